@@ -1,0 +1,66 @@
+"""Decimal arithmetic in one explicit context.
+
+A thread's own decimal context belongs to whoever runs the thread, so every operation here names its context. An amount
+is rounded once, when the value is made, HALF_UP: a tie goes away from zero, as PostgreSQL's ``round(numeric)`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+
+CONTEXT = Context(prec=60, rounding=ROUND_HALF_UP, traps=[InvalidOperation, DivisionByZero, Overflow])
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+MONEY_QUANTUM = Decimal("1e-12")
+PRICE_QUANTUM = Decimal("1e-12")
+"""The tick of a market that names none."""
+QUANTITY_STEP = Decimal("1e-8")
+"""The step of a market that names none."""
+RATE_QUANTUM = Decimal("1e-12")
+
+add = CONTEXT.add
+subtract = CONTEXT.subtract
+multiply = CONTEXT.multiply
+divide = CONTEXT.divide
+negate = CONTEXT.minus
+
+
+def total(values: Iterable[Decimal]) -> Decimal:
+    """Return the exact sum of ``values``."""
+    result = ZERO
+    for value in values:
+        result = add(result, value)
+    return result
+
+
+def money(value: Decimal) -> Decimal:
+    """Round an amount of money to 1e-12."""
+    return CONTEXT.quantize(value, MONEY_QUANTUM)
+
+
+def rate(value: Decimal) -> Decimal:
+    """Round a rate to 1e-12."""
+    return CONTEXT.quantize(value, RATE_QUANTUM)
+
+
+def round_to(value: Decimal, quantum: Decimal) -> Decimal:
+    """Round ``value`` to the nearest multiple of ``quantum``, a tie away from zero."""
+    return multiply(CONTEXT.to_integral_value(divide(value, quantum)), quantum)
+
+
+def floor_to(value: Decimal, quantum: Decimal) -> Decimal:
+    """Round a value that is not negative DOWN to a multiple of ``quantum``."""
+    return multiply(CONTEXT.divide_int(value, quantum), quantum)
+
+
+def affordable(spend: Decimal, price: Decimal, step: Decimal) -> Decimal:
+    """Return the largest multiple of ``step`` with quantity × ``price`` ≤ ``spend``; nothing where it is negative."""
+    return multiply(CONTEXT.divide_int(max(spend, ZERO), multiply(price, step)), step)
+
+
+def plain(value: Decimal) -> str:
+    """Write ``value`` exactly, without exponent or trailing zeros: ``8892.7224286``."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,186 @@
+"""What somebody wants: the decision as it is sent, as it is taken in, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID, uuid4
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from domain.arithmetic import CONTEXT
+from domain.errors import InvalidDecision
+from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
+
+LARGEST = Decimal("1e20")
+"""Prices and quantities stay below it: they are stored as NUMERIC(38,18)."""
+
+
+def exact_number(value: object) -> object:
+    """Turn what a person types into the Decimal that they mean; refuse what is no finite decimal number."""
+    if isinstance(value, bool):
+        msg = "must be a number, not true or false"
+        raise ValueError(msg)
+    if isinstance(value, int | float | str):
+        try:
+            value = Decimal(str(value).strip(), CONTEXT)
+        except InvalidOperation:
+            msg = "must be a decimal number such as 0.75"
+            raise ValueError(msg) from None
+    if isinstance(value, Decimal) and not value.is_finite():
+        msg = "must be a finite number"
+        raise ValueError(msg)
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+Number = Annotated[Decimal, BeforeValidator(exact_number)]
+Fraction = Annotated[Number, Field(ge=0, le=1, decimal_places=18)]
+Amount = Annotated[Number, Field(gt=0, lt=LARGEST, decimal_places=18)]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=10_000)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f]+$", max_length=100)]
+
+
+class Decision(BaseModel):
+    """What somebody wants: ``Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")``.
+
+    Attributes:
+        symbol: the market, in any usual spelling.
+        decision: BUY, SELL or HOLD; case does not matter.
+        confidence: 0 to 1.
+        risk_score: 0 to 1; the portfolio's default counts where there is none.
+        reasoning: free text.
+        current_price: the price that the sender saw; evidence only.
+        quantity: how much; without it a BUY is sized by confidence and a SELL closes the position.
+        strategy: whose decision it is, for the figures.
+        portfolio: the pot of money.
+        expires_at: not to be sized after this moment; aware.
+        idempotency_key: the same key again gives the first outcome.
+        uid: its identity, made here unless given.
+
+    Raises:
+        InvalidDecision: with one sentence, if a value is not allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbol: Name
+    decision: Annotated[Action, BeforeValidator(_upper)]
+    confidence: Fraction
+    risk_score: Fraction | None = None
+    reasoning: Text | None = None
+    current_price: Amount | None = None
+    quantity: Amount | None = None
+    strategy: Name | None = None
+    portfolio: Name = DEFAULT_PORTFOLIO
+    expires_at: AwareDatetime | None = None
+    idempotency_key: Name | None = None
+    uid: UUID = Field(default_factory=uuid4)
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise InvalidDecision(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "decision"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"a decision needs {field}"
+    if first["type"] == "extra_forbidden":
+        return f"a decision has no {field!r}"
+    if first["type"] == "enum":
+        message = "must be BUY, SELL or HOLD"
+    given = repr(first["input"])
+    return f"{field} = {given if len(given) <= 60 else given[:57] + '…'}: {message[0].lower()}{message[1:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decision's row as the DecisionWatcher took it in.
+
+    Attributes:
+        received_at: when this process took it in; after a rebuild, took it in again.
+    """
+
+    id: DecisionId
+    uid: UUID
+    symbol: str
+    action: Action
+    confidence: Decimal
+    risk_score: Decimal | None
+    quantity: Decimal | None
+    strategy: str | None
+    portfolio: PortfolioName
+    created_at: datetime
+    expires_at: datetime | None
+    received_at: datetime
+
+    def expired(self, now: datetime) -> bool:
+        """Say whether it must not be sized any more."""
+        return self.expires_at is not None and now.astimezone(UTC) >= self.expires_at
+
+
+class Reason(StrEnum):
+    """Why a decision was not executed; an outcome's reason begins with it, then a colon and the details."""
+
+    HOLD = "hold"
+    LOW_CONFIDENCE = "confidence below threshold"
+    UNKNOWN_SYMBOL = "unknown symbol"
+    UNKNOWN_PORTFOLIO = "unknown portfolio"
+    OTHER_CURRENCY = "other currency"
+    NO_PRICE = "no price in time"
+    EXPIRED = "expired"
+    NOTHING_HELD = "nothing held"
+    TOO_SMALL = "too small"
+    NO_ROOM = "no room"
+    NO_CASH = "not enough cash"
+    NO_FILL = "no fill at that price"
+    INTERNAL_ERROR = "internal error"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A decision's end without an order."""
+
+    decision_id: DecisionId
+    portfolio: PortfolioName
+    status: OutcomeStatus
+    reason: Reason
+    detail: str
+
+    @property
+    def sentence(self) -> str:
+        """The outcome's reason as it is stored: ``too small: notional 5 is below …``."""
+        return f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a decision, as it stands in the database."""
+
+    decision_id: DecisionId
+    status: OutcomeStatus
+    reason: str
+    order_id: OrderId | None = None
+
+
+def refuse(decision: Received, reason: Reason, detail: str) -> Refusal:
+    """Say that ``decision`` gets no order; the reason tells the status."""
+    status = {
+        Reason.HOLD: OutcomeStatus.IGNORED,
+        Reason.LOW_CONFIDENCE: OutcomeStatus.IGNORED,
+        Reason.EXPIRED: OutcomeStatus.EXPIRED,
+    }.get(reason, OutcomeStatus.REJECTED)
+    return Refusal(decision.id, decision.portfolio, status, reason, detail)

@@ -1,0 +1,87 @@
+"""What an order costs: slippage, fill price, commission.
+
+U, the chance in a fill, comes from the order's id alone, so the same order always meets the same slippage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+
+from domain.arithmetic import ONE, ZERO, add, divide, money, multiply, rate, round_to, subtract
+from domain.orders import Costs, Fill, Order
+from domain.words import OrderId, OrderType, Side
+
+TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
+LARGE_NOTIONAL = Decimal(100_000)
+LARGEST_SIZE_SURCHARGE = Decimal(4)
+LOWEST_CHANCE = Decimal("0.5")
+HIGHEST_CHANCE = Decimal("1.5")
+
+
+def chance(order_id: OrderId) -> Decimal:
+    """Return U of an order, in [0.5, 1.5): 0.5 + (first 8 bytes of SHA-256 of its id) / 2⁶⁴."""
+    digest = hashlib.sha256(str(order_id).encode()).digest()
+    return add(LOWEST_CHANCE, divide(Decimal(int.from_bytes(digest[:8])), Decimal(2**64)))
+
+
+def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal) -> Decimal:
+    """Return the fraction by which the price moves against the order, to 1e-12.
+
+    Args:
+        base_notional: quantity × base price, in money; larger orders slip further.
+        slippage_pct: the portfolio's setting, a fraction.
+        order_type: market orders slip four times as far as limit orders.
+        u: the chance, see `chance`.
+    """
+    size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), LARGEST_SIZE_SURCHARGE))
+    return rate(multiply(multiply(multiply(slippage_pct, TYPE_FACTOR[order_type]), size_factor), u))
+
+
+def slipped(side: Side, base_price: Decimal, slip: Decimal, tick: Decimal) -> Decimal:
+    """Return the price that an order of ``side`` gets at slippage rate ``slip``, to the tick."""
+    factor = add(ONE, slip) if side is Side.BUY else subtract(ONE, slip)
+    return round_to(multiply(base_price, factor), tick)
+
+
+def commission(notional: Decimal, costs: Costs) -> Decimal:
+    """Return the fee of an order whose fills are worth ``notional``, in money."""
+    return max(money(multiply(notional, costs.commission_pct)), costs.min_commission)
+
+
+def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Costs) -> Decimal:
+    """Return what buying ``quantity`` at market costs at most, commission included, in money."""
+    base_notional = money(multiply(quantity, base_price))
+    slip = slippage_rate(base_notional, costs.slippage_pct, OrderType.MARKET, HIGHEST_CHANCE)
+    notional = money(multiply(quantity, slipped(Side.BUY, base_price, slip, tick)))
+    return add(notional, commission(notional, costs))
+
+
+def execute(order: Order, filled_at: datetime) -> Fill | str:
+    """Fill the whole order from the quote that travels in it, or say why it cannot be filled.
+
+    Raises:
+        Nothing: a price that slipped to zero is answered with a sentence, since nobody sells for nothing.
+    """
+    base = order.quote.price
+    base_notional = money(multiply(order.quantity, base))
+    slip = slippage_rate(base_notional, order.costs.slippage_pct, order.order_type, chance(order.order_id))
+    price = slipped(order.side, base, slip, order.instrument.tick)
+    if order.limit_price is not None:
+        better = min if order.side is Side.BUY else max
+        price = better(price, order.limit_price)
+    if price <= ZERO:
+        return f"slippage takes the price {base} to {price}"
+    notional = money(multiply(order.quantity, price))
+    return Fill(
+        order=order,
+        fill_no=1,
+        quantity=order.quantity,
+        price=price,
+        notional=notional,
+        commission=commission(notional, order.costs),
+        slippage_rate=slip,
+        slippage=money(multiply(order.quantity, abs(subtract(price, base)))),
+        filled_at=filled_at,
+    )

@@ -1,0 +1,94 @@
+"""Orders and fills: what the Sizer makes of a decision, and what the ExecutionSimulator makes of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from domain.market import Instrument, Quote
+from domain.words import DecisionId, OrderId, OrderType, PortfolioName, PositionId, Side, Symbol
+
+
+def order_id(decision_uid: UUID, leg: int) -> OrderId:
+    """Name the order of one leg of a decision; the same decision always names the same order."""
+    return OrderId(uuid5(decision_uid, str(leg)))
+
+
+def position_id(opening_order: OrderId) -> PositionId:
+    """Name the position that ``opening_order`` opens."""
+    return PositionId(uuid5(opening_order, "position"))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What trading costs: fractions of the notional, and the smallest commission of an order in money."""
+
+    slippage_pct: Decimal
+    commission_pct: Decimal
+    min_commission: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One leg of a decision, sized for one portfolio, with everything that its fill needs.
+
+    Attributes:
+        seq: counts the portfolio's orders in the order in which they were sized.
+        quote: the price that it was sized at, and will be filled from.
+        costs: the portfolio's costs when it was sized.
+        revision: of the portfolio's row in ``paper_trading_config`` when it was sized.
+        equity: the portfolio's value that the sizing rests on.
+        marks: prices of the other positions behind that equity.
+        note: what the outcome should say besides; empty mostly.
+        limit_price: the worst price allowed; None for a market order.
+    """
+
+    order_id: OrderId
+    decision_id: DecisionId
+    portfolio: PortfolioName
+    leg: int
+    seq: int
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    quote: Quote
+    costs: Costs
+    revision: int
+    equity: Decimal
+    marks: Mapping[Symbol, Decimal]
+    created_at: datetime
+    strategy: str | None = None
+    note: str = ""
+    limit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution of all or part of an order, with its evidence.
+
+    Attributes:
+        price: what was paid or received for one unit.
+        base_price: the market's price before slippage.
+        notional: quantity × price.
+        slippage_rate: the drawn rate between base price and price, before rounding to the tick.
+        slippage: quantity × the distance between price and base price, in money; a cost is positive.
+    """
+
+    order: Order
+    fill_no: int
+    quantity: Decimal
+    price: Decimal
+    notional: Decimal
+    commission: Decimal
+    slippage_rate: Decimal
+    slippage: Decimal
+    filled_at: datetime
+
+    @property
+    def base_price(self) -> Decimal:
+        """The market's price before slippage."""
+        return self.order.quote.price

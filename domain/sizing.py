@@ -1,0 +1,223 @@
+"""How much: from a decision and the portfolio as it stands to an order, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from domain.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
+from domain.decision import Reason, Received, Refusal, refuse
+from domain.execution import worst_cost
+from domain.market import Instrument, Quote
+from domain.orders import Order, order_id
+from domain.portfolio import Portfolio, Position, Terms
+from domain.words import Action, OrderType, Side, Symbol
+
+REFERENCE_CONFIDENCE = Decimal("0.80")
+"""The confidence that gets the whole of ``max_position_size``, before risk."""
+RISK_WEIGHT = Decimal("0.5")
+LEG = 1
+"""A decision has one leg, until an order type brings more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A quantity, and what the outcome should say about it besides."""
+
+    quantity: Decimal
+    note: str = ""
+
+
+def screen(
+    decision: Received, terms: Terms, instrument: Instrument | str, same_currency: frozenset[str]
+) -> Refusal | None:
+    """Refuse what needs no price to be refused.
+
+    Args:
+        decision: as it was taken in.
+        terms: of its portfolio.
+        instrument: what its symbol means, or the sentence that says why it means nothing.
+        same_currency: currencies that count 1:1.
+    """
+    if decision.action is Action.HOLD:
+        return refuse(decision, Reason.HOLD, "nothing to do")
+    if decision.confidence < terms.decision_confidence_threshold:
+        compared = f"{plain(decision.confidence)} is below {plain(terms.decision_confidence_threshold)}"
+        return refuse(decision, Reason.LOW_CONFIDENCE, compared)
+    if isinstance(instrument, str):
+        return refuse(decision, Reason.UNKNOWN_SYMBOL, instrument)
+    quote, own = instrument.quote, terms.currency
+    if quote not in {None, own} and not {quote, own} <= same_currency:
+        return refuse(
+            decision, Reason.OTHER_CURRENCY, f"{instrument.symbol} trades in {quote}, the portfolio holds {own}"
+        )
+    return None
+
+
+def size(
+    decision: Received,
+    portfolio: Portfolio,
+    instrument: Instrument,
+    quote: Quote,
+    marks: Mapping[Symbol, Decimal],
+    now: datetime,
+) -> Order | Refusal:
+    """Size a screened decision against the portfolio as it stands after every earlier one.
+
+    Args:
+        decision: a BUY or a SELL that `screen` let pass.
+        portfolio: the projection.
+        instrument: what is traded.
+        quote: the base price; the fill will use the same one.
+        marks: latest price of each other symbol held.
+        now: the moment of sizing.
+
+    Returns:
+        The order with the portfolio's next ``seq``, or the refusal.
+    """
+    if decision.expired(now):
+        return refuse(decision, Reason.EXPIRED, f"at {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC, before it was sized")
+    held = portfolio.positions.get(instrument.symbol)
+    others = {symbol: marks.get(symbol, p.last_price) for symbol, p in portfolio.positions.items()}
+    others.pop(instrument.symbol, None)
+    equity = portfolio.equity({**others, instrument.symbol: quote.price})
+    if decision.action is Action.SELL:
+        sized = _sell(decision, held, portfolio.terms, instrument, quote.price)
+    else:
+        sized = _buy(decision, held, portfolio, instrument, quote.price, equity)
+    if isinstance(sized, Refusal):
+        return sized
+    return Order(
+        order_id=order_id(decision.uid, LEG),
+        decision_id=decision.id,
+        portfolio=portfolio.name,
+        leg=LEG,
+        seq=portfolio.seq + 1,
+        instrument=instrument,
+        side=Side(decision.action),
+        order_type=OrderType.MARKET,
+        quantity=sized.quantity,
+        quote=quote,
+        costs=portfolio.terms.costs,
+        revision=portfolio.terms.revision,
+        equity=equity,
+        marks=others,
+        created_at=now,
+        strategy=decision.strategy,
+        note=sized.note,
+    )
+
+
+def budget(equity: Decimal, confidence: Decimal, risk_score: Decimal, max_position_size: Decimal) -> Decimal:
+    """Return what a BUY may spend, in money: cap × equity × confidence / 0.80 × (1 − 0.5 × risk)."""
+    caution = subtract(ONE, multiply(RISK_WEIGHT, risk_score))
+    wanted = multiply(multiply(max_position_size, equity), multiply(confidence, caution))
+    return money(divide(wanted, REFERENCE_CONFIDENCE))
+
+
+def _smallest(terms: Terms, instrument: Instrument) -> Decimal:
+    return max(terms.min_notional, instrument.min_notional)
+
+
+def _too_small(decision: Received, quantity: Decimal, price: Decimal, smallest: Decimal) -> Refusal | None:
+    notional = money(multiply(quantity, price))
+    if quantity > ZERO and notional >= smallest:
+        return None
+    detail = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}, the least is {plain(smallest)}"
+    return refuse(decision, Reason.TOO_SMALL, detail)
+
+
+def _sell(
+    decision: Received, held: Position | None, terms: Terms, instrument: Instrument, price: Decimal
+) -> Sized | Refusal:
+    if held is None:
+        return refuse(decision, Reason.NOTHING_HELD, f"there is no {instrument.symbol} to sell")
+    asked = decision.quantity
+    if asked is None or asked == held.quantity:
+        return Sized(held.quantity)
+    if asked > held.quantity:
+        return Sized(held.quantity, f"all that was held, {plain(asked)} was asked for")
+    quantity = floor_to(asked, instrument.step)
+    return _too_small(decision, quantity, price, _smallest(terms, instrument)) or Sized(quantity)
+
+
+def _buy(
+    decision: Received,
+    held: Position | None,
+    portfolio: Portfolio,
+    instrument: Instrument,
+    price: Decimal,
+    equity: Decimal,
+) -> Sized | Refusal:
+    terms = portfolio.terms
+    if portfolio.cash <= ZERO:
+        return refuse(decision, Reason.NO_CASH, f"free cash is {plain(portfolio.cash)}")
+    cap = money(multiply(terms.max_position_size, equity))
+    held_value = held.value(price) if held is not None else ZERO
+    room = subtract(cap, held_value)
+    if room <= ZERO:
+        return refuse(
+            decision, Reason.NO_ROOM, f"{instrument.symbol} is worth {plain(held_value)}, the cap is {plain(cap)}"
+        )
+    if decision.quantity is not None:
+        sized = _asked(decision, decision.quantity, portfolio, instrument, price, room)
+        if isinstance(sized, Refusal):
+            return sized
+        quantity = sized
+    else:
+        risk = terms.default_risk_score if decision.risk_score is None else decision.risk_score
+        spend = min(budget(equity, decision.confidence, risk, terms.max_position_size), room)
+        quantity = affordable(spend, price, instrument.step)
+        wanted = quantity
+        quantity = _paid_for(quantity, portfolio, instrument, price)
+        smallest = _smallest(terms, instrument)
+        if quantity < wanted and _too_small(decision, quantity, price, smallest):
+            return refuse(
+                decision,
+                Reason.NO_CASH,
+                f"free cash {plain(portfolio.cash)} does not buy the least, {plain(smallest)}, with its costs",
+            )
+    return _too_small(decision, quantity, price, _smallest(terms, instrument)) or Sized(quantity)
+
+
+def _asked(
+    decision: Received,
+    asked: Decimal,
+    portfolio: Portfolio,
+    instrument: Instrument,
+    price: Decimal,
+    room: Decimal,
+) -> Decimal | Refusal:
+    """Return the user's own quantity to the step, or the rule that it breaks: it is rejected, never cut."""
+    quantity = floor_to(asked, instrument.step)
+    notional = money(multiply(quantity, price))
+    worth = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}"
+    if notional > room:
+        return refuse(decision, Reason.NO_ROOM, f"{worth}, the room under max_position_size is {plain(room)}")
+    cost = worst_cost(quantity, price, instrument.tick, portfolio.terms.costs)
+    if quantity > ZERO and cost > portfolio.cash:
+        return refuse(
+            decision, Reason.NO_CASH, f"{worth} and may cost {plain(cost)}, free cash is {plain(portfolio.cash)}"
+        )
+    return quantity
+
+
+def _paid_for(quantity: Decimal, portfolio: Portfolio, instrument: Instrument, price: Decimal) -> Decimal:
+    """Return the largest multiple of the step up to ``quantity`` that free cash pays for at the worst price."""
+    costs, step, tick = portfolio.terms.costs, instrument.step, instrument.tick
+
+    def pays(candidate: Decimal) -> bool:
+        return worst_cost(candidate, price, tick, costs) <= portfolio.cash
+
+    if quantity == ZERO or pays(quantity):
+        return quantity
+    low, high = 0, int(divide(quantity, step))  # low is affordable (nothing costs nothing), high is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if pays(multiply(Decimal(middle), step)):
+            low = middle
+        else:
+            high = middle
+    return multiply(Decimal(low), step)

@@ -1,0 +1,75 @@
+"""One committed state of a portfolio, valued at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from domain.arithmetic import ZERO, add, divide, rate, subtract
+from domain.portfolio import Portfolio
+from domain.words import PortfolioName, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What ``paper_portfolio_snapshots`` stores of a portfolio at one time. Amounts in its currency.
+
+    Attributes:
+        total_pnl_pct: of the initial capital, a fraction.
+        daily_pnl: total value less the value at 00:00 UTC.
+        allocation: fraction of the total value by asset class, ``cash`` among them; empty without value.
+    """
+
+    portfolio: PortfolioName
+    time: datetime
+    cash: Decimal
+    positions_value: Decimal
+    total_value: Decimal
+    total_pnl: Decimal
+    total_pnl_pct: Decimal
+    daily_pnl: Decimal
+    num_positions: int
+    allocation: Mapping[str, Decimal]
+
+
+def value(portfolio: Portfolio, marks: Mapping[Symbol, Decimal], opening_value: Decimal, time: datetime) -> Snapshot:
+    """Value ``portfolio`` at ``marks``; a position without a mark counts at its last fill's price.
+
+    Args:
+        portfolio: a committed state.
+        marks: latest price of each symbol.
+        opening_value: its total value at 00:00 UTC of the day; the initial capital on its first day.
+        time: the moment of the marks.
+    """
+    by_class: dict[str, Decimal] = {}
+    for position in portfolio.positions.values():
+        worth = position.value(marks.get(position.symbol, position.last_price))
+        by_class[position.asset_class] = add(by_class.get(position.asset_class, ZERO), worth)
+    total_value = portfolio.equity(marks)
+    initial = portfolio.terms.initial_capital
+    parts = {"cash": portfolio.cash, **by_class}
+    return Snapshot(
+        portfolio=portfolio.name,
+        time=time,
+        cash=portfolio.cash,
+        positions_value=subtract(total_value, portfolio.cash),
+        total_value=total_value,
+        total_pnl=subtract(total_value, initial),
+        total_pnl_pct=rate(divide(subtract(total_value, initial), initial)),
+        daily_pnl=subtract(total_value, opening_value),
+        num_positions=len(portfolio.positions),
+        allocation={name: rate(divide(part, total_value)) for name, part in parts.items()} if total_value else {},
+    )
+
+
+def day_of(time: datetime) -> datetime:
+    """Return 00:00 UTC of the day of ``time``."""
+    return time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_on_grid(time: datetime, interval: timedelta) -> datetime:
+    """Return the first multiple of ``interval`` after ``time``, counted from 00:00 UTC of its day."""
+    midnight = day_of(time)
+    return midnight + ((time - midnight) // interval + 1) * interval
