@@ -176,6 +176,18 @@ class Outcome:
     order_id: OrderId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A decision that stands in the database.
+
+    Attributes:
+        outcome: what became of it; None while it has not ended. New ones have none; one sent twice may have.
+    """
+
+    decision_id: DecisionId
+    outcome: Outcome | None
+
+
 def refuse(decision: Received, reason: Reason, detail: str) -> Refusal:
     """Say that ``decision`` gets no order; the reason tells the status."""
     status = {

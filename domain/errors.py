@@ -10,9 +10,13 @@ The tree, with the exit code that each gives a command::
     │   ├── DatabaseUnavailable        1   cannot be reached, or went away; try again
     │   ├── DatabaseUnsuitable         1   reached, but cannot serve: newer schema, missing rights, wrong version
     │   ├── EmbeddedServerError        1   the embedded PostgreSQL could not be started
+    │   ├── DatabaseBusy               1   somebody else's lock or a deadlock; the same again may succeed
+    │   ├── WriteRefused               1   the database will not store these values
+    │   ├── DecisionsEnded             1   decisions that were to be ended are ended or gone; nothing was written
     │   └── Fenced                     1   another epoch or generation writes now; nothing was written
     ├── SubmissionInDoubt              1   COMMIT's answer was lost; the uid says how to find out
     ├── DecisionGone                   1   the decision's row was deleted, so it has no outcome
+    ├── OrderRejected                  1   `execute_order` got no fill; the reason says why
     ├── NotRunning                     3   nothing serves this database
     ├── LeaseHeld                      3   another process serves this database
     ├── PriceSourceError               1   a price source cannot do its work
@@ -23,6 +27,7 @@ Messages are one sentence for a person: what is wrong, where, how to mend it. Th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 
@@ -55,7 +60,15 @@ class DatabaseError(PaperTradingError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database cannot be reached, or went away in the middle; it may come back."""
+    """The database cannot be reached, or went away in the middle; it may come back.
+
+    Attributes:
+        in_doubt: COMMIT was sent and its answer lost, so it may have happened.
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        super().__init__(message)
+        self.in_doubt = in_doubt
 
 
 class DatabaseUnsuitable(DatabaseError):
@@ -64,6 +77,26 @@ class DatabaseUnsuitable(DatabaseError):
 
 class EmbeddedServerError(DatabaseError):
     """The embedded PostgreSQL could not be set up or started."""
+
+
+class DatabaseBusy(DatabaseError):
+    """A lock was not to be had in time, or a deadlock was broken; the same transaction may succeed later."""
+
+
+class WriteRefused(DatabaseError):
+    """The database will not store these values; writing them again will not help."""
+
+
+class DecisionsEnded(DatabaseError):
+    """Decisions that were to be ended are ended already, or gone; nothing was written.
+
+    Attributes:
+        ids: of those decisions.
+    """
+
+    def __init__(self, ids: Collection[int]) -> None:
+        super().__init__(f"decisions {sorted(ids)} have ended already, or are gone")
+        self.ids = frozenset(ids)
 
 
 class Fenced(DatabaseError):
@@ -76,6 +109,10 @@ class SubmissionInDoubt(PaperTradingError):
 
 class DecisionGone(PaperTradingError):
     """The decision's row was deleted, so it will never have an outcome."""
+
+
+class OrderRejected(PaperTradingError):
+    """An order that a caller asked for got no fill; the message is the outcome's reason."""
 
 
 class NotRunning(PaperTradingError):

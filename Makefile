@@ -1,0 +1,73 @@
+# Everything by one word; `make` alone lists the words. Works with GNU make 3.81, which is what macOS has.
+#
+# The set-up is made once, in .venv. Stamp files, each written last, say what is done, so a set-up that was interrupted
+# is repeated and one that is complete costs nothing. Programs of .venv are run by its Python, never by their own name:
+# their first lines hold an absolute path, which breaks when it is long, has a blank in it or the folder was moved.
+
+PY := .venv/bin/python
+PIP := touch .venv/.unfinished && $(PY) -m pip install --quiet --no-input --disable-pip-version-check
+DONE := rm .venv/.unfinished && touch
+CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
+
+# .venv is made anew where pip was interrupted (it takes a package for complete whose files are not all there), and where
+# its Python was removed or replaced.
+ifneq ($(shell test ! -e .venv || { test ! -e .venv/.unfinished && $(PY) -c ''; } 2>/dev/null || echo broken),)
+.PHONY: .venv/.created
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'ARGS="…" goes to demo, test and bench: make demo ARGS="--seconds 10". PYTHON=… chooses the Python of .venv.'
+
+install: .venv/.installed ## set up .venv, with a Python of at least 3.11
+	@echo '.venv is ready; next: make demo.'
+
+demo: .venv/.installed ## show the system at work; needs nothing, ends after 30 s or on Ctrl-C
+	@$(PY) run.py demo $(ARGS)
+
+test: .venv/.installed-test ## run the tests
+	@$(PY) -m pytest $(ARGS)
+
+# import-linter has no module that `-m` would run.
+check: .venv/.installed-dev ## check format, style, types and which room imports which
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+bench: .venv/.installed ## measure decisions a second and latency, beside bare psycopg
+	@$(PY) -m benchmarks $(ARGS)
+
+clean: ## remove .venv and everything that tools left; never any data
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.created:
+	@python=; bare=; \
+	for candidate in $(CANDIDATES); do \
+	    "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	    if "$$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	    bare=$${bare:-$$candidate}; \
+	done; \
+	if [ -n "$$python" ]; then :; \
+	elif [ -n "$$bare" ]; then \
+	    version=$$("$$bare" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	    echo "Python $$version is here but its venv module is not: install python$$version-venv (python3-venv)." >&2; exit 1; \
+	else \
+	    echo "No Python of at least 3.11 was found: install one, or name it with PYTHON=/path/to/python." >&2; exit 1; \
+	fi; \
+	echo "Setting up .venv with $$("$$python" --version); this is done once." >&2; \
+	rm -rf .venv && "$$python" -m venv .venv && touch $@
+
+.venv/.installed: pyproject.toml .venv/.created
+	@$(PIP) -e . && $(DONE) $@
+
+.venv/.installed-test: pyproject.toml .venv/.created
+	@$(PIP) -e '.[test]' && $(DONE) .venv/.installed $@
+
+.venv/.installed-dev: pyproject.toml .venv/.created
+	@$(PIP) -e '.[test,dev]' && $(DONE) .venv/.installed .venv/.installed-test $@

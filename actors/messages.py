@@ -1,0 +1,312 @@
+"""Everything that actors say to each other. Messages are immutable.
+
+Three kinds::
+
+    Control      overtakes the rest: rebuild, restart, pause, ping
+    PathMessage  on the way of a decision; carries its generation, an older one is dropped on arrival
+    Message      the rest; those with `merged` coalesce in the mailbox, so that they never pile up
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Self
+
+from pykka import ThreadingFuture
+
+from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.market import Quote, SymbolBook
+from domain.orders import Fill, Order
+from domain.portfolio import Portfolio, Terms
+from domain.words import DecisionId, Generation, PortfolioName, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Anything that one actor tells another."""
+
+    def abandon(self, error: Exception) -> None:
+        """Tell whoever waits for an answer that there will be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control(Message):
+    """Overtakes everything else in the mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathMessage(Message):
+    """On the way from decision to outcome; dropped by whoever is in another generation."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Latest(Message):
+    """One that the next of its kind replaces while it waits."""
+
+    def merged(self, newer: Self) -> Self:
+        """Return what stands for both."""
+        return newer
+
+
+# --- control ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Control):
+    """A new generation is coming: handle nothing of the old one any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild(Control):
+    """Begin ``generation`` afresh.
+
+    Attributes:
+        portfolios: the committed state, for those who build on it.
+        poisoned: decisions to be ended as internal errors before anything is sent again, with the reason.
+    """
+
+    generation: Generation
+    portfolios: tuple[Portfolio, ...] = ()
+    poisoned: Mapping[DecisionId, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(Control):
+    """Build a fresh behaviour; for actors off the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Control):
+    """Answered by the cell itself: the actor's thread is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain(Control):
+    """Take nothing in any more, and send `Flush` down the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash(Message):
+    """A test hook: the actor that receives it crashes."""
+
+
+# --- intake ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wake(Latest):
+    """There may be something new in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submit(Message):
+    """A caller's decision.
+
+    Attributes:
+        accepted: answered once the row is committed.
+        outcome: answered once the outcome is committed.
+    """
+
+    decision: Decision
+    accepted: ThreadingFuture[Accepted]
+    outcome: ThreadingFuture[Outcome]
+
+    def abandon(self, error: Exception) -> None:
+        """Raise ``error`` in the caller."""
+        self.accepted.set_exception((type(error), error, None))
+
+
+# --- the path --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decide(PathMessage):
+    """DecisionWatcher to Sizer: size this."""
+
+    decision: Received
+
+
+@dataclass(frozen=True, slots=True)
+class Waits(PathMessage):
+    """Sizer to DecisionWatcher: this one waits for a price and does not count against the limit."""
+
+    decision_id: DecisionId
+
+
+@dataclass(frozen=True, slots=True)
+class Execute(PathMessage):
+    """Sizer to ExecutionSimulator: fill this."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(PathMessage):
+    """Down the path behind the fills that it rests on, then back to the DecisionWatcher."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Priced(PathMessage):
+    """ExecutionSimulator to Sizer: the order's fill, or None where there is none; the next one may be sized."""
+
+    portfolio: PortfolioName
+    fill: Fill | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filled(PathMessage):
+    """ExecutionSimulator to PositionKeeper: write this."""
+
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(PathMessage):
+    """PositionKeeper to DecisionWatcher: committed outcomes, and refusals whose fills before them are committed."""
+
+    outcomes: tuple[Outcome, ...]
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TermsChanged(PathMessage):
+    """PositionKeeper to Sizer: what each portfolio trades under from now on; one that is missing is gone."""
+
+    terms: tuple[Terms, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flush(Message):
+    """Down the whole path at an ordered stop: whoever passes it on has nothing before it left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Latest):
+    """PositionKeeper to Snapshotter: committed states."""
+
+    portfolios: Mapping[PortfolioName, Portfolio]
+
+    def merged(self, newer: Committed) -> Committed:
+        """Keep the newest state of each portfolio."""
+        return Committed({**self.portfolios, **newer.portfolios})
+
+
+# --- prices ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QuotesSeen(Latest):
+    """From the price source by the PriceTracker to those that need prices."""
+
+    quotes: Mapping[Symbol, Quote]
+
+    def merged(self, newer: QuotesSeen) -> QuotesSeen:
+        """Keep the newest quote of each symbol."""
+        return QuotesSeen({**self.quotes, **newer.quotes})
+
+
+@dataclass(frozen=True, slots=True)
+class BookKnown(Message):
+    """The price source knows its instruments."""
+
+    book: SymbolBook
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnded(Message):
+    """The price source sends nothing any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe(Message):
+    """Sizer to PriceTracker: a decision waits for a price of this symbol."""
+
+    symbol: Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Prices(Message):
+    """PriceTracker's answer to `SendPrices`.
+
+    Attributes:
+        quotes: seen by this process.
+        marks: the newest price of each symbol, stored ones where this process has seen none.
+    """
+
+    book: SymbolBook | None
+    quotes: Mapping[Symbol, Quote]
+    marks: Mapping[Symbol, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class SendPrices(Message):
+    """To the PriceTracker: tell me what you have."""
+
+    to: Callable[[Prices], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Latest):
+    """Time has passed."""
+
+
+# --- to the Supervisor -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin(Message):
+    """Start the children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed(Message):
+    """A cell to the Supervisor: the behaviour of this actor is gone."""
+
+    actor: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt(Message):
+    """An actor of the path has begun a generation."""
+
+    actor: str
+    generation: Generation
+    portfolios: tuple[Portfolio, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseGeneration(Message):
+    """An actor of the path cannot go on in ``generation``, and has not crashed.
+
+    Attributes:
+        missing: decisions that could not be ended; if it happens to one twice, it is quarantined.
+        poisoned: decisions whose fill the database refuses, with the reason.
+    """
+
+    generation: Generation
+    reason: str
+    missing: frozenset[int] = frozenset()
+    poisoned: Mapping[DecisionId, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Message):
+    """The process cannot go on."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Drained(Message):
+    """An actor has passed the flush: nothing that it was given is left."""
+
+    actor: str

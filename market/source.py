@@ -1,0 +1,136 @@
+"""The interface between whatever delivers prices and the PriceTracker, and the thread that the sources here share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from loguru import logger
+
+from domain.errors import PaperTradingError
+from domain.market import Quote, SymbolBook
+from domain.words import Clock, Symbol
+
+STOP_WITHIN = 1.0
+"""Seconds that `PriceSource.stop` waits for the source's thread."""
+
+
+class PriceListener(Protocol):
+    """Who hears the prices. Called from the source's thread; puts a message in a mailbox, never blocks or raises."""
+
+    def book_known(self, book: SymbolBook) -> None:
+        """Take what can be traded; comes before the first price of each start."""
+        ...
+
+    def quotes_seen(self, quotes: Sequence[Quote]) -> None:
+        """Take prices seen at one moment."""
+        ...
+
+    def source_ended(self, reason: str) -> None:
+        """Take the sentence that says why no more prices come: a file's end, or a failure. Not sent after a stop."""
+        ...
+
+
+class PriceSource(Protocol):
+    """Where prices come from.
+
+    Attributes:
+        name: ``simulated``, ``file``, or the exchange's id; stands in ``Quote.source``.
+        real: False where results at its prices are marked as simulated or from a file.
+    """
+
+    name: str
+    real: bool
+
+    def start(self, listener: PriceListener) -> None:
+        """Begin to deliver, on a daemon thread of its own; return at once. After a stop or an end it may start again.
+
+        Raises:
+            RuntimeError: it is running.
+        """
+        ...
+
+    def subscribe(self, symbols: Collection[Symbol]) -> None:
+        """Ask for the prices of ``symbols`` too; a source that plays everything anyway ignores it."""
+        ...
+
+    def stop(self) -> None:
+        """Deliver nothing more; return when the thread has ended, within 1 s. Again, or before a start: nothing."""
+        ...
+
+
+class Stopwatch:
+    """How a source tells how long to wait; tests give one of their own that lets time pass at once."""
+
+    # Bound here, so that a test which freezes the modules' clocks does not freeze the waiting.
+    _monotonic: Callable[[], float] = staticmethod(time.monotonic)
+
+    def seconds(self) -> float:
+        """Return seconds since some moment; they never jump, unlike the wall clock."""
+        return self._monotonic()
+
+    def wait(self, stopped: threading.Event, seconds: float) -> bool:
+        """Wait, but no longer than until ``stopped`` is set; return whether it is."""
+        return stopped.wait(min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+
+
+class ThreadedSource(ABC):
+    """A `PriceSource` that plays on one daemon thread; subclasses say what in `_play`.
+
+    Attributes:
+        book: what can be traded, known from the beginning.
+    """
+
+    name: str
+    real = False
+
+    def __init__(self, book: SymbolBook, clock: Clock, stopwatch: Stopwatch | None = None) -> None:
+        self.book = book
+        self._clock = clock
+        self._stopwatch = stopwatch or Stopwatch()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, listener: PriceListener) -> None:
+        """Begin to deliver to ``listener``; after a stop, go on where it stopped.
+
+        Raises:
+            RuntimeError: it is running.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            msg = f"the price source {self.name!r} is running already"
+            raise RuntimeError(msg)
+        # A new event for each thread: one that outlived its stop can never be woken up again.
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(listener, self._stopped), name=f"prices-{self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def subscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027 - nothing is what it should do
+        """Do nothing: every symbol is played anyway."""
+
+    def stop(self) -> None:
+        """Deliver nothing more; return when the thread has ended."""
+        self._stopped.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_WITHIN)
+
+    def _run(self, listener: PriceListener, stopped: threading.Event) -> None:
+        try:
+            listener.book_known(self.book)
+            reason = self._play(listener, stopped)
+        except PaperTradingError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - a thread that dies unheard would look like a quiet market
+            logger.exception("the price source {!r} failed", self.name)
+            reason = f"the price source {self.name!r} failed: {type(error).__name__}: {error}"
+        if not stopped.is_set():
+            listener.source_ended(reason)
+
+    @abstractmethod
+    def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
+        """Deliver prices until ``stopped`` is set or there are no more; return the sentence that says why it ended."""

@@ -1,0 +1,1 @@
+"""The database: engine, embedded server, migrations, and what each actor reads and writes."""

@@ -1,0 +1,175 @@
+"""What the DecisionWatcher reads and writes: decisions without outcome, and outcomes without order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.errors import DatabaseUnavailable, Fenced, WriteRefused
+from domain.words import Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
+from persistence.engine import engine_for, transaction
+from persistence.lease import Lease
+
+# Never "id > last seen": an early id that commits late would then never be seen.
+PENDING = """
+SELECT id, uid, symbol, decision, confidence, risk_score, quantity, strategy, portfolio, created_at, expires_at
+FROM trading_decisions
+WHERE processed_at IS NULL AND status = 'pending' AND id <> ALL(%s)
+ORDER BY created_at, id LIMIT %s
+"""
+
+END_REFUSED = """
+WITH fence AS MATERIALIZED (
+    SELECT FROM paper_lease l CROSS JOIN paper_generation g
+    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
+), ended AS (
+    UPDATE trading_decisions d
+    SET status = o.status, outcome_reason = o.reason, processed_at = clock_timestamp()
+    FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(reasons)s::text[]) AS o(id, status, reason)
+    WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
+    RETURNING d.id
+)
+SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
+"""
+
+INSERT = """
+INSERT INTO trading_decisions (uid, portfolio, symbol, decision, confidence, risk_score, reasoning, current_price,
+                               quantity, strategy, expires_at, idempotency_key)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+
+FIND = """
+SELECT id, status, outcome_reason, order_id, uid, idempotency_key FROM trading_decisions
+WHERE uid = ANY(%s::uuid[]) OR idempotency_key = ANY(%s::text[])
+"""
+
+OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions WHERE id = ANY(%s)"
+
+
+def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
+    """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order."""
+    cursor.executemany(INSERT, [_row(decision) for decision in decisions])
+    return [accepted for accepted in find_decisions(cursor, decisions) if accepted is not None]
+
+
+def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted | None]:
+    """Find decisions by uid or idempotency key; None for each that is not in the table."""
+    keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
+    rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
+    found = [(row[4], row[5], Accepted(DecisionId(row[0]), _outcome(row))) for row in rows]
+    by_uid = {uid: accepted for uid, _, accepted in found}
+    by_key = {key: accepted for _, key, accepted in found if key is not None}
+    return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
+
+
+def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
+    """Return what became of decisions: None for one that has not ended; no entry for one whose row is gone."""
+    return {DecisionId(row[0]): _outcome(row) for row in cursor.execute(OUTCOMES, [list(ids)]).fetchall()}
+
+
+def _outcome(row: Sequence[Any]) -> Outcome | None:
+    id_, status, reason, order_id = row[:4]
+    if status in {"pending", "open"}:
+        return None
+    return Outcome(DecisionId(id_), OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
+
+
+class DecisionStore:
+    """The table of decisions, as the DecisionWatcher uses it."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self._engine = engine_for(database_url, "DecisionWatcher")
+        self._lease = lease
+
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
+        """Return up to ``limit`` decisions without outcome that are not under way, oldest first."""
+        with transaction(self._engine) as cursor:
+            rows = cursor.execute(PENDING, [list(under_way), limit]).fetchall()
+        return [_received(row, received_at) for row in rows]
+
+    def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
+        """Write the outcomes of decisions that get no order.
+
+        Returns:
+            Those that were ended by this; the others had ended already, or are gone.
+
+        Raises:
+            Fenced: generation or epoch is not the present one; nothing was written.
+            DatabaseUnavailable: the connection is lost, or the lease's.
+        """
+        if not self._lease.held:
+            raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
+        with transaction(self._engine) as cursor:
+            row = cursor.execute(
+                END_REFUSED,
+                {
+                    "epoch": self._lease.epoch,
+                    "generation": generation,
+                    "ids": [refusal.decision_id for refusal in refusals],
+                    "statuses": [refusal.status.value for refusal in refusals],
+                    "reasons": [refusal.sentence for refusal in refusals],
+                },
+            ).fetchone()
+            assert row is not None
+            if not row[0]:
+                raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
+        return set(row[1])
+
+    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused]:
+        """Commit decisions of callers; one that the database refuses does not disturb the others.
+
+        Returns:
+            For each what it is in the table, or why it was refused.
+        """
+        try:
+            with transaction(self._engine) as cursor:
+                return list(insert_decisions(cursor, decisions))
+        except WriteRefused as refused:
+            if len(decisions) == 1:
+                return [refused]
+            return [answer for decision in decisions for answer in self.insert([decision])]
+
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
+        """Find decisions by uid or idempotency key; None for each that is not in the table."""
+        with transaction(self._engine) as cursor:
+            return find_decisions(cursor, decisions)
+
+    def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
+        """Return what became of decisions; None for one that has not ended, no entry for one that is gone."""
+        with transaction(self._engine) as cursor:
+            return read_outcomes(cursor, ids)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+
+def _row(decision: Decision) -> tuple[object, ...]:
+    return (
+        decision.uid, decision.portfolio, decision.symbol, decision.decision.value, decision.confidence,
+        decision.risk_score, decision.reasoning, decision.current_price, decision.quantity, decision.strategy,
+        decision.expires_at, decision.idempotency_key,
+    )  # fmt: skip
+
+
+def _received(row: Sequence[Any], received_at: datetime) -> Received:
+    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at = row
+    return Received(
+        id=DecisionId(id_),
+        uid=uid,
+        symbol=symbol,
+        action=Action(decision.strip().upper()),
+        confidence=confidence,
+        risk_score=risk,
+        quantity=quantity,
+        strategy=strategy,
+        portfolio=PortfolioName(portfolio),
+        created_at=created_at,
+        expires_at=expires_at,
+        received_at=received_at,
+    )

@@ -1,0 +1,182 @@
+"""Connections: how they are made, how a transaction runs, and what its errors mean.
+
+SQLAlchemy gives the pool and the reading side. What is hot goes through psycopg's cursor, because COPY and arrays are
+worth more there than anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, exc, make_url
+
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseUnavailable,
+    DatabaseUnsuitable,
+    PaperTradingError,
+    SettingsError,
+    WriteRefused,
+)
+
+OLDEST_SERVER = 15
+CONNECT_TIMEOUT = 5
+LOCK_TIMEOUT = "5s"
+IDLE_IN_TRANSACTION_TIMEOUT = "10s"
+RETRY_STATES = {"55P03", "40001", "40P01"}
+AWAY_CLASSES = {"08", "53", "57"}
+READ_ONLY = "25006"
+
+VERSION = """
+SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
+       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')
+"""
+
+
+def parse_url(database_url: str) -> URL:
+    """Return ``database_url`` as SQLAlchemy's URL for psycopg.
+
+    Raises:
+        SettingsError: it is no PostgreSQL URL. The URL itself is not repeated: it may hold a password.
+    """
+    try:
+        url = make_url(database_url)
+    except exc.ArgumentError:
+        msg = "database_url is not a URL; it must look like postgresql://user:password@host:5432/database"
+        raise SettingsError(msg) from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        msg = f"database_url names {url.drivername!r}; only postgresql:// databases work"
+        raise SettingsError(msg)
+    return url.set(drivername="postgresql+psycopg")
+
+
+def shown(database_url: str) -> str:
+    """Return where the database is, without user or password: ``host:5432/database``."""
+    url = parse_url(database_url)
+    host = url.host or url.query.get("host") or "local socket"
+    port = f":{url.port}" if url.port else ""
+    return f"{host}{port}/{url.database or ''}"
+
+
+def connect_options(name: str, *, writer: str | None = None) -> dict[str, object]:
+    """Return libpq parameters: times in UTC, and limits so that nobody's open session stops trading unseen."""
+    options = (
+        f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} "
+        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT}"
+    )
+    if writer is not None:
+        options += f" -c paper.writer={writer}"
+    return {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": f"paper-trading {name}",
+        "options": options,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+
+
+def engine_for(database_url: str, name: str, *, writer: str | None = None, pool_size: int = 1) -> Engine:
+    """Return an engine whose connections carry ``name``, so that the server's own views tell them apart."""
+    return create_engine(
+        parse_url(database_url),
+        pool_size=pool_size,
+        max_overflow=2,
+        connect_args=connect_options(name, writer=writer),
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[psycopg.Cursor]:
+    """Run one transaction on psycopg's cursor; whatever raises inside leaves nothing behind.
+
+    Raises:
+        DatabaseUnavailable: the connection is lost; if that was in COMMIT, whether it happened is not known.
+        DatabaseBusy: a lock timeout or deadlock; nothing was written.
+        WriteRefused: the values are refused; nothing was written.
+    """
+    with translated():
+        connection = engine.raw_connection()
+        driver = connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        try:
+            with driver.cursor() as cursor:
+                yield cursor
+            _commit(driver)
+        except BaseException:
+            with suppress(psycopg.Error, exc.SQLAlchemyError):
+                connection.rollback()
+            if driver.closed:
+                connection.invalidate()
+            raise
+        finally:
+            connection.close()
+
+
+def _commit(connection: psycopg.Connection) -> None:
+    try:
+        connection.commit()
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None or connection.closed:
+            msg = f"the connection was lost in COMMIT: {first_line(error)}"
+            raise DatabaseUnavailable(msg, in_doubt=True) from error
+        raise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into those of `domain.errors`."""
+    try:
+        yield
+    except PaperTradingError:
+        raise
+    except exc.DBAPIError as error:
+        raise meaning(error.orig if isinstance(error.orig, psycopg.Error) else None, error) from error
+    except exc.SQLAlchemyError as error:
+        raise DatabaseUnavailable(f"the database gave no connection: {first_line(error)}") from error
+    except psycopg.Error as error:
+        raise meaning(error, error) from error
+
+
+def meaning(error: psycopg.Error | None, shown_error: Exception) -> DatabaseError:
+    """Return what a driver's error means to the program, by its SQLSTATE."""
+    state = error.sqlstate if error is not None else None
+    text = first_line(error or shown_error)
+    if state in RETRY_STATES:
+        return DatabaseBusy(f"the database is busy: {text}")
+    if state == READ_ONLY or (state is not None and state[:2] in AWAY_CLASSES):
+        return DatabaseUnavailable(f"the database is not available: {text}")
+    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | None):
+        return DatabaseUnavailable(f"the database is not available: {text}")
+    if state is not None and state[:2] in {"22", "23"}:
+        return WriteRefused(f"the database refused the values: {text}")
+    return DatabaseError(f"the database refused the statement: {text}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, for one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def probe(database_url: str) -> str:
+    """Try the database and return its version, such as ``PostgreSQL 17.5, TimescaleDB 2.19.3``.
+
+    Raises:
+        DatabaseUnavailable: it does not answer, or refuses the user.
+        DatabaseUnsuitable: it is too old.
+    """
+    engine = engine_for(database_url, "probe")
+    try:
+        with transaction(engine) as cursor:
+            row = cursor.execute(VERSION).fetchone()
+    finally:
+        engine.dispose()
+    assert row is not None
+    number, version, timescale = row
+    if number // 10_000 < OLDEST_SERVER:
+        msg = f"the database at {shown(database_url)} is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
+        raise DatabaseUnsuitable(msg)
+    return f"PostgreSQL {version}" + (f", TimescaleDB {timescale}" if timescale else ", without TimescaleDB")

@@ -1,0 +1,170 @@
+"""The lease: one process serves a database.
+
+An advisory lock on a connection of its own says who may write; the epoch, checked in every writing transaction, makes
+sure that a process which lost the lock without noticing writes nothing. Renewing goes to a row of its own and waits for
+no transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+from loguru import logger
+
+from domain.errors import LeaseHeld
+from domain.words import Epoch
+from persistence.engine import connect_options, parse_url, shown, translated
+
+LOCK_KEY = 0x70617065725F7464
+"""The advisory lock's key: ``paper_td`` in ASCII."""
+PATIENCE = 2.0
+"""Seconds to wait for a lock whose holder has just died."""
+RENEWAL = 5.0
+
+
+def holder_name() -> str:
+    """Return how this process calls itself in the lease."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+class Lease:
+    """Held from `take` to `release`.
+
+    Attributes:
+        epoch: of this process; 0 before `begin_epoch`.
+    """
+
+    def __init__(self, database_url: str, connection: psycopg.Connection) -> None:
+        self.epoch = Epoch(0)
+        self._url = database_url
+        self._connection = connection
+        self._held = threading.Event()
+        self._held.set()
+        self._stopping = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    @classmethod
+    def take(cls, database_url: str, patience: float = PATIENCE) -> Lease:
+        """Take the lock, waiting ``patience`` seconds for a holder that is just dying.
+
+        Raises:
+            LeaseHeld: somebody else has it; the sentence says who.
+            DatabaseUnavailable: the database does not answer.
+        """
+        connection = _connect(database_url)
+        deadline = time.monotonic() + patience
+        while not _lock(connection):
+            if time.monotonic() >= deadline:
+                with connection:
+                    msg = f"{current_holder(connection)} serves the database {shown(database_url)} already"
+                raise LeaseHeld(msg)
+            threading.Event().wait(0.05)
+        return cls(database_url, connection)
+
+    def begin_epoch(self) -> Epoch:
+        """Commit the next epoch, which shuts every earlier holder out; to be called once the schema is there."""
+        with translated():
+            row = self._connection.execute(
+                "UPDATE paper_lease SET epoch = epoch + 1, holder = %s, started_at = now() RETURNING epoch",
+                [holder_name()],
+            ).fetchone()
+            assert row is not None
+            self.epoch = Epoch(row[0])
+            self._renew()
+        return self.epoch
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock is ours as far as we know; while it is not, nothing is written."""
+        return self._held.is_set()
+
+    def keep(self, on_lost: Callable[[str], None]) -> None:
+        """Renew in a thread; ``on_lost`` is called once, with a sentence, when another process has taken over."""
+        self._keeper = threading.Thread(target=self._keep, args=(on_lost,), name="lease", daemon=True)
+        self._keeper.start()
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._stopping.set()
+        if self._keeper is not None:
+            self._keeper.join(timeout=2)
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    def _renew(self) -> None:
+        self._connection.execute("UPDATE paper_lease_renewal SET renewed_at = clock_timestamp()")
+
+    def _keep(self, on_lost: Callable[[str], None]) -> None:
+        pause = RENEWAL
+        while not self._stopping.wait(pause):
+            try:
+                if self._held.is_set():
+                    self._renew()
+                elif (taken_by := self._retake()) is not None:
+                    on_lost(taken_by)
+                    return
+                pause = RENEWAL
+            except psycopg.errors.LockNotAvailable as error:
+                logger.warning("the lease could not be renewed, somebody locks its row: {}", error)
+            except psycopg.Error as error:
+                if self._held.is_set():
+                    logger.warning("the lease's connection is lost; nothing is written until it is back: {}", error)
+                self._held.clear()
+                pause = 0.25
+
+    def _retake(self) -> str | None:
+        """Connect and lock again; return the sentence about a new holder, or None when the lease is ours again."""
+        with suppress(psycopg.Error):
+            self._connection.close()
+        self._connection = psycopg.connect(dsn(self._url), autocommit=True, **connect_options("lease"))  # type: ignore[arg-type]
+        locked = _lock(self._connection)
+        row = self._connection.execute("SELECT epoch FROM paper_lease").fetchone()
+        if row is not None and row[0] == self.epoch:
+            if locked:
+                self._held.set()
+                logger.info("the lease is ours again")
+                return None
+            # The server may not have noticed yet that our own old connection is gone.
+            raise psycopg.OperationalError("the lock is still taken, by the same epoch")
+        return f"{current_holder(self._connection)} has taken over the database"
+
+
+def dsn(database_url: str) -> str:
+    """Return the URL in libpq's own spelling; it may hold a password."""
+    return parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _connect(database_url: str) -> psycopg.Connection:
+    with translated():
+        return psycopg.connect(dsn(database_url), autocommit=True, **connect_options("lease"))  # type: ignore[arg-type]
+
+
+def _lock(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
+    return bool(row and row[0])
+
+
+def current_holder(connection: psycopg.Connection) -> str:
+    """Return who holds the lease, as far as the database knows."""
+    try:
+        row = connection.execute("SELECT holder, started_at FROM paper_lease WHERE epoch > 0").fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    return f"{row[0]} (since {row[1]:%Y-%m-%d %H:%M:%S} UTC)" if row else "another process, which is just starting,"
+
+
+def is_served(connection: psycopg.Connection) -> bool:
+    """Say whether some process holds the lock, without touching it."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND (classid::bigint << 32 | objid::bigint) = %s)",
+        [LOCK_KEY],
+    ).fetchone()
+    return bool(row and row[0])

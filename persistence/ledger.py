@@ -1,0 +1,279 @@
+"""What the PositionKeeper reads and writes: the books, one transaction for a group of fills."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+
+import psycopg
+
+from domain.arithmetic import CONTEXT, plain
+from domain.errors import DatabaseUnavailable, DecisionsEnded, Fenced
+from domain.orders import Costs
+from domain.portfolio import Applied, Portfolio, Position, Terms
+from domain.words import Generation, PortfolioName, PositionId, PositionSide, Symbol
+from persistence.engine import engine_for, transaction
+from persistence.lease import Lease
+
+SHOWN_PRICE = Decimal("1e-18")
+
+# The fence and the end of the decisions in one statement: FOR SHARE waits for a generation or epoch that is being
+# raised, and sees its new value.
+END_EXECUTED = """
+WITH fence AS MATERIALIZED (
+    SELECT FROM paper_lease l CROSS JOIN paper_generation g
+    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
+), ended AS (
+    UPDATE trading_decisions d
+    SET status = 'executed', outcome_reason = o.reason, order_id = o.order_id, processed_at = clock_timestamp()
+    FROM unnest(%(ids)s::bigint[], %(reasons)s::text[], %(order_ids)s::uuid[]) AS o(id, reason, order_id)
+    WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
+    RETURNING d.id
+)
+SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
+"""
+
+ORDER_COLUMNS = (
+    "order_id, decision_id, portfolio, asset_class, leg, seq, symbol, side, order_type, quantity, limit_price, status, "
+    "filled_quantity, average_fill_price, commission, slippage, strategy, config_revision, equity, marks, "
+    "created_at, filled_at"
+)
+FILL_COLUMNS = (
+    "order_id, fill_no, position_id, portfolio, asset_class, symbol, side, quantity, price, base_price, price_time, "
+    "price_seen_at, price_source, bid, ask, slippage_rate, notional, commission, cash_delta, asset_delta, filled_at"
+)
+TRADE_COLUMNS = (
+    "position_id, order_id, fill_no, portfolio, asset_class, symbol, side, quantity, entry_price, exit_price, cost, "
+    "exit_notional, entry_commission, exit_commission, entry_time, exit_time, hold_duration, realized_pnl, commission, "
+    "net_pnl, closes, strategy"
+)
+
+SAVE_POSITIONS = """
+INSERT INTO paper_positions (position_id, portfolio, asset_class, symbol, side, quantity, cost, entry_commission,
+                             entry_price, current_price, position_value, unrealized_pnl, strategy, opened_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (position_id) DO UPDATE
+SET quantity = excluded.quantity, cost = excluded.cost, entry_commission = excluded.entry_commission,
+    entry_price = excluded.entry_price, current_price = excluded.current_price,
+    position_value = excluded.position_value, unrealized_pnl = excluded.unrealized_pnl
+"""
+
+READ_TERMS = """
+SELECT portfolio, currency, initial_capital, current_capital, commission_pct, min_commission, slippage_pct,
+       max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision
+FROM paper_trading_config ORDER BY portfolio
+"""
+
+
+class LedgerStore:
+    """The books in the database. One connection, one transaction at a time, fenced by epoch and generation."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self._engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper")
+        self._lease = lease
+
+    def raise_generation(self, generation: Generation) -> None:
+        """Commit ``generation``; waits for a transaction of an older one that is still in flight.
+
+        Raises:
+            Fenced: another process holds the lease now.
+        """
+        self._require_lease()
+        with transaction(self._engine) as cursor:
+            if not cursor.execute("SELECT FROM paper_lease WHERE epoch = %s FOR SHARE", [self._lease.epoch]).fetchone():
+                raise Fenced("another process holds the lease now")
+            cursor.execute("UPDATE paper_generation SET generation = %s", [generation])
+
+    def last_generation(self) -> Generation:
+        """Return the last committed generation."""
+        with transaction(self._engine) as cursor:
+            row = cursor.execute("SELECT generation FROM paper_generation").fetchone()
+        assert row is not None
+        return Generation(row[0])
+
+    def load(self) -> tuple[Portfolio, ...]:
+        """Return the committed state of every portfolio, history left aside."""
+        with transaction(self._engine) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            terms = cursor.execute(READ_TERMS).fetchall()
+            # The index (portfolio, seq) gives each last number at once, however long the history.
+            last = cursor.execute(
+                "SELECT portfolio, (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio)"
+                " FROM paper_trading_config c"
+            ).fetchall()
+            rows = cursor.execute(
+                "SELECT portfolio, position_id, symbol, asset_class, side, quantity, cost, entry_commission,"
+                " current_price, opened_at, strategy FROM paper_positions"
+            ).fetchall()
+        seqs = {name: seq or 0 for name, seq in last}
+        positions: dict[str, dict[Symbol, Position]] = {}
+        for row in rows:
+            positions.setdefault(row[0], {})[Symbol(row[2])] = _position(row)
+        return tuple(
+            Portfolio(_terms(row), CONTEXT.plus(row[3]), seqs[row[0]], positions.get(row[0], {})) for row in terms
+        )
+
+    def terms(self) -> tuple[Terms, ...]:
+        """Return the terms of every portfolio as people set them last."""
+        with transaction(self._engine) as cursor:
+            return tuple(_terms(row) for row in cursor.execute(READ_TERMS).fetchall())
+
+    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+        """Write a group of fills, in their order, with the ends of their orders and decisions, in one transaction.
+
+        Args:
+            generation: under which the group was made.
+            group: what each fill did to its portfolio, later ones resting on earlier ones.
+
+        Raises:
+            Fenced: generation or epoch is not the present one.
+            DecisionsEnded: some decisions had ended already, or are gone.
+            DatabaseUnavailable: if that was in COMMIT, only reloading tells whether it happened.
+            DatabaseBusy: a lock or deadlock; the same group may be written again.
+            WriteRefused: the database will not store a value.
+        """
+        self._require_lease()
+        with transaction(self._engine) as cursor:
+            self._end_decisions(cursor, generation, group)
+            _copy(cursor, f"COPY paper_orders ({ORDER_COLUMNS}) FROM STDIN", [_order_row(a) for a in group])
+            _copy(cursor, f"COPY paper_fills ({FILL_COLUMNS}) FROM STDIN", [_fill_row(a) for a in group])
+            trades = [_trade_row(applied) for applied in group if applied.trade is not None]
+            if trades:
+                _copy(cursor, f"COPY paper_trades ({TRADE_COLUMNS}) FROM STDIN", trades)
+            self._save_state(cursor, group)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+    def _require_lease(self) -> None:
+        if not self._lease.held:
+            raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
+
+    def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Applied]) -> None:
+        orders = [applied.fill.order for applied in group]
+        row = cursor.execute(
+            END_EXECUTED,
+            {
+                "epoch": self._lease.epoch,
+                "generation": generation,
+                "ids": [order.decision_id for order in orders],
+                "reasons": [outcome_reason(applied) for applied in group],
+                "order_ids": [order.order_id for order in orders],
+            },
+        ).fetchone()
+        assert row is not None
+        in_force, ended = row
+        if not in_force:
+            raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
+        missing = {order.decision_id for order in orders}.difference(ended)
+        if missing:
+            raise DecisionsEnded(missing)
+
+    @staticmethod
+    def _save_state(cursor: psycopg.Cursor, group: Sequence[Applied]) -> None:
+        last = {applied.portfolio.name: applied.portfolio for applied in group}
+        touched = {applied.position_id: applied for applied in group}
+        flat = [position_id for position_id, applied in touched.items() if applied.position is None]
+        if flat:
+            cursor.execute("DELETE FROM paper_positions WHERE position_id = ANY(%s)", [flat])
+        held = [_position_row(applied) for applied in touched.values() if applied.position is not None]
+        if held:
+            cursor.executemany(SAVE_POSITIONS, held)
+        cursor.executemany(
+            "UPDATE paper_trading_config SET current_capital = %s WHERE portfolio = %s",
+            [(portfolio.cash, name) for name, portfolio in last.items()],
+        )
+
+
+def outcome_reason(applied: Applied) -> str:
+    """Return what the decision's outcome says: what was done, at which price."""
+    fill = applied.fill
+    verb = "bought" if applied.asset_delta > 0 else "sold"
+    note = f" ({fill.order.note})" if fill.order.note else ""
+    return f"{verb} {plain(fill.quantity)} {fill.order.instrument.symbol} at {plain(fill.price)}{note}"
+
+
+def _copy(cursor: psycopg.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    with cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _order_row(applied: Applied) -> tuple[object, ...]:
+    fill = applied.fill
+    order = fill.order
+    marks = json.dumps({symbol: plain(mark) for symbol, mark in order.marks.items()})
+    return (
+        order.order_id, order.decision_id, order.portfolio, order.instrument.asset_class, order.leg, order.seq,
+        order.instrument.symbol, order.side.value, order.order_type.value, order.quantity, order.limit_price, "filled",
+        fill.quantity, fill.price, fill.commission, fill.slippage, order.strategy, order.revision, order.equity, marks,
+        order.created_at, fill.filled_at,
+    )  # fmt: skip
+
+
+def _fill_row(applied: Applied) -> tuple[object, ...]:
+    fill = applied.fill
+    order, quote = fill.order, fill.order.quote
+    return (
+        order.order_id, fill.fill_no, applied.position_id, order.portfolio, order.instrument.asset_class,
+        order.instrument.symbol, order.side.value, fill.quantity, fill.price, quote.price, quote.price_time,
+        quote.seen_at, quote.source, quote.bid, quote.ask, fill.slippage_rate, fill.notional, fill.commission,
+        applied.cash_delta, applied.asset_delta, fill.filled_at,
+    )  # fmt: skip
+
+
+def _trade_row(applied: Applied) -> tuple[object, ...]:
+    trade = applied.trade
+    assert trade is not None
+    entry_price = CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), SHOWN_PRICE)
+    return (
+        trade.position_id, trade.order_id, trade.fill_no, trade.portfolio, trade.asset_class, trade.symbol,
+        trade.side.value, trade.quantity, entry_price, trade.exit_price, trade.cost, trade.exit_notional,
+        trade.entry_commission, trade.exit_commission, trade.entry_time, trade.exit_time,
+        trade.exit_time - trade.entry_time, trade.gross, trade.commission, trade.net, trade.closes, trade.strategy,
+    )  # fmt: skip
+
+
+def _position_row(applied: Applied) -> tuple[object, ...]:
+    position = applied.position
+    assert position is not None
+    mark = position.last_price
+    return (
+        position.position_id, applied.portfolio.name, position.asset_class, position.symbol, position.side.value,
+        position.quantity, position.cost, position.entry_commission,
+        CONTEXT.quantize(position.entry_price, SHOWN_PRICE), mark, position.value(mark), position.unrealized(mark),
+        position.strategy, position.opened_at,
+    )  # fmt: skip
+
+
+def _position(row: tuple[object, ...]) -> Position:
+    _, position_id, symbol, asset_class, side, quantity, cost, entry_commission, price, opened_at, strategy = row
+    return Position(
+        position_id=PositionId(position_id),  # type: ignore[arg-type]
+        symbol=Symbol(str(symbol)),
+        asset_class=str(asset_class),
+        side=PositionSide(str(side)),
+        quantity=quantity,  # type: ignore[arg-type]
+        cost=cost,  # type: ignore[arg-type]
+        entry_commission=entry_commission,  # type: ignore[arg-type]
+        last_price=price,  # type: ignore[arg-type]
+        opened_at=opened_at,  # type: ignore[arg-type]
+        strategy=strategy,  # type: ignore[arg-type]
+    )
+
+
+def _terms(row: tuple[Decimal | str | int, ...]) -> Terms:
+    name, currency, initial, _cash, commission, least, slippage, largest, threshold, notional, risk, revision = row
+    return Terms(
+        portfolio=PortfolioName(str(name)),
+        currency=str(currency),
+        initial_capital=Decimal(initial),
+        costs=Costs(Decimal(slippage), Decimal(commission), Decimal(least)),
+        max_position_size=Decimal(largest),
+        decision_confidence_threshold=Decimal(threshold),
+        min_notional=Decimal(notional),
+        default_risk_score=Decimal(risk),
+        revision=int(revision),
+    )

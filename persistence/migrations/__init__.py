@@ -1,0 +1,1 @@
+"""Alembic's home: each revision runs one file of ``sql/``, forward only."""

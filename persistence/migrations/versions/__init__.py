@@ -1,0 +1,1 @@
+"""One revision for each file of ``sql/``."""

@@ -1,0 +1,54 @@
+"""What the Snapshotter reads and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from domain.arithmetic import plain
+from domain.snapshot import Snapshot
+from domain.words import PortfolioName
+from persistence.engine import engine_for, transaction
+
+SAVE = """
+INSERT INTO paper_portfolio_snapshots (time, portfolio, cash, positions_value, total_value, total_pnl, total_pnl_pct,
+                                       daily_pnl, num_positions, allocation)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+
+OPENING = """
+SELECT c.portfolio, s.total_value FROM paper_trading_config c
+JOIN LATERAL (SELECT total_value FROM paper_portfolio_snapshots s
+              WHERE s.portfolio = c.portfolio AND s.time <= %s ORDER BY s.time DESC LIMIT 1) s ON true
+"""
+
+
+class SnapshotStore:
+    """The table of snapshots."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = engine_for(database_url, "Snapshotter")
+
+    def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
+        """Return the value of each portfolio in its last snapshot at or before ``day`` 00:00 UTC, where it has one."""
+        with transaction(self._engine) as cursor:
+            return {PortfolioName(name): value for name, value in cursor.execute(OPENING, [day]).fetchall()}
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        """Store snapshots; one that is there already (same portfolio and time) stays as it is."""
+        rows = [
+            (
+                s.time, s.portfolio, s.cash, s.positions_value, s.total_value, s.total_pnl, s.total_pnl_pct,
+                s.daily_pnl, s.num_positions, json.dumps({name: plain(part) for name, part in s.allocation.items()}),
+            )
+            for s in snapshots
+        ]  # fmt: skip
+        with transaction(self._engine) as cursor:
+            cursor.executemany(SAVE, rows)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()

@@ -1,0 +1,116 @@
+"""What every test may ask for: servers, databases and Hypothesis' profile.
+
+A test that takes ``server`` or ``database_url`` runs twice, on the embedded PostgreSQL and on TimescaleDB; one that
+takes ``embedded_server`` or ``embedded_url`` runs once; one that takes ``every_server`` or ``every_url`` runs on each
+supported version. A server starts when the first test asks for it. One that is missing skips its tests, aloud; with
+``TIMESCALEDB_REQUIRED=1`` (as in CI) TimescaleDB missing is a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Generator, Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.servers import TIMESCALEDB, Server, ServerPool, Unavailable
+
+# The same examples each time: a red build is red because of a change, and prints how to repeat it.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("ci")
+
+POOL = pytest.StashKey[ServerPool]()
+
+
+@pytest.fixture(scope="session")
+def pool(pytestconfig: pytest.Config) -> Iterator[ServerPool]:
+    """The session's servers; all of them end with it."""
+    servers = pytestconfig.stash[POOL] = ServerPool()
+    # By default SIGTERM ends pytest on the spot, and its servers would stay for ever.
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
+    try:
+        yield servers
+    finally:
+        servers.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+def running(servers: ServerPool, name: str) -> Server:
+    """The server of that name, or the end of the test that asked for it."""
+    with contextlib.suppress(Unavailable):
+        return servers.get(name)
+    if name == TIMESCALEDB and os.environ.get("TIMESCALEDB_REQUIRED") == "1":
+        pytest.fail(f"TIMESCALEDB_REQUIRED=1, but {servers.missing[name]}", pytrace=False)
+    pytest.skip(f"{name} is missing; the summary says why")
+
+
+@pytest.fixture(
+    scope="session", params=[pytest.param("embedded-18", id="embedded"), pytest.param(TIMESCALEDB, id="timescaledb")]
+)
+def server(request: pytest.FixtureRequest, pool: ServerPool) -> Server:
+    """The embedded PostgreSQL, then TimescaleDB."""
+    return running(pool, request.param)
+
+
+@pytest.fixture(scope="session")
+def embedded_server(pool: ServerPool) -> Server:
+    """The embedded PostgreSQL, for tests that need one server only."""
+    return running(pool, "embedded-18")
+
+
+@pytest.fixture(scope="session", params=["embedded-16", "embedded-18", "debian-15", TIMESCALEDB])
+def every_server(request: pytest.FixtureRequest, pool: ServerPool) -> Server:
+    """Each version of PostgreSQL that is supported."""
+    return running(pool, request.param)
+
+
+def fresh_database(server: Server) -> Iterator[str]:
+    """An empty database, dropped after the test."""
+    url = server.create_database()
+    yield url
+    server.start()  # nothing, unless the test stopped it
+    server.drop_database(url)
+
+
+@pytest.fixture
+def database_url(server: Server) -> Iterator[str]:
+    """A fresh database on `server`, owned by the plain role that the URL names."""
+    yield from fresh_database(server)
+
+
+@pytest.fixture
+def embedded_url(embedded_server: Server) -> Iterator[str]:
+    """A fresh database on `embedded_server`."""
+    yield from fresh_database(embedded_server)
+
+
+@pytest.fixture
+def every_url(every_server: Server) -> Iterator[str]:
+    """A fresh database on `every_server`."""
+    yield from fresh_database(every_server)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """A test that stops a server which is not ours to stop is skipped."""
+    try:
+        return (yield)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A test that stopped a server and failed leaves it running for the next one."""
+    if (servers := item.config.stash.get(POOL, None)) is not None:
+        servers.restart_stopped()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says aloud which servers were missing: a green run without them shows less than it seems to."""
+    if (servers := config.stash.get(POOL, None)) is not None:
+        for name, reason in servers.missing.items():
+            terminalreporter.write_line(f"NOT TESTED on {name}: {reason}", red=True, bold=True)
