@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
 from domain.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
 from domain.words import Symbol
@@ -90,6 +91,55 @@ class SymbolBook:
         near = difflib.get_close_matches(typed.upper(), self._by_symbol, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return f"{typed!r} is not traded here{hint}"
+
+
+class PriceListener(Protocol):
+    """Who hears the prices. Called from the source's thread; puts a message in a mailbox, never blocks or raises."""
+
+    def book_known(self, book: SymbolBook) -> None:
+        """Take what can be traded; comes before the first price of each start."""
+        ...
+
+    def quotes_seen(self, quotes: Sequence[Quote]) -> None:
+        """Take prices seen at one moment."""
+        ...
+
+    def source_ended(self, reason: str) -> None:
+        """Take the sentence that says why no more prices come: a file's end, or a failure. Not sent after a stop."""
+        ...
+
+
+class PriceSource(Protocol):
+    """Where prices come from.
+
+    Attributes:
+        name: ``simulated``, ``file``, or the exchange's id; stands in ``Quote.source``.
+        real: False where results at its prices are marked as simulated or from a file.
+    """
+
+    name: str
+    real: bool
+
+    @property
+    def book(self) -> SymbolBook | None:
+        """What can be traded, None until it is known."""
+        ...
+
+    def start(self, listener: PriceListener) -> None:
+        """Begin to deliver, on a daemon thread of its own; return at once. After a stop or an end it may start again.
+
+        Raises:
+            RuntimeError: it is running.
+        """
+        ...
+
+    def subscribe(self, symbols: Collection[Symbol]) -> None:
+        """Ask for the prices of ``symbols`` too; a source that plays everything anyway ignores it."""
+        ...
+
+    def stop(self) -> None:
+        """Deliver nothing more; return when the thread has ended, within 1 s. Again, or before a start: nothing."""
+        ...
 
 
 def _letters(symbol: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from domain.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
+from domain.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract, total
 from domain.orders import Costs, Fill, position_id
 from domain.words import OrderId, PortfolioName, PositionId, PositionSide, Side, Symbol
 
@@ -164,6 +164,14 @@ class Applied:
     trade: Trade | None
     cash_delta: Decimal
     asset_delta: Decimal
+
+    @property
+    def sentence(self) -> str:
+        """What the decision's outcome says: what was done, and at which price."""
+        fill = self.fill
+        verb = "bought" if fill.order.side is Side.BUY else "sold"
+        note = f" ({fill.order.note})" if fill.order.note else ""
+        return f"{verb} {plain(fill.quantity)} {fill.order.instrument.symbol} at {plain(fill.price)}{note}"
 
 
 def apply(portfolio: Portfolio, fill: Fill) -> Applied:

@@ -17,9 +17,9 @@ from typing import NamedTuple, NoReturn, Protocol
 from domain.arithmetic import CONTEXT, ZERO, add, divide, multiply, plain
 from domain.decision import LARGEST
 from domain.errors import SettingsError
-from domain.market import Instrument, Quote, SymbolBook
+from domain.market import Instrument, PriceListener, Quote, SymbolBook
 from domain.words import Clock, Symbol
-from market.source import PriceListener, Stopwatch, ThreadedSource
+from market.source import Stopwatch, ThreadedSource
 
 NAME = "file"
 COLUMNS = ("time", "symbol", "price", "bid", "ask", "volume")

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 from domain.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
 from domain.errors import SettingsError
-from domain.market import Instrument, Quote, SymbolBook
+from domain.market import Instrument, PriceListener, Quote, SymbolBook
 from domain.words import Clock, Symbol
-from market.source import PriceListener, Stopwatch, ThreadedSource
+from market.source import Stopwatch, ThreadedSource
 
 SECONDS_A_YEAR = 365 * 24 * 3600
 """Crypto trades every second of the year."""

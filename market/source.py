@@ -1,65 +1,20 @@
-"""The interface between whatever delivers prices and the PriceTracker, and the thread that the sources here share."""
+"""The thread that price sources share; `domain.market.PriceSource` is the interface that they keep."""
 
 from __future__ import annotations
 
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection
 
 from loguru import logger
 
 from domain.errors import PaperTradingError
-from domain.market import Quote, SymbolBook
+from domain.market import PriceListener, SymbolBook
 from domain.words import Clock, Symbol
 
 STOP_WITHIN = 1.0
 """Seconds that `PriceSource.stop` waits for the source's thread."""
-
-
-class PriceListener(Protocol):
-    """Who hears the prices. Called from the source's thread; puts a message in a mailbox, never blocks or raises."""
-
-    def book_known(self, book: SymbolBook) -> None:
-        """Take what can be traded; comes before the first price of each start."""
-        ...
-
-    def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        """Take prices seen at one moment."""
-        ...
-
-    def source_ended(self, reason: str) -> None:
-        """Take the sentence that says why no more prices come: a file's end, or a failure. Not sent after a stop."""
-        ...
-
-
-class PriceSource(Protocol):
-    """Where prices come from.
-
-    Attributes:
-        name: ``simulated``, ``file``, or the exchange's id; stands in ``Quote.source``.
-        real: False where results at its prices are marked as simulated or from a file.
-    """
-
-    name: str
-    real: bool
-
-    def start(self, listener: PriceListener) -> None:
-        """Begin to deliver, on a daemon thread of its own; return at once. After a stop or an end it may start again.
-
-        Raises:
-            RuntimeError: it is running.
-        """
-        ...
-
-    def subscribe(self, symbols: Collection[Symbol]) -> None:
-        """Ask for the prices of ``symbols`` too; a source that plays everything anyway ignores it."""
-        ...
-
-    def stop(self) -> None:
-        """Deliver nothing more; return when the thread has ended, within 1 s. Again, or before a start: nothing."""
-        ...
 
 
 class Stopwatch:

@@ -81,7 +81,7 @@ class LedgerStore:
         """
         self._require_lease()
         with transaction(self._engine) as cursor:
-            if not cursor.execute("SELECT FROM paper_lease WHERE epoch = %s FOR SHARE", [self._lease.epoch]).fetchone():
+            if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [self._lease.epoch]).fetchone():
                 raise Fenced("another process holds the lease now")
             cursor.execute("UPDATE paper_generation SET generation = %s", [generation])
 
@@ -159,7 +159,7 @@ class LedgerStore:
                 "epoch": self._lease.epoch,
                 "generation": generation,
                 "ids": [order.decision_id for order in orders],
-                "reasons": [outcome_reason(applied) for applied in group],
+                "reasons": [applied.sentence for applied in group],
                 "order_ids": [order.order_id for order in orders],
             },
         ).fetchone()
@@ -185,14 +185,6 @@ class LedgerStore:
             "UPDATE paper_trading_config SET current_capital = %s WHERE portfolio = %s",
             [(portfolio.cash, name) for name, portfolio in last.items()],
         )
-
-
-def outcome_reason(applied: Applied) -> str:
-    """Return what the decision's outcome says: what was done, at which price."""
-    fill = applied.fill
-    verb = "bought" if applied.asset_delta > 0 else "sold"
-    note = f" ({fill.order.note})" if fill.order.note else ""
-    return f"{verb} {plain(fill.quantity)} {fill.order.instrument.symbol} at {plain(fill.price)}{note}"
 
 
 def _copy(cursor: psycopg.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

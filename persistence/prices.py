@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+from loguru import logger
+
+from domain.errors import DatabaseError
 from domain.market import Quote
 from domain.words import Symbol
 from persistence.engine import engine_for, transaction
@@ -46,3 +51,61 @@ class PriceStore:
     def close(self) -> None:
         """Give the connection back."""
         self._engine.dispose()
+
+
+class PriceRecorder:
+    """Stores prices from a thread of its own, so that they go on while the database is slow or away.
+
+    What cannot be stored is dropped and counted: fills carry their own evidence.
+
+    Attributes:
+        dropped: quotes that were not stored.
+    """
+
+    MOST_WAITING = 60
+
+    def __init__(self, store: PriceStore) -> None:
+        self.dropped = 0
+        self._store = store
+        self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(self.MOST_WAITING)
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
+        self._thread.start()
+
+    def last_prices(self) -> Mapping[Symbol, Decimal]:
+        """Return the last stored price of each symbol that is held."""
+        return self._store.last_prices()
+
+    def offer(self, quotes: Sequence[Quote]) -> None:
+        """Have ``quotes`` stored soon; never waits."""
+        try:
+            self._jobs.put_nowait(lambda: self._store.record(quotes))
+        except queue.Full:
+            self.dropped += len(quotes)
+
+    def forget(self, retention: timedelta) -> None:
+        """Have prices older than ``retention`` deleted soon; never waits."""
+        try:
+            self._jobs.put_nowait(lambda: self._store.forget(retention))
+        except queue.Full:
+            logger.debug("old prices are deleted another time")
+
+    def close(self) -> None:
+        """Store what waits, for two seconds at most, then give the connection back."""
+        try:
+            self._jobs.put(None, timeout=1)
+        except queue.Full:
+            logger.debug("prices that still waited are not stored")
+        self._thread.join(timeout=2)
+        self._store.close()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+                self._away = False
+            except DatabaseError as error:
+                self.dropped += 1
+                if not self._away:
+                    logger.warning("prices are not stored at the moment: {}", error)
+                self._away = True

@@ -13,7 +13,7 @@ import pytest
 
 from domain.arithmetic import QUANTITY_STEP, divide
 from domain.errors import SettingsError
-from domain.market import Instrument, Quote, SymbolBook
+from domain.market import Instrument, PriceSource, Quote, SymbolBook
 from domain.words import Symbol
 from market.simulated import (
     CATCH_UP,
@@ -25,7 +25,7 @@ from market.simulated import (
     prices,
     simulated_instruments,
 )
-from market.source import PriceSource, Stopwatch
+from market.source import Stopwatch
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BTC, DOGE = KNOWN[0], KNOWN[4]

@@ -1,0 +1,261 @@
+"""DecisionWatcher: takes decisions in, and writes the outcomes of those that get no order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from loguru import logger
+from pykka import ThreadingFuture
+
+from actors.cell import PathBehaviour
+from actors.messages import (
+    Control,
+    Decide,
+    Drain,
+    Drained,
+    Flush,
+    Message,
+    RaiseGeneration,
+    Rebuild,
+    Rebuilt,
+    Settled,
+    Submit,
+    Waits,
+    Wake,
+)
+from actors.patience import Patience
+from actors.ports import Address, Decisions
+from domain.decision import Accepted, Outcome, Reason, Refusal
+from domain.errors import (
+    DatabaseUnavailable,
+    DecisionGone,
+    Fenced,
+    PaperTradingError,
+    SubmissionInDoubt,
+)
+from domain.words import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
+
+MOST_UNDER_WAY = 1_000
+READ_MORE_BELOW = MOST_UNDER_WAY // 2
+
+
+class Callers:
+    """Those who wait for the outcome of a decision. Outlives the behaviour; touched by the DecisionWatcher alone."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
+
+    def add(self, decision_id: DecisionId, future: ThreadingFuture[Outcome]) -> None:
+        """Remember who waits."""
+        self._waiting.setdefault(decision_id, []).append(future)
+
+    def among(self, ids: Iterable[DecisionId]) -> list[DecisionId]:
+        """Return those of ``ids`` that somebody waits for."""
+        return [id_ for id_ in ids if id_ in self._waiting]
+
+    @property
+    def ids(self) -> Collection[DecisionId]:
+        """The decisions that somebody waits for."""
+        return list(self._waiting)
+
+    def answer(self, outcome: Outcome) -> None:
+        """Give each who waits for this decision its outcome."""
+        for future in self._waiting.pop(outcome.decision_id, ()):
+            future.set(outcome)
+
+    def fail(self, decision_id: DecisionId, error: PaperTradingError) -> None:
+        """Raise ``error`` in each who waits for this decision."""
+        for future in self._waiting.pop(decision_id, ()):
+            future.set_exception((type(error), error, None))
+
+
+class DecisionWatcher(PathBehaviour):
+    """The only taker of decisions: taking is memory, not a write.
+
+    Args:
+        decisions: the table.
+        callers: who waits for outcomes.
+        sizer: where decisions go.
+        supervisor: who is told when the generation must end.
+        wake_later: has this actor woken again shortly.
+        patience: for waiting on the database.
+        clock: when decisions are received.
+    """
+
+    group_limit: ClassVar[int] = 500
+
+    def __init__(
+        self,
+        decisions: Decisions,
+        callers: Callers,
+        *,
+        sizer: Address,
+        supervisor: Address,
+        wake_later: Callable[[], None],
+        patience: Patience,
+        clock: Clock,
+    ) -> None:
+        self._decisions = decisions
+        self._callers = callers
+        self._sizer = sizer
+        self._supervisor = supervisor
+        self._wake_later = wake_later
+        self._patience = patience
+        self._clock = clock
+        self._under_way: set[DecisionId] = set()
+        self._waiting: set[DecisionId] = set()
+        self._more = False
+        self._draining = False
+
+    def control(self, message: Control) -> None:
+        """Begin or end a generation, or take nothing in any more."""
+        if isinstance(message, Drain):
+            self._draining = True
+            self._sizer.tell(Flush())
+        else:
+            super().control(message)
+
+    def rebuild(self, word: Rebuild) -> None:
+        """End what is poisoned, answer callers from the table, and send the rest again in order."""
+        poisoned = [
+            Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INTERNAL_ERROR, text)
+            for id_, text in word.poisoned.items()
+        ]
+        self.generation = word.generation
+        with self._ending_the_generation():
+            if poisoned:
+                self._patience.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
+            self._look_up(self._callers.ids)
+            # A quarantined row that cannot be ended must not be sent again.
+            self._under_way = set(word.poisoned)
+            self._waiting = set()
+            self._read()
+            self._supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
+
+    def handle_current(self, messages: list[Message]) -> None:
+        """Write the outcomes of a group together, then insert what callers submit, then read what is new."""
+        settled = [message for message in messages if isinstance(message, Settled)]
+        submitted = [message for message in messages if isinstance(message, Submit)]
+        self._waiting.update(message.decision_id for message in messages if isinstance(message, Waits))
+        with self._ending_the_generation():
+            self._settle(settled)
+        if submitted:
+            self._insert(submitted)
+        wanted = bool(submitted) or any(isinstance(message, Wake) for message in messages)
+        if wanted or (self._more and self._busy < READ_MORE_BELOW):
+            self._read()
+        if any(isinstance(message, Flush) for message in messages):
+            self._supervisor.tell(Drained("DecisionWatcher"))
+
+    @contextmanager
+    def _ending_the_generation(self) -> Iterator[None]:
+        """Where the database is away or shuts this generation out, only reloading tells what stands."""
+        generation = self.generation
+        try:
+            yield
+        except (DatabaseUnavailable, Fenced) as error:
+            assert generation is not None
+            self.generation = None
+            self._supervisor.tell(RaiseGeneration(generation, str(error)))
+
+    @property
+    def _busy(self) -> int:
+        return len(self._under_way) - len(self._waiting)
+
+    def _read(self) -> None:
+        room = MOST_UNDER_WAY - self._busy
+        if self.generation is None or self._draining or room <= 0:
+            return
+        try:
+            received = self._patience.until_done_unless_away(
+                lambda: self._decisions.pending(self._under_way, room, self._clock.now())
+            )
+        except DatabaseUnavailable as error:
+            logger.debug("intake pauses: {}", error)
+            self._wake_later()
+            return
+        self._more = len(received) == room
+        for decision in received:
+            self._under_way.add(decision.id)
+            logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)
+            self._sizer.tell(Decide(self.generation, decision))
+
+    def _settle(self, messages: list[Settled]) -> None:
+        refusals = [refusal for message in messages for refusal in message.refusals]
+        if refusals:
+            self._end(refusals)
+        for message in messages:
+            for outcome in message.outcomes:
+                self._ended(outcome)
+
+    def _end(self, refusals: list[Refusal]) -> None:
+        assert self.generation is not None
+        generation = self.generation
+        ended = self._patience.until_done_unless_away(lambda: self._decisions.end(generation, refusals))
+        others: list[DecisionId] = []
+        for refusal in refusals:
+            if refusal.decision_id in ended:
+                self._ended(Outcome(refusal.decision_id, refusal.status, refusal.sentence))
+            else:
+                # Somebody cancelled or deleted it meanwhile.
+                self._forget(refusal.decision_id)
+                others.append(refusal.decision_id)
+        self._look_up(self._callers.among(others))
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._forget(outcome.decision_id)
+        self._callers.answer(outcome)
+        logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
+
+    def _forget(self, decision_id: DecisionId) -> None:
+        self._under_way.discard(decision_id)
+        self._waiting.discard(decision_id)
+
+    def _look_up(self, ids: Collection[DecisionId]) -> None:
+        """Answer callers from the table: the outcome, or that the row is gone."""
+        if not ids:
+            return
+        found = self._decisions.outcomes(ids)
+        for id_ in ids:
+            if id_ not in found:
+                self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+            elif (outcome := found[id_]) is not None:
+                self._callers.answer(outcome)
+
+    def _insert(self, submitted: list[Submit]) -> None:
+        decisions = [submit.decision for submit in submitted]
+        answers: list[Accepted | PaperTradingError | None]
+        try:
+            if self._draining:
+                raise DatabaseUnavailable("the system is stopping and takes nothing in any more")
+            answers = list(self._decisions.insert(decisions))
+        except DatabaseUnavailable as error:
+            answers = [error] * len(decisions)
+            if error.in_doubt:
+                answers = self._resolve(submitted, error)
+        for submit, answer in zip(submitted, answers, strict=True):
+            if isinstance(answer, Accepted):
+                if answer.outcome is None:
+                    self._callers.add(answer.decision_id, submit.outcome)
+                else:
+                    submit.outcome.set(answer.outcome)
+                submit.accepted.set(answer)
+            else:
+                assert isinstance(answer, PaperTradingError)
+                submit.abandon(answer)
+
+    def _resolve(self, submitted: list[Submit], lost: DatabaseUnavailable) -> list[Accepted | PaperTradingError | None]:
+        """Find out by uid whether a COMMIT whose answer was lost happened; never insert again."""
+        try:
+            found = self._patience.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
+        except DatabaseUnavailable:
+            return [
+                SubmissionInDoubt(
+                    f"the answer to COMMIT was lost and the database is away; whether decision {s.decision.uid} is in "
+                    "is not known: submit the same object again, its uid keeps it from being taken twice"
+                )
+                for s in submitted
+            ]
+        return [accepted or lost for accepted in found]

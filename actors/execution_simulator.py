@@ -1,0 +1,51 @@
+"""ExecutionSimulator: fills orders at the price that travels with them."""
+
+from __future__ import annotations
+
+from actors.cell import PathBehaviour
+from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Rebuilt, Refused
+from actors.ports import Address
+from domain.decision import Reason, Refusal
+from domain.execution import execute
+from domain.words import Clock, OutcomeStatus
+
+
+class ExecutionSimulator(PathBehaviour):
+    """Prices each order, and tells the Sizer at once, so that the next decision need not wait for the commit.
+
+    Args:
+        sizer: who is told what was priced.
+        keeper: who writes it.
+        supervisor: who is told when a generation has begun.
+        clock: when fills happen.
+    """
+
+    def __init__(self, *, sizer: Address, keeper: Address, supervisor: Address, clock: Clock) -> None:
+        self._sizer = sizer
+        self._keeper = keeper
+        self._supervisor = supervisor
+        self._clock = clock
+
+    def rebuild(self, word: Rebuild) -> None:
+        """Begin; market orders leave nothing open."""
+        self.generation = word.generation
+        self._supervisor.tell(Rebuilt("ExecutionSimulator", word.generation))
+
+    def handle(self, message: Message) -> None:
+        """Handle one message."""
+        match message:
+            case Execute():
+                self._execute(message)
+            case Refused() | Flush():
+                self._keeper.tell(message)
+
+    def _execute(self, message: Execute) -> None:
+        order = message.order
+        result = execute(order, self._clock.now())
+        if isinstance(result, str):
+            refusal = Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, result)
+            self._sizer.tell(Priced(message.generation, order.portfolio, None))
+            self._keeper.tell(Refused(message.generation, refusal))
+            return
+        self._sizer.tell(Priced(message.generation, order.portfolio, result))
+        self._keeper.tell(Filled(message.generation, result))

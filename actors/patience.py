@@ -1,0 +1,100 @@
+"""Waiting for the database: a state that can be seen and ended, not a hang."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from loguru import logger
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_never,
+    wait_random_exponential,
+)
+from tenacity.stop import stop_base
+
+from domain.errors import DatabaseBusy, DatabaseUnavailable, PaperTradingError
+from domain.words import Clock
+
+T = TypeVar("T")
+SHORTEST, LONGEST = 0.05, 1.0
+"""Seconds between two tries."""
+WHILE = 10.0
+"""Seconds that a caller can be made to wait for an answer that was lost."""
+
+
+class Interrupted(PaperTradingError):
+    """The system stops while something waits."""
+
+
+class Patience:
+    """Tries again until the database is there, or the system stops.
+
+    Attributes:
+        waiting_since: None unless it is waiting now.
+    """
+
+    def __init__(self, name: str, clock: Clock, stopping: threading.Event) -> None:
+        self.waiting_since: datetime | None = None
+        self._name = name
+        self._clock = clock
+        self._stopping = stopping
+
+    def until_done(self, action: Callable[[], T]) -> T:
+        """Return what ``action`` returns once the database is available and not busy.
+
+        Raises:
+            Interrupted: the system stops.
+        """
+        return self._retrying(action, (DatabaseUnavailable, DatabaseBusy), stop_never)
+
+    def until_done_unless_away(self, action: Callable[[], T]) -> T:
+        """Return what ``action`` returns once the database is not busy.
+
+        Raises:
+            DatabaseUnavailable: it is away; whoever waits must reload.
+            Interrupted: the system stops.
+        """
+        return self._retrying(action, (DatabaseBusy,), stop_never)
+
+    def for_a_while(self, action: Callable[[], T]) -> T:
+        """Return what ``action`` returns, if the database is available within some seconds.
+
+        Raises:
+            DatabaseUnavailable: it is not.
+            Interrupted: the system stops.
+        """
+        return self._retrying(action, (DatabaseUnavailable, DatabaseBusy), stop_after_delay(WHILE))
+
+    def _retrying(self, action: Callable[[], T], errors: tuple[type[Exception], ...], stop: stop_base) -> T:
+        retrying = Retrying(
+            retry=retry_if_exception_type(errors),
+            wait=wait_random_exponential(multiplier=SHORTEST, min=SHORTEST, max=LONGEST),
+            stop=stop,
+            sleep=sleep_using_event(self._stopping),
+            before_sleep=self._say,
+            reraise=True,
+        )
+        try:
+            result = retrying(action)
+        finally:
+            since, self.waiting_since = self.waiting_since, None
+        if since is not None:
+            logger.info(
+                "{}: the database is back after {:.1f} s", self._name, (self._clock.now() - since).total_seconds()
+            )
+        return result
+
+    def _say(self, state: RetryCallState) -> None:
+        if self._stopping.is_set():
+            raise Interrupted(f"{self._name} stops while it waits for the database")
+        if self.waiting_since is None:
+            self.waiting_since = self._clock.now()
+            error = state.outcome.exception() if state.outcome is not None else None
+            logger.warning("{} waits for the database: {}", self._name, error)

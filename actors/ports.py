@@ -1,0 +1,80 @@
+"""What actors need of the world outside: narrow interfaces, kept by `persistence`, `market` and fakes in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.errors import WriteRefused
+from domain.market import Quote
+from domain.portfolio import Applied, Portfolio, Terms
+from domain.snapshot import Snapshot
+from domain.words import DecisionId, Generation, PortfolioName, Symbol
+
+
+class Ledger(Protocol):
+    """The books, as the PositionKeeper uses them; see `persistence.ledger.LedgerStore` for what is raised."""
+
+    def raise_generation(self, generation: Generation) -> None:
+        """Commit a generation, shutting earlier ones out."""
+
+    def load(self) -> tuple[Portfolio, ...]:
+        """Return the committed state."""
+
+    def terms(self) -> tuple[Terms, ...]:
+        """Return what each portfolio trades under."""
+
+    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+        """Write a group of fills in one transaction."""
+
+
+class Decisions(Protocol):
+    """The table of decisions, as the DecisionWatcher uses it; see `persistence.decisions.DecisionStore`."""
+
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
+        """Return decisions without outcome that are not under way, oldest first."""
+
+    def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
+        """Write outcomes; return the decisions that were ended by it."""
+
+    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused]:
+        """Commit decisions of callers."""
+
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
+        """Find decisions by uid or idempotency key."""
+
+    def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
+        """Return what became of decisions."""
+
+
+class PriceRecords(Protocol):
+    """The table of prices, as the PriceTracker uses it; see `persistence.prices`."""
+
+    def last_prices(self) -> Mapping[Symbol, Decimal]:
+        """Return the last stored price of each symbol held."""
+
+    def offer(self, quotes: Sequence[Quote]) -> None:
+        """Have quotes stored soon; never waits."""
+
+    def forget(self, retention: timedelta) -> None:
+        """Have old prices deleted soon; never waits."""
+
+
+class Snapshots(Protocol):
+    """The table of snapshots, as the Snapshotter uses it."""
+
+    def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
+        """Return each portfolio's value at the beginning of a day, where it is known."""
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        """Store snapshots."""
+
+
+class Address(Protocol):
+    """Where to send messages to an actor; outlives its restarts, and never raises."""
+
+    def tell(self, message: object, /) -> None:
+        """Put a message into the actor's mailbox."""

@@ -1,0 +1,185 @@
+"""PositionKeeper: the books. Writes each group of fills in one transaction, then tells what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from loguru import logger
+
+from actors.cell import PathBehaviour
+from actors.messages import (
+    Committed,
+    Failed,
+    Filled,
+    Flush,
+    Message,
+    RaiseGeneration,
+    Rebuild,
+    Rebuilt,
+    Refused,
+    Settled,
+    TermsChanged,
+    Wake,
+)
+from actors.patience import Patience
+from actors.ports import Address, Ledger
+from domain.decision import Outcome, Refusal
+from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
+from domain.portfolio import Applied, Portfolio, apply
+from domain.words import DecisionId, OutcomeStatus, PortfolioName
+
+
+class PositionKeeper(PathBehaviour):
+    """Keeps the committed state of each portfolio; memory changes only after the commit.
+
+    Args:
+        ledger: the tables.
+        watcher: who is told of outcomes.
+        sizer: who is told of changed terms.
+        snapshotter: who is told of committed states.
+        supervisor: who is told when a generation begins or must end.
+        wake_later: has this actor woken again shortly.
+        patience: for waiting on the database.
+    """
+
+    group_limit: ClassVar[int] = 100
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        watcher: Address,
+        sizer: Address,
+        snapshotter: Address,
+        supervisor: Address,
+        wake_later: Callable[[], None],
+        patience: Patience,
+    ) -> None:
+        self._ledger = ledger
+        self._watcher = watcher
+        self._sizer = sizer
+        self._snapshotter = snapshotter
+        self._supervisor = supervisor
+        self._wake_later = wake_later
+        self._patience = patience
+        self._committed: dict[PortfolioName, Portfolio] = {}
+
+    def rebuild(self, word: Rebuild) -> None:
+        """Drop what is not committed, shut older generations out, and reload."""
+        try:
+            self._patience.until_done(lambda: self._ledger.raise_generation(word.generation))
+            portfolios = self._patience.until_done(self._ledger.load)
+        except Fenced as error:
+            self._supervisor.tell(Failed(LeaseHeld(str(error))))
+            return
+        self._committed = {portfolio.name: portfolio for portfolio in portfolios}
+        self.generation = word.generation
+        self._snapshotter.tell(Committed(dict(self._committed)))
+        self._supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
+
+    def handle_current(self, messages: list[Message]) -> None:
+        """Apply a group to a draft, write it, and only then let it be the state and tell of it."""
+        fills = [message.fill for message in messages if isinstance(message, Filled)]
+        refusals = [message.refusal for message in messages if isinstance(message, Refused)]
+        draft = dict(self._committed)
+        group: list[Applied] = []
+        for fill in fills:
+            applied = apply(draft[fill.order.portfolio], fill)
+            draft[fill.order.portfolio] = applied.portfolio
+            group.append(applied)
+        if group and not self._write(group, refusals):
+            return
+        if refusals and not group:
+            self._settle([], refusals)
+        if any(isinstance(message, Wake) for message in messages):
+            self._reread_terms()
+        for message in messages:
+            if isinstance(message, Flush):
+                self._watcher.tell(message)
+                self._snapshotter.tell(message)
+
+    def _write(self, group: list[Applied], refusals: list[Refusal]) -> bool:
+        """Commit the group; where that fails, end the generation and return False."""
+        assert self.generation is not None
+        generation = self.generation
+        try:
+            try:
+                self._commit(group)
+            except WriteRefused:
+                # One by one from the front: a refusal must not be told before the fills that it rests on, so those
+                # of this group wait for the next generation, in which their decisions are sent again.
+                for applied in group:
+                    self._commit_alone(applied)
+            self._settle([], refusals)
+        except _Poisoned as poison:
+            self._end_generation(RaiseGeneration(generation, str(poison), poisoned=poison.decisions))
+            return False
+        except DecisionsEnded as error:
+            self._end_generation(RaiseGeneration(generation, str(error), missing=error.ids))
+            return False
+        except (DatabaseUnavailable, Fenced) as error:
+            self._end_generation(RaiseGeneration(generation, str(error)))
+            return False
+        return True
+
+    def _commit_alone(self, applied: Applied) -> None:
+        try:
+            self._commit([applied])
+        except WriteRefused as error:
+            raise _Poisoned(applied.fill.order.decision_id, error) from error
+
+    def _commit(self, group: Sequence[Applied]) -> None:
+        assert self.generation is not None
+        generation = self.generation
+        self._patience.until_done_unless_away(lambda: self._ledger.commit(generation, group))
+        touched = {applied.portfolio.name: applied.portfolio for applied in group}
+        for name, portfolio in touched.items():
+            self._committed[name] = replace(portfolio, terms=self._committed[name].terms)
+        self._snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
+        self._settle(group, [])
+
+    def _settle(self, group: Sequence[Applied], refusals: Sequence[Refusal]) -> None:
+        assert self.generation is not None
+        outcomes = tuple(
+            Outcome(a.fill.order.decision_id, OutcomeStatus.EXECUTED, a.sentence, a.fill.order.order_id) for a in group
+        )
+        if outcomes or refusals:
+            self._watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
+
+    def _end_generation(self, word: RaiseGeneration) -> None:
+        self.generation = None
+        self._supervisor.tell(word)
+
+    def _reread_terms(self) -> None:
+        """Tell the Sizer what people changed; it counts from the next decision sized."""
+        assert self.generation is not None
+        try:
+            terms = self._ledger.terms()
+        except DatabaseError as error:
+            logger.debug("the portfolios' rules are read again shortly: {}", error)
+            self._wake_later()
+            return
+        known = {name: portfolio.terms for name, portfolio in self._committed.items()}
+        if {t.portfolio: t for t in terms} == known:
+            return
+        self._committed = {
+            t.portfolio: replace(self._committed[t.portfolio], terms=t)
+            if t.portfolio in self._committed
+            else Portfolio.opened(t)
+            for t in terms
+        }
+        for t in terms:
+            if t != known.get(t.portfolio):
+                logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
+        self._sizer.tell(TermsChanged(self.generation, terms))
+        self._snapshotter.tell(Committed(dict(self._committed)))
+
+
+class _Poisoned(Exception):
+    """A fill that the database refuses even alone."""
+
+    def __init__(self, decision_id: DecisionId, error: WriteRefused) -> None:
+        super().__init__(str(error))
+        self.decisions = {decision_id: str(error)}

@@ -1,0 +1,185 @@
+"""The settings: defaults, then ``paper.toml`` in the working folder, then ``PAPER_*`` variables, then options.
+
+Ratios are fractions: 0.001 is 0.1 %. Those about a portfolio only create the row of ``default`` in
+``paper_trading_config``; from then on the row rules.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from domain.decision import exact_number
+from domain.errors import SettingsError
+
+FILE = Path("paper.toml")
+PREFIX = "PAPER_"
+SECRETS = frozenset({"database_url"})
+
+
+def _list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Number = Annotated[Decimal, BeforeValidator(exact_number)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
+
+
+class Settings(BaseSettings):
+    """What a user may set. Amounts and ratios are Decimals, times are seconds.
+
+    Raises:
+        SettingsError: with one sentence that names the setting, its value and what is allowed.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=FILE, env_ignore_empty=True
+    )
+
+    home: Path = Field(Path("~/.paper-trading"), description="folder of the embedded database and the logs")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL or TimescaleDB; none: an embedded PostgreSQL")
+    prices: str | None = Field(None, description="where prices come from: simulated, or the path of a CSV file")
+    symbols: Words | None = Field(None, description="simulated symbols, separated by commas; none: five usual ones")
+    seed: int = Field(1, description="of the simulated market")
+    price_interval: Seconds = Field(1.0, description="simulated: seconds between two prices")
+    price_speed: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
+        1.0, description="simulated and file: how much faster than the wall clock market time runs"
+    )
+    price_retention_days: Annotated[int, Field(gt=0, le=36_500)] = Field(
+        30, description="market_prices are kept so long"
+    )
+    same_currency: Words = Field(("USD", "USDT", "USDC"), description="currencies that count 1:1")
+
+    initial_capital: Annotated[Number, Field(gt=0, lt=Decimal("1e20"))] = Field(Decimal(10_000))
+    currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")] = Field("USDT")
+    commission_pct: Annotated[Number, Field(ge=0, le=Decimal("0.1"))] = Field(Decimal("0.001"), description="fraction")
+    min_commission: Annotated[Number, Field(ge=0, lt=Decimal("1e20"))] = Field(Decimal(1), description="of an order")
+    slippage_pct: Annotated[Number, Field(ge=0, le=Decimal("0.05"))] = Field(Decimal("0.0005"), description="fraction")
+    max_position_size: Annotated[Number, Field(gt=0, le=1)] = Field(Decimal("0.20"), description="fraction of equity")
+    decision_confidence_threshold: Annotated[Number, Field(ge=0, le=1)] = Field(Decimal("0.6"))
+    min_notional: Annotated[Number, Field(ge=0, lt=Decimal("1e20"))] = Field(Decimal(10), description="of an order")
+    default_risk_score: Annotated[Number, Field(ge=0, le=1)] = Field(Decimal("0.3"))
+
+    check_interval: Seconds = Field(60.0, description="seconds between two polls; wake-ups come at once")
+    snapshot_interval: Annotated[int, Field(ge=1, le=86_400)] = Field(60, description="seconds, on the UTC grid")
+    price_grace: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        1.0, description="a price seen up to so many seconds before a decision was received will do"
+    )
+    max_price_age: Seconds = Field(30.0, description="without a price in so many seconds a decision is rejected")
+    log_level: str = Field("INFO", description="TRACE, DEBUG, INFO, WARNING or ERROR")
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **options: Any) -> None:
+            _refuse_unknown_variables()
+            try:
+                super().__init__(**options)
+            except ValidationError as error:
+                raise SettingsError(_sentence(error, options)) from None
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                msg = f"{FILE} cannot be read as TOML: {error}"
+                raise SettingsError(msg) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, the strongest first."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.upper() not in {"TRACE", "DEBUG", "INFO", "WARNING", "ERROR"}:
+            msg = "must be TRACE, DEBUG, INFO, WARNING or ERROR"
+            raise ValueError(msg)
+        return level.upper()
+
+    @classmethod
+    def isolated(cls, **options: Any) -> Self:
+        """Return settings from ``options`` and defaults alone: no file, no environment."""
+        try:
+            values = {name: options.get(name, field.default) for name, field in cls.model_fields.items()}
+            validated = cls.__pydantic_validator__.validate_python(
+                {**values, **options}, self_instance=cls.__new__(cls)
+            )
+        except ValidationError as error:
+            raise SettingsError(_sentence(error, options)) from None
+        assert isinstance(validated, cls)
+        return validated
+
+    @property
+    def url(self) -> str | None:
+        """The configured database URL in clear; never to be shown."""
+        return None if self.database_url is None else self.database_url.get_secret_value()
+
+    def portfolio_values(self) -> Mapping[str, object]:
+        """Return what a new ``default`` portfolio starts with."""
+        names = (
+            "initial_capital", "currency", "commission_pct", "min_commission", "slippage_pct", "max_position_size",
+            "decision_confidence_threshold", "min_notional", "default_risk_score",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+    def shown(self) -> dict[str, str | None]:
+        """Return every setting for a person's eyes, secrets masked."""
+        masked = {name: "********" for name in SECRETS if getattr(self, name) is not None}
+        return {name: masked.get(name, _text(getattr(self, name))) for name in type(self).model_fields}
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            msg = f"the environment variable {variable} is no setting{_nearest(variable.upper(), known)}"
+            raise SettingsError(msg)
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
+    first = error.errors()[0]
+    location = str(first["loc"][0]) if first["loc"] else "settings"
+    name = location.lower().removeprefix(PREFIX.lower())
+    if first["type"] == "extra_forbidden":
+        where = "" if name in options else f" in {FILE}"
+        return f"{name!r}{where} is no setting{_nearest(name, set(Settings.model_fields))}"
+    variable = f"{PREFIX}{name}".upper()
+    where = "" if name in options else f" (from {variable})" if variable in os.environ else f" (from {FILE})"
+    given = "********" if name in SECRETS else repr(first["input"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"setting {name} = {given}{where}: {message[0].lower()}{message[1:]}"

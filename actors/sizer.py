@@ -1,0 +1,234 @@
+"""Sizer: sizes each decision against its portfolio as it stands after every earlier one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from loguru import logger
+
+from actors.cell import PathBehaviour
+from actors.messages import (
+    BookKnown,
+    Decide,
+    Execute,
+    Flush,
+    Message,
+    Priced,
+    Prices,
+    QuotesSeen,
+    Rebuild,
+    Rebuilt,
+    Refused,
+    SendPrices,
+    Subscribe,
+    TermsChanged,
+    Tick,
+    Waits,
+)
+from actors.ports import Address
+from domain.decision import Reason, Received, Refusal, refuse
+from domain.market import Instrument, Quote, SymbolBook
+from domain.portfolio import Portfolio, apply
+from domain.sizing import screen, size
+from domain.words import Clock, PortfolioName, Symbol
+
+
+@dataclass(slots=True)
+class _Queue:
+    """One portfolio's way: its projection, the decisions that have a price, and whether one is being priced."""
+
+    projection: Portfolio
+    ready: deque[tuple[Received, Instrument]] = field(default_factory=deque)
+    pricing: bool = False
+
+
+class Sizer(PathBehaviour):
+    """Keeps a projection of each portfolio: committed state plus the priced fills after it.
+
+    Args:
+        execution: where orders and refusals go.
+        watcher: who is told that a decision waits for a price.
+        tracker: who has the prices.
+        supervisor: who is told when a generation has begun.
+        me: this actor's own address, for answers.
+        clock: the time.
+        price_grace: a price seen up to so long before a decision was received will do.
+        max_price_age: without a price in that time a decision is rejected.
+        same_currency: currencies that count 1:1.
+    """
+
+    def __init__(
+        self,
+        *,
+        execution: Address,
+        watcher: Address,
+        tracker: Address,
+        supervisor: Address,
+        me: Address,
+        clock: Clock,
+        price_grace: timedelta,
+        max_price_age: timedelta,
+        same_currency: frozenset[str],
+    ) -> None:
+        self._execution = execution
+        self._watcher = watcher
+        self._tracker = tracker
+        self._supervisor = supervisor
+        self._me = me
+        self._clock = clock
+        self._price_grace = price_grace
+        self._max_price_age = max_price_age
+        self._same_currency = same_currency
+        self._queues: dict[PortfolioName, _Queue] = {}
+        self._book: SymbolBook | None = None
+        self._quotes: dict[Symbol, Quote] = {}
+        self._marks: dict[Symbol, Decimal] = {}
+        self._waiting: list[Received] = []
+        self._draining = False
+
+    def rebuild(self, word: Rebuild) -> None:
+        """Project from the committed state; ask for the prices that this process has seen."""
+        self._queues = {portfolio.name: _Queue(portfolio) for portfolio in word.portfolios}
+        self._waiting = []
+        self.generation = word.generation
+        self._tracker.tell(SendPrices(self._me.tell))
+        self._supervisor.tell(Rebuilt("Sizer", word.generation))
+
+    def handle(self, message: Message) -> None:
+        """Handle one message."""
+        match message:
+            case Decide():
+                self._take(message.decision)
+            case Priced():
+                self._priced(message)
+            case QuotesSeen():
+                self._seen(message.quotes.values())
+            case TermsChanged():
+                self._change_terms(message)
+            case Prices():
+                self._book = message.book or self._book
+                self._marks = {**message.marks, **self._marks}
+                self._seen(message.quotes.values())
+            case BookKnown():
+                self._book = message.book
+                self._look_again(self._waiting)
+            case Tick():
+                self._give_up_waiting()
+            case Flush():
+                self._draining = True
+                self._execution.tell(message)
+
+    def _take(self, decision: Received) -> None:
+        """Refuse, queue, or let wait for a price."""
+        queue = self._queues.get(decision.portfolio)
+        if queue is None:
+            self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}"))
+            return
+        if self._book is None:
+            self._park(decision)
+            return
+        instrument = self._book.resolve(decision.symbol)
+        refusal = screen(decision, queue.projection.terms, instrument, self._same_currency)
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        assert isinstance(instrument, Instrument)
+        if self._price_of(decision, instrument) is None:
+            self._tracker.tell(Subscribe(instrument.symbol))
+            self._park(decision)
+            return
+        queue.ready.append((decision, instrument))
+        self._pump(queue)
+
+    def _price_of(self, decision: Received, instrument: Instrument) -> Quote | None:
+        """Return the newest price, if it was seen late enough for this decision."""
+        quote = self._quotes.get(instrument.symbol)
+        if quote is None or quote.seen_at < decision.received_at - self._price_grace:
+            return None
+        return quote
+
+    def _park(self, decision: Received) -> None:
+        assert self.generation is not None
+        if decision not in self._waiting:
+            self._waiting.append(decision)
+            self._watcher.tell(Waits(self.generation, decision.id))
+
+    def _pump(self, queue: _Queue) -> None:
+        """Size the next decision of a portfolio, unless one is being priced."""
+        assert self.generation is not None
+        while queue.ready and not queue.pricing and not self._draining:
+            decision, instrument = queue.ready.popleft()
+            terms = queue.projection.terms
+            quote = self._price_of(decision, instrument)
+            assert quote is not None
+            # Again, because the portfolio's rules may have changed while it waited.
+            sized = screen(decision, terms, instrument, self._same_currency) or size(
+                decision, queue.projection, instrument, quote, self._marks, self._clock.now()
+            )
+            if isinstance(sized, Refusal):
+                self._refuse(sized)
+                continue
+            logger.bind(decision=decision.id).debug("sized: {} {} {}", sized.side, sized.quantity, instrument.symbol)
+            queue.pricing = True
+            self._execution.tell(Execute(self.generation, sized))
+
+    def _priced(self, message: Priced) -> None:
+        queue = self._queues[message.portfolio]
+        if message.fill is not None:
+            queue.projection = apply(queue.projection, message.fill).portfolio
+        queue.pricing = False
+        self._pump(queue)
+
+    def _seen(self, quotes: Iterable[Quote]) -> None:
+        fresh = set()
+        for quote in quotes:
+            known = self._quotes.get(quote.symbol)
+            if known is None or quote.seen_at >= known.seen_at:
+                self._quotes[quote.symbol] = quote
+                self._marks[quote.symbol] = quote.price
+                fresh.add(quote.symbol)
+        if self._waiting and self._book is not None:
+            book = self._book
+            self._look_again([d for d in self._waiting if getattr(book.resolve(d.symbol), "symbol", None) in fresh])
+
+    def _look_again(self, decisions: list[Received]) -> None:
+        """Take decisions again that may have a price now, in the order in which they came."""
+        again = {decision.id for decision in decisions}
+        ready = [decision for decision in self._waiting if decision.id in again]
+        for decision in ready:
+            self._waiting.remove(decision)
+            self._take(decision)
+
+    def _give_up_waiting(self) -> None:
+        now = self._clock.now()
+        for decision in list(self._waiting):
+            if decision.expired(now):
+                refusal = refuse(decision, Reason.EXPIRED, f"at {decision.expires_at}, while it waited for a price")
+            elif now >= decision.received_at + self._max_price_age:
+                waited = self._max_price_age.total_seconds()
+                refusal = refuse(decision, Reason.NO_PRICE, f"none of {decision.symbol} was seen within {waited:g} s")
+            else:
+                continue
+            self._waiting.remove(decision)
+            self._refuse(refusal)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        assert self.generation is not None
+        self._execution.tell(Refused(self.generation, refusal))
+
+    def _change_terms(self, message: TermsChanged) -> None:
+        present = {terms.portfolio for terms in message.terms}
+        for terms in message.terms:
+            queue = self._queues.get(terms.portfolio)
+            if queue is None:
+                self._queues[terms.portfolio] = _Queue(Portfolio.opened(terms))
+            else:
+                queue.projection = replace(queue.projection, terms=terms)
+        for name in set(self._queues) - present:
+            gone = self._queues.pop(name)
+            for decision, _ in gone.ready:
+                self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"portfolio {name!r} was removed"))

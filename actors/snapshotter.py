@@ -1,0 +1,87 @@
+"""Snapshotter: each portfolio's committed state, valued on the UTC grid, and once more at an ordered stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from loguru import logger
+
+from actors.cell import Behaviour
+from actors.messages import Committed, Drained, Flush, Message, Prices, SendPrices, Tick
+from actors.ports import Address, Snapshots
+from domain.errors import DatabaseError
+from domain.portfolio import Portfolio
+from domain.snapshot import Snapshot, day_of, value
+from domain.words import Clock, PortfolioName, Symbol
+
+
+class Snapshotter(Behaviour):
+    """Values the newest committed states at the newest marks.
+
+    Args:
+        snapshots: the table.
+        tracker: who has the marks.
+        states: the committed states that a predecessor of this behaviour was told; it is kept up to date.
+        supervisor: who is told at an ordered stop that the last snapshot is stored.
+        me: this actor's own address, for answers.
+        clock: the time.
+        interval: of the grid.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        *,
+        tracker: Address,
+        states: dict[PortfolioName, Portfolio],
+        supervisor: Address,
+        me: Address,
+        clock: Clock,
+        interval: timedelta,
+    ) -> None:
+        self._snapshots = snapshots
+        self._tracker = tracker
+        self._states = states
+        self._supervisor = supervisor
+        self._me = me
+        self._clock = clock
+        self._interval = interval
+        self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
+        self._last = False
+
+    def handle(self, message: Message) -> None:
+        """Handle one message."""
+        match message:
+            case Committed():
+                self._states.update(message.portfolios)
+            case Tick():
+                self._tracker.tell(SendPrices(self._me.tell))
+            case Flush():
+                self._last = True
+                self._tracker.tell(SendPrices(self._me.tell))
+            case Prices():
+                self._take(message.marks)
+                if self._last:
+                    self._supervisor.tell(Drained("Snapshotter"))
+
+    def _take(self, marks: Mapping[Symbol, Decimal]) -> None:
+        now = self._clock.now()
+        midnight = day_of(now)
+        on_grid = midnight + ((now - midnight) // self._interval) * self._interval
+        time = now if self._last else on_grid
+        try:
+            if self._opening is None or self._opening[0] != midnight:
+                self._opening = midnight, self._snapshots.opening_values(midnight)
+            taken = [self._value(portfolio, marks, time) for portfolio in self._states.values()]
+            self._snapshots.save(taken)
+            if time == midnight:
+                self._opening = None  # what was just stored is the value that the day opens with
+        except DatabaseError as error:
+            logger.warning("no snapshot at {:%H:%M:%S} UTC: {}", time, error)
+
+    def _value(self, portfolio: Portfolio, marks: Mapping[Symbol, Decimal], time: datetime) -> Snapshot:
+        assert self._opening is not None
+        opening = self._opening[1].get(portfolio.name, portfolio.terms.initial_capital)
+        return value(portfolio, marks, opening, time)

@@ -1,0 +1,242 @@
+"""TradingSystem: the composition root. Reads like a recipe, and is undone in reverse order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pykka
+from loguru import logger
+
+from actors.messages import Begin, Crash, Drain, Failed, Submit
+from actors.settings import Settings
+from actors.timer import SystemClock
+from actors.wiring import Ports, TrackerDoor, Wiring
+from domain.decision import Decision, Outcome
+from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SettingsError, SubmissionInDoubt
+from domain.market import PriceSource
+from domain.words import DEFAULT_PORTFOLIO, Clock
+from market.csv_file import CsvPrices
+from market.simulated import SimulatedMarket, simulated_instruments
+from persistence import portfolios, schema
+from persistence.client import AttachedSystem, TradingClient
+from persistence.decisions import DecisionStore
+from persistence.embedded import EmbeddedServer, running
+from persistence.engine import probe, shown
+from persistence.lease import Lease
+from persistence.ledger import LedgerStore
+from persistence.listener import Listener
+from persistence.prices import PriceRecorder, PriceStore
+from persistence.snapshots import SnapshotStore
+
+START_LIMIT = 60.0
+"""Seconds in which the decision path must have begun; a database that is away is waited for that long."""
+DRAIN_LIMIT = 3.0
+"""Seconds that decisions under way get at an ordered stop; what is not through by then waits in the database."""
+SUBMIT_LIMIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a running system says of itself; no secrets."""
+
+    database: str
+    server: str
+    price_source: str
+    real_prices: bool
+    epoch: int
+
+
+class TradingSystem(TradingClient):
+    """A trading system in this process.
+
+    >>> with TradingSystem.start() as system:  # doctest: +SKIP
+    ...     future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75"))
+    ...     outcome = future.get(timeout=5)
+    """
+
+    def __init__(self, database_url: str, wiring: Wiring, facts: Facts, undo: ExitStack, ended: _Ended) -> None:
+        super().__init__(database_url)
+        self.facts = facts
+        self.database_url = database_url
+        self._wiring = wiring
+        self._undo = undo
+        self._ended = ended
+        self._stopped = threading.Lock()
+
+    @classmethod
+    def start(
+        cls, settings: Settings | None = None, *, source: PriceSource | None = None, clock: Clock | None = None
+    ) -> TradingSystem:
+        """Start everything, and return once decisions are taken.
+
+        Args:
+            settings: `Settings` as this process finds them, unless given.
+            source: of prices, in place of the one that the settings name.
+            clock: the machine's, unless given.
+
+        Raises:
+            SettingsError: a setting is wrong or missing.
+            LeaseHeld: another process serves the database.
+            DatabaseError: the database cannot be reached, or cannot serve.
+        """
+        settings = settings or Settings()
+        clock = clock or SystemClock()
+        source = source or _price_source(settings, clock)
+        ended = _Ended()
+        with ExitStack() as undo:
+            url = _database(settings, undo)
+            server = probe(url)
+            lease = Lease.take(url)
+            undo.callback(lease.release)
+            schema.upgrade(url)
+            epoch = lease.begin_epoch()
+            server = probe(url)
+            portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
+
+            ledger = LedgerStore(url, lease)
+            undo.callback(ledger.close)
+            decisions = DecisionStore(url, lease)
+            undo.callback(decisions.close)
+            prices = PriceRecorder(PriceStore(url))
+            undo.callback(prices.close)
+            snapshots = SnapshotStore(url)
+            undo.callback(snapshots.close)
+
+            ports = Ports(ledger, decisions, prices, snapshots, source)
+            generation = ledger.last_generation()
+            wiring = Wiring(settings, ports, generation=generation, clock=clock, give_up=ended.because)
+            undo.callback(wiring.stop)
+            wiring.start()
+            lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))))
+            source.start(TrackerDoor(wiring.address("PriceTracker")))
+            undo.callback(source.stop)
+            wiring.address("Supervisor").tell(Begin())
+            _await_ready(wiring, ended)
+            listener = Listener(url, ["paper_decisions", "paper_config"], wiring.woken)
+            listener.start()
+            undo.callback(listener.stop)
+            wiring.schedule()
+            undo.callback(wiring.timer.stop)
+
+            facts = Facts(shown(url), server, source.name, source.real, epoch)
+            return cls(url, wiring, facts, undo.pop_all(), ended)
+
+    @staticmethod
+    def attach(database_url: str | None = None) -> AttachedSystem:
+        """Return a client of the system that serves a database, in whichever process.
+
+        Args:
+            database_url: as `run.py db url` prints it; unless given, the one that the settings name.
+
+        Raises:
+            NotRunning: no URL is set, and no embedded database runs.
+        """
+        if database_url is None:
+            settings = Settings()
+            database_url = settings.url
+            if database_url is None:
+                if not running(settings.home):
+                    msg = f"no database_url is set and no embedded database runs in {settings.home}; start run.py first"
+                    raise NotRunning(msg)
+                # Stays attached until this process ends: the server must not stop under it.
+                database_url = EmbeddedServer.attach(settings.home).url
+        return AttachedSystem(database_url)
+
+    def __enter__(self) -> TradingSystem:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def submit(self, decision: Decision) -> pykka.ThreadingFuture[Outcome]:
+        """Commit a decision; see `TradingClient.submit`."""
+        message = Submit(decision, pykka.ThreadingFuture(), pykka.ThreadingFuture())
+        if self._wiring.stopping.is_set():
+            msg = "the system has stopped and takes nothing in any more"
+            raise PaperTradingError(msg)
+        self._wiring.address("DecisionWatcher").tell(message)
+        try:
+            message.accepted.get(timeout=SUBMIT_LIMIT)
+        except pykka.Timeout:
+            msg = f"no answer in {SUBMIT_LIMIT:g} s whether decision {decision.uid} is in: submit the same object again"
+            raise SubmissionInDoubt(msg) from None
+        return message.outcome
+
+    def wait(self, timeout: float | None = None) -> Exception | None:
+        """Wait until the system cannot go on, or ``timeout`` seconds; return why it cannot, if so."""
+        return self._ended.wait(timeout)
+
+    def crash(self, actor: str) -> None:
+        """Test hook: crash an actor at its next message."""
+        self._wiring.address(actor).tell(Crash())
+
+    def stop(self) -> None:
+        """Stop in order: intake first, database last; everything acknowledged is committed. Twice is once."""
+        with self._stopped:
+            if self._wiring.stopping.is_set():
+                return
+            if self._ended.reason is None:
+                self._wiring.address("Supervisor").tell(Drain())
+                if not self._wiring.drained.wait(DRAIN_LIMIT):
+                    logger.warning("stopping although not everything is through; what is left waits in the database")
+            self.books.close()
+            self._undo.close()
+
+
+class _Ended:
+    """Why the process cannot go on, once it cannot."""
+
+    def __init__(self) -> None:
+        self.reason: Exception | None = None
+        self._event = threading.Event()
+
+    def because(self, reason: Exception) -> None:
+        """Remember the first reason."""
+        if self.reason is None:
+            self.reason = reason
+        self._event.set()
+
+    def wait(self, timeout: float | None) -> Exception | None:
+        """Wait for a reason."""
+        self._event.wait(timeout)
+        return self.reason
+
+
+def _database(settings: Settings, undo: ExitStack) -> str:
+    if settings.url is not None:
+        return settings.url
+    server = EmbeddedServer.attach(settings.home)
+    undo.callback(server.release)
+    return server.url
+
+
+def _price_source(settings: Settings, clock: Clock) -> PriceSource:
+    if settings.prices is None:
+        msg = (
+            "setting prices is missing: PAPER_PRICES=simulated for a simulated market, "
+            "or PAPER_PRICES=FILE.csv for recorded prices (or `prices = …` in paper.toml, or --prices)"
+        )
+        raise SettingsError(msg)
+    if settings.prices == "simulated":
+        return SimulatedMarket(
+            simulated_instruments(settings.symbols),
+            settings.seed,
+            settings.price_interval,
+            clock,
+            speed=settings.price_speed,
+        )
+    return CsvPrices(Path(settings.prices).expanduser(), settings.price_speed, clock)
+
+
+def _await_ready(wiring: Wiring, ended: _Ended) -> None:
+    deadline = time.monotonic() + START_LIMIT
+    while not wiring.ready.wait(0.05):
+        if ended.reason is not None:
+            raise ended.reason
+        if time.monotonic() > deadline:
+            msg = f"the actors did not begin within {START_LIMIT:g} s; the log says what they wait for"
+            raise PaperTradingError(msg)

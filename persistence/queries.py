@@ -1,0 +1,136 @@
+"""What people read: rows for console, reports and callers. Amounts are Decimals, times are UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import text
+
+from domain.errors import UnknownPortfolio
+from persistence.engine import engine_for, translated
+from persistence.lease import LOCK_KEY
+
+Row = Mapping[str, Any]
+
+DECISIONS = """
+SELECT id, created_at, portfolio, symbol, decision, confidence, status, outcome_reason, order_id, processed_at,
+       strategy, risk_score, quantity, reasoning, current_price, expires_at, idempotency_key, uid
+FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT :limit
+"""
+
+ORDERS = """
+SELECT order_id, decision_id, leg, seq, portfolio, symbol, side, order_type, quantity, status, filled_quantity,
+       average_fill_price, commission, slippage, strategy, equity, config_revision, created_at, filled_at
+FROM paper_orders WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
+ORDER BY created_at DESC LIMIT :limit
+"""
+
+TRADES = """
+SELECT exit_time, portfolio, symbol, side, quantity, entry_price, exit_price, realized_pnl, commission, net_pnl,
+       hold_duration, strategy, closes, entry_time, order_id, position_id
+FROM paper_trades WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
+ORDER BY exit_time DESC LIMIT :limit
+"""
+
+POSITIONS = """
+SELECT * FROM v_paper_open_positions
+WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, symbol
+"""
+
+SERVED = """
+SELECT l.epoch, l.holder, l.started_at, r.renewed_at, g.generation,
+       EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND (classid::bigint << 32 | objid::bigint) = :key) AS running
+FROM paper_lease l, paper_lease_renewal r, paper_generation g
+"""
+
+
+class Books:
+    """The database, for reading."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = engine_for(database_url, "reader", pool_size=2)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def rows(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a query as dictionaries.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with translated(), self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
+
+    def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last decisions with their outcomes, newest first."""
+        return self.rows(DECISIONS, limit=limit)
+
+    def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last orders, newest first."""
+        return self.rows(ORDERS, portfolio=portfolio, limit=limit)
+
+    def order(self, order_id: object) -> dict[str, Any]:
+        """Return one order."""
+        return self.rows("SELECT * FROM paper_orders WHERE order_id = :order_id", order_id=order_id)[0]
+
+    def trades(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last trades, newest first."""
+        return self.rows(TRADES, portfolio=portfolio, limit=limit)
+
+    def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
+        """Return what is held, valued at the last market prices."""
+        return self.rows(POSITIONS, portfolio=portfolio)
+
+    def portfolios(self) -> list[dict[str, Any]]:
+        """Return each portfolio's rules and value."""
+        return self.rows(
+            "SELECT v.*, c.commission_pct, c.min_commission, c.slippage_pct, c.max_position_size,"
+            " c.decision_confidence_threshold, c.min_notional, c.default_risk_score, c.revision, c.created_at"
+            " FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio) ORDER BY portfolio"
+        )
+
+    def portfolio(self, name: str) -> dict[str, Any]:
+        """Return one portfolio's rules and value.
+
+        Raises:
+            UnknownPortfolio: there is none of that name.
+        """
+        for row in self.portfolios():
+            if row["portfolio"] == name:
+                return row
+        msg = f"there is no portfolio {name!r}; `run.py portfolio list` shows those that exist"
+        raise UnknownPortfolio(msg)
+
+    def performance(self, name: str) -> dict[str, Any]:
+        """Return the figures of one portfolio, as ``v_paper_performance_metrics`` has them.
+
+        Raises:
+            UnknownPortfolio: there is none of that name.
+        """
+        rows = self.rows("SELECT * FROM v_paper_performance_metrics WHERE portfolio = :name", name=name)
+        if not rows:
+            self.portfolio(name)
+        return rows[0]
+
+    def ledger_differences(self) -> list[dict[str, Any]]:
+        """Return a row with a sentence for each difference in the books; none while they balance."""
+        return self.rows("SELECT * FROM v_paper_ledger_check")
+
+    def outcomes(self) -> dict[str, int]:
+        """Return how many decisions there are of each status."""
+        counted = self.rows("SELECT status, count(*) AS number FROM trading_decisions GROUP BY status ORDER BY status")
+        return {row["status"]: row["number"] for row in counted}
+
+    def waiting(self) -> int:
+        """Return how many decisions have no outcome."""
+        counted = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
+        return int(counted[0]["number"])
+
+    def served(self) -> dict[str, Any]:
+        """Return who holds the lease, since when, and whether it runs now."""
+        return self.rows(SERVED, key=LOCK_KEY)[0]

@@ -1,0 +1,207 @@
+"""Small builders: what a test does not care about has a default, what it cares about is written where it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from domain.decision import Received, Refusal
+from domain.execution import execute
+from domain.market import Instrument, Quote
+from domain.orders import Costs, Fill, Order, order_id
+from domain.portfolio import Applied, Portfolio, Terms, apply
+from domain.sizing import size
+from domain.words import Action, DecisionId, OrderType, PortfolioName, Side, Symbol
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+Number = str | int | Decimal
+BTC = Symbol("BTC/USDT")
+ETH = Symbol("ETH/USDT")
+
+
+def uid(number: int) -> UUID:
+    """The uid of the decision of that number; always the same."""
+    return uuid5(NAMESPACE_OID, f"decision {number}")
+
+
+def costs(slippage_pct: Number = "0.0005", commission_pct: Number = "0.001", min_commission: Number = 1) -> Costs:
+    return Costs(Decimal(slippage_pct), Decimal(commission_pct), Decimal(min_commission))
+
+
+def free() -> Costs:
+    """No costs, so that fills are at the base price and cost nothing."""
+    return costs(0, 0, 0)
+
+
+def at_given_prices() -> Costs:
+    """The usual commission at prices without slippage."""
+    return costs(slippage_pct=0)
+
+
+def terms(
+    portfolio: str = "default",
+    *,
+    currency: str = "USDT",
+    initial_capital: Number = 10_000,
+    costs: Costs = costs(),  # noqa: B008
+    max_position_size: Number = "0.20",
+    decision_confidence_threshold: Number = "0.6",
+    min_notional: Number = 10,
+    default_risk_score: Number = "0.3",
+    revision: int = 1,
+) -> Terms:
+    return Terms(
+        portfolio=PortfolioName(portfolio),
+        currency=currency,
+        initial_capital=Decimal(initial_capital),
+        costs=costs,
+        max_position_size=Decimal(max_position_size),
+        decision_confidence_threshold=Decimal(decision_confidence_threshold),
+        min_notional=Decimal(min_notional),
+        default_risk_score=Decimal(default_risk_score),
+        revision=revision,
+    )
+
+
+def instrument(
+    symbol: str = BTC,
+    *,
+    currency: str | None = "USDT",
+    tick: Number = "0.01",
+    step: Number = "0.00000001",
+    min_notional: Number = 0,
+    asset_class: str = "crypto",
+) -> Instrument:
+    return Instrument(Symbol(symbol), currency, Decimal(tick), Decimal(step), Decimal(min_notional), asset_class)
+
+
+def quote(price: Number = 100, symbol: str = BTC, at: datetime = NOON) -> Quote:
+    return Quote(Symbol(symbol), Decimal(price), price_time=at, seen_at=at, source="test")
+
+
+def received(
+    action: str = "BUY",
+    *,
+    number: int = 1,
+    symbol: str = BTC,
+    confidence: Number = "0.80",
+    risk_score: Number | None = None,
+    quantity: Number | None = None,
+    strategy: str | None = None,
+    portfolio: str = "default",
+    expires_at: datetime | None = None,
+) -> Received:
+    return Received(
+        id=DecisionId(number),
+        uid=uid(number),
+        symbol=symbol,
+        action=Action(action),
+        confidence=Decimal(confidence),
+        risk_score=None if risk_score is None else Decimal(risk_score),
+        quantity=None if quantity is None else Decimal(quantity),
+        strategy=strategy,
+        portfolio=PortfolioName(portfolio),
+        created_at=NOON - timedelta(seconds=1),
+        expires_at=expires_at,
+        received_at=NOON,
+    )
+
+
+def order(
+    side: str = "BUY",
+    quantity: Number = 1,
+    price: Number = 100,
+    *,
+    seq: int = 1,
+    costs: Costs = costs(),  # noqa: B008
+    instrument: Instrument = instrument(),  # noqa: B008
+    order_type: OrderType = OrderType.MARKET,
+    limit_price: Number | None = None,
+    strategy: str | None = None,
+) -> Order:
+    return Order(
+        order_id=order_id(uid(seq), 1),
+        decision_id=DecisionId(seq),
+        portfolio=PortfolioName("default"),
+        leg=1,
+        seq=seq,
+        instrument=instrument,
+        side=Side(side),
+        order_type=order_type,
+        quantity=Decimal(quantity),
+        quote=quote(price, instrument.symbol),
+        costs=costs,
+        revision=1,
+        equity=Decimal(10_000),
+        marks={},
+        created_at=NOON,
+        strategy=strategy,
+        limit_price=None if limit_price is None else Decimal(limit_price),
+    )
+
+
+def filled(order: Order, at: datetime = NOON) -> Fill:
+    """The fill of an order that has one."""
+    fill = execute(order, at)
+    assert isinstance(fill, Fill), fill
+    return fill
+
+
+def deal(
+    portfolio: Portfolio,
+    side: str,
+    quantity: Number,
+    price: Number,
+    *,
+    costs: Costs = at_given_prices(),  # noqa: B008
+    symbol: str = BTC,
+    at: datetime = NOON,
+    strategy: str | None = None,
+    asset_class: str = "crypto",
+) -> Applied:
+    """What a fill at a given price does to ``portfolio``; no tick, no step, no sizing."""
+    what = instrument(symbol, tick="1e-12", step="1e-18", asset_class=asset_class)
+    next_one = order(side, quantity, price, seq=portfolio.seq + 1, costs=costs, instrument=what, strategy=strategy)
+    return apply(portfolio, filled(next_one, at))
+
+
+def holding(
+    *positions: tuple[Number, Number],
+    costs: Costs = free(),  # noqa: B008
+    symbol: str = BTC,
+    of: Terms | None = None,
+) -> Portfolio:
+    """A portfolio after buying each (quantity, price) in turn."""
+    portfolio = Portfolio.opened(of or terms())
+    for quantity, price in positions:
+        portfolio = deal(portfolio, "BUY", quantity, price, costs=costs, symbol=symbol).portfolio
+    return portfolio
+
+
+def sized(
+    decision: Received,
+    portfolio: Portfolio,
+    price: Number = 100,
+    *,
+    of: Instrument = instrument(),  # noqa: B008
+    marks: Mapping[Symbol, Decimal] | None = None,
+    now: datetime = NOON,
+) -> Order | Refusal:
+    """What the Sizer makes of ``decision`` at base price ``price``."""
+    return size(decision, portfolio, of, quote(price, of.symbol), marks or {}, now)
+
+
+def ordered(
+    decision: Received,
+    portfolio: Portfolio,
+    price: Number = 100,
+    *,
+    of: Instrument = instrument(),  # noqa: B008
+    marks: Mapping[Symbol, Decimal] | None = None,
+) -> Order:
+    """The order that the Sizer makes of a decision that gets one."""
+    result = sized(decision, portfolio, price, of=of, marks=marks)
+    assert isinstance(result, Order), result
+    return result

@@ -1,0 +1,87 @@
+"""The ledger in a few lines, naive on purpose: exact fractions, signed quantities, every fill from the start.
+
+It shares nothing with ``domain``: a LONG has a positive quantity and cost, a SHORT negative ones, and a fill is a flow
+of cash that grows a holding or closes a share of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from math import floor
+from typing import NamedTuple
+
+Number = Decimal | Fraction | int
+
+
+class Deal(NamedTuple):
+    """One fill as the market saw it: ``buy`` or not, how much, at what price."""
+
+    symbol: str
+    buy: bool
+    quantity: Number
+    price: Number
+
+
+class Closed(NamedTuple):
+    """What a closing brought."""
+
+    symbol: str
+    quantity: Fraction
+    gross: Fraction
+    net: Fraction
+
+
+@dataclass
+class Holding:
+    quantity: Fraction = Fraction(0)
+    cost: Fraction = Fraction(0)
+    entry_commission: Fraction = Fraction(0)
+
+
+@dataclass
+class Books:
+    cash: Fraction
+    holdings: dict[str, Holding] = field(default_factory=dict)
+    trades: list[Closed] = field(default_factory=list)
+
+    def imbalance(self, capital: Number, marks: Mapping[str, Number]) -> Fraction:
+        """What law 1 says is zero, at any marks."""
+        values = {symbol: money(h.quantity * Fraction(marks[symbol])) for symbol, h in self.holdings.items()}
+        still_open = sum((values[s] - h.cost - h.entry_commission for s, h in self.holdings.items()), Fraction(0))
+        return self.cash + sum(values.values()) - Fraction(capital) - sum(t.net for t in self.trades) - still_open
+
+
+def money(amount: Fraction) -> Fraction:
+    """To 1e-12, a tie away from zero."""
+    size = Fraction(floor(abs(amount) * 10**12 + Fraction(1, 2)), 10**12)
+    return size if amount > 0 else -size
+
+
+def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> Books:
+    """Tell cash, holdings and trades from the deals alone."""
+    books = Books(Fraction(capital))
+    for deal in deals:
+        signed = Fraction(deal.quantity) * (1 if deal.buy else -1)
+        paid = money(signed * Fraction(deal.price))
+        commission = max(money(abs(paid) * Fraction(commission_pct)), Fraction(min_commission))
+        books.cash -= paid + commission
+        holding = books.holdings.setdefault(deal.symbol, Holding())
+        if holding.quantity * signed >= 0:
+            holding.quantity += signed
+            holding.cost += paid
+            holding.entry_commission += commission
+            continue
+        share = -signed / holding.quantity
+        cost = money(holding.cost * share) if share < 1 else holding.cost
+        entry_commission = money(holding.entry_commission * share) if share < 1 else holding.entry_commission
+        holding.quantity += signed
+        holding.cost -= cost
+        holding.entry_commission -= entry_commission
+        gross = -paid - cost
+        books.trades.append(Closed(deal.symbol, abs(signed), gross, gross - entry_commission - commission))
+        if holding.quantity == 0:
+            del books.holdings[deal.symbol]
+    return books

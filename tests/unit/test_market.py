@@ -1,0 +1,78 @@
+"""How symbols are spelt, and what an instrument is without a venue's rules."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.market import Instrument, SymbolBook
+from domain.words import Symbol
+from tests.unit.builders import instrument
+from tests.unit.strategies import INSTRUMENTS
+
+BOOK = SymbolBook([instrument(name) for name in ("BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT")])
+
+
+@pytest.mark.parametrize("typed", ["BTC/USDT", "btc/usdt", "BTC-USDT", "BTCUSDT", "btc_usdt", "Btc Usdt", "btcusdt"])
+def test_usual_spellings_resolve_to_the_venues_symbol(typed: str) -> None:
+    found = BOOK.resolve(typed)
+    assert isinstance(found, Instrument)
+    assert Symbol("BTC/USDT") == found.symbol
+
+
+def test_a_perpetual_is_another_market() -> None:
+    assert BOOK.instruments["BTC/USDT:USDT"] is BOOK.resolve("btc/usdt:usdt")
+
+
+def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
+    book = SymbolBook([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
+    expected = "'abc' could be any of A/BC, AB/C"
+    assert expected == book.resolve("abc")
+    assert book.instruments["AB/C"] is book.resolve("AB/C")
+    assert book.instruments["A/BC"] is book.resolve("A/BC")
+
+
+@pytest.mark.parametrize(
+    ("expected", "typed"),
+    [
+        ("'BTC/USDX' is not traded here; did you mean BTC/USD or BTC/USDT or BTC/USDT:USDT?", "BTC/USDX"),
+        ("'appl' is not traded here; did you mean AAPL?", "appl"),
+        ("'ZZZZ' is not traded here", "ZZZZ"),
+        ("'' is not traded here", ""),
+        ("'/' is not traded here", "/"),
+        (
+            '"\'; DROP TABLE paper_orders; --" is not traded here',
+            "'; DROP TABLE paper_orders; --",
+        ),
+    ],
+)
+def test_an_unknown_symbol_is_said_with_what_is_near(expected: str, typed: str) -> None:
+    assert expected == BOOK.resolve(typed)
+
+
+def test_a_book_lists_its_instruments_once() -> None:
+    assert len(BOOK) == len(BOOK.instruments)
+    assert {"BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT"} == set(BOOK.instruments)
+    empty = SymbolBook([])
+    assert (len(empty), empty.resolve("BTC/USDT")) == (0, "'BTC/USDT' is not traded here")
+
+
+@given(st.text(max_size=12))
+def test_whatever_is_typed_is_an_instrument_or_a_sentence(typed: str) -> None:
+    found = BOOK.resolve(typed)
+    assert isinstance(found, Instrument) or found.startswith(repr(typed))
+
+
+@given(st.sampled_from(INSTRUMENTS), st.sampled_from(["/", "-", "_", "", " "]), st.booleans())
+def test_separator_and_case_do_not_matter(meant: Instrument, separator: str, lower: bool) -> None:
+    typed = meant.symbol.replace("/", separator)
+    assert meant is SymbolBook(INSTRUMENTS).resolve(typed.lower() if lower else typed)
+
+
+def test_an_instrument_has_defaults_for_what_its_venue_does_not_say() -> None:
+    bare = Instrument(Symbol("AAPL"), None)
+    assert (Decimal("1e-12"), Decimal("1e-8"), Decimal(0)) == (bare.tick, bare.step, bare.min_notional)
+    assert (bare.quote, bare.asset_class) == (None, "crypto")
