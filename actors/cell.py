@@ -154,8 +154,9 @@ class Cell(pykka.ThreadingActor):
     def _attempt(self, action: Callable[[], None], group: list[Message], last_try: list[Message] | None = None) -> None:
         try:
             action()
-        except Interrupted:
-            logger.debug("{} was waiting for the database when the system stopped", self.name)
+        except Interrupted as error:
+            for message in [*group, *(last_try or [])]:
+                message.abandon(error)
         except BaseException as error:  # noqa: BLE001 - pykka would stop every actor of the process
             self._crashed(error, group, last_try or [])
 

@@ -25,7 +25,7 @@ from actors.messages import (
     Waits,
     Wake,
 )
-from actors.patience import Patience
+from actors.patience import Interrupted, Patience
 from actors.ports import Address, Decisions
 from domain.decision import Accepted, Outcome, Reason, Refusal
 from domain.errors import (
@@ -69,6 +69,11 @@ class Callers:
         """Raise ``error`` in each who waits for this decision."""
         for future in self._waiting.pop(decision_id, ()):
             future.set_exception((type(error), error, None))
+
+    def fail_all(self, error: PaperTradingError) -> None:
+        """Raise ``error`` in everybody who still waits."""
+        for decision_id in self.ids:
+            self.fail(decision_id, error)
 
 
 class DecisionWatcher(PathBehaviour):
@@ -230,7 +235,7 @@ class DecisionWatcher(PathBehaviour):
         try:
             if self._draining:
                 raise DatabaseUnavailable("the system is stopping and takes nothing in any more")
-            answers = list(self._decisions.insert(decisions))
+            answers = list(self._patience.until_done_unless_away(lambda: self._decisions.insert(decisions)))
         except DatabaseUnavailable as error:
             answers = [error] * len(decisions)
             if error.in_doubt:
@@ -241,7 +246,7 @@ class DecisionWatcher(PathBehaviour):
                     self._callers.add(answer.decision_id, submit.outcome)
                 else:
                     submit.outcome.set(answer.outcome)
-                submit.accepted.set(answer)
+                submit.accept(answer)
             else:
                 assert isinstance(answer, PaperTradingError)
                 submit.abandon(answer)
@@ -250,7 +255,7 @@ class DecisionWatcher(PathBehaviour):
         """Find out by uid whether a COMMIT whose answer was lost happened; never insert again."""
         try:
             found = self._patience.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, Interrupted):
             return [
                 SubmissionInDoubt(
                     f"the answer to COMMIT was lost and the database is away; whether decision {s.decision.uid} is in "

@@ -9,7 +9,9 @@ Three kinds::
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Self
@@ -116,8 +118,14 @@ class Submit(Message):
     outcome: ThreadingFuture[Outcome]
 
     def abandon(self, error: Exception) -> None:
-        """Raise ``error`` in the caller."""
-        self.accepted.set_exception((type(error), error, None))
+        """Raise ``error`` in the caller, unless it has its answer."""
+        with suppress(queue.Full):
+            self.accepted.set_exception((type(error), error, None))
+
+    def accept(self, answer: Accepted) -> None:
+        """Tell the caller that the row is committed, unless it knows."""
+        with suppress(queue.Full):
+            self.accepted.set(answer)
 
 
 # --- the path --------------------------------------------------------------------------------------------------------

@@ -87,13 +87,14 @@ class Sizer(PathBehaviour):
         self._book: SymbolBook | None = None
         self._quotes: dict[Symbol, Quote] = {}
         self._marks: dict[Symbol, Decimal] = {}
-        self._waiting: list[Received] = []
+        # By symbol; None while the source does not know its instruments yet.
+        self._waiting: dict[Symbol | None, list[Received]] = {}
         self._draining = False
 
     def rebuild(self, word: Rebuild) -> None:
         """Project from the committed state; ask for the prices that this process has seen."""
         self._queues = {portfolio.name: _Queue(portfolio) for portfolio in word.portfolios}
-        self._waiting = []
+        self._waiting = {}
         self.generation = word.generation
         self._tracker.tell(SendPrices(self._me.tell))
         self._supervisor.tell(Rebuilt("Sizer", word.generation))
@@ -112,10 +113,11 @@ class Sizer(PathBehaviour):
             case Prices():
                 self._book = message.book or self._book
                 self._marks = {**message.marks, **self._marks}
+                self._look_again(None)
                 self._seen(message.quotes.values())
             case BookKnown():
                 self._book = message.book
-                self._look_again(self._waiting)
+                self._look_again(None)
             case Tick():
                 self._give_up_waiting()
             case Flush():
@@ -129,7 +131,7 @@ class Sizer(PathBehaviour):
             self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}"))
             return
         if self._book is None:
-            self._park(decision)
+            self._park(decision, None)
             return
         instrument = self._book.resolve(decision.symbol)
         refusal = screen(decision, queue.projection.terms, instrument, self._same_currency)
@@ -139,7 +141,7 @@ class Sizer(PathBehaviour):
         assert isinstance(instrument, Instrument)
         if self._price_of(decision, instrument) is None:
             self._tracker.tell(Subscribe(instrument.symbol))
-            self._park(decision)
+            self._park(decision, instrument.symbol)
             return
         queue.ready.append((decision, instrument))
         self._pump(queue)
@@ -151,11 +153,10 @@ class Sizer(PathBehaviour):
             return None
         return quote
 
-    def _park(self, decision: Received) -> None:
+    def _park(self, decision: Received, symbol: Symbol | None) -> None:
         assert self.generation is not None
-        if decision not in self._waiting:
-            self._waiting.append(decision)
-            self._watcher.tell(Waits(self.generation, decision.id))
+        self._waiting.setdefault(symbol, []).append(decision)
+        self._watcher.tell(Waits(self.generation, decision.id))
 
     def _pump(self, queue: _Queue) -> None:
         """Size the next decision of a portfolio, unless one is being priced."""
@@ -177,44 +178,51 @@ class Sizer(PathBehaviour):
             self._execution.tell(Execute(self.generation, sized))
 
     def _priced(self, message: Priced) -> None:
-        queue = self._queues[message.portfolio]
+        queue = self._queues.get(message.portfolio)
+        if queue is None:
+            return  # the portfolio was removed meanwhile
         if message.fill is not None:
             queue.projection = apply(queue.projection, message.fill).portfolio
         queue.pricing = False
         self._pump(queue)
 
     def _seen(self, quotes: Iterable[Quote]) -> None:
-        fresh = set()
         for quote in quotes:
             known = self._quotes.get(quote.symbol)
             if known is None or quote.seen_at >= known.seen_at:
                 self._quotes[quote.symbol] = quote
                 self._marks[quote.symbol] = quote.price
-                fresh.add(quote.symbol)
-        if self._waiting and self._book is not None:
-            book = self._book
-            self._look_again([d for d in self._waiting if getattr(book.resolve(d.symbol), "symbol", None) in fresh])
+                if quote.symbol in self._waiting:
+                    self._look_again(quote.symbol)
 
-    def _look_again(self, decisions: list[Received]) -> None:
+    def _look_again(self, symbol: Symbol | None) -> None:
         """Take decisions again that may have a price now, in the order in which they came."""
-        again = {decision.id for decision in decisions}
-        ready = [decision for decision in self._waiting if decision.id in again]
-        for decision in ready:
-            self._waiting.remove(decision)
-            self._take(decision)
+        if symbol is None and self._book is None:
+            return
+        for decision in self._waiting.pop(symbol, []):
+            if not self._gave_up(decision):
+                self._take(decision)
 
     def _give_up_waiting(self) -> None:
-        now = self._clock.now()
-        for decision in list(self._waiting):
-            if decision.expired(now):
-                refusal = refuse(decision, Reason.EXPIRED, f"at {decision.expires_at}, while it waited for a price")
-            elif now >= decision.received_at + self._max_price_age:
-                waited = self._max_price_age.total_seconds()
-                refusal = refuse(decision, Reason.NO_PRICE, f"none of {decision.symbol} was seen within {waited:g} s")
+        for symbol, decisions in list(self._waiting.items()):
+            left = [decision for decision in decisions if not self._gave_up(decision)]
+            if left:
+                self._waiting[symbol] = left
             else:
-                continue
-            self._waiting.remove(decision)
-            self._refuse(refusal)
+                del self._waiting[symbol]
+
+    def _gave_up(self, decision: Received) -> bool:
+        """Refuse a decision that has waited too long for a price."""
+        now = self._clock.now()
+        if decision.expired(now):
+            expired = f"at {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC, while it waited for a price"
+            self._refuse(refuse(decision, Reason.EXPIRED, expired))
+            return True
+        if now - decision.received_at > self._max_price_age:
+            waited = f"none of {decision.symbol} was seen within {self._max_price_age.total_seconds():g} s"
+            self._refuse(refuse(decision, Reason.NO_PRICE, waited))
+            return True
+        return False
 
     def _refuse(self, refusal: Refusal) -> None:
         assert self.generation is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +35,8 @@ RECORD_PRICES = timedelta(seconds=1)
 WAKE_AGAIN = timedelta(milliseconds=250)
 BARRIER = 10.0
 """Seconds in which an actor's thread must answer."""
+STOP_LIMIT = 1.5
+"""Seconds that the cells get together to end; one that waits for a dead connection is left to its daemon thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,10 @@ class Wiring:
         self.stopping.set()
         for ref in reversed(self._refs):
             ref.stop(block=False)
+        deadline = time.monotonic() + STOP_LIMIT
         for ref in reversed(self._refs):
-            ref.actor_stopped.wait(timeout=1)
+            ref.actor_stopped.wait(timeout=max(0.0, deadline - time.monotonic()))
+        self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def _starter(self, name: str) -> Callable[[], None]:
         return lambda: self._start(name, self._builders[name], self.address("Supervisor"))

@@ -157,14 +157,3 @@ def current_holder(connection: psycopg.Connection) -> str:
     except psycopg.errors.UndefinedTable:
         row = None
     return f"{row[0]} (since {row[1]:%Y-%m-%d %H:%M:%S} UTC)" if row else "another process, which is just starting,"
-
-
-def is_served(connection: psycopg.Connection) -> bool:
-    """Say whether some process holds the lock, without touching it."""
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        " AND (classid::bigint << 32 | objid::bigint) = %s)",
-        [LOCK_KEY],
-    ).fetchone()
-    return bool(row and row[0])

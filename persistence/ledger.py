@@ -81,7 +81,9 @@ class LedgerStore:
         """
         self._require_lease()
         with transaction(self._engine) as cursor:
-            if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [self._lease.epoch]).fetchone():
+            if not cursor.execute(
+                "SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [self._lease.epoch]
+            ).fetchone():
                 raise Fenced("another process holds the lease now")
             cursor.execute("UPDATE paper_generation SET generation = %s", [generation])
 
