@@ -46,16 +46,18 @@ class Mailbox:
     def get(self) -> Envelope[Any]:
         """Return the next message, control first; waits for one."""
         with self._changed:
-            while True:
-                if self._control:
-                    return self._control.popleft()
-                if self._data and not self._held:
-                    return self._pop()
+            while not self.deliverable:
                 self._changed.wait()
+            return self._control.popleft() if self._control else self._pop()
 
     def empty(self) -> bool:
         """Say whether nothing waits in either lane."""
         return not self._control and not self._data
+
+    @property
+    def deliverable(self) -> bool:
+        """Whether `get` would return at once."""
+        return bool(self._control) or (bool(self._data) and not self._held)
 
     def take(self, limit: int, stop_at: type[Message] | None = None) -> list[Message]:
         """Take up to ``limit`` data messages that wait now, none from the first ``stop_at`` on; never waits."""

@@ -113,11 +113,11 @@ class Sizer(PathBehaviour):
             case Prices():
                 self._book = message.book or self._book
                 self._marks = {**message.marks, **self._marks}
-                self._look_again(None)
+                self._look_again({None} if self._book is not None else set())
                 self._seen(message.quotes.values())
             case BookKnown():
                 self._book = message.book
-                self._look_again(None)
+                self._look_again({None})
             case Tick():
                 self._give_up_waiting()
             case Flush():
@@ -187,19 +187,20 @@ class Sizer(PathBehaviour):
         self._pump(queue)
 
     def _seen(self, quotes: Iterable[Quote]) -> None:
+        awaited: set[Symbol | None] = set()
         for quote in quotes:
             known = self._quotes.get(quote.symbol)
             if known is None or quote.seen_at >= known.seen_at:
                 self._quotes[quote.symbol] = quote
                 self._marks[quote.symbol] = quote.price
                 if quote.symbol in self._waiting:
-                    self._look_again(quote.symbol)
+                    awaited.add(quote.symbol)
+        self._look_again(awaited)
 
-    def _look_again(self, symbol: Symbol | None) -> None:
+    def _look_again(self, symbols: set[Symbol | None]) -> None:
         """Take decisions again that may have a price now, in the order in which they came."""
-        if symbol is None and self._book is None:
-            return
-        for decision in self._waiting.pop(symbol, []):
+        decisions = [decision for symbol in symbols for decision in self._waiting.pop(symbol, [])]
+        for decision in sorted(decisions, key=lambda d: (d.created_at, d.id)):
             if not self._gave_up(decision):
                 self._take(decision)
 

@@ -63,6 +63,7 @@ class Supervisor(Behaviour):
         drained: called once an ordered stop has let everything through.
         give_up: called when the process cannot go on.
         clock: when crashes happen.
+        most_restarts: more crashes than that within `RESTART_WINDOW` end the process.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Supervisor(Behaviour):
         drained: Callable[[], None],
         give_up: Callable[[Exception], None],
         clock: Clock,
+        most_restarts: int = MOST_RESTARTS,
     ) -> None:
         self._children = children
         self._generation = generation
@@ -81,6 +83,7 @@ class Supervisor(Behaviour):
         self._drained = drained
         self._give_up = give_up
         self._clock = clock
+        self._most_restarts = most_restarts
         self._crashes: deque[datetime] = deque()
         self._rebuilding: set[str] = set()
         self._missing: set[int] = set()
@@ -119,11 +122,11 @@ class Supervisor(Behaviour):
         self._crashes.append(now)
         while self._crashes and self._crashes[0] <= now - RESTART_WINDOW:
             self._crashes.popleft()
-        if len(self._crashes) > MOST_RESTARTS:
+        if len(self._crashes) > self._most_restarts:
             cause = f"{type(message.error).__name__}: {message.error}"
             self._end(
                 RestartLimitReached(
-                    f"gave up after {MOST_RESTARTS} restarts within {RESTART_WINDOW.total_seconds():g} s; "
+                    f"gave up after {self._most_restarts} restarts within {RESTART_WINDOW.total_seconds():g} s; "
                     f"the last to crash was {message.actor} ({cause})"
                 )
             )

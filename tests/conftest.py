@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
+from loguru import logger
 
 from tests.servers import TIMESCALEDB, Server, ServerPool, Unavailable
 
@@ -114,3 +115,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if (servers := config.stash.get(POOL, None)) is not None:
         for name, reason in servers.missing.items():
             terminalreporter.write_line(f"NOT TESTED on {name}: {reason}", red=True, bold=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet() -> None:
+    """What the program logs is for people; tests read what they assert."""
+    logger.remove()

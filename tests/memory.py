@@ -1,0 +1,201 @@
+"""A database in memory: keeps the actors' ports by the same contract as `persistence`, for tests without a server.
+
+Epoch and generation fence as in SQL; values are rounded as the columns would; faults are asked for by the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from domain.arithmetic import CONTEXT
+from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.errors import DatabaseUnavailable, DecisionsEnded, Fenced, WriteRefused
+from domain.market import Quote
+from domain.portfolio import Applied, Portfolio, Terms, Trade
+from domain.snapshot import Snapshot
+from domain.words import DecisionId, Generation, OutcomeStatus, PortfolioName, Symbol
+
+PRICE = Decimal("1e-18")
+MONEY = Decimal("1e-12")
+
+
+@dataclass
+class Row:
+    """A row of ``trading_decisions``."""
+
+    id: DecisionId
+    decision: Decision
+    created_at: datetime
+    outcome: Outcome | None = None
+
+
+@dataclass
+class MemoryDatabase:
+    """Keeps `actors.ports.Ledger`, `Decisions`, `PriceRecords` and `Snapshots`.
+
+    Attributes:
+        away: each access raises DatabaseUnavailable while it is set.
+        lose_answers: so many of the next commits happen, and raise all the same.
+        fail_commits: so many of the next commits do not happen, and raise.
+        refuse: ids of decisions whose fill is refused like a value out of range.
+    """
+
+    rows: dict[DecisionId, Row] = field(default_factory=dict)
+    portfolios: dict[PortfolioName, Portfolio] = field(default_factory=dict)
+    fills: list[Applied] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    prices: list[Quote] = field(default_factory=list)
+    generation: Generation = field(default=Generation(0))
+    away: bool = False
+    lose_answers: int = 0
+    fail_commits: int = 0
+    refuse: set[int] = field(default_factory=set)
+
+    def add(self, decision: Decision, created_at: datetime) -> DecisionId:
+        """Insert a row, as anybody may."""
+        id_ = DecisionId(len(self.rows) + 1)
+        self.rows[id_] = Row(id_, decision, created_at)
+        return id_
+
+    def open_portfolio(self, terms: Terms) -> None:
+        """Insert a row into the table of portfolios."""
+        self.portfolios[terms.portfolio] = Portfolio.opened(terms)
+
+    # Ledger
+
+    def raise_generation(self, generation: Generation) -> None:
+        self._answer()
+        self.generation = generation
+
+    def load(self) -> tuple[Portfolio, ...]:
+        self._answer()
+        return tuple(self.portfolios[name] for name in sorted(self.portfolios))
+
+    def terms(self) -> tuple[Terms, ...]:
+        self._answer()
+        return tuple(self.portfolios[name].terms for name in sorted(self.portfolios))
+
+    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+        self._answer()
+        self._fence(generation)
+        ids = [applied.fill.order.decision_id for applied in group]
+        missing = {id_ for id_ in ids if id_ not in self.rows or self.rows[id_].outcome is not None}
+        if missing:
+            raise DecisionsEnded(missing)
+        if self.refuse.intersection(ids):
+            raise WriteRefused("numeric field overflow")
+        for applied in group:
+            order = applied.fill.order
+            self.rows[order.decision_id].outcome = Outcome(
+                order.decision_id, OutcomeStatus.EXECUTED, applied.sentence, order.order_id
+            )
+            self.fills.append(applied)
+            if applied.trade is not None:
+                self.trades.append(applied.trade)
+            self.portfolios[order.portfolio] = _stored(applied.portfolio, self.portfolios[order.portfolio].terms)
+        self._lose()
+
+    # Decisions
+
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
+        self._answer()
+        waiting = [row for row in self.rows.values() if row.outcome is None and row.id not in under_way]
+        waiting.sort(key=lambda row: (row.created_at, row.id))
+        return [_received(row, received_at) for row in waiting[:limit]]
+
+    def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
+        self._answer()
+        self._fence(generation)
+        ended = set()
+        for refusal in refusals:
+            row = self.rows.get(refusal.decision_id)
+            if row is not None and row.outcome is None:
+                row.outcome = Outcome(row.id, refusal.status, refusal.sentence)
+                ended.add(row.id)
+        self._lose()
+        return ended
+
+    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused]:
+        self._answer()
+        for decision, found in zip(decisions, self.find(decisions), strict=True):
+            if found is None and self.find([decision]) == [None]:
+                self.add(decision, datetime.min.replace(tzinfo=UTC))
+        answers: list[Accepted | WriteRefused] = [a for a in self.find(decisions) if a is not None]
+        self._lose()
+        return answers
+
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
+        self._answer()
+        by_uid: dict[UUID, Row] = {row.decision.uid: row for row in self.rows.values()}
+        by_key = {row.decision.idempotency_key: row for row in self.rows.values() if row.decision.idempotency_key}
+        found = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
+        return [Accepted(row.id, row.outcome) if row is not None else None for row in found]
+
+    def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
+        self._answer()
+        return {id_: self.rows[id_].outcome for id_ in ids if id_ in self.rows}
+
+    # PriceRecords and Snapshots
+
+    def last_prices(self) -> Mapping[Symbol, Decimal]:
+        self._answer()
+        return {quote.symbol: quote.price for quote in self.prices}
+
+    def offer(self, quotes: Sequence[Quote]) -> None:
+        self.prices.extend(quotes)
+
+    def forget(self, retention: timedelta) -> None:
+        """Nothing grows old here."""
+
+    def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
+        self._answer()
+        return {s.portfolio: s.total_value for s in self.snapshots if s.time <= day}
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        self._answer()
+        known = {(s.portfolio, s.time) for s in self.snapshots}
+        self.snapshots.extend(s for s in snapshots if (s.portfolio, s.time) not in known)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise DatabaseUnavailable("the database is away")
+
+    def _fence(self, generation: Generation) -> None:
+        if generation != self.generation:
+            raise Fenced(f"generation {generation} does not write any more")
+        if self.fail_commits:
+            self.fail_commits -= 1
+            raise DatabaseUnavailable("the connection was lost")
+
+    def _lose(self) -> None:
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise DatabaseUnavailable("the connection was lost in COMMIT", in_doubt=True)
+
+
+def _stored(portfolio: Portfolio, terms: Terms) -> Portfolio:
+    """The portfolio as its columns would give it back."""
+    positions = {
+        symbol: replace(
+            position,
+            quantity=CONTEXT.quantize(position.quantity, PRICE),
+            cost=CONTEXT.quantize(position.cost, MONEY),
+            entry_commission=CONTEXT.quantize(position.entry_commission, MONEY),
+            last_price=CONTEXT.quantize(position.last_price, PRICE),
+        )
+        for symbol, position in portfolio.positions.items()
+    }
+    return Portfolio(terms, CONTEXT.quantize(portfolio.cash, MONEY), portfolio.seq, positions)
+
+
+def _received(row: Row, received_at: datetime) -> Received:
+    d = row.decision
+    return Received(
+        row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
+        PortfolioName(d.portfolio), row.created_at, d.expires_at, received_at,
+    )  # fmt: skip
