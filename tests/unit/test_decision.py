@@ -192,10 +192,12 @@ def test_the_refusal_is_one_of_ours_without_pydantics_traceback() -> None:
 
 @given(st.fixed_dictionaries({}, optional={name: st.none() | st.text() | st.floats() | st.integers() for name in GOOD}))
 def test_whatever_is_sent_is_a_decision_or_one_line(changes: dict[str, object]) -> None:
+    said = ""
     try:
         Decision(**{**GOOD, **changes})
     except InvalidDecision as refusal:
-        assert len(str(refusal).splitlines()) == 1
+        said = str(refusal)
+    assert len(said.splitlines()) <= 1
 
 
 # what became of it

@@ -24,7 +24,8 @@ def test_usual_spellings_resolve_to_the_venues_symbol(typed: str) -> None:
 
 
 def test_a_perpetual_is_another_market() -> None:
-    assert BOOK.instruments["BTC/USDT:USDT"] is BOOK.resolve("btc/usdt:usdt")
+    for typed in ("btc/usdt:usdt", "BTCUSDTUSDT", "btc-usdt-usdt"):
+        assert BOOK.instruments["BTC/USDT:USDT"] is BOOK.resolve(typed)
 
 
 def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:

@@ -284,6 +284,19 @@ def test_applying_changes_nothing_that_was_there() -> None:
     assert before == portfolio
 
 
+@pytest.mark.parametrize(
+    ("expected", "side", "note"),
+    [
+        ("bought 0.5 BTC/USDT at 100", "BUY", ""),
+        ("sold 0.5 BTC/USDT at 100", "SELL", ""),
+        ("sold 0.5 BTC/USDT at 100 (all that was held, 2 was asked for)", "SELL", "all that was held, 2 was asked for"),
+    ],
+)
+def test_the_outcome_says_what_was_done_and_at_which_price(expected: str, side: str, note: str) -> None:
+    what = replace(order(side, "0.50", "100.00", seq=2, costs=free()), note=note)
+    assert expected == apply(holding((1, 100)), filled(what)).sentence
+
+
 def test_the_instruments_asset_class_is_the_positions() -> None:
     share = instrument("AAPL", currency=None, asset_class="equity")
     assert {"equity"} == {
