@@ -79,12 +79,23 @@ def connect_options(name: str, *, writer: str | None = None) -> dict[str, object
     }
 
 
-def engine_for(database_url: str, name: str, *, writer: str | None = None, pool_size: int = 1) -> Engine:
-    """Return an engine whose connections carry ``name``, so that the server's own views tell them apart."""
+def engine_for(
+    database_url: str, name: str, *, writer: str | None = None, pool_size: int = 1, hot: bool = False
+) -> Engine:
+    """Return an engine whose connections carry ``name``, so that the server's own views tell them apart.
+
+    Args:
+        database_url: where.
+        name: who connects.
+        writer: the actor that the guards of ``sql/`` let write what only it may write.
+        pool_size: connections kept open.
+        hot: do not look first whether a connection that was idle is still alive; the user recovers if it is not.
+    """
     return create_engine(
         parse_url(database_url),
         pool_size=pool_size,
         max_overflow=2,
+        pool_pre_ping=not hot,
         connect_args=connect_options(name, writer=writer),
     )
 

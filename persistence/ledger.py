@@ -70,7 +70,7 @@ class LedgerStore:
     """The books in the database. One connection, one transaction at a time, fenced by epoch and generation."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper")
+        self._engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper", hot=True)
         self._lease = lease
 
     def raise_generation(self, generation: Generation) -> None:

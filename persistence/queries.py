@@ -39,7 +39,9 @@ WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY port
 """
 
 SERVED = """
-SELECT l.epoch, l.holder, l.started_at, r.renewed_at, g.generation,
+SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
+       nullif(r.renewed_at, '-infinity') AS renewed_at, g.generation,
+       CASE WHEN isfinite(r.renewed_at) THEN clock_timestamp() - r.renewed_at END AS renewed_ago,
        EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                AND (classid::bigint << 32 | objid::bigint) = :key) AS running
@@ -48,9 +50,14 @@ FROM paper_lease l, paper_lease_renewal r, paper_generation g
 
 
 class Books:
-    """The database, for reading."""
+    """The database, for reading.
+
+    Attributes:
+        url: of the database; it may hold a password.
+    """
 
     def __init__(self, database_url: str) -> None:
+        self.url = database_url
         self._engine = engine_for(database_url, "reader", pool_size=2)
 
     def close(self) -> None:
@@ -69,6 +76,10 @@ class Books:
     def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last decisions with their outcomes, newest first."""
         return self.rows(DECISIONS, limit=limit)
+
+    def decision(self, decision_id: int) -> dict[str, Any]:
+        """Return one decision with its outcome."""
+        return self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)[0]
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""
@@ -130,6 +141,11 @@ class Books:
         """Return how many decisions have no outcome."""
         counted = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
         return int(counted[0]["number"])
+
+    def price_sources(self) -> list[str]:
+        """Return the sources of the prices that fills were made at."""
+        found = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
+        return [row["name"] for row in found]
 
     def served(self) -> dict[str, Any]:
         """Return who holds the lease, since when, and whether it runs now."""

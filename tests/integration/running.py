@@ -1,0 +1,73 @@
+"""A real system in this process, for tests of what happens while it runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from actors import Settings, TradingSystem
+from actors.timer import SystemClock
+from market.simulated import StandingMarket
+from persistence.queries import Books
+
+PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
+
+INSERT = (
+    "INSERT INTO trading_decisions (uid, symbol, decision, confidence, quantity, portfolio)"
+    " VALUES (%s, %s, %s, %s, %s, %s)"
+)
+
+
+def settings(url: str, **changes: Any) -> Settings:
+    """Settings from nothing but the arguments: prices stand still, polls are rare so that wake-ups must do."""
+    return Settings.isolated(database_url=url, **changes)
+
+
+@contextmanager
+def running(url: str, **changes: Any) -> Iterator[TradingSystem]:
+    """A system at prices that stand still, confirmed ten times a second."""
+    source = StandingMarket(PRICES, SystemClock(), 0.1)
+    with TradingSystem.start(settings(url, **changes), source=source) as system:
+        yield system
+
+
+def insert(url: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert decisions in one transaction, as an agent would; see `INSERT` for the columns."""
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.executemany(INSERT, rows)
+
+
+def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for something that another process does, and that nobody announces."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        pause.wait(0.02)
+
+
+def until_all_ended(books: Books, seconds: float = 30.0) -> None:
+    """Wait until no decision is without outcome."""
+    until(lambda: books.waiting() == 0, seconds)
+
+
+def ledger(books: Books) -> list[dict[str, Any]]:
+    """What was done, to the last digit, without the times."""
+    return books.rows(
+        "SELECT o.portfolio, o.seq, d.uid, o.order_id, o.symbol, o.side, o.quantity, o.equity, f.price, f.commission,"
+        " f.cash_delta, f.slippage_rate, d.outcome_reason"
+        " FROM paper_orders o JOIN paper_fills f USING (order_id) JOIN trading_decisions d ON d.id = o.decision_id"
+        " ORDER BY o.portfolio, o.seq"
+    )
+
+
+def assert_sound(books: Books, decisions: int) -> None:
+    """One outcome each, books balanced."""
+    assert books.ledger_differences() == []
+    assert books.waiting() == 0
+    assert sum(books.outcomes().values()) == decisions

@@ -1,0 +1,170 @@
+"""Anything may die at any instruction: actors, the process, the database. What was accepted gets one outcome."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+import psycopg
+import pytest
+
+from actors import Decision
+from domain.errors import DatabaseUnavailable, PaperTradingError
+from persistence.queries import Books
+from tests.integration.running import assert_sound, insert, ledger, running, until, until_all_ended
+from tests.servers import Server
+
+NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
+
+
+@pytest.fixture
+def books(database_url: str) -> Iterator[Books]:
+    opened = Books(database_url)
+    yield opened
+    opened.close()
+
+
+def decisions(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
+    """Decisions whose outcomes do not depend on refusals before them: see tests/unit/test_actor_laws.py."""
+    draw = random.Random(seed)
+    first = [(uuid5(NAMES, f"{seed}:{n}"), s, "BUY", "1", q, "default") for n, (s, q) in enumerate(BEGIN)]
+    rest = [
+        (
+            uuid5(NAMES, f"{seed}:{n}"),
+            draw.choice(["BTC/USDT", "eth-usdt", "NOPE"]),
+            draw.choice(["BUY", "SELL", "HOLD"]),
+            draw.choice(["0.5", "0.9"]),
+            None,
+            "default",
+        )
+        for n in range(len(BEGIN), count)
+    ]
+    amounts = {"BTC/USDT": ["0.0001", "0.00012345"], "eth-usdt": ["0.003", "0.00323456"], "NOPE": ["1"]}
+    return first + [(*row[:4], draw.choice(amounts[row[1]]), row[5]) for row in rest]
+
+
+BEGIN = [("BTC/USDT", "0.01"), ("ETH/USDT", "0.3")]
+
+
+def test_each_worker_killed_while_decisions_flow_changes_nothing(
+    server: Server, database_url: str, books: Books
+) -> None:
+    wanted = decisions(300)
+    with running(database_url):
+        insert(database_url, wanted)
+        until_all_ended(books)
+    undisturbed = ledger(books)
+    assert len(undisturbed) > 50
+
+    url = server.create_database()
+    disturbed = Books(url)
+    try:
+        # A minute's tick is far away: what is told to the Snapshotter here are the committed states.
+        with running(url, snapshot_interval=1) as system:
+            for number, worker in enumerate(WORKERS[:5]):
+                insert(url, wanted[number * 50 : number * 50 + 50])
+                system.crash(worker)
+            until_all_ended(disturbed)
+        with running(url) as system:
+            insert(url, wanted[250:])
+            system.crash(WORKERS[5])
+            until_all_ended(disturbed)
+        assert_sound(disturbed, 300)
+        assert undisturbed == ledger(disturbed)
+        assert disturbed.served()["generation"] >= 6  # two starts, and one for each worker of the path
+    finally:
+        disturbed.close()
+        server.drop_database(url)
+
+
+def test_the_database_away_for_a_while_is_not_a_crash(server: Server, database_url: str, books: Books) -> None:
+    if not server.may_stop:
+        pytest.skip("this server was configured, and cannot be stopped here")
+    wanted = decisions(400)
+    with running(database_url) as system:
+        insert(database_url, wanted[:200])
+        until(lambda: books.outcomes().get("executed", 0) > 5)
+        server.stop(immediate=True)
+        with pytest.raises((DatabaseUnavailable, PaperTradingError)):
+            system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1))
+        assert system.wait(10) is None  # ten seconds without a database, and nobody gave up
+        server.start()
+        insert(database_url, wanted[200:])
+        until_all_ended(books)
+        outcome = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
+        assert outcome.status == "ignored"
+    assert_sound(books, 401)
+
+
+CHILD = """
+import sys
+from tests.integration.running import running
+with running(sys.argv[1]) as system:
+    print("serving", flush=True)
+    system.wait()
+"""
+
+
+def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, books: Books) -> None:
+    insert_into = decisions(1000, seed=9)
+    with running(database_url):
+        pass  # the schema
+    child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "serving\n"
+        with psycopg.connect(database_url, autocommit=True) as ear:
+            ear.execute("LISTEN paper_outcomes")
+            insert(database_url, insert_into)
+            next(ear.notifies(timeout=10))  # the first outcomes are committed
+            os.kill(child.pid, signal.SIGKILL)
+        child.wait(timeout=10)
+    finally:
+        child.kill()
+        child.stdout.close()
+    assert 0 < books.waiting() < 1000
+    with running(database_url):
+        until_all_ended(books)
+    assert_sound(books, 1000)
+
+
+def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, books: Books) -> None:
+    with running(database_url) as system:
+        future = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1, quantity=1))
+        assert future.get(timeout=5).status == "rejected"
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "INSERT INTO trading_decisions (symbol, decision, confidence, status, processed_at)"
+                " VALUES ('BTC/USDT', 'BUY', 1, 'cancelled', now())"
+            )
+    assert_sound(books, 2)
+    assert books.outcomes() == {"cancelled": 1, "rejected": 1}
+
+
+def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_url: str) -> None:
+    with running(database_url) as system:
+        for _ in range(6):
+            system.crash("Sizer")
+        reason = system.wait(10)
+        assert str(reason) == (
+            "gave up after 5 restarts within 30 s; the last to crash was Sizer (InjectedCrash: Sizer)"
+        )
+
+
+def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str) -> None:
+    with running(database_url) as system:
+        futures = [
+            system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001")) for _ in range(5)
+        ]
+        system.crash("DecisionWatcher")
+        assert [future.get(timeout=10).status for future in futures] == ["executed"] * 5
+        (position,) = system.positions()
+        assert Decimal("0.005") == position["quantity"]
