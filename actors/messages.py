@@ -183,10 +183,26 @@ class Settled(PathMessage):
 
 
 @dataclass(frozen=True, slots=True)
+class SendTerms(PathMessage):
+    """Sizer to PositionKeeper: read the portfolios again, a decision names one that I do not know.
+
+    Attributes:
+        question: the number of the question, for the answer.
+    """
+
+    question: int
+
+
+@dataclass(frozen=True, slots=True)
 class TermsChanged(PathMessage):
-    """PositionKeeper to Sizer: what each portfolio trades under from now on; one that is missing is gone."""
+    """PositionKeeper to Sizer: what each portfolio trades under from now on; one that is missing is gone.
+
+    Attributes:
+        answered: the last `SendTerms` that came before this was read.
+    """
 
     terms: tuple[Terms, ...]
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

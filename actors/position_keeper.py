@@ -19,6 +19,7 @@ from actors.messages import (
     Rebuild,
     Rebuilt,
     Refused,
+    SendTerms,
     Settled,
     TermsChanged,
     Wake,
@@ -65,6 +66,7 @@ class PositionKeeper(PathBehaviour):
         self._wake_later = wake_later
         self._patience = patience
         self._committed: dict[PortfolioName, Portfolio] = {}
+        self._question = 0
 
     def rebuild(self, word: Rebuild) -> None:
         """Drop what is not committed, shut older generations out, and reload."""
@@ -75,6 +77,7 @@ class PositionKeeper(PathBehaviour):
             self._supervisor.tell(Failed(LeaseHeld(str(error))))
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
+        self._question = 0
         self.generation = word.generation
         self._snapshotter.tell(Committed(dict(self._committed)))
         self._supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
@@ -93,7 +96,9 @@ class PositionKeeper(PathBehaviour):
             return
         if refusals and not group:
             self._settle([], refusals)
-        if any(isinstance(message, Wake) for message in messages):
+        questions = [message.question for message in messages if isinstance(message, SendTerms)]
+        self._question = max([self._question, *questions])
+        if questions or any(isinstance(message, Wake) for message in messages):
             self._reread_terms()
         for message in messages:
             if isinstance(message, Flush):
@@ -162,7 +167,8 @@ class PositionKeeper(PathBehaviour):
             self._wake_later()
             return
         known = {name: portfolio.terms for name, portfolio in self._committed.items()}
-        if {t.portfolio: t for t in terms} == known:
+        question, self._question = self._question, 0
+        if {t.portfolio: t for t in terms} == known and not question:
             return
         self._committed = {
             t.portfolio: replace(self._committed[t.portfolio], terms=t)
@@ -173,7 +179,7 @@ class PositionKeeper(PathBehaviour):
         for t in terms:
             if t != known.get(t.portfolio):
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
-        self._sizer.tell(TermsChanged(self.generation, terms))
+        self._sizer.tell(TermsChanged(self.generation, terms, question))
         self._snapshotter.tell(Committed(dict(self._committed)))
 
 

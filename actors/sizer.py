@@ -24,6 +24,7 @@ from actors.messages import (
     Rebuilt,
     Refused,
     SendPrices,
+    SendTerms,
     Subscribe,
     TermsChanged,
     Tick,
@@ -51,6 +52,7 @@ class Sizer(PathBehaviour):
 
     Args:
         execution: where orders and refusals go.
+        keeper: who knows the portfolios.
         watcher: who is told that a decision waits for a price.
         tracker: who has the prices.
         supervisor: who is told when a generation has begun.
@@ -65,6 +67,7 @@ class Sizer(PathBehaviour):
         self,
         *,
         execution: Address,
+        keeper: Address,
         watcher: Address,
         tracker: Address,
         supervisor: Address,
@@ -75,6 +78,7 @@ class Sizer(PathBehaviour):
         same_currency: frozenset[str],
     ) -> None:
         self._execution = execution
+        self._keeper = keeper
         self._watcher = watcher
         self._tracker = tracker
         self._supervisor = supervisor
@@ -89,12 +93,16 @@ class Sizer(PathBehaviour):
         self._marks: dict[Symbol, Decimal] = {}
         # By symbol; None while the source does not know its instruments yet.
         self._waiting: dict[Symbol | None, list[Received]] = {}
+        # Decisions whose portfolio is being looked up, with the number of the question.
+        self._homeless: list[tuple[int, Received]] = []
+        self._question = 0
         self._draining = False
 
     def rebuild(self, word: Rebuild) -> None:
         """Project from the committed state; ask for the prices that this process has seen."""
         self._queues = {portfolio.name: _Queue(portfolio) for portfolio in word.portfolios}
         self._waiting = {}
+        self._homeless = []
         self.generation = word.generation
         self._tracker.tell(SendPrices(self._me.tell))
         self._supervisor.tell(Rebuilt("Sizer", word.generation))
@@ -128,7 +136,7 @@ class Sizer(PathBehaviour):
         """Refuse, queue, or let wait for a price."""
         queue = self._queues.get(decision.portfolio)
         if queue is None:
-            self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}"))
+            self._ask_for_portfolio(decision)
             return
         if self._book is None:
             self._park(decision, None)
@@ -145,6 +153,13 @@ class Sizer(PathBehaviour):
             return
         queue.ready.append((decision, instrument))
         self._pump(queue)
+
+    def _ask_for_portfolio(self, decision: Received) -> None:
+        """Let a decision wait while its portfolio is looked up: it may have been created a moment ago."""
+        assert self.generation is not None
+        self._question += 1
+        self._homeless.append((self._question, decision))
+        self._keeper.tell(SendTerms(self.generation, self._question))
 
     def _price_of(self, decision: Received, instrument: Instrument) -> Quote | None:
         """Return the newest price, if it was seen late enough for this decision."""
@@ -216,8 +231,7 @@ class Sizer(PathBehaviour):
         """Refuse a decision that has waited too long for a price."""
         now = self._clock.now()
         if decision.expired(now):
-            expired = f"at {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC, while it waited for a price"
-            self._refuse(refuse(decision, Reason.EXPIRED, expired))
+            self._refuse(refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price"))
             return True
         if now - decision.received_at > self._max_price_age:
             waited = f"none of {decision.symbol} was seen within {self._max_price_age.total_seconds():g} s"
@@ -230,6 +244,7 @@ class Sizer(PathBehaviour):
         self._execution.tell(Refused(self.generation, refusal))
 
     def _change_terms(self, message: TermsChanged) -> None:
+        homeless, self._homeless = self._homeless, []
         present = {terms.portfolio for terms in message.terms}
         for terms in message.terms:
             queue = self._queues.get(terms.portfolio)
@@ -241,3 +256,12 @@ class Sizer(PathBehaviour):
             gone = self._queues.pop(name)
             for decision, _ in gone.ready:
                 self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"portfolio {name!r} was removed"))
+        for question, decision in homeless:
+            if decision.portfolio in self._queues:
+                self._take(decision)
+            elif question <= message.answered:
+                self._refuse(
+                    refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
+                )
+            else:
+                self._homeless.append((question, decision))

@@ -185,6 +185,7 @@ class Wiring:
     def _sizer(self) -> Behaviour:
         return Sizer(
             execution=self.address("ExecutionSimulator"),
+            keeper=self.address("PositionKeeper"),
             watcher=self.address("DecisionWatcher"),
             tracker=self.address("PriceTracker"),
             supervisor=self.address("Supervisor"),

@@ -25,6 +25,7 @@ subtract = CONTEXT.subtract
 multiply = CONTEXT.multiply
 divide = CONTEXT.divide
 negate = CONTEXT.minus
+absolute = CONTEXT.abs
 
 
 def total(values: Iterable[Decimal]) -> Decimal:

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from domain.arithmetic import CONTEXT
 from domain.errors import InvalidDecision
+from domain.wording import allowed, quoted
 from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
 
 LARGEST = Decimal("1e20")
@@ -26,10 +27,13 @@ def exact_number(value: object) -> object:
         raise ValueError(msg)
     if isinstance(value, int | float | str):
         try:
-            value = Decimal(str(value).strip(), CONTEXT)
-        except InvalidOperation:
+            text = str(value).strip()
+            value = Decimal(text, CONTEXT)
+        except (InvalidOperation, ValueError):
+            text = "_"
+        if "_" in text:  # Python's own spelling of 1_000 is nobody's in a table or a shell
             msg = "must be a decimal number such as 0.75"
-            raise ValueError(msg) from None
+            raise ValueError(msg)
     if isinstance(value, Decimal) and not value.is_finite():
         msg = "must be a finite number"
         raise ValueError(msg)
@@ -95,15 +99,11 @@ class Decision(BaseModel):
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"]) or "decision"
-    message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"a decision needs {field}"
     if first["type"] == "extra_forbidden":
         return f"a decision has no {field!r}"
-    if first["type"] == "enum":
-        message = "must be BUY, SELL or HOLD"
-    given = repr(first["input"])
-    return f"{field} = {given if len(given) <= 60 else given[:57] + '…'}: {message[0].lower()}{message[1:]}"
+    return f"{field} = {quoted(first['input'])}: {allowed(first)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,11 @@ class Received:
     created_at: datetime
     expires_at: datetime | None
     received_at: datetime
+
+    @property
+    def expiry(self) -> str:
+        """When it expires, for a sentence."""
+        return f"{self.expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if self.expires_at is not None else "never"
 
     def expired(self, now: datetime) -> bool:
         """Say whether it must not be sized any more."""

@@ -9,7 +9,7 @@ import hashlib
 from datetime import datetime
 from decimal import Decimal
 
-from domain.arithmetic import ONE, ZERO, add, divide, money, multiply, rate, round_to, subtract
+from domain.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, rate, round_to, subtract
 from domain.orders import Costs, Fill, Order
 from domain.words import OrderId, OrderType, Side
 
@@ -72,7 +72,7 @@ def execute(order: Order, filled_at: datetime) -> Fill | str:
         better = min if order.side is Side.BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
-        return f"slippage takes the price {base} to {price}"
+        return f"slippage takes the price {plain(base)} to {plain(price)}"
     notional = money(multiply(order.quantity, price))
     return Fill(
         order=order,
@@ -82,6 +82,6 @@ def execute(order: Order, filled_at: datetime) -> Fill | str:
         notional=notional,
         commission=commission(notional, order.costs),
         slippage_rate=slip,
-        slippage=money(multiply(order.quantity, abs(subtract(price, base)))),
+        slippage=money(multiply(order.quantity, absolute(subtract(price, base)))),
         filled_at=filled_at,
     )

@@ -78,7 +78,7 @@ def size(
         The order with the portfolio's next ``seq``, or the refusal.
     """
     if decision.expired(now):
-        return refuse(decision, Reason.EXPIRED, f"at {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC, before it was sized")
+        return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
     held = portfolio.positions.get(instrument.symbol)
     others = {symbol: marks.get(symbol, p.last_price) for symbol, p in portfolio.positions.items()}
     others.pop(instrument.symbol, None)

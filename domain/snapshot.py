@@ -70,6 +70,6 @@ def day_of(time: datetime) -> datetime:
 
 
 def next_on_grid(time: datetime, interval: timedelta) -> datetime:
-    """Return the first multiple of ``interval`` after ``time``, counted from 00:00 UTC of its day."""
+    """Return the first multiple of ``interval`` after ``time``, counted from 00:00 UTC of each day."""
     midnight = day_of(time)
-    return midnight + ((time - midnight) // interval + 1) * interval
+    return min(midnight + ((time - midnight) // interval + 1) * interval, midnight + timedelta(days=1))

@@ -135,6 +135,7 @@ class Stepper:
             ),
             "Sizer": lambda: Sizer(
                 execution=self._to("ExecutionSimulator"),
+                keeper=self._to("PositionKeeper"),
                 watcher=self._to("DecisionWatcher"),
                 tracker=self._to("PriceTracker"),
                 supervisor=self._to("Supervisor"),

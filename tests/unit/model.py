@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Number = Decimal | Fraction | int
 
@@ -21,8 +21,8 @@ class Deal(NamedTuple):
 
     symbol: str
     buy: bool
-    quantity: Number
-    price: Number
+    quantity: Decimal
+    price: Decimal
 
 
 class Closed(NamedTuple):
@@ -47,9 +47,13 @@ class Books:
     holdings: dict[str, Holding] = field(default_factory=dict)
     trades: list[Closed] = field(default_factory=list)
 
-    def imbalance(self, capital: Number, marks: Mapping[str, Number]) -> Fraction:
+    def values(self, marks: Mapping[Any, Number]) -> dict[str, Fraction]:
+        """What each holding is worth, a SHORT less than nothing."""
+        return {symbol: money(h.quantity * Fraction(marks[symbol])) for symbol, h in self.holdings.items()}
+
+    def imbalance(self, capital: Number, marks: Mapping[Any, Number]) -> Fraction:
         """What law 1 says is zero, at any marks."""
-        values = {symbol: money(h.quantity * Fraction(marks[symbol])) for symbol, h in self.holdings.items()}
+        values = self.values(marks)
         still_open = sum((values[s] - h.cost - h.entry_commission for s, h in self.holdings.items()), Fraction(0))
         return self.cash + sum(values.values()) - Fraction(capital) - sum(t.net for t in self.trades) - still_open
 

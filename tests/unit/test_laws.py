@@ -20,11 +20,11 @@ from domain.portfolio import Applied, Portfolio, Position, Terms, apply
 from domain.sizing import budget, screen, size
 from domain.words import Action, Side, Symbol
 from tests.unit.builders import NOON, deal, quote, received
-from tests.unit.model import Books, Deal, ledger
+from tests.unit.model import Books, Deal, ledger, money
 from tests.unit.strategies import INSTRUMENTS, Wish, deals, marks, price_of, terms_, wishes
 
 CURRENCIES = frozenset({"USD", "USDT", "USDC"})
-SOME = settings(max_examples=50)
+SOME = settings(max_examples=40)
 BY_SYMBOL = {what.symbol: what for what in INSTRUMENTS}
 
 
@@ -192,6 +192,8 @@ def test_long_and_short_equal_the_naive_model_and_balance(
     expected = ledger(start.initial_capital, given_deals, fees.commission_pct, fees.min_commission)
     assert_same_books(expected, portfolio, applied)
     assert Fraction(0) == expected.imbalance(start.initial_capital, at)
+    assert expected.values(at) == {symbol: Fraction(p.value(at[symbol])) for symbol, p in portfolio.positions.items()}
+    assert expected.cash + sum(expected.values(at).values()) == Fraction(portfolio.equity(at))
 
 
 @SOME
@@ -259,6 +261,9 @@ def assert_largest(decision: Received, base: Quote, before: Portfolio, order: Or
     wanted = Fraction(cap) * Fraction(order.equity) * Fraction(decision.confidence) / Fraction("0.8")
     wanted *= 1 - Fraction(risk) / 2
     rounding = Fraction(2, 10**12)
+    marked = {**order.marks, base.symbol: base.price}
+    values = (money(Fraction(p.quantity) * Fraction(marked[s])) for s, p in before.positions.items())
+    assert Fraction(before.cash) + sum(values) == Fraction(order.equity)
     assert abs(wanted - Fraction(budget(order.equity, decision.confidence, risk, cap))) < rounding
 
     def fits(quantity: Decimal, tolerance: Fraction) -> bool:

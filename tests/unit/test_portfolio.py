@@ -12,7 +12,7 @@ from domain import execution
 from domain.arithmetic import CONTEXT, divide
 from domain.orders import order_id, position_id
 from domain.portfolio import Applied, Portfolio, Position, Trade, apply
-from domain.words import PositionSide
+from domain.words import PositionSide, Symbol
 from tests.unit.builders import (
     BTC,
     ETH,
@@ -37,7 +37,7 @@ def traded(applied: Applied) -> Trade:
     return applied.trade
 
 
-def left(applied: Applied, symbol: str = BTC) -> Position:
+def left(applied: Applied, symbol: Symbol = BTC) -> Position:
     assert applied.position is not None
     assert applied.position == applied.portfolio.positions[symbol]
     return applied.position

@@ -13,7 +13,7 @@ from domain.execution import worst_cost
 from domain.orders import Costs, Order, order_id
 from domain.portfolio import Portfolio
 from domain.sizing import budget, screen
-from domain.words import DecisionId, OrderType, OutcomeStatus, Side
+from domain.words import DecisionId, OrderType, OutcomeStatus, Side, Symbol
 from tests.unit.builders import (
     BTC,
     ETH,
@@ -189,7 +189,7 @@ def test_equity_takes_latest_marks_of_the_others_and_the_last_fill_where_there_i
     assert Decimal("182.75") == marked.quantity  # 0.17 × 10 750 / 10
     unmarked = ordered(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={BTC: Decimal(200)})
     assert (Decimal(11_000), {BTC: Decimal(200), ETH: Decimal(100)}) == (unmarked.equity, unmarked.marks)
-    stray = ordered(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={"XRP/USDT": Decimal(9)})
+    stray = ordered(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={Symbol("XRP/USDT"): Decimal(9)})
     assert {BTC: Decimal(100), ETH: Decimal(100)} == stray.marks
 
 

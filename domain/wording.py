@@ -1,0 +1,53 @@
+"""Sentences for people about values that are not allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from domain.arithmetic import plain
+
+LONGEST_QUOTE = 60
+
+
+def quoted(value: object) -> str:
+    """Return what somebody typed, shortened, for a sentence."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python writes out
+        text = "a number of thousands of digits"
+    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+
+
+def _bound(value: object) -> object:
+    written = re.fullmatch(r"Decimal\('(.+)'\)", str(value))  # so pydantic names bounds that are Decimals
+    return plain(Decimal(written[1])) if written else value
+
+
+def allowed(error: ErrorDetails) -> str:
+    """Return what would have been allowed, in plain words: ``must be at most 1``."""
+    context: Mapping[str, Any] = {name: _bound(value) for name, value in error.get("ctx", {}).items()}
+    sentences = {
+        "greater_than": "must be above {gt}",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than": "must be below {lt}",
+        "less_than_equal": "must be at most {le}",
+        "decimal_max_places": "must have at most {decimal_places} digits behind the point",
+        "string_too_long": "must be at most {max_length} characters",
+        "string_pattern_mismatch": "must be text without control characters, not empty",
+        "string_type": "must be text",
+        "enum": "must be {expected}",
+        "timezone_aware": "must say its time zone, as in 2026-01-31T12:00:00Z",
+        "int_parsing": "must be a whole number",
+        "float_parsing": "must be a number",
+        "decimal_type": "must be a decimal number such as 0.75",
+    }
+    sentence = sentences.get(error["type"])
+    if sentence is not None:
+        return sentence.format_map(context).replace("'", "")
+    message = error["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
