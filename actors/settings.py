@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -29,6 +30,21 @@ from domain.errors import SettingsError
 FILE = Path("paper.toml")
 PREFIX = "PAPER_"
 SECRETS = frozenset({"database_url"})
+_WORDS = {
+    r"Decimal\('([^']*)'\)": r"\1",
+    "^Input should be ": "must be ",
+    "must be greater than or equal to ": "must be at least ",
+    "must be less than or equal to ": "must be at most ",
+    "must be greater than ": "must be above ",
+    "must be less than ": "must be below ",
+    "must be a valid ": "must be a ",
+    "a integer": "an integer",
+    "a tuple": "a list of words",
+    "^Input is not a valid path.*": "must be a path",
+    ", unable to parse string as an? (integer|number)$": "",
+    r"^String should match pattern '\^\[A-Z0-9\]\{2,20\}\$'$": "must be 2 to 20 letters and digits in upper case",
+}
+"""What pydantic says, and how a person would say it."""
 
 
 def _list(value: object) -> object:
@@ -94,6 +110,9 @@ class Settings(BaseSettings):
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
                 msg = f"{FILE} cannot be read as TOML: {error}"
                 raise SettingsError(msg) from None
+            except OSError as error:
+                msg = f"{FILE} cannot be read: {error.strerror}"
+                raise SettingsError(msg) from None
 
     @classmethod
     def settings_customise_sources(
@@ -107,10 +126,28 @@ class Settings(BaseSettings):
         """Order the sources, the strongest first."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: object) -> object:
+        if isinstance(value, bool):  # which would count as 1 or 0
+            msg = "must not be true or false"
+            raise ValueError(msg)
+        return value
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _one_at_sign(cls, url: SecretStr | None) -> SecretStr | None:
+        authority = url.get_secret_value().partition("://")[2] if url is not None else ""
+        if authority.partition("?")[0].count("@") > 1:
+            # Whatever stands behind the first one would be taken for the host, and shown.
+            msg = "an @ in user or password must be written as %40"
+            raise ValueError(msg)
+        return url
 
     @field_validator("log_level")
     @classmethod
@@ -180,6 +217,18 @@ def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
         return f"{name!r}{where} is no setting{_nearest(name, set(Settings.model_fields))}"
     variable = f"{PREFIX}{name}".upper()
     where = "" if name in options else f" (from {variable})" if variable in os.environ else f" (from {FILE})"
-    given = "********" if name in SECRETS else repr(first["input"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"setting {name} = {given}{where}: {message[0].lower()}{message[1:]}"
+    given = "********" if name in SECRETS else _given(first["input"])
+    return f"setting {name} = {given}{where}: {_plainly(first['msg'])}"
+
+
+def _given(value: object) -> str:
+    shown = str(value) if isinstance(value, Decimal) else repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+
+
+def _plainly(message: str) -> str:
+    """Return what pydantic says in the words of the other sentences: ``must be at most 0.1``."""
+    text = message.removeprefix("Value error, ")
+    for theirs, ours in _WORDS.items():
+        text = re.sub(theirs, ours, text)
+    return text[0].lower() + text[1:]

@@ -48,17 +48,8 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 def run(*words: str, env: Mapping[str, str], cwd: Path = ROOT, timeout: float = PATIENCE) -> Ended:
     """Run one command to its end."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=dict(env),
-        cwd=cwd,
-        timeout=timeout,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    with Program(*words, env=env, cwd=cwd) as program:
+        return program.ended(timeout)
 
 
 class Program:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -115,8 +116,9 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the connection and never answers
         url = f"postgresql://paper:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/paper"
         with Program("start", env=environment(tmp_path, prices="simulated", database_url=url)) as service:
-            silent.accept()
-            ended = service.stop(signal.SIGTERM)
+            client, _ = silent.accept()
+            with client:
+                ended = service.stop(signal.SIGTERM)
     assert ended.code == 0
     assert service.seconds_to_stop < 3
     assert "Traceback" not in ended.err
@@ -175,45 +177,60 @@ def test_it_serves_the_same_on_timescaledb(database_url: str, tmp_path: Path) ->
     assert isinstance(status.json["portfolios"][0]["cash"], str)
 
 
-@pytest.mark.parametrize(
-    ("settings", "code", "told"),
-    [
-        ({}, 2, "PAPER_PRICES=simulated for a simulated market, or PAPER_PRICES=FILE.csv"),
-        ({"prices": "simulated", "commission_pct": "0.5"}, 2, "commission_pct = '0.5' (from PAPER_COMMISSION_PCT): must"),
-        ({"prices": "simulated", "check_interval": "often"}, 2, "check_interval = 'often'"),
-        ({"prices": "simulated", "initial_capital": "NaN"}, 2, "initial_capital = 'NaN'"),
-        ({"prices": "simulated", "comission_pct": "0.1"}, 2, "did you mean PAPER_COMMISSION_PCT?"),
-        ({"prices": "nowhere.csv"}, 2, "nowhere.csv"),
-        ({"prices": "simulated", "symbols": "no symbol"}, 2, "BASE/QUOTE"),
-        ({"prices": "simulated", "log_level": "loud"}, 2, "must be TRACE, DEBUG, INFO, WARNING or ERROR"),
-        ({"prices": "simulated", "database_url": f"mysql://u:{SECRET}@h/d"}, 2, "only postgresql:// databases work"),
-        ({"prices": "simulated", "database_url": f"paper:{SECRET}"}, 2, "database_url"),
-        ({"prices": "simulated", "database_url": f"postgresql://u:{SECRET}@{SECRET}@h/d"}, 2, "%40"),
-        ({"prices": "simulated", "database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d"}, 1, "refused"),
-        ({"prices": "simulated", "database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d?nonsense=1"}, 1, "nonsense"),
-    ],
-)  # fmt: skip
-def test_a_start_that_must_not_happen(settings: dict[str, str], code: int, told: str, tmp_path: Path) -> None:
-    ended = run("start", env=environment(tmp_path, **settings), cwd=tmp_path)
+REFUSED: dict[str, tuple[dict[str, str], str, int, str]] = {
+    # what is wrong: PAPER_ variables, paper.toml, exit code, what the sentence says
+    "no prices": ({}, "", 2, "PAPER_PRICES=simulated for a simulated market, or PAPER_PRICES=FILE.csv"),
+    "no such file": ({"prices": "nowhere.csv"}, "", 2, "nowhere.csv"),
+    "above its limit": (
+        {"commission_pct": "0.5"},
+        "",
+        2,
+        "commission_pct = '0.5' (from PAPER_COMMISSION_PCT): must be",
+    ),
+    "wrong type": ({"check_interval": "often"}, "", 2, "check_interval = 'often' (from PAPER_CHECK_INTERVAL): must be"),
+    "not a number": ({"initial_capital": "NaN"}, "", 2, "initial_capital = 'NaN'"),
+    "unknown variable": ({"comission_pct": "0.1"}, "", 2, "did you mean PAPER_COMMISSION_PCT?"),
+    "malformed symbol": ({"prices": "simulated", "symbols": "no symbol"}, "", 2, "BASE/QUOTE"),
+    "log level": ({"log_level": "loud"}, "", 2, "must be TRACE, DEBUG, INFO, WARNING or ERROR"),
+    "other database": ({"database_url": f"mysql://u:{SECRET}@h/d"}, "", 2, "only postgresql:// databases work"),
+    "no url": ({"database_url": f"paper:{SECRET}"}, "", 2, "database_url"),
+    "two at signs": ({"database_url": f"postgresql://u:{SECRET}@{SECRET}@h/d"}, "", 2, "%40"),
+    "unreachable": ({"database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d"}, "", 1, "refused"),
+    "wrong option": ({"database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d?oops=1"}, "", 1, "oops"),
+    "unknown key": ({}, 'commision_pct = "0.1"', 2, "'commision_pct' in paper.toml is no setting; did you mean"),
+    "true": ({}, "check_interval = true", 2, "check_interval = True (from paper.toml): must not be true or false"),
+    "above, in the file": (
+        {},
+        "max_position_size = 2",
+        2,
+        "max_position_size = 2 (from paper.toml): must be at most 1",
+    ),
+    "no toml": ({}, "prices = ", 2, "paper.toml cannot be read as TOML"),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended, Path]]:
+    """Every start that must not happen, a few at a time: most of a second each is Python's own."""
+
+    def start(name: str) -> tuple[Ended, Path]:
+        variables, text, _, _ = REFUSED[name]
+        folder = tmp_path_factory.mktemp("refused")
+        (folder / "paper.toml").write_text(text)
+        prices = {} if name == "no prices" else {"prices": "simulated"}
+        return run("start", env=environment(folder, **(prices | variables)), cwd=folder), folder
+
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(REFUSED, pool.map(start, REFUSED), strict=True))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_start_that_must_not_happen(name: str, refused: dict[str, tuple[Ended, Path]]) -> None:
+    ended, home = refused[name]
+    _, _, code, told = REFUSED[name]
     assert told in one_sentence(ended)
     assert ended.code == code
-    nothing_logged(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('commision_pct = "0.1"', "'commision_pct' in paper.toml is no setting; did you mean commission_pct?"),
-        ("check_interval = true", "check_interval = True"),
-        ("max_position_size = 2", "max_position_size = 2 (from paper.toml): must be at most 1"),
-        ("prices = ", "paper.toml cannot be read as TOML"),
-    ],
-)
-def test_a_settings_file_that_is_wrong(text: str, told: str, tmp_path: Path) -> None:
-    (tmp_path / "paper.toml").write_text(text)
-    ended = run("start", "--prices", "simulated", env=environment(tmp_path), cwd=tmp_path)
-    assert told in one_sentence(ended)
-    assert ended.code == 2
+    nothing_logged(home)
 
 
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:

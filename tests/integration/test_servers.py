@@ -114,7 +114,7 @@ def test_configured_server_that_is_away_is_a_reason(monkeypatch: pytest.MonkeyPa
 
 
 def test_missing_timescaledb_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.servers.docker_image", lambda: None)
+    monkeypatch.setattr("tests.timescaledb.docker_image", lambda: None)
     monkeypatch.delenv("TEST_TIMESCALEDB_URL", raising=False)
     monkeypatch.delenv("TIMESCALEDB_SCRIPT", raising=False)
     servers = ServerPool()

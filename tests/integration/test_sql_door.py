@@ -168,7 +168,8 @@ def test_a_portfolio_created_a_moment_ago_is_known(system: TradingSystem) -> Non
         for number in range(20):
             connection.execute("INSERT INTO paper_trading_config (portfolio) VALUES (%s)", [f"new {number}"])
             connection.execute(
-                "INSERT INTO trading_decisions (symbol, decision, confidence, portfolio) VALUES ('BTCUSDT', 'BUY', 1, %s)",
+                "INSERT INTO trading_decisions (symbol, decision, confidence, portfolio)"
+                " VALUES ('BTCUSDT', 'BUY', 1, %s)",
                 [f"new {number}"],
             )
             connection.commit()

@@ -29,7 +29,7 @@ def sentence(**changes: object) -> str:
 def test_three_words_are_a_complete_decision() -> None:
     decision = Decision(**GOOD)
     assert ("BTC/USDT", Action.BUY, Decimal("0.75")) == (decision.symbol, decision.decision, decision.confidence)
-    assert "default" == decision.portfolio  # noqa: SIM300
+    assert "default" == decision.portfolio
     optional = ("risk_score", "reasoning", "current_price", "quantity", "strategy", "expires_at", "idempotency_key")
     assert {None} == {getattr(decision, name) for name in optional}
 
@@ -145,7 +145,7 @@ def test_names_are_not_empty_and_hold_no_control_characters(field: str, value: s
 
 def test_names_are_at_most_a_hundred_characters_and_a_long_one_is_shown_short() -> None:
     assert Decision(**{**GOOD, "symbol": f" {'x' * 100} "}).symbol == "x" * 100
-    expected = f"symbol = '{'x' * 56}…: must be at most 100 characters"
+    expected = f"symbol = '{'x' * 58}…: must be at most 100 characters"
     assert expected == sentence(symbol="x" * 101)
 
 

@@ -109,7 +109,7 @@ def test_position_keeps_cost_and_entry_commission_and_derives_its_entry_price() 
     assert position.position_id == first.position_id == second.position_id
     assert (second.trade, Decimal("-4008.004"), Decimal(2)) == (None, second.cash_delta, second.asset_delta)
     assert Decimal("4990.996") == second.portfolio.cash
-    assert 2 == second.portfolio.seq  # noqa: SIM300
+    assert 2 == second.portfolio.seq
 
 
 def test_position_closing_takes_rounded_shares_that_add_up_to_the_whole() -> None:

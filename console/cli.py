@@ -1,0 +1,171 @@
+"""The commands, and how they end.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance holds the lease.
+Whatever goes wrong is one sentence on stderr; with ``--json`` stdout then holds ``{"error": …, "exit_code": …}``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import signal
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import typer
+from loguru import logger
+
+from console.logs import secrets_hidden
+from console.signals import BOTH, Signals, Stop
+from domain.errors import PaperTradingError
+
+PROGRAM = "run.py"
+COMMANDS = {
+    "start": ("console.serve:start", "Serve until SIGTERM or Ctrl-C; run.py alone does it too."),
+    "demo": ("console.demo:demo", "Show the system at work for 30 seconds; needs nothing."),
+    "decide": ("console.decide:decide", "Send one decision, and wait for its outcome if you like."),
+    "portfolio": ("console.portfolios:app", "Create, list and set portfolios."),
+    "status": ("console.status:status", "Say what runs, and how its books stand."),
+    "positions": ("console.lookups:positions", "Show what is held, at the last market prices."),
+    "orders": ("console.lookups:orders", "Show the last orders."),
+    "trades": ("console.lookups:trades", "Show the last trades with their results."),
+    "decisions": ("console.lookups:decisions", "Show the last decisions and what became of each."),
+    "check": ("console.check:check", "Show the settings in effect, and try the database."),
+    "db": ("console.database:app", "Upgrade the database, or print its URL."),
+}
+HELP = r"""Paper trading: decisions become orders, fills and positions at real costs, with no real money.
+
+Without a command it serves. Settings: defaults, then paper.toml in the working folder, then PAPER_* variables, then
+options; `run.py check` shows them.
+
+\b
+  run.py demo                                      a tour, nothing to set up
+  run.py start --prices simulated                  serve; needs no database of yours
+  run.py decide BUY BTC/USDT --confidence 0.75     from another terminal
+  run.py status                                    how it stands
+
+Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance serves the
+database. What goes wrong is one sentence on stderr; with --json, stdout is then {"error": ..., "exit_code": ...}.
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code.
+
+    Args:
+        args: the command line without the program's name; unless given, this process's own.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    if _no_command(words):
+        words.insert(0, "start")
+    if words[0] == "portfolio" and _no_command(words[1:]):
+        words.insert(1, "list")
+    # By default SIGTERM ends Python on the spot, and an embedded server started for the moment would stay.
+    signals = Signals()
+    before = {number: signal.signal(number, signals.handle) for number in BOTH}
+    try:
+        return _run(words)
+    finally:
+        for number, handler in before.items():
+            # The process is done, and nothing may disturb Python while it cleans up; a caller gets back what it had.
+            signal.signal(number, signal.SIG_IGN if args is None else handler)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        code = _command_line(words[0]).main(args=words, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except PaperTradingError as error:
+        return _failed(str(error), error.exit_code, words)
+    except (Stop, KeyboardInterrupt, typer.Abort):
+        # A service that is told to stop before it has begun has done what it was told.
+        return 0 if words[0] == "start" else _failed("interrupted", 128 + signal.SIGINT, words)
+    except BrokenPipeError:
+        # Who read the output has gone, as `head` does; Python must not complain about it while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - a person gets a sentence, the log file has the rest
+        if isinstance(error, typer.BadParameter.__mro__[1]):
+            return _failed(_usage(error), 2, words)
+        logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
+        return _failed(f"unexpected {type(error).__name__}: {error}", 1, words)
+    return code if isinstance(code, int) else 0
+
+
+def _no_command(words: Sequence[str]) -> bool:
+    return not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"})
+
+
+def _command_line(wanted: str) -> Any:
+    """Return the command line, of which only the command wanted is imported: help must be there at once."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        help=HELP.replace("\\b\n", "\b\n"),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_program)
+    for name, (place, summary) in COMMANDS.items():
+        if name != wanted:
+            app.command(name, help=summary)(_elsewhere)
+            continue
+        module, attribute = place.split(":")
+        target = getattr(importlib.import_module(module), attribute)
+        if isinstance(target, typer.Typer):
+            for each in target.registered_commands:
+                each.help = _help(each.callback)
+            app.add_typer(target, name=name, help=summary)
+        else:
+            app.command(name, help=f"{summary}\n\n{_help(target)}")(target)
+    return typer.main.get_command(app)
+
+
+def _help(command: Callable[..., object] | None) -> str:
+    """Return a command's docstring; a backslash and b alone in a line keep the next paragraph as it is."""
+    return (inspect.getdoc(command) or "").replace("\\b\n", "\b\n")
+
+
+def _elsewhere() -> None:
+    """Stand for a command whose module is not loaded."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"paper-trading {version()}")
+        raise typer.Exit
+
+
+def _program(
+    _version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Take what stands before the command."""
+
+
+def version() -> str:
+    """Return this program's version, as it was installed."""
+    try:
+        return metadata.version("paper-trading")
+    except metadata.PackageNotFoundError:  # run from a checkout, without `make install`
+        project = Path(__file__).parent.parent / "pyproject.toml"
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+
+
+def _usage(error: Exception) -> str:
+    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    return f"{message.rstrip('.')}; see {path} --help"
+
+
+def _failed(sentence: str, code: int, words: Sequence[str]) -> int:
+    sentence = secrets_hidden(" ".join(sentence.split()))
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr)  # noqa: T201
+    if "--json" in words:
+        print(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False))  # noqa: T201
+    return code

@@ -1,0 +1,122 @@
+"""The log: lines for people on stderr, and the same with all details as JSON in a rotated file under ``home/logs``.
+
+No value of a variable ever gets into either: a traceback with values would show passwords.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from loguru import logger
+
+from domain.errors import SettingsError
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+FILE = "paper-trading.jsonl"
+MASK = "********"
+SHORTEST_SECRET = 4
+"""A shorter password is not searched for in texts: it would be found everywhere."""
+
+_secrets: set[str] = set()
+
+
+def hide_password(database_url: str | None) -> None:
+    """See to it that the password in this URL never gets into a log or a message, whoever wrote it there."""
+    found = re.search(r"://[^:/@]*:(.*)@", database_url or "") or re.search(r"password=([^&\s]+)", database_url or "")
+    if found is not None:
+        given = found.group(1)
+        _secrets.update(text for text in (given, unquote(given)) if len(text) >= SHORTEST_SECRET)
+
+
+def secrets_hidden(text: str) -> str:
+    """Return ``text`` with each known secret masked."""
+    for secret in _secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
+def to_terminal(level: str) -> None:
+    """Log to stderr from ``level`` on, in colour where a terminal can show it; nothing goes anywhere else any more."""
+    logger.remove()
+    logger.configure(patcher=_patch)
+    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    logger.add(
+        _write,
+        level=level,
+        format=_line,
+        colorize=colours,
+        filter=lambda record: "file_only" not in record["extra"],
+        backtrace=False,
+        diagnose=False,
+    )
+    logging.basicConfig(handlers=[_Forwarder()], level=logging.WARNING, force=True)
+
+
+def to_file(home: Path, level: str) -> Path:
+    """Log to a file under ``home`` too, from INFO on at least; only its owner may read it.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    folder = home / "logs"
+    try:
+        # Root's embedded server runs as another user, who has to pass through home.
+        home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        logger.add(
+            folder / FILE,
+            level=level if logger.level(level).no < logger.level("INFO").no else "INFO",
+            format="{message}",
+            serialize=True,
+            rotation="10 MB",
+            retention=10,
+            opener=lambda path, flags: os.open(path, flags, 0o600),
+            backtrace=False,
+            diagnose=False,
+        )
+    except OSError as error:
+        msg = f"home = {str(home)!r}: the log cannot be written there ({error.strerror or error})"
+        raise SettingsError(msg) from None
+    return folder / FILE
+
+
+def _write(line: str) -> None:
+    # Looked up each time: a progress bar takes the place of stderr while it is shown.
+    sys.stderr.write(line)
+
+
+def _patch(record: Record) -> None:
+    if _secrets:
+        record["message"] = secrets_hidden(record["message"])
+
+
+def _line(record: Record) -> str:
+    """Return a line's format: time in UTC, level, the decision's id where it is about one, and the message.
+
+    The traceback of a crash is in the file; on the terminal it is shown from DEBUG on.
+    """
+    decision = record["extra"].get("decision")
+    mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int) else ""
+    return f"<dim>{{time:YYYY-MM-DD HH:mm:ss!UTC}}</dim> <level>{{level: <7}}</level> {mark}{{message}}\n"
+
+
+class _Forwarder(logging.Handler):
+    """Passes on what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log ``record`` as if it came from where it came from."""
+        frame: FrameType | None = logging.currentframe()
+        depth = 2
+        while frame is not None and frame.f_code.co_filename == logging.__file__:
+            frame, depth = frame.f_back, depth + 1
+        level = record.levelname if record.levelname in {"WARNING", "ERROR", "CRITICAL"} else "DEBUG"
+        logger.opt(depth=depth, exception=record.exc_info).log(level, "{}: {}", record.name, record.getMessage())

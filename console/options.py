@@ -1,0 +1,49 @@
+"""Options that commands share, and the settings that come of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from actors.settings import Settings
+from console import logs
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, amounts as strings.")]
+Home = Annotated[
+    str | None, typer.Option("--home", metavar="FOLDER", help="Embedded database and logs [~/.paper-trading].")
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help="postgresql://user@host:5432/database; a password is better set as PAPER_DATABASE_URL, since options "
+        "show in the list of processes. None: an embedded PostgreSQL.",
+    ),
+]
+LogLevel = Annotated[
+    str | None, typer.Option("--log-level", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="So many, the newest.")]
+Portfolio = Annotated[str | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.")]
+
+
+def settings_from(**options: Any) -> Settings:
+    """Return the settings in effect, with ``options`` that were given on top.
+
+    Raises:
+        SettingsError: with one sentence.
+    """
+    # Before anything can fail: what fails might name the URL.
+    logs.hide_password(str(options.get("database_url") or ""))
+    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    logs.hide_password(settings.url)
+    return settings
+
+
+def quiet_settings(**options: Any) -> Settings:
+    """Return the settings for a command that answers at once: it logs warnings only, unless a level was set."""
+    settings = settings_from(**options)
+    logs.to_terminal(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
+    return settings

@@ -1,0 +1,137 @@
+"""How answers look: JSON documents for programs, tables and well-set numbers for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from domain.arithmetic import plain
+
+NOT_REAL = frozenset({"simulated", "file"})
+NO_PROOF = "results prove nothing about real markets"
+_SHOWING = Context(prec=60, rounding=ROUND_HALF_UP)
+_WIDE = 500
+COLOURS = {
+    "executed": "green",
+    "rejected": "red",
+    "expired": "yellow",
+    "cancelled": "yellow",
+    "ignored": "bright_black",
+    "pending": "cyan",
+}
+
+
+def document(value: object) -> str:
+    """Return ``value`` as JSON: Decimals as plain strings, times as ISO 8601 in UTC, durations in seconds."""
+    return json.dumps(value, default=_encoded, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+
+
+def _encoded(value: object) -> object:
+    match value:
+        case Decimal():
+            return plain(value)
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case UUID():
+            return str(value)
+        case Mapping():
+            return dict(value)
+        case set() | frozenset() | tuple():
+            return list(value)
+    msg = f"{type(value).__name__} has no place in JSON"
+    raise TypeError(msg)
+
+
+def answer(as_json: bool, value: object, tell: Callable[[], None]) -> None:
+    """Print ``value`` as JSON, or have it told to a person."""
+    if as_json:
+        print(document(value))  # noqa: T201
+    else:
+        tell()
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Return where to print for people; where nobody looks, nothing is cut to the width of a screen."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream, width=None if stream.isatty() else _WIDE, highlight=False, markup=False, soft_wrap=False
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
+    """Return a table without lines; ``right`` names the columns of numbers."""
+    numbers = set(right)
+    result = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        justify = "right" if column in numbers else "left"
+        result.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    for row in rows:
+        result.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+    return result
+
+
+def amount(value: Decimal | None) -> str:
+    """Write money for a person: ``8,892.72``."""
+    return "–" if value is None else f"{value.quantize(Decimal('0.01'), context=_SHOWING):,f}"
+
+
+def signed(value: Decimal | None) -> str:
+    """Write a result for a person: ``+4.00``."""
+    return "–" if value is None else f"{value.quantize(Decimal('0.01'), context=_SHOWING):+,f}"
+
+
+def number(value: Decimal | None) -> str:
+    """Write a price or quantity for a person, all of its digits: ``110,617.14``."""
+    if value is None:
+        return "–"
+    return f"{Decimal(plain(value)):,f}"
+
+
+def price(value: Decimal | None) -> str:
+    """Write a price for a person, to eight digits and at least to the cent: ``3,965.80``, ``0.19512345``."""
+    if value is None:
+        return "–"
+    digits = min(max(2, 7 - value.adjusted()), 18)
+    text = plain(value.quantize(Decimal(1).scaleb(-digits), context=_SHOWING))
+    cents = len(text.partition(".")[2])
+    return f"{Decimal(text):,.{max(cents, 2)}f}"
+
+
+def percent(value: Decimal | None, places: int = 2) -> str:
+    """Write a fraction for a person: ``+0.57 %``."""
+    if value is None:
+        return "–"
+    return f"{(value * 100).quantize(Decimal(1).scaleb(-places), context=_SHOWING):+f} %"
+
+
+def moment(value: datetime | None) -> str:
+    """Write a time for a person, in UTC."""
+    return "–" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def duration(value: timedelta | None) -> str:
+    """Write how long something lasted: ``3 d 4 h``, ``12 min``, ``8 s``."""
+    if value is None:
+        return "–"
+    seconds = int(value.total_seconds())
+    for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= length:
+            rest = seconds % length // part
+            return f"{seconds // length} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"
+
+
+def sources_line(sources: Iterable[str]) -> str | None:
+    """Return the sentence that marks results at prices which are not real; None where all are."""
+    unreal = sorted(NOT_REAL & set(sources))
+    return f"{' and '.join(unreal)} prices: {NO_PROOF}" if unreal else None

@@ -1,0 +1,100 @@
+"""The demo's agent: a stranger to the program, who knows the table of decisions and nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import psycopg
+
+from persistence.lease import dsn
+
+CAUTIOUS = "cautious"
+PARTS = {"BTC/USDT": "0.004", "ETH/USDT": "0.1", "SOL/USDT": "2.5", "XRP/USDT": "200", "DOGE/USDT": "2500"}
+"""What the agent knows, and how much of each it sells where it does not sell all."""
+SYMBOLS = tuple(PARTS)
+REASONS = {
+    "BUY": ("strong momentum", "breakout above the range", "volume picks up", "pullback in an uptrend"),
+    "SELL": ("target reached", "momentum fades", "risk reduced", "support broken"),
+    "HOLD": ("no clear signal", "waiting for the close"),
+}
+INSERT = """
+INSERT INTO trading_decisions (portfolio, symbol, decision, confidence, risk_score, quantity, strategy, reasoning)
+VALUES (%(portfolio)s, %(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, 'demo', %(reasoning)s)
+RETURNING id
+"""
+
+
+class Sample(NamedTuple):
+    """One row that the agent inserts."""
+
+    decision: str
+    symbol: str
+    confidence: Decimal
+    portfolio: str = "default"
+    risk_score: Decimal | None = None
+    quantity: Decimal | None = None
+
+
+def samples(seed: int) -> Iterator[Sample]:
+    """Yield decisions without end: first one of each kind, then a mixture; the same for the same seed."""
+    sure = Decimal("0.8")
+    yield Sample("BUY", "BTC/USDT", Decimal("0.75"))
+    yield Sample("BUY", "ETH/USDT", sure, risk_score=Decimal("0.2"))
+    yield Sample("BUY", "SOL/USDT", Decimal("0.55"))  # not sure enough
+    yield Sample("BUY", "SOL/USDT", Decimal("0.9"), CAUTIOUS)
+    yield Sample("HOLD", "XRP/USDT", sure)
+    yield Sample("SELL", "ETH/USDT", Decimal("0.7"), quantity=Decimal("0.15"))  # a part of it
+    yield Sample("BUY", "GOLD/USDT", sure)  # not traded here
+    yield Sample("BUY", "DOGE/USDT", sure, quantity=Decimal(5))  # about a dollar's worth
+    yield Sample("SELL", "SOL/USDT", sure, CAUTIOUS)
+    yield Sample("SELL", "XRP/USDT", sure)  # nothing held
+    chance = random.Random(seed)  # noqa: S311 - a demo that can be repeated, not a secret
+    bought = {("default", "BTC/USDT"), ("default", "ETH/USDT")}
+    while True:
+        yield _random(chance, bought)
+
+
+def _random(chance: random.Random, bought: set[tuple[str, str]]) -> Sample:
+    """Return any decision; what is sold was most often bought before."""
+    decision = chance.choices(("BUY", "SELL", "HOLD"), weights=(50, 42, 8))[0]
+    place = CAUTIOUS if chance.random() < 0.3 else "default", chance.choice(SYMBOLS)
+    if decision == "SELL" and bought and chance.random() < 0.9:
+        place = chance.choice(sorted(bought))
+    confidence = Decimal(chance.randint(57, 98)).scaleb(-2)
+    risk = Decimal(chance.randint(5, 60)).scaleb(-2) if chance.random() < 0.5 else None
+    quantity = Decimal(PARTS[place[1]]) if decision == "SELL" and chance.random() < 0.4 else None
+    if decision == "BUY":
+        bought.add(place)
+    elif decision == "SELL" and quantity is None:
+        bought.discard(place)
+    return Sample(decision, place[1], confidence, place[0], risk, quantity)
+
+
+class SampleAgent:
+    """Inserts decisions through a connection of its own."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        self._connection = psycopg.connect(dsn(url), autocommit=True, application_name="sample agent")
+        self._samples = samples(seed)
+        self._chance = random.Random(f"{seed}:reasons")  # noqa: S311
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._connection.close()
+
+    def decide(self) -> int:
+        """Insert the next decision; return its id."""
+        sample = next(self._samples)
+        values: dict[str, Any] = {
+            **sample._asdict(),
+            "reasoning": self._chance.choice(REASONS[sample.decision]),
+        }
+        row = self._connection.execute(INSERT, values).fetchone()
+        assert row is not None
+        return int(row[0])

@@ -1,0 +1,110 @@
+"""``run.py start``: serves until it is told to stop."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from loguru import logger
+
+from actors.settings import Settings
+from actors.system import TradingSystem
+from console import logs
+from console.cli import version
+from console.database import described
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
+from console.output import NO_PROOF, amount, document, number
+from console.signals import stoppable
+from domain.words import DEFAULT_PORTFOLIO
+
+
+def start(
+    prices: Annotated[
+        str | None, typer.Option("--prices", metavar="SOURCE", help="simulated, or the path of a CSV file.")
+    ] = None,
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", metavar="LIST", help="Simulated symbols, separated by commas.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Of the simulated market.")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""Decisions come in by SQL, by `run.py decide` and from Python; each gets one outcome.
+
+    \b
+      run.py start --prices simulated
+      run.py start --prices btc.csv --home /srv/paper
+      PAPER_DATABASE_URL=postgresql://... PAPER_PRICES=simulated run.py
+
+    SIGTERM or Ctrl-C stops it in order: what was acknowledged is committed. With --json it prints one document on
+    stdout once it serves. The log goes to stderr, and as JSON to logs/ under home.
+    """
+    settings = settings_from(
+        prices=prices, symbols=symbols, seed=seed, home=home, database_url=database_url, log_level=log_level
+    )
+    logs.to_terminal(settings.log_level)
+    logs.to_file(settings.home, settings.log_level)
+    failure: Exception | None = None
+    with stoppable(), TradingSystem.start(settings) as system:
+        facts = _facts(system, settings)
+        _announce(facts)
+        logger.bind(file_only=True).info("serving: {}", document(facts))
+        if as_json:
+            print(document(facts), flush=True)  # noqa: T201
+        failure = system.wait()
+    if failure is not None:
+        raise failure
+    logger.info("stopped")
+
+
+def _facts(system: TradingSystem, settings: Settings) -> dict[str, Any]:
+    books = system.books
+    rows = books.portfolios()
+    default = next(row for row in rows if row["portfolio"] == DEFAULT_PORTFOLIO)
+    return {
+        "version": version(),
+        "database": described(settings, system.database_url),
+        "server": system.facts.server,
+        "epoch": system.facts.epoch,
+        "prices": system.facts.price_source,
+        "real_prices": system.facts.real_prices,
+        "portfolios": [
+            {name: row[name] for name in ("portfolio", "currency", "cash", "total_value", "num_positions")}
+            for row in rows
+        ],
+        "decisions_waiting": books.waiting(),
+        "settings_that_differ": {
+            name: {"setting": value, "in_effect": default[name]}
+            for name, value in settings.portfolio_values().items()
+            if default[name] != value
+        },
+    }
+
+
+def _announce(facts: dict[str, Any]) -> None:
+    def say(label: str, text: str) -> None:
+        print(f"  {label:<10} {text}", file=sys.stderr)  # noqa: T201
+
+    print(f"Paper trading {facts['version']}", file=sys.stderr)  # noqa: T201
+    say("database", facts["database"])
+    say("", facts["server"])
+    say("prices", facts["prices"] + ("" if facts["real_prices"] else f" prices: {NO_PROOF}"))
+    for row in facts["portfolios"]:
+        held = f", {row['num_positions']} held" if row["num_positions"] else ""
+        cash, total = amount(row["cash"]), amount(row["total_value"])
+        say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, worth {total}{held}")
+    say("decisions", f"{facts['decisions_waiting']} waiting")
+    if facts["settings_that_differ"]:
+        differing = ", ".join(
+            f"{name} {_told(each['in_effect'])} (setting: {_told(each['setting'])})"
+            for name, each in facts["settings_that_differ"].items()
+        )
+        say("note", f"portfolio {DEFAULT_PORTFOLIO} keeps its own rules: {differing}")
+    print("Serving; Ctrl-C stops it.", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else number(value)

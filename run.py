@@ -1,0 +1,15 @@
+"""The command line: every way to start the paper trading system, or to look in.
+
+    python run.py --help
+
+Its commands live in `console`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from console.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

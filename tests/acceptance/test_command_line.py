@@ -1,0 +1,275 @@
+"""Every command, as people and scripts use it: exit codes, documents, sentences."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from console.cli import COMMANDS
+from persistence.embedded import running
+from tests.acceptance.process import ROOT, Ended, Program, environment, run
+
+SECRET = "s3cret-word"
+
+
+@pytest.fixture
+def env(embedded_url: str, tmp_path: Path) -> dict[str, str]:
+    """An empty database that nothing serves."""
+    return environment(tmp_path, prices="simulated", database_url=embedded_url)
+
+
+@pytest.fixture
+def served(env: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The same, with a service on it."""
+    with Program("start", env=env) as service:
+        service.wait_for()
+        yield env
+        assert service.stop().code == 0
+
+
+def refused(ended: Ended, code: int) -> str:
+    assert ended.code == code, ended.err + ended.out
+    lines = ended.err.strip().splitlines()
+    assert len(lines) == 1, ended.err
+    assert "Traceback" not in ended.err
+    return lines[0]
+
+
+def test_help_names_every_command_and_is_there_at_once(tmp_path: Path) -> None:
+    ended = run("--help", env=environment(tmp_path))
+    assert ended.code == 0
+    assert all(f"\n  {name} " in ended.out for name in COMMANDS)
+    assert "Exit codes" in ended.out
+    loaded = "import sys; from console.cli import main; main(['--help']); print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "'typer'" in modules.stdout
+    for heavy in ("sqlalchemy", "alembic", "ccxt", "pykka", "pydantic_settings"):
+        assert f"'{heavy}'" not in modules.stdout
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "portfolio create", "portfolio set", "portfolio list", "db url"])
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from console.cli import main  # noqa: PLC0415
+
+    assert main([*name.split(), "--help"]) == 0
+    told = capsys.readouterr().out
+    assert name in told
+    assert "\\b" not in told
+    if name != "db":
+        assert "--json" in told or name in {"portfolio"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "halt", "resume", "console", "report", "validate", "nonsense", "start extra", "start --nonsense",
+        "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
+        "portfolio nonsense", "portfolio create x", "demo --seconds soon",
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_with_a_hint(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from console.cli import main  # noqa: PLC0415
+
+    assert main(words.split()) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert told.err.startswith("run.py: ")
+    assert "--help" in told.err
+
+
+def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
+    ended = run("decide", "LONG", "BTC/USDT", "--confidence", "0.5", "--json", env=environment(tmp_path))
+    assert ended.code == 2
+    assert ended.json == {"error": "decision = 'LONG': must be BUY, SELL or HOLD", "exit_code": 2}
+    assert "must be BUY, SELL or HOLD" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("BUY", "BTC/USDT", "--confidence", "1.5"), "confidence = '1.5'"),
+        (("BUY", "BTC/USDT", "--confidence", "NaN"), "confidence = 'NaN': must be a finite number"),
+        (("BUY", "BTC/USDT", "--confidence", "-1"), "confidence = '-1'"),
+        (("BUY", "BTC/USDT", "--confidence", "sure"), "must be a decimal number such as 0.75"),
+        (("BUY", " ", "--confidence", "0.8"), "symbol"),
+        (("LONG", "BTC/USDT", "--confidence", "0.8"), "must be BUY, SELL or HOLD"),
+        (("BUY", "BTC/USDT", "--confidence", "0.8", "--quantity", "0"), "quantity = '0'"),
+        (("BUY", "BTC/USDT", "--confidence", "0.8", "--quantity", "-1"), "quantity = '-1'"),
+        (("BUY", "BTC/USDT", "--confidence", "0.8", "--quantity", "NaN"), "quantity = 'NaN'"),
+        (("BUY", "BTC/USDT", "--confidence", "0.8", "--risk-score", "2"), "risk_score = '2'"),
+        (("BUY", "BTC/USDT", "--confidence", "0.8", "--expires-at", "soon"), "expires_at = 'soon'"),
+        (("BUY", "BTC/USDT", "--confidence", "0.8", "--expires-at", "2030-01-01T00:00:00"), "expires_at"),
+    ],
+)
+def test_a_decision_that_no_door_lets_in(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from console.cli import main  # noqa: PLC0415
+
+    assert main(["decide", *words, "--home", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert told in said.err
+    assert len(said.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []  # told before any database is opened
+
+
+def test_with_nothing_running_a_decision_is_queued(env: dict[str, str]) -> None:
+    ended = run("decide", "buy", "btc-usdt", "--confidence", "0.75", env=env)
+    assert (ended.code, ended.out) == (0, "decision 1 queued, nothing running: BUY btc-usdt\n")
+    waiting = run("decide", "BUY", "BTC/USDT", "--confidence", "0.75", "--wait", env=env)
+    assert "decision 2 queued, nothing running" in refused(waiting, 3)
+    status = run("status", "--json", env=env)
+    assert status.code == 3
+    assert status.json["running"] is False
+    assert status.json["waiting"] == 2
+    assert "run.py status" not in status.err
+
+
+def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str) -> None:
+    def decide(*words: str, code: int = 0) -> Ended:
+        ended = run("decide", *words, env=served)
+        assert ended.code == code, ended.err
+        return ended
+
+    accepted = decide("BUY", "BTC/USDT", "--confidence", "0.75", "--reasoning", "strong momentum")
+    assert accepted.out == "decision 1 accepted: BUY BTC/USDT\n"
+    waited = decide("BUY", "ETH/USDT", "--confidence", "0.8", "--idempotency-key", "k1", "--strategy", "s", "--wait")
+    assert waited.out.splitlines()[0] == "decision 2 accepted: BUY ETH/USDT"
+    assert waited.out.splitlines()[1].startswith("executed: bought ")
+    again = decide("BUY", "ETH/USDT", "--confidence", "0.8", "--idempotency-key", "k1", "--json").json
+    assert again["decision_id"] == 2
+    assert again["sent_before"] is True
+    assert again["outcome"] == "executed"
+    nothing = decide("SELL", "XRP/USDT", "--confidence", "0.8", "--wait", "--json").json
+    assert nothing["outcome"] == "rejected"
+    assert nothing["reason"].startswith("nothing held")
+    unknown = decide("BUY", "'; DROP TABLE paper_orders; --", "--confidence", "0.8", "--wait")
+    assert "rejected: unknown symbol" in unknown.out
+    elsewhere = decide("BUY", "BTC/USDT", "--confidence", "0.8", "--portfolio", "nowhere", "--wait")
+    assert "rejected: unknown portfolio" in elsewhere.out
+    part = decide("SELL", "ETH/USDT", "--confidence", "0.9", "--quantity", "0.1", "--wait", "--json").json
+    assert part["outcome"] == "executed"
+
+    positions = run("positions", "--json", env=served).json["positions"]
+    assert {row["symbol"] for row in positions} == {"BTC/USDT", "ETH/USDT"}
+    assert all(isinstance(row[name], str) for row in positions for name in ("quantity", "cost", "position_value"))
+    orders = run("orders", "--limit", "1", "--json", env=served).json
+    assert [row["side"] for row in orders["orders"]] == ["SELL"]
+    assert orders["price_sources"] == ["simulated"]
+    (trade,) = run("trades", "--json", env=served).json["trades"]
+    assert trade["quantity"] == "0.1"
+    assert trade["exit_time"].endswith("+00:00")
+    decisions = run("decisions", env=served).out
+    assert "unknown symbol" in decisions
+    for shown in ("positions", "trades"):
+        assert "simulated prices: results prove nothing about real markets" in run(shown, env=served).out
+    status = run("status", env=served)
+    assert status.code == 0
+    assert "books      balance" in status.out
+    assert "3 executed, 3 rejected" in status.out
+    with psycopg.connect(embedded_url) as connection:
+        assert connection.execute("SELECT count(*) FROM trading_decisions").fetchone() == (6,)
+
+
+def test_portfolios(env: dict[str, str]) -> None:
+    assert "No portfolios yet" in run("portfolio", env=env).out
+    created = run("portfolio", "create", "europe", "--capital", "5000.50", "--currency", "eur", env=env)
+    assert (created.code, created.out) == (0, "portfolio europe created: 5,000.50 EUR\n")
+    again = run("portfolio", "create", "europe", "--capital", "1", env=env)
+    assert "portfolio 'europe' exists already" in refused(again, 2)
+    broke = run("portfolio", "create", "broke", "--capital", "-1", env=env)
+    assert "initial_capital must be above 0" in refused(broke, 2)
+    assert "initial_capital = 'much'" in refused(run("portfolio", "create", "b", "--capital", "much", env=env), 2)
+    changed = run("portfolio", "set", "europe", "--max-position-size", "0.1", "--json", env=env)
+    assert changed.json["portfolio"]["max_position_size"] == "0.1"
+    assert changed.json["portfolio"]["revision"] == 2
+    wild = run("portfolio", "set", "europe", "--max-position-size", "3", env=env)
+    assert "max_position_size must be a fraction above 0, at most 1" in refused(wild, 2)
+    assert "there is no portfolio 'asia'" in refused(run("portfolio", "set", "asia", "--min-notional", "1", env=env), 2)
+    assert "at least one rule" in refused(run("portfolio", "set", "europe", env=env), 2)
+    (row,) = run("portfolio", "list", "--json", env=env).json["portfolios"]
+    assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
+
+
+def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -> None:
+    first = run("db", "upgrade", "--json", env=env)
+    assert first.code == 0, first.err
+    again = run("db", "upgrade", "--json", env=env)
+    assert again.json == first.json
+    url = run("db", "url", env=env).out.strip()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM trading_decisions").fetchone() == (0,)
+    assert "nothing has run on this database yet" in run("status", env=env).out
+
+
+def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "paper.toml").write_text('max_position_size = "0.1"')
+    found = run("check", "--json", "--log-level", "WARNING", env=env, cwd=tmp_path)
+    assert found.code == 0, found.err
+    settings = found.json["settings"]
+    assert settings["database_url"] == {"value": "********", "from": "PAPER_DATABASE_URL"}
+    assert settings["max_position_size"] == {"value": "0.1", "from": "paper.toml"}
+    assert settings["log_level"] == {"value": "WARNING", "from": "option"}
+    assert settings["min_commission"] == {"value": "1", "from": "default"}
+    unreachable = env | {"PAPER_DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:1/d"}
+    failed = run("check", env=unreachable, cwd=tmp_path)
+    assert "refused" in refused(failed, 1)
+    assert "max_position_size" in failed.out
+    assert SECRET not in failed.out + failed.err
+
+
+def test_the_url_is_printed_whole_because_it_was_asked_for(tmp_path: Path) -> None:
+    url = f"postgresql+psycopg://u:{SECRET}@h:5433/d"
+    ended = run("db", "url", "--log-level", "DEBUG", env=environment(tmp_path, database_url=url))
+    assert ended.out == f"postgresql://u:{SECRET}@h:5433/d\n"
+    assert SECRET not in ended.err
+
+
+def test_nothing_is_created_to_say_that_nothing_runs(tmp_path: Path) -> None:
+    ended = run("status", env=environment(tmp_path / "home"))
+    assert "nothing has ever run" in refused(ended, 3)
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_embedded_database_is_started_for_the_moment(tmp_path: Path) -> None:
+    env = environment(tmp_path / "home")
+    ended = run("decide", "HOLD", "BTC/USDT", "--confidence", "1", env=env)
+    assert (ended.code, ended.out) == (0, "decision 1 queued, nothing running: HOLD BTC/USDT\n")
+    assert not running(tmp_path / "home")
+    assert "embedded, in" in run("status", env=env).out
+    assert not running(tmp_path / "home")
+
+
+def test_whoever_reads_may_leave_early(env: dict[str, str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [sys.executable, "run.py", "check"], stdout=writer, stderr=subprocess.PIPE, env=env, cwd=ROOT, check=False
+    )
+    os.close(writer)
+    assert b"Traceback" not in process.stderr
+    assert b"BrokenPipe" not in process.stderr
+
+
+def test_a_terminal_gets_colour_unless_it_does_not_want_any(env: dict[str, str]) -> None:
+    def shown(**more: str) -> bytes:
+        ours, theirs = pty.openpty()
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            with os.fdopen(theirs, "wb") as terminal:
+                command = [sys.executable, "run.py", "decisions"]
+                subprocess.run(command, stdout=terminal, env={**env, "TERM": "xterm", **more}, cwd=ROOT, check=True)
+            return screen.read(65536)
+
+    with psycopg.connect(env["PAPER_DATABASE_URL"], autocommit=True) as connection:
+        run("db", "upgrade", env=env)
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
+    assert b"\x1b[" in shown()
+    assert b"\x1b[3" not in shown(NO_COLOR="1")
