@@ -34,6 +34,7 @@ from domain.words import Clock, DecisionId, Generation
 
 MOST_RESTARTS = 5
 RESTART_WINDOW = timedelta(seconds=30)
+START = "start"
 PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 """The decision path, downstream first."""
 DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})
@@ -102,7 +103,7 @@ class Supervisor(Behaviour):
             case Begin():
                 for child in self._children.values():
                     child.start()
-                self._recover("start")
+                self._recover(START)
             case Crashed():
                 self._crashed(message)
             case RaiseGeneration():
@@ -151,7 +152,7 @@ class Supervisor(Behaviour):
         if self._ended:
             return
         self._generation = Generation(self._generation + 1)
-        logger.info("generation {} begins: {}", self._generation, reason)
+        logger.log("DEBUG" if reason == START else "WARNING", "generation {} begins: {}", self._generation, reason)
         for name in PATH:
             self._children[name].address.tell(Pause())
         self._rebuild("PositionKeeper")

@@ -101,9 +101,9 @@ class TradingSystem(TradingClient):
             undo.callback(ledger.close)
             decisions = DecisionStore(url, lease)
             undo.callback(decisions.close)
-            prices = PriceRecorder(PriceStore(url))
+            prices = PriceRecorder(PriceStore(url, lease))
             undo.callback(prices.close)
-            snapshots = SnapshotStore(url)
+            snapshots = SnapshotStore(url, lease)
             undo.callback(snapshots.close)
 
             ports = Ports(ledger, decisions, prices, snapshots, source)

@@ -163,9 +163,15 @@ def _usage(error: Exception) -> str:
     return f"{message.rstrip('.')}; see {path} --help"
 
 
-def _failed(sentence: str, code: int, words: Sequence[str]) -> int:
+def complain(sentence: str) -> str:
+    """Say on stderr what is wrong; return it as it was said: on one line, and without secrets."""
     sentence = secrets_hidden(" ".join(sentence.split()))
     print(f"{PROGRAM}: {sentence}", file=sys.stderr)  # noqa: T201
+    return sentence
+
+
+def _failed(sentence: str, code: int, words: Sequence[str]) -> int:
+    said = complain(sentence)
     if "--json" in words:
-        print(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False))  # noqa: T201
+        print(json.dumps({"error": said, "exit_code": code}, ensure_ascii=False))  # noqa: T201
     return code

@@ -11,11 +11,12 @@ from loguru import logger
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
-from console.cli import version
+from console.cli import complain, version
 from console.database import described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
+from domain.errors import PaperTradingError
 from domain.words import DEFAULT_PORTFOLIO
 
 
@@ -56,7 +57,9 @@ def start(
             print(document(facts), flush=True)  # noqa: T201
         failure = system.wait()
     if failure is not None:
-        raise failure
+        # Said here, not raised: with --json stdout has had its one document.
+        complain(str(failure))
+        raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseUnavailable, Fenced, WriteRefused
+from domain.errors import Fenced, WriteRefused
 from domain.words import Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, transaction
 from persistence.lease import Lease
@@ -102,8 +102,7 @@ class DecisionStore:
             Fenced: generation or epoch is not the present one; nothing was written.
             DatabaseUnavailable: the connection is lost, or the lease's.
         """
-        if not self._lease.held:
-            raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
+        self._lease.require()
         with transaction(self._engine) as cursor:
             row = cursor.execute(
                 END_REFUSED,

@@ -11,15 +11,16 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
 from loguru import logger
+from sqlalchemy import Engine
 
-from domain.errors import LeaseHeld
+from domain.errors import DatabaseUnavailable, Fenced, LeaseHeld
 from domain.words import Epoch
-from persistence.engine import connect_options, parse_url, shown, translated
+from persistence.engine import connect_options, parse_url, shown, transaction, translated
 
 LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key: ``paper_td`` in ASCII."""
@@ -84,6 +85,15 @@ class Lease:
         """Whether the lock is ours as far as we know; while it is not, nothing is written."""
         return self._held.is_set()
 
+    def require(self) -> None:
+        """Let nobody write while the lock may be somebody else's.
+
+        Raises:
+            DatabaseUnavailable: the lease's connection is lost.
+        """
+        if not self.held:
+            raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
+
     def keep(self, on_lost: Callable[[str], None]) -> None:
         """Renew in a thread; ``on_lost`` is called once, with a sentence, when another process has taken over."""
         self._keeper = threading.Thread(target=self._keep, args=(on_lost,), name="lease", daemon=True)
@@ -133,6 +143,22 @@ class Lease:
             # The server may not have noticed yet that our own old connection is gone.
             raise psycopg.OperationalError("the lock is still taken, by the same epoch")
         return f"{current_holder(self._connection)} has taken over the database"
+
+
+@contextmanager
+def writing(engine: Engine, lease: Lease) -> Iterator[psycopg.Cursor]:
+    """Run a transaction that writes only while this process's epoch is the present one.
+
+    Raises:
+        Fenced: another process holds the lease now; nothing was written.
+        DatabaseUnavailable: the database, or the lease's own connection, is lost.
+    """
+    lease.require()
+    with transaction(engine) as cursor:
+        if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [lease.epoch]).fetchone():
+            msg = f"epoch {lease.epoch} does not write any more, another process holds the lease"
+            raise Fenced(msg)
+        yield cursor
 
 
 def dsn(database_url: str) -> str:

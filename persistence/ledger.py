@@ -9,12 +9,12 @@ from decimal import Decimal
 import psycopg
 
 from domain.arithmetic import CONTEXT, plain
-from domain.errors import DatabaseUnavailable, DecisionsEnded, Fenced
+from domain.errors import DecisionsEnded, Fenced
 from domain.orders import Costs
 from domain.portfolio import Applied, Portfolio, Position, Terms
 from domain.words import Generation, PortfolioName, PositionId, PositionSide, Symbol
 from persistence.engine import engine_for, transaction
-from persistence.lease import Lease
+from persistence.lease import Lease, writing
 
 SHOWN_PRICE = Decimal("1e-18")
 
@@ -79,12 +79,7 @@ class LedgerStore:
         Raises:
             Fenced: another process holds the lease now.
         """
-        self._require_lease()
-        with transaction(self._engine) as cursor:
-            if not cursor.execute(
-                "SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [self._lease.epoch]
-            ).fetchone():
-                raise Fenced("another process holds the lease now")
+        with writing(self._engine, self._lease) as cursor:
             cursor.execute("UPDATE paper_generation SET generation = %s", [generation])
 
     def last_generation(self) -> Generation:
@@ -135,7 +130,7 @@ class LedgerStore:
             DatabaseBusy: a lock or deadlock; the same group may be written again.
             WriteRefused: the database will not store a value.
         """
-        self._require_lease()
+        self._lease.require()
         with transaction(self._engine) as cursor:
             self._end_decisions(cursor, generation, group)
             _copy(cursor, f"COPY paper_orders ({ORDER_COLUMNS}) FROM STDIN", [_order_row(a) for a in group])
@@ -148,10 +143,6 @@ class LedgerStore:
     def close(self) -> None:
         """Give the connection back."""
         self._engine.dispose()
-
-    def _require_lease(self) -> None:
-        if not self._lease.held:
-            raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
 
     def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Applied]) -> None:
         orders = [applied.fill.order for applied in group]

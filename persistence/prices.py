@@ -14,6 +14,7 @@ from domain.errors import DatabaseError
 from domain.market import Quote
 from domain.words import Symbol
 from persistence.engine import engine_for, transaction
+from persistence.lease import Lease, writing
 
 COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 
@@ -27,8 +28,9 @@ JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORD
 class PriceStore:
     """The table of market prices."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, lease: Lease) -> None:
         self._engine = engine_for(database_url, "PriceTracker")
+        self._lease = lease
 
     def last_prices(self) -> Mapping[Symbol, Decimal]:
         """Return the last stored price of each symbol that is held; they serve as marks only."""
@@ -37,7 +39,7 @@ class PriceStore:
 
     def record(self, quotes: Sequence[Quote]) -> None:
         """Store quotes, at most one a symbol and second by the caller's choice; the same again changes nothing."""
-        with transaction(self._engine) as cursor:
+        with writing(self._engine, self._lease) as cursor:
             cursor.executemany(
                 f"INSERT INTO market_prices ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 [(q.seen_at, q.symbol, q.source, q.price, q.bid, q.ask, q.volume, q.price_time) for q in quotes],
@@ -45,7 +47,7 @@ class PriceStore:
 
     def forget(self, retention: timedelta) -> int:
         """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
-        with transaction(self._engine) as cursor:
+        with writing(self._engine, self._lease) as cursor:
             return cursor.execute("DELETE FROM market_prices WHERE time < now() - %s", [retention]).rowcount
 
     def close(self) -> None:

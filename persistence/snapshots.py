@@ -11,6 +11,7 @@ from domain.arithmetic import plain
 from domain.snapshot import Snapshot
 from domain.words import PortfolioName
 from persistence.engine import engine_for, transaction
+from persistence.lease import Lease, writing
 
 SAVE = """
 INSERT INTO paper_portfolio_snapshots (time, portfolio, cash, positions_value, total_value, total_pnl, total_pnl_pct,
@@ -29,8 +30,9 @@ JOIN LATERAL (SELECT total_value FROM paper_portfolio_snapshots s
 class SnapshotStore:
     """The table of snapshots."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, lease: Lease) -> None:
         self._engine = engine_for(database_url, "Snapshotter")
+        self._lease = lease
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
         """Return the value of each portfolio in its last snapshot at or before ``day`` 00:00 UTC, where it has one."""
@@ -46,7 +48,7 @@ class SnapshotStore:
             )
             for s in snapshots
         ]  # fmt: skip
-        with transaction(self._engine) as cursor:
+        with writing(self._engine, self._lease) as cursor:
             cursor.executemany(SAVE, rows)
 
     def close(self) -> None:

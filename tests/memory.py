@@ -42,6 +42,7 @@ class MemoryDatabase:
         lose_answers: so many of the next commits happen, and raise all the same.
         fail_commits: so many of the next commits do not happen, and raise.
         refuse: ids of decisions whose fill is refused like a value out of range.
+        stubborn: ids of decisions whose row cannot be ended, as a trigger of somebody else's might have it.
     """
 
     rows: dict[DecisionId, Row] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class MemoryDatabase:
     lose_answers: int = 0
     fail_commits: int = 0
     refuse: set[int] = field(default_factory=set)
+    stubborn: set[int] = field(default_factory=set)
 
     def add(self, decision: Decision, created_at: datetime) -> DecisionId:
         """Insert a row, as anybody may."""
@@ -84,7 +86,7 @@ class MemoryDatabase:
         self._answer()
         self._fence(generation)
         ids = [applied.fill.order.decision_id for applied in group]
-        missing = {id_ for id_ in ids if id_ not in self.rows or self.rows[id_].outcome is not None}
+        missing = {id_ for id_ in ids if id_ in self.stubborn or id_ not in self.rows or self.rows[id_].outcome}
         if missing:
             raise DecisionsEnded(missing)
         if self.refuse.intersection(ids):
@@ -114,7 +116,7 @@ class MemoryDatabase:
         ended = set()
         for refusal in refusals:
             row = self.rows.get(refusal.decision_id)
-            if row is not None and row.outcome is None:
+            if row is not None and row.outcome is None and row.id not in self.stubborn:
                 row.outcome = Outcome(row.id, refusal.status, refusal.sentence)
                 ended.add(row.id)
         self._lose()

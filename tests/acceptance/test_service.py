@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 
 from persistence.embedded import EmbeddedServer, running
+from persistence.lease import LOCK_KEY
 from tests.acceptance.process import Ended, Program, environment, run, until
 from tests.servers import ServerPool, Unavailable
 
@@ -62,11 +64,11 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
         assert f"process {service.pid} on {socket.gethostname()}" in one_sentence(second)
 
         url = run("db", "url", env=env).out.strip()
-        asked = subprocess.run(
-            ["psql", url, "-Atc", "SELECT count(*) FROM v_paper_ledger_check"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert asked.stdout.strip() == "0"
+        with psycopg.connect(url) as reader:  # libpq, as psql is
+            assert reader.execute("SELECT count(*) FROM v_paper_ledger_check").fetchone() == (0,)
+        if (psql := shutil.which("psql")) is not None:
+            asked = subprocess.run([psql, url, "-Atc", "SELECT 1"], capture_output=True, text=True, check=True)
+            assert asked.stdout.strip() == "1"
 
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", "--json", env=env)
         assert decided.code == 0, decided.err
@@ -124,6 +126,30 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     assert "Traceback" not in ended.err
     assert SECRET not in ended.err
     nothing_logged(tmp_path)
+
+
+def test_it_ends_with_3_when_another_process_has_taken_the_database_over(embedded_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, prices="simulated", database_url=embedded_url)
+    with (
+        Program("start", "--json", env=env) as service,
+        psycopg.connect(embedded_url, autocommit=True) as other,
+    ):
+        service.wait_for()
+        other.execute("UPDATE paper_lease SET epoch = epoch + 1, holder = 'another one', started_at = now()")
+        # Whoever waits for the lock gets it as soon as its holder's connection is cut.
+        with psycopg.connect(embedded_url, autocommit=True) as cutter, ThreadPoolExecutor(1) as pool:
+            locked = pool.submit(other.execute, "SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+            cutter.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'paper-trading lease' AND datname = current_database()"
+            )
+            locked.result(10)
+        ended = service.ended()
+    assert ended.code == 3, ended.err
+    assert "another one" in ended.err.splitlines()[-1]
+    assert ended.err.splitlines()[-1].startswith("run.py: ")
+    assert ended.json["prices"] == "simulated"
+    assert "Traceback" not in ended.err
 
 
 def test_json_says_once_that_it_serves(embedded_url: str, tmp_path: Path) -> None:

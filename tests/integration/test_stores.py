@@ -42,8 +42,8 @@ class Stores:
         portfolios.create(url, "default", {"initial_capital": 10_000})
         self.ledger = LedgerStore(url, self.lease)
         self.decisions = DecisionStore(url, self.lease)
-        self.prices = PriceStore(url)
-        self.snapshots = SnapshotStore(url)
+        self.prices = PriceStore(url, self.lease)
+        self.snapshots = SnapshotStore(url, self.lease)
         self.books = Books(url)
 
     def close(self) -> None:
@@ -239,6 +239,10 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
         real.ledger.commit(FIRST, [filled(before, received)])
     with pytest.raises(Fenced):
         real.ledger.raise_generation(Generation(2))
+    with pytest.raises(Fenced):
+        real.snapshots.save([value(before, {}, Decimal(10_000), NOON)])
+    with pytest.raises(Fenced):
+        real.prices.record([quote("100")])
     successor.release()
 
 

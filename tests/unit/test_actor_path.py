@@ -1,0 +1,327 @@
+"""The way of a decision through the real behaviours: prices, waiting, callers, quarantine, the ordered stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pykka import ThreadingFuture
+
+from actors.messages import Drain, Submit, Tick, Wake
+from domain.decision import Decision, Outcome
+from domain.errors import DatabaseUnavailable, DecisionGone, RestartLimitReached
+from domain.words import DecisionId, OutcomeStatus
+from tests.memory import MemoryDatabase
+from tests.stepper import NOON, Stepper
+from tests.unit.builders import costs, instrument, terms, uid
+
+INSTRUMENTS = [
+    instrument("BTC/USDT"),
+    instrument("ETH/USDT"),
+    instrument("DEAD/USDT"),
+    instrument("X/EUR", currency="EUR"),
+]
+
+
+@pytest.fixture
+def database() -> MemoryDatabase:
+    memory = MemoryDatabase()
+    memory.open_portfolio(terms())
+    return memory
+
+
+@pytest.fixture
+def stepper(database: MemoryDatabase) -> Stepper:
+    started = Stepper(database, INSTRUMENTS, seed=1)
+    started.run()
+    assert started.ready
+    started.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
+    started.run()
+    return started
+
+
+def put(stepper: Stepper, number: int = 1, **changes: Any) -> DecisionId:
+    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
+    return stepper.database.add(Decision(**given), stepper.clock.now())
+
+
+def status(stepper: Stepper, id_: DecisionId) -> tuple[str, str] | None:
+    outcome = stepper.database.rows[id_].outcome
+    return (outcome.status.value, outcome.reason) if outcome else None
+
+
+def submit(stepper: Stepper, number: int = 1, **changes: Any) -> Submit:
+    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
+    message = Submit(Decision(**given), ThreadingFuture(), ThreadingFuture())
+    stepper.tell("DecisionWatcher", message)
+    return message
+
+
+# Law 6: the price
+
+
+def test_a_price_seen_within_the_grace_will_do(stepper: Stepper) -> None:
+    stepper.clock.pass_by(1.0)
+    id_ = put(stepper)
+    stepper.settle()
+    assert stepper.database.fills[0].fill.base_price == Decimal(100)
+    assert "executed" == (status(stepper, id_) or ("",))[0]
+
+
+def test_an_older_price_will_not_and_the_next_one_is_taken(stepper: Stepper) -> None:
+    stepper.clock.pass_by(1.001)
+    id_ = put(stepper)
+    stepper.settle()
+    assert status(stepper, id_) is None
+    assert {"BTC/USDT"} == stepper.source.wanted
+    stepper.clock.pass_by(29)
+    stepper.quote({"BTC/USDT": "101"})
+    stepper.run()
+    assert [Decimal(101)] == [a.fill.base_price for a in stepper.database.fills]
+
+
+def test_no_price_in_time(stepper: Stepper) -> None:
+    id_ = put(stepper, symbol="DEAD/USDT")
+    stepper.settle()
+    stepper.clock.pass_by(30)
+    stepper.tell("Sizer", Tick())
+    stepper.run()
+    assert status(stepper, id_) is None
+    stepper.clock.pass_by(0.001)
+    stepper.tell("Sizer", Tick())
+    stepper.run()
+    assert ("rejected", "no price in time: none of DEAD/USDT was seen within 30 s") == status(stepper, id_)
+
+
+def test_a_price_that_comes_too_late_is_not_taken(stepper: Stepper) -> None:
+    id_ = put(stepper, symbol="DEAD/USDT")
+    stepper.settle()
+    stepper.clock.pass_by(31)
+    stepper.quote({"DEAD/USDT": "5"})
+    stepper.run()
+    assert "rejected" == (status(stepper, id_) or ("",))[0]
+    assert stepper.database.fills == []
+
+
+def test_a_dead_symbol_blocks_nobody(stepper: Stepper) -> None:
+    dead = put(stepper, 1, symbol="DEAD/USDT")
+    alive = put(stepper, 2)
+    stepper.settle()
+    assert status(stepper, dead) is None
+    assert "executed" == (status(stepper, alive) or ("",))[0]
+
+
+def test_expired_while_it_waited(stepper: Stepper) -> None:
+    id_ = put(stepper, symbol="DEAD/USDT", expires_at=NOON + timedelta(seconds=5))
+    stepper.settle()
+    stepper.clock.pass_by(5)
+    stepper.tell("Sizer", Tick())
+    stepper.run()
+    assert ("expired", "expired: at 2026-01-05 12:00:05 UTC, while it waited for a price") == status(stepper, id_)
+
+
+def test_another_currency_needs_no_price_to_be_refused(stepper: Stepper) -> None:
+    id_ = put(stepper, symbol="X/EUR")
+    stepper.settle()
+    assert ("rejected", "other currency: X/EUR trades in EUR, the portfolio holds USDT") == status(stepper, id_)
+
+
+def test_the_newest_price_at_sizing_counts_not_the_one_at_receipt(stepper: Stepper) -> None:
+    put(stepper)
+    stepper.wake()
+    while stepper.database.fills == [] and not any("Sizer Decide" in line for line in stepper.trace[-1:]):
+        stepper.step()
+    stepper.run()
+    assert Decimal(100) == stepper.database.fills[0].fill.base_price
+
+
+# Law 5: the projection
+
+
+def test_two_decisions_of_one_moment_cannot_spend_the_same_cash(database: MemoryDatabase) -> None:
+    database.portfolios.clear()
+    database.open_portfolio(terms(max_position_size=1, costs=costs(0, 0, 0)))
+    stepper = Stepper(database, INSTRUMENTS, seed=3)
+    stepper.run()
+    stepper.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
+    stepper.run()
+    first = put(stepper, 1, quantity="60")
+    second = put(stepper, 2, symbol="ETH/USDT", quantity="600")
+    stepper.settle()
+    assert "executed" == (status(stepper, first) or ("",))[0]
+    assert (
+        "rejected",
+        "not enough cash: 600 at 10 is worth 6000 and may cost 6000, free cash is 4000",
+    ) == status(stepper, second)
+
+
+def test_a_changed_rule_counts_from_the_next_decision(stepper: Stepper) -> None:
+    default = stepper.database.portfolios["default"]  # type: ignore[index]
+    changed = replace(default.terms, revision=2, decision_confidence_threshold=Decimal("0.9"))
+    first = put(stepper, 1)
+    stepper.settle()
+    after = stepper.database.portfolios[default.name]
+    stepper.database.portfolios[default.name] = replace(after, terms=changed)
+    stepper.tell("PositionKeeper", Wake())
+    stepper.run()
+    second = put(stepper, 2)
+    stepper.settle()
+    assert "executed" == (status(stepper, first) or ("",))[0]
+    assert ("ignored", "confidence below threshold: 0.8 is below 0.9") == status(stepper, second)
+
+
+# Law 2: outcomes and callers
+
+
+def test_a_caller_is_answered_after_the_commit(stepper: Stepper) -> None:
+    message = submit(stepper)
+    stepper.run()
+    assert DecisionId(1) == message.accepted.get(timeout=0).decision_id
+    assert stepper.database.rows[DecisionId(1)].outcome == message.outcome.get(timeout=0)
+
+
+def test_the_same_key_gives_the_first_outcome(stepper: Stepper) -> None:
+    first = submit(stepper, 1, idempotency_key="once")
+    stepper.run()
+    again = submit(stepper, 2, idempotency_key="once")
+    stepper.run()
+    assert first.outcome.get(timeout=0) == again.outcome.get(timeout=0)
+    assert 1 == len(stepper.database.rows)
+
+
+def test_a_submission_whose_commit_is_lost_is_looked_up_and_never_inserted_twice(stepper: Stepper) -> None:
+    stepper.database.lose_answers = 1
+    message = submit(stepper)
+    stepper.run()
+    assert DecisionId(1) == message.accepted.get(timeout=0).decision_id
+    assert OutcomeStatus.EXECUTED == message.outcome.get(timeout=0).status
+    assert 1 == len(stepper.database.rows)
+
+
+def test_a_submission_to_a_database_that_is_away_raises_and_accepts_nothing(stepper: Stepper) -> None:
+    stepper.database.away = True
+    message = submit(stepper)
+    for _ in range(50):
+        stepper.step()
+    with pytest.raises(DatabaseUnavailable):
+        message.accepted.get(timeout=0)
+    stepper.database.away = False
+    stepper.settle()
+    assert stepper.database.rows == {}
+
+
+def test_a_caller_of_a_deleted_decision_is_told(stepper: Stepper) -> None:
+    message = submit(stepper, symbol="DEAD/USDT")
+    stepper.run()
+    id_ = message.accepted.get(timeout=0).decision_id
+    del stepper.database.rows[id_]
+    stepper.quote({"DEAD/USDT": "5"})
+    stepper.run()
+    with pytest.raises(DecisionGone, match="decision 1 was deleted"):
+        message.outcome.get(timeout=0)
+    assert stepper.database.fills == []
+
+
+def test_a_decision_cancelled_under_way_stays_cancelled_and_the_caller_hears_it(stepper: Stepper) -> None:
+    message = submit(stepper, symbol="DEAD/USDT")
+    other = submit(stepper, 2)
+    stepper.run()
+    id_ = message.accepted.get(timeout=0).decision_id
+    cancelled = Outcome(id_, OutcomeStatus.CANCELLED, "by hand")
+    stepper.database.rows[id_].outcome = cancelled
+    stepper.quote({"DEAD/USDT": "5"})
+    stepper.run()
+    assert cancelled == message.outcome.get(timeout=0)
+    assert OutcomeStatus.EXECUTED == other.outcome.get(timeout=0).status
+    assert 1 == len(stepper.database.fills)
+
+
+# Quarantine
+
+
+def test_a_fill_that_the_database_refuses_is_quarantined_and_the_rest_goes_on(stepper: Stepper) -> None:
+    ids = [put(stepper, number, quantity="1") for number in range(1, 8)]
+    stepper.database.refuse = {ids[3]}
+    stepper.settle()
+    ended = [(status(stepper, id_) or ("",))[0] for id_ in ids]
+    assert ["executed"] * 3 + ["rejected"] + ["executed"] * 3 == ended
+    assert ("rejected", "internal error: numeric field overflow") == status(stepper, ids[3])
+    assert stepper.ended is None
+
+
+def test_a_row_that_cannot_be_ended_is_quarantined_at_the_second_time(stepper: Stepper) -> None:
+    stubborn, other = put(stepper, 1, quantity="1"), put(stepper, 2, quantity="1")
+    stepper.database.stubborn = {stubborn}
+    stepper.settle()
+    assert status(stepper, stubborn) is None  # nobody can end it; it is not sent again, either
+    assert "executed" == (status(stepper, other) or ("",))[0]
+    before = stepper.database.generation
+    stepper.settle()
+    assert before == stepper.database.generation
+
+
+# Supervision and stop
+
+
+def test_the_sixth_crash_within_thirty_seconds_ends_the_process(database: MemoryDatabase) -> None:
+    stepper = Stepper(database, INSTRUMENTS, seed=1, most_restarts=5)
+    stepper.run()
+    for _ in range(5):
+        stepper.crash("Sizer")
+        stepper.run()
+    assert stepper.ended is None
+    stepper.clock.pass_by(29.9)
+    stepper.crash("PriceTracker")
+    stepper.run()
+    assert isinstance(stepper.ended, RestartLimitReached)
+
+
+def test_crashes_far_apart_are_forgiven(database: MemoryDatabase) -> None:
+    stepper = Stepper(database, INSTRUMENTS, seed=1, most_restarts=5)
+    stepper.run()
+    for _ in range(20):
+        stepper.crash("Sizer")
+        stepper.run()
+        stepper.clock.pass_by(6)
+    assert stepper.ended is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_ordered_stop_lets_what_was_priced_through_and_leaves_the_rest_waiting(
+    database: MemoryDatabase, seed: int
+) -> None:
+    stepper = Stepper(database, INSTRUMENTS, seed)
+    stepper.run()
+    stepper.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
+    stepper.run()
+    for number in range(30):
+        put(stepper, number, quantity="0.2")
+    stepper.wake()
+    for _ in range(seed * 3):
+        stepper.step()
+    stepper.tell("Supervisor", Drain())
+    stepper.run()
+    assert stepper.drained
+    executed = [row.id for row in database.rows.values() if row.outcome is not None]
+    assert len(executed) == len(database.fills)
+    (snapshot,) = database.snapshots
+    assert database.portfolios[snapshot.portfolio].cash == snapshot.cash
+
+
+def test_a_snapshot_values_the_committed_state_at_the_newest_marks(stepper: Stepper) -> None:
+    put(stepper, quantity="1")
+    stepper.settle()
+    stepper.quote({"BTC/USDT": "110"})
+    stepper.run()
+    stepper.clock.pass_by(61)
+    stepper.tell("Snapshotter", Tick())
+    stepper.run()
+    (snapshot,) = stepper.database.snapshots
+    assert NOON + timedelta(seconds=60) == snapshot.time
+    assert Decimal(110) == snapshot.positions_value
+    assert snapshot.total_value == snapshot.cash + 110
+    assert snapshot.total_value - 10_000 == snapshot.daily_pnl == snapshot.total_pnl
+    assert {"cash", "crypto"} == set(snapshot.allocation)

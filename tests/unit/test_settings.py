@@ -1,0 +1,156 @@
+"""Settings: where they come from, which counts, and the sentence for each that is wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from actors.settings import Settings
+from domain.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty working folder, and no variable of the caller's."""
+    import os  # noqa: PLC0415
+
+    for name in [name for name in os.environ if name.upper().startswith("PAPER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sentence(**options: object) -> str:
+    with pytest.raises(SettingsError) as refused:
+        Settings(**options)
+    assert refused.value.exit_code == 2
+    assert "\n" not in str(refused.value)
+    assert "pydantic" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_defaults_are_those_that_their_users_know() -> None:
+    settings = Settings()
+    assert settings.portfolio_values() == {
+        "initial_capital": Decimal(10_000),
+        "currency": "USDT",
+        "commission_pct": Decimal("0.001"),
+        "min_commission": Decimal(1),
+        "slippage_pct": Decimal("0.0005"),
+        "max_position_size": Decimal("0.20"),
+        "decision_confidence_threshold": Decimal("0.6"),
+        "min_notional": Decimal(10),
+        "default_risk_score": Decimal("0.3"),
+    }
+    assert (settings.check_interval, settings.snapshot_interval) == (60, 60)
+    assert (settings.price_grace, settings.max_price_age) == (1, 30)
+    assert settings.prices is None
+    assert settings.url is None
+    assert settings.home == Path("~/.paper-trading").expanduser()
+
+
+def test_options_beat_variables_beat_the_file_beat_defaults(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "paper.toml").write_text('seed = 2\nprice_interval = 2\nmin_commission = "2"\nsymbols = ["A/B", "C/D"]')
+    monkeypatch.setenv("PAPER_SEED", "3")
+    monkeypatch.setenv("PAPER_PRICE_INTERVAL", "3")
+    monkeypatch.setenv("PAPER_PRICES", "")  # empty is not set
+    settings = Settings(seed=4)
+    assert (settings.seed, settings.price_interval, settings.min_commission) == (4, 3, Decimal(2))
+    assert settings.symbols == ("A/B", "C/D")
+    assert settings.prices is None
+
+
+def test_symbols_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAPER_SYMBOLS", "BTC/USDT, ETH/USDT,")
+    assert Settings().symbols == ("BTC/USDT", "ETH/USDT")
+
+
+def test_amounts_are_what_was_typed() -> None:
+    settings = Settings(commission_pct=0.1, initial_capital="10000.000000000001")
+    assert settings.commission_pct == Decimal("0.1")
+    assert settings.initial_capital == Decimal("10000.000000000001")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("commission_pct", Decimal("0.2"), "setting commission_pct = 0.2: must be at most 0.1"),
+        ("commission_pct", "-0.1", "setting commission_pct = '-0.1': must be at least 0"),
+        ("initial_capital", "0", "setting initial_capital = '0': must be above 0"),
+        ("initial_capital", "NaN", "setting initial_capital = 'NaN': must be a finite number"),
+        ("initial_capital", "Infinity", "setting initial_capital = 'Infinity': must be a finite number"),
+        ("initial_capital", "much", "setting initial_capital = 'much': must be a decimal number such as 0.75"),
+        ("initial_capital", "1e20", "setting initial_capital = '1e20': must be below 1E+20"),
+        ("max_position_size", "0", "setting max_position_size = '0': must be above 0"),
+        ("max_position_size", "20", "setting max_position_size = '20': must be at most 1"),
+        ("currency", "usd", "setting currency = 'usd': must be 2 to 20 letters and digits in upper case"),
+        ("check_interval", "often", "setting check_interval = 'often': must be a number"),
+        ("check_interval", 0, "setting check_interval = 0: must be above 0"),
+        ("check_interval", "nan", "setting check_interval = 'nan': must be a finite number"),
+        ("check_interval", True, "setting check_interval = True: must not be true or false"),
+        ("snapshot_interval", "1.5", "setting snapshot_interval = '1.5': must be an integer"),
+        ("price_grace", "inf", "setting price_grace = 'inf': must be"),
+        ("price_speed", "inf", "setting price_speed = 'inf': must be a finite number"),
+        ("seed", "x", "setting seed = 'x': must be an integer"),
+        ("symbols", 5, "setting symbols = 5: must be a list of words"),
+        ("home", 5, "setting home = 5: must be a path"),
+        ("log_level", "loud", "setting log_level = 'loud': must be TRACE, DEBUG, INFO, WARNING or ERROR"),
+        ("prices", 5, "setting prices = 5: must be a string"),
+    ],
+)
+def test_a_wrong_one_names_itself_its_value_and_what_is_allowed(name: str, value: object, told: str) -> None:
+    assert sentence(**{name: value}).startswith(told)
+
+
+def test_a_wrong_one_says_where_it_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "paper.toml").write_text("seed = 'x'\nprice_speed = 0")
+    assert sentence() == "setting seed = 'x' (from paper.toml): must be an integer"
+    monkeypatch.setenv("PAPER_SEED", "y")
+    assert sentence() == "setting seed = 'y' (from PAPER_SEED): must be an integer"
+
+
+def test_unknown_ones_are_refused_with_the_nearest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sentence(sead=1) == "'sead' is no setting; did you mean seed?"
+    monkeypatch.setenv("PAPER_COMISSION_PCT", "0.1")
+    told = "the environment variable PAPER_COMISSION_PCT is no setting; did you mean PAPER_COMMISSION_PCT?"
+    assert sentence() == told
+    monkeypatch.delenv("PAPER_COMISSION_PCT")
+    (folder / "paper.toml").write_text("[portfolio]\ninitial_capital = 5")
+    assert sentence() == "'portfolio' in paper.toml is no setting"
+
+
+@pytest.mark.parametrize("text", ["prices = ", "prices = 'a'\nprices = 'b'", "\x00"])
+def test_a_file_that_is_no_toml(folder: Path, text: str) -> None:
+    (folder / "paper.toml").write_text(text)
+    assert sentence().startswith("paper.toml cannot be read as TOML: ")
+
+
+def test_a_file_that_cannot_be_read(folder: Path) -> None:
+    (folder / "paper.toml").write_bytes(b"\xff\xfe")
+    assert sentence().startswith("paper.toml cannot be read")
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:s3cret@s3cret@h/d", 5, "postgresql://u:s3cret@@h/d"])
+def test_the_database_url_is_never_told(url: object) -> None:
+    told = sentence(database_url=url)
+    assert told.startswith("setting database_url = ********: ")
+    assert "s3cret" not in told
+
+
+def test_a_secret_is_masked_wherever_settings_are_shown() -> None:
+    settings = Settings(database_url="postgresql://u:s3cret@h/d?application_name=a@b")
+    assert settings.url == "postgresql://u:s3cret@h/d?application_name=a@b"
+    assert settings.shown()["database_url"] == "********"
+    assert "s3cret" not in repr(settings) + str(settings) + str(settings.model_dump())
+
+
+def test_isolated_settings_see_neither_file_nor_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "paper.toml").write_text("seed = 2")
+    monkeypatch.setenv("PAPER_SEED", "3")
+    monkeypatch.setenv("PAPER_NONSENSE", "3")
+    settings = Settings.isolated(home=folder)
+    assert (settings.seed, settings.home) == (1, folder)
+    with pytest.raises(SettingsError, match="'sead' is no setting"):
+        Settings.isolated(sead=1)
