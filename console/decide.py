@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import pykka
+import psycopg
 import typer
 
 from console.database import opened
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer
-from domain.decision import Decision, Outcome
+from domain.decision import Decision
 from domain.errors import InvalidDecision, NotRunning, WriteRefused
-from persistence.client import AttachedSystem
 from persistence.decisions import insert_decisions
-from persistence.engine import engine_for, transaction
+from persistence.engine import connect_options, engine_for, transaction, translated
+from persistence.lease import dsn
 from persistence.queries import Books
 
 LOOK_AGAIN = 2.0
@@ -76,11 +76,8 @@ def decide(
         id_ = _insert(url, wanted)
         books = Books(url)
         try:
-            row = books.decision(id_)
-            told = _told(row, books, again=row["uid"] != wanted.uid)
-            if wait and told["outcome"] is None:
-                outcome = _wait(url, wanted, books, id_)
-                told |= {"outcome": outcome.status.value, "reason": outcome.reason, "order_id": outcome.order_id}
+            row = _awaited(url, books, id_) if wait else books.decision(id_)
+            told = _told(row, again=row["uid"] != wanted.uid, running=bool(books.served()["running"]))
         finally:
             books.close()
     answer(as_json, told, lambda: _tell(told, with_outcome=wait or told["sent_before"]))
@@ -97,8 +94,28 @@ def _insert(url: str, decision: Decision) -> int:
         engine.dispose()
 
 
-def _told(row: dict[str, Any], books: Books, *, again: bool) -> dict[str, Any]:
-    ended = row["processed_at"] is not None
+def _awaited(url: str, books: Books, id_: int) -> dict[str, Any]:
+    """Return the decision's row once it has its outcome.
+
+    Raises:
+        NotRunning: nothing serves the database, or not any more.
+    """
+    with translated(), psycopg.connect(dsn(url), autocommit=True, **connect_options("decide")) as connection:  # type: ignore[arg-type]
+        connection.execute("LISTEN paper_outcomes")
+        while True:
+            # In this order: what has stopped meanwhile may have ended this decision last.
+            running = books.served()["running"]
+            row = books.decision(id_)
+            if row["processed_at"] is not None:
+                return row
+            if not running:
+                msg = f"decision {id_} queued, nothing running: no outcome to wait for"
+                raise NotRunning(msg)
+            for _ in connection.notifies(timeout=LOOK_AGAIN, stop_after=1):
+                pass
+
+
+def _told(row: dict[str, Any], *, again: bool, running: bool) -> dict[str, Any]:
     return {
         "decision_id": row["id"],
         "uid": row["uid"],
@@ -106,33 +123,11 @@ def _told(row: dict[str, Any], books: Books, *, again: bool) -> dict[str, Any]:
         "symbol": row["symbol"],
         "portfolio": row["portfolio"],
         "sent_before": again,
-        "running": bool(books.served()["running"]),
-        "outcome": row["status"] if ended else None,
+        "running": running,
+        "outcome": row["status"] if row["processed_at"] is not None else None,
         "reason": row["outcome_reason"],
         "order_id": row["order_id"],
     }
-
-
-def _wait(url: str, decision: Decision, books: Books, id_: int) -> Outcome:
-    """Return the outcome.
-
-    Raises:
-        NotRunning: nothing serves the database, or not any more.
-    """
-    with AttachedSystem(url) as system:
-        # The same decision again: it is found by its uid or key, not inserted a second time.
-        future = system.submit(decision)
-        while True:
-            # In this order: what has stopped meanwhile may have ended this decision last.
-            running = books.served()["running"]
-            if not running and books.decision(id_)["processed_at"] is None:
-                msg = f"decision {id_} queued, nothing running: no outcome to wait for"
-                raise NotRunning(msg)
-            try:
-                outcome: Outcome = future.get(timeout=LOOK_AGAIN)
-            except pykka.Timeout:
-                continue
-            return outcome
 
 
 def _tell(told: dict[str, Any], *, with_outcome: bool) -> None:

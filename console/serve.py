@@ -55,7 +55,10 @@ def start(
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
             print(document(facts), flush=True)  # noqa: T201
-        failure = system.wait()
+        try:
+            failure = system.wait()
+        finally:
+            logger.info("stopping: nothing more is taken in")
     if failure is not None:
         # Said here, not raised: with --json stdout has had its one document.
         complain(str(failure))

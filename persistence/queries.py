@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from domain.errors import UnknownPortfolio
+from domain.errors import DecisionGone, UnknownPortfolio
 from persistence.engine import engine_for, translated
 from persistence.lease import LOCK_KEY
 
@@ -78,8 +78,15 @@ class Books:
         return self.rows(DECISIONS, limit=limit)
 
     def decision(self, decision_id: int) -> dict[str, Any]:
-        """Return one decision with its outcome."""
-        return self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)[0]
+        """Return one decision with its outcome.
+
+        Raises:
+            DecisionGone: there is no such row.
+        """
+        rows = self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)
+        if not rows:
+            raise DecisionGone(f"there is no decision {decision_id}; if there was one, its row was deleted")
+        return rows[0]
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""

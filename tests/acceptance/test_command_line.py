@@ -14,7 +14,7 @@ import pytest
 
 from console.cli import COMMANDS
 from persistence.embedded import running
-from tests.acceptance.process import ROOT, Ended, Program, environment, run
+from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all
 
 SECRET = "s3cret-word"
 
@@ -134,44 +134,46 @@ def test_with_nothing_running_a_decision_is_queued(env: dict[str, str]) -> None:
 
 
 def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str) -> None:
-    def decide(*words: str, code: int = 0) -> Ended:
-        ended = run("decide", *words, env=served)
-        assert ended.code == code, ended.err
-        return ended
-
-    accepted = decide("BUY", "BTC/USDT", "--confidence", "0.75", "--reasoning", "strong momentum")
-    assert accepted.out == "decision 1 accepted: BUY BTC/USDT\n"
-    waited = decide("BUY", "ETH/USDT", "--confidence", "0.8", "--idempotency-key", "k1", "--strategy", "s", "--wait")
-    assert waited.out.splitlines()[0] == "decision 2 accepted: BUY ETH/USDT"
-    assert waited.out.splitlines()[1].startswith("executed: bought ")
-    again = decide("BUY", "ETH/USDT", "--confidence", "0.8", "--idempotency-key", "k1", "--json").json
-    assert again["decision_id"] == 2
-    assert again["sent_before"] is True
-    assert again["outcome"] == "executed"
-    nothing = decide("SELL", "XRP/USDT", "--confidence", "0.8", "--wait", "--json").json
-    assert nothing["outcome"] == "rejected"
-    assert nothing["reason"].startswith("nothing held")
-    unknown = decide("BUY", "'; DROP TABLE paper_orders; --", "--confidence", "0.8", "--wait")
+    first, second = (
+        run("decide", *words.split(), env=served)
+        for words in (
+            "BUY BTC/USDT --confidence 0.75 --reasoning momentum",
+            "BUY ETH/USDT --confidence 0.8 --idempotency-key k1 --strategy s --wait",
+        )
+    )
+    assert (first.code, first.out) == (0, "decision 1 accepted: BUY BTC/USDT\n")
+    assert second.out.startswith("decision 2 accepted: BUY ETH/USDT\nexecuted: bought ")
+    again, nothing, unknown, elsewhere, part = run_all(
+        "decide BUY ETH/USDT --confidence 0.8 --idempotency-key k1 --json",
+        "decide SELL XRP/USDT --confidence 0.8 --wait --json",
+        """decide BUY "'; DROP TABLE paper_orders; --" --confidence 0.8 --wait""",
+        "decide BUY BTC/USDT --confidence 0.8 --portfolio nowhere --wait",
+        "decide SELL ETH/USDT --confidence 0.9 --quantity 0.1 --wait --json",
+        env=served,
+    )
+    assert [each.code for each in (again, nothing, unknown, elsewhere, part)] == [0] * 5
+    assert (again.json["decision_id"], again.json["sent_before"], again.json["outcome"]) == (2, True, "executed")
+    assert nothing.json["outcome"] == "rejected"
+    assert nothing.json["reason"].startswith("nothing held")
     assert "rejected: unknown symbol" in unknown.out
-    elsewhere = decide("BUY", "BTC/USDT", "--confidence", "0.8", "--portfolio", "nowhere", "--wait")
     assert "rejected: unknown portfolio" in elsewhere.out
-    part = decide("SELL", "ETH/USDT", "--confidence", "0.9", "--quantity", "0.1", "--wait", "--json").json
-    assert part["outcome"] == "executed"
+    assert part.json["outcome"] == "executed"
 
-    positions = run("positions", "--json", env=served).json["positions"]
-    assert {row["symbol"] for row in positions} == {"BTC/USDT", "ETH/USDT"}
-    assert all(isinstance(row[name], str) for row in positions for name in ("quantity", "cost", "position_value"))
-    orders = run("orders", "--limit", "1", "--json", env=served).json
-    assert [row["side"] for row in orders["orders"]] == ["SELL"]
-    assert orders["price_sources"] == ["simulated"]
-    (trade,) = run("trades", "--json", env=served).json["trades"]
+    positions, orders, trades, decisions, status, shown, traded = run_all(
+        "positions --json", "orders --limit 1 --json", "trades --json", "decisions", "status", "positions", "trades",
+        env=served,
+    )  # fmt: skip
+    assert {row["symbol"] for row in positions.json["positions"]} == {"BTC/USDT", "ETH/USDT"}
+    amounts = [row[name] for row in positions.json["positions"] for name in ("quantity", "cost", "position_value")]
+    assert all(isinstance(amount, str) for amount in amounts)
+    assert [row["side"] for row in orders.json["orders"]] == ["SELL"]
+    assert orders.json["price_sources"] == ["simulated"]
+    (trade,) = trades.json["trades"]
     assert trade["quantity"] == "0.1"
     assert trade["exit_time"].endswith("+00:00")
-    decisions = run("decisions", env=served).out
-    assert "unknown symbol" in decisions
-    for shown in ("positions", "trades"):
-        assert "simulated prices: results prove nothing about real markets" in run(shown, env=served).out
-    status = run("status", env=served)
+    assert "unknown symbol" in decisions.out
+    for told in (shown, traded):
+        assert "simulated prices: results prove nothing about real markets" in told.out
     assert status.code == 0
     assert "books      balance" in status.out
     assert "3 executed, 3 rejected" in status.out
@@ -183,18 +185,19 @@ def test_portfolios(env: dict[str, str]) -> None:
     assert "No portfolios yet" in run("portfolio", env=env).out
     created = run("portfolio", "create", "europe", "--capital", "5000.50", "--currency", "eur", env=env)
     assert (created.code, created.out) == (0, "portfolio europe created: 5,000.50 EUR\n")
-    again = run("portfolio", "create", "europe", "--capital", "1", env=env)
-    assert "portfolio 'europe' exists already" in refused(again, 2)
-    broke = run("portfolio", "create", "broke", "--capital", "-1", env=env)
-    assert "initial_capital must be above 0" in refused(broke, 2)
-    assert "initial_capital = 'much'" in refused(run("portfolio", "create", "b", "--capital", "much", env=env), 2)
+    wrong = {
+        "portfolio create europe --capital 1": "portfolio 'europe' exists already",
+        "portfolio create broke --capital -1": "initial_capital must be above 0",
+        "portfolio create b --capital much": "initial_capital = 'much': must be a decimal number",
+        "portfolio set europe --max-position-size 3": "max_position_size must be a fraction above 0, at most 1",
+        "portfolio set asia --min-notional 1": "there is no portfolio 'asia'",
+        "portfolio set europe": "at least one rule",
+    }
+    for told, ended in zip(wrong.values(), run_all(*wrong, env=env), strict=True):
+        assert told in refused(ended, 2)
     changed = run("portfolio", "set", "europe", "--max-position-size", "0.1", "--json", env=env)
     assert changed.json["portfolio"]["max_position_size"] == "0.1"
     assert changed.json["portfolio"]["revision"] == 2
-    wild = run("portfolio", "set", "europe", "--max-position-size", "3", env=env)
-    assert "max_position_size must be a fraction above 0, at most 1" in refused(wild, 2)
-    assert "there is no portfolio 'asia'" in refused(run("portfolio", "set", "asia", "--min-notional", "1", env=env), 2)
-    assert "at least one rule" in refused(run("portfolio", "set", "europe", env=env), 2)
     (row,) = run("portfolio", "list", "--json", env=env).json["portfolios"]
     assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
 

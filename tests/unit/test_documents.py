@@ -1,0 +1,86 @@
+"""docs/arithmetic.md computes what it says, and docs/database.md describes the schema that sql/ makes."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")
+DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+TABLES = (ROOT / "sql" / "0001_tables.sql").read_text(encoding="utf-8")
+TRIGGERS = (ROOT / "sql" / "0002_triggers.sql").read_text(encoding="utf-8")
+VIEWS = (ROOT / "sql" / "0003_views.sql").read_text(encoding="utf-8")
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?![\w-])")
+CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
+
+
+def wrong_examples(page: str) -> tuple[int, str]:
+    """Run the examples of a page from top to bottom; return how many there are, and a report of those that are wrong."""
+    # Blocks stay where they are in the page, so that a report names the page's own lines.
+    lines = [""] * page.count("\n")
+    for block in BLOCK.finditer(page):
+        first = page.count("\n", 0, block.start(1))
+        code = block[1].splitlines()
+        lines[first : first + len(code)] = code
+    test = doctest.DocTestParser().get_doctest("\n".join(lines), {}, "arithmetic.md", "docs/arithmetic.md", 0)
+    report: list[str] = []
+    doctest.DocTestRunner(verbose=False, optionflags=0).run(test, out=report.append)
+    return len(test.examples), "".join(report)
+
+
+def numbers(text: str) -> set[Decimal]:
+    """The numbers in a text, without their signs; ``1 593.75`` is one."""
+    return {Decimal(found.replace(" ", "")) for found in NUMBER.findall(text)}
+
+
+def test_every_example_of_arithmetic_computes_what_it_says() -> None:
+    count, report = wrong_examples(ARITHMETIC)
+    assert report == ""
+    assert count > 50
+
+
+@pytest.mark.parametrize("digit", ["9997.5809286", "1593.75\n", "33.333333333334", "196.2"])
+def test_an_example_with_one_wrong_digit_is_found(digit: str) -> None:
+    wrong = digit.translate(str.maketrans("123456789", "234567891"))
+    spoiled = BLOCK.sub(lambda block: block[0].replace(digit, wrong), ARITHMETIC)
+    assert spoiled != ARITHMETIC
+    _, report = wrong_examples(spoiled)
+    assert wrong.strip() in report
+
+
+def test_every_number_in_the_text_and_tables_of_arithmetic_stands_in_an_example() -> None:
+    computed = numbers("\n".join(BLOCK.findall(ARITHMETIC)).replace("_", ""))
+    said = numbers(BLOCK.sub("", ARITHMETIC))
+    small = {number for number in said if number < 1000 and number == number.to_integral_value()}
+    assert said - small - computed == set()
+
+
+def section(page: str, heading: str) -> str:
+    """The text below a heading, to the next one of its level."""
+    found = re.search(rf"^### `{heading}`.*?(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/database.md has no section on {heading}"
+    return found[0]
+
+
+@pytest.mark.parametrize(("table", "body"), CREATED.findall(TABLES))
+def test_database_describes_every_column_and_every_sentence_of_a_table(table: str, body: str) -> None:
+    text = section(DATABASE, table)
+    columns = re.findall(r"^    ([a-z_]+) +[a-z]", body, re.MULTILINE)
+    assert [column for column in columns if f"`{column}`" not in text] == []
+    sentences = re.findall(r'CONSTRAINT "([^"]+)"', body)
+    assert [sentence for sentence in sentences if sentence not in text] == []
+
+
+def test_database_names_every_function_and_view_and_quotes_the_sentences_of_the_guards() -> None:
+    made = re.findall(r"^CREATE (?:VIEW|FUNCTION) (\w+)", TRIGGERS + VIEWS, re.MULTILINE)
+    assert [name for name in made if f"`{name}" not in DATABASE] == []
+    # A sentence of a guard names the portfolio; what stands around the name is quoted.
+    raised = [part.strip() for text in re.findall(r"RAISE EXCEPTION '([^']+)'", TRIGGERS) for part in text.split("%")]
+    assert [part for part in raised if part not in DATABASE] == []
