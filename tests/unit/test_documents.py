@@ -22,7 +22,7 @@ CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DO
 
 
 def wrong_examples(page: str) -> tuple[int, str]:
-    """Run the examples of a page from top to bottom; return how many there are, and a report of those that are wrong."""
+    """Run the examples of a page from top to bottom; return how many there are, and a report of the wrong ones."""
     # Blocks stay where they are in the page, so that a report names the page's own lines.
     lines = [""] * page.count("\n")
     for block in BLOCK.finditer(page):
@@ -63,10 +63,10 @@ def test_every_number_in_the_text_and_tables_of_arithmetic_stands_in_an_example(
 
 
 def section(page: str, heading: str) -> str:
-    """The text below a heading, to the next one of its level."""
+    """The text below a heading, to the next one of its level, on one line."""
     found = re.search(rf"^### `{heading}`.*?(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
     assert found is not None, f"docs/database.md has no section on {heading}"
-    return found[0]
+    return " ".join(found[0].split())
 
 
 @pytest.mark.parametrize(("table", "body"), CREATED.findall(TABLES))
