@@ -30,7 +30,7 @@ def check(
 ) -> None:
     r"""Each setting with its value and where it comes from, passwords masked; then the price file and the database.
 
-    Nothing is changed, but an embedded database that does not run is started for the moment. Ends with 2 if a setting
+    No schema is changed; an embedded database is made or started for the moment. Ends with 2 if a setting
     is wrong, with 1 if the database cannot be used.
 
     \b

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from console.output import COLOURS, NO_PROOF, amount, number, percent, price, signed, table, terminal
 
-_FIVE_DIGITS = Context(prec=5)
-_PLACE = "{elapsed:>5} {id:>4} {portfolio:<8} {decision:<4} {symbol:<9} {sure:>4}  {status:<8} "
+_FOUR_DIGITS = Context(prec=4)
+_PLACE = "{elapsed:>5} {id:>4} {portfolio:<8} {decision:<4} {symbol:<9} {sure:>4} {status:<8} "
 _HEADING = {
     "elapsed": "time",
     "id": "no",
@@ -76,7 +76,7 @@ class Screen:
             sure=f"{row['confidence'] * 100:.0f}%",
             status=row["status"],
         )
-        text = Text(head + (_fill(row) if row["side"] is not None else self._reason(row["outcome_reason"], len(head))))
+        text = Text(head + self._fitting(_fill(row) if row["side"] is not None else [row["outcome_reason"]], len(head)))
         begin = head.rindex(row["status"])
         text.stylize(COLOURS.get(row["status"], ""), begin, begin + len(row["status"]))
         self._print(text)
@@ -121,15 +121,19 @@ class Screen:
         """Print a line."""
         self._out.print(Text(text, style=style), soft_wrap=soft)
 
-    def _reason(self, reason: str, before: int) -> str:
-        """Return the reason, without its details where the line is too short for them."""
-        return reason if before + len(reason) <= self._out.width else reason.partition(":")[0]
+    def _fitting(self, ways: Sequence[str], before: int) -> str:
+        """Return the first way to say it that the line has room for; else a reason without its details."""
+        room = self._out.width - before
+        return next((way for way in ways if len(way) <= room), ways[-1].partition(":")[0])
 
     def _print(self, text: Text) -> None:
         self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
 
 
-def _fill(row: Mapping[str, Any]) -> str:
-    quantity = number(_FIVE_DIGITS.plus(row["quantity"]))
-    result = "" if row["net_pnl"] is None else f"  net {signed(row['net_pnl'])}"
-    return f"{quantity} @ {price(row['price'])}{result}"
+def _fill(row: Mapping[str, Any]) -> list[str]:
+    """Return a fill in words, and in fewer words."""
+    told = f"{number(_FOUR_DIGITS.plus(row['quantity']))} @ {price(row['price'])}"
+    if row["net_pnl"] is None:
+        return [told]
+    net = signed(row["net_pnl"])
+    return [f"{told} net {net}", f"{told} {net}"]

@@ -64,6 +64,7 @@ class Decision(BaseModel):
         quantity: how much; without it a BUY is sized by confidence and a SELL closes the position.
         strategy: whose decision it is, for the figures.
         portfolio: the pot of money.
+        asset_class: ``crypto``, ``equity``, …; the market's own counts where there is none.
         expires_at: not to be sized after this moment; aware.
         idempotency_key: the same key again gives the first outcome.
         uid: its identity, made here unless given.
@@ -83,6 +84,7 @@ class Decision(BaseModel):
     quantity: Amount | None = None
     strategy: Name | None = None
     portfolio: Name = DEFAULT_PORTFOLIO
+    asset_class: Name | None = None
     expires_at: AwareDatetime | None = None
     idempotency_key: Name | None = None
     uid: UUID = Field(default_factory=uuid4)
@@ -126,6 +128,7 @@ class Received:
     created_at: datetime
     expires_at: datetime | None
     received_at: datetime
+    asset_class: str | None = None
 
     @property
     def expiry(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -95,7 +95,7 @@ def size(
         portfolio=portfolio.name,
         leg=LEG,
         seq=portfolio.seq + 1,
-        instrument=instrument,
+        instrument=replace(instrument, asset_class=decision.asset_class or instrument.asset_class),
         side=Side(decision.action),
         order_type=OrderType.MARKET,
         quantity=sized.quantity,

@@ -16,7 +16,8 @@ from persistence.lease import Lease
 
 # Never "id > last seen": an early id that commits late would then never be seen.
 PENDING = """
-SELECT id, uid, symbol, decision, confidence, risk_score, quantity, strategy, portfolio, created_at, expires_at
+SELECT id, uid, symbol, decision, confidence, risk_score, quantity, strategy, portfolio, created_at, expires_at,
+       asset_class
 FROM trading_decisions
 WHERE processed_at IS NULL AND status = 'pending' AND id <> ALL(%s)
 ORDER BY created_at, id LIMIT %s
@@ -38,8 +39,8 @@ SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 
 INSERT = """
 INSERT INTO trading_decisions (uid, portfolio, symbol, decision, confidence, risk_score, reasoning, current_price,
-                               quantity, strategy, expires_at, idempotency_key)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                               quantity, strategy, expires_at, idempotency_key, asset_class)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 """
 
@@ -152,12 +153,12 @@ def _row(decision: Decision) -> tuple[object, ...]:
     return (
         decision.uid, decision.portfolio, decision.symbol, decision.decision.value, decision.confidence,
         decision.risk_score, decision.reasoning, decision.current_price, decision.quantity, decision.strategy,
-        decision.expires_at, decision.idempotency_key,
+        decision.expires_at, decision.idempotency_key, decision.asset_class,
     )  # fmt: skip
 
 
 def _received(row: Sequence[Any], received_at: datetime) -> Received:
-    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at = row
+    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind = row
     return Received(
         id=DecisionId(id_),
         uid=uid,
@@ -171,4 +172,5 @@ def _received(row: Sequence[Any], received_at: datetime) -> Received:
         created_at=created_at,
         expires_at=expires_at,
         received_at=received_at,
+        asset_class=kind,
     )

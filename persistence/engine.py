@@ -29,6 +29,7 @@ IDLE_IN_TRANSACTION_TIMEOUT = "10s"
 RETRY_STATES = {"55P03", "40001", "40P01"}
 AWAY_CLASSES = {"08", "53", "57"}
 READ_ONLY = "25006"
+NO_PRIVILEGE = "42501"
 
 VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
@@ -160,6 +161,8 @@ def meaning(error: psycopg.Error | None, shown_error: Exception) -> DatabaseErro
         return DatabaseBusy(f"the database is busy: {text}")
     if state == READ_ONLY or (state is not None and state[:2] in AWAY_CLASSES):
         return DatabaseUnavailable(f"the database is not available: {text}")
+    if state == NO_PRIVILEGE:
+        return DatabaseUnsuitable(f"the database role lacks a right: {text}")
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | None):
         return DatabaseUnavailable(f"the database is not available: {text}")
     if state is not None and state[:2] in {"22", "23"}:

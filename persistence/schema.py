@@ -15,7 +15,6 @@ from domain.errors import DatabaseUnsuitable
 from persistence.engine import engine_for, first_line, shown, translated
 
 VERSION_TABLE = "paper_schema_version"
-FOREIGN_DATABASE = "42501"
 
 
 def _config() -> Config:

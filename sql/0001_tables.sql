@@ -225,16 +225,17 @@ CREATE INDEX paper_portfolio_snapshots_portfolio ON paper_portfolio_snapshots (p
 CREATE TABLE market_prices (
     time        timestamptz    NOT NULL,
     symbol      text           NOT NULL,
-    asset_class text           NOT NULL DEFAULT 'crypto',
     source      text           NOT NULL,
     price       numeric(38,18) NOT NULL,
     bid         numeric(38,18),
     ask         numeric(38,18),
     volume      numeric,
     price_time  timestamptz    NOT NULL,
-    PRIMARY KEY (symbol, source, time),
+    PRIMARY KEY (symbol, time, source),
     CONSTRAINT "market price must be above 0" CHECK (price > 0 AND price < 1e20)
 );
+-- What is too old is found without reading the rest; rows lie in the order of their time.
+CREATE INDEX market_prices_time ON market_prices USING brin (time);
 
 -- Who writes: the epoch counts the processes that have held the lease. Written by the Supervisor's lease.
 CREATE TABLE paper_lease (

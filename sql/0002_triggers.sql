@@ -12,6 +12,25 @@ CREATE TRIGGER paper_decisions_wake AFTER INSERT ON trading_decisions
 CREATE TRIGGER paper_outcomes_wake AFTER UPDATE ON trading_decisions
     FOR EACH STATEMENT EXECUTE FUNCTION paper_wake('paper_outcomes');
 
+-- A decision begins as pending and ends once. The conditions stand in the triggers, so that a row that keeps them costs nothing.
+CREATE FUNCTION paper_decision_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        RAISE EXCEPTION 'a decision begins as pending; leave status and processed_at out' USING ERRCODE = 'check_violation';
+    END IF;
+    RAISE EXCEPTION 'decision % has ended (%), and its outcome never changes', OLD.id, OLD.status
+        USING ERRCODE = 'check_violation';
+END $$;
+
+CREATE TRIGGER paper_decision_begins BEFORE INSERT ON trading_decisions FOR EACH ROW
+    WHEN (NEW.status <> 'pending' OR NEW.processed_at IS NOT NULL)
+    EXECUTE FUNCTION paper_decision_guard();
+CREATE TRIGGER paper_decision_ends_once BEFORE UPDATE ON trading_decisions FOR EACH ROW
+    WHEN (OLD.processed_at IS NOT NULL
+          AND (NEW.status, NEW.outcome_reason, NEW.order_id, NEW.processed_at)
+              IS DISTINCT FROM (OLD.status, OLD.outcome_reason, OLD.order_id, OLD.processed_at))
+    EXECUTE FUNCTION paper_decision_guard();
+
 -- A portfolio's row: cash starts as the initial capital; capital and currency never change; each change of a rule counts.
 CREATE FUNCTION paper_config_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -199,5 +199,5 @@ def _received(row: Row, received_at: datetime) -> Received:
     d = row.decision
     return Received(
         row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
-        PortfolioName(d.portfolio), row.created_at, d.expires_at, received_at,
+        PortfolioName(d.portfolio), row.created_at, d.expires_at, received_at, d.asset_class,
     )  # fmt: skip

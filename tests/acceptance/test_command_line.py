@@ -262,17 +262,13 @@ def test_whoever_reads_may_leave_early(env: dict[str, str]) -> None:
     assert b"BrokenPipe" not in process.stderr
 
 
-def test_a_terminal_gets_colour_unless_it_does_not_want_any(env: dict[str, str]) -> None:
-    def shown(**more: str) -> bytes:
-        ours, theirs = pty.openpty()
-        with os.fdopen(ours, "rb", buffering=0) as screen:
-            with os.fdopen(theirs, "wb") as terminal:
-                command = [sys.executable, "run.py", "decisions"]
-                subprocess.run(command, stdout=terminal, env={**env, "TERM": "xterm", **more}, cwd=ROOT, check=True)
-            return screen.read(65536)
-
-    with psycopg.connect(env["PAPER_DATABASE_URL"], autocommit=True) as connection:
-        run("db", "upgrade", env=env)
-        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
-    assert b"\x1b[" in shown()
-    assert b"\x1b[3" not in shown(NO_COLOR="1")
+def test_a_terminal_gets_a_little_style_and_no_colour_if_it_wants_none(env: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        with os.fdopen(theirs, "wb") as terminal:
+            words = [sys.executable, "run.py", "check", "--log-level", "DEBUG"]
+            look = {**env, "TERM": "xterm", "NO_COLOR": "1"}
+            subprocess.run(words, stdout=terminal, stderr=terminal, env=look, cwd=ROOT, check=True)
+        shown = screen.read(65536)
+    assert b"\x1b[1m" in shown
+    assert b"\x1b[3" not in shown

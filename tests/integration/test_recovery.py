@@ -141,9 +141,12 @@ def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, books: 
         future = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1, quantity=1))
         assert future.get(timeout=5).status == "rejected"
         with psycopg.connect(database_url) as connection:
+            # Inserted and cancelled in one transaction, so that it is pending for nobody.
             connection.execute(
-                "INSERT INTO trading_decisions (symbol, decision, confidence, status, processed_at)"
-                " VALUES ('BTC/USDT', 'BUY', 1, 'cancelled', now())"
+                "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('ETH/USDT', 'BUY', 1)"
+            )
+            connection.execute(
+                "UPDATE trading_decisions SET status = 'cancelled', processed_at = now() WHERE processed_at IS NULL"
             )
     assert_sound(books, 2)
     assert books.outcomes() == {"cancelled": 1, "rejected": 1}

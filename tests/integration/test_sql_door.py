@@ -37,8 +37,9 @@ REFUSED = [
     ({"decision": ""}, "decision must be BUY, SELL or HOLD"),
     ({"expires_at": "infinity"}, "expires_at must be a moment"),
     ({"created_at": "-infinity"}, "created_at must be a moment"),
-    ({"status": "done", "processed_at": "now"}, "status must be one of the known words"),
-    ({"status": "rejected"}, "processed_at is set exactly when a decision has ended"),
+    ({"status": "open"}, "a decision begins as pending"),
+    ({"status": "rejected", "processed_at": "now"}, "a decision begins as pending"),
+    ({"processed_at": "now"}, "a decision begins as pending"),
     ({"reasoning": "x" * 10_001}, "reasoning must be at most 10 000 characters"),
     ({"portfolio": ""}, "portfolio must be 1 to 100 characters"),
 ]
@@ -107,6 +108,39 @@ def test_the_second_use_of_a_key_is_refused(system: TradingSystem) -> None:
     put(system, {"idempotency_key": "signal 1", "decision": "HOLD"})
     with pytest.raises(psycopg.errors.UniqueViolation, match="idempotency_key was used before"):
         put(system, {"idempotency_key": "signal 1", "decision": "HOLD"})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("status = 'cancelled'", "and its outcome never changes"),
+        ("status = 'pending', processed_at = NULL", "and its outcome never changes"),
+        ("outcome_reason = 'another'", "and its outcome never changes"),
+        ("order_id = gen_random_uuid()", "and its outcome never changes"),
+    ],
+)
+def test_an_outcome_never_changes(system: TradingSystem, change: str, sentence: str) -> None:
+    number = put(system, {"decision": "HOLD"})
+    until_all_ended(system.books)
+    with pytest.raises(psycopg.Error, match=sentence):
+        psql(system, f"UPDATE trading_decisions SET {change} WHERE id = %s", number)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("status = 'done', processed_at = now()", "status must be one of the known words"),
+        ("status = 'cancelled'", "processed_at is set exactly when a decision has ended"),
+        ("status = 'executed', processed_at = now()", "an executed decision names its order"),
+    ],
+)
+def test_a_pending_decision_ends_properly_or_not_at_all(system: TradingSystem, change: str, sentence: str) -> None:
+    with psycopg.connect(system.database_url) as connection:
+        row = connection.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('ETH/USDT', 'HOLD', 1) RETURNING id"
+        ).fetchone()
+        with pytest.raises(psycopg.Error, match=sentence):
+            connection.execute(f"UPDATE trading_decisions SET {change} WHERE id = %s", row)
 
 
 def test_the_example_of_the_documents_is_a_complete_decision(system: TradingSystem) -> None:

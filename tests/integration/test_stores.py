@@ -262,9 +262,12 @@ def test_the_intake_reads_the_partial_index(real: Stores) -> None:
     rows = 20_000
     with psycopg.connect(real.url) as connection:
         connection.execute(
-            "INSERT INTO trading_decisions (symbol, decision, confidence, status, processed_at, outcome_reason)"
-            " SELECT 'BTC/USDT', 'HOLD', 1, 'ignored', now(), 'hold: x' FROM generate_series(1, %s)",
+            "INSERT INTO trading_decisions (symbol, decision, confidence)"
+            " SELECT 'BTC/USDT', 'HOLD', 1 FROM generate_series(1, %s)",
             [rows],
+        )
+        connection.execute(
+            "UPDATE trading_decisions SET status = 'ignored', processed_at = now(), outcome_reason = 'hold: x'"
         )
         connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('A', 'HOLD', 1)")
         connection.commit()
