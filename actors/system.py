@@ -96,6 +96,7 @@ class TradingSystem(TradingClient):
             epoch = lease.begin_epoch()
             server = probe(url)
             portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
+            portfolios.require_source(url, source.name)
 
             ledger = LedgerStore(url, lease)
             undo.callback(ledger.close)

@@ -5,10 +5,13 @@ No value of a variable ever gets into either: a traceback with values would show
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import sys
+import traceback
+from datetime import UTC
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -75,8 +78,8 @@ def to_file(home: Path, level: str) -> Path:
         logger.add(
             folder / FILE,
             level=level if logger.level(level).no < logger.level("INFO").no else "INFO",
-            format="{message}",
-            serialize=True,
+            format=_as_json,
+            colorize=False,
             rotation="10 MB",
             retention=10,
             opener=lambda path, flags: os.open(path, flags, 0o600),
@@ -107,6 +110,24 @@ def _line(record: Record) -> str:
     decision = record["extra"].get("decision")
     mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int) else ""
     return f"<dim>{{time:YYYY-MM-DD HH:mm:ss!UTC}}</dim> <level>{{level: <7}}</level> {mark}{{message}}\n"
+
+
+def _as_json(record: Record) -> str:
+    """Return the format of a line of the file: one JSON object, a few fields; loguru's own takes ten times as long."""
+    entry = {
+        "time": record["time"].astimezone(UTC).isoformat(),
+        "level": record["level"].name,
+        **{name: value for name, value in record["extra"].items() if name not in {"file_only", "json"}},
+        "message": record["message"],
+        "where": f"{record['name']}:{record['function']}:{record['line']}",
+        "thread": record["thread"].name,
+    }
+    if (error := record["exception"]) is not None:
+        entry["traceback"] = secrets_hidden(
+            "".join(traceback.format_exception(error.type, error.value, error.traceback))
+        )
+    record["extra"]["json"] = json.dumps(entry, ensure_ascii=False, default=str)
+    return "{extra[json]}\n"
 
 
 class _Forwarder(logging.Handler):

@@ -6,7 +6,7 @@ worth more there than anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -26,10 +26,20 @@ OLDEST_SERVER = 15
 CONNECT_TIMEOUT = 5
 LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
-RETRY_STATES = {"55P03", "40001", "40P01"}
-AWAY_CLASSES = {"08", "53", "57"}
-READ_ONLY = "25006"
-NO_PRIVILEGE = "42501"
+MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
+    "08": (DatabaseUnavailable, "the database is not available"),
+    "53": (DatabaseUnavailable, "the database is not available"),
+    "57": (DatabaseUnavailable, "the database is not available"),
+    "25006": (DatabaseUnavailable, "the database is read-only"),
+    "25P03": (DatabaseUnavailable, "the database ended a transaction that was idle"),
+    "40001": (DatabaseBusy, "the database is busy"),
+    "40P01": (DatabaseBusy, "the database is busy"),
+    "55P03": (DatabaseBusy, "the database is busy"),
+    "42501": (DatabaseUnsuitable, "the database role lacks a right"),
+    "22": (WriteRefused, "the database refused the values"),
+    "23": (WriteRefused, "the database refused the values"),
+}
+"""What an SQLSTATE, or its class, means to the program (PostgreSQL's documentation, appendix A)."""
 
 VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
@@ -154,20 +164,17 @@ def translated() -> Iterator[None]:
 
 
 def meaning(error: psycopg.Error | None, shown_error: Exception) -> DatabaseError:
-    """Return what a driver's error means to the program, by its SQLSTATE."""
-    state = error.sqlstate if error is not None else None
+    """Return what a driver's error means to the program, by its SQLSTATE, or by its kind where it has none."""
     text = first_line(error or shown_error)
-    if state in RETRY_STATES:
-        return DatabaseBusy(f"the database is busy: {text}")
-    if state == READ_ONLY or (state is not None and state[:2] in AWAY_CLASSES):
+    state = error.sqlstate if error is not None else None
+    if state is None:
+        if isinstance(error, psycopg.ProgrammingError):
+            return DatabaseUnsuitable(f"database_url cannot be used: {text}")
         return DatabaseUnavailable(f"the database is not available: {text}")
-    if state == NO_PRIVILEGE:
-        return DatabaseUnsuitable(f"the database role lacks a right: {text}")
-    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | None):
-        return DatabaseUnavailable(f"the database is not available: {text}")
-    if state is not None and state[:2] in {"22", "23"}:
-        return WriteRefused(f"the database refused the values: {text}")
-    return DatabaseError(f"the database refused the statement: {text}")
+    kind, sentence = (
+        MEANINGS.get(state) or MEANINGS.get(state[:2]) or (DatabaseError, "the database refused the statement")
+    )
+    return kind(f"{sentence}: {text}")
 
 
 def first_line(error: BaseException) -> str:

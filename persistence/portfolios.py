@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from psycopg import sql
 
-from domain.errors import InvalidDecision, UnknownPortfolio
+from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio
 from persistence.engine import engine_for, transaction
 
 CHANGEABLE = (
@@ -72,3 +72,27 @@ def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
                 raise UnknownPortfolio(msg)
     finally:
         engine.dispose()
+
+
+def require_source(database_url: str, source: str) -> None:
+    """See to it that every portfolio goes on at the prices that its fills came from.
+
+    Raises:
+        SettingsError: a portfolio is bound to another source.
+    """
+    engine = engine_for(database_url, "portfolio")
+    try:
+        with transaction(engine) as cursor:
+            bound = cursor.execute(
+                "SELECT portfolio, (SELECT price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
+                " FROM paper_trading_config c ORDER BY portfolio"
+            ).fetchall()
+    finally:
+        engine.dispose()
+    for name, theirs in bound:
+        if theirs not in {None, source}:
+            msg = (
+                f"portfolio {name} was filled at {theirs} prices, and prices is {source} now: results of two sources "
+                "cannot be told apart; use that source, or another database or home"
+            )
+            raise SettingsError(msg)

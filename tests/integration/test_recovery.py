@@ -9,16 +9,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
 import pytest
 
-from actors import Decision
-from domain.errors import DatabaseUnavailable, PaperTradingError
+from actors import Decision, TradingSystem
+from domain.errors import DatabaseUnavailable, PaperTradingError, SettingsError
 from persistence.queries import Books
-from tests.integration.running import assert_sound, insert, ledger, running, until, until_all_ended
+from tests.integration.running import assert_sound, insert, ledger, running, settings, until, until_all_ended
 from tests.servers import Server
 
 NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
@@ -171,3 +172,12 @@ def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str
         assert [future.get(timeout=10).status for future in futures] == ["executed"] * 5
         (position,) = system.positions()
         assert Decimal("0.005") == position["quantity"]
+
+
+def test_another_price_source_stops_the_start(embedded_url: str, tmp_path: Path) -> None:
+    with running(embedded_url) as system:
+        system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
+    recorded = tmp_path / "prices.csv"
+    recorded.write_text("time,symbol,price\n2026-01-05T12:00:00Z,BTC/USDT,100\n")
+    with pytest.raises(SettingsError, match="portfolio default was filled at simulated prices, and prices is file now"):
+        TradingSystem.start(settings(embedded_url, prices=str(recorded)))

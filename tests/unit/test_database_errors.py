@@ -1,0 +1,54 @@
+"""What a driver's error means to the program."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseUnavailable,
+    DatabaseUnsuitable,
+    SettingsError,
+    WriteRefused,
+)
+from persistence.engine import meaning, parse_url, shown
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (psycopg.OperationalError("connection refused"), DatabaseUnavailable),
+        (psycopg.InterfaceError("the connection is closed"), DatabaseUnavailable),
+        (psycopg.errors.AdminShutdown("terminating connection"), DatabaseUnavailable),
+        (psycopg.errors.TooManyConnections("too many"), DatabaseUnavailable),
+        (psycopg.errors.DiskFull("no space"), DatabaseUnavailable),
+        (psycopg.errors.ReadOnlySqlTransaction("read-only"), DatabaseUnavailable),
+        (psycopg.errors.IdleInTransactionSessionTimeout("idle"), DatabaseUnavailable),
+        (psycopg.errors.LockNotAvailable("lock timeout"), DatabaseBusy),
+        (psycopg.errors.DeadlockDetected("deadlock"), DatabaseBusy),
+        (psycopg.errors.SerializationFailure("could not serialize"), DatabaseBusy),
+        (psycopg.errors.NumericValueOutOfRange("overflow"), WriteRefused),
+        (psycopg.errors.CheckViolation("violates"), WriteRefused),
+        (psycopg.DataError("cannot contain NUL"), WriteRefused),
+        (psycopg.errors.InsufficientPrivilege("permission denied"), DatabaseUnsuitable),
+        (psycopg.ProgrammingError("invalid URI query parameter"), DatabaseUnsuitable),
+        (psycopg.errors.UndefinedColumn("no such column"), DatabaseError),
+    ],
+)
+def test_meaning(error: psycopg.Error, kind: type[DatabaseError]) -> None:
+    assert kind is type(meaning(error, error))
+    assert str(error) in str(meaning(error, error))
+
+
+def test_a_url_is_shown_without_user_and_password() -> None:
+    assert "db.example:5433/paper" == shown("postgresql://me:s3cret@db.example:5433/paper")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://me:s3cret@host/db", "http://me:s3cret@host"])
+def test_what_is_no_postgresql_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse_url(url)
+    assert "s3cret" not in str(refusal.value)
+    assert "postgresql://" in str(refusal.value)
