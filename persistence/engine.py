@@ -27,9 +27,9 @@ CONNECT_TIMEOUT = 5
 LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
 MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
-    "08": (DatabaseUnavailable, "the database is not available"),
-    "53": (DatabaseUnavailable, "the database is not available"),
-    "57": (DatabaseUnavailable, "the database is not available"),
+    "08": (DatabaseUnavailable, "the database is not available"),  # connection
+    "53": (DatabaseUnavailable, "the database lacks resources"),
+    "57": (DatabaseUnavailable, "the database is not available"),  # an operator intervened
     "25006": (DatabaseUnavailable, "the database is read-only"),
     "25P03": (DatabaseUnavailable, "the database ended a transaction that was idle"),
     "40001": (DatabaseBusy, "the database is busy"),
@@ -40,6 +40,13 @@ MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
     "23": (WriteRefused, "the database refused the values"),
 }
 """What an SQLSTATE, or its class, means to the program (PostgreSQL's documentation, appendix A)."""
+WITHOUT_STATE: Mapping[type[psycopg.Error], tuple[type[DatabaseError], str]] = {
+    psycopg.DataError: (WriteRefused, "the values cannot be sent to the database"),
+    psycopg.ProgrammingError: (DatabaseUnsuitable, "database_url cannot be used"),
+}
+"""What psycopg itself found; what is not here is a connection that is lost, or was never made."""
+AWAY: tuple[type[DatabaseError], str] = (DatabaseUnavailable, "the database is not available")
+OTHER: tuple[type[DatabaseError], str] = (DatabaseError, "the database refused the statement")
 
 VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
@@ -168,12 +175,9 @@ def meaning(error: psycopg.Error | None, shown_error: Exception) -> DatabaseErro
     text = first_line(error or shown_error)
     state = error.sqlstate if error is not None else None
     if state is None:
-        if isinstance(error, psycopg.ProgrammingError):
-            return DatabaseUnsuitable(f"database_url cannot be used: {text}")
-        return DatabaseUnavailable(f"the database is not available: {text}")
-    kind, sentence = (
-        MEANINGS.get(state) or MEANINGS.get(state[:2]) or (DatabaseError, "the database refused the statement")
-    )
+        kind, sentence = next((m for cause, m in WITHOUT_STATE.items() if isinstance(error, cause)), AWAY)
+    else:
+        kind, sentence = MEANINGS.get(state) or MEANINGS.get(state[:2]) or OTHER
     return kind(f"{sentence}: {text}")
 
 
