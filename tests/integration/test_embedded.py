@@ -25,9 +25,11 @@ ROOT = Path(__file__).parents[2]
 
 # A process of its own: attaches, says so, and lets go when its stdin ends.
 ATTACHED = """
+import signal
 import sys
 from pathlib import Path
 from persistence.embedded import EmbeddedServer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
 server = EmbeddedServer.attach(Path(sys.argv[1]))
 print(server.process_id, server.url, flush=True)
 sys.stdin.read()
