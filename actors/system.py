@@ -34,7 +34,7 @@ from persistence.snapshots import SnapshotStore
 
 START_LIMIT = 60.0
 """Seconds in which the decision path must have begun; a database that is away is waited for that long."""
-DRAIN_LIMIT = 3.0
+DRAIN_LIMIT = 2.5
 """Seconds that decisions under way get at an ordered stop; what is not through by then waits in the database."""
 SUBMIT_LIMIT = 60.0
 

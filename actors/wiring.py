@@ -35,7 +35,7 @@ RECORD_PRICES = timedelta(seconds=1)
 WAKE_AGAIN = timedelta(milliseconds=250)
 BARRIER = 10.0
 """Seconds in which an actor's thread must answer."""
-STOP_LIMIT = 1.5
+STOP_LIMIT = 0.5
 """Seconds that the cells get together to end; one that waits for a dead connection is left to its daemon thread."""
 
 

@@ -27,6 +27,8 @@ LOCK_KEY = 0x70617065725F7464
 PATIENCE = 2.0
 """Seconds to wait for a lock whose holder has just died."""
 RENEWAL = 5.0
+HANGING = 0.5
+"""Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
 
 
 def holder_name() -> str:
@@ -103,7 +105,7 @@ class Lease:
         """Give the lock back."""
         self._stopping.set()
         if self._keeper is not None:
-            self._keeper.join(timeout=2)
+            self._keeper.join(timeout=HANGING)
         with suppress(psycopg.Error):
             self._connection.close()
 

@@ -65,6 +65,7 @@ class PriceRecorder:
     """
 
     MOST_WAITING = 60
+    PATIENCE = 0.5
 
     def __init__(self, store: PriceStore) -> None:
         self.dropped = 0
@@ -93,12 +94,12 @@ class PriceRecorder:
             logger.debug("old prices are deleted another time")
 
     def close(self) -> None:
-        """Store what waits, for two seconds at most, then give the connection back."""
+        """Store what waits, if that does not take long, then give the connection back."""
         try:
-            self._jobs.put(None, timeout=1)
+            self._jobs.put_nowait(None)
+            self._thread.join(timeout=self.PATIENCE)
         except queue.Full:
             logger.debug("prices that still waited are not stored")
-        self._thread.join(timeout=2)
         self._store.close()
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_the_database_away_for_a_while_is_not_a_crash(server: Server, database_u
 
 CHILD = """
 import sys
+import time
 from tests.integration.running import running
 with running(sys.argv[1]) as system:
     print("serving", flush=True)
@@ -181,3 +183,16 @@ def test_another_price_source_stops_the_start(embedded_url: str, tmp_path: Path)
     recorded.write_text("time,symbol,price\n2026-01-05T12:00:00Z,BTC/USDT,100\n")
     with pytest.raises(SettingsError, match="portfolio default was filled at simulated prices, and prices is file now"):
         TradingSystem.start(settings(embedded_url, prices=str(recorded)))
+
+
+def test_a_stop_does_not_wait_for_a_database_that_is_away(embedded_server: Server, embedded_url: str) -> None:
+    with running(embedded_url) as system:
+        insert(embedded_url, decisions(500))
+        embedded_server.stop(immediate=True)
+        begun = time.monotonic()
+        system.stop()
+        assert time.monotonic() - begun < 3 * 5  # the promise, three times
+    embedded_server.start()
+    with running(embedded_url) as system:
+        until_all_ended(system.books)
+        assert_sound(system.books, 500)
