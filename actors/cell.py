@@ -6,6 +6,7 @@ tells the Supervisor, lets data wait and goes on serving control until the word 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,8 +33,8 @@ class Behaviour:
         """Begin, before the first message; may raise, which counts as a crash."""
 
     def handle(self, message: Message) -> None:
-        """Handle one message."""
-        raise NotImplementedError
+        """Handle one message; those that handle groups need not."""
+        logger.warning("{} does not handle {}", type(self).__name__, type(message).__name__)
 
     def handle_group(self, messages: list[Message]) -> None:
         """Handle what was waiting, in its order."""
@@ -44,14 +45,14 @@ class Behaviour:
         """Handle what overtakes the rest."""
 
 
-class PathBehaviour(Behaviour):
+class PathBehaviour(Behaviour, ABC):
     """An actor on the way of a decision: belongs to one generation at a time, to none between two."""
 
     generation: Generation | None = None
 
+    @abstractmethod
     def rebuild(self, word: Rebuild) -> None:
         """Begin the generation of ``word`` afresh."""
-        raise NotImplementedError
 
     def control(self, message: Control) -> None:
         """Begin a generation, or end one."""

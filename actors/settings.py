@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -26,25 +25,11 @@ from pydantic_settings import (
 
 from domain.decision import exact_number
 from domain.errors import SettingsError
+from domain.wording import CURRENCY, allowed, quoted
 
 FILE = Path("paper.toml")
 PREFIX = "PAPER_"
 SECRETS = frozenset({"database_url"})
-_WORDS = {
-    r"Decimal\('([^']*)'\)": r"\1",
-    "^Input should be ": "must be ",
-    "must be greater than or equal to ": "must be at least ",
-    "must be less than or equal to ": "must be at most ",
-    "must be greater than ": "must be above ",
-    "must be less than ": "must be below ",
-    "must be a valid ": "must be a ",
-    "a integer": "an integer",
-    "a tuple": "a list of words",
-    "^Input is not a valid path.*": "must be a path",
-    ", unable to parse string as an? (integer|number)$": "",
-    r"^String should match pattern '\^\[A-Z0-9\]\{2,20\}\$'$": "must be 2 to 20 letters and digits in upper case",
-}
-"""What pydantic says, and how a person would say it."""
 
 
 def _list(value: object) -> object:
@@ -82,7 +67,7 @@ class Settings(BaseSettings):
     same_currency: Words = Field(("USD", "USDT", "USDC"), description="currencies that count 1:1")
 
     initial_capital: Annotated[Number, Field(gt=0, lt=Decimal("1e20"))] = Field(Decimal(10_000))
-    currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")] = Field("USDT")
+    currency: Annotated[str, Field(pattern=CURRENCY)] = Field("USDT")
     commission_pct: Annotated[Number, Field(ge=0, le=Decimal("0.1"))] = Field(Decimal("0.001"), description="fraction")
     min_commission: Annotated[Number, Field(ge=0, lt=Decimal("1e20"))] = Field(Decimal(1), description="of an order")
     slippage_pct: Annotated[Number, Field(ge=0, le=Decimal("0.05"))] = Field(Decimal("0.0005"), description="fraction")
@@ -217,18 +202,5 @@ def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
         return f"{name!r}{where} is no setting{_nearest(name, set(Settings.model_fields))}"
     variable = f"{PREFIX}{name}".upper()
     where = "" if name in options else f" (from {variable})" if variable in os.environ else f" (from {FILE})"
-    given = "********" if name in SECRETS else _given(first["input"])
-    return f"setting {name} = {given}{where}: {_plainly(first['msg'])}"
-
-
-def _given(value: object) -> str:
-    shown = str(value) if isinstance(value, Decimal) else repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
-
-
-def _plainly(message: str) -> str:
-    """Return what pydantic says in the words of the other sentences: ``must be at most 0.1``."""
-    text = message.removeprefix("Value error, ")
-    for theirs, ours in _WORDS.items():
-        text = re.sub(theirs, ours, text)
-    return text[0].lower() + text[1:]
+    given = "********" if name in SECRETS else quoted(first["input"])
+    return f"setting {name} = {given}{where}: {allowed(first)}"

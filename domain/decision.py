@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from domain.arithmetic import CONTEXT
 from domain.errors import InvalidDecision
-from domain.wording import allowed, quoted
+from domain.wording import FREE_TEXT, NAME, allowed, quoted
 from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
 
 LARGEST = Decimal("1e20")
@@ -47,8 +47,8 @@ def _upper(value: object) -> object:
 Number = Annotated[Decimal, BeforeValidator(exact_number)]
 Fraction = Annotated[Number, Field(ge=0, le=1, decimal_places=18)]
 Amount = Annotated[Number, Field(gt=0, lt=LARGEST, decimal_places=18)]
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=10_000)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f]+$", max_length=100)]
+Text = Annotated[str, StringConstraints(pattern=FREE_TEXT, max_length=10_000)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NAME, max_length=100)]
 
 
 class Decision(BaseModel):

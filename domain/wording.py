@@ -12,12 +12,21 @@ from pydantic_core import ErrorDetails
 from domain.arithmetic import plain
 
 LONGEST_QUOTE = 60
+NAME = r"^[^\x00-\x1f]+$"
+FREE_TEXT = r"^[^\x00]*$"
+CURRENCY = r"^[A-Z0-9]{2,20}$"
+PATTERNS = {
+    NAME: "must be text without control characters, not empty",
+    FREE_TEXT: "must be text without NUL characters",
+    CURRENCY: "must be 2 to 20 letters and digits in upper case",
+}
+"""The patterns that a value may have to match, and what they ask for."""
 
 
 def quoted(value: object) -> str:
     """Return what somebody typed, shortened, for a sentence."""
     try:
-        text = repr(value)
+        text = str(value) if isinstance(value, Decimal) else repr(value)
     except ValueError:  # an int of more digits than Python writes out
         text = "a number of thousands of digits"
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
@@ -38,15 +47,19 @@ def allowed(error: ErrorDetails) -> str:
         "less_than_equal": "must be at most {le}",
         "decimal_max_places": "must have at most {decimal_places} digits behind the point",
         "string_too_long": "must be at most {max_length} characters",
-        "string_pattern_mismatch": "must be text without control characters, not empty",
         "string_type": "must be text",
         "enum": "must be {expected}",
         "timezone_aware": "must say its time zone, as in 2026-01-31T12:00:00Z",
         "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "int_type": "must be a whole number",
+        "finite_number": "must be a finite number",
+        "tuple_type": "must be a list of words",
+        "path_type": "must be a path",
         "float_parsing": "must be a number",
         "decimal_type": "must be a decimal number such as 0.75",
     }
-    sentence = sentences.get(error["type"])
+    sentence = PATTERNS.get(context.get("pattern", "")) or sentences.get(error["type"])
     if sentence is not None:
         return sentence.format_map(context).replace("'", "")
     message = error["msg"].removeprefix("Value error, ")

@@ -56,7 +56,7 @@ def test_a_decision_never_changes() -> None:
         ("confidence = -1: must be at least 0", -1),
         ("confidence = 'NaN': must be a finite number", "NaN"),
         ("confidence = nan: must be a finite number", float("nan")),
-        ("confidence = Decimal('NaN'): must be a finite number", Decimal("NaN")),
+        ("confidence = NaN: must be a finite number", Decimal("NaN")),
         ("confidence = 'sNaN': must be a finite number", "sNaN"),
         ("confidence = '-Infinity': must be a finite number", "-Infinity"),
         ("confidence = inf: must be a finite number", float("inf")),
