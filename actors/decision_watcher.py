@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from loguru import logger
@@ -49,7 +50,9 @@ class Callers:
 
     def add(self, decision_id: DecisionId, future: ThreadingFuture[Outcome]) -> None:
         """Remember who waits."""
-        self._waiting.setdefault(decision_id, []).append(future)
+        waiting = self._waiting.setdefault(decision_id, [])
+        if future not in waiting:  # a message that is tried again after a crash brings the same one
+            waiting.append(future)
 
     def among(self, ids: Iterable[DecisionId]) -> list[DecisionId]:
         """Return those of ``ids`` that somebody waits for."""
@@ -63,12 +66,14 @@ class Callers:
     def answer(self, outcome: Outcome) -> None:
         """Give each who waits for this decision its outcome."""
         for future in self._waiting.pop(outcome.decision_id, ()):
-            future.set(outcome)
+            with suppress(queue.Full):  # it has its answer
+                future.set(outcome)
 
     def fail(self, decision_id: DecisionId, error: PaperTradingError) -> None:
         """Raise ``error`` in each who waits for this decision."""
         for future in self._waiting.pop(decision_id, ()):
-            future.set_exception((type(error), error, None))
+            with suppress(queue.Full):
+                future.set_exception((type(error), error, None))
 
     def fail_all(self, error: PaperTradingError) -> None:
         """Raise ``error`` in everybody who still waits."""
@@ -110,6 +115,7 @@ class DecisionWatcher(PathBehaviour):
         self._patience = patience
         self._clock = clock
         self._under_way: set[DecisionId] = set()
+        self._quarantined: set[DecisionId] = set()
         self._waiting: set[DecisionId] = set()
         self._more = False
         self._draining = False
@@ -133,8 +139,8 @@ class DecisionWatcher(PathBehaviour):
             if poisoned:
                 self._patience.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
             self._look_up(self._callers.ids)
-            # A quarantined row that cannot be ended must not be sent again.
-            self._under_way = set(word.poisoned)
+            self._keep_out(word.poisoned)
+            self._under_way = set()
             self._waiting = set()
             self._read()
             self._supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
@@ -154,6 +160,13 @@ class DecisionWatcher(PathBehaviour):
         if any(isinstance(message, Flush) for message in messages):
             self._supervisor.tell(Drained("DecisionWatcher"))
 
+    def _keep_out(self, poisoned: Collection[DecisionId]) -> None:
+        """Remember which quarantined decisions are still pending: somebody keeps their rows from being ended."""
+        suspects = self._quarantined.union(poisoned)
+        if suspects:
+            found = self._patience.until_done_unless_away(lambda: self._decisions.outcomes(suspects))
+            self._quarantined = {id_ for id_, outcome in found.items() if outcome is None}
+
     @contextmanager
     def _ending_the_generation(self) -> Iterator[None]:
         """Where the database is away or shuts this generation out, only reloading tells what stands."""
@@ -163,7 +176,10 @@ class DecisionWatcher(PathBehaviour):
         except (DatabaseUnavailable, Fenced) as error:
             assert generation is not None
             self.generation = None
+            self._patience.breathe()
             self._supervisor.tell(RaiseGeneration(generation, str(error)))
+        else:
+            self._patience.refresh()
 
     @property
     def _busy(self) -> int:
@@ -173,10 +189,13 @@ class DecisionWatcher(PathBehaviour):
         room = MOST_UNDER_WAY - self._busy
         if self.generation is None or self._draining or room <= 0:
             return
+        known = self._under_way | self._quarantined
         try:
             received = self._patience.until_done_unless_away(
-                lambda: self._decisions.pending(self._under_way, room, self._clock.now())
+                lambda: self._decisions.pending(known, room, self._clock.now())
             )
+            # What callers wait for and nobody sent may have been ended or deleted before it was read.
+            self._look_up([id_ for id_ in self._callers.ids if id_ not in known])
         except DatabaseUnavailable as error:
             logger.debug("intake pauses: {}", error)
             self._wake_later()
@@ -222,7 +241,7 @@ class DecisionWatcher(PathBehaviour):
         """Answer callers from the table: the outcome, or that the row is gone."""
         if not ids:
             return
-        found = self._decisions.outcomes(ids)
+        found = self._patience.until_done_unless_away(lambda: self._decisions.outcomes(ids))
         for id_ in ids:
             if id_ not in found:
                 self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
@@ -235,32 +254,25 @@ class DecisionWatcher(PathBehaviour):
         try:
             if self._draining:
                 raise DatabaseUnavailable("the system is stopping and takes nothing in any more")
-            answers = list(self._patience.until_done_unless_away(lambda: self._decisions.insert(decisions)))
+            answers = list(self._decisions.insert(decisions))
         except DatabaseUnavailable as error:
             answers = [error] * len(decisions)
             if error.in_doubt:
-                answers = self._resolve(submitted, error)
+                answers = self._resolve(submitted)
         for submit, answer in zip(submitted, answers, strict=True):
             if isinstance(answer, Accepted):
-                if answer.outcome is None:
-                    self._callers.add(answer.decision_id, submit.outcome)
-                else:
-                    submit.outcome.set(answer.outcome)
+                self._callers.add(answer.decision_id, submit.outcome)
+                if answer.outcome is not None:
+                    self._callers.answer(answer.outcome)
                 submit.accept(answer)
             else:
                 assert isinstance(answer, PaperTradingError)
                 submit.abandon(answer)
 
-    def _resolve(self, submitted: list[Submit], lost: DatabaseUnavailable) -> list[Accepted | PaperTradingError | None]:
+    def _resolve(self, submitted: list[Submit]) -> list[Accepted | PaperTradingError | None]:
         """Find out by uid whether a COMMIT whose answer was lost happened; never insert again."""
         try:
             found = self._patience.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
         except (DatabaseUnavailable, Interrupted):
-            return [
-                SubmissionInDoubt(
-                    f"the answer to COMMIT was lost and the database is away; whether decision {s.decision.uid} is in "
-                    "is not known: submit the same object again, its uid keeps it from being taken twice"
-                )
-                for s in submitted
-            ]
-        return [accepted or lost for accepted in found]
+            found = [None] * len(submitted)
+        return [accepted or SubmissionInDoubt(s.decision.uid) for s, accepted in zip(submitted, found, strict=True)]

@@ -212,13 +212,18 @@ class Flush(Message):
 
 @dataclass(frozen=True, slots=True)
 class Committed(Latest):
-    """PositionKeeper to Snapshotter: committed states."""
+    """PositionKeeper to Snapshotter: committed states.
+
+    Attributes:
+        complete: these are all portfolios; one that is missing is gone.
+    """
 
     portfolios: Mapping[PortfolioName, Portfolio]
+    complete: bool = False
 
     def merged(self, newer: Committed) -> Committed:
         """Keep the newest state of each portfolio."""
-        return Committed({**self.portfolios, **newer.portfolios})
+        return newer if newer.complete else Committed({**self.portfolios, **newer.portfolios}, self.complete)
 
 
 # --- prices ----------------------------------------------------------------------------------------------------------

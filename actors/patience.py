@@ -45,6 +45,7 @@ class Patience:
         self._name = name
         self._clock = clock
         self._stopping = stopping
+        self._breath = SHORTEST
 
     def until_done(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns once the database is available and not busy.
@@ -62,6 +63,15 @@ class Patience:
             Interrupted: the system stops.
         """
         return self._retrying(action, (DatabaseBusy,), stop_never)
+
+    def breathe(self) -> None:
+        """Wait a little before the same may go wrong again: 50 ms, doubling to a second until `refresh`."""
+        self._stopping.wait(self._breath)
+        self._breath = min(2 * self._breath, LONGEST)
+
+    def refresh(self) -> None:
+        """Something went well: the next breath is a short one."""
+        self._breath = SHORTEST
 
     def for_a_while(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns, if the database is available within some seconds.

@@ -79,7 +79,7 @@ class PositionKeeper(PathBehaviour):
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
         self._question = 0
         self.generation = word.generation
-        self._snapshotter.tell(Committed(dict(self._committed)))
+        self._snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
 
     def handle_current(self, messages: list[Message]) -> None:
@@ -125,6 +125,7 @@ class PositionKeeper(PathBehaviour):
             self._end_generation(RaiseGeneration(generation, str(error), missing=error.ids))
             return False
         except (DatabaseUnavailable, Fenced) as error:
+            self._patience.breathe()
             self._end_generation(RaiseGeneration(generation, str(error)))
             return False
         return True
@@ -139,6 +140,7 @@ class PositionKeeper(PathBehaviour):
         assert self.generation is not None
         generation = self.generation
         self._patience.until_done_unless_away(lambda: self._ledger.commit(generation, group))
+        self._patience.refresh()
         touched = {applied.portfolio.name: applied.portfolio for applied in group}
         for name, portfolio in touched.items():
             self._committed[name] = replace(portfolio, terms=self._committed[name].terms)
@@ -167,6 +169,10 @@ class PositionKeeper(PathBehaviour):
             self._wake_later()
             return
         known = {name: portfolio.terms for name, portfolio in self._committed.items()}
+        if any(t.portfolio in known and not t.same_portfolio(known[t.portfolio]) for t in terms):
+            # Another portfolio under a known name: only reloading tells its cash.
+            self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted and made anew"))
+            return
         question, self._question = self._question, 0
         if {t.portfolio: t for t in terms} == known and not question:
             return
@@ -180,7 +186,7 @@ class PositionKeeper(PathBehaviour):
             if t != known.get(t.portfolio):
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
         self._sizer.tell(TermsChanged(self.generation, terms, question))
-        self._snapshotter.tell(Committed(dict(self._committed)))
+        self._snapshotter.tell(Committed(dict(self._committed), complete=True))
 
 
 class _Poisoned(Exception):

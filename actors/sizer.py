@@ -121,8 +121,10 @@ class Sizer(PathBehaviour):
             case Prices():
                 self._book = message.book or self._book
                 self._marks = {**message.marks, **self._marks}
+                # What came by itself is newer; clocks may jump, so seen_at does not tell.
+                unknown = [quote for symbol, quote in message.quotes.items() if symbol not in self._quotes]
                 self._look_again({None} if self._book is not None else set())
-                self._seen(message.quotes.values())
+                self._seen(unknown)
             case BookKnown():
                 self._book = message.book
                 self._look_again({None})
@@ -204,12 +206,10 @@ class Sizer(PathBehaviour):
     def _seen(self, quotes: Iterable[Quote]) -> None:
         awaited: set[Symbol | None] = set()
         for quote in quotes:
-            known = self._quotes.get(quote.symbol)
-            if known is None or quote.seen_at >= known.seen_at:
-                self._quotes[quote.symbol] = quote
-                self._marks[quote.symbol] = quote.price
-                if quote.symbol in self._waiting:
-                    awaited.add(quote.symbol)
+            self._quotes[quote.symbol] = quote
+            self._marks[quote.symbol] = quote.price
+            if quote.symbol in self._waiting:
+                awaited.add(quote.symbol)
         self._look_again(awaited)
 
     def _look_again(self, symbols: set[Symbol | None]) -> None:

@@ -55,6 +55,8 @@ class Snapshotter(Behaviour):
         """Handle one message."""
         match message:
             case Committed():
+                if message.complete:
+                    self._states.clear()
                 self._states.update(message.portfolios)
             case Tick():
                 self._tracker.tell(SendPrices(self._me.tell))
@@ -84,4 +86,6 @@ class Snapshotter(Behaviour):
     def _value(self, portfolio: Portfolio, marks: Mapping[Symbol, Decimal], time: datetime) -> Snapshot:
         assert self._opening is not None
         opening = self._opening[1].get(portfolio.name, portfolio.terms.initial_capital)
+        if time == self._opening[0]:
+            opening = portfolio.equity(marks)  # the day opens with this snapshot
         return value(portfolio, marks, opening, time)

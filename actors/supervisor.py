@@ -171,6 +171,7 @@ class Supervisor(Behaviour):
             self._rebuild("ExecutionSimulator", "Sizer", message=message)
         elif message.actor == "DecisionWatcher":
             logger.debug("generation {} takes decisions", self._generation)
+            self._poisoned.clear()
             self._ready()
         elif not self._rebuilding:
             self._rebuild("DecisionWatcher")

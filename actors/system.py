@@ -37,6 +37,8 @@ START_LIMIT = 60.0
 DRAIN_LIMIT = 2.5
 """Seconds that decisions under way get at an ordered stop; what is not through by then waits in the database."""
 SUBMIT_LIMIT = 60.0
+LOOK_UP = 0.5
+"""Seconds after which a caller who still waits looks whether anybody is left to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +157,26 @@ class TradingSystem(TradingClient):
 
     def submit(self, decision: Decision) -> pykka.ThreadingFuture[Outcome]:
         """Commit a decision; see `TradingClient.submit`."""
+        self._require_running()
         message = Submit(decision, pykka.ThreadingFuture(), pykka.ThreadingFuture())
+        self._wiring.address("DecisionWatcher").tell(message)
+        deadline = time.monotonic() + SUBMIT_LIMIT
+        while True:
+            try:
+                message.accepted.get(timeout=LOOK_UP)
+            except pykka.Timeout:
+                self._require_running()
+                if time.monotonic() > deadline:
+                    raise SubmissionInDoubt(decision.uid) from None
+            else:
+                return message.outcome
+
+    def _require_running(self) -> None:
+        if self._ended.reason is not None:
+            raise self._ended.reason
         if self._wiring.stopping.is_set():
             msg = "the system has stopped and takes nothing in any more"
             raise PaperTradingError(msg)
-        self._wiring.address("DecisionWatcher").tell(message)
-        try:
-            message.accepted.get(timeout=SUBMIT_LIMIT)
-        except pykka.Timeout:
-            msg = f"no answer in {SUBMIT_LIMIT:g} s whether decision {decision.uid} is in: submit the same object again"
-            raise SubmissionInDoubt(msg) from None
-        return message.outcome
 
     def wait(self, timeout: float | None = None) -> Exception | None:
         """Wait until the system cannot go on, or ``timeout`` seconds; return why it cannot, if so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,15 +22,24 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-@dataclass(slots=True)
+LONGEST_WAIT = 1.0
+"""Seconds after which the timer looks again: the machine's clock may have been set."""
+
+
+@dataclass(slots=True, eq=False)
 class _Entry:
-    due: datetime
+    due: Callable[[], float]
+    """Seconds from now; not positive: send."""
     send: Callable[[], None]
-    again: Callable[[datetime], datetime] | None
+    again: Callable[[], _Entry] | None
+    key: str | None = None
 
 
 class Timer:
-    """Sends messages at intervals, on the UTC grid, or once after a while."""
+    """Sends messages at intervals, on the UTC grid, or once after a while.
+
+    Intervals run on a clock that never jumps; the grid follows the clock of the wall, however it is set.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -40,16 +50,19 @@ class Timer:
 
     def every(self, interval: timedelta, to: Address, message: Message) -> None:
         """Send ``message`` each ``interval``, the first time after one."""
-        self._add(_Entry(self._clock.now() + interval, lambda: to.tell(message), lambda now: now + interval))
+        self._add(self._interval(interval, lambda: to.tell(message)))
 
     def on_grid(self, interval: timedelta, to: Address, message: Message) -> None:
         """Send ``message`` at each multiple of ``interval`` since midnight UTC."""
-        due = next_on_grid(self._clock.now(), interval)
-        self._add(_Entry(due, lambda: to.tell(message), lambda now: next_on_grid(now, interval)))
+        self._add(self._grid(interval, lambda: to.tell(message)))
 
-    def after(self, delay: timedelta, to: Address, message: Message) -> None:
-        """Send ``message`` once, after ``delay``."""
-        self._add(_Entry(self._clock.now() + delay, lambda: to.tell(message), None))
+    def after(self, delay: timedelta, to: Address, message: Message, *, key: str) -> None:
+        """Send ``message`` once, after ``delay``, unless one of the same ``key`` waits already."""
+        due = time.monotonic() + delay.total_seconds()
+        with self._changed:
+            if all(entry.key != key for entry in self._entries):
+                self._entries.append(_Entry(lambda: due - time.monotonic(), lambda: to.tell(message), None, key))
+                self._changed.notify()
 
     def start(self) -> None:
         """Begin."""
@@ -62,6 +75,20 @@ class Timer:
             self._changed.notify()
         self._thread.join(timeout=2)
 
+    def _interval(self, interval: timedelta, send: Callable[[], None]) -> _Entry:
+        due = time.monotonic() + interval.total_seconds()
+        return _Entry(lambda: due - time.monotonic(), send, lambda: self._interval(interval, send))
+
+    def _grid(self, interval: timedelta, send: Callable[[], None]) -> _Entry:
+        due = next_on_grid(self._clock.now(), interval)
+
+        def left() -> float:
+            seconds = (due - self._clock.now()).total_seconds()
+            # Further away than one interval: the clock was set back, and the grid begins anew.
+            return seconds if seconds <= interval.total_seconds() else 0.0
+
+        return _Entry(left, send, lambda: self._grid(interval, send))
+
     def _add(self, entry: _Entry) -> None:
         with self._changed:
             self._entries.append(entry)
@@ -72,15 +99,11 @@ class Timer:
             with self._changed:
                 if self._stopped:
                     return
-                now = self._clock.now()
-                due = [entry for entry in self._entries if entry.due <= now]
-                self._entries = [entry for entry in self._entries if entry.due > now]
-                for entry in due:
-                    if entry.again is not None:
-                        entry.due = entry.again(now)
-                        self._entries.append(entry)
+                due = [entry for entry in self._entries if entry.due() <= 0]
+                self._entries = [entry for entry in self._entries if entry not in due]
+                self._entries.extend(entry.again() for entry in due if entry.again is not None)
                 if not due:
-                    next_due = min((entry.due for entry in self._entries), default=now + timedelta(seconds=60))
-                    self._changed.wait(timeout=max(0.0, (next_due - now).total_seconds()))
+                    next_due = min((entry.due() for entry in self._entries), default=LONGEST_WAIT)
+                    self._changed.wait(timeout=min(max(0.0, next_due), LONGEST_WAIT))
             for entry in due:
                 entry.send()

@@ -77,7 +77,7 @@ class Wiring:
         self._settings = settings
         self._ports = ports
         self._clock = clock
-        self._give_up = give_up
+        self._report = give_up
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
         self._refs: list[pykka.ActorRef[Cell]] = []
@@ -93,7 +93,7 @@ class Wiring:
         self._mailboxes = {name: Mailbox() for name in [*self._builders, "Supervisor"]}
         children = {name: Child(name, self._starter(name), self.address(name)) for name in self._builders}
         self._supervisor = lambda: Supervisor(
-            children, generation, ready=self.ready.set, drained=self.drained.set, give_up=give_up, clock=clock
+            children, generation, ready=self.ready.set, drained=self.drained.set, give_up=self._give_up, clock=clock
         )
 
     def address(self, name: str) -> MailAddress:
@@ -129,6 +129,13 @@ class Wiring:
             ref.actor_stopped.wait(timeout=max(0.0, deadline - time.monotonic()))
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
+    def _give_up(self, reason: Exception) -> None:
+        """Nobody will be answered any more: say so, first to those who wait."""
+        self._callers.fail_all(
+            PaperTradingError(f"the system has ended ({reason}); the decision waits in the database")
+        )
+        self._report(reason)
+
     def _starter(self, name: str) -> Callable[[], None]:
         return lambda: self._start(name, self._builders[name], self.address("Supervisor"))
 
@@ -141,7 +148,7 @@ class Wiring:
         return Patience(name, self._clock, self.stopping)
 
     def _wake_later(self, name: str) -> Callable[[], None]:
-        return lambda: self.timer.after(WAKE_AGAIN, self.address(name), Wake())
+        return lambda: self.timer.after(WAKE_AGAIN, self.address(name), Wake(), key=name)
 
     def _price_tracker(self) -> Behaviour:
         return PriceTracker(

@@ -9,7 +9,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from domain.arithmetic import CONTEXT
 from domain.errors import InvalidDecision
@@ -18,6 +27,11 @@ from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, Outcome
 
 LARGEST = Decimal("1e20")
 """Prices and quantities stay below it: they are stored as NUMERIC(38,18)."""
+
+
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+"""Moments stay between them, so that they can be told in every time zone."""
 
 
 def exact_number(value: object) -> object:
@@ -42,6 +56,13 @@ def exact_number(value: object) -> object:
 
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
+
+
+def _storable(moment: datetime) -> datetime:
+    if not EARLIEST < moment < LATEST:
+        msg = "must be a moment of the years 1 to 9999"
+        raise ValueError(msg)
+    return moment
 
 
 Number = Annotated[Decimal, BeforeValidator(exact_number)]
@@ -85,7 +106,7 @@ class Decision(BaseModel):
     strategy: Name | None = None
     portfolio: Name = DEFAULT_PORTFOLIO
     asset_class: Name | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
     idempotency_key: Name | None = None
     uid: UUID = Field(default_factory=uuid4)
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import ClassVar
+from uuid import UUID
 
 
 class PaperTradingError(Exception):
@@ -104,7 +105,13 @@ class Fenced(DatabaseError):
 
 
 class SubmissionInDoubt(PaperTradingError):
-    """COMMIT's answer was lost and the database is away, so whether the decision is in is not known yet."""
+    """COMMIT's answer was lost, and whether the decision is in is not known yet."""
+
+    def __init__(self, uid: UUID) -> None:
+        super().__init__(
+            f"no answer came, so whether decision {uid} is in is not known: submit the same object again, "
+            "its uid keeps it from being taken twice"
+        )
 
 
 class DecisionGone(PaperTradingError):

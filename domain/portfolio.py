@@ -21,6 +21,7 @@ class Terms:
 
     Attributes:
         revision: counts the changes of the row.
+        created_at: when the row was made.
         default_risk_score: counts where a decision has none.
     """
 
@@ -33,6 +34,12 @@ class Terms:
     min_notional: Decimal
     default_risk_score: Decimal
     revision: int = 1
+    created_at: datetime | None = None
+
+    def same_portfolio(self, other: Terms) -> bool:
+        """Say whether both are of one portfolio; a name can be deleted and used again."""
+        mine = (self.portfolio, self.currency, self.initial_capital, self.created_at)
+        return mine == (other.portfolio, other.currency, other.initial_capital, other.created_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 from pykka import ThreadingFuture
 
-from domain.decision import Decision, Outcome
+from domain.decision import Accepted, Decision, Outcome
 from domain.errors import (
     DatabaseError,
     DatabaseUnavailable,
@@ -115,10 +116,7 @@ class AttachedSystem(TradingClient):
         except DatabaseUnavailable as error:
             if not error.in_doubt:
                 raise
-            found = self._found(decision, error)
-            if found is None:
-                raise
-            accepted = found
+            accepted = self._found(decision, error)
         future: ThreadingFuture[Outcome] = ThreadingFuture()
         if accepted.outcome is not None:
             future.set(accepted.outcome)
@@ -134,19 +132,19 @@ class AttachedSystem(TradingClient):
         self._look.set()
         self._listener.stop()
         self._watcher.join(timeout=5)
+        for decision_id in list(self._waiting):
+            self._answer(
+                decision_id, PaperTradingError("detached before the outcome was heard of; it is committed all the same")
+            )
         self._engine.dispose()
         self.books.close()
 
-    def _found(self, decision: Decision, error: DatabaseUnavailable) -> Any:
-        try:
-            with transaction(self._engine) as cursor:
-                return find_decisions(cursor, [decision])[0]
-        except DatabaseUnavailable:
-            msg = (
-                f"the answer to COMMIT was lost and the database is away; whether decision {decision.uid} is in is not "
-                "known: submit the same object again, its uid keeps it from being taken twice"
-            )
-            raise SubmissionInDoubt(msg) from error
+    def _found(self, decision: Decision, error: DatabaseUnavailable) -> Accepted:
+        with suppress(DatabaseUnavailable), transaction(self._engine) as cursor:
+            (accepted,) = find_decisions(cursor, [decision])
+            if accepted is not None:
+                return accepted
+        raise SubmissionInDoubt(decision.uid) from error
 
     def _watch(self) -> None:
         while not self._closed.is_set():
@@ -170,7 +168,7 @@ class AttachedSystem(TradingClient):
 
     def _answer(self, decision_id: DecisionId, answer: Outcome | PaperTradingError) -> None:
         with self._changed:
-            futures = self._waiting.pop(decision_id)
+            futures = self._waiting.pop(decision_id, [])
         for future in futures:
             if isinstance(answer, Outcome):
                 future.set(answer)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import Fenced, WriteRefused
+from domain.errors import DatabaseBusy, Fenced, WriteRefused
 from domain.words import Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, transaction
 from persistence.lease import Lease
@@ -19,7 +19,7 @@ PENDING = """
 SELECT id, uid, symbol, decision, confidence, risk_score, quantity, strategy, portfolio, created_at, expires_at,
        asset_class
 FROM trading_decisions
-WHERE processed_at IS NULL AND status = 'pending' AND id <> ALL(%s)
+WHERE processed_at IS NULL AND status = 'pending' AND id <> ALL(%s::bigint[])
 ORDER BY created_at, id LIMIT %s
 """
 
@@ -36,6 +36,9 @@ WITH fence AS MATERIALIZED (
 )
 SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 """
+
+INSERT_LOCK_TIMEOUT = "500ms"
+"""Short, because the intake of everybody waits meanwhile."""
 
 INSERT = """
 INSERT INTO trading_decisions (uid, portfolio, symbol, decision, confidence, risk_score, reasoning, current_price,
@@ -55,7 +58,11 @@ OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions W
 def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
     """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order."""
     cursor.executemany(INSERT, [_row(decision) for decision in decisions])
-    return [accepted for accepted in find_decisions(cursor, decisions) if accepted is not None]
+    found = find_decisions(cursor, decisions)
+    if None in found:
+        msg = "a decision could not be inserted: something else in the table has its id"
+        raise WriteRefused(msg)
+    return [accepted for accepted in found if accepted is not None]
 
 
 def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted | None]:
@@ -90,7 +97,9 @@ class DecisionStore:
     def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first."""
         with transaction(self._engine) as cursor:
-            rows = cursor.execute(PENDING, [list(under_way), limit]).fetchall()
+            # Cast and not prepared: PostgreSQL hashes the array, which may hold thousands, only where it is a constant
+            # of the column's own type.
+            rows = cursor.execute(PENDING, [list(under_way), limit], prepare=False).fetchall()
         return [_received(row, received_at) for row in rows]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
@@ -120,16 +129,18 @@ class DecisionStore:
                 raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
         return set(row[1])
 
-    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused]:
+    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused | DatabaseBusy]:
         """Commit decisions of callers; one that the database refuses does not disturb the others.
 
         Returns:
-            For each what it is in the table, or why it was refused.
+            For each what it is in the table, or why it is not: refused, or somebody else's open transaction holds its
+            idempotency key or the table.
         """
         try:
             with transaction(self._engine) as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{INSERT_LOCK_TIMEOUT}'")
                 return list(insert_decisions(cursor, decisions))
-        except WriteRefused as refused:
+        except (WriteRefused, DatabaseBusy) as refused:
             if len(decisions) == 1:
                 return [refused]
             return [answer for decision in decisions for answer in self.insert([decision])]

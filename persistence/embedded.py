@@ -291,9 +291,8 @@ class EmbeddedServer:
             identity = {"user": user[0], "group": user[1], "extra_groups": []}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it and hold it open
-            done = subprocess.run(  # noqa: S603 - no shell, and nothing from outside but home
+            process = subprocess.Popen(  # noqa: S603 - no shell, and nothing from outside but home
                 [str(binaries / program), *arguments],
-                check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -302,8 +301,14 @@ class EmbeddedServer:
                 start_new_session=True,  # Ctrl-C in the terminal is for the program, not for initdb or the server
                 **identity,
             )
+            try:
+                code = process.wait()
+            except BaseException:
+                # A signal for the program: what it has begun is seen through, or a server would be left half started.
+                process.wait(_PATIENCE)
+                raise
             output.seek(0)
-            return done.returncode, output.read().decode(errors="replace")
+            return code, output.read().decode(errors="replace")
 
 
 def running(home: Path) -> bool:

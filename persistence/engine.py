@@ -25,6 +25,8 @@ from domain.errors import (
 OLDEST_SERVER = 15
 CONNECT_TIMEOUT = 5
 LOCK_TIMEOUT = "5s"
+SILENCE_TIMEOUT = 11_000
+"""Milliseconds after which a peer that answers nothing is given up, on either side."""
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
 MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
     "08": (DatabaseUnavailable, "the database is not available"),  # connection
@@ -38,6 +40,9 @@ MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
     "42501": (DatabaseUnsuitable, "the database role lacks a right"),
     "22": (WriteRefused, "the database refused the values"),
     "23": (WriteRefused, "the database refused the values"),
+    "44": (WriteRefused, "the database refused the values"),
+    "54": (WriteRefused, "the database refused the values"),
+    "P0": (WriteRefused, "a trigger refused the values"),
 }
 """What an SQLSTATE, or its class, means to the program (PostgreSQL's documentation, appendix A)."""
 WITHOUT_STATE: Mapping[type[psycopg.Error], tuple[type[DatabaseError], str]] = {
@@ -62,7 +67,7 @@ def parse_url(database_url: str) -> URL:
     """
     try:
         url = make_url(database_url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         msg = "database_url is not a URL; it must look like postgresql://user:password@host:5432/database"
         raise SettingsError(msg) from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
@@ -83,7 +88,10 @@ def connect_options(name: str, *, writer: str | None = None) -> dict[str, object
     """Return libpq parameters: times in UTC, and limits so that nobody's open session stops trading unseen."""
     options = (
         f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} "
-        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT}"
+        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT} "
+        # The server's own defaults would keep the locks of a machine that died for two hours.
+        f"-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
+        f"-c tcp_user_timeout={SILENCE_TIMEOUT}"
     )
     if writer is not None:
         options += f" -c paper.writer={writer}"
@@ -94,6 +102,7 @@ def connect_options(name: str, *, writer: str | None = None) -> dict[str, object
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
+        "tcp_user_timeout": SILENCE_TIMEOUT,
     }
 
 

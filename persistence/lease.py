@@ -17,8 +17,9 @@ from contextlib import contextmanager, suppress
 import psycopg
 from loguru import logger
 from sqlalchemy import Engine
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
-from domain.errors import DatabaseUnavailable, Fenced, LeaseHeld
+from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.words import Epoch
 from persistence.engine import connect_options, parse_url, shown, transaction, translated
 
@@ -26,6 +27,8 @@ LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key: ``paper_td`` in ASCII."""
 PATIENCE = 2.0
 """Seconds to wait for a lock whose holder has just died."""
+EPOCH_PATIENCE = 30.0
+"""Seconds to wait for a transaction of the last holder that is still under way."""
 RENEWAL = 5.0
 HANGING = 0.5
 """Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
@@ -72,6 +75,12 @@ class Lease:
 
     def begin_epoch(self) -> Epoch:
         """Commit the next epoch, which shuts every earlier holder out; to be called once the schema is there."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(DatabaseBusy), stop=stop_after_delay(EPOCH_PATIENCE), reraise=True
+        )
+        return retrying(self._begin_epoch)
+
+    def _begin_epoch(self) -> Epoch:
         with translated():
             row = self._connection.execute(
                 "UPDATE paper_lease SET epoch = epoch + 1, holder = %s, started_at = now() RETURNING epoch",
@@ -106,6 +115,8 @@ class Lease:
         self._stopping.set()
         if self._keeper is not None:
             self._keeper.join(timeout=HANGING)
+            if self._keeper.is_alive():
+                return  # it is using the connection; the end of the process closes both
         with suppress(psycopg.Error):
             self._connection.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 
@@ -61,7 +62,7 @@ SET quantity = excluded.quantity, cost = excluded.cost, entry_commission = exclu
 
 READ_TERMS = """
 SELECT portfolio, currency, initial_capital, current_capital, commission_pct, min_commission, slippage_pct,
-       max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision
+       max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision, created_at
 FROM paper_trading_config ORDER BY portfolio
 """
 
@@ -249,16 +250,17 @@ def _position(row: tuple[object, ...]) -> Position:
     )
 
 
-def _terms(row: tuple[Decimal | str | int, ...]) -> Terms:
-    name, currency, initial, _cash, commission, least, slippage, largest, threshold, notional, risk, revision = row
+def _terms(row: Sequence[Any]) -> Terms:
+    name, currency, initial, _cash, commission, least, slippage, largest, threshold, notional, risk, *rest = row
     return Terms(
-        portfolio=PortfolioName(str(name)),
-        currency=str(currency),
-        initial_capital=Decimal(initial),
-        costs=Costs(Decimal(slippage), Decimal(commission), Decimal(least)),
-        max_position_size=Decimal(largest),
-        decision_confidence_threshold=Decimal(threshold),
-        min_notional=Decimal(notional),
-        default_risk_score=Decimal(risk),
-        revision=int(revision),
+        portfolio=PortfolioName(name),
+        currency=currency,
+        initial_capital=initial,
+        costs=Costs(slippage, commission, least),
+        max_position_size=largest,
+        decision_confidence_threshold=threshold,
+        min_notional=notional,
+        default_risk_score=risk,
+        revision=rest[0],
+        created_at=rest[1],
     )

@@ -63,5 +63,5 @@ END $$;
 
 CREATE TRIGGER paper_config_guard BEFORE INSERT OR UPDATE ON paper_trading_config
     FOR EACH ROW EXECUTE FUNCTION paper_config_guard();
-CREATE TRIGGER paper_config_wake AFTER INSERT ON paper_trading_config
+CREATE TRIGGER paper_config_wake AFTER INSERT OR DELETE ON paper_trading_config
     FOR EACH STATEMENT EXECUTE FUNCTION paper_wake('paper_config');

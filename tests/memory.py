@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain.arithmetic import CONTEXT
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseUnavailable, DecisionsEnded, Fenced, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnavailable, DecisionsEnded, Fenced, WriteRefused
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms, Trade
 from domain.snapshot import Snapshot
@@ -122,12 +122,12 @@ class MemoryDatabase:
         self._lose()
         return ended
 
-    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused]:
+    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused | DatabaseBusy]:
         self._answer()
         for decision, found in zip(decisions, self.find(decisions), strict=True):
             if found is None and self.find([decision]) == [None]:
                 self.add(decision, datetime.min.replace(tzinfo=UTC))
-        answers: list[Accepted | WriteRefused] = [a for a in self.find(decisions) if a is not None]
+        answers: list[Accepted | WriteRefused | DatabaseBusy] = [a for a in self.find(decisions) if a is not None]
         self._lose()
         return answers
 

@@ -78,6 +78,9 @@ class Impatient(Patience):
     until_done_unless_away = until_done  # type: ignore[assignment]
     for_a_while = until_done  # type: ignore[assignment]
 
+    def breathe(self) -> None:
+        """No time passes by itself."""
+
 
 class Stepper:
     """The seven actors over a `MemoryDatabase`, one step at a time.

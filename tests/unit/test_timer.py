@@ -1,0 +1,79 @@
+"""The timer on a clock that people set."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from datetime import UTC, datetime, timedelta
+
+from actors.messages import Tick, Wake
+from actors.timer import Timer
+
+
+class SetClock:
+    """A wall clock that a test sets; it stands still otherwise."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self.received: queue.Queue[object] = queue.Queue()
+
+    def tell(self, message: object, /) -> None:
+        self.received.put(message)
+
+    def next(self, seconds: float = 5.0) -> object:
+        return self.received.get(timeout=seconds)
+
+
+def test_intervals_go_on_while_the_clock_stands_or_goes_back() -> None:
+    clock, inbox = SetClock(), Inbox()
+    timer = Timer(clock)
+    timer.every(timedelta(milliseconds=10), inbox, Wake())
+    timer.start()
+    assert Wake() == inbox.next()
+    clock.time -= timedelta(hours=1)
+    assert [Wake()] * 3 == [inbox.next() for _ in range(3)]
+    timer.stop()
+
+
+def test_the_grid_follows_the_clock_forward_and_back() -> None:
+    clock, inbox = SetClock(), Inbox()
+    timer = Timer(clock)
+    timer.on_grid(timedelta(minutes=1), inbox, Tick())
+    timer.start()
+    assert inbox.received.empty()
+    clock.time += timedelta(seconds=30)
+    assert Tick() == inbox.next()
+    clock.time -= timedelta(hours=1)
+    assert Tick() == inbox.next()  # the grid begins anew
+    clock.time += timedelta(minutes=1)
+    assert Tick() == inbox.next()
+    timer.stop()
+
+
+def test_what_is_sent_once_waits_once_for_each_key() -> None:
+    clock, inbox = SetClock(), Inbox()
+    timer = Timer(clock)
+    for _ in range(100):
+        timer.after(timedelta(milliseconds=10), inbox, Wake(), key="DecisionWatcher")
+    timer.after(timedelta(milliseconds=20), inbox, Tick(), key="Sizer")
+    timer.start()
+    assert [Wake(), Tick()] == [inbox.next(), inbox.next()]
+    timer.stop()
+    assert inbox.received.empty()
+
+
+def test_a_stopped_timer_sends_nothing() -> None:
+    inbox = Inbox()
+    timer = Timer(SetClock())
+    timer.every(timedelta(seconds=60), inbox, Wake())
+    timer.start()
+    timer.stop()
+    assert "timer" not in {thread.name for thread in threading.enumerate()}
+    assert inbox.received.empty()
