@@ -125,9 +125,7 @@ class EmbeddedServer:
                 deadline = time.monotonic() + 2 * _PATIENCE
                 while not _alone(lock):
                     if time.monotonic() > deadline:
-                        raise EmbeddedServerError(
-                            f"Another process starts or stops the server in {self._data} for ever."
-                        )
+                        raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
                     time.sleep(0.02)
                 yield
             finally:
@@ -304,7 +302,7 @@ class EmbeddedServer:
             try:
                 code = process.wait()
             except BaseException:
-                # A signal for the program: what it has begun is seen through, or a server would be left half started.
+                # A signal for us: see through what has begun, or a server would be left half started.
                 process.wait(_PATIENCE)
                 raise
             output.seek(0)

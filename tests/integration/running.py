@@ -12,6 +12,8 @@ import psycopg
 
 from actors import Settings, TradingSystem
 from actors.timer import SystemClock
+from domain.market import Instrument
+from domain.words import Symbol
 from market.simulated import StandingMarket
 from persistence.queries import Books
 
@@ -30,8 +32,9 @@ def settings(url: str, **changes: Any) -> Settings:
 
 @contextmanager
 def running(url: str, **changes: Any) -> Iterator[TradingSystem]:
-    """A system at prices that stand still, confirmed ten times a second."""
-    source = StandingMarket(PRICES, SystemClock(), 0.1)
+    """A system at prices that stand still, confirmed ten times a second; DEAD/USDT has none."""
+    instruments = [Instrument(Symbol(symbol), "USDT") for symbol in [*PRICES, "DEAD/USDT"]]
+    source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
     with TradingSystem.start(settings(url, **changes), source=source) as system:
         yield system
 

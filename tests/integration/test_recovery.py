@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from actors import Decision, TradingSystem
-from domain.errors import DatabaseUnavailable, PaperTradingError, SettingsError
+from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
 from persistence.queries import Books
 from tests.integration.running import assert_sound, insert, ledger, running, settings, until, until_all_ended
 from tests.servers import Server
@@ -141,7 +141,7 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, books: 
 
 def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, books: Books) -> None:
     with running(database_url) as system:
-        future = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1, quantity=1))
+        future = system.submit(Decision(symbol="NOPE/USDT", decision="BUY", confidence=1, quantity=1))
         assert future.get(timeout=5).status == "rejected"
         with psycopg.connect(database_url) as connection:
             # Inserted and cancelled in one transaction, so that it is pending for nobody.
@@ -163,6 +163,37 @@ def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_ur
         assert str(reason) == (
             "gave up after 5 restarts within 30 s; the last to crash was Sizer (InjectedCrash: Sizer)"
         )
+
+
+def test_when_the_process_gives_up_nobody_waits_for_ever(database_url: str) -> None:
+    with running(database_url) as system:
+        dead = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
+        for _ in range(6):
+            system.crash("Sizer")
+        assert system.wait(10) is not None
+        with pytest.raises(RestartLimitReached):
+            system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
+        with pytest.raises(PaperTradingError, match="the system has ended"):
+            dead.get(timeout=10)
+
+
+FULL_DISK = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$
+"""
+
+
+def test_a_full_disk_raises_no_storm_of_generations(database_url: str, books: Books) -> None:
+    with running(database_url) as system:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(FULL_DISK)
+            connection.execute("CREATE TRIGGER t BEFORE INSERT ON paper_orders EXECUTE FUNCTION full_disk()")
+        future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+        assert system.wait(3) is None
+        assert books.served()["generation"] < 20
+        with psycopg.connect(database_url) as connection:
+            connection.execute("DROP TRIGGER t ON paper_orders")
+        assert future.get(timeout=10).status == "executed"
 
 
 def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str) -> None:

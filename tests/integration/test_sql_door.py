@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from actors import TradingSystem
+from actors import Decision, TradingSystem
+from domain.errors import DatabaseBusy
 from tests.integration.running import running, until_all_ended
 from tests.servers import Server
 
@@ -37,6 +38,10 @@ REFUSED = [
     ({"decision": ""}, "decision must be BUY, SELL or HOLD"),
     ({"expires_at": "infinity"}, "expires_at must be a moment"),
     ({"created_at": "-infinity"}, "created_at must be a moment"),
+    ({"expires_at": "10000-01-01"}, "expires_at must be a moment"),
+    ({"created_at": "20000-01-01"}, "created_at must be a moment"),
+    ({"created_at": "0001-01-01 BC"}, "created_at must be a moment"),
+    ({"id": 7}, "cannot insert a non-DEFAULT value"),
     ({"status": "open"}, "a decision begins as pending"),
     ({"status": "rejected", "processed_at": "now"}, "a decision begins as pending"),
     ({"processed_at": "now"}, "a decision begins as pending"),
@@ -210,6 +215,53 @@ def test_a_portfolio_created_a_moment_ago_is_known(system: TradingSystem) -> Non
     until_all_ended(system.books)
     (row,) = system.books.rows("SELECT count(*) AS number FROM paper_orders WHERE portfolio LIKE 'new %'")
     assert row["number"] == 20
+
+
+def test_a_name_used_again_is_another_portfolio(system: TradingSystem) -> None:
+    """Deleted and made anew with more money: the old cash is not the new one's."""
+    for capital in (1000, 5000):
+        psql(system, "INSERT INTO paper_trading_config (portfolio, initial_capital) VALUES ('phoenix', %s)", capital)
+        put(system, {"portfolio": "phoenix", "symbol": "NOPE"})  # the Sizer knows the portfolio now
+        until_all_ended(system.books)
+        if capital == 1000:
+            psql(system, "DELETE FROM paper_trading_config WHERE portfolio = 'phoenix'")
+    put(system, {"portfolio": "phoenix", "quantity": "0.005"})
+    until_all_ended(system.books)
+    assert system.books.ledger_differences() == []
+    (order,) = system.books.orders("phoenix")
+    assert Decimal(5000) == order["equity"]
+
+
+def test_a_key_that_somebody_holds_open_stops_only_its_own_caller(system: TradingSystem) -> None:
+    with psycopg.connect(system.database_url) as somebody:
+        somebody.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, idempotency_key)"
+            " VALUES ('A', 'HOLD', 1, 'held')"
+        )
+        with pytest.raises(DatabaseBusy):
+            system.submit(Decision(symbol="A", decision="HOLD", confidence=1, idempotency_key="held"))
+        other = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
+        assert "ignored" == other.get(timeout=10).status
+        somebody.rollback()
+    again = system.submit(Decision(symbol="A", decision="HOLD", confidence=1, idempotency_key="held"))
+    assert "ignored" == again.get(timeout=10).status
+
+
+def test_a_trigger_that_refuses_a_fill_has_its_decision_quarantined(server: Server) -> None:
+    url = server.create_database()
+    with running(url) as own:
+        psql(
+            own, "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$"
+        )
+        psql(own, "CREATE TRIGGER no BEFORE INSERT ON paper_orders FOR EACH ROW WHEN (NEW.symbol = 'ETH/USDT')"
+                  " EXECUTE FUNCTION no()")  # fmt: skip
+        symbols = ("SOL/USDT", "ETH/USDT", "BTC/USDT")
+        decisions = [own.submit(Decision(symbol=s, decision="BUY", confidence=1)) for s in symbols]
+        outcomes = [decision.get(timeout=10) for decision in decisions]
+        assert ["executed", "rejected", "executed"] == [outcome.status for outcome in outcomes]
+        assert "internal error: a trigger refused the values: not here" == outcomes[1].reason
+        assert own.wait(0) is None
+    server.drop_database(url)
 
 
 def test_a_locked_row_lets_the_rest_wait_and_loses_nothing(system: TradingSystem) -> None:

@@ -263,6 +263,48 @@ def test_a_row_that_cannot_be_ended_is_quarantined_at_the_second_time(stepper: S
     assert before == stepper.database.generation
 
 
+def test_more_quarantined_decisions_than_may_be_under_way_do_not_stop_the_intake(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.decision_watcher.MOST_UNDER_WAY", 10)
+    monkeypatch.setattr("actors.decision_watcher.READ_MORE_BELOW", 5)
+    refused = {put(stepper, number, quantity="0.2") for number in range(11)}
+    stepper.database.refuse = set(refused)
+    good = put(stepper, 2_000, quantity="0.2")
+    stepper.settle()
+    assert "executed" == (status(stepper, good) or ("",))[0]
+    assert {"rejected"} == {(status(stepper, id_) or ("",))[0] for id_ in refused}
+
+
+def test_callers_of_decisions_that_ended_before_they_were_read_are_answered(stepper: Stepper) -> None:
+    for number in range(1_000):  # as many as may be under way at once
+        put(stepper, number, symbol="BTC/USDT", quantity="0.2")
+    stepper.tell("DecisionWatcher", Wake())
+    while not any(line.startswith("Sizer Decide") for line in stepper.trace):
+        stepper.step()
+    cancelled, deleted = submit(stepper, 5_000), submit(stepper, 5_001)
+    while not any(line == "DecisionWatcher Submit" for line in stepper.trace):
+        stepper.step()
+    ids = [id_ for id_, row in stepper.database.rows.items() if row.decision.uid in {uid(5_000), uid(5_001)}]
+    outcome = Outcome(ids[0], OutcomeStatus.CANCELLED, "by hand")
+    stepper.database.rows[ids[0]].outcome = outcome
+    del stepper.database.rows[ids[1]]
+    stepper.settle()
+    stepper.settle()
+    assert outcome == cancelled.outcome.get(timeout=0)
+    with pytest.raises(DecisionGone):
+        deleted.outcome.get(timeout=0)
+
+
+def test_a_clock_that_is_set_back_does_not_bring_old_prices_back(stepper: Stepper) -> None:
+    stepper.clock.pass_by(-3600)
+    stepper.quote({"BTC/USDT": "200"})
+    stepper.run()
+    put(stepper)
+    stepper.settle()
+    assert [Decimal(200)] == [a.fill.base_price for a in stepper.database.fills]
+
+
 # Supervision and stop
 
 
@@ -325,3 +367,30 @@ def test_a_snapshot_values_the_committed_state_at_the_newest_marks(stepper: Step
     assert snapshot.total_value == snapshot.cash + 110
     assert snapshot.total_value - 10_000 == snapshot.daily_pnl == snapshot.total_pnl
     assert {"cash", "crypto"} == set(snapshot.allocation)
+
+
+def test_the_day_opens_with_the_snapshot_at_midnight(stepper: Stepper) -> None:
+    put(stepper, quantity="1")
+    stepper.settle()
+    gains = []
+    for seconds, price in [(11.99 * 3600, "110"), (0.01 * 3600, "120"), (60, "125")]:
+        stepper.clock.pass_by(seconds)
+        stepper.quote({"BTC/USDT": price})
+        stepper.run()
+        stepper.tell("Snapshotter", Tick())
+        stepper.run()
+        gains.append(stepper.database.snapshots[-1].daily_pnl)
+    assert stepper.database.snapshots[1].time.hour == 0
+    assert [Decimal(0), Decimal(5)] == gains[1:]
+
+
+def test_a_portfolio_that_is_gone_gets_no_snapshots(stepper: Stepper) -> None:
+    stepper.database.open_portfolio(terms("second"))
+    stepper.tell("PositionKeeper", Wake())
+    stepper.run()
+    del stepper.database.portfolios["second"]  # type: ignore[arg-type]
+    stepper.tell("PositionKeeper", Wake())
+    stepper.run()
+    stepper.tell("Snapshotter", Tick())
+    stepper.run()
+    assert ["default"] == [snapshot.portfolio for snapshot in stepper.database.snapshots]
