@@ -37,6 +37,8 @@ WITH fence AS MATERIALIZED (
 SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 """
 
+FEW = 100
+"""So many decisions under way are compared one by one as fast as planning the statement anew takes."""
 INSERT_LOCK_TIMEOUT = "500ms"
 """Short, because the intake of everybody waits meanwhile."""
 
@@ -97,9 +99,10 @@ class DecisionStore:
     def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first."""
         with transaction(self._engine) as cursor:
-            # Cast and not prepared: PostgreSQL hashes the array, which may hold thousands, only where it is a constant
-            # of the column's own type.
-            rows = cursor.execute(PENDING, [list(under_way), limit], prepare=False).fetchall()
+            # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is a
+            # constant of the column's own type, hence the cast, too.
+            prepare = False if len(under_way) > FEW else None
+            rows = cursor.execute(PENDING, [list(under_way), limit], prepare=prepare).fetchall()
         return [_received(row, received_at) for row in rows]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
