@@ -1,6 +1,6 @@
 """The command line: every way to start the paper trading system, or to look in.
 
-    python run.py --help
+    .venv/bin/python run.py --help
 
 Its commands live in `console`.
 """
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import sys
 
-from console.cli import main
+try:
+    from console.cli import main
+except ModuleNotFoundError as missing:
+    sys.exit(f"run.py: {missing.name} is not installed for this Python; `make install`, then .venv/bin/python run.py")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -137,6 +137,7 @@ class TradingSystem(TradingClient):
 
         Raises:
             NotRunning: no URL is set, and no embedded database runs.
+            DatabaseUnavailable: the database does not answer.
         """
         if database_url is None:
             settings = Settings()
@@ -147,6 +148,7 @@ class TradingSystem(TradingClient):
                     raise NotRunning(msg)
                 # Stays attached until this process ends: the server must not stop under it.
                 database_url = EmbeddedServer.attach(settings.home).url
+        probe(database_url)  # a wrong URL is said here, not at the first decision
         return AttachedSystem(database_url)
 
     def __enter__(self) -> TradingSystem:

@@ -15,6 +15,7 @@ from console.database import connected, described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, table, terminal
 from market.csv_file import CsvPrices
+from market.simulated import simulated_instruments
 from persistence import schema
 from persistence.engine import probe
 
@@ -43,6 +44,8 @@ def check(
     shown = settings.shown()
     if settings.prices not in {None, "simulated"}:
         CsvPrices(Path(str(settings.prices)).expanduser(), settings.price_speed, SystemClock())
+    if settings.prices == "simulated":
+        simulated_instruments(settings.symbols)
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         terminal().print(

@@ -140,4 +140,5 @@ def _tell(told: dict[str, Any], *, with_outcome: bool) -> None:
         how = "queued, nothing running"
     print(what.format(how=how, **told))  # noqa: T201
     if with_outcome and told["outcome"]:
-        print(f"{told['outcome']}: {told['reason']}")  # noqa: T201
+        reason = str(told["reason"] or "").removeprefix(f"{told['outcome']}: ")  # not "expired: expired: at …"
+        print(f"{told['outcome']}: {reason}")  # noqa: T201

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any
 from uuid import UUID
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -61,20 +63,36 @@ def answer(as_json: bool, value: object, tell: Callable[[], None]) -> None:
 
 
 def terminal(*, stderr: bool = False) -> Console:
-    """Return where to print for people; where nobody looks, nothing is cut to the width of a screen."""
+    """Return where to print for people; nothing is cut to the width of a screen."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        file=stream, width=None if stream.isatty() else _WIDE, highlight=False, markup=False, soft_wrap=False
-    )
+    return _Terminal(file=stream, width=None if stream.isatty() else _WIDE, highlight=False, markup=False)
+
+
+class _Terminal(Console):
+    """Leaves a line that is too long to the terminal, and pads none."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, but whole lines without blanks at their ends."""
+        if self.file.isatty():
+            super().print(*objects, **{"crop": False, **options})
+            return
+        with self.capture() as captured:
+            super().print(*objects, **{"crop": False, **options})
+        self.file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+        self.file.flush()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
     """Return a table without lines; ``right`` names the columns of numbers."""
-    numbers = set(right)
+    numbers, rows = set(right), [tuple(row) for row in rows]
     result = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
         justify = "right" if column in numbers else "left"
         result.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    # A number that is cut is a wrong number: on a narrow terminal the lines are folded by the terminal instead.
+    widths = [max(cell_len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    needed = sum(widths) + 2 * (len(widths) - 1)
+    result.width = needed + 1
     for row in rows:
         result.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
     return result

@@ -35,6 +35,8 @@ def status(
     answer(as_json, found, lambda: _tell(found))
     if not found["running"]:
         raise typer.Exit(NotRunning.exit_code)
+    if not found["ledger_ok"]:
+        raise typer.Exit(1)
 
 
 def _found(settings: Settings, reader: Books) -> dict[str, Any]:

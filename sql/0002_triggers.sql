@@ -18,7 +18,7 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         RAISE EXCEPTION 'a decision begins as pending; leave status and processed_at out' USING ERRCODE = 'check_violation';
     END IF;
-    RAISE EXCEPTION 'decision % has ended (%), and its outcome never changes', OLD.id, OLD.status
+    RAISE EXCEPTION 'decision % has ended (%) and never changes', OLD.id, OLD.status
         USING ERRCODE = 'check_violation';
 END $$;
 
@@ -27,8 +27,11 @@ CREATE TRIGGER paper_decision_begins BEFORE INSERT ON trading_decisions FOR EACH
     EXECUTE FUNCTION paper_decision_guard();
 CREATE TRIGGER paper_decision_ends_once BEFORE UPDATE ON trading_decisions FOR EACH ROW
     WHEN (OLD.processed_at IS NOT NULL
-          AND (NEW.status, NEW.outcome_reason, NEW.order_id, NEW.processed_at)
-              IS DISTINCT FROM (OLD.status, OLD.outcome_reason, OLD.order_id, OLD.processed_at))
+          AND (NEW.uid, NEW.portfolio, NEW.symbol, NEW.decision, NEW.confidence, NEW.risk_score, NEW.quantity,
+               NEW.created_at, NEW.status, NEW.outcome_reason, NEW.order_id, NEW.processed_at)
+              IS DISTINCT FROM
+              (OLD.uid, OLD.portfolio, OLD.symbol, OLD.decision, OLD.confidence, OLD.risk_score, OLD.quantity,
+               OLD.created_at, OLD.status, OLD.outcome_reason, OLD.order_id, OLD.processed_at))
     EXECUTE FUNCTION paper_decision_guard();
 
 -- A portfolio's row: cash starts as the initial capital; capital and currency never change; each change of a rule counts.

@@ -118,10 +118,12 @@ def test_the_second_use_of_a_key_is_refused(system: TradingSystem) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("status = 'cancelled'", "and its outcome never changes"),
-        ("status = 'pending', processed_at = NULL", "and its outcome never changes"),
-        ("outcome_reason = 'another'", "and its outcome never changes"),
-        ("order_id = gen_random_uuid()", "and its outcome never changes"),
+        ("status = 'cancelled'", "and never changes"),
+        ("status = 'pending', processed_at = NULL", "and never changes"),
+        ("outcome_reason = 'another'", "and never changes"),
+        ("order_id = gen_random_uuid()", "and never changes"),
+        ("symbol = 'ETH/USDT'", "and never changes"),
+        ("confidence = 0.1", "and never changes"),
     ],
 )
 def test_an_outcome_never_changes(system: TradingSystem, change: str, sentence: str) -> None:
