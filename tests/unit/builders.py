@@ -13,7 +13,7 @@ from domain.market import Instrument, Quote
 from domain.orders import Costs, Fill, Order, order_id
 from domain.portfolio import Applied, Portfolio, Terms, apply
 from domain.sizing import size
-from domain.words import Action, DecisionId, OrderType, PortfolioName, Side, Symbol
+from domain.words import Action, DecisionId, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Number = str | int | Decimal
@@ -205,3 +205,11 @@ def ordered(
     result = sized(decision, portfolio, price, of=of, marks=marks)
     assert isinstance(result, Order), result
     return result
+
+
+def refused(expected: str, result: Order | Refusal | None, status: OutcomeStatus = OutcomeStatus.REJECTED) -> None:
+    """The decision got no order, for that reason in these words."""
+    assert isinstance(result, Refusal), result
+    assert expected == result.sentence
+    assert status == result.status
+    assert (DecisionId(1), "default") == (result.decision_id, result.portfolio)
