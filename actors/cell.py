@@ -104,8 +104,6 @@ class Cell(pykka.ThreadingActor):
 
     Attributes:
         name: of the actor.
-        handled: messages handled so far.
-        failed: crashes so far.
     """
 
     use_daemon_thread = True
@@ -114,8 +112,6 @@ class Cell(pykka.ThreadingActor):
         self._mailbox = mailbox
         super().__init__()
         self.name = name
-        self.handled = 0
-        self.failed = 0
         self._build = build
         self._supervisor = supervisor
         self._behaviour: Behaviour | None = None
@@ -183,10 +179,8 @@ class Cell(pykka.ThreadingActor):
             group[:] = [message for message in group if not isinstance(message, Crash)]
             raise InjectedCrash(self.name)
         self._behaviour.handle_group(group)
-        self.handled += len(group)
 
     def _crashed(self, error: BaseException, group: list[Message], last_try: list[Message]) -> None:
-        self.failed += 1
         self._behaviour = None
         self._mailbox.hold()
         # Messages of the path are sent again by the DecisionWatcher; these copies are dropped by their generation.

@@ -23,7 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from domain.decision import exact_number
+from domain.decision import Number
 from domain.errors import SettingsError
 from domain.wording import CURRENCY, allowed, quoted
 
@@ -36,7 +36,6 @@ def _list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Number = Annotated[Decimal, BeforeValidator(exact_number)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 

@@ -91,7 +91,7 @@ class TradingSystem(TradingClient):
         ended = _Ended()
         with ExitStack() as undo:
             url = _database(settings, undo)
-            server = probe(url)
+            probe(url)  # a server that is too old is said before anything is done to it
             lease = Lease.take(url)
             undo.callback(lease.release)
             schema.upgrade(url)

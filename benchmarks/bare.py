@@ -24,6 +24,7 @@ from benchmarks.decisions import CAPITAL, COLUMNS, Row
 from domain.arithmetic import add, subtract
 from domain.portfolio import Position
 from domain.words import PositionId, PositionSide, Symbol
+from persistence.ledger import SAVE_POSITIONS
 
 PREFIX = "bare-"
 GROUP = 100
@@ -37,15 +38,6 @@ UPDATE trading_decisions d
 SET status = 'executed', outcome_reason = o.reason, order_id = o.order_id, processed_at = clock_timestamp()
 FROM unnest(%s::bigint[], %s::text[], %s::uuid[]) AS o(id, reason, order_id)
 WHERE d.id = o.id AND d.processed_at IS NULL
-"""
-SAVE_POSITION = """
-INSERT INTO paper_positions (position_id, portfolio, asset_class, symbol, side, quantity, cost, entry_commission,
-                             entry_price, current_price, position_value, unrealized_pnl, strategy, opened_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (position_id) DO UPDATE
-SET quantity = excluded.quantity, cost = excluded.cost, entry_commission = excluded.entry_commission,
-    entry_price = excluded.entry_price, current_price = excluded.current_price,
-    position_value = excluded.position_value, unrealized_pnl = excluded.unrealized_pnl
 """
 SAVE_CASH = "UPDATE paper_trading_config SET current_capital = %s WHERE portfolio = %s"
 SHOWN = Decimal("1e-18")
@@ -111,7 +103,7 @@ class Mirror:
             self._copy(cursor, "paper_fills", group.fills)
             if group.trades:
                 self._copy(cursor, "paper_trades", group.trades)
-            cursor.executemany(SAVE_POSITION, list(group.positions.values()))
+            cursor.executemany(SAVE_POSITIONS, list(group.positions.values()))
             cursor.executemany(SAVE_CASH, [(cash, name) for name, cash in group.cash.items()])
 
     def seconds(self, groups: Sequence[Group]) -> float:

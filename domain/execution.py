@@ -61,8 +61,8 @@ def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Cos
 def execute(order: Order, filled_at: datetime) -> Fill | str:
     """Fill the whole order from the quote that travels in it, or say why it cannot be filled.
 
-    Raises:
-        Nothing: a price that slipped to zero is answered with a sentence, since nobody sells for nothing.
+    Returns:
+        The fill; or the sentence for a price that slipped to zero, since nobody sells for nothing.
     """
     base = order.quote.price
     base_notional = money(multiply(order.quantity, base))

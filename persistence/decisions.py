@@ -12,7 +12,7 @@ from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import DatabaseBusy, Fenced, WriteRefused
 from domain.words import Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, transaction
-from persistence.lease import Lease
+from persistence.lease import FENCE, Lease
 
 # Never "id > last seen": an early id that commits late would then never be seen.
 PENDING = """
@@ -23,11 +23,8 @@ WHERE processed_at IS NULL AND status = 'pending' AND id <> ALL(%s::bigint[])
 ORDER BY created_at, id LIMIT %s
 """
 
-END_REFUSED = """
-WITH fence AS MATERIALIZED (
-    SELECT FROM paper_lease l CROSS JOIN paper_generation g
-    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
-), ended AS (
+END_REFUSED = f"""
+WITH {FENCE}, ended AS (
     UPDATE trading_decisions d
     SET status = o.status, outcome_reason = o.reason, processed_at = clock_timestamp()
     FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(reasons)s::text[]) AS o(id, status, reason)

@@ -34,6 +34,16 @@ HANGING = 0.5
 """Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
 
 
+FENCE = """
+fence AS MATERIALIZED (
+    SELECT FROM paper_lease l CROSS JOIN paper_generation g
+    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
+)
+"""
+"""How each statement that ends decisions begins: FOR SHARE waits for an epoch or generation that is being raised, and
+sees its new value."""
+
+
 def holder_name() -> str:
     """Return how this process calls itself in the lease."""
     return f"process {os.getpid()} on {socket.gethostname()}"

@@ -15,17 +15,13 @@ from domain.orders import Costs
 from domain.portfolio import Applied, Portfolio, Position, Terms
 from domain.words import Generation, PortfolioName, PositionId, PositionSide, Symbol
 from persistence.engine import engine_for, transaction
-from persistence.lease import Lease, writing
+from persistence.lease import FENCE, Lease, writing
 
 SHOWN_PRICE = Decimal("1e-18")
 
-# The fence and the end of the decisions in one statement: FOR SHARE waits for a generation or epoch that is being
-# raised, and sees its new value.
-END_EXECUTED = """
-WITH fence AS MATERIALIZED (
-    SELECT FROM paper_lease l CROSS JOIN paper_generation g
-    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
-), ended AS (
+# The fence and the end of the decisions in one statement, one round trip.
+END_EXECUTED = f"""
+WITH {FENCE}, ended AS (
     UPDATE trading_decisions d
     SET status = 'executed', outcome_reason = o.reason, order_id = o.order_id, processed_at = clock_timestamp()
     FROM unnest(%(ids)s::bigint[], %(reasons)s::text[], %(order_ids)s::uuid[]) AS o(id, reason, order_id)
