@@ -53,8 +53,8 @@ class Decisions(Protocol):
 class PriceRecords(Protocol):
     """The table of prices, as the PriceTracker uses it; see `persistence.prices`."""
 
-    def last_prices(self) -> Mapping[Symbol, Decimal]:
-        """Return the last stored price of each symbol held."""
+    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
+        """Return the last stored price of each symbol held, None where none is stored."""
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         """Have quotes stored soon; never waits."""

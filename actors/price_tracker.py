@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from loguru import logger
@@ -13,9 +13,12 @@ from actors.messages import BookKnown, Message, Prices, QuotesSeen, SendPrices, 
 from actors.ports import Address, PriceRecords
 from domain.errors import DatabaseError
 from domain.market import PriceSource, Quote, SymbolBook
+from domain.plausibility import FAR, PriceScreen
 from domain.words import Clock, Symbol
 
 FORGET_EVERY = timedelta(hours=1)
+NEEDED_FOR = timedelta(minutes=15)
+"""So long after a decision asked for it, a symbol that is not held is watched; a decision asks again."""
 
 
 class PriceTracker(Behaviour):
@@ -27,20 +30,33 @@ class PriceTracker(Behaviour):
         sizer: who needs each price.
         clock: the time.
         retention: how long stored prices are kept.
+        silent_after: a source, or a symbol that is needed, without a price for so long is reported.
     """
 
     def __init__(
-        self, source: PriceSource, records: PriceRecords, *, sizer: Address, clock: Clock, retention: timedelta
+        self,
+        source: PriceSource,
+        records: PriceRecords,
+        *,
+        sizer: Address,
+        clock: Clock,
+        retention: timedelta,
+        silent_after: timedelta,
     ) -> None:
         self._source = source
         self._records = records
         self._sizer = sizer
         self._clock = clock
         self._retention = retention
+        self._silence = Silence(source.name, silent_after)
+        self._screen = PriceScreen()
+        self._doubted: set[Symbol] = set()
         self._book: SymbolBook | None = None
         self._quotes: dict[Symbol, Quote] = {}
         self._unrecorded: dict[Symbol, Quote] = {}
         self._stored: dict[Symbol, Decimal] | None = None
+        self._held: frozenset[Symbol] | None = None
+        self._asked: dict[Symbol, datetime] = {}
         self._forgotten_at: datetime | None = None
         self.refused = 0
 
@@ -58,25 +74,53 @@ class PriceTracker(Behaviour):
                 self._book = message.book
                 self._sizer.tell(message)
             case Subscribe():
+                self._asked[message.symbol] = self._clock.now()
                 self._source.subscribe([message.symbol])
             case SendPrices():
                 message.to(Prices(self._book, dict(self._quotes), self._marks()))
             case SourceEnded():
+                self._silence.ended = True
                 logger.warning("price source {}: {}", self._source.name, message.reason)
             case Tick():
                 self._record()
+                self._look_after_symbols()
 
     def _seen(self, quotes: Iterable[Quote]) -> None:
         good = {}
         for quote in quotes:
-            if quote.price.is_finite() and quote.price > 0:
+            if self._screen.believes(quote):
                 good[quote.symbol] = quote
             else:
-                self.refused += 1
-                logger.warning("price source {} sent {} for {}; dropped", quote.source, quote.price, quote.symbol)
+                self._set_aside(quote)
+        self._doubted.difference_update(good)
         self._quotes.update(good)
         self._unrecorded.update(good)
+        self._silence.heard(good)
         self._sizer.tell(QuotesSeen(good))
+
+    def _set_aside(self, quote: Quote) -> None:
+        self.refused += 1
+        if quote.symbol in self._doubted:
+            return  # said once, until a good price comes
+        self._doubted.add(quote.symbol)
+        suspect = quote.symbol in self._screen.suspects
+        what = f"over {FAR} times away from the last price; set aside until confirmed" if suspect else "dropped"
+        logger.warning("price source {} sent {:f} for {}: {}", quote.source, quote.price, quote.symbol, what)
+
+    def _look_after_symbols(self) -> None:
+        """Watch what is held, let go what nobody needs any more, and say what has gone silent."""
+        now = self._clock.now()
+        old = [symbol for symbol, asked in self._asked.items() if now - asked > NEEDED_FOR]
+        if old or self._held is None:
+            self._read_stored()
+        if self._held is not None:
+            dropped = [symbol for symbol in old if symbol not in self._held]
+            for symbol in old:
+                del self._asked[symbol]
+            self._source.unsubscribe(dropped)
+            self._silence.forget(dropped)
+        if self._source.real:
+            self._silence.look({**dict.fromkeys(self._held or (), now), **self._asked}, now)
 
     def _marks(self) -> dict[Symbol, Decimal]:
         return {**(self._stored or {}), **{symbol: quote.price for symbol, quote in self._quotes.items()}}
@@ -94,6 +138,71 @@ class PriceTracker(Behaviour):
 
     def _read_stored(self) -> None:
         try:
-            self._stored = dict(self._records.last_prices())
+            stored = self._records.last_prices()
         except DatabaseError as error:
             logger.debug("stored prices are read again shortly: {}", error)
+            return
+        self._stored = {symbol: price for symbol, price in stored.items() if price is not None}
+        for symbol, price in self._stored.items():
+            self._screen.remember(symbol, price)
+        self._held = frozenset(stored)
+        self._source.subscribe(self._held)
+
+
+class Silence:
+    """Reports once what has gone silent, and once when it is back.
+
+    Attributes:
+        ended: the source said itself that nothing more comes.
+    """
+
+    def __init__(self, source: str, after: timedelta) -> None:
+        self.ended = False
+        self._source = source
+        self._after = after
+        self._last: dict[Symbol, datetime] = {}
+        self._silent: set[Symbol] = set()
+        self._all = False
+
+    def heard(self, quotes: Mapping[Symbol, Quote]) -> None:
+        """Take note of prices."""
+        for quote in quotes.values():
+            self._last[quote.symbol] = quote.seen_at
+        if self._all and quotes:
+            self._all = False
+            self._silent.clear()
+            logger.info("price source {} sends prices again", self._source)
+        for symbol in self._silent.intersection(quotes):
+            self._silent.discard(symbol)
+            logger.info("price source {} sends prices of {} again", self._source, symbol)
+
+    def forget(self, symbols: Iterable[Symbol]) -> None:
+        """Expect no prices of ``symbols`` any more."""
+        for symbol in symbols:
+            self._last.pop(symbol, None)
+            self._silent.discard(symbol)
+
+    def look(self, needed: Mapping[Symbol, datetime], now: datetime) -> None:
+        """Report what is needed and has not been heard of, as far as it is news.
+
+        Args:
+            needed: symbols, with the moment since which each was expected at the latest.
+            now: the present moment.
+        """
+        if self.ended or self._all:
+            return
+        for symbol, since in needed.items():
+            self._last.setdefault(symbol, since)
+        quiet = {symbol for symbol in needed if now - self._last[symbol] > self._after}
+        news = quiet - self._silent
+        self._silent |= news
+        if not news:
+            return
+        last = max(self._last[symbol] for symbol in quiet)
+        told = f"since {last.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"
+        if len(quiet) > 1 and quiet == needed.keys():
+            self._all = True
+            logger.warning("price source {} has been silent {}", self._source, told)
+        else:
+            for symbol in sorted(news):
+                logger.warning("price source {} has sent no price of {} {}", self._source, symbol, told)

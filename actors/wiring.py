@@ -157,6 +157,7 @@ class Wiring:
             sizer=self.address("Sizer"),
             clock=self._clock,
             retention=timedelta(days=self._settings.price_retention_days),
+            silent_after=timedelta(seconds=self._settings.max_price_age),
         )
 
     def _snapshotter(self) -> Behaviour:

@@ -24,6 +24,9 @@ class Instrument:
         step: quantities are multiples of it.
         min_notional: the venue's smallest order value; the portfolio's own minimum counts if it is larger.
         asset_class: ``crypto``, ``equity``, …
+        min_quantity: the venue's smallest order quantity.
+        not_traded: why it cannot be traded now, in words that follow its symbol (``is delisted or suspended at
+            kraken``); None where it can.
     """
 
     symbol: Symbol
@@ -32,6 +35,8 @@ class Instrument:
     step: Decimal = QUANTITY_STEP
     min_notional: Decimal = ZERO
     asset_class: str = "crypto"
+    min_quantity: Decimal = ZERO
+    not_traded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,10 @@ class Quote:
     bid: Decimal | None = None
     ask: Decimal | None = None
     volume: Decimal | None = None
+
+
+FEW = 500
+"""Up to so many symbols, all of them are compared with a misspelled one."""
 
 
 class SymbolBook:
@@ -81,16 +90,24 @@ class SymbolBook:
     def resolve(self, typed: str) -> Instrument | str:
         """Return the instrument meant, or a sentence that says why there is none."""
         exact = self._by_symbol.get(typed)
-        if exact is not None:
-            return exact
-        meant = self._by_letters.get(_letters(typed), [])
-        if len(meant) == 1:
-            return meant[0]
+        meant = [exact] if exact is not None else self._by_letters.get(_letters(typed), [])
+        traded = [instrument for instrument in meant if instrument.not_traded is None]
+        if len(traded) == 1:
+            return traded[0]
+        if traded:
+            return f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}"
         if meant:
-            return f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in meant))}"
-        near = difflib.get_close_matches(typed.upper(), self._by_symbol, n=3)
+            return f"{meant[0].symbol} {meant[0].not_traded}"
+        near = self._near(typed)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return f"{typed!r} is not traded here{hint}"
+
+    def _near(self, typed: str) -> list[str]:
+        name = typed.upper()
+        # A venue may have thousands, and whoever sends one misspelled symbol may send many.
+        few = len(self) <= FEW
+        alike = [symbol for symbol in self._by_symbol if few or symbol[:1] == name[:1]]
+        return difflib.get_close_matches(name, alike, n=3)
 
 
 class PriceListener(Protocol):
@@ -134,7 +151,15 @@ class PriceSource(Protocol):
         ...
 
     def subscribe(self, symbols: Collection[Symbol]) -> None:
-        """Ask for the prices of ``symbols`` too; a source that plays everything anyway ignores it."""
+        """Ask for the prices of ``symbols``, and for one of each at once; also of those asked for before.
+
+        Symbols are the venue's, or as people type them while the book is not known. A source that plays everything
+        anyway ignores it. May be called before the start, from any thread; never blocks.
+        """
+        ...
+
+    def unsubscribe(self, symbols: Collection[Symbol]) -> None:
+        """Prices of ``symbols`` are not needed any more. From any thread; never blocks."""
         ...
 
     def stop(self) -> None:

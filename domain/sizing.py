@@ -121,11 +121,20 @@ def _smallest(terms: Terms, instrument: Instrument) -> Decimal:
     return max(terms.min_notional, instrument.min_notional)
 
 
-def _too_small(decision: Received, quantity: Decimal, price: Decimal, smallest: Decimal) -> Refusal | None:
+def _too_small(
+    decision: Received, quantity: Decimal, price: Decimal, terms: Terms, instrument: Instrument
+) -> Refusal | None:
+    """Refuse an order that portfolio or venue would not take for its size; closing a whole position is exempt."""
     notional = money(multiply(quantity, price))
-    if quantity > ZERO and notional >= smallest:
+    smallest = _smallest(terms, instrument)
+    if quantity == ZERO:
+        detail = f"it is less than one step of {plain(instrument.step)} at {plain(price)}"
+    elif notional < smallest:
+        detail = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}, the least is {plain(smallest)}"
+    elif quantity < instrument.min_quantity:
+        detail = f"{plain(quantity)} is below the venue's least quantity, {plain(instrument.min_quantity)}"
+    else:
         return None
-    detail = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}, the least is {plain(smallest)}"
     return refuse(decision, Reason.TOO_SMALL, detail)
 
 
@@ -140,7 +149,7 @@ def _sell(
     if asked > held.quantity:
         return Sized(held.quantity, f"all that was held, {plain(asked)} was asked for")
     quantity = floor_to(asked, instrument.step)
-    return _too_small(decision, quantity, price, _smallest(terms, instrument)) or Sized(quantity)
+    return _too_small(decision, quantity, price, terms, instrument) or Sized(quantity)
 
 
 def _buy(
@@ -172,14 +181,14 @@ def _buy(
         quantity = affordable(spend, price, instrument.step)
         wanted = quantity
         quantity = _paid_for(quantity, portfolio, instrument, price)
-        smallest = _smallest(terms, instrument)
-        if quantity < wanted and _too_small(decision, quantity, price, smallest):
+        if quantity < wanted and _too_small(decision, quantity, price, terms, instrument):
+            least = max(_smallest(terms, instrument), money(multiply(instrument.min_quantity, price)))
             return refuse(
                 decision,
                 Reason.NO_CASH,
-                f"free cash {plain(portfolio.cash)} does not buy the least, {plain(smallest)}, with its costs",
+                f"free cash {plain(portfolio.cash)} does not buy the least, {plain(least)}, with its costs",
             )
-    return _too_small(decision, quantity, price, _smallest(terms, instrument)) or Sized(quantity)
+    return _too_small(decision, quantity, price, terms, instrument) or Sized(quantity)
 
 
 def _asked(

@@ -68,6 +68,9 @@ class ThreadedSource(ABC):
     def subscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027 - nothing is what it should do
         """Do nothing: every symbol is played anyway."""
 
+    def unsubscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027
+        """Do nothing: every symbol is played anyway."""
+
     def stop(self) -> None:
         """Deliver nothing more; return when the thread has ended."""
         self._stopped.set()

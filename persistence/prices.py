@@ -21,7 +21,7 @@ COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 LAST_PRICES = """
 SELECT held.symbol, m.price
 FROM (SELECT DISTINCT symbol FROM paper_positions) held
-JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m ON true
+LEFT JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m ON true
 """
 
 
@@ -32,8 +32,8 @@ class PriceStore:
         self._engine = engine_for(database_url, "PriceTracker")
         self._lease = lease
 
-    def last_prices(self) -> Mapping[Symbol, Decimal]:
-        """Return the last stored price of each symbol that is held; they serve as marks only."""
+    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
+        """Return the last stored price of each symbol that is held, None without one; they serve as marks only."""
         with transaction(self._engine) as cursor:
             return {Symbol(symbol): price for symbol, price in cursor.execute(LAST_PRICES).fetchall()}
 
@@ -75,8 +75,8 @@ class PriceRecorder:
         self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
         self._thread.start()
 
-    def last_prices(self) -> Mapping[Symbol, Decimal]:
-        """Return the last stored price of each symbol that is held."""
+    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
+        """Return the last stored price of each symbol that is held, None without one."""
         return self._store.last_prices()
 
     def offer(self, quotes: Sequence[Quote]) -> None:

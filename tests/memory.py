@@ -144,7 +144,7 @@ class MemoryDatabase:
 
     # PriceRecords and Snapshots
 
-    def last_prices(self) -> Mapping[Symbol, Decimal]:
+    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
         self._answer()
         return {quote.symbol: quote.price for quote in self.prices}
 

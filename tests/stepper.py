@@ -62,6 +62,9 @@ class PassiveSource:
     def start(self, listener: object) -> None:
         """The test sends."""
 
+    def unsubscribe(self, symbols: object) -> None:
+        self.wanted.difference_update(symbols)  # type: ignore[call-overload]
+
     def subscribe(self, symbols: object) -> None:
         self.wanted.update(symbols)  # type: ignore[call-overload]
 
@@ -110,7 +113,12 @@ class Stepper:
         self._states: dict[PortfolioName, Portfolio] = {}
         self._builders: dict[str, Callable[[], Behaviour]] = {
             "PriceTracker": lambda: PriceTracker(
-                self.source, database, sizer=self._to("Sizer"), clock=self.clock, retention=timedelta(days=30)
+                self.source,
+                database,
+                sizer=self._to("Sizer"),
+                clock=self.clock,
+                retention=timedelta(days=30),
+                silent_after=timedelta(seconds=30),
             ),
             "Snapshotter": lambda: Snapshotter(
                 database,

@@ -73,8 +73,10 @@ def instrument(
     step: Number = "0.00000001",
     min_notional: Number = 0,
     asset_class: str = "crypto",
+    min_quantity: Number = 0,
 ) -> Instrument:
-    return Instrument(Symbol(symbol), currency, Decimal(tick), Decimal(step), Decimal(min_notional), asset_class)
+    numbers = Decimal(tick), Decimal(step), Decimal(min_notional)
+    return Instrument(Symbol(symbol), currency, *numbers, asset_class, Decimal(min_quantity))
 
 
 def quote(price: Number = 100, symbol: str = BTC, at: datetime = NOON) -> Quote:

@@ -77,3 +77,27 @@ def test_an_instrument_has_defaults_for_what_its_venue_does_not_say() -> None:
     bare = Instrument(Symbol("AAPL"), None)
     assert (Decimal("1e-12"), Decimal("1e-8"), Decimal(0)) == (bare.tick, bare.step, bare.min_notional)
     assert (bare.quote, bare.asset_class) == (None, "crypto")
+
+
+GONE = Instrument(Symbol("LUNA/USDT"), "USDT", not_traded="is delisted or suspended at kraken")
+SWAP = Instrument(Symbol("BTC/USDT:USDT"), "USDT", not_traded="is a swap at kraken, and only spot markets are traded")
+
+
+@pytest.mark.parametrize("typed", ["LUNA/USDT", "luna-usdt", "LUNAUSDT"])
+def test_what_is_not_traded_now_says_why(typed: str) -> None:
+    assert "LUNA/USDT is delisted or suspended at kraken" == SymbolBook([GONE]).resolve(typed)
+
+
+def test_what_is_traded_goes_before_what_is_not() -> None:
+    spot = Instrument(Symbol("BTC/USDT"), "USDT")
+    twin = Instrument(Symbol("BTC-USDT"), "USDT", not_traded="is delisted or suspended at kraken")
+    book = SymbolBook([SWAP, twin, spot])
+    assert spot is book.resolve("btcusdt")
+    assert "BTC/USDT:USDT is a swap at kraken, and only spot markets are traded" == book.resolve("BTC/USDT:USDT")
+
+
+def test_a_large_book_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
+    many = [Instrument(Symbol(f"C{number}/USDT"), "USDT") for number in range(600)]
+    book = SymbolBook([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
+    assert "'BTCC/USDT' is not traded here; did you mean BTC/USDT?" == book.resolve("BTCC/USDT")
+    assert "'VTC/USDT' is not traded here" == book.resolve("VTC/USDT")

@@ -246,10 +246,34 @@ def test_too_small_for_the_venue_if_its_minimum_is_larger() -> None:
 
 def test_too_small_for_one_step_is_too_small_even_without_a_least() -> None:
     lax = Portfolio.opened(terms(min_notional=0, initial_capital=1))
-    refused("too small: 0 at 100 is worth 0, the least is 0", sized(received(), lax, of=instrument(step=1)))
+    refused("too small: it is less than one step of 1 at 100", sized(received(), lax, of=instrument(step=1)))
     rich = Portfolio.opened(terms(min_notional=0))
     refused(
-        "too small: 0 at 100 is worth 0, the least is 0", sized(received(quantity="0.5"), rich, of=instrument(step=1))
+        "too small: it is less than one step of 1 at 100", sized(received(quantity="0.5"), rich, of=instrument(step=1))
+    )
+
+
+def test_too_small_for_the_venues_least_quantity() -> None:
+    venue = instrument(step="0.01", min_quantity="0.5")
+    refused(
+        "too small: 0.49 is below the venue's least quantity, 0.5", sized(received(quantity="0.499"), NEW, of=venue)
+    )
+    assert Decimal("0.5") == ordered(received(quantity="0.5"), NEW, of=venue).quantity
+    little = Portfolio.opened(terms(initial_capital=100))
+    refused("too small: 0.17 is below the venue's least quantity, 0.5", sized(received(), little, of=venue))
+    held = holding((10, 100))
+    refused(
+        "too small: 0.1 is below the venue's least quantity, 0.5",
+        sized(received("SELL", quantity="0.1"), held, 200, of=venue),
+    )
+    assert Decimal("0.3") == ordered(received("SELL"), holding(("0.3", 100)), of=venue).quantity
+
+
+def test_cash_that_does_not_buy_the_venues_least_quantity_says_what_that_costs() -> None:
+    venue = instrument(step="0.01", min_quantity="0.5")
+    poor = replace(holding((95, 100), symbol=ETH), cash=Decimal("40"))
+    refused(
+        "not enough cash: free cash 40 does not buy the least, 50, with its costs", sized(received(), poor, of=venue)
     )
 
 
