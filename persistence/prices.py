@@ -21,7 +21,8 @@ COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 LAST_PRICES = """
 SELECT held.symbol, m.price
 FROM (SELECT DISTINCT symbol FROM paper_positions) held
-LEFT JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m ON true
+LEFT JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m
+    ON true
 """
 
 

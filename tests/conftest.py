@@ -1,9 +1,9 @@
 """What every test may ask for: servers, databases and Hypothesis' profile.
 
 A test that takes ``server`` or ``database_url`` runs twice, on the embedded PostgreSQL and on TimescaleDB; one that
-takes ``embedded_server`` or ``embedded_url`` runs once; one that takes ``every_server`` or ``every_url`` runs on each
-supported version. A server starts when the first test asks for it. One that is missing skips its tests, aloud; with
-``TIMESCALEDB_REQUIRED=1`` (as in CI) TimescaleDB missing is a failure.
+takes ``embedded_server``, ``embedded_url`` or ``timescale_url`` runs once; one that takes ``every_server`` or
+``every_url`` runs on each supported version. A server starts when the first test asks for it. One that is missing skips
+its tests, aloud; with ``TIMESCALEDB_REQUIRED=1`` (as in CI) TimescaleDB missing is a failure.
 """
 
 from __future__ import annotations
@@ -86,6 +86,12 @@ def database_url(server: Server) -> Iterator[str]:
 def embedded_url(embedded_server: Server) -> Iterator[str]:
     """A fresh database on `embedded_server`."""
     yield from fresh_database(embedded_server)
+
+
+@pytest.fixture
+def timescale_url(pool: ServerPool) -> Iterator[str]:
+    """A fresh database on TimescaleDB alone."""
+    yield from fresh_database(running(pool, TIMESCALEDB))
 
 
 @pytest.fixture

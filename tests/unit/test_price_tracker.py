@@ -14,6 +14,8 @@ from domain.market import Instrument, PriceListener, Quote, SymbolBook
 from domain.words import Symbol
 from tests.stepper import StepClock
 
+DOUBTED = "over 10 times away from the last price; set aside until confirmed"
+SO = "decisions that need a price wait, then are rejected"
 BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
 
 
@@ -153,8 +155,7 @@ def test_an_absurd_price_is_held_back_and_said_once(tracked: Tracked, told: list
     tracked.quote(BTC="101")
     assert ["BTC/USDT 100", "ETH/USDT 10", "BTC/USDT 101"] == tracked.passed_on()
     assert [
-        "WARNING price source kraken sent 100000000 for BTC/USDT: over 10 times away from the last price; "
-        "set aside until confirmed"
+        f"WARNING price source kraken sent 100000000 for BTC/USDT: {DOUBTED}",
     ] == told
     assert 3 == tracked.tracker.refused
 
@@ -175,8 +176,7 @@ def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, t
         tracked.after(20)
     tracked.quote(BTC="100")
     assert [
-        "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; "
-        "decisions that need a price wait, then are rejected",
+        "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices of BTC/USDT again",
     ] == told
 
@@ -190,8 +190,7 @@ def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, t
         tracked.after(31)
     tracked.quote(SOL="1")
     assert [
-        "WARNING price source kraken has been silent since 12:00:00 UTC; "
-        "decisions that need a price wait, then are rejected",
+        "WARNING price source kraken has been silent since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices again",
     ] == told
 

@@ -271,7 +271,7 @@ def test_too_small_for_the_venues_least_quantity() -> None:
 
 def test_cash_that_does_not_buy_the_venues_least_quantity_says_what_that_costs() -> None:
     venue = instrument(step="0.01", min_quantity="0.5")
-    poor = replace(holding((95, 100), symbol=ETH), cash=Decimal("40"))
+    poor = replace(holding((95, 100), symbol=ETH), cash=Decimal(40))
     refused(
         "not enough cash: free cash 40 does not buy the least, 50, with its costs", sized(received(), poor, of=venue)
     )

@@ -1,0 +1,67 @@
+"""DESIGN's arithmetic once more, in fractions, from what stands in the database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+FILLS = """
+SELECT o.*, f.base_price, f.price, f.notional, f.cash_delta, d.confidence, d.risk_score, d.quantity AS asked,
+       10000 + coalesce(sum(f.cash_delta) OVER earlier, 0) AS cash_before,
+       coalesce(sum(f.asset_delta) OVER (PARTITION BY f.symbol ORDER BY o.seq ROWS BETWEEN UNBOUNDED PRECEDING
+                                         AND 1 PRECEDING), 0) AS held_before
+FROM paper_orders o JOIN paper_fills f USING (order_id) JOIN trading_decisions d ON d.id = o.decision_id
+WINDOW earlier AS (ORDER BY o.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+ORDER BY o.seq
+"""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A venue's tick and step, by symbol."""
+
+    ticks: Mapping[str, str]
+    steps: Mapping[str, str]
+
+
+def nearest(value: Fraction, quantum: str) -> Fraction:
+    return floor(value / Fraction(quantum) + Fraction(1, 2)) * Fraction(quantum)
+
+
+def assert_by_hand(row: dict[str, Any], rules: Rules) -> None:
+    """Assert what one order became: size, slippage, price, commission and cash."""
+    base, quantity = Fraction(row["base_price"]), Fraction(row["quantity"])
+    assert quantity == size_by_hand(row, base, rules)
+    u = Fraction(1, 2) + Fraction(int.from_bytes(hashlib.sha256(str(row["order_id"]).encode()).digest()[:8]), 2**64)
+    notional = nearest(quantity * base, "1e-12")
+    rate = nearest(Fraction("0.0005") * 2 * (1 + min(notional / 100_000, Fraction(4))) * u, "1e-12")
+    price = nearest(base * (1 + rate if row["side"] == "BUY" else 1 - rate), rules.ticks[row["symbol"]])
+    assert price == Fraction(row["price"])
+    paid = nearest(quantity * price, "1e-12")
+    commission = max(nearest(paid / 1000, "1e-12"), Fraction(1))
+    assert (paid, commission) == (Fraction(row["notional"]), Fraction(row["commission"]))
+    cash = -paid - commission if row["side"] == "BUY" else paid - commission
+    assert cash == Fraction(row["cash_delta"])
+    assert nearest(quantity * abs(price - base), "1e-12") == Fraction(row["slippage"])
+
+
+def size_by_hand(row: dict[str, Any], base: Fraction, rules: Rules) -> Fraction:
+    """How much: what was asked for, all that was held, or the budget within room (cash was enough for the sample)."""
+    held = Fraction(row["held_before"])
+    marks = {symbol: Fraction(price) for symbol, price in row["marks"].items()}
+    assert row["symbol"] not in marks
+    step = Fraction(rules.steps[row["symbol"]])
+    if row["asked"] is not None:
+        return floor(Fraction(row["asked"]) / step) * step
+    if row["side"] == "SELL":
+        return held
+    equity = Fraction(row["equity"])
+    risk = Fraction("0.3") if row["risk_score"] is None else Fraction(row["risk_score"])
+    budget = Fraction("0.2") * equity * Fraction(row["confidence"]) / Fraction("0.8") * (1 - risk / 2)
+    room = nearest(equity / 5, "1e-12") - nearest(held * base, "1e-12")
+    assert Fraction(row["cash_before"]) > budget * Fraction("1.02")
+    return floor(min(nearest(budget, "1e-12"), room) / base / step) * step
