@@ -25,7 +25,7 @@ from pydantic_settings import (
 
 from domain.decision import Number
 from domain.errors import SettingsError
-from domain.wording import CURRENCY, allowed, quoted
+from domain.wording import CURRENCY, EXCHANGE, SCHEMA, allowed, quoted
 
 FILE = Path("paper.toml")
 PREFIX = "PAPER_"
@@ -53,8 +53,17 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("~/.paper-trading"), description="folder of the embedded database and the logs")
     database_url: SecretStr | None = Field(None, description="PostgreSQL or TimescaleDB; none: an embedded PostgreSQL")
-    prices: str | None = Field(None, description="where prices come from: simulated, or the path of a CSV file")
-    symbols: Words | None = Field(None, description="simulated symbols, separated by commas; none: five usual ones")
+    database_schema: Annotated[str, Field(pattern=SCHEMA)] = Field("public", description="where the tables live")
+    prices: str = Field(
+        "ccxt", description="where prices come from: ccxt, simulated, or the path of a CSV or Parquet file"
+    )
+    exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field("kraken", description="ccxt's id of the exchange")
+    exchange_options: dict[str, Any] = Field(
+        default_factory=dict, description="what ccxt's exchange is made with, such as proxies; no keys"
+    )
+    symbols: Words | None = Field(
+        None, description="separated by commas; simulated: none means five usual ones; ccxt: watched from the start"
+    )
     seed: int = Field(1, description="of the simulated market")
     price_interval: Seconds = Field(1.0, description="simulated: seconds between two prices")
     price_speed: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(

@@ -16,10 +16,11 @@ from actors.settings import Settings
 from actors.timer import SystemClock
 from actors.wiring import Ports, TrackerDoor, Wiring
 from domain.decision import Decision, Outcome
-from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SettingsError, SubmissionInDoubt
+from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.market import PriceSource
 from domain.words import DEFAULT_PORTFOLIO, Clock
 from market.csv_file import CsvPrices
+from market.exchange import ExchangePrices
 from market.simulated import SimulatedMarket, simulated_instruments
 from persistence import portfolios, schema
 from persistence.client import AttachedSystem, TradingClient
@@ -87,7 +88,7 @@ class TradingSystem(TradingClient):
         """
         settings = settings or Settings()
         clock = clock or SystemClock()
-        source = source or _price_source(settings, clock)
+        source = source or price_source(settings, clock)
         ended = _Ended()
         with ExitStack() as undo:
             url = _database(settings, undo)
@@ -228,13 +229,20 @@ def _database(settings: Settings, undo: ExitStack) -> str:
     return server.url
 
 
-def _price_source(settings: Settings, clock: Clock) -> PriceSource:
-    if settings.prices is None:
-        msg = (
-            "setting prices is missing: PAPER_PRICES=simulated for a simulated market, "
-            "or PAPER_PRICES=FILE.csv for recorded prices (or `prices = …` in paper.toml, or --prices)"
+def price_source(settings: Settings, clock: Clock) -> PriceSource:
+    """Return the source that the settings name; nothing runs yet, and an exchange is not asked.
+
+    Raises:
+        SettingsError: ccxt knows no such exchange, the file is malformed, or a symbol makes no sense.
+    """
+    if settings.prices == "ccxt":
+        return ExchangePrices(
+            settings.exchange,
+            clock,
+            cache=settings.home / "markets" / f"{settings.exchange}.json",
+            symbols=settings.symbols or (),
+            options=settings.exchange_options,
         )
-        raise SettingsError(msg)
     if settings.prices == "simulated":
         return SimulatedMarket(
             simulated_instruments(settings.symbols),

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import os
 import tomllib
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from actors.settings import FILE, PREFIX, Settings
+from actors.system import price_source
 from actors.timer import SystemClock
 from console.database import connected, described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, table, terminal
-from market.csv_file import CsvPrices
-from market.simulated import simulated_instruments
 from persistence import schema
 from persistence.engine import probe
 
 
 def check(
     prices: Annotated[
-        str | None, typer.Option("--prices", metavar="SOURCE", help="simulated, or the path of a CSV file.")
+        str | None,
+        typer.Option("--prices", metavar="SOURCE", help="ccxt, simulated, or the path of a CSV or Parquet file."),
     ] = None,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Each setting with its value and where it comes from, passwords masked; then the price file and the database.
+    r"""Each setting with its value and where it comes from, passwords masked; then the price source and the database.
 
     No schema is changed; an embedded database is made or started for the moment. Ends with 2 if a setting
     is wrong, with 1 if the database cannot be used.
@@ -42,10 +41,7 @@ def check(
     settings = quiet_settings(**given)
     origins = _origins({name for name, value in given.items() if value is not None})
     shown = settings.shown()
-    if settings.prices not in {None, "simulated"}:
-        CsvPrices(Path(str(settings.prices)).expanduser(), settings.price_speed, SystemClock())
-    if settings.prices == "simulated":
-        simulated_instruments(settings.symbols)
+    price_source(settings, SystemClock())
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         terminal().print(
@@ -56,7 +52,7 @@ def check(
         "settings": {name: {"value": value, "from": origins[name]} for name, value in shown.items()},
         "database": found,
     }
-    answer(as_json, document, lambda: _tell(settings, found))
+    answer(as_json, document, lambda: _tell(found))
 
 
 def _database(settings: Settings) -> dict[str, Any]:
@@ -82,9 +78,7 @@ def _origins(options: set[str]) -> dict[str, str]:
     return origins
 
 
-def _tell(settings: Settings, found: dict[str, Any]) -> None:
+def _tell(found: dict[str, Any]) -> None:
     out = terminal()
     schema_told = "schema up to date" if found["schema_current"] else "schema is made or upgraded by the next start"
     out.print(f"\ndatabase  {found['where']}; {found['server']}; {schema_told}", soft_wrap=True)
-    if settings.prices is None:
-        out.print("prices    not set: run.py start needs --prices simulated, or a CSV file", style="yellow")

@@ -22,10 +22,17 @@ from domain.words import DEFAULT_PORTFOLIO
 
 def start(
     prices: Annotated[
-        str | None, typer.Option("--prices", metavar="SOURCE", help="simulated, or the path of a CSV file.")
+        str | None,
+        typer.Option(
+            "--prices", metavar="SOURCE", help="ccxt [default], simulated, or the path of a CSV or Parquet file."
+        ),
+    ] = None,
+    exchange: Annotated[
+        str | None, typer.Option("--exchange", metavar="ID", help="ccxt's id of the exchange [kraken].")
     ] = None,
     symbols: Annotated[
-        str | None, typer.Option("--symbols", metavar="LIST", help="Simulated symbols, separated by commas.")
+        str | None,
+        typer.Option("--symbols", metavar="LIST", help="Separated by commas: simulated, or watched from the start."),
     ] = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Of the simulated market.")] = None,
     as_json: AsJson = False,
@@ -36,6 +43,7 @@ def start(
     r"""Decisions come in by SQL, by `run.py decide` and from Python; each gets one outcome.
 
     \b
+      run.py start --exchange binance
       run.py start --prices simulated
       run.py start --prices btc.csv --home /srv/paper
       PAPER_DATABASE_URL=postgresql://... PAPER_PRICES=simulated run.py
@@ -44,7 +52,13 @@ def start(
     stdout once it serves. The log goes to stderr, and as JSON to logs/ under home.
     """
     settings = settings_from(
-        prices=prices, symbols=symbols, seed=seed, home=home, database_url=database_url, log_level=log_level
+        prices=prices,
+        exchange=exchange,
+        symbols=symbols,
+        seed=seed,
+        home=home,
+        database_url=database_url,
+        log_level=log_level,
     )
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)

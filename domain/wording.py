@@ -15,10 +15,14 @@ LONGEST_QUOTE = 60
 NAME = r"^[^\x00-\x1f]+$"
 FREE_TEXT = r"^[^\x00]*$"
 CURRENCY = r"^[A-Z0-9]{2,20}$"
+EXCHANGE = r"^[a-z0-9_]{1,40}$"
+SCHEMA = r"^[a-z_][a-z0-9_]{0,62}$"
 PATTERNS = {
     NAME: "must be text without control characters, not empty",
     FREE_TEXT: "must be text without NUL characters",
     CURRENCY: "must be 2 to 20 letters and digits in upper case",
+    EXCHANGE: "must be the id of an exchange as ccxt spells it, such as kraken",
+    SCHEMA: "must be a schema's name in lower case, such as public",
 }
 """The patterns that a value may have to match, and what they ask for."""
 

@@ -205,7 +205,7 @@ def test_it_serves_the_same_on_timescaledb(database_url: str, tmp_path: Path) ->
 
 REFUSED: dict[str, tuple[dict[str, str], str, int, str]] = {
     # what is wrong: variables, paper.toml, exit code, what the sentence says (tests/unit/test_settings.py has more)
-    "no prices": ({}, "", 2, "PAPER_PRICES=simulated for a simulated market, or PAPER_PRICES=FILE.csv"),
+    "unknown exchange": ({"prices": "ccxt", "exchange": "krakn"}, "", 2, "did you mean kraken"),
     "no such file": ({"prices": "nowhere.csv"}, "", 2, "nowhere.csv"),
     "wrong type": ({"check_interval": "often"}, "", 2, "check_interval = 'often' (from PAPER_CHECK_INTERVAL): must be"),
     "unknown variable": ({"comission_pct": "0.1"}, "", 2, "did you mean PAPER_COMMISSION_PCT?"),
@@ -226,8 +226,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended, 
         variables, text, _, _ = REFUSED[name]
         folder = tmp_path_factory.mktemp("refused")
         (folder / "paper.toml").write_text(text)
-        prices = {} if name == "no prices" else {"prices": "simulated"}
-        return run("start", env=environment(folder, **(prices | variables)), cwd=folder), folder
+        return run("start", env=environment(folder, **({"prices": "simulated"} | variables)), cwd=folder), folder
 
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(REFUSED, pool.map(start, REFUSED), strict=True))

@@ -46,7 +46,7 @@ def test_defaults_are_those_that_their_users_know() -> None:
     }
     assert (settings.check_interval, settings.snapshot_interval) == (60, 60)
     assert (settings.price_grace, settings.max_price_age) == (1, 30)
-    assert settings.prices is None
+    assert settings.prices == "ccxt"
     assert settings.url is None
     assert settings.home == Path("~/.paper-trading").expanduser()
 
@@ -59,7 +59,7 @@ def test_options_beat_variables_beat_the_file_beat_defaults(folder: Path, monkey
     settings = Settings(seed=4)
     assert (settings.seed, settings.price_interval, settings.min_commission) == (4, 3, Decimal(2))
     assert settings.symbols == ("A/B", "C/D")
-    assert settings.prices is None
+    assert settings.prices == "ccxt"
 
 
 def test_symbols_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,89 @@
+"""How often an exchange is asked, and what happens when it does not answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from loguru import logger
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
+
+from market.venue import Venue
+
+T = TypeVar("T")
+LONGEST_SENTENCE = 200
+USER = re.compile(r"//[^\s/@]*@")
+"""User and password in a URL, a proxy's say; they are shown to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds that an `ExchangePrices` waits for this or that; tests take shorter ones.
+
+    Attributes:
+        poll: between two questions for every symbol, where nothing is streamed.
+        refresh: the same where a stream works: what nobody trades is confirmed so.
+        quiet: a stream that says nothing for so long is helped out by polling.
+        books: between two looks at what is traded.
+        timeout: for one answer.
+        first_retry: after a failure, doubled with each further one.
+        longest_retry: at most; also until a symbol without a sensible price is asked for again.
+    """
+
+    poll: float = 2.0
+    refresh: float = 15.0
+    quiet: float = 10.0
+    books: float = 3600.0
+    timeout: float = 10.0
+    first_retry: float = 0.5
+    longest_retry: float = 5.0
+
+
+class Attempts:
+    """Tries until it is done, with growing pauses; says once what fails, and once that it works again."""
+
+    def __init__(self, venue: Venue, pace: Pace, fails: str, works: str) -> None:
+        self._venue = venue
+        self._fails = fails
+        self._works = works
+        self._backoff = wait_exponential(pace.first_retry, pace.longest_retry) + wait_random(0, pace.first_retry)
+        self._down = False
+
+    async def until_done(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``do`` returns in the end."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Exception), wait=self._wait, before_sleep=self._failed, reraise=True
+        )
+        result: T = await retrying(do)
+        if self._down:
+            self._down = False
+            logger.info("{} {}", self._venue.name, self._works)
+        return result
+
+    def _wait(self, state: RetryCallState) -> float:
+        return max(self._backoff(state), self._venue.retry_after())
+
+    def _failed(self, state: RetryCallState) -> None:
+        if self._down or state.outcome is None:
+            return
+        self._down = True
+        error = state.outcome.exception()
+        assert error is not None
+        logger.warning("{} {}, and is tried again: {}", self._venue.name, self._fails, sentence(error))
+
+
+def is_network(error: BaseException) -> bool:
+    """Say whether the way to the exchange failed, not what was asked."""
+    from ccxt import NetworkError  # noqa: PLC0415 - ccxt is imported only when it is used
+
+    return isinstance(error, NetworkError | OSError | TimeoutError)
+
+
+def sentence(error: BaseException) -> str:
+    """Return what happened on one short line: a server may have sent anything."""
+    text = "".join(character if character.isprintable() else " " for character in str(error))
+    words = USER.sub("//", " ".join(text.split()))
+    shortened = words if len(words) <= LONGEST_SENTENCE else words[: LONGEST_SENTENCE - 1] + "…"
+    return f"{type(error).__name__}: {shortened}" if shortened else type(error).__name__
