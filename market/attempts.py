@@ -14,7 +14,7 @@ from market.venue import Venue
 
 T = TypeVar("T")
 LONGEST_SENTENCE = 200
-USER = re.compile(r"//[^\s/@]*@")
+USER = re.compile(r"//\S*@")
 """User and password in a URL, a proxy's say; they are shown to nobody."""
 
 

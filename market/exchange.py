@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -207,10 +207,10 @@ class _Run:
         if not self._venue.answers and not self._venue.streams:
             msg = f"{self._source.name} gives no tickers through ccxt; choose another exchange"
             raise PriceSourceError(msg)
-        loops = [self._books()]
-        loops += [self._questions()] if self._venue.answers else []
-        loops += [self._stream()] if self._venue.streams else []
-        tasks = [asyncio.ensure_future(each) for each in loops]
+        loops = [self._books]
+        loops += [self._questions] if self._venue.answers else []
+        loops += [self._stream] if self._venue.streams else []
+        tasks = [asyncio.ensure_future(self._forever(each)) for each in loops]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -223,6 +223,19 @@ class _Run:
     def _changed(self) -> None:
         self._asked.set()
         self._news.set()
+
+    async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Begin a loop anew that ended by what nobody foresaw; only a stop ends it."""
+        while True:
+            try:
+                await loop()
+            except asyncio.CancelledError:
+                if self._stopped.is_set():
+                    raise
+                logger.warning("{} begins anew: something within it was cancelled", self._source.name)
+            except Exception as error:  # noqa: BLE001 - a loop that dies unheard would look like a quiet market
+                logger.exception("{} begins anew after an unexpected {}", self._source.name, type(error).__name__)
+            await asyncio.sleep(self._pace.longest_retry)
 
     async def _books(self) -> None:
         """Learn what is traded, again and again."""

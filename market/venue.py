@@ -72,6 +72,9 @@ class Venue:
         self._ccxt = made({"enableRateLimit": True, "timeout": int(timeout * 1000), **options})
         # ccxt's own default is float; so prices stay as they were sent, to the last digit.
         self._ccxt.number = str
+        # All who need the markets wait for one task of ccxt's; one of them that is cancelled must not cancel it.
+        load = self._ccxt.load_markets
+        self._ccxt.load_markets = lambda *args, **kwargs: asyncio.shield(asyncio.ensure_future(load(*args, **kwargs)))
         self._loading = asyncio.Lock()
         self._returned: dict[Symbol, Mapping[str, Any]] = {}
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
@@ -143,6 +146,7 @@ class Venue:
     def retry_after(self) -> float:
         """Return the seconds that the last answer asked to wait, 0 if it did not."""
         headers = {str(name).lower(): value for name, value in (self._ccxt.last_response_headers or {}).items()}
+        self._ccxt.last_response_headers = None  # else it would count for a later failure without an answer, too
         with suppress(ValueError, TypeError):
             return min(max(float(headers.get("retry-after", 0)), 0.0), 300.0)
         return 0.0

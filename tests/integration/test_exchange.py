@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from actors.timer import SystemClock
 from domain.errors import SettingsError
 from domain.market import Instrument, Quote, SymbolBook
 from domain.words import Symbol
-from market.attempts import Pace
+from market.attempts import Pace, sentence
 from market.exchange import ExchangePrices
 from tests.exchange_server import ExchangeServer
 
@@ -264,6 +265,29 @@ def test_a_symbol_that_vanishes_takes_no_other_with_it(exchange: str, opened: Op
     assert f"ETH/USDT is not listed at {exchange} any more" == heard.books[-1].resolve(ETH)
     server.set_price(BTC, "110002")
     heard.price(BTC, "110002")
+
+
+def test_symbols_asked_for_while_the_markets_are_read_again_stop_nothing(
+    opened: Opened, server: ExchangeServer, told: list[str]
+) -> None:
+    eager = replace(QUICK, books=0.01)
+    source, heard = opened("kraken", ETH, pace=eager)
+    heard.wait(lambda: bool(heard.quotes))
+    for number in range(10):
+        read = server.requests["markets"]
+        server.wait_for("markets", read + 1)
+        source.subscribe([SOL]) if number % 2 else source.unsubscribe([SOL])
+    server.set_price(ETH, "4001")
+    heard.price(ETH, "4001")
+    read = server.requests["markets"]
+    server.wait_for("markets", read + 2)
+    assert [] == [line for line in told if "begins anew" in line]
+    assert [] == heard.ended
+
+
+@pytest.mark.parametrize("user", ["bob:secret@", "bob:se/cret@", "bob:s@ecret@"])
+def test_a_password_in_a_url_is_shown_to_nobody(user: str) -> None:
+    assert "OSError: no way to http://host:1/path" == sentence(OSError(f"no way to http://{user}host:1/path"))
 
 
 def test_a_suspended_market_says_so_once_the_book_was_read_again(opened: Opened, server: ExchangeServer) -> None:
