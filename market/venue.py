@@ -30,6 +30,9 @@ SMALLEST = Decimal("1e-18")
 SANE = timedelta(days=365)
 """A moment that an exchange names is kept as evidence if it is nearer than this; its clock may be off."""
 
+LOOK = 0.2
+"""Seconds. ccxt wakes only who waits at that moment, so what arrives just before is found by looking at its cache."""
+
 
 def check(exchange_id: str, options: Mapping[str, Any]) -> None:
     """Refuse an exchange that ccxt does not know, and options that are keys.
@@ -105,19 +108,23 @@ class Venue:
     async def next_tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
         """Wait for the next tickers of ``symbols`` that the exchange sends by itself."""
         await self._ready()
-        while not (fresh := self._fresh(symbols)):
-            if self._streams_many:
-                await self._ccxt.watch_tickers(list(symbols))
-            else:
-                waits = [asyncio.ensure_future(self._ccxt.watch_ticker(symbol)) for symbol in symbols]
-                try:
-                    done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                    for each in done:
-                        each.result()
-                finally:
-                    for each in waits:
-                        each.cancel()
+        watches = self._watches(symbols)
+        try:
+            while not (fresh := self._fresh(symbols)):
+                done, _ = await asyncio.wait(watches, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
+                if done:
+                    _cancel(watches)
+                    watches = self._watches(symbols)
+        finally:
+            _cancel(watches)
         return fresh
+
+    def _watches(self, symbols: Sequence[Symbol]) -> list[asyncio.Future[Any]]:
+        if self._streams_many:
+            return [asyncio.ensure_future(self._ccxt.watch_tickers(list(symbols)))]
+        return [asyncio.ensure_future(self._ccxt.watch_ticker(symbol)) for symbol in symbols]
 
     def _fresh(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
         """Return the tickers not returned before: ccxt answers with one, those that came with it wait in its cache."""
@@ -184,6 +191,11 @@ class Venue:
         if self._ccxt.precisionMode == DECIMAL_PLACES and number == number.to_integral_value() and abs(number) <= 18:
             return Decimal(1).scaleb(-int(number))
         return otherwise  # significant digits: the quantum depends on the price
+
+
+def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    for each in tasks:
+        each.cancel()
 
 
 DECIMAL_PLACES = 2
