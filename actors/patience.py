@@ -19,7 +19,7 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
-from domain.errors import DatabaseBusy, DatabaseUnavailable, PaperTradingError
+from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
 from domain.words import Clock
 
 T = TypeVar("T")
@@ -27,6 +27,10 @@ SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two tries."""
 WHILE = 10.0
 """Seconds that a caller can be made to wait for an answer that was lost."""
+
+
+MENDABLE: tuple[type[DatabaseError], ...] = (DatabaseBusy, DatabaseUnsuitable)
+"""What wrote nothing and may go well later: somebody's lock, or a table or right that was taken away while it ran."""
 
 
 class Interrupted(PaperTradingError):
@@ -48,21 +52,21 @@ class Patience:
         self._breath = SHORTEST
 
     def until_done(self, action: Callable[[], T]) -> T:
-        """Return what ``action`` returns once the database is available and not busy.
+        """Return what ``action`` returns once the database is available, not busy, and as the program needs it.
 
         Raises:
             Interrupted: the system stops.
         """
-        return self._retrying(action, (DatabaseUnavailable, DatabaseBusy), stop_never)
+        return self._retrying(action, (DatabaseUnavailable, *MENDABLE), stop_never)
 
     def until_done_unless_away(self, action: Callable[[], T]) -> T:
-        """Return what ``action`` returns once the database is not busy.
+        """Return what ``action`` returns once the database is not busy, and as the program needs it.
 
         Raises:
             DatabaseUnavailable: it is away; whoever waits must reload.
             Interrupted: the system stops.
         """
-        return self._retrying(action, (DatabaseBusy,), stop_never)
+        return self._retrying(action, MENDABLE, stop_never)
 
     def breathe(self) -> None:
         """Wait a little before the same may go wrong again: 50 ms, doubling to a second until `refresh`."""
@@ -80,7 +84,10 @@ class Patience:
             DatabaseUnavailable: it is not.
             Interrupted: the system stops.
         """
-        return self._retrying(action, (DatabaseUnavailable, DatabaseBusy), stop_after_delay(WHILE))
+        try:
+            return self._retrying(action, (DatabaseUnavailable, *MENDABLE), stop_after_delay(WHILE))
+        except MENDABLE as error:
+            raise DatabaseUnavailable(str(error)) from error
 
     def _retrying(self, action: Callable[[], T], errors: tuple[type[Exception], ...], stop: stop_base) -> T:
         retrying = Retrying(

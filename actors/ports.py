@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseBusy, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnsuitable, WriteRefused
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms
 from domain.snapshot import Snapshot
@@ -40,7 +40,9 @@ class Decisions(Protocol):
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write outcomes; return the decisions that were ended by it."""
 
-    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused | DatabaseBusy]:
+    def insert(
+        self, decisions: Sequence[Decision]
+    ) -> list[Accepted | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         """Commit decisions of callers."""
 
     def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:

@@ -141,11 +141,10 @@ class Supervisor(Behaviour):
             return  # said in a generation that has ended already
         twice = self._missing & message.missing
         self._missing |= message.missing
-        for id_ in twice:
-            self._poisoned[DecisionId(id_)] = "its row could not be ended, twice; see the log"
+        self._poisoned.update(dict.fromkeys(twice, "its row could not be ended, twice; see the log"))
         self._poisoned.update(message.poisoned)
         for id_ in {*twice, *message.poisoned}:
-            logger.bind(decision=id_).error("decision {} is quarantined: {}", id_, self._poisoned[DecisionId(id_)])
+            logger.bind(decision=id_).error("decision {} is quarantined: {}", id_, self._poisoned[id_])
         self._recover(message.reason)
 
     def _recover(self, reason: str) -> None:

@@ -22,11 +22,11 @@ from domain.words import DEFAULT_PORTFOLIO, Clock
 from market.csv_file import CsvPrices
 from market.exchange import ExchangePrices
 from market.simulated import SimulatedMarket, simulated_instruments
-from persistence import portfolios, schema
+from persistence import adoption, portfolios, schema
 from persistence.client import AttachedSystem, TradingClient
 from persistence.decisions import DecisionStore
 from persistence.embedded import EmbeddedServer, running
-from persistence.engine import probe, shown
+from persistence.engine import probe, shown, with_schema
 from persistence.lease import Lease
 from persistence.ledger import LedgerStore
 from persistence.listener import Listener
@@ -72,7 +72,12 @@ class TradingSystem(TradingClient):
 
     @classmethod
     def start(
-        cls, settings: Settings | None = None, *, source: PriceSource | None = None, clock: Clock | None = None
+        cls,
+        settings: Settings | None = None,
+        *,
+        source: PriceSource | None = None,
+        clock: Clock | None = None,
+        include_backlog: bool = False,
     ) -> TradingSystem:
         """Start everything, and return once decisions are taken.
 
@@ -80,6 +85,7 @@ class TradingSystem(TradingClient):
             settings: `Settings` as this process finds them, unless given.
             source: of prices, in place of the one that the settings name.
             clock: the machine's, unless given.
+            include_backlog: insert copies of the decisions that were in an adopted table before, to be traded now.
 
         Raises:
             SettingsError: a setting is wrong or missing.
@@ -96,6 +102,8 @@ class TradingSystem(TradingClient):
             lease = Lease.take(url)
             undo.callback(lease.release)
             schema.upgrade(url)
+            if include_backlog:
+                adoption.include_backlog(url)
             epoch = lease.begin_epoch()
             server = probe(url)
             portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
@@ -149,6 +157,7 @@ class TradingSystem(TradingClient):
                     raise NotRunning(msg)
                 # Stays attached until this process ends: the server must not stop under it.
                 database_url = EmbeddedServer.attach(settings.home).url
+            database_url = with_schema(database_url, settings.database_schema)
         probe(database_url)  # a wrong URL is said here, not at the first decision
         return AttachedSystem(database_url)
 
@@ -223,10 +232,10 @@ class _Ended:
 
 def _database(settings: Settings, undo: ExitStack) -> str:
     if settings.url is not None:
-        return settings.url
+        return with_schema(settings.url, settings.database_schema)
     server = EmbeddedServer.attach(settings.home)
     undo.callback(server.release)
-    return server.url
+    return with_schema(server.url, settings.database_schema)
 
 
 def price_source(settings: Settings, clock: Clock) -> PriceSource:

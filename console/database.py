@@ -13,8 +13,8 @@ from console.output import answer
 from domain.errors import LeaseHeld
 from persistence import schema
 from persistence.embedded import EmbeddedServer, running
-from persistence.engine import probe, shown
-from persistence.lease import Lease, dsn
+from persistence.engine import PUBLIC, dsn, probe, shown, with_schema
+from persistence.lease import Lease
 from persistence.queries import Books
 
 app = typer.Typer(rich_markup_mode=None)
@@ -24,11 +24,11 @@ app = typer.Typer(rich_markup_mode=None)
 def connected(settings: Settings) -> Iterator[str]:
     """Yield the database's URL; an embedded server runs while it is used, longer if somebody else is attached."""
     if settings.url is not None:
-        yield settings.url
+        yield with_schema(settings.url, settings.database_schema)
         return
     server = EmbeddedServer.attach(settings.home)
     try:
-        yield server.url
+        yield with_schema(server.url, settings.database_schema)
     finally:
         server.release()
 
@@ -73,7 +73,8 @@ def ensure_schema(url: str) -> None:
 
 def described(settings: Settings, url: str) -> str:
     """Return where the database is, for a person: never with user or password."""
-    return f"embedded, in {settings.home}" if settings.url is None else shown(url)
+    place = f"embedded, in {settings.home}" if settings.url is None else shown(url)
+    return place if settings.database_schema == PUBLIC else f"{place}, schema {settings.database_schema}"
 
 
 @app.command()
@@ -121,9 +122,9 @@ def show_url(
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is not None:
-        url = dsn(settings.url)
+        url = dsn(with_schema(settings.url, settings.database_schema))
     else:
-        url = EmbeddedServer(settings.home.resolve()).url
+        url = with_schema(EmbeddedServer(settings.home.resolve()).url, settings.database_schema)
         if not running(settings.home):
             typer.echo(f"The embedded database in {settings.home} does not run now; run.py start starts it.", err=True)
     answer(as_json, {"url": url}, lambda: print(url))  # noqa: T201

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
 from console.database import opened
@@ -12,9 +11,9 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer
 from domain.decision import Decision
 from domain.errors import InvalidDecision, NotRunning, WriteRefused
+from domain.words import DecisionId
 from persistence.decisions import insert_decisions
-from persistence.engine import connect_options, engine_for, transaction, translated
-from persistence.lease import dsn
+from persistence.engine import connect, engine_for, transaction, translated
 from persistence.queries import Books
 
 LOOK_AGAIN = 2.0
@@ -83,7 +82,7 @@ def decide(
     answer(as_json, told, lambda: _tell(told, with_outcome=wait or told["sent_before"]))
 
 
-def _insert(url: str, decision: Decision) -> int:
+def _insert(url: str, decision: Decision) -> DecisionId:
     engine = engine_for(url, "decide")
     try:
         with transaction(engine) as cursor:
@@ -94,13 +93,13 @@ def _insert(url: str, decision: Decision) -> int:
         engine.dispose()
 
 
-def _awaited(url: str, books: Books, id_: int) -> dict[str, Any]:
+def _awaited(url: str, books: Books, id_: DecisionId) -> dict[str, Any]:
     """Return the decision's row once it has its outcome.
 
     Raises:
         NotRunning: nothing serves the database, or not any more.
     """
-    with translated(), psycopg.connect(dsn(url), autocommit=True, **connect_options("decide")) as connection:  # type: ignore[arg-type]
+    with translated(), connect(url, "decide") as connection:
         connection.execute("LISTEN paper_outcomes")
         while True:
             # In this order: what has stopped meanwhile may have ended this decision last.

@@ -35,6 +35,10 @@ def start(
         typer.Option("--symbols", metavar="LIST", help="Separated by commas: simulated, or watched from the start."),
     ] = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Of the simulated market.")] = None,
+    include_backlog: Annotated[
+        bool,
+        typer.Option("--include-backlog", help="Trade what was in an adopted table before, too: copies are inserted."),
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
@@ -63,7 +67,7 @@ def start(
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
-    with stoppable(), TradingSystem.start(settings) as system:
+    with stoppable(), TradingSystem.start(settings, include_backlog=include_backlog) as system:
         facts = _facts(system, settings)
         _announce(facts)
         logger.bind(file_only=True).info("serving: {}", document(facts))

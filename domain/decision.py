@@ -177,6 +177,7 @@ class Reason(StrEnum):
     NO_CASH = "not enough cash"
     NO_FILL = "no fill at that price"
     INTERNAL_ERROR = "internal error"
+    ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ Messages are one sentence for a person: what is wrong, where, how to mend it. Th
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 
@@ -95,8 +95,8 @@ class DecisionsEnded(DatabaseError):
         ids: of those decisions.
     """
 
-    def __init__(self, ids: Collection[int]) -> None:
-        super().__init__(f"decisions {sorted(ids)} have ended already, or are gone")
+    def __init__(self, ids: Collection[Any]) -> None:
+        super().__init__(f"decisions {', '.join(sorted(map(str, ids)))} have ended already, or are gone")
         self.ids = frozenset(ids)
 
 

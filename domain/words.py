@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType, Protocol
+from typing import NewType, Protocol, TypeAlias
 from uuid import UUID
 
 Symbol = NewType("Symbol", str)
 """A market in its venue's spelling, such as ``BTC/USDT``."""
 PortfolioName = NewType("PortfolioName", str)
-DecisionId = NewType("DecisionId", int)
+DecisionId: TypeAlias = int | UUID
+"""A number, or whatever an adopted table has: a uuid."""
 OrderId = NewType("OrderId", UUID)
 PositionId = NewType("PositionId", UUID)
 Generation = NewType("Generation", int)

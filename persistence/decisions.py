@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseBusy, Fenced, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, WriteRefused
 from domain.words import Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, transaction
 from persistence.lease import FENCE, Lease
 
 # Never "id > last seen": an early id that commits late would then never be seen.
+# The casts are for adopted tables: theirs may be floats, and times without zone, which are UTC as the session is.
 PENDING = """
-SELECT id, uid, symbol, decision, confidence, risk_score, quantity, strategy, portfolio, created_at, expires_at,
-       asset_class
-FROM trading_decisions
-WHERE processed_at IS NULL AND status = 'pending' AND id <> ALL(%s::bigint[])
-ORDER BY created_at, id LIMIT %s
+SELECT d.id, d.uid, d.symbol, d.decision, d.confidence::numeric, d.risk_score::numeric, d.quantity::numeric, d.strategy,
+       d.portfolio, d.created_at::timestamptz, d.expires_at::timestamptz, d.asset_class
+FROM trading_decisions d
+WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
+ORDER BY d.created_at, d.id LIMIT %s
 """
 
 END_REFUSED = f"""
 WITH {FENCE}, ended AS (
     UPDATE trading_decisions d
     SET status = o.status, outcome_reason = o.reason, processed_at = clock_timestamp()
-    FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(reasons)s::text[]) AS o(id, status, reason)
+    FROM unnest(%(ids)s::{{id_type}}[], %(statuses)s::text[], %(reasons)s::text[]) AS o(id, status, reason)
     WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
     RETURNING d.id
 )
@@ -54,6 +56,16 @@ WHERE uid = ANY(%s::uuid[]) OR idempotency_key = ANY(%s::text[])
 OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions WHERE id = ANY(%s)"
 
 
+def id_literal(ids: Iterable[DecisionId]) -> str:
+    """Return ids as an array's literal, which takes the type of the column: an adopted table's may be any."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def id_type(ids: Sequence[DecisionId]) -> str:
+    """Return the SQL type that holds ``ids``."""
+    return "uuid" if isinstance(ids[0], UUID) else "bigint"
+
+
 def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
     """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order."""
     cursor.executemany(INSERT, [_row(decision) for decision in decisions])
@@ -68,7 +80,7 @@ def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> lis
     """Find decisions by uid or idempotency key; None for each that is not in the table."""
     keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
     rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
-    found = [(row[4], row[5], Accepted(DecisionId(row[0]), _outcome(row))) for row in rows]
+    found = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
     by_uid = {uid: accepted for uid, _, accepted in found}
     by_key = {key: accepted for _, key, accepted in found if key is not None}
     return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
@@ -76,30 +88,30 @@ def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> lis
 
 def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
     """Return what became of decisions: None for one that has not ended; no entry for one whose row is gone."""
-    return {DecisionId(row[0]): _outcome(row) for row in cursor.execute(OUTCOMES, [list(ids)]).fetchall()}
+    return {row[0]: _outcome(row) for row in cursor.execute(OUTCOMES, [id_literal(ids)]).fetchall()}
 
 
 def _outcome(row: Sequence[Any]) -> Outcome | None:
     id_, status, reason, order_id = row[:4]
     if status in {"pending", "open"}:
         return None
-    return Outcome(DecisionId(id_), OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
+    return Outcome(id_, OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
 
 
 class DecisionStore:
     """The table of decisions, as the DecisionWatcher uses it."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "DecisionWatcher")
+        self._engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
         self._lease = lease
 
     def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first."""
         with transaction(self._engine) as cursor:
             # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is a
-            # constant of the column's own type, hence the cast, too.
+            # constant of the column's own type, hence the literal, too.
             prepare = False if len(under_way) > FEW else None
-            rows = cursor.execute(PENDING, [list(under_way), limit], prepare=prepare).fetchall()
+            rows = cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare).fetchall()
         return [_received(row, received_at) for row in rows]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
@@ -113,13 +125,14 @@ class DecisionStore:
             DatabaseUnavailable: the connection is lost, or the lease's.
         """
         self._lease.require()
+        ids = [refusal.decision_id for refusal in refusals]
         with transaction(self._engine) as cursor:
             row = cursor.execute(
-                END_REFUSED,
+                END_REFUSED.format(id_type=id_type(ids)),
                 {
                     "epoch": self._lease.epoch,
                     "generation": generation,
-                    "ids": [refusal.decision_id for refusal in refusals],
+                    "ids": ids,
                     "statuses": [refusal.status.value for refusal in refusals],
                     "reasons": [refusal.sentence for refusal in refusals],
                 },
@@ -129,7 +142,9 @@ class DecisionStore:
                 raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
         return set(row[1])
 
-    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused | DatabaseBusy]:
+    def insert(
+        self, decisions: Sequence[Decision]
+    ) -> list[Accepted | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         """Commit decisions of callers; one that the database refuses does not disturb the others.
 
         Returns:
@@ -140,7 +155,7 @@ class DecisionStore:
             with transaction(self._engine) as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{INSERT_LOCK_TIMEOUT}'")
                 return list(insert_decisions(cursor, decisions))
-        except (WriteRefused, DatabaseBusy) as refused:
+        except (WriteRefused, DatabaseBusy, DatabaseUnsuitable) as refused:
             if len(decisions) == 1:
                 return [refused]
             return [answer for decision in decisions for answer in self.insert([decision])]
@@ -171,7 +186,7 @@ def _row(decision: Decision) -> tuple[object, ...]:
 def _received(row: Sequence[Any], received_at: datetime) -> Received:
     id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind = row
     return Received(
-        id=DecisionId(id_),
+        id=id_,
         uid=uid,
         symbol=symbol,
         action=Action(decision.strip().upper()),

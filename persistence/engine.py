@@ -6,8 +6,11 @@ worth more there than anything else.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Engine, create_engine, exc, make_url
@@ -28,16 +31,31 @@ LOCK_TIMEOUT = "5s"
 SILENCE_TIMEOUT = 11_000
 """Milliseconds after which a peer that answers nothing is given up, on either side."""
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
+STATEMENT_TIMEOUT = "30s"
+"""For what actors write: somebody's slow trigger is said and tried again, not waited for in silence."""
+PUBLIC = "public"
+SEARCH_PATH = re.compile(r"^(?:-c\s*|--)search_path\s*=\s*\"?([^,\"\s]+)")
 MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
     "08": (DatabaseUnavailable, "the database is not available"),  # connection
     "53": (DatabaseUnavailable, "the database lacks resources"),
     "57": (DatabaseUnavailable, "the database is not available"),  # an operator intervened
     "25006": (DatabaseUnavailable, "the database is read-only"),
     "25P03": (DatabaseUnavailable, "the database ended a transaction that was idle"),
+    "57014": (DatabaseBusy, "the database took too long"),  # statement_timeout, or somebody cancelled the statement
     "40001": (DatabaseBusy, "the database is busy"),
     "40P01": (DatabaseBusy, "the database is busy"),
     "55P03": (DatabaseBusy, "the database is busy"),
     "42501": (DatabaseUnsuitable, "the database role lacks a right"),
+    "3F": (DatabaseUnsuitable, "the database lacks the schema"),
+    "42P01": (DatabaseUnsuitable, "the tables are not as this program made them"),
+    "42703": (DatabaseUnsuitable, "the tables are not as this program made them"),
+    "42P10": (DatabaseUnsuitable, "the tables are not as this program made them"),
+    "42804": (DatabaseUnsuitable, "the tables are not as this program made them"),
+    "42883": (DatabaseUnsuitable, "the tables are not as this program made them"),
+    "42P06": (DatabaseUnsuitable, "a name that this program needs is taken"),
+    "42P07": (DatabaseUnsuitable, "a name that this program needs is taken"),
+    "42710": (DatabaseUnsuitable, "a name that this program needs is taken"),
+    "42723": (DatabaseUnsuitable, "a name that this program needs is taken"),
     "22": (WriteRefused, "the database refused the values"),
     "23": (WriteRefused, "the database refused the values"),
     "44": (WriteRefused, "the database refused the values"),
@@ -52,6 +70,19 @@ WITHOUT_STATE: Mapping[type[psycopg.Error], tuple[type[DatabaseError], str]] = {
 """What psycopg itself found; what is not here is a connection that is lost, or was never made."""
 AWAY: tuple[type[DatabaseError], str] = (DatabaseUnavailable, "the database is not available")
 OTHER: tuple[type[DatabaseError], str] = (DatabaseError, "the database refused the statement")
+
+BLOCKERS = """
+SELECT DISTINCT format('session %s (%s, role %s)', a.pid,
+                       coalesce(nullif(a.application_name, ''), 'without a name'), a.usename)
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = current_schema()::regnamespace
+JOIN pg_stat_activity a USING (pid)
+WHERE l.granted AND l.mode <> 'AccessShareLock'
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (c.relname = 'trading_decisions' OR c.relname LIKE 'paper%')
+  AND a.application_name NOT LIKE 'paper-trading %' AND a.backend_type = 'client backend'
+ORDER BY 1 LIMIT 3
+"""
+"""Sessions of others that hold locks on the tables: who was in the way is not told with the timeout itself."""
 
 VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
@@ -84,26 +115,79 @@ def shown(database_url: str) -> str:
     return f"{host}{port}/{url.database or ''}"
 
 
-def connect_options(name: str, *, writer: str | None = None) -> dict[str, object]:
-    """Return libpq parameters: times in UTC, and limits so that nobody's open session stops trading unseen."""
-    options = (
-        f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} "
-        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT} "
+def schema_of(database_url: str) -> str:
+    """Return the schema that a URL names in its ``options=-csearch_path=…``; ``public`` where it names none."""
+    found = [match[1] for word in _words(parse_url(database_url)) if (match := SEARCH_PATH.match(word))]
+    return found[-1] if found else PUBLIC
+
+
+def with_schema(database_url: str, schema: str) -> str:
+    """Return the URL with ``schema`` first in its search path, as psql takes it, too; ``public`` adds nothing."""
+    if schema == PUBLIC:
+        return database_url
+    url = parse_url(database_url)
+    words = [word for word in _words(url) if not SEARCH_PATH.match(word)]
+    options = shlex.join([*words, f"-csearch_path={schema},{PUBLIC}"])
+    return dsn(url.update_query_dict({"options": options}))
+
+
+def _words(url: URL) -> list[str]:
+    """Return the server options of a URL, one a word, ``-c name=value`` joined to ``-cname=value``."""
+    options = url.query.get("options", "")
+    words = shlex.split(options if isinstance(options, str) else " ".join(options))
+    return re.sub("(^|\0)-c\0", r"\1-c", "\0".join(words)).split("\0") if words else []
+
+
+def dsn(database_url: str | URL) -> str:
+    """Return the URL in libpq's own spelling; it may hold a password."""
+    url = parse_url(database_url) if isinstance(database_url, str) else database_url
+    # libpq takes a + for a plus, where SQLAlchemy means a blank.
+    place, mark, query = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
+    return place + mark + query.replace("+", "%20")
+
+
+def connect_options(name: str, database_url: str | None = None, *, writer: str | None = None) -> dict[str, object]:
+    """Return libpq parameters: times in UTC, and limits so that nobody's open session stops trading unseen.
+
+    Args:
+        name: who connects.
+        database_url: where; its own ``options`` count, too, and its schema comes first in the search path.
+        writer: see `engine_for`.
+    """
+    words = [word for word in _words(parse_url(database_url)) if not SEARCH_PATH.match(word)] if database_url else []
+    # Ours come last, so they win.
+    settings = {
+        "timezone": "UTC",
+        "lock_timeout": LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
         # The server's own defaults would keep the locks of a machine that died for two hours.
-        f"-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
-        f"-c tcp_user_timeout={SILENCE_TIMEOUT}"
-    )
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 2,
+        "tcp_keepalives_count": 3,
+        "tcp_user_timeout": SILENCE_TIMEOUT,
+    }
+    if database_url is not None:
+        schema = schema_of(database_url)
+        settings["search_path"] = PUBLIC if schema == PUBLIC else f"{schema},{PUBLIC}"
     if writer is not None:
-        options += f" -c paper.writer={writer}"
+        settings |= {"paper.writer": writer, "statement_timeout": STATEMENT_TIMEOUT}
     return {
         "connect_timeout": CONNECT_TIMEOUT,
         "application_name": f"paper-trading {name}",
-        "options": options,
+        "options": " ".join(
+            [*(word.replace("\\", "\\\\").replace(" ", "\\ ") for word in words),
+             *(f"-c {key}={value}" for key, value in settings.items())]
+        ),
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": SILENCE_TIMEOUT,
-    }
+    }  # fmt: skip
+
+
+def connect(database_url: str, name: str) -> psycopg.Connection[Any]:
+    """Return a connection of its own, in autocommit, in the URL's schema; psycopg's errors are not translated."""
+    return psycopg.connect(dsn(database_url), autocommit=True, **connect_options(name, database_url))  # type: ignore[arg-type]
 
 
 def engine_for(
@@ -123,7 +207,7 @@ def engine_for(
         pool_size=pool_size,
         max_overflow=2,
         pool_pre_ping=not hot,
-        connect_args=connect_options(name, writer=writer),
+        connect_args=connect_options(name, database_url, writer=writer),
     )
 
 
@@ -136,7 +220,7 @@ def transaction(engine: Engine) -> Iterator[psycopg.Cursor]:
         DatabaseBusy: a lock timeout or deadlock; nothing was written.
         WriteRefused: the values are refused; nothing was written.
     """
-    with translated():
+    with naming_blockers(engine), translated():
         connection = engine.raw_connection()
         driver = connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
@@ -162,6 +246,27 @@ def _commit(connection: psycopg.Connection) -> None:
             msg = f"the connection was lost in COMMIT: {first_line(error)}"
             raise DatabaseUnavailable(msg, in_doubt=True) from error
         raise
+
+
+@contextmanager
+def naming_blockers(engine: Engine) -> Iterator[None]:
+    """Add to a lock timeout which sessions of others hold locks on the tables."""
+    try:
+        yield
+    except DatabaseBusy as error:
+        cause = error.__cause__
+        if not isinstance(getattr(cause, "orig", cause), psycopg.errors.LockNotAvailable):
+            raise
+        raise DatabaseBusy(f"{error}{_blockers(engine)}") from error.__cause__
+
+
+def _blockers(engine: Engine) -> str:
+    """Name them, as far as this role sees them; nothing where nobody is to be found."""
+    with suppress(exc.SQLAlchemyError, psycopg.Error), engine.connect() as connection:
+        found = connection.exec_driver_sql(BLOCKERS, execution_options={"no_parameters": True}).scalars().all()
+        if found:
+            return f"; locks are held by {', '.join(found)}"
+    return ""
 
 
 @contextmanager

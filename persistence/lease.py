@@ -7,6 +7,7 @@ no transaction.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import threading
@@ -16,15 +17,16 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 from loguru import logger
+from psycopg import sql
 from sqlalchemy import Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.words import Epoch
-from persistence.engine import connect_options, parse_url, shown, transaction, translated
+from persistence.engine import PUBLIC, connect, dsn, first_line, schema_of, shown, transaction, translated
 
 LOCK_KEY = 0x70617065725F7464
-"""The advisory lock's key: ``paper_td`` in ASCII."""
+"""The advisory lock's key in schema public: ``paper_td`` in ASCII."""
 PATIENCE = 2.0
 """Seconds to wait for a lock whose holder has just died."""
 EPOCH_PATIENCE = 30.0
@@ -42,6 +44,17 @@ fence AS MATERIALIZED (
 """
 """How each statement that ends decisions begins: FOR SHARE waits for an epoch or generation that is being raised, and
 sees its new value."""
+
+
+__all__ = ["FENCE", "Lease", "current_holder", "dsn", "holder_name", "lock_key", "writing"]
+
+
+def lock_key(database_url: str) -> int:
+    """Return the key of the advisory lock: each schema of a database is served for itself."""
+    schema = schema_of(database_url)
+    if schema == PUBLIC:
+        return LOCK_KEY
+    return int.from_bytes(hashlib.sha256(f"{LOCK_KEY} {schema}".encode()).digest()[:8], "big") >> 1
 
 
 def holder_name() -> str:
@@ -75,10 +88,11 @@ class Lease:
         """
         connection = _connect(database_url)
         deadline = time.monotonic() + patience
-        while not _lock(connection):
+        while not _lock(connection, database_url):
             if time.monotonic() >= deadline:
                 with connection:
-                    msg = f"{current_holder(connection)} serves the database {shown(database_url)} already"
+                    holder = current_holder(connection, schema_of(database_url))
+                    msg = f"{holder} serves the database {shown(database_url)} already"
                 raise LeaseHeld(msg)
             threading.Event().wait(0.05)
         return cls(database_url, connection)
@@ -144,10 +158,11 @@ class Lease:
                     return
                 pause = RENEWAL
             except psycopg.errors.LockNotAvailable as error:
-                logger.warning("the lease could not be renewed, somebody locks its row: {}", error)
+                logger.warning("the lease could not be renewed, somebody locks its row: {}", first_line(error))
             except psycopg.Error as error:
                 if self._held.is_set():
-                    logger.warning("the lease's connection is lost; nothing is written until it is back: {}", error)
+                    reason = first_line(error)
+                    logger.warning("the lease's connection is lost; nothing is written until it is back: {}", reason)
                 self._held.clear()
                 pause = 0.25
 
@@ -155,8 +170,8 @@ class Lease:
         """Connect and lock again; return the sentence about a new holder, or None when the lease is ours again."""
         with suppress(psycopg.Error):
             self._connection.close()
-        self._connection = psycopg.connect(dsn(self._url), autocommit=True, **connect_options("lease"))  # type: ignore[arg-type]
-        locked = _lock(self._connection)
+        self._connection = connect(self._url, "lease")
+        locked = _lock(self._connection, self._url)
         row = self._connection.execute("SELECT epoch FROM paper_lease").fetchone()
         if row is not None and row[0] == self.epoch:
             if locked:
@@ -165,7 +180,7 @@ class Lease:
                 return None
             # The server may not have noticed yet that our own old connection is gone.
             raise psycopg.OperationalError("the lock is still taken, by the same epoch")
-        return f"{current_holder(self._connection)} has taken over the database"
+        return f"{current_holder(self._connection, schema_of(self._url))} has taken over the database"
 
 
 @contextmanager
@@ -184,25 +199,22 @@ def writing(engine: Engine, lease: Lease) -> Iterator[psycopg.Cursor]:
         yield cursor
 
 
-def dsn(database_url: str) -> str:
-    """Return the URL in libpq's own spelling; it may hold a password."""
-    return parse_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def _connect(database_url: str) -> psycopg.Connection:
     with translated():
-        return psycopg.connect(dsn(database_url), autocommit=True, **connect_options("lease"))  # type: ignore[arg-type]
+        return connect(database_url, "lease")
 
 
-def _lock(connection: psycopg.Connection) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
+def _lock(connection: psycopg.Connection, database_url: str) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [lock_key(database_url)]).fetchone()
     return bool(row and row[0])
 
 
-def current_holder(connection: psycopg.Connection) -> str:
+def current_holder(connection: psycopg.Connection, schema: str = PUBLIC) -> str:
     """Return who holds the lease, as far as the database knows."""
+    table = sql.Identifier(schema, "paper_lease")
+    statement = sql.SQL("SELECT holder, started_at FROM {} WHERE epoch > 0").format(table)
     try:
-        row = connection.execute("SELECT holder, started_at FROM paper_lease WHERE epoch > 0").fetchone()
-    except psycopg.errors.UndefinedTable:
+        row = connection.execute(statement).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         row = None
     return f"{row[0]} (since {row[1]:%Y-%m-%d %H:%M:%S} UTC)" if row else "another process, which is just starting,"

@@ -14,6 +14,7 @@ from domain.errors import DecisionsEnded, Fenced
 from domain.orders import Costs
 from domain.portfolio import Applied, Portfolio, Position, Terms
 from domain.words import Generation, PortfolioName, PositionId, PositionSide, Symbol
+from persistence.decisions import id_type
 from persistence.engine import engine_for, transaction
 from persistence.lease import FENCE, Lease, writing
 
@@ -24,7 +25,7 @@ END_EXECUTED = f"""
 WITH {FENCE}, ended AS (
     UPDATE trading_decisions d
     SET status = 'executed', outcome_reason = o.reason, order_id = o.order_id, processed_at = clock_timestamp()
-    FROM unnest(%(ids)s::bigint[], %(reasons)s::text[], %(order_ids)s::uuid[]) AS o(id, reason, order_id)
+    FROM unnest(%(ids)s::{{id_type}}[], %(reasons)s::text[], %(order_ids)s::uuid[]) AS o(id, reason, order_id)
     WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
     RETURNING d.id
 )
@@ -143,12 +144,13 @@ class LedgerStore:
 
     def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Applied]) -> None:
         orders = [applied.fill.order for applied in group]
+        ids = [order.decision_id for order in orders]
         row = cursor.execute(
-            END_EXECUTED,
+            END_EXECUTED.format(id_type=id_type(ids)),
             {
                 "epoch": self._lease.epoch,
                 "generation": generation,
-                "ids": [order.decision_id for order in orders],
+                "ids": ids,
                 "reasons": [applied.sentence for applied in group],
                 "order_ids": [order.order_id for order in orders],
             },
@@ -157,7 +159,7 @@ class LedgerStore:
         in_force, ended = row
         if not in_force:
             raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
-        missing = {order.decision_id for order in orders}.difference(ended)
+        missing = set(ids).difference(ended)
         if missing:
             raise DecisionsEnded(missing)
 

@@ -13,8 +13,7 @@ from contextlib import suppress
 import psycopg
 from loguru import logger
 
-from persistence.engine import connect_options, first_line
-from persistence.lease import dsn
+from persistence.engine import connect, first_line
 
 BEAT = 0.25
 """Seconds after which a stop is noticed at the latest."""
@@ -44,7 +43,7 @@ class Listener:
         reported = False
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(dsn(self._url), autocommit=True, **connect_options("listener")) as connection:  # type: ignore[arg-type]
+                with connect(self._url, "listener") as connection:
                     reported = False
                     self._listen(connection)
             except psycopg.Error as error:

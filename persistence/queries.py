@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
 
 from domain.errors import DecisionGone, UnknownPortfolio
 from persistence.engine import engine_for, translated
-from persistence.lease import LOCK_KEY
+from persistence.lease import lock_key
 
 Row = Mapping[str, Any]
 
@@ -75,9 +77,9 @@ class Books:
 
     def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last decisions with their outcomes, newest first."""
-        return self.rows(DECISIONS, limit=limit)
+        return [_exact(row) for row in self.rows(DECISIONS, limit=limit)]
 
-    def decision(self, decision_id: int) -> dict[str, Any]:
+    def decision(self, decision_id: object) -> dict[str, Any]:
         """Return one decision with its outcome.
 
         Raises:
@@ -86,7 +88,7 @@ class Books:
         rows = self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)
         if not rows:
             raise DecisionGone(f"there is no decision {decision_id}; if there was one, its row was deleted")
-        return rows[0]
+        return _exact(rows[0])
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""
@@ -156,4 +158,17 @@ class Books:
 
     def served(self) -> dict[str, Any]:
         """Return who holds the lease, since when, and whether it runs now."""
-        return self.rows(SERVED, key=LOCK_KEY)[0]
+        return self.rows(SERVED, key=lock_key(self.url))[0]
+
+
+def _exact(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a decision as everybody has it: an adopted table may have floats, and times without zone (UTC)."""
+    return {name: _exact_value(value) for name, value in row.items()}
+
+
+def _exact_value(value: object) -> object:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 import psycopg
@@ -10,11 +11,14 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from loguru import logger
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from domain.errors import DatabaseUnsuitable
-from persistence.engine import engine_for, first_line, shown, translated
+from persistence.engine import PUBLIC, engine_for, first_line, naming_blockers, schema_of, shown, translated
 
 VERSION_TABLE = "paper_schema_version"
+CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
+COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
 def _config() -> Config:
@@ -41,12 +45,17 @@ def newest_version() -> str:
     return head
 
 
-def current_version(connection: Connection) -> str | None:
-    """Return the schema version of a database, None if it has none yet."""
-    if connection.execute(text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}).scalar() is None:
+def current_version(connection: Connection, schema: str = PUBLIC) -> str | None:
+    """Return the version of a schema, None if it has none yet."""
+    table = f"{_quoted(schema)}.{VERSION_TABLE}"
+    if connection.execute(text("SELECT to_regclass(:name)"), {"name": table}).scalar() is None:
         return None
-    version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    version = connection.execute(text(f"SELECT version_num FROM {table}")).scalar()
     return None if version is None else str(version)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def is_current(database_url: str) -> bool:
@@ -58,7 +67,7 @@ def is_current(database_url: str) -> bool:
     engine = engine_for(database_url, "schema")
     try:
         with translated(), engine.connect() as connection:
-            return _check(current_version(connection), database_url) == newest_version()
+            return _check(current_version(connection, schema_of(database_url)), database_url) == newest_version()
     finally:
         engine.dispose()
 
@@ -70,17 +79,23 @@ def upgrade(database_url: str) -> str:
         The schema version it has now.
 
     Raises:
-        DatabaseUnsuitable: its schema is newer than the program, or the role may not create tables.
+        DatabaseUnsuitable: its schema is newer than the program, the role may not create tables, or a table is not as
+            this program needs it; the sentence says which, and how to mend it. Nothing was changed.
+        DatabaseBusy: somebody holds a lock on the table of decisions.
     """
+    schema = schema_of(database_url)
     engine = engine_for(database_url, "schema")
     try:
-        with translated(), engine.connect() as connection:
+        with naming_blockers(engine), translated(), engine.connect() as connection:
             with connection.begin():
-                if _check(current_version(connection), database_url) != newest_version():
+                if _check(current_version(connection, schema), database_url) != newest_version():
+                    _create(connection, schema)
                     config = _config()
-                    config.attributes["connection"] = connection
+                    config.attributes.update(connection=connection, schema=schema)
                     command.upgrade(config, "head")
             _adopt_timescale(connection)
+            with connection.begin():
+                _require_tables(connection, schema)
             return newest_version()
     finally:
         engine.dispose()
@@ -95,6 +110,43 @@ def _check(version: str | None, database_url: str) -> str | None:
         )
         raise DatabaseUnsuitable(msg)
     return version
+
+
+def _create(connection: Connection, schema: str) -> None:
+    """Create the schema if it is missing; say it in one sentence if this role may not create what is needed."""
+    role, there, may_create, may_fill = connection.execute(
+        text(
+            "SELECT current_user, n.oid IS NOT NULL, has_database_privilege(current_database(), 'CREATE'),"
+            " has_schema_privilege(n.oid, 'CREATE')"
+            " FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = :schema"
+        ),
+        {"schema": schema},
+    ).one()
+    if not there and not may_create:
+        mend = f"CREATE SCHEMA {schema} AUTHORIZATION {role}"
+        msg = f"there is no schema {schema}, and role {role} may not create it: {mend}"
+        raise DatabaseUnsuitable(msg)
+    if there and not may_fill:
+        msg = f"role {role} may not create tables in schema {schema}: GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}"
+        raise DatabaseUnsuitable(msg)
+    if not there:
+        connection.execute(text(f"CREATE SCHEMA {_quoted(schema)}"))
+
+
+def _require_tables(connection: Connection, schema: str) -> None:
+    """See to it that no table, column or right is missing, so that a start says it at once."""
+    for table, body in CREATED.findall(read_file("0001_tables.sql") + read_file("0001_decisions.sql")):
+        names = COLUMN.findall(body)
+        try:
+            with connection.begin_nested():
+                connection.execute(text(f"SELECT {', '.join(names)} FROM {_quoted(schema)}.{table} LIMIT 0"))
+                right = "UPDATE" if table == "trading_decisions" else "INSERT"
+                name = f"{_quoted(schema)}.{table}"
+                if not connection.execute(text("SELECT has_table_privilege(:name, :right)"), locals()).scalar():
+                    raise DatabaseUnsuitable(f"the database role lacks the right {right} on table {schema}.{table}")
+        except DBAPIError as error:
+            cause = error.orig if isinstance(error.orig, psycopg.Error) else None
+            raise DatabaseUnsuitable(f"table {schema}.{table} cannot be used: {first_line(cause or error)}") from error
 
 
 def _adopt_timescale(connection: Connection) -> None:

@@ -31,7 +31,7 @@ class SnapshotStore:
     """The table of snapshots."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "Snapshotter")
+        self._engine = engine_for(database_url, "Snapshotter", writer="Snapshotter")
         self._lease = lease
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:

@@ -1,17 +1,17 @@
 -- Functions and views: what people ask most, with right answers. Positions are valued at the last market price; without
--- one, at the price of their last fill.
+-- one, at the price of their last fill. Bodies are parsed here, so that the caller's search_path does not matter.
 
 -- The result of closing a position now, before any commission; at `price`, or at the last market price.
 CREATE FUNCTION calculate_position_pnl(position_id uuid, price numeric DEFAULT NULL) RETURNS numeric
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT CASE p.side
                WHEN 'LONG' THEN round(p.quantity * coalesce($2, m.price, p.current_price), 12) - p.cost
                ELSE p.cost - round(p.quantity * coalesce($2, m.price, p.current_price), 12)
            END
     FROM paper_positions p
     LEFT JOIN LATERAL (SELECT q.price FROM market_prices q WHERE q.symbol = p.symbol ORDER BY q.time DESC LIMIT 1) m ON true
-    WHERE p.position_id = $1
-$$;
+    WHERE p.position_id = $1;
+END;
 
 CREATE VIEW v_paper_open_positions AS
 SELECT p.portfolio, p.symbol, p.asset_class, p.side, p.quantity, p.entry_price, p.cost, p.entry_commission,
@@ -31,10 +31,10 @@ CROSS JOIN LATERAL (SELECT CASE p.side WHEN 'LONG' THEN 1 ELSE -1 END AS value) 
 
 -- Cash and positions of a portfolio at the last market prices; NULL for a portfolio that does not exist.
 CREATE FUNCTION get_portfolio_value(portfolio text DEFAULT 'default') RETURNS numeric
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT c.current_capital + coalesce((SELECT sum(o.position_value) FROM v_paper_open_positions o WHERE o.portfolio = $1), 0)
-    FROM paper_trading_config c WHERE c.portfolio = $1
-$$;
+    FROM paper_trading_config c WHERE c.portfolio = $1;
+END;
 
 CREATE VIEW v_paper_portfolio_overview AS
 SELECT c.portfolio, c.currency, c.initial_capital,

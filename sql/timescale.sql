@@ -1,6 +1,9 @@
 -- Run at each start where the TimescaleDB library is preloaded; doing it again changes nothing.
 -- A database that gains the extension later is upgraded by a restart.
-CREATE EXTENSION IF NOT EXISTS timescaledb;
+CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public;
+-- Wherever the extension is; the tables are found first, in the schema of this program.
+SELECT set_config('search_path', concat_ws(', ', quote_ident(current_schema()), quote_ident(nspname), 'public'), true)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'timescaledb';
 SELECT create_hypertable('paper_trades', 'exit_time', if_not_exists => true, migrate_data => true, create_default_indexes => false);
 SELECT create_hypertable('paper_portfolio_snapshots', 'time', if_not_exists => true, migrate_data => true, create_default_indexes => false);
 SELECT create_hypertable('market_prices', 'time', if_not_exists => true, migrate_data => true, create_default_indexes => false);

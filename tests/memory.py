@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain.arithmetic import CONTEXT
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseBusy, DatabaseUnavailable, DecisionsEnded, Fenced, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnavailable, DatabaseUnsuitable, DecisionsEnded, Fenced, WriteRefused
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms, Trade
 from domain.snapshot import Snapshot
@@ -60,7 +60,7 @@ class MemoryDatabase:
 
     def add(self, decision: Decision, created_at: datetime) -> DecisionId:
         """Insert a row, as anybody may."""
-        id_ = DecisionId(len(self.rows) + 1)
+        id_ = len(self.rows) + 1
         self.rows[id_] = Row(id_, decision, created_at)
         return id_
 
@@ -122,7 +122,9 @@ class MemoryDatabase:
         self._lose()
         return ended
 
-    def insert(self, decisions: Sequence[Decision]) -> list[Accepted | WriteRefused | DatabaseBusy]:
+    def insert(
+        self, decisions: Sequence[Decision]
+    ) -> list[Accepted | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         self._answer()
         for decision, found in zip(decisions, self.find(decisions), strict=True):
             if found is None and self.find([decision]) == [None]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table="paper_schema_version")
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table="paper_schema_version",
+    # Without it the table of another schema in the search path would do.
+    version_table_schema=context.config.attributes["schema"],
+)
 with context.begin_transaction():
     context.run_migrations()

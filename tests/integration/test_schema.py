@@ -109,6 +109,7 @@ def test_the_ledger_check_finds(embedded_url: str, statement: str, sentence: str
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         assert system.books.ledger_differences() == []
     with psycopg.connect(embedded_url) as connection:
+        connection.execute("SET paper.writer = 'PositionKeeper'")
         connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")  # they would refuse some of it
         connection.execute(statement)
         found = connection.execute("SELECT difference FROM v_paper_ledger_check").fetchall()

@@ -138,7 +138,7 @@ def test_a_decision_that_ended_meanwhile_takes_the_whole_group_back(stores: Any,
     if ended:
         stores.decisions.end(FIRST, [a_refusal(second.id)])
     else:
-        second = replace(second, id=DecisionId(999_999))
+        second = replace(second, id=999_999)
     one = filled(before, first)
     with pytest.raises(DecisionsEnded) as caught:
         stores.ledger.commit(FIRST, [one, filled(one.portfolio, second)])
@@ -187,7 +187,7 @@ def test_the_same_uid_or_key_is_the_same_decision(stores: Any) -> None:
 
 
 def test_an_outcome_of_a_row_that_is_gone_is_none(stores: Any) -> None:
-    assert stores.decisions.outcomes([DecisionId(999_999)]) == {}
+    assert stores.decisions.outcomes([999_999]) == {}
 
 
 def test_a_snapshot_opens_the_next_day(stores: Any) -> None:
@@ -272,5 +272,5 @@ def test_the_intake_reads_the_partial_index(real: Stores) -> None:
         connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('A', 'HOLD', 1)")
         connection.commit()
         connection.execute("ANALYZE trading_decisions")
-        plan = connection.execute("EXPLAIN " + PENDING, [[1, 2, 3], 1000]).fetchall()
+        plan = connection.execute("EXPLAIN " + PENDING, ["{1,2,3}", 1000]).fetchall()
     assert "trading_decisions_pending" in "\n".join(line for (line,) in plan)

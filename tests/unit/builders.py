@@ -13,7 +13,7 @@ from domain.market import Instrument, Quote
 from domain.orders import Costs, Fill, Order, order_id
 from domain.portfolio import Applied, Portfolio, Terms, apply
 from domain.sizing import size
-from domain.words import Action, DecisionId, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.words import Action, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Number = str | int | Decimal
@@ -96,7 +96,7 @@ def received(
     expires_at: datetime | None = None,
 ) -> Received:
     return Received(
-        id=DecisionId(number),
+        id=number,
         uid=uid(number),
         symbol=symbol,
         action=Action(action),
@@ -125,7 +125,7 @@ def order(
 ) -> Order:
     return Order(
         order_id=order_id(uid(seq), 1),
-        decision_id=DecisionId(seq),
+        decision_id=seq,
         portfolio=PortfolioName("default"),
         leg=1,
         seq=seq,
@@ -214,4 +214,4 @@ def refused(expected: str, result: Order | Refusal | None, status: OutcomeStatus
     assert isinstance(result, Refusal), result
     assert expected == result.sentence
     assert status == result.status
-    assert (DecisionId(1), "default") == (result.decision_id, result.portfolio)
+    assert (1, "default") == (result.decision_id, result.portfolio)

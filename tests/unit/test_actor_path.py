@@ -179,8 +179,8 @@ def test_a_changed_rule_counts_from_the_next_decision(stepper: Stepper) -> None:
 def test_a_caller_is_answered_after_the_commit(stepper: Stepper) -> None:
     message = submit(stepper)
     stepper.run()
-    assert DecisionId(1) == message.accepted.get(timeout=0).decision_id
-    assert stepper.database.rows[DecisionId(1)].outcome == message.outcome.get(timeout=0)
+    assert 1 == message.accepted.get(timeout=0).decision_id
+    assert stepper.database.rows[1].outcome == message.outcome.get(timeout=0)
 
 
 def test_the_same_key_gives_the_first_outcome(stepper: Stepper) -> None:
@@ -196,7 +196,7 @@ def test_a_submission_whose_commit_is_lost_is_looked_up_and_never_inserted_twice
     stepper.database.lose_answers = 1
     message = submit(stepper)
     stepper.run()
-    assert DecisionId(1) == message.accepted.get(timeout=0).decision_id
+    assert 1 == message.accepted.get(timeout=0).decision_id
     assert OutcomeStatus.EXECUTED == message.outcome.get(timeout=0).status
     assert 1 == len(stepper.database.rows)
 

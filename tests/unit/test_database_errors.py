@@ -34,7 +34,10 @@ from persistence.engine import meaning, parse_url, shown
         (psycopg.DataError("cannot contain NUL"), WriteRefused),
         (psycopg.errors.InsufficientPrivilege("permission denied"), DatabaseUnsuitable),
         (psycopg.ProgrammingError("invalid URI query parameter"), DatabaseUnsuitable),
-        (psycopg.errors.UndefinedColumn("no such column"), DatabaseError),
+        (psycopg.errors.UndefinedColumn("no such column"), DatabaseUnsuitable),
+        (psycopg.errors.UndefinedTable("no such table"), DatabaseUnsuitable),
+        (psycopg.errors.QueryCanceled("statement timeout"), DatabaseBusy),
+        (psycopg.errors.SyntaxError("syntax error"), DatabaseError),
     ],
 )
 def test_meaning(error: psycopg.Error, kind: type[DatabaseError]) -> None:

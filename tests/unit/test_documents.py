@@ -12,8 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")
 DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
-TABLES = (ROOT / "sql" / "0001_tables.sql").read_text(encoding="utf-8")
-TRIGGERS = (ROOT / "sql" / "0002_triggers.sql").read_text(encoding="utf-8")
+TABLES = "".join((ROOT / "sql" / f"0001_{name}.sql").read_text(encoding="utf-8") for name in ("tables", "decisions"))
+TRIGGERS = "".join(
+    (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
+)
 VIEWS = (ROOT / "sql" / "0003_views.sql").read_text(encoding="utf-8")
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from domain.execution import worst_cost
 from domain.orders import Costs, Order, order_id
 from domain.portfolio import Portfolio
 from domain.sizing import budget
-from domain.words import DecisionId, OrderType, OutcomeStatus, Side, Symbol
+from domain.words import OrderType, OutcomeStatus, Side, Symbol
 from tests.unit.builders import (
     BTC,
     ETH,
@@ -349,7 +349,7 @@ def test_an_order_carries_everything_that_its_fill_and_its_evidence_need() -> No
     order = ordered(received(strategy="momentum"), portfolio, "110485.85")
     expected = Order(
         order_id=order_id(uid(1), 1),
-        decision_id=DecisionId(1),
+        decision_id=1,
         portfolio=portfolio.name,
         leg=1,
         seq=42,

@@ -1,0 +1,295 @@
+"""Adopts a table of decisions that somebody else made, where it stands and with its rows.
+
+It runs inside the first migration's transaction: a refusal changes nothing. Rows are never updated, so the triggers of
+others do not fire; what new rows must obey is added as NOT VALID.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+import psycopg
+from loguru import logger
+from psycopg import sql
+from sqlalchemy import Connection, text
+
+from domain.errors import DatabaseUnsuitable
+from persistence.engine import engine_for, schema_of, transaction
+
+TABLE = "trading_decisions"
+REASON = "adopted: in the table before adoption"
+"""The outcome of rows that were there before."""
+NEEDED = ("id", "symbol", "decision", "confidence", "reasoning", "current_price", "created_at")
+OURS = ("uid", "status", "outcome_reason", "order_id", "processed_at")
+"""Written by the program; a column of that name in somebody's table means something else."""
+TEXT = ("text", "character varying")
+NUMBER = ("numeric", "double precision", "real")
+MOMENT = ("timestamp with time zone", "timestamp without time zone")
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "id": ("bigint", "integer", "smallint", "uuid"),
+    "portfolio": TEXT, "asset_class": TEXT, "symbol": TEXT, "decision": TEXT, "reasoning": TEXT, "strategy": TEXT,
+    "idempotency_key": TEXT, "confidence": NUMBER, "risk_score": NUMBER, "current_price": NUMBER, "quantity": NUMBER,
+    "created_at": MOMENT, "expires_at": MOMENT,
+}  # fmt: skip
+NEVER_NULL = ("symbol", "decision", "confidence", "created_at", "portfolio")
+KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}
+
+RELATION = """
+SELECT c.oid, c.relkind, pg_has_role(current_user, c.relowner, 'USAGE') AS owned, current_user AS role,
+       row_security_active(c.oid) AS hides, n.nspname AS schema,
+       EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = current_schema() AND c.relname = :table
+"""
+HYPERTABLE = """
+SELECT EXISTS (SELECT FROM timescaledb_information.hypertables
+               WHERE hypertable_schema = :schema AND hypertable_name = :table)
+"""
+COLUMNS = """
+SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, a.attnotnull AS filled,
+       a.atthasdef OR a.attidentity <> '' AS defaulted, a.attgenerated <> '' AS generated
+FROM pg_attribute a WHERE a.attrelid = :oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+UNIQUE_ID = """
+SELECT EXISTS (
+    SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = :oid AND a.attname = 'id' AND i.indnkeyatts = 1 AND i.indisunique AND i.indisvalid
+      AND i.indimmediate AND i.indpred IS NULL)
+"""
+ADDED: Mapping[str, str] = {
+    "uid": "uuid NOT NULL DEFAULT gen_random_uuid()",
+    "portfolio": "text NOT NULL DEFAULT 'default'",
+    "asset_class": "text",
+    "risk_score": "numeric(38,18)",
+    "quantity": "numeric(38,18)",
+    "strategy": "text",
+    "expires_at": "timestamptz",
+    "idempotency_key": "text",
+    "status": "text NOT NULL DEFAULT 'ignored'",
+    "outcome_reason": f"text DEFAULT '{REASON}'",
+    "order_id": "uuid",
+    "processed_at": "timestamptz DEFAULT now()",
+}
+AFTERWARDS = (
+    "ALTER COLUMN status SET DEFAULT 'pending'",
+    "ALTER COLUMN outcome_reason DROP DEFAULT",
+    "ALTER COLUMN processed_at DROP DEFAULT",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table that was found."""
+
+    name: str
+    type: str
+    filled: bool
+    defaulted: bool
+    generated: bool
+
+
+def found(connection: Connection) -> bool:
+    """Say whether the schema has a table of decisions, or something else of that name."""
+    return connection.execute(text(RELATION), {"table": TABLE}).first() is not None
+
+
+def adopt(connection: Connection) -> None:
+    """Make the table that is there obey the rules of ``sql/0001_decisions.sql``; its rows stay, as ignored.
+
+    Raises:
+        DatabaseUnsuitable: it cannot be adopted; the sentence says why, and how to mend it.
+    """
+    relation = connection.execute(text(RELATION), {"table": TABLE}).one()
+    name = f"{relation.schema}.{TABLE}"
+    _require_owned_table(connection, relation, name)
+    connection.execute(text(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE"))
+    columns = {c.name: c for c in (Column(*row) for row in connection.execute(text(COLUMNS), {"oid": relation.oid}))}
+    _require_columns(name, columns)
+    _require_ids(connection, relation.oid, name, columns["id"])
+    _require_distinct_keys(connection, name, columns)
+    for statement in _changes(columns):
+        connection.exec_driver_sql(f"ALTER TABLE {TABLE} {statement}", execution_options={"no_parameters": True})
+    for index in re.findall(r"^CREATE INDEX .*?;$", _rules(), re.MULTILINE | re.DOTALL):
+        connection.exec_driver_sql(index, execution_options={"no_parameters": True})
+    if columns["id"].type != "bigint":
+        using = "NULL::uuid" if columns["id"].type == "uuid" else f"decision_id::{columns['id'].type}"
+        connection.execute(
+            text(f"ALTER TABLE paper_orders ALTER COLUMN decision_id TYPE {columns['id'].type} USING {using}")
+        )
+    _say(connection, name, columns)
+
+
+def include_backlog(database_url: str) -> tuple[int, int]:
+    """Insert copies of the rows that were there before adoption as new, pending decisions; twice changes nothing.
+
+    Returns:
+        How many were inserted, and how many were left out because the table's rules refuse them.
+    """
+    engine = engine_for(database_url, "backlog")
+    inserted = left_out = 0
+    try:
+        with transaction(engine) as cursor:
+            names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
+            copy = sql.SQL(
+                "INSERT INTO trading_decisions (uid, {0}) SELECT %s, {0} FROM trading_decisions WHERE id = %s"
+            ).format(sql.SQL(", ").join(names))
+            old = cursor.execute(
+                "SELECT id, uid FROM trading_decisions WHERE outcome_reason = %s ORDER BY created_at, id", [REASON]
+            ).fetchall()
+            copies = [uuid5(uid, "backlog") for _, uid in old]
+            there = {
+                row[0]
+                for row in cursor.execute("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", [copies]).fetchall()
+            }
+            for (id_, _), uid in zip(old, copies, strict=True):
+                if uid not in there:
+                    done = _copy(cursor, copy, uid, id_)
+                    inserted, left_out = inserted + done, left_out + (not done)
+    finally:
+        engine.dispose()
+    logger.info("backlog: {} decisions from before adoption are pending now, {} were left out", inserted, left_out)
+    return inserted, left_out
+
+
+def _copy(cursor: psycopg.Cursor, statement: sql.Composed, uid: UUID, id_: object) -> bool:
+    try:
+        with cursor.connection.transaction():
+            return cursor.execute(statement, [uid, id_]).rowcount == 1
+    except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
+        logger.debug("decision {} from before adoption is left out: {}", id_, error)
+        return False
+
+
+def _copied(cursor: psycopg.Cursor, schema: str) -> list[str]:
+    """Return the columns that a copy shares with its row: not what is made anew, nor what may be there but once."""
+    return [
+        row[0]
+        for row in cursor.execute(
+            "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = format('%%I.%%I', %s::text, %s::text)::regclass"
+            " AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = ''"
+            " AND a.attname <> ALL(%s) AND (a.attnotnull AND NOT a.atthasdef OR NOT EXISTS ("
+            "     SELECT FROM pg_index i"
+            "     WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY(i.indkey)))",
+            [schema, TABLE, ["id", *OURS]],
+        ).fetchall()
+    ]
+
+
+def _require_owned_table(connection: Connection, relation: object, name: str) -> None:
+    kind = KINDS.get(relation.relkind)  # type: ignore[attr-defined]
+    if kind is None and relation.relkind == "r":  # type: ignore[attr-defined]
+        kind = "part of an inheritance" if relation.inherits else None  # type: ignore[attr-defined]
+        extension = connection.execute(text("SELECT to_regclass('timescaledb_information.hypertables')")).scalar()
+        places = {"schema": relation.schema, "table": TABLE}  # type: ignore[attr-defined]
+        if extension is not None and connection.execute(text(HYPERTABLE), places).scalar():
+            kind = "a hypertable"
+    elif kind is None:
+        kind = "no table"
+    if kind is not None:
+        msg = f"{name} is {kind}, and only an ordinary table can be adopted; rename it, or set another database_schema"
+        raise DatabaseUnsuitable(msg)
+    if not relation.owned:  # type: ignore[attr-defined]
+        role = relation.role  # type: ignore[attr-defined]
+        msg = f"table {name} belongs to another role, so {role} cannot adopt it: ALTER TABLE {name} OWNER TO {role}"
+        raise DatabaseUnsuitable(msg)
+    if relation.hides:  # type: ignore[attr-defined]
+        msg = f"row security hides rows of table {name} from this role: ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY"
+        raise DatabaseUnsuitable(msg)
+
+
+def _require_columns(name: str, columns: Mapping[str, Column]) -> None:
+    missing = [column for column in NEEDED if column not in columns]
+    if missing:
+        without = f"table {name} cannot be adopted without column {', '.join(missing)}"
+        msg = f"{without}; add it, or set another database_schema"
+        raise DatabaseUnsuitable(msg)
+    taken = [column for column in OURS if column in columns]
+    if taken:
+        msg = (
+            f"table {name} has column {', '.join(taken)}, which this program writes itself, so it cannot be adopted: "
+            f"ALTER TABLE {name} RENAME COLUMN {taken[0]} TO my_{taken[0]}"
+        )
+        raise DatabaseUnsuitable(msg)
+    for column, types in TYPES.items():
+        here = columns.get(column)
+        if here is not None and here.type not in types:
+            msg = f"column {column} of table {name} is {here.type}, and must be {' or '.join(types)}: ALTER its TYPE"
+            raise DatabaseUnsuitable(msg)
+        if here is not None and here.generated:
+            msg = f"column {column} of table {name} is generated, and must be one that can be inserted"
+            raise DatabaseUnsuitable(msg)
+
+
+def _require_ids(connection: Connection, oid: int, name: str, column: Column) -> None:
+    unique = connection.execute(text(UNIQUE_ID), {"oid": oid}).scalar()
+    if not unique or not column.filled:
+        doubt = f"the ids of table {name} may be double or missing, so it cannot be adopted"
+        msg = f"{doubt}: ALTER TABLE {name} ADD PRIMARY KEY (id)"
+        raise DatabaseUnsuitable(msg)
+    if not column.defaulted and column.type != "uuid":
+        following = connection.execute(text(f"SELECT coalesce(max(id)::bigint, 0) + 1 FROM {TABLE}")).scalar()
+        msg = (
+            f"column id of table {name} has no default, so a decision cannot be inserted without one: "
+            f"ALTER TABLE {name} ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (START WITH {following})"
+        )
+        raise DatabaseUnsuitable(msg)
+
+
+def _require_distinct_keys(connection: Connection, name: str, columns: Mapping[str, Column]) -> None:
+    if "idempotency_key" in columns:
+        doubled = connection.execute(
+            text(
+                f"SELECT idempotency_key FROM {TABLE} WHERE idempotency_key IS NOT NULL"
+                " GROUP BY 1 HAVING count(*) > 1 LIMIT 1"
+            )
+        ).scalar()
+        if doubled is not None:
+            msg = f"idempotency_key {doubled!r} stands twice in table {name}: set all but one of them to NULL"
+            raise DatabaseUnsuitable(msg)
+
+
+def _changes(columns: Mapping[str, Column]) -> list[str]:
+    """Return what ALTER TABLE has to do, in order."""
+    changes = [f"ADD COLUMN {name} {what}" for name, what in ADDED.items() if name not in columns]
+    changes += AFTERWARDS
+    if not columns["id"].defaulted:
+        changes.append("ALTER COLUMN id SET DEFAULT gen_random_uuid()")
+    if not columns["created_at"].defaulted:
+        zoneless = columns["created_at"].type == "timestamp without time zone"
+        changes.append(f"ALTER COLUMN created_at SET DEFAULT now(){' AT TIME ZONE $$UTC$$' if zoneless else ''}")
+    if "portfolio" in columns and not columns["portfolio"].defaulted:
+        changes.append("ALTER COLUMN portfolio SET DEFAULT 'default'")
+    changes += [
+        f'ADD CONSTRAINT "{name} is needed" CHECK ({name} IS NOT NULL) NOT VALID'
+        for name in NEVER_NULL
+        if name in columns and not columns[name].filled
+    ]
+    rules = re.findall(r'^    (CONSTRAINT "[^"]+"\s+(UNIQUE|CHECK) .*?\))(?:,?)$(?=\n    CONSTRAINT|\n\);)', _rules(),
+                       re.MULTILINE | re.DOTALL)  # fmt: skip
+    return changes + [f"ADD {rule}{' NOT VALID' if kind == 'CHECK' else ''}" for rule, kind in rules]
+
+
+def _rules() -> str:
+    from persistence.schema import read_file  # noqa: PLC0415 - the schema's migrations import this module
+
+    return read_file("0001_decisions.sql")
+
+
+def _say(connection: Connection, name: str, columns: Mapping[str, Column]) -> None:
+    rows = connection.execute(text(f"SELECT count(*) FROM {TABLE}")).scalar()
+    logger.info("table {} is adopted with its {} rows, which count as ignored", name, rows)
+    demanded = [
+        c.name
+        for c in columns.values()
+        if c.filled and not c.defaulted and not c.generated and c.name not in {"id", *NEVER_NULL}
+    ]
+    if demanded:
+        logger.warning(
+            "table {} wants {} in each row, which `run.py decide` and submit() leave out unless a decision has it: "
+            "give it a default, or insert by SQL",
+            name,
+            ", ".join(demanded),
+        )
