@@ -19,8 +19,8 @@ from domain.decision import Decision, Outcome
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.market import PriceSource
 from domain.words import DEFAULT_PORTFOLIO, Clock
-from market.csv_file import CsvPrices
 from market.exchange import ExchangePrices
+from market.price_file import FilePrices
 from market.simulated import SimulatedMarket, simulated_instruments
 from persistence import adoption, portfolios, schema
 from persistence.client import AttachedSystem, TradingClient
@@ -260,7 +260,7 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
             clock,
             speed=settings.price_speed,
         )
-    return CsvPrices(Path(settings.prices).expanduser(), settings.price_speed, clock)
+    return FilePrices(Path(settings.prices).expanduser(), settings.price_speed, clock)
 
 
 def _await_ready(wiring: Wiring, ended: _Ended) -> None:

@@ -12,7 +12,8 @@ import pytest
 from domain.errors import SettingsError
 from domain.market import Instrument, Quote, SymbolBook
 from domain.words import Symbol
-from market.csv_file import CsvPrices, read
+from market.cells import Row
+from market.price_file import FilePrices, PriceFile
 from market.source import Stopwatch
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -66,15 +67,19 @@ def written(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+def read(path: Path) -> list[Row]:
+    return list(PriceFile(path).rows())
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(SettingsError) as caught:
-        CsvPrices(path, 1, StandingClock())
+        FilePrices(path, 1, StandingClock())
     start = f"prices = {path}"
     assert str(caught.value).startswith(start)
     return str(caught.value).removeprefix(start)
 
 
-def play(source: CsvPrices) -> Listener:
+def play(source: FilePrices) -> Listener:
     listener = Listener()
     source.start(listener)
     assert listener.ended.wait(10)
@@ -92,7 +97,7 @@ FILE = """time,symbol,price,bid,ask,volume
 
 def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
     path = written(tmp_path, FILE)
-    listener = play(CsvPrices(path, math.inf, StandingClock()))
+    listener = play(FilePrices(path, math.inf, StandingClock()))
     half, hour = NOON + timedelta(seconds=30), NOON + timedelta(seconds=3630)
     btc = Symbol("BTC/USDT")
     assert [list(batch) for batch in listener.batches] == [
@@ -117,7 +122,7 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
 
 def test_the_book_is_what_the_file_holds(tmp_path: Path) -> None:
     text = "time,symbol,price\n1,BTC/USDT:USDT,1\n1,eth/eur,1\n1,AAPL,1\n2,AAPL,2\n"
-    listener = play(CsvPrices(written(tmp_path, text), math.inf, StandingClock()))
+    listener = play(FilePrices(written(tmp_path, text), math.inf, StandingClock()))
     assert [list(book.instruments.values()) for book in listener.books] == [
         [
             Instrument(Symbol("BTC/USDT:USDT"), "USDT"),
@@ -130,19 +135,19 @@ def test_the_book_is_what_the_file_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("speed", "waits"), [(1, [30.0, 3600.0]), (60, [0.5, 60.0]), (math.inf, [])])
 def test_speed_is_the_files_time_over_the_walls(tmp_path: Path, speed: float, waits: list[float]) -> None:
     watch = QuickStopwatch()
-    play(CsvPrices(written(tmp_path, FILE), speed, StandingClock(), watch))
+    play(FilePrices(written(tmp_path, FILE), speed, StandingClock(), watch))
     assert watch.waits == waits
 
 
 @pytest.mark.parametrize("speed", [0, -1, math.nan])
 def test_speed_is_above_zero(tmp_path: Path, speed: float) -> None:
     with pytest.raises(ValueError, match="speed"):
-        CsvPrices(written(tmp_path, FILE), speed, StandingClock())
+        FilePrices(written(tmp_path, FILE), speed, StandingClock())
 
 
 def test_it_stops_at_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     watch = QuickStopwatch(enough=1)
-    source, listener = CsvPrices(written(tmp_path, FILE), 1, StandingClock(), watch), Listener()
+    source, listener = FilePrices(written(tmp_path, FILE), 1, StandingClock(), watch), Listener()
     source.start(listener)
     assert watch.waiting.wait(10)
     source.stop()
@@ -157,7 +162,7 @@ def test_it_stops_at_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_a_file_that_changes_under_way_is_told(tmp_path: Path) -> None:
     path = written(tmp_path, FILE)
-    source = CsvPrices(path, math.inf, StandingClock())
+    source = FilePrices(path, math.inf, StandingClock())
     path.unlink()
     assert play(source).ends == [f"prices = {path}: there is no such file"]
 
@@ -196,7 +201,7 @@ def test_a_date_is_its_midnight(tmp_path: Path) -> None:
     [
         b"\xef\xbb\xbftime,symbol,price\r\n1,A/B,2.5\r\n",
         "PRICE, Time ,SYMBOL\n2.5,1,A/B",
-        "time,symbol,close,price\n1,A/B,ignored,2.5\n\n",
+        "time,symbol,comment,price\n1,A/B,ignored,2.5\n\n",
         'time,symbol,price\n"1","A/B","2.5"\n',
         "time,symbol,bid,ask\n1,A/B,2,3\n",
         "time,symbol,price\n1, A/B , +25e-1 \n",
