@@ -1,7 +1,8 @@
 """The commands, and how they end.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance holds the lease.
-Whatever goes wrong is one sentence on stderr; with ``--json`` stdout then holds ``{"error": …, "exit_code": …}``.
+Whatever goes wrong is one sentence on stderr; with ``--json`` stdout then holds ``{"error": …, "code": …,
+"exit_code": …}``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ options; `run.py check` shows them.
   run.py status                                    how it stands
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance serves the
-database. What goes wrong is one sentence on stderr; with --json, stdout is then {"error": ..., "exit_code": ...}.
+database. What goes wrong is one sentence on stderr; with --json, stdout is then
+{"error": ..., "code": ..., "exit_code": ...}.
 """
 
 
@@ -82,19 +84,19 @@ def _run(words: list[str]) -> int:
         code = _command_line(words[0]).main(args=words, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except PaperTradingError as error:
-        return _failed(str(error), error.exit_code, words)
+        return _failed(str(error), error.exit_code, error.code, words)
     except (Stop, KeyboardInterrupt, typer.Abort):
         # A service that is told to stop before it has begun has done what it was told.
-        return 0 if words[0] == "start" else _failed("interrupted", 128 + signal.SIGINT, words)
+        return 0 if words[0] == "start" else _failed("interrupted", 128 + signal.SIGINT, "interrupted", words)
     except BrokenPipeError:
         # Who read the output has gone, as `head` does; Python must not complain about it while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - a person gets a sentence, the log file has the rest
         if isinstance(error, typer.BadParameter.__mro__[1]):
-            return _failed(_usage(error), 2, words)
+            return _failed(_usage(error), 2, "usage", words)
         logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
-        return _failed(f"unexpected {type(error).__name__}: {error}", 1, words)
+        return _failed(f"unexpected {type(error).__name__}: {error}", 1, "unexpected", words)
     return code if isinstance(code, int) else 0
 
 
@@ -170,8 +172,8 @@ def complain(sentence: str) -> str:
     return sentence
 
 
-def _failed(sentence: str, code: int, words: Sequence[str]) -> int:
+def _failed(sentence: str, exit_code: int, code: str, words: Sequence[str]) -> int:
     said = complain(sentence)
     if "--json" in words:
-        print(json.dumps({"error": said, "exit_code": code}, ensure_ascii=False))  # noqa: T201
-    return code
+        print(json.dumps({"error": said, "code": code, "exit_code": exit_code}, ensure_ascii=False))  # noqa: T201
+    return exit_code

@@ -9,9 +9,9 @@ import typer
 from console.database import opened
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer
-from domain.decision import Decision
+from domain.decision import Decision, reason_code
 from domain.errors import InvalidDecision, NotRunning, WriteRefused
-from domain.words import DecisionId
+from domain.words import DEFAULT_PORTFOLIO, DecisionId
 from persistence.decisions import insert_decisions
 from persistence.engine import connect, engine_for, transaction, translated
 from persistence.queries import Books
@@ -72,11 +72,13 @@ def decide(
     wanted = Decision(**{name: value for name, value in given.items() if value is not None})
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with opened(settings) as url:
-        id_ = _insert(url, wanted)
         books = Books(url)
         try:
+            if wanted.portfolio != DEFAULT_PORTFOLIO:  # which the first start makes
+                books.require_portfolio(wanted.portfolio)
+            id_ = _insert(url, wanted)
             row = _awaited(url, books, id_) if wait else books.decision(id_)
-            told = _told(row, again=row["uid"] != wanted.uid, running=bool(books.served()["running"]))
+            told = _told(row, wanted, running=bool(books.served()["running"]))
         finally:
             books.close()
     answer(as_json, told, lambda: _tell(told, with_outcome=wait or told["sent_before"]))
@@ -88,7 +90,7 @@ def _insert(url: str, decision: Decision) -> DecisionId:
         with transaction(engine) as cursor:
             return insert_decisions(cursor, [decision])[0].decision_id
     except WriteRefused as error:
-        raise InvalidDecision(str(error)) from error
+        raise InvalidDecision(str(error), "write_refused") from error
     finally:
         engine.dispose()
 
@@ -114,7 +116,9 @@ def _awaited(url: str, books: Books, id_: DecisionId) -> dict[str, Any]:
                 pass
 
 
-def _told(row: dict[str, Any], *, again: bool, running: bool) -> dict[str, Any]:
+def _told(row: dict[str, Any], wanted: Decision, *, running: bool) -> dict[str, Any]:
+    again = row["uid"] != wanted.uid
+    ended = row["processed_at"] is not None
     return {
         "decision_id": row["id"],
         "uid": row["uid"],
@@ -122,11 +126,19 @@ def _told(row: dict[str, Any], *, again: bool, running: bool) -> dict[str, Any]:
         "symbol": row["symbol"],
         "portfolio": row["portfolio"],
         "sent_before": again,
+        "differs_from_first": _differences(row, wanted) if again else [],
         "running": running,
-        "outcome": row["status"] if row["processed_at"] is not None else None,
+        "outcome": row["status"] if ended else None,
+        "code": reason_code(row["status"], row["outcome_reason"] or "") if ended else None,
         "reason": row["outcome_reason"],
         "order_id": row["order_id"],
     }
+
+
+def _differences(row: dict[str, Any], wanted: Decision) -> list[str]:
+    """Return in what the first decision of an idempotency key is another one than ``wanted``."""
+    asks = ("symbol", "decision", "confidence", "risk_score", "quantity", "portfolio", "strategy", "expires_at")
+    return [name for name in asks if row[name] != getattr(wanted, name)]
 
 
 def _tell(told: dict[str, Any], *, with_outcome: bool) -> None:
@@ -138,6 +150,8 @@ def _tell(told: dict[str, Any], *, with_outcome: bool) -> None:
     else:
         how = "queued, nothing running"
     print(what.format(how=how, **told))  # noqa: T201
+    if told["differs_from_first"]:
+        print(f"It stays as it was: this time {', '.join(told['differs_from_first'])} would be other.")  # noqa: T201
     if with_outcome and told["outcome"]:
         reason = str(told["reason"] or "").removeprefix(f"{told['outcome']}: ")  # not "expired: expired: at …"
         print(f"{told['outcome']}: {reason}")  # noqa: T201

@@ -45,7 +45,8 @@ def exact_number(value: object) -> object:
             value = Decimal(text, CONTEXT)
         except (InvalidOperation, ValueError):
             text = "_"
-        if "_" in text:  # Python's own spelling of 1_000 is nobody's in a table or a shell
+        # Python's own spelling of 1_000 is nobody's in a table or a shell, nor are other scripts' digits.
+        if "_" in text or not text.isascii():
             msg = "must be a decimal number such as 0.75"
             raise ValueError(msg)
     if isinstance(value, Decimal) and not value.is_finite():
@@ -116,17 +117,18 @@ class Decision(BaseModel):
             try:
                 super().__init__(**data)
             except ValidationError as error:
-                raise InvalidDecision(_sentence(error)) from None
+                raise InvalidDecision(*_refusal(error)) from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _refusal(error: ValidationError) -> tuple[str, str]:
+    """Return what is wrong first, as a sentence and as a code."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"]) or "decision"
     if first["type"] == "missing":
-        return f"a decision needs {field}"
+        return f"a decision needs {field}", f"missing_{field}"
     if first["type"] == "extra_forbidden":
-        return f"a decision has no {field!r}"
-    return f"{field} = {quoted(first['input'])}: {allowed(first)}"
+        return f"a decision has no {field!r}", "unknown_field"
+    return f"{field} = {quoted(first['input'])}: {allowed(first)}", f"invalid_{field}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,15 @@ class Reason(StrEnum):
     ADOPTED = "adopted"
 
 
+def reason_code(status: str, reason: str) -> str:
+    """Return an outcome's reason for programs, such as ``no_price``; the status where it is free text."""
+    word = reason.partition(":")[0]
+    return Reason(word).name.lower() if word in REASONS else str(status)
+
+
+REASONS = frozenset(Reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A decision's end without an order."""
@@ -204,6 +215,11 @@ class Outcome:
     status: OutcomeStatus
     reason: str
     order_id: OrderId | None = None
+
+    @property
+    def code(self) -> str:
+        """The reason for programs, such as ``no_price``: a name of `Reason` in lower case, else the status."""
+        return reason_code(self.status, self.reason)
 
 
 @dataclass(frozen=True, slots=True)

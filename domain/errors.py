@@ -27,15 +27,27 @@ Messages are one sentence for a person: what is wrong, where, how to mend it. Th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any, ClassVar
 from uuid import UUID
 
 
 class PaperTradingError(Exception):
-    """Base of every deliberate error; ``exit_code`` is what a command ends with."""
+    """Base of every deliberate error; ``exit_code`` is what a command ends with.
+
+    Attributes:
+        code: for programs: the class in snake case, such as ``lease_held``; `InvalidDecision` says more.
+    """
 
     exit_code: ClassVar[int] = 1
+    code: str
+
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub("(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+PaperTradingError.code = "failed"
 
 
 class SettingsError(PaperTradingError):
@@ -45,9 +57,17 @@ class SettingsError(PaperTradingError):
 
 
 class InvalidDecision(PaperTradingError):
-    """A decision that no door lets in, with the sentence that says why."""
+    """A decision that no door lets in, with the sentence that says why.
+
+    Attributes:
+        code: ``invalid_confidence``, ``missing_confidence``, ``unknown_field``, or ``invalid_decision`` in general.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
 
 
 class UnknownPortfolio(PaperTradingError):

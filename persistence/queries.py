@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from domain.errors import DecisionGone, UnknownPortfolio
+from domain.wording import quoted
 from persistence.engine import engine_for, translated
 from persistence.lease import lock_key
 
@@ -120,11 +122,21 @@ class Books:
         Raises:
             UnknownPortfolio: there is none of that name.
         """
-        for row in self.portfolios():
-            if row["portfolio"] == name:
-                return row
-        msg = f"there is no portfolio {name!r}; `run.py portfolio list` shows those that exist"
-        raise UnknownPortfolio(msg)
+        self.require_portfolio(name)
+        return next(row for row in self.portfolios() if row["portfolio"] == name)
+
+    def require_portfolio(self, name: str) -> None:
+        """Refuse a name that no portfolio has.
+
+        Raises:
+            UnknownPortfolio: the sentence has the nearest name.
+        """
+        names = [row["portfolio"] for row in self.rows("SELECT portfolio FROM paper_trading_config ORDER BY 1")]
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "; `run.py portfolio list` shows those that exist"
+            msg = f"there is no portfolio {quoted(name)}{hint}"
+            raise UnknownPortfolio(msg)
 
     def performance(self, name: str) -> dict[str, Any]:
         """Return the figures of one portfolio, as ``v_paper_performance_metrics`` has them.

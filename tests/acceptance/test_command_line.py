@@ -88,7 +88,11 @@ def test_wrong_usage_is_one_line_with_a_hint(words: str, capsys: pytest.CaptureF
 def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
     ended = run("decide", "LONG", "BTC/USDT", "--confidence", "0.5", "--json", env=environment(tmp_path))
     assert ended.code == 2
-    assert ended.json == {"error": "decision = 'LONG': must be BUY, SELL or HOLD", "exit_code": 2}
+    assert ended.json == {
+        "error": "decision = 'LONG': must be BUY, SELL or HOLD",
+        "code": "invalid_decision",
+        "exit_code": 2,
+    }
     assert "must be BUY, SELL or HOLD" in ended.err
 
 
@@ -151,12 +155,12 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
         "decide SELL ETH/USDT --confidence 0.9 --quantity 0.1 --wait --json",
         env=served,
     )
-    assert [each.code for each in (again, nothing, unknown, elsewhere, part)] == [0] * 5
+    assert [each.code for each in (again, nothing, unknown, elsewhere, part)] == [0, 0, 0, 2, 0]
     assert (again.json["decision_id"], again.json["sent_before"], again.json["outcome"]) == (2, True, "executed")
     assert nothing.json["outcome"] == "rejected"
     assert nothing.json["reason"].startswith("nothing held")
     assert "rejected: unknown symbol" in unknown.out
-    assert "rejected: unknown portfolio" in elsewhere.out
+    assert "run.py: there is no portfolio 'nowhere'; `run.py portfolio list`" in elsewhere.err
     assert part.json["outcome"] == "executed"
 
     positions, orders, trades, decisions, status, shown, traded = run_all(
@@ -176,9 +180,9 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
         assert "simulated prices: results prove nothing about real markets" in told.out
     assert status.code == 0
     assert "books      balance" in status.out
-    assert "3 executed, 3 rejected" in status.out
+    assert "3 executed, 2 rejected" in status.out
     with psycopg.connect(embedded_url) as connection:
-        assert connection.execute("SELECT count(*) FROM trading_decisions").fetchone() == (6,)
+        assert connection.execute("SELECT count(*) FROM trading_decisions").fetchone() == (5,)
 
 
 def test_portfolios(env: dict[str, str]) -> None:

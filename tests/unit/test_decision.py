@@ -164,12 +164,12 @@ def test_reasoning_is_free_text_that_postgresql_can_hold() -> None:
 def test_times_are_aware() -> None:
     expected = "expires_at = datetime.datetime(2026, 1, 5, 12, 0): must say its time zone, as in 2026-01-31T12:00:00Z"
     assert expected == sentence(expires_at=datetime(2026, 1, 5, 12))  # noqa: DTZ001
-    assert sentence(expires_at="tomorrow").startswith("expires_at = 'tomorrow': input should be a valid datetime")
+    assert "expires_at = 'tomorrow': must be a moment such as 2026-01-31T12:00:00Z" == sentence(expires_at="tomorrow")
     assert Decision(**GOOD, expires_at="2026-01-05T14:00:00+02:00").expires_at == NOON
 
 
 def test_uid_is_a_uuid() -> None:
-    assert sentence(uid="seven").startswith("uid = 'seven': input should be a valid UUID")
+    assert "uid = 'seven': must be a UUID" == sentence(uid="seven")
 
 
 def test_a_decision_has_no_other_fields() -> None:

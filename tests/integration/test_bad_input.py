@@ -1,0 +1,109 @@
+"""The matrix of docs/bad-input.md on a running system, and whatever else Hypothesis thinks of."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loguru import logger
+
+from actors import TradingSystem
+from console.cli import main
+from domain.decision import Reason
+from tests.bad_input.cases import CASES, GOOD, Case
+from tests.bad_input.doors import answers
+from tests.bad_input.page import PAGE, row, rows
+from tests.integration.running import assert_sound, running, until_all_ended
+from tests.servers import Server
+
+FIELDS = (
+    "symbol",
+    "decision",
+    "confidence",
+    "risk_score",
+    "quantity",
+    "reasoning",
+    "strategy",
+    "expires_at",
+    "portfolio",
+)
+ANYTHING = st.fixed_dictionaries(
+    {}, optional={field: st.text(st.characters(exclude_categories=["Cs"]), max_size=30) for field in FIELDS}
+)
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """What the log says from WARNING on, and every traceback."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def system(embedded_server: Server, said: list[str]) -> Iterator[TradingSystem]:
+    """One system for everything: what one case breaks, the next would show."""
+    url = embedded_server.create_database()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("console.logs.to_terminal", lambda _: None)  # it would take this test's log away
+        handler = logger.add(lambda message: said.append(str(message)), level="WARNING", backtrace=True)
+        with running(url) as running_system:
+            yield running_system
+            until_all_ended(running_system.books)
+            assert_sound(running_system.books, sum(running_system.books.outcomes().values()))
+        logger.remove(handler)
+    embedded_server.drop_database(url)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name[:60] for case in CASES])
+def test_what_the_page_says_happens(system: TradingSystem, said: list[str], case: Case) -> None:
+    del said[:]
+    assert rows()[case.name] == row(case, answers(system, case))
+    assert system.wait(0) is None
+    assert said == []  # the user's own faults are told to the user
+
+
+@settings(max_examples=40)
+@given(changes=ANYTHING)
+def test_any_text_by_sql_is_refused_or_ends_and_the_next_is_executed(
+    system: TradingSystem, said: list[str], changes: dict[str, str]
+) -> None:
+    values = {**GOOD, **changes}
+    names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+    with psycopg.connect(system.database_url, autocommit=True) as connection:
+        try:
+            connection.execute(
+                f"INSERT INTO trading_decisions ({names}) VALUES ({marks})",  # type: ignore[call-overload]
+                list(values.values()),
+            )
+        except (psycopg.errors.DataError, psycopg.errors.IntegrityError, psycopg.DataError) as error:
+            assert str(error)
+    until_all_ended(system.books)
+    assert system.books.ledger_differences() == []
+    assert said == []
+
+
+@settings(max_examples=40)
+@given(changes=ANYTHING)
+def test_any_text_on_the_command_line_is_refused_in_one_line_or_ends(
+    system: TradingSystem, changes: dict[str, str]
+) -> None:
+    values = {**GOOD, **changes}
+    options = [f"--{name.replace('_', '-')}={values[name]}" for name in values if name not in {"symbol", "decision"}]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(
+            ["decide", f"--database-url={system.database_url}", *options, "--", values["decision"], values["symbol"]]
+        )
+    assert code in {0, 2}
+    assert len(err.getvalue().splitlines()) == (1 if code else 0)
+    assert bool(out.getvalue()) is (code == 0)
+
+
+def test_the_page_has_every_case_once_and_every_code() -> None:
+    assert [case.name for case in CASES] == list(rows())
+    assert len(CASES) == len({case.name for case in CASES})
+    text = PAGE.read_text(encoding="utf-8")
+    assert [reason for reason in Reason if f"| `{reason.name.lower()}` | {reason} |" not in text] == []
