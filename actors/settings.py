@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -23,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from domain.arithmetic import multiply, plain
 from domain.decision import Number
 from domain.errors import SettingsError
 from domain.wording import CURRENCY, EXCHANGE, SCHEMA, allowed, quoted
@@ -130,7 +132,16 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        home = home.expanduser().absolute()
+        try:
+            home.resolve()
+        except (RuntimeError, OSError):
+            msg = "must be a folder, and its links lead in a circle"
+            raise ValueError(msg) from None
+        if home.exists() and not home.is_dir():
+            msg = "must be a folder, and is a file"
+            raise ValueError(msg)
+        return home
 
     @field_validator("database_url")
     @classmethod
@@ -149,6 +160,17 @@ class Settings(BaseSettings):
             msg = "must be TRACE, DEBUG, INFO, WARNING or ERROR"
             raise ValueError(msg)
         return level.upper()
+
+    @model_validator(mode="after")
+    def _something_can_be_bought(self) -> Self:
+        most = multiply(self.initial_capital, self.max_position_size)
+        if self.min_notional > most:
+            msg = (
+                f"settings contradict each other: an order must be worth min_notional = {plain(self.min_notional)}, and"
+                f" a position may cost initial_capital × max_position_size = {plain(most)}, so nothing could be bought"
+            )
+            raise ValueError(msg)
+        return self
 
     @classmethod
     def isolated(cls, **options: Any) -> Self:
@@ -176,6 +198,11 @@ class Settings(BaseSettings):
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
+    def urls(self) -> Iterator[str]:
+        """Yield whatever may be a URL with a password in it; never to be shown."""
+        yield self.url or ""
+        yield from re.findall(r"[a-z0-9+]+://[^\s'\"]+", str(self.exchange_options))
+
     def shown(self) -> dict[str, str | None]:
         """Return every setting for a person's eyes, secrets masked."""
         masked = {name: "********" for name in SECRETS if getattr(self, name) is not None}
@@ -185,7 +212,8 @@ class Settings(BaseSettings):
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return re.sub(r"://[^/\s'\"]*@", "://********@", text)
 
 
 def _refuse_unknown_variables() -> None:
@@ -203,6 +231,8 @@ def _nearest(name: str, known: set[str]) -> str:
 
 def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
     first = error.errors()[0]
+    if not first["loc"]:
+        return allowed(first)
     location = str(first["loc"][0]) if first["loc"] else "settings"
     name = location.lower().removeprefix(PREFIX.lower())
     if first["type"] == "extra_forbidden":

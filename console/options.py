@@ -38,7 +38,8 @@ def settings_from(**options: Any) -> Settings:
     # Before anything can fail: what fails might name the URL.
     logs.hide_password(str(options.get("database_url") or ""))
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
-    logs.hide_password(settings.url)
+    for url in settings.urls():
+        logs.hide_password(url)
     return settings
 
 

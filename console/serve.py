@@ -16,7 +16,7 @@ from console.database import described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
-from domain.errors import PaperTradingError
+from domain.errors import PaperTradingError, SettingsError
 from domain.words import DEFAULT_PORTFOLIO
 
 
@@ -64,6 +64,8 @@ def start(
         database_url=database_url,
         log_level=log_level,
     )
+    _refuse_idle(settings, "ccxt", exchange=exchange)
+    _refuse_idle(settings, "simulated", seed=seed)
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
@@ -82,6 +84,14 @@ def start(
         complain(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
+
+
+def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:
+    """Refuse an option that would change nothing: its user believes that it does."""
+    for name, value in option.items():
+        if value is not None and settings.prices != prices:
+            msg = f"--{name} {value} counts with prices = {prices} only, and prices is {settings.prices}"
+            raise SettingsError(msg)
 
 
 def _facts(system: TradingSystem, settings: Settings) -> dict[str, Any]:

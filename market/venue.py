@@ -7,7 +7,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -22,7 +22,7 @@ from domain.words import Symbol
 NOT_EXCHANGES = frozenset({"base", "test", "abstract", "protobuf", "static_dependencies"})
 KEYS = frozenset({
     "apikey", "secret", "password", "uid", "login", "token", "walletaddress", "privatekey", "twofa", "accountid",
-    "passphrase",
+    "passphrase", "authorization",
 })  # fmt: skip
 """What ccxt calls credentials; public data needs none, so none is taken."""
 SMALLEST = Decimal("1e-18")
@@ -46,10 +46,21 @@ def check(exchange_id: str, options: Mapping[str, Any]) -> None:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         msg = f"setting exchange = {exchange_id!r}: ccxt knows no such exchange{hint}"
         raise SettingsError(msg)
-    for name in options:
-        if name.replace("_", "").lower() in KEYS:
+    for name in _names(options):
+        if name.replace("_", "").replace("-", "").lower() in KEYS:
             msg = f"setting exchange_options holds {name!r}: only public data is used, so no key belongs here"
             raise SettingsError(msg)
+
+
+def _names(options: object) -> Iterator[str]:
+    """Yield the names in ``options``, however deep."""
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            yield str(name)
+            yield from _names(value)
+    elif isinstance(options, list):
+        for value in options:
+            yield from _names(value)
 
 
 def _modules(package: str) -> set[str]:
@@ -238,7 +249,7 @@ def quotes(
         if price is None:
             bad[symbol] = last
         else:
-            volume = _number(ticker.get("baseVolume"))
+            volume = _volume(ticker.get("baseVolume"))
             good.append(Quote(symbol, price, _moment(ticker.get("timestamp"), now), now, source, bid, ask, volume))
     return good, bad
 
@@ -248,6 +259,14 @@ def _positive(value: object) -> Decimal | None:
     if number is None or not ZERO < number < LARGEST:
         return None
     return _stored(number)
+
+
+def _volume(value: object) -> Decimal | None:
+    """Return a volume that can be stored; it is evidence only, so a senseless one is left out and spoils no price."""
+    number = _number(value)
+    if number is None or not ZERO <= number < LARGEST:
+        return None
+    return CONTEXT.quantize(number, SMALLEST) if int(number.as_tuple().exponent) < -18 else number
 
 
 def _stored(price: Decimal) -> Decimal | None:

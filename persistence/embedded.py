@@ -361,8 +361,9 @@ def _alone(file: int) -> bool:
 
 def _last_words(output: str) -> str:
     """The last line that says what is wrong, without its time and level; else the last line."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it says nothing"]
+    lines = [line for line in map(str.strip, output.splitlines()) if line] or ["it says nothing"]
     told = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
+    told = [line for line in told if "No space left" in line] or told  # the cause; what follows are its results
     return re.sub(r"^.*?(FATAL|PANIC|ERROR|error):\s*", "", (told or lines)[-1]).rstrip(".")
 
 

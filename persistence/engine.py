@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, Engine, create_engine, exc, make_url
 
 from domain.errors import (
@@ -104,7 +105,13 @@ def parse_url(database_url: str) -> URL:
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         msg = f"database_url names {url.drivername!r}; only postgresql:// databases work"
         raise SettingsError(msg)
-    return url.set(drivername="postgresql+psycopg")
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        conninfo_to_dict(dsn(url))
+    except psycopg.ProgrammingError as error:
+        msg = f"database_url cannot be used: {first_line(error)}"
+        raise SettingsError(msg) from None
+    return url
 
 
 def shown(database_url: str) -> str:

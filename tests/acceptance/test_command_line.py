@@ -85,6 +85,22 @@ def test_wrong_usage_is_one_line_with_a_hint(words: str, capsys: pytest.CaptureF
     assert "--help" in told.err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--exchange binance --prices simulated", "--exchange binance counts with prices = ccxt only"),
+        ("--seed 7 --prices ccxt", "--seed 7 counts with prices = simulated only, and prices is ccxt"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from console.cli import main  # noqa: PLC0415
+
+    assert main(["start", *words.split()]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
     ended = run("decide", "LONG", "BTC/USDT", "--confidence", "0.5", "--json", env=environment(tmp_path))
     assert ended.code == 2

@@ -212,7 +212,12 @@ REFUSED: dict[str, tuple[dict[str, str], str, int, str]] = {
     "other database": ({"database_url": f"mysql://u:{SECRET}@h/d"}, "", 2, "only postgresql:// databases work"),
     "two at signs": ({"database_url": f"postgresql://u:{SECRET}@{SECRET}@h/d"}, "", 2, "%40"),
     "unreachable": ({"database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d"}, "", 1, "refused"),
-    "wrong option": ({"database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d?oops=1"}, "", 1, "oops"),
+    "wrong option": (
+        {"database_url": f"postgresql://u:{SECRET}@127.0.0.1:1/d?oops=1"},
+        "",
+        2,
+        'invalid URI query parameter: "oops"',
+    ),
     "unknown key": ({}, 'commision_pct = "0.1"', 2, "'commision_pct' in paper.toml is no setting; did you mean"),
     "no toml": ({}, "prices = ", 2, "paper.toml cannot be read as TOML"),
 }

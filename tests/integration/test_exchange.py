@@ -399,6 +399,16 @@ def test_questions_keep_to_the_exchanges_own_rate(opened: Opened, server: Exchan
         ("nyse", {}, "setting exchange = 'nyse': ccxt knows no such exchange"),
         ("base", {}, "setting exchange = 'base': ccxt knows no such exchange"),
         ("kraken", {"apiKey": "s3cret"}, "exchange_options holds 'apiKey': only public data is used"),
+        (
+            "kraken",
+            {"options": {"nested": [{"secret": "s3cret"}]}},
+            "exchange_options holds 'secret': only public data",
+        ),
+        (
+            "kraken",
+            {"headers": {"Authorization": "s3cret"}},
+            "exchange_options holds 'Authorization': only public data",
+        ),
         ("kraken", {"private_key": "s3cret"}, "exchange_options holds 'private_key': only public data is used"),
     ],
 )

@@ -154,3 +154,31 @@ def test_isolated_settings_see_neither_file_nor_variables(folder: Path, monkeypa
     assert (settings.seed, settings.home) == (1, folder)
     with pytest.raises(SettingsError, match="'sead' is no setting"):
         Settings.isolated(sead=1)
+
+
+def test_home_is_a_folder_that_can_be_found(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert sentence(home="file") == "setting home = 'file': must be a folder, and is a file"
+    (folder / "loop").symlink_to(folder / "loop")
+    for home in ("loop", "loop/below"):
+        assert sentence(home=home) == f"setting home = {home!r}: must be a folder, and its links lead in a circle"
+    (folder / "link").symlink_to(folder)
+    assert Settings(home=folder / "link").home == folder / "link"
+
+
+def test_settings_that_contradict_each_other() -> None:
+    expected = (
+        "settings contradict each other: an order must be worth min_notional = 10, and a position may cost"
+        " initial_capital × max_position_size = 9.999, so nothing could be bought"
+    )
+    assert expected == sentence(initial_capital="99.99", max_position_size="0.1")
+    assert Settings(initial_capital=100, max_position_size="0.1").min_notional == 10
+
+
+def test_a_password_within_exchange_options_is_masked() -> None:
+    options = {"httpsProxy": "http://me:s3cret@proxy:1", "headers": {"x": ["socks5://u:w0rd@h"]}}
+    settings = Settings(exchange_options=options)
+    assert settings.shown()["exchange_options"] == str(options).replace("me:s3cret", "********").replace(
+        "u:w0rd", "********"
+    )
+    assert list(settings.urls()) == ["", "http://me:s3cret@proxy:1", "socks5://u:w0rd@h"]
