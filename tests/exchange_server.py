@@ -119,6 +119,11 @@ class ExchangeServer:
         """Let the next answers about tickers be ``429``, ``500``, ``garbage``, ``half``, ``hang`` or ``unknown``."""
         self._faults.extend([kind] * times)
 
+    @property
+    def faults_left(self) -> int:
+        """How many answers have still to fail."""
+        return len(self._faults)
+
     def no_faults(self) -> None:
         """Answer well from now on."""
         self._faults.clear()
