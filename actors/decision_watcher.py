@@ -165,7 +165,13 @@ class DecisionWatcher(PathBehaviour):
         suspects = self._quarantined.union(poisoned)
         if suspects:
             found = self._patience.until_done_unless_away(lambda: self._decisions.outcomes(suspects))
-            self._quarantined = {id_ for id_, outcome in found.items() if outcome is None}
+            before, self._quarantined = self._quarantined, {id_ for id_, told in found.items() if told is None}
+            for id_ in self._quarantined - before:
+                logger.bind(decision=id_).error(
+                    "decision {} stays pending until the next start: a trigger or rule of somebody's keeps its row "
+                    "from being ended",
+                    id_,
+                )
 
     @contextmanager
     def _ending_the_generation(self) -> Iterator[None]:
@@ -223,10 +229,12 @@ class DecisionWatcher(PathBehaviour):
             if refusal.decision_id in ended:
                 self._ended(Outcome(refusal.decision_id, refusal.status, refusal.sentence))
             else:
-                # Somebody cancelled or deleted it meanwhile.
+                # Somebody cancelled or deleted it meanwhile, or will not have it ended.
                 self._forget(refusal.decision_id)
                 others.append(refusal.decision_id)
         self._look_up(self._callers.among(others))
+        if others:
+            self._keep_out(others)
 
     def _ended(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)

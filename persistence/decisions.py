@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from loguru import logger
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, WriteRefused
@@ -118,13 +119,24 @@ class DecisionStore:
         """Write the outcomes of decisions that get no order.
 
         Returns:
-            Those that were ended by this; the others had ended already, or are gone.
+            Those that were ended by this; the others had ended already, are gone, or somebody's trigger or rule
+            refuses it, which is logged.
 
         Raises:
             Fenced: generation or epoch is not the present one; nothing was written.
             DatabaseUnavailable: the connection is lost, or the lease's.
         """
         self._lease.require()
+        try:
+            return self._end(generation, refusals)
+        except WriteRefused as refused:
+            if len(refusals) == 1:
+                id_ = refusals[0].decision_id
+                logger.bind(decision=id_).error("the row of decision {} cannot be ended: {}", id_, refused)
+                return set()
+            return {id_ for refusal in refusals for id_ in self.end(generation, [refusal])}
+
+    def _end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         ids = [refusal.decision_id for refusal in refusals]
         with transaction(self._engine) as cursor:
             row = cursor.execute(

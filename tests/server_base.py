@@ -143,9 +143,10 @@ class Server(ABC):
             return False
         return True
 
-    def connect(self) -> psycopg.Connection[Any]:
+    def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
         """A connection as the administrator, in autocommit."""
-        return psycopg.connect(self.admin_url, autocommit=True, connect_timeout=10)
+        chosen = {} if database is None else {"dbname": database}
+        return psycopg.connect(self.admin_url, autocommit=True, connect_timeout=10, **chosen)
 
     def create_database(self) -> str:
         """Makes an empty database that belongs to the plain role.

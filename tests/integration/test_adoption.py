@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -11,21 +14,16 @@ from persistence import adoption, schema
 from persistence.lease import Lease
 from tests.integration.running import running, until_all_ended
 
-MINIMAL = """
-CREATE TABLE trading_decisions (
-    id serial PRIMARY KEY, symbol varchar(20), decision varchar(4), confidence numeric(3,2), reasoning text,
-    current_price numeric(18,8), created_at timestamptz DEFAULT now())
-"""
-FLOATS = """
-CREATE TABLE trading_decisions (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, symbol text NOT NULL, decision text NOT NULL,
-    confidence double precision NOT NULL, reasoning text, current_price real, created_at timestamp NOT NULL,
-    model text DEFAULT 'gpt', quantity double precision)
-"""
-UUIDS = """
-CREATE TABLE trading_decisions (
-    id uuid PRIMARY KEY, symbol text, decision text, confidence real, reasoning text, current_price numeric,
-    created_at timestamptz)
+PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"```sql\n(CREATE TABLE trading_decisions.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
+MINIMAL, FLOATS, UUIDS = (before.strip().removesuffix(";") for before, _ in SHOWN)
+AFTER = """
+SELECT format('%-16s%s%s', attname, format_type(atttypid, atttypmod),
+              CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
+              || coalesce(' DEFAULT ' || pg_get_expr(adbin, adrelid),
+                          CASE attidentity WHEN '' THEN '' ELSE ' IDENTITY' END))
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attrelid = 'trading_decisions'::regclass AND attnum > 0 ORDER BY attnum
 """
 OLD = (
     "INSERT INTO trading_decisions (id, symbol, decision, confidence, created_at) {} VALUES"
@@ -39,6 +37,13 @@ def psql(url: str, *statements: str) -> list[tuple[object, ...]]:
         for statement in statements:
             cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
+
+
+@pytest.mark.parametrize(("before", "after"), SHOWN, ids=["minimal", "floats", "uuids"])
+def test_the_page_shows_what_becomes_of_each(embedded_url: str, before: str, after: str) -> None:
+    psql(embedded_url, before)
+    schema.upgrade(embedded_url)
+    assert [line.rstrip() for line in after.splitlines()] == [str(row[0]).rstrip() for row in psql(embedded_url, AFTER)]
 
 
 @pytest.mark.parametrize("table", [MINIMAL, FLOATS, UUIDS], ids=["minimal", "floats", "uuids"])
@@ -94,6 +99,35 @@ def test_refused_in_one_sentence_and_nothing_changed(embedded_url: str, change: 
         schema.upgrade(embedded_url)
     assert "\n" not in str(refusal.value)
     assert before == psql(embedded_url, tables)
+
+
+TWICE = """
+ALTER TABLE trading_decisions ALTER id ADD GENERATED ALWAYS AS IDENTITY;
+INSERT INTO trading_decisions (idempotency_key) VALUES ('k'), ('k')
+"""
+COLUMNS = MINIMAL.replace("id serial PRIMARY KEY", "id bigint NOT NULL").strip().removesuffix(")")
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        (f"{COLUMNS}) PARTITION BY RANGE (created_at)", "is a partitioned table"),
+        (f"{MINIMAL}; CREATE TABLE more () INHERITS (trading_decisions)", "is part of an inheritance"),
+        ("CREATE SEQUENCE trading_decisions", "is no table"),
+        (f"{COLUMNS}, idempotency_key text, PRIMARY KEY (id)); {TWICE}", "'k' stands twice"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_of_its_own_is_refused(embedded_url: str, tables: str, sentence: str) -> None:
+    psql(embedded_url, tables)
+    with pytest.raises(DatabaseUnsuitable, match=sentence):
+        schema.upgrade(embedded_url)
+
+
+def test_a_hypertable_is_refused(timescale_url: str) -> None:
+    hypertable = "SELECT create_hypertable('trading_decisions', 'created_at')"
+    psql(timescale_url, "CREATE EXTENSION IF NOT EXISTS timescaledb", f"{COLUMNS})", hypertable)
+    with pytest.raises(DatabaseUnsuitable, match="is a hypertable, and only an ordinary table can be adopted"):
+        schema.upgrade(timescale_url)
 
 
 def test_a_lock_of_somebody_is_said_with_who_holds_it(embedded_url: str) -> None:
