@@ -1,4 +1,4 @@
-"""Ten minutes of a market in twenty seconds: the real program, the real ccxt, TimescaleDB, and all that goes wrong.
+"""Ten minutes of a market in ten seconds: the real program, the real ccxt, TimescaleDB, and all that goes wrong.
 
 300 decisions come in by SQL while the exchange answers with 429, 500, garbage and halves, hangs, drops its sockets,
 shuts one market and loses another, and sends prices that are none.
@@ -27,7 +27,7 @@ from tests.exchange_server import ExchangeServer
 from tests.integration.running import assert_sound, until, until_all_ended
 
 SECONDS = 600
-FASTER = 30
+FASTER = 60
 DECISIONS = 300
 SYMBOLS = {"BTC/USDT": 0, "ETH/USDT": 0, "SOL/USDT": 60, "XRP/USDT": 150, "ADA/USDT": 240}
 """Each market, and the second from which it is traded: so each comes as a question to an exchange that is failing."""
