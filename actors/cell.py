@@ -1,170 +1,166 @@
-"""A cell: the pykka actor that stays, hosting a plain behaviour that can be rebuilt.
+"""A cell: hosts a behaviour, and rebuilds it. What a behaviour raises ends here.
 
-Same mailbox, same address, whatever happens inside. What a behaviour raises ends at the cell: it keeps the messages,
-tells the Supervisor, lets data wait and goes on serving control until the word comes to build a fresh behaviour.
+It keeps the messages, tells the Supervisor, lets data wait and goes on serving control until the word comes to build a
+fresh behaviour: same mailbox, same address. The thread around it is in `actors.post`; a cell itself knows none.
+
+A message that its actor crashed on is tried once more: one of the decision path by its decision being sent again, any
+other by itself, alone. What was asked by somebody who waits for the answer is not: he gets the exception.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import threading
+from collections.abc import Callable, Sequence
 
-import pykka
 from loguru import logger
-from pykka._envelope import Envelope
 
+from actors.activity import Activity
+from actors.address import PRESENT, GivenUp
+from actors.behaviour import Behaviour
 from actors.mailbox import Mailbox
-from actors.messages import Control, Crash, Crashed, Message, PathMessage, Pause, Ping, Rebuild, Restart
+from actors.messages import Again, Asked, Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
 from actors.patience import Interrupted
 from actors.ports import Address
+from actors.supervision import Crashed
+from domain import points
 from domain.errors import PaperTradingError
-from domain.words import Generation
+from domain.words import DecisionId
 
-
-class Behaviour:
-    """What an actor does. Plain object, no threads: each message is handled to its end before the next."""
-
-    group_limit: ClassVar[int] = 1
-    """How many waiting messages it takes at once."""
-
-    def started(self) -> None:
-        """Begin, before the first message; may raise, which counts as a crash."""
-
-    def handle(self, message: Message) -> None:
-        """Handle one message; those that handle groups need not."""
-        logger.warning("{} does not handle {}", type(self).__name__, type(message).__name__)
-
-    def handle_group(self, messages: list[Message]) -> None:
-        """Handle what was waiting, in its order."""
-        for message in messages:
-            self.handle(message)
-
-    def control(self, message: Control) -> None:
-        """Handle what overtakes the rest."""
-
-
-class PathBehaviour(Behaviour, ABC):
-    """An actor on the way of a decision: belongs to one generation at a time, to none between two."""
-
-    generation: Generation | None = None
-
-    @abstractmethod
-    def rebuild(self, word: Rebuild) -> None:
-        """Begin the generation of ``word`` afresh."""
-
-    def control(self, message: Control) -> None:
-        """Begin a generation, or end one."""
-        match message:
-            case Rebuild():
-                self.generation = None
-                self.rebuild(message)
-            case Pause():
-                self.generation = None
-
-    def handle_group(self, messages: list[Message]) -> None:
-        """Drop what belongs to another generation, and handle the rest."""
-        current = [m for m in messages if not isinstance(m, PathMessage) or m.generation == self.generation]
-        if current:
-            self.handle_current(current)
-
-    def handle_current(self, messages: list[Message]) -> None:
-        """Handle messages of this generation, in their order."""
-        for message in messages:
-            # One of them may have ended the generation.
-            if not isinstance(message, PathMessage) or message.generation == self.generation:
-                self.handle(message)
+Builder = Callable[[Activity], Behaviour]
+"""Makes a fresh behaviour, which tells its waiting to the activity."""
 
 
 class InjectedCrash(Exception):
     """The test hook's exception."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Again(Message):
-    """A message that was in a group when its actor crashed; tried once more, alone."""
-
-    message: Message
-
-
-class MailAddress:
-    """Puts messages into a mailbox."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def tell(self, message: object, /) -> None:
-        """Put ``message`` into the mailbox; never raises, whatever the actor's state."""
-        self._mailbox.put(Envelope(message))
-
-
-class Cell(pykka.ThreadingActor):
+class Cell:
     """Hosts the behaviour that ``build`` makes.
 
     Attributes:
         name: of the actor.
+        mailbox: outlives it.
+        activity: what it does now.
+        in_hand: the messages that it is handling.
+        given_up: a successor does its work; nobody hears it any more.
+        thread: that runs it, once it does.
     """
 
-    use_daemon_thread = True
+    thread: threading.Thread | None = None
 
-    def __init__(self, name: str, mailbox: Mailbox, build: Callable[[], Behaviour], supervisor: Address) -> None:
-        self._mailbox = mailbox
-        super().__init__()
+    def __init__(self, name: str, mailbox: Mailbox, build: Builder, supervisor: Address) -> None:
         self.name = name
+        self.mailbox = mailbox
+        self.activity = Activity()
+        self.in_hand: list[Message] = []
+        self.given_up = False
         self._build = build
         self._supervisor = supervisor
         self._behaviour: Behaviour | None = None
+        self._suspects: frozenset[DecisionId] = frozenset()
 
-    def _create_actor_inbox(self) -> Mailbox:  # type: ignore[override]
-        return self._mailbox
-
-    def on_start(self) -> None:
+    def begin(self) -> None:
         """Build the first behaviour."""
-        self._attempt(self._fresh, [])
+        self._attempt("start", self._fresh)
 
-    def on_stop(self) -> None:
-        """Tell those who wait for an answer that there will be none."""
-        self._mailbox.release()
-        for message in self._mailbox.take(len(self._mailbox)):
-            message.abandon(PaperTradingError("the system has stopped before it took this in"))
-
-    def on_receive(self, message: Any) -> Any:
+    def receive(self, message: object) -> object:
         """Handle control at once, data in groups; nothing that is raised leaves the cell."""
         match message:
             case Ping():
                 return self.name
+            case Describe():
+                message.to(self._behaviour.describe() if self._behaviour is not None else {})
             case Restart():
-                self._attempt(self._fresh, [])
+                self._attempt("Restart", self._fresh)
             case Control():
-                self._attempt(lambda: self._controlled(message), [])
-            case _Again():
-                self._attempt(lambda: self._handled([message.message]), [], last_try=[message.message])
+                self._attempt(type(message).__name__, lambda: self._controlled(message))
             case Message():
                 limit = self._behaviour.group_limit if self._behaviour is not None else 1
-                group = [message, *self._mailbox.take(limit - 1, _Again)] if limit > 1 else [message]
-                self._attempt(lambda: self._handled(group), group)
+                many = limit > 1 and not self._alone(message)
+                self._handle([message, *self.mailbox.take(limit - 1, self._alone)] if many else [message])
             case _:
                 logger.warning("{} received {!r}, which is no message", self.name, message)
         return None
 
-    def _attempt(self, action: Callable[[], None], group: list[Message], last_try: list[Message] | None = None) -> None:
+    def give_up(self) -> list[Message]:
+        """Let nothing be heard of it any more, whatever its thread does; return what it has in hand."""
+        # In this order: a thread that takes a message notes it first, then looks whether it is given up.
+        self.given_up = True
+        self.mailbox.wake()
+        return list(self.in_hand)
+
+    def succeed(self, other: Cell) -> None:
+        """Go on where ``other`` was given up."""
+        self.activity.handled = other.activity.handled
+        self.activity.failed = other.activity.failed + 1
+        self.mailbox.hold()
+
+    def keep(self, messages: Sequence[Message], error: BaseException) -> frozenset[DecisionId]:
+        """Put what was in hand at a crash back, as far as it is to be tried again; return what it was about."""
+        # Messages of the path are not: the DecisionWatcher sends their decisions again, in the next generation.
+        again = [m for m in messages if not isinstance(m, PathMessage | Again | Asked | Crash)]
+        self.mailbox.give_back([Again(message) for message in again])
+        for message in messages:
+            match message:
+                case Asked():
+                    message.abandon(error)
+                case Again(message=Submit() as submit):
+                    submit.doubt()
+                case Again():
+                    refused = PaperTradingError(f"{self.name} crashed twice on this; it was not taken in")
+                    message.message.abandon(refused)
+        return frozenset(id_ for message in messages for id_ in message.decisions)
+
+    def _alone(self, message: Message) -> bool:
+        return isinstance(message, Again | Asked | Crash) or (
+            bool(self._suspects) and not self._suspects.isdisjoint(message.decisions)
+        )
+
+    def _handle(self, group: list[Message]) -> None:
+        match group[0]:
+            case Asked() as asked:
+                self._attempt(type(asked.message).__name__, lambda: self._answer(asked), group)
+            case Again() as again:
+                self._attempt(type(again.message).__name__, lambda: self._handled([again.message]), group)
+            case first:
+                self._attempt(type(first).__name__, lambda: self._handled(group), group)
+
+    def _attempt(self, what: str, action: Callable[[], None], group: list[Message] | None = None) -> None:
+        group = group or []
+        self.in_hand = group
+        before, PRESENT.sender = PRESENT.sender, self
+        self.activity.begin(what)
         try:
+            if self.given_up:
+                raise GivenUp(self.name)
+            if points.hook is not None:
+                points.reach("takes", what)
             action()
+            if points.hook is not None:
+                points.reach("handled", what)
         except Interrupted as error:
-            for message in [*group, *(last_try or [])]:
+            for message in group:
                 message.abandon(error)
+        except GivenUp:
+            logger.debug("{}: what was given up has ended", self.name)
         except BaseException as error:  # noqa: BLE001 - pykka would stop every actor of the process
-            self._crashed(error, group, last_try or [])
+            if not self.given_up:
+                self._crashed(error, what, group)
+        finally:
+            self.in_hand = []
+            PRESENT.sender = before
+            self.activity.end(len(group))
 
     def _fresh(self) -> None:
         self._behaviour = None
-        behaviour = self._build()
+        behaviour = self._build(self.activity)
         behaviour.started()
         self._behaviour = behaviour
-        self._mailbox.release()
+        self.mailbox.release()
 
     def _controlled(self, message: Control) -> None:
+        if isinstance(message, Rebuild):
+            self._suspects = message.suspects
         if self._behaviour is None:
             if not isinstance(message, Rebuild):
                 return
@@ -174,18 +170,17 @@ class Cell(pykka.ThreadingActor):
 
     def _handled(self, group: list[Message]) -> None:
         assert self._behaviour is not None
-        if any(isinstance(message, Crash) for message in group):
-            # The hook itself is not tried again.
-            group[:] = [message for message in group if not isinstance(message, Crash)]
+        if isinstance(group[0], Crash):
             raise InjectedCrash(self.name)
         self._behaviour.handle_group(group)
 
-    def _crashed(self, error: BaseException, group: list[Message], last_try: list[Message]) -> None:
+    def _answer(self, asked: Asked) -> None:
+        self._handled([asked.message])
+        asked.answer(None)
+
+    def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
         self._behaviour = None
-        self._mailbox.hold()
-        # Messages of the path are sent again by the DecisionWatcher; these copies are dropped by their generation.
-        self._mailbox.give_back([_Again(message) for message in group])
-        for message in last_try:
-            logger.error("{} crashed twice on {}; it is dropped", self.name, type(message).__name__)
-            message.abandon(PaperTradingError(f"{self.name} crashed twice on this; it was not taken in"))
-        self._supervisor.tell(Crashed(self.name, error))
+        self.mailbox.hold()
+        self.activity.failed += 1
+        again = any(isinstance(message, Again) for message in group)
+        self._supervisor.tell(Crashed(self.name, error, what if group else "", self.keep(group, error), again))

@@ -10,24 +10,11 @@ from typing import ClassVar
 from loguru import logger
 from pykka import ThreadingFuture
 
-from actors.cell import PathBehaviour
-from actors.messages import (
-    Control,
-    Decide,
-    Drain,
-    Drained,
-    Flush,
-    Message,
-    RaiseGeneration,
-    Rebuild,
-    Rebuilt,
-    Settled,
-    Submit,
-    Waits,
-    Wake,
-)
+from actors.behaviour import PathBehaviour
+from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
 from actors.patience import Interrupted, Patience
 from actors.ports import Address, Decisions
+from actors.supervision import Drained, RaiseGeneration, Rebuilt
 from domain.decision import Accepted, Outcome, Reason, Refusal
 from domain.errors import (
     DatabaseUnavailable,
@@ -131,8 +118,9 @@ class DecisionWatcher(PathBehaviour):
     def rebuild(self, word: Rebuild) -> None:
         """End what is poisoned, answer callers from the table, and send the rest again in order."""
         poisoned = [
-            Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INTERNAL_ERROR, text)
-            for id_, text in word.poisoned.items()
+            Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INTERNAL_ERROR, told)
+            for id_, failure in word.poisoned.items()
+            for told in (f"{failure.error}; reference {failure.reference}",)
         ]
         self.generation = word.generation
         with self._ending_the_generation():
@@ -203,7 +191,7 @@ class DecisionWatcher(PathBehaviour):
             # What callers wait for and nobody sent may have been ended or deleted before it was read.
             self._look_up([id_ for id_ in self._callers.ids if id_ not in known])
         except DatabaseUnavailable as error:
-            logger.debug("intake pauses: {}", error)
+            self._patience.away(error)
             self._wake_later()
             return
         self._more = len(received) == room
@@ -262,7 +250,7 @@ class DecisionWatcher(PathBehaviour):
         try:
             if self._draining:
                 raise DatabaseUnavailable("the system is stopping and takes nothing in any more")
-            answers = list(self._decisions.insert(decisions))
+            answers = list(self._patience.once(lambda: self._decisions.insert(decisions)))
         except DatabaseUnavailable as error:
             answers = [error] * len(decisions)
             if error.in_doubt:

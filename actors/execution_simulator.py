@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from actors.cell import PathBehaviour
-from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Rebuilt, Refused
+from actors.behaviour import PathBehaviour
+from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Refused
 from actors.ports import Address
+from actors.supervision import Rebuilt
 from domain.decision import Reason, Refusal
 from domain.execution import execute
 from domain.words import Clock, OutcomeStatus
@@ -44,8 +45,8 @@ class ExecutionSimulator(PathBehaviour):
         result = execute(order, self._clock.now())
         if isinstance(result, str):
             refusal = Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, result)
-            self._sizer.tell(Priced(message.generation, order.portfolio, None))
+            self._sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, None))
             self._keeper.tell(Refused(message.generation, refusal))
             return
-        self._sizer.tell(Priced(message.generation, order.portfolio, result))
+        self._sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, result))
         self._keeper.tell(Filled(message.generation, result))

@@ -1,54 +1,83 @@
-"""A mailbox with two lanes, which outlives the behaviour that reads it.
+"""A mailbox with two lanes, which outlives the behaviour and the thread that read it.
 
-Control overtakes data. While the actor is being rebuilt, data waits and control goes on. Messages of kind `Latest`
-coalesce with one of their kind that waits already, so prices and wake-ups never pile up.
+Control overtakes data. While the actor is being rebuilt, data waits and control goes on.
+
+What keeps it small, by kind of message:
+
+========================  ============================================================================================
+prices, wake-ups, states  `Latest`: one that waits is replaced by the next of its kind, so they never pile up
+decisions                 taken in at most 1 000 at a time, so at most that many messages are on their way for each step
+submitted decisions       each has a caller's thread that waits for its answer
+results                   never dropped, never more than there are decisions under way
+========================  ============================================================================================
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from threading import Condition
 from typing import Any
 
 from pykka._envelope import Envelope
 
-from actors.messages import Control, Latest, Message
+from actors.messages import Asked, Control, Latest, Message
+
+Undeliverable = Callable[[object], None]
 
 
 class Mailbox:
-    """What pykka asks of an inbox (``put``, ``get``, ``empty``), and more."""
+    """Two lanes of messages.
+
+    Attributes:
+        most: as many as ever waited at once.
+    """
 
     def __init__(self) -> None:
+        self.most = 0
         self._changed = Condition()
         self._control: deque[Envelope[Any]] = deque()
         # Each entry is a list of one, so that a later message can take the place of one that waits.
         self._data: deque[list[Envelope[Any]]] = deque()
         self._waiting: dict[type[Latest], list[Envelope[Any]]] = {}
         self._held = False
+        self._undeliverable: Undeliverable | None = None
 
     def put(self, envelope: Envelope[Any], /) -> None:
-        """Add a message at the end of its lane."""
+        """Add a message at the end of its lane; one to an actor that has ended is a dead letter."""
         message = envelope.message
         with self._changed:
-            if isinstance(message, Control) or not isinstance(message, Message):
-                self._control.append(envelope)
-            elif isinstance(message, Latest) and type(message) in self._waiting:
-                entry = self._waiting[type(message)]
-                entry[0] = Envelope(entry[0].message.merged(message))
+            if self._undeliverable is None or not isinstance(message, Message):
+                self._add(message, envelope)
                 return
-            else:
-                entry = [envelope]
-                self._data.append(entry)
-                if isinstance(message, Latest):
-                    self._waiting[type(message)] = entry
-            self._changed.notify()
+            undeliverable = self._undeliverable
+        undeliverable(message)
 
-    def get(self) -> Envelope[Any]:
-        """Return the next message, control first; waits for one."""
+    def _add(self, message: object, envelope: Envelope[Any]) -> None:
+        if isinstance(message, Control) or not isinstance(message, Message):
+            self._control.append(envelope)
+        elif isinstance(message, Latest) and type(message) in self._waiting:
+            entry = self._waiting[type(message)]
+            entry[0] = Envelope(entry[0].message.merged(message))
+            return
+        else:
+            # The cell answers what was asked, also when it is handled in a group, or after a rebuild.
+            reply = envelope.reply_to
+            entry = [envelope if reply is None else Envelope(Asked(message, reply))]
+            self._data.append(entry)
+            if isinstance(message, Latest) and reply is None:
+                self._waiting[type(message)] = entry
+            self.most = max(self.most, len(self._data))
+        self._changed.notify()
+
+    def get(self, ended: Callable[[], bool] = lambda: False) -> Envelope[Any] | None:
+        """Return the next message, control first; waits for one. None once ``ended`` says so."""
         with self._changed:
-            while not self.deliverable:
+            while not ended():
+                if self.deliverable:
+                    return self._control.popleft() if self._control else self._pop()
                 self._changed.wait()
-            return self._control.popleft() if self._control else self._pop()
+        return None
 
     def empty(self) -> bool:
         """Say whether nothing waits in either lane."""
@@ -59,13 +88,11 @@ class Mailbox:
         """Whether `get` would return at once."""
         return bool(self._control) or (bool(self._data) and not self._held)
 
-    def take(self, limit: int, stop_at: type[Message] | None = None) -> list[Message]:
-        """Take up to ``limit`` data messages that wait now, none from the first ``stop_at`` on; never waits."""
+    def take(self, limit: int, alone: Callable[[Message], bool] = lambda _: False) -> list[Message]:
+        """Take up to ``limit`` data messages that wait now, none from the first on that is to be handled alone."""
         taken: list[Message] = []
         with self._changed:
-            while self._data and len(taken) < limit:
-                if stop_at is not None and isinstance(self._data[0][0].message, stop_at):
-                    break
+            while self._data and len(taken) < limit and not alone(self._data[0][0].message):
                 taken.append(self._pop().message)
         return taken
 
@@ -85,6 +112,18 @@ class Mailbox:
         with self._changed:
             self._held = False
             self._changed.notify()
+
+    def wake(self) -> None:
+        """Have everybody who waits in `get` look whether it has ended."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self, undeliverable: Undeliverable) -> list[Message]:
+        """Take nothing more in: from now on each message is told to ``undeliverable``; return what still waited."""
+        with self._changed:
+            self._undeliverable = undeliverable
+            self._held = False
+            return [self._pop().message for _ in range(len(self._data))]
 
     def __len__(self) -> int:
         return len(self._control) + len(self._data)

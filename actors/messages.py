@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
-from pykka import ThreadingFuture
+from pykka import Future, ThreadingFuture
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.errors import SubmissionInDoubt
+from domain.failures import Failure
 from domain.market import Quote, SymbolBook
 from domain.orders import Fill, Order
 from domain.portfolio import Portfolio, Terms
@@ -29,7 +31,12 @@ from domain.words import DecisionId, Generation, PortfolioName, Symbol
 class Message:
     """Anything that one actor tells another."""
 
-    def abandon(self, error: Exception) -> None:
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decisions that it is about: whoever crashes on it, crashes on them."""
+        return ()
+
+    def abandon(self, error: BaseException) -> None:
         """Tell whoever waits for an answer that there will be none."""
 
 
@@ -68,12 +75,14 @@ class Rebuild(Control):
 
     Attributes:
         portfolios: the committed state, for those who build on it.
-        poisoned: decisions to be ended as internal errors before anything is sent again, with the reason.
+        poisoned: decisions to be ended as internal errors before anything is sent again, with what happened.
+        suspects: decisions of which one has made an actor crash: what is about them is handled alone.
     """
 
     generation: Generation
     portfolios: tuple[Portfolio, ...] = ()
-    poisoned: Mapping[DecisionId, str] = field(default_factory=dict)
+    poisoned: Mapping[DecisionId, Failure] = field(default_factory=dict)
+    suspects: frozenset[DecisionId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +101,43 @@ class Drain(Control):
 
 
 @dataclass(frozen=True, slots=True)
+class Describe(Control):
+    """Tell what you have in memory; for people."""
+
+    to: Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Crash(Message):
     """A test hook: the actor that receives it crashes."""
+
+
+# --- what the cell makes of messages ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Message):
+    """A message whose sender waits for the answer: handled alone, and tried once."""
+
+    message: Message
+    reply: Future[Any]
+
+    def answer(self, value: object) -> None:
+        """Give the sender its answer, unless it has one."""
+        with suppress(queue.Full):
+            self.reply.set(value)
+
+    def abandon(self, error: BaseException) -> None:
+        """Raise ``error`` in the sender, unless it has its answer."""
+        with suppress(queue.Full):
+            self.reply.set_exception((type(error), error, error.__traceback__))
+
+
+@dataclass(frozen=True, slots=True)
+class Again(Message):
+    """A message that its actor crashed on, or in whose group: tried once more, alone."""
+
+    message: Message
 
 
 # --- intake ----------------------------------------------------------------------------------------------------------
@@ -117,10 +161,14 @@ class Submit(Message):
     accepted: ThreadingFuture[Accepted]
     outcome: ThreadingFuture[Outcome]
 
-    def abandon(self, error: Exception) -> None:
+    def abandon(self, error: BaseException) -> None:
         """Raise ``error`` in the caller, unless it has its answer."""
         with suppress(queue.Full):
             self.accepted.set_exception((type(error), error, None))
+
+    def doubt(self) -> None:
+        """Tell the caller that nobody knows whether the row is committed."""
+        self.abandon(SubmissionInDoubt(self.decision.uid))
 
     def accept(self, answer: Accepted) -> None:
         """Tell the caller that the row is committed, unless it knows."""
@@ -137,6 +185,11 @@ class Decide(PathMessage):
 
     decision: Received
 
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The one to be sized."""
+        return (self.decision.id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Waits(PathMessage):
@@ -151,6 +204,11 @@ class Execute(PathMessage):
 
     order: Order
 
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The one that the order is for."""
+        return (self.order.decision_id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused(PathMessage):
@@ -158,13 +216,24 @@ class Refused(PathMessage):
 
     refusal: Refusal
 
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The one refused."""
+        return (self.refusal.decision_id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Priced(PathMessage):
     """ExecutionSimulator to Sizer: the order's fill, or None where there is none; the next one may be sized."""
 
+    decision_id: DecisionId
     portfolio: PortfolioName
     fill: Fill | None
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The one priced."""
+        return (self.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +242,11 @@ class Filled(PathMessage):
 
     fill: Fill
 
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The one filled."""
+        return (self.fill.order.decision_id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Settled(PathMessage):
@@ -180,6 +254,11 @@ class Settled(PathMessage):
 
     outcomes: tuple[Outcome, ...]
     refusals: tuple[Refusal, ...]
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """All that it settles."""
+        return (*(o.decision_id for o in self.outcomes), *(r.decision_id for r in self.refusals))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +327,17 @@ class BookKnown(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPrices(Message):
+    """The last stored price of each symbol held, None where none is stored.
+
+    Attributes:
+        prices: None where they cannot be read now.
+    """
+
+    prices: Mapping[Symbol, Decimal | None] | None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEnded(Message):
     """The price source sends nothing any more."""
 
@@ -285,57 +375,3 @@ class SendPrices(Message):
 @dataclass(frozen=True, slots=True)
 class Tick(Latest):
     """Time has passed."""
-
-
-# --- to the Supervisor -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Begin(Message):
-    """Start the children."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed(Message):
-    """A cell to the Supervisor: the behaviour of this actor is gone."""
-
-    actor: str
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt(Message):
-    """An actor of the path has begun a generation."""
-
-    actor: str
-    generation: Generation
-    portfolios: tuple[Portfolio, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RaiseGeneration(Message):
-    """An actor of the path cannot go on in ``generation``, and has not crashed.
-
-    Attributes:
-        missing: decisions that could not be ended; if it happens to one twice, it is quarantined.
-        poisoned: decisions whose fill the database refuses, with the reason.
-    """
-
-    generation: Generation
-    reason: str
-    missing: frozenset[int] = frozenset()
-    poisoned: Mapping[DecisionId, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed(Message):
-    """The process cannot go on."""
-
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class Drained(Message):
-    """An actor has passed the flush: nothing that it was given is left."""
-
-    actor: str

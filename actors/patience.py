@@ -19,6 +19,7 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
+from actors.activity import Activity
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
 from domain.words import Clock
 
@@ -40,13 +41,16 @@ class Interrupted(PaperTradingError):
 class Patience:
     """Tries again until the database is there, or the system stops.
 
-    Attributes:
-        waiting_since: None unless it is waiting now.
+    Args:
+        name: of the actor that waits.
+        activity: where its waiting can be seen.
+        clock: since when.
+        stopping: set when the system stops.
     """
 
-    def __init__(self, name: str, clock: Clock, stopping: threading.Event) -> None:
-        self.waiting_since: datetime | None = None
+    def __init__(self, name: str, activity: Activity, clock: Clock, stopping: threading.Event) -> None:
         self._name = name
+        self._activity = activity
         self._clock = clock
         self._stopping = stopping
         self._breath = SHORTEST
@@ -67,6 +71,20 @@ class Patience:
             Interrupted: the system stops.
         """
         return self._retrying(action, MENDABLE, stop_never)
+
+    def once(self, action: Callable[[], T]) -> T:
+        """Return what ``action`` returns; its errors are the caller's."""
+        with self._activity.call():
+            result = action()
+        if self._activity.waiting_since is not None:
+            self._back(self._activity.waiting_since)
+        return result
+
+    def away(self, error: Exception) -> None:
+        """The database is away, and this actor goes on without it for now."""
+        if self._activity.waiting_since is None:
+            self._activity.waiting_since = self._clock.now()
+            logger.warning("{} waits for the database: {}", self._name, error)
 
     def breathe(self) -> None:
         """Wait a little before the same may go wrong again: 50 ms, doubling to a second until `refresh`."""
@@ -99,19 +117,17 @@ class Patience:
             reraise=True,
         )
         try:
-            result = retrying(action)
+            return retrying(lambda: self.once(action))
         finally:
-            since, self.waiting_since = self.waiting_since, None
-        if since is not None:
-            logger.info(
-                "{}: the database is back after {:.1f} s", self._name, (self._clock.now() - since).total_seconds()
-            )
-        return result
+            self._activity.patient = False
 
     def _say(self, state: RetryCallState) -> None:
         if self._stopping.is_set():
             raise Interrupted(f"{self._name} stops while it waits for the database")
-        if self.waiting_since is None:
-            self.waiting_since = self._clock.now()
-            error = state.outcome.exception() if state.outcome is not None else None
-            logger.warning("{} waits for the database: {}", self._name, error)
+        self._activity.patient = True
+        error = state.outcome.exception() if state.outcome is not None else None
+        self.away(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
+
+    def _back(self, since: datetime) -> None:
+        self._activity.waiting_since = None
+        logger.info("{}: the database is back after {:.1f} s", self._name, (self._clock.now() - since).total_seconds())

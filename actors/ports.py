@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, WriteRefused
+from domain.failures import Failure
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms
 from domain.snapshot import Snapshot
@@ -55,8 +56,11 @@ class Decisions(Protocol):
 class PriceRecords(Protocol):
     """The table of prices, as the PriceTracker uses it; see `persistence.prices`."""
 
-    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
-        """Return the last stored price of each symbol held, None where none is stored."""
+    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        """Have ``to`` told soon the last stored price of each symbol held, None where none is stored; never waits.
+
+        It is told None where they cannot be read now.
+        """
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         """Have quotes stored soon; never waits."""
@@ -73,6 +77,20 @@ class Snapshots(Protocol):
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots."""
+
+
+class Failures(Protocol):
+    """The table of failures, as the Supervisor uses it; see `persistence.failures`."""
+
+    def record(self, failure: Failure) -> None:
+        """Have a failure stored soon; never waits."""
+
+
+class Connections(Protocol):
+    """The database connections of all actors."""
+
+    def disconnect(self, actor: str) -> bool:
+        """End an actor's database connections; say whether the database answered. May wait."""
 
 
 class Address(Protocol):

@@ -8,24 +8,11 @@ from typing import ClassVar
 
 from loguru import logger
 
-from actors.cell import PathBehaviour
-from actors.messages import (
-    Committed,
-    Failed,
-    Filled,
-    Flush,
-    Message,
-    RaiseGeneration,
-    Rebuild,
-    Rebuilt,
-    Refused,
-    SendTerms,
-    Settled,
-    TermsChanged,
-    Wake,
-)
+from actors.behaviour import PathBehaviour
+from actors.messages import Committed, Filled, Flush, Message, Rebuild, Refused, SendTerms, Settled, TermsChanged, Wake
 from actors.patience import Patience
 from actors.ports import Address, Ledger
+from actors.supervision import Failed, RaiseGeneration, Rebuilt
 from domain.decision import Outcome, Refusal
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.portfolio import Applied, Portfolio, apply
@@ -163,7 +150,7 @@ class PositionKeeper(PathBehaviour):
         """Tell the Sizer what people changed; it counts from the next decision sized."""
         assert self.generation is not None
         try:
-            terms = self._ledger.terms()
+            terms = self._patience.once(self._ledger.terms)
         except DatabaseError as error:
             logger.debug("the portfolios' rules are read again shortly: {}", error)
             self._wake_later()

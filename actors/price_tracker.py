@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from loguru import logger
 
-from actors.cell import Behaviour
-from actors.messages import BookKnown, Message, Prices, QuotesSeen, SendPrices, SourceEnded, Subscribe, Tick
+from actors.behaviour import Behaviour
+from actors.messages import (
+    BookKnown,
+    Message,
+    Prices,
+    QuotesSeen,
+    SendPrices,
+    SourceEnded,
+    StoredPrices,
+    Subscribe,
+    Tick,
+)
 from actors.ports import Address, PriceRecords
-from domain.errors import DatabaseError
 from domain.market import PriceSource, Quote, SymbolBook
 from domain.plausibility import FAR, PriceScreen
 from domain.words import Clock, Symbol
@@ -28,6 +38,7 @@ class PriceTracker(Behaviour):
         source: where prices come from; started and stopped by the system.
         records: the table.
         sizer: who needs each price.
+        me: this actor's own way to be told what it asked for.
         clock: the time.
         retention: how long stored prices are kept.
         silent_after: a source, or a symbol that is needed, without a price for so long is reported.
@@ -39,6 +50,7 @@ class PriceTracker(Behaviour):
         records: PriceRecords,
         *,
         sizer: Address,
+        me: Callable[[Message], None],
         clock: Clock,
         retention: timedelta,
         silent_after: timedelta,
@@ -46,6 +58,7 @@ class PriceTracker(Behaviour):
         self._source = source
         self._records = records
         self._sizer = sizer
+        self._me = me
         self._clock = clock
         self._retention = retention
         self._silence = Silence(source.name, silent_after)
@@ -56,12 +69,13 @@ class PriceTracker(Behaviour):
         self._unrecorded: dict[Symbol, Quote] = {}
         self._stored: dict[Symbol, Decimal] | None = None
         self._held: frozenset[Symbol] | None = None
+        self._askers: list[Callable[[Prices], None]] = []
         self._asked: dict[Symbol, datetime] = {}
         self._forgotten_at: datetime | None = None
         self.refused = 0
 
     def started(self) -> None:
-        """Read the stored prices; the source tells the rest again."""
+        """Ask for the stored prices; the source tells the rest again."""
         self._read_stored()
         self._book = self._source.book
 
@@ -77,7 +91,11 @@ class PriceTracker(Behaviour):
                 self._asked[message.symbol] = self._clock.now()
                 self._source.subscribe([message.symbol])
             case SendPrices():
-                message.to(Prices(self._book, dict(self._quotes), self._marks()))
+                self._askers.append(message.to)
+                if self._stored is not None:
+                    self._answer()
+            case StoredPrices():
+                self._take_stored(message.prices)
             case SourceEnded():
                 self._silence.ended = True
                 logger.warning("price source {}: {}", self._source.name, message.reason)
@@ -110,15 +128,8 @@ class PriceTracker(Behaviour):
     def _look_after_symbols(self) -> None:
         """Watch what is held, let go what nobody needs any more, and say what has gone silent."""
         now = self._clock.now()
-        old = [symbol for symbol, asked in self._asked.items() if now - asked > NEEDED_FOR]
-        if old or self._held is None:
+        if self._held is None or self._no_more_asked():
             self._read_stored()
-        if self._held is not None:
-            dropped = [symbol for symbol in old if symbol not in self._held]
-            for symbol in old:
-                del self._asked[symbol]
-            self._source.unsubscribe(dropped)
-            self._silence.forget(dropped)
         if self._source.real:
             self._silence.look({**dict.fromkeys(self._held or (), now), **self._asked}, now)
 
@@ -136,17 +147,49 @@ class PriceTracker(Behaviour):
             self._forgotten_at = now
             self._records.forget(self._retention)
 
+    def describe(self) -> Mapping[str, Any]:
+        """Return the source's health and the newest prices."""
+        return {
+            "source": self._source.name,
+            "real": self._source.real,
+            "ended": self._silence.ended,
+            "symbols": len(self._quotes),
+            "instruments": len(self._book) if self._book is not None else None,
+            "silent": self._silence.silent,
+            "newest": max((quote.seen_at for quote in self._quotes.values()), default=None),
+            "set_aside": self.refused,
+        }
+
     def _read_stored(self) -> None:
-        try:
-            stored = self._records.last_prices()
-        except DatabaseError as error:
-            logger.debug("stored prices are read again shortly: {}", error)
+        # By the recorder's thread: prices go on while the database does not answer.
+        self._records.read(lambda prices: self._me(StoredPrices(prices)))
+
+    def _no_more_asked(self) -> list[Symbol]:
+        now = self._clock.now()
+        return [symbol for symbol, asked in self._asked.items() if now - asked > NEEDED_FOR]
+
+    def _answer(self) -> None:
+        askers, self._askers = self._askers, []
+        for to in askers:
+            to(Prices(self._book, dict(self._quotes), self._marks()))
+
+    def _take_stored(self, stored: Mapping[Symbol, Decimal | None] | None) -> None:
+        if stored is None:
+            # They cannot be read now; who asked for prices must not wait for that.
+            self._answer()
             return
         self._stored = {symbol: price for symbol, price in stored.items() if price is not None}
         for symbol, price in self._stored.items():
             self._screen.remember(symbol, price)
         self._held = frozenset(stored)
         self._source.subscribe(self._held)
+        old = self._no_more_asked()
+        dropped = [symbol for symbol in old if symbol not in self._held]
+        for symbol in old:
+            del self._asked[symbol]
+        self._source.unsubscribe(dropped)
+        self._silence.forget(dropped)
+        self._answer()
 
 
 class Silence:
@@ -175,6 +218,11 @@ class Silence:
         for symbol in self._silent.intersection(quotes):
             self._silent.discard(symbol)
             logger.info("price source {} sends prices of {} again", self._source, symbol)
+
+    @property
+    def silent(self) -> list[Symbol]:
+        """What is needed and has not been heard of for too long."""
+        return sorted(self._silent)
 
     def forget(self, symbols: Iterable[Symbol]) -> None:
         """Expect no prices of ``symbols`` any more."""

@@ -92,6 +92,14 @@ class Settings(BaseSettings):
         1.0, description="a price seen up to so many seconds before a decision was received will do"
     )
     max_price_age: Seconds = Field(30.0, description="without a price in so many seconds a decision is rejected")
+    max_decision_age: Seconds | None = Field(
+        None, description="a decision that has waited longer, as over a downtime, is expired; none: any age will do"
+    )
+    hang_timeout: Seconds = Field(30.0, description="an actor that is busy so long with one message is replaced")
+    max_restarts: Annotated[int, Field(ge=0, le=1_000)] = Field(
+        5, description="of actors, within restart_window; one more ends the process"
+    )
+    restart_window: Seconds = Field(30.0, description="seconds in which max_restarts are allowed")
     log_level: str = Field("INFO", description="TRACE, DEBUG, INFO, WARNING or ERROR")
 
     if not TYPE_CHECKING:

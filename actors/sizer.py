@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from loguru import logger
 
-from actors.cell import PathBehaviour
+from actors.behaviour import PathBehaviour
 from actors.messages import (
     BookKnown,
     Decide,
@@ -21,7 +21,6 @@ from actors.messages import (
     Prices,
     QuotesSeen,
     Rebuild,
-    Rebuilt,
     Refused,
     SendPrices,
     SendTerms,
@@ -31,10 +30,11 @@ from actors.messages import (
     Waits,
 )
 from actors.ports import Address
+from actors.supervision import Rebuilt
 from domain.decision import Reason, Received, Refusal, refuse
 from domain.market import Instrument, Quote, SymbolBook
 from domain.portfolio import Portfolio, apply
-from domain.sizing import screen, size
+from domain.sizing import outlived, screen, size
 from domain.words import Clock, PortfolioName, Symbol
 
 
@@ -60,6 +60,7 @@ class Sizer(PathBehaviour):
         clock: the time.
         price_grace: a price seen up to so long before a decision was received will do.
         max_price_age: without a price in that time a decision is rejected.
+        max_decision_age: a decision that has waited longer when it would be sized is expired; None: any age will do.
         same_currency: currencies that count 1:1.
     """
 
@@ -75,6 +76,7 @@ class Sizer(PathBehaviour):
         clock: Clock,
         price_grace: timedelta,
         max_price_age: timedelta,
+        max_decision_age: timedelta | None,
         same_currency: frozenset[str],
     ) -> None:
         self._execution = execution
@@ -86,6 +88,7 @@ class Sizer(PathBehaviour):
         self._clock = clock
         self._price_grace = price_grace
         self._max_price_age = max_price_age
+        self._max_decision_age = max_decision_age
         self._same_currency = same_currency
         self._queues: dict[PortfolioName, _Queue] = {}
         self._book: SymbolBook | None = None
@@ -184,8 +187,11 @@ class Sizer(PathBehaviour):
             quote = self._price_of(decision, instrument)
             assert quote is not None
             # Again, because the portfolio's rules may have changed while it waited.
-            sized = screen(decision, terms, instrument, self._same_currency) or size(
-                decision, queue.projection, instrument, quote, self._marks, self._clock.now()
+            now = self._clock.now()
+            sized = (
+                screen(decision, terms, instrument, self._same_currency)
+                or outlived(decision, now, self._max_decision_age)
+                or size(decision, queue.projection, instrument, quote, self._marks, now)
             )
             if isinstance(sized, Refusal):
                 self._refuse(sized)
@@ -232,6 +238,9 @@ class Sizer(PathBehaviour):
         now = self._clock.now()
         if decision.expired(now):
             self._refuse(refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price"))
+            return True
+        if (refusal := outlived(decision, now, self._max_decision_age)) is not None:
+            self._refuse(refusal)
             return True
         if now - decision.received_at > self._max_price_age:
             waited = f"none of {decision.symbol} was seen within {self._max_price_age.total_seconds():g} s"

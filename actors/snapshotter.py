@@ -8,9 +8,11 @@ from decimal import Decimal
 
 from loguru import logger
 
-from actors.cell import Behaviour
-from actors.messages import Committed, Drained, Flush, Message, Prices, SendPrices, Tick
+from actors.behaviour import Behaviour
+from actors.messages import Committed, Flush, Message, Prices, SendPrices, Tick
+from actors.patience import Patience
 from actors.ports import Address, Snapshots
+from actors.supervision import Drained
 from domain.errors import DatabaseError
 from domain.portfolio import Portfolio
 from domain.snapshot import Snapshot, day_of, value
@@ -26,6 +28,7 @@ class Snapshotter(Behaviour):
         states: the committed states that a predecessor of this behaviour was told; it is kept up to date.
         supervisor: who is told at an ordered stop that the last snapshot is stored.
         me: this actor's own address, for answers.
+        patience: for calls to the database.
         clock: the time.
         interval: of the grid.
     """
@@ -38,6 +41,7 @@ class Snapshotter(Behaviour):
         states: dict[PortfolioName, Portfolio],
         supervisor: Address,
         me: Address,
+        patience: Patience,
         clock: Clock,
         interval: timedelta,
     ) -> None:
@@ -46,6 +50,7 @@ class Snapshotter(Behaviour):
         self._states = states
         self._supervisor = supervisor
         self._me = me
+        self._patience = patience
         self._clock = clock
         self._interval = interval
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
@@ -75,9 +80,9 @@ class Snapshotter(Behaviour):
         time = now if self._last else on_grid
         try:
             if self._opening is None or self._opening[0] != midnight:
-                self._opening = midnight, self._snapshots.opening_values(midnight)
+                self._opening = midnight, self._patience.once(lambda: self._snapshots.opening_values(midnight))
             taken = [self._value(portfolio, marks, time) for portfolio in self._states.values()]
-            self._snapshots.save(taken)
+            self._patience.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # what was just stored is the value that the day opens with
         except DatabaseError as error:

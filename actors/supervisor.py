@@ -1,95 +1,160 @@
-"""Supervisor: starts the children in order, and brings back what crashed.
+"""Supervisor: starts the children in order, brings back what crashed, and gives up what hangs.
 
-Recovery is one protocol for every cause, the start included: raise the generation, then rebuild the decision path
-downstream first. The Supervisor never waits for the database: it sends a word, and the next step follows on the answer.
+It never waits for the database: it sends a word, and the next step follows on the answer.
+
+============================  =========================================================================================
+what happened                 what it does
+============================  =========================================================================================
+crash on a decision           begins a generation at once; the second crash on the same decision quarantines it; does
+                              not count against the budget of restarts
+crash on another message      restarts after a while (`actors.restarts.Backoff`); the message is tried once more by the
+                              cell, then dropped, and the restart does not count
+any other crash               restarts after a while; too many end the process
+hang                          gives the thread up, ends its database connections, has a successor go on; counts
+the database is not heard of  waits: that is no hang
+a thread has ended            the same as a hang
+============================  =========================================================================================
 """
 
 from __future__ import annotations
 
+import itertools
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from loguru import logger
 
-from actors.cell import Behaviour
-from actors.messages import (
+from actors.activity import Activity
+from actors.behaviour import Behaviour
+from actors.messages import Control, Drain, Message, Restart, Tick
+from actors.ports import Address
+from actors.recovery import PATH, Recovery
+from actors.restarts import Budget, RestartRule, Strikes
+from actors.supervision import (
     Begin,
-    Control,
     Crashed,
-    Drain,
+    Disconnected,
     Drained,
     Failed,
-    Message,
-    Pause,
     RaiseGeneration,
-    Rebuild,
     Rebuilt,
-    Restart,
+    Recover,
 )
-from actors.ports import Address
 from domain.errors import PaperTradingError, RestartLimitReached
+from domain.failures import Failure, FailureKind
 from domain.words import Clock, DecisionId, Generation
 
-MOST_RESTARTS = 5
-RESTART_WINDOW = timedelta(seconds=30)
-START = "start"
-PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
-"""The decision path, downstream first."""
+KEPT_FAILURES = 50
 DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """An actor under supervision.
-
-    Attributes:
-        start: starts its cell and returns when its thread answers.
-        address: outlives its restarts.
-    """
+class Child(Protocol):
+    """An actor under supervision; `actors.post.Post` is one."""
 
     name: str
-    start: Callable[[], None]
-    address: Address
+
+    @property
+    def address(self) -> Address:
+        """Where to send messages to it."""
+
+    def start(self) -> None:
+        """Start its thread; return when it answers."""
+
+    def replace(self) -> frozenset[DecisionId]:
+        """Give up its thread, start a successor; return the decisions that it had in hand."""
+
+    @property
+    def activity(self) -> Activity:
+        """What it does now."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is there."""
+
+    @property
+    def stack(self) -> str:
+        """Where its thread is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What the Supervisor needs of the process.
+
+    Attributes:
+        ready: called when a generation takes decisions.
+        drained: called once an ordered stop has let everything through.
+        give_up: called when the process cannot go on.
+        record: has a failure stored; never waits.
+        later: sends a message to the Supervisor after a while.
+        disconnect: ends an actor's database connections, and has the answer sent to the Supervisor; never waits.
+    """
+
+    ready: Callable[[], None]
+    drained: Callable[[], None]
+    give_up: Callable[[Exception], None]
+    record: Callable[[Failure], None]
+    later: Callable[[timedelta, Recover], None]
+    disconnect: Callable[[str, float], None]
+
+
+@dataclass(slots=True)
+class Log:
+    """The last failures, for whoever looks in from another thread.
+
+    Attributes:
+        quarantined: how many messages and decisions this process has put aside.
+    """
+
+    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT_FAILURES))
+    quarantined: int = 0
 
 
 class Supervisor(Behaviour):
     """Watches over its children.
 
     Args:
-        children: in the order in which they start.
+        children: by name, in the order in which they start.
+        rules: what is rebuilt with each.
+        budget: how many restarts are allowed, and how soon.
         generation: the last one committed; the first rebuild raises it.
-        ready: called once the path has begun its first generation.
-        drained: called once an ordered stop has let everything through.
-        give_up: called when the process cannot go on.
-        clock: when crashes happen.
-        most_restarts: more crashes than that within `RESTART_WINDOW` end the process.
+        epoch: of this process.
+        office: what it needs of the process.
+        clock: when failures happen.
+        hang_timeout: a message that takes longer hangs.
+        log: where the last failures can be seen.
     """
 
     def __init__(
         self,
         children: Mapping[str, Child],
+        rules: Mapping[str, RestartRule],
+        budget: Budget,
         generation: Generation,
         *,
-        ready: Callable[[], None],
-        drained: Callable[[], None],
-        give_up: Callable[[Exception], None],
+        epoch: int,
+        office: Office,
         clock: Clock,
-        most_restarts: int = MOST_RESTARTS,
+        hang_timeout: timedelta,
+        log: Log,
     ) -> None:
         self._children = children
-        self._generation = generation
-        self._ready = ready
-        self._drained = drained
-        self._give_up = give_up
+        self._rules = rules
+        self._budget = budget
+        self._epoch = epoch
+        self._office = office
         self._clock = clock
-        self._most_restarts = most_restarts
-        self._crashes: deque[datetime] = deque()
-        self._rebuilding: set[str] = set()
-        self._missing: set[int] = set()
-        self._poisoned: dict[DecisionId, str] = {}
+        self._hang_timeout = hang_timeout.total_seconds()
+        self._log = log
+        self._recovery = Recovery({name: children[name].address for name in PATH}, generation, office.ready)
+        self._strikes = Strikes()
+        self._numbers = itertools.count(1)
+        self._missing: set[DecisionId] = set()
         self._passed: set[str] = set()
+        self._pending: set[str | None] = set()
         self._ended = False
 
     def control(self, message: Control) -> None:
@@ -103,79 +168,168 @@ class Supervisor(Behaviour):
             case Begin():
                 for child in self._children.values():
                     child.start()
-                self._recover(START)
+                self._recovery.begin(frozenset())
             case Crashed():
                 self._crashed(message)
+            case Recover():
+                if message.actor in self._pending:  # else something else has begun it afresh meanwhile
+                    self._recover(message.actor)
             case RaiseGeneration():
                 self._raise_for(message)
             case Rebuilt():
-                self._rebuilt(message)
+                self._recovery.rebuilt(message)
+            case Tick():
+                self._look()
+            case Disconnected():
+                self._disconnected(message)
             case Drained():
                 self._passed.add(message.actor)
                 if self._passed >= DRAINED_LAST:
-                    self._drained()
+                    self._office.drained()
             case Failed():
                 self._end(message.error)
 
     def _crashed(self, message: Crashed) -> None:
-        logger.opt(exception=message.error).error("{} crashed: {}", message.actor, message.error)
-        now = self._clock.now()
-        self._crashes.append(now)
-        while self._crashes and self._crashes[0] <= now - RESTART_WINDOW:
-            self._crashes.popleft()
-        if len(self._crashes) > self._most_restarts:
-            cause = f"{type(message.error).__name__}: {message.error}"
-            self._end(
-                RestartLimitReached(
-                    f"gave up after {self._most_restarts} restarts within {RESTART_WINDOW.total_seconds():g} s; "
-                    f"the last to crash was {message.actor} ({cause})"
-                )
-            )
-        elif message.actor in PATH:
-            self._recover(f"{message.actor} crashed")
+        cause = _line(message.error)
+        told = "".join(traceback.format_exception(message.error))
+        only = next(iter(message.about)) if len(message.about) == 1 else None
+        failure = self._failure(FailureKind.CRASH, message.actor, message.message, only, cause, told)
+        logger.opt(exception=message.error).error("{} crashed ({}): {}", message.actor, failure.reference, cause)
+        if message.about:
+            if (culprit := self._strikes.strike(message.about)) is not None:
+                reason = f"{message.actor} crashed twice on it ({cause})"
+                self._quarantine(culprit, message.actor, message.message, reason, told)
+            self._recover_now(f"{message.actor} crashed")
+        elif message.again:
+            self._budget.refund(message.actor)
+            self._put_aside(message.actor, message.message, cause, told)
+            self._recover(self._unit(message.actor))
         else:
-            self._children[message.actor].address.tell(Restart())
+            self._restart(message.actor, cause)
+
+    def _restart(self, actor: str, cause: str) -> None:
+        """Begin an actor, or with it the path, afresh after a while; end the process where that is once too often."""
+        try:
+            delay = self._budget.spend(actor, self._clock.now())
+        except RestartLimitReached as limit:
+            error = RestartLimitReached(f"{limit}; the last to fail was {actor} ({cause})")
+            self._failure(FailureKind.GAVE_UP, actor, "", None, str(error), "")
+            self._end(error)
+            return
+        unit = self._unit(actor)
+        if unit is None:
+            self._recovery.pause()
+        if unit not in self._pending and not self._ended:
+            self._pending.add(unit)
+            self._office.later(delay, Recover(unit))
+
+    def _recover(self, actor: str | None) -> None:
+        self._pending.discard(actor)
+        if self._ended:
+            return
+        if actor is None:
+            self._recover_now("restart")
+        else:
+            self._children[actor].address.tell(Restart())
+
+    def _recover_now(self, reason: str) -> None:
+        if not self._ended:
+            self._pending.discard(None)
+            self._recovery.begin(self._strikes.suspects)
+            logger.warning("generation {} begins: {}", self._recovery.generation, reason)
 
     def _raise_for(self, message: RaiseGeneration) -> None:
-        if message.generation != self._generation:
+        if message.generation != self._recovery.generation or None in self._pending:
             return  # said in a generation that has ended already
         twice = self._missing & message.missing
         self._missing |= message.missing
-        self._poisoned.update(dict.fromkeys(twice, "its row could not be ended, twice; see the log"))
-        self._poisoned.update(message.poisoned)
-        for id_ in {*twice, *message.poisoned}:
-            logger.bind(decision=id_).error("decision {} is quarantined: {}", id_, self._poisoned[id_])
-        self._recover(message.reason)
+        reasons = {**dict.fromkeys(twice, "its row could not be ended, twice"), **message.poisoned}
+        for id_, reason in reasons.items():
+            self._quarantine(id_, "PositionKeeper", "Filled", reason, "")
+        self._recover_now(message.reason)
 
-    def _recover(self, reason: str) -> None:
-        if self._ended:
-            return
-        self._generation = Generation(self._generation + 1)
-        logger.log("DEBUG" if reason == START else "WARNING", "generation {} begins: {}", self._generation, reason)
-        for name in PATH:
-            self._children[name].address.tell(Pause())
-        self._rebuild("PositionKeeper")
+    def _look(self) -> None:
+        """Look for threads that have ended, and for messages that take too long."""
+        for child in self._children.values():
+            if not child.alive:
+                self._replace(child, FailureKind.THREAD_ENDED, "its thread ended")
+                continue
+            activity, doing = child.activity, child.activity.doing
+            if doing is None or activity.busy_for <= self._hang_timeout:
+                continue
+            if activity.in_call:
+                # As long as the database does not answer anybody, this is waiting; once it does, this call ends.
+                self._office.disconnect(child.name, doing.since)
+            else:
+                self._office.disconnect(child.name, 0.0)
+                self._replace(child, FailureKind.HANG, f"has been busy with {doing.what} for {activity.busy_for:.1f} s")
 
-    def _rebuild(self, *names: str, message: Rebuilt | None = None) -> None:
-        self._rebuilding = set(names)
-        portfolios = message.portfolios if message is not None else ()
-        for name in names:
-            self._children[name].address.tell(Rebuild(self._generation, portfolios, dict(self._poisoned)))
+    def _disconnected(self, message: Disconnected) -> None:
+        child = self._children[message.actor]
+        doing = child.activity.doing
+        if message.ended and doing is not None and doing.since == message.since and child.activity.in_call:
+            logger.warning("{} hears nothing from the database, which answers others", child.name)
+            if child.activity.busy_for > 2 * self._hang_timeout:
+                self._replace(
+                    child, FailureKind.HANG, f"is deaf to the end of its connection while it does {doing.what}"
+                )
 
-    def _rebuilt(self, message: Rebuilt) -> None:
-        if message.generation != self._generation or message.actor not in self._rebuilding:
-            return
-        self._rebuilding.discard(message.actor)
-        if message.actor == "PositionKeeper":
-            self._rebuild("ExecutionSimulator", "Sizer", message=message)
-        elif message.actor == "DecisionWatcher":
-            logger.debug("generation {} takes decisions", self._generation)
-            self._poisoned.clear()
-            self._ready()
-        elif not self._rebuilding:
-            self._rebuild("DecisionWatcher")
+    def _replace(self, child: Child, kind: FailureKind, cause: str) -> None:
+        """Give up a thread for good; a successor goes on at the same mailbox."""
+        doing, stack = child.activity.doing, child.stack
+        what = doing.what if doing is not None else ""
+        logger.error("{} {}; a successor takes over. Its stack:\n{}", child.name, cause, stack)
+        about = child.replace()
+        only = next(iter(about)) if len(about) == 1 else None
+        self._failure(kind, child.name, what, only, cause, stack)
+        if about and (culprit := self._strikes.strike(about)) is not None:
+            self._quarantine(culprit, child.name, what, f"{child.name} {cause}, the second time", stack)
+        self._restart(child.name, cause)
+
+    def _unit(self, actor: str) -> str | None:
+        """What is rebuilt together with an actor: the path, which is None, or itself."""
+        return None if self._rules[actor] is RestartRule.PATH else actor
+
+    def _quarantine(self, decision_id: DecisionId, actor: str, what: str, reason: str, told: str) -> None:
+        failure = self._failure(FailureKind.QUARANTINE, actor, what, decision_id, reason, told)
+        self._log.quarantined += 1
+        self._recovery.poison(decision_id, failure)
+        logger.bind(decision=decision_id).error(
+            "decision {} is quarantined ({}): {}", decision_id, failure.reference, reason
+        )
+
+    def _put_aside(self, actor: str, what: str, cause: str, told: str) -> None:
+        failure = self._failure(FailureKind.QUARANTINE, actor, what, None, f"crashed twice on it ({cause})", told)
+        self._log.quarantined += 1
+        logger.error("{} crashed twice on {}; it is dropped ({})", actor, what, failure.reference)
+
+    def _failure(
+        self, kind: FailureKind, actor: str, what: str, decision_id: DecisionId | None, error: str, told: str
+    ) -> Failure:
+        failure = Failure(
+            epoch=self._epoch,
+            number=next(self._numbers),
+            at=self._now(),
+            kind=kind,
+            generation=self._recovery.generation,
+            actor=actor,
+            message=what,
+            decision_id=decision_id,
+            error=error,
+            traceback=told,
+        )
+        self._log.failures.append(failure)
+        self._office.record(failure)
+        return failure
+
+    def _now(self) -> datetime:
+        return self._clock.now()
 
     def _end(self, error: Exception) -> None:
         if not self._ended:
             self._ended = True
-            self._give_up(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
+            self._office.give_up(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

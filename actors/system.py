@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pykka
-from loguru import logger
 
-from actors.messages import Begin, Crash, Drain, Failed, Submit
+from actors.doors import TrackerDoor
+from actors.messages import Crash, Drain, Submit
+from actors.recovery import PATH
 from actors.settings import Settings
+from actors.shutdown import Phase, Shutdown
+from actors.status import SystemStatus, described, status_of
+from actors.supervision import Begin, Failed
 from actors.timer import SystemClock
-from actors.wiring import Ports, TrackerDoor, Wiring
+from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.decision import Decision, Outcome
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.market import PriceSource
@@ -27,6 +31,7 @@ from persistence.client import AttachedSystem, TradingClient
 from persistence.decisions import DecisionStore
 from persistence.embedded import EmbeddedServer, running
 from persistence.engine import probe, shown, with_schema
+from persistence.failures import Disconnector, FailureRecorder, FailureStore
 from persistence.lease import Lease
 from persistence.ledger import LedgerStore
 from persistence.listener import Listener
@@ -61,14 +66,27 @@ class TradingSystem(TradingClient):
     ...     outcome = future.get(timeout=5)
     """
 
-    def __init__(self, database_url: str, wiring: Wiring, facts: Facts, undo: ExitStack, ended: _Ended) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        wiring: Wiring,
+        facts: Facts,
+        lease: Lease,
+        prices: PriceRecorder,
+        undo: ExitStack,
+        ended: _Ended,
+        shutdown: Shutdown,
+    ) -> None:
         super().__init__(database_url)
+        self._lease = lease
+        self._prices = prices
+        self._shutdown = shutdown
         self.facts = facts
         self.database_url = database_url
         self._wiring = wiring
         self._undo = undo
         self._ended = ended
-        self._stopped = threading.Lock()
+        self._stopping = threading.Lock()
 
     @classmethod
     def start(
@@ -117,11 +135,16 @@ class TradingSystem(TradingClient):
             undo.callback(prices.close)
             snapshots = SnapshotStore(url, lease)
             undo.callback(snapshots.close)
+            failures = FailureRecorder(FailureStore(url, lease))
+            undo.callback(failures.close)
+            engines = {
+                "PositionKeeper": ledger.engine, "DecisionWatcher": decisions.engine, "Snapshotter": snapshots.engine
+            }  # fmt: skip
 
-            ports = Ports(ledger, decisions, prices, snapshots, source)
+            ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source)
             generation = ledger.last_generation()
-            wiring = Wiring(settings, ports, generation=generation, clock=clock, give_up=ended.because)
-            undo.callback(wiring.stop)
+            wiring = Wiring(settings, ports, generation=generation, epoch=epoch, clock=clock, give_up=ended.because)
+            undo.callback(wiring.end)
             wiring.start()
             lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))))
             source.start(TrackerDoor(wiring.address("PriceTracker")))
@@ -132,10 +155,9 @@ class TradingSystem(TradingClient):
             listener.start()
             undo.callback(listener.stop)
             wiring.schedule()
-            undo.callback(wiring.timer.stop)
 
             facts = Facts(shown(url), server, source.name, source.real, epoch)
-            return cls(url, wiring, facts, undo.pop_all(), ended)
+            return cls(url, wiring, facts, lease, prices, undo.pop_all(), ended, Shutdown())
 
     @staticmethod
     def attach(database_url: str | None = None) -> AttachedSystem:
@@ -194,21 +216,57 @@ class TradingSystem(TradingClient):
         """Wait until the system cannot go on, or ``timeout`` seconds; return why it cannot, if so."""
         return self._ended.wait(timeout)
 
+    def status(self) -> SystemStatus:
+        """Return what the system and its actors do now; answered at once, whatever they are busy with."""
+        wiring = self._wiring
+        actors = tuple(status_of(post) for post in wiring.posts.values())
+        waiting = [actor for actor in actors if actor.actor in PATH and actor.waiting_since is not None]
+        tracker = wiring.posts["PriceTracker"]
+        return SystemStatus(
+            actors=actors,
+            intake_paused_since=min((a.waiting_since for a in waiting if a.waiting_since is not None), default=None),
+            lease_held=self._lease.held,
+            prices=described([tracker])[tracker.name],
+            failures=tuple(wiring.log.failures),
+            quarantined=wiring.log.quarantined,
+            dead_letters=wiring.dead_letters.count,
+            prices_dropped=self._prices.dropped,
+        )
+
     def crash(self, actor: str) -> None:
         """Test hook: crash an actor at its next message."""
         self._wiring.address(actor).tell(Crash())
 
     def stop(self) -> None:
         """Stop in order: intake first, database last; everything acknowledged is committed. Twice is once."""
-        with self._stopped:
+        with self._stopping:
             if self._wiring.stopping.is_set():
                 return
             if self._ended.reason is None:
-                self._wiring.address("Supervisor").tell(Drain())
-                if not self._wiring.drained.wait(DRAIN_LIMIT):
-                    logger.warning("stopping although not everything is through; what is left waits in the database")
+                self._shutdown.run(
+                    Phase(
+                        "intake and path",
+                        DRAIN_LIMIT,
+                        lambda: self._wiring.address("Supervisor").tell(Drain()),
+                        self._wiring.drained.wait,
+                        "not everything is through; what is left waits in the database",
+                    )
+                )
+            self._shutdown.run(
+                Phase(
+                    "writers",
+                    STOP_LIMIT,
+                    self._wiring.stop,
+                    lambda beat: self._wiring.stopped(time.monotonic() + beat),
+                    "somebody is still busy; what is not committed waits in the database",
+                )
+            )
             self.books.close()
             self._undo.close()
+
+    def hurry(self) -> None:
+        """Have a stop that is under way wait for nothing any more; what is not committed waits in the database."""
+        self._shutdown.hurry.set()
 
 
 class _Ended:

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import pykka
+from loguru import logger
 
-from actors.cell import Behaviour, Cell, MailAddress
+from actors.activity import Activity
+from actors.address import MailAddress
+from actors.behaviour import Behaviour
+from actors.cell import Builder
+from actors.dead_letters import DeadLetters
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
-from actors.mailbox import Mailbox
-from actors.messages import BookKnown, Crashed, Ping, QuotesSeen, SourceEnded, Tick, Wake
+from actors.messages import Ping, Tick, Wake
 from actors.patience import Patience
-from actors.ports import Address, Decisions, Ledger, PriceRecords, Snapshots
+from actors.ports import Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
+from actors.post import Post
 from actors.price_tracker import PriceTracker
+from actors.recovery import PATH
+from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.settings import Settings
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervisor import Child, Supervisor
+from actors.supervision import Crashed, Disconnected, Recover
+from actors.supervisor import Log, Office, Supervisor
 from actors.timer import Timer
 from domain.errors import PaperTradingError
-from domain.market import PriceSource, Quote, SymbolBook
+from domain.market import PriceSource
 from domain.portfolio import Portfolio
-from domain.words import Clock, Generation, PortfolioName
+from domain.words import Clock, Epoch, Generation, PortfolioName
 
 POLL_FOR_PRICES = timedelta(milliseconds=100)
 """How often the Sizer looks for decisions that have waited too long for a price."""
 RECORD_PRICES = timedelta(seconds=1)
 WAKE_AGAIN = timedelta(milliseconds=250)
-BARRIER = 10.0
-"""Seconds in which an actor's thread must answer."""
 STOP_LIMIT = 0.5
-"""Seconds that the cells get together to end; one that waits for a dead connection is left to its daemon thread."""
+"""Seconds that the actors get together to end; one that waits for a dead connection is left to its daemon thread."""
+LOOK_FOR_HANGS = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +54,25 @@ class Ports:
     decisions: Decisions
     prices: PriceRecords
     snapshots: Snapshots
+    failures: Failures
+    connections: Connections
     source: PriceSource
 
 
 class Wiring:
-    """Seven cells with their addresses. Nothing runs before `start`.
+    """Seven posts with their addresses. Nothing runs before `start`.
 
     Args:
         settings: intervals, limits and currencies.
         ports: database and market.
         generation: the last one committed.
+        epoch: of this process.
         clock: the time, for all of them.
         give_up: called, from any thread, when the process cannot go on.
+
+    Attributes:
+        posts: of all actors, by name, in the order in which they start.
+        log: the last failures.
     """
 
     def __init__(
@@ -67,6 +81,7 @@ class Wiring:
         ports: Ports,
         *,
         generation: Generation,
+        epoch: Epoch,
         clock: Clock,
         give_up: Callable[[Exception], None],
     ) -> None:
@@ -74,15 +89,17 @@ class Wiring:
         self.drained = threading.Event()
         self.stopping = threading.Event()
         self.timer = Timer(clock)
+        self.log = Log()
+        self.dead_letters = DeadLetters(clock)
         self._settings = settings
         self._ports = ports
         self._clock = clock
         self._report = give_up
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
-        self._refs: list[pykka.ActorRef[Cell]] = []
-        # In the order in which they start: what others rest on comes first.
-        self._builders: dict[str, Callable[[], Behaviour]] = {
+        self._disconnecting: set[str] = set()
+        # What others rest on comes first.
+        builders: dict[str, Builder] = {
             "PriceTracker": self._price_tracker,
             "Snapshotter": self._snapshotter,
             "PositionKeeper": self._position_keeper,
@@ -90,19 +107,25 @@ class Wiring:
             "Sizer": self._sizer,
             "DecisionWatcher": self._decision_watcher,
         }
-        self._mailboxes = {name: Mailbox() for name in [*self._builders, "Supervisor"]}
-        children = {name: Child(name, self._starter(name), self.address(name)) for name in self._builders}
-        self._supervisor = lambda: Supervisor(
-            children, generation, ready=self.ready.set, drained=self.drained.set, give_up=self._give_up, clock=clock
-        )
+        last_resort = _LastResort(self._give_up)
+        supervisor = Post("Supervisor", lambda _: self._supervisor(generation, epoch), last_resort, self.dead_letters)
+        children = {name: Post(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()}
+        self.posts: dict[str, Post] = {**children, "Supervisor": supervisor}
+        self._children = children
 
     def address(self, name: str) -> MailAddress:
         """Return where to send messages to an actor."""
-        return MailAddress(self._mailboxes[name])
+        return self.posts[name].address
 
     def start(self) -> None:
         """Start the Supervisor, which starts the rest once it is told to begin."""
-        self._start("Supervisor", self._supervisor, _LastResort(self._give_up))
+        self.timer.start()
+        supervisor = self.posts["Supervisor"]
+        supervisor.start()
+        hang_timeout = self._settings.hang_timeout
+        look = min(LOOK_FOR_HANGS, timedelta(seconds=hang_timeout) / 4)
+        self.timer.every(look, supervisor.address, Tick())
+        self.timer.every(look, _Watchman(supervisor, hang_timeout, self._give_up), Ping())
 
     def schedule(self) -> None:
         """Begin the ticks: polls, deadlines, prices to be stored, snapshots on the grid."""
@@ -113,20 +136,26 @@ class Wiring:
         self.timer.every(RECORD_PRICES, self.address("PriceTracker"), Tick())
         grid = timedelta(seconds=self._settings.snapshot_interval)
         self.timer.on_grid(grid, self.address("Snapshotter"), Tick())
-        self.timer.start()
 
     def woken(self, channel: str) -> None:
         """Pass a wake-up of the database on."""
         self.address({"paper_config": "PositionKeeper"}.get(channel, "DecisionWatcher")).tell(Wake())
 
     def stop(self) -> None:
-        """Stop every cell, intake first; each gets a moment, none can keep the others running."""
+        """Have every actor end after what it has in hand, intake first; does not wait."""
         self.stopping.set()
-        for ref in reversed(self._refs):
-            ref.stop(block=False)
-        deadline = time.monotonic() + STOP_LIMIT
-        for ref in reversed(self._refs):
-            ref.actor_stopped.wait(timeout=max(0.0, deadline - time.monotonic()))
+        for post in reversed(self.posts.values()):
+            post.stop()
+
+    def stopped(self, deadline: float) -> bool:
+        """Wait for their end until `time.monotonic` is at ``deadline``; say whether all have ended."""
+        return all(post.wait(deadline) for post in reversed(self.posts.values()))
+
+    def end(self) -> None:
+        """The end of everything that runs; what is still busy is left to its daemon thread."""
+        self.stop()
+        self.stopped(time.monotonic() + STOP_LIMIT)
+        self.timer.stop()
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def _give_up(self, reason: Exception) -> None:
@@ -136,42 +165,75 @@ class Wiring:
         )
         self._report(reason)
 
-    def _starter(self, name: str) -> Callable[[], None]:
-        return lambda: self._start(name, self._builders[name], self.address("Supervisor"))
+    def _supervisor(self, generation: Generation, epoch: Epoch) -> Behaviour:
+        intensity = Intensity(self._settings.max_restarts, timedelta(seconds=self._settings.restart_window))
+        rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in self._children}
+        specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
+        return Supervisor(
+            self._children,
+            rules,
+            Budget(specs, intensity, Backoff(), random.Random(self._settings.seed)),  # noqa: S311 - spreads restarts
+            generation,
+            epoch=epoch,
+            office=Office(
+                ready=self.ready.set,
+                drained=self.drained.set,
+                give_up=self._give_up,
+                record=self._ports.failures.record,
+                later=self._recover_later,
+                disconnect=self._disconnect,
+            ),
+            clock=self._clock,
+            hang_timeout=timedelta(seconds=self._settings.hang_timeout),
+            log=self.log,
+        )
 
-    def _start(self, name: str, build: Callable[[], Behaviour], supervisor: Address) -> None:
-        ref = Cell.start(name, self._mailboxes[name], build, supervisor)
-        self._refs.append(ref)
-        ref.ask(Ping(), timeout=BARRIER)
+    def _recover_later(self, delay: timedelta, word: Recover) -> None:
+        self.timer.after(delay, self.address("Supervisor"), word, key=f"recover {word.actor}")
 
-    def _patience(self, name: str) -> Patience:
-        return Patience(name, self._clock, self.stopping)
+    def _disconnect(self, actor: str, since: float) -> None:
+        """End an actor's database connections, in a thread of its own; one at a time for each actor."""
+        if actor in self._disconnecting:
+            return
+        self._disconnecting.add(actor)
+
+        def disconnect() -> None:
+            ended = self._ports.connections.disconnect(actor)
+            self._disconnecting.discard(actor)
+            self.address("Supervisor").tell(Disconnected(actor, since, ended))
+
+        threading.Thread(target=disconnect, name=f"disconnect {actor}", daemon=True).start()
+
+    def _patience(self, name: str, activity: Activity) -> Patience:
+        return Patience(name, activity, self._clock, self.stopping)
 
     def _wake_later(self, name: str) -> Callable[[], None]:
         return lambda: self.timer.after(WAKE_AGAIN, self.address(name), Wake(), key=name)
 
-    def _price_tracker(self) -> Behaviour:
+    def _price_tracker(self, _: Activity) -> Behaviour:
         return PriceTracker(
             self._ports.source,
             self._ports.prices,
             sizer=self.address("Sizer"),
+            me=self.address("PriceTracker").tell,
             clock=self._clock,
             retention=timedelta(days=self._settings.price_retention_days),
             silent_after=timedelta(seconds=self._settings.max_price_age),
         )
 
-    def _snapshotter(self) -> Behaviour:
+    def _snapshotter(self, activity: Activity) -> Behaviour:
         return Snapshotter(
             self._ports.snapshots,
             tracker=self.address("PriceTracker"),
             states=self._states,
             supervisor=self.address("Supervisor"),
             me=self.address("Snapshotter"),
+            patience=self._patience("Snapshotter", activity),
             clock=self._clock,
             interval=timedelta(seconds=self._settings.snapshot_interval),
         )
 
-    def _position_keeper(self) -> Behaviour:
+    def _position_keeper(self, activity: Activity) -> Behaviour:
         return PositionKeeper(
             self._ports.ledger,
             watcher=self.address("DecisionWatcher"),
@@ -179,10 +241,10 @@ class Wiring:
             snapshotter=self.address("Snapshotter"),
             supervisor=self.address("Supervisor"),
             wake_later=self._wake_later("PositionKeeper"),
-            patience=self._patience("PositionKeeper"),
+            patience=self._patience("PositionKeeper", activity),
         )
 
-    def _execution_simulator(self) -> Behaviour:
+    def _execution_simulator(self, _: Activity) -> Behaviour:
         return ExecutionSimulator(
             sizer=self.address("Sizer"),
             keeper=self.address("PositionKeeper"),
@@ -190,7 +252,7 @@ class Wiring:
             clock=self._clock,
         )
 
-    def _sizer(self) -> Behaviour:
+    def _sizer(self, _: Activity) -> Behaviour:
         return Sizer(
             execution=self.address("ExecutionSimulator"),
             keeper=self.address("PositionKeeper"),
@@ -201,38 +263,20 @@ class Wiring:
             clock=self._clock,
             price_grace=timedelta(seconds=self._settings.price_grace),
             max_price_age=timedelta(seconds=self._settings.max_price_age),
+            max_decision_age=timedelta(seconds=age) if (age := self._settings.max_decision_age) is not None else None,
             same_currency=frozenset(self._settings.same_currency),
         )
 
-    def _decision_watcher(self) -> Behaviour:
+    def _decision_watcher(self, activity: Activity) -> Behaviour:
         return DecisionWatcher(
             self._ports.decisions,
             self._callers,
             sizer=self.address("Sizer"),
             supervisor=self.address("Supervisor"),
             wake_later=self._wake_later("DecisionWatcher"),
-            patience=self._patience("DecisionWatcher"),
+            patience=self._patience("DecisionWatcher", activity),
             clock=self._clock,
         )
-
-
-class TrackerDoor:
-    """What the price source calls: puts a message into the PriceTracker's mailbox."""
-
-    def __init__(self, tracker: Address) -> None:
-        self._tracker = tracker
-
-    def book_known(self, book: SymbolBook) -> None:
-        """The source knows its instruments."""
-        self._tracker.tell(BookKnown(book))
-
-    def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        """The source saw prices."""
-        self._tracker.tell(QuotesSeen({quote.symbol: quote for quote in quotes}))
-
-    def source_ended(self, reason: str) -> None:
-        """The source sends nothing any more."""
-        self._tracker.tell(SourceEnded(reason))
 
 
 class _LastResort:
@@ -245,3 +289,20 @@ class _LastResort:
         """End the process: nobody is left who could mend it."""
         if isinstance(message, Crashed):
             self._give_up(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
+
+
+class _Watchman:
+    """Who looks after the Supervisor: the timer's thread, at each tick."""
+
+    def __init__(self, post: Post, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
+        self._post = post
+        self._hang_timeout = hang_timeout
+        self._give_up = give_up
+
+    def tell(self, _: object, /) -> None:
+        """End the process where nobody is left who could mend it."""
+        if not self._post.alive:
+            self._give_up(PaperTradingError("the Supervisor's thread ended"))
+        elif self._post.activity.busy_for > self._hang_timeout:
+            logger.error("the Supervisor hangs. Its stack:\n{}", self._post.stack)
+            self._give_up(PaperTradingError("the Supervisor hangs; the log has its stack"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
@@ -54,6 +54,14 @@ def screen(
             decision, Reason.OTHER_CURRENCY, f"{instrument.symbol} trades in {quote}, the portfolio holds {own}"
         )
     return None
+
+
+def outlived(decision: Received, now: datetime, max_age: timedelta | None) -> Refusal | None:
+    """Refuse what has waited longer than ``max_age``, as over a downtime; None: any age will do."""
+    if max_age is None or now - decision.created_at <= max_age:
+        return None
+    allowed = f"max_decision_age = {max_age.total_seconds():g} s"
+    return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {allowed}")
 
 
 def size(

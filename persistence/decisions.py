@@ -103,12 +103,12 @@ class DecisionStore:
     """The table of decisions, as the DecisionWatcher uses it."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
+        self.engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
         self._lease = lease
 
     def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is a
             # constant of the column's own type, hence the literal, too.
             prepare = False if len(under_way) > FEW else None
@@ -138,7 +138,7 @@ class DecisionStore:
 
     def _end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         ids = [refusal.decision_id for refusal in refusals]
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine, "refusals") as cursor:
             row = cursor.execute(
                 END_REFUSED.format(id_type=id_type(ids)),
                 {
@@ -164,7 +164,7 @@ class DecisionStore:
             idempotency key or the table.
         """
         try:
-            with transaction(self._engine) as cursor:
+            with transaction(self.engine, "submitted") as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{INSERT_LOCK_TIMEOUT}'")
                 return list(insert_decisions(cursor, decisions))
         except (WriteRefused, DatabaseBusy, DatabaseUnsuitable) as refused:
@@ -174,17 +174,17 @@ class DecisionStore:
 
     def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
         """Find decisions by uid or idempotency key; None for each that is not in the table."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             return find_decisions(cursor, decisions)
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         """Return what became of decisions; None for one that has not ended, no entry for one that is gone."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             return read_outcomes(cursor, ids)
 
     def close(self) -> None:
         """Give the connection back."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def _row(decision: Decision) -> tuple[object, ...]:

@@ -11,11 +11,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Engine, create_engine, exc, make_url
+from sqlalchemy import URL, Engine, create_engine, event, exc, make_url
 
+from domain import points
 from domain.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -209,18 +211,39 @@ def engine_for(
         pool_size: connections kept open.
         hot: do not look first whether a connection that was idle is still alive; the user recovers if it is not.
     """
-    return create_engine(
+    engine = create_engine(
         parse_url(database_url),
         pool_size=pool_size,
-        max_overflow=2,
+        max_overflow=10,  # a thread that hangs keeps its connection, and has a successor
         pool_pre_ping=not hot,
         connect_args=connect_options(name, database_url, writer=writer),
     )
+    pids = _BACKENDS[engine] = set()
+
+    def opened(connection: psycopg.Connection, record: Any) -> None:
+        record.info["pid"] = connection.info.backend_pid
+        pids.add(record.info["pid"])
+
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
+    return engine
+
+
+_BACKENDS: WeakKeyDictionary[Engine, set[int]] = WeakKeyDictionary()
+
+
+def backends(engine: Engine) -> list[int]:
+    """Return the server's process ids of the connections that ``engine`` holds."""
+    return sorted(_BACKENDS.get(engine, ()))
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[psycopg.Cursor]:
+def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
     """Run one transaction on psycopg's cursor; whatever raises inside leaves nothing behind.
+
+    Args:
+        engine: whose connection is used.
+        writes: what is committed, where it lies on the way of a decision; see `domain.points`.
 
     Raises:
         DatabaseUnavailable: the connection is lost; if that was in COMMIT, whether it happened is not known.
@@ -234,7 +257,11 @@ def transaction(engine: Engine) -> Iterator[psycopg.Cursor]:
         try:
             with driver.cursor() as cursor:
                 yield cursor
+            if writes:
+                points.reach("commits", writes)
             _commit(driver)
+            if writes:
+                points.reach("committed", writes)
         except BaseException:
             with suppress(psycopg.Error, exc.SQLAlchemyError):
                 connection.rollback()

@@ -184,15 +184,15 @@ class Lease:
 
 
 @contextmanager
-def writing(engine: Engine, lease: Lease) -> Iterator[psycopg.Cursor]:
-    """Run a transaction that writes only while this process's epoch is the present one.
+def writing(engine: Engine, lease: Lease, writes: str = "") -> Iterator[psycopg.Cursor]:
+    """Run a transaction that writes only while this process's epoch is the present one; see `transaction`.
 
     Raises:
         Fenced: another process holds the lease now; nothing was written.
         DatabaseUnavailable: the database, or the lease's own connection, is lost.
     """
     lease.require()
-    with transaction(engine) as cursor:
+    with transaction(engine, writes) as cursor:
         if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [lease.epoch]).fetchone():
             msg = f"epoch {lease.epoch} does not write any more, another process holds the lease"
             raise Fenced(msg)

@@ -68,7 +68,7 @@ class LedgerStore:
     """The books in the database. One connection, one transaction at a time, fenced by epoch and generation."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper", hot=True)
+        self.engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper", hot=True)
         self._lease = lease
 
     def raise_generation(self, generation: Generation) -> None:
@@ -77,19 +77,19 @@ class LedgerStore:
         Raises:
             Fenced: another process holds the lease now.
         """
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self.engine, self._lease, "generation") as cursor:
             cursor.execute("UPDATE paper_generation SET generation = %s", [generation])
 
     def last_generation(self) -> Generation:
         """Return the last committed generation."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             row = cursor.execute("SELECT generation FROM paper_generation").fetchone()
         assert row is not None
         return Generation(row[0])
 
     def load(self) -> tuple[Portfolio, ...]:
         """Return the committed state of every portfolio, history left aside."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             terms = cursor.execute(READ_TERMS).fetchall()
             # The index (portfolio, seq) gives each last number at once, however long the history.
@@ -111,7 +111,7 @@ class LedgerStore:
 
     def terms(self) -> tuple[Terms, ...]:
         """Return the terms of every portfolio as people set them last."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             return tuple(_terms(row) for row in cursor.execute(READ_TERMS).fetchall())
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
@@ -129,7 +129,7 @@ class LedgerStore:
             WriteRefused: the database will not store a value.
         """
         self._lease.require()
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine, "fills") as cursor:
             self._end_decisions(cursor, generation, group)
             _copy(cursor, f"COPY paper_orders ({ORDER_COLUMNS}) FROM STDIN", [_order_row(a) for a in group])
             _copy(cursor, f"COPY paper_fills ({FILL_COLUMNS}) FROM STDIN", [_fill_row(a) for a in group])
@@ -140,7 +140,7 @@ class LedgerStore:
 
     def close(self) -> None:
         """Give the connection back."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Applied]) -> None:
         orders = [applied.fill.order for applied in group]

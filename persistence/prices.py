@@ -76,9 +76,23 @@ class PriceRecorder:
         self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
         self._thread.start()
 
-    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
-        """Return the last stored price of each symbol that is held, None without one."""
-        return self._store.last_prices()
+    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        """Have ``to`` told soon the last stored price of each symbol held, None without one; never waits.
+
+        It is told None where they cannot be read now.
+        """
+
+        def tell() -> None:
+            prices: Mapping[Symbol, Decimal | None] | None = None
+            try:
+                prices = self._store.last_prices()
+            finally:
+                to(prices)
+
+        try:
+            self._jobs.put_nowait(tell)
+        except queue.Full:
+            to(None)
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         """Have ``quotes`` stored soon; never waits."""

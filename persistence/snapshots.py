@@ -31,12 +31,12 @@ class SnapshotStore:
     """The table of snapshots."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "Snapshotter", writer="Snapshotter")
+        self.engine = engine_for(database_url, "Snapshotter", writer="Snapshotter")
         self._lease = lease
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
         """Return the value of each portfolio in its last snapshot at or before ``day`` 00:00 UTC, where it has one."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             return {PortfolioName(name): value for name, value in cursor.execute(OPENING, [day]).fetchall()}
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
@@ -48,9 +48,9 @@ class SnapshotStore:
             )
             for s in snapshots
         ]  # fmt: skip
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self.engine, self._lease, "snapshots") as cursor:
             cursor.executemany(SAVE, rows)
 
     def close(self) -> None:
         """Give the connection back."""
-        self._engine.dispose()
+        self.engine.dispose()

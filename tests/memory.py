@@ -5,7 +5,7 @@ Epoch and generation fence as in SQL; values are rounded as the columns would; f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from uuid import UUID
 from domain.arithmetic import CONTEXT
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import DatabaseBusy, DatabaseUnavailable, DatabaseUnsuitable, DecisionsEnded, Fenced, WriteRefused
+from domain.failures import Failure
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms, Trade
 from domain.snapshot import Snapshot
@@ -51,6 +52,7 @@ class MemoryDatabase:
     trades: list[Trade] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     prices: list[Quote] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     generation: Generation = field(default=Generation(0))
     away: bool = False
     lose_answers: int = 0
@@ -146,9 +148,8 @@ class MemoryDatabase:
 
     # PriceRecords and Snapshots
 
-    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
-        self._answer()
-        return {quote.symbol: quote.price for quote in self.prices}
+    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        to(None if self.away else {quote.symbol: quote.price for quote in self.prices})
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         self.prices.extend(quotes)

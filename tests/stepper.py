@@ -1,9 +1,9 @@
-"""Runs the real behaviours in one thread, in an order drawn from a seed, with a clock of its own.
+"""Runs the real behaviours in their real cells in one thread, in an order drawn from a seed, with a clock of its own.
 
 The same seed gives the same trace.
 
-Each actor has a mailbox with the two lanes of `actors.mailbox`; a step lets one actor that has something to do handle
-one group. Crashes are injected between steps, and mended by the real Supervisor.
+Each actor has its real mailbox; a step lets one actor that has something to do handle one group. Crashes are injected
+between steps or inside them, and mended by the real Supervisor.
 """
 
 from __future__ import annotations
@@ -13,26 +13,33 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from pykka._envelope import Envelope
 
-from actors.cell import Behaviour, MailAddress
+from actors.activity import Activity
+from actors.address import MailAddress
+from actors.cell import Builder, Cell
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.mailbox import Mailbox
-from actors.messages import Begin, Control, Crashed, Message, QuotesSeen, Rebuild, Restart, Tick, Wake
+from actors.messages import Control, Message, QuotesSeen, Tick, Wake
 from actors.patience import Patience
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceTracker
+from actors.recovery import PATH
+from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervisor import Child, Supervisor
+from actors.supervision import Begin
+from actors.supervisor import Log, Office, Supervisor
 from domain.errors import DatabaseUnavailable
 from domain.market import Instrument, Quote, SymbolBook
 from domain.portfolio import Portfolio
-from domain.words import PortfolioName, Symbol
+from domain.words import DecisionId, PortfolioName, Symbol
 from tests.memory import MemoryDatabase
 
+T = TypeVar("T")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
@@ -72,17 +79,69 @@ class PassiveSource:
         """Nothing runs."""
 
 
+class WouldWait(BaseException):
+    """A thread would wait here until the database is back."""
+
+
 class Impatient(Patience):
-    """Waits for nothing: what would be waited for is answered by the error at once."""
+    """Waits for nothing: says that it would."""
 
-    def until_done(self, action: Callable[[], object]) -> object:  # type: ignore[override]
-        return action()
+    def until_done(self, action: Callable[[], T]) -> T:
+        try:
+            return self.once(action)
+        except DatabaseUnavailable as error:
+            raise WouldWait from error
 
-    until_done_unless_away = until_done  # type: ignore[assignment]
-    for_a_while = until_done  # type: ignore[assignment]
+    def until_done_unless_away(self, action: Callable[[], T]) -> T:
+        return self.once(action)
+
+    for_a_while = until_done_unless_away
 
     def breathe(self) -> None:
         """No time passes by itself."""
+
+
+class SteppedCell(Cell):
+    """A cell without a thread: what would wait is done again at another step."""
+
+    def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
+        if not isinstance(error, WouldWait):
+            super()._crashed(error, what, group)
+        elif group:
+            self.mailbox.give_back(group)
+        else:
+            assert self.controlled is not None
+            self.mailbox.put(Envelope(self.controlled))
+
+    def receive(self, message: object) -> object:
+        self.controlled = message if isinstance(message, Control) else None
+        return super().receive(message)
+
+    controlled: Control | None = None
+
+    def crash(self, error: Exception) -> None:
+        """Its behaviour is gone; what waits in its mailbox stays."""
+        if self._behaviour is not None:
+            self._crashed_for(error)
+
+    def _crashed_for(self, error: Exception) -> None:
+        super()._crashed(error, "", [])
+
+
+class SteppedChild:
+    """What the Supervisor sees of a stepped cell; it never hangs, and its thread never ends."""
+
+    alive = True
+    stack = ""
+
+    def __init__(self, cell: SteppedCell) -> None:
+        self.name = cell.name
+        self.address = MailAddress(cell.mailbox)
+        self.activity = cell.activity
+        self.start = cell.begin
+
+    def replace(self) -> frozenset[DecisionId]:
+        raise AssertionError("nothing hangs here")
 
 
 class Stepper:
@@ -91,6 +150,7 @@ class Stepper:
     Attributes:
         trace: what happened, in order; equal for equal seeds.
         ended: why the Supervisor gave up, if it did.
+        log: the Supervisor's.
     """
 
     def __init__(
@@ -100,6 +160,7 @@ class Stepper:
         seed: int,
         *,
         most_restarts: int = 1_000,
+        max_decision_age: timedelta | None = None,
     ) -> None:
         self.database = database
         self.clock = StepClock()
@@ -108,81 +169,105 @@ class Stepper:
         self.ended: Exception | None = None
         self.ready = False
         self.drained = False
+        self.log = Log()
         self._random = random.Random(seed)
         self.source = PassiveSource(instruments)
-        self._states: dict[PortfolioName, Portfolio] = {}
-        self._builders: dict[str, Callable[[], Behaviour]] = {
-            "PriceTracker": lambda: PriceTracker(
+        states: dict[PortfolioName, Portfolio] = {}
+        builders: dict[str, Builder] = {
+            "PriceTracker": lambda _: PriceTracker(
                 self.source,
                 database,
-                sizer=self._to("Sizer"),
+                sizer=self.to("Sizer"),
+                me=self.to("PriceTracker").tell,
                 clock=self.clock,
                 retention=timedelta(days=30),
                 silent_after=timedelta(seconds=30),
             ),
-            "Snapshotter": lambda: Snapshotter(
+            "Snapshotter": lambda activity: Snapshotter(
                 database,
-                tracker=self._to("PriceTracker"),
-                states=self._states,
-                supervisor=self._to("Supervisor"),
-                me=self._to("Snapshotter"),
+                tracker=self.to("PriceTracker"),
+                states=states,
+                supervisor=self.to("Supervisor"),
+                me=self.to("Snapshotter"),
+                patience=self._patience("Snapshotter", activity),
                 clock=self.clock,
                 interval=timedelta(seconds=60),
             ),
-            "PositionKeeper": lambda: PositionKeeper(
+            "PositionKeeper": lambda activity: PositionKeeper(
                 database,
-                watcher=self._to("DecisionWatcher"),
-                sizer=self._to("Sizer"),
-                snapshotter=self._to("Snapshotter"),
-                supervisor=self._to("Supervisor"),
+                watcher=self.to("DecisionWatcher"),
+                sizer=self.to("Sizer"),
+                snapshotter=self.to("Snapshotter"),
+                supervisor=self.to("Supervisor"),
                 wake_later=lambda: None,
-                patience=self._patience("PositionKeeper"),
+                patience=self._patience("PositionKeeper", activity),
             ),
-            "ExecutionSimulator": lambda: ExecutionSimulator(
-                sizer=self._to("Sizer"),
-                keeper=self._to("PositionKeeper"),
-                supervisor=self._to("Supervisor"),
+            "ExecutionSimulator": lambda _: ExecutionSimulator(
+                sizer=self.to("Sizer"),
+                keeper=self.to("PositionKeeper"),
+                supervisor=self.to("Supervisor"),
                 clock=self.clock,
             ),
-            "Sizer": lambda: Sizer(
-                execution=self._to("ExecutionSimulator"),
-                keeper=self._to("PositionKeeper"),
-                watcher=self._to("DecisionWatcher"),
-                tracker=self._to("PriceTracker"),
-                supervisor=self._to("Supervisor"),
-                me=self._to("Sizer"),
+            "Sizer": lambda _: Sizer(
+                execution=self.to("ExecutionSimulator"),
+                keeper=self.to("PositionKeeper"),
+                watcher=self.to("DecisionWatcher"),
+                tracker=self.to("PriceTracker"),
+                supervisor=self.to("Supervisor"),
+                me=self.to("Sizer"),
                 clock=self.clock,
                 price_grace=timedelta(seconds=1),
                 max_price_age=timedelta(seconds=30),
+                max_decision_age=max_decision_age,
                 same_currency=frozenset({"USD", "USDT", "USDC"}),
             ),
-            "DecisionWatcher": lambda: DecisionWatcher(
+            "DecisionWatcher": lambda activity: DecisionWatcher(
                 database,
                 self.callers,
-                sizer=self._to("Sizer"),
-                supervisor=self._to("Supervisor"),
+                sizer=self.to("Sizer"),
+                supervisor=self.to("Supervisor"),
                 wake_later=lambda: None,
-                patience=self._patience("DecisionWatcher"),
+                patience=self._patience("DecisionWatcher", activity),
                 clock=self.clock,
             ),
         }
-        self._mailboxes: dict[str, Mailbox] = {name: Mailbox() for name in [*self._builders, "Supervisor"]}
-        self._behaviours: dict[str, Behaviour | None] = {}
-        children = {name: Child(name, lambda name=name: self._build(name), self._to(name)) for name in self._builders}
-        self._behaviours["Supervisor"] = Supervisor(
-            children,
-            database.generation,
-            ready=lambda: setattr(self, "ready", True),
-            drained=lambda: setattr(self, "drained", True),
-            give_up=lambda error: setattr(self, "ended", error),
-            clock=self.clock,
-            most_restarts=most_restarts,
+        self._mailboxes = {name: Mailbox() for name in [*builders, "Supervisor"]}
+        supervisor = self.to("Supervisor")
+        self.cells = {
+            name: SteppedCell(name, self._mailboxes[name], build, supervisor) for name, build in builders.items()
+        }
+        rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in builders}
+        intensity = Intensity(most_restarts, timedelta(seconds=30))
+        specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
+        self.cells["Supervisor"] = SteppedCell(
+            "Supervisor",
+            self._mailboxes["Supervisor"],
+            lambda _: Supervisor(
+                {name: SteppedChild(cell) for name, cell in self.cells.items() if name != "Supervisor"},
+                rules,
+                Budget(specs, intensity, Backoff(), self._random),
+                database.generation,
+                epoch=1,
+                office=Office(
+                    ready=lambda: setattr(self, "ready", True),
+                    drained=lambda: setattr(self, "drained", True),
+                    give_up=lambda error: setattr(self, "ended", error),
+                    record=database.failures.append,
+                    later=lambda _, word: supervisor.tell(word),
+                    disconnect=lambda *_: None,
+                ),
+                clock=self.clock,
+                hang_timeout=timedelta(days=1),
+                log=self.log,
+            ),
+            supervisor,
         )
+        self.cells["Supervisor"].begin()
         self.tell("Supervisor", Begin())
 
     def tell(self, actor: str, message: Message) -> None:
         """Put a message into an actor's mailbox."""
-        self._to(actor).tell(message)
+        self.to(actor).tell(message)
 
     def quote(self, prices: Mapping[str, str]) -> None:
         """Let the source see prices now, all at one moment."""
@@ -192,8 +277,8 @@ class Stepper:
 
     def crash(self, actor: str) -> None:
         """The actor's behaviour is gone; what waits in its mailbox stays."""
-        if self._behaviours[actor] is not None:
-            self._crashed(actor, RuntimeError("injected"))
+        self.trace.append(f"{actor} crashed")
+        self.cells[actor].crash(RuntimeError("injected"))
 
     def step(self) -> bool:
         """Let one actor handle one group; False where nobody has anything to do."""
@@ -201,16 +286,10 @@ class Stepper:
         if not able:
             return False
         name = self._random.choice(able)
-        mailbox = self._mailboxes[name]
-        message = mailbox.get().message
-        self.trace.append(f"{name} {_named(message)}")
-        try:
-            self._deliver(name, mailbox, message)
-        except DatabaseUnavailable:
-            # A thread would wait in place: the same message is handled when the database is back.
-            mailbox.put(Envelope(message)) if isinstance(message, Control) else mailbox.give_back([message])
-        except Exception as error:  # noqa: BLE001 - as a cell does
-            self._crashed(name, error)
+        envelope = self._mailboxes[name].get()
+        assert envelope is not None
+        self.trace.append(f"{name} {_named(envelope.message)}")
+        self.cells[name].receive(envelope.message)
         return True
 
     def run(self, most: int = 100_000) -> None:
@@ -231,41 +310,15 @@ class Stepper:
         self.tell("Sizer", Tick())
         self.run()
 
-    def _deliver(self, name: str, mailbox: Mailbox, message: Message) -> None:
-        behaviour = self._behaviours[name]
-        if isinstance(message, Restart) or (isinstance(message, Rebuild) and behaviour is None):
-            behaviour = self._build(name)
-        if isinstance(message, Restart) or (isinstance(message, Control) and behaviour is None):
-            return
-        assert behaviour is not None
-        if isinstance(message, Control):
-            behaviour.control(message)
-            return
-        size = self._random.randint(1, behaviour.group_limit)
-        behaviour.handle_group([message, *mailbox.take(size - 1)])
-
-    def _build(self, name: str) -> Behaviour:
-        behaviour = self._builders[name]()
-        behaviour.started()
-        self._behaviours[name] = behaviour
-        self._mailboxes[name].release()
-        return behaviour
-
-    def _crashed(self, name: str, error: Exception) -> None:
-        self.trace.append(f"{name} crashed")
-        self._behaviours[name] = None
-        self._mailboxes[name].hold()
-        self.tell("Supervisor", Crashed(name, error))
-
-    def _to(self, name: str) -> MailAddress:
+    def to(self, name: str) -> MailAddress:
+        """Where to send messages to an actor."""
         return MailAddress(self._mailboxes[name])
 
-    def _patience(self, name: str) -> Patience:
-        return Impatient(name, self.clock, threading.Event())
+    def _patience(self, name: str, activity: Activity) -> Patience:
+        return Impatient(name, activity, self.clock, threading.Event())
 
 
 def _named(message: Message) -> str:
     """The message's kind, and the decision that it is about."""
-    about = getattr(message, "decision", None) or getattr(message, "refusal", None) or getattr(message, "order", None)
-    number = getattr(about, "decision_id", None) or getattr(about, "id", None)
-    return type(message).__name__ + (f" #{number}" if number is not None else "")
+    about = "".join(f" #{id_}" for id_ in message.decisions)
+    return type(message).__name__ + about

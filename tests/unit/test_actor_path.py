@@ -248,7 +248,7 @@ def test_a_fill_that_the_database_refuses_is_quarantined_and_the_rest_goes_on(st
     stepper.settle()
     ended = [(status(stepper, id_) or ("",))[0] for id_ in ids]
     assert ["executed"] * 3 + ["rejected"] + ["executed"] * 3 == ended
-    assert ("rejected", "internal error: numeric field overflow") == status(stepper, ids[3])
+    assert ("rejected", "internal error: numeric field overflow; reference 1-1") == status(stepper, ids[3])
     assert stepper.ended is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,9 +11,12 @@ from typing import Any, ClassVar
 import pykka
 import pytest
 
-from actors.cell import Behaviour, Cell, MailAddress
-from actors.mailbox import Mailbox
-from actors.messages import Crash, Crashed, Message, Ping, Restart, Submit, Tick, Wake
+from actors.behaviour import Behaviour
+from actors.dead_letters import DeadLetters
+from actors.messages import Crash, Message, Ping, Restart, Submit
+from actors.post import Post
+from actors.supervision import Crashed
+from actors.timer import SystemClock
 from domain.decision import Decision
 from domain.errors import PaperTradingError
 
@@ -54,19 +58,23 @@ class Grouping(Recorder):
 
 
 class Stage:
-    """One cell, and a supervisor that answers each crash with a restart unless told otherwise."""
+    """One post; a crash is told to the test, which answers with a restart or not."""
 
     def __init__(self) -> None:
         self.heard: queue.Queue[str] = queue.Queue()
         self.crashes: queue.Queue[Crashed] = queue.Queue()
-        self.mailbox = Mailbox()
-        self.address = MailAddress(self.mailbox)
-        self._refs: list[pykka.ActorRef[Cell]] = []
+        self.dead = DeadLetters(SystemClock())
+        self.post = Post("subject", lambda _: self.build(), self, self.dead)
+        self.address = self.post.address
+        self.build: Callable[[], Behaviour] = lambda: Recorder(self.heard)
 
-    def start(self, build: Callable[[], Behaviour]) -> pykka.ActorRef[Cell]:
-        ref = Cell.start("subject", self.mailbox, build, self)
-        self._refs.append(ref)
-        return ref
+    def start(self, build: Callable[[], Behaviour] | None = None) -> None:
+        self.build = build or self.build
+        self.post.start()
+
+    def ask(self, message: Message) -> pykka.Future[Any]:
+        assert self.post._ref is not None
+        return self.post._ref.ask(message, block=False)
 
     def tell(self, message: Any, /) -> None:
         """As the supervisor's address."""
@@ -80,8 +88,8 @@ class Stage:
         return self.heard.get(timeout=5)
 
     def stop(self) -> None:
-        for ref in self._refs:
-            ref.stop(block=True, timeout=5)
+        self.post.stop()
+        assert self.post.wait(time.monotonic() + 5)
 
 
 @pytest.fixture
@@ -95,11 +103,11 @@ def stage() -> Iterator[Stage]:
     "error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), MemoryError(), RecursionError()]
 )
 def test_whatever_is_raised_the_cell_stays_and_the_mailbox_with_it(stage: Stage, error: BaseException) -> None:
-    ref = stage.start(lambda: Recorder(stage.heard))
+    stage.start()
     stage.address.tell(Say("bad", error))
     stage.address.tell(Say("after"))
     assert error is stage.crashes.get(timeout=5).error
-    assert "subject" == ref.ask(Ping(), timeout=5)  # control goes on
+    assert "subject" == stage.ask(Ping()).get(timeout=5)  # control goes on
     assert stage.heard.empty()  # data waits
     stage.address.tell(Restart())
     assert error is stage.crashes.get(timeout=5).error  # tried once more, alone
@@ -135,7 +143,7 @@ def test_a_group_that_crashed_is_tried_again_one_by_one_and_only_the_culprit_is_
 
 
 def test_the_test_hook_crashes_and_is_not_tried_again(stage: Stage) -> None:
-    stage.start(lambda: Recorder(stage.heard))
+    stage.start()
     stage.address.tell(Crash())
     stage.address.tell(Say("after"))
     stage.restart()
@@ -144,7 +152,7 @@ def test_the_test_hook_crashes_and_is_not_tried_again(stage: Stage) -> None:
 
 
 def test_whoever_waits_for_an_answer_is_told_at_the_stop(stage: Stage) -> None:
-    stage.start(lambda: Recorder(stage.heard))
+    stage.start()
     stage.address.tell(Crash())
     stage.crashes.get(timeout=5)
     submit = Submit(
@@ -157,47 +165,7 @@ def test_whoever_waits_for_an_answer_is_told_at_the_stop(stage: Stage) -> None:
 
 
 def test_an_address_never_raises_even_when_the_actor_is_gone(stage: Stage) -> None:
-    stage.start(lambda: Recorder(stage.heard))
+    stage.start()
     stage.stop()
     stage.address.tell(Say("anybody?"))
     assert stage.heard.empty()
-
-
-# The mailbox
-
-
-def put(mailbox: Mailbox, *messages: Message) -> None:
-    for message in messages:
-        MailAddress(mailbox).tell(message)
-
-
-def test_control_overtakes_data() -> None:
-    mailbox = Mailbox()
-    put(mailbox, Say("first"), Restart(), Say("second"))
-    assert [Restart(), Say("first"), Say("second")] == [mailbox.get().message for _ in range(3)]
-    assert mailbox.empty()
-
-
-def test_wake_ups_coalesce_in_the_place_of_the_first() -> None:
-    mailbox = Mailbox()
-    put(mailbox, Wake(), Say("between"), Wake(), Tick(), Wake())
-    assert [Wake(), Say("between"), Tick()] == mailbox.take(10)
-    put(mailbox, Wake())
-    assert [Wake()] == mailbox.take(10)
-
-
-def test_held_data_waits_and_control_goes_on() -> None:
-    mailbox = Mailbox()
-    mailbox.hold()
-    put(mailbox, Say("later"), Restart())
-    assert Restart() == mailbox.get().message
-    assert not mailbox.deliverable
-    mailbox.release()
-    assert Say("later") == mailbox.get().message
-
-
-def test_what_is_given_back_comes_first() -> None:
-    mailbox = Mailbox()
-    put(mailbox, Say("3"))
-    mailbox.give_back([Say("1"), Say("2")])
-    assert [Say("1"), Say("2"), Say("3")] == mailbox.take(10)

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from loguru import logger
 
-from actors.messages import Message, QuotesSeen, SourceEnded, Subscribe, Tick
+from actors.messages import Message, Prices, QuotesSeen, SendPrices, SourceEnded, StoredPrices, Subscribe, Tick
 from actors.price_tracker import NEEDED_FOR, PriceTracker
-from domain.errors import DatabaseUnavailable
 from domain.market import Instrument, PriceListener, Quote, SymbolBook
 from domain.words import Symbol
 from tests.stepper import StepClock
@@ -49,10 +48,8 @@ class Records:
         self.held: dict[Symbol, Decimal | None] = {}
         self.away = False
 
-    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
-        if self.away:
-            raise DatabaseUnavailable("away")
-        return self.held
+    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        to(None if self.away else self.held)
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         """Not looked at here."""
@@ -78,6 +75,7 @@ class Tracked:
             self.source,
             self.records,
             sizer=self.sizer,
+            me=lambda message: self.tracker.handle(message),  # noqa: PLW0108 - there is no tracker yet
             clock=self.clock,
             retention=timedelta(days=30),
             silent_after=timedelta(seconds=30),
@@ -125,6 +123,18 @@ def test_what_is_held_is_watched_once_the_database_answers(tracked: Tracked) -> 
     tracked.records.away = False
     tracked.after(1)
     assert {BTC} == tracked.source.watched
+
+
+def test_who_asks_for_prices_waits_for_the_stored_ones_but_not_for_a_database_that_is_away(tracked: Tracked) -> None:
+    answers: list[Prices] = []
+    tracked.records.held = {BTC: Decimal(100)}
+    tracked.tracker.handle(SendPrices(answers.append))
+    assert answers == []
+    tracked.tracker.handle(StoredPrices(None))  # they cannot be read now
+    assert [{}] == [answer.marks for answer in answers]
+    tracked.tracker.started()
+    tracked.tracker.handle(SendPrices(answers.append))
+    assert {BTC: Decimal(100)} == answers[1].marks
 
 
 def test_a_symbol_that_nobody_holds_is_let_go_after_a_while(tracked: Tracked) -> None:

@@ -1,0 +1,57 @@
+"""Where messages are sent: an address outlives the actor's restarts, and never raises in a sender that is in office."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+from pykka._envelope import Envelope
+
+from actors.mailbox import Mailbox
+from domain import points
+
+
+class Sender(Protocol):
+    """Whoever handles messages in the present thread.
+
+    Attributes:
+        given_up: a successor does its work.
+    """
+
+    name: str
+    given_up: bool
+
+
+class GivenUp(BaseException):
+    """Ends what a thread is still doing that was given up: nobody hears it any more."""
+
+
+class _Present(threading.local):
+    sender: Sender | None = None
+
+
+PRESENT = _Present()
+"""Who handles messages in this thread."""
+
+
+class MailAddress:
+    """Puts messages into a mailbox."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def tell(self, message: object, /) -> None:
+        """Put ``message`` into the mailbox; never raises, whatever the receiver's state.
+
+        Raises:
+            GivenUp: the sender itself was given up, and has a successor.
+        """
+        sender = PRESENT.sender
+        if sender is not None and sender.given_up:
+            raise GivenUp(sender.name)
+        if points.hook is None:
+            self._mailbox.put(Envelope(message))
+            return
+        points.reach("sends", type(message).__name__)
+        self._mailbox.put(Envelope(message))
+        points.reach("sent", type(message).__name__)

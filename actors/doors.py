@@ -1,0 +1,28 @@
+"""What calls in from outside: puts messages into mailboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.messages import BookKnown, QuotesSeen, SourceEnded
+from actors.ports import Address
+from domain.market import Quote, SymbolBook
+
+
+class TrackerDoor:
+    """What the price source calls: puts a message into the PriceTracker's mailbox."""
+
+    def __init__(self, tracker: Address) -> None:
+        self._tracker = tracker
+
+    def book_known(self, book: SymbolBook) -> None:
+        """The source knows its instruments."""
+        self._tracker.tell(BookKnown(book))
+
+    def quotes_seen(self, quotes: Sequence[Quote]) -> None:
+        """The source saw prices."""
+        self._tracker.tell(QuotesSeen({quote.symbol: quote for quote in quotes}))
+
+    def source_ended(self, reason: str) -> None:
+        """The source sends nothing any more."""
+        self._tracker.tell(SourceEnded(reason))

@@ -1,0 +1,79 @@
+"""Recovery: one protocol for every cause, the start included.
+
+A new generation is raised; then the decision path is rebuilt, downstream first. Nothing here waits: a word is sent, and
+the next step follows on the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from loguru import logger
+
+from actors.messages import Pause, Rebuild
+from actors.ports import Address
+from actors.supervision import Rebuilt
+from domain.failures import Failure
+from domain.words import DecisionId, Generation
+
+PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
+"""The decision path, downstream first."""
+
+
+class Recovery:
+    """The generations of the decision path.
+
+    Args:
+        addresses: of the actors of the path.
+        generation: the last one committed; the first one begun raises it.
+        done: called when a generation takes decisions.
+
+    Attributes:
+        generation: the present one.
+    """
+
+    def __init__(self, addresses: Mapping[str, Address], generation: Generation, done: Callable[[], None]) -> None:
+        self.generation = generation
+        self._addresses = addresses
+        self._done = done
+        self._awaited: set[str] = set()
+        self._poisoned: dict[DecisionId, Failure] = {}
+        self._suspects: frozenset[DecisionId] = frozenset()
+
+    def poison(self, decision_id: DecisionId, failure: Failure) -> None:
+        """Have a decision ended as an internal error by the next generation."""
+        self._poisoned[decision_id] = failure
+
+    def pause(self) -> None:
+        """Let the path rest until the next generation."""
+        self._awaited = set()
+        for name in PATH:
+            self._addresses[name].tell(Pause())
+
+    def begin(self, suspects: frozenset[DecisionId]) -> None:
+        """Begin the next generation."""
+        self.generation = Generation(self.generation + 1)
+        self._suspects = suspects
+        self.pause()
+        self._rebuild("PositionKeeper")
+
+    def rebuilt(self, message: Rebuilt) -> None:
+        """Go on with the next step."""
+        if message.generation != self.generation or message.actor not in self._awaited:
+            return
+        self._awaited.discard(message.actor)
+        if message.actor == "PositionKeeper":
+            self._rebuild("ExecutionSimulator", "Sizer", message=message)
+        elif message.actor == "DecisionWatcher":
+            logger.debug("generation {} takes decisions", self.generation)
+            self._poisoned.clear()
+            self._done()
+        elif not self._awaited:
+            self._rebuild("DecisionWatcher")
+
+    def _rebuild(self, *names: str, message: Rebuilt | None = None) -> None:
+        self._awaited = set(names)
+        portfolios = message.portfolios if message is not None else ()
+        for name in names:
+            word = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects)
+            self._addresses[name].tell(word)

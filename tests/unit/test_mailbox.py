@@ -1,0 +1,100 @@
+"""The mailbox: two lanes, what coalesces, what waits, and what comes too late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pykka import ThreadingFuture
+from pykka._envelope import Envelope
+
+from actors.address import MailAddress
+from actors.mailbox import Mailbox
+from actors.messages import Asked, Message, Restart, Tick, Wake
+
+
+@dataclass(frozen=True, slots=True)
+class Say(Message):
+    word: str
+
+
+def next_of(mailbox: Mailbox) -> object:
+    envelope = mailbox.get()
+    assert envelope is not None
+    return envelope.message
+
+
+def put(mailbox: Mailbox, *messages: Message) -> None:
+    for message in messages:
+        MailAddress(mailbox).tell(message)
+
+
+def test_control_overtakes_data() -> None:
+    mailbox = Mailbox()
+    put(mailbox, Say("first"), Restart(), Say("second"))
+    assert [Restart(), Say("first"), Say("second")] == [next_of(mailbox) for _ in range(3)]
+    assert mailbox.empty()
+
+
+def test_wake_ups_coalesce_in_the_place_of_the_first() -> None:
+    mailbox = Mailbox()
+    put(mailbox, Wake(), Say("between"), Wake(), Tick(), Wake())
+    assert [Wake(), Say("between"), Tick()] == mailbox.take(10)
+    put(mailbox, Wake())
+    assert [Wake()] == mailbox.take(10)
+
+
+def test_held_data_waits_and_control_goes_on() -> None:
+    mailbox = Mailbox()
+    mailbox.hold()
+    put(mailbox, Say("later"), Restart())
+    assert Restart() == next_of(mailbox)
+    assert not mailbox.deliverable
+    mailbox.release()
+    assert Say("later") == next_of(mailbox)
+
+
+def test_what_is_given_back_comes_first() -> None:
+    mailbox = Mailbox()
+    put(mailbox, Say("3"))
+    mailbox.give_back([Say("1"), Say("2")])
+    assert [Say("1"), Say("2"), Say("3")] == mailbox.take(10)
+
+
+def test_what_is_asked_keeps_its_future_also_in_a_group() -> None:
+    mailbox = Mailbox()
+    reply: ThreadingFuture[object] = ThreadingFuture()
+    mailbox.put(Envelope(Say("what?"), reply_to=reply))
+    assert [Asked(Say("what?"), reply)] == mailbox.take(10)
+
+
+def test_what_is_to_be_handled_alone_ends_a_group() -> None:
+    mailbox = Mailbox()
+    put(mailbox, Say("1"), Say("2"), Say("alone"), Say("3"))
+    assert [Say("1"), Say("2")] == mailbox.take(10, lambda message: message == Say("alone"))
+    assert Say("alone") == next_of(mailbox)
+    assert [Say("3")] == mailbox.take(10)
+
+
+def test_what_comes_after_the_close_is_a_dead_letter_and_what_waited_is_returned() -> None:
+    mailbox = Mailbox()
+    dead: list[object] = []
+    put(mailbox, Say("waits"))
+    mailbox.hold()
+    assert [Say("waits")] == mailbox.close(dead.append)
+    put(mailbox, Say("late"), Restart())
+    assert [Say("late"), Restart()] == dead
+    assert mailbox.empty()
+
+
+def test_who_has_been_given_up_gets_nothing_more() -> None:
+    mailbox = Mailbox()
+    put(mailbox, Say("for the successor"))
+    assert mailbox.get(lambda: True) is None
+    assert Say("for the successor") == next_of(mailbox)
+
+
+def test_it_knows_how_many_ever_waited() -> None:
+    mailbox = Mailbox()
+    put(mailbox, *[Say(str(n)) for n in range(7)])
+    mailbox.take(7)
+    assert (7, 0) == (mailbox.most, len(mailbox))
