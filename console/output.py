@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.arithmetic import plain
+from domain.failures import Failure
 
 NOT_REAL = frozenset({"simulated", "file"})
 NO_PROOF = "results prove nothing about real markets"
@@ -31,12 +33,18 @@ COLOURS = {
 }
 
 
-def document(value: object) -> str:
-    """Return ``value`` as JSON: Decimals as plain strings, times as ISO 8601 in UTC, durations in seconds."""
-    return json.dumps(value, default=_encoded, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+def document(value: object, *, indent: bool | None = None) -> str:
+    """Return ``value`` as JSON: Decimals as plain strings, times as ISO 8601 in UTC, durations in seconds.
+
+    Args:
+        value: what `json` takes, and the values named above.
+        indent: for a person's eyes; by default where stdout is a terminal.
+    """
+    wide = sys.stdout.isatty() if indent is None else indent
+    return json.dumps(value, default=_encoded, ensure_ascii=False, indent=2 if wide else None)
 
 
-def _encoded(value: object) -> object:
+def _encoded(value: object) -> object:  # noqa: PLR0911 - one line for each kind
     match value:
         case Decimal():
             return plain(value)
@@ -46,12 +54,19 @@ def _encoded(value: object) -> object:
             return value.total_seconds()
         case UUID():
             return str(value)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return _fields(value)
         case Mapping():
             return dict(value)
         case set() | frozenset() | tuple():
             return list(value)
     msg = f"{type(value).__name__} has no place in JSON"
     raise TypeError(msg)
+
+
+def _fields(value: Any) -> dict[str, object]:
+    named = {"reference": value.reference} if isinstance(value, Failure) else {}
+    return {**named, **{each.name: getattr(value, each.name) for each in fields(value)}}
 
 
 def answer(as_json: bool, value: object, tell: Callable[[], None]) -> None:

@@ -13,11 +13,16 @@ from actors.system import TradingSystem
 from console import logs
 from console.cli import complain, version
 from console.database import described
+from console.door import ConsoleDoor
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
-from domain.errors import PaperTradingError, SettingsError
+from console.wire import socket_path
+from domain.errors import PaperTradingError, RestartLimitReached, SettingsError
 from domain.words import DEFAULT_PORTFOLIO
+
+LAST_FAILURES = 5
+"""So many are told where the process gives up."""
 
 
 def start(
@@ -69,7 +74,12 @@ def start(
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
-    with stoppable(), TradingSystem.start(settings, include_backlog=include_backlog) as system:
+    with (
+        stoppable() as signals,
+        TradingSystem.start(settings, include_backlog=include_backlog) as system,
+        ConsoleDoor(socket_path(settings), {"status": lambda _: system.status()}),
+    ):
+        signals.urgent = system.hurry
         facts = _facts(system, settings)
         _announce(facts)
         logger.bind(file_only=True).info("serving: {}", document(facts))
@@ -78,9 +88,12 @@ def start(
         try:
             failure = system.wait()
         finally:
-            logger.info("stopping: nothing more is taken in")
+            logger.info("stopping: nothing more is taken in; a second signal waits for nothing")
+            last = system.status().failures[-LAST_FAILURES:]
     if failure is not None:
         # Said here, not raised: with --json stdout has had its one document.
+        for each in last if isinstance(failure, RestartLimitReached) else ():
+            complain(f"failure {each.reference}: {each.actor}, {each.kind}: {each.error}")
         complain(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")

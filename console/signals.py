@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 BOTH = (signal.SIGTERM, signal.SIGINT)
@@ -14,9 +14,14 @@ class Stop(BaseException):
 
 
 class Signals:
-    """The first signal raises `Stop` in the main thread, wherever it is; later ones change nothing."""
+    """The first signal raises `Stop` in the main thread, wherever it is; later ones say that it is urgent.
+
+    Attributes:
+        urgent: called at a later signal; does nothing unless it is set.
+    """
 
     def __init__(self) -> None:
+        self.urgent: Callable[[], None] = lambda: None
         self._heard = False
 
     def ignore(self) -> None:
@@ -28,6 +33,7 @@ class Signals:
         if not self._heard:
             self._heard = True
             raise Stop
+        self.urgent()
 
 
 @contextmanager

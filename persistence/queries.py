@@ -163,6 +163,10 @@ class Books:
         counted = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
         return int(counted[0]["number"])
 
+    def quarantined(self) -> int:
+        """Return how many decisions and messages were put aside because they made an actor crash twice."""
+        return int(self.rows("SELECT count(*) AS number FROM v_paper_quarantine")[0]["number"])
+
     def price_sources(self) -> list[str]:
         """Return the sources of the prices that fills were made at."""
         found = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
