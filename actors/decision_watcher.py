@@ -195,7 +195,15 @@ class DecisionWatcher(PathBehaviour):
             self._wake_later()
             return
         self._more = len(received) == room
+        invalid = [row for row in received if isinstance(row, Refusal)]
+        if invalid:
+            with self._ending_the_generation():
+                self._end(invalid)
         for decision in received:
+            if self.generation is None:
+                return
+            if isinstance(decision, Refusal):
+                continue
             self._under_way.add(decision.id)
             logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)
             self._sizer.tell(Decide(self.generation, decision))

@@ -35,8 +35,8 @@ class Ledger(Protocol):
 class Decisions(Protocol):
     """The table of decisions, as the DecisionWatcher uses it; see `persistence.decisions.DecisionStore`."""
 
-    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
-        """Return decisions without outcome that are not under way, oldest first."""
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
+        """Return decisions without outcome that are not under way, oldest first; a refusal for a row that is none."""
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write outcomes; return the decisions that were ended by it."""

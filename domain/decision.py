@@ -163,6 +163,28 @@ class Received:
         return self.expires_at is not None and now.astimezone(UTC) >= self.expires_at
 
 
+def row_flaw(
+    symbol: object,
+    decision: object,
+    confidence: Decimal | None,
+    risk_score: Decimal | None,
+    quantity: Decimal | None,
+    portfolio: object,
+    created_at: datetime | None,
+) -> str | None:
+    """Return what is wrong with a stored decision: the table's constraints see to it, unless somebody dropped them."""
+    if not isinstance(decision, str) or decision.strip().upper() not in set(Action):
+        return f"decision is {decision!r}, which is none of BUY, SELL and HOLD"
+    if confidence is None or not (confidence.is_finite() and 0 <= confidence <= 1):
+        return f"confidence is {confidence}, which is no number from 0 to 1"
+    if risk_score is not None and not (risk_score.is_finite() and 0 <= risk_score <= 1):
+        return f"risk_score is {risk_score}, which is no number from 0 to 1"
+    if quantity is not None and not (quantity.is_finite() and 0 < quantity < LARGEST):
+        return f"quantity is {quantity}, which is no number above 0"
+    missing = {"symbol": symbol, "portfolio": portfolio, "created_at": created_at}
+    return next((f"it has no {name}" for name, value in missing.items() if value is None), None)
+
+
 class Reason(StrEnum):
     """Why a decision was not executed; an outcome's reason begins with it, then a colon and the details."""
 
@@ -178,6 +200,7 @@ class Reason(StrEnum):
     NO_ROOM = "no room"
     NO_CASH = "not enough cash"
     NO_FILL = "no fill at that price"
+    INVALID = "invalid"
     INTERNAL_ERROR = "internal error"
     ADOPTED = "adopted"
 

@@ -10,10 +10,10 @@ from uuid import UUID
 import psycopg
 from loguru import logger
 
-from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, WriteRefused
-from domain.words import Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
-from persistence.engine import engine_for, transaction
+from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
+from persistence.engine import engine_for, first_line, transaction
 from persistence.lease import FENCE, Lease
 
 # Never "id > last seen": an early id that commits late would then never be seen.
@@ -25,6 +25,9 @@ FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.created_at, d.id LIMIT %s
 """
+
+PENDING_IDS = f"SELECT id FROM ({PENDING}) p"
+PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
 
 END_REFUSED = f"""
 WITH {FENCE}, ended AS (
@@ -106,13 +109,21 @@ class DecisionStore:
         self.engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
         self._lease = lease
 
-    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
-        """Return up to ``limit`` decisions without outcome that are not under way, oldest first."""
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
+        """Return up to ``limit`` decisions without outcome that are not under way, oldest first.
+
+        A row that no door would let in, because somebody took its constraint away, comes as its refusal.
+        """
         with transaction(self.engine) as cursor:
             # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is a
             # constant of the column's own type, hence the literal, too.
             prepare = False if len(under_way) > FEW else None
-            rows = cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare).fetchall()
+            cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
+            try:
+                rows = cursor.fetchall()
+            except psycopg.DataError:  # a value of some row is none that Python has, such as a date of the year 20 000
+                ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
+                return [_read_alone(cursor, row[0], received_at) for row in ids]
         return [_received(row, received_at) for row in rows]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
@@ -195,8 +206,22 @@ def _row(decision: Decision) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _received(row: Sequence[Any], received_at: datetime) -> Received:
+def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> Received | Refusal:
+    try:
+        rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
+    except psycopg.DataError as error:
+        return _unreadable(id_, first_line(error))
+    return _received(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
+
+
+def _unreadable(id_: DecisionId, why: str) -> Refusal:
+    return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, why)
+
+
+def _received(row: Sequence[Any], received_at: datetime) -> Received | Refusal:
     id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind = row
+    if (flaw := row_flaw(symbol, decision, confidence, risk, quantity, portfolio, created_at)) is not None:
+        return _unreadable(id_, flaw)
     return Received(
         id=id_,
         uid=uid,

@@ -52,6 +52,8 @@ class Listener:
                         "no wake-ups from the database until it is back, the poll goes on: {}", first_line(error)
                     )
                     reported = True
+                    for channel in self._channels:  # who looks now, sees that the database is away
+                        self._tell(channel)
                 self._stopping.wait(RECONNECT)
 
     def _listen(self, connection: psycopg.Connection) -> None:
@@ -60,5 +62,8 @@ class Listener:
             self._woken(channel)
         while not self._stopping.is_set():
             for notification in connection.notifies(timeout=BEAT, stop_after=1):
-                with suppress(Exception):
-                    self._woken(notification.channel)
+                self._tell(notification.channel)
+
+    def _tell(self, channel: str) -> None:
+        with suppress(Exception):
+            self._woken(channel)

@@ -106,7 +106,7 @@ class MemoryDatabase:
 
     # Decisions
 
-    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received]:
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
         self._answer()
         waiting = [row for row in self.rows.values() if row.outcome is None and row.id not in under_way]
         waiting.sort(key=lambda row: (row.created_at, row.id))

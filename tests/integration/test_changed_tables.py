@@ -53,3 +53,32 @@ def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded
                 somebody.execute(statement)
         somebody.execute("UPDATE trading_decisions SET status = 'cancelled', processed_at = now()")
         until_all_ended(system.books)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "changes", "reason"),
+    [
+        ("decision must be BUY, SELL or HOLD", {"decision": "'MAYBE'"}, "decision is 'MAYBE', which is none of"),
+        ("confidence must be a number from 0 to 1", {"confidence": "'NaN'"}, "confidence is NaN, which is no number"),
+        ("quantity must be a number above 0", {"quantity": "-1"}, "quantity is -1"),
+        ("created_at must be a moment", {"created_at": "'infinity'"}, "timestamp too large"),
+        ("expires_at must be a moment", {"expires_at": "'20000-01-01'"}, "timestamp too large"),
+    ],
+)
+def test_a_row_that_its_constraint_would_have_refused_is_rejected_and_the_others_go_on(
+    embedded_url: str, dropped: str, changes: dict[str, str], reason: str
+) -> None:
+    row = {"symbol": "'BTC/USDT'", "decision": "'HOLD'", "confidence": "1", **changes}
+    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(f'ALTER TABLE trading_decisions DROP CONSTRAINT "{dropped}"')
+        somebody.execute(f"INSERT INTO trading_decisions ({', '.join(row)}) VALUES ({', '.join(row.values())})")
+        good = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
+        assert good.get(timeout=10).status == "ignored"
+        until_all_ended(system.books)
+        told = somebody.execute(
+            "SELECT status, outcome_reason FROM trading_decisions WHERE outcome_reason ^@ 'invalid'"
+        )
+        ((status, sentence),) = told.fetchall()
+        assert "rejected" == status
+        assert sentence.startswith(f"invalid: {reason}")
+        assert [0] * 7 == [actor.restarts for actor in system.status().actors]
