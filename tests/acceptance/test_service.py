@@ -114,6 +114,32 @@ def test_it_stops_within_five_seconds_and_a_second_signal_changes_nothing(
     assert "Traceback" not in ended.err
 
 
+def test_a_second_signal_waits_for_nothing_and_loses_nothing(embedded_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, prices="simulated", database_url=embedded_url)
+    with Program("start", env=env) as service:
+        service.wait_for()
+        with psycopg.connect(embedded_url) as somebody, psycopg.connect(embedded_url, autocommit=True) as agent:
+            somebody.execute("LOCK TABLE paper_orders")  # so that nothing gets through
+            agent.execute(
+                "INSERT INTO trading_decisions (symbol, decision, confidence)"
+                " SELECT 'BTC/USDT', 'BUY', 1 FROM generate_series(1, 300)"
+            )
+            blocked = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'paper_orders'::regclass)"
+            until(lambda: agent.execute(blocked).fetchone() == (True,), "the fill waits")
+            service.send(signal.SIGTERM)
+            service.wait_for("stopping")
+            ended = service.stop(signal.SIGTERM)
+    assert ended.code == 0
+    assert "in a hurry" in ended.err
+    with Program("start", env=env) as service:
+        service.wait_for()
+        with psycopg.connect(embedded_url, autocommit=True) as agent:
+            waiting = "SELECT count(*) FROM trading_decisions WHERE processed_at IS NULL"
+            until(lambda: agent.execute(waiting).fetchone() == (0,), "all have ended")
+            assert agent.execute("SELECT count(*) FROM v_paper_ledger_check").fetchone() == (0,)
+            assert agent.execute("SELECT count(*) FROM trading_decisions").fetchone() == (300,)
+
+
 def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the connection and never answers
         url = f"postgresql://paper:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/paper"

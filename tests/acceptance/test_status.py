@@ -1,0 +1,142 @@
+"""run.py status: what the running process says of itself, also while its database is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import Settings
+from console.door import ConsoleDoor
+from console.wire import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
+from domain.errors import NotRunning
+from tests.acceptance.process import Program, environment, run, until
+from tests.servers import Server
+
+
+def test_status_tells_what_actors_do_and_that_the_intake_pauses(
+    embedded_server: Server, embedded_url: str, tmp_path: Path
+) -> None:
+    env = environment(tmp_path, prices="simulated", database_url=embedded_url)
+    with Program("start", env=env) as service:
+        service.wait_for()
+        decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
+        assert decided.code == 0, decided.err
+        told = run("status", "--json", env=env)
+        assert told.code == 0, told.err
+        process = told.json["process"]
+        assert [
+            "PriceTracker",
+            "Snapshotter",
+            "PositionKeeper",
+            "ExecutionSimulator",
+            "Sizer",
+            "DecisionWatcher",
+            "Supervisor",
+        ] == [actor["actor"] for actor in process["actors"]]
+        assert {"idle"} >= {actor["state"] for actor in process["actors"]} - {"busy", "waiting"}
+        assert process["prices"]["source"] == "simulated"
+        assert process["lease_held"] is True
+        assert (process["failures"], process["quarantined"], process["intake_paused_since"]) == ([], 0, None)
+        shown = run("status", env=env)
+        assert "PositionKeeper" in shown.out
+        assert "balance" in shown.out
+
+        embedded_server.stop(immediate=True)
+        with Line(socket_path(Settings.isolated(home=tmp_path, database_url=embedded_url))) as line:
+            until(lambda: line.ask("status")["intake_paused_since"] is not None, "it notices")
+            told = run("status", "--json", env=env)
+            assert (told.code, told.json["running"], told.json["ledger_ok"]) == (1, True, None)
+            assert "the database is away; nothing is lost" in run("status", env=env).out
+            embedded_server.start()
+            until(lambda: line.ask("status")["intake_paused_since"] is None, "it goes on")
+        assert run("status", env=env).code == 0
+        assert service.stop().code == 0
+    assert run("status", env=env).code == 3
+
+
+@contextmanager
+def opened(tmp_path: Path, **commands: Any) -> Iterator[Path]:
+    path = tmp_path / "console.sock"
+    with ConsoleDoor(path, commands):
+        yield path
+
+
+def raw(path: Path, *sent: bytes) -> bytes:
+    """What comes back on bytes, as any program might send them."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(5)
+        client.connect(str(path))
+        for part in sent:
+            client.sendall(part)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
+    with opened(tmp_path) as path:
+        assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert not path.exists()
+
+
+def test_what_is_no_request_is_refused_in_one_sentence_and_harms_nobody(tmp_path: Path) -> None:
+    with opened(tmp_path, echo=dict) as path:
+        for sent, error in [
+            (b"hello\n", "that is no line of JSON"),
+            (b"[" * 20_000 + b"\n", "that is no line of JSON"),
+            (b'{"v": 99, "do": "echo"}\n', "both sides must speak version 1"),
+            (encode({"id": 1, "do": "rm -rf"}), "there is no command 'rm -rf'"),
+            (encode({"id": 1, "do": "echo", "with": 3}), "with must be an object"),
+            (b"x" * (LONGEST_REQUEST + 1), "a request has at most 65536 bytes"),
+        ]:
+            answer = decode(raw(path, sent).splitlines(keepends=True)[0])
+            assert answer["ok"] is False
+            assert answer["error"].startswith(error)
+        assert raw(path, b"") == b""
+        assert raw(path, os.urandom(3_000).replace(b"\n", b"")).count(b"\n") == 1
+        with Line(path) as line:
+            assert {"a": 1} == line.ask("echo", a=1)
+            with pytest.raises(Refused, match="no command 'x'"):
+                line.ask("x")
+            assert {"a": 2} == line.ask("echo", a=2)
+
+
+def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    with (
+        opened(tmp_path, fail=fail) as path,
+        Line(path) as line,
+        pytest.raises(Refused, match="it failed: ZeroDivisionError"),
+    ):
+        line.ask("fail")
+
+
+def test_without_a_process_nothing_runs(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning, match="no process of this user listens"):
+        Line(tmp_path / "console.sock")
+
+
+def test_a_long_home_has_its_socket_in_a_private_folder(tmp_path: Path) -> None:
+    home = tmp_path / ("x" * 120)
+    path = socket_path(Settings.isolated(home=home))
+    assert len(os.fsencode(path)) <= 103
+    with ConsoleDoor(path, {"echo": dict}), Line(path) as line:
+        assert {} == line.ask("echo")
+        assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
+    path.parent.rmdir()
+
+
+def test_each_database_of_a_home_has_a_socket_of_its_own(tmp_path: Path) -> None:
+    urls = [None, "postgresql://a@h/one", "postgresql://b:secret@h/two"]
+    names = {socket_path(Settings.isolated(home=tmp_path, database_url=url)).name for url in urls}
+    assert 3 == len(names)
+    assert "secret" not in json.dumps(sorted(names))
