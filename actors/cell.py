@@ -10,9 +10,11 @@ other by itself, alone. What was asked by somebody who waits for the answer is n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from loguru import logger
+from pykka._envelope import Envelope
 
 from actors.activity import Activity
 from actors.address import PRESENT, GivenUp
@@ -58,6 +60,7 @@ class Cell:
         self._supervisor = supervisor
         self._behaviour: Behaviour | None = None
         self._suspects: frozenset[DecisionId] = frozenset()
+        self._taking = threading.Lock()
 
     def begin(self) -> None:
         """Build the first behaviour."""
@@ -69,10 +72,13 @@ class Cell:
             case Ping():
                 return self.name
             case Describe():
-                message.to(self._behaviour.describe() if self._behaviour is not None else {})
+                message.to(self._described())
             case Restart():
                 self._attempt("Restart", self._fresh)
             case Control():
+                if self.given_up:  # its thread took what is meant for the successor
+                    self.mailbox.put(Envelope(message))
+                    return None
                 self._attempt(type(message).__name__, lambda: self._controlled(message))
             case Message():
                 limit = self._behaviour.group_limit if self._behaviour is not None else 1
@@ -84,10 +90,11 @@ class Cell:
 
     def give_up(self) -> list[Message]:
         """Let nothing be heard of it any more, whatever its thread does; return what it has in hand."""
-        # In this order: a thread that takes a message notes it first, then looks whether it is given up.
-        self.given_up = True
+        with self._taking:
+            self.given_up = True
+            in_hand = list(self.in_hand)
         self.mailbox.wake()
-        return list(self.in_hand)
+        return in_hand
 
     def succeed(self, other: Cell) -> None:
         """Go on where ``other`` was given up."""
@@ -111,6 +118,13 @@ class Cell:
                     message.message.abandon(refused)
         return frozenset(id_ for message in messages for id_ in message.decisions)
 
+    def _described(self) -> Mapping[str, Any]:
+        try:
+            return self._behaviour.describe() if self._behaviour is not None else {}
+        except Exception as error:  # noqa: BLE001 - whoever looks in must not be able to make an actor crash
+            logger.opt(exception=error).error("{} could not describe itself", self.name)
+            return {"error": repr(error)}
+
     def _alone(self, message: Message) -> bool:
         return isinstance(message, Again | Asked | Crash) or (
             bool(self._suspects) and not self._suspects.isdisjoint(message.decisions)
@@ -127,12 +141,14 @@ class Cell:
 
     def _attempt(self, what: str, action: Callable[[], None], group: list[Message] | None = None) -> None:
         group = group or []
-        self.in_hand = group
+        with self._taking:
+            if self.given_up:
+                self.mailbox.give_back(group)
+                return
+            self.in_hand = group
         before, PRESENT.sender = PRESENT.sender, self
         self.activity.begin(what)
         try:
-            if self.given_up:
-                raise GivenUp(self.name)
             if points.hook is not None:
                 points.reach("takes", what)
             action()

@@ -222,6 +222,7 @@ class Wiring:
         )
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
+        self._states = dict(self._states)  # a predecessor that was given up may still change its own
         return Snapshotter(
             self._ports.snapshots,
             tracker=self.address("PriceTracker"),

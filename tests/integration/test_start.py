@@ -32,7 +32,7 @@ def test_a_long_history_is_not_read_at_a_start(embedded_url: str) -> None:
         assert 100 == len(system.books.positions())
     after = rows_read(embedded_url)
     # Its own decision, the last order of each portfolio, the first fill, and what is looked up by key.
-    assert {table: True for table in HISTORY} == {table: after[table] - before[table] < 50 for table in HISTORY}
+    assert dict.fromkeys(HISTORY, True) == {table: after[table] - before[table] < 50 for table in HISTORY}
     books = Books(embedded_url)
     assert [] == books.ledger_differences()
     books.close()
