@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from loguru import logger
 from pykka import ThreadingFuture
@@ -132,6 +132,18 @@ class DecisionWatcher(PathBehaviour):
             self._waiting = set()
             self._read()
             self._supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return which decisions are under way, and who waits."""
+        return {
+            "generation": self.generation,
+            "under_way": sorted(self._under_way - self._waiting, key=str),
+            "waiting_for_price": sorted(self._waiting, key=str),
+            "cannot_be_ended": sorted(self._quarantined, key=str),
+            "callers": len(self._callers.ids),
+            "more_in_the_table": self._more,
+            "draining": self._draining,
+        }
 
     def handle_current(self, messages: list[Message]) -> None:
         """Write the outcomes of a group together, then insert what callers submit, then read what is new."""

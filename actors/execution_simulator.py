@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from actors.behaviour import PathBehaviour
 from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Refused
 from actors.ports import Address
@@ -31,6 +34,10 @@ class ExecutionSimulator(PathBehaviour):
         """Begin; market orders leave nothing open."""
         self.generation = word.generation
         self._supervisor.tell(Rebuilt("ExecutionSimulator", word.generation))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the open orders; market orders are never open."""
+        return {"generation": self.generation, "open_orders": []}
 
     def handle(self, message: Message) -> None:
         """Handle one message."""

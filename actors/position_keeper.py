@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from loguru import logger
 
@@ -15,7 +15,7 @@ from actors.ports import Address, Ledger
 from actors.supervision import Failed, RaiseGeneration, Rebuilt
 from domain.decision import Outcome, Refusal
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.portfolio import Applied, Portfolio, apply
+from domain.portfolio import Applied, Portfolio, apply, described
 from domain.words import DecisionId, OutcomeStatus, PortfolioName
 
 
@@ -68,6 +68,13 @@ class PositionKeeper(PathBehaviour):
         self.generation = word.generation
         self._snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the committed state of each portfolio."""
+        return {
+            "generation": self.generation,
+            "portfolios": {name: described(portfolio) for name, portfolio in self._committed.items()},
+        }
 
     def handle_current(self, messages: list[Message]) -> None:
         """Apply a group to a draft, write it, and only then let it be the state and tell of it."""

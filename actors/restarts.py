@@ -78,13 +78,17 @@ class Restarts:
         Raises:
             RestartLimitReached: it is one too many.
         """
-        while self._at and self._at[0] <= now - self._intensity.window:
-            self._at.popleft()
-        before = len(self._at)
+        before = self._intensity.restarts - self.left(now)
         self._at.append(now)
         if before >= self._intensity.restarts:
             raise RestartLimitReached(f"gave up after {self._intensity}")
         return before
+
+    def left(self, now: datetime) -> int:
+        """Return how many more are allowed now."""
+        while self._at and self._at[0] <= now - self._intensity.window:
+            self._at.popleft()
+        return self._intensity.restarts - len(self._at)
 
     def take_back(self) -> None:
         """The last one was a message's fault, not the actor's."""
@@ -112,6 +116,10 @@ class Budget:
         before = self._own[actor].count(now)
         self._tree.count(now)
         return self._backoff.delay(before, self._generator.random())
+
+    def left(self, now: datetime) -> dict[str, int]:
+        """Return how many restarts are allowed now, of each actor and of all (``tree``)."""
+        return {**{name: own.left(now) for name, own in self._own.items()}, "tree": self._tree.left(now)}
 
     def refund(self, actor: str) -> None:
         """The actor's last restart was a message's fault."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from loguru import logger
 
@@ -33,7 +34,7 @@ from actors.ports import Address
 from actors.supervision import Rebuilt
 from domain.decision import Reason, Received, Refusal, refuse
 from domain.market import Instrument, Quote, SymbolBook
-from domain.portfolio import Portfolio, apply
+from domain.portfolio import Portfolio, apply, described
 from domain.sizing import outlived, screen, size
 from domain.words import Clock, PortfolioName, Symbol
 
@@ -109,6 +110,29 @@ class Sizer(PathBehaviour):
         self.generation = word.generation
         self._tracker.tell(SendPrices(self._me.tell))
         self._supervisor.tell(Rebuilt("Sizer", word.generation))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the projections, what waits for its turn or for a price, and the newest quotes."""
+        return {
+            "generation": self.generation,
+            "projections": {
+                name: {
+                    **described(queue.projection),
+                    "ready": [decision.id for decision, _ in queue.ready],
+                    "pricing": queue.pricing,
+                }
+                for name, queue in self._queues.items()
+            },
+            "waiting_for_price": {
+                symbol or "(no instruments yet)": [decision.id for decision in decisions]
+                for symbol, decisions in self._waiting.items()
+            },
+            "waiting_for_portfolio": [decision.id for _, decision in self._homeless],
+            "quotes": {
+                symbol: {"price": quote.price, "seen_at": quote.seen_at} for symbol, quote in self._quotes.items()
+            },
+            "draining": self._draining,
+        }
 
     def handle(self, message: Message) -> None:
         """Handle one message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from loguru import logger
 
@@ -14,7 +15,7 @@ from actors.patience import Patience
 from actors.ports import Address, Snapshots
 from actors.supervision import Drained
 from domain.errors import DatabaseError
-from domain.portfolio import Portfolio
+from domain.portfolio import Portfolio, described
 from domain.snapshot import Snapshot, day_of, value
 from domain.words import Clock, PortfolioName, Symbol
 
@@ -55,6 +56,13 @@ class Snapshotter(Behaviour):
         self._interval = interval
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
         self._last = False
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the states that the next snapshot values, and what the day opened with."""
+        return {
+            "portfolios": {name: described(portfolio) for name, portfolio in self._states.items()},
+            "opening": None if self._opening is None else {"day": self._opening[0], "values": dict(self._opening[1])},
+        }
 
     def handle(self, message: Message) -> None:
         """Handle one message."""

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from loguru import logger
 
@@ -161,6 +161,16 @@ class Supervisor(Behaviour):
         """Begin the ordered stop."""
         if isinstance(message, Drain):
             self._children["DecisionWatcher"].address.tell(message)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the generation, what waits for its restart, the budgets, and the decisions with a strike."""
+        return {
+            "generation": self._recovery.generation,
+            "restarting": sorted(unit or "decision path" for unit in self._pending),
+            "restarts_left": self._budget.left(self._clock.now()),
+            "suspects": sorted(self._strikes.suspects, key=str),
+            "quarantined": self._log.quarantined,
+        }
 
     def handle(self, message: Message) -> None:
         """Handle one message."""

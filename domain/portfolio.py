@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from domain.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract, total
 from domain.orders import Costs, Fill, position_id
@@ -179,6 +180,28 @@ class Applied:
         verb = "bought" if fill.order.side is Side.BUY else "sold"
         note = f" ({fill.order.note})" if fill.order.note else ""
         return f"{verb} {plain(fill.quantity)} {fill.order.instrument.symbol} at {plain(fill.price)}{note}"
+
+
+def described(portfolio: Portfolio) -> dict[str, Any]:
+    """Return a portfolio for people to look at: cash, the last order's number, what is held."""
+    positions = {
+        symbol: {
+            "side": position.side.value,
+            "quantity": position.quantity,
+            "cost": position.cost,
+            "entry_commission": position.entry_commission,
+            "opened_at": position.opened_at,
+            "position_id": position.position_id,
+        }
+        for symbol, position in portfolio.positions.items()
+    }
+    return {
+        "cash": portfolio.cash,
+        "seq": portfolio.seq,
+        "revision": portfolio.terms.revision,
+        "currency": portfolio.terms.currency,
+        "positions": positions,
+    }
 
 
 def apply(portfolio: Portfolio, fill: Fill) -> Applied:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pykka import ThreadingFuture
 
-from actors.messages import Drain, Submit, Tick, Wake
+from actors.messages import Describe, Drain, Submit, Tick, Wake
 from domain.decision import Decision, Outcome
 from domain.errors import DatabaseUnavailable, DecisionGone, RestartLimitReached
 from domain.words import DecisionId, OutcomeStatus
@@ -416,3 +416,23 @@ def test_by_default_a_decision_may_wait_for_years(stepper: Stepper) -> None:
     stepper.database.rows[old].created_at -= timedelta(days=1_000)
     stepper.settle()
     assert "executed" == (status(stepper, old) or ("",))[0]
+
+
+# What people see
+
+
+def test_each_actor_tells_what_it_has_in_memory(stepper: Stepper) -> None:
+    put(stepper, 1, quantity="1")
+    put(stepper, 2, symbol="DEAD/USDT")
+    stepper.settle()
+    told: dict[str, Any] = {}
+    for name, cell in stepper.cells.items():
+        cell.receive(Describe(lambda facts, name=name: told.update({name: facts})))
+    held = told["PositionKeeper"]["portfolios"]["default"]
+    assert (Decimal(1), 1) == (held["positions"]["BTC/USDT"]["quantity"], held["seq"])
+    assert held == {k: v for k, v in told["Sizer"]["projections"]["default"].items() if k in held}
+    assert {"DEAD/USDT": [2]} == told["Sizer"]["waiting_for_price"]
+    assert ([], [2]) == (told["DecisionWatcher"]["under_way"], told["DecisionWatcher"]["waiting_for_price"])
+    assert held == told["Snapshotter"]["portfolios"]["default"]
+    assert "test" == told["PriceTracker"]["source"]
+    assert (1, 1_000) == (told["Supervisor"]["generation"], told["Supervisor"]["restarts_left"]["tree"])
