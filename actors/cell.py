@@ -10,12 +10,14 @@ other by itself, alone. What was asked by somebody who waits for the answer is n
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
 from pykka._envelope import Envelope
 
+from actors import tracing
 from actors.activity import Activity
 from actors.address import PRESENT, GivenUp
 from actors.behaviour import Behaviour
@@ -154,6 +156,9 @@ class Cell:
             action()
             if points.hook is not None:
                 points.reach("handled", what)
+            for tap in tracing.TAPS:
+                doing = self.activity.doing
+                tap.passed(self.name, group, time.monotonic() - doing.since if doing is not None else 0.0)
         except Interrupted as error:
             for message in group:
                 message.abandon(error)

@@ -14,6 +14,7 @@ results                   never dropped, never more than there are decisions und
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from threading import Condition
@@ -31,10 +32,12 @@ class Mailbox:
 
     Attributes:
         most: as many as ever waited at once.
+        suspended: somebody has data wait until he lets it through again.
     """
 
     def __init__(self) -> None:
         self.most = 0
+        self.suspended = False
         self._changed = Condition()
         self._control: deque[Envelope[Any]] = deque()
         # Each entry is a list of one, so that a later message can take the place of one that waits.
@@ -86,7 +89,7 @@ class Mailbox:
     @property
     def deliverable(self) -> bool:
         """Whether `get` would return at once."""
-        return bool(self._control) or (bool(self._data) and not self._held)
+        return bool(self._control) or (bool(self._data) and not self._held and not self.suspended)
 
     def take(self, limit: int, alone: Callable[[Message], bool] = lambda _: False) -> list[Message]:
         """Take up to ``limit`` data messages that wait now, none from the first on that is to be handled alone."""
@@ -113,6 +116,19 @@ class Mailbox:
             self._held = False
             self._changed.notify()
 
+    def suspend(self, *, suspended: bool) -> None:
+        """Let data wait, or let it through again; control goes on."""
+        with self._changed:
+            self.suspended = suspended
+            self._changed.notify()
+
+    def peek(self, limit: int) -> list[Message]:
+        """Return the first messages that wait, control first; they stay where they are."""
+        with self._changed:
+            first = itertools.islice((entry[0] for entry in self._data), limit)
+            waiting = [envelope.message for envelope in (*self._control, *first)]
+        return [message for message in waiting if isinstance(message, Message)][:limit]
+
     def wake(self) -> None:
         """Have everybody who waits in `get` look whether it has ended."""
         with self._changed:
@@ -122,7 +138,7 @@ class Mailbox:
         """Take nothing more in: from now on each message is told to ``undeliverable``; return what still waited."""
         with self._changed:
             self._undeliverable = undeliverable
-            self._held = False
+            self._held = self.suspended = False
             return [self._pop().message for _ in range(len(self._data))]
 
     def __len__(self) -> int:

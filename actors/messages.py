@@ -285,6 +285,17 @@ class TermsChanged(PathMessage):
 
 
 @dataclass(frozen=True, slots=True)
+class Audit(Message):
+    """To the PositionKeeper: compare memory with the database.
+
+    Attributes:
+        to: is told a sentence for each difference.
+    """
+
+    to: Callable[[tuple[str, ...]], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Flush(Message):
     """Down the whole path at an ordered stop: whoever passes it on has nothing before it left."""
 

@@ -28,6 +28,9 @@ class Ledger(Protocol):
     def terms(self) -> tuple[Terms, ...]:
         """Return what each portfolio trades under."""
 
+    def halt(self, name: PortfolioName, reason: str) -> None:
+        """Halt a portfolio, in the name of the audit."""
+
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         """Write a group of fills in one transaction."""
 

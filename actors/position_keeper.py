@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from loguru import logger
 
 from actors.behaviour import PathBehaviour
-from actors.messages import Committed, Filled, Flush, Message, Rebuild, Refused, SendTerms, Settled, TermsChanged, Wake
+from actors.messages import (
+    Audit,
+    Committed,
+    Filled,
+    Flush,
+    Message,
+    Rebuild,
+    Refused,
+    SendTerms,
+    Settled,
+    TermsChanged,
+    Wake,
+)
 from actors.patience import Patience
 from actors.ports import Address, Ledger
 from actors.supervision import Failed, RaiseGeneration, Rebuilt
+from domain.audit import differences
 from domain.decision import Outcome, Refusal
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.portfolio import Applied, Portfolio, apply, described
@@ -90,6 +104,9 @@ class PositionKeeper(PathBehaviour):
             return
         if refusals and not group:
             self._settle([], refusals)
+        for message in messages:
+            if isinstance(message, Audit):
+                self._audit(message)
         questions = [message.question for message in messages if isinstance(message, SendTerms)]
         self._question = max([self._question, *questions])
         if questions or any(isinstance(message, Wake) for message in messages):
@@ -152,6 +169,23 @@ class PositionKeeper(PathBehaviour):
     def _end_generation(self, word: RaiseGeneration) -> None:
         self.generation = None
         self._supervisor.tell(word)
+
+    def _audit(self, message: Audit) -> None:
+        """Compare memory with the database; a portfolio that differs is halted, said, and read again."""
+        if self.generation is None:
+            return
+        try:
+            found = differences(self._committed, self._patience.once(self._ledger.load))
+            for name, told in found.items():
+                logger.critical("the audit halts a portfolio: {}", told)
+                self._patience.once(partial(self._ledger.halt, name, f"audit: {told}"))
+        except DatabaseError as error:
+            logger.debug("the audit is made another time: {}", error)
+            return
+        if message.to is not None:
+            message.to(tuple(found.values()))
+        if found:
+            self._end_generation(RaiseGeneration(self.generation, "; ".join(found.values())))
 
     def _reread_terms(self) -> None:
         """Tell the Sizer what people changed; it counts from the next decision sized."""

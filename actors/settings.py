@@ -96,6 +96,7 @@ class Settings(BaseSettings):
         None, description="a decision that has waited longer, as over a downtime, is expired; none: any age will do"
     )
     hang_timeout: Seconds = Field(30.0, description="an actor that is busy so long with one message is replaced")
+    audit_interval: Seconds = Field(300.0, description="seconds between two comparisons of memory with the database")
     max_restarts: Annotated[int, Field(ge=0, le=1_000)] = Field(
         5, description="of actors, within restart_window; one more ends the process"
     )

@@ -58,6 +58,13 @@ class Disconnected(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Replace(Message):
+    """Somebody wants an actor's thread given up, whatever it does."""
+
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuilt(Message):
     """An actor of the path has begun a generation."""
 

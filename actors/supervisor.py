@@ -43,6 +43,7 @@ from actors.supervision import (
     RaiseGeneration,
     Rebuilt,
     Recover,
+    Replace,
 )
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
@@ -172,7 +173,7 @@ class Supervisor(Behaviour):
             "quarantined": self._log.quarantined,
         }
 
-    def handle(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:  # noqa: PLR0912 - one line for each message
         """Handle one message."""
         match message:
             case Begin():
@@ -192,6 +193,8 @@ class Supervisor(Behaviour):
                 self._look()
             case Disconnected():
                 self._disconnected(message)
+            case Replace():
+                self._replace(self._children[message.actor], FailureKind.REPLACED, "was replaced by hand")
             case Drained():
                 self._passed.add(message.actor)
                 if self._passed >= DRAINED_LAST:

@@ -18,7 +18,7 @@ from actors.cell import Builder
 from actors.dead_letters import DeadLetters
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
-from actors.messages import Ping, Tick, Wake
+from actors.messages import Audit, Ping, Tick, Wake
 from actors.patience import Patience
 from actors.ports import Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
@@ -132,6 +132,8 @@ class Wiring:
         poll = timedelta(seconds=self._settings.check_interval)
         self.timer.every(poll, self.address("DecisionWatcher"), Wake())
         self.timer.every(poll, self.address("PositionKeeper"), Wake())
+        audit = timedelta(seconds=self._settings.audit_interval)
+        self.timer.every(audit, self.address("PositionKeeper"), Audit())
         self.timer.every(POLL_FOR_PRICES, self.address("Sizer"), Tick())
         self.timer.every(RECORD_PRICES, self.address("PriceTracker"), Tick())
         grid = timedelta(seconds=self._settings.snapshot_interval)

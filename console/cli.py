@@ -32,6 +32,8 @@ COMMANDS = {
     "demo": ("console.demo:demo", "Show the system at work for 30 seconds; needs nothing."),
     "decide": ("console.decide:decide", "Send one decision, and wait for its outcome if you like."),
     "portfolio": ("console.portfolios:app", "Create, list and set portfolios."),
+    "halt": ("console.halts:halt", "Trade nothing more, until resume."),
+    "resume": ("console.halts:resume", "Trade again."),
     "status": ("console.status:status", "Say what runs, and how its books stand."),
     "positions": ("console.lookups:positions", "Show what is held, at the last market prices."),
     "orders": ("console.lookups:orders", "Show the last orders."),

@@ -82,6 +82,7 @@ def _found(settings: Settings, reader: Books) -> dict[str, Any]:
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
         "quarantined": reader.quarantined(),
+        "halted": reader.halted(),
         "ledger_ok": not differences,
         "ledger_differences": differences,
     }
@@ -115,6 +116,12 @@ def _tell_books(found: dict[str, Any], out: Console) -> None:
     say("database", f"{found['database']}; {found['server']}")
     counted = [f"{each} {status}" for status, each in found["decisions"].items() if status not in {"pending", "open"}]
     say("decisions", ", ".join([f"{found['waiting']} waiting", *counted]))
+    for row in found["halted"]:
+        say(
+            "halted",
+            f"{row['portfolio']} since {moment(row['at'])} UTC, by {row['by_whom']}: {row['reason']}",
+            "bold red",
+        )
     if found["quarantined"]:
         say("quarantine", f"{found['quarantined']} (v_paper_quarantine has them)", "yellow")
     if found["ledger_ok"]:

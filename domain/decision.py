@@ -201,6 +201,7 @@ class Reason(StrEnum):
     NO_CASH = "not enough cash"
     NO_FILL = "no fill at that price"
     INVALID = "invalid"
+    HALTED = "halted"
     INTERNAL_ERROR = "internal error"
     ADOPTED = "adopted"
 

@@ -6,6 +6,7 @@ The tree, with the exit code that each gives a command::
     ├── SettingsError                  2   a setting is wrong, missing or contradicts another
     ├── InvalidDecision                2   a decision that no door lets in
     ├── UnknownPortfolio               2   no portfolio of that name
+    ├── InvalidRequest                 2   the console was asked what it does not know
     ├── DatabaseError                  1
     │   ├── DatabaseUnavailable        1   cannot be reached, or went away; try again
     │   ├── DatabaseUnsuitable         1   reached, but cannot serve: newer schema, missing rights, wrong version
@@ -72,6 +73,12 @@ class InvalidDecision(PaperTradingError):
 
 class UnknownPortfolio(PaperTradingError):
     """No portfolio of that name exists."""
+
+    exit_code = 2
+
+
+class InvalidRequest(PaperTradingError):
+    """The console was asked for something that does not exist, or in a way that makes no sense."""
 
     exit_code = 2
 

@@ -16,6 +16,7 @@ class FailureKind(StrEnum):
     HANG = "hang"
     THREAD_ENDED = "thread ended"
     QUARANTINE = "quarantine"
+    REPLACED = "replaced"
     GAVE_UP = "gave up"
 
 

@@ -24,6 +24,7 @@ class Terms:
         revision: counts the changes of the row.
         created_at: when the row was made.
         default_risk_score: counts where a decision has none.
+        halted: why nothing is traded now; None where it is.
     """
 
     portfolio: PortfolioName
@@ -36,6 +37,7 @@ class Terms:
     default_risk_score: Decimal
     revision: int = 1
     created_at: datetime | None = None
+    halted: str | None = None
 
     def same_portfolio(self, other: Terms) -> bool:
         """Say whether both are of one portfolio; a name can be deleted and used again."""

@@ -43,6 +43,8 @@ def screen(
     """
     if decision.action is Action.HOLD:
         return refuse(decision, Reason.HOLD, "nothing to do")
+    if terms.halted is not None:
+        return refuse(decision, Reason.HALTED, terms.halted)
     if decision.confidence < terms.decision_confidence_threshold:
         compared = f"{plain(decision.confidence)} is below {plain(terms.decision_confidence_threshold)}"
         return refuse(decision, Reason.LOW_CONFIDENCE, compared)

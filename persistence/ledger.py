@@ -59,8 +59,9 @@ SET quantity = excluded.quantity, cost = excluded.cost, entry_commission = exclu
 
 READ_TERMS = """
 SELECT portfolio, currency, initial_capital, current_capital, commission_pct, min_commission, slippage_pct,
-       max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision, created_at
-FROM paper_trading_config ORDER BY portfolio
+       max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision, created_at,
+       h.reason AS halted
+FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
 """
 
 
@@ -137,6 +138,14 @@ class LedgerStore:
             if trades:
                 _copy(cursor, f"COPY paper_trades ({TRADE_COLUMNS}) FROM STDIN", trades)
             self._save_state(cursor, group)
+
+    def halt(self, name: PortfolioName, reason: str) -> None:
+        """Halt a portfolio, in the name of the audit."""
+        with writing(self.engine, self._lease) as cursor:
+            cursor.execute(
+                "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, true, %s, 'audit')",
+                [name, reason[:1000]],
+            )
 
     def close(self) -> None:
         """Give the connection back."""
@@ -261,4 +270,5 @@ def _terms(row: Sequence[Any]) -> Terms:
         default_risk_score=risk,
         revision=rest[0],
         created_at=rest[1],
+        halted=rest[2],
     )

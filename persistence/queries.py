@@ -167,6 +167,10 @@ class Books:
         """Return how many decisions and messages were put aside because they made an actor crash twice."""
         return int(self.rows("SELECT count(*) AS number FROM v_paper_quarantine")[0]["number"])
 
+    def halted(self) -> list[dict[str, Any]]:
+        """Return the portfolios in which nothing is traded now, with reason, who said so, and since when."""
+        return self.rows("SELECT * FROM v_paper_halted ORDER BY portfolio")
+
     def price_sources(self) -> list[str]:
         """Return the sources of the prices that fills were made at."""
         found = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")

@@ -14,7 +14,7 @@ CREATE TABLE paper_failures (
     traceback   text        NOT NULL,
     PRIMARY KEY (epoch, number),
     CONSTRAINT "kind must be one of the known words"
-        CHECK (kind IN ('crash', 'hang', 'thread ended', 'quarantine', 'gave up'))
+        CHECK (kind IN ('crash', 'hang', 'thread ended', 'replaced', 'quarantine', 'gave up'))
 );
 CREATE INDEX paper_failures_decision ON paper_failures (decision_id) WHERE decision_id IS NOT NULL;
 

@@ -84,6 +84,11 @@ class MemoryDatabase:
         self._answer()
         return tuple(self.portfolios[name].terms for name in sorted(self.portfolios))
 
+    def halt(self, name: PortfolioName, reason: str) -> None:
+        self._answer()
+        portfolio = self.portfolios[name]
+        self.portfolios[name] = replace(portfolio, terms=replace(portfolio.terms, halted=reason))
+
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._answer()
         self._fence(generation)
