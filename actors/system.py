@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pykka
 
+from actors.dead_letters import DeadLetters
 from actors.doors import TrackerDoor
-from actors.messages import Crash, Drain, Submit
+from actors.inspection import Inspector
+from actors.messages import Crash, Drain, Message, Submit
 from actors.recovery import PATH
 from actors.settings import Settings
 from actors.shutdown import Phase, Shutdown
@@ -216,6 +218,11 @@ class TradingSystem(TradingClient):
         """Wait until the system cannot go on, or ``timeout`` seconds; return why it cannot, if so."""
         return self._ended.wait(timeout)
 
+    @property
+    def inspector(self) -> Inspector:
+        """Looks into the actors, for the debug console."""
+        return Inspector(self._wiring)
+
     def status(self) -> SystemStatus:
         """Return what the system and its actors do now; answered at once, whatever they are busy with."""
         wiring = self._wiring
@@ -233,9 +240,18 @@ class TradingSystem(TradingClient):
             prices_dropped=self._prices.dropped,
         )
 
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Messages to actors that have ended."""
+        return self._wiring.dead_letters
+
+    def tell(self, actor: str, message: Message) -> None:
+        """Put a message into an actor's mailbox."""
+        self._wiring.address(actor).tell(message)
+
     def crash(self, actor: str) -> None:
         """Test hook: crash an actor at its next message."""
-        self._wiring.address(actor).tell(Crash())
+        self.tell(actor, Crash())
 
     def stop(self) -> None:
         """Stop in order: intake first, database last; everything acknowledged is committed. Twice is once."""

@@ -7,13 +7,15 @@ asks too much, too long or too slowly is cut off.
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 from loguru import logger
@@ -28,6 +30,7 @@ SLOW = 5.0
 """Seconds in which a client must take an answer."""
 
 Command = Callable[[Mapping[str, Any]], Any]
+"""Takes what came ``with`` the request, and ``who`` asks; a generator's values are told one by one, as they come."""
 
 
 class ConsoleDoor:
@@ -108,6 +111,7 @@ class ConsoleDoor:
             threading.Thread(target=self._serve, args=(client,), name="console client", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        who = _name(peer_uid(client))
         try:
             with client.makefile("rb") as lines:
                 while True:
@@ -115,9 +119,10 @@ class ConsoleDoor:
                     line = lines.readline(LONGEST_REQUEST + 1)
                     if not line:
                         return
-                    answer = self._answer(line)
                     client.settimeout(SLOW)
-                    client.sendall(answer)
+                    with closing(self._answers(line, who)) as answers:
+                        for answer in answers:
+                            client.sendall(answer)
                     if not line.endswith(b"\n"):
                         return  # too long, or half a line
         except OSError as error:
@@ -125,7 +130,8 @@ class ConsoleDoor:
         finally:
             self._drop(client)
 
-    def _answer(self, line: bytes) -> bytes:
+    def _answers(self, line: bytes, who: str) -> Generator[bytes]:
+        """Answer a line; a generator ends where the client has gone."""
         number: object = None
         try:
             if len(line) > LONGEST_REQUEST:
@@ -137,21 +143,34 @@ class ConsoleDoor:
                 raise Refused(f"there is no command {str(message.get('do'))[:50]!r}")
             if not isinstance(given, dict):
                 raise Refused("with must be an object")
-            answer = encode({"id": number, "ok": True, "result": command(given)})
+            result = command({**given, "who": who})
+            if isinstance(result, GeneratorType):
+                with closing(result):
+                    for each in result:
+                        yield encode({"id": number, "ok": True, "result": each, "more": True})
+                result = None
+            answer = encode({"id": number, "ok": True, "result": result})
             if len(answer) > LONGEST_ANSWER:
                 raise Refused("the answer is too long; ask for less")
+            yield answer
         except PaperTradingError as error:
-            return encode({"id": number, "ok": False, "error": str(error), "code": error.code})
+            yield encode({"id": number, "ok": False, "error": str(error), "code": error.code})
         except Exception as error:  # noqa: BLE001 - a defect here must not reach anybody but the client
             logger.opt(exception=error).error("a request of a console failed: {!r}", error)
-            return encode({"id": number, "ok": False, "error": f"it failed: {error!r}", "code": "failed"})
-        return answer
+            yield encode({"id": number, "ok": False, "error": f"it failed: {error!r}", "code": "failed"})
 
     def _drop(self, client: socket.socket) -> None:
         with self._lock:
             self._clients.discard(client)
         with suppress(OSError):
             client.close()
+
+
+def _name(uid: int | None) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name if uid is not None else "somebody"
+    except KeyError:
+        return f"user {uid}"
 
 
 def peer_uid(client: socket.socket) -> int | None:

@@ -64,6 +64,12 @@ def to_terminal(level: str) -> None:
     logging.basicConfig(handlers=[_Forwarder()], level=logging.WARNING, force=True)
 
 
+def set_level(home: Path, level: str) -> None:
+    """Log from another level on, to the terminal and to the file."""
+    to_terminal(level)
+    to_file(home, level)
+
+
 def to_file(home: Path, level: str) -> Path:
     """Log to a file under ``home`` too, from INFO on at least; only its owner may read it.
 

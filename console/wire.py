@@ -4,7 +4,8 @@ A line asks, one or more answer (`PROTOCOL` is the version, a number that both s
 
     {"v": 1, "id": 7, "do": "status", "with": {}}
     {"v": 1, "id": 7, "ok": true, "result": {...}}
-    {"v": 1, "id": 7, "ok": false, "error": "one sentence", "code": "unknown_command"}
+    {"v": 1, "id": 7, "ok": true, "result": {...}, "more": true}     of several, not the last
+    {"v": 1, "id": 7, "ok": false, "error": "one sentence", "code": "invalid_request"}
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ LONGEST_PATH = 103
 
 class Refused(PaperTradingError):
     """The running process did not do what it was asked; the message is its sentence."""
+
+    exit_code = 2
 
 
 def socket_path(settings: Settings) -> Path:
@@ -105,9 +109,24 @@ class Line:
             Refused: with the process's sentence.
             NotRunning: it ended, or did not answer in time.
         """
+        self._send(do, given)
+        return self._receive().get("result")
+
+    def stream(self, do: str, **given: Any) -> Iterator[Any]:
+        """Yield the answers to a request that gives several, as they come; see `ask`."""
+        self._send(do, given)
+        while (answer := self._receive()).get("more"):
+            yield answer.get("result")
+
+    def _send(self, do: str, given: dict[str, Any]) -> None:
         self._number += 1
         try:
             self._socket.sendall(encode({"id": self._number, "do": do, "with": given}))
+        except OSError as error:
+            raise NotRunning("the running process has ended") from error
+
+    def _receive(self) -> dict[str, Any]:
+        try:
             line = self._lines.readline(LONGEST_ANSWER)
         except OSError as error:
             raise NotRunning("the running process does not answer") from error
@@ -118,7 +137,7 @@ class Line:
             refused = Refused(str(answer.get("error")))
             refused.code = str(answer.get("code", refused.code))
             raise refused
-        return answer.get("result")
+        return answer
 
     def close(self) -> None:
         """Hang up."""
