@@ -73,6 +73,7 @@ class ExchangeServer:
         requests: how often each path was asked for.
         served: each price that was sent, by symbol.
         asked: the symbols of each request for tickers, in order.
+        streams: whether WebSockets are accepted; else they get a 503.
     """
 
     def __init__(self) -> None:
@@ -80,6 +81,7 @@ class ExchangeServer:
         self.served: dict[str, set[str]] = {}
         self.asked: list[list[str]] = []
         self.clock_off = 0.0
+        self.streams = True
         self._markets = listings()
         self._faults: deque[str] = deque()
         self._sockets: list[_Socket] = []
@@ -263,7 +265,9 @@ class ExchangeServer:
         }
         return await self._answer(request, {"error": [], "result": result})
 
-    async def _kraken_stream(self, request: web.Request) -> web.WebSocketResponse:
+    async def _kraken_stream(self, request: web.Request) -> web.StreamResponse:
+        if not self.streams:
+            return web.Response(status=503, text="<html>Service Unavailable</html>")
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         socket = _Socket(ws)
