@@ -7,6 +7,8 @@ Ratios are fractions: 0.001 is 0.1 %. Those about a portfolio only create the ro
 from __future__ import annotations
 
 import difflib
+import errno
+import json
 import os
 import re
 import tomllib
@@ -18,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from domain.arithmetic import multiply, plain
@@ -32,14 +34,29 @@ from domain.wording import CURRENCY, EXCHANGE, SCHEMA, allowed, quoted
 FILE = Path("paper.toml")
 PREFIX = "PAPER_"
 SECRETS = frozenset({"database_url"})
+UNQUOTED = SECRETS | {"exchange_options"}
+"""Settings whose value is not repeated where it is wrong: it may hold a password."""
 
 
 def _list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _table(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    if not isinstance(value, dict):
+        msg = 'must be a table, as a variable in JSON: {"timeout": 5000}'
+        raise ValueError(msg)
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
+Table = Annotated[dict[str, Any], NoDecode, BeforeValidator(_table)]
 
 
 class Settings(BaseSettings):
@@ -49,9 +66,7 @@ class Settings(BaseSettings):
         SettingsError: with one sentence that names the setting, its value and what is allowed.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=FILE, env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
     home: Path = Field(Path("~/.paper-trading"), description="folder of the embedded database and the logs")
     database_url: SecretStr | None = Field(None, description="PostgreSQL or TimescaleDB; none: an embedded PostgreSQL")
@@ -60,7 +75,7 @@ class Settings(BaseSettings):
         "ccxt", description="where prices come from: ccxt, simulated, or the path of a CSV or Parquet file"
     )
     exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field("kraken", description="ccxt's id of the exchange")
-    exchange_options: dict[str, Any] = Field(
+    exchange_options: Table = Field(
         default_factory=dict, description="what ccxt's exchange is made with, such as proxies; no keys"
     )
     symbols: Words | None = Field(
@@ -88,7 +103,7 @@ class Settings(BaseSettings):
 
     check_interval: Seconds = Field(60.0, description="seconds between two polls; wake-ups come at once")
     snapshot_interval: Annotated[int, Field(ge=1, le=86_400)] = Field(60, description="seconds, on the UTC grid")
-    price_grace: Annotated[float, Field(ge=0, le=86_400)] = Field(
+    price_grace: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
         1.0, description="a price seen up to so many seconds before a decision was received will do"
     )
     max_price_age: Seconds = Field(30.0, description="without a price in so many seconds a decision is rejected")
@@ -111,12 +126,6 @@ class Settings(BaseSettings):
                 super().__init__(**options)
             except ValidationError as error:
                 raise SettingsError(_sentence(error, options)) from None
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                msg = f"{FILE} cannot be read as TOML: {error}"
-                raise SettingsError(msg) from None
-            except OSError as error:
-                msg = f"{FILE} cannot be read: {error.strerror}"
-                raise SettingsError(msg) from None
 
     @classmethod
     def settings_customise_sources(
@@ -128,7 +137,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources, the strongest first."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _read_file())
 
     @field_validator("*", mode="before")
     @classmethod
@@ -138,16 +147,38 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
+    @field_validator("home", "prices", mode="before")
+    @classmethod
+    def _something(cls, value: object) -> object:
+        if isinstance(value, str) and not value.strip():  # as a path, it would be the working folder
+            msg = "must not be empty"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("database_schema")
+    @classmethod
+    def _own_schema(cls, schema: str) -> str:
+        if schema.startswith("pg_") or schema == "information_schema":
+            msg = "must not be a schema of PostgreSQL's own, such as this one"
+            raise ValueError(msg)
+        return schema
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        home = home.expanduser().absolute()
+        try:
+            home = home.expanduser().absolute()
+        except RuntimeError:
+            msg = "must be a folder, and there is no such user"
+            raise ValueError(msg) from None
         try:
             home.resolve()
-        except (RuntimeError, OSError):
-            msg = "must be a folder, and its links lead in a circle"
+            no_folder = home.exists() and not home.is_dir()
+        except (RuntimeError, OSError) as error:
+            other = error.strerror if isinstance(error, OSError) and error.errno != errno.ELOOP else None
+            msg = f"must be a folder, and {other or 'its links lead in a circle'}"
             raise ValueError(msg) from None
-        if home.exists() and not home.is_dir():
+        if no_folder:
             msg = "must be a folder, and is a file"
             raise ValueError(msg)
         return home
@@ -185,7 +216,10 @@ class Settings(BaseSettings):
     def isolated(cls, **options: Any) -> Self:
         """Return settings from ``options`` and defaults alone: no file, no environment."""
         try:
-            values = {name: options.get(name, field.default) for name, field in cls.model_fields.items()}
+            values = {
+                name: options.get(name, field.get_default(call_default_factory=True))
+                for name, field in cls.model_fields.items()
+            }
             validated = cls.__pydantic_validator__.validate_python(
                 {**values, **options}, self_instance=cls.__new__(cls)
             )
@@ -216,6 +250,29 @@ class Settings(BaseSettings):
         """Return every setting for a person's eyes, secrets masked."""
         masked = {name: "********" for name in SECRETS if getattr(self, name) is not None}
         return {name: masked.get(name, _text(getattr(self, name))) for name in type(self).model_fields}
+
+
+def _read_file() -> dict[str, Any]:
+    """Return what the file in the working folder says, nothing if there is none.
+
+    Raises:
+        SettingsError: it cannot be read, or is no TOML.
+    """
+    try:
+        content = FILE.read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a mark first
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        msg = f"{FILE} cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        line, column = content.count(b"\n", 0, error.start) + 1, error.start - content.rfind(b"\n", 0, error.start)
+        msg = f"{FILE} cannot be read as TOML: it is not UTF-8 (at line {line}, column {column})"
+    except ValueError as error:  # also an integer of thousands of digits
+        msg = f"{FILE} cannot be read as TOML: {error}"
+    except RecursionError:
+        msg = f"{FILE} cannot be read as TOML: it is nested too deeply"
+    raise SettingsError(msg)
 
 
 def _text(value: object) -> str | None:
@@ -249,5 +306,5 @@ def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
         return f"{name!r}{where} is no setting{_nearest(name, set(Settings.model_fields))}"
     variable = f"{PREFIX}{name}".upper()
     where = "" if name in options else f" (from {variable})" if variable in os.environ else f" (from {FILE})"
-    given = "********" if name in SECRETS else quoted(first["input"])
+    given = "********" if name in UNQUOTED else quoted(first["input"])
     return f"setting {name} = {given}{where}: {allowed(first)}"

@@ -37,6 +37,8 @@ def quoted(value: object) -> str:
 
 
 def _bound(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.15g}"
     written = re.fullmatch(r"Decimal\('(.+)'\)", str(value))  # so pydantic names bounds that are Decimals
     return plain(Decimal(written[1])) if written else value
 
@@ -67,8 +69,10 @@ def allowed(error: ErrorDetails) -> str:
         "float_parsing": "must be a number",
         "decimal_type": "must be a decimal number such as 0.75",
     }
-    sentence = PATTERNS.get(context.get("pattern", "")) or sentences.get(error["type"])
-    if sentence is not None:
-        return sentence.format_map(context).replace("'", "")
+    pattern = PATTERNS.get(context.get("pattern", ""))
+    if pattern is not None:
+        return pattern
+    if error["type"] in sentences:
+        return sentences[error["type"]].format_map(context).replace("'", "")
     message = error["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:]

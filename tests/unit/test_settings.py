@@ -88,6 +88,7 @@ def test_amounts_are_what_was_typed() -> None:
         ("currency", "usd", "setting currency = 'usd': must be 2 to 20 letters and digits in upper case"),
         ("check_interval", "often", "setting check_interval = 'often': must be a number"),
         ("check_interval", 0, "setting check_interval = 0: must be above 0"),
+        ("max_price_age", 1e9, "setting max_price_age = 1000000000.0: must be at most 86400"),
         ("check_interval", "nan", "setting check_interval = 'nan': must be a finite number"),
         ("check_interval", True, "setting check_interval = True: must not be true or false"),
         ("snapshot_interval", "1.5", "setting snapshot_interval = '1.5': must be a whole number"),
@@ -98,6 +99,13 @@ def test_amounts_are_what_was_typed() -> None:
         ("home", 5, "setting home = 5: must be a path"),
         ("log_level", "loud", "setting log_level = 'loud': must be TRACE, DEBUG, INFO, WARNING or ERROR"),
         ("prices", 5, "setting prices = 5: must be text"),
+        ("prices", " ", "setting prices = ' ': must not be empty"),
+        ("home", "", "setting home = '': must not be empty"),
+        ("home", "~no-such-user/x", "setting home = '~no-such-user/x': must be a folder, and there is no such user"),
+        ("home", "x" * 300, f"setting home = '{'x' * 58}…: must be a folder, and File name too long"),
+        ("database_schema", "A", "setting database_schema = 'A': must be a schema's name in lower case, such as"),
+        ("database_schema", "pg_catalog", "setting database_schema = 'pg_catalog': must not be a schema of PostgreSQL"),
+        ("exchange_options", "x", 'setting exchange_options = ********: must be a table, as a variable in JSON: {"ti'),
     ],
 )
 def test_a_wrong_one_names_itself_its_value_and_what_is_allowed(name: str, value: object, told: str) -> None:
@@ -121,15 +129,42 @@ def test_unknown_ones_are_refused_with_the_nearest(folder: Path, monkeypatch: py
     assert sentence() == "'portfolio' in paper.toml is no setting"
 
 
-@pytest.mark.parametrize("text", ["prices = ", "prices = 'a'\nprices = 'b'", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["prices = ", "prices = 'a'\nprices = 'b'", "\x00", f"seed = {'9' * 5000}", f"seed = {'[' * 5000}"]
+)
 def test_a_file_that_is_no_toml(folder: Path, text: str) -> None:
     (folder / "paper.toml").write_text(text)
     assert sentence().startswith("paper.toml cannot be read as TOML: ")
 
 
-def test_a_file_that_cannot_be_read(folder: Path) -> None:
-    (folder / "paper.toml").write_bytes(b"\xff\xfe")
-    assert sentence().startswith("paper.toml cannot be read")
+def test_a_file_in_another_encoding_says_where(folder: Path) -> None:
+    (folder / "paper.toml").write_bytes("seed = 1\nexchange = 'kräken'".encode("latin-1"))
+    assert sentence() == "paper.toml cannot be read as TOML: it is not UTF-8 (at line 2, column 15)"
+    (folder / "paper.toml").write_bytes("seed = 1".encode("utf-16"))
+    assert sentence() == "paper.toml cannot be read as TOML: it is not UTF-8 (at line 1, column 1)"
+
+
+def test_a_file_with_a_byte_order_mark_and_line_ends_of_windows(folder: Path) -> None:
+    (folder / "paper.toml").write_bytes(b"\xef\xbb\xbfseed = 2\r\nprice_interval = 3\r\n")
+    assert (Settings().seed, Settings().price_interval) == (2, 3)
+
+
+def test_a_file_that_cannot_be_read_is_never_left_out(folder: Path) -> None:
+    (folder / "paper.toml").mkdir()
+    assert sentence() == "paper.toml cannot be read: Is a directory"
+    (folder / "paper.toml").rmdir()
+    (folder / "paper.toml").symlink_to("paper.toml")
+    assert sentence() == "paper.toml cannot be read: Too many levels of symbolic links"
+
+
+def test_exchange_options_of_a_variable_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAPER_EXCHANGE_OPTIONS", '{"timeout": 5000}')
+    assert Settings().exchange_options == {"timeout": 5000}
+    for wrong in ('{"apiKey": "s3cret"', "[1]", "s3cret", "[" * 100_000):
+        monkeypatch.setenv("PAPER_EXCHANGE_OPTIONS", wrong)
+        told = sentence()
+        assert told.startswith("setting exchange_options = ******** (from PAPER_EXCHANGE_OPTIONS): must be a table")
+        assert "s3cret" not in told
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:s3cret@s3cret@h/d", 5, "postgresql://u:s3cret@@h/d"])
