@@ -88,7 +88,7 @@ def upgrade(
 
     The start does the same. While another instance serves the database, nothing is changed.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    settings = quiet_settings("INFO", home=home, database_url=database_url, log_level=log_level)
     with connected(settings) as url:
         try:
             lease = Lease.take(url)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+from uuid import UUID
 
 from loguru import logger
 
@@ -114,7 +115,7 @@ def _line(record: Record) -> str:
     The traceback of a crash is in the file; on the terminal it is shown from DEBUG on.
     """
     decision = record["extra"].get("decision")
-    mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int) else ""
+    mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int | UUID) else ""
     return f"<dim>{{time:YYYY-MM-DD HH:mm:ss!UTC}}</dim> <level>{{level: <7}}</level> {mark}{{message}}\n"
 
 

@@ -43,8 +43,8 @@ def settings_from(**options: Any) -> Settings:
     return settings
 
 
-def quiet_settings(**options: Any) -> Settings:
-    """Return the settings for a command that answers at once: it logs warnings only, unless a level was set."""
+def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:
+    """Return the settings for a command that answers at once: it logs from ``level`` on, unless one was set."""
     settings = settings_from(**options)
-    logs.to_terminal(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
+    logs.to_terminal(settings.log_level if "log_level" in settings.model_fields_set else level)
     return settings

@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from domain.errors import DatabaseUnsuitable
+from persistence.decisions import EVIDENCE
 from persistence.engine import engine_for, schema_of, transaction
 
 TABLE = "trading_decisions"
@@ -284,12 +285,15 @@ def _say(connection: Connection, name: str, columns: Mapping[str, Column]) -> No
     demanded = [
         c.name
         for c in columns.values()
-        if c.filled and not c.defaulted and not c.generated and c.name not in {"id", *NEVER_NULL}
+        if c.filled
+        and not c.generated
+        and c.name not in {"id", *NEVER_NULL}
+        and (not c.defaulted or c.name in set(TYPES) - set(EVIDENCE))  # which are inserted as NULL, not left out
     ]
     if demanded:
         logger.warning(
             "table {} wants {} in each row, which `run.py decide` and submit() leave out unless a decision has it: "
-            "give it a default, or insert by SQL",
+            "let it be NULL, or insert by SQL",
             name,
             ", ".join(demanded),
         )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from loguru import logger
+from psycopg import sql
 
 from domain.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, WriteRefused
@@ -45,12 +48,8 @@ FEW = 100
 INSERT_LOCK_TIMEOUT = "500ms"
 """Short, because the intake of everybody waits meanwhile."""
 
-INSERT = """
-INSERT INTO trading_decisions (uid, portfolio, symbol, decision, confidence, risk_score, reasoning, current_price,
-                               quantity, strategy, expires_at, idempotency_key, asset_class)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
-"""
+EVIDENCE = ("reasoning", "current_price", "strategy")
+"""Columns that no order depends on: left out where nothing is given, since an adopted table may have a default."""
 
 FIND = """
 SELECT id, status, outcome_reason, order_id, uid, idempotency_key FROM trading_decisions
@@ -72,7 +71,9 @@ def id_type(ids: Sequence[DecisionId]) -> str:
 
 def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
     """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order."""
-    cursor.executemany(INSERT, [_row(decision) for decision in decisions])
+    # In order, because ids tell what comes first; senders mostly give the same columns, so it is one statement.
+    for columns, rows in groupby(map(_row, decisions), key=tuple):
+        cursor.executemany(_insert(columns), [list(row.values()) for row in rows])
     found = find_decisions(cursor, decisions)
     if None in found:
         msg = "a decision could not be inserted: something else in the table has its id"
@@ -198,12 +199,23 @@ class DecisionStore:
         self.engine.dispose()
 
 
-def _row(decision: Decision) -> tuple[object, ...]:
-    return (
-        decision.uid, decision.portfolio, decision.symbol, decision.decision.value, decision.confidence,
-        decision.risk_score, decision.reasoning, decision.current_price, decision.quantity, decision.strategy,
-        decision.expires_at, decision.idempotency_key, decision.asset_class,
-    )  # fmt: skip
+@cache
+def _insert(columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL("INSERT INTO trading_decisions ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+    )
+
+
+def _row(decision: Decision) -> dict[str, object]:
+    """Return the columns of a decision that are inserted, with their values."""
+    row = {
+        "uid": decision.uid, "portfolio": decision.portfolio, "symbol": decision.symbol,
+        "decision": decision.decision.value, "confidence": decision.confidence, "risk_score": decision.risk_score,
+        "reasoning": decision.reasoning, "current_price": decision.current_price, "quantity": decision.quantity,
+        "strategy": decision.strategy, "expires_at": decision.expires_at, "asset_class": decision.asset_class,
+        "idempotency_key": decision.idempotency_key,
+    }  # fmt: skip
+    return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
 
 
 def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> Received | Refusal:

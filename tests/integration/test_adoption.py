@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loguru import logger
 
 from actors import Decision
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
@@ -99,6 +100,27 @@ def test_refused_in_one_sentence_and_nothing_changed(embedded_url: str, change: 
         schema.upgrade(embedded_url)
     assert "\n" not in str(refusal.value)
     assert before == psql(embedded_url, tables)
+
+
+def test_a_column_with_a_default_of_its_own_needs_no_value_and_one_without_is_warned_of(embedded_url: str) -> None:
+    defaults = "reasoning SET DEFAULT '', ALTER current_price SET DEFAULT 1"
+    needed = "current_price SET NOT NULL, ALTER reasoning SET NOT NULL"
+    psql(embedded_url, MINIMAL, f"ALTER TABLE trading_decisions ALTER {defaults}, ALTER {needed}")
+    psql(embedded_url, "ALTER TABLE trading_decisions ADD model text NOT NULL, ADD quantity numeric NOT NULL DEFAULT 1")
+    said: list[str] = []
+    sink = logger.add(said.append, level="WARNING", format="{message}")
+    with running(embedded_url) as system:
+        logger.remove(sink)
+        assert ["model, quantity"] == [line.partition(" wants ")[2].partition(" in each row")[0] for line in said]
+        psql(embedded_url, "ALTER TABLE trading_decisions ALTER model DROP NOT NULL")
+        sent = [Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.01"),
+                Decision(symbol="BTC/USDT", decision="SELL", confidence=1, quantity="0.01", reasoning="r", strategy="s",
+                         current_price=2)]  # fmt: skip
+        outcomes = [system.submit(decision).get(timeout=10) for decision in sent]
+        rows = [system.books.decision(outcome.decision_id) for outcome in outcomes]
+        assert ["executed", "executed"] == [row["status"] for row in rows]
+        evidence = [(row["reasoning"], row["current_price"], row["strategy"]) for row in rows]
+        assert [("", 1, None), ("r", 2, "s")] == evidence
 
 
 TWICE = """
