@@ -138,7 +138,9 @@ def include_backlog(database_url: str) -> tuple[int, int]:
                 "INSERT INTO trading_decisions (uid, {0}) SELECT %s, {0} FROM trading_decisions WHERE id = %s"
             ).format(sql.SQL(", ").join(names))
             old = cursor.execute(
-                "SELECT id, uid FROM trading_decisions WHERE outcome_reason = %s ORDER BY created_at, id", [REASON]
+                "SELECT id, uid FROM trading_decisions WHERE status = 'ignored' AND outcome_reason = %s"
+                " ORDER BY created_at, id",
+                [REASON],
             ).fetchall()
             copies = [uuid5(uid, "backlog") for _, uid in old]
             there = {

@@ -17,10 +17,14 @@ from persistence.lease import lock_key
 
 Row = Mapping[str, Any]
 
+# An adopted table's old rows may hold infinity, or a year that Python has not.
 DECISIONS = """
-SELECT id, created_at, portfolio, symbol, decision, confidence, status, outcome_reason, order_id, processed_at,
-       strategy, risk_score, quantity, reasoning, current_price, expires_at, idempotency_key, uid
-FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT :limit
+SELECT id, CASE WHEN created_at >= '0001-01-02' AND created_at < '9999-12-30' THEN created_at END AS created_at,
+       portfolio, symbol, decision, confidence, status, outcome_reason, order_id, processed_at,
+       strategy, risk_score, quantity, reasoning, current_price,
+       CASE WHEN expires_at >= '0001-01-02' AND expires_at < '9999-12-30' THEN expires_at END AS expires_at,
+       idempotency_key, uid
+FROM trading_decisions d ORDER BY d.created_at DESC, d.id DESC LIMIT :limit
 """
 
 ORDERS = """

@@ -13,6 +13,7 @@ from actors import Decision
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import adoption, schema
 from persistence.lease import Lease
+from persistence.queries import Books
 from tests.integration.running import running, until_all_ended
 
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
@@ -100,6 +101,24 @@ def test_refused_in_one_sentence_and_nothing_changed(embedded_url: str, change: 
         schema.upgrade(embedded_url)
     assert "\n" not in str(refusal.value)
     assert before == psql(embedded_url, tables)
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC", None])
+def test_old_rows_of_no_time_that_a_program_knows_can_be_shown(embedded_url: str, moment: str | None) -> None:
+    with psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(
+            FLOATS.replace("created_at timestamp NOT NULL", "created_at timestamp, expires_at timestamp")
+        )
+        connection.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, created_at, expires_at)"
+            " VALUES ('BTC/USDT', 'BUY', 'NaN', %s, %s)",
+            [moment, moment],
+        )
+    schema.upgrade(embedded_url)
+    books = Books(embedded_url)
+    shown = [(row["created_at"], row["expires_at"], str(row["confidence"])) for row in books.decisions()]
+    books.close()
+    assert [(None, None, "NaN")] == shown
 
 
 def test_a_column_with_a_default_of_its_own_needs_no_value_and_one_without_is_warned_of(embedded_url: str) -> None:
