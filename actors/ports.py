@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseBusy, DatabaseUnsuitable, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms
@@ -46,7 +46,7 @@ class Decisions(Protocol):
 
     def insert(
         self, decisions: Sequence[Decision]
-    ) -> list[Accepted | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
+    ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         """Commit decisions of callers."""
 
     def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:

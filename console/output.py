@@ -99,7 +99,7 @@ class _Terminal(Console):
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
     """Return a table without lines; ``right`` names the columns of numbers."""
-    numbers, rows = set(right), [tuple(row) for row in rows]
+    numbers, rows = set(right), [tuple(map(visible, row)) for row in rows]
     result = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
         justify = "right" if column in numbers else "left"
@@ -111,6 +111,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     for row in rows:
         result.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
     return result
+
+
+def visible(text: str) -> str:
+    """Return a text of anybody's with control characters written out: none reaches the terminal, or ends a line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def amount(value: Decimal | None) -> str:

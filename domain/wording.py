@@ -60,6 +60,8 @@ def allowed(error: ErrorDetails) -> str:
         "datetime_from_date_parsing": "must be a moment such as 2026-01-31T12:00:00Z",
         "datetime_type": "must be a moment such as 2026-01-31T12:00:00Z",
         "uuid_parsing": "must be a UUID",
+        "uuid_type": "must be a UUID",
+        "string_unicode": "must be text that UTF-8 can hold",
         "int_parsing": "must be a whole number",
         "int_from_float": "must be a whole number",
         "int_type": "must be a whole number",

@@ -14,7 +14,8 @@ from loguru import logger
 from psycopg import sql
 
 from domain.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
-from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, WriteRefused
+from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, InvalidDecision, WriteRefused
+from domain.wording import quoted
 from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, first_line, transaction
 from persistence.lease import FENCE, Lease
@@ -70,7 +71,11 @@ def id_type(ids: Sequence[DecisionId]) -> str:
 
 
 def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
-    """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order."""
+    """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order.
+
+    Raises:
+        InvalidDecision: one is no decision; nothing was inserted.
+    """
     # In order, because ids tell what comes first; senders mostly give the same columns, so it is one statement.
     for columns, rows in groupby(map(_row, decisions), key=tuple):
         cursor.executemany(_insert(columns), [list(row.values()) for row in rows])
@@ -168,7 +173,7 @@ class DecisionStore:
 
     def insert(
         self, decisions: Sequence[Decision]
-    ) -> list[Accepted | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
+    ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         """Commit decisions of callers; one that the database refuses does not disturb the others.
 
         Returns:
@@ -179,7 +184,7 @@ class DecisionStore:
             with transaction(self.engine, "submitted") as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{INSERT_LOCK_TIMEOUT}'")
                 return list(insert_decisions(cursor, decisions))
-        except (WriteRefused, DatabaseBusy, DatabaseUnsuitable) as refused:
+        except (InvalidDecision, WriteRefused, DatabaseBusy, DatabaseUnsuitable) as refused:
             if len(decisions) == 1:
                 return [refused]
             return [answer for decision in decisions for answer in self.insert([decision])]
@@ -208,14 +213,22 @@ def _insert(columns: tuple[str, ...]) -> sql.Composed:
 
 def _row(decision: Decision) -> dict[str, object]:
     """Return the columns of a decision that are inserted, with their values."""
-    row = {
+    try:
+        row = _values(decision)
+    except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked
+        msg = f"submit() takes a Decision as Decision(…) makes it, not {quoted(decision)}"
+        raise InvalidDecision(msg, "no_decision") from None
+    return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
+
+
+def _values(decision: Decision) -> dict[str, object]:
+    return {
         "uid": decision.uid, "portfolio": decision.portfolio, "symbol": decision.symbol,
         "decision": decision.decision.value, "confidence": decision.confidence, "risk_score": decision.risk_score,
         "reasoning": decision.reasoning, "current_price": decision.current_price, "quantity": decision.quantity,
         "strategy": decision.strategy, "expires_at": decision.expires_at, "asset_class": decision.asset_class,
         "idempotency_key": decision.idempotency_key,
     }  # fmt: skip
-    return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
 
 
 def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> Received | Refusal:

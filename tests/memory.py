@@ -13,7 +13,15 @@ from uuid import UUID
 
 from domain.arithmetic import CONTEXT
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import DatabaseBusy, DatabaseUnavailable, DatabaseUnsuitable, DecisionsEnded, Fenced, WriteRefused
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    DatabaseUnsuitable,
+    DecisionsEnded,
+    Fenced,
+    InvalidDecision,
+    WriteRefused,
+)
 from domain.failures import Failure
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms, Trade
@@ -131,7 +139,7 @@ class MemoryDatabase:
 
     def insert(
         self, decisions: Sequence[Decision]
-    ) -> list[Accepted | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
+    ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         self._answer()
         for decision, found in zip(decisions, self.find(decisions), strict=True):
             if found is None and self.find([decision]) == [None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from actors import TradingSystem
+from actors import Decision, TradingSystem
 from console.cli import main
 from domain.decision import Reason
+from domain.errors import InvalidDecision
 from tests.bad_input.cases import CASES, GOOD, Case
 from tests.bad_input.doors import answers
 from tests.bad_input.page import PAGE, row, rows
@@ -100,6 +102,40 @@ def test_any_text_on_the_command_line_is_refused_in_one_line_or_ends(
     assert code in {0, 2}
     assert len(err.getvalue().splitlines()) == (1 if code else 0)
     assert bool(out.getvalue()) is (code == 0)
+
+
+CHANGED = Decision(**GOOD).model_copy(update={"decision": "SELL"})
+
+
+@pytest.mark.parametrize("wrong", [None, {}, dict(GOOD), "BUY BTC/USDT", 5, Decision, CHANGED], ids=str)
+def test_what_is_no_decision_disturbs_nobody(system: TradingSystem, said: list[str], wrong: Any) -> None:
+    with TradingSystem.attach(system.database_url) as attached:
+        for client in (system, attached):
+            with pytest.raises(
+                InvalidDecision, match=r"submit\(\) takes a Decision as Decision\(…\) makes it, not "
+            ) as told:
+                client.submit(wrong)
+            assert told.value.code == "no_decision"
+        good = Decision(**GOOD, quantity="0.001", portfolio="after")
+        with psycopg.connect(system.database_url) as connection:
+            connection.execute("INSERT INTO paper_trading_config (portfolio) VALUES ('after') ON CONFLICT DO NOTHING")
+        assert system.submit(good).get(timeout=10).status == "executed"
+    assert said == []
+
+
+def test_control_characters_of_others_do_not_reach_the_terminal(
+    system: TradingSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(system.database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, portfolio, strategy)"
+            r" VALUES (E'\x1b[2J\u202eX\nY', 'BUY', 1, E'\x1b]0;p\x07', E'\u009b31m')"
+        )
+    until_all_ended(system.books)
+    assert main(["decisions", f"--database-url={system.database_url}"]) == 0
+    shown = capsys.readouterr().out
+    assert r"\x1b[2J\u202eX\nY" in shown
+    assert [] == [line for line in shown.splitlines() if not line.isprintable()]
 
 
 def test_the_page_has_every_case_once_and_every_code() -> None:
