@@ -30,13 +30,19 @@ class PriceScreen:
     def believes(self, quote: Quote) -> bool:
         """Say whether a price may be used; one that is not is a suspect, or no price at all.
 
-        A suspect is confirmed by a later price of the market, not by the same one seen again, that is near to it.
+        A suspect is confirmed by a later price of the market, not by the same one seen again, that is near to it. Most
+        exchanges do not say when the last trade was, and repeat a bad one until the next: so bid and ask must be near
+        to it, too, where they are known.
         """
         if not quote.price.is_finite() or quote.price <= ZERO:
             return False
         suspect = self.suspects.get(quote.symbol)
         last = self._last.get(quote.symbol)
-        confirmed = suspect is not None and _near(suspect.price, quote.price) and quote.price_time > suspect.price_time
+        confirmed = (
+            suspect is not None
+            and quote.price_time > suspect.price_time
+            and all(_near(each, quote.price) for each in (suspect.price, quote.bid, quote.ask) if each and each > ZERO)
+        )
         if last is None or _near(last, quote.price) or confirmed:
             self._last[quote.symbol] = quote.price
             self.suspects.pop(quote.symbol, None)

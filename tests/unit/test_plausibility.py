@@ -15,9 +15,10 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 BTC = Symbol("BTC/USDT")
 
 
-def quote(price: str, seconds: float = 0) -> Quote:
+def quote(price: str, seconds: float = 0, bid: str | None = None, ask: str | None = None) -> Quote:
     moment = NOON + timedelta(seconds=seconds)
-    return Quote(BTC, Decimal(price), moment, moment, "test")
+    sides = {name: Decimal(side) for name, side in (("bid", bid), ("ask", ask)) if side is not None}
+    return Quote(BTC, Decimal(price), moment, moment, "test", **sides)
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "-0", "NaN", "-NaN", "Infinity", "-Infinity"])
@@ -55,6 +56,23 @@ def test_the_same_print_seen_again_confirms_nothing() -> None:
     screen = PriceScreen()
     assert screen.believes(quote("100"))
     assert [False] * 3 == [screen.believes(quote("5000", 1)) for _ in range(3)]
+
+
+def test_a_bad_trade_that_the_exchange_repeats_is_not_confirmed_while_bid_and_ask_are_elsewhere() -> None:
+    screen = PriceScreen()
+    assert screen.believes(quote("100", 0, "99", "101"))
+    assert [False] * 3 == [screen.believes(quote("5000", second, "99", "101")) for second in (1, 2, 3)]
+    assert screen.believes(quote("100", 4, "99", "101"))
+    assert not screen.believes(quote("5000", 5, "99", "5001"))
+    assert not screen.believes(quote("5000", 6, "99", "5001"))
+    assert screen.believes(quote("5000", 7, "4999", "5001"))
+
+
+def test_a_side_that_nobody_offers_hinders_nothing() -> None:
+    screen = PriceScreen()
+    assert screen.believes(quote("100"))
+    assert not screen.believes(quote("5000", 1, "0", "5001"))
+    assert screen.believes(quote("5000", 2, "0", "5001"))
 
 
 def test_another_far_price_takes_the_place_of_the_suspect() -> None:
