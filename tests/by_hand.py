@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -65,3 +65,22 @@ def size_by_hand(row: dict[str, Any], base: Fraction, rules: Rules) -> Fraction:
     room = nearest(equity / 5, "1e-12") - nearest(held * base, "1e-12")
     assert Fraction(row["cash_before"]) > budget * Fraction("1.02")
     return floor(min(nearest(budget, "1e-12"), room) / base / step) * step
+
+
+def trades_by_hand(fills: Iterable[Mapping[str, Any]]) -> list[tuple[Any, Fraction, Fraction]]:
+    """Return the order, gross and net result of each closing, from all fills of one portfolio in their order."""
+    held: dict[str, tuple[Fraction, Fraction, Fraction]] = {}
+    trades = []
+    for fill in fills:
+        quantity, cost, entry = held.get(fill["symbol"], (Fraction(0), Fraction(0), Fraction(0)))
+        filled, notional, commission = (Fraction(fill[name]) for name in ("quantity", "notional", "commission"))
+        if fill["side"] == "BUY":
+            held[fill["symbol"]] = quantity + filled, cost + notional, entry + commission
+            continue
+        cost_share, entry_share = (nearest(whole * filled / quantity, "1e-12") for whole in (cost, entry))
+        if filled == quantity:
+            cost_share, entry_share = cost, entry
+        held[fill["symbol"]] = quantity - filled, cost - cost_share, entry - entry_share
+        gross = notional - cost_share
+        trades.append((fill["order_id"], gross, gross - entry_share - commission))
+    return trades

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 from domain.decision import Reason
 from persistence.queries import Books
 from tests.acceptance.process import Program, environment
-from tests.by_hand import FILLS, Rules, assert_by_hand
+from tests.by_hand import FILLS, Rules, assert_by_hand, trades_by_hand
 from tests.exchange_server import ExchangeServer
 from tests.integration.running import assert_sound, until, until_all_ended
 
@@ -142,6 +143,8 @@ def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_
         assert_sound(books, DECISIONS)
         rows = books.rows("SELECT symbol, status, outcome_reason, order_id FROM trading_decisions ORDER BY id")
         fills = books.rows(FILLS)
+        trades = books.rows("SELECT order_id, realized_pnl, net_pnl FROM paper_trades ORDER BY exit_time")
+        (portfolio,) = books.rows("SELECT current_capital FROM paper_trading_config")
         books.close()
         stopped = service.stop()
     assert 0 == stopped.code
@@ -174,3 +177,7 @@ def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_
     sample = [*fills[:3], next(f for f in fills if f["side"] == "SELL"), next(f for f in fills if f["asked"])]
     for fill in sample:
         assert_by_hand(fill, RULES)
+    results = [(trade["order_id"], Fraction(trade["realized_pnl"]), Fraction(trade["net_pnl"])) for trade in trades]
+    assert sorted(trades_by_hand(fills)) == sorted(results)
+    assert len(results) > 5
+    assert Decimal(10_000) + sum(fill["cash_delta"] for fill in fills) == portfolio["current_capital"]
