@@ -25,6 +25,7 @@ from domain.decision import Decision, Outcome
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.market import PriceSource
 from domain.words import DEFAULT_PORTFOLIO, Clock
+from market.attempts import Pace
 from market.exchange import ExchangePrices
 from market.price_file import FilePrices
 from market.simulated import SimulatedMarket, simulated_instruments
@@ -325,6 +326,8 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
             cache=settings.home / "markets" / f"{settings.exchange}.json",
             symbols=settings.symbols or (),
             options=settings.exchange_options,
+            # Else what nobody trades would count as silent between two confirmations.
+            pace=Pace(refresh=min(Pace().refresh, settings.max_price_age / 2)),
         )
     if settings.prices == "simulated":
         return SimulatedMarket(

@@ -107,7 +107,11 @@ def test_any_text_on_the_command_line_is_refused_in_one_line_or_ends(
 CHANGED = Decision(**GOOD).model_copy(update={"decision": "SELL"})
 
 
-@pytest.mark.parametrize("wrong", [None, {}, dict(GOOD), "BUY BTC/USDT", 5, Decision, CHANGED], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {}, dict(GOOD), "BUY BTC/USDT", 5, Decision, CHANGED],
+    ids=["nothing", "empty", "dict", "text", "number", "class", "changed"],
+)
 def test_what_is_no_decision_disturbs_nobody(system: TradingSystem, said: list[str], wrong: Any) -> None:
     with TradingSystem.attach(system.database_url) as attached:
         for client in (system, attached):
