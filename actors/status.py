@@ -22,7 +22,7 @@ class ActorStatus:
     """What an actor does now.
 
     Attributes:
-        state: ``idle``, ``busy``, ``waiting`` (for the database) or ``ended``.
+        state: ``idle``, ``busy``, ``waiting`` (for the database), ``suspended`` (by hand) or ``ended``.
         doing: kind of the message in hand.
         busy_for: seconds since its last sign of life; None where nothing is in hand.
         waiting_since: since when it finds the database away.
@@ -73,6 +73,8 @@ def status_of(post: Post) -> ActorStatus:
     state = "busy" if doing is not None else "idle"
     if waiting is not None or (doing is not None and activity.in_call):
         state = "waiting"
+    if post.mailbox.suspended:
+        state = "suspended"
     if not post.alive:
         state = "ended"
     return ActorStatus(

@@ -39,6 +39,7 @@ COMMANDS = {
     "orders": ("console.lookups:orders", "Show the last orders."),
     "trades": ("console.lookups:trades", "Show the last trades with their results."),
     "decisions": ("console.lookups:decisions", "Show the last decisions and what became of each."),
+    "console": ("console.debug:console", "Look into the running process."),
     "check": ("console.check:check", "Show the settings in effect, and try the database."),
     "db": ("console.database:app", "Upgrade the database, or print its URL."),
 }

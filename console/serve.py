@@ -11,9 +11,11 @@ from loguru import logger
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
+from console.acting import Acting
 from console.cli import complain, version
 from console.database import described
-from console.door import ConsoleDoor
+from console.door import Command, ConsoleDoor
+from console.inside import Looking
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
@@ -43,6 +45,9 @@ def start(
     include_backlog: Annotated[
         bool,
         typer.Option("--include-backlog", help="Trade what was in an adopted table before, too: copies are inserted."),
+    ] = False,
+    allow_repl: Annotated[
+        bool, typer.Option("--allow-repl", help="Let a console of yours have a Python prompt in this process.")
     ] = False,
     as_json: AsJson = False,
     home: Home = None,
@@ -77,7 +82,7 @@ def start(
     with (
         stoppable() as signals,
         TradingSystem.start(settings, include_backlog=include_backlog) as system,
-        ConsoleDoor(socket_path(settings), {"status": lambda _: system.status()}),
+        ConsoleDoor(socket_path(settings), _commands(system, settings, allow_repl=allow_repl)),
     ):
         signals.urgent = system.hurry
         facts = _facts(system, settings)
@@ -97,6 +102,11 @@ def start(
         complain(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
+
+
+def _commands(system: TradingSystem, settings: Settings, *, allow_repl: bool) -> dict[str, Command]:
+    looking = Looking(system, settings, allow_repl=allow_repl)
+    return {**looking.commands, **Acting(system, settings, allow_repl=allow_repl).commands}
 
 
 def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:

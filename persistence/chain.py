@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.arithmetic import plain
 from persistence.queries import Books
 
 ORDER = "SELECT * FROM paper_orders WHERE decision_id::text = :id ORDER BY leg"
@@ -46,11 +47,13 @@ def _events(books: Books, found: dict[str, Any]) -> list[dict[str, Any]]:
     decision = found["decision"]
     own = {order["order_id"] for order in found["orders"]}
     events = [(decision["created_at"], "inserted", f"{decision['decision']} {decision['symbol']}")]
-    events += [(f["price_seen_at"], "price seen", f"{f['base_price']:f} ({f['price_source']})") for f in found["fills"]]
-    events += [(o["created_at"], "sized", f"{o['side']} {o['quantity']:f} {o['symbol']}") for o in found["orders"]]
-    events += [(f["filled_at"], "filled", f"{f['quantity']:f} at {f['price']:f}") for f in found["fills"]]
     events += [
-        (t["exit_time"], "closed" if t["order_id"] in own else "closed later", f"net {t['net_pnl']:f}")
+        (f["price_seen_at"], "price seen", f"{plain(f['base_price'])} ({f['price_source']})") for f in found["fills"]
+    ]
+    events += [(o["created_at"], "sized", f"{o['side']} {plain(o['quantity'])} {o['symbol']}") for o in found["orders"]]
+    events += [(f["filled_at"], "filled", f"{plain(f['quantity'])} at {plain(f['price'])}") for f in found["fills"]]
+    events += [
+        (t["exit_time"], "closed" if t["order_id"] in own else "closed later", f"net {plain(t['net_pnl'])}")
         for t in found["trades"]
     ]
     events += [(f["at"], f["kind"], f"{f['actor']}: {f['error']} ({f['reference']})") for f in found["failures"]]
