@@ -129,6 +129,7 @@ class Session:
 
     def _top(self, request: Request) -> None:
         from rich.live import Live  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
 
         before = self.line.ask("ps")
         if self._as_json or request.as_json or not self._out.is_terminal:
@@ -141,7 +142,7 @@ class Session:
                     now = self.line.ask("ps")
                     with self._out.capture() as captured:
                         processes(now, self._out, before)
-                    live.update(captured.get(), refresh=True)
+                    live.update(Text.from_ansi(captured.get()), refresh=True)
                     before = now
         except KeyboardInterrupt:
             return

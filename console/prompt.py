@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def converse(session: Session, settings: Settings) -> None:
     )
     out.print(f"process {hello['pid']} on {hello['database']}, prices: {hello['prices']}")
     out.print("help lists the commands, Tab completes, Ctrl-D leaves.")
+    # Here Ctrl-C ends what is shown, not the console.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while True:
         try:
             typed = prompt.prompt("paper> ")

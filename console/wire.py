@@ -87,16 +87,21 @@ class Line:
     """A client's connection to the running process."""
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(patience)
+        self._path = path
+        self._patience = patience
         self._number = 0
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(self._patience)
         try:
-            if not is_private(path.parent) or path.lstat().st_uid != os.geteuid():
-                raise NotRunning(f"{path} belongs to another user")
-            self._socket.connect(str(path))
+            if not is_private(self._path.parent) or self._path.lstat().st_uid != os.geteuid():
+                raise NotRunning(f"{self._path} belongs to another user")
+            self._socket.connect(str(self._path))
         except OSError as error:
             self._socket.close()
-            raise NotRunning(f"no process of this user listens at {path}") from error
+            raise NotRunning(f"no process of this user listens at {self._path}") from error
         except NotRunning:
             self._socket.close()
             raise
@@ -115,8 +120,18 @@ class Line:
     def stream(self, do: str, **given: Any) -> Iterator[Any]:
         """Yield the answers to a request that gives several, as they come; see `ask`."""
         self._send(do, given)
-        while (answer := self._receive()).get("more"):
-            yield answer.get("result")
+        # Answers may be far apart; the process says itself when there are no more.
+        self._socket.settimeout(None)
+        whole = False
+        try:
+            while (answer := self._receive()).get("more"):
+                yield answer.get("result")
+            whole = True
+        finally:
+            if not whole:  # what else comes on this connection answers a question that nobody asks any more
+                self.close()
+                self._connect()
+            self._socket.settimeout(self._patience)
 
     def _send(self, do: str, given: dict[str, Any]) -> None:
         self._number += 1
