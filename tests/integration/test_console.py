@@ -1,0 +1,313 @@
+"""The debug console against a real system: what it shows, what it changes, what it must not be able to."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from actors import Decision, TradingSystem
+from console.acting import Acting
+from console.debug import Session
+from console.door import ConsoleDoor
+from console.inside import Looking
+from console.vocabulary import WORDS, read
+from console.wire import Line, Refused
+from domain import points
+from domain.errors import InvalidRequest, PaperTradingError
+from tests.integration.running import running, settings, until
+
+
+class Talk:
+    """A console attached to a system."""
+
+    def __init__(self, system: TradingSystem, path: Path) -> None:
+        self.system = system
+        self.path = path
+        self.shown = io.StringIO()
+        out = Console(file=self.shown, width=160, highlight=False, markup=False)
+        self.session = Session(Line(path), out, yes=True)
+
+    def do(self, line: str) -> str:
+        """What a line shows."""
+        self.shown.seek(0)
+        self.shown.truncate()
+        self.session.do(read(line))
+        return self.shown.getvalue()
+
+    def json(self, line: str) -> Any:
+        return json.loads(self.do(f"{line} --json"))
+
+
+@contextmanager
+def talking(url: str, tmp_path: Path, **changes: Any) -> Iterator[Talk]:
+    allow_repl = changes.pop("allow_repl", False)
+    with running(url, home=tmp_path, **changes) as system:
+        own = settings(url, home=tmp_path)
+        commands = {
+            **Looking(system, own, allow_repl=allow_repl).commands,
+            **Acting(system, own, allow_repl=allow_repl).commands,
+        }
+        with ConsoleDoor(tmp_path / "console.sock", commands):
+            talk = Talk(system, tmp_path / "console.sock")
+            with talk.session.line:
+                yield talk
+
+
+def bought(system: TradingSystem, **changes: Any) -> int:
+    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.001", **changes}
+    outcome = system.submit(Decision(**given)).get(timeout=10)
+    assert isinstance(outcome.decision_id, int)
+    return outcome.decision_id
+
+
+def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        bought(talk.system)
+        rejected = bought(talk.system, symbol="NOPE")
+        arguments = {
+            "state": "Sizer", "inbox": "Sizer", "stack": "Sizer", "chain": "1", "trace": "--max 1 --seconds 5",
+            "decide": "BUY BTC/USDT --confidence 1 --quantity 0.001", "retry": str(rejected),
+            "suspend": "Snapshotter", "resume-actor": "Snapshotter", "restart": "Snapshotter", "crash": "Snapshotter",
+            "send": 'PriceTracker Subscribe {"symbol": "BTC/USDT"}', "halt": "just so", "resume": "all clear",
+            "loglevel": "WARNING",
+        }  # fmt: skip
+        for name in WORDS:
+            if name not in {"exit", "repl"}:
+                assert talk.do(f"{name} {arguments.get(name, '')}"), name
+            if name not in {"exit", "repl", "help", "top", "trace"}:
+                talk.json(f"{name} {arguments.get(name, '')}") if not WORDS[name].changes else None
+        with pytest.raises(Refused, match="the service was started without --allow-repl"):
+            talk.session.line.ask("repl", source="1 + 1")
+
+
+def test_what_is_shown_is_what_is(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        bought(talk.system, quantity="0.004")
+        portfolio = talk.system.portfolio()
+        assert str(portfolio["cash"].normalize()) == talk.do("state PositionKeeper portfolios.default.cash").strip()
+        assert talk.do("state Sizer projections.default.cash") == talk.do("state Pos portfolios.default.cash")
+        assert "0.004" == talk.do("state Sizer projections.default.positions.BTC/USDT.quantity").strip()
+        actors = {each["actor"]: each for each in talk.json("ps")["actors"]}
+        assert list(actors) == talk.system.inspector.names
+        assert {"idle", "busy"} >= {each["state"] for each in actors.values()}
+        assert "memory equals the database, and the books balance" in talk.do("audit")
+        assert "running" in talk.do("lease")
+        with pytest.raises(Refused, match="there is no part 'projektions'; did you mean projections"):
+            talk.do("state Sizer projektions")
+
+
+def test_a_trace_shows_messages_as_they_pass_and_ends_by_itself(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        found: list[str] = []
+        started = threading.Event()
+
+        def trace() -> None:
+            with Line(talk.path) as line:
+                stream = line.stream("trace", of="Execute", max=3, seconds=20)
+                started.set()
+                found.extend(message["message"] for message in stream)
+
+        thread = threading.Thread(target=trace)
+        thread.start()
+        started.wait(5)
+        while thread.is_alive():
+            bought(talk.system)
+        thread.join(10)
+        assert ["Execute"] * 3 == found
+        from actors import tracing  # noqa: PLC0415 - what it holds now
+
+        until(lambda: tracing.TAPS == ())
+
+
+def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embedded_url: str, tmp_path: Path) -> None:
+    stuck, go = threading.Event(), threading.Event()
+
+    def hook(moment: str, what: str) -> None:
+        if (moment, what, stuck.is_set()) == ("takes", "Execute", False):
+            stuck.set()
+            go.wait(60)
+
+    with talking(embedded_url, tmp_path) as talk:
+        points.hook = hook
+        try:
+            future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+            assert stuck.wait(10)
+            (actor,) = (each for each in talk.json("ps")["actors"] if each["actor"] == "ExecutionSimulator")
+            assert ("busy", "Execute") == (actor["state"], actor["doing"])
+            assert "go.wait(60)" in talk.do("stack ExecutionSimulator")
+            assert "busy with Execute for" in talk.do("state ExecutionSimulator")
+            talk.do("restart ExecutionSimulator")
+            assert "executed" == future.get(timeout=10).status
+            assert "was replaced by hand" in talk.do("failures")
+        finally:
+            points.hook = None
+            go.set()
+        assert "the books balance" in talk.do("audit")
+
+
+def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        rejected = bought(talk.system, symbol="NOPE")
+        assert "rejected: unknown symbol: 'NOPE' is not traded here" in talk.do(f"chain {rejected}")
+        talk.do("suspend Sizer")
+        future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+        until(lambda: "is under way" in talk.do("chain 2"))
+        talk.do("crash ExecutionSimulator")
+        talk.do("restart PositionKeeper")
+        talk.do("resume-actor Sizer")
+        assert "executed" == future.get(timeout=10).status
+        shown = talk.do("chain 2")
+        for what in ("inserted", "price seen", "sized", "filled", "executed", "cash_delta"):
+            assert what in shown
+
+        def poison(moment: str, what: str) -> None:
+            if (moment, what) == ("takes", "Execute"):
+                raise ValueError("boom")
+
+        points.hook = poison
+        try:
+            quarantined = bought(talk.system)
+        finally:
+            points.hook = None
+        until(lambda: "quarantine" in talk.do(f"chain {quarantined}"))
+        shown = talk.do(f"chain {quarantined}")
+        assert "internal error: ExecutionSimulator crashed twice on it (ValueError: boom); reference 1-" in shown
+        assert f" {quarantined} " in talk.do("quarantine")
+        again = talk.json(f"retry {quarantined}")["decision_id"]
+        until(lambda: "executed" in talk.do(f"chain {again}"))
+        assert f"as decision {again}" in talk.do(f"chain {quarantined}")
+        for id_, why in (("2", "was executed"), ("999", "there is no decision"), ("x", "there is no decision")):
+            with pytest.raises(Refused, match=why):
+                talk.do(f"retry {id_}")
+
+
+def test_what_changes_something_must_be_confirmed_and_is_written_down(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        asked: list[str] = []
+        careful = Session(Line(talk.path), Console(file=io.StringIO()))
+        with pytest.raises(InvalidRequest, match="'crash Sizer' changes something; confirm it with --yes"):
+            careful.do(read("crash Sizer"))
+        careful.confirm = lambda question: bool(asked.append(question))
+        with pytest.raises(InvalidRequest, match="nothing was done"):
+            careful.do(read("crash Sizer"))
+        assert ["crash Sizer: make an actor crash at its next message. Really?"] == asked
+        careful.line.close()
+        talk.do("suspend Snapshotter")
+        with pytest.raises(Refused, match="there is no actor 'Nobody'"):
+            talk.do("crash Nobody")
+        log = tmp_path / "logs" / "console.jsonl"
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        assert ["suspend", "crash"] == [entry["command"] for entry in entries]
+        assert "there is no actor" in entries[1]["failed"]
+        assert 0o600 == log.stat().st_mode & 0o777
+
+
+def test_a_python_prompt_only_where_it_was_allowed(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path, allow_repl=True) as talk:
+        ask = talk.session.line.ask
+        assert {"output": "2\n", "more": False} == ask("repl", source="1 + 1")
+        assert ask("repl", source="for n in range(2):")["more"]
+        assert "ZeroDivisionError" in ask("repl", source="1 / 0")["output"]
+        assert "10000" in ask("repl", source="system.portfolio()['cash']")["output"]
+
+
+def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -> None:
+    draw = random.Random(1)
+
+    def spoiled() -> bytes:
+        good = json.dumps({"v": 1, "id": 1, "do": draw.choice([*WORDS, "hello"]), "with": {"actor": "Sizer", "n": -1}})
+        data = bytearray(good.encode() + b"\n")
+        for _ in range(draw.randint(1, 8)):
+            place = draw.randrange(len(data))
+            match draw.randrange(3):
+                case 0:
+                    data[place] = draw.randrange(256)
+                case 1:
+                    del data[place:]
+                    data += b"\n"
+                case _:
+                    data[place:place] = bytes([draw.randrange(256)]) * draw.choice([1, 10, 5_000])
+        return bytes(data)
+
+    with talking(embedded_url, tmp_path) as talk:
+        for _ in range(100):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                client.connect(str(talk.path))
+                try:
+                    client.sendall(b"".join(spoiled() for _ in range(10)))
+                except OSError:
+                    continue  # cut off, as it should be
+        assert 1 == len([bought(talk.system)])
+        assert [0] * 7 == [each["restarts"] for each in talk.json("ps")["actors"]]
+        assert "the books balance" in talk.do("audit")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -> None:
+    python = shutil.which("python3", path="/usr/bin:/bin")  # this one's own folder may be closed to others
+    if python is None:
+        pytest.skip("there is no Python that another user may run")
+    folder = Path("/tmp") / f"paper-console-{os.getpid()}"
+    folder.mkdir(mode=0o711)
+    try:
+        with ConsoleDoor(folder / "console.sock", {"echo": dict}):
+            attempt = f"import socket; socket.socket(socket.AF_UNIX).connect({str(folder / 'console.sock')!r})"
+            done = subprocess.run(
+                [python, "-c", attempt], user="nobody", group="nogroup", extra_groups=[], capture_output=True,
+                text=True, check=False, cwd="/",
+            )  # fmt: skip
+            assert "PermissionError" in done.stderr
+    finally:
+        folder.rmdir()
+
+
+def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        deaf = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(40)]
+        try:
+            for client in deaf:
+                client.connect(str(talk.path))
+                try:
+                    client.sendall(b'{"v": 1, "id": 1, "do": "decisions", "with": {"n": 1000}}\n' * 5)
+                except OSError:
+                    continue
+            bought(talk.system)
+            assert 0 == talk.system.status().dead_letters
+        finally:
+            for client in deaf:
+                client.close()
+        until(lambda: "PositionKeeper" in attempt(talk))
+
+
+def attempt(talk: Talk) -> str:
+    """A new console, once there is room for one."""
+    try:
+        with Line(talk.path) as line:
+            return str(line.ask("ps"))
+    except PaperTradingError:
+        return ""
+
+
+def test_rows_of_somebody_else_do_not_disturb(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, reasoning)"
+            " VALUES ('BTC/USDT', 'HOLD', 1, %s)",
+            ["\x1b[31mred\x1b[0m [bold]markup[/bold] {braces} %s"],
+        )
+        until(lambda: "ignored" in talk.do("decisions"))
+        assert "\x1b" not in talk.do("chain 1")

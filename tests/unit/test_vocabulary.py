@@ -1,0 +1,93 @@
+"""How a line of the debug console is read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.acting import Acting
+from console.inside import Looking
+from console.vocabulary import WORDS, read
+from domain.errors import InvalidRequest
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "given"),
+    [
+        ("ps", "ps", {}),
+        ("  STATE sizer  ", "state", {"actor": "sizer"}),
+        ("state Sizer projections.default.cash", "state", {"actor": "Sizer", "path": "projections.default.cash"}),
+        ("inbox Sizer 5", "inbox", {"actor": "Sizer", "n": "5"}),
+        ("trace Execute --max 5 --rate=10", "trace", {"of": "Execute", "max": "5", "rate": "10"}),
+        ("chain 42", "chain", {"id": "42"}),
+        ("quar", "quarantine", {}),
+        (
+            "decide BUY BTC/USDT --confidence 0.8 --risk-score .2",
+            "decide",
+            {"decision": "BUY", "symbol": "BTC/USDT", "confidence": "0.8", "risk_score": ".2"},
+        ),
+        ("halt --portfolio default too many losses", "halt", {"portfolio": "default", "reason": "too many losses"}),
+        ("halt 'too many losses'", "halt", {"reason": "too many losses"}),
+        (
+            'send PriceTracker Subscribe {"symbol": "BTC/USDT"}',
+            "send",
+            {"actor": "PriceTracker", "type": "Subscribe", "json": '{"symbol": "BTC/USDT"}'},
+        ),
+    ],
+)
+def test_a_line_is_read_as_a_shell_reads_it(line: str, name: str, given: dict[str, str]) -> None:
+    request = read(line)
+    assert (name, given) == (request.word.name, request.given)
+    assert (False, False) == (request.as_json, request.yes)
+
+
+def test_json_and_yes_may_stand_anywhere() -> None:
+    assert read("ps --json").as_json
+    request = read("crash --yes Sizer --json")
+    assert (True, True, {"actor": "Sizer"}) == (request.as_json, request.yes, request.given)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("", "help lists the commands"),
+        ("pss", "there is no command 'pss'; did you mean ps"),
+        ("zzzzz", "there is no command 'zzzzz'; there are ps, top, tree"),
+        ("re", "there is no command 're'; "),
+        ("state", "state needs actor; usage: state ACTOR [PATH] [--json]"),
+        ("ps now", "ps does not take 'now'; usage: ps [--json]"),
+        ("trace --ratte 5", "there is no option of trace 'ratte'; did you mean rate"),
+        ("trace --max", "--max needs a value; usage: trace [OF]"),
+        ("ps --max 5", "ps has no option --max; usage: ps [--json]"),
+        ("chain 'half", "that line cannot be read: no closing quotation"),
+        ("decide BUY BTC/USDT", "decide needs confidence; usage: decide DECISION SYMBOL --confidence ANY"),
+        ("halt", "halt needs reason; usage: halt"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_one_sentence_that_helps(line: str, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as told:
+        read(line)
+    assert str(told.value).startswith(sentence)
+    assert "\n" not in str(told.value)
+
+
+@given(st.text(max_size=60))
+def test_any_line_is_read_or_refused_in_one_sentence(line: str) -> None:
+    try:
+        read(line)
+    except InvalidRequest as error:
+        assert str(error)
+
+
+def test_every_word_is_known_to_the_process_or_is_the_consoles_own() -> None:
+    own = {"top", "help", "exit"}
+    # Properties of classes that need a system; their names stand in the source.
+    answered = {
+        name
+        for kind in (Looking, Acting)
+        for name in (kind.commands.fget.__code__.co_consts or ())  # type: ignore[attr-defined]
+        for name in (name if isinstance(name, tuple) else (name,))
+        if isinstance(name, str)
+    }
+    assert set(WORDS) - own <= answered
