@@ -39,8 +39,8 @@ def write(path: Path, exchange: str, book: SymbolBook) -> None:
     rows = [_row(instrument) for instrument in book.instruments.values()]
     text = json.dumps({"version": VERSION, "exchange": exchange, "instruments": rows})
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".new")
+        _make_private(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".new")  # mode 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -59,6 +59,13 @@ def renewed(before: SymbolBook | None, instruments: Iterable[Instrument], exchan
         if symbol not in now:
             now[Symbol(symbol)] = replace(instrument, not_traded=f"is not listed at {exchange} any more")
     return SymbolBook(now.values())
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder and those above it that are missing: `Path.mkdir` would open the upper ones to everybody."""
+    if not folder.exists():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _row(instrument: Instrument) -> dict[str, Any]:

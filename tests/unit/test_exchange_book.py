@@ -1,0 +1,40 @@
+"""The markets of an exchange, kept in a file: read again as they were written, and nobody else's to read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from domain.market import Instrument, SymbolBook
+from domain.words import Symbol
+from market import exchange_book
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[None]:
+    """A umask that hides nothing, so that each mode is the program's own choice."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_what_is_kept_is_read_again_and_private_with_every_folder_that_was_made(
+    open_to_all: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "home" / "markets" / "kraken.json"
+    book = SymbolBook([Instrument(Symbol("BTC/USDT"), "USDT", tick=Decimal("0.01"))])
+    exchange_book.write(path, "kraken", book)
+    kept = exchange_book.read(path, "kraken")
+    assert kept is not None
+    assert dict(book.instruments) == dict(kept.instruments)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, path.parent.parent)] == [
+        0o600, 0o700, 0o700,
+    ]  # fmt: skip
+    assert list(path.parent.iterdir()) == [path]
+    exchange_book.write(path, "kraken", book)  # where all of them exist
+    assert exchange_book.read(path, "binance") is None
