@@ -41,7 +41,7 @@ COMMANDS = {
     "decisions": ("console.lookups:decisions", "Show the last decisions and what became of each."),
     "console": ("console.debug:console", "Look into the running process."),
     "check": ("console.check:check", "Show the settings in effect, and try the database."),
-    "db": ("console.database:app", "Upgrade the database, or print its URL."),
+    "db": ("console.db:app", "Back up and restore the embedded database; upgrade a database, print its URL."),
 }
 HELP = r"""Paper trading: decisions become orders, fills and positions at real costs, with no real money.
 

@@ -152,6 +152,14 @@ def percent(value: Decimal | None, places: int = 2) -> str:
     return f"{(value * 100).quantize(Decimal(1).scaleb(-places), context=_SHOWING):+f} %"
 
 
+def size(value: int) -> str:
+    """Write a number of bytes for a person: ``512 bytes``, ``1.2 MB``."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if value >= length:
+            return f"{value / length:.1f} {unit}"
+    return f"{value} bytes"
+
+
 def moment(value: datetime | None) -> str:
     """Write a time for a person, in UTC."""
     return "–" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

@@ -18,6 +18,8 @@ The tree, with the exit code that each gives a command::
     ├── SubmissionInDoubt              1   COMMIT's answer was lost; the uid says how to find out
     ├── DecisionGone                   1   the decision's row was deleted, so it has no outcome
     ├── OrderRejected                  1   `execute_order` got no fill; the reason says why
+    ├── BackupRefused                  2   no backup may be made there, or this file not be restored; nothing changed
+    ├── BackupFailed                   1   a backup could not be written to its end; nothing is left of it
     ├── NotRunning                     3   nothing serves this database
     ├── LeaseHeld                      3   another process serves this database
     ├── PriceSourceError               1   a price source cannot do its work
@@ -147,6 +149,16 @@ class DecisionGone(PaperTradingError):
 
 class OrderRejected(PaperTradingError):
     """An order that a caller asked for got no fill; the message is the outcome's reason."""
+
+
+class BackupRefused(PaperTradingError):
+    """No backup may be written there, or this file cannot be restored here; nothing was changed."""
+
+    exit_code = 2
+
+
+class BackupFailed(PaperTradingError):
+    """A backup could not be written to its end; nothing is left of it."""
 
 
 class NotRunning(PaperTradingError):

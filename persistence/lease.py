@@ -215,6 +215,8 @@ def current_holder(connection: psycopg.Connection, schema: str = PUBLIC) -> str:
     statement = sql.SQL("SELECT holder, started_at FROM {} WHERE epoch > 0").format(table)
     try:
         row = connection.execute(statement).fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.LockNotAvailable):
         row = None
-    return f"{row[0]} (since {row[1]:%Y-%m-%d %H:%M:%S} UTC)" if row else "another process, which is just starting,"
+    if row is None:
+        return "another process, which is just starting or restoring a backup,"
+    return f"{row[0]} (since {row[1]:%Y-%m-%d %H:%M:%S} UTC)"

@@ -45,6 +45,18 @@ def newest_version() -> str:
     return head
 
 
+def own_tables() -> frozenset[str]:
+    """Return the names of all tables that the files of ``sql/`` make, and of the one that holds the version."""
+    files = [file for file in resources.files("sql").iterdir() if file.name.endswith(".sql")]
+    made = [name for file in files for name, _ in CREATED.findall(file.read_text(encoding="utf-8"))]
+    return frozenset({VERSION_TABLE, *made})
+
+
+def is_known(version: str) -> bool:
+    """Say whether this program has, or once had, this schema version; a newer program's it does not know."""
+    return version in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def current_version(connection: Connection, schema: str = PUBLIC) -> str | None:
     """Return the version of a schema, None if it has none yet."""
     table = f"{_quoted(schema)}.{VERSION_TABLE}"
@@ -102,8 +114,7 @@ def upgrade(database_url: str) -> str:
 
 
 def _check(version: str | None, database_url: str) -> str | None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if version is not None and version not in known:
+    if version is not None and not is_known(version):
         msg = (
             f"the database {shown(database_url)} has schema {version}, which is newer than this program's "
             f"{newest_version()}; use the newer program"

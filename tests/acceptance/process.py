@@ -68,7 +68,7 @@ class Program:
     ...     assert service.stop().code == 0
     """
 
-    def __init__(self, *words: str, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+    def __init__(self, *words: str, env: Mapping[str, str], cwd: Path = ROOT, umask: int = -1) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), *words],
             stdin=subprocess.DEVNULL,
@@ -77,6 +77,7 @@ class Program:
             text=True,
             env=dict(env),
             cwd=cwd,
+            umask=umask,
             # A group of its own, as a terminal's or a service manager's job is; Ctrl-C for pytest is not for it.
             start_new_session=True,
         )

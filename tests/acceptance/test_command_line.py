@@ -54,7 +54,9 @@ def test_help_names_every_command_and_is_there_at_once(tmp_path: Path) -> None:
         assert f"'{heavy}'" not in modules.stdout
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "portfolio create", "portfolio set", "portfolio list", "db url"])
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "portfolio create", "portfolio set", "portfolio list", "db url", "db backup"]
+)
 def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     from console.cli import main  # noqa: PLC0415
 
@@ -71,6 +73,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     [
         "halt", "resume", "console", "report", "validate", "nonsense", "start extra", "start --nonsense",
         "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
+        "db backup", "db restore",
         "portfolio nonsense", "portfolio create x", "demo --seconds soon",
     ],
 )  # fmt: skip
