@@ -57,6 +57,9 @@ def restore(
         bool, typer.Option("--replace", help="Even if the database holds decisions: they are lost. Asks first.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a script has to say it with --replace.")] = False,
+    cancel_waiting: Annotated[
+        bool, typer.Option("--cancel-waiting", help="Cancel what had no outcome yet; else the next start trades it.")
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
     log_level: LogLevel = None,
@@ -67,7 +70,7 @@ def restore(
       run.py db restore ~/paper-2026-01-31.backup
       run.py db restore ~/paper-2026-01-31.backup --replace --yes
 
-    Nothing may serve the database meanwhile. Decisions that were waiting at the backup are traded by the next start.
+    Nothing may serve the database meanwhile.
     """
     settings = quiet_settings(home=home, log_level=log_level)
     path = Path(file).expanduser()
@@ -76,7 +79,7 @@ def restore(
     with _embedded(settings) as server:
         if replace and not yes:
             _ask(settings, restores.contents(server.url))
-        restored = restores.restore(server.url, path, replace=replace)
+        restored = restores.restore(server.url, path, replace=replace, cancel_waiting=cancel_waiting)
     document = {
         "file": str(path.absolute()),
         "database": described(settings, server.url),
@@ -183,7 +186,7 @@ def _tell_restored(document: dict[str, Any], restored: restores.Restored) -> Non
 
     say(f"{document['database']}: {restored.contents} restored")
     if restored.contents.waiting:
-        say(f"{restored.contents.waiting} of them wait: the next start trades what is not cancelled by SQL before")
+        say(f"{restored.contents.waiting} of them wait for the next start, which trades them")
     for difference in restored.differences:
         say(f"the books did not balance in the backup: {difference}")
     for statement in restored.rights_left_out:

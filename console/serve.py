@@ -16,6 +16,7 @@ from console.cli import complain, version
 from console.database import described
 from console.door import Command, ConsoleDoor
 from console.inside import Looking
+from console.manager import READY, STOPPING, tell_manager
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
@@ -90,9 +91,11 @@ def start(
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
             print(document(facts), flush=True)  # noqa: T201
+        tell_manager(READY)
         try:
             failure = system.wait()
         finally:
+            tell_manager(STOPPING)
             logger.info("stopping: nothing more is taken in; a second signal waits for nothing")
             last = system.status().failures[-LAST_FAILURES:]
     if failure is not None:

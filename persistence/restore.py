@@ -20,6 +20,10 @@ from persistence.lease import Lease, holder_name
 LEAP = 1_000_000
 """How far a restore raises the epoch. A backup does not know how many processes came after it, perhaps in a folder that
 was moved away; one of them might still be about, and must never find its own number there."""
+CANCEL = """
+UPDATE {} SET status = 'cancelled', processed_at = now(), outcome_reason = 'cancelled: a backup was restored'
+WHERE processed_at IS NULL AND status = 'pending'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def contents(database_url: str) -> Contents:
         engine.dispose()
 
 
-def restore(database_url: str, file: Path, *, replace: bool = False) -> Restored:
+def restore(database_url: str, file: Path, *, replace: bool = False, cancel_waiting: bool = False) -> Restored:
     """Make the database what it was when the backup was made; everything will belong to the URL's role.
 
     The leases of all schemas are held meanwhile. Their epochs go on from far above the higher of the two numbers, so
@@ -63,6 +67,7 @@ def restore(database_url: str, file: Path, *, replace: bool = False) -> Restored
         database_url: of the embedded database, for its plain role.
         file: the backup.
         replace: remove what is in the database, decisions and tables of others included.
+        cancel_waiting: cancel the decisions that had no outcome at the backup; else the next start trades them.
 
     Raises:
         BackupRefused: the file cannot be restored, or there is something that would be lost. Nothing was changed.
@@ -77,7 +82,7 @@ def restore(database_url: str, file: Path, *, replace: bool = False) -> Restored
             for each in sorted({PUBLIC, *_schemas(database_url), *archive.schemas}):
                 leases.callback(Lease.take(with_schema(database_url, each)).release)
             with transaction(engine) as cursor:
-                restored = _restore(cursor, archive, replace=replace)
+                restored = _restore(cursor, archive, replace=replace, cancel_waiting=cancel_waiting)
     except DatabaseBusy as error:
         raise DatabaseBusy(f"{error}; nothing was changed") from error
     except DatabaseUnavailable:
@@ -97,7 +102,7 @@ def _schemas(database_url: str) -> list[str]:
         return [name for name, table, _ in connection.execute(TABLES).fetchall() if table == "paper_lease"]
 
 
-def _restore(cursor: psycopg.Cursor, archive: Archive, *, replace: bool) -> Restored:
+def _restore(cursor: psycopg.Cursor, archive: Archive, *, replace: bool, cancel_waiting: bool) -> Restored:
     epochs = _locked_epochs(cursor)
     if not replace:
         _require_nothing_to_lose(cursor)
@@ -106,6 +111,8 @@ def _restore(cursor: psycopg.Cursor, archive: Archive, *, replace: bool) -> Rest
     differences = []
     for each in archive.schemas:
         _raise_epoch(cursor, each, *epochs.get(each, (0, 0)))
+        if cancel_waiting:
+            cursor.execute(sql.SQL(CANCEL).format(sql.Identifier(each, "trading_decisions")))
         check = sql.SQL("SELECT difference FROM {}").format(sql.Identifier(each, "v_paper_ledger_check"))
         differences += [row[0] for row in cursor.execute(check).fetchall()]
     return Restored(archive.schemas, contents_of(cursor), tuple(differences), tuple(left_out))

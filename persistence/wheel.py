@@ -72,7 +72,10 @@ def last_words(output: str) -> str:
     """Return the last line that says what is wrong, without its time and level; else the last line."""
     lines = [line for line in map(str.strip, output.splitlines()) if line] or ["it says nothing"]
     told = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
-    told = [line for line in told if "No space left" in line] or told  # the cause; what follows are its results
+    # The cause; what follows are its results.
+    told = [line for line in told if "No space left" in line] or [
+        line for line in told if "failed to remove" not in line
+    ]
     return re.sub(r"^.*?(FATAL|PANIC|ERROR|error):\s*", "", (told or lines)[-1]).rstrip(".")
 
 

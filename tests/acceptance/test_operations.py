@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,10 +38,17 @@ def env(home: Path) -> dict[str, str]:
 def backup(env: dict[str, str], home: Path) -> Path:
     """A backup of a home with one decision of two, taken while the service ran; what was found meanwhile is asserted.
 
-    It runs with a umask that hides nothing.
+    It runs with a umask that hides nothing, and under a service manager that wants to know how it stands.
     """
     file = home.parent / "paper.backup"
-    with Program("start", env=env, umask=0) as service:
+    told = {**env, "NOTIFY_SOCKET": str(home.parent / "manager")}
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        Program("start", env=told, umask=0) as service,
+    ):
+        manager.bind(told["NOTIFY_SOCKET"])
+        manager.settimeout(60)
+        assert manager.recv(100) == b"READY=1"
         service.wait_for()
         decide(home)
         postmaster = EmbeddedServer(home.resolve()).process_id
@@ -58,6 +67,7 @@ def backup(env: dict[str, str], home: Path) -> Path:
         assert "exists already; choose another name, or --force" in sentence(again, 2)
         decide(home)
         assert service.stop().code == 0
+        assert manager.recv(100) == b"STOPPING=1"
     assert open_to_others(home) == []
     return file
 
@@ -167,6 +177,21 @@ def test_ctrl_c_leaves_no_half_backup(env: dict[str, str], backup: Path, home: P
         assert ended.code == 130
         assert not dump.is_running()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
+@pytest.mark.parametrize(
+    ("options", "code", "told"), [("size=8m", 1, "No space left on device"), ("size=8m,ro", 2, "Read-only file system")]
+)
+def test_a_disk_that_is_full_or_read_only_is_one_sentence(options: str, code: int, told: str, tmp_path: Path) -> None:
+    mounted = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
+    command = [sys.executable, "run.py", "start", "--prices", "simulated", "--home", str(tmp_path / "home")]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mounted, str(tmp_path), *command],
+        env=environment(tmp_path / "home"), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert told in sentence(Ended(done.returncode, done.stdout, done.stderr), code)
+    assert str(tmp_path / "home") in done.stderr
 
 
 @pytest.mark.parametrize(

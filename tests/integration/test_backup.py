@@ -21,7 +21,7 @@ from persistence.engine import engine_for, with_schema
 from persistence.lease import Lease, current_holder, writing
 from persistence.restore import LEAP, restore
 from tests.integration.running import PRICES, assert_sound, insert, running, until_all_ended
-from tests.servers import Server
+from tests.servers import Server, ServerPool, wheel
 
 CHANGED_ON_PURPOSE = {"paper_lease", "paper_lease_renewal"}
 
@@ -125,6 +125,28 @@ def test_a_restored_database_is_the_same_to_the_last_digit_and_goes_on(
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
         assert_sound(system.books, 12)
         assert max(row["id"] for row in system.books.decisions()) == 12
+
+
+def test_what_waited_at_the_backup_is_cancelled_if_that_is_wanted(backup: Backup, embedded_url: str) -> None:
+    restored = restore(embedded_url, backup.file, cancel_waiting=True)
+    assert Contents(decisions=11, waiting=0, fills=9) == restored.contents
+    with psycopg.connect(embedded_url) as connection:
+        cancelled = connection.execute(
+            "SELECT id, outcome_reason FROM trading_decisions WHERE status = 'cancelled'"
+        ).fetchall()
+    assert cancelled == [(11, "cancelled: a backup was restored")]
+
+
+def test_a_backup_of_an_older_postgresql_is_restored_too(pool: ServerPool, embedded_url: str, tmp_path: Path) -> None:
+    older = pool.get("embedded-16")
+    url = older.create_database()
+    schema.upgrade(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
+    pg_dump = wheel() / "pginstall" / "bin" / "pg_dump"
+    subprocess.run([pg_dump, "--format=custom", f"--file={tmp_path / 'b'}", admin(older, url)], check=True)
+    assert Contents(decisions=1, waiting=1, fills=0) == restore(embedded_url, tmp_path / "b").contents
+    assert everything(url)["public.trading_decisions"] == everything(embedded_url)["public.trading_decisions"]
 
 
 def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
@@ -355,10 +377,3 @@ def test_a_name_that_looks_like_an_option_is_a_name(
     monkeypatch.chdir(tmp_path)
     back_up(admin(embedded_server, filled), Path("--help"))
     assert restore(embedded_url, Path("--help")).contents.fills == 9
-
-
-def test_postgresqls_own_programs_read_it(backup: Backup) -> None:
-    from persistence import wheel  # noqa: PLC0415
-
-    listed = subprocess.run([wheel.program("pg_restore"), "--list", backup.file], capture_output=True, check=True)
-    assert b"TABLE DATA public paper_fills" in listed.stdout
