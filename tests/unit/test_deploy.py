@@ -37,10 +37,12 @@ def complaints(folder: Path, change: tuple[str, str] = ("", "")) -> str:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
+    installed = folder / "installed"
+    (installed / ".venv" / "bin").mkdir(parents=True)
+    (installed / ".venv" / "bin" / "python").symlink_to(sys.executable)
     for unit in UNITS:
         text = (DEPLOY / unit).read_text(encoding="utf-8").replace(*change)
-        text = text.replace(f"{INSTALLED}/.venv/bin/python", sys.executable).replace(INSTALLED, str(ROOT))
-        (folder / unit).write_text(text, encoding="utf-8")
+        (folder / unit).write_text(text.replace(INSTALLED, str(installed)), encoding="utf-8")
     command = [analyze, "verify", "--man=no", *(str(folder / unit) for unit in UNITS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout + done.stderr
