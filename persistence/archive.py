@@ -82,7 +82,7 @@ class Archive:
         self, *options: str, keep: re.Pattern[str] | None = None, leave_out: re.Pattern[str] | None = None
     ) -> Iterator[Iterator[bytes]]:
         """Yield the lines of the SQL that makes a part of the backup."""
-        with tempfile.NamedTemporaryFile("w", prefix="backup-", suffix=".list") as chosen:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list") as chosen:
             for line in self._contents:
                 if (keep is None or keep.match(line)) and not (leave_out is not None and leave_out.match(line)):
                     chosen.write(line)
