@@ -33,6 +33,7 @@ from persistence import adoption, portfolios, schema
 from persistence.client import AttachedSystem, TradingClient
 from persistence.decisions import DecisionStore
 from persistence.embedded import EmbeddedServer, running
+from persistence.embedded_watch import EmbeddedWatch
 from persistence.engine import probe, shown, with_schema
 from persistence.failures import Disconnector, FailureRecorder, FailureStore
 from persistence.lease import Lease
@@ -117,8 +118,9 @@ class TradingSystem(TradingClient):
         clock = clock or SystemClock()
         source = source or price_source(settings, clock)
         ended = _Ended()
+        shutdown = Shutdown()
         with ExitStack() as undo:
-            url = _database(settings, undo)
+            url = _database(settings, undo, shutdown)
             probe(url)  # a server that is too old is said before anything is done to it
             lease = Lease.take(url)
             undo.callback(lease.release)
@@ -160,7 +162,7 @@ class TradingSystem(TradingClient):
             wiring.schedule()
 
             facts = Facts(shown(url), server, source.name, source.real, epoch)
-            return cls(url, wiring, facts, lease, prices, undo.pop_all(), ended, Shutdown())
+            return cls(url, wiring, facts, lease, prices, undo.pop_all(), ended, shutdown)
 
     @staticmethod
     def attach(database_url: str | None = None) -> AttachedSystem:
@@ -305,11 +307,14 @@ class _Ended:
         return self.reason
 
 
-def _database(settings: Settings, undo: ExitStack) -> str:
+def _database(settings: Settings, undo: ExitStack, shutdown: Shutdown) -> str:
     if settings.url is not None:
         return with_schema(settings.url, settings.database_schema)
     server = EmbeddedServer.attach(settings.home)
-    undo.callback(server.release)
+    undo.callback(lambda: server.release(immediate=shutdown.hurry.is_set()))
+    watch = EmbeddedWatch(server)
+    watch.start()
+    undo.callback(watch.stop)
     return with_schema(server.url, settings.database_schema)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from domain.errors import InvalidDecision, NotRunning, WriteRefused
 from domain.words import DEFAULT_PORTFOLIO, DecisionId
 from persistence.decisions import insert_decisions
 from persistence.engine import connect, engine_for, transaction, translated
+from persistence.lease import RENEWAL
 from persistence.queries import Books
 
 LOOK_AGAIN = 2.0
@@ -105,11 +107,13 @@ def _awaited(url: str, books: Books, id_: DecisionId) -> dict[str, Any]:
         connection.execute("LISTEN paper_outcomes")
         while True:
             # In this order: what has stopped meanwhile may have ended this decision last.
-            running = books.served()["running"]
+            served = books.served()
             row = books.decision(id_)
             if row["processed_at"] is not None:
                 return row
-            if not running:
+            # Without the lock for a moment: its database may have been restarted, and it is about to lock again.
+            just_seen = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(seconds=RENEWAL)
+            if not served["running"] and not just_seen:
                 msg = f"decision {id_} queued, nothing running: no outcome to wait for"
                 raise NotRunning(msg)
             for _ in connection.notifies(timeout=LOOK_AGAIN, stop_after=1):

@@ -118,8 +118,11 @@ class EmbeddedServer:
         if self._attached is None:
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} was released by this process.")
 
-    def release(self) -> None:
+    def release(self, *, immediate: bool = False) -> None:
         """This process is done: stop the server unless another live process is attached. Twice does no harm.
+
+        Args:
+            immediate: stop it as a power cut would; the next start recovers.
 
         Raises:
             EmbeddedServerError: The server does not stop.
@@ -129,7 +132,7 @@ class EmbeddedServer:
             return
         if self._home.is_dir():
             with self._door():
-                self._leave()
+                self._leave(immediate=immediate)
 
     def _at_exit(self) -> None:
         with suppress(EmbeddedServerError):
@@ -169,13 +172,13 @@ class EmbeddedServer:
                 self._leave()
             raise
 
-    def _leave(self) -> None:
+    def _leave(self, *, immediate: bool = False) -> None:
         held, self._attached = self._attached, None
         if held is None:
             return
         try:
             if _alone(held):
-                self._stop()
+                self._stop(immediate=immediate)
         finally:
             fcntl.flock(held, fcntl.LOCK_UN)  # closing is not enough while a forked child has a copy
             os.close(held)
@@ -232,8 +235,8 @@ class EmbeddedServer:
                 raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
             time.sleep(0.2)
 
-    def _stop(self) -> None:
-        for mode in ("fast", "immediate"):  # immediate is as safe as a power cut: the next start recovers
+    def _stop(self, *, immediate: bool = False) -> None:
+        for mode in ("fast", "immediate")[immediate:]:  # immediate is as safe as a power cut: the next start recovers
             if _postmaster(self._data) is None:
                 break
             self._pg_ctl("stop", "-m", mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -97,6 +98,20 @@ def test_after_kill_9_the_embedded_server_is_found_again(embedded_home: Path) ->
         service.wait_for()
         assert EmbeddedServer(embedded_home.resolve()).process_id == server
         assert service.stop(signal.SIGINT).code == 0
+    assert not running(embedded_home)
+
+
+def test_an_embedded_server_that_crashed_is_started_again_and_nothing_is_lost(embedded_home: Path) -> None:
+    env = environment(embedded_home, prices="simulated")
+    with Program("start", env=env) as service:
+        service.wait_for()
+        server = EmbeddedServer(embedded_home.resolve()).process_id
+        os.kill(server, signal.SIGKILL)
+        service.wait_for("found dead")
+        decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
+        assert "executed" in decided.out, decided.err
+        assert EmbeddedServer(embedded_home.resolve()).process_id != server
+        assert service.stop().code == 0
     assert not running(embedded_home)
 
 
