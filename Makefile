@@ -39,8 +39,10 @@ check: .venv/.installed-dev ## check format, style, types and which room imports
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-bench: .venv/.installed ## measure decisions a second and latency, beside bare psycopg
+bench: .venv/.installed ## measure rate and latency beside bare psycopg, what consoles cost, and a start on a long history
 	@$(PY) -m benchmarks $(ARGS)
+	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
+	@$(PY) -m benchmarks.history
 
 clean: ## remove .venv and everything that tools left; never any data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

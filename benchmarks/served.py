@@ -20,6 +20,8 @@ from pydantic import SecretStr
 from actors.settings import Settings
 from actors.system import TradingSystem
 from actors.timer import SystemClock
+from console.door import ConsoleDoor
+from console.inside import Looking
 from domain.words import Symbol
 from market.simulated import SimulatedMarket, simulated_instruments
 
@@ -106,7 +108,10 @@ def main(database_url: str, interval: str, log: str) -> None:
     logger.add(log, level="INFO", serialize=True)
     market = CountedMarket(simulated_instruments(None), 1, float(interval), SystemClock())
     settings = Settings.isolated(database_url=SecretStr(database_url))
-    with TradingSystem.start(settings, source=market):
+    with (
+        TradingSystem.start(settings, source=market) as system,
+        ConsoleDoor(Path(log).parent / "console.sock", Looking(system, settings).commands),
+    ):
         print("ready", flush=True)
         for _ in sys.stdin:
             print(market.ticks, time.perf_counter(), flush=True)
