@@ -9,8 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+from domain import points
 from domain.arithmetic import CONTEXT
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import (
@@ -26,7 +28,7 @@ from domain.failures import Failure
 from domain.market import Quote
 from domain.portfolio import Applied, Portfolio, Terms, Trade
 from domain.snapshot import Snapshot
-from domain.words import DecisionId, Generation, OutcomeStatus, PortfolioName, Symbol
+from domain.words import DecisionId, Epoch, Generation, OutcomeStatus, PortfolioName, Symbol
 
 PRICE = Decimal("1e-18")
 MONEY = Decimal("1e-12")
@@ -47,6 +49,7 @@ class MemoryDatabase:
     """Keeps `actors.ports.Ledger`, `Decisions`, `PriceRecords` and `Snapshots`.
 
     Attributes:
+        epoch: counts the processes; see `Session`.
         away: each access raises DatabaseUnavailable while it is set.
         lose_answers: so many of the next commits happen, and raise all the same.
         fail_commits: so many of the next commits do not happen, and raise.
@@ -62,6 +65,8 @@ class MemoryDatabase:
     prices: list[Quote] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     generation: Generation = field(default=Generation(0))
+    epoch: Epoch = field(default=Epoch(0))
+    last_id: int = 0
     away: bool = False
     lose_answers: int = 0
     fail_commits: int = 0
@@ -70,7 +75,7 @@ class MemoryDatabase:
 
     def add(self, decision: Decision, created_at: datetime) -> DecisionId:
         """Insert a row, as anybody may."""
-        id_ = len(self.rows) + 1
+        self.last_id = id_ = self.last_id + 1
         self.rows[id_] = Row(id_, decision, created_at)
         return id_
 
@@ -82,7 +87,12 @@ class MemoryDatabase:
 
     def raise_generation(self, generation: Generation) -> None:
         self._answer()
+        points.reach("commits", "generation")
+        self._answer()
+        self._fail()
         self.generation = generation
+        points.reach("committed", "generation")
+        self._lose()
 
     def load(self) -> tuple[Portfolio, ...]:
         self._answer()
@@ -99,6 +109,8 @@ class MemoryDatabase:
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._answer()
+        points.reach("commits", "fills")
+        self._answer()
         self._fence(generation)
         ids = [applied.fill.order.decision_id for applied in group]
         missing = {id_ for id_ in ids if id_ in self.stubborn or id_ not in self.rows or self.rows[id_].outcome}
@@ -106,6 +118,12 @@ class MemoryDatabase:
             raise DecisionsEnded(missing)
         if self.refuse.intersection(ids):
             raise WriteRefused("numeric field overflow")
+        for applied in group:
+            present = self.portfolios.get(applied.portfolio.name)
+            if present is None:
+                raise WriteRefused("an order needs its portfolio")
+            if not present.terms.same_portfolio(applied.portfolio.terms):
+                raise Fenced("a portfolio was deleted and made anew")
         for applied in group:
             order = applied.fill.order
             self.rows[order.decision_id].outcome = Outcome(
@@ -115,6 +133,7 @@ class MemoryDatabase:
             if applied.trade is not None:
                 self.trades.append(applied.trade)
             self.portfolios[order.portfolio] = _stored(applied.portfolio, self.portfolios[order.portfolio].terms)
+        points.reach("committed", "fills")
         self._lose()
 
     # Decisions
@@ -127,6 +146,8 @@ class MemoryDatabase:
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._answer()
+        points.reach("commits", "refusals")
+        self._answer()
         self._fence(generation)
         ended = set()
         for refusal in refusals:
@@ -134,6 +155,7 @@ class MemoryDatabase:
             if row is not None and row.outcome is None and row.id not in self.stubborn:
                 row.outcome = Outcome(row.id, refusal.status, refusal.sentence)
                 ended.add(row.id)
+        points.reach("committed", "refusals")
         self._lose()
         return ended
 
@@ -141,10 +163,14 @@ class MemoryDatabase:
         self, decisions: Sequence[Decision]
     ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         self._answer()
+        points.reach("commits", "submitted")
+        self._answer()
+        self._fail()
         for decision, found in zip(decisions, self.find(decisions), strict=True):
             if found is None and self.find([decision]) == [None]:
                 self.add(decision, datetime.min.replace(tzinfo=UTC))
         answers: list[Accepted | WriteRefused | DatabaseBusy] = [a for a in self.find(decisions) if a is not None]
+        points.reach("committed", "submitted")
         self._lose()
         return answers
 
@@ -176,8 +202,11 @@ class MemoryDatabase:
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         self._answer()
+        points.reach("commits", "snapshots")
+        self._answer()
         known = {(s.portfolio, s.time) for s in self.snapshots}
         self.snapshots.extend(s for s in snapshots if (s.portfolio, s.time) not in known)
+        points.reach("committed", "snapshots")
 
     def _answer(self) -> None:
         if self.away:
@@ -186,6 +215,9 @@ class MemoryDatabase:
     def _fence(self, generation: Generation) -> None:
         if generation != self.generation:
             raise Fenced(f"generation {generation} does not write any more")
+        self._fail()
+
+    def _fail(self) -> None:
         if self.fail_commits:
             self.fail_commits -= 1
             raise DatabaseUnavailable("the connection was lost")
@@ -194,6 +226,38 @@ class MemoryDatabase:
         if self.lose_answers:
             self.lose_answers -= 1
             raise DatabaseUnavailable("the connection was lost in COMMIT", in_doubt=True)
+
+
+class Session:
+    """The database as one process sees it: what it writes under its epoch is refused once another has begun."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        database.epoch = Epoch(database.epoch + 1)
+        self.epoch = database.epoch
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def raise_generation(self, generation: Generation) -> None:
+        self._require()
+        self._database.raise_generation(generation)
+
+    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+        self._require()
+        self._database.commit(generation, group)
+
+    def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
+        self._require()
+        return self._database.end(generation, refusals)
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        self._require()
+        self._database.save(snapshots)
+
+    def _require(self) -> None:
+        if self.epoch != self._database.epoch and not self._database.away:
+            raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")
 
 
 def _stored(portfolio: Portfolio, terms: Terms) -> Portfolio:

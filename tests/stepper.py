@@ -3,7 +3,8 @@
 The same seed gives the same trace.
 
 Each actor has its real mailbox; a step lets one actor that has something to do handle one group. Crashes are injected
-between steps or inside them, and mended by the real Supervisor.
+between steps or inside them, and mended by the real Supervisor. Of a handler that hangs the rest runs later: the others
+go on inside it, and find it given up and replaced.
 """
 
 from __future__ import annotations
@@ -13,17 +14,14 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
-
-from pykka._envelope import Envelope
 
 from actors.activity import Activity
 from actors.address import MailAddress
-from actors.cell import Builder, Cell
+from actors.cell import Builder
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.mailbox import Mailbox
-from actors.messages import Control, Message, QuotesSeen, Tick, Wake
+from actors.messages import Message, QuotesSeen, Tick, Wake
 from actors.patience import Patience
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceTracker
@@ -31,15 +29,16 @@ from actors.recovery import PATH
 from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervision import Begin
+from actors.supervision import Begin, Crashed, Disconnected
 from actors.supervisor import Log, Office, Supervisor
-from domain.errors import DatabaseUnavailable
+from actors.wiring import WAKE_AGAIN
+from domain.errors import PaperTradingError
 from domain.market import Instrument, Quote, SymbolBook
 from domain.portfolio import Portfolio
 from domain.words import DecisionId, PortfolioName, Symbol
-from tests.memory import MemoryDatabase
+from tests.memory import MemoryDatabase, Session
+from tests.stepped_cell import Impatient, SteppedCell
 
-T = TypeVar("T")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
@@ -79,78 +78,57 @@ class PassiveSource:
         """Nothing runs."""
 
 
-class WouldWait(BaseException):
-    """A thread would wait here until the database is back."""
-
-
-class Impatient(Patience):
-    """Waits for nothing: says that it would."""
-
-    def until_done(self, action: Callable[[], T]) -> T:
-        try:
-            return self.once(action)
-        except DatabaseUnavailable as error:
-            raise WouldWait from error
-
-    def until_done_unless_away(self, action: Callable[[], T]) -> T:
-        return self.once(action)
-
-    for_a_while = until_done_unless_away
-
-    def breathe(self) -> None:
-        """No time passes by itself."""
-
-
-class SteppedCell(Cell):
-    """A cell without a thread: what would wait is done again at another step."""
-
-    def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
-        if not isinstance(error, WouldWait):
-            super()._crashed(error, what, group)
-        elif group:
-            self.mailbox.give_back(group)
-        else:
-            assert self.controlled is not None
-            self.mailbox.put(Envelope(self.controlled))
-
-    def receive(self, message: object) -> object:
-        self.controlled = message if isinstance(message, Control) else None
-        return super().receive(message)
-
-    controlled: Control | None = None
-
-    def crash(self, error: Exception) -> None:
-        """Its behaviour is gone; what waits in its mailbox stays."""
-        if self._behaviour is not None:
-            self._crashed_for(error)
-
-    def _crashed_for(self, error: Exception) -> None:
-        super()._crashed(error, "", [])
-
-
 class SteppedChild:
-    """What the Supervisor sees of a stepped cell; it never hangs, and its thread never ends."""
+    """What the Supervisor sees of a stepped cell, or of its successor; as `actors.post.Post`, without a thread."""
 
     alive = True
     stack = ""
 
-    def __init__(self, cell: SteppedCell) -> None:
-        self.name = cell.name
-        self.address = MailAddress(cell.mailbox)
-        self.activity = cell.activity
-        self.start = cell.begin
+    def __init__(self, name: str, stepper: Stepper) -> None:
+        self.name = name
+        self.address = stepper.to(name)
+        self._stepper = stepper
+
+    @property
+    def activity(self) -> Activity:
+        return self._stepper.cells[self.name].activity
+
+    def start(self) -> None:
+        self._stepper.cells[self.name].begin()
 
     def replace(self) -> frozenset[DecisionId]:
-        raise AssertionError("nothing hangs here")
+        old = self._stepper.cells[self.name]
+        in_hand = old.give_up()
+        successor = self._stepper.cell(self.name)
+        successor.succeed(old)
+        return successor.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+
+
+class LastResort:
+    """Who is told when the Supervisor itself crashes: the process ends."""
+
+    def __init__(self, end: Callable[[Exception], None]) -> None:
+        self._end = end
+
+    def tell(self, message: object, /) -> None:
+        if isinstance(message, Crashed):
+            self._end(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
 
 
 class Stepper:
-    """The seven actors over a `MemoryDatabase`, one step at a time.
+    """The seven actors of one process over a `MemoryDatabase`, one step at a time.
+
+    Args:
+        clock: goes on from one process to the next; without one it begins at noon.
+        trace: likewise.
+        delays: what is to happen after a while happens once the clock is there (`pass_by`), not at once.
 
     Attributes:
         trace: what happened, in order; equal for equal seeds.
         ended: why the Supervisor gave up, if it did.
         log: the Supervisor's.
+        cells: by name; of one that was given up, its successor.
+        born: every cell that there ever was.
     """
 
     def __init__(
@@ -161,22 +139,28 @@ class Stepper:
         *,
         most_restarts: int = 1_000,
         max_decision_age: timedelta | None = None,
+        clock: StepClock | None = None,
+        trace: list[str] | None = None,
+        delays: bool = False,
     ) -> None:
         self.database = database
-        self.clock = StepClock()
+        self.session = Session(database)
+        self.clock = clock or StepClock()
         self.callers = Callers()
-        self.trace: list[str] = []
+        self.trace: list[str] = [] if trace is None else trace
         self.ended: Exception | None = None
         self.ready = False
         self.drained = False
         self.log = Log()
         self._random = random.Random(seed)
+        self._delays = delays
+        self._later: list[tuple[datetime, str, Message]] = []
         self.source = PassiveSource(instruments)
         states: dict[PortfolioName, Portfolio] = {}
         builders: dict[str, Builder] = {
             "PriceTracker": lambda _: PriceTracker(
                 self.source,
-                database,
+                self.session,
                 sizer=self.to("Sizer"),
                 me=self.to("PriceTracker").tell,
                 clock=self.clock,
@@ -184,7 +168,7 @@ class Stepper:
                 silent_after=timedelta(seconds=30),
             ),
             "Snapshotter": lambda activity: Snapshotter(
-                database,
+                self.session,
                 tracker=self.to("PriceTracker"),
                 states=states,
                 supervisor=self.to("Supervisor"),
@@ -194,12 +178,12 @@ class Stepper:
                 interval=timedelta(seconds=60),
             ),
             "PositionKeeper": lambda activity: PositionKeeper(
-                database,
+                self.session,
                 watcher=self.to("DecisionWatcher"),
                 sizer=self.to("Sizer"),
                 snapshotter=self.to("Snapshotter"),
                 supervisor=self.to("Supervisor"),
-                wake_later=lambda: None,
+                wake_later=lambda: self._wake_later("PositionKeeper"),
                 patience=self._patience("PositionKeeper", activity),
             ),
             "ExecutionSimulator": lambda _: ExecutionSimulator(
@@ -222,48 +206,52 @@ class Stepper:
                 same_currency=frozenset({"USD", "USDT", "USDC"}),
             ),
             "DecisionWatcher": lambda activity: DecisionWatcher(
-                database,
+                self.session,
                 self.callers,
                 sizer=self.to("Sizer"),
                 supervisor=self.to("Supervisor"),
-                wake_later=lambda: None,
+                wake_later=lambda: self._wake_later("DecisionWatcher"),
                 patience=self._patience("DecisionWatcher", activity),
                 clock=self.clock,
             ),
         }
-        self._mailboxes = {name: Mailbox() for name in [*builders, "Supervisor"]}
-        supervisor = self.to("Supervisor")
-        self.cells = {
-            name: SteppedCell(name, self._mailboxes[name], build, supervisor) for name, build in builders.items()
-        }
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in builders}
         intensity = Intensity(most_restarts, timedelta(seconds=30))
         specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
-        self.cells["Supervisor"] = SteppedCell(
-            "Supervisor",
-            self._mailboxes["Supervisor"],
-            lambda _: Supervisor(
-                {name: SteppedChild(cell) for name, cell in self.cells.items() if name != "Supervisor"},
-                rules,
-                Budget(specs, intensity, Backoff(), self._random),
-                database.generation,
-                epoch=1,
-                office=Office(
-                    ready=lambda: setattr(self, "ready", True),
-                    drained=lambda: setattr(self, "drained", True),
-                    give_up=lambda error: setattr(self, "ended", error),
-                    record=database.failures.append,
-                    later=lambda _, word: supervisor.tell(word),
-                    disconnect=lambda *_: None,
-                ),
-                clock=self.clock,
-                hang_timeout=timedelta(days=1),
-                log=self.log,
+        builders["Supervisor"] = lambda _: Supervisor(
+            {name: SteppedChild(name, self) for name in rules},
+            rules,
+            Budget(specs, intensity, Backoff(), self._random),
+            database.generation,
+            epoch=self.session.epoch,
+            office=Office(
+                ready=lambda: setattr(self, "ready", True),
+                drained=lambda: setattr(self, "drained", True),
+                give_up=self._give_up,
+                record=database.failures.append,
+                later=lambda delay, word: self._after(delay, "Supervisor", word),
+                disconnect=self._disconnect,
             ),
-            supervisor,
+            clock=self.clock,
+            hang_timeout=timedelta(days=1),
+            log=self.log,
         )
+        self._builders = builders
+        self._mailboxes = {name: Mailbox() for name in builders}
+        self.cells: dict[str, SteppedCell] = {}
+        self.born: list[SteppedCell] = []
+        for name in builders:
+            self.cell(name)
         self.cells["Supervisor"].begin()
         self.tell("Supervisor", Begin())
+
+    def cell(self, name: str) -> SteppedCell:
+        """Make the cell that serves this actor's mailbox from now on."""
+        supervisor = LastResort(self._give_up) if name == "Supervisor" else self.to("Supervisor")
+        cell = SteppedCell(name, self._mailboxes[name], self._builders[name], supervisor)
+        self.cells[name] = cell
+        self.born.append(cell)
+        return cell
 
     def tell(self, actor: str, message: Message) -> None:
         """Put a message into an actor's mailbox."""
@@ -280,9 +268,41 @@ class Stepper:
         self.trace.append(f"{actor} crashed")
         self.cells[actor].crash(RuntimeError("injected"))
 
+    def hang(self, actor: str, steps: int) -> None:
+        """To be called inside one of its handlers: the others go on meanwhile; the rest of the handler comes later."""
+        activity = self.cells[actor].activity
+        self.trace.append(f"{actor} hangs")
+        activity.hangs = True
+        for _ in range(steps):
+            if activity is self.cells[actor].activity:
+                self.tell("Supervisor", Tick())
+            if not self.step():
+                self.pass_by(1)
+        activity.hangs = False
+        self.trace.append(f"{actor} goes on")
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass; what was put off until then happens."""
+        self.clock.pass_by(seconds)
+        due = sorted((entry for entry in self._later if entry[0] <= self.clock.time), key=lambda entry: entry[0])
+        self._later = [entry for entry in self._later if entry[0] > self.clock.time]
+        for _, actor, message in due:
+            self.tell(actor, message)
+
+    def end(self) -> None:
+        """The process ends as it should: whoever waits for an answer is told that there will be none here."""
+        for mailbox in self._mailboxes.values():
+            for left in mailbox.close(lambda _: None):
+                left.abandon(PaperTradingError("the system has stopped before it took this in"))
+        self.callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
+
     def step(self) -> bool:
-        """Let one actor handle one group; False where nobody has anything to do."""
-        able = [name for name, mailbox in self._mailboxes.items() if mailbox.deliverable]
+        """Let one actor handle one group; False where nobody has anything to do, or can do it."""
+        able = [
+            name
+            for name, cell in self.cells.items()
+            if cell.mailbox.deliverable and not cell.busy and not (cell.waits and self.database.away)
+        ]
         if not able:
             return False
         name = self._random.choice(able)
@@ -313,6 +333,22 @@ class Stepper:
     def to(self, name: str) -> MailAddress:
         """Where to send messages to an actor."""
         return MailAddress(self._mailboxes[name])
+
+    def _give_up(self, error: Exception) -> None:
+        self.ended = self.ended or error
+
+    def _after(self, delay: timedelta, actor: str, message: Message) -> None:
+        if not self._delays:
+            self.tell(actor, message)
+        elif all((actor, message) != (to, waits) for _, to, waits in self._later):  # as `actors.timer.Timer.after`
+            self._later.append((self.clock.time + delay, actor, message))
+
+    def _wake_later(self, actor: str) -> None:
+        if self._delays:
+            self._after(WAKE_AGAIN, actor, Wake())
+
+    def _disconnect(self, actor: str, since: float) -> None:
+        self.tell("Supervisor", Disconnected(actor, since, not self.database.away))
 
     def _patience(self, name: str, activity: Activity) -> Patience:
         return Impatient(name, activity, self.clock, threading.Event())

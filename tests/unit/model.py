@@ -17,12 +17,16 @@ Number = Decimal | Fraction | int
 
 
 class Deal(NamedTuple):
-    """One fill as the market saw it: ``buy`` or not, how much, at what price."""
+    """One fill as the market saw it: ``buy`` or not, how much, at what price.
+
+    ``rates`` are commission_pct and min_commission, where they are not everybody's.
+    """
 
     symbol: str
     buy: bool
     quantity: Decimal
     price: Decimal
+    rates: tuple[Number, Number] | None = None
 
 
 class Closed(NamedTuple):
@@ -70,7 +74,8 @@ def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_c
     for deal in deals:
         signed = Fraction(deal.quantity) * (1 if deal.buy else -1)
         paid = money(signed * Fraction(deal.price))
-        commission = max(money(abs(paid) * Fraction(commission_pct)), Fraction(min_commission))
+        rate, least = deal.rates or (commission_pct, min_commission)
+        commission = max(money(abs(paid) * Fraction(rate)), Fraction(least))
         books.cash -= paid + commission
         holding = books.holdings.setdefault(deal.symbol, Holding())
         if holding.quantity * signed >= 0:
