@@ -109,7 +109,8 @@ class PositionKeeper(PathBehaviour):
                 self._audit(message)
         questions = [message.question for message in messages if isinstance(message, SendTerms)]
         self._question = max([self._question, *questions])
-        if questions or any(isinstance(message, Wake) for message in messages):
+        # Between two generations a poll has nothing to read: the next one reloads.
+        if self.generation is not None and (questions or any(isinstance(message, Wake) for message in messages)):
             self._reread_terms()
         for message in messages:
             if isinstance(message, Flush):

@@ -14,10 +14,12 @@ from loguru import logger
 from actors.behaviour import PathBehaviour
 from actors.messages import (
     BookKnown,
+    Control,
     Decide,
     Execute,
     Flush,
     Message,
+    Pause,
     Priced,
     Prices,
     QuotesSeen,
@@ -133,6 +135,12 @@ class Sizer(PathBehaviour):
             },
             "draining": self._draining,
         }
+
+    def control(self, message: Control) -> None:
+        """Begin a generation, or end one: prices are heard between two, but nothing waits for them."""
+        if isinstance(message, Pause):
+            self._queues, self._waiting, self._homeless = {}, {}, []
+        super().control(message)
 
     def handle(self, message: Message) -> None:
         """Handle one message."""
