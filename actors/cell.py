@@ -62,7 +62,7 @@ class Cell:
         self._supervisor = supervisor
         self._behaviour: Behaviour | None = None
         self._suspects: frozenset[DecisionId] = frozenset()
-        self._taking = threading.Lock()
+        self._leaving = threading.Lock()
 
     def begin(self) -> None:
         """Build the first behaviour."""
@@ -82,17 +82,21 @@ class Cell:
                     self.mailbox.put(Envelope(message))
                     return None
                 self._attempt(type(message).__name__, lambda: self._controlled(message))
-            case Message():
-                limit = self._behaviour.group_limit if self._behaviour is not None else 1
+            case Message() if (behaviour := self._behaviour) is not None:
+                limit = behaviour.group_limit
                 many = limit > 1 and not self._alone(message)
                 self._handle([message, *self.mailbox.take(limit - 1, self._alone)] if many else [message])
+            case Message():
+                # A predecessor that was given up while it built its behaviour has let data through.
+                self.mailbox.hold()
+                self.mailbox.give_back([message])
             case _:
                 logger.warning("{} received {!r}, which is no message", self.name, message)
         return None
 
     def give_up(self) -> list[Message]:
         """Let nothing be heard of it any more, whatever its thread does; return what it has in hand."""
-        with self._taking:
+        with self._leaving:
             self.given_up = True
             in_hand = list(self.in_hand)
         self.mailbox.wake()
@@ -143,7 +147,7 @@ class Cell:
 
     def _attempt(self, what: str, action: Callable[[], None], group: list[Message] | None = None) -> None:
         group = group or []
-        with self._taking:
+        with self._leaving:  # what is taken is either in the hand that is given up, or left to the successor
             if self.given_up:
                 self.mailbox.give_back(group)
                 return
@@ -165,8 +169,9 @@ class Cell:
         except GivenUp:
             logger.debug("{}: what was given up has ended", self.name)
         except BaseException as error:  # noqa: BLE001 - pykka would stop every actor of the process
-            if not self.given_up:
-                self._crashed(error, what, group)
+            with self._leaving:  # who is given up while it crashes must not hold the successor's mailbox
+                if not self.given_up:
+                    self._crashed(error, what, group)
         finally:
             self.in_hand = []
             PRESENT.sender = before
