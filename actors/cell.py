@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from loguru import logger
@@ -112,16 +113,13 @@ class Cell:
         """Put what was in hand at a crash back, as far as it is to be tried again; return what it was about."""
         # Messages of the path are not: the DecisionWatcher sends their decisions again, in the next generation.
         again = [m for m in messages if not isinstance(m, PathMessage | Again | Asked | Crash)]
-        self.mailbox.give_back([Again(message) for message in again])
+        self.mailbox.give_back([Again(replace(m, tried=True) if isinstance(m, Submit) else m) for m in again])
         for message in messages:
             match message:
                 case Asked():
                     message.abandon(error)
-                case Again(message=Submit() as submit):
-                    submit.doubt()
                 case Again():
-                    refused = PaperTradingError(f"{self.name} crashed twice on this; it was not taken in")
-                    message.message.abandon(refused)
+                    message.abandon(PaperTradingError(f"{self.name} crashed twice on this; it was not taken in"))
         return frozenset(id_ for message in messages for id_ in message.decisions)
 
     def _described(self) -> Mapping[str, Any]:

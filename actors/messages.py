@@ -19,7 +19,7 @@ from typing import Any, Self
 from pykka import Future, ThreadingFuture
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.errors import SubmissionInDoubt
+from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
 from domain.market import Quote, SymbolBook
 from domain.orders import Fill, Order
@@ -139,6 +139,10 @@ class Again(Message):
 
     message: Message
 
+    def abandon(self, error: BaseException) -> None:
+        """Tell whoever waits for an answer."""
+        self.message.abandon(error)
+
 
 # --- intake ----------------------------------------------------------------------------------------------------------
 
@@ -155,20 +159,20 @@ class Submit(Message):
     Attributes:
         accepted: answered once the row is committed.
         outcome: answered once the outcome is committed.
+        tried: once already, and nobody knows how far that came.
     """
 
     decision: Decision
     accepted: ThreadingFuture[Accepted]
     outcome: ThreadingFuture[Outcome]
+    tried: bool = False
 
     def abandon(self, error: BaseException) -> None:
-        """Raise ``error`` in the caller, unless it has its answer."""
+        """Raise ``error`` in the caller, unless it has its answer; or that nobody knows whether the row is committed."""
+        if self.tried and not isinstance(error, WriteRefused):
+            error = SubmissionInDoubt(self.decision.uid)
         with suppress(queue.Full):
             self.accepted.set_exception((type(error), error, None))
-
-    def doubt(self) -> None:
-        """Tell the caller that nobody knows whether the row is committed."""
-        self.abandon(SubmissionInDoubt(self.decision.uid))
 
     def accept(self, answer: Accepted) -> None:
         """Tell the caller that the row is committed, unless it knows."""
