@@ -34,6 +34,17 @@ PRESENT = _Present()
 """Who handles messages in this thread."""
 
 
+def require_office() -> None:
+    """Go on only where whoever handles messages in this thread has no successor.
+
+    Raises:
+        GivenUp: he has.
+    """
+    sender = PRESENT.sender
+    if sender is not None and sender.given_up:
+        raise GivenUp(sender.name)
+
+
 class MailAddress:
     """Puts messages into a mailbox."""
 
@@ -46,9 +57,7 @@ class MailAddress:
         Raises:
             GivenUp: the sender itself was given up, and has a successor.
         """
-        sender = PRESENT.sender
-        if sender is not None and sender.given_up:
-            raise GivenUp(sender.name)
+        require_office()
         if points.hook is None:
             self._mailbox.put(Envelope(message))
             return

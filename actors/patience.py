@@ -20,6 +20,7 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from actors.activity import Activity
+from actors.address import require_office
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
 from domain.words import Clock
 
@@ -73,9 +74,16 @@ class Patience:
         return self._retrying(action, MENDABLE, stop_never)
 
     def once(self, action: Callable[[], T]) -> T:
-        """Return what ``action`` returns; its errors are the caller's."""
-        with self._activity.call():
-            result = action()
+        """Return what ``action`` returns; its errors are the caller's.
+
+        Raises:
+            GivenUp: whoever calls has a successor, who finds out himself what came of it.
+        """
+        try:
+            with self._activity.call():
+                result = action()
+        finally:
+            require_office()
         if self._activity.waiting_since is not None:
             self._back(self._activity.waiting_since)
         return result
