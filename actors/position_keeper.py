@@ -94,6 +94,10 @@ class PositionKeeper(PathBehaviour):
         """Apply a group to a draft, write it, and only then let it be the state and tell of it."""
         fills = [message.fill for message in messages if isinstance(message, Filled)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
+        if any(fill.order.portfolio not in self._committed for fill in fills):
+            assert self.generation is not None
+            self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted while it traded"))
+            return
         draft = dict(self._committed)
         group: list[Applied] = []
         for fill in fills:
