@@ -168,7 +168,7 @@ class Submit(Message):
     tried: bool = False
 
     def abandon(self, error: BaseException) -> None:
-        """Raise ``error``, or that nobody knows whether the row is committed, in the caller, unless it has its answer."""
+        """Raise ``error`` in the caller, unless it has its answer; after a try, that nobody knows what came of it."""
         if self.tried and not isinstance(error, WriteRefused):
             error = SubmissionInDoubt(self.decision.uid)
         with suppress(queue.Full):
