@@ -112,7 +112,7 @@ class Cell:
     def keep(self, messages: Sequence[Message], error: BaseException) -> frozenset[DecisionId]:
         """Put what was in hand at a crash back, as far as it is to be tried again; return what it was about."""
         # Messages of the path are not: the DecisionWatcher sends their decisions again, in the next generation.
-        again = [m for m in messages if not isinstance(m, PathMessage | Again | Asked | Crash)]
+        again = [m for m in messages if not isinstance(m, PathMessage | Again | Asked | Crash) and not _answered(m)]
         self.mailbox.give_back([Again(replace(m, tried=True) if isinstance(m, Submit) else m) for m in again])
         for message in messages:
             match message:
@@ -208,3 +208,7 @@ class Cell:
         self.activity.failed += 1
         again = any(isinstance(message, Again) for message in group)
         self._supervisor.tell(Crashed(self.name, error, what if group else "", self.keep(group, error), again))
+
+
+def _answered(message: Message) -> bool:
+    return isinstance(message, Submit) and message.answered

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
 
-from pykka import Future, ThreadingFuture
+from pykka import Future, ThreadingFuture, Timeout
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import SubmissionInDoubt, WriteRefused
@@ -166,6 +166,17 @@ class Submit(Message):
     accepted: ThreadingFuture[Accepted]
     outcome: ThreadingFuture[Outcome]
     tried: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the caller knows already that it was taken in, or was not: then it must not be tried again."""
+        try:
+            self.accepted.get(timeout=0)
+        except Timeout:
+            return False
+        except Exception:  # noqa: BLE001 - any error is an answer
+            return True
+        return True
 
     def abandon(self, error: BaseException) -> None:
         """Raise ``error`` in the caller, unless it has its answer; after a try, that nobody knows what came of it."""
