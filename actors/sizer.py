@@ -293,7 +293,7 @@ class Sizer(PathBehaviour):
                 self._queues[terms.portfolio] = _Queue(Portfolio.opened(terms))
             else:
                 queue.projection = replace(queue.projection, terms=terms)
-        for name in set(self._queues) - present:
+        for name in [name for name in self._queues if name not in present]:
             gone = self._queues.pop(name)
             for decision, _ in gone.ready:
                 self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"portfolio {name!r} was removed"))

@@ -5,6 +5,7 @@ Epoch and generation fence as in SQL; values are rounded as the columns would; f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,7 @@ class MemoryDatabase:
         fail_commits: so many of the next commits do not happen, and raise.
         refuse: ids of decisions whose fill is refused like a value out of range.
         stubborn: ids of decisions whose row cannot be ended, as a trigger of somebody else's might have it.
+        faults: so many of the last kinds were met.
     """
 
     rows: dict[DecisionId, Row] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class MemoryDatabase:
     fail_commits: int = 0
     refuse: set[int] = field(default_factory=set)
     stubborn: set[int] = field(default_factory=set)
+    faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, decision: Decision, created_at: datetime) -> DecisionId:
         """Insert a row, as anybody may."""
@@ -117,6 +120,7 @@ class MemoryDatabase:
         if missing:
             raise DecisionsEnded(missing)
         if self.refuse.intersection(ids):
+            self.faults["fill refused"] += 1
             raise WriteRefused("numeric field overflow")
         for applied in group:
             present = self.portfolios.get(applied.portfolio.name)
@@ -220,11 +224,13 @@ class MemoryDatabase:
     def _fail(self) -> None:
         if self.fail_commits:
             self.fail_commits -= 1
+            self.faults["commit failed"] += 1
             raise DatabaseUnavailable("the connection was lost")
 
     def _lose(self) -> None:
         if self.lose_answers:
             self.lose_answers -= 1
+            self.faults["answer lost"] += 1
             raise DatabaseUnavailable("the connection was lost in COMMIT", in_doubt=True)
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from actors.activity import Activity
-from actors.address import MailAddress
+from actors.address import PRESENT, MailAddress
 from actors.cell import Builder
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
@@ -129,6 +129,7 @@ class Stepper:
         log: the Supervisor's.
         cells: by name; of one that was given up, its successor.
         born: every cell that there ever was.
+        later: what is to happen after a while: when, whom to tell, and what.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class Stepper:
         self.log = Log()
         self._random = random.Random(seed)
         self._delays = delays
-        self._later: list[tuple[datetime, str, Message]] = []
+        self.later: list[tuple[datetime, str, Message]] = []
         self.source = PassiveSource(instruments)
         states: dict[PortfolioName, Portfolio] = {}
         builders: dict[str, Builder] = {
@@ -273,19 +274,21 @@ class Stepper:
         activity = self.cells[actor].activity
         self.trace.append(f"{actor} hangs")
         activity.hangs = True
+        before, PRESENT.sender = PRESENT.sender, None
         for _ in range(steps):
             if activity is self.cells[actor].activity:
                 self.tell("Supervisor", Tick())
             if not self.step():
                 self.pass_by(1)
+        PRESENT.sender = before
         activity.hangs = False
         self.trace.append(f"{actor} goes on")
 
     def pass_by(self, seconds: float) -> None:
         """Let time pass; what was put off until then happens."""
         self.clock.pass_by(seconds)
-        due = sorted((entry for entry in self._later if entry[0] <= self.clock.time), key=lambda entry: entry[0])
-        self._later = [entry for entry in self._later if entry[0] > self.clock.time]
+        due = sorted((entry for entry in self.later if entry[0] <= self.clock.time), key=lambda entry: entry[0])
+        self.later = [entry for entry in self.later if entry[0] > self.clock.time]
         for _, actor, message in due:
             self.tell(actor, message)
 
@@ -340,8 +343,8 @@ class Stepper:
     def _after(self, delay: timedelta, actor: str, message: Message) -> None:
         if not self._delays:
             self.tell(actor, message)
-        elif all((actor, message) != (to, waits) for _, to, waits in self._later):  # as `actors.timer.Timer.after`
-            self._later.append((self.clock.time + delay, actor, message))
+        elif all((actor, message) != (to, waits) for _, to, waits in self.later):  # as `actors.timer.Timer.after`
+            self.later.append((self.clock.time + delay, actor, message))
 
     def _wake_later(self, actor: str) -> None:
         if self._delays:

@@ -1,0 +1,196 @@
+"""Part ``machine``: Hypothesis looks for the sequence of deeds, faults and steps that breaks a law, and shortens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from domain.orders import Costs
+from tests.faults.seeds import ERRORS, MOMENTS, TRADED
+from tests.faults.tally import Tally
+from tests.faults.world import NAMES, WORKERS, World
+
+STEPS = 40
+"""Rules of one example."""
+KINDS: tuple[dict[str, Any], ...] = (
+    {"confidence": "0.75"},
+    {"quantity": "0.3"},
+    {"symbol": "BTC/USDT", "confidence": "1", "risk_score": "0.9"},
+    {"decision": "SELL"},
+    {"decision": "SELL", "quantity": "0.1"},
+    {"decision": "SELL", "quantity": "50"},
+    {"decision": "HOLD"},
+    {"confidence": "0.59"},
+    {"quantity": "20"},
+    {"symbol": "NOPE/USDT"},
+    {"symbol": "X/EUR"},
+    {"symbol": "DEAD/USDT"},
+    {"symbol": "DEAD/USDT", "expires_in": 3},
+    {"expires_in": -1},
+    {"portfolio": "nobody's"},
+)
+DECISIONS = st.builds(
+    lambda kind, symbol, portfolio: {"symbol": symbol, "portfolio": portfolio, **kind},
+    st.sampled_from(KINDS[:6]) | st.sampled_from(KINDS),
+    st.sampled_from(TRADED),
+    st.sampled_from(NAMES),
+)
+NUMBERS = st.integers(0, 20)
+COUNTS = st.integers(1, 12)
+POINTS = st.sampled_from(MOMENTS)
+
+
+class TradingMachine(RuleBasedStateMachine):
+    """The real actors under any sequence of deeds; `World` checks the laws after each step of an actor.
+
+    Attributes:
+        told: hears of each world that has come to rest.
+    """
+
+    told: Callable[[World], None] = staticmethod(lambda _: None)
+    world: World
+
+    @initialize(
+        order=st.integers(0, 2**32),
+        most_restarts=st.sampled_from([5, 1_000]),
+        wanted=st.lists(DECISIONS, max_size=8),
+        steps=st.integers(0, 60),
+    )
+    def begin(self, order: int, most_restarts: int, wanted: list[dict[str, Any]], steps: int) -> None:
+        self.world = World(order, most_restarts=most_restarts)
+        self.insert(wanted)
+        self.world.run(steps)
+
+    @rule(wanted=st.lists(DECISIONS, min_size=1, max_size=8))
+    def insert(self, wanted: list[dict[str, Any]]) -> None:
+        for one in wanted:
+            self.world.add(**one)
+
+    @rule(wanted=DECISIONS, key=st.sampled_from([None, None, "a", "b"]))
+    def submit(self, wanted: dict[str, Any], key: str | None) -> None:
+        self.world.submit(**wanted, idempotency_key=key)
+
+    @rule(number=NUMBERS)
+    def cancel_by_hand(self, number: int) -> None:
+        self.world.cancel(number)
+
+    @rule(number=NUMBERS)
+    def delete_row(self, number: int) -> None:
+        self.world.delete(number)
+
+    @rule(number=NUMBERS, share=st.sampled_from(["0.05", "0.2", "1"]), rate=st.sampled_from(["0", "0.001", "0.0026"]))
+    def change_rules(self, number: int, share: str, rate: str) -> None:
+        costs = Costs(Decimal("0.0005"), Decimal(rate), Decimal(1))
+        self.world.change_terms(number, max_position_size=Decimal(share), costs=costs)
+
+    @rule(number=NUMBERS, capital=st.sampled_from([500, 10_000]))
+    def make_portfolio(self, number: int, capital: int) -> None:
+        self.world.create(number, capital)
+
+    @rule(number=NUMBERS)
+    def remove_portfolio(self, number: int) -> None:
+        self.world.remove(number)
+
+    @rule(factor=st.sampled_from(["0.97", "1", "1.02"]))
+    def prices_come(self, factor: str) -> None:
+        self.world.quote(factor)
+
+    @rule(seconds=st.sampled_from([0.05, 0.5, 1, 2, 5, 31]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.pass_by(seconds)
+
+    @rule(steps=st.integers(1, 60))
+    def step(self, steps: int) -> None:
+        self.world.run(steps)
+
+    @rule(actor=st.sampled_from(WORKERS))
+    def crash(self, actor: str) -> None:
+        self.world.crash(actor)
+
+    @rule(moment=POINTS, count=COUNTS, error=st.sampled_from(ERRORS), steps=st.integers(0, 20))
+    def raise_in_a_handler(self, moment: str, count: int, error: type[BaseException], steps: int) -> None:
+        self.world.raise_at(moment, count, error)
+        self.world.run(steps)
+
+    @rule(moment=POINTS, count=COUNTS, meanwhile=st.integers(1, 60), steps=st.integers(0, 20))
+    def hang_in_a_handler(self, moment: str, count: int, meanwhile: int, steps: int) -> None:
+        self.world.hang_at(moment, count, meanwhile)
+        self.world.run(steps)
+
+    @rule(number=NUMBERS, actor=st.sampled_from(WORKERS[2:]))
+    def poison(self, number: int, actor: str) -> None:
+        self.world.poison(number, actor)
+
+    @rule(number=NUMBERS)
+    def refuse_a_fill(self, number: int) -> None:
+        self.world.refuse(number)
+
+    @rule()
+    def fail_a_commit(self) -> None:
+        self.world.fail_commit()
+
+    @rule()
+    def lose_an_answer(self) -> None:
+        self.world.lose_answer()
+
+    @precondition(lambda self: not self.world.database.away)
+    @rule(steps=st.integers(0, 30))
+    def the_database_goes(self, steps: int) -> None:
+        self.world.away()
+        self.world.run(steps)
+
+    @precondition(lambda self: self.world.database.away)
+    @rule()
+    def the_database_returns(self) -> None:
+        self.world.away(False)
+
+    @rule(zombie_steps=st.sampled_from([0, 0, 20]))
+    def kill_the_process(self, zombie_steps: int) -> None:
+        self.world.kill(zombie_steps)
+
+    @rule()
+    def stop_the_process(self) -> None:
+        self.world.stop()
+
+    def teardown(self) -> None:
+        """Everything settles, and everybody has his answer."""
+        if hasattr(self, "world"):
+            self.world.settle()
+            self.told(self.world)
+
+
+def run(rounds: int, seed: int) -> Tally:
+    """Let Hypothesis try so many sequences, drawn from ``seed``."""
+    tally = Tally()
+
+    class Counted(TradingMachine):
+        @staticmethod
+        def told(world: World) -> None:
+            tally.faults += world.faults
+            tally.decisions += len(world.sent)
+            tally.outcomes += world.outcomes
+
+    profile = settings(
+        max_examples=rounds,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(hypothesis.seed(seed)(Counted), settings=profile)
+    except AssertionError as error:
+        law = getattr(error, "law", "")
+        tally.lost += law == "lost"
+        tally.doubled += law == "doubled"
+        tally.unbalanced += law == "unbalanced"
+        said = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        tally.repeat.append(f'{said}\nmake faults ARGS="--only machine --seed {seed} --rounds {rounds}"')
+    return tally

@@ -1,0 +1,138 @@
+"""Part ``seeds``: the actors in one thread with virtual time, in an order and with faults drawn from a seed.
+
+The same seed gives the same trace, whatever `PYTHONHASHSEED` is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from domain.orders import Costs
+from tests.faults.laws import Broken, InjectedFault
+from tests.faults.tally import Tally
+from tests.faults.world import NAMES, WORKERS, World
+
+DECISIONS = 44
+"""Of one seed; 500 seeds send 22 000."""
+TRADED = ("BTC/USDT", "btc-usdt", "ETH/USDT", "ETHUSDT")
+MOMENTS = ("takes", "handled", "sends", "sent", "commits", "committed")
+ERRORS: tuple[type[BaseException], ...] = (InjectedFault, MemoryError, RecursionError, SystemExit, KeyboardInterrupt)
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a seed.
+
+    Attributes:
+        trace: what happened, in order.
+        books: ledger and outcomes at the end.
+        broken: the law that does not hold, if one does not.
+    """
+
+    trace: list[str]
+    books: list[str]
+    faults: Counter[str]
+    decisions: int
+    outcomes: Counter[str]
+    broken: AssertionError | None
+
+
+def decision(draw: random.Random) -> dict[str, Any]:
+    """A decision of any kind that there is."""
+    wanted: dict[str, Any] = {
+        "symbol": draw.choices([*TRADED, "NOPE/USDT", "X/EUR", "DEAD/USDT"], [8, 8, 8, 8, 1, 1, 1])[0],
+        "decision": draw.choices(["BUY", "SELL", "HOLD"], [12, 8, 1])[0],
+        "confidence": draw.choices(["0.59", "0.75", "0.8", "1"], [1, 4, 4, 4])[0],
+        "quantity": draw.choices([None, "0.0041", "0.0145", "0.33333333", "20"], [4, 4, 4, 4, 1])[0],
+        "portfolio": draw.choices(NAMES, [8, 8, 3])[0],
+    }
+    if draw.random() < 0.1:
+        wanted["expires_in"] = draw.choice([-1, 2, 20])
+    return wanted
+
+
+def play(seed: int, decisions: int = DECISIONS) -> Played:
+    """Send decisions while everything goes wrong that can, then let it settle."""
+    draw = random.Random(seed)
+    world = World(draw.getrandbits(32), most_restarts=draw.choice([3, 5, 1_000]))
+    broken: AssertionError | None = None
+    try:
+        while len(world.sent) < decisions:
+            _deed(world, draw)
+            world.run(draw.randrange(12))
+        world.settle()
+    except AssertionError as error:
+        broken = error
+    return Played(world.trace, world.books, world.faults, len(world.sent), world.outcomes, broken)
+
+
+def run(rounds: int, seed: int) -> Tally:
+    """Play so many seeds, the first of them ``seed``."""
+    tally = Tally()
+    for number in range(seed, seed + rounds):
+        played = play(number)
+        tally.faults += played.faults
+        tally.decisions += played.decisions
+        tally.outcomes += played.outcomes
+        if played.broken is None:
+            continue
+        law = played.broken.law if isinstance(played.broken, Broken) else ""
+        tally.lost += law == "lost"
+        tally.doubled += law == "doubled"
+        tally.unbalanced += law == "unbalanced"
+        tally.repeat.append(f'{played.broken}: make faults ARGS="--only seeds --seed {number} --rounds 1"')
+    return tally
+
+
+def _deed(world: World, draw: random.Random) -> None:
+    deed = draw.choices(list(DEEDS), weights=list(DEEDS.values()))[0]
+    deed(world, draw)
+
+
+def _submit(world: World, draw: random.Random) -> None:
+    key = f"key {draw.randrange(5)}" if draw.random() < 0.3 else None
+    world.submit(**decision(draw), idempotency_key=key)
+
+
+def _add_many(world: World, draw: random.Random) -> None:
+    for _ in range(draw.randrange(2, 6)):
+        world.add(**decision(draw))
+
+
+def _change_terms(world: World, draw: random.Random) -> None:
+    rates = Costs(Decimal("0.0005"), Decimal(draw.choice(["0", "0.001", "0.0026"])), Decimal(draw.choice([0, 1, 3])))
+    world.change_terms(
+        draw.randrange(9),
+        costs=rates,
+        max_position_size=Decimal(draw.choice(["0.05", "0.2", "1"])),
+        decision_confidence_threshold=Decimal(draw.choice(["0.5", "0.6", "0.7"])),
+    )
+
+
+DEEDS: dict[Callable[[World, random.Random], None], int] = {
+    lambda world, draw: world.add(**decision(draw)): 20,
+    _add_many: 10,
+    _submit: 14,
+    lambda world, draw: world.quote(draw.choice(["0.97", "1", "1.02"])): 14,
+    lambda world, draw: world.pass_by(draw.choice([0.05, 0.5, 1, 2, 5, 31])): 10,
+    lambda world, draw: world.crash(draw.choice(WORKERS)): 4,
+    lambda world, draw: world.raise_at(draw.choice(MOMENTS), draw.randrange(1, 9), draw.choice(ERRORS)): 6,
+    lambda world, draw: world.hang_at(draw.choice(MOMENTS), draw.randrange(1, 9), draw.randrange(5, 60)): 4,
+    lambda world, draw: world.kill(draw.choice([0, 0, 12])): 2,
+    lambda world, _: world.stop(): 1,
+    lambda world, draw: world.away(draw.random() < 0.4): 4,
+    lambda world, _: world.fail_commit(): 3,
+    lambda world, _: world.lose_answer(): 3,
+    lambda world, draw: world.poison(draw.randrange(99), draw.choice(WORKERS[2:])): 2,
+    lambda world, draw: world.refuse(draw.randrange(99)): 1,
+    lambda world, draw: world.cancel(draw.randrange(99)): 1,
+    lambda world, draw: world.delete(draw.randrange(99)): 1,
+    _change_terms: 2,
+    lambda world, draw: world.create(draw.randrange(9), draw.choice([500, 10_000])): 2,
+    lambda world, draw: world.remove(draw.randrange(9)): 1,
+}

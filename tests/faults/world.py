@@ -1,0 +1,326 @@
+"""People, prices, faults and the laws around a `tests.stepper.Stepper`: what may be done to it, and what must hold.
+
+Every deed is one that somebody or something outside could do. After each step `check` compares the committed state with
+the naive model; `settle` lets everything come to rest and asks for what each decision and each caller was promised.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from pykka import ThreadingFuture
+
+from actors.address import PRESENT
+from actors.messages import Drain, Submit, Tick, Wake
+from domain import points
+from domain.decision import Decision, Outcome
+from domain.words import OutcomeStatus, PortfolioName
+from tests.faults.laws import INJECTED, Caller, InjectedFault, Laws, at_rest
+from tests.memory import MemoryDatabase
+from tests.stepped_cell import SteppedCell
+from tests.stepper import StepClock, Stepper
+from tests.unit.builders import costs, instrument, terms, uid
+
+INSTRUMENTS = [
+    instrument("BTC/USDT"),
+    instrument("ETH/USDT"),
+    instrument("DEAD/USDT"),
+    instrument("X/EUR", currency="EUR"),
+]
+PRICES = {"BTC/USDT": Decimal("110485.85"), "ETH/USDT": Decimal("3950.01")}
+"""To begin with; nobody ever sees a price of ``DEAD/USDT``."""
+WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
+NAMES = ("default", "second", "third")
+"""Of portfolios; the first two are there from the start."""
+
+
+class World:
+    """One database and the processes that serve it one after the other.
+
+    Args:
+        seed: of the order of steps.
+        most_restarts: so many within 30 s, and the process ends; another begins.
+
+    Attributes:
+        faults: so many of each kind happened.
+        sent: uids of all decisions, in their order.
+    """
+
+    def __init__(self, seed: int, *, most_restarts: int = 5) -> None:
+        self.database = MemoryDatabase()
+        self.clock = StepClock()
+        self.trace: list[str] = []
+        self.faults = self.database.faults
+        self.sent: list[UUID] = []
+        self.prices = dict(PRICES)
+        self._order = random.Random(seed)
+        self._most_restarts = most_restarts
+        self.laws = Laws(self.database)
+        self._poison: dict[UUID, str] = {}
+        self._fuse: tuple[str, int, Callable[[SteppedCell], None]] | None = None
+        self._lives = 0
+        for name in NAMES[:2]:
+            self._open(name)
+        self.stepper = self._born()
+        self.run(3)
+        self.quote()
+
+    # What people do
+
+    def add(self, **wanted: Any) -> None:
+        """Somebody inserts a row."""
+        decision = self._decision(wanted)
+        id_ = self.database.add(decision, self.clock.now())
+        self.trace.append(f"row {id_}")
+        self.stepper.wake()
+
+    def submit(self, **wanted: Any) -> None:
+        """A caller submits a decision."""
+        message = Submit(self._decision(wanted), ThreadingFuture(), ThreadingFuture())
+        self.laws.callers.append(Caller(message, self._lives))
+        self.stepper.tell("DecisionWatcher", message)
+
+    def cancel(self, number: int) -> None:
+        """Somebody ends a pending decision by hand."""
+        if (row := self._pending(number)) is not None:
+            row.outcome = Outcome(row.id, OutcomeStatus.CANCELLED, "by hand")
+            self.faults["cancelled by hand"] += 1
+
+    def delete(self, number: int) -> None:
+        """Somebody deletes the row of a pending decision."""
+        if (row := self._pending(number)) is not None:
+            del self.database.rows[row.id]
+            self.laws.deleted.add(row.id)
+            self.faults["row deleted"] += 1
+
+    def change_terms(self, number: int, **changes: Any) -> None:
+        """Somebody changes the rules of a portfolio."""
+        names = sorted(self.database.portfolios)
+        if names:
+            portfolio = self.database.portfolios[names[number % len(names)]]
+            changed = replace(portfolio.terms, revision=portfolio.terms.revision + 1, **changes)
+            self.database.portfolios[portfolio.name] = replace(portfolio, terms=changed)
+            self.faults["rules changed"] += 1
+            self.stepper.tell("PositionKeeper", Wake())
+
+    def create(self, number: int, capital: int = 10_000) -> None:
+        """Somebody creates a portfolio, or removes one without orders and makes it anew."""
+        name = PortfolioName(NAMES[number % len(NAMES)])
+        if self._removable(name):
+            self._open(name, capital)
+            self.faults["portfolio made"] += 1
+            self.stepper.tell("PositionKeeper", Wake())
+
+    def remove(self, number: int) -> None:
+        """Somebody removes a portfolio; one that has orders cannot be."""
+        name = PortfolioName(NAMES[number % len(NAMES)])
+        if self._removable(name) and self.database.portfolios.pop(name, None) is not None:
+            self.faults["portfolio removed"] += 1
+            self.stepper.tell("PositionKeeper", Wake())
+
+    def quote(self, factor: str = "1") -> None:
+        """Prices come; those of BTC move first."""
+        self.prices["BTC/USDT"] = (self.prices["BTC/USDT"] * Decimal(factor)).quantize(Decimal("0.01"))
+        self.stepper.quote({symbol: str(price) for symbol, price in self.prices.items()})
+
+    def pass_by(self, seconds: float) -> None:
+        """Time passes, and the timer tells those who wait for it."""
+        self.stepper.pass_by(seconds)
+        for actor in ("Sizer", "PriceTracker", "Snapshotter"):
+            self.stepper.tell(actor, Tick())
+
+    # What goes wrong
+
+    def crash(self, actor: str) -> None:
+        """An actor loses its behaviour between two steps."""
+        self.stepper.crash(actor)
+        self.faults["crash"] += 1
+
+    def raise_at(self, moment: str, count: int, error: type[BaseException] = InjectedFault) -> None:
+        """The handler that comes to the ``count``-th of these points from now on raises there."""
+
+        def burn(cell: SteppedCell) -> None:
+            self.trace.append(f"{cell.name} raises {error.__name__} at {moment}")
+            self.faults[f"exception at {moment}"] += 1
+            raise error(INJECTED)
+
+        self._fuse = moment, count, burn
+
+    def hang_at(self, moment: str, count: int, steps: int) -> None:
+        """The handler that comes to the ``count``-th of these points from now on hangs there for a while."""
+
+        def burn(cell: SteppedCell) -> None:
+            if cell.name != "Supervisor":
+                self.faults[f"hang at {moment}"] += 1
+                self.stepper.hang(cell.name, steps)
+
+        self._fuse = moment, count, burn
+
+    def poison(self, number: int, actor: str) -> None:
+        """From now on ``actor`` crashes on whatever is about this decision."""
+        if (row := self._pending(number)) is not None and row.decision.uid not in self._poison:
+            self._poison[row.decision.uid] = actor
+
+    def fail_commit(self) -> None:
+        """The next COMMIT does not happen, and the connection is lost."""
+        self.database.fail_commits = 1
+
+    def lose_answer(self) -> None:
+        """The next COMMIT happens, and its answer is lost."""
+        self.database.lose_answers = 1
+
+    def refuse(self, number: int) -> None:
+        """The database will not store the fill of this decision."""
+        if (row := self._pending(number)) is not None:
+            self.database.refuse.add(row.id)
+
+    def away(self, gone: bool = True) -> None:
+        """The database goes, or comes back."""
+        self.faults["database away"] += gone and not self.database.away
+        self.database.away = gone
+
+    def kill(self, zombie_steps: int = 0) -> None:
+        """The process dies where it is, and another begins; it may be that the old one is only thought to be dead."""
+        self.faults["process killed"] += 1
+        old = self.stepper
+        self._lives += 1
+        self.stepper = self._born()
+        for _ in range(zombie_steps):
+            self._step(old)
+            self._step(self.stepper)
+
+    def stop(self) -> None:
+        """The process is stopped in order, and another begins."""
+        self.faults["ordered stop"] += 1
+        if not self.database.away:
+            self.stepper.tell("Supervisor", Drain())
+            for _ in range(10_000):
+                if self.stepper.drained or not self.step():
+                    break
+        self._end()
+
+    # What happens
+
+    def step(self) -> bool:
+        """Let one actor handle one group, then check; False where nobody can do anything."""
+        able = self._step(self.stepper)
+        if self.stepper.ended is not None:
+            self.faults["gave up"] += 1
+            self._end()
+        return able
+
+    def run(self, steps: int = 10_000) -> None:
+        """Step so often, or until nobody can do anything."""
+        for _ in range(steps):
+            if not self.step():
+                return
+
+    def settle(self) -> None:
+        """Mend what is broken, let everything come to rest, and check what was promised."""
+        self.database.away = False
+        self.database.fail_commits = self.database.lose_answers = 0
+        self._fuse = None
+        for _ in range(60):
+            self.stepper.wake()
+            self.quote()
+            self.run()
+            if not any(row.outcome is None for row in self.database.rows.values()) and at_rest(self.stepper):
+                break
+            self.pass_by(3)
+            self.run()
+        self.laws.check_the_end(self.stepper, self._lives)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """What became of all decisions."""
+        found = Counter(row.outcome.status.value if row.outcome else "none" for row in self.database.rows.values())
+        found["deleted"] = len(self.laws.deleted)
+        return +found
+
+    @property
+    def books(self) -> list[str]:
+        """The ledger and every outcome in their order, as text."""
+        fills = [
+            f"{a.fill.order.portfolio} {a.fill.order.seq} {a.fill.order.order_id} {a.fill.quantity} {a.fill.price} "
+            f"{a.fill.commission} {a.portfolio.cash}"
+            for a in self.database.fills
+        ]
+        ends = [f"{row.id} {row.outcome and (row.outcome.status, row.outcome.reason)}" for row in self._rows()]
+        return fills + ends
+
+    # Inside
+
+    def _born(self) -> Stepper:
+        return Stepper(
+            self.database,
+            INSTRUMENTS,
+            self._order.getrandbits(32),
+            most_restarts=self._most_restarts,
+            clock=self.clock,
+            trace=self.trace,
+            delays=True,
+        )
+
+    def _end(self) -> None:
+        old = self.stepper
+        old.end()
+        self.laws.check_callers(self._lives, "at the end")
+        self._lives += 1
+        self.stepper = self._born()
+
+    def _step(self, stepper: Stepper) -> bool:
+        before, points.hook = points.hook, self._reached
+        try:
+            able = stepper.step()
+        finally:
+            points.hook = before
+        self.laws.check(self.stepper)
+        return able
+
+    def _reached(self, moment: str, what: str) -> None:
+        cell = PRESENT.sender
+        if not isinstance(cell, SteppedCell) or what == "Crashed":
+            return  # what a cell says about its own crash is not the handler's any more
+        if moment == "takes" and self._poison:
+            for id_ in {id_: None for message in cell.in_hand for id_ in message.decisions}:
+                row = self.database.rows.get(id_)
+                if row is not None and self._poison.get(row.decision.uid) == cell.name:
+                    self.faults["poison"] += 1
+                    raise InjectedFault(f"{INJECTED}: poison {id_}")
+        if self._fuse is not None and self._fuse[0] == moment and not cell.given_up:
+            _, left, burn = self._fuse
+            self._fuse = None if left <= 1 else (moment, left - 1, burn)
+            if left <= 1:
+                burn(cell)
+
+    def _decision(self, wanted: dict[str, Any]) -> Decision:
+        number = len(self.sent)
+        given = {"symbol": "ETH/USDT", "decision": "BUY", "confidence": "0.8", **wanted}
+        if (seconds := given.pop("expires_in", None)) is not None:
+            given["expires_at"] = self.clock.now() + timedelta(seconds=seconds)
+        decision = Decision(uid=uid(number), **given)
+        self.sent.append(decision.uid)
+        return decision
+
+    def _rows(self) -> list[Any]:
+        return list(self.database.rows.values())
+
+    def _pending(self, number: int) -> Any:
+        pending = [row for row in self._rows() if row.outcome is None]
+        return pending[number % len(pending)] if pending else None
+
+    def _open(self, name: str, capital: int = 10_000) -> None:
+        made = terms(name, initial_capital=capital, costs=costs())
+        self.database.open_portfolio(
+            replace(made, created_at=self.clock.now() + timedelta(microseconds=len(self.trace)))
+        )
+
+    def _removable(self, name: PortfolioName) -> bool:
+        return all(applied.fill.order.portfolio != name for applied in self.database.fills)
