@@ -68,6 +68,7 @@ class Laws:
         self.deleted: set[DecisionId] = set()
         self._ended: dict[DecisionId, Outcome] = {}
         self._executed: set[DecisionId] = set()
+        self._filled: set[DecisionId] = set()
         self._seen: dict[PortfolioName, Portfolio] = {}
 
     def check(self, stepper: Stepper) -> None:
@@ -133,11 +134,13 @@ class Laws:
                 self._ended[row.id] = row.outcome
                 if row.outcome.status is OutcomeStatus.EXECUTED:
                     self._executed.add(row.id)
-        filled = [applied.fill.order.decision_id for applied in self.database.fills]
-        if len(set(filled)) != len(filled):
-            raise Broken("a decision has two orders", "doubled")
-        if set(filled) != self._executed:
-            raise Broken(f"executed and filled differ: {self._executed.symmetric_difference(filled)}", "doubled")
+        while len(self._filled) < len(self.database.fills):
+            id_ = self.database.fills[len(self._filled)].fill.order.decision_id
+            if id_ in self._filled:
+                raise Broken(f"decision {id_} has two orders", "doubled")
+            self._filled.add(id_)
+        if self._filled != self._executed:
+            raise Broken(f"executed and filled differ: {self._executed ^ self._filled}", "doubled")
 
     def _books(self, committed: Portfolio) -> None:
         fills = [a for a in self.database.fills if a.fill.order.portfolio == committed.name]

@@ -173,7 +173,7 @@ def run(rounds: int, seed: int) -> Tally:
         @staticmethod
         def told(world: World) -> None:
             tally.faults += world.faults
-            tally.decisions += len(world.sent)
+            tally.decisions += world.decisions
             tally.outcomes += world.outcomes
 
     profile = settings(

@@ -50,7 +50,7 @@ class World:
 
     Attributes:
         faults: so many of each kind happened.
-        sent: uids of all decisions, in their order.
+        sent: uids of all decisions, in their order, those that nobody took in among them.
     """
 
     def __init__(self, seed: int, *, most_restarts: int = 5) -> None:
@@ -236,6 +236,11 @@ class World:
             self.pass_by(3)
             self.run()
         self.laws.check_the_end(self.stepper, self._lives)
+
+    @property
+    def decisions(self) -> int:
+        """So many got into the table; others were submitted while it was away, or twice."""
+        return len(self.database.rows) + len(self.laws.deleted)
 
     @property
     def outcomes(self) -> Counter[str]:

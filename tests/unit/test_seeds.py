@@ -1,0 +1,53 @@
+"""Fifty seeds of faults, drawn and played in virtual time; `make faults` plays ten times as many."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.laws import Broken
+from tests.faults.seeds import play, run
+from tests.faults.world import World
+
+SEEDS = 50
+PLAYED_AGAIN = range(3)
+
+
+def test_fifty_seeds_keep_the_laws() -> None:
+    tally = run(SEEDS, seed=0)
+    assert [] == tally.repeat
+    assert tally.sound
+    assert tally.decisions > SEEDS * 40
+    assert tally.decisions == sum(tally.outcomes.values())
+    # Otherwise the seeds show less than they seem to.
+    assert tally.outcomes["executed"] > tally.decisions / 5
+    assert (
+        min(tally.faults[kind] for kind in ("crash", "poison", "process killed", "database away", "answer lost")) > 20
+    )
+
+
+def test_the_same_seed_gives_the_same_trace_in_a_process_that_hashes_otherwise() -> None:
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    printed = subprocess.run(
+        [sys.executable, "-m", "tests.faults.seeds", *map(str, PLAYED_AGAIN)],
+        env={**os.environ, "PYTHONHASHSEED": other, "LOGURU_LEVEL": "CRITICAL"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [play(seed).digest for seed in PLAYED_AGAIN] == printed.stdout.split()
+
+
+def test_a_seed_that_breaks_a_law_is_told_by_the_command_that_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: World) -> None:
+        raise Broken("decision 7 got no outcome", "lost")
+
+    monkeypatch.setattr(World, "settle", broken)
+    tally = run(2, seed=11)
+    assert (False, 2, 0, 0) == (tally.sound, tally.lost, tally.doubled, tally.unbalanced)
+    assert [
+        f'decision 7 got no outcome: make faults ARGS="--only seeds --seed {seed} --rounds 1"' for seed in (11, 12)
+    ] == tally.repeat
