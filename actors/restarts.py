@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -90,10 +91,15 @@ class Restarts:
             self._at.popleft()
         return self._intensity.restarts - len(self._at)
 
-    def take_back(self) -> None:
-        """The last one was a message's fault, not the actor's."""
-        if self._at:
-            self._at.pop()
+    @property
+    def last(self) -> datetime | None:
+        """When the last one was, as far as it is remembered."""
+        return self._at[-1] if self._at else None
+
+    def take_back(self, at: datetime) -> None:
+        """The one at that moment was a message's fault, not the actor's."""
+        with suppress(ValueError):
+            self._at.remove(at)
 
 
 class Budget:
@@ -123,8 +129,10 @@ class Budget:
 
     def refund(self, actor: str) -> None:
         """The actor's last restart was a message's fault."""
-        self._own[actor].take_back()
-        self._tree.take_back()
+        own = self._own[actor]
+        if (at := own.last) is not None:
+            own.take_back(at)
+            self._tree.take_back(at)
 
 
 MOST_SUSPECTS = 10_000
