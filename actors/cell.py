@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from loguru import logger
 from pykka._envelope import Envelope
@@ -75,7 +74,7 @@ class Cell:
             case Ping():
                 return self.name
             case Describe():
-                message.to(self._described())
+                self._described(message)
             case Restart():
                 self._attempt("Restart", self._fresh)
             case Control():
@@ -121,13 +120,6 @@ class Cell:
                 case Again():
                     message.abandon(PaperTradingError(f"{self.name} crashed twice on this; it was not taken in"))
         return frozenset(id_ for message in messages for id_ in message.decisions)
-
-    def _described(self) -> Mapping[str, Any]:
-        try:
-            return self._behaviour.describe() if self._behaviour is not None else {}
-        except Exception as error:  # noqa: BLE001 - whoever looks in must not be able to make an actor crash
-            logger.opt(exception=error).error("{} could not describe itself", self.name)
-            return {"error": repr(error)}
 
     def _alone(self, message: Message) -> bool:
         return isinstance(message, Again | Asked | Crash) or (
@@ -181,6 +173,14 @@ class Cell:
         behaviour.started()
         self._behaviour = behaviour
         self.mailbox.release()
+
+    def _described(self, message: Describe) -> None:
+        """Answer whoever looks in, who must not be able to make an actor crash."""
+        try:
+            facts = self._behaviour.describe() if self._behaviour is not None else {}
+            message.to(facts)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is not the actor's work
+            logger.warning("{} could not be described: {!r}", self.name, error)
 
     def _controlled(self, message: Control) -> None:
         if isinstance(message, Rebuild):

@@ -87,6 +87,11 @@ class Mailbox:
         return not self._control and not self._data
 
     @property
+    def closed(self) -> bool:
+        """Whether it takes nothing in any more."""
+        return self._undeliverable is not None
+
+    @property
     def deliverable(self) -> bool:
         """Whether `get` would return at once."""
         return bool(self._control) or (bool(self._data) and not self._held and not self.suspended)

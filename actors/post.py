@@ -13,6 +13,7 @@ import traceback
 from typing import Any
 
 import pykka
+from loguru import logger
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
@@ -43,7 +44,9 @@ class _Inbox:
         return self._cell.mailbox.get(lambda: self._cell.given_up) or Envelope(_ActorStop())
 
     def empty(self) -> bool:
-        return self._cell.given_up or self._cell.mailbox.empty()
+        # pykka throws away what is left when a thread ends. After a stop that is right; else a successor handles it.
+        mailbox = self._cell.mailbox
+        return self._cell.given_up or not mailbox.closed or mailbox.empty()
 
 
 class _Thread(pykka.ThreadingActor):
@@ -76,7 +79,10 @@ class _Thread(pykka.ThreadingActor):
             return
         name = self._cell.name
         for left in self._cell.mailbox.close(lambda message: self._dead_letters.add(name, message)):
-            left.abandon(PaperTradingError("the system has stopped before it took this in"))
+            try:
+                left.abandon(PaperTradingError("the system has stopped before it took this in"))
+            except Exception as error:  # noqa: BLE001 - the others wait, too
+                logger.warning("{}: whoever sent {} could not be told of the stop: {!r}", name, left, error)
 
 
 class Post:
