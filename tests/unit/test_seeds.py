@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +15,19 @@ from tests.faults.world import World
 
 SEEDS = 50
 PLAYED_AGAIN = range(3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere() -> Iterator[subprocess.Popen[str]]:
+    """Another process, which hashes otherwise and plays some seeds; it runs beside the first test."""
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.seeds", *map(str, PLAYED_AGAIN)],
+        env={**os.environ, "PYTHONHASHSEED": other, "LOGURU_LEVEL": "CRITICAL"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
 
 
 def test_fifty_seeds_keep_the_laws() -> None:
@@ -29,16 +43,12 @@ def test_fifty_seeds_keep_the_laws() -> None:
     )
 
 
-def test_the_same_seed_gives_the_same_trace_in_a_process_that_hashes_otherwise() -> None:
-    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    printed = subprocess.run(
-        [sys.executable, "-m", "tests.faults.seeds", *map(str, PLAYED_AGAIN)],
-        env={**os.environ, "PYTHONHASHSEED": other, "LOGURU_LEVEL": "CRITICAL"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert [play(seed).digest for seed in PLAYED_AGAIN] == printed.stdout.split()
+def test_the_same_seed_gives_the_same_trace(elsewhere: subprocess.Popen[str]) -> None:
+    here = [play(seed).digest for seed in PLAYED_AGAIN]
+    printed, _ = elsewhere.communicate(timeout=60)
+    assert here == printed.split()
+    assert here == [play(seed).digest for seed in PLAYED_AGAIN]
+    assert len(set(here)) == len(here)
 
 
 def test_a_seed_that_breaks_a_law_is_told_by_the_command_that_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
