@@ -123,7 +123,7 @@ class LedgerStore:
             group: what each fill did to its portfolio, later ones resting on earlier ones.
 
         Raises:
-            Fenced: generation or epoch is not the present one.
+            Fenced: generation or epoch is not the present one, or a portfolio is not the one that it was.
             DecisionsEnded: some decisions had ended already, or are gone.
             DatabaseUnavailable: if that was in COMMIT, only reloading tells whether it happened.
             DatabaseBusy: a lock or deadlock; the same group may be written again.
@@ -183,9 +183,13 @@ class LedgerStore:
         if held:
             cursor.executemany(SAVE_POSITIONS, held)
         cursor.executemany(
-            "UPDATE paper_trading_config SET current_capital = %s WHERE portfolio = %s",
-            [(portfolio.cash, name) for name, portfolio in last.items()],
+            "UPDATE paper_trading_config SET current_capital = %s"
+            " WHERE portfolio = %s AND created_at = coalesce(%s, created_at)",
+            [(portfolio.cash, name, portfolio.terms.created_at) for name, portfolio in last.items()],
         )
+        if cursor.rowcount != len(last):
+            # Its cash is not this one's, and nobody knows yet.
+            raise Fenced("a portfolio was deleted and made anew under its name")
 
 
 def _copy(cursor: psycopg.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -46,6 +46,14 @@ class Stores:
         self.snapshots = SnapshotStore(url, self.lease)
         self.books = Books(url)
 
+    def remove(self) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("DELETE FROM paper_trading_config")
+
+    def remake(self, capital: int) -> None:
+        self.remove()
+        portfolios.create(self.url, "default", {"initial_capital": capital})
+
     def close(self) -> None:
         for store in (self.ledger, self.decisions, self.prices, self.snapshots, self.books):
             store.close()
@@ -57,7 +65,13 @@ class InMemory:
 
     def __init__(self) -> None:
         self.ledger = self.decisions = self.prices = self.snapshots = database = MemoryDatabase()
-        database.open_portfolio(terms())
+        database.open_portfolio(replace(terms(), created_at=NOON))
+
+    def remove(self) -> None:
+        self.ledger.portfolios.clear()
+
+    def remake(self, capital: int) -> None:
+        self.ledger.open_portfolio(replace(terms(initial_capital=capital), created_at=NOON + timedelta(seconds=1)))
 
 
 @pytest.fixture(params=["memory", "database"])
@@ -144,6 +158,28 @@ def test_a_decision_that_ended_meanwhile_takes_the_whole_group_back(stores: Any,
         stores.ledger.commit(FIRST, [one, filled(one.portfolio, second)])
     assert frozenset({second.id}) == caught.value.ids
     assert (before,) == stores.ledger.load()
+
+
+def test_a_portfolio_made_anew_does_not_get_the_cash_of_the_one_before_it(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    (before,) = stores.ledger.load()
+    stores.remake(500)
+    with pytest.raises(Fenced, match="made anew"):
+        stores.ledger.commit(FIRST, [filled(before, received)])
+    (after,) = stores.ledger.load()
+    assert (Decimal(500), 0, {}) == (after.cash, after.seq, after.positions)
+    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, NOON)]
+
+
+def test_a_portfolio_that_is_gone_gets_no_fill(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    (before,) = stores.ledger.load()
+    stores.remove()
+    with pytest.raises(WriteRefused):
+        stores.ledger.commit(FIRST, [filled(before, received)])
+    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, NOON)]
 
 
 def a_refusal(decision_id: DecisionId) -> Refusal:
