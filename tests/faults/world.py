@@ -21,6 +21,7 @@ from actors.address import PRESENT
 from actors.messages import Drain, Submit, Tick, Wake
 from domain import points
 from domain.decision import Decision, Outcome
+from domain.errors import DatabaseUnavailable
 from domain.words import OutcomeStatus, PortfolioName
 from tests.faults.laws import INJECTED, Caller, InjectedFault, Laws, at_rest
 from tests.memory import MemoryDatabase
@@ -160,6 +161,9 @@ class World:
             if cell.name != "Supervisor":
                 self.faults[f"hang at {moment}"] += 1
                 self.stepper.hang(cell.name, steps)
+                if cell.given_up and moment in {"commits", "committed"}:
+                    in_doubt = moment == "committed"  # its connection was ended when it was given up
+                    raise DatabaseUnavailable("the connection was lost", in_doubt=in_doubt)
 
         self._fuse = moment, count, burn
 
