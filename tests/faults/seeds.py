@@ -55,8 +55,8 @@ def decision(draw: random.Random) -> dict[str, Any]:
         "symbol": draw.choices([*TRADED, "NOPE/USDT", "X/EUR", "DEAD/USDT"], [8, 8, 8, 8, 1, 1, 1])[0],
         "decision": draw.choices(["BUY", "SELL", "HOLD"], [12, 8, 1])[0],
         "confidence": draw.choices(["0.59", "0.75", "0.8", "1"], [1, 4, 4, 4])[0],
-        "quantity": draw.choices([None, "0.0041", "0.0145", "0.33333333", "20"], [4, 4, 4, 4, 1])[0],
-        "portfolio": draw.choices(NAMES, [8, 8, 3])[0],
+        "quantity": draw.choices([None, "0.001", "0.0041", "0.0145", "20"], [4, 4, 6, 4, 1])[0],
+        "portfolio": draw.choices(NAMES, [10, 9, 2])[0],
     }
     if draw.random() < 0.1:
         wanted["expires_in"] = draw.choice([-1, 2, 20])
@@ -140,8 +140,8 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, draw: world.cancel(draw.randrange(99)): 1,
     lambda world, draw: world.delete(draw.randrange(99)): 1,
     _change_terms: 2,
-    lambda world, draw: world.create(draw.randrange(9), draw.choice([500, 10_000])): 2,
-    lambda world, draw: world.remove(draw.randrange(9)): 1,
+    lambda world, draw: world.create(draw.choice([0, 1, 2, 2]), draw.choice([500, 10_000])): 2,
+    lambda world, draw: world.remove(draw.choice([0, 1, 2, 2, 2])): 1,
 }
 
 

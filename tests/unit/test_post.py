@@ -14,6 +14,7 @@ import pytest
 
 from actors.address import GivenUp, MailAddress
 from actors.behaviour import Behaviour
+from actors.cell import Cell
 from actors.dead_letters import KEPT, DeadLetters
 from actors.mailbox import Mailbox
 from actors.messages import Describe, Message, Ping, Restart
@@ -221,6 +222,17 @@ def test_an_idle_zombie_takes_no_further_message(stage: Stage) -> None:
     assert stage.heard.empty()
     stage.to.tell(Restart())
     assert list(map(str, range(10))) == [stage.next() for _ in range(10)]
+
+
+def test_what_a_thread_had_just_taken_when_it_was_given_up_goes_back(stage: Stage) -> None:
+    cell = Cell("subject", Mailbox(), lambda _: Grouping(stage), stage)
+    cell.begin()
+    for word in ("b", "c"):
+        MailAddress(cell.mailbox).tell(Say(word))
+    assert [] == cell.give_up()
+    cell.receive(Say("a"))
+    assert [Say("a"), Say("b"), Say("c")] == cell.mailbox.take(10)
+    assert stage.heard.empty()
 
 
 def test_a_zombie_that_builds_a_behaviour_lets_nothing_through_to_a_successor_that_has_none(stage: Stage) -> None:
