@@ -91,6 +91,14 @@ class PositionKeeper(PathBehaviour):
         }
 
     def handle_current(self, messages: list[Message]) -> None:
+        """Write what was filled; then, whatever came of that, nothing is left before a flush."""
+        self._handle(messages)
+        for message in messages:
+            if isinstance(message, Flush):
+                self._watcher.tell(message)
+                self._snapshotter.tell(message)
+
+    def _handle(self, messages: list[Message]) -> None:
         """Apply a group to a draft, write it, and only then let it be the state and tell of it."""
         fills = [message.fill for message in messages if isinstance(message, Filled)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
@@ -116,10 +124,6 @@ class PositionKeeper(PathBehaviour):
         # Between two generations a poll has nothing to read: the next one reloads.
         if self.generation is not None and (questions or any(isinstance(message, Wake) for message in messages)):
             self._reread_terms()
-        for message in messages:
-            if isinstance(message, Flush):
-                self._watcher.tell(message)
-                self._snapshotter.tell(message)
 
     def _write(self, group: list[Applied], refusals: list[Refusal]) -> bool:
         """Commit the group; where that fails, end the generation and return False."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pykka import ThreadingFuture
 
-from actors.messages import Restart, Submit, Tick, Wake
+from actors.messages import Drain, Restart, Submit, Tick, Wake
 from domain import points
 from domain.decision import Accepted, Decision
 from domain.errors import DatabaseUnavailable, LeaseHeld, PaperTradingError, SubmissionInDoubt
@@ -152,6 +152,26 @@ def test_a_zombie_does_not_answer_for_its_successor(
     assert 1 == len(stepper.database.rows)
     assert stepper.database.rows[1].outcome == message.outcome.get(timeout=0)
     assert 1 == message.accepted.get(timeout=0).decision_id
+
+
+# A stop
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_commit_that_fails_while_it_stops_does_not_keep_it_from_ending(seed: int) -> None:
+    world = World(seed)
+    world.run()
+    for _ in range(5):
+        world.add(quantity="0.01")
+    world.run(12 + seed)
+    stopping = world.stepper
+    stopping.tell("Supervisor", Drain())
+    world.fail_commit()
+    world.run()
+    assert stopping.drained
+    world.kill()
+    world.settle()
+    assert {"executed": 5} == dict(world.outcomes)
 
 
 # A process that is only thought to be dead
