@@ -181,12 +181,13 @@ def run(rounds: int, seed: int) -> Tally:
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
+        report_multiple_bugs=False,
         derandomize=False,
         suppress_health_check=list(HealthCheck),
     )
     try:
         run_state_machine_as_test(hypothesis.seed(seed)(Counted), settings=profile)
-    except AssertionError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
         law = getattr(error, "law", "")
         tally.lost += law == "lost"
         tally.doubled += law == "doubled"

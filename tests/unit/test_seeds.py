@@ -59,5 +59,6 @@ def test_a_seed_that_breaks_a_law_is_told_by_the_command_that_repeats_it(monkeyp
     tally = run(2, seed=11)
     assert (False, 2, 0, 0) == (tally.sound, tally.lost, tally.doubled, tally.unbalanced)
     assert [
-        f'decision 7 got no outcome: make faults ARGS="--only seeds --seed {seed} --rounds 1"' for seed in (11, 12)
+        f'{Broken("decision 7 got no outcome")!r}: make faults ARGS="--only seeds --seed {seed} --rounds 1"'
+        for seed in (11, 12)
     ] == tally.repeat
