@@ -20,10 +20,10 @@ from pykka import ThreadingFuture
 from actors.address import PRESENT
 from actors.messages import Drain, Submit, Tick, Wake
 from domain import points
-from domain.decision import Decision, Outcome
+from domain.decision import Decision, Outcome, Reason
 from domain.errors import DatabaseUnavailable
 from domain.words import OutcomeStatus, PortfolioName
-from tests.faults.laws import INJECTED, Caller, InjectedFault, Laws, at_rest
+from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest
 from tests.memory import MemoryDatabase
 from tests.stepped_cell import SteppedCell
 from tests.stepper import StepClock, Stepper
@@ -240,6 +240,8 @@ class World:
             self.pass_by(3)
             self.run()
         self.laws.check_the_end(self.stepper, self._lives)
+        if not any(kind.startswith(("exception", "hang")) for kind in self.faults):
+            self._check_culprits()
 
     @property
     def decisions(self) -> int:
@@ -265,6 +267,13 @@ class World:
         return fills + ends
 
     # Inside
+
+    def _check_culprits(self) -> None:
+        """Where nothing else struck anybody, whoever is quarantined deserves it."""
+        deserved = {row.id for row in self._rows() if row.decision.uid in self._poison} | self.database.refuse
+        quarantined = {row.id for row in self._rows() if row.outcome.reason.startswith(Reason.INTERNAL_ERROR)}
+        if not quarantined <= deserved:
+            raise Broken(f"decisions {quarantined - deserved} were quarantined for nothing")
 
     def _born(self) -> Stepper:
         return Stepper(
