@@ -37,7 +37,7 @@ class FailureStore:
             )
             for f in failures
         ]  # fmt: skip
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self._engine, self._lease, "failures") as cursor:
             cursor.executemany(SAVE, rows)
 
     def close(self) -> None:

@@ -1,0 +1,146 @@
+"""The laws, read from one committed state of the database, against the naive model of `tests.unit.model`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from actors import TradingSystem
+from persistence.ledger import LedgerStore
+from tests.faults.tally import Tally
+from tests.unit.model import Deal, ledger
+
+FILLS = """
+SELECT f.portfolio, o.seq, f.symbol, f.side = 'BUY', f.quantity, f.price, f.commission
+FROM paper_fills f JOIN paper_orders o USING (order_id) ORDER BY f.portfolio, o.seq
+"""
+DOUBLED = "SELECT count(*) FROM (SELECT decision_id FROM paper_orders GROUP BY 1 HAVING count(*) > 1) d"
+CROSSED = """
+SELECT count(*) FROM trading_decisions d FULL JOIN paper_orders o ON o.decision_id = d.id
+WHERE (d.status = 'executed') IS DISTINCT FROM (o.order_id IS NOT NULL) OR d.order_id IS DISTINCT FROM o.order_id
+"""
+"""Decisions that are executed without order, or have one and are not; and orders of nobody."""
+
+
+@dataclass
+class Findings:
+    """What is wrong in one committed state; nothing, hopefully.
+
+    Attributes:
+        notes: sentences for people.
+    """
+
+    lost: int = 0
+    doubled: int = 0
+    unbalanced: int = 0
+    decisions: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add_to(self, tally: Tally) -> None:
+        """Count what is wrong."""
+        tally.lost += self.lost
+        tally.doubled += self.doubled
+        tally.unbalanced += self.unbalanced
+
+    def count_in(self, tally: Tally) -> None:
+        """Count the decisions, once for each database."""
+        tally.decisions += self.decisions
+        tally.outcomes += self.outcomes
+
+
+def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> Findings:
+    """Read one committed state and hold it to the laws.
+
+    Args:
+        url: of the database.
+        accepted: the uids of decisions that `submit()` accepted.
+        ended: whether each decision must have its outcome by now.
+    """
+    found = Findings()
+    with psycopg.connect(url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+        def rows(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+            return connection.execute(statement, values).fetchall()
+
+        statuses = rows("SELECT status, count(*) FROM trading_decisions GROUP BY 1")
+        found.outcomes = Counter({status: count for status, count in statuses if status != "pending"})
+        found.decisions = sum(count for _, count in statuses)
+        if ended and (waiting := found.decisions - found.outcomes.total()):
+            found.lost += waiting
+            found.notes.append(f"{waiting} decisions without outcome")
+        there = {uid for (uid,) in rows("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", list(accepted))}
+        if gone := set(accepted) - there:
+            found.lost += len(gone)
+            found.notes.append(f"{len(gone)} accepted decisions are not in the table: {sorted(map(str, gone))[:3]}")
+        for statement, what in ((DOUBLED, "decisions with two orders"), (CROSSED, "orders that do not match")):
+            if count := rows(statement)[0][0]:
+                found.doubled += count
+                found.notes.append(f"{count} {what}")
+        _books(found, rows)
+    return found
+
+
+def _books(found: Findings, rows: Any) -> None:
+    wrong: set[str] = set()
+    for difference in rows("SELECT * FROM v_paper_ledger_check"):
+        wrong.add(str(difference[0]))
+        found.notes.append(f"the ledger check says: {difference}")
+    config = {
+        name: (capital, cash, pct, least)
+        for name, capital, cash, pct, least in rows(
+            "SELECT portfolio, initial_capital, current_capital, commission_pct, min_commission"
+            " FROM paper_trading_config"
+        )
+    }
+    held: dict[str, dict[str, Fraction]] = {name: {} for name in config}
+    for name, symbol, quantity in rows("SELECT portfolio, symbol, quantity FROM paper_positions"):
+        held[name][symbol] = Fraction(quantity)
+    results: dict[str, list[tuple[Fraction, Fraction]]] = {name: [] for name in config}
+    for name, gross, net in rows(
+        "SELECT t.portfolio, t.realized_pnl, t.net_pnl FROM paper_trades t JOIN paper_orders o USING (order_id)"
+        " ORDER BY t.portfolio, o.seq"
+    ):
+        results[name].append((Fraction(gross), Fraction(net)))
+    fills = {name: list(group) for name, group in groupby(rows(FILLS), key=lambda row: row[0])}
+    for name, (capital, cash, pct, least) in config.items():
+        mine = fills.get(name, [])
+        model = ledger(capital, [Deal(symbol, buy, q, p) for _, _, symbol, buy, q, p, _ in mine], pct, least)
+        differences = {
+            "numbers of orders": list(range(1, len(mine) + 1)) == [seq for _, seq, *_ in mine],
+            "cash": model.cash == Fraction(cash),
+            "holdings": {s: h.quantity for s, h in model.holdings.items() if h.quantity} == held[name],
+            "trades": [(trade.gross, trade.net) for trade in model.trades] == results[name],
+        }
+        for what, same in differences.items():
+            if not same:
+                wrong.add(name)
+                found.notes.append(f"portfolio {name}: {what} differ from the model")
+    found.unbalanced = len(wrong)
+
+
+def memory_differences(system: TradingSystem, url: str) -> list[str]:
+    """Return how the actors' memory differs from the database; to be asked when all decisions have ended."""
+    store = LedgerStore(url, system._lease)
+    try:
+        committed = {portfolio.name: portfolio for portfolio in store.load()}
+    finally:
+        store.close()
+    keeper, sizer = (system._wiring.posts[name]._cell._behaviour for name in ("PositionKeeper", "Sizer"))  # type: ignore[union-attr]
+    if keeper is None or sizer is None:
+        return ["an actor is being rebuilt"]
+    projected = {name: queue.projection for name, queue in sizer._queues.items()}  # type: ignore[attr-defined]
+    found = []
+    for who, memory in (("PositionKeeper", dict(keeper._committed)), ("Sizer", projected)):  # type: ignore[attr-defined]
+        for name in sorted({*memory, *committed}):
+            if memory.get(name) != committed.get(name):
+                found.append(f"{who} remembers {name} as {memory.get(name)}, the database has {committed.get(name)}")
+    return found

@@ -1,0 +1,123 @@
+"""A process dies at each point of the matrix, in the middle of decisions; the next one goes on. Nothing is lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing.connection import Connection
+from uuid import UUID
+
+from tests.faults import child, flow, books
+from tests.faults.child import Death
+from tests.faults.matrix import MATRIX, Needs, Point
+from tests.faults.tally import Tally
+from tests.server_base import Server
+
+SERIES = 25
+"""So many deaths, one after the other, on one database."""
+HANGING = 90.0
+"""Seconds after which a child that neither dies nor says anything is ended."""
+Say = Callable[[str], None]
+
+
+def deaths(seed: int, points: Iterable[Point] = MATRIX, variants: Sequence[int] = (0, 1)) -> list[Death]:
+    """Return the deaths at these points, each by `os._exit` (variant 0) and by SIGKILL (1), in an order drawn."""
+    draw = random.Random(seed)
+    found = []
+    for point in points:
+        for variant in variants:
+            only_early = point.what in {"start", "Begin", "BookKnown"} or (point.who, point.what) == (
+                "price recorder", "StoredPrices"
+            )  # fmt: skip
+            early = only_early or (point.needs in {Needs.START, Needs.REBUILD} and draw.random() < 0.5)
+            nth = 1 if early else draw.randint(1, 3)
+            found.append(Death(point, nth, kill=variant == 1, early=early, seed=draw.getrandbits(32)))
+    draw.shuffle(found)
+    return found
+
+
+class Series:
+    """Children that die on one database, one after the other.
+
+    Args:
+        server: where.
+        seed: that the deaths were drawn from, to say how to repeat them.
+    """
+
+    def __init__(self, server: Server, seed: int) -> None:
+        self.tally = Tally()
+        self._seed = seed
+        self._url = server.create_database()
+        self._server = server
+        self._accepted: set[UUID] = set()
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload([child.__name__])
+        flow.prepare(self._url)
+
+    def run(self, planned: Iterable[Death]) -> Tally:
+        """Let each die; then have one live, and see that everything is there."""
+        for death in planned:
+            self._one(death)
+        self._one(None)
+        self._laws(None, ended=True).count_in(self.tally)
+        self._server.drop_database(self._url)
+        return self.tally
+
+    def _one(self, death: Death | None) -> None:
+        ear, mouth = self._processes.Pipe(duplex=False)
+        process = self._processes.Process(target=child.main, args=(self._url, death, mouth), daemon=True)
+        process.start()
+        mouth.close()
+        said = self._listen(ear, death)
+        process.join(HANGING)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            self._failed(death, "the child hung")
+        expected = 0 if death is None else -signal.SIGKILL if death.kill else child.EXIT_CODE
+        if process.exitcode == expected:
+            self.tally.faults["death"] += death is not None
+        else:
+            reached = "its point was not reached" if "survived" in said else f"after {said[-1:]}"
+            self._failed(death, f"the child ended with {process.exitcode}, {reached}")
+        process.close()
+        if death is not None:
+            self._laws(death)
+
+    def _listen(self, ear: Connection, death: Death | None) -> list[str]:
+        said = []
+        with ear:
+            try:
+                while ear.poll(HANGING):
+                    word, value = ear.recv()
+                    said.append(word)
+                    if word == "accepted":
+                        self._accepted.add(value)
+                    if word == "recovered" and value:
+                        self._failed(death, f"memory and database differ after recovery: {value}")
+                        self.tally.unbalanced += len(value)
+            except (EOFError, OSError):  # it died
+                pass
+        return said
+
+    def _laws(self, death: Death | None, *, ended: bool = False) -> books.Findings:
+        found = books.check(self._url, self._accepted, ended=ended)
+        found.add_to(self.tally)
+        for note in found.notes:
+            self._failed(death, note)
+        return found
+
+    def _failed(self, death: Death | None, what: str) -> None:
+        only = f" --point '{death.point}'" if death is not None else ""
+        self.tally.repeat.append(f'{what}: make faults ARGS="--only deaths --seed {self._seed}{only}"')
+
+
+def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _: None) -> Tally:
+    """Let processes die as planned, in series of `SERIES`."""
+    parts = []
+    for begin in range(0, len(planned), SERIES):
+        parts.append(Series(server, seed).run(planned[begin : begin + SERIES]))
+        say(f"{min(begin + SERIES, len(planned))} of {len(planned)} deaths")
+    return Tally.total(parts)
