@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from loguru import logger
 
 from actors.messages import Control, Message, PathMessage, Pause, Rebuild
-from domain.words import Generation
+from domain.words import DecisionId, Generation
 
 
 class Behaviour:
@@ -17,6 +17,8 @@ class Behaviour:
 
     group_limit: ClassVar[int] = 1
     """How many waiting messages it takes at once."""
+    about: DecisionId | None = None
+    """The decision that it works on, where the message in hand is about another one, or about none."""
 
     def started(self) -> None:
         """Begin, before the first message; may raise, which counts as a crash."""

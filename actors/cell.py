@@ -94,6 +94,13 @@ class Cell:
                 logger.warning("{} received {!r}, which is no message", self.name, message)
         return None
 
+    @property
+    def about(self) -> frozenset[DecisionId]:
+        """The decisions that what it is doing is about: they are to blame where it goes wrong."""
+        if self._behaviour is not None and self._behaviour.about is not None:
+            return frozenset([self._behaviour.about])
+        return frozenset(id_ for message in self.in_hand for id_ in message.decisions)
+
     def give_up(self) -> list[Message]:
         """Let nothing be heard of it any more, whatever its thread does; return what it has in hand."""
         with self._leaving:
@@ -108,8 +115,8 @@ class Cell:
         self.activity.failed = other.activity.failed + 1
         self.mailbox.hold()
 
-    def keep(self, messages: Sequence[Message], error: BaseException) -> frozenset[DecisionId]:
-        """Put what was in hand at a crash back, as far as it is to be tried again; return what it was about."""
+    def keep(self, messages: Sequence[Message], error: BaseException) -> None:
+        """Put what was in hand at a crash back, as far as it is to be tried again."""
         # Messages of the path are not: the DecisionWatcher sends their decisions again, in the next generation.
         again = [m for m in messages if not isinstance(m, PathMessage | Again | Asked | Crash) and not _answered(m)]
         self.mailbox.give_back([Again(replace(m, tried=True) if isinstance(m, Submit) else m) for m in again])
@@ -119,7 +126,6 @@ class Cell:
                     message.abandon(error)
                 case Again():
                     message.abandon(PaperTradingError(f"{self.name} crashed twice on this; it was not taken in"))
-        return frozenset(id_ for message in messages for id_ in message.decisions)
 
     def _alone(self, message: Message) -> bool:
         return isinstance(message, Again | Asked | Crash) or (
@@ -144,6 +150,8 @@ class Cell:
             self.in_hand = group
         before, PRESENT.sender = PRESENT.sender, self
         self.activity.begin(what)
+        if self._behaviour is not None:
+            self._behaviour.about = None
         try:
             if points.hook is not None:
                 points.reach("takes", what)
@@ -203,11 +211,13 @@ class Cell:
         asked.answer(None)
 
     def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
+        about = self.about
         self._behaviour = None
         self.mailbox.hold()
         self.activity.failed += 1
         again = any(isinstance(message, Again) for message in group)
-        self._supervisor.tell(Crashed(self.name, error, what if group else "", self.keep(group, error), again))
+        self.keep(group, error)
+        self._supervisor.tell(Crashed(self.name, error, what if group else "", about, again))
 
 
 def _answered(message: Message) -> bool:

@@ -216,9 +216,11 @@ class DecisionWatcher(PathBehaviour):
                 return
             if isinstance(decision, Refusal):
                 continue
+            self.about = decision.id
             self._under_way.add(decision.id)
             logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)
             self._sizer.tell(Decide(self.generation, decision))
+        self.about = None
 
     def _settle(self, messages: list[Settled]) -> None:
         refusals = [refusal for message in messages for refusal in message.refusals]

@@ -119,9 +119,10 @@ class Post:
         cell = Cell(self.name, self.mailbox, self._build, self._supervisor)
         self._ref.actor_stopped.set()
         pykka.ActorRegistry.unregister(self._ref)
+        about = old.about
         in_hand = old.give_up()
         cell.succeed(old)
-        about = cell.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        cell.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
         self._serve(cell)
         return about
 

@@ -168,9 +168,11 @@ class Sizer(PathBehaviour):
             case Flush():
                 self._draining = True
                 self._execution.tell(message)
+        self.about = None
 
     def _take(self, decision: Received) -> None:
         """Refuse, queue, or let wait for a price."""
+        self.about = decision.id
         queue = self._queues.get(decision.portfolio)
         if queue is None:
             self._ask_for_portfolio(decision)
@@ -215,6 +217,7 @@ class Sizer(PathBehaviour):
         assert self.generation is not None
         while queue.ready and not queue.pricing and not self._draining:
             decision, instrument = queue.ready.popleft()
+            self.about = decision.id
             terms = queue.projection.terms
             quote = self._price_of(decision, instrument)
             assert quote is not None
@@ -267,6 +270,7 @@ class Sizer(PathBehaviour):
 
     def _gave_up(self, decision: Received) -> bool:
         """Refuse a decision that has waited too long for a price."""
+        self.about = decision.id
         now = self._clock.now()
         if decision.expired(now):
             self._refuse(refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price"))

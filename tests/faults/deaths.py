@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from uuid import UUID
 
-from tests.faults import child, flow, books
+from tests.faults import books, child, flow
 from tests.faults.child import Death
 from tests.faults.matrix import MATRIX, Needs, Point
 from tests.faults.tally import Tally

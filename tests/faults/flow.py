@@ -32,7 +32,12 @@ SETTINGS: dict[str, Any] = {
     "hang_timeout": 3.0,
 }
 SYMBOLS = ("BTC/USDT", "btc-usdt", "ETH/USDT", "ETHUSDT", "SOL/USDT", "SOL/USDT")
-QUANTITIES = {"B": ("0.01", "0.0145", "0.00012345"), "b": ("0.01", "0.5"), "E": ("0.3", "0.33333333"), "S": ("7", "0.7")}
+QUANTITIES = {
+    "B": ("0.01", "0.0145", "0.00012345"),
+    "b": ("0.01", "0.5"),
+    "E": ("0.3", "0.33333333"),
+    "S": ("7", "0.7"),
+}
 Row = tuple[uuid.UUID, str, str, str, str | None, str]
 
 
