@@ -1,0 +1,165 @@
+"""An exception at each point, once, and each time that a chosen decision comes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from domain import points
+from domain.errors import PaperTradingError
+from tests.faults import flow
+from tests.faults.matrix import ACTORS, AFTER, MATRIX, Needs, Point
+from tests.faults.stage import Fault, Stage, gives_up, wait_for
+from tests.faults.tally import Tally
+from tests.server_base import Server
+
+KINDS: tuple[type[BaseException], ...] = (ValueError, MemoryError, RecursionError, KeyboardInterrupt, SystemExit)
+HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")
+Say = Callable[[str], None]
+
+
+def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: Sequence[type[BaseException]] = KINDS) -> Tally:
+    """Raise once at each point of the actors, while decisions flow: everything ends all the same."""
+    stage = Stage(server, "exceptions", seed)
+    wanted = [(point, kind) for point in chosen for kind in kinds if _may_raise(point, kind)]
+    running = [(p, k) for p, k in wanted if p.needs not in {Needs.START, Needs.STOP} and p.who != "Supervisor"]
+    with stage.serving(hang_timeout=1.0):
+        for point, kind in running:
+            if point.needs is Needs.HANG:
+                continue  # see `tests.faults.hangs`
+            _once(stage, point, kind)
+    for point, kind in wanted:
+        if (point, kind) not in running:
+            _around(stage, point, kind)
+    return stage.close()
+
+
+def _may_raise(point: Point, kind: type[BaseException]) -> bool:
+    if point.who in HELPERS:
+        return issubclass(kind, Exception)  # what is no Exception comes from nowhere there
+    return point.who in {*ACTORS, "Supervisor"}
+
+
+def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
+    fault = Fault(point, _raising(kind), nth=stage.draw.randint(1, 2))
+    meddler = flow.Meddler(stage.url, point.needs)
+
+    def hook(moment: str, what: str) -> None:
+        fault(moment, what)
+        meddler(moment, what)
+
+    points.hook = hook
+    for _ in range(5):
+        stage.send(dead=point.what in {"Subscribe", "Waits", "SendTerms", "TermsChanged"})
+        flow.stir(stage.system, point, rebuild=point.needs is Needs.REBUILD)
+        if wait_for(lambda: fault.fired > 0, 1.5):
+            break
+        fault._nth = fault._reached + 1
+        meddler.again()
+    points.hook = None
+    if not fault.fired:
+        stage.failed(point, "was not reached")
+        return
+    stage.tally.faults["exception"] += 1
+    if not stage.ended():
+        stage.failed(point, f"{kind.__name__}: not everything ended; {stage.system.wait(0)!r}, {stage.system.status()}")
+    stage.check(point)
+
+
+def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
+    """Raise at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
+    fault = Fault(point, _raising(kind))
+    points.hook = fault if point.needs is Needs.START else None
+    reason: object = None
+    try:
+        with stage.serving() as system:
+            stage.send()
+            points.hook = fault
+            flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
+            if point.needs is not Needs.STOP and wait_for(lambda: fault.fired > 0, 5) and point.who == "Supervisor":
+                reason = gives_up(system)
+    except PaperTradingError as error:
+        reason = error
+    if not fault.fired and point.needs is not Needs.GONE:
+        stage.failed(point, "was not reached")
+        return
+    stage.tally.faults["exception"] += 1
+    if point.who == "Supervisor" and point.needs is not Needs.STOP and fault.fired and reason is None:
+        stage.failed(point, f"{kind.__name__} in the Supervisor, and the process goes on")
+    stage.rest()
+
+
+def _raising(kind: type[BaseException]) -> Callable[[], None]:
+    def act() -> None:
+        raise kind("injected")
+
+    return act
+
+
+POISON = [
+    point for point in MATRIX
+    if point.who in ACTORS and point.needs is Needs.FLOW
+    and (point.who, point.what) not in {("PriceTracker", "QuotesSeen")}
+]  # fmt: skip
+
+
+def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
+    """Raise each time that a chosen decision comes to a point: it alone is quarantined, at no cost of restarts."""
+    stage = Stage(server, "poison", seed)
+    wanted = set(chosen)
+    left = [(point, action) for point in POISON if point in wanted for action in ("BUY", "HOLD")]
+    while left:
+        with stage.serving(max_restarts=0) as system:
+            while left and system.wait(0) is None:
+                _poison(stage, *left.pop())
+        stage.rest()
+    return stage.close()
+
+
+def _poison(stage: Stage, point: Point, action: str) -> None:
+    fault: Fault | None = None
+
+    def arm(id_: object) -> None:
+        nonlocal fault
+        fault = points.hook = Fault(point, _raising(ValueError), chosen=id_)
+
+    quarantined = stage.system.status().quarantined
+    id_ = stage.send_with_chosen(action, arm)
+    ended = stage.ended()
+    points.hook = None
+    assert fault is not None
+    if not fault.fired:
+        return  # decisions of this kind do not come there
+    stage.tally.faults["exception, each time"] += fault.fired
+    if not ended:
+        stage.failed(point, f"{action}: not everything ended; {stage.system.wait(0)!r}")
+    ((status, reason),) = stage.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = %s", id_)
+    if fault.fired > 1:
+        wait_for(lambda: bool(_quarantine(stage, id_)), 5)
+        found = _quarantine(stage, id_)
+        if status == "executed" and (point.moment in AFTER.values() or point.what in {"Priced", "Settled"}):
+            pass  # it was committed by another actor meanwhile
+        elif status != "rejected" or not reason.startswith("internal error: ") or len(found) != 1:
+            stage.failed(point, f"{action}: ended {status}, {reason}; quarantined: {found}")
+        elif f"reference {found[0][0]}" not in reason or "ValueError: injected" not in found[0][1]:
+            stage.failed(point, f"{action}: {reason} does not lead to its traceback: {found}")
+    if fault.fired > 2:
+        stage.failed(point, f"{action}: tried {fault.fired} times")
+    others = stage.rows(
+        "SELECT id, outcome_reason FROM trading_decisions WHERE outcome_reason LIKE 'internal error%%' AND id <> %s"
+        " AND id NOT IN (SELECT decision_id::bigint FROM paper_failures WHERE kind = 'quarantine')", id_
+    )  # fmt: skip
+    more = stage.system.status().quarantined - quarantined
+    if others or more != (fault.fired > 1):
+        stage.failed(point, f"{action}: {more} were quarantined, with others: {others}")
+    if (gone := stage.system.wait(0)) is not None:
+        stage.failed(point, f"{action}: the process ended: {gone}")
+    stage.check(point)
+
+
+def _quarantine(stage: Stage, id_: object) -> list[tuple[str, str]]:
+    return [
+        (reference, told)
+        for reference, told in stage.rows(
+            "SELECT reference, traceback FROM v_paper_quarantine WHERE decision_id = %s", str(id_)
+        )
+    ]

@@ -1,0 +1,176 @@
+"""A system in this process with one fault at a time, and what must be true after each."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from actors import TradingSystem
+from domain import points
+from domain.errors import PaperTradingError
+from tests.faults import flow, books
+from tests.faults.matrix import Point, who
+from tests.faults.tally import Tally
+from tests.integration.running import INSERT, until
+from tests.server_base import Server
+
+BATCH = 12
+WITHIN = 30.0
+"""Seconds in which everything must have ended; the machine may be busy."""
+
+
+class Fault:
+    """A hook that does something at one point, at the nth reaching, or each time that a chosen decision is concerned.
+
+    Attributes:
+        fired: how often it did.
+    """
+
+    def __init__(self, point: Point, act: Callable[[], None], *, nth: int = 1, chosen: Any = None) -> None:
+        self.fired = 0
+        self.point = point
+        self._act = act
+        self._nth = nth
+        self._chosen = chosen
+        self._reached = 0
+
+    def __call__(self, moment: str, what: str) -> None:
+        """Act, if this is the point, and the time."""
+        if (who(), moment, what) != self.point.key:
+            return
+        if self._chosen is not None:
+            if self._chosen not in _concerned(moment):
+                return
+        else:
+            self._reached += 1
+            if self._reached != self._nth:
+                return
+        self.fired += 1
+        self._act()
+
+
+def _concerned(moment: str) -> set[Any]:
+    """The decisions that the present point is about: of the message that is sent, else of those in hand."""
+    if moment in {"sends", "sent"}:
+        frame = sys._getframe(3)  # the hook, its caller, `points.reach`, `MailAddress.tell`
+        while frame is not None and "message" not in frame.f_locals:
+            frame = frame.f_back  # type: ignore[assignment]
+        return set(frame.f_locals["message"].decisions)
+    return {id_ for message in flow.in_hand() for id_ in message.decisions}
+
+
+class Stage:
+    """One database, and systems on it, one after the other.
+
+    Attributes:
+        system: that runs now.
+        url: of the database.
+        tally: of what was found.
+    """
+
+    system: TradingSystem
+
+    def __init__(self, server: Server, part: str, seed: int) -> None:
+        self.tally = Tally()
+        self.url = server.create_database()
+        self.draw = random.Random(seed)
+        self._server = server
+        self._command = f"--only {part} --seed {seed}"
+        self._accepted: set[UUID] = set()
+        flow.prepare(self.url)
+
+    @contextmanager
+    def serving(self, **changes: Any) -> Iterator[TradingSystem]:
+        """A system; faults that a test set are gone after it."""
+        try:
+            with flow.serving(self.url, **changes) as self.system:
+                yield self.system
+        finally:
+            points.hook = None
+
+    def send(self, count: int = BATCH, *, dead: bool = False) -> None:
+        """Send decisions of many kinds."""
+        rows = [flow.a_decision(self.draw) for _ in range(count)]
+        if dead:
+            rows += flow.drawn(self.draw, 4)
+        flow.send(self.system, self.url, rows, self._accepted.add)
+
+    def send_with_chosen(self, action: str, armed: Callable[[Any], None]) -> Any:
+        """Send decisions of one portfolio by SQL; tell which was chosen before anybody sees it, and return it."""
+        rows = [flow.a_decision(self.draw) for _ in range(BATCH)]
+        uid = flow._uid(self.draw)
+        rows.insert(BATCH // 2, (uid, "BTC/USDT", action, "1", "0.01", "default"))
+        with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
+            cursor.executemany(INSERT, [(*row[:5], "default") for row in rows])
+            ((chosen,),) = cursor.execute("SELECT id FROM trading_decisions WHERE uid = %s", [uid]).fetchall()
+            armed(chosen)
+        return chosen
+
+    def ended(self) -> bool:
+        """Whether each decision has its outcome, in time."""
+        books = self.system.books
+        wait_for(lambda: books.waiting() == 0 or self.system.wait(0) is not None, WITHIN)
+        return books.waiting() == 0
+
+    def check(self, point: Point | None, *, memory: bool = True) -> None:
+        """Hold everything to the laws, memory, too."""
+        found = books.check(self.url, self._accepted, ended=True)
+        found.add_to(self.tally)
+        for note in found.notes:
+            self.failed(point, note)
+        if memory:
+            with suppress(AssertionError):
+                until(lambda: not books.memory_differences(self.system, self.url), 5)
+                return
+            self.tally.unbalanced += 1
+            self.failed(point, f"memory and database differ: {books.memory_differences(self.system, self.url)}")
+
+    def failed(self, point: Point | None, what: str) -> None:
+        """Take note of a failure, with the command that repeats it."""
+        only = f" --point '{point}'" if point is not None else ""
+        self.tally.repeat.append(f'{point}: {what}: make faults ARGS="{self._command}{only}"')
+        if __debug__: print("FAILED", self.tally.repeat[-1][:600], flush=True)
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read from the database."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def close(self) -> Tally:
+        """End; return what was found."""
+        books.check(self.url).count_in(self.tally)
+        self._server.drop_database(self.url)
+        return self.tally
+
+    def rest(self) -> None:
+        """Let a system go on where one ended in trouble, and see that nothing is missing."""
+        with self.serving():
+            if not self.ended():
+                self.failed(None, "not everything ended after a restart")
+            self.check(None)
+
+
+def wait_for(true: Callable[[], bool], seconds: float) -> bool:
+    """Wait until it is true; say whether it was in time."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.01)
+    return True
+
+
+def gives_up(system: TradingSystem, seconds: float = 10.0) -> Exception | None:
+    """Return why the system ended, if it does in time."""
+    with suppress(PaperTradingError):
+        return system.wait(seconds)
+    return None
