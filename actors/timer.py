@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from loguru import logger
+
 from actors.messages import Message
 from actors.ports import Address
 from domain.snapshot import next_on_grid
@@ -58,10 +60,9 @@ class Timer:
 
     def after(self, delay: timedelta, to: Address, message: Message, *, key: str) -> None:
         """Send ``message`` once, after ``delay``, unless one of the same ``key`` waits already."""
-        due = time.monotonic() + delay.total_seconds()
         with self._changed:
             if all(entry.key != key for entry in self._entries):
-                self._entries.append(_Entry(lambda: due - time.monotonic(), lambda: to.tell(message), None, key))
+                self._entries.append(self._once(delay.total_seconds(), lambda: to.tell(message), key))
                 self._changed.notify()
 
     def start(self) -> None:
@@ -74,6 +75,11 @@ class Timer:
             self._stopped = True
             self._changed.notify()
         self._thread.join(timeout=2)
+
+    @staticmethod
+    def _once(seconds: float, send: Callable[[], None], key: str | None) -> _Entry:
+        due = time.monotonic() + seconds
+        return _Entry(lambda: due - time.monotonic(), send, None, key)
 
     def _interval(self, interval: timedelta, send: Callable[[], None]) -> _Entry:
         due = time.monotonic() + interval.total_seconds()
@@ -106,4 +112,12 @@ class Timer:
                     next_due = min((entry.due() for entry in self._entries), default=LONGEST_WAIT)
                     self._changed.wait(timeout=min(max(0.0, next_due), LONGEST_WAIT))
             for entry in due:
-                entry.send()
+                self._send(entry)
+
+    def _send(self, entry: _Entry) -> None:
+        try:
+            entry.send()
+        except Exception as error:  # noqa: BLE001 - without this thread nothing is polled, and nobody begun afresh
+            logger.opt(exception=error).error("the timer could not send something; it goes on")
+            if entry.again is None:  # else it comes again by itself
+                self._add(self._once(LONGEST_WAIT, entry.send, entry.key))

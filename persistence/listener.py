@@ -59,7 +59,7 @@ class Listener:
     def _listen(self, connection: psycopg.Connection) -> None:
         for channel in self._channels:
             connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
-            self._woken(channel)
+            self._tell(channel)
         while not self._stopping.is_set():
             for notification in connection.notifies(timeout=BEAT, stop_after=1):
                 self._tell(notification.channel)

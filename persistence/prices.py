@@ -127,3 +127,6 @@ class PriceRecorder:
                 if not self._away:
                     logger.warning("prices are not stored at the moment: {}", error)
                 self._away = True
+            except Exception as error:  # noqa: BLE001 - without this thread nobody is told the stored prices again
+                self.dropped += 1
+                logger.opt(exception=error).error("prices could not be stored; the recorder goes on")

@@ -80,3 +80,26 @@ def test_a_stopped_timer_sends_nothing() -> None:
     timer.stop()
     assert "timer" not in {thread.name for thread in threading.enumerate()}
     assert inbox.received.empty()
+
+
+class Failing(Inbox):
+    """Fails at the first message."""
+
+    failed = False
+
+    def tell(self, message: object, /) -> None:
+        if not self.failed:
+            self.failed = True
+            raise MemoryError
+        super().tell(message)
+
+
+def test_a_timer_that_could_not_send_something_goes_on_and_sends_it_later() -> None:
+    repeated, single = Failing(), Failing()
+    timer = Timer(SetClock())
+    timer.every(timedelta(milliseconds=10), repeated, Wake())
+    timer.after(timedelta(milliseconds=10), single, Tick(), key="once")
+    timer.start()
+    assert Wake() == repeated.next()
+    assert Tick() == single.next()
+    timer.stop()
