@@ -82,10 +82,6 @@ class Mailbox:
                 self._changed.wait()
         return None
 
-    def empty(self) -> bool:
-        """Say whether nothing waits in either lane."""
-        return not self._control and not self._data
-
     @property
     def closed(self) -> bool:
         """Whether it takes nothing in any more."""

@@ -71,7 +71,12 @@ class _Thread(pykka.ThreadingActor):
 
     def on_receive(self, message: Any) -> Any:
         """Have it handled."""
-        return self._cell.receive(message)
+        try:
+            return self._cell.receive(message)
+        except Exception:
+            raise  # not even the crash could be told: this thread ends, and the Supervisor gives it a successor
+        except BaseException as error:
+            raise PaperTradingError(f"{self._cell.name} could not go on: {error!r}") from error  # pykka would stop all
 
     def on_stop(self) -> None:
         """Tell those who wait for an answer that there will be none."""

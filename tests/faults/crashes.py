@@ -17,7 +17,9 @@ HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")
 Say = Callable[[str], None]
 
 
-def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: Sequence[type[BaseException]] = KINDS) -> Tally:
+def once(
+    server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: Sequence[type[BaseException]] = KINDS
+) -> Tally:
     """Raise once at each point of the actors, while decisions flow: everything ends all the same."""
     stage = Stage(server, "exceptions", seed)
     wanted = [(point, kind) for point in chosen for kind in kinds if _may_raise(point, kind)]

@@ -16,7 +16,7 @@ import psycopg
 from actors import TradingSystem
 from domain import points
 from domain.errors import PaperTradingError
-from tests.faults import flow, books
+from tests.faults import books, flow
 from tests.faults.matrix import Point, who
 from tests.faults.tally import Tally
 from tests.integration.running import INSERT, until
@@ -137,7 +137,8 @@ class Stage:
         """Take note of a failure, with the command that repeats it."""
         only = f" --point '{point}'" if point is not None else ""
         self.tally.repeat.append(f'{point}: {what}: make faults ARGS="{self._command}{only}"')
-        if __debug__: print("FAILED", self.tally.repeat[-1][:600], flush=True)
+        if __debug__:
+            print("FAILED", self.tally.repeat[-1][:600], flush=True)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read from the database."""

@@ -169,3 +169,21 @@ def test_an_address_never_raises_even_when_the_actor_is_gone(stage: Stage) -> No
     stage.stop()
     stage.address.tell(Say("anybody?"))
     assert stage.heard.empty()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(1)])
+def test_a_thread_that_ends_leaves_the_mailbox_to_its_successor(stage: Stage, error: BaseException) -> None:
+    def failing(_: object) -> None:
+        raise error
+
+    stage.start()
+    stage.tell = failing  # type: ignore[method-assign]  # not even the crash can be told
+    stage.address.tell(Crash())
+    stage.address.tell(Say("after"))
+    thread = stage.post._thread
+    assert thread is not None
+    thread.join(5)
+    assert not stage.post.alive
+    stage.post.replace()
+    stage.address.tell(Restart())
+    assert "after" == stage.next()

@@ -32,7 +32,7 @@ def test_control_overtakes_data() -> None:
     mailbox = Mailbox()
     put(mailbox, Say("first"), Restart(), Say("second"))
     assert [Restart(), Say("first"), Say("second")] == [next_of(mailbox) for _ in range(3)]
-    assert mailbox.empty()
+    assert 0 == len(mailbox)
 
 
 def test_wake_ups_coalesce_in_the_place_of_the_first() -> None:
@@ -83,7 +83,7 @@ def test_what_comes_after_the_close_is_a_dead_letter_and_what_waited_is_returned
     assert [Say("waits")] == mailbox.close(dead.append)
     put(mailbox, Say("late"), Restart())
     assert [Say("late"), Restart()] == dead
-    assert mailbox.empty()
+    assert 0 == len(mailbox)
 
 
 def test_who_has_been_given_up_gets_nothing_more() -> None:
