@@ -28,10 +28,7 @@ def deaths(seed: int, points: Iterable[Point] = MATRIX, variants: Sequence[int] 
     found = []
     for point in points:
         for variant in variants:
-            only_early = point.what in {"start", "Begin", "BookKnown"} or (point.who, point.what) == (
-                "price recorder", "StoredPrices"
-            )  # fmt: skip
-            early = only_early or (point.needs in {Needs.START, Needs.REBUILD} and draw.random() < 0.5)
+            early = point.needs is Needs.START or (point.needs is Needs.REBUILD and draw.random() < 0.5)
             nth = 1 if early else draw.randint(1, 3)
             found.append(Death(point, nth, kill=variant == 1, early=early, seed=draw.getrandbits(32)))
     draw.shuffle(found)

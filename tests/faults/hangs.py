@@ -1,0 +1,259 @@
+"""A thread that hangs at each point, once, and each time that a chosen decision comes there; and threads that just end.
+
+A hang is resolved when a successor serves the mailbox and everything has ended, while the thread still hangs. Then it is
+let go, and must do no harm: nothing of it is written, sent or remembered.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from domain import points
+from domain.errors import PaperTradingError
+from tests.faults import flow
+from tests.faults.crashes import POISON
+from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
+from tests.faults.stage import Fault, Stage, gives_up, wait_for
+from tests.faults.tally import Tally
+from tests.server_base import Server
+
+HANG_TIMEOUT = 0.4
+SUCCESSOR_WITHIN = 15.0
+RELEASED_WITHIN = 15.0
+"""Seconds; three times what it should take, and the machine may be busy."""
+Say = Callable[[str], None]
+
+
+@dataclass
+class Trap:
+    """Where threads hang until they are let go; what they do after that is noted.
+
+    Attributes:
+        hanging: threads that hang.
+        harm: what they did once they were let go.
+    """
+
+    hanging: list[threading.Thread] = field(default_factory=list)
+    harm: list[str] = field(default_factory=list)
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self) -> None:
+        """Hang."""
+        self.hanging.append(threading.current_thread())
+        self._released.wait(120)
+
+    def watch(self, moment: str, what: str) -> None:
+        """Note what a thread does that was let go, and that others would see."""
+        if moment in {"sent", "committed"} and threading.current_thread() in self.hanging:
+            self.harm.append(f"{moment} {what}")
+
+    def release(self) -> bool:
+        """Let all go; say whether their threads ended."""
+        self._released.set()
+        for thread in self.hanging:
+            thread.join(RELEASED_WITHIN)
+        return not any(thread.is_alive() for thread in self.hanging)
+
+
+def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
+    """Have each actor's thread hang once at each of its points."""
+    stage = Stage(server, "hangs", seed)
+    points_ = [point for point in chosen if point.who in {*ACTORS, "Supervisor"} and point.needs is not Needs.HANG]
+    around = [p for p in points_ if p.needs in {Needs.START, Needs.STOP} or p.who == "Supervisor"]
+    left = [p for p in points_ if p not in around]
+    while left:
+        with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
+            while left and system.wait(0) is None:
+                _once(stage, left.pop())
+        stage.rest()
+    for point in around:
+        _around(stage, point)
+    return stage.close()
+
+
+def _once(stage: Stage, point: Point) -> None:
+    trap = Trap()
+    fault = Fault(point, trap)
+    meddler = flow.Meddler(stage.url, point.needs)
+
+    def hook(moment: str, what: str) -> None:
+        if threading.current_thread() in trap.hanging:
+            trap.watch(moment, what)
+            return
+        fault(moment, what)
+        meddler(moment, what)
+
+    post = stage.system._wiring.posts[point.who]
+    before = post._cell
+    points.hook = hook
+    caller = threading.Thread(target=lambda: _reach(stage, point, fault, meddler), name="caller", daemon=True)
+    caller.start()
+    caller.join(60)
+    if not fault.fired:
+        stage.failed(point, "was not reached")
+        trap.release()
+        return
+    stage.tally.faults["hang"] += 1
+    if not wait_for(lambda: post._cell is not before, SUCCESSOR_WITHIN):
+        stage.failed(point, "nobody took over")
+    if not stage.ended():
+        stage.failed(point, f"not everything ended while it hung; {stage.system.wait(0)!r}")
+    _release(stage, point, trap)
+    points.hook = None
+    if not _stack_is_told(stage, point):
+        stage.failed(point, "the stack of the hanging thread is nowhere")
+    if stage.system.wait(0) is None:
+        stage.send()
+        if not stage.ended():
+            stage.failed(point, "not everything ended after it was let go")
+        stage.check(point)
+
+
+def _reach(stage: Stage, point: Point, fault: Fault, meddler: flow.Meddler) -> None:
+    for _ in range(5):
+        stage.send(dead=point.what in {"Subscribe", "Waits", "SendTerms", "TermsChanged"})
+        flow.stir(stage.system, point, rebuild=point.needs is Needs.REBUILD)
+        if wait_for(lambda: fault.fired > 0, 1.5):
+            return
+        meddler.again()
+
+
+def _release(stage: Stage, point: Point, trap: Trap) -> None:
+    generation = stage.rows("SELECT generation FROM paper_generation")
+    if not trap.release():
+        stage.failed(point, "the thread that hung did not end when it was let go")
+    if stage.rows("SELECT generation FROM paper_generation") < generation:
+        stage.failed(point, "the thread that hung took the generation back")
+    if trap.harm:
+        stage.failed(point, f"when it was let go, the thread that hung {trap.harm}")
+
+
+def _stack_is_told(stage: Stage, point: Point) -> bool:
+    def told() -> bool:
+        return bool(
+            stage.rows(
+                "SELECT 1 FROM paper_failures WHERE kind = 'hang' AND actor = %s AND traceback LIKE %s"
+                " AND epoch = (SELECT max(epoch) FROM paper_lease)", point.who, "%released.wait%",
+            )
+        )  # fmt: skip
+
+    return wait_for(told, 5)
+
+
+def _around(stage: Stage, point: Point) -> None:
+    """Hang at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
+    trap = Trap()
+    fault = Fault(point, trap)
+    points.hook = fault if point.needs is Needs.START else None
+    reason: object = None
+    try:
+        with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
+            meddler = flow.Meddler(stage.url, point.needs)
+
+            def hook(moment: str, what: str) -> None:
+                fault(moment, what)
+                meddler(moment, what)
+
+            points.hook = hook
+            stage.send()
+            flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
+            if point.needs not in {Needs.STOP, Needs.START} and wait_for(lambda: fault.fired > 0, 5):
+                reason = gives_up(system)
+    except PaperTradingError as error:
+        reason = error
+    if not fault.fired:
+        stage.failed(point, "was not reached")
+        return
+    stage.tally.faults["hang"] += 1
+    if point.who == "Supervisor" and point.needs not in {Needs.STOP} and reason is None:
+        stage.failed(point, "the Supervisor hangs, and the process goes on")
+    trap.release()
+    points.hook = None
+    stage.rest()
+
+
+def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
+    """Hang each time that a chosen decision comes to a point: it alone is quarantined."""
+    stage = Stage(server, "hanging poison", seed)
+    wanted = set(chosen)
+    left = [(point, action) for point in POISON if point in wanted for action in ("BUY", "HOLD")]
+    while left:
+        with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
+            while left and system.wait(0) is None:
+                _poison(stage, *left.pop())
+        stage.rest()
+    return stage.close()
+
+
+def _poison(stage: Stage, point: Point, action: str) -> None:
+    trap = Trap()
+    fault: Fault | None = None
+
+    def arm(id_: object) -> None:
+        nonlocal fault
+        found = fault = Fault(point, trap, chosen=id_)
+
+        def hook(moment: str, what: str) -> None:
+            if threading.current_thread() in trap.hanging:
+                trap.watch(moment, what)
+            else:
+                found(moment, what)
+
+        points.hook = hook
+
+    id_ = stage.send_with_chosen(action, arm)
+    ended = stage.ended()
+    assert fault is not None
+    if fault.fired:
+        stage.tally.faults["hang, each time"] += fault.fired
+        if not ended:
+            stage.failed(point, f"{action}: not everything ended; {stage.system.wait(0)!r}")
+        _release(stage, point, trap)
+        ((status, reason),) = stage.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = %s", id_)
+        if fault.fired > 2 or (fault.fired == 2 and status != "executed" and "internal error" not in str(reason)):
+            stage.failed(point, f"{action}: hung {fault.fired} times, ended {status}, {reason}")
+    points.hook = None
+    if fault.fired and stage.system.wait(0) is None:
+        stage.check(point)
+
+
+def silent_ends(server: Server, seed: int) -> Tally:
+    """Let each actor's thread just end, with messages in its mailbox; and fail to stop."""
+    stage = Stage(server, "silence", seed)
+    with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
+        for actor in ACTORS:
+            post = system._wiring.posts[actor]
+            thread = post._thread
+            assert post._ref is not None
+            assert thread is not None
+            post._ref.actor_stopped.set()
+            stage.send()
+            if not wait_for(lambda: not thread.is_alive(), 10):  # noqa: B023
+                stage.failed(None, f"{actor}'s thread did not end")
+            stage.tally.faults["thread ended"] += 1
+            stage.send()
+            if not stage.ended():
+                stage.failed(None, f"{actor}'s thread ended, and not everything after it")
+            stage.check(None)
+    with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
+        stage.send()
+        supervisor = system._wiring.posts["Supervisor"]
+        assert supervisor._ref is not None
+        supervisor._ref.actor_stopped.set()
+        stage.tally.faults["thread ended"] += 1
+        if gives_up(system) is None:
+            stage.failed(None, "the Supervisor's thread ended, and the process goes on")
+    stage.rest()
+    with stage.serving() as system:
+        stage.send()
+        for post in system._wiring.posts.values():
+            post.mailbox.close = _failing  # type: ignore[method-assign]
+            stage.tally.faults["exception in on_stop"] += 1
+    stage.rest()
+    return stage.close()
+
+
+def _failing(_: object) -> list[object]:  # type: ignore[misc]
+    raise ValueError("injected")
