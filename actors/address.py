@@ -57,10 +57,9 @@ class MailAddress:
         Raises:
             GivenUp: the sender itself was given up, and has a successor.
         """
+        if points.hook is not None:
+            points.reach("sends", type(message).__name__)
         require_office()
-        if points.hook is None:
-            self._mailbox.put(Envelope(message))
-            return
-        points.reach("sends", type(message).__name__)
         self._mailbox.put(Envelope(message))
-        points.reach("sent", type(message).__name__)
+        if points.hook is not None:
+            points.reach("sent", type(message).__name__)

@@ -19,7 +19,7 @@ from pykka._envelope import Envelope
 
 from actors import tracing
 from actors.activity import Activity
-from actors.address import PRESENT, GivenUp
+from actors.address import PRESENT, GivenUp, require_office
 from actors.behaviour import Behaviour
 from actors.mailbox import Mailbox
 from actors.messages import Again, Asked, Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
@@ -155,6 +155,7 @@ class Cell:
         try:
             if points.hook is not None:
                 points.reach("takes", what)
+                require_office()
             action()
             if points.hook is not None:
                 points.reach("handled", what)

@@ -77,8 +77,9 @@ class Patience:
         """Return what ``action`` returns; its errors are the caller's.
 
         Raises:
-            GivenUp: whoever calls has a successor, who finds out himself what came of it.
+            GivenUp: whoever calls has a successor: it writes nothing any more, and tells nobody what came of it.
         """
+        require_office()
         try:
             with self._activity.call():
                 result = action()

@@ -76,10 +76,15 @@ class LedgerStore:
         """Commit ``generation``; waits for a transaction of an older one that is still in flight.
 
         Raises:
-            Fenced: another process holds the lease now.
+            Fenced: another process holds the lease now, or a later generation has begun.
         """
         with writing(self.engine, self._lease, "generation") as cursor:
-            cursor.execute("UPDATE paper_generation SET generation = %s", [generation])
+            # The same again is a COMMIT whose answer was lost; an earlier one comes from a thread that was given up.
+            raised = cursor.execute(
+                "UPDATE paper_generation SET generation = %(new)s WHERE generation <= %(new)s", {"new": generation}
+            )
+            if not raised.rowcount:
+                raise Fenced(f"generation {generation} of epoch {self._lease.epoch} is over")
 
     def last_generation(self) -> Generation:
         """Return the last committed generation."""

@@ -93,6 +93,8 @@ class MemoryDatabase:
         points.reach("commits", "generation")
         self._answer()
         self._fail()
+        if generation < self.generation:
+            raise Fenced(f"generation {generation} is over")
         self.generation = generation
         points.reach("committed", "generation")
         self._lose()

@@ -195,6 +195,9 @@ def test_an_older_generation_writes_nothing(stores: Any) -> None:
         stores.ledger.commit(FIRST, [filled(before, received)])
     with pytest.raises(Fenced):
         stores.decisions.end(FIRST, [a_refusal(received.id)])
+    with pytest.raises(Fenced):
+        stores.ledger.raise_generation(FIRST)
+    stores.ledger.raise_generation(Generation(2))  # the answer to the COMMIT was lost
     assert [received] == stores.decisions.pending([], 100, NOON)
 
 
