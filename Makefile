@@ -16,12 +16,12 @@ ifneq ($(shell test ! -e .venv || { test ! -e .venv/.unfinished && $(PY) -c ''; 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test faults check bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="…" goes to demo, test and bench: make demo ARGS="--seconds 10". PYTHON=… chooses the Python of .venv.'
+	@echo 'ARGS="…" goes to demo, test, faults and bench: make demo ARGS="--seconds 10". PYTHON=… chooses the Python of .venv.'
 
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
@@ -31,6 +31,9 @@ demo: .venv/.installed ## show the system at work; needs nothing, ends after 30 
 
 test: .venv/.installed-test ## run the tests
 	@$(PY) -m pytest $(ARGS)
+
+faults: .venv/.installed-test ## let everything go wrong that can, and count what is lost; ARGS=--quick: a little of it
+	@$(PY) -m tests.faults $(ARGS)
 
 # import-linter has no module that `-m` would run.
 check: .venv/.installed-dev ## check format, style, types and which room imports which

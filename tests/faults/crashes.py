@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable
 
 from domain import points
 from domain.errors import PaperTradingError
@@ -14,25 +15,34 @@ from tests.server_base import Server
 
 KINDS: tuple[type[BaseException], ...] = (ValueError, MemoryError, RecursionError, KeyboardInterrupt, SystemExit)
 HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")
-Say = Callable[[str], None]
 
 
-def once(
-    server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: Sequence[type[BaseException]] = KINDS
-) -> Tally:
-    """Raise once at each point of the actors, while decisions flow: everything ends all the same."""
+def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: int = len(KINDS)) -> Tally:
+    """Raise once at each point of the actors, while decisions flow: everything ends all the same.
+
+    Args:
+        server: where.
+        seed: of everything that is drawn.
+        chosen: the points.
+        kinds: of exceptions at each point, drawn from `KINDS`; one where a process has to be started for it.
+    """
     stage = Stage(server, "exceptions", seed)
-    wanted = [(point, kind) for point in chosen for kind in kinds if _may_raise(point, kind)]
-    running = [(p, k) for p, k in wanted if p.needs not in {Needs.START, Needs.STOP} and p.who != "Supervisor"]
-    with stage.serving(hang_timeout=1.0):
-        for point, kind in running:
-            if point.needs is Needs.HANG:
-                continue  # see `tests.faults.hangs`
-            _once(stage, point, kind)
-    for point, kind in wanted:
-        if (point, kind) not in running:
+    reachable = [point for point in chosen if point.needs is not Needs.HANG]
+    around = [p for p in reachable if p.needs in {Needs.START, Needs.STOP} or p.who == "Supervisor"]
+    left = [(p, kind) for p in reachable if p not in around for kind in _kinds(p, seed, kinds)]
+    while left:
+        with stage.serving(hang_timeout=1.0) as system:
+            while left and system.wait(0) is None:
+                _once(stage, *left.pop())
+    for point in around:
+        for kind in _kinds(point, seed, 1):
             _around(stage, point, kind)
     return stage.close()
+
+
+def _kinds(point: Point, seed: int, most: int) -> list[type[BaseException]]:
+    kinds = [kind for kind in KINDS if _may_raise(point, kind)]
+    return random.Random(f"{seed} {point}").sample(kinds, min(most, len(kinds)))
 
 
 def _may_raise(point: Point, kind: type[BaseException]) -> bool:
@@ -42,6 +52,7 @@ def _may_raise(point: Point, kind: type[BaseException]) -> bool:
 
 
 def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
+    stage.begin(point, kind.__name__)
     fault = Fault(point, _raising(kind), nth=stage.draw.randint(1, 2))
     meddler = flow.Meddler(stage.url, point.needs)
 
@@ -69,6 +80,7 @@ def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
 
 def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
     """Raise at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
+    stage.begin(point, kind.__name__)
     fault = Fault(point, _raising(kind))
     points.hook = fault if point.needs is Needs.START else None
     reason: object = None
@@ -77,6 +89,8 @@ def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
             stage.send()
             points.hook = fault
             flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
+            if point.what == "Flush":
+                stage.ended()  # one that comes with fills is not taken by its own name
             if point.needs is not Needs.STOP and wait_for(lambda: fault.fired > 0, 5) and point.who == "Supervisor":
                 reason = gives_up(system)
     except PaperTradingError as error:
@@ -118,6 +132,7 @@ def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally
 
 
 def _poison(stage: Stage, point: Point, action: str) -> None:
+    stage.begin(point, action)
     fault: Fault | None = None
 
     def arm(id_: object) -> None:

@@ -24,14 +24,14 @@ Say = Callable[[str], None]
 
 def deaths(seed: int, points: Iterable[Point] = MATRIX, variants: Sequence[int] = (0, 1)) -> list[Death]:
     """Return the deaths at these points, each by `os._exit` (variant 0) and by SIGKILL (1), in an order drawn."""
-    draw = random.Random(seed)
     found = []
     for point in points:
         for variant in variants:
+            draw = random.Random(f"{seed} {point} {variant}")  # so that it can be repeated without the others
             early = point.needs is Needs.START or (point.needs is Needs.REBUILD and draw.random() < 0.5)
             nth = 1 if early else draw.randint(1, 3)
             found.append(Death(point, nth, kill=variant == 1, early=early, seed=draw.getrandbits(32)))
-    draw.shuffle(found)
+    random.Random(seed).shuffle(found)
     return found
 
 

@@ -7,7 +7,7 @@ let go, and must do no harm: nothing of it is written, sent or remembered.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from domain import points
@@ -23,7 +23,6 @@ HANG_TIMEOUT = 0.4
 SUCCESSOR_WITHIN = 15.0
 RELEASED_WITHIN = 15.0
 """Seconds; three times what it should take, and the machine may be busy."""
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -74,6 +73,7 @@ def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
 
 
 def _once(stage: Stage, point: Point) -> None:
+    stage.begin(point)
     trap = Trap()
     fault = Fault(point, trap)
     meddler = flow.Meddler(stage.url, point.needs)
@@ -144,6 +144,7 @@ def _stack_is_told(stage: Stage, point: Point) -> bool:
 
 def _around(stage: Stage, point: Point) -> None:
     """Hang at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
+    stage.begin(point)
     trap = Trap()
     fault = Fault(point, trap)
     points.hook = fault if point.needs is Needs.START else None
@@ -159,6 +160,8 @@ def _around(stage: Stage, point: Point) -> None:
             points.hook = hook
             stage.send()
             flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
+            if point.what == "Flush":
+                stage.ended()  # one that comes with fills is not taken by its own name
             if point.needs not in {Needs.STOP, Needs.START} and wait_for(lambda: fault.fired > 0, 5):
                 reason = gives_up(system)
     except PaperTradingError as error:
@@ -176,7 +179,7 @@ def _around(stage: Stage, point: Point) -> None:
 
 def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
     """Hang each time that a chosen decision comes to a point: it alone is quarantined."""
-    stage = Stage(server, "hanging poison", seed)
+    stage = Stage(server, "hanging-poison", seed)
     wanted = set(chosen)
     left = [(point, action) for point in POISON if point in wanted for action in ("BUY", "HOLD")]
     while left:
@@ -188,6 +191,7 @@ def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally
 
 
 def _poison(stage: Stage, point: Point, action: str) -> None:
+    stage.begin(point, action)
     trap = Trap()
     fault: Fault | None = None
 

@@ -83,6 +83,7 @@ class Stage:
         self.url = server.create_database()
         self.draw = random.Random(seed)
         self._server = server
+        self._seed = seed
         self._command = f"--only {part} --seed {seed}"
         self._accepted: set[UUID] = set()
         flow.prepare(self.url)
@@ -95,6 +96,10 @@ class Stage:
                 yield self.system
         finally:
             points.hook = None
+
+    def begin(self, point: Point, how: str = "") -> None:
+        """Draw anew for each fault, so that it can be repeated without those before it."""
+        self.draw = random.Random(f"{self._seed} {point} {how}")
 
     def send(self, count: int = BATCH, *, dead: bool = False) -> None:
         """Send decisions of many kinds."""
@@ -116,9 +121,9 @@ class Stage:
 
     def ended(self) -> bool:
         """Whether each decision has its outcome, in time."""
-        books = self.system.books
-        wait_for(lambda: books.waiting() == 0 or self.system.wait(0) is not None, WITHIN)
-        return books.waiting() == 0
+        waiting = self.system.books.waiting
+        wait_for(lambda: waiting() == 0 or self.system.wait(0) is not None, WITHIN)
+        return waiting() == 0
 
     def check(self, point: Point | None, *, memory: bool = True) -> None:
         """Hold everything to the laws, memory, too."""
@@ -137,8 +142,6 @@ class Stage:
         """Take note of a failure, with the command that repeats it."""
         only = f" --point '{point}'" if point is not None else ""
         self.tally.repeat.append(f'{point}: {what}: make faults ARGS="{self._command}{only}"')
-        if __debug__:
-            print("FAILED", self.tally.repeat[-1][:600], flush=True)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read from the database."""
