@@ -1,8 +1,8 @@
 """`make faults`: everything that can go wrong does, thousands of times; at the end stands what was lost.
 
-    make faults                                                     all of it, in less than half an hour
-    make faults ARGS=--quick                                        a little of each part, in two minutes
-    make faults ARGS="--only deaths --seed 17 --point 'Sizer sends Execute'"
+make faults                                                     all of it, in less than half an hour
+make faults ARGS=--quick                                        a little of each part, in two minutes
+make faults ARGS="--only deaths --seed 17 --point 'Sizer sends Execute'"
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from uuid import UUID
 import psycopg
 
 from actors import TradingSystem
+from actors.behaviour import Behaviour
+from actors.position_keeper import PositionKeeper
+from actors.sizer import Sizer
 from persistence.ledger import LedgerStore
 from tests.faults.tally import Tally
 from tests.unit.model import Deal, ledger
@@ -85,6 +88,9 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
             if count := rows(statement)[0][0]:
                 found.doubled += count
                 found.notes.append(f"{count} {what}")
+        for name, reason in rows("SELECT portfolio, reason FROM paper_halts"):
+            found.unbalanced += 1
+            found.notes.append(f"the audit halted {name}: {reason}")
         _books(found, rows)
     return found
 
@@ -124,7 +130,7 @@ def _books(found: Findings, rows: Any) -> None:
             if not same:
                 wrong.add(name)
                 found.notes.append(f"portfolio {name}: {what} differ from the model")
-    found.unbalanced = len(wrong)
+    found.unbalanced += len(wrong)
 
 
 def memory_differences(system: TradingSystem, url: str) -> list[str]:
@@ -134,13 +140,18 @@ def memory_differences(system: TradingSystem, url: str) -> list[str]:
         committed = {portfolio.name: portfolio for portfolio in store.load()}
     finally:
         store.close()
-    keeper, sizer = (system._wiring.posts[name]._cell._behaviour for name in ("PositionKeeper", "Sizer"))  # type: ignore[union-attr]
-    if keeper is None or sizer is None:
+    keeper, sizer = (_behaviour(system, name) for name in ("PositionKeeper", "Sizer"))
+    if not (isinstance(keeper, PositionKeeper) and isinstance(sizer, Sizer)):
         return ["an actor is being rebuilt"]
-    projected = {name: queue.projection for name, queue in sizer._queues.items()}  # type: ignore[attr-defined]
-    found = []
-    for who, memory in (("PositionKeeper", dict(keeper._committed)), ("Sizer", projected)):  # type: ignore[attr-defined]
-        for name in sorted({*memory, *committed}):
-            if memory.get(name) != committed.get(name):
-                found.append(f"{who} remembers {name} as {memory.get(name)}, the database has {committed.get(name)}")
-    return found
+    projected = {name: queue.projection for name, queue in sizer._queues.items()}
+    return [
+        f"{who} remembers {name} as {memory.get(name)}, the database has {committed.get(name)}"
+        for who, memory in (("PositionKeeper", dict(keeper._committed)), ("Sizer", projected))
+        for name in sorted({*memory, *committed})
+        if memory.get(name) != committed.get(name)
+    ]
+
+
+def _behaviour(system: TradingSystem, actor: str) -> Behaviour | None:
+    cell = system._wiring.posts[actor]._cell
+    return cell._behaviour if cell is not None else None

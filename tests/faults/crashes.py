@@ -114,7 +114,7 @@ def _raising(kind: type[BaseException]) -> Callable[[], None]:
 POISON = [
     point for point in MATRIX
     if point.who in ACTORS and point.needs is Needs.FLOW
-    and (point.who, point.what) not in {("PriceTracker", "QuotesSeen")}
+    and (point.who, point.what) != ("PriceTracker", "QuotesSeen")
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import psycopg
 from actors import Decision, TradingSystem
 from actors.address import PRESENT
 from actors.messages import Execute, SourceEnded
+from actors.supervision import Replace
 from domain.errors import PaperTradingError
 from persistence import portfolios, schema
 from tests.faults.matrix import Needs, Point, who
@@ -25,6 +26,7 @@ SETTINGS: dict[str, Any] = {
     "initial_capital": CAPITAL,
     "check_interval": 0.2,
     "snapshot_interval": 1,
+    "audit_interval": 0.7,
     "max_price_age": 0.5,
     # Faults come much faster than in life: none of them is to be slowed down by those before it, or to end the process.
     "max_restarts": 1_000,
@@ -113,6 +115,8 @@ def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:
             system.crash("ExecutionSimulator")
         case Needs.ENDED:
             system._wiring.address("PriceTracker").tell(SourceEnded("the test has it end"))
+        case Needs.BY_HAND:
+            system._wiring.address("Supervisor").tell(Replace("Sizer"))
         case Needs.REBUILD | Needs.START if rebuild:
             system.crash("Sizer")
 

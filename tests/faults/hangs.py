@@ -1,7 +1,7 @@
 """A thread that hangs at each point, once, and each time that a chosen decision comes there; and threads that just end.
 
-A hang is resolved when a successor serves the mailbox and everything has ended, while the thread still hangs. Then it is
-let go, and must do no harm: nothing of it is written, sent or remembered.
+A hang is resolved when a successor serves the mailbox and everything has ended, while the thread still hangs. Then it
+is let go, and must do no harm: nothing of it is written, sent or remembered.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _around(stage: Stage, point: Point) -> None:
         stage.failed(point, "was not reached")
         return
     stage.tally.faults["hang"] += 1
-    if point.who == "Supervisor" and point.needs not in {Needs.STOP} and reason is None:
+    if point.who == "Supervisor" and point.needs is not Needs.STOP and reason is None:
         stage.failed(point, "the Supervisor hangs, and the process goes on")
     trap.release()
     points.hook = None
@@ -253,11 +253,11 @@ def silent_ends(server: Server, seed: int) -> Tally:
     with stage.serving() as system:
         stage.send()
         for post in system._wiring.posts.values():
-            post.mailbox.close = _failing  # type: ignore[method-assign]
+            post.mailbox.close = _failing  # type: ignore[assignment]
             stage.tally.faults["exception in on_stop"] += 1
     stage.rest()
     return stage.close()
 
 
-def _failing(_: object) -> list[object]:  # type: ignore[misc]
+def _failing(_: object) -> list[object]:
     raise ValueError("injected")

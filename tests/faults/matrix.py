@@ -2,7 +2,8 @@
 
 One row stands for two points of each word in it: a message is *taken* and *handled*, *sends* comes before a message is
 in the receiver's mailbox and *sent* after it, *commits* before COMMIT and *committed* after its answer.
-`tests/unit/test_fault_matrix.py` fails when the program has a point that is missing here, or the other way round.
+`tests/unit/test_fault_matrix.py` reads the program, and `tests/integration/test_faults.py` runs it: each fails when
+there is a point that is missing here, or one here that is not there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Needs(StrEnum):
     AWAY = "a connection that is lost in COMMIT"
     HANG = "an actor that hangs"
     ENDED = "a price source that ends"
+    BY_HAND = "a word of somebody at the console"
     STOP = "an ordered stop"
 
 
@@ -58,9 +60,11 @@ class Point:
 ROWS = (
     ("caller", "sends", "Submit", Needs.FLOW),
     ("caller", "sends", "Begin", Needs.START),
+    ("caller", "sends", "SourceEnded", Needs.ENDED),
+    ("caller", "sends", "Replace", Needs.BY_HAND),
     ("caller", "sends", "Drain", Needs.STOP),
     ("listener", "sends", "Wake", Needs.FLOW),
-    ("timer", "sends", "Wake Tick", Needs.FLOW),
+    ("timer", "sends", "Wake Tick Audit", Needs.FLOW),
     ("timer", "sends", "Recover", Needs.ANY_CRASH),
     ("market", "sends", "BookKnown", Needs.START),
     ("market", "sends", "QuotesSeen", Needs.FLOW),
@@ -97,7 +101,7 @@ ROWS = (
     ("ExecutionSimulator", "sends", "Flush", Needs.STOP),
     ("PositionKeeper", "takes", "start", Needs.START),
     ("PositionKeeper", "takes", "Rebuild Pause", Needs.REBUILD),
-    ("PositionKeeper", "takes", "Filled Refused SendTerms Wake", Needs.FLOW),
+    ("PositionKeeper", "takes", "Filled Refused SendTerms Wake Audit", Needs.FLOW),
     ("PositionKeeper", "takes", "Flush", Needs.STOP),
     ("PositionKeeper", "sends", "Rebuilt", Needs.REBUILD),
     ("PositionKeeper", "sends", "Committed Settled TermsChanged", Needs.FLOW),
@@ -128,6 +132,7 @@ ROWS = (
     ("Supervisor", "takes", "Crashed Recover", Needs.ANY_CRASH),
     ("Supervisor", "takes", "RaiseGeneration", Needs.GONE),
     ("Supervisor", "takes", "Disconnected", Needs.HANG),
+    ("Supervisor", "takes", "Replace", Needs.BY_HAND),
     ("Supervisor", "takes", "Drain Drained", Needs.STOP),
     ("Supervisor", "sends", "Pause Rebuild", Needs.REBUILD),
     ("Supervisor", "sends", "Restart", Needs.ANY_CRASH),
