@@ -164,4 +164,7 @@ class Post:
     def _serve(self, cell: Cell) -> None:
         self._cell = cell
         self._ref = _Thread.start(cell, self._dead_letters)
-        self._ref.ask(Ping(), timeout=BARRIER)
+        try:
+            self._ref.ask(Ping(), timeout=BARRIER)
+        except pykka.Timeout:
+            raise PaperTradingError(f"{self.name} did not answer within {BARRIER:g} s; the log says more") from None
