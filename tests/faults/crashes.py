@@ -9,7 +9,7 @@ from domain import points
 from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.matrix import ACTORS, AFTER, MATRIX, Needs, Point
-from tests.faults.stage import Fault, Stage, gives_up, wait_for
+from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.faults.tally import Tally
 from tests.server_base import Server
 
@@ -17,7 +17,9 @@ KINDS: tuple[type[BaseException], ...] = (ValueError, MemoryError, RecursionErro
 HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")
 
 
-def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: int = len(KINDS)) -> Tally:
+def once(
+    server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: int = len(KINDS), say: Say = silent
+) -> Tally:
     """Raise once at each point of the actors, while decisions flow: everything ends all the same.
 
     Args:
@@ -25,8 +27,9 @@ def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: int
         seed: of everything that is drawn.
         chosen: the points.
         kinds: of exceptions at each point, drawn from `KINDS`; one where a process has to be started for it.
+        say: is told how far it got.
     """
-    stage = Stage(server, "exceptions", seed)
+    stage = Stage(server, "exceptions", seed, say)
     reachable = [point for point in chosen if point.needs is not Needs.HANG]
     around = [p for p in reachable if p.needs in {Needs.START, Needs.STOP} or p.who == "Supervisor"]
     left = [(p, kind) for p in reachable if p not in around for kind in _kinds(p, seed, kinds)]
@@ -118,9 +121,9 @@ POISON = [
 ]  # fmt: skip
 
 
-def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
+def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Tally:
     """Raise each time that a chosen decision comes to a point: it alone is quarantined, at no cost of restarts."""
-    stage = Stage(server, "poison", seed)
+    stage = Stage(server, "poison", seed, say)
     wanted = set(chosen)
     left = [(point, action) for point in POISON if point in wanted for action in ("BUY", "HOLD")]
     while left:

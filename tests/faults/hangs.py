@@ -15,7 +15,7 @@ from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.crashes import POISON
 from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
-from tests.faults.stage import Fault, Stage, gives_up, wait_for
+from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.faults.tally import Tally
 from tests.server_base import Server
 
@@ -56,9 +56,9 @@ class Trap:
         return not any(thread.is_alive() for thread in self.hanging)
 
 
-def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
+def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Tally:
     """Have each actor's thread hang once at each of its points."""
-    stage = Stage(server, "hangs", seed)
+    stage = Stage(server, "hangs", seed, say)
     points_ = [point for point in chosen if point.who in {*ACTORS, "Supervisor"} and point.needs is not Needs.HANG]
     around = [p for p in points_ if p.needs in {Needs.START, Needs.STOP} or p.who == "Supervisor"]
     left = [p for p in points_ if p not in around]
@@ -135,7 +135,7 @@ def _stack_is_told(stage: Stage, point: Point) -> bool:
         return bool(
             stage.rows(
                 "SELECT 1 FROM paper_failures WHERE kind = 'hang' AND actor = %s AND traceback LIKE %s"
-                " AND epoch = (SELECT max(epoch) FROM paper_lease)", point.who, "%released.wait%",
+                " AND epoch = (SELECT max(epoch) FROM paper_lease)", point.who, "%hangs.py%in __call__%",
             )
         )  # fmt: skip
 
@@ -177,9 +177,9 @@ def _around(stage: Stage, point: Point) -> None:
     stage.rest()
 
 
-def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX) -> Tally:
+def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Tally:
     """Hang each time that a chosen decision comes to a point: it alone is quarantined."""
-    stage = Stage(server, "hanging-poison", seed)
+    stage = Stage(server, "hanging-poison", seed, say)
     wanted = set(chosen)
     left = [(point, action) for point in POISON if point in wanted for action in ("BUY", "HOLD")]
     while left:
@@ -225,7 +225,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
 
 def silent_ends(server: Server, seed: int) -> Tally:
     """Let each actor's thread just end, with messages in its mailbox; and fail to stop."""
-    stage = Stage(server, "silence", seed)
+    stage = Stage(server, "silence", seed, silent)
     with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
         for actor in ACTORS:
             post = system._wiring.posts[actor]

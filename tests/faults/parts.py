@@ -71,22 +71,22 @@ def _deaths(job: Job) -> Tally:
 
 def _exceptions(job: Job) -> Tally:
     with pool() as servers:
-        return crashes.once(servers.get(EMBEDDED), job.seed, job.points(25), kinds=1 if job.quick else 2)
+        return crashes.once(servers.get(EMBEDDED), job.seed, job.points(25), kinds=1 if job.quick else 2, say=job.say)
 
 
 def _poison(job: Job) -> Tally:
     with pool() as servers:
-        return crashes.poison(servers.get(EMBEDDED), job.seed, job.points(60))
+        return crashes.poison(servers.get(EMBEDDED), job.seed, job.points(60), job.say)
 
 
 def _hangs(job: Job) -> Tally:
     with pool() as servers:
-        return hangs.once(servers.get(EMBEDDED), job.seed, job.points(15))
+        return hangs.once(servers.get(EMBEDDED), job.seed, job.points(15), job.say)
 
 
 def _hanging_poison(job: Job) -> Tally:
     with pool() as servers:
-        return hangs.poison(servers.get(EMBEDDED), job.seed, job.points(40))
+        return hangs.poison(servers.get(EMBEDDED), job.seed, job.points(40), job.say)
 
 
 def _silence(job: Job) -> Tally:

@@ -22,7 +22,15 @@ from tests.faults.tally import Tally
 from tests.integration.running import INSERT, until
 from tests.server_base import Server
 
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
 BATCH = 12
+TELL_EVERY = 25
 WITHIN = 30.0
 """Seconds in which everything must have ended; the machine may be busy."""
 
@@ -74,18 +82,26 @@ class Stage:
         system: that runs now.
         url: of the database.
         tally: of what was found.
+
+    Args:
+        server: where.
+        part: of the proof, for the command that repeats a failure.
+        seed: of all that is drawn.
+        say: is told how far it got.
     """
 
     system: TradingSystem
 
-    def __init__(self, server: Server, part: str, seed: int) -> None:
+    def __init__(self, server: Server, part: str, seed: int, say: Say) -> None:
         self.tally = Tally()
         self.url = server.create_database()
         self.draw = random.Random(seed)
         self._server = server
         self._seed = seed
+        self._say = say
         self._command = f"--only {part} --seed {seed}"
         self._accepted: set[UUID] = set()
+        self._told = 0
         flow.prepare(self.url)
 
     @contextmanager
@@ -98,7 +114,10 @@ class Stage:
             points.hook = None
 
     def begin(self, point: Point, how: str = "") -> None:
-        """Draw anew for each fault, so that it can be repeated without those before it."""
+        """Draw anew for each fault, so that it can be repeated without those before it; tell how far it got."""
+        if (count := self.tally.faults.total()) >= self._told + TELL_EVERY:
+            self._told = count
+            self._say(f"{count} faults")
         self.draw = random.Random(f"{self._seed} {point} {how}")
 
     def send(self, count: int = BATCH, *, dead: bool = False) -> None:
