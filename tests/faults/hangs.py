@@ -85,8 +85,6 @@ def _once(stage: Stage, point: Point) -> None:
         fault(moment, what)
         meddler(moment, what)
 
-    post = stage.system._wiring.posts[point.who]
-    before = post._cell
     points.hook = hook
     caller = threading.Thread(target=lambda: _reach(stage, point, fault, meddler), name="caller", daemon=True)
     caller.start()
@@ -96,8 +94,7 @@ def _once(stage: Stage, point: Point) -> None:
         trap.release()
         return
     stage.tally.faults["hang"] += 1
-    if not wait_for(lambda: post._cell is not before, SUCCESSOR_WITHIN):
-        stage.failed(point, "nobody took over")
+    _await_successor(stage, point, trap)
     if not stage.ended():
         stage.failed(point, f"not everything ended while it hung; {stage.system.wait(0)!r}")
     _release(stage, point, trap)
@@ -118,6 +115,13 @@ def _reach(stage: Stage, point: Point, fault: Fault, meddler: flow.Meddler) -> N
         if wait_for(lambda: fault.fired > 0, 1.5):
             return
         meddler.again()
+
+
+def _await_successor(stage: Stage, point: Point, trap: Trap) -> None:
+    """Wait until the actor is served by a thread that does not hang."""
+    post = stage.system._wiring.posts[point.who]
+    if not wait_for(lambda: post._thread not in trap.hanging, SUCCESSOR_WITHIN):
+        stage.failed(point, "nobody took over")
 
 
 def _release(stage: Stage, point: Point, trap: Trap) -> None:
@@ -214,6 +218,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
         stage.tally.faults["hang, each time"] += fault.fired
         if not ended:
             stage.failed(point, f"{action}: not everything ended; {stage.system.wait(0)!r}")
+        _await_successor(stage, point, trap)
         _release(stage, point, trap)
         ((status, reason),) = stage.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = %s", id_)
         if fault.fired > 2 or (fault.fired == 2 and status != "executed" and "internal error" not in str(reason)):
