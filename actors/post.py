@@ -46,7 +46,7 @@ class _Inbox:
     def empty(self) -> bool:
         # pykka throws away what is left when a thread ends. After a stop that is right; else a successor handles it.
         mailbox = self._cell.mailbox
-        return self._cell.given_up or not mailbox.closed or mailbox.empty()
+        return self._cell.given_up or not mailbox.closed or not len(mailbox)
 
 
 class _Thread(pykka.ThreadingActor):

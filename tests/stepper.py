@@ -98,10 +98,12 @@ class SteppedChild:
 
     def replace(self) -> frozenset[DecisionId]:
         old = self._stepper.cells[self.name]
+        about = old.about
         in_hand = old.give_up()
         successor = self._stepper.cell(self.name)
         successor.succeed(old)
-        return successor.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        successor.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        return about
 
 
 class LastResort:

@@ -191,7 +191,7 @@ def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
     release.set()
     assert [True, True] == [isinstance(raised.get(timeout=SOON), GivenUp) for _ in range(2)]
     assert ended(zombie)
-    assert other.empty()
+    assert 0 == len(other)
     assert stage.crashes.empty()
     stage.to.tell(Restart())
     assert "tried again" == stage.next()
