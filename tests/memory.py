@@ -220,6 +220,7 @@ class MemoryDatabase:
 
     def _fence(self, generation: Generation) -> None:
         if generation != self.generation:
+            self.faults["fenced"] += 1
             raise Fenced(f"generation {generation} does not write any more")
         self._fail()
 
@@ -265,6 +266,7 @@ class Session:
 
     def _require(self) -> None:
         if self.epoch != self._database.epoch and not self._database.away:
+            self._database.faults["fenced"] += 1
             raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")
 
 

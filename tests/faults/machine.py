@@ -118,9 +118,15 @@ class TradingMachine(RuleBasedStateMachine):
         self.world.raise_at(moment, count, error)
         self.world.run(steps)
 
-    @rule(moment=POINTS, count=COUNTS, meanwhile=st.integers(1, 60), steps=st.integers(0, 20))
-    def hang_in_a_handler(self, moment: str, count: int, meanwhile: int, steps: int) -> None:
-        self.world.hang_at(moment, count, meanwhile)
+    @rule(
+        moment=POINTS,
+        count=COUNTS,
+        meanwhile=st.integers(1, 120),
+        actor=st.none() | st.sampled_from(WORKERS),
+        steps=st.integers(0, 20),
+    )
+    def hang_in_a_handler(self, moment: str, count: int, meanwhile: int, actor: str | None, steps: int) -> None:
+        self.world.hang_at(moment, count, meanwhile, actor)
         self.world.run(steps)
 
     @rule(number=NUMBERS, actor=st.sampled_from(WORKERS[2:]))

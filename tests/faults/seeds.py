@@ -122,7 +122,10 @@ def _raise(world: World, draw: random.Random) -> None:
 
 
 def _hang(world: World, draw: random.Random) -> None:
-    world.hang_at(draw.choice(MOMENTS), draw.randrange(1, 9), draw.randrange(5, 60))
+    writer = draw.choice([None, "PositionKeeper", "PositionKeeper", "DecisionWatcher"])
+    # What hangs before it writes is the worst: it goes on when others have taken over.
+    moment = draw.choice(MOMENTS if writer is None else [*MOMENTS, "takes", "takes", "takes"])
+    world.hang_at(moment, draw.randrange(1, 9 if writer is None else 4), draw.randrange(20, 90), writer)
 
 
 STRIKES = (_raise, _hang)

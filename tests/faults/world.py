@@ -65,7 +65,7 @@ class World:
         self._most_restarts = most_restarts
         self.laws = Laws(self.database)
         self._poison: dict[UUID, str] = {}
-        self._fuse: tuple[str, int, Callable[[SteppedCell], None]] | None = None
+        self._fuse: tuple[str, int, Callable[[SteppedCell], None], str | None] | None = None
         self._lives = 0
         for name in NAMES[:2]:
             self._open(name)
@@ -152,10 +152,17 @@ class World:
             self.faults[f"exception at {moment}"] += 1
             raise error(INJECTED)
 
-        self._fuse = moment, count, burn
+        self._fuse = moment, count, burn, None
 
-    def hang_at(self, moment: str, count: int, steps: int) -> None:
-        """The handler that comes to the ``count``-th of these points from now on hangs there for a while."""
+    def hang_at(self, moment: str, count: int, steps: int, actor: str | None = None) -> None:
+        """The handler that comes to the ``count``-th of these points from now on hangs there for a while.
+
+        Args:
+            moment: kind of point.
+            count: which of them.
+            steps: how many steps the others take meanwhile.
+            actor: only its points count, if one is named.
+        """
 
         def burn(cell: SteppedCell) -> None:
             if cell.name != "Supervisor":
@@ -165,7 +172,7 @@ class World:
                     in_doubt = moment == "committed"  # its connection was ended when it was given up
                     raise DatabaseUnavailable("the connection was lost", in_doubt=in_doubt)
 
-        self._fuse = moment, count, burn
+        self._fuse = moment, count, burn, actor
 
     def poison(self, number: int, actor: str) -> None:
         """From now on ``actor`` crashes on whatever is about this decision."""
@@ -312,9 +319,11 @@ class World:
                 if row is not None and self._poison.get(row.decision.uid) == cell.name:
                     self.faults["poison"] += 1
                     raise InjectedFault(f"{INJECTED}: poison {id_}")
-        if self._fuse is not None and self._fuse[0] == moment and not cell.given_up:
-            _, left, burn = self._fuse
-            self._fuse = None if left <= 1 else (moment, left - 1, burn)
+        if self._fuse is None or cell.given_up:
+            return
+        where, left, burn, actor = self._fuse
+        if where == moment and actor in {None, cell.name}:
+            self._fuse = None if left <= 1 else (moment, left - 1, burn, actor)
             if left <= 1:
                 burn(cell)
 

@@ -154,6 +154,21 @@ def test_a_zombie_does_not_answer_for_its_successor(
     assert 1 == message.accepted.get(timeout=0).decision_id
 
 
+def test_a_zombie_that_goes_on_to_write_is_shut_out() -> None:
+    fenced = 0
+    for seed in range(12):
+        world = World(seed)
+        world.run()
+        for _ in range(4):
+            world.add(quantity="0.01")
+        world.hang_at("takes", 1 + seed % 2, 20 + seed, "PositionKeeper")
+        world.run()
+        world.settle()
+        assert {"executed": 4} == dict(world.outcomes)
+        fenced += world.faults["fenced"]
+    assert fenced > 0
+
+
 # A stop
 
 
