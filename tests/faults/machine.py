@@ -178,7 +178,7 @@ def run(rounds: int, seed: int) -> Tally:
     class Counted(TradingMachine):
         @staticmethod
         def told(world: World) -> None:
-            tally.faults += world.faults
+            tally.faults += world.injected
             tally.decisions += world.decisions
             tally.outcomes += world.outcomes
 

@@ -76,7 +76,7 @@ def play(seed: int, decisions: int = DECISIONS) -> Played:
         world.settle()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
         broken = error
-    return Played(world.trace, world.books, world.faults, world.decisions, world.outcomes, broken)
+    return Played(world.trace, world.books, world.injected, world.decisions, world.outcomes, broken)
 
 
 def run(rounds: int, seed: int) -> Tally:

@@ -40,6 +40,9 @@ PRICES = {"BTC/USDT": Decimal("110485.85"), "ETH/USDT": Decimal("3950.01")}
 WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 NAMES = ("default", "second", "third")
 """Of portfolios; the first two are there from the start."""
+NO_FAULTS = frozenset(
+    {"rules changed", "portfolio made", "portfolio removed", "cancelled by hand", "ordered stop", "gave up", "fenced"}
+)
 
 
 class World:
@@ -50,7 +53,7 @@ class World:
         most_restarts: so many within 30 s, and the process ends; another begins.
 
     Attributes:
-        faults: so many of each kind happened.
+        faults: so many of each kind happened, other deeds and what followed among them; see `injected`.
         sent: uids of all decisions, in their order, those that nobody took in among them.
     """
 
@@ -249,6 +252,11 @@ class World:
         self.laws.check_the_end(self.stepper, self._lives)
         if not any(kind.startswith(("exception", "hang")) for kind in self.faults):
             self._check_culprits()
+
+    @property
+    def injected(self) -> Counter[str]:
+        """The faults by kind: what people may do at any time is none, nor is what follows from a fault."""
+        return Counter({kind: times for kind, times in self.faults.items() if kind not in NO_FAULTS})
 
     @property
     def decisions(self) -> int:
