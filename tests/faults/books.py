@@ -31,6 +31,14 @@ WHERE (d.status = 'executed') IS DISTINCT FROM (o.order_id IS NOT NULL) OR d.ord
 """
 """Decisions that are executed without order, or have one and are not; and orders of nobody."""
 
+SNAPSHOTS = """
+SELECT c.portfolio, s.cash, c.current_capital FROM paper_trading_config c
+LEFT JOIN LATERAL (SELECT cash, num_positions FROM paper_portfolio_snapshots s
+                   WHERE s.portfolio = c.portfolio ORDER BY time DESC LIMIT 1) s ON true
+WHERE s.cash IS DISTINCT FROM c.current_capital
+   OR s.num_positions <> (SELECT count(*) FROM paper_positions p WHERE p.portfolio = c.portfolio)
+"""
+
 
 @dataclass
 class Findings:
@@ -131,6 +139,13 @@ def _books(found: Findings, rows: Any) -> None:
                 wrong.add(name)
                 found.notes.append(f"portfolio {name}: {what} differ from the model")
     found.unbalanced += len(wrong)
+
+
+def snapshot_differences(url: str) -> list[str]:
+    """Return which portfolios' last snapshot is not their state; to be asked after an ordered stop."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(SNAPSHOTS).fetchall()
+    return [f"the last snapshot of {name} has cash {then}, the portfolio {now}" for name, then, now in found]
 
 
 def memory_differences(system: TradingSystem, url: str) -> list[str]:

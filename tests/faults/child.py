@@ -7,10 +7,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from loguru import logger
 
@@ -95,7 +93,7 @@ def main(url: str, death: Death | None, say: Connection) -> None:
         say.send(("recovered", _differences(system, url)))
         if death is not None:
             executioner.armed = True
-            _live(system, url, death, executioner, meddler, lambda uid: say.send(("accepted", uid)))
+            _live(system, url, death, executioner, meddler, lambda uid, _: say.send(("accepted", uid)))
         executioner.nth = 1
     say.send(("survived", None))
 
@@ -106,7 +104,7 @@ def _live(
     death: Death,
     executioner: Executioner,
     meddler: flow.Meddler,
-    accepted: Callable[[Any], None],
+    accepted: flow.Accepted,
 ) -> None:
     draw = random.Random(death.seed)
     rounds = 1 if death.point.needs is Needs.STOP else ROUNDS

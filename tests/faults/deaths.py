@@ -59,6 +59,8 @@ class Series:
             self._one(death)
         self._one(None)
         self._laws(None, ended=True).count_in(self.tally)
+        for note in books.snapshot_differences(self._url):
+            self._failed(None, note)
         self._server.drop_database(self._url)
         return self.tally
 

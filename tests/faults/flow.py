@@ -10,11 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+import pykka
 
 from actors import Decision, TradingSystem
 from actors.address import PRESENT
 from actors.messages import Execute, SourceEnded
 from actors.supervision import Replace
+from domain.decision import Outcome
 from domain.errors import PaperTradingError
 from persistence import portfolios, schema
 from tests.faults.matrix import Needs, Point, who
@@ -40,6 +42,7 @@ QUANTITIES = {
     "E": ("0.3", "0.33333333"),
     "S": ("7", "0.7"),
 }
+Accepted = Callable[[uuid.UUID, pykka.Future[Outcome]], None]
 Row = tuple[uuid.UUID, str, str, str, str | None, str]
 
 
@@ -82,14 +85,14 @@ def _uid(draw: random.Random) -> uuid.UUID:
     return uuid.UUID(int=draw.getrandbits(128), version=4)
 
 
-def send(system: TradingSystem, url: str, rows: list[Row], accepted: Callable[[uuid.UUID], None]) -> None:
+def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -> None:
     """Send two thirds of the decisions by SQL, the rest by `submit()`, in turns.
 
     Args:
         system: that serves them.
         url: of its database.
         rows: the decisions.
-        accepted: called for each that `submit()` accepted, as soon as it returned.
+        accepted: called for each that `submit()` accepted, as soon as it returned, with the future that it returned.
     """
     with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         for begin in range(0, len(rows), 6):
@@ -101,8 +104,7 @@ def send(system: TradingSystem, url: str, rows: list[Row], accepted: Callable[[u
                     uid=uid,
                 )  # fmt: skip
                 with suppress(PaperTradingError):  # refused, or in doubt: then nothing was promised
-                    system.submit(wanted)
-                    accepted(uid)
+                    accepted(uid, system.submit(wanted))
 
 
 def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:

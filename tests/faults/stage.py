@@ -12,9 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import pykka
 
 from actors import TradingSystem
 from domain import points
+from domain.decision import Outcome
 from domain.errors import PaperTradingError
 from tests.faults import books, flow
 from tests.faults.matrix import Point, who
@@ -31,6 +33,7 @@ def silent(_: str) -> None:
 
 BATCH = 12
 TELL_EVERY = 25
+ANSWERED_WITHIN = 5.0
 WITHIN = 30.0
 """Seconds in which everything must have ended; the machine may be busy."""
 
@@ -101,6 +104,7 @@ class Stage:
         self._say = say
         self._command = f"--only {part} --seed {seed}"
         self._accepted: set[UUID] = set()
+        self._futures: dict[UUID, pykka.Future[Outcome]] = {}
         self._told = 0
         flow.prepare(self.url)
 
@@ -111,6 +115,7 @@ class Stage:
             with flow.serving(self.url, **changes) as self.system:
                 yield self.system
         finally:
+            self._nobody_waits()
             points.hook = None
 
     def begin(self, point: Point, how: str = "") -> None:
@@ -125,7 +130,11 @@ class Stage:
         rows = [flow.a_decision(self.draw) for _ in range(count)]
         if dead:
             rows += flow.drawn(self.draw, 4)
-        flow.send(self.system, self.url, rows, self._accepted.add)
+        flow.send(self.system, self.url, rows, self._accept)
+
+    def _accept(self, uid: UUID, future: pykka.Future[Outcome]) -> None:
+        self._accepted.add(uid)
+        self._futures[uid] = future
 
     def send_with_chosen(self, action: str, armed: Callable[[Any], None]) -> Any:
         """Send decisions of one portfolio by SQL; tell which was chosen before anybody sees it, and return it."""
@@ -150,12 +159,41 @@ class Stage:
         found.add_to(self.tally)
         for note in found.notes:
             self.failed(point, note)
+        self._answers(point)
         if memory:
             with suppress(AssertionError):
                 until(lambda: not books.memory_differences(self.system, self.url), 5)
                 return
             self.tally.unbalanced += 1
             self.failed(point, f"memory and database differ: {books.memory_differences(self.system, self.url)}")
+
+    def _answers(self, point: Point | None) -> None:
+        """See that each caller gets the outcome that is in the table; or hears that the system has ended."""
+        uids = list(self._futures)
+        told = dict(self.rows("SELECT uid, status FROM trading_decisions WHERE uid = ANY(%s)", uids))
+        for uid, future in self._futures.items():
+            try:
+                outcome = future.get(timeout=ANSWERED_WITHIN)
+            except pykka.Timeout:
+                self.failed(point, f"who submitted {uid} waits for ever; it ended {told.get(uid)}")
+            except PaperTradingError as error:
+                if self.system.wait(0) is None and not self.system._wiring.stopping.is_set():
+                    self.failed(point, f"who submitted {uid} was told {error!r}; it ended {told.get(uid)}")
+            else:
+                if outcome.status != told.get(uid):
+                    self.failed(point, f"who submitted {uid} was told {outcome}; it ended {told.get(uid)}")
+        self._futures = {}
+
+    def _nobody_waits(self) -> None:
+        """See that each caller has heard something, be it that the system has ended."""
+        for uid, future in self._futures.items():
+            try:
+                future.get(timeout=ANSWERED_WITHIN)
+            except pykka.Timeout:
+                self.failed(None, f"who submitted {uid} waits for ever, and the system has ended")
+            except PaperTradingError:
+                pass
+        self._futures = {}
 
     def failed(self, point: Point | None, what: str) -> None:
         """Take note of a failure, with the command that repeats it."""
@@ -179,6 +217,8 @@ class Stage:
             if not self.ended():
                 self.failed(None, "not everything ended after a restart")
             self.check(None)
+        for note in books.snapshot_differences(self.url):
+            self.failed(None, note)
 
 
 def wait_for(true: Callable[[], bool], seconds: float) -> bool:

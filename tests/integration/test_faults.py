@@ -42,7 +42,7 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
             for point in [*needed, *(Point("", "", "", needs) for needs in Needs if needs is not Needs.CRASH)]:
                 meddler = flow.Meddler(embedded_url, point.needs)
                 rows = [flow.a_decision(draw) for _ in range(8)]  # those without a price cost time
-                flow.send(system, embedded_url, flow.drawn(draw, 15) if point is needed[0] else rows, lambda _: None)
+                flow.send(system, embedded_url, flow.drawn(draw, 15) if point is needed[0] else rows, lambda *_: None)
                 flow.stir(system, point)
                 until_all_ended(system.books)
                 meddler.released.set()
