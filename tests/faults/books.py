@@ -45,6 +45,7 @@ class Findings:
     """What is wrong in one committed state; nothing, hopefully.
 
     Attributes:
+        gone: decisions that were accepted and are not in the table.
         notes: sentences for people.
     """
 
@@ -53,6 +54,7 @@ class Findings:
     unbalanced: int = 0
     decisions: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    gone: set[UUID] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     def add_to(self, tally: Tally) -> None:
@@ -89,9 +91,12 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
             found.lost += waiting
             found.notes.append(f"{waiting} decisions without outcome")
         there = {uid for (uid,) in rows("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", list(accepted))}
-        if gone := set(accepted) - there:
-            found.lost += len(gone)
-            found.notes.append(f"{len(gone)} accepted decisions are not in the table: {sorted(map(str, gone))[:3]}")
+        found.gone = set(accepted) - there
+        if found.gone:
+            found.lost += len(found.gone)
+            found.notes.append(
+                f"{len(found.gone)} accepted decisions are not in the table: {[*map(str, found.gone)][:3]}"
+            )
         for statement, what in ((DOUBLED, "decisions with two orders"), (CROSSED, "orders that do not match")):
             if count := rows(statement)[0][0]:
                 found.doubled += count

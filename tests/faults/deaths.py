@@ -104,6 +104,7 @@ class Series:
     def _laws(self, death: Death | None, *, ended: bool = False) -> books.Findings:
         found = books.check(self._url, self._accepted, ended=ended)
         found.add_to(self.tally)
+        self._accepted -= found.gone  # each is told once
         for note in found.notes:
             self._failed(death, note)
         return found

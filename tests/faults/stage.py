@@ -157,6 +157,7 @@ class Stage:
         """Hold everything to the laws, memory, too."""
         found = books.check(self.url, self._accepted, ended=True)
         found.add_to(self.tally)
+        self._accepted -= found.gone  # each is told once
         for note in found.notes:
             self.failed(point, note)
         self._answers(point)
