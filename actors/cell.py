@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from loguru import logger
@@ -168,9 +169,7 @@ class Cell:
         except GivenUp:
             logger.debug("{}: what was given up has ended", self.name)
         except BaseException as error:  # noqa: BLE001 - pykka would stop every actor of the process
-            with self._leaving:  # who is given up while it crashes must not hold the successor's mailbox
-                if not self.given_up:
-                    self._crashed(error, what, group)
+            self._crashed(error, what, group)
         finally:
             self.in_hand = []
             PRESENT.sender = before
@@ -212,13 +211,19 @@ class Cell:
         asked.answer(None)
 
     def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
-        about = self.about
-        self._behaviour = None
-        self.mailbox.hold()
-        self.activity.failed += 1
+        with self._leaving:  # who is given up while it crashes must not hold the successor's mailbox
+            if self.given_up:
+                return
+            about = self.about
+            self._behaviour = None
+            self.mailbox.hold()
+            self.activity.failed += 1
+            self.keep(group, error)
+            self.in_hand = []
         again = any(isinstance(message, Again) for message in group)
-        self.keep(group, error)
-        self._supervisor.tell(Crashed(self.name, error, what if group else "", about, again))
+        # Not under the lock: should it hang here, the Supervisor must still be able to give it up.
+        with suppress(GivenUp):
+            self._supervisor.tell(Crashed(self.name, error, what if group else "", about, again))
 
 
 def _answered(message: Message) -> bool:
