@@ -12,10 +12,10 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 
 from tests.faults.matrix import find
-from tests.faults.parts import PARTS, Job, do, jobs, present
+from tests.faults.parts import PARTS, Job, do, end_in_order, jobs, present
 from tests.faults.report import report
 from tests.faults.tally import Tally
 
@@ -26,6 +26,7 @@ SIDE_BY_SIDE = 3
 def main() -> int:
     """Run what was asked for; return 1 unless everything is sound."""
     asked = _asked()
+    end_in_order()
     begun = time.monotonic()
     names = [name for name in PARTS if asked.only in {None, name}]
     missing = {name: "it is not there" for name in names if not present(name)}
@@ -40,17 +41,25 @@ def main() -> int:
 def _done(todo: Sequence[Job]) -> list[Tally]:
     if len(todo) == 1:
         return [do(todo[0])]
-    found = []
-    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=multiprocessing.get_context("spawn")) as workers:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(SIDE_BY_SIDE, context, initializer=end_in_order) as workers:
         running = {workers.submit(do, job): job for job in todo}
-        for ready in as_completed(running):
-            try:
-                found.append(ready.result())
-            except Exception as error:  # noqa: BLE001 - the others are to be told of, too
-                job = running[ready]
-                repeat = f'make faults ARGS="--only {job.part} --seed {job.seed}"'
-                found.append(Tally(repeat=[f"{job.part} broke off, {error!r}: {repeat}"]))
+        try:
+            found = [_result(ready, running[ready]) for ready in as_completed(running)]
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # each ends its servers, see `end_in_order`
+            raise
     return found
+
+
+def _result(ready: Future[Tally], job: Job) -> Tally:
+    try:
+        return ready.result()
+    except Exception as error:  # noqa: BLE001 - the others are to be told of, too
+        repeat = f'make faults ARGS="--only {job.part} --seed {job.seed}"'
+        return Tally(repeat=[f"{job.part} broke off, {error!r}: {repeat}"])
 
 
 def _asked() -> argparse.Namespace:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import random
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -143,6 +145,12 @@ def do(job: Job) -> Tally:
     for failure in tally.repeat:
         job.say(f"FAILED: {failure}")
     return tally
+
+
+def end_in_order() -> None:
+    """Have Ctrl-C and SIGTERM end this process by an exception, so that its servers end with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
 
 
 class pool:  # noqa: N801 - used as a function
