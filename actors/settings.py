@@ -11,11 +11,13 @@ import errno
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -33,7 +35,11 @@ from domain.wording import CURRENCY, EXCHANGE, SCHEMA, allowed, quoted
 
 FILE = Path("paper.toml")
 PREFIX = "PAPER_"
-SECRETS = frozenset({"database_url"})
+GIVEN = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
+"""Variables that `alert_command` finds; they are no settings, and it may call this program."""
+SECRETS = frozenset({"database_url", "alert_command", "alert_url"})
+MASK = "********"
+URL = r"[a-z0-9+]+://[^\s'\"]+"
 UNQUOTED = SECRETS | {"exchange_options"}
 """Settings whose value is not repeated where it is wrong: it may hold a password."""
 
@@ -116,6 +122,10 @@ class Settings(BaseSettings):
         5, description="of actors, within restart_window; one more ends the process"
     )
     restart_window: Seconds = Field(30.0, description="seconds in which max_restarts are allowed")
+    alert_command: SecretStr | None = Field(
+        None, description="told of alarms: run without a shell, the alarm as JSON on its stdin; see docs/alerts.md"
+    )
+    alert_url: SecretStr | None = Field(None, description="told of alarms: each is POSTed to it as JSON")
     log_level: str = Field("INFO", description="TRACE, DEBUG, INFO, WARNING or ERROR")
 
     if not TYPE_CHECKING:
@@ -147,10 +157,10 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
-    @field_validator("home", "prices", mode="before")
+    @field_validator("home", "prices", "alert_command", "alert_url", mode="before")
     @classmethod
     def _something(cls, value: object) -> object:
-        if isinstance(value, str) and not value.strip():  # as a path, it would be the working folder
+        if isinstance(value, str) and not value.strip():  # as a path, this would be the working folder
             msg = "must not be empty"
             raise ValueError(msg)
         return value
@@ -190,6 +200,28 @@ class Settings(BaseSettings):
         if authority.partition("?")[0].count("@") > 1:
             # Whatever stands behind the first one would be taken for the host, and shown.
             msg = "an @ in user or password must be written as %40"
+            raise ValueError(msg)
+        return url
+
+    @field_validator("alert_command")
+    @classmethod
+    def _words(cls, command: SecretStr | None) -> SecretStr | None:
+        if command is not None:
+            try:
+                words = shlex.split(command.get_secret_value())
+            except ValueError as error:
+                msg = f"must be words as in a shell: {str(error).lower()}"
+                raise ValueError(msg) from None
+            if not words or not words[0] or any("\0" in word for word in words):
+                msg = "must be a program and its arguments, without NUL characters"
+                raise ValueError(msg)
+        return command
+
+    @field_validator("alert_url")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_web_address(url.get_secret_value()):
+            msg = "must be an address of http or https without blanks, such as https://example.com/alerts"
             raise ValueError(msg)
         return url
 
@@ -244,11 +276,22 @@ class Settings(BaseSettings):
     def urls(self) -> Iterator[str]:
         """Yield whatever may be a URL with a password in it; never to be shown."""
         yield self.url or ""
-        yield from re.findall(r"[a-z0-9+]+://[^\s'\"]+", str(self.exchange_options))
+        yield from re.findall(URL, str(self.exchange_options))
+
+    def addresses(self) -> Iterator[str]:
+        """Yield the web addresses that are told of alarms, each a secret as a whole; never to be shown."""
+        for secret in (self.alert_url, self.alert_command):
+            yield from re.findall(URL, secret.get_secret_value() if secret is not None else "")
+
+    def alert_words(self) -> list[str]:
+        """Return the program that is told of alarms, with its arguments, which may hold secrets; empty for none."""
+        return shlex.split(self.alert_command.get_secret_value()) if self.alert_command is not None else []
 
     def shown(self) -> dict[str, str | None]:
         """Return every setting for a person's eyes, secrets masked."""
-        masked = {name: "********" for name in SECRETS if getattr(self, name) is not None}
+        masked = {name: MASK for name in SECRETS if getattr(self, name) is not None}
+        if words := self.alert_words():
+            masked["alert_command"] = " ".join([words[0], *[MASK][: len(words) - 1]])
         return {name: masked.get(name, _text(getattr(self, name))) for name in type(self).model_fields}
 
 
@@ -279,13 +322,22 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
-    return re.sub(r"://[^/\s'\"]*@", "://********@", text)
+    return re.sub(r"://[^/\s'\"]*@", f"://{MASK}@", text)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no IPv6 address
+        return False
+    return known and url.isprintable() and not re.search(r"\s", url)
 
 
 def _refuse_unknown_variables() -> None:
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     for variable in os.environ:
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known | GIVEN:
             msg = f"the environment variable {variable} is no setting{_nearest(variable.upper(), known)}"
             raise SettingsError(msg)
 
@@ -306,5 +358,5 @@ def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
         return f"{name!r}{where} is no setting{_nearest(name, set(Settings.model_fields))}"
     variable = f"{PREFIX}{name}".upper()
     where = "" if name in options else f" (from {variable})" if variable in os.environ else f" (from {FILE})"
-    given = "********" if name in UNQUOTED else quoted(first["input"])
+    given = MASK if name in UNQUOTED else quoted(first["input"])
     return f"setting {name} = {given}{where}: {allowed(first)}"

@@ -11,6 +11,7 @@ import typer
 from actors.settings import FILE, PREFIX, Settings
 from actors.system import price_source
 from actors.timer import SystemClock
+from console.alert_channels import channels
 from console.database import connected, described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, table, terminal
@@ -42,6 +43,7 @@ def check(
     origins = _origins({name for name, value in given.items() if value is not None})
     shown = settings.shown()
     price_source(settings, SystemClock())
+    channels(settings)
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         terminal().print(

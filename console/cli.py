@@ -40,6 +40,7 @@ COMMANDS = {
     "trades": ("console.lookups:trades", "Show the last trades with their results."),
     "decisions": ("console.lookups:decisions", "Show the last decisions and what became of each."),
     "console": ("console.debug:console", "Look into the running process."),
+    "alert": ("console.alert:alert", "Send a test alarm to whoever is told of alarms."),
     "check": ("console.check:check", "Show the settings in effect, and try the database."),
     "db": ("console.db:app", "Back up and restore the embedded database; upgrade a database, print its URL."),
 }

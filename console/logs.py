@@ -15,7 +15,7 @@ from datetime import UTC
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from loguru import logger
@@ -29,6 +29,8 @@ FILE = "paper-trading.jsonl"
 MASK = "********"
 SHORTEST_SECRET = 4
 """A shorter password is not searched for in texts: it would be found everywhere."""
+SHORTEST_PART = 10
+"""The same for what stands in the path or the query of an address; shorter ones are ordinary words."""
 
 _secrets: set[str] = set()
 
@@ -41,9 +43,19 @@ def hide_password(database_url: str | None) -> None:
         _secrets.update(text for text in (given, unquote(given)) if len(text) >= SHORTEST_SECRET)
 
 
+def hide_address(url: str) -> None:
+    """See to it that neither this address nor what in it may be a secret gets into a log or a message."""
+    hide_password(url)
+    parts = urlsplit(url)
+    found = {url, parts.path, parts.query, f"{parts.path}?{parts.query}"}
+    found.update(re.split("[/?&=]", f"{parts.path}?{parts.query}"))
+    found |= {unquote(text) for text in found}
+    _secrets.update(text for text in found if len(text) >= SHORTEST_PART)
+
+
 def secrets_hidden(text: str) -> str:
-    """Return ``text`` with each known secret masked."""
-    for secret in _secrets:
+    """Return ``text`` with each known secret masked, the longest first: one may be a part of another."""
+    for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 

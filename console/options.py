@@ -40,6 +40,8 @@ def settings_from(**options: Any) -> Settings:
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     for url in settings.urls():
         logs.hide_password(url)
+    for address in settings.addresses():
+        logs.hide_address(address)
     return settings
 
 

@@ -23,6 +23,7 @@ The tree, with the exit code that each gives a command::
     ├── NotRunning                     3   nothing serves this database
     ├── LeaseHeld                      3   another process serves this database
     ├── PriceSourceError               1   a price source cannot do its work
+    ├── AlertFailed                    1   an alarm could not be told to who is to be told
     └── RestartLimitReached            1   actors crash faster than they can be restarted
 
 Messages are one sentence for a person: what is wrong, where, how to mend it. They never hold a secret.
@@ -175,6 +176,18 @@ class LeaseHeld(PaperTradingError):
 
 class PriceSourceError(PaperTradingError):
     """A price source cannot do its work."""
+
+
+class AlertFailed(PaperTradingError):
+    """An alarm could not be told to who is to be told.
+
+    Attributes:
+        again: the same may succeed later.
+    """
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class RestartLimitReached(PaperTradingError):

@@ -1,0 +1,60 @@
+"""Alarms: what people must be told, wherever they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+LONGEST = 1_000
+"""Characters of an alarm's text; the rest is in the log."""
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about."""
+
+    HALT = "halt"
+    AUDIT_DIFFERENCE = "audit_difference"
+    RESTART_LIMIT = "restart_limit"
+    GAVE_UP = "gave_up"
+    LEASE_LOST = "lease_lost"
+    LEASE_TAKEN = "lease_taken"
+    PRICE_SOURCE_SILENT = "price_source_silent"
+    QUARANTINE = "quarantine"
+    DATABASE_AWAY = "database_away"
+    TEST = "test"
+
+
+LAST_WORDS = frozenset({AlarmKind.RESTART_LIMIT, AlarmKind.GAVE_UP, AlarmKind.LEASE_TAKEN})
+"""Alarms with which the process ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm.
+
+    Attributes:
+        text: one sentence for a person, on one line.
+        over: what an earlier alarm of this kind told has ended.
+    """
+
+    at: datetime
+    kind: AlarmKind
+    text: str
+    over: bool = False
+
+
+class Sound(Protocol):
+    """How an alarm is sounded: never waits, and never raises."""
+
+    def __call__(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
+        """Have people told soon."""
+        ...
+
+
+def one_line(text: str) -> str:
+    """Return a text of anybody's on one line, shortened, its control characters written out."""
+    line = " ".join(text.split())
+    line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
