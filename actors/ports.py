@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from domain.alarms import Alarm
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
@@ -87,6 +88,13 @@ class Failures(Protocol):
 
     def record(self, failure: Failure) -> None:
         """Have a failure stored soon; never waits."""
+
+
+class Alarms(Protocol):
+    """Who tells people of alarms; `console.alerts` does."""
+
+    def sound(self, alarm: Alarm) -> None:
+        """Have people told soon; never waits."""
 
 
 class Connections(Protocol):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from loguru import logger
 
+from actors.alarms import Halts
 from actors.behaviour import PathBehaviour
 from actors.messages import (
     Audit,
@@ -26,6 +27,7 @@ from actors.messages import (
 from actors.patience import Patience
 from actors.ports import Address, Ledger
 from actors.supervision import Failed, RaiseGeneration, Rebuilt
+from domain.alarms import AlarmKind, Sound
 from domain.audit import differences
 from domain.decision import Outcome, Refusal
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
@@ -44,6 +46,8 @@ class PositionKeeper(PathBehaviour):
         supervisor: who is told when a generation begins or must end.
         wake_later: has this actor woken again shortly.
         patience: for waiting on the database.
+        halts: what is known of halts, over restarts.
+        sound: has people told of what the audit finds.
     """
 
     group_limit: ClassVar[int] = 100
@@ -58,6 +62,8 @@ class PositionKeeper(PathBehaviour):
         supervisor: Address,
         wake_later: Callable[[], None],
         patience: Patience,
+        halts: Halts,
+        sound: Sound,
     ) -> None:
         self._ledger = ledger
         self._watcher = watcher
@@ -66,6 +72,8 @@ class PositionKeeper(PathBehaviour):
         self._supervisor = supervisor
         self._wake_later = wake_later
         self._patience = patience
+        self._halts = halts
+        self._sound = sound
         self._committed: dict[PortfolioName, Portfolio] = {}
         self._question = 0
 
@@ -78,6 +86,7 @@ class PositionKeeper(PathBehaviour):
             self._supervisor.tell(Failed(LeaseHeld(str(error))))
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
+        self._halts.look(portfolio.terms for portfolio in portfolios)
         self._question = 0
         self.generation = word.generation
         self._snapshotter.tell(Committed(dict(self._committed), complete=True))
@@ -185,6 +194,8 @@ class PositionKeeper(PathBehaviour):
             return
         try:
             found = differences(self._committed, self._patience.once(self._ledger.load))
+            if found:
+                self._sound(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
             for name, told in found.items():
                 logger.critical("the audit halts a portfolio: {}", told)
                 self._patience.once(partial(self._ledger.halt, name, f"audit: {told}"))
@@ -219,6 +230,7 @@ class PositionKeeper(PathBehaviour):
             else Portfolio.opened(t)
             for t in terms
         }
+        self._halts.look(terms)
         for t in terms:
             if t != known.get(t.portfolio):
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)

@@ -22,6 +22,7 @@ from actors.messages import (
     Tick,
 )
 from actors.ports import Address, PriceRecords
+from domain.alarms import AlarmKind, Sound
 from domain.market import PriceSource, Quote, SymbolBook
 from domain.plausibility import FAR, PriceScreen
 from domain.words import Clock, Symbol
@@ -42,6 +43,7 @@ class PriceTracker(Behaviour):
         clock: the time.
         retention: how long stored prices are kept.
         silent_after: a source, or a symbol that is needed, without a price for so long is reported.
+        sound: has people told of that.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class PriceTracker(Behaviour):
         clock: Clock,
         retention: timedelta,
         silent_after: timedelta,
+        sound: Sound,
     ) -> None:
         self._source = source
         self._records = records
@@ -61,7 +64,7 @@ class PriceTracker(Behaviour):
         self._me = me
         self._clock = clock
         self._retention = retention
-        self._silence = Silence(source.name, silent_after)
+        self._silence = Silence(source.name, silent_after, sound)
         self._screen = PriceScreen()
         self._doubted: set[Symbol] = set()
         self._book: SymbolBook | None = None
@@ -97,8 +100,7 @@ class PriceTracker(Behaviour):
             case StoredPrices():
                 self._take_stored(message.prices)
             case SourceEnded():
-                self._silence.ended = True
-                logger.warning("price source {}: {}", self._source.name, message.reason)
+                self._silence.end(message.reason)
             case Tick():
                 self._record()
                 self._look_after_symbols()
@@ -199,8 +201,9 @@ class Silence:
         ended: the source said itself that nothing more comes.
     """
 
-    def __init__(self, source: str, after: timedelta) -> None:
+    def __init__(self, source: str, after: timedelta, sound: Sound) -> None:
         self.ended = False
+        self._sound = sound
         self._source = source
         self._after = after
         self._last: dict[Symbol, datetime] = {}
@@ -214,10 +217,15 @@ class Silence:
         if self._all and quotes:
             self._all = False
             self._silent.clear()
-            logger.info("price source {} sends prices again", self._source)
+            self._good(f"price source {self._source} sends prices again")
         for symbol in self._silent.intersection(quotes):
             self._silent.discard(symbol)
-            logger.info("price source {} sends prices of {} again", self._source, symbol)
+            self._good(f"price source {self._source} sends prices of {symbol} again")
+
+    def end(self, reason: str) -> None:
+        """The source said that nothing more comes."""
+        self.ended = True
+        self._bad(f"price source {self._source}: {reason}")
 
     @property
     def silent(self) -> list[Symbol]:
@@ -250,7 +258,15 @@ class Silence:
         told = f"since {last.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"
         if len(quiet) > 1 and quiet == needed.keys():
             self._all = True
-            logger.warning("price source {} has been silent {}", self._source, told)
+            self._bad(f"price source {self._source} has been silent {told}")
         else:
             for symbol in sorted(news):
-                logger.warning("price source {} has sent no price of {} {}", self._source, symbol, told)
+                self._bad(f"price source {self._source} has sent no price of {symbol} {told}")
+
+    def _bad(self, told: str) -> None:
+        logger.warning("{}", told)
+        self._sound(AlarmKind.PRICE_SOURCE_SILENT, told)
+
+    def _good(self, told: str) -> None:
+        logger.info("{}", told)
+        self._sound(AlarmKind.PRICE_SOURCE_SILENT, told, over=True)

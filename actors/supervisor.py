@@ -45,6 +45,7 @@ from actors.supervision import (
     Recover,
     Replace,
 )
+from domain.alarms import AlarmKind, Sound
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
 from domain.words import Clock, DecisionId, Generation
@@ -92,6 +93,7 @@ class Office:
         record: has a failure stored; never waits.
         later: sends a message to the Supervisor after a while.
         disconnect: ends an actor's database connections, and has the answer sent to the Supervisor; never waits.
+        sound: has people told of what is quarantined.
     """
 
     ready: Callable[[], None]
@@ -100,6 +102,7 @@ class Office:
     record: Callable[[Failure], None]
     later: Callable[[timedelta, Recover], None]
     disconnect: Callable[[str, float], None]
+    sound: Sound
 
 
 @dataclass(slots=True)
@@ -307,14 +310,16 @@ class Supervisor(Behaviour):
         failure = self._failure(FailureKind.QUARANTINE, actor, what, decision_id, reason, told)
         self._log.quarantined += 1
         self._recovery.poison(decision_id, failure)
-        logger.bind(decision=decision_id).error(
-            "decision {} is quarantined ({}): {}", decision_id, failure.reference, reason
-        )
+        sentence = f"decision {decision_id} is quarantined ({failure.reference}): {reason}"
+        logger.bind(decision=decision_id).error("{}", sentence)
+        self._office.sound(AlarmKind.QUARANTINE, sentence)
 
     def _put_aside(self, actor: str, what: str, cause: str, told: str) -> None:
         failure = self._failure(FailureKind.QUARANTINE, actor, what, None, f"crashed twice on it ({cause})", told)
         self._log.quarantined += 1
-        logger.error("{} crashed twice on {}; it is dropped ({})", actor, what, failure.reference)
+        sentence = f"{actor} crashed twice on {what}; it is dropped ({failure.reference}): {cause}"
+        logger.error("{}", sentence)
+        self._office.sound(AlarmKind.QUARANTINE, sentence)
 
     def _failure(
         self, kind: FailureKind, actor: str, what: str, decision_id: DecisionId | None, error: str, told: str

@@ -14,6 +14,7 @@ from actors.dead_letters import DeadLetters
 from actors.doors import TrackerDoor
 from actors.inspection import Inspector
 from actors.messages import Crash, Drain, Message, Submit
+from actors.ports import Alarms
 from actors.recovery import PATH
 from actors.settings import Settings
 from actors.shutdown import Phase, Shutdown
@@ -100,6 +101,7 @@ class TradingSystem(TradingClient):
         source: PriceSource | None = None,
         clock: Clock | None = None,
         include_backlog: bool = False,
+        alarms: Alarms | None = None,
     ) -> TradingSystem:
         """Start everything, and return once decisions are taken.
 
@@ -108,6 +110,7 @@ class TradingSystem(TradingClient):
             source: of prices, in place of the one that the settings name.
             clock: the machine's, unless given.
             include_backlog: insert copies of the decisions that were in an adopted table before, to be traded now.
+            alarms: who tells people of what they must know; the log has it in any case.
 
         Raises:
             SettingsError: a setting is wrong or missing.
@@ -148,10 +151,12 @@ class TradingSystem(TradingClient):
 
             ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source)
             generation = ledger.last_generation()
-            wiring = Wiring(settings, ports, generation=generation, epoch=epoch, clock=clock, give_up=ended.because)
+            wiring = Wiring(
+                settings, ports, generation=generation, epoch=epoch, clock=clock, give_up=ended.because, alarms=alarms
+            )
             undo.callback(wiring.end)
             wiring.start()
-            lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))))
+            lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.bell.sound)
             source.start(TrackerDoor(wiring.address("PriceTracker")))
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())

@@ -13,6 +13,7 @@ from loguru import logger
 
 from actors.activity import Activity
 from actors.address import MailAddress
+from actors.alarms import Bell, DatabaseWatch, Halts
 from actors.behaviour import Behaviour
 from actors.cell import Builder
 from actors.dead_letters import DeadLetters
@@ -20,7 +21,7 @@ from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.messages import Audit, Ping, Tick, Wake
 from actors.patience import Patience
-from actors.ports import Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
+from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
 from actors.post import Post
 from actors.price_tracker import PriceTracker
@@ -32,7 +33,8 @@ from actors.snapshotter import Snapshotter
 from actors.supervision import Crashed, Disconnected, Recover
 from actors.supervisor import Log, Office, Supervisor
 from actors.timer import Timer
-from domain.errors import PaperTradingError
+from domain.alarms import AlarmKind
+from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.market import PriceSource
 from domain.portfolio import Portfolio
 from domain.words import Clock, Epoch, Generation, PortfolioName
@@ -44,6 +46,8 @@ WAKE_AGAIN = timedelta(milliseconds=250)
 STOP_LIMIT = 0.5
 """Seconds that the actors get together to end; one that waits for a dead connection is left to its daemon thread."""
 LOOK_FOR_HANGS = timedelta(seconds=1)
+DATABASE_MAY_BE_AWAY = timedelta(minutes=1)
+"""Longer than that, people are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,10 @@ class Wiring:
         epoch: of this process.
         clock: the time, for all of them.
         give_up: called, from any thread, when the process cannot go on.
+        alarms: who tells people of what they must know.
 
     Attributes:
+        bell: sounds alarms.
         posts: of all actors, by name, in the order in which they start.
         log: the last failures.
     """
@@ -84,7 +90,9 @@ class Wiring:
         epoch: Epoch,
         clock: Clock,
         give_up: Callable[[Exception], None],
+        alarms: Alarms | None = None,
     ) -> None:
+        self.bell = Bell(alarms, clock)
         self.ready = threading.Event()
         self.drained = threading.Event()
         self.stopping = threading.Event()
@@ -98,6 +106,8 @@ class Wiring:
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
         self._disconnecting: set[str] = set()
+        self._halts = Halts(self.bell.sound)
+        self._gave_up = False
         # What others rest on comes first.
         builders: dict[str, Builder] = {
             "PriceTracker": self._price_tracker,
@@ -126,6 +136,9 @@ class Wiring:
         look = min(LOOK_FOR_HANGS, timedelta(seconds=hang_timeout) / 4)
         self.timer.every(look, supervisor.address, Tick())
         self.timer.every(look, _Watchman(supervisor, hang_timeout, self._give_up), Ping())
+        path = [self.posts[name] for name in PATH]
+        watch = DatabaseWatch(path, self.bell.sound, self._clock, DATABASE_MAY_BE_AWAY)
+        self.timer.every(min(LOOK_FOR_HANGS, DATABASE_MAY_BE_AWAY), watch, Ping())
 
     def schedule(self) -> None:
         """Begin the ticks: polls, deadlines, prices to be stored, snapshots on the grid."""
@@ -165,6 +178,9 @@ class Wiring:
         self._callers.fail_all(
             PaperTradingError(f"the system has ended ({reason}); the decision waits in the database")
         )
+        if not self._gave_up and not self.stopping.is_set():  # at a stop, threads end and nobody need know
+            self._gave_up = True
+            self.bell.sound(_kind_of_end(reason), f"the process ends: {reason}")
         self._report(reason)
 
     def _supervisor(self, generation: Generation, epoch: Epoch) -> Behaviour:
@@ -184,6 +200,7 @@ class Wiring:
                 record=self._ports.failures.record,
                 later=self._recover_later,
                 disconnect=self._disconnect,
+                sound=self.bell.sound,
             ),
             clock=self._clock,
             hang_timeout=timedelta(seconds=self._settings.hang_timeout),
@@ -221,6 +238,7 @@ class Wiring:
             clock=self._clock,
             retention=timedelta(days=self._settings.price_retention_days),
             silent_after=timedelta(seconds=self._settings.max_price_age),
+            sound=self.bell.sound,
         )
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
@@ -245,6 +263,8 @@ class Wiring:
             supervisor=self.address("Supervisor"),
             wake_later=self._wake_later("PositionKeeper"),
             patience=self._patience("PositionKeeper", activity),
+            halts=self._halts,
+            sound=self.bell.sound,
         )
 
     def _execution_simulator(self, _: Activity) -> Behaviour:
@@ -280,6 +300,16 @@ class Wiring:
             patience=self._patience("DecisionWatcher", activity),
             clock=self._clock,
         )
+
+
+def _kind_of_end(reason: Exception) -> AlarmKind:
+    match reason:
+        case LeaseHeld():
+            return AlarmKind.LEASE_TAKEN
+        case RestartLimitReached():
+            return AlarmKind.RESTART_LIMIT
+        case _:
+            return AlarmKind.GAVE_UP
 
 
 class _LastResort:

@@ -12,6 +12,8 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
 from console.acting import Acting
+from console.alert_channels import channels
+from console.alerts import AlertSender
 from console.cli import complain, version
 from console.database import described
 from console.door import Command, ConsoleDoor
@@ -82,10 +84,16 @@ def start(
     failure: Exception | None = None
     with (
         stoppable() as signals,
-        TradingSystem.start(settings, include_backlog=include_backlog) as system,
+        AlertSender(channels(settings)) as sender,
+        TradingSystem.start(settings, include_backlog=include_backlog, alarms=sender) as system,
         ConsoleDoor(socket_path(settings), _commands(system, settings, allow_repl=allow_repl)),
     ):
-        signals.urgent = system.hurry
+
+        def hurry() -> None:
+            system.hurry()
+            sender.hurry()
+
+        signals.urgent = hurry
         facts = _facts(system, settings)
         _announce(facts)
         logger.bind(file_only=True).info("serving: {}", document(facts))

@@ -21,6 +21,7 @@ from psycopg import sql
 from sqlalchemy import Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
+from domain.alarms import AlarmKind, Sound
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.words import Epoch
 from persistence.engine import PUBLIC, connect, dsn, first_line, schema_of, shown, transaction, translated
@@ -32,6 +33,7 @@ PATIENCE = 2.0
 EPOCH_PATIENCE = 30.0
 """Seconds to wait for a transaction of the last holder that is still under way."""
 RENEWAL = 5.0
+OURS_AGAIN = "the lease is ours again"
 HANGING = 0.5
 """Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
 
@@ -129,9 +131,14 @@ class Lease:
         if not self.held:
             raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
 
-    def keep(self, on_lost: Callable[[str], None]) -> None:
-        """Renew in a thread; ``on_lost`` is called once, with a sentence, when another process has taken over."""
-        self._keeper = threading.Thread(target=self._keep, args=(on_lost,), name="lease", daemon=True)
+    def keep(self, on_lost: Callable[[str], None], sound: Sound) -> None:
+        """Renew in a thread.
+
+        Args:
+            on_lost: called once, with a sentence, when another process has taken over.
+            sound: has people told when the connection is lost, and when the lease is ours again.
+        """
+        self._keeper = threading.Thread(target=self._keep, args=(on_lost, sound), name="lease", daemon=True)
         self._keeper.start()
 
     def release(self) -> None:
@@ -147,7 +154,7 @@ class Lease:
     def _renew(self) -> None:
         self._connection.execute("UPDATE paper_lease_renewal SET renewed_at = clock_timestamp()")
 
-    def _keep(self, on_lost: Callable[[str], None]) -> None:
+    def _keep(self, on_lost: Callable[[str], None], sound: Sound) -> None:
         pause = RENEWAL
         while not self._stopping.wait(pause):
             try:
@@ -156,13 +163,17 @@ class Lease:
                 elif (taken_by := self._retake()) is not None:
                     on_lost(taken_by)
                     return
+                else:
+                    logger.info(OURS_AGAIN)
+                    sound(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
                 pause = RENEWAL
             except psycopg.errors.LockNotAvailable as error:
                 logger.warning("the lease could not be renewed, somebody locks its row: {}", first_line(error))
             except psycopg.Error as error:
                 if self._held.is_set():
-                    reason = first_line(error)
-                    logger.warning("the lease's connection is lost; nothing is written until it is back: {}", reason)
+                    told = f"the lease's connection is lost; nothing is written until it is back: {first_line(error)}"
+                    logger.warning("{}", told)
+                    sound(AlarmKind.LEASE_LOST, told)
                 self._held.clear()
                 pause = 0.25
 
@@ -176,7 +187,6 @@ class Lease:
         if row is not None and row[0] == self.epoch:
             if locked:
                 self._held.set()
-                logger.info("the lease is ours again")
                 return None
             # The server may not have noticed yet that our own old connection is gone.
             raise psycopg.OperationalError("the lock is still taken, by the same epoch")

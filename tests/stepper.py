@@ -17,6 +17,7 @@ from decimal import Decimal
 
 from actors.activity import Activity
 from actors.address import PRESENT, MailAddress
+from actors.alarms import Bell, Halts
 from actors.cell import Builder
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
@@ -32,6 +33,7 @@ from actors.snapshotter import Snapshotter
 from actors.supervision import Begin, Crashed, Disconnected
 from actors.supervisor import Log, Office, Supervisor
 from actors.wiring import WAKE_AGAIN
+from domain.alarms import Alarm
 from domain.errors import PaperTradingError
 from domain.market import Instrument, Quote, SymbolBook
 from domain.portfolio import Portfolio
@@ -132,6 +134,7 @@ class Stepper:
         cells: by name; of one that was given up, its successor.
         born: every cell that there ever was.
         later: what is to happen after a while: when, whom to tell, and what.
+        alarms: that were sounded.
     """
 
     def __init__(
@@ -155,6 +158,9 @@ class Stepper:
         self.ready = False
         self.drained = False
         self.log = Log()
+        self.alarms: list[Alarm] = []
+        bell = Bell(self, self.clock)
+        halts = Halts(bell.sound)
         self._random = random.Random(seed)
         self._delays = delays
         self.later: list[tuple[datetime, str, Message]] = []
@@ -169,6 +175,7 @@ class Stepper:
                 clock=self.clock,
                 retention=timedelta(days=30),
                 silent_after=timedelta(seconds=30),
+                sound=bell.sound,
             ),
             "Snapshotter": lambda activity: Snapshotter(
                 self.session,
@@ -188,6 +195,8 @@ class Stepper:
                 supervisor=self.to("Supervisor"),
                 wake_later=lambda: self._wake_later("PositionKeeper"),
                 patience=self._patience("PositionKeeper", activity),
+                halts=halts,
+                sound=bell.sound,
             ),
             "ExecutionSimulator": lambda _: ExecutionSimulator(
                 sizer=self.to("Sizer"),
@@ -234,6 +243,7 @@ class Stepper:
                 record=database.failures.append,
                 later=lambda delay, word: self._after(delay, "Supervisor", word),
                 disconnect=self._disconnect,
+                sound=bell.sound,
             ),
             clock=self.clock,
             hang_timeout=timedelta(days=1),
@@ -255,6 +265,10 @@ class Stepper:
         self.cells[name] = cell
         self.born.append(cell)
         return cell
+
+    def sound(self, alarm: Alarm) -> None:
+        """Take note of an alarm."""
+        self.alarms.append(alarm)
 
     def tell(self, actor: str, message: Message) -> None:
         """Put a message into an actor's mailbox."""

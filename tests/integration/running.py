@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from actors import Settings, TradingSystem
+from actors.ports import Alarms
 from actors.timer import SystemClock
 from domain.market import Instrument
 from domain.words import Symbol
@@ -31,11 +32,11 @@ def settings(url: str, **changes: Any) -> Settings:
 
 
 @contextmanager
-def running(url: str, **changes: Any) -> Iterator[TradingSystem]:
+def running(url: str, alarms: Alarms | None = None, **changes: Any) -> Iterator[TradingSystem]:
     """A system at prices that stand still, confirmed ten times a second; DEAD/USDT has none."""
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in [*PRICES, "DEAD/USDT"]]
     source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
-    with TradingSystem.start(settings(url, **changes), source=source) as system:
+    with TradingSystem.start(settings(url, **changes), source=source, alarms=alarms) as system:
         yield system
 
 

@@ -7,8 +7,10 @@ from decimal import Decimal
 import pytest
 from loguru import logger
 
+from actors.alarms import Bell
 from actors.messages import Message, Prices, QuotesSeen, SendPrices, SourceEnded, StoredPrices, Subscribe, Tick
 from actors.price_tracker import NEEDED_FOR, PriceTracker
+from domain.alarms import Alarm, AlarmKind
 from domain.market import Instrument, PriceListener, Quote, SymbolBook
 from domain.words import Symbol
 from tests.stepper import StepClock
@@ -71,6 +73,7 @@ class Tracked:
 
     def __init__(self) -> None:
         self.source, self.records, self.sizer, self.clock = Exchange(), Records(), Heard(), StepClock()
+        self.alarms: list[Alarm] = []
         self.tracker = PriceTracker(
             self.source,
             self.records,
@@ -79,7 +82,15 @@ class Tracked:
             clock=self.clock,
             retention=timedelta(days=30),
             silent_after=timedelta(seconds=30),
+            sound=Bell(self, self.clock).sound,
         )
+
+    def sound(self, alarm: Alarm) -> None:
+        assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
+        self.alarms.append(alarm)
+
+    def sounded(self) -> list[str]:
+        return [f"{'INFO' if alarm.over else 'WARNING'} {alarm.text}" for alarm in self.alarms]
 
     def quote(self, **prices: str) -> None:
         now = self.clock.now()
@@ -104,7 +115,12 @@ def tracked() -> Tracked:
 def told() -> Iterator[list[str]]:
     """What the log says, as warnings and infos."""
     lines: list[str] = []
-    sink = logger.add(lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}")
+    sink = logger.add(
+        lambda line: lines.append(line.rstrip("\n")),
+        level="INFO",
+        format="{level} {message}",
+        filter=lambda record: "alarm" not in record["extra"],
+    )
     yield lines
     logger.remove(sink)
 
@@ -189,6 +205,7 @@ def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, t
         "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices of BTC/USDT again",
     ] == told
+    assert tracked.sounded() == told
 
 
 def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, told: list[str]) -> None:
@@ -203,6 +220,7 @@ def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, t
         "WARNING price source kraken has been silent since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices again",
     ] == told
+    assert tracked.sounded() == told
 
 
 def test_a_source_that_said_it_has_ended_is_not_called_silent(tracked: Tracked, told: list[str]) -> None:
@@ -212,3 +230,4 @@ def test_a_source_that_said_it_has_ended_is_not_called_silent(tracked: Tracked, 
     tracked.tracker.handle(SourceEnded("that was all"))
     tracked.after(31)
     assert ["WARNING price source kraken: that was all"] == told
+    assert tracked.sounded() == told

@@ -13,6 +13,7 @@ import pytest
 
 from actors.activity import Activity
 from actors.address import MailAddress
+from actors.alarms import Bell
 from actors.behaviour import Behaviour, PathBehaviour
 from actors.mailbox import Mailbox
 from actors.messages import Drain, Message, PathMessage, Rebuild, Tick
@@ -145,6 +146,7 @@ class Stage:
             record=self.failures.append,
             later=lambda delay, word: self.later.append((delay, word)),
             disconnect=lambda actor, since: self.disconnected.append((actor, since)),
+            sound=Bell(None, self.clock).sound,
         )
         self.supervisor = Supervisor(
             self.children,

@@ -1,0 +1,170 @@
+"""People are told of alarms by the real program; `run.py alert` tells them of a test, and says what came of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from console import logs
+from console.cli import main
+from persistence import halts
+from tests.acceptance.process import ROOT, Program, environment, until
+from tests.receiver import Receiver
+
+SECRET = "s3cret-word"
+SCRIPT = """
+import json, os, sys
+alarm = json.load(sys.stdin)
+with open(sys.argv[1], "a") as told:
+    print(os.environ["PAPER_ALERT_KIND"], os.environ["PAPER_ALERT_TEXT"], alarm["text"], sep="|", file=told)
+"""
+
+
+def test_a_halt_is_told_over_both_ways_and_no_secret_is(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, told = tmp_path / "tell.py", tmp_path / "told"
+    script.write_text(SCRIPT)
+    with Receiver([500]) as receiver:
+        env = environment(
+            tmp_path / "home",
+            prices="simulated",
+            database_url=embedded_url,
+            alert_url=receiver.url(f"/hooks/{SECRET}"),
+            alert_command=f"{sys.executable} {script} {told}",
+        )
+        with Program("start", env=env) as service:
+            service.wait_for()
+            halts.insert(embedded_url, None, "reviewing", "tester", halted=True)
+            documents = [receiver.next() for _ in range(2)]  # after the 500, again
+            until(told.exists, "the command was told")
+            ended = service.stop()
+        text = "halted: portfolio default (reviewing)"
+        assert [("halt", text)] * 2 == [(each["kind"], each["text"]) for each in documents]
+        assert {service.pid} == {each["process"] for each in documents}
+        assert f"halt|{text}|{text}\n" == told.read_text()
+        assert 0 == ended.code
+        assert "alert_url could not be told, and is tried again: 127.0.0.1 answered 500" in ended.err
+        log = (tmp_path / "home" / "logs" / logs.FILE).read_text()
+        records = map(json.loads, log.splitlines())
+        assert [("halt", f"alarm: {text}")] == [(r["alarm"], r["message"]) for r in records if "alarm" in r]
+        for name in ("database_url", "prices", "home", "alert_url", "alert_command"):
+            monkeypatch.setenv(f"PAPER_{name}".upper(), env[f"PAPER_{name}".upper()])
+        assert 0 == main(["check", "--json"])
+        checked = capsys.readouterr()
+        settings = json.loads(checked.out)["settings"]
+        assert ["********", f"{sys.executable} ********"] == [
+            settings[name]["value"] for name in ("alert_url", "alert_command")
+        ]
+        assert SECRET not in ended.err + ended.out + log + checked.out + checked.err
+
+
+CRASHING = """
+import sys
+from actors import TradingSystem
+from console.cli import main
+wait = TradingSystem.wait
+
+def crash(system, timeout=None):
+    for _ in range(6):
+        system.crash("Sizer")
+    return wait(system, timeout)
+
+TradingSystem.wait = crash
+sys.exit(main(["start"]))
+"""
+
+
+def test_why_the_process_ends_gets_out_before_it_has_ended(embedded_url: str, tmp_path: Path) -> None:
+    with Receiver([500]) as receiver:
+        env = environment(tmp_path, prices="simulated", database_url=embedded_url, alert_url=receiver.url())
+        ended = subprocess.run(
+            [sys.executable, "-c", CRASHING],
+            env=env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert 1 == ended.returncode
+        assert "run.py: gave up after 5 restarts within 30 s" in ended.stderr
+        assert ["restart_limit"] * 2 == [receiver.next(0.1)["kind"] for _ in range(2)]
+
+
+# `run.py alert`, in this process: it needs nothing but the settings
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    for name in ("PAPER_ALERT_URL", "PAPER_ALERT_COMMAND", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(logs, "_secrets", set())
+    yield
+    logger.remove()
+
+
+def test_a_test_that_arrives(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
+    with Receiver() as receiver:
+        monkeypatch.setenv("PAPER_ALERT_URL", receiver.url())
+        assert 0 == main(["alert"])
+        assert ("test", "a test: alarms arrive here") == _kind_and_text(receiver)
+        said = capsys.readouterr()
+        assert ["alert_command: told true", "alert_url: told 127.0.0.1"] == [
+            line.partition(" in ")[0] for line in said.out.splitlines()
+        ]
+        assert "" == said.err
+        assert 0 == main(["alert", "--json", "--kind", "halt", "two\nlines"])
+        assert ("halt", "two lines") == _kind_and_text(receiver)
+    document = json.loads(capsys.readouterr().out)
+    assert ("halt", "two lines", [True, True]) == (
+        document["kind"], document["text"], [each["delivered"] for each in document["told"]]
+    )  # fmt: skip
+
+
+def _kind_and_text(receiver: Receiver) -> tuple[str, str]:
+    body = receiver.next()
+    return body["kind"], body["text"]
+
+
+def test_a_test_that_does_not_arrive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PAPER_ALERT_COMMAND", "sh -c 'echo no pager; exit 7'")
+    with Receiver([404], said=f"no hook {SECRET}") as receiver:
+        monkeypatch.setenv("PAPER_ALERT_URL", receiver.url(f"/{SECRET}"))
+        assert 1 == main(["alert"])
+        said = capsys.readouterr()
+        assert "" == said.out
+        assert [
+            "run.py: alert_command: not told, sh ended with exit code 7: no pager",
+            "run.py: alert_url: not told, 127.0.0.1 answered 404: no hook ********",
+        ] == said.err.splitlines()
+        monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
+        assert 0 == main(["alert", "--json"])  # the server has only one 404
+    assert [True, True] == [each["delivered"] for each in json.loads(capsys.readouterr().out)["told"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "told"),
+    [
+        ([], "", "nobody is told of alarms: set alert_command or alert_url, in paper.toml or as PAPER_ALERT_COMMAND"),
+        (["--kind", "hlat"], "true", "there is no alarm of kind 'hlat'; there are halt, audit_difference,"),
+        ([], "/nowhere/tell s3cret-word", "setting alert_command: there is no program '/nowhere/tell' that can be run"),
+        ([], "tell 's3cret-word", "setting alert_command = ******** (from PAPER_ALERT_COMMAND): must be words as in"),
+    ],
+)
+def test_a_test_that_cannot_be(
+    words: list[str], command: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAPER_ALERT_COMMAND", command)
+    assert 2 == main(["alert", *words])
+    said = capsys.readouterr()
+    assert said.err.startswith(f"run.py: {told}"), said.err
+    assert SECRET not in said.err
