@@ -83,7 +83,7 @@ class Books:
 
     def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last decisions with their outcomes, newest first."""
-        return [_exact(row) for row in self.rows(DECISIONS, limit=limit)]
+        return [exact(row) for row in self.rows(DECISIONS, limit=limit)]
 
     def decision(self, decision_id: object) -> dict[str, Any]:
         """Return one decision with its outcome.
@@ -94,7 +94,7 @@ class Books:
         rows = self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)
         if not rows:
             raise DecisionGone(f"there is no decision {decision_id}; if there was one, its row was deleted")
-        return _exact(rows[0])
+        return exact(rows[0])
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""
@@ -185,7 +185,7 @@ class Books:
         return self.rows(SERVED, key=lock_key(self.url))[0]
 
 
-def _exact(row: Mapping[str, Any]) -> dict[str, Any]:
+def exact(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a decision as everybody has it: an adopted table may have floats, and times without zone (UTC)."""
     return {name: _exact_value(value) for name, value in row.items()}
 

@@ -1,0 +1,78 @@
+"""Curves out of characters: braille dots, two across and four down in each, and blocks of eight heights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+BLANK = "⠀"
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+"""The bits of a braille character, by column and row (Unicode 15, chapter 21.1)."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> list[str]:
+    """Draw a line through points, in braille.
+
+    Args:
+        points: x and y, by rising x; the first stands at the left edge, the last at the right one, the lowest on the
+            bottom, the highest at the top.
+        width: characters.
+        height: lines.
+    """
+    cells = [[0] * width for _ in range(height)]
+    columns = _columns(points, 2 * width)
+    if not columns:
+        return [BLANK * width] * height
+    low, high = min(columns.values()), max(columns.values())
+    rows = {x: row_of(y, low, high, 4 * height) for x, y in columns.items()}
+    before: tuple[int, int] | None = None
+    for x, row in rows.items():
+        for at, dot in _line(before or (x, row), (x, row)):
+            cells[dot // 4][at // 2] |= DOTS[at % 2][dot % 4]
+        before = x, row
+    return ["".join(chr(0x2800 + cell) for cell in line) for line in cells]
+
+
+def row_of(y: float, low: float, high: float, rows: int) -> int:
+    """Return the row in which a value stands, 0 at the top; the middle one where all values are the same."""
+    if high <= low:
+        return rows // 2
+    return round((high - y) / (high - low) * (rows - 1))
+
+
+def blocks(values: Sequence[float], width: int) -> str:
+    """Draw the last ``width`` values side by side, the lowest as the lowest block."""
+    shown = values[-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    return "".join(BLOCKS[len(BLOCKS) - 1 - row_of(value, low, high, len(BLOCKS))] for value in shown)
+
+
+def _columns(points: Sequence[tuple[float, float]], width: int) -> dict[int, float]:
+    """Return the last value in each column that has one."""
+    if not points:
+        return {}
+    first, last = points[0][0], points[-1][0]
+    span = last - first
+    found: dict[int, float] = {}
+    for x, y in points:
+        found[round((x - first) / span * (width - 1)) if span > 0 else width - 1] = y
+    return found
+
+
+def _line(begin: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the dots from one to another (Bresenham 1965), both among them."""
+    (x, y), (to_x, to_y) = begin, end
+    wide, tall = abs(to_x - x), -abs(to_y - y)
+    step_x, step_y = (1 if x < to_x else -1), (1 if y < to_y else -1)
+    error, dots = wide + tall, []
+    while True:
+        dots.append((x, y))
+        if (x, y) == (to_x, to_y):
+            return dots
+        twice = 2 * error
+        if twice >= tall:
+            error, x = error + tall, x + step_x
+        if twice <= wide:
+            error, y = error + wide, y + step_y
