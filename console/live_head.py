@@ -50,11 +50,12 @@ def facts(glimpse: Glimpse, width: int, lines: int) -> list[Text]:
         items.append(("books not checked yet", "dim"))
     elif not checked.differences:
         items.append((f"books balance, checked {duration(max(glimpse.at - checked.at, timedelta()))} ago", GOOD))
-    if checked is not None and checked.outcomes:
+    if checked is not None and checked.outcomes and lines > 2:
         ended = [f"{counted:,} {status}" for status, counted in checked.outcomes.items() if status in COLOURS]
         items += [(each, "dim") for each in ended if not each.endswith("pending")]
-    found = flow(items, width, lines)
-    if (unreal := glimpse.unreal) and len(found) < lines:
+    unreal = glimpse.unreal
+    found = flow(items, width, max(lines - bool(unreal), 1))
+    if unreal and len(found) < lines:
         found.append(cut(Text(f"{' and '.join(unreal)} prices: {NO_PROOF}", style=DOUBT, end=""), width))
     return found
 

@@ -34,11 +34,13 @@ def portfolios(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
             shown = [shown[-1], *shown[:-1]]
     columns = [
         Column("portfolio", [printable(row["portfolio"])[:24] for row in shown]),
-        Column("worth", [amount(row["worth"]) for row in shown], right=True),
+        Column("worth", [amount(row["worth"]) for row in shown], least=10, right=True),
         Column("", [row["currency"] for row in shown], gives_way=2),
-        Column("result", [(signed(row["result"]), gain(row["result"])) for row in shown], right=True),
-        Column("", [(percent(row["result_pct"]), gain(row["result"])) for row in shown], right=True, gives_way=1),
-        Column("cash", [amount(row["cash"]) for row in shown], right=True, gives_way=4),
+        Column("result", [(signed(row["result"]), gain(row["result"])) for row in shown], least=8, right=True),
+        Column(
+            "", [(percent(row["result_pct"]), gain(row["result"])) for row in shown], least=8, right=True, gives_way=1
+        ),
+        Column("cash", [amount(row["cash"]) for row in shown], least=10, right=True, gives_way=4),
         Column("held", [str(row["held"]) for row in shown], right=True, gives_way=3),
     ]
     return table(columns, width, rows)
@@ -66,7 +68,7 @@ def equity(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     worths = [worth for _, worth in points]
     low, high, last = min(worths), max(worths), worths[-1]
     colour = gain(subtract(last, capital)) or ""
-    labels = {0: amount(high), rows - 3: amount(low)}
+    labels = {0: amount(high), rows - 3: amount(low)} if low < high else {(rows - 2) // 2: amount(low)}
     base = chart.row_of(float(capital), float(low), float(high), rows - 2) if low <= capital <= high else None
     if base is not None and base not in labels:
         labels[base] = amount(capital)
@@ -106,14 +108,16 @@ def positions(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     columns = [
         Column("position", [printable(name)[:24] for name in names]),
         Column("portfolio", [printable(row["portfolio"])[:16] for row in held], gives_way=3 if several else 9),
-        Column("quantity", [number(FOUR_DIGITS.plus(row["quantity"])) for row in held], right=True, gives_way=4),
-        Column("entry", [price(row["entry_price"]) for row in held], right=True, gives_way=6),
-        Column("last", [price(row["current_price"]) for row in held], right=True),
-        Column("age", [_age(glimpse, row["price_time"]) for row in held], right=True, gives_way=2),
-        Column("value", [amount(row["position_value"]) for row in held], right=True, gives_way=5),
-        Column("result", [(signed(row["unrealized_pnl"]), gain(row["unrealized_pnl"])) for row in held], right=True),
-        Column("", [(percent(row["unrealized_pnl_pct"]), gain(row["unrealized_pnl"])) for row in held], right=True,
-               gives_way=1),
+        Column("quantity", [number(FOUR_DIGITS.plus(row["quantity"])) for row in held], least=8, right=True,
+               gives_way=4),
+        Column("entry", [price(row["entry_price"]) for row in held], least=10, right=True, gives_way=6),
+        Column("last", [price(row["current_price"]) for row in held], least=10, right=True),
+        Column("age", [_age(glimpse, row["price_time"]) for row in held], least=6, right=True, gives_way=2),
+        Column("value", [amount(row["position_value"]) for row in held], least=8, right=True, gives_way=5),
+        Column("result", [(signed(row["unrealized_pnl"]), gain(row["unrealized_pnl"])) for row in held], least=8,
+               right=True),
+        Column("", [(percent(row["unrealized_pnl_pct"]), gain(row["unrealized_pnl"])) for row in held], least=8,
+               right=True, gives_way=1),
     ]  # fmt: skip
     return table(columns, width, rows)
 
@@ -125,16 +129,22 @@ def decisions(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     if not shown:
         return table([Column("decision", ["none yet"])], width, rows)
     columns = [
-        Column("decision", [f"#{row['id']}" for row in shown]),
+        Column("decision", [_id(row["id"]) for row in shown]),
         Column("time", [moment(row["created_at"])[11:] for row in shown], gives_way=4),
         Column("portfolio", [printable(row["portfolio"])[:16] for row in shown], gives_way=3),
-        Column("what", [printable(row["decision"]).upper()[:4] for row in shown]),
-        Column("symbol", [printable(row["symbol"])[:12] for row in shown]),
-        Column("sure", [f"{row['confidence'] * 100:.0f}%" for row in shown], right=True, gives_way=5),
-        Column("outcome", [(row["status"], COLOURS.get(row["status"], "")) for row in shown]),
-        Column("why, or fill and result", [_why(row) for row in shown], flexible=True),
+        Column("what", [printable(row["decision"]).upper()[:4] for row in shown], least=4),
+        Column("symbol", [printable(row["symbol"])[:12] for row in shown], least=9),
+        Column("sure", [f"{row['confidence'] * 100:.0f}%" for row in shown], least=4, right=True, gives_way=5),
+        Column("outcome", [(row["status"], COLOURS.get(row["status"], "")) for row in shown], least=9),
+        Column("why, or fill", [_why(row) for row in shown], flexible=True),
     ]
-    return table(columns, width, rows)
+    return table(columns, width, rows, counted=False)
+
+
+def _id(value: object) -> str:
+    """Return an id; an adopted table may have long ones, of which the beginning tells enough here."""
+    told = printable(value)
+    return f"#{told}" if len(told) <= 12 else f"#{told[:8]}…"
 
 
 def _why(row: Mapping[str, Any]) -> str:
@@ -154,9 +164,9 @@ def prices(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     moves = [Decimal(trail[-1] / trail[0] - 1) if len(trail) > 1 else None for trail in trails]
     columns = [
         Column("price", [printable(row["symbol"])[:16] for row in shown]),
-        Column("last", [price(row["price"]) for row in shown], right=True),
-        Column("age", [_age(glimpse, row["time"]) for row in shown], right=True),
-        Column("lately", [(percent(move), gain(move)) for move in moves], right=True, gives_way=1),
+        Column("last", [price(row["price"]) for row in shown], least=10, right=True),
+        Column("age", [_age(glimpse, row["time"]) for row in shown], least=6, right=True),
+        Column("lately", [(percent(move), gain(move)) for move in moves], least=8, right=True, gives_way=1),
         Column(" " * TRAIL, [chart.blocks(trail, TRAIL) for trail in trails], gives_way=2),
     ]
     return table(columns, width, rows)
@@ -189,12 +199,13 @@ def actors(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     shown = glimpse.process["actors"]
     columns = [
         Column("actor", [each["actor"] for each in shown]),
-        Column("state", [(_doing(each), _mood(each)) for each in shown]),
-        Column("mailbox", [f"{each['mailbox']:,}" for each in shown], right=True, gives_way=1),
+        Column("state", [(_doing(each), _mood(each)) for each in shown], least=7),
+        Column("mailbox", [f"{each['mailbox']:,}" for each in shown], least=7, right=True, gives_way=1),
         Column("restarts", [(str(each["restarts"]), DOUBT if each["restarts"] else "") for each in shown], right=True,
                gives_way=2),
-        Column("msg/s", [f"{glimpse.speeds.get(each['actor'], 0):,.0f}" for each in shown], right=True, gives_way=3),
-        Column("handled", [f"{each['handled']:,}" for each in shown], right=True, gives_way=4),
+        Column("msg/s", [f"{glimpse.speeds.get(each['actor'], 0):,.0f}" for each in shown], least=6, right=True,
+               gives_way=3),
+        Column("handled", [f"{each['handled']:,}" for each in shown], least=9, right=True, gives_way=4),
     ]  # fmt: skip
     return table(columns, width, rows)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 GAP = 2
-LEAST_FLEXIBLE = 12
-"""Characters that the column which takes what is left gets at least."""
+LEAST_FLEXIBLE = 30
+"""Characters for which other columns give way to the one that takes what is left."""
 BAR = "bold reverse"
 
 
@@ -23,6 +23,7 @@ class Column:
         cells: text of each row, or text and style.
         right: whether it holds numbers.
         gives_way: the highest goes first where there is no room; 0 stays.
+        least: characters that it takes at least, so that nothing jumps from one frame to the next.
         flexible: takes what is left, and is cut with an ellipsis. Numbers never are: they would be
             wrong.
     """
@@ -31,6 +32,7 @@ class Column:
     cells: Sequence[str | tuple[str, str]]
     right: bool = False
     gives_way: int = 0
+    least: int = 0
     flexible: bool = False
 
     @property
@@ -38,7 +40,7 @@ class Column:
         """Characters that it takes, at least."""
         if self.flexible:
             return LEAST_FLEXIBLE
-        return max((cell_len(each) for each in (self.name, *(text_of(cell) for cell in self.cells))), default=0)
+        return max(self.least, cell_len(self.name), *(cell_len(text_of(cell)) for cell in self.cells))
 
 
 def text_of(cell: str | tuple[str, str]) -> str:
@@ -51,25 +53,26 @@ def printable(text: object) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in " ".join(str(text).split()))
 
 
-def table(columns: Sequence[Column], width: int, rows: int) -> list[Text]:
-    """Return a heading and as many rows as there is room for; the last line says how many are left out.
+def table(columns: Sequence[Column], width: int, rows: int, *, counted: bool = True) -> list[Text]:
+    """Return a heading and as many rows as there is room for.
 
     Args:
         columns: in their order; those that find no room are left out.
         width: characters.
         rows: lines, the heading among them.
+        counted: whether the heading says how many rows there are where not all are shown.
     """
-    shown = _fitting(columns, width)
-    widths = [column.width for column in shown]
-    free = width - sum(widths) - GAP * (len(shown) - 1)
-    widths = [each + (max(free, 0) if column.flexible else 0) for each, column in zip(widths, shown, strict=True)]
-    lines = [_line([column.name for column in shown], shown, widths, width, BAR)]
     number = len(columns[0].cells)
-    room = rows - 1
-    whole = number if number <= room else max(room - 1, 0)
-    lines += [_line([column.cells[index] for column in shown], shown, widths, width) for index in range(whole)]
-    if number > whole and room > 0:
-        lines.append(Text(f"… {number - whole} more", style="dim"))
+    shown = max(min(number, rows - 1), 0)
+    if counted and shown < number:
+        columns = [replace(columns[0], name=f"{columns[0].name} {shown} of {number}"), *columns[1:]]
+    fitting = _fitting(columns, width)
+    widths = [column.width for column in fitting]
+    others = sum(each for each, column in zip(widths, fitting, strict=True) if not column.flexible)
+    free = max(width - others - GAP * (len(fitting) - 1), 0)
+    widths = [free if column.flexible else each for each, column in zip(widths, fitting, strict=True)]
+    lines = [_line([column.name for column in fitting], fitting, widths, width, BAR)]
+    lines += [_line([column.cells[index] for column in fitting], fitting, widths, width) for index in range(shown)]
     return lines[: max(rows, 0)]
 
 

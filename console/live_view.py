@@ -11,7 +11,7 @@ from console import live_parts as parts
 from console.live_data import Glimpse
 from console.live_table import beside, cut, share
 
-WIDE = 120
+WIDE = 132
 """Columns from which on parts stand side by side."""
 TALL = 34
 """Lines from which on prices and actors get tables in the narrow view, too."""
@@ -30,7 +30,7 @@ def frame(glimpse: Glimpse, width: int, height: int, foot: Text | None = None) -
         foot: the last line.
     """
     lines = [head.title(glimpse, width)]
-    lines += head.facts(glimpse, width, 3 if height >= 20 else 1)
+    lines += head.facts(glimpse, width, 3 if height >= 28 else 2 if height >= 16 else 1)
     lines += head.alarms(glimpse, width)[: max(height // 4, 1)]
     room = height - len(lines) - (foot is not None)
     if glimpse.glance is None:
@@ -91,7 +91,7 @@ def _narrow(glimpse: Glimpse, width: int, rows: int, tall: bool) -> list[Text]:
 def _wide(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     assert glimpse.glance is not None
     glance = glimpse.glance
-    at_right = 60 if width >= 150 else 50
+    at_right = 56 if width >= 150 else 50
     left = width - at_right - GAP
     sizes = share(
         rows,

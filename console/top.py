@@ -28,7 +28,7 @@ from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from persistence.queries import Books
 
-FOOT = "q or Ctrl-C ends this view; trading goes on"
+FOOT = "q ends this view; trading goes on"
 PRINTED = os.terminal_size((100, 60))
 """How a frame is laid out that no terminal shows; its lines are those that it has."""
 LATE = 3.0
