@@ -17,6 +17,7 @@ import typer
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
+from console.demo_live import screen_for
 from console.demo_screen import Screen
 from console.options import AsJson, Home
 from console.output import amount, document
@@ -56,15 +57,16 @@ def demo(
       run.py demo --seconds 10 --seed 7
       run.py demo --seconds 3 --json
 
-    The database lies in home/demo and is new each time; settings file and database_url do not count. Ctrl-C ends it
-    early. With --json the lines go to stderr, and one document ends it on stdout. Afterwards it can be looked at:
+    A terminal shows it as `run.py top` does; elsewhere a line is printed for each decision. The database lies in
+    home/demo and is new each time; settings file and database_url do not count. Ctrl-C ends it early. With --json the
+    lines go to stderr, and one document ends it on stdout. Afterwards it can be looked at:
 
     \b
       run.py trades --home ~/.paper-trading/demo
     """
     settings = _settings(home, seed)
     logs.to_terminal("ERROR")
-    screen = Screen(seconds, stderr=as_json)
+    screen = screen_for(seconds, stderr=as_json)
     result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
     begun = False
     with stoppable() as signals, _new_folder(settings.home):
@@ -74,8 +76,8 @@ def demo(
             begun = True
             cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}
             portfolios.create(system.database_url, CAUTIOUS, cautious)
+            screen.heading(system)
             with SampleAgent(system.database_url, seed) as agent, _Tour(system, agent, screen) as tour:
-                screen.heading(system.facts.server)
                 try:
                     tour.run(seconds)
                 except Stop:

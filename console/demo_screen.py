@@ -10,6 +10,7 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from actors.system import TradingSystem
 from console.output import COLOURS, NO_PROOF, amount, number, percent, price, signed, table, terminal
 
 _FOUR_DIGITS = Context(prec=4)
@@ -58,9 +59,9 @@ class Screen:
         self.line(f"Simulated prices: {NO_PROOF}.")
         self.line("")
 
-    def heading(self, server: str) -> None:
+    def heading(self, system: TradingSystem) -> None:
         """Say that it serves; what follows are lines of decisions."""
-        self.line(f"Embedded {server}.")
+        self.line(f"Embedded {system.facts.server}.")
         self.line("An agent inserts decisions by SQL; Ctrl-C ends it early.")
         self.line("")
         self._print(Text(_PLACE.format(**_HEADING) + "why, or fill and result", style="bold"))
@@ -89,7 +90,11 @@ class Screen:
         self._print(Text(f"{elapsed:>5.1f}      equity   {told}", style="bold"))
 
     def progress(self, elapsed: float, told: str) -> None:
-        """Move the bar."""
+        """Move the bar.
+
+        Raises:
+            Stop: somebody asks for the end.
+        """
         self._progress.update(self._task, completed=elapsed, told=told, refresh=True)
 
     def summary(self, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], place: str) -> None:

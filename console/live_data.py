@@ -85,7 +85,7 @@ class Glimpse:
     @property
     def exit_code(self) -> int:
         """What `run.py status` would end with."""
-        if not self.running:
+        if not self.running and self.away is None:
             return NotRunning.exit_code
         return int(self.paused or (self.checked is not None and bool(self.checked.differences)))
 
@@ -194,16 +194,16 @@ class Looker:
         """Add the worth of now to the curve; where nothing runs, what the last prices make it stays the last point."""
         assert self._glances is not None
         rows = sharing_currency(glance.portfolios)
-        at, names = glance.at, [row["portfolio"] for row in rows]
-        if fresh := names != self._names:
+        names, worth = [row["portfolio"] for row in rows], total(row["worth"] for row in rows)
+        if names != self._names:
             capital = total(row["initial_capital"] for row in rows)
             self._curve = [(at, add(capital, result)) for at, result in self._glances.curve(names)]
             self._names = names
-            if not running:
-                seen = [row["time"] for row in glance.prices] + [at for at, _ in self._curve]
-                at = max(seen, default=glance.at)
-        if running or fresh:
-            self._curve = _thinned([*self._curve, (at, total(row["worth"] for row in rows))])
+        if running:
+            self._curve = _thinned([*self._curve, (glance.at, worth)])
+        elif not self._curve or self._curve[-1][1] != worth:
+            seen = [row["time"] for row in glance.prices] + [at for at, _ in self._curve]
+            self._curve = _thinned([*self._curve, (max(seen, default=glance.at), worth)])
 
     def _speeds(self, process: Process | None, now: datetime) -> dict[str, float]:
         if process is None:

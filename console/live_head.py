@@ -26,6 +26,8 @@ def title(glimpse: Glimpse, width: int) -> Text:
 
 
 def _state(glimpse: Glimpse) -> tuple[str, str]:
+    if glimpse.away is not None and glimpse.process is None:
+        return "whether anything runs is not known", ALARM
     if glimpse.glance is None:
         return ("runs", GOOD) if glimpse.running else ("nothing runs", ALARM)
     served = glimpse.glance.served
@@ -66,7 +68,7 @@ def alarms(glimpse: Glimpse, width: int) -> list[Text]:
     if glimpse.away is not None:
         since = glimpse.away_since or glimpse.at
         said.append(
-            (f"database away for {duration(glimpse.at - since)}, tried again: {printable(glimpse.away)}", ALARM)
+            (f"no answer from the database for {duration(glimpse.at - since)}: {printable(glimpse.away)}", ALARM)
         )
         if glimpse.glance is not None:
             said.append((f"what is below was so at {moment(glimpse.glance.at)[11:]} UTC", DOUBT))

@@ -194,8 +194,7 @@ def recent(glimpse: Glimpse) -> list[Mapping[str, Any]]:
 def actors(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     """Return what each actor does: state, mailbox, restarts, messages a second."""
     if glimpse.process is None:
-        why = "not seen from here: no process of this home and user on this machine" if glimpse.running else "none runs"
-        return table([Column("actor", [("", "")]), Column("", [why], flexible=True)], width, rows)
+        return table([Column("actor", [_unseen(glimpse)], flexible=True)], width, rows)
     shown = glimpse.process["actors"]
     columns = [
         Column("actor", [each["actor"] for each in shown]),
@@ -213,7 +212,7 @@ def actors(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
 def actors_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     """Return the same on a line: who is in trouble by name, the rest counted."""
     if glimpse.process is None:
-        return actors(glimpse, width, 2)[1:] if glimpse.running else []
+        return flow([("actors", "bold"), (_unseen(glimpse), "dim")], width, rows, "  ")
     shown = glimpse.process["actors"]
     odd = [(f"{each['actor']} {_doing(each)}", _mood(each)) for each in shown if _mood(each)]
     items = [("actors", "bold"), *odd, (f"{len(shown) - len(odd)} well", GOOD)]
@@ -222,6 +221,10 @@ def actors_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     restarts = sum(each["restarts"] for each in shown)
     items += [(waiting, ""), (f"{restarts} restarts", DOUBT if restarts else "")]
     return flow(items, width, rows, "  ")
+
+
+def _unseen(glimpse: Glimpse) -> str:
+    return "not seen: the process is not of this user, home and machine" if glimpse.running else "none seen"
 
 
 def _mood(actor: Mapping[str, Any]) -> str:

@@ -23,7 +23,8 @@ from rich.text import Text
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 """Alternate screen, no cursor, no wrapping (xterm's control sequences, which every terminal of today knows)."""
-LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
+LEAVE = "\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?25h\x1b[?1049l"
+"""Emptied first: a terminal that was resized meanwhile may mix what it had before with what is there."""
 CLEAR = "\x1b[0m\x1b[2J"
 USUAL = os.terminal_size((80, 24))
 
