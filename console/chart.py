@@ -23,13 +23,14 @@ def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
     columns = _columns(points, 2 * width)
     if not columns:
         return [BLANK * width] * height
-    low, high = min(columns.values()), max(columns.values())
-    rows = {x: row_of(y, low, high, 4 * height) for x, y in columns.items()}
+    low, high = min(min(ys) for ys in columns.values()), max(max(ys) for ys in columns.values())
     before: tuple[int, int] | None = None
-    for x, row in rows.items():
-        for at, dot in _line(before or (x, row), (x, row)):
+    for x, ys in columns.items():
+        rows = [row_of(y, low, high, 4 * height) for y in ys]
+        # All that a column saw: the peak of an hour is in the picture of a day.
+        for at, dot in [*_line(before or (x, rows[0]), (x, rows[0])), *_line((x, min(rows)), (x, max(rows)))]:
             cells[dot // 4][at // 2] |= DOTS[at % 2][dot % 4]
-        before = x, row
+        before = x, rows[-1]
     return ["".join(chr(0x2800 + cell) for cell in line) for line in cells]
 
 
@@ -49,15 +50,15 @@ def blocks(values: Sequence[float], width: int) -> str:
     return "".join(BLOCKS[len(BLOCKS) - 1 - row_of(value, low, high, len(BLOCKS))] for value in shown)
 
 
-def _columns(points: Sequence[tuple[float, float]], width: int) -> dict[int, float]:
-    """Return the last value in each column that has one."""
+def _columns(points: Sequence[tuple[float, float]], width: int) -> dict[int, list[float]]:
+    """Return the values in each column that has any."""
     if not points:
         return {}
     first, last = points[0][0], points[-1][0]
     span = last - first
-    found: dict[int, float] = {}
+    found: dict[int, list[float]] = {}
     for x, y in points:
-        found[round((x - first) / span * (width - 1)) if span > 0 else width - 1] = y
+        found.setdefault(round((x - first) / span * (width - 1)) if span > 0 else width - 1, []).append(y)
     return found
 
 

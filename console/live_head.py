@@ -51,7 +51,8 @@ def facts(glimpse: Glimpse, width: int, lines: int) -> list[Text]:
     if checked is None:
         items.append(("books not checked yet", "dim"))
     elif not checked.differences:
-        items.append((f"books balance, checked {duration(max(glimpse.at - checked.at, timedelta()))} ago", GOOD))
+        ago = f", checked {duration(max(glimpse.at - checked.at, timedelta()))} ago" if width >= 80 else ""
+        items.append((f"books balance{ago}", GOOD))
     if checked is not None and checked.outcomes and lines > 2:
         ended = [f"{counted:,} {status}" for status, counted in checked.outcomes.items() if status in COLOURS]
         items += [(each, "dim") for each in ended if not each.endswith("pending")]

@@ -70,7 +70,9 @@ def equity(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     colour = gain(subtract(last, capital)) or ""
     labels = {0: amount(high), rows - 3: amount(low)} if low < high else {(rows - 2) // 2: amount(low)}
     base = chart.row_of(float(capital), float(low), float(high), rows - 2) if low <= capital <= high else None
-    if base is not None and base not in labels:
+    if base in labels:
+        base = None  # the line would seem to stand at the label's worth
+    elif base is not None:
         labels[base] = amount(capital)
     room = max(cell_len(label) for label in labels.values())
     drawn = chart.curve([(at.timestamp(), float(worth)) for at, worth in points], width - room - 2, rows - 2)

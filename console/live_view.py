@@ -57,8 +57,8 @@ def _narrow(glimpse: Glimpse, width: int, rows: int, tall: bool) -> list[Text]:
             ("portfolios", min(1 + pots, 4 if rows >= 18 else 2), 1 + pots),
             ("decisions", 4, 1 + len(glance.decisions)),
             ("positions", 3 if glance.positions else 2, 1 + max(len(glance.positions), 1)),
-            ("equity", 5 if glimpse.curve else 0, 14),
             ("actors", 1 + 7 if tall else 1, 1 + 7 if tall else 1),
+            ("equity", 5 if glimpse.curve else 0, 14),
             ("prices", 0 if aside else 1, 0 if aside else 1 + watched if tall else 2),
         ],
     )
