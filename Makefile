@@ -16,12 +16,12 @@ ifneq ($(shell test ! -e .venv || { test ! -e .venv/.unfinished && $(PY) -c ''; 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check bench clean
+.PHONY: help install demo test faults check bench pictures clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="…" goes to demo, test, faults and bench: make demo ARGS="--seconds 10". PYTHON=… chooses the Python of .venv.'
+	@echo 'ARGS="…" goes to demo, test, faults, bench and pictures: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
 
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
@@ -46,6 +46,9 @@ bench: .venv/.installed ## measure rate and latency beside bare psycopg, what co
 	@$(PY) -m benchmarks $(ARGS)
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.history
+
+pictures: .venv/.installed ## draw docs/pictures anew, from a real run
+	@$(PY) -m pictures $(ARGS)
 
 clean: ## remove .venv and everything that tools left; never any data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -64,7 +64,7 @@ def demo(
     \b
       run.py trades --home ~/.paper-trading/demo
     """
-    settings = _settings(home, seed)
+    settings = demo_settings(home, seed)
     logs.to_terminal("ERROR")
     screen = screen_for(seconds, stderr=as_json)
     result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
@@ -152,7 +152,7 @@ class _Tour:
         self._screen.progress(elapsed, f"{self._sent} sent, worth {self._worth}")
 
 
-def _settings(home: str | None, seed: int) -> Settings:
+def demo_settings(home: str | None, seed: int) -> Settings:
     """Return the demo's own settings: neither file nor variables count, but for where it may write."""
     base = home or os.environ.get("PAPER_HOME") or Settings.model_fields["home"].default
     return Settings.isolated(

@@ -169,7 +169,7 @@ def prices(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
         Column("last", [price(row["price"]) for row in shown], least=10, right=True),
         Column("age", [_age(glimpse, row["time"]) for row in shown], least=6, right=True),
         Column("lately", [(percent(move), gain(move)) for move in moves], least=8, right=True, gives_way=1),
-        Column(" " * TRAIL, [chart.blocks(trail, TRAIL) for trail in trails], gives_way=2),
+        Column(" " * TRAIL, [(chart.blocks(trail, TRAIL), "cyan") for trail in trails], gives_way=2),
     ]
     return table(columns, width, rows)
 

@@ -11,8 +11,10 @@ from console import live_parts as parts
 from console.live_data import Glimpse
 from console.live_table import beside, cut, share
 
-WIDE = 132
+WIDE = 136
 """Columns from which on parts stand side by side."""
+RIGHT = 54
+"""Columns of what then stands at the right: what tables of actors and prices need to show all that they have."""
 TALL = 34
 """Lines from which on prices and actors get tables in the narrow view, too."""
 GAP = 2
@@ -91,8 +93,7 @@ def _narrow(glimpse: Glimpse, width: int, rows: int, tall: bool) -> list[Text]:
 def _wide(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     assert glimpse.glance is not None
     glance = glimpse.glance
-    at_right = 56 if width >= 150 else 50
-    left = width - at_right - GAP
+    left = width - RIGHT - GAP
     sizes = share(
         rows,
         [
@@ -114,7 +115,7 @@ def _wide(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
             ("prices", 3, 1 + watched),
         ],
     )
-    aside = parts.portfolios(glimpse, at_right, beyond["portfolios"]) if beyond["portfolios"] else []
-    aside += parts.prices(glimpse, at_right, beyond["prices"]) if beyond["prices"] else []
-    aside += parts.actors(glimpse, at_right, beyond["actors"]) if beyond["actors"] else []
+    aside = parts.portfolios(glimpse, RIGHT, beyond["portfolios"]) if beyond["portfolios"] else []
+    aside += parts.prices(glimpse, RIGHT, beyond["prices"]) if beyond["prices"] else []
+    aside += parts.actors(glimpse, RIGHT, beyond["actors"]) if beyond["actors"] else []
     return beside(columns, aside, left, GAP)

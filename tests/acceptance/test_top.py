@@ -15,7 +15,7 @@ def test_the_demo_is_a_live_view_in_a_terminal_and_ends_with_its_summary(tmp_pat
         screen.wait_for(r"#3 ")
         assert ("h", "l", "l", False) == (screen.mode("?1049"), screen.mode("?25"), screen.mode("?7"), screen.echoes())
         for words in ("Paper trading  running", "decisions/s", "prove nothing", "together", "┤", "7 well", "sent"):
-            assert words in screen.text
+            screen.wait_for(words)
         screen.resize(140, 40)
         screen.wait_for(r"\d\d:\d\d:\d\d UTC\n")
         screen.wait_for("DecisionWatcher")
@@ -47,7 +47,7 @@ def test_top_of_a_service_that_ends_while_it_is_shown(embedded_url: str, tmp_pat
         with Screen("top", "--interval", "0.2", env=plain) as screen, Screen("top", env=env) as other:
             screen.wait_for(r"books balance")
             other.wait_for(r"books balance")
-            assert "7 well" in screen.text
+            screen.wait_for("7 well")
             other.kill(signal.SIGTERM)
             assert 0 == other.ended()
             assert other.as_it_was()
