@@ -12,7 +12,7 @@ from typing import Any
 
 from console.output import NOT_REAL
 from domain.arithmetic import add, total
-from domain.errors import DatabaseError, DatabaseUnavailable, NotRunning
+from domain.errors import DatabaseError, NotRunning
 from domain.words import DEFAULT_PORTFOLIO
 from persistence.glances import CURVE_WINDOW, Glance, Glances
 from persistence.queries import Books
@@ -157,7 +157,7 @@ class Looker:
         try:
             self._read(process)
             self._away_since = None
-        except (DatabaseUnavailable, DatabaseError) as error:
+        except DatabaseError as error:
             away, self._away_since = str(error), self._away_since or now
         together = sharing_currency(self._glance.portfolios) if self._glance is not None else []
         return Glimpse(

@@ -30,8 +30,13 @@ USUAL = os.terminal_size((80, 24))
 
 
 def can_show(stream: TextIO) -> bool:
-    """Say whether a stream is a terminal that can be painted on."""
-    return stream.isatty() and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+    """Say whether a stream is a terminal that can be painted on; in the background it is somebody else's."""
+    if not stream.isatty() or os.environ.get("TERM", "") in {"", "dumb", "unknown"}:
+        return False
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:
+        return True  # no terminal of this session: nobody else works in it
 
 
 class Terminal:

@@ -16,7 +16,7 @@ CHECK_EVERY = 10.0
 """Seconds between two checks of the books, at least."""
 CHECK_SHARE = 50
 """A check that takes long is made so many times rarer than it takes: it shall not cost the database more than 2 %."""
-LAST_LOOK = 6.0
+LAST_LOOK = 2.0
 """Seconds that a look which is under way gets at the end."""
 
 

@@ -23,7 +23,7 @@ from console.live_terminal import Terminal, can_show
 from console.live_view import frame
 from console.live_watch import Watch
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
-from console.output import document, duration, terminal
+from console.output import answer, duration, terminal
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from persistence.queries import Books
@@ -64,14 +64,14 @@ def top(
         raise NotRunning(msg)
     asker = _Asker(settings)
     looker = Looker(lambda: opened(settings), asker.ask)
-    if as_json or not can_show(sys.stdout):
-        glimpse = _once(looker)
-        if as_json:
-            print(document(told(glimpse)))  # noqa: T201
+    try:
+        if not as_json and can_show(sys.stdout):
+            glimpse = _live(looker, interval)
         else:
-            _print(glimpse)
-    else:
-        glimpse = _live(looker, interval)
+            glimpse = _once(looker)
+            answer(as_json, told(glimpse), lambda: _print(glimpse))
+    finally:
+        looker.close()
     if glimpse.exit_code:
         raise typer.Exit(glimpse.exit_code)
 
@@ -102,25 +102,16 @@ class _Asker:
 
 
 def _once(looker: Looker) -> Glimpse:
-    try:
-        glimpse = _first(looker)
-        if looker.url is None or glimpse.away is not None:
-            return glimpse
-        reader = Books(looker.url)
-        try:
-            return looker.look(check(reader))
-        finally:
-            reader.close()
-    finally:
-        looker.close()
-
-
-def _first(looker: Looker) -> Glimpse:
     glimpse = looker.look()
     if glimpse.away is not None and glimpse.process is None:
-        looker.close()
         raise DatabaseUnavailable(glimpse.away)  # there is nothing to show
-    return glimpse
+    if looker.url is None or glimpse.away is not None:
+        return glimpse
+    reader = Books(looker.url)
+    try:
+        return looker.look(check(reader))
+    finally:
+        reader.close()
 
 
 def _print(glimpse: Glimpse) -> None:
