@@ -48,7 +48,7 @@ bench: .venv/.installed ## measure rate and latency beside bare psycopg, what co
 	@$(PY) -m benchmarks.history
 
 pictures: .venv/.installed ## draw docs/pictures anew, from a real run
-	@$(PY) -m pictures $(ARGS)
+	@$(PY) -m docs.pictures $(ARGS)
 
 clean: ## remove .venv and everything that tools left; never any data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from pictures.__main__ import PICTURES, main
-from pictures.svg import svg
+from docs.pictures.__main__ import PICTURES, main
+from docs.pictures.svg import svg
 
 ROOT = Path(__file__).parents[2]
 KEPT = sorted((ROOT / "docs" / "pictures").glob("*.svg"))

@@ -1,4 +1,4 @@
-"""Draw all pictures, or those named: ``python -m pictures [NAME …]``."""
+"""Draw all pictures, or those named: ``python -m docs.pictures [NAME …]``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from loguru import logger
 
-from pictures import top
+from docs.pictures import console, top
 
-FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
-PICTURES: Mapping[str, Callable[[], str]] = {"top": top.draw}
+FOLDER = Path(__file__).parent
+PICTURES: Mapping[str, Callable[[], str]] = {"top": top.draw, "console": console.draw}
 """Each returns an SVG file's text."""
 
 
@@ -21,7 +21,6 @@ def main(names: list[str]) -> int:
         print(f"there is no picture {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}", file=sys.stderr)
         return 2
     logger.remove()
-    FOLDER.mkdir(exist_ok=True)
     for name in names or PICTURES:
         path = FOLDER / f"{name}.svg"
         path.write_text(PICTURES[name](), encoding="utf-8")

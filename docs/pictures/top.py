@@ -18,8 +18,8 @@ from console.live_watch import Watch
 from console.output import document
 from console.sample_agent import CAUTIOUS, SampleAgent
 from console.top import FOOT
+from docs.pictures.svg import svg
 from persistence import portfolios
-from pictures.svg import svg
 
 SEED = 1
 SECONDS = 40.0

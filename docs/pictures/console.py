@@ -1,0 +1,43 @@
+"""The debug console on a running system: the same decisions each time; times are those of the day."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from actors import Decision, Settings, TradingSystem
+from console.acting import Acting
+from console.debug import Session
+from console.door import ConsoleDoor
+from console.inside import Looking
+from console.vocabulary import read
+from console.wire import Line
+from docs.pictures.svg import svg
+
+WIDTH = 116
+LINES = ("ps", "chain 2", "state Sizer projections.default.positions", "audit")
+
+
+def draw() -> str:
+    """Run a system, ask it what a person would ask, and return the picture of the answers."""
+    shown = io.StringIO()
+    out = Console(file=shown, width=WIDTH, highlight=False, markup=False, force_terminal=True, color_system="standard")
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings.isolated(home=home, prices="simulated")
+        with TradingSystem.start(settings) as system:
+            commands = {**Looking(system, settings).commands, **Acting(system, settings).commands}
+            for symbol, confidence in (("BTC/USDT", "0.8"), ("ETH/USDT", "0.75")):
+                system.submit(Decision(symbol=symbol, decision="BUY", confidence=confidence)).get(timeout=10)
+            path = Path(home) / "console.sock"
+            with ConsoleDoor(path, commands), Line(path) as line:
+                session = Session(line, out)
+                for each in LINES:
+                    out.print(f"[bold]paper>[/bold] {each}", markup=True)
+                    session.do(read(each))
+                    out.print()
+    lines = [Text.from_ansi(each) for each in shown.getvalue().rstrip().splitlines()]
+    return svg(lines, WIDTH, "run.py console")
