@@ -18,7 +18,7 @@ from console.vocabulary import read
 from console.wire import Line
 from docs.pictures.svg import svg
 
-WIDTH = 116
+WIDTH = 124
 LINES = ("ps", "chain 2", "state Sizer projections.default.positions", "audit")
 
 
