@@ -41,12 +41,14 @@ ANSWER = 10.0
 
 @dataclass(slots=True, eq=False)
 class _Ambush:
-    """What happens to the next statements that begin with ``sql``."""
+    """What happens to the next statements that begin with ``sql``, in a transaction that ran ``of`` before."""
 
     moment: Moment
     sql: str
+    of: str
     who: str
     times: int
+    skip: int
     delay: float
 
 
@@ -145,7 +147,15 @@ class Proxy:
         self._call(self._flowing.set)
 
     def at_commit(
-        self, moment: Moment, times: int = 1, who: str = "", *, sql: str = "COMMIT", delay: float = 0.3
+        self,
+        moment: Moment,
+        times: int = 1,
+        who: str = "",
+        *,
+        of: str = "",
+        sql: str = "COMMIT",
+        skip: int = 0,
+        delay: float = 0.3,
     ) -> None:
         """Cut the connection of each of the next ``times`` COMMITs at a moment.
 
@@ -153,10 +163,12 @@ class Proxy:
             moment: when; see `Moment`.
             times: how many.
             who: whose.
+            of: only of transactions that ran a statement with this in it.
             sql: another statement's beginning, for ``before``.
+            skip: so many are let through first.
             delay: seconds that one that is ``late`` comes after the cut.
         """
-        self._arm(times, lambda: self._ambushes.append(_Ambush(moment, sql.upper(), who, times, delay)))
+        self._arm(times, lambda: self._ambushes.append(_Ambush(moment, sql, of, who, times, skip, delay)))
 
     def halve(self, times: int = 1, who: str = "") -> None:
         """Pass half of the server's next message on, then cut; so often."""
@@ -167,6 +179,11 @@ class Proxy:
         self._call(self._clear)
         if self._listening is None:
             self.admit()
+
+    @property
+    def halves(self) -> list[str]:
+        """Whose next message is still to be halved."""
+        return list(self._halves)
 
     def wait_for(self, what: str, times: int = 1, seconds: float = 10.0) -> None:
         """Wait until ``counts[what]`` is so high."""
@@ -246,8 +263,8 @@ class Proxy:
         self._tasks.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has left, or the server is not there
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has left, the server is not there, or the proxy ends
         finally:
             if not writer.is_closing():
                 _abort(writer)
@@ -286,10 +303,14 @@ class Proxy:
             await asyncio.sleep(self._delay())
         await self._flowing.wait()
 
-    def ambush(self, name: str, sql: str) -> _Ambush | None:
-        """What is to happen to this statement; it happens once less from now on."""
+    def ambush(self, name: str, sql: str, before: list[str]) -> _Ambush | None:
+        """What is to happen to this statement of a transaction; it happens once less from now on."""
         for ambush in self._ambushes:
-            if ambush.times and name.endswith(ambush.who) and sql.upper().startswith(ambush.sql):
+            begins = sql.upper().startswith(ambush.sql.upper())
+            if ambush.times and begins and name.endswith(ambush.who) and any(ambush.of in text for text in before):
+                if ambush.skip:
+                    ambush.skip -= 1
+                    continue
                 ambush.times -= 1
                 return ambush
         return None
@@ -329,8 +350,10 @@ class _Link:
         self._client_reader, self._client = client_reader, client
         self._server_reader, self._server = server_reader, server
         self._statements = wire.Statements()
+        self._said: list[str] = []
         self._cut = False
         self._unnoticed = 0.0
+        self._late = False
         self._swallowing: _Ambush | None = None
 
     def cut(self, *, reset: bool = True, unnoticed: float = 0.0) -> None:
@@ -371,7 +394,7 @@ class _Link:
             arrived = list(frames.feed(packet))
             for number, frame in enumerate(arrived):
                 sql = self._statements.run_by(frame)
-                ambush = self._proxy.ambush(self.name, sql) if sql else None
+                ambush = self._ambushed(sql) if sql else None
                 if ambush is not None and ambush.moment != "after":
                     await self._spring(ambush, arrived[number:])
                     return
@@ -382,6 +405,12 @@ class _Link:
                 self._server.write(frame.raw)
             await self._server.drain()
 
+    def _ambushed(self, sql: str) -> _Ambush | None:
+        if sql.upper().startswith("BEGIN"):
+            self._said.clear()
+        self._said.append(sql)
+        return self._proxy.ambush(self.name, sql, self._said)
+
     async def _spring(self, ambush: _Ambush, frames: list[wire.Frame]) -> None:
         if ambush.moment == "before":
             self.cut()
@@ -389,6 +418,7 @@ class _Link:
             return
         # No answer is awaited in the middle of a batch, so all of it has arrived with its first message.
         assert any(map(wire.ends_a_batch, frames)), "the batch was longer than a packet"
+        self._late = True
         self.cut(unnoticed=ANSWER)
         await asyncio.sleep(ambush.delay)
         for frame in frames:
@@ -401,7 +431,7 @@ class _Link:
                 await self._proxy.hold()
             for frame in frames.feed(packet):
                 if wire.committed(frame):
-                    if self._cut:
+                    if self._late:
                         self._proxy.struck("late")
                         return
                     if self._swallowing is not None:

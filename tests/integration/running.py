@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID, uuid5
 
 import psycopg
 
@@ -19,6 +21,9 @@ from market.simulated import StandingMarket
 from persistence.queries import Books
 
 PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
+
+NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+BEGIN = [("BTC/USDT", "0.01"), ("ETH/USDT", "0.3")]
 
 INSERT = (
     "INSERT INTO trading_decisions (uid, symbol, decision, confidence, quantity, portfolio)"
@@ -38,6 +43,25 @@ def running(url: str, alarms: Alarms | None = None, **changes: Any) -> Iterator[
     source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
     with TradingSystem.start(settings(url, **changes), source=source, alarms=alarms) as system:
         yield system
+
+
+def decisions(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
+    """Decisions whose outcomes do not depend on refusals before them: see tests/unit/test_actor_laws.py."""
+    draw = random.Random(seed)
+    first = [(uuid5(NAMES, f"{seed}:{n}"), s, "BUY", "1", q, "default") for n, (s, q) in enumerate(BEGIN)]
+    rest = [
+        (
+            uuid5(NAMES, f"{seed}:{n}"),
+            draw.choice(["BTC/USDT", "eth-usdt", "NOPE"]),
+            draw.choice(["BUY", "SELL", "HOLD"]),
+            draw.choice(["0.5", "0.9"]),
+            None,
+            "default",
+        )
+        for n in range(len(BEGIN), count)
+    ]
+    amounts = {"BTC/USDT": ["0.0001", "0.00012345"], "eth-usdt": ["0.003", "0.00323456"], "NOPE": ["1"]}
+    return first + [(*row[:4], draw.choice(amounts[row[1]]), row[5]) for row in rest]
 
 
 def insert(url: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -121,6 +121,15 @@ def test_the_answer_to_a_commit_that_was_refused_is_passed_on_and_the_next_one_s
     assert [2] == stored(embedded_url)
 
 
+def test_a_commit_is_known_by_what_its_transaction_ran(proxy: Proxy, embedded_url: str) -> None:
+    proxy.at_commit("after", of="INSERT INTO t")
+    connection = connect(proxy, embedded_url)
+    connection.execute("SELECT 1")
+    connection.commit()
+    commit_fails(connection, 1)
+    assert [1] == stored(embedded_url)
+
+
 def test_any_statement_can_be_kept_from_arriving(proxy: Proxy, embedded_url: str) -> None:
     proxy.at_commit("before", sql="INSERT INTO t")
     connection = connect(proxy, embedded_url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,8 +10,6 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid5
 
 import psycopg
 import pytest
@@ -20,10 +17,9 @@ import pytest
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
 from persistence.queries import Books
-from tests.integration.running import assert_sound, insert, ledger, running, settings, until, until_all_ended
+from tests.integration.running import assert_sound, decisions, insert, ledger, running, settings, until, until_all_ended
 from tests.servers import Server
 
-NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 
 
@@ -32,28 +28,6 @@ def books(database_url: str) -> Iterator[Books]:
     opened = Books(database_url)
     yield opened
     opened.close()
-
-
-def decisions(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
-    """Decisions whose outcomes do not depend on refusals before them: see tests/unit/test_actor_laws.py."""
-    draw = random.Random(seed)
-    first = [(uuid5(NAMES, f"{seed}:{n}"), s, "BUY", "1", q, "default") for n, (s, q) in enumerate(BEGIN)]
-    rest = [
-        (
-            uuid5(NAMES, f"{seed}:{n}"),
-            draw.choice(["BTC/USDT", "eth-usdt", "NOPE"]),
-            draw.choice(["BUY", "SELL", "HOLD"]),
-            draw.choice(["0.5", "0.9"]),
-            None,
-            "default",
-        )
-        for n in range(len(BEGIN), count)
-    ]
-    amounts = {"BTC/USDT": ["0.0001", "0.00012345"], "eth-usdt": ["0.003", "0.00323456"], "NOPE": ["1"]}
-    return first + [(*row[:4], draw.choice(amounts[row[1]]), row[5]) for row in rest]
-
-
-BEGIN = [("BTC/USDT", "0.01"), ("ETH/USDT", "0.3")]
 
 
 def test_each_worker_killed_while_decisions_flow_changes_nothing(
