@@ -6,6 +6,7 @@ worth more there than anything else.
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -44,10 +45,14 @@ MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
     "57": (DatabaseUnavailable, "the database is not available"),  # an operator intervened
     "25006": (DatabaseUnavailable, "the database is read-only"),
     "25P03": (DatabaseUnavailable, "the database ended a transaction that was idle"),
+    "58": (DatabaseUnavailable, "the database's machine fails"),  # such as an input/output error
+    "XX": (DatabaseUnavailable, "the database has an internal error"),
     "57014": (DatabaseBusy, "the database took too long"),  # statement_timeout, or somebody cancelled the statement
     "40001": (DatabaseBusy, "the database is busy"),
     "40P01": (DatabaseBusy, "the database is busy"),
     "55P03": (DatabaseBusy, "the database is busy"),
+    "0A000": (DatabaseBusy, "the tables have just been changed"),  # so a prepared statement does not fit any more
+    "26000": (DatabaseBusy, "the database has forgotten a prepared statement"),  # psycopg prepares it again
     "42501": (DatabaseUnsuitable, "the database role lacks a right"),
     "3F": (DatabaseUnsuitable, "the database lacks the schema"),
     "42P01": (DatabaseUnsuitable, "the tables are not as this program made them"),
@@ -55,10 +60,16 @@ MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
     "42P10": (DatabaseUnsuitable, "the tables are not as this program made them"),
     "42804": (DatabaseUnsuitable, "the tables are not as this program made them"),
     "42883": (DatabaseUnsuitable, "the tables are not as this program made them"),
+    "42": (DatabaseUnsuitable, "a table, trigger or rule is not as this program needs it"),
+    "55": (DatabaseUnsuitable, "a table is not in the state that this program needs"),
     "42P06": (DatabaseUnsuitable, "a name that this program needs is taken"),
     "42P07": (DatabaseUnsuitable, "a name that this program needs is taken"),
     "42710": (DatabaseUnsuitable, "a name that this program needs is taken"),
     "42723": (DatabaseUnsuitable, "a name that this program needs is taken"),
+    "21": (WriteRefused, "a trigger refused the values"),
+    "27": (WriteRefused, "a trigger refused the values"),
+    "38": (WriteRefused, "a trigger refused the values"),  # one in another language than PL/pgSQL
+    "39": (WriteRefused, "a trigger refused the values"),
     "22": (WriteRefused, "the database refused the values"),
     "23": (WriteRefused, "the database refused the values"),
     "44": (WriteRefused, "the database refused the values"),
@@ -91,6 +102,9 @@ VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')
 """
+
+
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings say again what it raises
 
 
 def parse_url(database_url: str) -> URL:
@@ -263,20 +277,37 @@ def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
             if writes:
                 points.reach("committed", writes)
         except BaseException:
-            with suppress(psycopg.Error, exc.SQLAlchemyError):
-                connection.rollback()
-            if driver.closed:
+            if not _rolled_back(driver):
                 connection.invalidate()
             raise
         finally:
             connection.close()
 
 
+def answered(error: Exception, connection: psycopg.Connection) -> bool:
+    """Whether the server said ``error`` and goes on with this session: what was asked for did not happen."""
+    return (
+        isinstance(error, psycopg.Error)
+        and error.sqlstate is not None
+        and error.diag.severity_nonlocalized == "ERROR"  # after FATAL and PANIC the session is over
+        and not connection.closed
+    )
+
+
+def _rolled_back(connection: psycopg.Connection) -> bool:
+    """Whether the connection can be used again; one that was cut may not have noticed yet."""
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        return False
+    return not connection.closed
+
+
 def _commit(connection: psycopg.Connection) -> None:
     try:
         connection.commit()
-    except psycopg.OperationalError as error:
-        if error.sqlstate is None or connection.closed:
+    except psycopg.Error as error:
+        if not answered(error, connection):
             msg = f"the connection was lost in COMMIT: {first_line(error)}"
             raise DatabaseUnavailable(msg, in_doubt=True) from error
         raise
