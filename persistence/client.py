@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -9,10 +10,18 @@ from decimal import Decimal
 from typing import Any
 
 from pykka import ThreadingFuture
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from domain.decision import Accepted, Decision, Outcome
 from domain.errors import (
-    DatabaseError,
+    DatabaseBusy,
     DatabaseUnavailable,
     DecisionGone,
     OrderRejected,
@@ -24,9 +33,12 @@ from persistence.decisions import find_decisions, insert_decisions, read_outcome
 from persistence.engine import engine_for, transaction
 from persistence.listener import Listener
 from persistence.queries import Books
+from persistence.trouble import Trouble
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the table for outcomes, should a wake-up be lost."""
+LOOK_UP = 10.0
+"""Seconds in which a decision is looked for whose COMMIT was not answered."""
 
 
 class TradingClient(ABC):
@@ -88,10 +100,15 @@ class TradingClient(ABC):
 
 
 class AttachedSystem(TradingClient):
-    """A system that runs in another process: inserts, and waits for outcomes by LISTEN and poll, without the lease."""
+    """A system that runs in another process: inserts, and waits for outcomes by LISTEN and poll, without the lease.
+
+    Attributes:
+        trouble: what went wrong while it waited for outcomes; it goes on until `close`.
+    """
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
+        self.trouble = Trouble()
         self._engine = engine_for(database_url, "attached")
         self._changed = threading.Condition()
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
@@ -140,37 +157,55 @@ class AttachedSystem(TradingClient):
         self.books.close()
 
     def _found(self, decision: Decision, error: DatabaseUnavailable) -> Accepted:
-        with suppress(DatabaseUnavailable), transaction(self._engine) as cursor:
-            (accepted,) = find_decisions(cursor, [decision])
+        """Look whether it was accepted, as soon as the database is back; never insert again."""
+        retrying = Retrying(
+            retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
+            wait=wait_random_exponential(multiplier=0.05, min=0.05, max=1.0),
+            stop=stop_after_delay(LOOK_UP) | stop_when_event_set(self._closed),
+            sleep=sleep_using_event(self._closed),
+            reraise=True,
+        )
+        with suppress(DatabaseUnavailable, DatabaseBusy):
+            accepted = retrying(self._find, decision)
             if accepted is not None:
                 return accepted
         raise SubmissionInDoubt(decision.uid) from error
+
+    def _find(self, decision: Decision) -> Accepted | None:
+        with transaction(self._engine) as cursor:
+            return find_decisions(cursor, [decision])[0]
 
     def _watch(self) -> None:
         while not self._closed.is_set():
             self._look.wait(LOOK_AGAIN)
             self._look.clear()
-            with self._changed:
-                ids = list(self._waiting)
-            if not ids or self._closed.is_set():
-                continue
             try:
-                with transaction(self._engine) as cursor:
-                    found = read_outcomes(cursor, ids)
-            except DatabaseError:
+                self._answer_waiting()
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                self.trouble.happened("outcomes are not heard of until the database is back", error)
                 self._closed.wait(LOOK_AGAIN)
-                continue
-            for id_ in ids:
-                if id_ not in found:
-                    self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
-                elif (outcome := found[id_]) is not None:
-                    self._answer(id_, outcome)
+            else:
+                self.trouble.over()
+
+    def _answer_waiting(self) -> None:
+        with self._changed:
+            ids = list(self._waiting)
+        if not ids or self._closed.is_set():
+            return
+        with transaction(self._engine) as cursor:
+            found = read_outcomes(cursor, ids)
+        for id_ in ids:
+            if id_ not in found:
+                self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+            elif (outcome := found[id_]) is not None:
+                self._answer(id_, outcome)
 
     def _answer(self, decision_id: DecisionId, answer: Outcome | PaperTradingError) -> None:
         with self._changed:
             futures = self._waiting.pop(decision_id, [])
         for future in futures:
-            if isinstance(answer, Outcome):
-                future.set(answer)
-            else:
-                future.set_exception((type(answer), answer, None))
+            with suppress(queue.Full):  # somebody has answered it
+                if isinstance(answer, Outcome):
+                    future.set(answer)
+                else:
+                    future.set_exception((type(answer), answer, None))

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
-from loguru import logger
 from psycopg import sql
 from sqlalchemy import Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
@@ -24,7 +23,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 from domain.alarms import AlarmKind, Sound
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.words import Epoch
-from persistence.engine import PUBLIC, connect, dsn, first_line, schema_of, shown, transaction, translated
+from persistence.engine import PUBLIC, answered, connect, dsn, first_line, schema_of, shown, transaction, translated
+from persistence.trouble import Trouble
 
 LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key in schema public: ``paper_td`` in ASCII."""
@@ -33,7 +33,10 @@ PATIENCE = 2.0
 EPOCH_PATIENCE = 30.0
 """Seconds to wait for a transaction of the last holder that is still under way."""
 RENEWAL = 5.0
+LOST = "the lease's connection is lost; nothing is written until it is back"
 OURS_AGAIN = "the lease is ours again"
+RETRY = 0.25
+"""Seconds between two tries to renew it, or to get it back."""
 HANGING = 0.5
 """Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
 
@@ -69,10 +72,12 @@ class Lease:
 
     Attributes:
         epoch: of this process; 0 before `begin_epoch`.
+        trouble: what went wrong while it was kept.
     """
 
     def __init__(self, database_url: str, connection: psycopg.Connection) -> None:
         self.epoch = Epoch(0)
+        self.trouble = Trouble()
         self._url = database_url
         self._connection = connection
         self._held = threading.Event()
@@ -160,22 +165,25 @@ class Lease:
             try:
                 if self._held.is_set():
                     self._renew()
+                    self.trouble.over()
                 elif (taken_by := self._retake()) is not None:
                     on_lost(taken_by)
                     return
                 else:
-                    logger.info(OURS_AGAIN)
+                    self.trouble.over(OURS_AGAIN)
                     sound(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
                 pause = RENEWAL
-            except psycopg.errors.LockNotAvailable as error:
-                logger.warning("the lease could not be renewed, somebody locks its row: {}", first_line(error))
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                pause = RETRY
+                if self._held.is_set() and answered(error, self._connection):
+                    # The session has the lock still; somebody locks its row, or nothing can be written at the moment.
+                    self.trouble.happened("the lease cannot be renewed at the moment", error)
+                    continue
                 if self._held.is_set():
-                    told = f"the lease's connection is lost; nothing is written until it is back: {first_line(error)}"
-                    logger.warning("{}", told)
-                    sound(AlarmKind.LEASE_LOST, told)
+                    self.trouble.over()
+                    sound(AlarmKind.LEASE_LOST, f"{LOST}: {first_line(error)}")
                 self._held.clear()
-                pause = 0.25
+                self.trouble.happened(LOST, error)
 
     def _retake(self) -> str | None:
         """Connect and lock again; return the sentence about a new holder, or None when the lease is ours again."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import psycopg
-from loguru import logger
 
-from persistence.engine import connect, first_line
+from persistence.engine import connect
+from persistence.trouble import Trouble
 
 BEAT = 0.25
 """Seconds after which a stop is noticed at the latest."""
@@ -21,9 +21,14 @@ RECONNECT = 1.0
 
 
 class Listener:
-    """A thread that calls ``woken(channel)`` for each notification, and for each channel after a (re)connect."""
+    """A thread that calls ``woken(channel)`` for each notification, and for each channel after a (re)connect.
+
+    Attributes:
+        trouble: what went wrong; nothing ends the thread but `stop`.
+    """
 
     def __init__(self, database_url: str, channels: Sequence[str], woken: Callable[[str], None]) -> None:
+        self.trouble = Trouble()
         self._url = database_url
         self._channels = channels
         self._woken = woken
@@ -40,30 +45,32 @@ class Listener:
         self._thread.join(timeout=2 * BEAT)
 
     def _run(self) -> None:
-        reported = False
         while not self._stopping.is_set():
             try:
                 with connect(self._url, "listener") as connection:
-                    reported = False
                     self._listen(connection)
-            except psycopg.Error as error:
-                if not reported and not self._stopping.is_set():
-                    logger.warning(
-                        "no wake-ups from the database until it is back, the poll goes on: {}", first_line(error)
-                    )
-                    reported = True
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                if not self._stopping.is_set():
+                    self.trouble.happened("no wake-ups from the database until it is back, the poll goes on", error)
                     for channel in self._channels:  # who looks now, sees that the database is away
-                        self._tell(channel)
+                        with suppress(Exception):
+                            self._woken(channel)
                 self._stopping.wait(RECONNECT)
 
     def _listen(self, connection: psycopg.Connection) -> None:
         for channel in self._channels:
             connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
-            self._tell(channel)
+        self.trouble.over("the database wakes us again")
+        for channel in self._channels:
+            self._wake(channel)
         while not self._stopping.is_set():
             for notification in connection.notifies(timeout=BEAT, stop_after=1):
-                self._tell(notification.channel)
+                self._wake(notification.channel)
 
-    def _tell(self, channel: str) -> None:
-        with suppress(Exception):
+    def _wake(self, channel: str) -> None:
+        try:
             self._woken(channel)
+        except Exception as error:  # noqa: BLE001 - the next wake-up is not this one's fault
+            self.trouble.happened(f"a wake-up on {channel} was lost, the poll goes on", error)
+        else:
+            self.trouble.over()

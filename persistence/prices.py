@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 from loguru import logger
 
-from domain.errors import DatabaseError
 from domain.market import Quote
 from domain.words import Symbol
 from persistence.engine import engine_for, transaction
 from persistence.lease import Lease, writing
+from persistence.trouble import Trouble
 
 COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 
@@ -56,13 +57,20 @@ class PriceStore:
         self._engine.dispose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    run: Callable[[], object]
+    quotes: int = 0
+
+
 class PriceRecorder:
-    """Stores prices from a thread of its own, so that they go on while the database is slow or away.
+    """Reads and stores prices in a thread of its own, so that they go on while the database is slow, silent or away.
 
     What cannot be stored is dropped and counted: fills carry their own evidence.
 
     Attributes:
         dropped: quotes that were not stored.
+        trouble: what went wrong; nothing ends the thread but `close`.
     """
 
     MOST_WAITING = 60
@@ -70,9 +78,11 @@ class PriceRecorder:
 
     def __init__(self, store: PriceStore) -> None:
         self.dropped = 0
+        self.trouble = Trouble()
         self._store = store
-        self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(self.MOST_WAITING)
-        self._away = False
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
         self._thread.start()
 
@@ -89,44 +99,49 @@ class PriceRecorder:
             finally:
                 to(prices)
 
-        try:
-            self._jobs.put_nowait(tell)
-        except queue.Full:
+        if not self._put(_Job(tell)):
             to(None)
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         """Have ``quotes`` stored soon; never waits."""
-        try:
-            self._jobs.put_nowait(lambda: self._store.record(quotes))
-        except queue.Full:
+        if not self._put(_Job(lambda: self._store.record(quotes), len(quotes))):
             self.dropped += len(quotes)
 
     def forget(self, retention: timedelta) -> None:
         """Have prices older than ``retention`` deleted soon; never waits."""
-        try:
-            self._jobs.put_nowait(lambda: self._store.forget(retention))
-        except queue.Full:
+        if not self._put(_Job(lambda: self._store.forget(retention))):
             logger.debug("old prices are deleted another time")
 
     def close(self) -> None:
         """Store what waits, if that does not take long, then give the connection back."""
-        try:
-            self._jobs.put_nowait(None)
-            self._thread.join(timeout=self.PATIENCE)
-        except queue.Full:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout=self.PATIENCE)
+        if self._thread.is_alive():
             logger.debug("prices that still waited are not stored")
         self._store.close()
 
+    def _put(self, job: _Job) -> bool:
+        with self._changed:
+            if len(self._jobs) >= self.MOST_WAITING:
+                return False
+            self._jobs.append(job)
+            self._changed.notify()
+            return True
+
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._closing)
+                if not self._jobs:
+                    return
+                job = self._jobs.popleft()
             try:
-                job()
-                self._away = False
-            except DatabaseError as error:
-                self.dropped += 1
-                if not self._away:
-                    logger.warning("prices are not stored at the moment: {}", error)
-                self._away = True
-            except Exception as error:  # noqa: BLE001 - without this thread nobody is told the stored prices again
-                self.dropped += 1
-                logger.opt(exception=error).error("prices could not be stored; the recorder goes on")
+                job.run()
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                self.dropped += job.quotes
+                self.trouble.happened("prices are not stored at the moment", error)
+            else:
+                if job.quotes:
+                    self.trouble.over("prices are stored again")
