@@ -14,7 +14,14 @@ from loguru import logger
 from psycopg import sql
 
 from domain.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
-from domain.errors import DatabaseBusy, DatabaseUnsuitable, Fenced, InvalidDecision, WriteRefused
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    DatabaseUnsuitable,
+    Fenced,
+    InvalidDecision,
+    WriteRefused,
+)
 from domain.wording import quoted
 from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, first_line, transaction
@@ -179,6 +186,9 @@ class DecisionStore:
         Returns:
             For each what it is in the table, or why it is not: refused, or somebody else's open transaction holds its
             idempotency key or the table.
+
+        Raises:
+            DatabaseUnavailable: the connection is lost; in doubt also if some of them were committed before.
         """
         try:
             with transaction(self.engine, "submitted") as cursor:
@@ -187,7 +197,19 @@ class DecisionStore:
         except (InvalidDecision, WriteRefused, DatabaseBusy, DatabaseUnsuitable) as refused:
             if len(decisions) == 1:
                 return [refused]
-            return [answer for decision in decisions for answer in self.insert([decision])]
+        return self._insert_each(decisions)
+
+    def _insert_each(
+        self, decisions: Sequence[Decision]
+    ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
+        answers: list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable] = []
+        for decision in decisions:
+            try:
+                answers += self.insert([decision])
+            except DatabaseUnavailable as error:
+                some = any(isinstance(answer, Accepted) for answer in answers)
+                raise DatabaseUnavailable(str(error), in_doubt=error.in_doubt or some) from error
+        return answers
 
     def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
         """Find decisions by uid or idempotency key; None for each that is not in the table."""
