@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from queue import SimpleQueue
 from typing import Any
 
 import psycopg
@@ -11,8 +13,7 @@ import pytest
 from loguru import logger
 
 from actors import Decision, TradingSystem
-from domain.errors import DatabaseUnavailable
-from domain.words import Epoch
+from domain.words import Epoch, Symbol
 from persistence import lease as lease_module
 from persistence import schema
 from persistence.decisions import read_outcomes
@@ -166,20 +167,18 @@ def _stored(url: str) -> int:
         return int(row[0])
 
 
-def test_who_asks_for_stored_prices_does_not_wait_for_a_silent_database(
-    held: Lease, embedded_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PriceRecorder, "ANSWER", 0.1)
+def test_who_asks_for_stored_prices_does_not_wait_for_a_silent_database(held: Lease, embedded_url: str) -> None:
+    told: SimpleQueue[Mapping[Symbol, Decimal | None] | None] = SimpleQueue()
     with Proxy(embedded_url) as proxy:
         recorder = PriceRecorder(PriceStore(proxy.url_for(embedded_url), held))
-        assert {} == recorder.last_prices()
+        recorder.read(told.put)
+        assert {} == told.get(timeout=5)
         proxy.freeze()
-        for _ in range(2):
-            with pytest.raises(DatabaseUnavailable, match="not told the stored prices yet"):
-                recorder.last_prices()
+        recorder.read(told.put)
+        recorder.offer([quote("100", at=NOON)])
+        assert told.empty()
         proxy.thaw()
-        until(lambda: recorder._asked is None or recorder._asked.done(), 5)
-        assert {} == recorder.last_prices()  # the late answer
+        assert {} == told.get(timeout=5)  # the late answer
         recorder.close()
 
 
