@@ -46,14 +46,16 @@ class Listener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            connected = False
             try:
                 with connect(self._url, "listener") as connection:
+                    connected = True
                     self._listen(connection)
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 if not self._stopping.is_set():
                     self.trouble.happened("no wake-ups from the database until it is back, the poll goes on", error)
-                    for channel in self._channels:  # who looks now, sees that the database is away
-                        with suppress(Exception):
+                    for channel in self._channels if connected else ():
+                        with suppress(Exception):  # who looks now, sees that the database is away
                             self._woken(channel)
                 self._stopping.wait(RECONNECT)
 
