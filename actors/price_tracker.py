@@ -68,6 +68,7 @@ class PriceTracker(Behaviour):
         self._screen = PriceScreen()
         self._doubted: set[Symbol] = set()
         self._book: SymbolBook | None = None
+        self._begun = clock.now()
         self._quotes: dict[Symbol, Quote] = {}
         self._unrecorded: dict[Symbol, Quote] = {}
         self._stored: dict[Symbol, Decimal] | None = None
@@ -81,6 +82,7 @@ class PriceTracker(Behaviour):
         """Ask for the stored prices; the source tells the rest again."""
         self._read_stored()
         self._book = self._source.book
+        self._begun = self._clock.now()
 
     def handle(self, message: Message) -> None:
         """Handle one message."""
@@ -89,6 +91,7 @@ class PriceTracker(Behaviour):
                 self._seen(message.quotes.values())
             case BookKnown():
                 self._book = message.book
+                self._silence.speaks()
                 self._sizer.tell(message)
             case Subscribe():
                 self._asked[message.symbol] = self._clock.now()
@@ -132,7 +135,9 @@ class PriceTracker(Behaviour):
         now = self._clock.now()
         if self._held is None or self._no_more_asked():
             self._read_stored()
-        if self._source.real:
+        if self._source.real and self._book is None:
+            self._silence.mute(self._begun, now)
+        elif self._source.real:
             self._silence.look({**dict.fromkeys(self._held or (), now), **self._asked}, now)
 
     def _marks(self) -> dict[Symbol, Decimal]:
@@ -209,6 +214,7 @@ class Silence:
         self._last: dict[Symbol, datetime] = {}
         self._silent: set[Symbol] = set()
         self._all = False
+        self._mute = False
 
     def heard(self, quotes: Mapping[Symbol, Quote]) -> None:
         """Take note of prices."""
@@ -221,6 +227,18 @@ class Silence:
         for symbol in self._silent.intersection(quotes):
             self._silent.discard(symbol)
             self._good(f"price source {self._source} sends prices of {symbol} again")
+
+    def mute(self, since: datetime, now: datetime) -> None:
+        """Report that the source has not said yet what it trades, so that no price can be asked for."""
+        if not self._mute and now - since > self._after:
+            self._mute = True
+            self._bad(f"price source {self._source} has not said what it trades {_told(since)}")
+
+    def speaks(self) -> None:
+        """The source has said what it trades."""
+        if self._mute:
+            self._mute = False
+            self._good(f"price source {self._source} says what it trades")
 
     def end(self, reason: str) -> None:
         """The source said that nothing more comes."""
@@ -255,7 +273,7 @@ class Silence:
         if not news:
             return
         last = max(self._last[symbol] for symbol in quiet)
-        told = f"since {last.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"
+        told = _told(last)
         if len(quiet) > 1 and quiet == needed.keys():
             self._all = True
             self._bad(f"price source {self._source} has been silent {told}")
@@ -270,3 +288,7 @@ class Silence:
     def _good(self, told: str) -> None:
         logger.info("{}", told)
         self._sound(AlarmKind.PRICE_SOURCE_SILENT, told, over=True)
+
+
+def _told(since: datetime) -> str:
+    return f"since {since.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"

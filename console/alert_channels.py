@@ -11,10 +11,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -30,6 +32,8 @@ from domain.errors import AlertFailed, SettingsError
 
 TOLD_OF_OUTPUT = 300
 """Characters of what a command or a server said that are repeated where it failed."""
+GRACE = 0.5
+"""Seconds that a try gets to say itself that its time is over."""
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -157,10 +161,39 @@ class UrlChannel:
             self._headers |= urllib3.make_headers(basic_auth=user)
         proxy = getproxies().get(parts.scheme)
         self._proxy = None if proxy is None or proxy_bypass(self.target) else proxy
+        self._thread: threading.Thread | None = None
 
     def deliver(self, letter: Letter, limit: float) -> None:
         """POST the letter; see `Channel`."""
+        # In a thread of its own: no time limit is kept while a name is looked up, or while an answer drips. Never two.
+        if self._thread is not None and self._thread.is_alive():
+            msg = f"{self.target} keeps an earlier try waiting"
+            raise AlertFailed(msg)
+        answers: SimpleQueue[Exception | None] = SimpleQueue()
         body = json.dumps(letter.document()).encode()
+        self._thread = threading.Thread(target=self._try, args=(body, limit, answers), name="alert", daemon=True)
+        self._thread.start()
+        try:
+            error = answers.get(timeout=limit + GRACE)
+        except Empty:
+            msg = f"{self.target} gave no whole answer within {limit:g} s"
+            raise AlertFailed(msg) from None
+        self._thread = None
+        if error is not None:
+            raise error
+
+    def abort(self) -> None:
+        """Nothing can be done: the answer is waited for by a daemon thread, which keeps no process alive."""
+
+    def _try(self, body: bytes, limit: float, answers: SimpleQueue[Exception | None]) -> None:
+        try:
+            self._post(body, limit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the answer is waited for
+            answers.put(error)
+        else:
+            answers.put(None)
+
+    def _post(self, body: bytes, limit: float) -> None:
         try:
             with urllib3.ProxyManager(self._proxy) if self._proxy is not None else urllib3.PoolManager() as pool:
                 answer = pool.request(
@@ -180,9 +213,6 @@ class UrlChannel:
         except (HTTPError, ValueError) as error:
             msg = f"{self.target} {_why(error, limit)}"
             raise AlertFailed(msg, again=not isinstance(error, LocationValueError)) from None
-
-    def abort(self) -> None:
-        """Nothing can be done: the answer is waited for by a daemon thread, which keeps no process alive."""
 
     def _judge(self, answer: urllib3.BaseHTTPResponse) -> None:
         status = answer.status

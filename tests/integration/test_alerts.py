@@ -19,7 +19,7 @@ import pytest
 from loguru import logger
 
 from actors.settings import Settings
-from console import logs
+from console import alerts, logs
 from console.alert_channels import Channel, CommandChannel, UrlChannel, channels
 from console.alerts import AlertSender
 from console.outbox import Letter
@@ -116,6 +116,27 @@ def test_a_server_that_is_not_there_or_speaks_no_http() -> None:
         told = str(failure(UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/secret")))
     assert told.startswith("127.0.0.1 cannot be reached: ")
     assert "secret" not in told
+
+
+def test_a_server_whose_answer_drips_is_given_up_in_time_and_not_asked_twice_at_once() -> None:
+    ending = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        with server.accept()[0] as client:
+            client.recv(10_000)
+            while not ending.wait(0.02):
+                client.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        channel = UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        begun = time.monotonic()
+        assert "127.0.0.1 gave no whole answer within 0.1 s" == str(failure(channel, 0.1))
+        assert time.monotonic() - begun < 3
+        assert "127.0.0.1 keeps an earlier try waiting" == str(failure(channel, 0.1))
+        ending.set()
+        thread.join()
 
 
 def _hang_up(server: socket.socket) -> None:
@@ -289,6 +310,21 @@ def test_the_end_waits_a_moment_and_longer_for_why_the_process_ends(said: list[s
     assert time.monotonic() - begun < 3
     assert 1 == sender.undelivered
     assert "ERROR alert_test is not told of halt (1 alarms): no" == said[-1]
+
+
+def test_the_end_does_not_wait_for_ever_and_in_a_hurry_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "LAST", 0.2)
+    for hurry in (False, True):
+        channel = Recording(*[AlertFailed("no")] * 1_000)
+        with AlertSender([channel]) as sender:
+            sender.sound(alarm(kind=AlarmKind.RESTART_LIMIT))
+            until(lambda channel=channel: channel.tried > 0)  # type: ignore[misc]
+            if hurry:
+                monkeypatch.setattr(alerts, "LAST", 60)
+                threading.Timer(0.1, sender.hurry).start()
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 3
+        assert 1 == sender.undelivered
 
 
 def test_a_command_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ import pytest
 from loguru import logger
 
 from actors.alarms import Bell
-from actors.messages import Message, Prices, QuotesSeen, SendPrices, SourceEnded, StoredPrices, Subscribe, Tick
+from actors.messages import (
+    BookKnown,
+    Message,
+    Prices,
+    QuotesSeen,
+    SendPrices,
+    SourceEnded,
+    StoredPrices,
+    Subscribe,
+    Tick,
+)
 from actors.price_tracker import NEEDED_FOR, PriceTracker
 from domain.alarms import Alarm, AlarmKind
 from domain.market import Instrument, PriceListener, Quote, SymbolBook
@@ -219,6 +229,22 @@ def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, t
     assert [
         "WARNING price source kraken has been silent since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices again",
+    ] == told
+    assert tracked.sounded() == told
+
+
+def test_a_source_that_does_not_say_what_it_trades_is_reported_once_and_its_word_too(
+    tracked: Tracked, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = tracked.source.book
+    monkeypatch.setattr(tracked.source, "book", None)  # as at the first start, with the exchange away
+    tracked.tracker.started()
+    for _ in range(3):
+        tracked.after(20)
+    tracked.tracker.handle(BookKnown(book))
+    assert [
+        "WARNING price source kraken has not said what it trades since 12:00:00 UTC; " + SO,
+        "INFO price source kraken says what it trades",
     ] == told
     assert tracked.sounded() == told
 
