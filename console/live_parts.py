@@ -21,6 +21,8 @@ FOUR_DIGITS = Context(prec=4)
 OLD = timedelta(seconds=30)
 """A price of this age serves no decision any more, by default."""
 TRAIL = 12
+LEAST_CURVE = 8
+"""Characters below which a curve says nothing."""
 
 
 def portfolios(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
@@ -75,6 +77,8 @@ def equity(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     elif base is not None:
         labels[base] = amount(capital)
     room = max(cell_len(label) for label in labels.values())
+    if width - room - 2 < LEAST_CURVE:
+        return []
     drawn = chart.curve([(at.timestamp(), float(worth)) for at, worth in points], width - room - 2, rows - 2)
     heading = Text("equity", style=BAR, no_wrap=True, end="")
     currency = glimpse.together[0]["currency"] if glimpse.together else ""

@@ -6,7 +6,9 @@ import re
 import signal
 from pathlib import Path
 
-from tests.acceptance.process import Program, environment, run, run_all
+import psycopg
+
+from tests.acceptance.process import Program, environment, run, run_all, until
 from tests.screens import Screen
 
 
@@ -34,7 +36,12 @@ def test_top_of_a_service_that_ends_while_it_is_shown(embedded_url: str, tmp_pat
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     with Program("start", env=env) as service:
         service.wait_for()
-        assert 0 == run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env).code
+        with psycopg.connect(embedded_url, autocommit=True) as session:
+            session.execute(
+                "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 0.8)"
+            )
+            ended = "SELECT FROM trading_decisions WHERE processed_at IS NOT NULL"
+            until(lambda: session.execute(ended).fetchone() is not None, "it has an outcome")
         printed, document = run_all("top", "top --json", env=env)
         assert (0, 0) == (printed.code, document.code), printed.err
         assert "\x1b" not in printed.out

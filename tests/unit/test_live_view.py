@@ -15,7 +15,7 @@ from console.live_table import Column, flow, printable, share, table
 from console.live_view import frame
 from tests.unit.glimpses import actor, at, decision, glance, glimpse, portfolio, position, process
 
-SIZES = [(20, 5), (40, 10), (60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50), (300, 90)]
+SIZES = [(1, 1), (7, 30), (20, 5), (40, 10), (60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50), (300, 90)]
 FULL = """\
 Paper trading  running for 2 h 14 min                               12:00:00 UTC
 12.3 decisions/s · 5 waiting · books balance, checked 8 s ago
@@ -80,7 +80,7 @@ def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(width: i
     lines = frame(seen, width, height, Text("q ends"))
     assert height == len(lines)
     assert [] == [line.plain for line in lines if cell_len(line.plain) > width or not line.plain.isprintable()]
-    assert "q ends" == lines[-1].plain
+    assert ("q ends" if width > 6 else "…") == lines[-1].plain
 
 
 @pytest.mark.parametrize(("width", "height"), [(60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50)])
