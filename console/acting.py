@@ -20,12 +20,18 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
 from console.door import Command
-from console.inside import Given, given, text
+from console.inside import Given, Looking, given, text
 from domain.errors import InvalidRequest
 from persistence import halts, retries
 
 AUDIT_LOG = "console.jsonl"
 DECIDE_WITHIN = 30.0
+
+
+def answers(system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> dict[str, Command]:
+    """Return everything that a console can ask, by the name that a request has."""
+    looking = Looking(system, settings, allow_repl=allow_repl)
+    return {**looking.commands, **Acting(system, settings, allow_repl=allow_repl).commands}
 
 
 class Acting:

@@ -17,12 +17,15 @@ import typer
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
+from console.acting import answers
 from console.demo_live import screen_for
 from console.demo_screen import Screen
+from console.door import ConsoleDoor
 from console.options import AsJson, Home
 from console.output import amount, document
 from console.sample_agent import CAUTIOUS, SampleAgent
 from console.signals import Stop, stoppable
+from console.wire import socket_path
 from domain.arithmetic import total
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from persistence import portfolios
@@ -72,7 +75,10 @@ def demo(
     with stoppable() as signals, _new_folder(settings.home):
         screen.title(seed)
         logs.to_file(settings.home, settings.log_level)
-        with TradingSystem.start(settings) as system:
+        with (
+            TradingSystem.start(settings) as system,
+            ConsoleDoor(socket_path(settings), answers(system, settings)),
+        ):
             begun = True
             cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}
             portfolios.create(system.database_url, CAUTIOUS, cautious)

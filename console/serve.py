@@ -11,13 +11,12 @@ from loguru import logger
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
-from console.acting import Acting
+from console.acting import answers
 from console.alert_channels import channels
 from console.alerts import AlertSender
 from console.cli import complain, version
 from console.database import described
-from console.door import Command, ConsoleDoor
-from console.inside import Looking
+from console.door import ConsoleDoor
 from console.manager import READY, STOPPING, tell_manager
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
@@ -86,7 +85,7 @@ def start(
         stoppable() as signals,
         AlertSender(channels(settings)) as sender,
         TradingSystem.start(settings, include_backlog=include_backlog, alarms=sender) as system,
-        ConsoleDoor(socket_path(settings), _commands(system, settings, allow_repl=allow_repl)),
+        ConsoleDoor(socket_path(settings), answers(system, settings, allow_repl=allow_repl)),
     ):
 
         def hurry() -> None:
@@ -113,11 +112,6 @@ def start(
         complain(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
-
-
-def _commands(system: TradingSystem, settings: Settings, *, allow_repl: bool) -> dict[str, Command]:
-    looking = Looking(system, settings, allow_repl=allow_repl)
-    return {**looking.commands, **Acting(system, settings, allow_repl=allow_repl).commands}
 
 
 def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:

@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from actors import Decision, Settings, TradingSystem
-from console.acting import Acting
+from console.acting import answers
 from console.debug import Session
 from console.door import ConsoleDoor
-from console.inside import Looking
 from console.vocabulary import read
 from console.wire import Line
 from docs.pictures.svg import svg
@@ -29,11 +28,10 @@ def draw() -> str:
     with tempfile.TemporaryDirectory() as home:
         settings = Settings.isolated(home=home, prices="simulated")
         with TradingSystem.start(settings) as system:
-            commands = {**Looking(system, settings).commands, **Acting(system, settings).commands}
             for symbol, confidence in (("BTC/USDT", "0.8"), ("ETH/USDT", "0.75")):
                 system.submit(Decision(symbol=symbol, decision="BUY", confidence=confidence)).get(timeout=10)
             path = Path(home) / "console.sock"
-            with ConsoleDoor(path, commands), Line(path) as line:
+            with ConsoleDoor(path, answers(system, settings)), Line(path) as line:
                 session = Session(line, out)
                 for each in LINES:
                     out.print(f"[bold]paper>[/bold] {each}", markup=True)

@@ -71,7 +71,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "words",
     [
-        "halt", "resume", "console", "report", "validate", "nonsense", "start extra", "start --nonsense",
+        "halt", "resume", "console now", "report", "validate", "nonsense", "start extra", "start --nonsense",
         "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
         "db backup", "db restore",
         "portfolio nonsense", "portfolio create x", "demo --seconds soon",

@@ -20,10 +20,9 @@ import pytest
 from rich.console import Console
 
 from actors import Decision, TradingSystem
-from console.acting import Acting
+from console.acting import answers
 from console.debug import Session
 from console.door import ConsoleDoor
-from console.inside import Looking
 from console.vocabulary import WORDS, read
 from console.wire import Line, Refused
 from domain import points
@@ -56,11 +55,7 @@ class Talk:
 def talking(url: str, tmp_path: Path, **changes: Any) -> Iterator[Talk]:
     allow_repl = changes.pop("allow_repl", False)
     with running(url, home=tmp_path, **changes) as system:
-        own = settings(url, home=tmp_path)
-        commands = {
-            **Looking(system, own, allow_repl=allow_repl).commands,
-            **Acting(system, own, allow_repl=allow_repl).commands,
-        }
+        commands = answers(system, settings(url, home=tmp_path), allow_repl=allow_repl)
         with ConsoleDoor(tmp_path / "console.sock", commands):
             talk = Talk(system, tmp_path / "console.sock")
             with talk.session.line:

@@ -180,7 +180,9 @@ def test_it_is_started_again_after_a_crash(home: Path) -> None:
     assert not running(home)
 
 
-@pytest.mark.parametrize("first_line", ["", "rubbish", str(os.getpid()), "999999999"])
+@pytest.mark.parametrize(
+    "first_line", ["", "rubbish", str(os.getpid()), "999999999"], ids=["empty", "rubbish", "alive", "nobody"]
+)
 def test_a_stale_pid_file_is_no_obstacle(home: Path, first_line: str) -> None:
     pid_file = home / "postgres" / "postmaster.pid"
     pid_file.write_text(f"{first_line}\n" if first_line else "")
