@@ -163,6 +163,9 @@ class PositionKeeper(PathBehaviour):
         try:
             self._commit([applied])
         except WriteRefused as error:
+            present = self._patience.until_done_unless_away(self._ledger.terms)
+            if applied.portfolio.name not in {terms.portfolio for terms in present}:
+                raise Fenced("a portfolio was deleted while it traded") from error
             raise _Poisoned(applied.fill.order.decision_id, error) from error
 
     def _commit(self, group: Sequence[Applied]) -> None:

@@ -80,13 +80,15 @@ def test_polls_ticks_and_prices_between_two_generations_are_no_crashes(stepper: 
     assert isinstance(message.accepted.get(timeout=0), Accepted)
 
 
-def test_a_portfolio_that_is_deleted_while_it_trades_is_no_crash(stepper: Stepper) -> None:
+@pytest.mark.parametrize("heard", ["before the fill", "after it"])
+def test_a_portfolio_that_is_deleted_while_it_trades_is_no_crash(stepper: Stepper, heard: str) -> None:
     stepper.database.add(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.8", uid=uid(1)), stepper.clock.now())
     stepper.wake()
     while "Sizer Decide #1" not in stepper.trace:
         assert stepper.step()
     stepper.database.portfolios.clear()
-    stepper.cells["PositionKeeper"].receive(Wake())  # it hears of that before the fill
+    if heard == "before the fill":
+        stepper.cells["PositionKeeper"].receive(Wake())
     stepper.settle()
     assert [] == stepper.database.failures
     outcome = stepper.database.rows[1].outcome
