@@ -1,0 +1,42 @@
+"""What goes wrong with the database, one fault after the other, each on a database of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.database_faults import FAULTS
+from tests.load import disturbed
+
+from tests.faults.tally import Tally
+from tests.servers import ServerPool
+
+DECISIONS = 90
+"""By the SQL door, at each fault; callers send as many as they can besides."""
+
+
+def run(rounds: int, seed: int) -> Tally:
+    """Let each fault strike in each round, under load."""
+    tally = Tally()
+    servers = ServerPool()
+    try:
+        for number in range(seed, seed + rounds):
+            for name in FAULTS:
+                _one(servers, name, number, tally)
+    finally:
+        servers.close()
+    return tally
+
+
+def _one(servers: ServerPool, name: str, seed: int, tally: Tally) -> None:
+    server = servers.get("embedded-18")
+    url = server.create_database()
+    try:
+        with disturbed(server, url, [name], count=DECISIONS, seed=seed) as found:
+            outcomes = Counter(found.books.outcomes())
+        tally.decisions += outcomes.total()
+        tally.outcomes += outcomes
+    except Exception as error:  # noqa: BLE001 - the next fault is to strike, too
+        told = " ".join(str(error).split())[:500] or repr(error)
+        tally.repeat.append(f'{name}: {told}: make faults ARGS="--only database --seed {seed} --rounds 1"')
+    tally.faults["database"] += 1
+    servers.get("embedded-18").drop_database(url)
