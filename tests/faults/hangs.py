@@ -7,7 +7,7 @@ is let go, and must do no harm: nothing of it is written, sent or remembered.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from domain import points
@@ -228,11 +228,11 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
         stage.check(point)
 
 
-def silent_ends(server: Server, seed: int) -> Tally:
+def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Tally:
     """Let each actor's thread just end, with messages in its mailbox; and fail to stop."""
     stage = Stage(server, "silence", seed, silent)
     with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
-        for actor in ACTORS:
+        for actor in actors:
             post = system._wiring.posts[actor]
             thread = post._thread
             assert post._ref is not None
