@@ -16,40 +16,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from psycopg.conninfo import conninfo_to_dict
 
 from tests import wire
+from tests.proxy_link import Ambush, Link, Moment, abort
 from tests.server_base import url_of
-
-Moment = Literal["before", "after", "late"]
-"""Of a COMMIT's end: it never reaches the server; its answer never reaches the client; it reaches the server only when
-the client has known for a while that its connection is lost."""
-PACKET = 65536
-ANSWER = 10.0
-"""Seconds in which the server must have answered a COMMIT that came late."""
-
-
-@dataclass(slots=True, eq=False)
-class _Ambush:
-    """What happens to the next statements that begin with ``sql``, in a transaction that ran ``of`` before."""
-
-    moment: Moment
-    sql: str
-    of: str
-    who: str
-    times: int
-    skip: int
-    delay: float
 
 
 @dataclass(slots=True, eq=False)
@@ -75,9 +53,9 @@ class Proxy:
         self.counts: Counter[str] = Counter()
         target = conninfo_to_dict(database_url)
         self._host, self._target_port = str(target["host"]), int(str(target.get("port") or 5432))
-        self._links: set[_Link] = set()
+        self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ambushes: list[_Ambush] = []
+        self._ambushes: list[Ambush] = []
         self._fuses: list[_Fuse] = []
         self._halves: list[str] = []
         self._due = 0
@@ -118,7 +96,7 @@ class Proxy:
         Returns:
             How many there were.
         """
-        return self._call(lambda: self._cut(who, reset, unnoticed))
+        return int(self._call(lambda: self._cut(who, reset, unnoticed)))
 
     def cut_after(self, messages: int, who: str = "", *, reset: bool = True) -> None:
         """Cut connections instead of passing the ``messages``-th message from now on, of either side."""
@@ -168,7 +146,7 @@ class Proxy:
             skip: so many are let through first.
             delay: seconds that one that is ``late`` comes after the cut.
         """
-        self._arm(times, lambda: self._ambushes.append(_Ambush(moment, sql, of, who, times, skip, delay)))
+        self._arm(times, lambda: self._ambushes.append(Ambush(moment, sql, of, who, times, skip, delay)))
 
     def halve(self, times: int = 1, who: str = "") -> None:
         """Pass half of the server's next message on, then cut; so often."""
@@ -267,7 +245,7 @@ class Proxy:
             pass  # the client has left, the server is not there, or the proxy ends
         finally:
             if not writer.is_closing():
-                _abort(writer)
+                abort(writer)
             self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -283,7 +261,7 @@ class Proxy:
                 await server_reader.read()
                 return
             self.count("connections")
-            link = _Link(self, wire.application_name(startup), reader, writer, server_reader, server_writer)
+            link = Link(self, wire.application_name(startup), reader, writer, server_reader, server_writer)
             self._links.add(link)
             try:
                 await link.serve()
@@ -303,7 +281,7 @@ class Proxy:
             await asyncio.sleep(self._delay())
         await self._flowing.wait()
 
-    def ambush(self, name: str, sql: str, before: list[str]) -> _Ambush | None:
+    def ambush(self, name: str, sql: str, before: list[str]) -> Ambush | None:
         """What is to happen to this statement of a transaction; it happens once less from now on."""
         for ambush in self._ambushes:
             begins = sql.upper().startswith(ambush.sql.upper())
@@ -331,137 +309,3 @@ class Proxy:
                 self._fuses.remove(fuse)
                 self._cut(fuse.who, fuse.reset, 0.0)
                 self.struck("fuse")
-
-
-class _Link:
-    """One client's connection, and the one to the server that stands for it."""
-
-    def __init__(
-        self,
-        proxy: Proxy,
-        name: str,
-        client_reader: asyncio.StreamReader,
-        client: asyncio.StreamWriter,
-        server_reader: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-    ) -> None:
-        self.name = name
-        self._proxy = proxy
-        self._client_reader, self._client = client_reader, client
-        self._server_reader, self._server = server_reader, server
-        self._statements = wire.Statements()
-        self._said: list[str] = []
-        self._cut = False
-        self._unnoticed = 0.0
-        self._late = False
-        self._swallowing: _Ambush | None = None
-
-    def cut(self, *, reset: bool = True, unnoticed: float = 0.0) -> None:
-        """End the client's connection, and the server's ``unnoticed`` seconds later."""
-        if self._cut:
-            return
-        self._cut = True
-        self._unnoticed = unnoticed
-        self._proxy.count("cut")
-        if reset:
-            _abort(self._client)
-        else:
-            self._client.close()
-        if not unnoticed:
-            self._server.close()
-
-    async def serve(self) -> None:
-        """Pass on what both say, until one of them ends."""
-        pumps = [asyncio.ensure_future(self._forward()), asyncio.ensure_future(self._answer())]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            if self._unnoticed:
-                await asyncio.wait(pumps, timeout=self._unnoticed, return_when=asyncio.ALL_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            if not self._cut:
-                # What the server said last, such as why it ends the connection, is still to arrive.
-                self._client.close()
-                with suppress(OSError):
-                    await self._client.wait_closed()
-
-    async def _forward(self) -> None:
-        frames = wire.Frames()
-        while packet := await self._client_reader.read(PACKET):
-            await self._proxy.hold()
-            arrived = list(frames.feed(packet))
-            for number, frame in enumerate(arrived):
-                sql = self._statements.run_by(frame)
-                ambush = self._ambushed(sql) if sql else None
-                if ambush is not None and ambush.moment != "after":
-                    await self._spring(ambush, arrived[number:])
-                    return
-                self._swallowing = ambush or self._swallowing
-                self._proxy.burns(self.name)
-                if self._cut:
-                    return
-                self._server.write(frame.raw)
-            await self._server.drain()
-
-    def _ambushed(self, sql: str) -> _Ambush | None:
-        if sql.upper().startswith("BEGIN"):
-            self._said.clear()
-        self._said.append(sql)
-        return self._proxy.ambush(self.name, sql, self._said)
-
-    async def _spring(self, ambush: _Ambush, frames: list[wire.Frame]) -> None:
-        if ambush.moment == "before":
-            self.cut()
-            self._proxy.struck("before")
-            return
-        # No answer is awaited in the middle of a batch, so all of it has arrived with its first message.
-        assert any(map(wire.ends_a_batch, frames)), "the batch was longer than a packet"
-        self._late = True
-        self.cut(unnoticed=ANSWER)
-        await asyncio.sleep(ambush.delay)
-        for frame in frames:
-            self._server.write(frame.raw)
-
-    async def _answer(self) -> None:
-        frames = wire.Frames()
-        while packet := await self._server_reader.read(PACKET):
-            if not self._cut:
-                await self._proxy.hold()
-            for frame in frames.feed(packet):
-                if wire.committed(frame):
-                    if self._late:
-                        self._proxy.struck("late")
-                        return
-                    if self._swallowing is not None:
-                        self.cut()
-                        self._proxy.struck("after")
-                        return
-                    self._proxy.count("commits")
-                if wire.ready(frame) and self._swallowing is not None:
-                    self._swallowing.times += 1  # that COMMIT was refused, so the next one
-                    self._swallowing = None
-                self._proxy.burns(self.name)
-                if self._cut:
-                    continue
-                if self._proxy.half(self.name):
-                    await self._pass_half(frame)
-                    return
-                self._client.write(frame.raw)
-            if not self._cut:
-                await self._client.drain()
-
-    async def _pass_half(self, frame: wire.Frame) -> None:
-        self._client.write(frame.raw[: len(frame.raw) // 2])
-        await self._client.drain()
-        self.cut(reset=False)  # RST could overtake the half
-        self._proxy.struck("half")
-
-
-def _abort(writer: asyncio.StreamWriter) -> None:
-    """End a connection by RST."""
-    if (channel := writer.get_extra_info("socket")) is not None:
-        with suppress(OSError):
-            channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

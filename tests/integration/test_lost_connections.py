@@ -18,7 +18,8 @@ from persistence.engine import engine_for, transaction
 from persistence.lease import Lease
 from persistence.queries import Books
 from tests.integration.running import running
-from tests.proxy import Moment, Proxy
+from tests.proxy import Proxy
+from tests.proxy_link import Moment
 
 TRIGGER = """
 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$;
@@ -70,13 +71,13 @@ def test_a_commit_that_ends_the_session_is_in_doubt_and_one_that_is_refused_is_n
     engine: Engine, embedded_url: str
 ) -> None:
     with psycopg.connect(embedded_url) as direct:
-        direct.execute(TRIGGER.format("PERFORM pg_terminate_backend(pg_backend_pid());"))  # type: ignore[call-overload]
+        direct.execute(TRIGGER.format("PERFORM pg_terminate_backend(pg_backend_pid());"))
     with pytest.raises(DatabaseUnavailable) as lost:
         put(engine, 1)
     assert lost.value.in_doubt
     with psycopg.connect(embedded_url) as direct:
         direct.execute("DROP TRIGGER t ON t; DROP FUNCTION f")
-        direct.execute(TRIGGER.format("RAISE EXCEPTION 'no';"))  # type: ignore[call-overload]
+        direct.execute(TRIGGER.format("RAISE EXCEPTION 'no';"))
     with pytest.raises(WriteRefused, match="a trigger refused the values: no"):
         put(engine, 1)
     assert [] == stored(embedded_url)

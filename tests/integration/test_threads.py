@@ -122,7 +122,7 @@ def test_the_lease_comes_back_whatever_reconnecting_raises(
     held.keep(lost.append, SILENT)
     before = renewed_at(embedded_url)
     until(lambda: renewed_at(embedded_url) > before, 5)
-    monkeypatch.setattr(lease_module, "connect", failing(3, lease_module.connect))
+    monkeypatch.setattr(lease_module, "connect", failing(3, connect))
     assert terminate(embedded_url, "lease")
     until(lambda: held.trouble.count >= 4 and held.held, 5)
     before = renewed_at(embedded_url)
@@ -193,7 +193,7 @@ def test_an_attached_client_hears_outcomes_after_anything(
         monkeypatch.setattr("persistence.client.LOOK_AGAIN", 0.05)
         monkeypatch.setattr("persistence.client.read_outcomes", failing(2, read_outcomes))
         impatient = attached.submit(decision)
-        impatient.set(None)  # type: ignore[arg-type]  # whoever waits may answer it himself
+        impatient.set(None)  # whoever waits may answer it himself
         again = attached.submit(decision)
         assert again.get(timeout=5).status == "executed"
         until(lambda: attached.trouble.count == 2, 5)
