@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from loguru import logger
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ProgrammingError
 
 from domain.errors import DatabaseUnsuitable
 from persistence.engine import PUBLIC, engine_for, first_line, naming_blockers, schema_of, shown, translated
@@ -155,7 +155,7 @@ def _require_tables(connection: Connection, schema: str) -> None:
                 name = f"{_quoted(schema)}.{table}"
                 if not connection.execute(text("SELECT has_table_privilege(:name, :right)"), locals()).scalar():
                     raise DatabaseUnsuitable(f"the database role lacks the right {right} on table {schema}.{table}")
-        except DBAPIError as error:
+        except ProgrammingError as error:  # a lost connection is none
             cause = error.orig if isinstance(error.orig, psycopg.Error) else None
             raise DatabaseUnsuitable(f"table {schema}.{table} cannot be used: {first_line(cause or error)}") from error
 

@@ -106,6 +106,18 @@ def test_a_cut_at_each_message_leaves_nothing_or_all_and_says_which(
     assert [] == caplog.records  # the libraries have nothing to add
 
 
+def test_an_upgrade_that_is_cut_says_so_and_the_next_one_makes_it_whole(proxy: Proxy, embedded_url: str) -> None:
+    for messages in (5, 70, 200):
+        proxy.cut_after(messages)
+        with pytest.raises(DatabaseUnavailable):
+            schema.upgrade(proxy.url_for(embedded_url))
+    schema.upgrade(embedded_url)
+    proxy.at_commit("before", sql="SELECT has_table_privilege")
+    with pytest.raises(DatabaseUnavailable):
+        schema.upgrade(proxy.url_for(embedded_url))
+    schema.upgrade(embedded_url)
+
+
 def test_decisions_of_a_group_that_was_stored_in_part_are_in_doubt(proxy: Proxy, embedded_url: str) -> None:
     lease = Lease.take(embedded_url)
     schema.upgrade(embedded_url)
