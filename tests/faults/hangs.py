@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from domain import points
 from domain.errors import PaperTradingError
 from tests.faults import flow
-from tests.faults.crashes import POISON
+from tests.faults.crashes import POISON, others_go_on
 from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.faults.tally import Tally
@@ -221,7 +221,8 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
         _await_successor(stage, point, trap)
         _release(stage, point, trap)
         ((status, reason),) = stage.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = %s", id_)
-        if fault.fired > 2 or (fault.fired == 2 and status != "executed" and "internal error" not in str(reason)):
+        quarantined = str(reason).startswith("internal error") or others_go_on(point)
+        if fault.fired > 2 or (fault.fired == 2 and not quarantined):
             stage.failed(point, f"{action}: hung {fault.fired} times, ended {status}, {reason}")
     points.hook = None
     if fault.fired and stage.system.wait(0) is None:
