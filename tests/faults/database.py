@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.database_faults import FAULTS
-from tests.load import disturbed
-
 from tests.faults.tally import Tally
+from tests.load import disturbed
 from tests.servers import ServerPool
 
 DECISIONS = 90
