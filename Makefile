@@ -7,6 +7,8 @@
 PY := .venv/bin/python
 PIP := touch .venv/.unfinished && $(PY) -m pip install --quiet --no-input --disable-pip-version-check
 DONE := rm .venv/.unfinished && touch
+# As many processes as run tests side by side; each has servers of its own.
+JOBS ?= 2
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
 
 # .venv is made anew where pip was interrupted (it takes a package for complete whose files are not all there), and where
@@ -30,7 +32,7 @@ demo: .venv/.installed ## show the system at work; needs nothing, ends after 30 
 	@$(PY) run.py demo $(ARGS)
 
 test: .venv/.installed-test ## run the tests
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 faults: .venv/.installed-test ## let everything go wrong that can, and count what is lost; ARGS=--quick: a little of it
 	@$(PY) -m tests.faults $(ARGS)

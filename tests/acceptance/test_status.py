@@ -15,6 +15,7 @@ import pytest
 
 from actors import Settings
 from console.door import ConsoleDoor
+from console.halts import user
 from console.wire import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
 from domain.errors import NotRunning
 from tests.acceptance.process import Program, environment, run, until
@@ -102,10 +103,10 @@ def test_what_is_no_request_is_refused_in_one_sentence_and_harms_nobody(tmp_path
         assert raw(path, b"") == b""
         assert raw(path, os.urandom(3_000).replace(b"\n", b"")).count(b"\n") == 1
         with Line(path) as line:
-            assert {"a": 1} == line.ask("echo", a=1)
+            assert {"a": 1, "who": user()} == line.ask("echo", a=1)
             with pytest.raises(Refused, match="no command 'x'"):
                 line.ask("x")
-            assert {"a": 2} == line.ask("echo", a=2)
+            assert {"a": 2, "who": user()} == line.ask("echo", a=2)
 
 
 def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_long_home_has_its_socket_in_a_private_folder(tmp_path: Path) -> None:
     path = socket_path(Settings.isolated(home=home))
     assert len(os.fsencode(path)) <= 103
     with ConsoleDoor(path, {"echo": dict}), Line(path) as line:
-        assert {} == line.ask("echo")
+        assert {"who": user()} == line.ask("echo")
         assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
     path.parent.rmdir()
 

@@ -261,7 +261,7 @@ def test_a_trigger_that_refuses_a_fill_has_its_decision_quarantined(server: Serv
         decisions = [own.submit(Decision(symbol=s, decision="BUY", confidence=1)) for s in symbols]
         outcomes = [decision.get(timeout=10) for decision in decisions]
         assert ["executed", "rejected", "executed"] == [outcome.status for outcome in outcomes]
-        assert "internal error: a trigger refused the values: not here" == outcomes[1].reason
+        assert "internal error: a trigger refused the values: not here; reference 1-1" == outcomes[1].reason
         assert own.wait(0) is None
     server.drop_database(url)
 
