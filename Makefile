@@ -32,7 +32,7 @@ demo: .venv/.installed ## show the system at work; needs nothing, ends after 30 
 	@$(PY) run.py demo $(ARGS)
 
 test: .venv/.installed-test ## run the tests
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: .venv/.installed-test ## let everything go wrong that can, and count what is lost; ARGS=--quick: a little of it
 	@$(PY) -m tests.faults $(ARGS)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from loguru import logger
+
 from actors.messages import Again, Asked, Message
 from domain.words import DecisionId
 
@@ -69,9 +71,16 @@ class Tap:
         self._seen: SimpleQueue[Passed] = SimpleQueue()
 
     def passed(self, actor: str, group: Sequence[Message], took: float) -> None:
-        """Take what is wanted of it; called by actors' threads, never waits."""
+        """Take what is wanted of it; called by actors' threads, never waits and never raises."""
         if self._left <= 0 or (self._actor is not None and actor != self._actor):
             return
+        try:
+            self._take(actor, group, took)
+        except Exception as error:  # noqa: BLE001 - what cannot be shown must not be an actor's crash
+            logger.opt(exception=error).warning("a trace has ended: a message of {} cannot be shown", actor)
+            self._left = 0
+
+    def _take(self, actor: str, group: Sequence[Message], took: float) -> None:
         for each in group:
             message = each.message if isinstance(each, Again | Asked) else each
             if self._wants(message):

@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from actors import Decision
-from persistence.prices import PriceRecorder
 from tests.database_faults import COMMITS
 from tests.integration.running import assert_sound, decisions, insert, running, until, until_all_ended
 from tests.load import disturbed, prices_go_on
@@ -91,10 +90,7 @@ def insert_as(connection: psycopg.Connection, strategy: str) -> None:
     )
 
 
-def test_prices_go_on_when_their_actor_restarts_while_the_database_is_silent(
-    embedded_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PriceRecorder, "ANSWER", 0.2)
+def test_prices_go_on_when_their_actor_restarts_while_the_database_is_silent(embedded_url: str) -> None:
     with Proxy(embedded_url) as proxy, running(proxy.url_for(embedded_url)) as system:
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
         proxy.freeze()
