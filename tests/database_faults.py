@@ -143,7 +143,7 @@ def slow(scene: Scene, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(scene: Scene, seed: int, *, seconds: float = 0.8, then_cut: bool = False) -> Iterator[None]:
+def frozen(scene: Scene, seed: int, *, seconds: float = 0.5, then_cut: bool = False) -> Iterator[None]:
     """Nothing arrives for a while; then all of it does, or every connection is cut."""
     scene.proxy.freeze()
     yield
@@ -156,9 +156,9 @@ def frozen(scene: Scene, seed: int, *, seconds: float = 0.8, then_cut: bool = Fa
 @contextmanager
 def cut_unnoticed(scene: Scene, seed: int) -> Iterator[None]:
     """Connections are cut, and the server takes them for alive for a while."""
-    scene.proxy.cut(unnoticed=2 * PAUSE)
+    scene.proxy.cut(unnoticed=PAUSE)
     yield
-    time.sleep(3 * PAUSE)
+    time.sleep(2 * PAUSE)
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class Report:
 
 @contextmanager
 def disturbed(
-    server: Server, url: str, faults: Sequence[str], *, count: int = 200, seed: int = 1, rounds: int = 1
+    server: Server, url: str, faults: Sequence[str], *, count: int = 120, seed: int = 1, rounds: int = 1
 ) -> Iterator[Report]:
     """Run a system under faults, one after the other, and check what has to hold whatever they are.
 

@@ -21,8 +21,9 @@ NETWORK = (
     "the server does not notice that connections are gone",
     "every packet is late",
     "wake-ups are lost",
+    "nothing arrives for a while",
+    "nothing arrives for a while, then connections are cut",
 )
-SILENCE = ("nothing arrives for a while", "nothing arrives for a while, then connections are cut")
 SERVER = (
     "an administrator ends our sessions",
     "the server is restarted",
@@ -34,8 +35,6 @@ STATEMENTS = (
     "a deadlock",
     "fills fail with 40001",
     "COMMIT of fills fails with 40P01",
-    "refusals fail with 55P03",
-    "fills fail with 57014",
     "fills fail with 53100",
     "COMMIT of fills fails with XX000",
 )
@@ -52,15 +51,8 @@ def test_a_network_that_fails(embedded_server: Server, embedded_url: str) -> Non
         assert report.counts["cut"] > 20
 
 
-def test_a_network_that_is_silent(embedded_server: Server, embedded_url: str) -> None:
-    with disturbed(embedded_server, embedded_url, SILENCE):
-        pass
-
-
-def test_a_server_that_fails(server: Server, database_url: str) -> None:
-    if not server.may_stop:
-        pytest.skip("this server was configured, and cannot be stopped here")
-    with disturbed(server, database_url, SERVER) as report:
+def test_a_server_that_fails(embedded_server: Server, embedded_url: str) -> None:
+    with disturbed(embedded_server, embedded_url, SERVER) as report:
         assert report.counts["connections"] > 5 * len(SERVER)
 
 

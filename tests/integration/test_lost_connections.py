@@ -20,6 +20,7 @@ from persistence.queries import Books
 from tests.integration.running import running
 from tests.proxy import Proxy
 from tests.proxy_link import Moment
+from tests.server_base import Server
 
 TRIGGER = """
 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$;
@@ -33,11 +34,26 @@ def proxy(embedded_url: str) -> Iterator[Proxy]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def url(embedded_server: Server) -> Iterator[str]:
+    """One database for the transactions."""
+    created = embedded_server.create_database()
+    yield created
+    embedded_server.drop_database(created)
+
+
+@pytest.fixture
+def way(url: str) -> Iterator[Proxy]:
+    """The way to it, and an empty table at its end."""
+    with psycopg.connect(url) as direct:
+        direct.execute("DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f; CREATE TABLE t (n int)")
+    with Proxy(url) as opened:
+        yield opened
+
+
 @pytest.fixture(params=[True, False], ids=["hot", "pinged"])
-def engine(request: pytest.FixtureRequest, proxy: Proxy, embedded_url: str) -> Iterator[Engine]:
-    with psycopg.connect(embedded_url) as direct:
-        direct.execute("CREATE TABLE t (n int)")
-    opened = engine_for(proxy.url_for(embedded_url), "test", hot=request.param)
+def engine(request: pytest.FixtureRequest, way: Proxy, url: str) -> Iterator[Engine]:
+    opened = engine_for(way.url_for(url), "test", hot=request.param)
     yield opened
     opened.dispose()
 
@@ -56,53 +72,49 @@ def stored(url: str) -> list[int]:
 
 
 @pytest.mark.parametrize(("moment", "expected"), [("before", []), ("after", [1, 1])])
-def test_lost_in_commit_is_in_doubt(
-    engine: Engine, proxy: Proxy, embedded_url: str, moment: Moment, expected: list[int]
-) -> None:
-    proxy.at_commit(moment)
+def test_lost_in_commit_is_in_doubt(engine: Engine, way: Proxy, url: str, moment: Moment, expected: list[int]) -> None:
+    way.at_commit(moment)
     with pytest.raises(DatabaseUnavailable, match="lost in COMMIT") as lost:
         put(engine, 1)
     assert lost.value.in_doubt
-    assert expected == stored(embedded_url)
+    assert expected == stored(url)
     put(engine, 2)
 
 
-def test_a_commit_that_ends_the_session_is_in_doubt_and_one_that_is_refused_is_not(
-    engine: Engine, embedded_url: str
-) -> None:
-    with psycopg.connect(embedded_url) as direct:
+def test_a_commit_that_ends_the_session_is_in_doubt_and_one_that_is_refused_is_not(engine: Engine, url: str) -> None:
+    with psycopg.connect(url) as direct:
         direct.execute(TRIGGER.format("PERFORM pg_terminate_backend(pg_backend_pid());"))
     with pytest.raises(DatabaseUnavailable) as lost:
         put(engine, 1)
     assert lost.value.in_doubt
-    with psycopg.connect(embedded_url) as direct:
+    with psycopg.connect(url) as direct:
         direct.execute("DROP TRIGGER t ON t; DROP FUNCTION f")
         direct.execute(TRIGGER.format("RAISE EXCEPTION 'no';"))
     with pytest.raises(WriteRefused, match="a trigger refused the values: no"):
         put(engine, 1)
-    assert [] == stored(embedded_url)
+    assert [] == stored(url)
 
 
 def test_a_cut_at_each_message_leaves_nothing_or_all_and_says_which(
-    engine: Engine, proxy: Proxy, embedded_url: str, caplog: pytest.LogCaptureFixture
+    engine: Engine, way: Proxy, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(engine, 0)  # connected
     expected = [0, 0]
     for number in range(1, 40):
-        proxy.cut_after(number, reset=number % 2 == 0)
+        way.cut_after(number, reset=number % 2 == 0)
         try:
             put(engine, number)
         except DatabaseUnavailable as error:
-            found = stored(embedded_url).count(number)
+            found = stored(url).count(number)
             assert found in ({0, 2} if error.in_doubt else {0})
             expected += [number] * found
         else:
             expected += [number] * 2
-            proxy.clear()
+            way.clear()
         put(engine, 100)
         expected += [100] * 2
-    assert sorted(expected) == stored(embedded_url)
-    assert proxy.counts["fuse"] > 20
+    assert sorted(expected) == stored(url)
+    assert way.counts["fuse"] > 20
     assert [] == caplog.records  # the libraries have nothing to add
 
 

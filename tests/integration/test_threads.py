@@ -188,14 +188,13 @@ def test_who_asks_for_stored_prices_does_not_wait_for_a_silent_database(held: Le
 def test_an_attached_client_hears_outcomes_after_anything(
     embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decision = Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003")
     with running(embedded_url), TradingSystem.attach(embedded_url) as attached:
         monkeypatch.setattr("persistence.client.LOOK_AGAIN", 0.05)
         monkeypatch.setattr("persistence.client.read_outcomes", failing(2, read_outcomes))
-        impatient = attached.submit(decision)
+        impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))
         impatient.set(None)  # whoever waits may answer it himself
-        again = attached.submit(decision)
-        assert again.get(timeout=5).status == "executed"
         until(lambda: attached.trouble.count == 2, 5)
+        patient = attached.submit(Decision(symbol="ETH/USDT", decision="HOLD", confidence=1))
+        assert patient.get(timeout=5).status == "ignored"
     (line,) = said
     assert line.startswith("outcomes are not heard of until the database is back: nobody expects this")
