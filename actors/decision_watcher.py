@@ -110,8 +110,7 @@ class DecisionWatcher(PathBehaviour):
     def control(self, message: Control) -> None:
         """Begin or end a generation, or take nothing in any more."""
         if isinstance(message, Drain):
-            self._draining = True
-            self._sizer.tell(Flush())
+            self._drain()
         else:
             super().control(message)
 
@@ -123,6 +122,8 @@ class DecisionWatcher(PathBehaviour):
             for told in (f"{failure.error}; reference {failure.reference}",)
         ]
         self.generation = word.generation
+        if word.draining:
+            self._drain()  # it was told to a predecessor, or while there was nobody to hear it
         with self._ending_the_generation():
             if poisoned:
                 self._patience.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
@@ -132,6 +133,11 @@ class DecisionWatcher(PathBehaviour):
             self._waiting = set()
             self._read()
             self._supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
+
+    def _drain(self) -> None:
+        if not self._draining:
+            self._draining = True
+            self._sizer.tell(Flush())
 
     def describe(self) -> Mapping[str, Any]:
         """Return which decisions are under way, and who waits."""

@@ -77,12 +77,14 @@ class Rebuild(Control):
         portfolios: the committed state, for those who build on it.
         poisoned: decisions to be ended as internal errors before anything is sent again, with what happened.
         suspects: decisions of which one has made an actor crash: what is about them is handled alone.
+        draining: what `Drain` says, for a behaviour that is newer.
     """
 
     generation: Generation
     portfolios: tuple[Portfolio, ...] = ()
     poisoned: Mapping[DecisionId, Failure] = field(default_factory=dict)
     suspects: frozenset[DecisionId] = frozenset()
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)

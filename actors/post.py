@@ -107,6 +107,7 @@ class Post:
         self._dead_letters = dead_letters
         self._cell: Cell | None = None
         self._ref: pykka.ActorRef[_Thread] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Start a thread; return when it answers."""
@@ -138,8 +139,8 @@ class Post:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is there; True before it was started."""
-        return self._thread is None or self._thread.is_alive()
+        """Whether its thread is there; True before it was started, and once it was told to end: nobody misses it."""
+        return self._stopped or self._thread is None or self._thread.is_alive()
 
     @property
     def stack(self) -> str:
@@ -150,6 +151,7 @@ class Post:
 
     def stop(self) -> None:
         """Have the thread end after what it has in hand; does not wait."""
+        self._stopped = True
         if self._ref is not None:
             self._ref.stop(block=False)
 

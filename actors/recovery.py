@@ -30,10 +30,12 @@ class Recovery:
 
     Attributes:
         generation: the present one.
+        draining: an ordered stop is under way: nobody who is built now takes anything in.
     """
 
     def __init__(self, addresses: Mapping[str, Address], generation: Generation, done: Callable[[], None]) -> None:
         self.generation = generation
+        self.draining = False
         self._addresses = addresses
         self._done = done
         self._awaited: set[str] = set()
@@ -75,5 +77,5 @@ class Recovery:
         self._awaited = set(names)
         portfolios = message.portfolios if message is not None else ()
         for name in names:
-            word = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects)
+            word = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects, self.draining)
             self._addresses[name].tell(word)

@@ -109,6 +109,7 @@ class Budget:
         self, specs: tuple[ChildSpec, ...], tree: Intensity, backoff: Backoff, generator: random.Random
     ) -> None:
         self._tree = Restarts(tree)
+        self._culprits = Restarts(Intensity(MOST_CULPRITS, tree.window))
         self._own = {spec.name: Restarts(spec.intensity) for spec in specs}
         self._backoff = backoff
         self._generator = generator
@@ -123,6 +124,14 @@ class Budget:
         self._tree.count(now)
         return self._backoff.delay(before, self._generator.random())
 
+    def blames(self, now: datetime) -> bool:
+        """Take note of a decision that is quarantined; say whether such decisions may still be at fault themselves."""
+        try:
+            self._culprits.count(now)
+        except RestartLimitReached:
+            return False
+        return True
+
     def left(self, now: datetime) -> dict[str, int]:
         """Return how many restarts are allowed now, of each actor and of all (``tree``)."""
         return {**{name: own.left(now) for name, own in self._own.items()}, "tree": self._tree.left(now)}
@@ -135,6 +144,8 @@ class Budget:
             self._tree.take_back(at)
 
 
+MOST_CULPRITS = 100
+"""More decisions within the window than that are not at fault: whoever handles them is."""
 MOST_SUSPECTS = 10_000
 
 

@@ -6,7 +6,9 @@ It never waits for the database: it sends a word, and the next step follows on t
 what happened                 what it does
 ============================  =========================================================================================
 crash on a decision           begins a generation at once; the second crash on the same decision quarantines it; does
-                              not count against the budget of restarts
+                              not count against the budget of restarts, unless memory ran out, or more than
+                              `actors.restarts.MOST_CULPRITS` were quarantined within the window: then the program or
+                              its machine is at fault, and should not go through all that is pending
 crash on another message      restarts after a while (`actors.restarts.Backoff`); the message is tried once more by the
                               cell, then dropped, and the restart does not count
 any other crash               restarts after a while; too many end the process
@@ -156,7 +158,7 @@ class Supervisor(Behaviour):
         self._recovery = Recovery({name: children[name].address for name in PATH}, generation, office.ready)
         self._strikes = Strikes()
         self._numbers = itertools.count(1)
-        self._missing: set[DecisionId] = set()
+        self._missing = Strikes()
         self._passed: set[str] = set()
         self._pending: set[str | None] = set()
         self._ended = False
@@ -164,6 +166,7 @@ class Supervisor(Behaviour):
     def control(self, message: Control) -> None:
         """Begin the ordered stop."""
         if isinstance(message, Drain):
+            self._recovery.draining = True
             self._children["DecisionWatcher"].address.tell(message)
 
     def describe(self) -> Mapping[str, Any]:
@@ -212,10 +215,15 @@ class Supervisor(Behaviour):
         failure = self._failure(FailureKind.CRASH, message.actor, message.message, only, cause, told)
         logger.opt(exception=message.error).error("{} crashed ({}): {}", message.actor, failure.reference, cause)
         if message.about:
+            at_fault = not isinstance(message.error, MemoryError)
             if (culprit := self._strikes.strike(message.about)) is not None:
                 reason = f"{message.actor} crashed twice on it ({cause})"
                 self._quarantine(culprit, message.actor, message.message, reason, told)
-            self._recover_now(f"{message.actor} crashed")
+                at_fault = self._budget.blames(self._now()) and at_fault
+            if at_fault:
+                self._recover_now(f"{message.actor} crashed")
+            else:
+                self._restart(message.actor, cause)
         elif message.again:
             self._budget.refund(message.actor)
             self._put_aside(message.actor, message.message, cause, told)
@@ -257,8 +265,7 @@ class Supervisor(Behaviour):
     def _raise_for(self, message: RaiseGeneration) -> None:
         if message.generation != self._recovery.generation or None in self._pending:
             return  # said in a generation that has ended already
-        twice = self._missing & message.missing
-        self._missing |= message.missing
+        twice = [id_ for id_ in message.missing if self._missing.strike(frozenset({id_})) is not None]
         reasons = {**dict.fromkeys(twice, "its row could not be ended, twice"), **message.poisoned}
         for id_, reason in reasons.items():
             self._quarantine(id_, "PositionKeeper", "Filled", reason, "")

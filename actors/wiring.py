@@ -217,8 +217,11 @@ class Wiring:
         self._disconnecting.add(actor)
 
         def disconnect() -> None:
-            ended = self._ports.connections.disconnect(actor)
-            self._disconnecting.discard(actor)
+            ended = False
+            try:
+                ended = self._ports.connections.disconnect(actor)
+            finally:
+                self._disconnecting.discard(actor)  # else a failure here would be the last try
             self.address("Supervisor").tell(Disconnected(actor, since, ended))
 
         threading.Thread(target=disconnect, name=f"disconnect {actor}", daemon=True).start()

@@ -353,6 +353,19 @@ def test_an_ordered_stop_lets_what_was_priced_through_and_leaves_the_rest_waitin
     assert database.portfolios[snapshot.portfolio].cash == snapshot.cash
 
 
+def test_a_stop_is_not_forgotten_where_the_watcher_crashes(stepper: Stepper) -> None:
+    stepper.settle()
+    stepper.crash("DecisionWatcher")
+    stepper.tell("Supervisor", Drain())  # there is no behaviour that could hear of it
+    stepper.run()
+    assert stepper.drained
+    for _ in range(2):
+        put(stepper, quantity="1")
+        stepper.settle()
+        assert [] == stepper.database.fills
+        stepper.crash("DecisionWatcher")
+
+
 def test_a_snapshot_values_the_committed_state_at_the_newest_marks(stepper: Stepper) -> None:
     put(stepper, quantity="1")
     stepper.settle()

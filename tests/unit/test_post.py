@@ -459,6 +459,13 @@ def test_one_who_cannot_be_told_of_the_stop_keeps_nobody_else_from_being_told(st
     assert ended(thread_of(stage.post))
 
 
+def test_who_was_told_to_end_is_not_missed_and_gets_no_successor(stage: Stage) -> None:
+    stage.post.start()
+    stage.stop()
+    assert ended(thread_of(stage.post))
+    assert stage.post.alive
+
+
 # Dead letters
 
 

@@ -18,7 +18,7 @@ from actors.behaviour import Behaviour, PathBehaviour
 from actors.mailbox import Mailbox
 from actors.messages import Drain, Message, PathMessage, Rebuild, Tick
 from actors.recovery import PATH
-from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
+from actors.restarts import MOST_CULPRITS, Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.supervision import Begin, Crashed, Disconnected, Drained, Failed, RaiseGeneration, Rebuilt, Recover
 from actors.supervisor import Log, Office, Supervisor
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
@@ -86,6 +86,7 @@ class OnPath(PathBehaviour):
 
     def rebuild(self, word: Rebuild) -> None:
         self.generation = word.generation
+        self.stage.rebuilds.append(word)
         self.stage.begun.append((self.name, word.generation))
         if self.name == "DecisionWatcher":
             for id_, failure in word.poisoned.items():
@@ -122,6 +123,7 @@ class Stage:
         self.heard: list[object] = []
         self.groups: list[list[DecisionId]] = []
         self.begun: list[tuple[str, Generation]] = []
+        self.rebuilds: list[Rebuild] = []
         self.pending: list[DecisionId] = []
         self.poisoned: dict[DecisionId, Failure] = {}
         self.failures: list[Failure] = []
@@ -250,6 +252,29 @@ def test_a_crash_on_a_decision_begins_a_generation_at_once_and_costs_no_restart(
     assert [] == stage.later
     assert [] == stage.reasons
     assert set(range(100)) == set(stage.poisoned)
+
+
+def test_many_decisions_that_crash_within_the_window_are_not_at_fault_themselves(stage: Stage) -> None:
+    ids = range(MOST_CULPRITS + 50)
+    stage.bad = set(ids)
+    stage.send(*ids)
+    while stage.later:
+        stage.wait()
+    assert "gave up after 5 restarts within 30 s; the last to fail was PositionKeeper" in str(stage.reasons[0])
+    assert MOST_CULPRITS + 5 == len(stage.poisoned)
+    assert [*range(MOST_CULPRITS + 5, MOST_CULPRITS + 50)] == stage.pending[:45]
+
+
+def test_where_memory_runs_out_a_decision_is_quarantined_the_second_time_and_each_crash_costs_a_restart(
+    stage: Stage,
+) -> None:
+    for id_ in (1, 2, 3):
+        for _ in range(2):
+            stage.tell(Crashed("Sizer", MemoryError(), "Work", frozenset({id_})))
+            stage.pending = [id_]
+            stage.wait()
+    assert 1 == len(stage.reasons)
+    assert [1, 2] == list(stage.poisoned)
 
 
 def test_the_second_crash_on_a_decision_quarantines_it(stage: Stage) -> None:
@@ -572,6 +597,9 @@ def test_the_stop_is_passed_on_and_done_when_both_ends_of_the_path_are_empty(sta
     stage.children["DecisionWatcher"].address.tell = heard.append  # type: ignore[method-assign]
     stage.tell(Drain())
     assert [Drain()] == heard
+    stage.cells["DecisionWatcher"].crash(OSError("before it heard of the stop"))
+    stage.run().wait()
+    assert stage.rebuilds[-1].draining
     stage.tell(Drained("DecisionWatcher")).tell(Drained("DecisionWatcher"))
     assert 0 == stage.drained
     stage.tell(Drained("Snapshotter"))
