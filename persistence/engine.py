@@ -86,14 +86,14 @@ AWAY: tuple[type[DatabaseError], str] = (DatabaseUnavailable, "the database is n
 OTHER: tuple[type[DatabaseError], str] = (DatabaseError, "the database refused the statement")
 
 BLOCKERS = """
-SELECT DISTINCT format('session %s (%s, role %s)', a.pid,
+SELECT DISTINCT format('session %%s (%%s, role %%s)', a.pid,
                        coalesce(nullif(a.application_name, ''), 'without a name'), a.usename)
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = current_schema()::regnamespace
 JOIN pg_stat_activity a USING (pid)
-WHERE l.granted AND l.mode <> 'AccessShareLock'
+WHERE l.granted AND (l.mode <> 'AccessShareLock' OR %(readers)s)
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (c.relname = 'trading_decisions' OR c.relname LIKE 'paper%')
-  AND a.application_name NOT LIKE 'paper-trading %' AND a.backend_type = 'client backend'
+  AND (c.relname = 'trading_decisions' OR c.relname LIKE 'paper%%')
+  AND a.application_name NOT LIKE 'paper-trading %%' AND a.backend_type = 'client backend'
 ORDER BY 1 LIMIT 3
 """
 """Sessions of others that hold locks on the tables: who was in the way is not told with the timeout itself."""
@@ -314,21 +314,21 @@ def _commit(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def naming_blockers(engine: Engine) -> Iterator[None]:
-    """Add to a lock timeout which sessions of others hold locks on the tables."""
+def naming_blockers(engine: Engine, *, readers: bool = False) -> Iterator[None]:
+    """Add to a lock timeout which sessions of others hold locks on the tables; of readers, too, for who alters one."""
     try:
         yield
     except DatabaseBusy as error:
         cause = error.__cause__
         if not isinstance(getattr(cause, "orig", cause), psycopg.errors.LockNotAvailable):
             raise
-        raise DatabaseBusy(f"{error}{_blockers(engine)}") from error.__cause__
+        raise DatabaseBusy(f"{error}{_blockers(engine, readers)}") from error.__cause__
 
 
-def _blockers(engine: Engine) -> str:
+def _blockers(engine: Engine, readers: bool) -> str:
     """Name them, as far as this role sees them; nothing where nobody is to be found."""
     with suppress(exc.SQLAlchemyError, psycopg.Error), engine.connect() as connection:
-        found = connection.exec_driver_sql(BLOCKERS, execution_options={"no_parameters": True}).scalars().all()
+        found = connection.exec_driver_sql(BLOCKERS, {"readers": readers}).scalars().all()
         if found:
             return f"; locks are held by {', '.join(found)}"
     return ""

@@ -93,12 +93,12 @@ def upgrade(database_url: str) -> str:
     Raises:
         DatabaseUnsuitable: its schema is newer than the program, the role may not create tables, or a table is not as
             this program needs it; the sentence says which, and how to mend it. Nothing was changed.
-        DatabaseBusy: somebody holds a lock on the table of decisions.
+        DatabaseBusy: somebody holds a lock on a table that is to be altered, and be it as a reader; it says who.
     """
     schema = schema_of(database_url)
     engine = engine_for(database_url, "schema")
     try:
-        with naming_blockers(engine), translated(), engine.connect() as connection:
+        with naming_blockers(engine, readers=True), translated(), engine.connect() as connection:
             with connection.begin():
                 if _check(current_version(connection, schema), database_url) != newest_version():
                     _create(connection, schema)
@@ -146,7 +146,8 @@ def _create(connection: Connection, schema: str) -> None:
 
 def _require_tables(connection: Connection, schema: str) -> None:
     """See to it that no table, column or right is missing, so that a start says it at once."""
-    for table, body in CREATED.findall(read_file("0001_tables.sql") + read_file("0001_decisions.sql")):
+    files = ("0001_tables.sql", "0001_decisions.sql", "0005_failures.sql", "0006_halts.sql")
+    for table, body in CREATED.findall("".join(map(read_file, files))):
         names = COLUMN.findall(body)
         try:
             with connection.begin_nested():
