@@ -23,10 +23,11 @@ from actors.activity import Activity
 from actors.address import PRESENT, GivenUp, require_office
 from actors.behaviour import Behaviour
 from actors.mailbox import Mailbox
-from actors.messages import Again, Asked, Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
+from actors.messages import Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
 from actors.patience import Interrupted
 from actors.ports import Address
 from actors.supervision import Crashed
+from actors.wrapped import Again, Asked
 from domain import points
 from domain.errors import PaperTradingError
 from domain.words import DecisionId

@@ -22,7 +22,8 @@ from typing import Any
 
 from pykka._envelope import Envelope
 
-from actors.messages import Asked, Control, Latest, Message
+from actors.messages import Control, Latest, Message
+from actors.wrapped import Asked
 
 Undeliverable = Callable[[object], None]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
 
-from pykka import Future, ThreadingFuture, Timeout
+from pykka import ThreadingFuture, Timeout
 
 from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import SubmissionInDoubt, WriteRefused
@@ -112,38 +112,6 @@ class Describe(Control):
 @dataclass(frozen=True, slots=True)
 class Crash(Message):
     """A test hook: the actor that receives it crashes."""
-
-
-# --- what the cell makes of messages ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Asked(Message):
-    """A message whose sender waits for the answer: handled alone, and tried once."""
-
-    message: Message
-    reply: Future[Any]
-
-    def answer(self, value: object) -> None:
-        """Give the sender its answer, unless it has one."""
-        with suppress(queue.Full):
-            self.reply.set(value)
-
-    def abandon(self, error: BaseException) -> None:
-        """Raise ``error`` in the sender, unless it has its answer."""
-        with suppress(queue.Full):
-            self.reply.set_exception((type(error), error, error.__traceback__))
-
-
-@dataclass(frozen=True, slots=True)
-class Again(Message):
-    """A message that its actor crashed on, or in whose group: tried once more, alone."""
-
-    message: Message
-
-    def abandon(self, error: BaseException) -> None:
-        """Tell whoever waits for an answer."""
-        self.message.abandon(error)
 
 
 # --- intake ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from typing import Any
 
 from loguru import logger
 
-from actors.messages import Again, Asked, Message
+from actors.messages import Message
+from actors.wrapped import Again, Asked
 from domain.words import DecisionId
 
 LONGEST_TEXT = 500

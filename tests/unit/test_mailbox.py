@@ -9,7 +9,8 @@ from pykka._envelope import Envelope
 
 from actors.address import MailAddress
 from actors.mailbox import Mailbox
-from actors.messages import Asked, Message, Restart, Tick, Wake
+from actors.messages import Message, Restart, Tick, Wake
+from actors.wrapped import Asked
 
 
 @dataclass(frozen=True, slots=True)
