@@ -60,7 +60,10 @@ class Inspector:
 
     def suspend(self, actor: str, *, suspended: bool) -> None:
         """Let an actor's data wait, or go on; control is still answered."""
-        self._post(actor).mailbox.suspend(suspended=suspended)
+        post = self._post(actor)
+        if suspended and post.name == "Supervisor":
+            raise InvalidRequest("the Supervisor cannot be suspended: nobody would bring back what crashes meanwhile")
+        post.mailbox.suspend(suspended=suspended)
 
     def crash(self, actor: str) -> None:
         """Have an actor crash at its next message."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pykka
 from loguru import logger
 
 from actors import Decision
@@ -26,6 +27,7 @@ from persistence import halts, retries
 
 AUDIT_LOG = "console.jsonl"
 DECIDE_WITHIN = 30.0
+"""Seconds that a decision's outcome is waited for once it is committed; then its row tells the rest."""
 
 
 def answers(system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> dict[str, Command]:
@@ -82,7 +84,14 @@ class Acting:
 
     def _decide(self, given: Given) -> dict[str, Any]:
         names = [name for name in Decision.model_fields if given.get(name) is not None]
-        outcome = self._system.submit(Decision(**{name: given[name] for name in names})).get(timeout=DECIDE_WITHIN)
+        decision = Decision(**{name: given[name] for name in names})
+        future = self._system.submit(decision)
+        try:
+            outcome = future.get(timeout=DECIDE_WITHIN)
+        except pykka.Timeout:
+            (row,) = self._system.books.rows("SELECT id FROM trading_decisions WHERE uid = :uid", uid=decision.uid)
+            reason = f"committed, without an outcome after {DECIDE_WITHIN:g} s; chain {row['id']} shows where it waits"
+            return {"decision_id": row["id"], "outcome": "pending", "reason": reason}
         return {"decision_id": outcome.decision_id, "outcome": outcome.status, "reason": outcome.reason}
 
     def _halt(self, request: Given, *, halted: bool) -> dict[str, Any]:
@@ -121,7 +130,7 @@ class AuditLog:
             entry = {"at": datetime.now(UTC).isoformat(), "who": request.get("who"), "command": name, "with": told}
             try:
                 result = command(request)
-            except Exception as error:
+            except BaseException as error:  # such as what a Python prompt raises
                 self._write({**entry, "failed": f"{type(error).__name__}: {error}"})
                 raise
             self._write(entry)
@@ -153,5 +162,8 @@ class Repl:
         """Run a piece of source; return what it printed, and whether more lines are needed."""
         printed = io.StringIO()
         with self._lock, redirect_stdout(printed), redirect_stderr(printed):
-            more = self._interpreter.runsource(source)
+            try:
+                more = self._interpreter.runsource(source)
+            except SystemExit:
+                raise InvalidRequest("exit() would end a thread here, not the process: an empty line leaves") from None
         return {"output": printed.getvalue(), "more": more}

@@ -20,6 +20,7 @@ from typing import Any
 
 from loguru import logger
 
+from console.logs import secrets_hidden
 from console.wire import LONGEST_ANSWER, LONGEST_REQUEST, Refused, decode, encode, is_private
 from domain.errors import PaperTradingError
 
@@ -154,10 +155,11 @@ class ConsoleDoor:
                 raise Refused("the answer is too long; ask for less")
             yield answer
         except PaperTradingError as error:
-            yield encode({"id": number, "ok": False, "error": str(error), "code": error.code})
+            yield encode({"id": number, "ok": False, "error": secrets_hidden(str(error)), "code": error.code})
         except Exception as error:  # noqa: BLE001 - a defect here must not reach anybody but the client
             logger.opt(exception=error).error("a request of a console failed: {!r}", error)
-            yield encode({"id": number, "ok": False, "error": f"it failed: {error!r}", "code": "failed"})
+            sentence = secrets_hidden(f"it failed: {error!r}")
+            yield encode({"id": number, "ok": False, "error": sentence, "code": "failed"})
 
     def _drop(self, client: socket.socket) -> None:
         with self._lock:

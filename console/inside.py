@@ -22,7 +22,8 @@ from domain.errors import InvalidRequest
 from persistence.chain import chain
 
 Given = Mapping[str, Any]
-LONGEST_TRACE = 600.0
+LONGEST_TRACE = 600
+"""Seconds."""
 MOST_TRACED = 10_000
 KEPT_MESSAGES = 5_000
 AUDIT_WITHIN = 10.0
@@ -118,7 +119,7 @@ class Looking:
             most=whole(given, "max", 100, MOST_TRACED),
             a_second=whole(given, "rate", 100, 1_000),
         )
-        end = time.monotonic() + min(float(given.get("seconds") or 60), LONGEST_TRACE)
+        end = time.monotonic() + whole(given, "seconds", 60, LONGEST_TRACE)
         tracing.open_tap(tap)
         try:
             while not tap.done and (left := end - time.monotonic()) > 0:

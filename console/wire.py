@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ LONGEST_REQUEST = 64 * 1024
 LONGEST_ANSWER = 16 * 1024 * 1024
 PATIENCE = 5.0
 """Seconds that a command waits for an answer."""
+PATIENCE_FOR: Mapping[str, float] = {"decide": 100.0, "audit": 20.0}
+"""The same for what waits for others itself: longer than it does, so that what was done is never called unanswered."""
 LONGEST_PATH = 103
 """Bytes of a socket's path; macOS takes 103, Linux 107."""
 
@@ -115,7 +117,11 @@ class Line:
             NotRunning: it ended, or did not answer in time.
         """
         self._send(do, given)
-        return self._receive().get("result")
+        self._socket.settimeout(max(self._patience, PATIENCE_FOR.get(do, 0.0)))
+        try:
+            return self._receive().get("result")
+        finally:
+            self._socket.settimeout(self._patience)
 
     def stream(self, do: str, **given: Any) -> Iterator[Any]:
         """Yield the answers to a request that gives several, as they come; see `ask`."""

@@ -218,6 +218,34 @@ def test_a_python_prompt_only_where_it_was_allowed(embedded_url: str, tmp_path: 
         assert ask("repl", source="for n in range(2):")["more"]
         assert "ZeroDivisionError" in ask("repl", source="1 / 0")["output"]
         assert "10000" in ask("repl", source="system.portfolio()['cash']")["output"]
+        with pytest.raises(Refused, match=r"exit\(\) would end a thread here, not the process"):
+            ask("repl", source="exit()")
+        log = (tmp_path / "logs" / "console.jsonl").read_text().splitlines()
+        assert "exit()" == json.loads(log[-1])["with"]["source"]
+
+
+def test_a_decision_that_waits_is_said_to_be_committed(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.acting.DECIDE_WITHIN", 0.3)
+    with talking(embedded_url, tmp_path) as talk, Line(talk.path, patience=0.1) as hasty:
+        told = hasty.ask("decide", decision="BUY", symbol="DEAD/USDT", confidence="1", quantity="1")
+        assert "pending" == told["outcome"]
+        assert f"chain {told['decision_id']} shows where it waits" in told["reason"]
+        assert "waits in the Sizer for a price of DEAD/USDT" in talk.do(f"chain {told['decision_id']}")
+
+
+def test_what_makes_no_sense_is_refused_with_a_sentence(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.logs._secrets", {"s3cret-token"})
+    with talking(embedded_url, tmp_path) as talk:
+        with pytest.raises(Refused, match=r"^seconds must be a whole number from 1 to 600$"):
+            talk.do("trace --seconds soon")
+        with pytest.raises(Refused, match=r"^the Supervisor cannot be suspended"):
+            talk.do("suspend Supervisor")
+        with pytest.raises(Refused, match=r"^there is no actor '\*{8}'"):
+            talk.do("state s3cret-token")
 
 
 def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -> None:
