@@ -33,7 +33,7 @@ class Activity:
         handled: messages handled to their end.
         failed: crashes and hangs.
         waiting_since: since when the database is away, as far as it knows; None while it is there.
-        patient: whether it is just waiting for the database to come back.
+        patient: whether it is just waiting to ask the database again; a call is none, it may hang.
     """
 
     def __init__(self) -> None:
@@ -58,6 +58,7 @@ class Activity:
     def call(self) -> Iterator[None]:
         """A call to the database; its end is a sign of life."""
         self._calling = True
+        self.patient = False
         try:
             yield
         finally:

@@ -27,6 +27,8 @@ from domain.errors import PaperTradingError
 MOST_CLIENTS = 32
 IDLE = 600.0
 """Seconds after which a client that asks nothing is cut off."""
+AGAIN = 0.25
+"""Seconds until the next try, where nobody can be let in."""
 SLOW = 5.0
 """Seconds in which a client must take an answer."""
 
@@ -48,6 +50,7 @@ class ConsoleDoor:
         self._listener: socket.socket | None = None
         self._clients: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def open(self) -> None:
         """Begin to listen. Where that is not possible it is said; trading does not depend on it."""
@@ -60,6 +63,7 @@ class ConsoleDoor:
 
     def close(self) -> None:
         """Stop listening, and cut everybody off."""
+        self._closing.set()
         if self._listener is None:
             return
         with suppress(OSError):
@@ -97,19 +101,28 @@ class ConsoleDoor:
         return listener
 
     def _accept(self, listener: socket.socket) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
-                client, _ = listener.accept()
-            except OSError:
-                return  # closed
+                self._take(listener)
+            except (OSError, RuntimeError, MemoryError) as error:
+                if not self._closing.wait(AGAIN):  # no file, thread or memory is to be had now; there may be again
+                    logger.debug("a console could not be let in: {!r}", error)
+
+    def _take(self, listener: socket.socket) -> None:
+        """Let the next client in."""
+        client, _ = listener.accept()
+        try:
             with self._lock:
                 full = len(self._clients) >= MOST_CLIENTS
                 if not full:
                     self._clients.add(client)
             if full or peer_uid(client) not in {os.geteuid(), 0}:
                 self._drop(client)
-                continue
+                return
             threading.Thread(target=self._serve, args=(client,), name="console client", daemon=True).start()
+        except BaseException:
+            self._drop(client)
+            raise
 
     def _serve(self, client: socket.socket) -> None:
         who = _name(peer_uid(client))

@@ -18,7 +18,7 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console.cli import version
 from console.door import Command
-from domain.errors import InvalidRequest
+from domain.errors import DatabaseError, InvalidRequest
 from persistence.chain import chain
 
 Given = Mapping[str, Any]
@@ -27,6 +27,8 @@ LONGEST_TRACE = 600
 MOST_TRACED = 10_000
 KEPT_MESSAGES = 5_000
 AUDIT_WITHIN = 10.0
+STUCK = 1.0
+"""Seconds that a call to the database takes where it does not answer."""
 
 
 class Looking:
@@ -72,8 +74,9 @@ class Looking:
         }
 
     def _hello(self, _: Given) -> dict[str, Any]:
-        """What a console needs to know: who this is, and the names that it completes."""
+        """What a console needs to know: who this is, and the names that it completes, as far as they are at hand."""
         quotes = self._inspector.state("Sizer").get("quotes", {})
+        decisions, portfolios = self._known()
         return {
             "version": version(),
             "pid": os.getpid(),
@@ -83,10 +86,21 @@ class Looking:
             "real_prices": self._system.facts.real_prices,
             "actors": self._inspector.names,
             "symbols": sorted(quotes),
-            "decisions": [str(row["id"]) for row in self._system.books.decisions(50)],
-            "portfolios": [row["portfolio"] for row in self._system.books.portfolios()],
+            "decisions": decisions,
+            "portfolios": portfolios,
             "allow_repl": self._allow_repl,
         }
+
+    def _known(self) -> tuple[list[str], list[str]]:
+        """Ids and names to complete; none while the database is away, which is when people want to look in."""
+        waiting = [actor for actor in self._inspector.actors() if actor.state == "waiting"]
+        if any(actor.waiting_since is not None or (actor.busy_for or 0.0) > STUCK for actor in waiting):
+            return [], []
+        try:
+            books = self._system.books
+            return [str(row["id"]) for row in books.decisions(50)], [row["portfolio"] for row in books.portfolios()]
+        except DatabaseError:
+            return [], []
 
     def _ps(self, _: Given) -> dict[str, Any]:
         return {"at": time.monotonic(), "actors": self._inspector.actors()}

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import resource
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from console.wire import Line, Refused
 from domain import points
 from domain.errors import InvalidRequest, PaperTradingError
 from tests.integration.running import running, settings, until
+from tests.servers import Server
 
 
 class Talk:
@@ -296,6 +298,42 @@ def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -
             assert "PermissionError" in done.stderr
     finally:
         folder.rmdir()
+
+
+def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None:
+    path = tmp_path / "console.sock"
+    first, client = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(2))
+    with ConsoleDoor(path, {"echo": dict}), first, client:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        try:
+            first.connect(str(path))  # for which the system has put a file aside already
+            client.connect(str(path))
+            client.settimeout(0.1)
+            client.sendall(b'{"v": 1, "id": 1, "do": "echo", "with": {}}\n')
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client.settimeout(5)
+        assert b'"ok": true' in client.recv(1000)
+
+
+def test_while_the_database_is_away_a_console_can_look_in(
+    embedded_server: Server, embedded_url: str, tmp_path: Path
+) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        embedded_server.stop(immediate=True)
+        try:
+            with Line(talk.path) as line:
+                session = Session(line, Console(file=io.StringIO()))
+                assert ([], []) == (session.hello["decisions"], session.hello["portfolios"])
+                assert 7 == len(line.ask("ps")["actors"])
+                assert "10000" == talk.do("state PositionKeeper portfolios.default.cash").strip()
+        finally:
+            embedded_server.start()
 
 
 def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, tmp_path: Path) -> None:
