@@ -159,6 +159,8 @@ class Supervisor(Behaviour):
         self._strikes = Strikes()
         self._numbers = itertools.count(1)
         self._missing = Strikes()
+        # Since when those hung, by actor, whose connections were ended.
+        self._cut: dict[str, float] = {}
         self._passed: set[str] = set()
         self._pending: set[str | None] = set()
         self._ended = False
@@ -292,7 +294,10 @@ class Supervisor(Behaviour):
         doing = child.activity.doing
         if message.ended and doing is not None and doing.since == message.since and child.activity.in_call:
             logger.warning("{} hears nothing from the database, which answers others", child.name)
-            if child.activity.busy_for > 2 * self._hang_timeout:
+            again = self._cut.get(child.name) == message.since
+            self._cut[child.name] = message.since
+            # Not the first time: where the database answered nobody for long, it may just have begun to.
+            if again and child.activity.busy_for > 2 * self._hang_timeout:
                 self._replace(
                     child, FailureKind.HANG, f"is deaf to the end of its connection while it does {doing.what}"
                 )

@@ -519,6 +519,18 @@ def test_in_a_call_to_the_database_it_waits_until_the_database_answers_others(st
     assert "is deaf to the end of its connection while it does Work" == stage.failures[0].error
 
 
+def test_where_the_database_answered_nobody_for_long_its_first_answer_gives_nobody_up(stage: Stage) -> None:
+    with ExitStack() as inside:
+        stage.hang("PositionKeeper", 1_000.0)
+        activity = stage.cells["PositionKeeper"].activity
+        inside.enter_context(activity.call())
+        assert activity.doing is not None
+        stage.tell(Disconnected("PositionKeeper", activity.doing.since, ended=True))  # its call may end any moment now
+        assert [] == stage.failures
+        stage.tell(Disconnected("PositionKeeper", activity.doing.since, ended=True))
+    assert [HUNG] == stage.kinds
+
+
 def test_an_answer_that_comes_after_the_call_has_ended_changes_nothing(stage: Stage) -> None:
     stage.hang("PositionKeeper", HANG * 3)
     activity = stage.cells["PositionKeeper"].activity
