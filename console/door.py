@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import socket
 import struct
 import sys
@@ -33,7 +34,10 @@ SLOW = 5.0
 """Seconds in which a client must take an answer."""
 
 Command = Callable[[Mapping[str, Any]], Any]
-"""Takes what came ``with`` the request, and ``who`` asks; a generator's values are told one by one, as they come."""
+"""Takes what came ``with`` the request, and ``who`` asks.
+
+A generator's values are told one by one, as they come; None is told to nobody, it asks whether somebody still listens.
+"""
 
 
 class ConsoleDoor:
@@ -136,7 +140,10 @@ class ConsoleDoor:
                     client.settimeout(SLOW)
                     with closing(self._answers(line, who)) as answers:
                         for answer in answers:
-                            client.sendall(answer)
+                            if answer:
+                                client.sendall(answer)
+                            elif hung_up(client):
+                                return
                     if not line.endswith(b"\n"):
                         return  # too long, or half a line
         except OSError as error:
@@ -145,7 +152,7 @@ class ConsoleDoor:
             self._drop(client)
 
     def _answers(self, line: bytes, who: str) -> Generator[bytes]:
-        """Answer a line; a generator ends where the client has gone."""
+        """Answer a line, empty where a generator has nothing yet; it ends where the client has gone."""
         number: object = None
         try:
             if len(line) > LONGEST_REQUEST:
@@ -161,7 +168,8 @@ class ConsoleDoor:
             if isinstance(result, GeneratorType):
                 with closing(result):
                     for each in result:
-                        yield encode({"id": number, "ok": True, "result": each, "more": True})
+                        more = {"id": number, "ok": True, "result": each, "more": True}
+                        yield encode(more) if each is not None else b""
                 result = None
             answer = encode({"id": number, "ok": True, "result": result})
             if len(answer) > LONGEST_ANSWER:
@@ -186,6 +194,13 @@ def _name(uid: int | None) -> str:
         return pwd.getpwuid(uid).pw_name if uid is not None else "somebody"
     except KeyError:
         return f"user {uid}"
+
+
+def hung_up(client: socket.socket) -> bool:
+    """Say whether the other end has closed the connection; never waits."""
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    return bool(poll.poll(0)) and client.recv(1, socket.MSG_PEEK) == b""
 
 
 def peer_uid(client: socket.socket) -> int | None:

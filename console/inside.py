@@ -140,7 +140,7 @@ class Looking:
                 passed = tap.next(min(left, 1.0))
                 if passed is not None:
                     self._traced.append(passed)
-                    yield passed
+                yield passed
         finally:
             tracing.close_tap(tap)
 

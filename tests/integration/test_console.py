@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from actors import Decision, TradingSystem
+from actors import Decision, TradingSystem, tracing
 from console.acting import answers
 from console.debug import Session
 from console.door import ConsoleDoor
@@ -125,8 +125,15 @@ def test_a_trace_shows_messages_as_they_pass_and_ends_by_itself(embedded_url: st
             bought(talk.system)
         thread.join(10)
         assert ["Execute"] * 3 == found
-        from actors import tracing  # noqa: PLC0415 - what it holds now
+        until(lambda: tracing.TAPS == ())
 
+
+def test_a_trace_of_somebody_who_has_hung_up_ends(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(talk.path))
+            client.sendall(b'{"v": 1, "id": 1, "do": "trace", "with": {"of": "no such decision", "seconds": 600}}\n')
+            until(lambda: len(tracing.TAPS) == 1)
         until(lambda: tracing.TAPS == ())
 
 
