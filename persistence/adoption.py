@@ -24,7 +24,7 @@ TABLE = "trading_decisions"
 REASON = "adopted: in the table before adoption"
 """The outcome of rows that were there before."""
 NEEDED = ("id", "symbol", "decision", "confidence", "reasoning", "current_price", "created_at")
-OURS = ("uid", "status", "outcome_reason", "order_id", "processed_at")
+OURS = ("uid", "status", "outcome_reason", "order_id", "processed_at", "retry_of")
 """Written by the program; a column of that name in somebody's table means something else."""
 TEXT = ("text", "character varying")
 NUMBER = ("numeric", "double precision", "real")
