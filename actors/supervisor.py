@@ -96,6 +96,7 @@ class Office:
         later: sends a message to the Supervisor after a while.
         disconnect: ends an actor's database connections, and has the answer sent to the Supervisor; never waits.
         sound: has people told of what is quarantined.
+        hide: masks secrets in a text that is stored and shown: whatever was raised may name an address.
     """
 
     ready: Callable[[], None]
@@ -105,6 +106,7 @@ class Office:
     later: Callable[[timedelta, Recover], None]
     disconnect: Callable[[str, float], None]
     sound: Sound
+    hide: Callable[[str], str] = str
 
 
 @dataclass(slots=True)
@@ -345,8 +347,8 @@ class Supervisor(Behaviour):
             actor=actor,
             message=what,
             decision_id=decision_id,
-            error=error,
-            traceback=told,
+            error=self._office.hide(error),
+            traceback=self._office.hide(told),
         )
         self._log.failures.append(failure)
         self._office.record(failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ class TradingSystem(TradingClient):
         clock: Clock | None = None,
         include_backlog: bool = False,
         alarms: Alarms | None = None,
+        hide: Callable[[str], str] = str,
     ) -> TradingSystem:
         """Start everything, and return once decisions are taken.
 
@@ -111,6 +113,7 @@ class TradingSystem(TradingClient):
             clock: the machine's, unless given.
             include_backlog: insert copies of the decisions that were in an adopted table before, to be traded now.
             alarms: who tells people of what they must know; the log has it in any case.
+            hide: masks secrets in what is stored and shown of failures.
 
         Raises:
             SettingsError: a setting is wrong or missing.
@@ -152,7 +155,14 @@ class TradingSystem(TradingClient):
             ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source)
             generation = ledger.last_generation()
             wiring = Wiring(
-                settings, ports, generation=generation, epoch=epoch, clock=clock, give_up=ended.because, alarms=alarms
+                settings,
+                ports,
+                generation=generation,
+                epoch=epoch,
+                clock=clock,
+                give_up=ended.because,
+                alarms=alarms,
+                hide=hide,
             )
             undo.callback(wiring.end)
             wiring.start()

@@ -74,6 +74,7 @@ class Wiring:
         clock: the time, for all of them.
         give_up: called, from any thread, when the process cannot go on.
         alarms: who tells people of what they must know.
+        hide: masks secrets in what failures tell.
 
     Attributes:
         bell: sounds alarms.
@@ -91,6 +92,7 @@ class Wiring:
         clock: Clock,
         give_up: Callable[[Exception], None],
         alarms: Alarms | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self.bell = Bell(alarms, clock)
         self.ready = threading.Event()
@@ -103,6 +105,7 @@ class Wiring:
         self._ports = ports
         self._clock = clock
         self._report = give_up
+        self._hide = hide
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
         self._disconnecting: set[str] = set()
@@ -201,6 +204,7 @@ class Wiring:
                 later=self._recover_later,
                 disconnect=self._disconnect,
                 sound=self.bell.sound,
+                hide=self._hide,
             ),
             clock=self._clock,
             hang_timeout=timedelta(seconds=self._settings.hang_timeout),

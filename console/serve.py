@@ -84,7 +84,9 @@ def start(
     with (
         stoppable() as signals,
         AlertSender(channels(settings)) as sender,
-        TradingSystem.start(settings, include_backlog=include_backlog, alarms=sender) as system,
+        TradingSystem.start(
+            settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
+        ) as system,
         ConsoleDoor(socket_path(settings), answers(system, settings, allow_repl=allow_repl)),
     ):
 

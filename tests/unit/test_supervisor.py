@@ -149,6 +149,7 @@ class Stage:
             later=lambda delay, word: self.later.append((delay, word)),
             disconnect=lambda actor, since: self.disconnected.append((actor, since)),
             sound=Bell(None, self.clock).sound,
+            hide=lambda text: text.replace("sesame", "********"),
         )
         self.supervisor = Supervisor(
             self.children,
@@ -350,6 +351,16 @@ def test_what_is_said_in_an_older_generation_changes_nothing(stage: Stage) -> No
     stage.tell(Rebuilt("Sizer", stage.generation))  # nobody waits for that
     assert before == stage.begun
     assert [] == stage.failures
+
+
+def test_no_secret_gets_into_what_is_stored_of_a_failure(stage: Stage) -> None:
+    for _ in range(2):
+        stage.tell(Crashed("Sizer", OSError("open sesame"), "Work", frozenset({1})))
+        stage.pending = [1]
+    assert [CRASH, CRASH, QUARANTINE] == stage.kinds
+    assert "********" in stage.poisoned[1].error
+    for failure in stage.failures:
+        assert "sesame" not in failure.error + failure.traceback
 
 
 # Messages off the path
