@@ -79,6 +79,10 @@ class Watch:
                     pause = max(CHECK_EVERY, CHECK_SHARE * self._checked.took)
                 except DatabaseError:
                     pause = CHECK_EVERY  # the other thread says it
+                except Exception as error:  # noqa: BLE001 - whoever shows it raises it
+                    self.failure = error
+                    self._woken()
+                    return
                 finally:
                     reader.close()
             self._ended.wait(pause)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 import psycopg
+import pytest
 from sqlalchemy import text
 
 from console.live_data import Looker, check
@@ -124,4 +125,12 @@ def test_a_watch_looks_on_and_checks_the_books_until_it_ends(embedded_url: str) 
         looker.look = lambda checked=None: 1 / 0  # type: ignore[method-assign, assignment]
         with watch:
             until(lambda: watch.failure is not None)
+    assert isinstance(watch.failure, ZeroDivisionError)
+
+
+def test_a_defect_in_the_check_ends_a_watch_and_is_told(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema.upgrade(embedded_url)
+    monkeypatch.setattr("console.live_watch.check", lambda reader: 1 / 0)
+    with lookout(embedded_url) as looker, Watch(looker, 0.05, lambda: None) as watch:
+        until(lambda: watch.failure is not None)
     assert isinstance(watch.failure, ZeroDivisionError)
