@@ -113,10 +113,9 @@ class Session:
     def _require_confirmation(self, request: Request) -> None:
         if self._yes or request.yes:
             return
-        told = " ".join([request.word.name, *map(str, request.given.values())])
         if self.confirm is None:
-            raise InvalidRequest(f"{told!r} changes something; confirm it with --yes")
-        if not self.confirm(f"{told}: {request.word.summary}. Really?"):
+            raise InvalidRequest(f"{request.told!r} changes something; confirm it with --yes")
+        if not self.confirm(f"{request.told}: {request.word.summary}. Really?"):
             raise InvalidRequest("nothing was done")
 
     def _ps(self, request: Request) -> None:
@@ -125,11 +124,10 @@ class Session:
             return
         before = self.line.ask("ps")
         time.sleep(BETWEEN)
-        processes(self.line.ask("ps"), self._out, before)
+        self._out.print(processes(self.line.ask("ps"), before))
 
     def _top(self, request: Request) -> None:
         from rich.live import Live  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
 
         before = self.line.ask("ps")
         if self._as_json or request.as_json or not self._out.is_terminal:
@@ -140,9 +138,7 @@ class Session:
                 while True:
                     time.sleep(TOP_EVERY)
                     now = self.line.ask("ps")
-                    with self._out.capture() as captured:
-                        processes(now, self._out, before)
-                    live.update(Text.from_ansi(captured.get()), refresh=True)
+                    live.update(processes(now, before), refresh=True)
                     before = now
         except KeyboardInterrupt:
             return
@@ -179,9 +175,9 @@ class Session:
         wanted = request.given.get("command")
         if wanted is not None:
             word = WORDS[nearest(str(wanted), WORDS, "command")]
-            self._out.print(f"{word.usage}\n  {word.summary}")
+            self._out.print(f"{word.usage}\n  {word.help}")
             return
-        lines = [[word.name, word.summary, "changes something" if word.changes else ""] for word in WORDS.values()]
+        lines = [[word.name, word.help, "changes something" if word.changes else ""] for word in WORDS.values()]
         self._out.print(table(["command", "", ""], lines))
 
 

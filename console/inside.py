@@ -18,7 +18,7 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console.cli import version
 from console.door import Command
-from domain.errors import DatabaseError, InvalidRequest
+from domain.errors import DatabaseError, InvalidRequest, WriteRefused
 from persistence.chain import chain
 
 Given = Mapping[str, Any]
@@ -146,7 +146,11 @@ class Looking:
 
     def _chain(self, given: Given) -> dict[str, Any]:
         id_ = text(given, "id")
-        found = chain(self._system.books, id_)
+        try:
+            found = chain(self._system.books, id_)
+        except WriteRefused:
+            # Ids are whatever the table that was adopted has: its own column knows what is none.
+            raise InvalidRequest(f"there is no decision {id_!r}, and no id looks like that") from None
         messages = [passed for passed in list(self._traced) if id_ in map(str, passed.decisions)]
         now = None
         if found["decision"]["processed_at"] is None:

@@ -131,4 +131,5 @@ class Health:
             troubled.append(f"{status['quarantined']} in quarantine")
         waiting = sum(actor["mailbox"] for actor in status["actors"])
         handled = sum(actor["handled"] for actor in status["actors"])
-        return f" {', '.join(troubled) or 'all well'} · {waiting} messages wait · {handled:,} handled"
+        wait = "1 message waits" if waiting == 1 else f"{waiting:,} messages wait"
+        return f" {', '.join(troubled) or 'all well'} · {wait} · {handled:,} handled"

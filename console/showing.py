@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -79,8 +80,8 @@ def _pairs(result: Any, out: Console) -> None:
         )
 
 
-def processes(result: Mapping[str, Any], out: Console, before: Mapping[str, Any] | None = None) -> None:
-    """Show ``ps``; with an earlier answer, messages a second between the two."""
+def processes(result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
+    """Return ``ps`` as a table; with an earlier answer, messages a second between the two."""
     earlier = {each["actor"]: each["handled"] for each in before["actors"]} if before is not None else {}
     seconds = result["at"] - before["at"] if before is not None else 0.0
     columns = ["actor", "state", "doing", "mailbox", "most", "handled", "a second", "restarts"]
@@ -96,7 +97,7 @@ def processes(result: Mapping[str, Any], out: Console, before: Mapping[str, Any]
     shown = table(columns, lines, right=columns[3:])
     for row, each in enumerate(result["actors"]):
         shown.rows[row].style = STATES.get(each["state"], "")
-    out.print(shown)
+    return shown
 
 
 def doing(actor: Mapping[str, Any]) -> str:
@@ -128,9 +129,8 @@ def _tree(result: Mapping[str, Any], out: Console) -> None:
 
 
 def _leaf(actor: Mapping[str, Any], left: Mapping[str, Any]) -> Text:
-    told = (
-        f"{actor['actor']}  {actor['state']}, restarted {actor['restarts']} times, {left.get(actor['actor'], '?')} left"
-    )
+    restarts = "once" if actor["restarts"] == 1 else f"{actor['restarts']} times"
+    told = f"{actor['actor']}  {actor['state']}, restarted {restarts}, {left.get(actor['actor'], '?')} left"
     return Text(told, style=STATES.get(actor["state"], ""))
 
 
@@ -263,7 +263,7 @@ def _quarantine(result: Sequence[Mapping[str, Any]], out: Console) -> None:
 
 
 SHOWERS: Mapping[str, Callable[[Any, Console], None]] = {
-    "ps": processes,
+    "ps": lambda result, out: out.print(processes(result)),
     "tree": _tree,
     "state": _state,
     "inbox": _inbox,

@@ -44,12 +44,19 @@ class Word:
 
     Attributes:
         changes: it changes something: asks back in a terminal, needs ``--yes`` in a script.
+        example: a line with it, where its usage alone is not clear enough.
     """
 
     name: str
     summary: str
     arguments: tuple[Argument, ...] = ()
     changes: bool = False
+    example: str = ""
+
+    @property
+    def help(self) -> str:
+        """Return what it does, and how, for a list of commands."""
+        return f"{self.summary}: {self.example}" if self.example else self.summary
 
     @property
     def usage(self) -> str:
@@ -101,7 +108,7 @@ WORDS: Mapping[str, Word] = {
         Word("status", "the same as run.py status knows of this process"),
         Word(
             "decide",
-            "send a decision, and wait for its outcome: decide BUY BTC/USDT --confidence 0.8",
+            "send a decision, and wait for its outcome",
             (
                 Argument("decision"),
                 Argument("symbol", SYMBOL),
@@ -112,6 +119,7 @@ WORDS: Mapping[str, Word] = {
                 ),
             ),
             changes=True,
+            example="decide BUY BTC/USDT --confidence 0.8",
         ),
         Word("retry", "send a decision once more that got no order", (Argument("id", DECISION),), changes=True),
         Word("suspend", "let an actor's messages wait", _actor(), changes=True),
@@ -120,12 +128,17 @@ WORDS: Mapping[str, Word] = {
         Word("crash", "make an actor crash at its next message", _actor(), changes=True),
         Word(
             "send",
-            'put a message into a mailbox: send PriceTracker Subscribe {"symbol": "BTC/USDT"}',
+            "put a message into a mailbox",
             _actor(Argument("type"), Argument("json", needed=False, rest=True)),
             changes=True,
+            example='send PriceTracker Subscribe {"symbol": "BTC/USDT"}',
         ),
         Word(
-            "halt", "trade nothing more: halt --portfolio default too many losses", (_PORTFOLIO, _REASON), changes=True
+            "halt",
+            "trade nothing more",
+            (_PORTFOLIO, _REASON),
+            changes=True,
+            example="halt --portfolio default too many losses",
         ),
         Word("resume", "trade again", (_PORTFOLIO, _REASON), changes=True),
         Word("loglevel", "log from another level on", (Argument("level", LEVEL),), changes=True),
@@ -150,6 +163,16 @@ class Request:
     given: Mapping[str, Any]
     as_json: bool = False
     yes: bool = False
+
+    @property
+    def told(self) -> str:
+        """Return the line as it was understood: ``decide BUY SOL/USDT --confidence 0.7``."""
+        words = [self.word.name]
+        for each in sorted(self.word.arguments, key=lambda argument: argument.option):
+            if each.name in self.given:
+                option = f"--{each.name.replace('_', '-')} " if each.option else ""
+                words.append(f"{option}{self.given[each.name]}")
+        return " ".join(words)
 
 
 def read(line: str) -> Request:

@@ -21,6 +21,7 @@ import pytest
 from rich.console import Console
 
 from actors import Decision, TradingSystem, tracing
+from console import debug
 from console.acting import answers
 from console.debug import Session
 from console.door import ConsoleDoor
@@ -199,6 +200,37 @@ def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_ur
                 talk.do(f"retry {id_}")
 
 
+class Film(io.StringIO):
+    """What a terminal is sent; after some frames a person presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[str] = []
+
+    def write(self, told: str) -> int:
+        if "Supervisor" in told:
+            self.frames.append(told)
+            if len(self.frames) == 3:
+                raise KeyboardInterrupt
+        return super().write(told)
+
+
+def test_each_look_of_top_takes_the_place_of_the_one_before(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debug, "TOP_EVERY", 0.01)
+    with talking(embedded_url, tmp_path) as talk:
+        film = Film()
+        screen = Console(file=film, force_terminal=True, width=120, height=40)
+        Session(talk.session.line, screen).do(read("top"))
+        assert [1, 1, 1] == [frame.count("PriceTracker") for frame in film.frames[:3]]
+
+
+def test_what_is_no_id_is_said_in_a_sentence(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk, pytest.raises(Refused, match="there is no decision 'abc', and no id"):
+        talk.do("chain abc")
+
+
 def test_what_changes_something_must_be_confirmed_and_is_written_down(embedded_url: str, tmp_path: Path) -> None:
     with talking(embedded_url, tmp_path) as talk:
         asked: list[str] = []
@@ -208,7 +240,12 @@ def test_what_changes_something_must_be_confirmed_and_is_written_down(embedded_u
         careful.confirm = lambda question: bool(asked.append(question))
         with pytest.raises(InvalidRequest, match="nothing was done"):
             careful.do(read("crash Sizer"))
-        assert ["crash Sizer: make an actor crash at its next message. Really?"] == asked
+        with pytest.raises(InvalidRequest, match="nothing was done"):
+            careful.do(read("decide --confidence 0.7 BUY SOL/USDT"))
+        assert [
+            "crash Sizer: make an actor crash at its next message. Really?",
+            "decide BUY SOL/USDT --confidence 0.7: send a decision, and wait for its outcome. Really?",
+        ] == asked
         careful.line.close()
         talk.do("suspend Snapshotter")
         with pytest.raises(Refused, match="there is no actor 'Nobody'"):
