@@ -11,7 +11,7 @@ from rich.text import Text
 from console.live_data import Glimpse
 from console.live_parts import ALARM, DOUBT, GOOD
 from console.live_table import cut, flow, printable
-from console.output import COLOURS, NO_PROOF, duration, moment
+from console.output import COLOURS, MUTE, NO_PROOF, duration, moment, mute
 
 
 def title(glimpse: Glimpse, width: int) -> Text:
@@ -97,6 +97,8 @@ def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (prices := process["prices"]) is not None:
         if prices["ended"]:
             said.append((f"prices: {printable(prices['source'])} has ended", DOUBT))
+        if mute(prices):
+            said.append((f"prices: {printable(prices['source'])} {MUTE}", DOUBT))
         if prices["silent"]:
             said.append((f"prices: silent are {printable(', '.join(prices['silent']))}", DOUBT))
     if process["failures"]:

@@ -20,6 +20,7 @@ from domain.arithmetic import plain
 from domain.failures import Failure
 
 NOT_REAL = frozenset({"simulated", "file"})
+MUTE = "has not said what it trades yet: it is asked again, and decisions that need a price wait, then are rejected"
 NO_PROOF = "results prove nothing about real markets"
 _SHOWING = Context(prec=60, rounding=ROUND_HALF_UP)
 _WIDE = 500
@@ -181,3 +182,8 @@ def sources_line(sources: Iterable[str]) -> str | None:
     """Return the sentence that marks results at prices which are not real; None where all are."""
     unreal = sorted(NOT_REAL & set(sources))
     return f"{' and '.join(unreal)} prices: {NO_PROOF}" if unreal else None
+
+
+def mute(prices: Mapping[str, Any]) -> bool:
+    """Say whether a price source, as a running process describes it, has never said what it trades: see `MUTE`."""
+    return bool(prices["real"]) and prices["instruments"] is None

@@ -11,7 +11,19 @@ from rich.console import Console
 from actors.settings import Settings
 from console.database import books, described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
-from console.output import amount, answer, duration, moment, percent, signed, sources_line, table, terminal
+from console.output import (
+    MUTE,
+    amount,
+    answer,
+    duration,
+    moment,
+    mute,
+    percent,
+    signed,
+    sources_line,
+    table,
+    terminal,
+)
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from persistence.engine import probe
@@ -154,7 +166,7 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
     if not process["lease_held"]:
         say("lease", "its connection is lost; nothing is written until it is back", "bold red")
     if (prices := process["prices"]) is not None:
-        say("source", _source(prices), "yellow" if prices["silent"] or prices["ended"] else "")
+        say("source", _source(prices), "yellow" if prices["silent"] or prices["ended"] or mute(prices) else "")
     if process["dead_letters"] or process["prices_dropped"]:
         say("dropped", f"{process['dead_letters']} dead letters, {process['prices_dropped']} prices not stored")
     columns = ["actor", "state", "doing", "restarts", "handled", "mailbox", "most"]
@@ -177,6 +189,8 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
 def _source(prices: dict[str, Any]) -> str:
     if prices["ended"]:
         return f"{prices['source']} has ended"
+    if mute(prices):
+        return f"{prices['source']} {MUTE}"
     silent = f"; silent: {', '.join(prices['silent'])}" if prices["silent"] else ""
     newest = moment(datetime.fromisoformat(prices["newest"])) + " UTC" if prices["newest"] else "none yet"
     return f"{prices['source']}, {prices['symbols']} symbols, newest price {newest}{silent}"

@@ -32,7 +32,8 @@ def actor(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def process(**changes: Any) -> dict[str, Any]:
-    prices = {"source": "simulated", "real": False, "ended": False, "silent": [], "newest": at(-0.5).isoformat()}
+    prices = {"source": "simulated", "real": False, "instruments": 5, "ended": False, "silent": []}
+    prices["newest"] = at(-0.5).isoformat()
     usual: dict[str, Any] = {
         "actors": [actor(name) for name in ACTORS],
         "intake_paused_since": None,

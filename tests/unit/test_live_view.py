@@ -151,6 +151,14 @@ def test_what_needs_looking_after_stands_above_the_rest() -> None:
     assert "actors  PositionKeeper waiting 7 s  1 well  41 wait for PositionKeeper  2 restarts" == line
 
 
+def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after() -> None:
+    away = process()
+    away["prices"] = {**away["prices"], "source": "kraken", "real": True, "instruments": None}
+    assert "prices: kraken has not said what it trades yet" in shown(glimpse(process=away))
+    away["prices"]["instruments"] = 0
+    assert "what it trades" not in shown(glimpse(process=away))
+
+
 def test_real_prices_have_no_mark_and_another_currency_is_not_added_up() -> None:
     real = process()
     real["prices"] = {**real["prices"], "source": "kraken", "real": True}
