@@ -7,7 +7,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -88,7 +88,7 @@ class Venue:
         self._ccxt.number = str
         # All who need the markets wait for one task of ccxt's; one of them that is cancelled must not cancel it.
         load = self._ccxt.load_markets
-        self._ccxt.load_markets = lambda *args, **kwargs: asyncio.shield(asyncio.ensure_future(load(*args, **kwargs)))
+        self._ccxt.load_markets = lambda *args, **kwargs: _shared(load(*args, **kwargs))
         self._loading = asyncio.Lock()
         self._returned: dict[Symbol, Mapping[str, Any]] = {}
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
@@ -202,6 +202,14 @@ class Venue:
         if self._ccxt.precisionMode == DECIMAL_PLACES and number == number.to_integral_value() and abs(number) <= 18:
             return Decimal(1).scaleb(-int(number))
         return otherwise  # significant digits: the quantum depends on the price
+
+
+def _shared(loading: Awaitable[Any]) -> asyncio.Future[Any]:
+    """Return what waits for ``loading`` and, where it is cancelled, leaves it alone."""
+    task = asyncio.ensure_future(loading)
+    # Where nobody waits any more, at a stop, asyncio would log its failure as one that nobody looked at.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return asyncio.shield(task)
 
 
 def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
