@@ -1,0 +1,69 @@
+"""A figure is a number, or the reason why there is none: never a made-up 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from domain.arithmetic import CONTEXT, ZERO, divide, multiply, rate, subtract, total
+
+MOST_DIGITS = 40
+"""A number with more digits before the point is not rounded to 1e-12: 60 digits would not hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number to 1e-12, or the reason why it does not exist; made by `known` and `unknown`.
+
+    Attributes:
+        value: None where there is none.
+        reason: why there is none, without a full stop; None where there is one.
+    """
+
+    value: Decimal | None
+    reason: str | None = None
+
+
+def known(value: Decimal) -> Figure:
+    """Return the figure of that value, rounded once."""
+    return Figure(value if value.adjusted() > MOST_DIGITS else rate(value))
+
+
+def unknown(reason: str) -> Figure:
+    """Return a figure that does not exist, and why."""
+    return Figure(None, reason)
+
+
+def mean(values: Sequence[Decimal]) -> Decimal:
+    """Return Σx / n; there must be at least one value."""
+    return divide(total(values), Decimal(len(values)))
+
+
+def average(values: Sequence[Decimal], reason: str) -> Figure:
+    """Return the mean as a figure; without values, ``reason``."""
+    return known(mean(values)) if values else unknown(reason)
+
+
+def moment(values: Sequence[Decimal], order: int) -> Decimal:
+    """Return the central moment Σ(x − x̄)ᵏ / n, exactly 0 where all values are equal and the order is above 0.
+
+    Args:
+        values: at least one.
+        order: k.
+    """
+    if min(values) == max(values):
+        # Their rounded mean may differ from them in the last digit; what is left would look like a deviation.
+        return ZERO
+    centre = mean(values)
+    return mean([CONTEXT.power(subtract(value, centre), order) for value in values])
+
+
+def deviation(values: Sequence[Decimal]) -> Decimal:
+    """Return the sample standard deviation √(Σ(x − x̄)² / (n − 1)), exactly 0 where all values are equal.
+
+    Args:
+        values: at least two.
+    """
+    count = Decimal(len(values))
+    return CONTEXT.sqrt(divide(multiply(moment(values, 2), count), subtract(count, Decimal(1))))

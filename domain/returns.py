@@ -1,0 +1,244 @@
+"""What a portfolio's value did from day to day: returns, Sharpe, Sortino, Calmar, drawdown, exposure.
+
+All of it comes from valuations, that is from ``paper_portfolio_snapshots``. Nothing here mixes units: returns are
+daily, so are their mean and deviation, and only a finished ratio is annualised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from domain.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
+from domain.figure import Figure, deviation, known, mean, unknown
+from domain.snapshot import day_of
+
+FEWEST_RETURNS = 10
+"""Below it no ratio of daily returns says anything."""
+CRYPTO_DAYS = 365
+EXCHANGE_DAYS = 252
+DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Valuation(NamedTuple):
+    """What a portfolio was worth at one moment, in its currency; a snapshot has the same names.
+
+    Attributes:
+        time: UTC and aware.
+        total_value: cash and positions.
+        positions_value: quantity × mark of what was held, negative for SHORT.
+    """
+
+    time: datetime
+    total_value: Decimal
+    positions_value: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class DailyReturns:
+    """Returns of whole UTC days, oldest first.
+
+    Attributes:
+        closes: the value at the end of each day; its time is that 00:00 UTC.
+        values: rₜ, fractions; one for each close.
+        days_a_year: 365, or 252 where only exchanges with weekends were traded.
+        broken: why there are none though there are closes; None mostly.
+    """
+
+    closes: tuple[Valuation, ...]
+    values: tuple[Decimal, ...]
+    days_a_year: int
+    broken: str | None = None
+
+    @property
+    def missing(self) -> str | None:
+        """Why no ratio can be made of them; None where one can."""
+        if self.broken is not None:
+            return self.broken
+        if len(self.values) < FEWEST_RETURNS:
+            return f"{len(self.values)} of at least {FEWEST_RETURNS} daily returns"
+        return None
+
+    def annual(self, ratio: Decimal) -> Decimal:
+        """Return a ratio of daily returns for a year: × √365 or √252, as if days did not depend on each other."""
+        return multiply(ratio, CONTEXT.sqrt(Decimal(self.days_a_year)))
+
+
+def daily_closes(valuations: Sequence[Valuation], until: datetime) -> tuple[Valuation, ...]:
+    """Return Eₜ: for each 00:00 UTC up to ``until`` the last valuation at or before it, stamped with that midnight.
+
+    The first is the first midnight at or after the first valuation. The running day is left out. A day without
+    valuation ends as the day before did.
+
+    Args:
+        valuations: oldest first, of one portfolio.
+        until: now, or the end of the period.
+    """
+    if not valuations:
+        return ()
+    midnight = day_of(valuations[0].time - MICROSECOND) + DAY
+    closes = []
+    position = 0
+    while midnight <= until:
+        while position < len(valuations) and valuations[position].time <= midnight:
+            position += 1
+        closes.append(valuations[position - 1]._replace(time=midnight))
+        midnight += DAY
+    return tuple(closes)
+
+
+def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto: bool) -> DailyReturns:
+    """Return rₜ = Eₜ / Eₜ₋₁ − 1, the first one against ``opening_value``. There are no deposits or withdrawals yet.
+
+    Args:
+        closes: what `daily_closes` returns.
+        opening_value: the initial capital, or the value at the beginning of the period; in money.
+        crypto: whether crypto was held in the period, so that a year has 365 days of trading, not 252.
+    """
+    days = CRYPTO_DAYS if crypto else EXCHANGE_DAYS
+    values = []
+    before = opening_value
+    for close in closes:
+        if before <= ZERO:
+            broken = f"no return is defined for the day up to {close.time:%Y-%m-%d} 00:00 UTC: it began with no value"
+            return DailyReturns(tuple(closes), (), days, broken)
+        values.append(subtract(divide(close.total_value, before), ONE))
+        before = close.total_value
+    return DailyReturns(tuple(closes), tuple(values), days)
+
+
+def sharpe_ratio(returns: DailyReturns) -> Figure:
+    """Return the Sharpe ratio: mean(r) / s(r) × √days_a_year, s the sample standard deviation, risk-free rate 0.
+
+    Source: W. F. Sharpe, *The Sharpe Ratio*, Journal of Portfolio Management 21 (1994), the ex post ratio. Unknown
+    below 10 returns, and where all are equal.
+    """
+    if returns.missing is not None:
+        return unknown(returns.missing)
+    spread = deviation(returns.values)
+    if spread == ZERO:
+        return unknown("the daily returns do not differ")
+    return known(returns.annual(divide(mean(returns.values), spread)))
+
+
+def sortino_ratio(returns: DailyReturns) -> Figure:
+    """Return the Sortino ratio: mean(r) / √(Σ min(r, 0)² / n) × √days_a_year, target 0, n counting all returns.
+
+    Source: F. A. Sortino and L. N. Price, *Performance Measurement in a Downside Risk Framework*, Journal of Investing
+    3 (1994). Unknown below 10 returns, and without a negative one.
+    """
+    if returns.missing is not None:
+        return unknown(returns.missing)
+    downside = CONTEXT.sqrt(mean([multiply(low, low) for low in (min(r, ZERO) for r in returns.values)]))
+    if downside == ZERO:
+        return unknown("no daily return is negative")
+    return known(returns.annual(divide(mean(returns.values), downside)))
+
+
+def annual_return(returns: DailyReturns) -> Figure:
+    """Return the compound annual growth rate (Π(1 + rₜ))^(days_a_year / n) − 1, a fraction. Unknown below 10 returns.
+
+    Over weeks it says what a year would bring if every day were like these: for comparing, not for expecting.
+    """
+    if returns.missing is not None:
+        return unknown(returns.missing)
+    growth = ONE
+    for value in returns.values:
+        growth = multiply(growth, add(ONE, value))
+    if growth <= ZERO:
+        return unknown("nothing is left to grow")
+    years = divide(Decimal(len(returns.values)), Decimal(returns.days_a_year))
+    return known(subtract(CONTEXT.power(growth, divide(ONE, years)), ONE))
+
+
+def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> Figure:
+    """Return the Calmar ratio: annual return / maximum drawdown, of the period at hand.
+
+    Source: T. W. Young, *Calmar Ratio: A Smoother Tool*, Futures 20 (1991), who takes 36 months. Unknown below 10
+    returns, and without a drawdown.
+    """
+    growth = annual_return(returns)
+    if growth.value is None:
+        return growth
+    if drawdown.fraction == ZERO:
+        return unknown("there was no drawdown")
+    return known(divide(growth.value, drawdown.fraction))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawdown:
+    """The deepest fall below an earlier peak. Times are None where there was none.
+
+    Attributes:
+        fraction: (peak − trough) / peak, to 1e-12.
+        amount: peak − trough, in money.
+        peak_at: the last moment at the peak.
+        trough_at: the first moment at the bottom.
+        recovered_at: the first moment at or above the peak again; None while it is not.
+        length: from the peak to the recovery, or to the last valuation while there is none.
+    """
+
+    fraction: Decimal = ZERO
+    amount: Decimal = ZERO
+    peak_at: datetime | None = None
+    trough_at: datetime | None = None
+    recovered_at: datetime | None = None
+    length: timedelta | None = None
+
+
+def max_drawdown(valuations: Sequence[Valuation], opening: Valuation) -> Drawdown:
+    """Return the largest (peak − value) / peak over all valuations; of equal ones the first.
+
+    Every stored snapshot counts, not the daily closes alone: a fall between two midnights was a fall.
+
+    Args:
+        valuations: oldest first.
+        opening: the initial capital and when it was there; the first peak.
+    """
+    deepest = Drawdown()
+    peak = trough = opening
+    for valuation in valuations:
+        if valuation.total_value >= peak.total_value:
+            deepest = _deeper(deepest, peak, trough, valuation.time, recovered=True)
+            peak = trough = valuation
+        elif valuation.total_value < trough.total_value:
+            trough = valuation
+    return _deeper(deepest, peak, trough, valuations[-1].time if valuations else opening.time, recovered=False)
+
+
+def _deeper(so_far: Drawdown, peak: Valuation, trough: Valuation, end: datetime, *, recovered: bool) -> Drawdown:
+    amount = subtract(peak.total_value, trough.total_value)
+    if amount == ZERO:
+        return so_far
+    fraction = rate(divide(amount, peak.total_value))
+    if fraction <= so_far.fraction:
+        return so_far
+    return Drawdown(fraction, amount, peak.time, trough.time, end if recovered else None, end - peak.time)
+
+
+def exposure(valuations: Sequence[Valuation], until: datetime) -> Figure:
+    """Return how much of the value was at work: the time-weighted mean of |positions value| / total value, a fraction.
+
+    Each valuation counts until the next one, the last until ``until``.
+
+    Args:
+        valuations: oldest first.
+        until: now, or the end of the period.
+    """
+    weighted, whole = [], ZERO
+    for index, valuation in enumerate(valuations):
+        end = valuations[index + 1].time if index + 1 < len(valuations) else until
+        weight = Decimal((end - valuation.time) // MICROSECOND)
+        if weight <= ZERO:
+            continue
+        if valuation.total_value <= ZERO:
+            return unknown(f"the portfolio had no value at {valuation.time:%Y-%m-%d %H:%M} UTC")
+        weighted.append(multiply(divide(absolute(valuation.positions_value), valuation.total_value), weight))
+        whole = add(whole, weight)
+    if whole == ZERO:
+        return unknown("no snapshot yet")
+    return known(divide(total(weighted), whole))
