@@ -167,7 +167,8 @@ def results(trades: Sequence[Trade], executions: Sequence[Execution], since: dat
         since: beginning of the time that time_in_market is a fraction of.
         until: its end.
     """
-    return _results(round_trips(trades), trades, executions, _spans(trades, executions, until), (since, until))
+    spans = _spans(trades, executions, until).values()
+    return _results(round_trips(trades), trades, executions, spans, (since, until))
 
 
 def results_by(
@@ -190,16 +191,17 @@ def results_by(
         group(_name(dimension, trade, trade.exit_time))[1].append(trade)
     for execution in executions:
         group(_name(dimension, execution, execution.at))[2].append(execution)
-    everything = _spans(trades, executions, until)
+    spans = _spans(trades, executions, until)
+    days = _by_day(spans) if dimension is Dimension.DAY else {}
     found = {}
     for name, (trips, closings, fills) in sorted(groups.items()):
         if dimension is Dimension.DAY:
             midnight = datetime.fromisoformat(name).replace(tzinfo=UTC)
-            window, spans = (max(midnight, since), min(midnight + DAY, until)), everything
+            held, window = days.get(name, []), (max(midnight, since), min(midnight + DAY, until))
         else:
-            held: set[PositionId] = {trade.position_id for trade in closings} | {fill.position_id for fill in fills}
-            window, spans = (since, until), {position: everything[position] for position in held}
-        found[name] = _results(trips, closings, fills, spans, window)
+            ids: set[PositionId] = {trade.position_id for trade in closings} | {fill.position_id for fill in fills}
+            held, window = [spans[position] for position in ids], (since, until)
+        found[name] = _results(trips, closings, fills, held, window)
     return found
 
 
@@ -214,13 +216,13 @@ def _name(dimension: Dimension, record: RoundTrip | Trade | Execution, at: datet
         case Dimension.SIDE:
             return record.side.value
         case Dimension.DAY:
-            return f"{day_of(at):%Y-%m-%d}"
+            return at.astimezone(UTC).date().isoformat()
 
 
-Spans = Mapping[PositionId, tuple[datetime, datetime]]
+Span = tuple[datetime, datetime]
 
 
-def _spans(trades: Sequence[Trade], executions: Sequence[Execution], until: datetime) -> Spans:
+def _spans(trades: Sequence[Trade], executions: Sequence[Execution], until: datetime) -> Mapping[PositionId, Span]:
     """From when to when each position was held; one that is open, until ``until``."""
     opened: dict[PositionId, datetime] = {}
     for execution in executions:
@@ -233,12 +235,23 @@ def _spans(trades: Sequence[Trade], executions: Sequence[Execution], until: date
     return {position: (start, ends.get(position, until)) for position, start in opened.items()}
 
 
-def _time_in_market(spans: Spans, window: tuple[datetime, datetime]) -> Figure:
+def _by_day(spans: Mapping[PositionId, Span]) -> dict[str, list[Span]]:
+    """The spans that touch each day, so that a day need not look through those of all the others."""
+    days: dict[str, list[Span]] = {}
+    for start, end in spans.values():
+        midnight = day_of(start)
+        while midnight <= end:
+            days.setdefault(midnight.date().isoformat(), []).append((start, end))
+            midnight += DAY
+    return days
+
+
+def _time_in_market(spans: Iterable[Span], window: Span) -> Figure:
     since, until = window
     if until <= since:
         return unknown("no time has passed")
     covered, held = since, timedelta()
-    for start, end in sorted(spans.values()):
+    for start, end in sorted(spans):
         first, last = max(start, covered), min(end, until)
         if last > first:
             held += last - first
@@ -250,8 +263,8 @@ def _results(
     trips: Sequence[RoundTrip],
     trades: Sequence[Trade],
     executions: Sequence[Execution],
-    spans: Spans,
-    window: tuple[datetime, datetime],
+    spans: Iterable[Span],
+    window: Span,
 ) -> Results:
     nets = [trip.net for trip in trips]
     wins = [net for net in nets if net > ZERO]
