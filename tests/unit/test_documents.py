@@ -1,4 +1,4 @@
-"""docs/arithmetic.md computes what it says, and docs/database.md describes the schema that sql/ makes."""
+"""docs/arithmetic.md and docs/performance.md compute what they say; docs/database.md describes the schema of sql/."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from domain.performance import Performance
+from domain.trips import Results
+
 ROOT = Path(__file__).parents[2]
 ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")
+PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 TABLES = "".join(
     (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
@@ -34,7 +38,7 @@ def wrong_examples(page: str) -> tuple[int, str]:
         first = page.count("\n", 0, block.start(1))
         code = block[1].splitlines()
         lines[first : first + len(code)] = code
-    test = doctest.DocTestParser().get_doctest("\n".join(lines), {}, "arithmetic.md", "docs/arithmetic.md", 0)
+    test = doctest.DocTestParser().get_doctest("\n".join(lines), {}, "page", "the page", 0)
     report: list[str] = []
     doctest.DocTestRunner(verbose=False, optionflags=0).run(test, out=report.append)
     return len(test.examples), "".join(report)
@@ -49,6 +53,17 @@ def test_every_example_of_arithmetic_computes_what_it_says() -> None:
     count, report = wrong_examples(ARITHMETIC)
     assert report == ""
     assert count > 50
+
+
+def test_every_example_of_performance_computes_what_it_says() -> None:
+    count, report = wrong_examples(PERFORMANCE)
+    assert report == ""
+    assert count > 10
+
+
+def test_performance_names_every_figure() -> None:
+    names = {*Results.__dataclass_fields__, *Performance.__dataclass_fields__} - {"results", "returns"}
+    assert {name for name in names if f"`{name}`" not in PERFORMANCE} == set()
 
 
 @pytest.mark.parametrize("digit", ["9997.5809286", "1593.75\n", "33.333333333334", "196.2"])
