@@ -1,6 +1,6 @@
 """How well a portfolio trades: every figure of it at once, from what the database keeps of it.
 
-The definitions stand where they are computed (`domain.trips`, `domain.returns`, `domain.significance`) and, for
+The definitions stand where they are computed (`domain.results`, `domain.returns`, `domain.significance`) and, for
 readers, in docs/performance.md.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from domain.arithmetic import ZERO, divide
 from domain.figure import Figure, known, mean, unknown
 from domain.portfolio import Trade
+from domain.results import Dealings, Results
 from domain.returns import (
     DailyReturns,
     Drawdown,
@@ -27,12 +29,12 @@ from domain.returns import (
     sortino_ratio,
 )
 from domain.significance import minimum_track_record, probabilistic_sharpe_ratio
-from domain.trips import Dimension, Execution, Results, results, results_by
+from domain.trips import Execution
 
 CRYPTO = "crypto"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """What is known of one portfolio up to one moment, each sequence oldest first. Amounts in its currency.
 
@@ -60,9 +62,10 @@ class History:
         """The returns of its whole days."""
         return daily_returns(daily_closes(self.valuations, self.until), self.opening.total_value, crypto=self.crypto)
 
-    def by(self, dimension: Dimension) -> dict[str, Results]:
-        """Return the results of each symbol, strategy, asset class, day or side; see `domain.trips.results_by`."""
-        return results_by(dimension, self.trades, self.executions, self.opening.time, self.until)
+    @cached_property
+    def dealings(self) -> Dealings:
+        """What was traded since the opening; `Dealings.by` tells it apart by symbol, strategy, …."""
+        return Dealings(self.trades, self.executions, self.opening.time, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,11 @@ class Performance:
 
 def performance(history: History) -> Performance:
     """Return every figure of a portfolio; each that does not exist says why."""
-    outcome = results(history.trades, history.executions, history.opening.time, history.until)
+    results = history.dealings.results()
     returns = history.returns
     drawdown = max_drawdown(history.valuations, history.opening)
     return Performance(
-        results=outcome,
+        results=results,
         returns=returns,
         sharpe_ratio=sharpe_ratio(returns),
         sortino_ratio=sortino_ratio(returns),
@@ -113,7 +116,7 @@ def performance(history: History) -> Performance:
         probabilistic_sharpe_ratio=probabilistic_sharpe_ratio(returns),
         minimum_track_record=minimum_track_record(returns),
         exposure=exposure(history.valuations, history.until),
-        turnover=_turnover(outcome.traded, history.opening, returns),
+        turnover=_turnover(results.traded, history.opening, returns),
     )
 
 

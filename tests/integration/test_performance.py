@@ -19,8 +19,8 @@ from domain.figure import Figure, unknown
 from domain.orders import order_id
 from domain.performance import History, Performance, performance
 from domain.portfolio import Applied, Portfolio, apply
+from domain.results import Dimension, Results
 from domain.snapshot import Snapshot, day_of, value
-from domain.trips import Dimension, Results
 from domain.words import Generation, Symbol
 from persistence import portfolios, schema
 from persistence.decisions import DecisionStore
@@ -225,7 +225,7 @@ def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) 
 @pytest.mark.parametrize("dimension", list(Dimension))
 def test_groups_of_real_rows_add_up(histories: dict[str, History], dimension: Dimension) -> None:
     for history in histories.values():
-        whole, groups = performance(history).results, history.by(dimension).values()
+        whole, groups = performance(history).results, history.dealings.by(dimension).values()
         for name in ("total_trades", "net_pnl", "gross_pnl", "total_commission", "total_slippage", "traded"):
             assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
 

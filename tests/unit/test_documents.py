@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.performance import Performance
-from domain.trips import Results
+from domain.results import Results
 
 ROOT = Path(__file__).parents[2]
 ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from domain.figure import Figure, unknown
 from domain.portfolio import Trade
-from domain.trips import Dimension, Execution, Results, results, results_by, round_trips
+from domain.results import Dealings, Dimension, Results
+from domain.trips import Execution, round_trips
 from domain.words import PositionSide
 from tests.unit.builders import BTC, ETH
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of
@@ -38,7 +39,7 @@ DEALS = (
 
 def of(*trades: Trade) -> Results:
     executions = [fill for trade in trades for fill in (entry_of(trade), exit_of(trade))]
-    return results(trades, executions, DAY_1, UNTIL)
+    return Dealings(trades, executions, DAY_1, UNTIL).results()
 
 
 def number(value: str) -> Figure:
@@ -46,7 +47,7 @@ def number(value: str) -> Figure:
 
 
 def test_results_known_by_hand() -> None:
-    found = results(*dealt(*DEALS), DAY_1, UNTIL)
+    found = Dealings(*dealt(*DEALS), DAY_1, UNTIL).results()
     expected = Results(
         total_trades=3,
         winning_trades=1,
@@ -72,7 +73,7 @@ def test_results_known_by_hand() -> None:
 
 
 def test_by_symbol_known_by_hand() -> None:
-    found = results_by(Dimension.SYMBOL, *dealt(*DEALS), DAY_1, UNTIL)
+    found = Dealings(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.SYMBOL)
     assert [BTC, ETH] == list(found)
     assert [(2, 1), (1, 0)] == [(one.total_trades, one.winning_trades) for one in found.values()]
     assert [Decimal("97.3985"), Decimal("-74.5")] == [one.net_pnl for one in found.values()]
@@ -80,7 +81,7 @@ def test_by_symbol_known_by_hand() -> None:
 
 
 def test_by_day_known_by_hand() -> None:
-    found = results_by(Dimension.DAY, *dealt(*DEALS), DAY_1, UNTIL)
+    found = Dealings(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.DAY)
     assert ["2026-01-01", "2026-01-02"] == list(found)
     assert [3, 0] == [one.total_trades for one in found.values()]
     assert [Decimal("14.3985"), Decimal("8.5")] == [one.net_pnl for one in found.values()]
@@ -98,7 +99,7 @@ def test_by_side_strategy_and_asset_class() -> None:
     fills = [entry_of(trade, slippage="0.25") for trade in trades]
 
     def nets(dimension: Dimension) -> dict[str, tuple[int, Decimal, Decimal]]:
-        found = results_by(dimension, trades, fills, DAY_1, UNTIL)
+        found = Dealings(trades, fills, DAY_1, UNTIL).by(dimension)
         return {name: (one.total_trades, one.net_pnl, one.total_slippage) for name, one in found.items()}
 
     quarter, half = Decimal("0.25"), Decimal("0.5")
@@ -112,7 +113,7 @@ def test_nothing_traded_is_no_number() -> None:
     for name in ("win_rate", "win_rate_gross", "avg_win", "avg_loss", "profit_factor", "expectancy", "best_trade"):
         assert unknown("no round trip yet") == getattr(found, name), name
     assert (0, Decimal(0), number("0")) == (found.total_trades, found.net_pnl, found.time_in_market)
-    assert {} == results_by(Dimension.DAY, (), (), DAY_1, UNTIL)
+    assert {} == Dealings((), (), DAY_1, UNTIL).by(Dimension.DAY)
 
 
 def test_one_round_trip() -> None:
@@ -145,7 +146,7 @@ def test_a_position_closed_in_part_is_no_round_trip_until_it_is_flat() -> None:
 
 
 def test_time_in_market_without_time() -> None:
-    assert unknown("no time has passed") == results((), (), DAY_1, DAY_1).time_in_market
+    assert unknown("no time has passed") == Dealings((), (), DAY_1, DAY_1).results().time_in_market
 
 
 amounts = st.decimals(-10_000, 10_000, places=4)
@@ -179,7 +180,7 @@ def histories(draw: st.DrawFn) -> tuple[tuple[Trade, ...], tuple[Execution, ...]
 @settings(max_examples=50)
 @given(histories())
 def test_results_against_fractions(history: tuple[tuple[Trade, ...], tuple[Execution, ...]]) -> None:
-    found = results(*history, DAY_1, UNTIL)
+    found = Dealings(*history, DAY_1, UNTIL).results()
     nets: dict[object, Fraction] = {}
     for trade in history[0]:
         nets[trade.position_id] = nets.get(trade.position_id, Fraction(0)) + Fraction(trade.net)
@@ -224,7 +225,10 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
         )
         for trade in trades
     )
-    before, after = results(trades, executions, DAY_1, UNTIL), results(larger, executions, DAY_1, UNTIL)
+    before, after = (
+        Dealings(trades, executions, DAY_1, UNTIL).results(),
+        Dealings(larger, executions, DAY_1, UNTIL).results(),
+    )
     ratios = ("win_rate", "win_rate_gross", "profit_factor", "avg_hold_seconds", "time_in_market")
     assert [getattr(before, name) for name in ratios] == [getattr(after, name) for name in ratios]
     assert before.net_pnl * scale == after.net_pnl
@@ -238,8 +242,8 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
 def test_groups_add_up_to_the_whole(
     dimension: Dimension, history: tuple[tuple[Trade, ...], tuple[Execution, ...]]
 ) -> None:
-    whole = results(*history, DAY_1, UNTIL)
-    groups = results_by(dimension, *history, DAY_1, UNTIL).values()
+    whole = Dealings(*history, DAY_1, UNTIL).results()
+    groups = Dealings(*history, DAY_1, UNTIL).by(dimension).values()
     for name in ("total_trades", "winning_trades", "losing_trades", "gross_pnl", "net_pnl", "total_commission",
                  "total_slippage", "traded"):  # fmt: skip
         assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
