@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain, islice
 from typing import NamedTuple
 
-from domain.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
+from domain.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract
 from domain.figure import Figure, deviation, known, mean, unknown
 from domain.snapshot import day_of
 
@@ -229,16 +230,18 @@ def exposure(valuations: Sequence[Valuation], until: datetime) -> Figure:
         valuations: oldest first.
         until: now, or the end of the period.
     """
-    weighted, whole = [], ZERO
-    for index, valuation in enumerate(valuations):
-        end = valuations[index + 1].time if index + 1 < len(valuations) else until
-        weight = Decimal((end - valuation.time) // MICROSECOND)
-        if weight <= ZERO:
+    weighted, whole = ZERO, 0
+    ends = chain((valuation.time for valuation in islice(valuations, 1, None)), (until,))
+    for valuation, end in zip(valuations, ends, strict=False):
+        weight = (end - valuation.time) // MICROSECOND
+        if weight <= 0:
             continue
         if valuation.total_value <= ZERO:
             return unknown(f"the portfolio had no value at {valuation.time:%Y-%m-%d %H:%M} UTC")
-        weighted.append(multiply(divide(absolute(valuation.positions_value), valuation.total_value), weight))
-        whole = add(whole, weight)
-    if whole == ZERO:
+        whole += weight
+        if valuation.positions_value:
+            share = divide(absolute(valuation.positions_value), valuation.total_value)
+            weighted = add(weighted, multiply(share, Decimal(weight)))
+    if whole == 0:
         return unknown("no snapshot yet")
-    return known(divide(total(weighted), whole))
+    return known(divide(weighted, Decimal(whole)))
