@@ -181,8 +181,9 @@ def prices(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
 def prices_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     """Return last prices and ages, one after another."""
     assert glimpse.glance is not None
-    items = [("prices", "bold")]
-    for row in recent(glimpse):
+    shown = recent(glimpse)
+    items = [("prices", "bold")] if shown else [("prices", "bold"), ("none yet", "dim")]
+    for row in shown:
         age, style = _age(glimpse, row["time"])
         items.append((f"{printable(row['symbol'])[:16]} {price(row['price'])} ({age})", style))
     return flow(items, width, rows, "  ")

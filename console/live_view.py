@@ -51,13 +51,13 @@ def _narrow(glimpse: Glimpse, width: int, rows: int, tall: bool) -> list[Text]:
     assert glimpse.glance is not None
     glance = glimpse.glance
     pots = len(glance.portfolios) + (len(glimpse.together) > 1)
-    watched = len(parts.recent(glimpse))
+    watched = max(len(parts.recent(glimpse)), 1)
     aside = tall and width >= 80
     sizes = share(
         rows,
         [
             ("portfolios", min(1 + pots, 4 if rows >= 18 else 2), 1 + pots),
-            ("decisions", 4, 1 + len(glance.decisions)),
+            ("decisions", 4 if glance.decisions else 2, 1 + max(len(glance.decisions), 1)),
             ("positions", 3 if glance.positions else 2, 1 + max(len(glance.positions), 1)),
             ("actors", 1 + 7 if tall else 1, 1 + 7 if tall else 1),
             ("equity", 5 if glimpse.curve else 0, 14),
@@ -97,7 +97,7 @@ def _wide(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     sizes = share(
         rows,
         [
-            ("decisions", 6, 1 + len(glance.decisions)),
+            ("decisions", 6 if glance.decisions else 2, 1 + max(len(glance.decisions), 1)),
             ("positions", 4 if glance.positions else 2, 1 + max(len(glance.positions), 1)),
             ("equity", 7 if glimpse.curve else 0, 18),
         ],
@@ -106,7 +106,7 @@ def _wide(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     columns += parts.positions(glimpse, left, sizes["positions"]) if sizes["positions"] else []
     columns += parts.decisions(glimpse, left, sizes["decisions"]) if sizes["decisions"] else []
     pots = len(glance.portfolios) + (len(glimpse.together) > 1)
-    watched = len(parts.recent(glimpse))
+    watched = max(len(parts.recent(glimpse)), 1)
     beyond = share(
         rows,
         [

@@ -28,7 +28,7 @@ from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from persistence.queries import Books
 
-FOOT = "q ends this view; trading goes on"
+FOOT = "q ends this view"
 PRINTED = os.terminal_size((100, 60))
 """How a frame is laid out that no terminal shows; its lines are those that it has."""
 LATE = 3.0
@@ -148,7 +148,9 @@ def _show(screen: Terminal, watch: Watch, interval: float) -> None:
     glimpse, size = watch.newest, screen.size
     silent = datetime.now(UTC) - glimpse.at
     late = silent.total_seconds() > LATE + interval
-    foot = f"nothing new for {duration(silent)}: the database hangs; q ends this view" if late else FOOT
+    foot = f"{FOOT}; trading goes on" if glimpse.running else FOOT
+    if late:
+        foot = f"nothing new for {duration(silent)}: the database hangs; {FOOT}"
     screen.paint(frame(glimpse, *size, Text(foot, style="bold red" if late else "dim", end="")), size)
 
 

@@ -151,6 +151,14 @@ def test_what_needs_looking_after_stands_above_the_rest() -> None:
     assert "actors  PositionKeeper waiting 7 s  1 well  41 wait for PositionKeeper  2 restarts" == line
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (160, 50)])
+def test_before_the_first_decision_and_price_it_says_that_there_is_none(width: int, height: int) -> None:
+    text = shown(glimpse(glance=glance(decisions=[], positions=[], prices=[])), width, height)
+    assert 2 == text.count("none yet")
+    assert "nothing held" in text
+    assert " 0 of " not in text
+
+
 def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after() -> None:
     away = process()
     away["prices"] = {**away["prices"], "source": "kraken", "real": True, "instruments": None}
