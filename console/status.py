@@ -58,6 +58,8 @@ def status(
         # The process runs and waits; what the books say is not known now.
         found = {"running": True, "database_away": str(away), "ledger_ok": None}
     found["process"] = process
+    # Without its lease for a moment, after a restart of the database, it runs all the same.
+    found["running"] = found["running"] or process is not None
     answer(as_json, found, lambda: _tell(found))
     if not found["running"]:
         raise typer.Exit(NotRunning.exit_code)
