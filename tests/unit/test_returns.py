@@ -60,6 +60,11 @@ def test_a_drawdown_that_lasts_has_no_recovery() -> None:
     assert Drawdown(Decimal("0.2"), Decimal(200), DAY_1, DAY_1 + 2 * DAY, None, 3 * DAY) == found
 
 
+def test_of_two_equal_drawdowns_the_first_counts() -> None:
+    found = max_drawdown(valued(900, 1000, 900, 1000), OPENING)
+    assert (DAY_1, DAY_1 + DAY, DAY_1 + 2 * DAY) == (found.peak_at, found.trough_at, found.recovered_at)
+
+
 def test_starting_capital_is_a_peak_and_nothing_is_no_drawdown() -> None:
     assert Drawdown() == max_drawdown((), OPENING) == max_drawdown(valued(1000, 1001, 1001), OPENING)
     assert Decimal("0.1") == max_drawdown(valued(900), OPENING).fraction
