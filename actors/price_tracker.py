@@ -74,6 +74,7 @@ class PriceTracker(Behaviour):
         self._stored: dict[Symbol, Decimal] | None = None
         self._held: frozenset[Symbol] | None = None
         self._askers: list[Callable[[Prices], None]] = []
+        self._kept_waiting = False
         self._asked: dict[Symbol, datetime] = {}
         self._forgotten_at: datetime | None = None
         self.refused = 0
@@ -105,6 +106,7 @@ class PriceTracker(Behaviour):
             case SourceEnded():
                 self._silence.end(message.reason)
             case Tick():
+                self._wait_no_longer()
                 self._record()
                 self._look_after_symbols()
 
@@ -175,8 +177,14 @@ class PriceTracker(Behaviour):
         now = self._clock.now()
         return [symbol for symbol, asked in self._asked.items() if now - asked > NEEDED_FOR]
 
+    def _wait_no_longer(self) -> None:
+        """Answer those who have waited a whole tick for stored prices: the database may be silent for long."""
+        if self._kept_waiting:
+            self._answer()
+        self._kept_waiting = bool(self._askers)
+
     def _answer(self) -> None:
-        askers, self._askers = self._askers, []
+        askers, self._askers, self._kept_waiting = self._askers, [], False
         for to in askers:
             to(Prices(self._book, dict(self._quotes), self._marks()))
 

@@ -163,6 +163,21 @@ def test_who_asks_for_prices_waits_for_the_stored_ones_but_not_for_a_database_th
     assert {BTC: Decimal(100)} == answers[1].marks
 
 
+def test_nor_for_a_database_that_answers_nothing(tracked: Tracked) -> None:
+    answers: list[Prices] = []
+    tracked.records.read = lambda to: None  # type: ignore[method-assign]
+    tracked.tracker.started()
+    tracked.quote(BTC="100")
+    tracked.tracker.handle(SendPrices(answers.append))
+    tracked.after(1)
+    assert [] == answers  # it may have asked just before the tick
+    tracked.after(1)
+    assert [{BTC: Decimal(100)}] == [answer.marks for answer in answers]
+    tracked.tracker.handle(SendPrices(answers.append))
+    tracked.after(1)
+    assert 1 == len(answers)
+
+
 def test_a_symbol_that_nobody_holds_is_let_go_after_a_while(tracked: Tracked) -> None:
     tracked.tracker.started()
     for symbol in (BTC, ETH):
