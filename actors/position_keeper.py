@@ -235,7 +235,8 @@ class PositionKeeper(PathBehaviour):
         }
         self._halts.look(terms)
         for t in terms:
-            if t != known.get(t.portfolio):
+            before = known.get(t.portfolio)
+            if before is None or t.revision != before.revision:  # a halt changes terms, too, and no rule
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
         self._sizer.tell(TermsChanged(self.generation, terms, question))
         self._snapshotter.tell(Committed(dict(self._committed), complete=True))

@@ -167,7 +167,7 @@ def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
-    return f"{message.rstrip('.')}; see {path} --help"
+    return f"{message} See {path} --help" if message.endswith("?") else f"{message.rstrip('.')}; see {path} --help"
 
 
 def complain(sentence: str) -> str:

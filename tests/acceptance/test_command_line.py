@@ -88,6 +88,14 @@ def test_wrong_usage_is_one_line_with_a_hint(words: str, capsys: pytest.CaptureF
     assert "--help" in told.err
 
 
+def test_the_nearest_command_is_told_in_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    from console.cli import main  # noqa: PLC0415
+
+    assert main(["statsu"]) == 2
+    told = "run.py: No such command 'statsu'. Did you mean 'status', 'start'? See run.py --help\n"
+    assert told == capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -6,6 +6,7 @@ from queue import SimpleQueue
 
 import psycopg
 import pytest
+from loguru import logger
 
 from actors import Decision, TradingSystem
 from actors.messages import Audit
@@ -36,6 +37,23 @@ def test_a_halted_portfolio_trades_nothing_until_it_may_again(embedded_url: str)
         assert ["other"] == [row["portfolio"] for row in system.books.halted()]
     with running(embedded_url) as system:  # a halt outlives the process
         assert decided(system, portfolio="other") == "halted: everything"
+
+
+def test_the_log_tells_a_change_of_rules_and_does_not_call_a_halt_one(embedded_url: str) -> None:
+    said: list[str] = []
+    sink = logger.add(lambda line: said.append(line.strip()), level="INFO", format="{message}")
+    try:
+        with running(embedded_url) as system:
+            halts.insert(embedded_url, "default", "reviewing", "tester", halted=True)
+            until(lambda: decided(system).startswith("halted"))
+            halts.insert(embedded_url, "default", "go on", "tester", halted=False)
+            until(lambda: decided(system).startswith("bought"))
+            portfolios.change(embedded_url, "default", {"slippage_pct": 0})
+            until(lambda: any("revision" in line for line in said))
+    finally:
+        logger.remove(sink)
+    rules = [line for line in said if "trades under" in line]
+    assert ["portfolio default trades under revision 2 of its rules now"] == rules
 
 
 def test_a_halt_is_never_changed_and_names_a_portfolio_that_exists(embedded_url: str) -> None:
