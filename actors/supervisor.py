@@ -312,6 +312,9 @@ class Supervisor(Behaviour):
         about = child.replace()
         only = next(iter(about)) if len(about) == 1 else None
         self._failure(kind, child.name, what, only, cause, stack)
+        if kind is FailureKind.REPLACED:  # somebody's wish, and nobody's fault
+            self._recover(self._unit(child.name))
+            return
         if about and (culprit := self._strikes.strike(about)) is not None:
             self._quarantine(culprit, child.name, what, f"{child.name} {cause}, the second time", stack)
         self._restart(child.name, cause)

@@ -103,7 +103,7 @@ class Line:
             self._socket.connect(str(self._path))
         except OSError as error:
             self._socket.close()
-            raise NotRunning(f"no process of this user listens at {self._path}") from error
+            raise NotRunning(f"nothing runs here that could be asked ({self._path}); run.py start begins") from error
         except NotRunning:
             self._socket.close()
             raise

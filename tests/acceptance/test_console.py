@@ -164,4 +164,4 @@ def test_in_a_script(embedded_url: str, tmp_path: Path) -> None:
 def test_with_nothing_running_it_says_so(tmp_path: Path) -> None:
     told = run("console", "-c", "ps", env=environment(tmp_path, prices="simulated"))
     assert told.code == 3
-    assert "no process of this user listens at" in told.err
+    assert "nothing runs here that could be asked" in told.err

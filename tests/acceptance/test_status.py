@@ -122,7 +122,7 @@ def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> Non
 
 
 def test_without_a_process_nothing_runs(tmp_path: Path) -> None:
-    with pytest.raises(NotRunning, match="no process of this user listens"):
+    with pytest.raises(NotRunning, match="nothing runs here that could be asked"):
         Line(tmp_path / "console.sock")
 
 

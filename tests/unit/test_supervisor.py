@@ -19,7 +19,7 @@ from actors.mailbox import Mailbox
 from actors.messages import Drain, Message, PathMessage, Rebuild, Tick
 from actors.recovery import PATH
 from actors.restarts import MOST_CULPRITS, Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervision import Begin, Crashed, Disconnected, Drained, Failed, RaiseGeneration, Rebuilt, Recover
+from actors.supervision import Begin, Crashed, Disconnected, Drained, Failed, RaiseGeneration, Rebuilt, Recover, Replace
 from actors.supervisor import Log, Office, Supervisor
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
@@ -496,6 +496,16 @@ def test_the_second_hang_on_a_decision_quarantines_it(stage: Stage) -> None:
     stage.wait()
     assert [HUNG, HUNG, QUARANTINE] == stage.kinds
     assert "Sizer has been busy with Work for 31.0 s, the second time" == stage.poisoned[5].error
+
+
+def test_a_replacement_by_hand_costs_no_restart_and_is_no_strike(stage: Stage) -> None:
+    stage.hang("Sizer", 1.0, Work(stage.generation, 5))
+    for _ in range(7):
+        stage.tell(Replace("Sizer"))
+        stage.tell(Replace("PriceTracker"))
+    assert ([], []) == (stage.reasons, stage.later)
+    assert [FailureKind.REPLACED] * 14 == stage.kinds
+    assert {} == stage.poisoned
 
 
 def test_hangs_cost_restarts(stage: Stage) -> None:
