@@ -193,6 +193,9 @@ def _tell(rows: list[dict[str, Any]], sources: list[str]) -> None:
             right=money[2:],
         )
     )  # fmt: skip
+    for row in rows:
+        if row["halted"] is not None:
+            out.print(f"portfolio {row['portfolio']} is halted: {row['halted']}", style="bold red", soft_wrap=True)
     out.print()
     rules = ["portfolio", "max position", "threshold", "commission", "min", "slippage", "min order", "risk"]
     out.print(

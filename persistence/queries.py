@@ -116,8 +116,9 @@ class Books:
         """Return each portfolio's rules and value."""
         return self.rows(
             "SELECT v.*, c.commission_pct, c.min_commission, c.slippage_pct, c.max_position_size,"
-            " c.decision_confidence_threshold, c.min_notional, c.default_risk_score, c.revision, c.created_at"
-            " FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio) ORDER BY portfolio"
+            " c.decision_confidence_threshold, c.min_notional, c.default_risk_score, c.revision, c.created_at,"
+            " h.reason AS halted FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio)"
+            " LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio"
         )
 
     def portfolio(self, name: str) -> dict[str, Any]:

@@ -35,6 +35,9 @@ def test_a_halted_portfolio_trades_nothing_until_it_may_again(embedded_url: str)
         halts.insert(embedded_url, "default", "go on", "tester", halted=False)
         until(lambda: decided(system).startswith("bought"))
         assert ["other"] == [row["portfolio"] for row in system.books.halted()]
+        assert {"default": None, "other": "everything"} == {
+            row["portfolio"]: row["halted"] for row in system.books.portfolios()
+        }
     with running(embedded_url) as system:  # a halt outlives the process
         assert decided(system, portfolio="other") == "halted: everything"
 
