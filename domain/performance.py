@@ -6,8 +6,10 @@ readers, in docs/performance.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 
@@ -31,41 +33,84 @@ from domain.returns import (
 from domain.significance import minimum_track_record, probabilistic_sharpe_ratio
 from domain.trips import Execution
 
-CRYPTO = "crypto"
+EVER = datetime.min.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one portfolio up to one moment, each sequence oldest first. Amounts in its currency.
+    """What is known of one portfolio up to one moment, or in a period; made by `whole` and `during`.
 
     Attributes:
-        opening: the initial capital, and when it was there.
-        until: the moment; times are UTC and aware.
-        trades: every closing.
-        executions: every fill.
-        valuations: every snapshot.
+        opening: the initial capital, and when it was there; of a period, what it was worth at its beginning.
+        until: the end; times are UTC and aware.
+        dealings: what was traded; `Dealings.by` tells it apart by symbol, strategy, ….
+        valuations: every snapshot, oldest first; of a period, those after its beginning.
+        resumed: whether it existed before the opening, so that days without snapshot count from there.
     """
 
     opening: Valuation
     until: datetime
-    trades: tuple[Trade, ...] = ()
-    executions: tuple[Execution, ...] = ()
+    dealings: Dealings
     valuations: tuple[Valuation, ...] = ()
+    resumed: bool = False
 
-    @property
-    def crypto(self) -> bool:
-        """Whether crypto was ever held, so that a year has 365 days of trading."""
-        return any(execution.asset_class == CRYPTO for execution in self.executions)
+    @classmethod
+    def whole(
+        cls,
+        opening: Valuation,
+        until: datetime,
+        trades: Sequence[Trade] = (),
+        executions: Sequence[Execution] = (),
+        valuations: tuple[Valuation, ...] = (),
+    ) -> History:
+        """Return a portfolio's whole life.
 
-    @property
-    def returns(self) -> DailyReturns:
-        """The returns of its whole days."""
-        return daily_returns(daily_closes(self.valuations, self.until), self.opening.total_value, crypto=self.crypto)
+        Args:
+            opening: the initial capital, and when it was there.
+            until: up to when the rest is known.
+            trades: every closing, oldest first.
+            executions: every fill, oldest first.
+            valuations: every snapshot, oldest first.
+        """
+        return cls(opening, until, Dealings(trades, executions, opening.time, until), valuations)
+
+    def during(self, since: datetime | None = None, until: datetime | None = None) -> History:
+        """Return the part from ``since`` to ``until``, each within what is known; None leaves that end as it is.
+
+        It opens with the last valuation at or before ``since``, however old: nothing later is known of that moment.
+        What was traded at ``until`` belongs to the next period, the valuation of that moment to this one, so that whole
+        days fall to one period each.
+        """
+        since = None if since is None or since <= self.opening.time else since
+        until = None if until is None or until >= self.until else until
+        if since is None and until is None:
+            return self
+        end = max(until or self.until, since or self.opening.time)
+        dealt = self.dealings.during(since or EVER, until or NEVER)
+        opening, resumed = self.opening, self.resumed
+        first, last = 0, bisect_right(self.valuations, end, key=_time)
+        if since is not None:
+            first = bisect_right(self.valuations, since, key=_time)
+            known = self.valuations[first - 1] if first else self.opening
+            opening, resumed = known._replace(time=since), True
+        dealings = replace(dealt, since=opening.time, until=end)
+        return History(opening, end, dealings, self.valuations[first:last], resumed)
 
     @cached_property
-    def dealings(self) -> Dealings:
-        """What was traded since the opening; `Dealings.by` tells it apart by symbol, strategy, …."""
-        return Dealings(self.trades, self.executions, self.opening.time, self.until)
+    def returns(self) -> DailyReturns:
+        """The returns of its whole days."""
+        closes = daily_closes(self.valuations, self.until, self.opening if self.resumed else None)
+        return daily_returns(closes, self.opening.total_value, crypto=self.dealings.crypto)
+
+    @property
+    def line(self) -> tuple[Valuation, ...]:
+        """Its value over time: the opening where it existed before, then every snapshot."""
+        return (self.opening, *self.valuations) if self.resumed else self.valuations
+
+
+def _time(valuation: Valuation) -> datetime:
+    return valuation.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +160,7 @@ def performance(history: History) -> Performance:
         max_drawdown=drawdown,
         probabilistic_sharpe_ratio=probabilistic_sharpe_ratio(returns),
         minimum_track_record=minimum_track_record(returns),
-        exposure=exposure(history.valuations, history.until),
+        exposure=exposure(history.line, history.until),
         turnover=_turnover(results.traded, history.opening, returns),
     )
 

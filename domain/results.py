@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from domain.arithmetic import ZERO, divide, negate, subtract, total
 from domain.figure import Figure, average, known, unknown
@@ -17,6 +18,7 @@ from domain.snapshot import day_of
 from domain.trips import Execution, RoundTrip, round_trips
 from domain.words import PositionId
 
+CRYPTO = "crypto"
 NO_STRATEGY = "(none)"
 NO_TRIPS = "no round trip yet"
 SECOND = timedelta(seconds=1) // MICROSECOND
@@ -94,12 +96,52 @@ class Dealings:
         executions: every fill behind them and behind what is open.
         since: beginning of the time that time_in_market is a fraction of.
         until: its end.
+        before: what had happened by then to positions that were still open; a round trip that ended since has all of
+            its closings in its result, and was held all the time. Nothing else of it counts.
     """
 
     trades: Sequence[Trade]
     executions: Sequence[Execution]
     since: datetime
     until: datetime
+    before: tuple[Sequence[Trade], Sequence[Execution]] = ((), ())
+
+    def during(self, since: datetime, until: datetime) -> Dealings:
+        """Return what was dealt from ``since`` until just before ``until``, with what was open then behind it."""
+        trades = [trade for trade in (*self.before[0], *self.trades) if trade.exit_time < until]
+        executions = [fill for fill in (*self.before[1], *self.executions) if fill.at < until]
+        over = {trade.position_id for trade in trades if trade.closes and trade.exit_time < since}
+        before = (
+            tuple(trade for trade in trades if trade.exit_time < since and trade.position_id not in over),
+            tuple(fill for fill in executions if fill.at < since and fill.position_id not in over),
+        )
+        return Dealings(
+            tuple(trade for trade in trades if trade.exit_time >= since),
+            tuple(fill for fill in executions if fill.at >= since),
+            since,
+            until,
+            before,
+        )
+
+    def of(self, strategy: str) -> Dealings:
+        """Return the dealings of one strategy; ``(none)`` is the one of those that name none."""
+
+        def its(records: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(record for record in records if (record.strategy or NO_STRATEGY) == strategy)
+
+        trades, executions = self.before
+        before = its(trades), its(executions)
+        return replace(self, trades=its(self.trades), executions=its(self.executions), before=before)
+
+    @property
+    def crypto(self) -> bool:
+        """Whether crypto was held, so that a year has 365 days of trading."""
+        return any(fill.asset_class == CRYPTO for fill in (*self.before[1], *self.executions))
+
+    @property
+    def trips(self) -> tuple[RoundTrip, ...]:
+        """The round trips that ended, in the order of their ends."""
+        return self._trips
 
     def results(self) -> Results:
         """Return the results in all."""
@@ -114,25 +156,32 @@ class Dealings:
         """
         found = {}
         days = _by_day(self._spans) if dimension is Dimension.DAY else {}
+        ids = {} if dimension is Dimension.DAY else self._positions(dimension)
         for name, group in sorted(self._groups(dimension).items()):
             if dimension is Dimension.DAY:
                 midnight = datetime.fromisoformat(name).replace(tzinfo=UTC)
                 held, window = days.get(name, []), (max(midnight, self.since), min(midnight + DAY, self.until))
             else:
-                _, trades, fills = group
-                ids: set[PositionId] = {trade.position_id for trade in trades} | {fill.position_id for fill in fills}
-                held, window = [self._spans[position] for position in ids], (self.since, self.until)
+                held, window = [self._spans[position] for position in ids.get(name, ())], (self.since, self.until)
             found[name] = _results(*group, held, window)
         return found
 
     # A year has tens of thousands of closings; what each question needs is put together once.
     @cached_property
     def _trips(self) -> tuple[RoundTrip, ...]:
-        return round_trips(self.trades)
+        return round_trips((*self.before[0], *self.trades))
 
     @cached_property
     def _spans(self) -> Mapping[PositionId, Span]:
-        return _spans(self.trades, self.executions, self.until)
+        return _spans((*self.before[0], *self.trades), (*self.before[1], *self.executions), self.until)
+
+    def _positions(self, dimension: Dimension) -> Mapping[str, set[PositionId]]:
+        """The positions of each group, those that nothing happened to since too."""
+        found: dict[str, set[PositionId]] = {}
+        records: list[Trade | Execution] = [*self.before[0], *self.trades, *self.before[1], *self.executions]
+        for record in records:
+            found.setdefault(_name(dimension, record, self.since), set()).add(record.position_id)
+        return found
 
     def _groups(self, dimension: Dimension) -> dict[str, Group]:
         groups: dict[str, Group] = {}

@@ -69,25 +69,32 @@ class DailyReturns:
         return multiply(ratio, CONTEXT.sqrt(Decimal(self.days_a_year)))
 
 
-def daily_closes(valuations: Sequence[Valuation], until: datetime) -> tuple[Valuation, ...]:
+def daily_closes(
+    valuations: Sequence[Valuation], until: datetime, carried: Valuation | None = None
+) -> tuple[Valuation, ...]:
     """Return Eₜ: for each 00:00 UTC up to ``until`` the last valuation at or before it, stamped with that midnight.
 
-    The first is the first midnight at or after the first valuation. The running day is left out. A day without
-    valuation ends as the day before did.
+    The first is the first midnight at or after the first valuation; or the first after ``carried``. The running day is
+    left out. A day without valuation ends as the day before did.
 
     Args:
         valuations: oldest first, of one portfolio.
         until: now, or the end of the period.
+        carried: what a portfolio that existed before the period was worth at its beginning.
     """
-    if not valuations:
+    if carried is not None:
+        midnight, latest = day_of(carried.time) + DAY, carried
+    elif valuations:
+        midnight, latest = day_of(valuations[0].time - MICROSECOND) + DAY, valuations[0]
+    else:
         return ()
-    midnight = day_of(valuations[0].time - MICROSECOND) + DAY
     closes = []
     position = 0
     while midnight <= until:
         while position < len(valuations) and valuations[position].time <= midnight:
+            latest = valuations[position]
             position += 1
-        closes.append(valuations[position - 1]._replace(time=midnight))
+        closes.append(latest._replace(time=midnight))
         midnight += DAY
     return tuple(closes)
 

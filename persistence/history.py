@@ -64,7 +64,7 @@ def read_history(engine: Engine, portfolio: str) -> History:
             msg = f"there is no portfolio {quoted(portfolio)}; `run.py portfolio list` shows those that exist"
             raise UnknownPortfolio(msg)
         until, capital, since = opened
-        return History(
+        return History.whole(
             opening=Valuation(since, capital),
             until=until,
             trades=tuple(_trade(row) for row in cursor.execute(TRADES, [portfolio])),

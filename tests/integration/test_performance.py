@@ -233,8 +233,8 @@ def test_groups_of_real_rows_add_up(histories: dict[str, History], dimension: Di
 def test_executions_belong_to_the_strategy_and_side_of_their_position(histories: dict[str, History]) -> None:
     # Exits are decided by whoever decides them; here two decisions of three have a strategy.
     for name in ("default", "shares"):
-        trades = {trade.position_id: (trade.strategy, trade.side) for trade in histories[name].trades}
-        fills = [fill for fill in histories[name].executions if fill.position_id in trades]
+        trades = {trade.position_id: (trade.strategy, trade.side) for trade in histories[name].dealings.trades}
+        fills = [fill for fill in histories[name].dealings.executions if fill.position_id in trades]
         assert len(fills) > len(trades)
         assert [trades[fill.position_id] for fill in fills] == [(fill.strategy, fill.side) for fill in fills]
         assert {"(none)", "trend"} == histories[name].dealings.by(Dimension.STRATEGY).keys()

@@ -129,7 +129,7 @@ def test_exposure_known_by_hand() -> None:
 
 
 def test_an_empty_portfolio_has_no_made_up_number() -> None:
-    found = performance(History(OPENING, DAY_1 + DAY))
+    found = performance(History.whole(OPENING, DAY_1 + DAY))
     few = unknown("0 of at least 10 daily returns")
     assert few == found.sharpe_ratio == found.sortino_ratio == found.calmar_ratio == found.probabilistic_sharpe_ratio
     assert (Drawdown(), number("0")) == (found.max_drawdown, found.turnover)
@@ -140,14 +140,14 @@ def test_ratios_of_days_do_not_depend_on_how_many_trades_made_them() -> None:
     # A daily mean over a deviation of trades, or the other way round, would differ between these two.
     trades = tuple(closing(n, position=n) for n in range(1, 30))
     snapshots = valued(*SWINGING)
-    few = History(OPENING, DAY_1 + 10 * DAY, trades[:1], (entry_of(trades[0]),), snapshots)
-    many = History(OPENING, DAY_1 + 10 * DAY, trades, tuple(map(entry_of, trades)), snapshots)
+    few = History.whole(OPENING, DAY_1 + 10 * DAY, trades[:1], (entry_of(trades[0]),), snapshots)
+    many = History.whole(OPENING, DAY_1 + 10 * DAY, trades, tuple(map(entry_of, trades)), snapshots)
     assert number("6.041522986797") == performance(few).sharpe_ratio == performance(many).sharpe_ratio
 
 
 def test_turnover_known_by_hand() -> None:
     trade = closing(0, position=1)
-    history = History(OPENING, DAY_1 + 2 * DAY, (trade,), (entry_of(trade),), valued(2000, 3000))
+    history = History.whole(OPENING, DAY_1 + 2 * DAY, (trade,), (entry_of(trade),), valued(2000, 3000))
     assert number("500") == performance(history).turnover
 
 
@@ -189,5 +189,5 @@ def test_closes_against_a_search_for_each_midnight(minutes: list[int], end: int)
 
 @pytest.mark.parametrize("worth", [[10**60, 1] * 6, ["0.000000000001", 10**20] * 6])
 def test_extreme_values_crash_nothing(worth: list[str]) -> None:
-    history = History(OPENING, DAY_1 + 12 * DAY, valuations=valued(*worth))
+    history = History.whole(OPENING, DAY_1 + 12 * DAY, valuations=valued(*worth))
     assert performance(history).sharpe_ratio.value is not None
