@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 from sqlalchemy.engine import Engine
 
 from domain.errors import UnknownPortfolio
@@ -15,6 +18,12 @@ from domain.trips import Execution
 from domain.wording import quoted
 from domain.words import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from persistence.engine import transaction
+
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many have been read."""
+T = TypeVar("T")
+AT_ONCE = 10_000
+"""Rows that are made into values before progress is told again."""
 
 # A database that was put together by hand may have snapshots that are older than the row of their portfolio.
 OPENING = """
@@ -56,21 +65,70 @@ def read_history(engine: Engine, portfolio: str) -> History:
         UnknownPortfolio: there is none of that name.
         DatabaseUnavailable: the database does not answer.
     """
+    with one_moment(engine) as cursor:
+        return history_of(cursor, portfolio)
+
+
+@contextmanager
+def one_moment(engine: Engine) -> Iterator[psycopg.Cursor]:
+    """Have all that is read inside be of one moment: what is committed meanwhile is in none of it. Writes nothing."""
     with transaction(engine) as cursor:
-        # What is committed while these four statements run would be in some of them and not in others.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        opened = cursor.execute(OPENING, [portfolio]).fetchone()
-        if opened is None:
-            msg = f"there is no portfolio {quoted(portfolio)}; `run.py portfolio list` shows those that exist"
-            raise UnknownPortfolio(msg)
-        until, capital, since = opened
-        return History.whole(
-            opening=Valuation(since, capital),
-            until=until,
-            trades=tuple(_trade(row) for row in cursor.execute(TRADES, [portfolio])),
-            executions=tuple(_execution(row) for row in cursor.execute(EXECUTIONS, [portfolio])),
-            valuations=tuple(Valuation(*row) for row in cursor.execute(VALUATIONS, [portfolio])),
-        )
+        yield cursor
+
+
+def history_of(cursor: psycopg.Cursor, portfolio: str, progress: Progress = lambda _done, _all: None) -> History:
+    """Return what `read_history` returns, read where other things are read, too.
+
+    Args:
+        cursor: of `one_moment`.
+        portfolio: its name.
+        progress: told as it goes on; a year of minute snapshots takes seconds.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+    """
+    opened = cursor.execute(OPENING, [portfolio]).fetchone()
+    if opened is None:
+        msg = f"there is no portfolio {quoted(portfolio)}; `run.py portfolio list` shows those that exist"
+        raise UnknownPortfolio(msg)
+    until, capital, since = opened
+    count = _Count(cursor, portfolio, progress)
+    return History.whole(
+        opening=Valuation(since, capital),
+        until=until,
+        trades=count.read(TRADES, _trade),
+        executions=count.read(EXECUTIONS, _execution),
+        valuations=count.read(VALUATIONS, Valuation._make),
+    )
+
+
+class _Count:
+    """Reads, and tells how far it is."""
+
+    def __init__(self, cursor: psycopg.Cursor, portfolio: str, progress: Progress) -> None:
+        self._cursor = cursor
+        self._portfolio = portfolio
+        self._progress = progress
+        self._done = 0
+        whole = cursor.execute(
+            "SELECT (SELECT count(*) FROM paper_trades WHERE portfolio = %(name)s)"
+            " + (SELECT count(*) FROM paper_fills WHERE portfolio = %(name)s)"
+            " + (SELECT count(*) FROM paper_portfolio_snapshots WHERE portfolio = %(name)s)",
+            {"name": portfolio},
+        ).fetchone()
+        assert whole is not None
+        self._all = int(whole[0])
+
+    def read(self, statement: str, made: Callable[[tuple[Any, ...]], T]) -> tuple[T, ...]:
+        """Return what is made of each row."""
+        self._cursor.execute(statement.encode(), [self._portfolio])
+        found: list[T] = []
+        while rows := self._cursor.fetchmany(AT_ONCE):
+            found.extend(map(made, rows))
+            self._done += len(rows)
+            self._progress(self._done, self._all)
+        return tuple(found)
 
 
 def _trade(row: tuple[Any, ...]) -> Trade:
