@@ -1,0 +1,74 @@
+"""The decision funnel: each decision stands at exactly one place."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.decision import Reason
+from domain.funnel import AFTER_THRESHOLD, Funnel, Lost, Stage, funnel
+
+
+def test_known_by_hand() -> None:
+    found = funnel(
+        [
+            ("executed", "bought 1 BTC/USDT", 5),
+            ("executed", "sold 1 BTC/USDT", 3),
+            ("pending", None, 2),
+            ("ignored", "hold", 1),
+            ("ignored", "confidence below threshold", 4),
+            ("rejected", "no price in time", 2),
+            ("rejected", "not enough cash", 6),
+            ("rejected", "no fill at that price", 1),
+            ("cancelled", "changed my mind", 1),
+            ("cancelled", None, 1),
+        ]
+    )
+    expected = Funnel(
+        received=26,
+        above_threshold=17,
+        sized=9,
+        filled=8,
+        waiting=2,
+        lost=(
+            Lost(Stage.RECEIVED, "confidence below threshold", 4),
+            Lost(Stage.RECEIVED, "cancelled", 2),
+            Lost(Stage.RECEIVED, "hold", 1),
+            Lost(Stage.ABOVE_THRESHOLD, "not enough cash", 6),
+            Lost(Stage.ABOVE_THRESHOLD, "no price in time", 2),
+            Lost(Stage.SIZED, "no fill at that price", 1),
+        ),
+    )
+    assert expected == found
+    assert [("received", 26), ("above threshold", 17), ("sized", 9), ("filled", 8)] == [
+        (str(stage), number) for stage, number in found.stages.items()
+    ]
+
+
+def test_nothing_came_in() -> None:
+    assert Funnel(0, 0, 0, 0, 0, ()) == funnel([])
+
+
+def test_every_reason_has_a_place() -> None:
+    before = {
+        Reason.HOLD,
+        Reason.LOW_CONFIDENCE,
+        Reason.UNKNOWN_PORTFOLIO,
+        Reason.INVALID,
+        Reason.HALTED,
+        Reason.ADOPTED,
+    }
+    assert set(Reason) == before | AFTER_THRESHOLD | {Reason.NO_FILL}
+
+
+statuses = st.sampled_from(["executed", "pending", "open", "ignored", "rejected", "expired", "cancelled"])
+reasons = st.none() | st.sampled_from(list(Reason)).map(str) | st.text(max_size=5)
+
+
+@given(st.lists(st.tuples(statuses, reasons, st.integers(1, 10**6))))
+def test_none_is_counted_twice_or_not_at_all(counted: list[tuple[str, str | None, int]]) -> None:
+    found = funnel(counted)
+    assert sum(number for _, _, number in counted) == found.received
+    assert found.received == found.filled + found.waiting + sum(lost.number for lost in found.lost)
+    numbers = list(found.stages.values())
+    assert sorted(numbers, reverse=True) == numbers

@@ -1,0 +1,41 @@
+"""Intervals that a person can read: every value is in one of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.histogram import Bin, histogram
+
+
+def bins(*rows: tuple[str, str, int]) -> tuple[Bin, ...]:
+    return tuple(Bin(Decimal(low), Decimal(high), number) for low, high, number in rows)
+
+
+def test_known_by_hand() -> None:
+    values = [Decimal(value) for value in ("-12", "-0.01", "0", "4", "5", "9.99", "27")]
+    expected = bins(("-20", "-10", 1), ("-10", "0", 1), ("0", "10", 4), ("10", "20", 0), ("20", "30", 1))
+    assert expected == histogram(values, most=5)
+
+
+def test_one_value_and_none() -> None:
+    assert () == histogram([])
+    assert bins(("7", "8", 2)) == histogram([Decimal("7.5")] * 2)
+    assert bins(("-1", "0", 1)) == histogram([Decimal("-0.5")])
+
+
+amounts = st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, places=12)
+
+
+@given(st.lists(amounts, min_size=1, max_size=30), st.integers(3, 60))
+def test_each_value_is_in_one_bin(values: list[Decimal], most: int) -> None:
+    found = histogram(values, most)
+    assert len(values) == sum(each.number for each in found)
+    assert len(found) <= most
+    for each in found:
+        assert each.number == sum(each.low <= value < each.high for value in values)
+        assert not each.low < 0 < each.high
+    assert all(before.high == after.low for before, after in pairwise(found))
