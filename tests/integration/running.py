@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
+from loguru import logger
 
 from actors import Settings, TradingSystem
 from actors.ports import Alarms
@@ -99,3 +100,14 @@ def assert_sound(books: Books, decisions: int) -> None:
     assert books.ledger_differences() == []
     assert books.waiting() == 0
     assert sum(books.outcomes().values()) == decisions
+
+
+@contextmanager
+def logged(room: str) -> Iterator[list[str]]:
+    """What one room says in the log from INFO on: what an earlier test left running may still say something."""
+    lines: list[str] = []
+    sink = logger.add(
+        lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}", filter=room
+    )
+    yield lines
+    logger.remove(sink)

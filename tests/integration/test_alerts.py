@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-import shutil
-import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,201 +15,25 @@ from loguru import logger
 
 from actors.settings import Settings
 from console import alerts, logs
-from console.alert_channels import Channel, CommandChannel, UrlChannel, channels
+from console.alert_channels import CommandChannel, UrlChannel
 from console.alerts import AlertSender
 from console.outbox import Letter
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import AlertFailed, SettingsError
-from tests.integration.running import until
+from tests.integration.running import logged, until
+from tests.integration.telling import alarm, no_proxy, state
 from tests.receiver import HANG, Receiver
-
-TEST = AlarmKind.TEST
-
-
-def alarm(text: str = "it burns", kind: AlarmKind = TEST) -> Alarm:
-    return Alarm(datetime(2026, 1, 5, 12, tzinfo=UTC), kind, text)
-
-
-def python(code: str) -> CommandChannel:
-    return CommandChannel([sys.executable, "-c", code])
-
-
-def failure(channel: Channel, limit: float = 5.0) -> AlertFailed:
-    with pytest.raises(AlertFailed) as failed:
-        channel.deliver(Letter(alarm()), limit)
-    return failed.value
 
 
 @pytest.fixture
 def said() -> Iterator[list[str]]:
-    """What the log says from INFO on."""
-    lines: list[str] = []
-    sink = logger.add(lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}")
-    yield lines
-    logger.remove(sink)
+    with logged("console") as lines:
+        yield lines
 
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(logs, "_secrets", set())
-
-
-# One try over the web
-
-
-def test_an_address_is_posted_json() -> None:
-    with Receiver() as receiver:
-        UrlChannel(receiver.url("/hook?token=1#part")).deliver(Letter(alarm("„über“")), 5)
-        post = receiver.got.get(timeout=5)
-    assert "/hook?token=1" == post.path
-    assert "application/json" == post.headers["content-type"]
-    assert ("test", "„über“", "2026-01-05T12:00:00+00:00") == tuple(post.body[n] for n in ("kind", "text", "at"))
-    assert "authorization" not in post.headers
-
-
-def test_user_and_password_of_an_address_are_sent_as_such() -> None:
-    with Receiver() as receiver:
-        UrlChannel(f"http://me:p%40ss@{receiver.address}/").deliver(Letter(alarm()), 5)
-        assert "Basic bWU6cEBzcw==" == receiver.got.get(timeout=5).headers["authorization"]
-
-
-@pytest.mark.parametrize(
-    ("status", "again", "told"),
-    [
-        (500, True, "127.0.0.1 answered 500: no such thing"),
-        (429, True, "127.0.0.1 answered 429: no such thing"),
-        (404, False, "127.0.0.1 answered 404: no such thing"),
-        (302, False, "127.0.0.1 answered 302; a redirection is not followed: no such thing"),
-    ],
-)
-def test_an_answer_that_is_none(status: int, again: bool, told: str) -> None:
-    with Receiver([status], said="no such\nthing") as receiver:
-        error = failure(UrlChannel(receiver.url()))
-        assert (told, again) == (str(error), error.again)
-        receiver.got.get(timeout=5)
-        assert receiver.got.empty()
-
-
-def test_a_server_that_hangs_is_given_up_in_time() -> None:
-    with Receiver([HANG]) as receiver:
-        begun = time.monotonic()
-        assert "127.0.0.1 gave no answer within 0.2 s" == str(failure(UrlChannel(receiver.url()), 0.2))
-        assert 0.2 <= time.monotonic() - begun < 3
-
-
-def test_a_server_that_is_not_there_or_speaks_no_http() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    assert "127.0.0.1 cannot be reached: Connection refused" == str(failure(UrlChannel(f"http://127.0.0.1:{port}/x")))
-    assert "nowhere.invalid cannot be found: no address is known for this name" == str(
-        failure(UrlChannel("http://nowhere.invalid/secret"))
-    )
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
-        told = str(failure(UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/secret")))
-    assert told.startswith("127.0.0.1 cannot be reached: ")
-    assert "secret" not in told
-
-
-def test_a_server_whose_answer_drips_is_given_up_in_time_and_not_asked_twice_at_once() -> None:
-    ending = threading.Event()
-
-    def drip(server: socket.socket) -> None:
-        with server.accept()[0] as client:
-            client.recv(10_000)
-            while not ending.wait(0.02):
-                client.sendall(b"H")
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=drip, args=(server,))
-        thread.start()
-        channel = UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/")
-        begun = time.monotonic()
-        assert "127.0.0.1 gave no whole answer within 0.1 s" == str(failure(channel, 0.1))
-        assert time.monotonic() - begun < 3
-        assert "127.0.0.1 keeps an earlier try waiting" == str(failure(channel, 0.1))
-        ending.set()
-        thread.join()
-
-
-def _hang_up(server: socket.socket) -> None:
-    server.accept()[0].close()
-
-
-def test_a_proxy_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Receiver() as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url(""))
-        UrlChannel("http://alerts.invalid/hook").deliver(Letter(alarm()), 5)
-        assert "http://alerts.invalid/hook" == proxy.got.get(timeout=5).path
-        with Receiver() as direct:
-            monkeypatch.setenv("no_proxy", "127.0.0.1")
-            UrlChannel(direct.url()).deliver(Letter(alarm()), 5)
-            assert "/alerts" == direct.got.get(timeout=5).path
-
-
-# One try by a command
-
-
-def test_a_command_finds_the_alarm_on_stdin_and_in_variables(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    script = tmp_path / "tell me"
-    words = 'echo "$PAPER_ALERT_KIND|$PAPER_ALERT_TEXT|$1|$#"; cat'
-    script.write_text(f"#!/bin/sh\n{{ {words}; }} > {shlex.quote(str(out))}\n")
-    script.chmod(0o700)
-    settings = Settings.isolated(alert_command=f"{shlex.quote(str(script))} '$HOME; true'")
-    (channel,) = channels(settings)
-    assert ("alert_command", "tell me") == (channel.setting, channel.target)
-    channel.deliver(Letter(alarm("„über“ `id`")), 5)
-    first, _, document = out.read_text().partition("\n")
-    assert "test|„über“ `id`|$HOME; true|1" == first  # no shell has looked at anything
-    assert ("test", "„über“ `id`") == tuple(json.loads(document)[name] for name in ("kind", "text"))
-
-
-def test_a_command_that_fails_says_why() -> None:
-    assert "sh ended with exit code 3: no such channel" == str(
-        failure(CommandChannel(["sh", "-c", "echo no such; echo channel >&2; exit 3"]))
-    )
-    assert "sh was ended by signal 9" == str(failure(CommandChannel(["sh", "-c", "kill -9 $$"])))
-    long = str(failure(python("print('x' * 100_000 + 'the end'); raise SystemExit(1)")))
-    assert long.endswith("xthe end")
-    assert len(long) < 400
-
-
-def test_a_command_need_not_read_and_may_leave_something_running() -> None:
-    begun = time.monotonic()
-    CommandChannel(["sh", "-c", "sleep 3 & exec true"]).deliver(Letter(alarm("x" * 1_000, TEST)), 5)
-    assert time.monotonic() - begun < 2
-
-
-def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    hanging = CommandChannel(["sh", "-c", f"sleep 60 & echo $! $$ > {pids}; echo waiting; wait"])
-    assert "sh did not end within 0.5 s: waiting" == str(failure(hanging, 0.5))
-    for pid in map(int, pids.read_text().split()):
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in _state(pid))  # type: ignore[misc]
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "Z"
-
-
-def test_a_program_that_cannot_be_run_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="there is no program '/nowhere/tell' that can be run"):
-        channels(Settings.isolated(alert_command="/nowhere/tell secret"))
-    gone = tmp_path / "gone"
-    shutil.copy(shutil.which("true") or "/bin/true", gone)
-    channel = CommandChannel([str(gone)])
-    gone.unlink()
-    error = failure(channel)
-    assert ("gone cannot be run: No such file or directory", True) == (str(error), error.again)
-
-
-# Many, from a thread of their own
+    no_proxy(monkeypatch)
 
 
 class Recording:
@@ -333,7 +152,7 @@ def test_a_command_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
     with AlertSender([hanging]) as sender:
         sender.sound(alarm())
         until(pid.exists)
-    until(lambda: _state(int(pid.read_text())) == "Z")
+    until(lambda: state(int(pid.read_text())) == "Z")
 
 
 def test_what_was_held_back_is_told_at_the_end() -> None:

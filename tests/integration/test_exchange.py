@@ -2,77 +2,21 @@
 
 from __future__ import annotations
 
-import gc
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
-from loguru import logger
 
 from actors.timer import SystemClock
 from domain.errors import SettingsError
-from domain.market import Instrument, Quote, SymbolBook
-from domain.words import Symbol
-from market.attempts import Pace, sentence
+from domain.market import Instrument
+from market.attempts import sentence
 from market.exchange import ExchangePrices
 from tests.exchange_server import ExchangeServer
-from tests.integration.running import until
-
-BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
-QUICK = Pace(poll=0.1, refresh=0.3, quiet=1.0, books=0.5, timeout=0.5, first_retry=0.05, longest_retry=0.2)
-RARE = Pace(poll=60, refresh=60, quiet=60, books=60, timeout=0.5, first_retry=0.05, longest_retry=0.2)
-"""Nothing is asked for unless a decision wants it."""
-
-
-class Heard:
-    """What a source says."""
-
-    def __init__(self) -> None:
-        self.books: list[SymbolBook] = []
-        self.quotes: list[Quote] = []
-        self.ended: list[str] = []
-        self.times: list[float] = []
-        self._changed = threading.Condition()
-
-    def book_known(self, book: SymbolBook) -> None:
-        with self._changed:
-            self.books.append(book)
-            self._changed.notify_all()
-
-    def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        with self._changed:
-            self.quotes.extend(quotes)
-            self.times.append(time.monotonic())
-            self._changed.notify_all()
-
-    def source_ended(self, reason: str) -> None:
-        with self._changed:
-            self.ended.append(reason)
-            self._changed.notify_all()
-
-    def wait(self, true: Callable[[], bool], seconds: float = 10.0) -> None:
-        with self._changed:
-            assert self._changed.wait_for(true, seconds), (self.quotes[-3:], self.books, self.ended)
-
-    def prices(self, symbol: Symbol) -> list[str]:
-        return [str(quote.price) for quote in self.quotes if quote.symbol == symbol]
-
-    def price(self, symbol: Symbol, price: str, seconds: float = 10.0) -> Quote:
-        """Wait until a price was heard from now on; return its quote."""
-        begin = len(self.quotes)
-
-        def found() -> list[Quote]:
-            return [q for q in self.quotes[begin:] if q.symbol == symbol and q.price == Decimal(price)]
-
-        self.wait(lambda: bool(found()), seconds)
-        return found()[-1]
+from tests.integration.exchanges import BOTH, BTC, ETH, RARE, SOL, Opened
+from tests.integration.running import logged, until
 
 
 @pytest.fixture
@@ -83,32 +27,8 @@ def server() -> Iterator[ExchangeServer]:
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}")
-    yield lines
-    logger.remove(sink)
-
-
-class Opened:
-    """Makes sources, and stops them in the end."""
-
-    def __init__(self, server: ExchangeServer) -> None:
-        self._server = server
-        self._sources: list[ExchangePrices] = []
-
-    def __call__(
-        self, exchange: str, *symbols: str, pace: Pace = QUICK, cache: Path | None = None, **options: Any
-    ) -> tuple[ExchangePrices, Heard]:
-        made_with = getattr(self._server, exchange) | options
-        source = ExchangePrices(exchange, SystemClock(), cache=cache, symbols=symbols, options=made_with, pace=pace)
-        heard = Heard()
-        self._sources.append(source)
-        source.start(heard)
-        return source, heard
-
-    def close(self) -> None:
-        for source in self._sources:
-            source.stop()
+    with logged("market") as lines:
+        yield lines
 
 
 @pytest.fixture
@@ -116,9 +36,6 @@ def opened(server: ExchangeServer) -> Iterator[Opened]:
     makes = Opened(server)
     yield makes
     makes.close()
-
-
-BOTH = pytest.mark.parametrize("exchange", ["kraken", "bitstamp"])
 
 
 @BOTH
@@ -284,34 +201,9 @@ def test_a_symbol_that_vanishes_takes_no_other_with_it(exchange: str, opened: Op
     heard.price(BTC, "110002")
 
 
-def test_symbols_asked_for_while_the_markets_are_read_again_stop_nothing(
-    opened: Opened, server: ExchangeServer, told: list[str]
-) -> None:
-    eager = replace(QUICK, books=0.01)
-    source, heard = opened("kraken", ETH, pace=eager)
-    heard.wait(lambda: bool(heard.quotes))
-    for number in range(10):
-        read = server.requests["markets"]
-        server.wait_for("markets", read + 1)
-        source.subscribe([SOL]) if number % 2 else source.unsubscribe([SOL])
-    server.set_price(ETH, "4001")
-    heard.price(ETH, "4001")
-    read = server.requests["markets"]
-    server.wait_for("markets", read + 2)
-    assert [] == [line for line in told if "begins anew" in line]
-    assert [] == heard.ended
-
-
 @pytest.mark.parametrize("user", ["bob:secret@", "bob:se/cret@", "bob:s@ecret@"])
 def test_a_password_in_a_url_is_shown_to_nobody(user: str) -> None:
     assert "OSError: no way to http://host:1/path" == sentence(OSError(f"no way to http://{user}host:1/path"))
-
-
-def test_a_suspended_market_says_so_once_the_book_was_read_again(opened: Opened, server: ExchangeServer) -> None:
-    _, heard = opened("kraken", BTC)
-    heard.wait(lambda: bool(heard.books))
-    server.suspend(BTC)
-    heard.wait(lambda: heard.books[-1].resolve(BTC) == "BTC/USDT is delisted or suspended at kraken")
 
 
 def test_what_is_not_needed_any_more_is_not_told(opened: Opened, server: ExchangeServer) -> None:
@@ -326,77 +218,6 @@ def test_what_is_not_needed_any_more_is_not_told(opened: Opened, server: Exchang
     server.set_price(ETH, "4001")
     heard.price(ETH, "4001")
     assert before == len(heard.prices(BTC))
-
-
-@BOTH
-def test_an_exchange_away_at_the_start_is_asked_until_it_is_there(exchange: str, told: list[str]) -> None:
-    server = ExchangeServer()
-    with server:
-        port = server.port
-    away = ExchangeServer()
-    away.port = port
-    options = getattr(away, exchange)
-    source = ExchangePrices(exchange, SystemClock(), cache=None, symbols=[BTC], options=options, pace=QUICK)
-    heard = Heard()
-    source.start(heard)
-    try:
-        while not told:
-            time.sleep(0.01)
-        assert source.book is None
-        with away:
-            heard.price(BTC, "110485.8")
-            heard.wait(lambda: any("says again what it trades" in line for line in told))
-            source.stop()
-    finally:
-        source.stop()
-    assert 1 == len([line for line in told if "does not say what it trades, and is tried again" in line])
-
-
-def test_a_kept_book_serves_a_start_without_the_exchange(
-    opened: Opened, server: ExchangeServer, tmp_path: Path
-) -> None:
-    cache = tmp_path / "markets" / "kraken.json"
-    source, heard = opened("kraken", cache=cache)
-    heard.wait(lambda: bool(heard.books))
-    source.stop()
-    assert 0o700 == cache.parent.stat().st_mode & 0o777
-    nowhere = {"urls": {"api": {"public": "http://127.0.0.1:1"}}}
-    again = ExchangePrices("kraken", SystemClock(), cache=cache, options=nowhere, pace=QUICK)
-    assert again.book is not None
-    assert heard.books[0].instruments == again.book.instruments
-    later = Heard()
-    again.start(later)
-    later.wait(lambda: bool(later.books))
-    again.stop()
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1, "exchange": "kraken", "instruments": [{}]}', "\x00"])
-def test_a_damaged_book_is_ignored(text: str, tmp_path: Path) -> None:
-    cache = tmp_path / "kraken.json"
-    cache.write_text(text)
-    assert ExchangePrices("kraken", SystemClock(), cache=cache).book is None
-
-
-def test_a_book_that_cannot_be_kept_is_said_and_no_harm(opened: Opened, tmp_path: Path, told: list[str]) -> None:
-    (tmp_path / "file").write_text("")
-    _, heard = opened("kraken", BTC, cache=tmp_path / "file" / "kraken.json")
-    heard.price(BTC, "110485.8")
-    assert 1 == len([line for line in told if "cannot be kept" in line])
-
-
-def test_a_stop_while_the_markets_are_read_leaves_nothing_to_complain_of(
-    server: ExchangeServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        deaf.settimeout(10)
-        server.port = deaf.getsockname()[1]
-        source = ExchangePrices("kraken", SystemClock(), cache=None, symbols=[BTC], options=server.kraken, pace=QUICK)
-        source.start(Heard())
-        asking, _ = deaf.accept()
-        source.stop()
-        asking.close()
-    gc.collect()  # asyncio complains of a failure that nobody looked at when it forgets it
-    assert [] == [record.getMessage() for record in caplog.records if record.name == "asyncio"]
 
 
 @BOTH

@@ -1,4 +1,4 @@
-"""The way of a decision through the real behaviours: prices, waiting, callers, quarantine, the ordered stop."""
+"""The way of a decision through the real behaviours: cash, callers, quarantine, the ordered stop."""
 
 from __future__ import annotations
 
@@ -8,134 +8,25 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pykka import ThreadingFuture
 
-from actors.messages import Describe, Drain, Submit, Tick, Wake
-from domain.decision import Decision, Outcome
+from actors.messages import Describe, Drain, Tick, Wake
+from domain.decision import Outcome
 from domain.errors import DatabaseUnavailable, DecisionGone, RestartLimitReached
-from domain.words import DecisionId, OutcomeStatus
+from domain.words import OutcomeStatus
 from tests.memory import MemoryDatabase
 from tests.stepper import NOON, Stepper
-from tests.unit.builders import costs, instrument, terms, uid
-
-INSTRUMENTS = [
-    instrument("BTC/USDT"),
-    instrument("ETH/USDT"),
-    instrument("DEAD/USDT"),
-    instrument("X/EUR", currency="EUR"),
-]
+from tests.unit.builders import costs, terms, uid
+from tests.unit.path import INSTRUMENTS, begun, opened, put, status, submit
 
 
 @pytest.fixture
 def database() -> MemoryDatabase:
-    memory = MemoryDatabase()
-    memory.open_portfolio(terms())
-    return memory
+    return opened(MemoryDatabase())
 
 
 @pytest.fixture
 def stepper(database: MemoryDatabase) -> Stepper:
-    started = Stepper(database, INSTRUMENTS, seed=1)
-    started.run()
-    assert started.ready
-    started.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
-    started.run()
-    return started
-
-
-def put(stepper: Stepper, number: int = 1, **changes: Any) -> DecisionId:
-    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
-    return stepper.database.add(Decision(**given), stepper.clock.now())
-
-
-def status(stepper: Stepper, id_: DecisionId) -> tuple[str, str] | None:
-    outcome = stepper.database.rows[id_].outcome
-    return (outcome.status.value, outcome.reason) if outcome else None
-
-
-def submit(stepper: Stepper, number: int = 1, **changes: Any) -> Submit:
-    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
-    message = Submit(Decision(**given), ThreadingFuture(), ThreadingFuture())
-    stepper.tell("DecisionWatcher", message)
-    return message
-
-
-# Law 6: the price
-
-
-def test_a_price_seen_within_the_grace_will_do(stepper: Stepper) -> None:
-    stepper.clock.pass_by(1.0)
-    id_ = put(stepper)
-    stepper.settle()
-    assert stepper.database.fills[0].fill.base_price == Decimal(100)
-    assert "executed" == (status(stepper, id_) or ("",))[0]
-
-
-def test_an_older_price_will_not_and_the_next_one_is_taken(stepper: Stepper) -> None:
-    stepper.clock.pass_by(1.001)
-    id_ = put(stepper)
-    stepper.settle()
-    assert status(stepper, id_) is None
-    assert {"BTC/USDT"} == stepper.source.wanted
-    stepper.clock.pass_by(29)
-    stepper.quote({"BTC/USDT": "101"})
-    stepper.run()
-    assert [Decimal(101)] == [a.fill.base_price for a in stepper.database.fills]
-
-
-def test_no_price_in_time(stepper: Stepper) -> None:
-    id_ = put(stepper, symbol="DEAD/USDT")
-    stepper.settle()
-    stepper.clock.pass_by(30)
-    stepper.tell("Sizer", Tick())
-    stepper.run()
-    assert status(stepper, id_) is None
-    stepper.clock.pass_by(0.001)
-    stepper.tell("Sizer", Tick())
-    stepper.run()
-    assert ("rejected", "no price in time: none of DEAD/USDT was seen within 30 s") == status(stepper, id_)
-
-
-def test_a_price_that_comes_too_late_is_not_taken(stepper: Stepper) -> None:
-    id_ = put(stepper, symbol="DEAD/USDT")
-    stepper.settle()
-    stepper.clock.pass_by(31)
-    stepper.quote({"DEAD/USDT": "5"})
-    stepper.run()
-    assert "rejected" == (status(stepper, id_) or ("",))[0]
-    assert stepper.database.fills == []
-
-
-def test_a_dead_symbol_blocks_nobody(stepper: Stepper) -> None:
-    dead = put(stepper, 1, symbol="DEAD/USDT")
-    alive = put(stepper, 2)
-    stepper.settle()
-    assert status(stepper, dead) is None
-    assert "executed" == (status(stepper, alive) or ("",))[0]
-
-
-def test_expired_while_it_waited(stepper: Stepper) -> None:
-    id_ = put(stepper, symbol="DEAD/USDT", expires_at=NOON + timedelta(seconds=5))
-    stepper.settle()
-    stepper.clock.pass_by(5)
-    stepper.tell("Sizer", Tick())
-    stepper.run()
-    assert ("expired", "expired: at 2026-01-05 12:00:05 UTC, while it waited for a price") == status(stepper, id_)
-
-
-def test_another_currency_needs_no_price_to_be_refused(stepper: Stepper) -> None:
-    id_ = put(stepper, symbol="X/EUR")
-    stepper.settle()
-    assert ("rejected", "other currency: X/EUR trades in EUR, the portfolio holds USDT") == status(stepper, id_)
-
-
-def test_the_newest_price_at_sizing_counts_not_the_one_at_receipt(stepper: Stepper) -> None:
-    put(stepper)
-    stepper.wake()
-    while stepper.database.fills == [] and not any("Sizer Decide" in line for line in stepper.trace[-1:]):
-        stepper.step()
-    stepper.run()
-    assert Decimal(100) == stepper.database.fills[0].fill.base_price
+    return begun(database)
 
 
 # Law 5: the projection

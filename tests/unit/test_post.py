@@ -1,4 +1,4 @@
-"""Posts on real threads: successors for what hangs, control before data, answers for whoever asked, dead letters."""
+"""Posts on real threads: asks over a rebuild, control before data, answers for whoever asked, dead letters."""
 
 from __future__ import annotations
 
@@ -6,268 +6,25 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pykka
 import pytest
 
-from actors.address import GivenUp, MailAddress
-from actors.behaviour import Behaviour
-from actors.cell import Cell
-from actors.dead_letters import KEPT, DeadLetters
-from actors.mailbox import Mailbox
-from actors.messages import Describe, Message, Ping, Restart
-from actors.post import Post
-from actors.supervision import Crashed
-from actors.timer import SystemClock
+from actors.dead_letters import KEPT
+from actors.messages import Describe, Ping, Restart
 from domain.errors import PaperTradingError
+from tests.unit.posts import SOON, Deaf, Do, Grouping, Letter, Repeater, Say, Stage, ended, staged, thread_of
 
-SOON = 5.0
-"""Seconds after which a test has failed."""
 CONTROL = 3 * 0.1
 """Seconds: three times what is promised for an answer to control."""
 BACKLOG = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Say(Message):
-    """To be repeated."""
-
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class Do(Message):
-    """Something to be done by the actor's thread."""
-
-    action: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Deaf(Message):
-    """Cannot be told that nobody takes it."""
-
-    def abandon(self, error: BaseException) -> None:
-        raise OSError("nobody listens")
-
-
-@dataclass(frozen=True, slots=True)
-class Letter(Message):
-    """Somebody waits for what comes of it."""
-
-    told: queue.Queue[BaseException]
-
-    def abandon(self, error: BaseException) -> None:
-        self.told.put(error)
-
-
-class Repeater(Behaviour):
-    """Repeats what it hears; each belongs to the thread that built it."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._built_by = threading.current_thread()
-
-    def started(self) -> None:
-        self._stage.starts.pop(0)() if self._stage.starts else None
-
-    def handle(self, message: Message) -> None:
-        assert self._built_by is threading.current_thread()
-        match message:
-            case Say(word):
-                self._stage.heard.put(word)
-            case Do(action):
-                action()
-
-    def describe(self) -> Mapping[str, Any]:
-        return {"heard": self._stage.heard.qsize()}
-
-
-class Grouping(Repeater):
-    group_limit: ClassVar[int] = 100
-
-
-class Stage:
-    """One post, supervised by the test."""
-
-    def __init__(self) -> None:
-        self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.crashes: queue.Queue[Crashed] = queue.Queue()
-        self.starts: list[Callable[[], None]] = []
-        self.dead = DeadLetters(SystemClock())
-        self.build: type[Repeater] = Repeater
-        self.post = Post("subject", lambda _: self.build(self), self, self.dead)
-        self.to = self.post.address
-        self.releases: list[threading.Event] = []
-
-    def tell(self, message: Any, /) -> None:
-        """As the Supervisor's address."""
-        self.crashes.put(message)
-
-    def ask(self, message: Message) -> pykka.Future[Any]:
-        assert self.post._ref is not None
-        return self.post._ref.ask(message, block=False)
-
-    def next(self) -> str:
-        return self.heard.get(timeout=SOON)
-
-    def hang(self, afterwards: Callable[[], None] = lambda: None) -> threading.Event:
-        """Have the thread hang; return what lets it go on with ``afterwards``. A second try does not hang."""
-        entered, release = threading.Event(), threading.Event()
-        self.releases.append(release)
-
-        def hang() -> None:
-            if entered.is_set():
-                self.heard.put("tried again")
-                return
-            entered.set()
-            release.wait()
-            afterwards()
-
-        self.to.tell(Do(hang))
-        assert entered.wait(SOON)
-        return release
-
-    def stop(self) -> None:
-        self.post.stop()
-        assert self.post.wait(time.monotonic() + SOON)
-
-
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    opened = Stage()
-    yield opened
-    for release in opened.releases:
-        release.set()
-    opened.stop()
-
-
-def thread_of(post: Post) -> threading.Thread:
-    assert post._thread is not None
-    return post._thread
-
-
-def ended(thread: threading.Thread) -> bool:
-    thread.join(SOON)
-    return not thread.is_alive()
-
-
-# Hangs
-
-
-def test_a_successor_handles_what_waited_in_its_order_and_the_hung_message_first(stage: Stage) -> None:
-    stage.post.start()
-    zombie = thread_of(stage.post)
-    stage.hang()
-    for n in range(100):
-        stage.to.tell(Say(str(n)))
-    assert frozenset() == stage.post.replace()
-    assert "subject" == stage.ask(Ping()).get(timeout=SOON)
-    assert stage.heard.empty()  # the successor waits for the word
-    assert zombie is not thread_of(stage.post)
-    assert zombie.is_alive()
-    stage.to.tell(Restart())
-    assert ["tried again", *map(str, range(100))] == [stage.next() for _ in range(101)]
-    assert 1 == stage.post.activity.failed
-
-
-def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
-    other = Mailbox()
-    raised: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
-
-    def go_on() -> None:
-        for _ in range(2):
-            try:
-                MailAddress(other).tell(Say("from the grave"))
-            except GivenUp as error:
-                raised.put(error)
-        raise ValueError("a zombie's crash is nobody's business")
-
-    stage.post.start()
-    zombie = thread_of(stage.post)
-    release = stage.hang(go_on)
-    stage.post.replace()
-    release.set()
-    assert [True, True] == [isinstance(raised.get(timeout=SOON), GivenUp) for _ in range(2)]
-    assert ended(zombie)
-    assert 0 == len(other)
-    assert stage.crashes.empty()
-    stage.to.tell(Restart())
-    assert "tried again" == stage.next()
-    stage.to.tell(Say("alive"))
-    assert "alive" == stage.next()
-
-
-def test_a_zombie_that_raises_given_up_ends_quietly_and_stops_nobody(stage: Stage) -> None:
-    stage.post.start()
-    zombie = thread_of(stage.post)
-    release = stage.hang(lambda: MailAddress(Mailbox()).tell(Say("x")))
-    stage.post.replace()
-    release.set()
-    assert ended(zombie)
-    assert stage.crashes.empty()
-    assert stage.post.alive
-
-
-def test_an_idle_zombie_takes_no_further_message(stage: Stage) -> None:
-    stage.post.start()
-    stage.to.tell(Say("to the first"))
-    assert "to the first" == stage.next()
-    idle = thread_of(stage.post)
-    stage.post.replace()
-    assert ended(idle)
-    for n in range(10):
-        stage.to.tell(Say(str(n)))
-    assert stage.heard.empty()
-    stage.to.tell(Restart())
-    assert list(map(str, range(10))) == [stage.next() for _ in range(10)]
-
-
-def test_what_a_thread_had_just_taken_when_it_was_given_up_goes_back(stage: Stage) -> None:
-    cell = Cell("subject", Mailbox(), lambda _: Grouping(stage), stage)
-    cell.begin()
-    for word in ("b", "c"):
-        MailAddress(cell.mailbox).tell(Say(word))
-    assert [] == cell.give_up()
-    cell.receive(Say("a"))
-    assert [Say("a"), Say("b"), Say("c")] == cell.mailbox.take(10)
-    assert stage.heard.empty()
-
-
-def test_a_zombie_that_builds_a_behaviour_lets_nothing_through_to_a_successor_that_has_none(stage: Stage) -> None:
-    entered, release = threading.Event(), threading.Event()
-    stage.releases.append(release)
-    stage.post.start()
-    zombie = thread_of(stage.post)
-    stage.starts = [lambda: (entered.set(), release.wait())]  # type: ignore[list-item, return-value]
-    stage.to.tell(Restart())
-    assert entered.wait(SOON)
-    stage.post.replace()
-    stage.to.tell(Say("waits"))
-    release.set()
-    assert ended(zombie)
-    assert "subject" == stage.ask(Ping()).get(timeout=SOON)
-    assert (True, True) == (stage.heard.empty(), stage.crashes.empty())
-    stage.to.tell(Restart())
-    assert "waits" == stage.next()
-
-
-def test_successor_after_successor_each_goes_on_where_the_last_one_hung(stage: Stage) -> None:
-    stage.post.start()
-    for number in range(5):
-        stage.hang()
-        stage.to.tell(Say(f"behind {number}"))
-        stage.post.replace()
-        stage.to.tell(Restart())
-        assert ["tried again", f"behind {number}"] == [stage.next(), stage.next()]
-    assert 5 == stage.post.activity.failed
-
-
-def test_the_stack_of_a_hung_thread_says_where_it_is(stage: Stage) -> None:
-    stage.post.start()
-    stage.hang()
-    assert "release.wait()" in stage.post.stack
+    with staged() as opened:
+        yield opened
 
 
 # Asks

@@ -1,0 +1,45 @@
+"""An alarm to be told, and a machine without proxies that would hear of it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from console import logs
+from console.alert_channels import Channel, CommandChannel
+from console.outbox import Letter
+from domain.alarms import Alarm, AlarmKind
+from domain.errors import AlertFailed
+
+TEST = AlarmKind.TEST
+
+
+def alarm(text: str = "it burns", kind: AlarmKind = TEST) -> Alarm:
+    return Alarm(datetime(2026, 1, 5, 12, tzinfo=UTC), kind, text)
+
+
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(logs, "_secrets", set())
+
+
+def python(code: str) -> CommandChannel:
+    return CommandChannel([sys.executable, "-c", code])
+
+
+def failure(channel: Channel, limit: float = 5.0) -> AlertFailed:
+    with pytest.raises(AlertFailed) as failed:
+        channel.deliver(Letter(alarm()), limit)
+    return failed.value
+
+
+def state(pid: int) -> str:
+    """What Linux says of a process; a dead one that nobody waited for is a Z, as one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"

@@ -1,0 +1,147 @@
+"""One post on a real thread, supervised by the test; what it hears, and how it is made to hang."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pykka
+
+from actors.behaviour import Behaviour
+from actors.dead_letters import DeadLetters
+from actors.messages import Message
+from actors.post import Post
+from actors.supervision import Crashed
+from actors.timer import SystemClock
+
+SOON = 5.0
+"""Seconds after which a test has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say(Message):
+    """To be repeated."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Do(Message):
+    """Something to be done by the actor's thread."""
+
+    action: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf(Message):
+    """Cannot be told that nobody takes it."""
+
+    def abandon(self, error: BaseException) -> None:
+        raise OSError("nobody listens")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter(Message):
+    """Somebody waits for what comes of it."""
+
+    told: queue.Queue[BaseException]
+
+    def abandon(self, error: BaseException) -> None:
+        self.told.put(error)
+
+
+class Repeater(Behaviour):
+    """Repeats what it hears; each belongs to the thread that built it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._built_by = threading.current_thread()
+
+    def started(self) -> None:
+        self._stage.starts.pop(0)() if self._stage.starts else None
+
+    def handle(self, message: Message) -> None:
+        assert self._built_by is threading.current_thread()
+        match message:
+            case Say(word):
+                self._stage.heard.put(word)
+            case Do(action):
+                action()
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"heard": self._stage.heard.qsize()}
+
+
+class Grouping(Repeater):
+    group_limit: ClassVar[int] = 100
+
+
+class Stage:
+    """One post, supervised by the test."""
+
+    def __init__(self) -> None:
+        self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.crashes: queue.Queue[Crashed] = queue.Queue()
+        self.starts: list[Callable[[], None]] = []
+        self.dead = DeadLetters(SystemClock())
+        self.build: type[Repeater] = Repeater
+        self.post = Post("subject", lambda _: self.build(self), self, self.dead)
+        self.to = self.post.address
+        self.releases: list[threading.Event] = []
+
+    def tell(self, message: Any, /) -> None:
+        """As the Supervisor's address."""
+        self.crashes.put(message)
+
+    def ask(self, message: Message) -> pykka.Future[Any]:
+        assert self.post._ref is not None
+        return self.post._ref.ask(message, block=False)
+
+    def next(self) -> str:
+        return self.heard.get(timeout=SOON)
+
+    def hang(self, afterwards: Callable[[], None] = lambda: None) -> threading.Event:
+        """Have the thread hang; return what lets it go on with ``afterwards``. A second try does not hang."""
+        entered, release = threading.Event(), threading.Event()
+        self.releases.append(release)
+
+        def hang() -> None:
+            if entered.is_set():
+                self.heard.put("tried again")
+                return
+            entered.set()
+            release.wait()
+            afterwards()
+
+        self.to.tell(Do(hang))
+        assert entered.wait(SOON)
+        return release
+
+    def stop(self) -> None:
+        self.post.stop()
+        assert self.post.wait(time.monotonic() + SOON)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """A stage; in the end nothing hangs, and its thread has ended."""
+    opened = Stage()
+    yield opened
+    for release in opened.releases:
+        release.set()
+    opened.stop()
+
+
+def thread_of(post: Post) -> threading.Thread:
+    assert post._thread is not None
+    return post._thread
+
+
+def ended(thread: threading.Thread) -> bool:
+    thread.join(SOON)
+    return not thread.is_alive()
