@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from loguru import logger
 from sqlalchemy import Engine
 
-from domain.errors import DatabaseError
+from domain.errors import DatabaseError, WriteRefused
 from domain.failures import Failure
 from persistence.engine import backends, connect, engine_for
 from persistence.lease import Lease, writing
@@ -49,7 +49,7 @@ class FailureRecorder:
     """Stores failures as soon as the database takes them; the log has them at once.
 
     Attributes:
-        dropped: so many were not stored, because too many waited.
+        dropped: so many were not stored, because too many waited or the database refused them.
     """
 
     MOST_WAITING = 1_000
@@ -90,23 +90,30 @@ class FailureRecorder:
                 while not self._waiting and not self._closed:
                     self._changed.wait()
                 group, self._waiting = self._waiting, deque()
-            stored = not group or self._stored(group)
+            left = self._store_all(group) if group else []
             with self._changed:
-                if not stored:
-                    self._waiting.extendleft(reversed(group))
+                if left:
+                    self._waiting.extendleft(reversed(left))
                     self._changed.wait_for(lambda: self._closed, timeout=self.AGAIN)
-                if self._closed and (not stored or not self._waiting):
+                if self._closed and (left or not self._waiting):
                     return
 
-    def _stored(self, group: Sequence[Failure]) -> bool:
+    def _store_all(self, group: Sequence[Failure]) -> list[Failure]:
+        """Store a group; return those that are to be tried again."""
         try:
             self._store.save(group)
+        except WriteRefused as error:
+            if len(group) > 1:  # one that is refused must not keep the others waiting for ever
+                return [left for failure in group for left in self._store_all([failure])]
+            self.dropped += 1
+            logger.error("failure {} is not stored, the log has it: {}", group[0].reference, error)
         except DatabaseError as error:
             logger.debug("failures are stored later: {}", error)
-            return False
+            return list(group)
         except Exception as error:  # noqa: BLE001 - this thread must outlive whatever comes
+            self.dropped += len(group)
             logger.error("failures could not be stored, the log has them: {!r}", error)
-        return True
+        return []
 
 
 class Disconnector:
