@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.market import Quote
@@ -93,6 +93,7 @@ def test_a_price_stored_by_an_earlier_process_counts_as_the_last_one_until_there
     assert screen.believes(quote("90", 2))
 
 
+@settings(max_examples=40)
 @given(st.lists(st.decimals(Decimal("1e-18"), Decimal("1e19"), allow_nan=False), min_size=1, max_size=20))
 def test_whatever_came_before_two_like_prices_in_a_row_are_believed(before: list[Decimal]) -> None:
     screen = PriceScreen()
