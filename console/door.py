@@ -26,6 +26,7 @@ from console.wire import LONGEST_ANSWER, LONGEST_REQUEST, Refused, decode, encod
 from domain.errors import PaperTradingError
 
 MOST_CLIENTS = 32
+FULL = f"{MOST_CLIENTS} consoles are open already; close one"
 IDLE = 600.0
 """Seconds after which a client that asks nothing is cut off."""
 AGAIN = 0.25
@@ -120,7 +121,12 @@ class ConsoleDoor:
                 full = len(self._clients) >= MOST_CLIENTS
                 if not full:
                     self._clients.add(client)
-            if full or peer_uid(client) not in {os.geteuid(), 0}:
+            if peer_uid(client) not in {os.geteuid(), 0}:
+                self._drop(client)
+                return
+            if full:
+                client.setblocking(False)
+                client.sendall(encode({"id": None, "ok": False, "error": FULL, "code": "refused"}))
                 self._drop(client)
                 return
             threading.Thread(target=self._serve, args=(client,), name="console client", daemon=True).start()

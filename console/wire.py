@@ -144,6 +144,7 @@ class Line:
         try:
             self._socket.sendall(encode({"id": self._number, "do": do, "with": given}))
         except OSError as error:
+            self._receive()  # it may have said why before it hung up
             raise NotRunning("the running process has ended") from error
 
     def _receive(self) -> dict[str, Any]:

@@ -10,15 +10,17 @@ import resource
 import shutil
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from rich.console import Console
 
 from console.debug import Session
-from console.door import ConsoleDoor
+from console.door import MOST_CLIENTS, ConsoleDoor
 from console.vocabulary import WORDS
-from console.wire import Line
+from console.wire import Line, Refused
 from domain.errors import PaperTradingError
 from tests.integration.running import until
 from tests.integration.talking import Talk, bought, talking
@@ -73,6 +75,26 @@ def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -
             assert "PermissionError" in done.stderr
     finally:
         folder.rmdir()
+
+
+def test_one_console_too_many_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "console.sock"
+    with ConsoleDoor(path, {"echo": dict}), ExitStack() as crowd:
+        lines = [crowd.enter_context(Line(path)) for _ in range(MOST_CLIENTS)]
+        assert [{"n": 1, "who": ANY}] * MOST_CLIENTS == [line.ask("echo", n=1) for line in lines]
+        for _ in range(3):
+            with Line(path) as late, pytest.raises(Refused, match=r"^32 consoles are open already; close one$"):
+                late.ask("echo")
+        lines[0].close()
+
+        def let_in() -> bool:
+            try:
+                with Line(path) as line:
+                    return bool(line.ask("echo"))
+            except Refused:
+                return False
+
+        until(let_in)
 
 
 def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None:
