@@ -18,7 +18,7 @@ PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 TABLES = "".join(
     (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-    for name in ("0001_tables", "0001_decisions", "0005_failures", "0006_halts")
+    for name in ("0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations")
 )
 TRIGGERS = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
