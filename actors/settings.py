@@ -28,6 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from actors.evidence import stored, without_secrets
 from domain.arithmetic import multiply, plain
 from domain.decision import Number
 from domain.errors import SettingsError
@@ -40,6 +41,13 @@ GIVEN = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
 SECRETS = frozenset({"database_url", "alert_command", "alert_url"})
 MASK = "********"
 URL = r"[a-z0-9+]+://[^\s'\"]+"
+COUNTED = (
+    "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "same_currency",
+    "check_interval", "snapshot_interval", "price_grace", "max_price_age", "max_decision_age", "hang_timeout",
+    "audit_interval", "max_restarts", "restart_window",
+)  # fmt: skip
+"""Settings that can change what a decision becomes, or what is measured: what counts as stale, as a hang or as too many
+restarts, and how often is looked."""
 UNQUOTED = SECRETS | {"exchange_options"}
 """Settings whose value is not repeated where it is wrong: it may hold a password."""
 
@@ -272,6 +280,16 @@ class Settings(BaseSettings):
             "decision_confidence_threshold", "min_notional", "default_risk_score",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
+
+    def that_count(self) -> dict[str, object]:
+        """Return what can change what a decision becomes, or what is measured, as JSON can hold it; no secrets.
+
+        Values of a portfolio only create its row, and are left out; so is where things are, and who is told of them.
+        """
+        return {
+            name: without_secrets(self.exchange_options) if name == "exchange_options" else stored(getattr(self, name))
+            for name in COUNTED
+        }
 
     def urls(self) -> Iterator[str]:
         """Yield whatever may be a URL with a password in it; never to be shown."""

@@ -13,10 +13,7 @@ import json
 import os
 import signal
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -25,6 +22,7 @@ from loguru import logger
 from console.logs import secrets_hidden
 from console.signals import BOTH, Signals, Stop
 from domain.errors import PaperTradingError
+from persistence.release import version
 
 PROGRAM = "run.py"
 COMMANDS = {
@@ -152,15 +150,6 @@ def _program(
     _version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Take what stands before the command."""
-
-
-def version() -> str:
-    """Return this program's version, as it was installed."""
-    try:
-        return metadata.version("paper-trading")
-    except metadata.PackageNotFoundError:  # run from a checkout, without `make install`
-        project = Path(__file__).parent.parent / "pyproject.toml"
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def _usage(error: Exception) -> str:

@@ -16,10 +16,10 @@ from actors.inspection import Inspector, nearest
 from actors.messages import Audit
 from actors.settings import Settings
 from actors.system import TradingSystem
-from console.cli import version
 from console.door import Command
 from domain.errors import DatabaseError, InvalidRequest, WriteRefused
 from persistence.chain import chain
+from persistence.release import version
 
 Given = Mapping[str, Any]
 LONGEST_TRACE = 600

@@ -14,7 +14,7 @@ from console import logs
 from console.acting import answers
 from console.alert_channels import channels
 from console.alerts import AlertSender
-from console.cli import complain, version
+from console.cli import complain
 from console.database import described
 from console.door import ConsoleDoor
 from console.manager import READY, STOPPING, tell_manager
@@ -24,6 +24,7 @@ from console.signals import stoppable
 from console.wire import socket_path
 from domain.errors import PaperTradingError, RestartLimitReached, SettingsError
 from domain.words import DEFAULT_PORTFOLIO
+from persistence.release import version
 
 LAST_FAILURES = 5
 """So many are told where the process gives up."""

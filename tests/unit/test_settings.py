@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,3 +222,67 @@ def test_a_password_within_exchange_options_is_masked() -> None:
         "u:w0rd", "********"
     )
     assert list(settings.urls()) == ["", "http://me:s3cret@proxy:1", "socks5://u:w0rd@h"]
+
+
+NOT_COUNTED = {
+    "home", "database_url", "database_schema", "price_retention_days", "alert_command", "alert_url", "log_level",
+}  # fmt: skip
+CHANGES = {
+    "prices": "simulated", "exchange": "binance", "exchange_options": {"timeout": 1}, "symbols": "BTC/USDT", "seed": 2,
+    "price_interval": 2, "price_speed": 2, "same_currency": "USD", "check_interval": 1, "snapshot_interval": 1,
+    "price_grace": 2, "max_price_age": 1, "max_decision_age": 1, "hang_timeout": 1, "audit_interval": 1,
+    "max_restarts": 1, "restart_window": 1,
+}  # fmt: skip
+
+
+def test_each_setting_counts_or_belongs_to_a_portfolio_or_is_known_not_to_count() -> None:
+    settings = Settings.isolated()
+    counted = settings.that_count().keys()
+    assert Settings.model_fields.keys() == counted | settings.portfolio_values().keys() | NOT_COUNTED
+    assert CHANGES.keys() == counted
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_a_setting_that_counts_is_seen(name: str) -> None:
+    before, after = Settings.isolated().that_count(), Settings.isolated(**{name: CHANGES[name]}).that_count()
+    assert {name} == {key for key in before if before[key] != after[key]}
+    assert after == json.loads(json.dumps(after, allow_nan=False))
+
+
+SECRETS = {
+    "httpsProxy": "http://me:s3cret@proxy:1", "password": 12345, "headers": {"x": ["Bearer w0rd"], "Cookie": {"a": 7}},
+    "blob": b"k3y", "until": datetime(2031, 5, 4, tzinfo=UTC),
+}  # fmt: skip
+
+
+def test_what_counts_holds_nothing_that_may_be_a_secret() -> None:
+    told = json.dumps(Settings.isolated(exchange_options=SECRETS).that_count()["exchange_options"])
+    for secret in ("s3cret", "me:", "proxy:1", "12345", "w0rd", "Bearer", "7", "k3y", "2031"):
+        assert secret not in re.sub(r"#[0-9a-f]{4}", "#", told)
+    assert SECRETS.keys() == json.loads(told).keys()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"httpsProxy": "http://me:another@proxy:1"},
+        {"password": 12346},
+        {"headers": {"x": ["Bearer w1rd"], "Cookie": {"a": 7}}},
+        {"headers": {"x": ["Bearer w0rd"], "Cookie": {"a": 8}}},
+        {"blob": b"key"},
+        {"until": datetime(2031, 5, 5, tzinfo=UTC)},
+        {"timeout": 1},
+    ],
+)
+def test_a_change_within_the_exchanges_options_is_seen(change: dict[str, Any]) -> None:
+    before = Settings.isolated(exchange_options=SECRETS)
+    assert before.that_count() == Settings.isolated(exchange_options=dict(SECRETS)).that_count()
+    assert before.that_count() != Settings.isolated(exchange_options={**SECRETS, **change}).that_count()
+
+
+def test_what_json_or_postgresql_cannot_hold_is_told_as_text() -> None:
+    options = {"a\0": math.nan, "b": object(), "c": {"d": True, "e": None, "f": 0.5, "g": 10**30}}
+    told = Settings.isolated(exchange_options=options).that_count()["exchange_options"]
+    assert isinstance(told, dict)
+    assert {"a\\0": "nan", "b": told["b"], "c": options["c"]} == told
+    assert told == Settings.isolated(exchange_options={**options, "b": object()}).that_count()["exchange_options"]
