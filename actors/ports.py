@@ -29,8 +29,8 @@ class Ledger(Protocol):
     def terms(self) -> tuple[Terms, ...]:
         """Return what each portfolio trades under."""
 
-    def halt(self, name: PortfolioName, reason: str) -> None:
-        """Halt a portfolio, in the name of the audit."""
+    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
+        """Store what the audit found of so many portfolios, and halt those that differ, in one transaction."""
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         """Write a group of fills in one transaction."""

@@ -196,15 +196,22 @@ class PositionKeeper(PathBehaviour):
         if self.generation is None:
             return
         try:
-            found = differences(self._committed, self._patience.once(self._ledger.load))
-            if found:
-                self._sound(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
-            for name, told in found.items():
-                logger.critical("the audit halts a portfolio: {}", told)
-                self._patience.once(partial(self._ledger.halt, name, f"audit: {told}"))
+            stored = self._patience.once(self._ledger.load)
         except DatabaseError as error:
             logger.debug("the audit is made another time: {}", error)
             return
+        found = differences(self._committed, stored)
+        if found:
+            self._sound(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
+        for told in found.values():
+            logger.critical("the audit halts a portfolio: {}", told)
+        try:
+            # On record and halted in one transaction: whatever dies here, neither stands without the other.
+            self._patience.once(partial(self._ledger.record_audit, len(stored), found))
+        except DatabaseError as error:
+            logger.debug("what the audit found is not on record: {}", error)
+            if found:
+                return  # and still differs when it looks again
         if message.to is not None:
             message.to(tuple(found.values()))
         if found:

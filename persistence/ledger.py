@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -144,13 +144,27 @@ class LedgerStore:
                 _copy(cursor, f"COPY paper_trades ({TRADE_COLUMNS}) FROM STDIN", trades)
             self._save_state(cursor, group)
 
-    def halt(self, name: PortfolioName, reason: str) -> None:
-        """Halt a portfolio, in the name of the audit."""
+    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
+        """Store a comparison of memory with the database, and halt what differs: both or none.
+
+        Args:
+            portfolios: so many were compared.
+            found: a sentence for each portfolio that differs.
+
+        Raises:
+            Fenced: another process holds the lease now; nothing was written.
+            DatabaseUnavailable: if that was in COMMIT, whether it happened is not known.
+        """
         with writing(self.engine, self._lease) as cursor:
             cursor.execute(
-                "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, true, %s, 'audit')",
-                [name, reason[:1000]],
+                "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (%s, %s, %s)",
+                [self._lease.epoch, portfolios, json.dumps(list(found.values()))],
             )
+            for name, told in found.items():
+                cursor.execute(
+                    "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, true, %s, 'audit')",
+                    [name, f"audit: {told}"[:1000]],
+                )
 
     def close(self) -> None:
         """Give the connection back."""

@@ -66,6 +66,7 @@ class MemoryDatabase:
     snapshots: list[Snapshot] = field(default_factory=list)
     prices: list[Quote] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    audits: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     generation: Generation = field(default=Generation(0))
     epoch: Epoch = field(default=Epoch(0))
     last_id: int = 0
@@ -107,10 +108,12 @@ class MemoryDatabase:
         self._answer()
         return tuple(self.portfolios[name].terms for name in sorted(self.portfolios))
 
-    def halt(self, name: PortfolioName, reason: str) -> None:
+    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
         self._answer()
-        portfolio = self.portfolios[name]
-        self.portfolios[name] = replace(portfolio, terms=replace(portfolio.terms, halted=reason))
+        self.audits.append((portfolios, tuple(found.values())))
+        for name, told in found.items():
+            portfolio = self.portfolios[name]
+            self.portfolios[name] = replace(portfolio, terms=replace(portfolio.terms, halted=f"audit: {told}"))
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._answer()
@@ -255,6 +258,10 @@ class Session:
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._require()
         self._database.commit(generation, group)
+
+    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
+        self._require()
+        self._database.record_audit(portfolios, found)
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._require()

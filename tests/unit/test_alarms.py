@@ -115,6 +115,7 @@ def test_what_the_audit_finds_and_the_halt_that_follows(stepper: Stepper) -> Non
         ("audit_difference", f"the audit found a difference: {difference}"),
         ("halt", f"halted: portfolio default (audit: {difference})"),
     ] == told(stepper)
+    assert [(1, (difference,))] == stepper.database.audits
 
 
 def test_a_decision_that_is_quarantined(stepper: Stepper) -> None:

@@ -32,7 +32,7 @@ MESSAGES = {
 }
 BY_OTHERS = {("PriceTracker", "StoredPrices"), ("Supervisor", "Recover")}
 """Messages that an actor makes and another thread sends."""
-UNNAMED = {("prices", "record"), ("prices", "forget"), ("ledger", "halt")}
+UNNAMED = {("prices", "record"), ("prices", "forget"), ("ledger", "record_audit")}
 """What is written in a transaction without a name, because it is not on the way of a decision."""
 
 
