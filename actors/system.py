@@ -42,6 +42,7 @@ from persistence.lease import Lease
 from persistence.ledger import LedgerStore
 from persistence.listener import Listener
 from persistence.prices import PriceRecorder, PriceStore
+from persistence.release import version
 from persistence.snapshots import SnapshotStore
 
 START_LIMIT = 60.0
@@ -133,7 +134,7 @@ class TradingSystem(TradingClient):
             schema.upgrade(url)
             if include_backlog:
                 adoption.include_backlog(url)
-            epoch = lease.begin_epoch()
+            epoch = lease.begin_epoch(version(), settings.that_count())
             server = probe(url)
             portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
             portfolios.require_source(url, source.name)

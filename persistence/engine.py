@@ -208,9 +208,10 @@ def connect_options(name: str, database_url: str | None = None, *, writer: str |
     }  # fmt: skip
 
 
-def connect(database_url: str, name: str) -> psycopg.Connection[Any]:
+def connect(database_url: str, name: str, *, writer: str | None = None) -> psycopg.Connection[Any]:
     """Return a connection of its own, in autocommit, in the URL's schema; psycopg's errors are not translated."""
-    return psycopg.connect(dsn(database_url), autocommit=True, **connect_options(name, database_url))  # type: ignore[arg-type]
+    options = connect_options(name, database_url, writer=writer)
+    return psycopg.connect(dsn(database_url), autocommit=True, **options)  # type: ignore[arg-type]
 
 
 def engine_for(

@@ -2,7 +2,7 @@
 
 An advisory lock on a connection of its own says who may write; the epoch, checked in every writing transaction, makes
 sure that a process which lost the lock without noticing writes nothing. Renewing goes to a row of its own and waits for
-no transaction.
+no transaction. What the lease stores of each process is evidence: nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
@@ -25,6 +26,7 @@ from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.words import Epoch
 from persistence.engine import PUBLIC, answered, connect, dsn, first_line, schema_of, shown, transaction, translated
 from persistence.trouble import Trouble
+from persistence.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key in schema public: ``paper_td`` in ASCII."""
@@ -33,6 +35,8 @@ PATIENCE = 2.0
 EPOCH_PATIENCE = 30.0
 """Seconds to wait for a transaction of the last holder that is still under way."""
 RENEWAL = 5.0
+WRITER = "Supervisor"
+"""In whose name the lease writes what the guards of ``sql/`` keep from others."""
 LOST = "the lease's connection is lost; nothing is written until it is back"
 OURS_AGAIN = "the lease is ours again"
 RETRY = 0.25
@@ -40,6 +44,18 @@ RETRY = 0.25
 HANGING = 0.5
 """Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
 
+BEGIN = """
+WITH begun AS (
+    UPDATE paper_lease SET holder = %(holder)s, started_at = now(),
+        epoch = greatest(epoch, (SELECT coalesce(max(epoch), 0) FROM paper_processes)) + 1
+    RETURNING epoch, holder, started_at
+), recorded AS (
+    INSERT INTO paper_processes (epoch, holder, version, settings, started_at)
+    SELECT epoch, holder, %(version)s, %(settings)s, started_at FROM begun
+)
+SELECT epoch FROM begun
+"""
+"""The epoch and its process, both or none. Had somebody set the epoch back, it would pass what is on record."""
 
 FENCE = """
 fence AS MATERIALIZED (
@@ -80,6 +96,7 @@ class Lease:
         self.trouble = Trouble()
         self._url = database_url
         self._connection = connection
+        self._uptime = Uptime()
         self._held = threading.Event()
         self._held.set()
         self._stopping = threading.Event()
@@ -104,19 +121,22 @@ class Lease:
             threading.Event().wait(0.05)
         return cls(database_url, connection)
 
-    def begin_epoch(self) -> Epoch:
-        """Commit the next epoch, which shuts every earlier holder out; to be called once the schema is there."""
+    def begin_epoch(self, version: str = "", settings: Mapping[str, object] | None = None) -> Epoch:
+        """Commit the next epoch, which shuts every earlier holder out; to be called once the schema is there.
+
+        Args:
+            version: of the program, to be kept with the epoch; empty where it does not matter, as in a test.
+            settings: those that count, to be kept with it; what JSON can hold, and no secrets.
+        """
         retrying = Retrying(
             retry=retry_if_exception_type(DatabaseBusy), stop=stop_after_delay(EPOCH_PATIENCE), reraise=True
         )
-        return retrying(self._begin_epoch)
+        process = {"holder": holder_name(), "version": version, "settings": Jsonb(dict(settings or {}))}
+        return retrying(self._begin_epoch, process)
 
-    def _begin_epoch(self) -> Epoch:
+    def _begin_epoch(self, process: Mapping[str, object]) -> Epoch:
         with translated():
-            row = self._connection.execute(
-                "UPDATE paper_lease SET epoch = epoch + 1, holder = %s, started_at = now() RETURNING epoch",
-                [holder_name()],
-            ).fetchone()
+            row = self._connection.execute(BEGIN, process).fetchone()
             assert row is not None
             self.epoch = Epoch(row[0])
             self._renew()
@@ -157,7 +177,11 @@ class Lease:
             self._connection.close()
 
     def _renew(self) -> None:
-        self._connection.execute("UPDATE paper_lease_renewal SET renewed_at = clock_timestamp()")
+        renewing = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() RETURNING renewed_at"
+        row = self._connection.execute(renewing).fetchone()
+        # Only then, and in a transaction of its own: whoever locks paper_uptime must not keep the lease from renewing.
+        if row is not None:
+            self._uptime.grow(self._connection, self.epoch, row[0])
 
     def _keep(self, on_lost: Callable[[str], None], sound: Sound) -> None:
         pause = RENEWAL
@@ -166,13 +190,14 @@ class Lease:
                 if self._held.is_set():
                     self._renew()
                     self.trouble.over()
+                    pause = RENEWAL
                 elif (taken_by := self._retake()) is not None:
                     on_lost(taken_by)
                     return
                 else:
                     self.trouble.over(OURS_AGAIN)
                     sound(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
-                pause = RENEWAL
+                    pause = 0.0  # renewed at once, so that the uptime has no longer gap than there was
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 pause = RETRY
                 if self._held.is_set() and answered(error, self._connection):
@@ -184,12 +209,15 @@ class Lease:
                     sound(AlarmKind.LEASE_LOST, f"{LOST}: {first_line(error)}")
                 self._held.clear()
                 self.trouble.happened(LOST, error)
+        if self._held.is_set():
+            with suppress(psycopg.Error):
+                self._renew()  # it served until now
 
     def _retake(self) -> str | None:
         """Connect and lock again; return the sentence about a new holder, or None when the lease is ours again."""
         with suppress(psycopg.Error):
             self._connection.close()
-        self._connection = connect(self._url, "lease")
+        self._connection = connect(self._url, "lease", writer=WRITER)
         locked = _lock(self._connection, self._url)
         row = self._connection.execute("SELECT epoch FROM paper_lease").fetchone()
         if row is not None and row[0] == self.epoch:
@@ -219,7 +247,7 @@ def writing(engine: Engine, lease: Lease, writes: str = "") -> Iterator[psycopg.
 
 def _connect(database_url: str) -> psycopg.Connection:
     with translated():
-        return connect(database_url, "lease")
+        return connect(database_url, "lease", writer=WRITER)
 
 
 def _lock(connection: psycopg.Connection, database_url: str) -> bool:

@@ -215,6 +215,9 @@ def test_epochs_never_go_back_nor_meet_those_that_the_backup_does_not_know(
     lease = Lease.take(embedded_url)
     assert first + 1 == lease.begin_epoch()
     lease.release()
+    with psycopg.connect(embedded_url) as connection:  # what the backup knows of processes, and the one after it
+        known = connection.execute("SELECT epoch FROM paper_processes ORDER BY epoch").fetchall()
+    assert [(epoch(filled),), (first + 1,)] == known
     restore(embedded_url, backup.file, replace=True)
     assert first + 1 + LEAP == epoch(embedded_url)
 

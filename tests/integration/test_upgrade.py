@@ -102,6 +102,11 @@ def test_a_database_of_the_release_before_goes_on_where_it_stood(database_url: s
         halts.insert(old, "default", "to see that it can be", "me", halted=True)
         assert [("default", "to see that it can be")] == psql(old, "SELECT portfolio, reason FROM v_paper_halted")
     assert [] == psql(database_url, path, "SELECT * FROM paper_failures")
+    assert [(1, 1)] == psql(
+        database_url,
+        path,
+        "SELECT epoch, count(u) FROM paper_processes JOIN paper_uptime u USING (epoch) GROUP BY epoch",
+    )
 
 
 def test_a_table_that_was_adopted_by_the_release_before_names_retries_by_its_own_ids(embedded_url: str) -> None:
@@ -147,7 +152,16 @@ def test_a_role_that_does_not_own_the_table_of_decisions_is_told_so(embedded_ser
             admin.execute(f"DROP ROLE {owner}")  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE paper_halts CASCADE", "DROP TABLE paper_failures CASCADE"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE paper_halts CASCADE",
+        "DROP TABLE paper_failures CASCADE",
+        "DROP TABLE paper_processes",
+        "DROP TABLE paper_uptime",
+        "DROP TABLE paper_audits",
+    ],
+)
 def test_a_table_of_a_later_file_that_is_missing_is_said_at_the_start(embedded_url: str, statement: str) -> None:
     schema.upgrade(embedded_url)
     psql(embedded_url, statement)
