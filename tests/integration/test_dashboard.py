@@ -79,7 +79,7 @@ def shown(server: Server) -> Iterator[Shown]:
         pytest.skip("roles are made on servers of the tests' own alone")
     url = server.create_database()
     make_reader(server, url)
-    write(url, seed=6)
+    write(url, seed=4)
     refuse(url)
     engine = engine_for(url, "reader")
     histories = {name: read_history(engine, name) for name in CAPITAL}
@@ -285,11 +285,13 @@ def test_costs_distribution_and_marks_add_up(shown: Shown, name: str) -> None:
 def test_open_positions_are_those_of_the_table(shown: Shown) -> None:
     with psycopg.connect(shown.url) as connection:
         held = connection.execute(
-            "SELECT symbol, quantity, unrealized_pnl FROM paper_positions WHERE portfolio = 'default' ORDER BY symbol"
+            "SELECT symbol, quantity, unrealized_pnl, position_id FROM paper_positions"
+            " WHERE portfolio = 'default' ORDER BY symbol"
         ).fetchall()
-    assert held
+    # Closings of one of them are no round trip yet.
+    assert {row[3] for row in held} & {trade.position_id for trade in shown.histories["default"].dealings.trades}
     found = shown.rows("Open positions ($currency)", shown.look())
-    assert held == sorted((row["symbol"], row["quantity"], row["unrealised"]) for row in found)
+    assert [row[:3] for row in held] == sorted((row["symbol"], row["quantity"], row["unrealised"]) for row in found)
     assert [] == shown.rows("Open positions ($currency)", shown.look(symbol=["DOGE/USDT"]))
 
 

@@ -1,4 +1,4 @@
-"""The dashboard's rows on the gate and on the process: what they make of rows that are known."""
+"""What the dashboard makes of a few rows that are known: a first loss, the gate, how the process fares."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 def found(owner: psycopg.Connection[Any], title: str, since: datetime, until: datetime) -> list[Row]:
     chosen = {"portfolio": "default", "currency": "USDT", "symbol": [], "strategy": []}
     return rows(owner, panels()[title], Looking(since, until, chosen))
+
+
+def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Connection[Any]) -> None:
+    owner.execute("CREATE TEMP TABLE paper_portfolio_snapshots (LIKE paper_portfolio_snapshots)")
+    for hour, value in enumerate((9000, 9500, 12_000, 6000)):
+        owner.execute(
+            "INSERT INTO paper_portfolio_snapshots VALUES (%s, 'default', %s, 0, %s, 0, 0, 0, 0, '{}')",
+            [START + timedelta(hours=hour), value, value],
+        )
+    drawn = found(owner, "Drawdown", START, START + timedelta(days=1))
+    assert [Decimal("-0.1"), Decimal("-0.05"), Decimal(0), Decimal("-0.5")] == [row["drawdown"] for row in drawn]
 
 
 def test_health_sees_what_waits_what_is_halted_and_what_does_not_balance(owner: psycopg.Connection[Any]) -> None:
