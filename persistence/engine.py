@@ -181,6 +181,8 @@ def connect_options(name: str, database_url: str | None = None, *, writer: str |
     # Ours come last, so they win.
     settings = {
         "timezone": "UTC",
+        # Compiling a view's question takes longer than answering it: that of the ledger 4 to 20 s, answered in 0.6 s.
+        "jit": "off",
         "lock_timeout": LOCK_TIMEOUT,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
         # The server's own defaults would keep the locks of a machine that died for two hours.
