@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Set
 from actors.patience import Interrupted, Patience
 from actors.ports import Address, Decisions
 from actors.supervision import Drained, RaiseGeneration, Rebuilt
+from actors.tally import Tally
 from domain.decision import Accepted, Outcome, Reason, Refusal
 from domain.errors import (
     DatabaseUnavailable,
@@ -40,10 +41,6 @@ class Callers:
         waiting = self._waiting.setdefault(decision_id, [])
         if future not in waiting:  # a message that is tried again after a crash brings the same one
             waiting.append(future)
-
-    def among(self, ids: Iterable[DecisionId]) -> list[DecisionId]:
-        """Return those of ``ids`` that somebody waits for."""
-        return [id_ for id_ in ids if id_ in self._waiting]
 
     @property
     def ids(self) -> Collection[DecisionId]:
@@ -79,6 +76,7 @@ class DecisionWatcher(PathBehaviour):
         wake_later: has this actor woken again shortly.
         patience: for waiting on the database.
         clock: when decisions are received.
+        tally: is told what is taken in, and what became of it.
     """
 
     group_limit: ClassVar[int] = 500
@@ -93,6 +91,7 @@ class DecisionWatcher(PathBehaviour):
         wake_later: Callable[[], None],
         patience: Patience,
         clock: Clock,
+        tally: Tally,
     ) -> None:
         self._decisions = decisions
         self._callers = callers
@@ -101,6 +100,7 @@ class DecisionWatcher(PathBehaviour):
         self._wake_later = wake_later
         self._patience = patience
         self._clock = clock
+        self._tally = tally
         self._under_way: set[DecisionId] = set()
         self._quarantined: set[DecisionId] = set()
         self._waiting: set[DecisionId] = set()
@@ -127,11 +127,13 @@ class DecisionWatcher(PathBehaviour):
         with self._ending_the_generation():
             if poisoned:
                 self._patience.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
-            self._look_up(self._callers.ids)
+            # Also what nobody waits for: the commit that ended it may not have been heard of.
+            self._look_up(list(dict.fromkeys([*self._callers.ids, *self._tally.under_way])))
             self._keep_out(word.poisoned)
             self._under_way = set()
             self._waiting = set()
             self._read()
+            self._tally.generation = word.generation
             self._supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
 
     def _drain(self) -> None:
@@ -155,7 +157,10 @@ class DecisionWatcher(PathBehaviour):
         """Write the outcomes of a group together, then insert what callers submit, then read what is new."""
         settled = [message for message in messages if isinstance(message, Settled)]
         submitted = [message for message in messages if isinstance(message, Submit)]
-        self._waiting.update(message.decision_id for message in messages if isinstance(message, Waits))
+        for message in messages:
+            if isinstance(message, Waits):
+                self._waiting.add(message.decision_id)
+                self._tally.waits(message.decision_id)
         with self._ending_the_generation():
             self._settle(settled)
         if submitted:
@@ -213,6 +218,8 @@ class DecisionWatcher(PathBehaviour):
             self._wake_later()
             return
         self._more = len(received) == room
+        for row in received:
+            self._tally.received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
         invalid = [row for row in received if isinstance(row, Refusal)]
         if invalid:
             with self._ending_the_generation():
@@ -248,13 +255,14 @@ class DecisionWatcher(PathBehaviour):
                 # Somebody cancelled or deleted it meanwhile, or will not have it ended.
                 self._forget(refusal.decision_id)
                 others.append(refusal.decision_id)
-        self._look_up(self._callers.among(others))
+        self._look_up(others)
         if others:
             self._keep_out(others)
 
     def _ended(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)
         self._callers.answer(outcome)
+        self._tally.ended(outcome)
         logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
 
     def _forget(self, decision_id: DecisionId) -> None:
@@ -262,15 +270,17 @@ class DecisionWatcher(PathBehaviour):
         self._waiting.discard(decision_id)
 
     def _look_up(self, ids: Collection[DecisionId]) -> None:
-        """Answer callers from the table: the outcome, or that the row is gone."""
+        """Learn from the table what became of decisions, and answer callers: the outcome, or that the row is gone."""
         if not ids:
             return
         found = self._patience.until_done_unless_away(lambda: self._decisions.outcomes(ids))
         for id_ in ids:
             if id_ not in found:
                 self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+                self._tally.gone(id_)
             elif (outcome := found[id_]) is not None:
                 self._callers.answer(outcome)
+                self._tally.ended(outcome)
 
     def _insert(self, submitted: list[Submit]) -> None:
         decisions = [submit.decision for submit in submitted]

@@ -27,6 +27,7 @@ from actors.messages import (
 from actors.patience import Patience
 from actors.ports import Address, Ledger
 from actors.supervision import Failed, RaiseGeneration, Rebuilt
+from actors.tally import Tally
 from domain.alarms import AlarmKind, Sound
 from domain.audit import differences
 from domain.decision import Outcome, Refusal
@@ -48,6 +49,7 @@ class PositionKeeper(PathBehaviour):
         patience: for waiting on the database.
         halts: what is known of halts, over restarts.
         sound: has people told of what the audit finds.
+        tally: is told what is committed, and what the audit finds.
     """
 
     group_limit: ClassVar[int] = 100
@@ -64,6 +66,7 @@ class PositionKeeper(PathBehaviour):
         patience: Patience,
         halts: Halts,
         sound: Sound,
+        tally: Tally,
     ) -> None:
         self._ledger = ledger
         self._watcher = watcher
@@ -74,6 +77,7 @@ class PositionKeeper(PathBehaviour):
         self._patience = patience
         self._halts = halts
         self._sound = sound
+        self._tally = tally
         self._committed: dict[PortfolioName, Portfolio] = {}
         self._question = 0
 
@@ -173,6 +177,7 @@ class PositionKeeper(PathBehaviour):
         generation = self.generation
         self._patience.until_done_unless_away(lambda: self._ledger.commit(generation, group))
         self._patience.refresh()
+        self._tally.committed(applied.fill.order.decision_id for applied in group)
         touched = {applied.portfolio.name: applied.portfolio for applied in group}
         for name, portfolio in touched.items():
             self._committed[name] = replace(portfolio, terms=self._committed[name].terms)
@@ -201,6 +206,7 @@ class PositionKeeper(PathBehaviour):
             logger.debug("the audit is made another time: {}", error)
             return
         found = differences(self._committed, stored)
+        self._tally.audited(len(found))
         if found:
             self._sound(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
         for told in found.values():

@@ -32,9 +32,11 @@ from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
 from actors.supervision import Crashed, Disconnected, Recover
 from actors.supervisor import Log, Office, Supervisor
+from actors.tally import Tally
 from actors.timer import Timer
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
+from domain.failures import Failure
 from domain.market import PriceSource
 from domain.portfolio import Portfolio
 from domain.words import Clock, Epoch, Generation, PortfolioName
@@ -80,6 +82,7 @@ class Wiring:
         bell: sounds alarms.
         posts: of all actors, by name, in the order in which they start.
         log: the last failures.
+        tally: what has happened, counted.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Wiring:
         self.stopping = threading.Event()
         self.timer = Timer(clock)
         self.log = Log()
+        self.tally = Tally()
         self.dead_letters = DeadLetters(clock)
         self._settings = settings
         self._ports = ports
@@ -200,7 +204,7 @@ class Wiring:
                 ready=self.ready.set,
                 drained=self.drained.set,
                 give_up=self._give_up,
-                record=self._ports.failures.record,
+                record=self._record,
                 later=self._recover_later,
                 disconnect=self._disconnect,
                 sound=self.bell.sound,
@@ -210,6 +214,10 @@ class Wiring:
             hang_timeout=timedelta(seconds=self._settings.hang_timeout),
             log=self.log,
         )
+
+    def _record(self, failure: Failure) -> None:
+        self.tally.failed(failure.kind)
+        self._ports.failures.record(failure)
 
     def _recover_later(self, delay: timedelta, word: Recover) -> None:
         self.timer.after(delay, self.address("Supervisor"), word, key=f"recover {word.actor}")
@@ -272,6 +280,7 @@ class Wiring:
             patience=self._patience("PositionKeeper", activity),
             halts=self._halts,
             sound=self.bell.sound,
+            tally=self.tally,
         )
 
     def _execution_simulator(self, _: Activity) -> Behaviour:
@@ -306,6 +315,7 @@ class Wiring:
             wake_later=self._wake_later("DecisionWatcher"),
             patience=self._patience("DecisionWatcher", activity),
             clock=self._clock,
+            tally=self.tally,
         )
 
 

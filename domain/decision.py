@@ -258,11 +258,15 @@ class Accepted:
     outcome: Outcome | None
 
 
-def refuse(decision: Received, reason: Reason, detail: str) -> Refusal:
-    """Say that ``decision`` gets no order; the reason tells the status."""
-    status = {
+def status_of(reason: Reason) -> OutcomeStatus:
+    """Return the status of a decision that got no order, as its reason tells it."""
+    return {
         Reason.HOLD: OutcomeStatus.IGNORED,
         Reason.LOW_CONFIDENCE: OutcomeStatus.IGNORED,
         Reason.EXPIRED: OutcomeStatus.EXPIRED,
     }.get(reason, OutcomeStatus.REJECTED)
-    return Refusal(decision.id, decision.portfolio, status, reason, detail)
+
+
+def refuse(decision: Received, reason: Reason, detail: str) -> Refusal:
+    """Say that ``decision`` gets no order; the reason tells the status."""
+    return Refusal(decision.id, decision.portfolio, status_of(reason), reason, detail)

@@ -32,6 +32,7 @@ from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
 from actors.supervision import Begin, Crashed, Disconnected
 from actors.supervisor import Log, Office, Supervisor
+from actors.tally import Tally
 from actors.wiring import WAKE_AGAIN
 from domain.alarms import Alarm
 from domain.errors import PaperTradingError
@@ -131,6 +132,7 @@ class Stepper:
         trace: what happened, in order; equal for equal seeds.
         ended: why the Supervisor gave up, if it did.
         log: the Supervisor's.
+        tally: of this process.
         cells: by name; of one that was given up, its successor.
         born: every cell that there ever was.
         later: what is to happen after a while: when, whom to tell, and what.
@@ -158,6 +160,7 @@ class Stepper:
         self.ready = False
         self.drained = False
         self.log = Log()
+        self.tally = Tally(lambda: self.clock.now().timestamp())
         self.alarms: list[Alarm] = []
         bell = Bell(self, self.clock)
         halts = Halts(bell.sound)
@@ -197,6 +200,7 @@ class Stepper:
                 patience=self._patience("PositionKeeper", activity),
                 halts=halts,
                 sound=bell.sound,
+                tally=self.tally,
             ),
             "ExecutionSimulator": lambda _: ExecutionSimulator(
                 sizer=self.to("Sizer"),
@@ -225,6 +229,7 @@ class Stepper:
                 wake_later=lambda: self._wake_later("DecisionWatcher"),
                 patience=self._patience("DecisionWatcher", activity),
                 clock=self.clock,
+                tally=self.tally,
             ),
         }
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in builders}

@@ -146,8 +146,12 @@ def played(seed: int, order_seed: int, decisions: int, faults: Faults = NO_FAULT
 
 
 def assert_laws(stepper: Stepper) -> None:
-    """Laws 1 and 2, memory equal to the database, against the naive model."""
+    """Laws 1 and 2, memory equal to the database, against the naive model; and each outcome and fill counted once."""
     database = stepper.database
+    counts = stepper.tally.counts()
+    assert Counter((row.outcome.status, row.outcome.code) for row in database.rows.values()) == Counter(counts.ended)
+    assert Counter(a.fill.order.portfolio for a in database.fills) == Counter(counts.fills)
+    assert (0, 0) == counts.under_way
     assert [row.id for row in database.rows.values() if row.outcome is None] == []
     executed = [row.id for row in database.rows.values() if row.outcome.status is OutcomeStatus.EXECUTED]
     filled = [a.fill.order.decision_id for a in database.fills]
