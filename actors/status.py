@@ -49,6 +49,7 @@ class SystemStatus:
     Attributes:
         intake_paused_since: since when no decision is taken because the database is away; None while they are.
         lease_held: whether the lease's connection is there; without it nothing is written.
+        lease_renewed_ago: seconds since it was renewed, every 5 s while the database is there.
         prices: the price source's health; None while the PriceTracker is busy.
         failures: the last ones, the newest last.
         quarantined: decisions and messages that this process has put aside.
@@ -59,6 +60,7 @@ class SystemStatus:
     actors: tuple[ActorStatus, ...]
     intake_paused_since: datetime | None
     lease_held: bool
+    lease_renewed_ago: float | None
     prices: Mapping[str, Any] | None
     failures: tuple[Failure, ...]
     quarantined: int

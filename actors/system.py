@@ -21,6 +21,7 @@ from actors.settings import Settings
 from actors.shutdown import Phase, Shutdown
 from actors.status import SystemStatus, described, status_of
 from actors.supervision import Begin, Failed
+from actors.tally import Counts
 from actors.timer import SystemClock
 from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.decision import Decision, Outcome
@@ -252,12 +253,18 @@ class TradingSystem(TradingClient):
             actors=actors,
             intake_paused_since=min((a.waiting_since for a in waiting if a.waiting_since is not None), default=None),
             lease_held=self._lease.held,
+            lease_renewed_ago=self._lease.renewed_ago,
             prices=described([tracker])[tracker.name],
             failures=tuple(wiring.log.failures),
             quarantined=wiring.log.quarantined,
             dead_letters=wiring.dead_letters.count,
             prices_dropped=self._prices.dropped,
         )
+
+    @property
+    def counts(self) -> Counts:
+        """What has happened in this process, counted."""
+        return self._wiring.tally.counts()
 
     @property
     def dead_letters(self) -> DeadLetters:

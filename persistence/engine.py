@@ -28,6 +28,7 @@ from domain.errors import (
     SettingsError,
     WriteRefused,
 )
+from persistence.round_trips import CountedConnection
 
 OLDEST_SERVER = 15
 CONNECT_TIMEOUT = 5
@@ -213,7 +214,7 @@ def connect_options(name: str, database_url: str | None = None, *, writer: str |
 def connect(database_url: str, name: str, *, writer: str | None = None) -> psycopg.Connection[Any]:
     """Return a connection of its own, in autocommit, in the URL's schema; psycopg's errors are not translated."""
     options = connect_options(name, database_url, writer=writer)
-    return psycopg.connect(dsn(database_url), autocommit=True, **options)  # type: ignore[arg-type]
+    return CountedConnection.opened(name, dsn(database_url), autocommit=True, **options)
 
 
 def engine_for(
@@ -241,6 +242,7 @@ def engine_for(
         record.info["pid"] = connection.info.backend_pid
         pids.add(record.info["pid"])
 
+    event.listen(engine, "do_connect", lambda _, __, args, options: CountedConnection.opened(name, *args, **options))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
     return engine

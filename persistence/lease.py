@@ -97,6 +97,7 @@ class Lease:
         self._url = database_url
         self._connection = connection
         self._uptime = Uptime()
+        self._renewed: float | None = None
         self._held = threading.Event()
         self._held.set()
         self._stopping = threading.Event()
@@ -147,6 +148,11 @@ class Lease:
         """Whether the lock is ours as far as we know; while it is not, nothing is written."""
         return self._held.is_set()
 
+    @property
+    def renewed_ago(self) -> float | None:
+        """Seconds since it was renewed; None before the first time."""
+        return None if self._renewed is None else time.monotonic() - self._renewed
+
     def require(self) -> None:
         """Let nobody write while the lock may be somebody else's.
 
@@ -179,6 +185,7 @@ class Lease:
     def _renew(self) -> None:
         renewing = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() RETURNING renewed_at"
         row = self._connection.execute(renewing).fetchone()
+        self._renewed = time.monotonic()
         # Only then, and in a transaction of its own: whoever locks paper_uptime must not keep the lease from renewing.
         if row is not None:
             self._uptime.grow(self._connection, self.epoch, row[0])
