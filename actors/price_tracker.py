@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ from actors.messages import (
 )
 from actors.ports import Address, PriceRecords
 from domain.alarms import AlarmKind, Sound
-from domain.market import PriceSource, Quote, SymbolBook
+from domain.market import Instrument, PriceSource, Quote, SymbolBook
 from domain.plausibility import FAR, PriceScreen
 from domain.words import Clock, Symbol
 
@@ -44,6 +44,7 @@ class PriceTracker(Behaviour):
         retention: how long stored prices are kept.
         silent_after: a source, or a symbol that is needed, without a price for so long is reported.
         sound: has people told of that.
+        always: symbols that the source was told to watch from the start, as people type them.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class PriceTracker(Behaviour):
         retention: timedelta,
         silent_after: timedelta,
         sound: Sound,
+        always: Sequence[str] = (),
     ) -> None:
         self._source = source
+        self._always = tuple(always)
         self._records = records
         self._sizer = sizer
         self._me = me
@@ -68,6 +71,7 @@ class PriceTracker(Behaviour):
         self._screen = PriceScreen()
         self._doubted: set[Symbol] = set()
         self._book: SymbolBook | None = None
+        self._named: list[Symbol] = []
         self._begun = clock.now()
         self._quotes: dict[Symbol, Quote] = {}
         self._unrecorded: dict[Symbol, Quote] = {}
@@ -82,7 +86,7 @@ class PriceTracker(Behaviour):
     def started(self) -> None:
         """Ask for the stored prices; the source tells the rest again."""
         self._read_stored()
-        self._book = self._source.book
+        self._know(self._source.book)
         self._begun = self._clock.now()
 
     def handle(self, message: Message) -> None:
@@ -91,7 +95,7 @@ class PriceTracker(Behaviour):
             case QuotesSeen():
                 self._seen(message.quotes.values())
             case BookKnown():
-                self._book = message.book
+                self._know(message.book)
                 self._silence.speaks()
                 self._sizer.tell(message)
             case Subscribe():
@@ -109,6 +113,11 @@ class PriceTracker(Behaviour):
                 self._wait_no_longer()
                 self._record()
                 self._look_after_symbols()
+
+    def _know(self, book: SymbolBook | None) -> None:
+        self._book = book
+        found = [book.resolve(name) for name in self._always] if book is not None else []
+        self._named = [each.symbol for each in found if isinstance(each, Instrument)]
 
     def _seen(self, quotes: Iterable[Quote]) -> None:
         good = {}
@@ -167,7 +176,17 @@ class PriceTracker(Behaviour):
             "silent": self._silence.silent,
             "newest": max((quote.seen_at for quote in self._quotes.values()), default=None),
             "set_aside": self.refused,
+            "last_seen": {symbol: self._quotes[symbol].seen_at for symbol in self._watched if symbol in self._quotes},
         }
+
+    @property
+    def _watched(self) -> list[Symbol]:
+        """What prices are expected of, the most needed first: held, asked for, named; all of a simulation or file.
+
+        Of what nobody needs any more an exchange sends nothing, and its last price only gets older.
+        """
+        everything = () if self._source.real else self._quotes
+        return list(dict.fromkeys([*sorted(self._held or ()), *sorted(self._asked), *self._named, *sorted(everything)]))
 
     def _read_stored(self) -> None:
         # By the recorder's thread: prices go on while the database does not answer.

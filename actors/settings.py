@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         None, description="told of alarms: run without a shell, the alarm as JSON on its stdin; see docs/alerts.md"
     )
     alert_url: SecretStr | None = Field(None, description="told of alarms: each is POSTed to it as JSON")
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        None, description="numbers for Prometheus at http://127.0.0.1:PORT/metrics; none: no port is opened"
+    )
     log_level: str = Field("INFO", description="TRACE, DEBUG, INFO, WARNING or ERROR")
 
     if not TYPE_CHECKING:

@@ -254,6 +254,7 @@ class Wiring:
             retention=timedelta(days=self._settings.price_retention_days),
             silent_after=timedelta(seconds=self._settings.max_price_age),
             sound=self.bell.sound,
+            always=self._settings.symbols or (),
         )
 
     def _snapshotter(self, activity: Activity) -> Behaviour:

@@ -33,6 +33,7 @@ COMMANDS = {
     "halt": ("console.halts:halt", "Trade nothing more, until resume."),
     "resume": ("console.halts:resume", "Trade again."),
     "status": ("console.status:status", "Say what runs, and how its books stand."),
+    "metrics": ("console.metrics:metrics", "Print the numbers for machines, as Prometheus takes them."),
     "top": ("console.top:top", "Show all of it as it changes; q ends it."),
     "positions": ("console.lookups:positions", "Show what is held, at the last market prices."),
     "orders": ("console.lookups:orders", "Show the last orders."),

@@ -21,6 +21,7 @@ from console.acting import answers
 from console.demo_live import screen_for
 from console.demo_screen import Screen
 from console.door import ConsoleDoor
+from console.measured import Measured
 from console.options import AsJson, Home
 from console.output import amount, document
 from console.sample_agent import CAUTIOUS, SampleAgent
@@ -72,12 +73,14 @@ def demo(
     screen = screen_for(seconds, stderr=as_json)
     result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
     begun = False
+    measured = Measured()
     with stoppable() as signals, _new_folder(settings.home):
         screen.title(seed)
         logs.to_file(settings.home, settings.log_level)
         with (
             TradingSystem.start(settings) as system,
-            ConsoleDoor(socket_path(settings), answers(system, settings)),
+            measured.serving(system),
+            ConsoleDoor(socket_path(settings), {**answers(system, settings), **measured.commands}),
         ):
             begun = True
             cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}

@@ -18,6 +18,8 @@ from console.cli import complain
 from console.database import described
 from console.door import ConsoleDoor
 from console.manager import READY, STOPPING, tell_manager
+from console.measured import Measured
+from console.metrics_endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
@@ -82,13 +84,16 @@ def start(
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
+    measured = Measured()
     with (
         stoppable() as signals,
+        MetricsEndpoint(settings.metrics_port, measured.registry) as endpoint,
         AlertSender(channels(settings)) as sender,
         TradingSystem.start(
             settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
         ) as system,
-        ConsoleDoor(socket_path(settings), answers(system, settings, allow_repl=allow_repl)),
+        measured.serving(system),
+        ConsoleDoor(socket_path(settings), {**answers(system, settings, allow_repl=allow_repl), **measured.commands}),
     ):
 
         def hurry() -> None:
@@ -96,7 +101,7 @@ def start(
             sender.hurry()
 
         signals.urgent = hurry
-        facts = _facts(system, settings)
+        facts = _facts(system, settings, endpoint.url)
         _announce(facts)
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
@@ -125,7 +130,7 @@ def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:
             raise SettingsError(msg)
 
 
-def _facts(system: TradingSystem, settings: Settings) -> dict[str, Any]:
+def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> dict[str, Any]:
     books = system.books
     rows = books.portfolios()
     default = next(row for row in rows if row["portfolio"] == DEFAULT_PORTFOLIO)
@@ -141,6 +146,7 @@ def _facts(system: TradingSystem, settings: Settings) -> dict[str, Any]:
             for row in rows
         ],
         "decisions_waiting": books.waiting(),
+        "metrics": metrics,
         "settings_that_differ": {
             name: {"setting": value, "in_effect": default[name]}
             for name, value in settings.portfolio_values().items()
@@ -162,6 +168,8 @@ def _announce(facts: dict[str, Any]) -> None:
         cash, total = amount(row["cash"]), amount(row["total_value"])
         say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, worth {total}{held}")
     say("decisions", f"{facts['decisions_waiting']} waiting")
+    if facts["metrics"] is not None:
+        say("metrics", facts["metrics"])
     if facts["settings_that_differ"]:
         differing = ", ".join(
             f"{name} {_told(each['in_effect'])} (setting: {_told(each['setting'])})"

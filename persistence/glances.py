@@ -132,15 +132,15 @@ class Glances:
         """
         with translated(), self._engine.connect() as connection:
             connection.execute(text(LIMIT))
-            positions = _rows(connection, POSITIONS)
-            counted = exact(_rows(connection, RATE)[0])
+            positions = rows(connection, POSITIONS)
+            counted = exact(rows(connection, RATE)[0])
             return Glance(
                 at=counted["now"],
-                served=_rows(connection, SERVED, key=self._key)[0],
-                portfolios=[_valued(row, positions) for row in _rows(connection, PORTFOLIOS)],
+                served=rows(connection, SERVED, key=self._key)[0],
+                portfolios=[valued(row, positions) for row in rows(connection, PORTFOLIOS)],
                 positions=positions,
-                decisions=[exact(row) for row in _rows(connection, DECISIONS, number=decisions)],
-                prices=_rows(connection, PRICES, number=MOST_PRICES),
+                decisions=[exact(row) for row in rows(connection, DECISIONS, number=decisions)],
+                prices=rows(connection, PRICES, number=MOST_PRICES),
                 rate=_rate(counted),
                 waiting=counted["waiting"],
             )
@@ -153,19 +153,20 @@ class Glances:
         """
         with translated(), self._engine.connect() as connection:
             connection.execute(text(LIMIT))
-            (span,) = _rows(connection, SPAN, window=CURVE_WINDOW)
+            (span,) = rows(connection, SPAN, window=CURVE_WINDOW)
             if span["first"] is None:
                 return []
             bucket = max((span["last"] - span["first"]) / CURVE_POINTS, timedelta(seconds=1))
-            found = _rows(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
+            found = rows(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
             return [(row["time"], row["result"]) for row in found]
 
 
-def _rows(connection: Connection, statement: str, **parameters: object) -> list[Row]:
+def rows(connection: Connection, statement: str, **parameters: object) -> list[Row]:
+    """Return the rows of a query as dictionaries."""
     return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
 
-def _valued(row: Row, positions: Sequence[Row]) -> Row:
+def valued(row: Row, positions: Sequence[Row]) -> Row:
     """Return a portfolio with its worth and result, which the overview's view has with all trades beside it."""
     held = [each for each in positions if each["portfolio"] == row["portfolio"]]
     worth = add(row["cash"], total(each["position_value"] for each in held))

@@ -226,6 +226,7 @@ def test_a_password_within_exchange_options_is_masked() -> None:
 
 NOT_COUNTED = {
     "home", "database_url", "database_schema", "price_retention_days", "alert_command", "alert_url", "log_level",
+    "metrics_port",
 }  # fmt: skip
 CHANGES = {
     "prices": "simulated", "exchange": "binance", "exchange_options": {"timeout": 1}, "symbols": "BTC/USDT", "seed": 2,
