@@ -102,6 +102,8 @@ def test_amounts_are_what_was_typed() -> None:
         ("seed", "x", "setting seed = 'x': must be a whole number"),
         ("symbols", 5, "setting symbols = 5: must be a list of words"),
         ("home", 5, "setting home = 5: must be a path"),
+        ("metrics_port", 0, "setting metrics_port = 0: must be at least 1"),
+        ("metrics_port", "65536", "setting metrics_port = '65536': must be at most 65535"),
         ("log_level", "loud", "setting log_level = 'loud': must be TRACE, DEBUG, INFO, WARNING or ERROR"),
         ("prices", 5, "setting prices = 5: must be text"),
         ("prices", " ", "setting prices = ' ': must not be empty"),
