@@ -172,7 +172,7 @@ class Tally:
 
     def counts(self) -> Counts:
         """Return what there is now; from any thread."""
-        begun = list(self._begun.values())
+        begun = self._begun.copy().values()
         waited = sum(each.waited for each in begun)
         return Counts(
             ended=dict(self._ended),

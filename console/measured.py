@@ -16,7 +16,16 @@ from prometheus_client.registry import Collector
 
 from actors.system import TradingSystem
 from console.door import Command
-from console.metric_families import build_info, of_database, of_lease, of_prices, of_process, of_round_trips, up
+from console.metric_families import (
+    build_info,
+    of_database,
+    of_last_audit,
+    of_lease,
+    of_prices,
+    of_process,
+    of_round_trips,
+    up,
+)
 from domain.errors import PaperTradingError
 from persistence.measures import Measures, Reading
 from persistence.release import version
@@ -85,6 +94,7 @@ class _Serving:
         yield from of_process(status, counts, self.system.facts)
         yield from of_prices(status, datetime.now(UTC))
         yield from of_lease(status, reading)
+        yield of_last_audit(counts, reading)
         yield from of_database(reading, counts.fills)
 
 

@@ -69,9 +69,6 @@ def of_process(status: SystemStatus, counts: Counts, facts: Facts) -> Iterator[M
     yield _counter("paper_dead_letters", "Messages to an actor that had ended", status.dead_letters)
     yield _counter("paper_audits", "Comparisons of memory with the database", counts.audits)
     yield _counter("paper_audit_differences", "Portfolios in which an audit found a difference", counts.differences)
-    yield _gauge(
-        "paper_audit_age_seconds", "Seconds since the last audit; missing before the first", counts.audited_ago
-    )
 
 
 def _decisions(counts: Counts) -> Iterator[Metric]:
@@ -158,6 +155,14 @@ def of_lease(status: SystemStatus | None, reading: Reading | None) -> Iterator[M
     yield _gauge(
         "paper_lease_renewal_age_seconds", "Seconds since the lease was renewed, every 5 s if all is well", ago
     )
+
+
+def of_last_audit(counts: Counts | None, reading: Reading | None) -> Metric:
+    """Return how long ago the last audit was: as the process knows it, else as the database does."""
+    ago = counts.audited_ago if counts is not None else None
+    if ago is None and reading is not None and reading.audited_ago is not None:
+        ago = reading.audited_ago.total_seconds()
+    return _gauge("paper_audit_age_seconds", "Seconds since the last audit; missing before the first", ago)
 
 
 def of_database(reading: Reading | None, fills: Mapping[PortfolioName, int] | None) -> Iterator[Metric]:

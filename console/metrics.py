@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from actors.settings import Settings
 from console.database import opened
-from console.metric_families import build_info, of_database, of_lease, up
+from console.metric_families import build_info, of_database, of_last_audit, of_lease, up
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import document
 from console.wire import Line, socket_path
@@ -92,4 +92,5 @@ class _AtRest(Collector):
         yield up(running=False)
         yield build_info(version(), None)
         yield from of_lease(None, self._reading)
+        yield of_last_audit(None, self._reading)
         yield from of_database(self._reading, None)

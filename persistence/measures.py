@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -36,6 +36,7 @@ SELECT count(*) AS number FROM (
     SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT {MOST_WAITING}) p
 """
 
+LAST_AUDIT = "SELECT clock_timestamp() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
 CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
 
 # Else a planner without statistics of the table reads all of it and sorts, for each part.
@@ -92,11 +93,13 @@ class Reading:
     Attributes:
         waiting: decisions without outcome, at most `MOST_WAITING`.
         served: who holds the lease, since when, whether it runs, as `persistence.queries.SERVED` has it.
+        audited_ago: since the last audit, of whichever process; None where there was none.
     """
 
     portfolios: Sequence[Standing]
     waiting: int
     served: Mapping[str, Any]
+    audited_ago: timedelta | None
 
 
 class Measures:
@@ -131,13 +134,13 @@ class Measures:
             portfolios = [valued(row, positions) for row in rows(connection, PORTFOLIOS)]
             waiting = rows(connection, WAITING)[0]["number"]
             served = rows(connection, SERVED, key=self._key)[0]
+            audits = rows(connection, LAST_AUDIT)
             created = {row["portfolio"]: row["created_at"] for row in rows(connection, CREATED)}
             known = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
             self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in known.items()}
             self._read_history(connection)
-        return Reading(
-            [_standing(row, self._declines[key]) for row, key in zip(portfolios, known, strict=True)], waiting, served
-        )
+        standings = [_standing(row, self._declines[key]) for row, key in zip(portfolios, known, strict=True)]
+        return Reading(standings, waiting, served, audits[0]["ago"] if audits else None)
 
     def _read_history(self, connection: Connection) -> None:
         """Read the snapshots that are newer than the last look; what fails here is tried at the next."""

@@ -185,14 +185,15 @@ def test_no_question_goes_over_history(embedded_url: str) -> None:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
         assert "on" == connection.execute(text("SHOW transaction_read_only")).scalar()
         connection.execute(text(measures.ALONG_THE_INDEX))
-        falls, waiting = (
+        falls, waiting, audit = (
             "\n".join(connection.execute(text(f"EXPLAIN {statement}"), parameters).scalars())
-            for statement, parameters in ((measures.FALLS, given), (measures.WAITING, {}))
+            for statement, parameters in ((measures.FALLS, given), (measures.WAITING, {}), (measures.LAST_AUDIT, {}))
         )
     looker.close()
     assert "Index Scan Backward using paper_portfolio_snapshots_portfolio" in falls
     assert "Sort" not in falls
     assert "using trading_decisions_pending" in waiting
+    assert "using paper_audits_at" in audit
 
 
 def test_a_history_that_cannot_be_read_in_time_costs_the_drawdown_alone(

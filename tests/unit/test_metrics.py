@@ -89,7 +89,7 @@ def a_reading() -> Reading:
 
     served = {"running": True, "renewed_ago": timedelta(seconds=90)}
     portfolios = [standing("default", "9990.5", "0.25"), standing("second", "11000", None, "too many losses")]
-    return Reading(portfolios, 12, served)
+    return Reading(portfolios, 12, served, audited_ago=timedelta(minutes=5))
 
 
 def everything(status: SystemStatus, tally: Tally, reading: Reading | None) -> Iterator[Metric]:
@@ -104,6 +104,7 @@ def everything(status: SystemStatus, tally: Tally, reading: Reading | None) -> I
     yield from metric_families.of_process(status, counts, FACTS)
     yield from metric_families.of_prices(status, NOON)
     yield from metric_families.of_lease(status, reading)
+    yield metric_families.of_last_audit(counts, reading)
     yield from metric_families.of_database(reading, counts.fills)
 
 
@@ -196,6 +197,15 @@ def test_of_a_price_tracker_that_is_busy_nothing_is_made_up() -> None:
 def test_where_nothing_runs_the_database_says_who_holds_the_lease() -> None:
     told = scrape(metric_families.of_lease(None, a_reading()))
     assert (1, 90) == (told.value("paper_lease_held"), told.value("paper_lease_renewal_age_seconds"))
+
+
+def test_a_process_that_has_not_audited_yet_has_the_last_audit_from_the_database() -> None:
+    fresh = Tally(Stopwatch()).counts()
+    ages = [
+        scrape([metric_families.of_last_audit(counts, reading)]).value("paper_audit_age_seconds")
+        for counts, reading in ((fresh, a_reading()), (None, a_reading()), (fresh, None))
+    ]
+    assert [300, 300, None] == ages
 
 
 def test_the_age_of_at_most_200_symbols_is_told_the_first_ones_first() -> None:
