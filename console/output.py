@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from domain import wording
 from domain.arithmetic import plain
 from domain.failures import Failure
+from domain.market import NOT_REAL
 
-NOT_REAL = frozenset({"simulated", "file"})
 MUTE = "has not said what it trades yet: it is asked again, and decisions that need a price wait, then are rejected"
 NO_PROOF = "results prove nothing about real markets"
 _SHOWING = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -163,19 +164,12 @@ def size(value: int) -> str:
 
 def moment(value: datetime | None) -> str:
     """Write a time for a person, in UTC."""
-    return "–" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return "–" if value is None else wording.moment(value)
 
 
 def duration(value: timedelta | None) -> str:
     """Write how long something lasted: ``3 d 4 h``, ``12 min``, ``8 s``."""
-    if value is None:
-        return "–"
-    seconds = int(value.total_seconds())
-    for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= length:
-            rest = seconds % length // part
-            return f"{seconds // length} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{seconds} s"
+    return "–" if value is None else wording.lasted(value)
 
 
 def sources_line(sources: Iterable[str]) -> str | None:

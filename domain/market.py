@@ -12,6 +12,9 @@ from typing import Protocol
 from domain.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
 from domain.words import Symbol
 
+NOT_REAL = frozenset({"simulated", "file"})
+"""Price sources whose results prove nothing about real markets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instrument:

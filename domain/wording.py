@@ -1,9 +1,10 @@
-"""Sentences for people about values that are not allowed."""
+"""Words and sentences for people: about values that are not allowed, numbers of things, times."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,3 +79,29 @@ def allowed(error: ErrorDetails) -> str:
         return sentences[error["type"]].format_map(context).replace("'", "")
     message = error["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:]
+
+
+def joined(words: Iterable[str]) -> str:
+    """Return *a*, *a and b*, *a, b and c*."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return *1 day*, *3 days*."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def moment(at: datetime) -> str:
+    """Write a time for a person."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def lasted(span: timedelta) -> str:
+    """Write how long something lasted: *3 d 4 h*, *12 min*, *8 s*."""
+    seconds = int(span.total_seconds())
+    for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= length:
+            rest = seconds % length // part
+            return f"{seconds // length} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"

@@ -1,0 +1,193 @@
+"""The statistical half of the gate: six plain criteria, and whether there is enough behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from domain.arithmetic import CONTEXT, ZERO, divide, multiply, plain, subtract, total
+from domain.figure import Figure
+from domain.gate import CENT, Criteria, Criterion, limit, percent, ratio, shortened
+from domain.performance import History
+from domain.results import NO_TRIPS
+from domain.returns import DAY, MICROSECOND, DailyReturns, max_drawdown, sharpe_ratio
+from domain.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
+from domain.snapshot import day_of
+from domain.trips import RoundTrip
+from domain.wording import counted, moment
+
+FOREVER = 36_500
+"""Days after which a date is not worth naming."""
+
+
+class Statistical(StrEnum):
+    """What the figures of a period are."""
+
+    FAILED = "failed"
+    PASSED = "passed"
+    UNDERPOWERED = "underpowered"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the figures of a period are, and why.
+
+    Attributes:
+        psr: PSR(0), the probability that the true Sharpe ratio is above 0.
+    """
+
+    result: Statistical
+    criteria: tuple[Criterion, ...]
+    psr: Figure
+
+
+def statistical(history: History, criteria: Criteria) -> Findings:
+    """Hold the figures of a period against criteria."""
+    seen = plain_criteria(history, criteria)
+    psr = probabilistic_sharpe_ratio(history.returns)
+    if not all(criterion.passed for criterion in seen):
+        result = Statistical.FAILED
+    elif psr.value is not None and psr.value >= criteria.min_psr:
+        result = Statistical.PASSED
+    else:
+        result = Statistical.UNDERPOWERED
+    return Findings(result, seen, psr)
+
+
+def plain_criteria(history: History, criteria: Criteria) -> tuple[Criterion, ...]:
+    """Return the six plain criteria: days, trades, win rate, Sharpe ratio, drawdown, net result."""
+    # In a period, what was held before it began is not this run's doing.
+    since = history.opening.time if history.resumed else None
+    trips = [trip for trip in history.dealings.trips if since is None or trip.opened_at >= since]
+    older = len(history.dealings.trips) - len(trips)
+    return (
+        _days(history, criteria),
+        _trades(trips, older, criteria),
+        _win_rate(trips, criteria),
+        _sharpe(history.returns, criteria),
+        _drawdown(history, criteria),
+        _net(history, criteria),
+    )
+
+
+def _days(history: History, criteria: Criteria) -> Criterion:
+    first = day_of(history.opening.time)
+    first += DAY if first < history.opening.time else timedelta()
+    there = {day_of(valuation.time - MICROSECOND) for valuation in history.valuations}
+    days = [first + DAY * number for number in range(max(0, (history.until - first) // DAY))]
+    known = [day for day in days if day in there]
+    told = [f"{day:%Y-%m-%d} has no snapshot" for day in days if day not in there]
+    if known:
+        told.insert(0, f"from {known[0]:%Y-%m-%d} to {known[-1]:%Y-%m-%d}")
+    passed = len(known) >= criteria.min_days
+    required = f"at least {criteria.min_days}, from 00:00 to 24:00 UTC"
+    return Criterion("days", "whole days", required, str(len(known)), passed, shortened(told))
+
+
+def _trades(trips: Sequence[RoundTrip], older: int, criteria: Criteria) -> Criterion:
+    told = (
+        [f"the last one ended at {moment(trips[-1].closed_at)} UTC, position {trips[-1].position_id}"] if trips else []
+    )
+    if older:
+        were = "was opened before the run and does" if older == 1 else "were opened before the run and do"
+        told.append(f"{older} that {were} not count")
+    passed = len(trips) >= criteria.min_trades
+    required = f"at least {criteria.min_trades}"
+    return Criterion("trades", "round trips", required, str(len(trips)), passed, tuple(told))
+
+
+def _win_rate(trips: Sequence[RoundTrip], criteria: Criteria) -> Criterion:
+    required = f"at least {limit(criteria.min_win_rate)}"
+    if not trips:
+        return Criterion("win_rate", "win rate", required, NO_TRIPS, passed=False)
+    wins = sum(trip.net > ZERO for trip in trips)
+    rate = divide(Decimal(wins), Decimal(len(trips)))
+    text = f"{percent(rate, criteria.min_win_rate)} ({wins} of {len(trips)})"
+    return Criterion("win_rate", "win rate", required, text, rate >= criteria.min_win_rate)
+
+
+def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
+    figure = sharpe_ratio(returns)
+    required = f"at least {plain(criteria.min_sharpe)}"
+    if figure.value is None:
+        return Criterion("sharpe_ratio", "Sharpe ratio", required, str(figure.reason), passed=False)
+    told = (f"of {len(returns.values)} daily returns, a year of {returns.days_a_year}",)
+    passed = figure.value >= criteria.min_sharpe
+    return Criterion("sharpe_ratio", "Sharpe ratio", required, ratio(figure.value, criteria.min_sharpe), passed, told)
+
+
+def _drawdown(history: History, criteria: Criteria) -> Criterion:
+    required = f"at most {limit(criteria.max_drawdown)}"
+    if not history.valuations:
+        return Criterion("max_drawdown", "max drawdown", required, "no snapshot yet", passed=False)
+    fall = max_drawdown(history.valuations, history.opening)
+    told: tuple[str, ...] = ()
+    if fall.peak_at is not None and fall.trough_at is not None:
+        told = (f"from the peak at {moment(fall.peak_at)} to the trough at {moment(fall.trough_at)} UTC",)
+    passed = fall.fraction <= criteria.max_drawdown
+    text = percent(fall.fraction, criteria.max_drawdown)
+    return Criterion("max_drawdown", "max drawdown", required, text, passed, told)
+
+
+def _net(history: History, criteria: Criteria) -> Criterion:
+    """Closings must have brought something, and so must everything: else losses that are left open would not count."""
+    required = f"above {plain(criteria.min_net)}, of closings and of the value"
+    if not history.dealings.trades or not history.valuations:
+        text = "nothing was closed yet" if history.valuations else "no snapshot yet"
+        return Criterion("net_result", "net result", required, text, passed=False)
+    closed = total(trade.net for trade in history.dealings.trades)
+    last = history.valuations[-1]
+    gained = subtract(last.total_value, history.opening.total_value)
+    text = f"closings {_signed(closed)}, value {_signed(gained)}"
+    first = plain(history.opening.total_value)
+    told = (f"worth {first} at the beginning, {plain(last.total_value)} at {moment(last.time)} UTC",)
+    passed = closed > criteria.min_net and gained > criteria.min_net
+    return Criterion("net_result", "net result", required, text, passed, told)
+
+
+def _signed(amount: Decimal) -> str:
+    short = CONTEXT.quantize(amount, CENT)
+    return f"{short:+,f}" if short or not amount else f"{plain(amount)}"
+
+
+def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
+    """Return sentences on what so many days can show, and how many this strategy would need."""
+    count, psr = len(returns.values), probabilistic_sharpe_ratio(returns)
+    figure, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_a_year, criteria.min_psr)
+    told = []
+    if needed is not None and figure.value is not None and psr.value is not None:
+        told.append(
+            f"{counted(count, 'daily return')} must show an annualised Sharpe ratio of about {ratio(needed)} before it "
+            f"is {limit(criteria.min_psr)} sure that the true one is above 0, were they normally distributed; these "
+            f"show {ratio(figure.value)}, which makes it {percent(psr.value, criteria.min_psr)}"
+        )
+    record = minimum_track_record(returns, confidence=criteria.min_psr)
+    if record.value is None:
+        told.append(f"how many days this strategy would need is not known: {record.reason}")
+    elif record.value - count > FOREVER:
+        told.append("with more days like these it would take this strategy more than a century to be that sure")
+    else:
+        days = math.ceil(record.value)
+        last = returns.closes[-1].time + DAY * (days - count - 1)
+        told.append(
+            f"if it goes on like this, the strategy needs {counted(days, 'daily return')} in all to be that sure: "
+            f"{days - count} more, to the end of {last:%Y-%m-%d}"
+        )
+    return tuple(told)
+
+
+def sharpe_needed(count: int, days_a_year: int, confidence: Decimal) -> Decimal | None:
+    """Return the annualised Sharpe ratio at which ``count`` normally distributed daily returns make PSR(0) so high.
+
+    PSR(0) = Φ(SR·√(n − 1) / √(1 + SR²/2)) solved for SR: z / √(n − 1 − z²/2) with z = Φ⁻¹(confidence). None where no
+    Sharpe ratio is enough.
+    """
+    quantile = Decimal(NORMAL.inv_cdf(float(confidence)))
+    left = subtract(Decimal(count - 1), divide(multiply(quantile, quantile), Decimal(2)))
+    if left <= ZERO:
+        return None
+    return multiply(divide(quantile, CONTEXT.sqrt(left)), CONTEXT.sqrt(Decimal(days_a_year)))
