@@ -146,7 +146,14 @@ def _create(connection: Connection, schema: str) -> None:
 
 def _require_tables(connection: Connection, schema: str) -> None:
     """See to it that no table, column or right is missing, so that a start says it at once."""
-    files = ("0001_tables.sql", "0001_decisions.sql", "0005_failures.sql", "0006_halts.sql", "0007_operations.sql")
+    files = (
+        "0001_tables.sql",
+        "0001_decisions.sql",
+        "0005_failures.sql",
+        "0006_halts.sql",
+        "0007_operations.sql",
+        "0008_validation.sql",
+    )
     for table, body in CREATED.findall("".join(map(read_file, files))):
         names = COLUMN.findall(body)
         try:

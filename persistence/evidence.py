@@ -1,0 +1,132 @@
+"""What the operational half of the gate rests on: what the program wrote of its own running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from domain.decision import Reason
+from domain.failures import FailureKind
+from domain.gate import MOST_EVIDENCE
+from domain.operations import RESTARTS, Finding, Incident, Operations
+
+COUNTED = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
+
+SPANS = "SELECT since, until FROM paper_uptime WHERE until >= %(since)s AND since < %(until)s ORDER BY since"
+
+FAILURES = """
+SELECT format('%%s-%%s', epoch, number), at, kind, actor FROM paper_failures
+WHERE at >= %(since)s AND at < %(until)s AND kind = ANY(%(kinds)s) ORDER BY at, epoch, number
+"""
+
+AUDITS = "SELECT count(*), max(at) FROM paper_audits WHERE at >= %(since)s AND at < %(until)s"
+
+FINDINGS = """
+SELECT id, at, differences FROM paper_audits
+WHERE at >= %(since)s AND at < %(until)s AND differences <> '[]' ORDER BY id
+"""
+
+DECISIONS = """
+SELECT count(*) FROM trading_decisions
+WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(until)s
+"""
+
+# A decision is late at its deadline and the grace; in the period where that moment lies in it, or where there is no
+# outcome to its end. Whoever inserts a row may name any moment of creation: those far from now must not overflow. A
+# resting order without an expiry may rest.
+LATE = """
+WITH asked AS (
+    SELECT id, processed_at,
+           least(coalesce(expires_at, least(created_at, '9999-12-30'::timestamptz) + %(age)s * interval '1 second'),
+                 '9999-12-31'::timestamptz) + %(grace)s * interval '1 second' AS due
+    FROM trading_decisions WHERE portfolio = %(portfolio)s AND (status <> 'open' OR expires_at IS NOT NULL)
+)
+SELECT id::text, to_char(due, 'YYYY-MM-DD HH24:MI:SS'),
+       CASE WHEN processed_at <= %(until)s THEN to_char(processed_at, 'YYYY-MM-DD HH24:MI:SS') END,
+       count(*) OVER ()
+FROM asked
+WHERE due <= %(until)s AND (processed_at IS NULL OR processed_at > due)
+  AND (due >= %(since)s OR processed_at IS NULL OR processed_at > %(until)s)
+ORDER BY due, id LIMIT %(most)s
+"""
+
+NO_PRICE = """
+SELECT id::text, count(*) OVER () FROM trading_decisions
+WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(until)s
+  AND status = 'rejected' AND outcome_reason LIKE %(reason)s AND processed_at <= %(until)s
+ORDER BY created_at, id LIMIT %(most)s
+"""
+
+LEDGER = "SELECT difference FROM v_paper_ledger_check"
+
+
+def differences_of(cursor: psycopg.Cursor) -> tuple[str, ...]:
+    """Return the sentences of ``v_paper_ledger_check``; it goes over all rows, and is known of now alone."""
+    return tuple(difference for (difference,) in cursor.execute(LEDGER))
+
+
+def operations_of(
+    cursor: psycopg.Cursor,
+    portfolio: str,
+    since: datetime,
+    until: datetime,
+    max_price_age: float,
+    grace: float,
+    ledger: Sequence[str],
+) -> Operations:
+    """Return how the program ran in a period.
+
+    Args:
+        cursor: of a transaction that sees one moment.
+        portfolio: whose decisions are looked at; all else is the whole program's.
+        since: the period's beginning.
+        until: its end.
+        max_price_age: seconds after its creation at which a decision without an expiry is due.
+        grace: seconds after that at which it is late.
+        ledger: what `differences_of` returned.
+    """
+    given = {
+        "portfolio": portfolio,
+        "since": since,
+        "until": until,
+        "age": max_price_age,
+        "grace": grace,
+        "kinds": COUNTED,
+        "reason": f"{Reason.NO_PRICE}%",
+        "most": MOST_EVIDENCE,
+    }
+    audits, last_audit = _one(cursor, AUDITS, given)
+    (decisions,) = _one(cursor, DECISIONS, given)
+    late = cursor.execute(LATE, given).fetchall()
+    no_price = cursor.execute(NO_PRICE, given).fetchall()
+    return Operations(
+        since=since,
+        until=until,
+        spans=cursor.execute(SPANS, given).fetchall(),
+        failures=[
+            Incident(reference, at, FailureKind(kind), actor)
+            for reference, at, kind, actor in cursor.execute(FAILURES, given).fetchall()
+        ],
+        audits=audits,
+        last_audit=last_audit,
+        findings=[Finding(id_, at, tuple(map(str, told))) for id_, at, told in cursor.execute(FINDINGS, given)],
+        decisions=decisions,
+        late=[f"decision {id_}, due at {due} UTC: {_when(ended)}" for id_, due, ended, _ in late],
+        late_count=late[0][3] if late else 0,
+        no_price=[id_ for id_, _ in no_price],
+        no_price_count=no_price[0][1] if no_price else 0,
+        ledger=ledger,
+    )
+
+
+def _one(cursor: psycopg.Cursor, statement: str, given: dict[str, object]) -> tuple[Any, ...]:
+    row = cursor.execute(statement, given).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def _when(ended: str | None) -> str:
+    return "no outcome yet" if ended is None else f"its outcome came at {ended}"

@@ -1,0 +1,231 @@
+"""Validation runs: begun and stopped by people, ended by whoever sees first that something changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from domain.errors import InvalidRequest, UnknownPortfolio
+from domain.fingerprint import Change, Fingerprint, Process, Sent, changes
+from domain.gate import Criteria
+from domain.results import NO_STRATEGY
+from domain.validation import Run
+from domain.wording import joined, quoted
+
+LONGEST_REASON = 1_000
+OPEN = "ended_at IS NULL"
+
+RUNS = """
+SELECT id, name, started_at, ended_at, end_reason, by_whom, epoch, version, settings::text, portfolios::text,
+       strategies, criteria
+FROM paper_validation_runs WHERE {} ORDER BY id
+"""
+
+PROCESSES = "SELECT epoch, version, settings::text, started_at FROM paper_processes WHERE epoch > %s ORDER BY epoch"
+LAST_PROCESS = "SELECT epoch, version, settings::text, started_at FROM paper_processes ORDER BY epoch DESC LIMIT 1"
+
+PORTFOLIOS = "SELECT portfolio, (to_jsonb(c) - 'portfolio' - 'current_capital')::text FROM paper_trading_config c"
+
+STRATEGIES = f"""
+SELECT DISTINCT coalesce(nullif(strategy, ''), '{NO_STRATEGY}') FROM trading_decisions
+WHERE portfolio = ANY(%s) ORDER BY 1
+"""
+
+# Whoever inserts a decision may name any moment of creation, so those that ended in the run count, too.
+SENT = f"""
+SELECT DISTINCT ON (1) coalesce(nullif(strategy, ''), '{NO_STRATEGY}') AS strategy, id::text,
+       CASE WHEN created_at > %(since)s AND created_at < now() THEN created_at END
+FROM trading_decisions
+WHERE portfolio = ANY(%(portfolios)s) AND coalesce(nullif(strategy, ''), '{NO_STRATEGY}') <> ALL(%(strategies)s)
+  AND (created_at >= %(since)s OR processed_at >= %(since)s OR processed_at IS NULL)
+ORDER BY 1, created_at, id
+"""
+
+INSERT = """
+INSERT INTO paper_validation_runs (name, by_whom, epoch, version, settings, portfolios, strategies, criteria)
+SELECT %(name)s, %(by_whom)s, epoch, version, settings,
+       (SELECT jsonb_object_agg(portfolio, to_jsonb(c) - 'portfolio' - 'current_capital')
+        FROM paper_trading_config c WHERE portfolio = ANY(%(portfolios)s)), %(strategies)s, %(criteria)s
+FROM paper_processes ORDER BY epoch DESC LIMIT 1
+"""
+
+# Not before the last day that was judged, and not before it began.
+END = f"""
+UPDATE paper_validation_runs r SET end_reason = %s, ended_at = least(clock_timestamp(), greatest(
+    %s::timestamptz, started_at,
+    (SELECT (max(day) + 1)::timestamp AT TIME ZONE 'UTC' FROM paper_validation_verdicts WHERE run_id = r.id)))
+WHERE id = %s AND {OPEN} RETURNING ended_at
+"""
+
+_loads = partial(json.loads, parse_float=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A row of ``paper_validation_runs``."""
+
+    run: Run
+    by_whom: str
+    bound: Fingerprint
+    criteria: Criteria
+
+    @property
+    def portfolios(self) -> tuple[str, ...]:
+        """Their names, sorted."""
+        return tuple(sorted(self.bound.portfolios))
+
+
+def runs(cursor: psycopg.Cursor, *, only_open: bool = False) -> list[StoredRun]:
+    """Return the stored runs, oldest first."""
+    found = cursor.execute(RUNS.format(OPEN if only_open else "true")).fetchall()
+    return [_stored(row) for row in found]
+
+
+def run_named(cursor: psycopg.Cursor, name: str) -> StoredRun:
+    """Return the run of that name.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    found = [stored for stored in runs(cursor) if stored.run.name == name]
+    if not found:
+        msg = f"there is no validation run {quoted(name)}; `run.py validate list` shows those that there are"
+        raise InvalidRequest(msg)
+    return found[0]
+
+
+def last_process(cursor: psycopg.Cursor) -> Process | None:
+    """Return the last process that served; None where none ever did."""
+    row = cursor.execute(LAST_PROCESS).fetchone()
+    return None if row is None else _process(row)
+
+
+def changed(cursor: psycopg.Cursor, stored: StoredRun) -> tuple[Change, ...]:
+    """Return what has changed since a run began, as the database tells after the fact."""
+    processes = [_process(row) for row in cursor.execute(PROCESSES, [stored.bound.process.epoch]).fetchall()]
+    portfolios = {name: _loads(rules) for name, rules in cursor.execute(PORTFOLIOS).fetchall()}
+    given = {
+        "since": stored.run.started_at,
+        "portfolios": list(stored.portfolios),
+        "strategies": list(stored.bound.strategies),
+    }
+    sent = [Sent(*row) for row in cursor.execute(SENT, given).fetchall()]
+    return changes(stored.bound, processes, portfolios, sent)
+
+
+def end_changed(cursor: psycopg.Cursor) -> list[str]:
+    """End the runs that something has changed of; return a sentence on each."""
+    told = []
+    for stored in runs(cursor, only_open=True):
+        found = changed(cursor, stored)
+        if found:
+            reason = "; ".join(change.sentence for change in found)
+            # With what is known of when: judged is what came before the first change.
+            moments = [change.at for change in found if change.at is not None]
+            if end(cursor, stored, reason, min(moments, default=None)):
+                told.append(f"validation run {stored.run.name} has ended: {reason}")
+    return told
+
+
+def end(cursor: psycopg.Cursor, stored: StoredRun, reason: str, at: datetime | None = None) -> bool:
+    """End a run; say whether it was this call that ended it.
+
+    Args:
+        cursor: of a transaction that writes.
+        stored: the run.
+        reason: for people.
+        at: when; now, unless given.
+    """
+    shown = reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 1] + "…"
+    moment = at if at is not None else _now(cursor)
+    return cursor.execute(END, [shown, moment, stored.run.id]).fetchone() is not None
+
+
+def begin(
+    cursor: psycopg.Cursor,
+    name: str | None,
+    portfolios: Sequence[str],
+    strategies: Sequence[str],
+    criteria: Criteria,
+    by_whom: str,
+) -> StoredRun:
+    """Begin a run, bound to what is now.
+
+    Args:
+        cursor: of a transaction that writes.
+        name: of the run; made up, unless given.
+        portfolios: their names; all, unless some are given.
+        strategies: those that may send decisions; those that have, unless some are given.
+        criteria: that it is judged by.
+        by_whom: who begins it.
+
+    Raises:
+        InvalidRequest: nothing can be bound to, the name was used, or one of the portfolios is in a run already.
+        UnknownPortfolio: there is none of that name.
+    """
+    existing = [row[0] for row in cursor.execute("SELECT portfolio FROM paper_trading_config ORDER BY 1").fetchall()]
+    for portfolio in portfolios:
+        if portfolio not in existing:
+            msg = f"there is no portfolio {quoted(portfolio)}; `run.py portfolio list` shows those that exist"
+            raise UnknownPortfolio(msg)
+    chosen = list(dict.fromkeys(portfolios)) or existing
+    if last_process(cursor) is None or not chosen:
+        msg = (
+            "nothing has served this database yet, so there are no settings to bind a run to; run.py start comes first"
+        )
+        raise InvalidRequest(msg)
+    there = runs(cursor)
+    taken = {name: stored.run.name for stored in there if stored.run.ended_at is None for name in stored.portfolios}
+    busy = [portfolio for portfolio in chosen if portfolio in taken]
+    if busy:
+        told = joined(f"portfolio {portfolio} is in run {taken[portfolio]}" for portfolio in busy)
+        msg = f"{told} already, which must end first: run.py validate stop {taken[busy[0]]} --reason TEXT"
+        raise InvalidRequest(msg)
+    named = list(dict.fromkeys(strategies)) or [row[0] for row in cursor.execute(STRATEGIES, [chosen]).fetchall()]
+    if not named:
+        msg = (
+            f"no decision was sent to {joined(chosen)} yet, so name the strategies that will: --strategy NAME, "
+            f"once for each ({NO_STRATEGY!r} for decisions that name none)"
+        )
+        raise InvalidRequest(msg)
+    names = {stored.run.name for stored in there}
+    name = name or next(
+        each for number in range(len(there) + 1, len(there) + 2 + len(there)) if (each := f"run-{number}") not in names
+    )
+    if name in names:
+        msg = f"there was a run {quoted(name)} already; choose another name"
+        raise InvalidRequest(msg)
+    given = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": named}
+    cursor.execute(INSERT, {**given, "criteria": Jsonb(criteria.stored())})
+    return run_named(cursor, name)
+
+
+def _now(cursor: psycopg.Cursor) -> datetime:
+    row = cursor.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    return row[0]  # type: ignore[no-any-return]
+
+
+def _process(row: Sequence[Any]) -> Process:
+    epoch, version, settings, started_at = row
+    return Process(epoch, version, _loads(settings), started_at)
+
+
+def _stored(row: Sequence[Any]) -> StoredRun:
+    id_, name, started_at, ended_at, reason, by_whom, epoch, version, settings, portfolios, strategies, criteria = row
+    bound: Mapping[str, Any] = _loads(portfolios)
+    process = Process(epoch, version, _loads(settings), started_at)
+    return StoredRun(
+        Run(id_, name, started_at, ended_at, reason),
+        by_whom,
+        Fingerprint(process, bound, tuple(strategies)),
+        Criteria.from_stored(criteria),
+    )

@@ -1,0 +1,119 @@
+"""Daily verdicts, as the serving process stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from domain.errors import UnknownPortfolio
+from domain.returns import DAY
+from domain.snapshot import day_of
+from domain.validation import Verdict
+from persistence.engine import engine_for, transaction
+from persistence.evidence import differences_of
+from persistence.history import history_of, one_moment
+from persistence.lease import Lease, writing
+from persistence.validation import PATIENT, judged_at
+from persistence.validation_runs import StoredRun, end_changed, runs
+
+STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
+
+SAVE = """
+INSERT INTO paper_validation_verdicts (run_id, day, portfolio, operational, statistical, psr, accepted_by, ready,
+                                       criteria, notes)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+
+
+class VerdictStore:
+    """The table of daily verdicts, and the runs that they are about; on a connection of its own."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self._engine = engine_for(database_url, "Validation", writer="Validation")
+        self._lease = lease
+
+    def end_changed(self) -> list[str]:
+        """End the runs that something has changed of; return a sentence on each."""
+        with writing(self._engine, self._lease) as cursor:
+            return end_changed(cursor)
+
+    def fill(self, until: datetime, stopping: Callable[[], bool] = lambda: False) -> list[Verdict]:
+        """Store the verdicts that are missing of days that ended at or before ``until``; return them, oldest first.
+
+        Args:
+            until: the last day's end that is judged, or later.
+            stopping: whether to leave the rest for another time; asked between two portfolios.
+
+        Raises:
+            Fenced: another process holds the lease now.
+            DatabaseUnavailable: the database does not answer.
+        """
+        with transaction(self._engine) as cursor:
+            there = runs(cursor)
+            missing = [
+                (stored, name, _missing(cursor, stored, name, until)) for stored in there for name in stored.portfolios
+            ]
+        written: list[Verdict] = []
+        for stored, name, days in missing:
+            if days and not stopping():
+                # A portfolio at a time: a long history is read once for all of its days.
+                with suppress(UnknownPortfolio):  # it was deleted, which has ended the run
+                    found = self._judged(stored, name, days)
+                    self._save(stored, days, found)
+                    written += found
+        return written
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+    def _judged(self, stored: StoredRun, name: str, days: list[date]) -> list[Verdict]:
+        with one_moment(self._engine) as cursor:
+            cursor.execute(PATIENT)
+            history = history_of(cursor, name, since=stored.run.started_at, thinned=True)
+            ledger = differences_of(cursor)
+            return [judged_at(cursor, name, stored, history, _end_of(day), ledger) for day in days]
+
+    def _save(self, stored: StoredRun, days: list[date], found: list[Verdict]) -> None:
+        rows = [
+            (
+                stored.run.id, day, verdict.portfolio, "passed" if verdict.operational_passed else "failed",
+                verdict.statistical.value, verdict.psr.value, verdict.accepted_by, verdict.ready,
+                Jsonb(list(_criteria(verdict))), Jsonb(list(verdict.notes)),
+            )
+            for day, verdict in zip(days, found, strict=True)
+        ]  # fmt: skip
+        with writing(self._engine, self._lease) as cursor:
+            cursor.executemany(SAVE, rows)
+
+
+def _missing(cursor: psycopg.Cursor, stored: StoredRun, name: str, until: datetime) -> list[date]:
+    """The days that ended while the run went on, and have no verdict."""
+    known = {row[0] for row in cursor.execute(STORED, [stored.run.id, name]).fetchall()}
+    first = day_of(stored.run.started_at)
+    last = min(until, stored.run.ended_at or until)
+    days = [(first + DAY * number).date() for number in range(max(0, (last - first) // DAY))]
+    return [day for day in days if day not in known]
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=1)
+
+
+def _criteria(verdict: Verdict) -> Iterator[dict[str, object]]:
+    for part, criteria in (("operational", verdict.operational), ("statistical", verdict.criteria)):
+        for each in criteria:
+            yield {
+                "part": part,
+                "criterion": each.name,
+                "title": each.title,
+                "required": each.required,
+                "seen": each.seen,
+                "passed": each.passed,
+                "evidence": list(each.evidence),
+            }

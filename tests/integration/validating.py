@@ -1,0 +1,78 @@
+"""Validation runs for tests: begun, judged, and surrounded by evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+from sqlalchemy import Engine
+
+from domain.gate import Criteria, Criterion
+from domain.validation import Verdict
+from persistence import validation, validation_runs
+from persistence.engine import engine_for, transaction
+from persistence.validation_runs import StoredRun
+
+LIVE = {"prices": "ccxt", "exchange": "kraken", "max_price_age": 30.0}
+NONE = "(none)"
+KEEPER = "PositionKeeper"
+
+
+def process(url: str, epoch: int = 100, version: str = "0.1.0", **settings: Any) -> None:
+    """A process that served, as its lease puts it on record."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET paper.writer = 'Supervisor'")
+        connection.execute(
+            "INSERT INTO paper_processes VALUES (%s, 'tester', %s, %s, now())",
+            [epoch, version, Jsonb({**LIVE, **settings})],
+        )
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Engine]:
+    engine = engine_for(url, "test")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def begin(url: str, name: str | None = "spring", *names: str, strategies: tuple[str, ...] = (NONE,)) -> StoredRun:
+    with reading(url) as engine, transaction(engine) as cursor:
+        return validation_runs.begin(cursor, name, names, strategies, Criteria(), "tester")
+
+
+BEGUN_AT = """
+INSERT INTO paper_validation_runs (name, started_at, epoch, version, settings, portfolios, strategies, criteria)
+SELECT 'spring', %s, epoch, version, settings,
+       (SELECT jsonb_object_agg(portfolio, to_jsonb(c) - 'portfolio' - 'current_capital') FROM paper_trading_config c),
+       ARRAY['(none)', 'trend'], '{}'
+FROM paper_processes WHERE epoch = 100
+"""
+
+
+def begun_at(url: str, moment: datetime) -> None:
+    """A run of all portfolios that began in the past."""
+    execute(url, BEGUN_AT, moment)
+
+
+def verdicts(url: str, **asked: Any) -> dict[str, Verdict]:
+    with reading(url) as engine:
+        return {found.portfolio: found for found in validation.verdicts(engine, Criteria(), **asked)}
+
+
+def criterion(found: Verdict, name: str) -> Criterion:
+    return next(each for each in (*found.operational, *found.criteria) if each.name == name)
+
+
+def execute(url: str, statement: str, *values: Any, writer: str = "") -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT set_config('paper.writer', %s, false), set_config('timezone', 'UTC', false)", [writer]
+        )
+        cursor = connection.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
