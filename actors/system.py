@@ -45,6 +45,8 @@ from persistence.listener import Listener
 from persistence.prices import PriceRecorder, PriceStore
 from persistence.release import version
 from persistence.snapshots import SnapshotStore
+from persistence.validation_watch import ValidationWatch
+from persistence.verdicts import VerdictStore
 
 START_LIMIT = 60.0
 """Seconds in which the decision path must have begun; a database that is away is waited for that long."""
@@ -176,6 +178,9 @@ class TradingSystem(TradingClient):
             listener = Listener(url, ["paper_decisions", "paper_config"], wiring.woken)
             listener.start()
             undo.callback(listener.stop)
+            validation = ValidationWatch(VerdictStore(url, lease), clock)
+            validation.start()
+            undo.callback(validation.stop)
             wiring.schedule()
 
             facts = Facts(shown(url), server, source.name, source.real, epoch)

@@ -32,7 +32,10 @@ MESSAGES = {
 }
 BY_OTHERS = {("PriceTracker", "StoredPrices"), ("Supervisor", "Recover")}
 """Messages that an actor makes and another thread sends."""
-UNNAMED = {("prices", "record"), ("prices", "forget"), ("ledger", "record_audit")}
+UNNAMED = {("prices", "record"), ("prices", "forget"), ("ledger", "record_audit")} | {
+    ("verdicts", "end_changed"),
+    ("verdicts", "_save"),
+}
 """What is written in a transaction without a name, because it is not on the way of a decision."""
 
 
