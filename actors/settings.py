@@ -69,6 +69,8 @@ def _table(value: object) -> object:
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 Table = Annotated[dict[str, Any], NoDecode, BeforeValidator(_table)]
 
@@ -130,6 +132,19 @@ class Settings(BaseSettings):
         5, description="of actors, within restart_window; one more ends the process"
     )
     restart_window: Seconds = Field(30.0, description="seconds in which max_restarts are allowed")
+    validation_min_days: Count = Field(14, description="whole days of a run")
+    validation_min_win_rate: Share = Field(Decimal("0.55"), description="of round trips, a fraction")
+    validation_min_sharpe: Annotated[Number, Field(ge=-1000, le=1000)] = Field(Decimal("1.5"), description="annualised")
+    validation_max_drawdown: Share = Field(Decimal("0.10"), description="fraction")
+    validation_min_trades: Count = Field(20, description="round trips of a run")
+    validation_min_net: Annotated[Number, Field(ge=0, lt=Decimal("1e20"))] = Field(Decimal(0), description="an amount")
+    validation_min_psr: Annotated[Number, Field(gt=Decimal("0.5"), lt=1)] = Field(Decimal("0.95"), description="PSR(0)")
+    validation_min_uptime: Share = Field(Decimal("0.99"), description="fraction of a run in which a process served")
+    validation_max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] = Field(5, description="crashes and hangs")
+    validation_max_no_price: Share = Field(Decimal("0.05"), description="fraction of decisions without a price in time")
+    validation_outcome_grace: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        300, description="seconds after a deadline"
+    )
     alert_command: SecretStr | None = Field(
         None, description="told of alarms: run without a shell, the alarm as JSON on its stdin; see docs/alerts.md"
     )

@@ -1,8 +1,8 @@
 """The commands, and how they end.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance holds the lease.
-Whatever goes wrong is one sentence on stderr; with ``--json`` stdout then holds ``{"error": …, "code": …,
-"exit_code": …}``.
+Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance holds the lease;
+4 `validate`: not ready. Whatever goes wrong is one sentence on stderr; with ``--json`` stdout then holds
+``{"error": …, "code": …, "exit_code": …}``.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ COMMANDS = {
     "decisions": ("console.lookups:decisions", "Show the last decisions and what became of each."),
     "console": ("console.debug:console", "Look into the running process."),
     "alert": ("console.alert:alert", "Send a test alarm to whoever is told of alarms."),
+    "validate": ("console.validate:app", "Judge whether it is ready for real money; start, stop, list runs."),
     "check": ("console.check:check", "Show the settings in effect, and try the database."),
     "db": ("console.db:app", "Back up and restore the embedded database; upgrade a database, print its URL."),
 }
+VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
 HELP = r"""Paper trading: decisions become orders, fills and positions at real costs, with no real money.
 
 Without a command it serves. Settings: defaults, then paper.toml in the working folder, then PAPER_* variables, then
@@ -56,7 +58,7 @@ options; `run.py check` shows them.
   run.py status                                    how it stands
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, settings or input; 3 nothing running, or another instance serves the
-database. What goes wrong is one sentence on stderr; with --json, stdout is then
+database; 4 validate: not ready. What goes wrong is one sentence on stderr; with --json, stdout is then
 {"error": ..., "code": ..., "exit_code": ...}.
 """
 
@@ -72,6 +74,8 @@ def main(args: Sequence[str] | None = None) -> int:
         words.insert(0, "start")
     if words[0] == "portfolio" and _no_command(words[1:]):
         words.insert(1, "list")
+    if words[0] == "validate" and (_no_command(words[1:]) or words[1] not in VALIDATE):
+        words.insert(1, "show")  # what stands there is the name of a run, or nothing
     # By default SIGTERM ends Python on the spot, and an embedded server started for the moment would stay.
     signals = Signals()
     before = {number: signal.signal(number, signals.handle) for number in BOTH}

@@ -50,6 +50,11 @@ class Criteria:
         return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
     @classmethod
+    def set_by(cls, settings: object) -> Criteria:
+        """Return those that settings have under their names, each behind ``validation_``."""
+        return cls(**{field.name: getattr(settings, f"validation_{field.name}") for field in fields(cls)})
+
+    @classmethod
     def from_stored(cls, values: Mapping[str, Any]) -> Criteria:
         """Return what `stored` returned; one that was not known then has its default."""
         kinds = {field.name: Decimal if field.type == "Decimal" else int for field in fields(cls)}

@@ -55,8 +55,12 @@ def test_help_names_every_command_and_is_there_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*COMMANDS, "portfolio create", "portfolio set", "portfolio list", "db url", "db backup"]
-)
+    "name",
+    [
+        *COMMANDS, "portfolio create", "portfolio set", "portfolio list", "db url", "db backup",
+        "validate show", "validate start", "validate stop", "validate list",
+    ],
+)  # fmt: skip
 def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     from console.cli import main  # noqa: PLC0415
 
@@ -65,13 +69,14 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert name in told
     assert "\\b" not in told
     if name != "db":
-        assert "--json" in told or name == "portfolio"
+        assert "--json" in told or name in {"portfolio", "validate"}
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        "halt", "resume", "console now", "report", "validate", "nonsense", "start extra", "start --nonsense",
+        "halt", "resume", "console now", "report", "validate stop", "validate --nonsense", "nonsense",
+        "start extra", "start --nonsense",
         "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
         "db backup", "db restore",
         "portfolio nonsense", "portfolio create x", "demo --seconds soon",

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import doctest
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from domain.performance import Performance
+from domain.gate import Criteria
+from domain.operations import Operations, operational
+from domain.performance import History, Performance
 from domain.results import Results
+from domain.returns import Valuation
+from domain.statistical import plain_criteria
 
 ROOT = Path(__file__).parents[2]
 ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+VALIDATION = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
 DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 TABLES = "".join(
     (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-    for name in ("0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations")
+    for name in ("0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation")
 )
 TRIGGERS = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
@@ -59,6 +65,21 @@ def test_every_example_of_performance_computes_what_it_says() -> None:
     count, report = wrong_examples(PERFORMANCE)
     assert report == ""
     assert count > 10
+
+
+def test_every_example_of_validation_computes_what_it_says() -> None:
+    count, report = wrong_examples(VALIDATION)
+    assert report == ""
+    assert count > 2
+
+
+def test_validation_names_every_criterion_and_its_setting() -> None:
+    settings = {f"validation_{name}": value for name, value in Criteria().stored().items()}
+    assert [name for name, value in settings.items() if f"`{name}` {value}" not in VALIDATION] == []
+    opening = Valuation(datetime(2026, 1, 1, tzinfo=UTC), Decimal(1000))
+    figures = plain_criteria(History.whole(opening, opening.time), Criteria())
+    program = operational(Operations(opening.time, opening.time), Criteria())
+    assert [each.name for each in (*program, *figures) if f"| `{each.name}` |" not in VALIDATION] == []
 
 
 def test_performance_names_every_figure() -> None:
