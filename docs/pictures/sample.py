@@ -1,0 +1,205 @@
+"""Sixty days of made-up trading, the same from the same seed: what a report shows in a picture, and in tests."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from domain.arithmetic import ZERO, divide, rate
+from domain.decision import Reason
+from domain.execution import execute
+from domain.funnel import funnel
+from domain.market import Instrument, Quote
+from domain.orders import Costs, Fill, Order, order_id
+from domain.performance import History
+from domain.portfolio import Portfolio, Terms, Trade, apply
+from domain.report import OpenPosition, Report, report
+from domain.returns import Valuation
+from domain.trips import Execution
+from domain.words import OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
+
+FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
+DAYS = 60
+NAMESPACE = UUID("5d5f4a5e-3c83-4a5c-9f0e-6f0f2d9b7a10")
+COSTS = Costs(Decimal("0.0005"), Decimal("0.001"), Decimal(1))
+SOURCE = "simulated"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a portfolio is traded.
+
+    Attributes:
+        symbols: with their first prices.
+        drift: mean hourly change of those prices, a fraction.
+        swing: deviation of the same.
+        appetite: how many decisions an hour brings on the mean, at most 1.
+        short: whether it sells what it does not hold, too.
+    """
+
+    name: str
+    currency: str
+    capital: Decimal
+    symbols: Mapping[str, str]
+    strategies: tuple[str | None, ...]
+    drift: float
+    swing: float
+    appetite: float
+    short: bool = False
+
+
+PLANS = (
+    Plan(
+        "default", "USDT", Decimal(10_000), {"BTC/USDT": "91250", "ETH/USDT": "3120", "SOL/USDT": "142"},
+        ("momentum", "momentum", "mean reversion", None), 0.0004, 0.007, 0.22,
+    ),
+    Plan(
+        "cautious", "USDT", Decimal(25_000), {"BTC/USDT": "91250", "ETH/USDT": "3120"}, ("trend",), 0.0001, 0.004, 0.08,
+    ),
+    Plan(
+        "bold", "EUR", Decimal(5_000), {"BTC/EUR": "84100", "DOGE/EUR": "0.19512", "XRP/EUR": "2.1047"},
+        ("breakout", "news"), -0.0001, 0.011, 0.3, short=True,
+    ),
+)  # fmt: skip
+
+
+@dataclass
+class _Desk:
+    """One portfolio while its days go by."""
+
+    plan: Plan
+    draw: random.Random
+    prices: dict[str, Decimal]
+    books: Portfolio
+    trades: list[Trade] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    valuations: list[Valuation] = field(default_factory=list)
+    outcomes: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+
+    def hour(self, end: datetime) -> None:
+        """Let prices move, decide something perhaps, and value what is held."""
+        for symbol, price in self.prices.items():
+            moved = Decimal(str(round(self.draw.gauss(1 + self.plan.drift, self.plan.swing), 5)))
+            self.prices[symbol] = (price * moved).quantize(Decimal("0.00001"))
+        if self.draw.random() < self.plan.appetite:
+            self._decide(end - timedelta(minutes=self.draw.randint(1, 58)))
+        marks = {Symbol(symbol): price for symbol, price in self.prices.items()}
+        worth = self.books.equity(marks)
+        self.valuations.append(Valuation(end, worth, worth - self.books.cash))
+
+    def _decide(self, at: datetime) -> None:
+        for status, reason, chance in (
+            (OutcomeStatus.IGNORED, Reason.HOLD, 0.16),
+            (OutcomeStatus.IGNORED, Reason.LOW_CONFIDENCE, 0.2),
+            (OutcomeStatus.REJECTED, Reason.NO_PRICE, 0.03),
+            (OutcomeStatus.EXPIRED, Reason.EXPIRED, 0.02),
+        ):
+            if self.draw.random() < chance:
+                self.outcomes[status, reason] += 1
+                return
+        symbol = self.draw.choice(sorted(self.prices))
+        held = self.books.positions.get(Symbol(symbol))
+        opens = Side.SELL if self.plan.short and self.draw.random() < 0.4 else Side.BUY
+        if held is None:
+            side, quantity = opens, self._size(symbol)
+        elif self.draw.random() < 0.72:
+            side = Side.SELL if held.side is PositionSide.LONG else Side.BUY
+            quantity = held.quantity if self.draw.random() < 0.7 else (held.quantity / 2).quantize(Decimal("1e-8"))
+        else:
+            side, quantity = (Side.BUY if held.side is PositionSide.LONG else Side.SELL), self._size(symbol)
+            if held.cost > self.plan.capital / 5:
+                self.outcomes[OutcomeStatus.REJECTED, Reason.NO_ROOM] += 1
+                return
+        self._fill(symbol, side, quantity, at)
+
+    def _size(self, symbol: str) -> Decimal:
+        share = Decimal(str(round(self.draw.uniform(0.06, 0.2), 3)))
+        return (self.plan.capital * share / self.prices[symbol]).quantize(Decimal("1e-8"))
+
+    def _fill(self, symbol: str, side: Side, quantity: Decimal, at: datetime) -> None:
+        seq = self.books.seq + 1
+        made = Order(
+            order_id=order_id(uuid5(NAMESPACE, f"{self.plan.name} {seq}"), 1),
+            decision_id=seq,
+            portfolio=self.books.name,
+            leg=1,
+            seq=seq,
+            instrument=Instrument(Symbol(symbol), self.plan.currency),
+            side=side,
+            order_type=OrderType.MARKET,
+            quantity=quantity,
+            quote=Quote(Symbol(symbol), self.prices[symbol], at, at, SOURCE),
+            costs=COSTS,
+            revision=1,
+            equity=self.plan.capital,
+            marks={},
+            created_at=at,
+            strategy=self.draw.choice(self.plan.strategies),
+        )
+        fill = execute(made, at)
+        assert isinstance(fill, Fill)
+        held = self.books.positions.get(Symbol(symbol))
+        applied = apply(self.books, fill)
+        self.books = applied.portfolio
+        owner = held or applied.position
+        assert owner is not None
+        self.executions.append(
+            Execution(
+                applied.position_id, owner.symbol, owner.asset_class, owner.side, owner.strategy,
+                fill.notional, fill.commission, fill.slippage, at,
+            )
+        )  # fmt: skip
+        if applied.trade is not None:
+            self.trades.append(applied.trade)
+        self.outcomes[OutcomeStatus.EXECUTED, None] += 1
+
+    def positions(self) -> Iterator[OpenPosition]:
+        """What is held at the end."""
+        for symbol, held in self.books.positions.items():
+            mark = self.prices[symbol]
+            won = held.unrealized(mark)
+            yield OpenPosition(
+                symbol, held.side.value, held.quantity, held.entry_price, mark, SOURCE, held.value(mark), won,
+                rate(divide(won, held.cost)), held.strategy, held.opened_at,
+            )  # fmt: skip
+
+
+def history(plan: Plan, seed: int, days: int = DAYS) -> tuple[History, _Desk]:
+    """Return what a plan came to, and the desk as it was left."""
+    terms = Terms(
+        PortfolioName(plan.name), plan.currency, plan.capital, COSTS, Decimal("0.2"), Decimal("0.6"), Decimal(10), ZERO
+    )
+    desk = _Desk(
+        plan, random.Random(f"{seed} {plan.name}"), {symbol: Decimal(price) for symbol, price in plan.symbols.items()},
+        Portfolio.opened(terms),
+    )  # fmt: skip
+    for hour in range(1, days * 24 + 1):
+        desk.hour(FIRST_DAY + timedelta(hours=hour))
+    opening = Valuation(FIRST_DAY, plan.capital)
+    until = FIRST_DAY + timedelta(days=days)
+    return History.whole(opening, until, desk.trades, desk.executions, tuple(desk.valuations)), desk
+
+
+def reports(seed: int, days: int = DAYS) -> tuple[Report, ...]:
+    """Return the reports on three portfolios."""
+    return tuple(one(plan, seed, days) for plan in PLANS)
+
+
+def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, source: str = SOURCE) -> Report:
+    """Return the report on one portfolio, or on one strategy in it."""
+    known, desk = history(plan, seed, days)
+    return report(
+        known,
+        portfolio=plan.name,
+        currency=plan.currency,
+        initial_capital=plan.capital,
+        strategy=strategy,
+        funnel=funnel((status, reason, number) for (status, reason), number in desk.outcomes.items()),
+        positions=[held for held in desk.positions() if strategy in {None, held.strategy}],
+        price_sources=[source],
+    )
