@@ -25,6 +25,7 @@ from domain.returns import DAY
 
 Spec = dict[str, Any]
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+AT = "%{x|%a %d %b %Y, %H:%M} UTC<br>"
 FEW_MARKS = 150
 BESIDE = Decimal("0.035")
 """How far marks stand from the curve, a fraction of its height: won below it and lost above, each pointing at it."""
@@ -32,6 +33,8 @@ SHORTENED = Decimal(10_000_000)
 """From here on numbers at an axis are written as 10M."""
 WRITTEN_OUT = Decimal("0.00001")
 """Below it they are written as 1e-6."""
+FEW_TRIPS = 6
+FEW_DAYS = 10
 NOON = timedelta(hours=12)
 
 
@@ -62,14 +65,15 @@ def equity(report: Report) -> Chart:
         "type": "scatter", "mode": "lines", "name": "value", "x": times,
         "y": [_coordinate(point.value) for point in report.curve], "line": line,
         "customdata": [write.plain(point.value) for point in report.curve],
-        "hovertemplate": f"%{{customdata}} {currency}<extra></extra>",
+        "hovertemplate": f"{AT}%{{customdata}} {currency}<extra></extra>",
     }  # fmt: skip
     below = [_below(point, write, alone=alone) for point in report.curve]
     drawdown = {
         "type": "scatter", "mode": "lines", "name": "below its peak", "x": times, "y": [depth for depth, _ in below],
         "yaxis": "y2", "fill": "tozeroy", "fillcolor": "losswash",
         "line": {"color": "loss", "width": 1, "shape": line["shape"]},
-        "customdata": [text for _, text in below], "hovertemplate": "%{customdata} below the peak<extra></extra>",
+        "customdata": [text for _, text in below],
+        "hovertemplate": f"{AT}%{{customdata}} below the peak<extra></extra>",
     }  # fmt: skip
     layout = _layout()
     layout["xaxis"] |= {"type": "date", "anchor": "y2", "showgrid": True, "range": [times[0], times[-1]]}
@@ -103,6 +107,14 @@ def days(report: Report) -> Chart:
     bars["width"] = 0.8 * DAY / timedelta(milliseconds=1)
     layout = _layout()
     layout["xaxis"] |= {"type": "date"}
+    if len(report.days) <= FEW_DAYS:
+        # Two bars that fill the chart, and hours at its axis, would say nothing more.
+        first = datetime.combine(report.days[0].start, datetime.min.time(), UTC)
+        last = datetime.combine(report.days[-1].start, datetime.min.time(), UTC) + DAY
+        layout["xaxis"] |= {
+            "range": [_moment(first), _moment(max(last, first + FEW_DAYS * DAY))], "tickformat": "%b %-d",
+            "nticks": 5, "tick0": _moment(first + NOON), "dtick": 2 * DAY / timedelta(milliseconds=1),
+        }  # fmt: skip
     layout["yaxis"] |= {"tickformat": _ticks(results)}
     layout["annotations"] = [_heading(f"Result, {html.escape(write.currency)}", 1)]
     best, worst = max(results), min(results)
@@ -129,7 +141,8 @@ def distribution(report: Report) -> Chart:
     layout["bargap"] = 0.06
     layout["xaxis"]["title"] |= {"text": f"Net result of a round trip, {html.escape(write.currency)}", "standoff": 12}
     layout["xaxis"] |= {"zeroline": True, "tickformat": _ticks(middles)}
-    layout["yaxis"] |= {"tickformat": ",d", "rangemode": "tozero"}
+    highest = max(each.number for each in report.distribution)
+    layout["yaxis"] |= {"tickformat": ",d", "rangemode": "tozero"} | ({"dtick": 1} if highest <= FEW_TRIPS else {})
     layout["annotations"] = [_heading("Round trips", 1)]
     number = sum(each.number for each in report.distribution)
     text = (
@@ -162,7 +175,8 @@ def _marks(report: Report, beside: Decimal, write: Amounts, *, won: bool) -> Spe
         "type": "scatter", "mode": "markers", "name": "won" if won else "lost or even", "marker": marker,
         "cliponaxis": False,
         "x": [_moment(mark.time) for mark in shown], "y": [_coordinate(mark.value + shift) for mark in shown],
-        "customdata": [_closings(mark, write) for mark in shown], "hovertemplate": "%{customdata}<extra></extra>",
+        "customdata": [_closings(mark, write) for mark in shown],
+        "hovertemplate": f"{AT}%{{customdata}}<extra></extra>",
     }  # fmt: skip
 
 

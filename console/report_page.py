@@ -41,6 +41,7 @@ def page(reports: Sequence[Report], gates: Mapping[str, Verdict], *, made_at: da
     """
     sections = [Section(f"p{number}", report, gates.get(report.portfolio)) for number, report in enumerate(reports, 1)]
     only = sections[0].name if len(sections) == 1 else ""
+    shown = {each.label for section in sections for group in section.figures.values() for each in group}
     # A page without a chart needs no five megabytes to draw it.
     drawn = any(section.equity or section.days or section.distribution for section in sections)
     plotly, script = get_plotlyjs() if drawn else "", _text("report.js")
@@ -51,9 +52,9 @@ def page(reports: Sequence[Report], gates: Mapping[str, Verdict], *, made_at: da
         warnings=list(_warnings(sections)),
         sections=sections,
         months=report_parts.MONTHS,
-        definitions=DEFINITIONS,
+        definitions={label: text for label, text in DEFINITIONS.items() if label in shown},
         version=version(),
-        policy=_policy((plotly, script)),
+        policy=_policy(filter(None, (plotly, script))),
         style=_text("report.css"),
         plotly=plotly,
         script=script,

@@ -14,13 +14,16 @@ from domain.arithmetic import ZERO, divide, rate
 from domain.decision import Reason
 from domain.execution import execute
 from domain.funnel import funnel
+from domain.gate import Criteria
 from domain.market import Instrument, Quote
+from domain.operations import Operations
 from domain.orders import Costs, Fill, Order, order_id
 from domain.performance import History
 from domain.portfolio import Portfolio, Terms, Trade, apply
 from domain.report import OpenPosition, Report, report
 from domain.returns import Valuation
 from domain.trips import Execution
+from domain.validation import Verdict, judge
 from domain.words import OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
 
 FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -203,3 +206,13 @@ def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, so
         positions=[held for held in desk.positions() if strategy in {None, held.strategy}],
         price_sources=[source],
     )
+
+
+def verdict(plan: Plan, seed: int, days: int = DAYS) -> Verdict:
+    """Return what the gate says of a plan's portfolio, had the program run all the time."""
+    known, desk = history(plan, seed, days)
+    operations = Operations(
+        known.opening.time, known.until, spans=[(known.opening.time, known.until)], audits=days * 288,
+        last_audit=known.until, decisions=sum(desk.outcomes.values()),
+    )  # fmt: skip
+    return judge(plan.name, known, operations, Criteria(), real_prices=False, sources=[SOURCE])

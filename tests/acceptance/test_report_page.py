@@ -1,0 +1,377 @@
+"""The report's page in a real browser: it asks for nothing, and can be read on any screen and on paper."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from console.report_page import page
+from docs.pictures.browser import NoChromium, chromium, find
+from docs.pictures.sample import DAYS, FIRST_DAY, PLANS, one, reports, verdict
+from domain.funnel import funnel
+from domain.performance import History
+from domain.report import Report, report
+from domain.returns import Valuation
+
+SEED = 4
+MADE = datetime(2026, 5, 1, 0, 5, tzinfo=UTC)
+EVIL = """<script>document.title = "won"</script><img src="https://example.invalid/x" onerror=alert(1)>'"&{{7*7}}<!--"""
+WIDTHS = (1280, 768, 375)
+LEAST_LETTERS = 11
+"""px, on a phone."""
+PAPER = 680
+"""px: what A4 leaves between margins of 15 mm."""
+
+
+def an_empty_one() -> Report:
+    history = History.whole(Valuation(FIRST_DAY, Decimal(10_000)), MADE)
+    return report(
+        history, portfolio="idle", currency="USDT", initial_capital=Decimal(10_000), strategy=None,
+        funnel=funnel([]), positions=[], price_sources=[],
+    )  # fmt: skip
+
+
+def a_hostile_one() -> Report:
+    plan = replace(
+        PLANS[0], name=EVIL, currency="</script><b>X", symbols={EVIL: "100", "x" * 100: "3"}, strategies=(EVIL, None)
+    )
+    found = one(plan, SEED)
+    return replace(found, funnel=funnel([("executed", None, 3), (EVIL, "other", 4)]), price_sources=(EVIL, "simulated"))
+
+
+# Three portfolios, one with names that want to be more than names, one strategy, and one that never traded.
+SHOWN = (*reports(SEED), a_hostile_one(), one(PLANS[0], SEED, strategy="momentum"), an_empty_one())
+HOSTILE, STRATEGY, EMPTY = "#p4", "#p5", "#p6"
+
+
+@dataclass
+class Opened:
+    """A page in the browser, and what it did besides being shown."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, browser: Browser, file: Path) -> Opened:
+        opened = cls(browser.new_page(viewport={"width": 1280, "height": 900}))
+        on = opened.page.on
+        on("request", lambda request: opened.requests.append(request.url))
+        on("console", opened._heard)
+        on("pageerror", lambda error: opened.complaints.append(str(error)))
+        on("dialog", lambda dialog: opened.complaints.append(dialog.message))
+        opened.page.goto(file.as_uri())
+        return opened
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def drawn(self, width: int) -> Page:
+        """The page at a width, once its charts are as wide."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.wait_for_function(
+            """() => document.documentElement.dataset.drawn
+            && [...document.querySelectorAll(".chart")].every((chart) =>
+                Math.abs(chart.clientWidth - chart.querySelector("svg.main-svg").clientWidth) < 1)"""
+        )
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        find()
+    except NoChromium as reason:
+        if os.environ.get("CHROMIUM_REQUIRED") == "1":
+            pytest.fail(f"CHROMIUM_REQUIRED=1, but {reason}", pytrace=False)
+        pytest.skip(f"NOT TESTED in a browser: {reason}")
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    gates = {plan.name: verdict(plan, SEED) for plan in PLANS}
+    asked = tuple(replace(each, title=EVIL, seen=EVIL, evidence=(EVIL,) * 4) for each in gates["default"].criteria)
+    gates[EVIL] = replace(gates["default"], accepted_by=EVIL, notes=(EVIL,), criteria=asked)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(page(SHOWN, gates, made_at=MADE), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, file: Path) -> Opened:
+    return Opened.of(browser, file)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(opened: Opened, file: Path) -> Iterator[None]:
+    """Whatever a test does with the page, it asks for nothing and complains about nothing."""
+    yield
+    assert ([file.as_uri()], []) == (opened.requests, opened.complaints)
+
+
+@pytest.mark.parametrize("place", [place for place, shown in enumerate(SHOWN) if shown.days])
+def test_each_chart_is_there_with_a_mark_for_each_value(opened: Opened, place: int) -> None:
+    shown, page = SHOWN[place], opened.drawn(1280)
+    prefix = f"#p{place + 1}"
+    marked = page.locator(f"{prefix}-equity .scatterlayer").evaluate_all(
+        "layers => layers.flatMap((layer) => [...layer.querySelectorAll('.trace')])"
+        ".map((trace) => trace.querySelectorAll('path.point').length).filter(Boolean)"
+    )
+    won = sum(mark.won for mark in shown.marks)
+    assert [won, len(shown.marks) - won] == marked
+    assert (len(shown.days), len(shown.distribution)) == (
+        page.locator(f"{prefix}-days .barlayer .point").count(),
+        page.locator(f"{prefix}-distribution .barlayer .point").count(),
+    )
+    # The line and the drawdown under it go from one end of the chart to the other.
+    plot = page.locator(f"{prefix}-equity .nsewdrag.drag").first.bounding_box()
+    assert plot is not None
+    lines = page.locator(f"{prefix}-equity .scatterlayer path.js-line")
+    assert 2 == lines.count()
+    for line in lines.all():
+        box = line.bounding_box()
+        assert box is not None
+        assert box["width"] == pytest.approx(plot["width"], abs=4)
+        assert box["height"] > 10
+    assert page.locator(f"{prefix}-equity").get_attribute("aria-label")
+
+
+def test_what_is_pointed_at_is_told(opened: Opened) -> None:
+    page = opened.drawn(1280)
+    shown = SHOWN[0]
+    mark = next(mark for mark in shown.marks if not mark.won)
+    point = page.locator("#p1-equity .scatterlayer .trace").nth(2).locator("path.point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2 - 3, box["y"] + 3)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    label = page.locator("#p1-equity .hoverlayer .hovertext")
+    label.wait_for()
+    assert f"{mark.time:%H:%M} UTC" in str(label.text_content())
+    assert f"1 closing lost or even−{abs(mark.net):.2f} USDT net" in str(label.text_content()).replace("\xa0", " ")
+    page.mouse.move(0, 0)
+
+
+SVG_TEXTS = """(charts) => charts.map((chart) => {
+    const frame = chart.getBoundingClientRect();
+    const boxes = (all) => [...all].map((text) => {
+        const box = text.getBoundingClientRect();
+        return {text: text.textContent, size: parseFloat(getComputedStyle(text).fontSize),
+                left: box.left - frame.left, right: box.right - frame.left,
+                top: box.top - frame.top, bottom: box.bottom - frame.top};
+    });
+    return {id: chart.id, width: frame.width, height: frame.height,
+            all: boxes(chart.querySelectorAll("svg text")),
+            axes: ["x", "y", "y2"].map((axis) => boxes(chart.querySelectorAll(`.${axis}tick text`)))};
+})"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_charts_can_be_read_at_any_width(opened: Opened, width: int) -> None:
+    charts = opened.drawn(width).locator(".chart").evaluate_all(SVG_TEXTS)
+    assert 3 * len(SHOWN) - 3 == len(charts)
+    for chart in charts:
+        outside = [
+            text
+            for text in chart["all"]
+            if text["left"] < -1 or text["right"] > chart["width"] + 1
+            or text["top"] < -1 or text["bottom"] > chart["height"] + 1
+        ]  # fmt: skip
+        if chart["id"].startswith(HOSTILE[1:]):
+            outside = [text for text in outside if "</script>" not in text["text"]]
+        assert (chart["id"], []) == (chart["id"], outside)
+        assert min(text["size"] for text in chart["all"]) >= LEAST_LETTERS
+        across, up, *below = chart["axes"]
+        assert len(across) >= 2
+        assert len(up) >= 2
+        for ticks, low, high in ((across, "left", "right"), *((ticks, "top", "bottom") for ticks in (up, *below))):
+            placed = sorted(ticks, key=lambda tick: tick[low])
+            overlapping = [(a["text"], b["text"]) for a, b in pairwise(placed) if a[high] > b[low]]
+            assert (chart["id"], []) == (chart["id"], overlapping)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_does_not_scroll_sideways(opened: Opened, width: int) -> None:
+    page = opened.drawn(width)
+    assert width == page.evaluate("document.documentElement.scrollWidth")
+    assert width == page.evaluate("document.body.clientWidth") or width > 1144
+    # What is too wide scrolls in its own box, and keys reach it.
+    boxes = page.locator(".scroll").evaluate_all(
+        "boxes => boxes.map((box) => [box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight,"
+        " box.tabIndex === 0])"
+    )
+    assert [wide for wide, _ in boxes] == [reached for _, reached in boxes]
+    assert (width == 375) <= any(wide for wide, _ in boxes)
+
+
+# WCAG 2.1, 1.4.3: (L1 + 0.05) / (L2 + 0.05) of the relative luminances is at least 4.5, 3 for large text.
+CONTRASTS = """() => {
+    const parsed = (colour) => {
+        const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number);
+        return [r, g, b, a];
+    };
+    const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
+    const luminance = (colour) => {
+        const [r, g, b] = colour.map((part) => part / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+        const layers = [];
+        for (let at = element; at; at = at.parentElement) layers.push(parsed(getComputedStyle(at).backgroundColor));
+        return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255, 1]);
+    };
+    const poor = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let seen = 0, smallest = Infinity;
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        const unseen = element.closest("script, noscript, .hidden, [aria-hidden=true]");
+        if (unseen || !walker.currentNode.textContent.trim()) continue;
+        const style = getComputedStyle(element), ground = behind(element);
+        const letters = over(parsed(element.closest("svg") ? style.fill : style.color), ground);
+        const [dark, light] = [luminance(letters), luminance(ground)].sort((a, b) => a - b);
+        const ratio = (light + 0.05) / (dark + 0.05), size = parseFloat(style.fontSize);
+        seen += 1;
+        smallest = Math.min(smallest, size);
+        if (ratio < (size >= 24 ? 3 : 4.5)) {
+            poor.add(`${ratio.toFixed(2)} ${element.outerHTML.slice(0, 120)}`);
+        }
+    }
+    return {seen, smallest, poor: [...poor]};
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_letters_stand_out_from_what_is_behind_them(opened: Opened, scheme: Any) -> None:
+    page = opened.drawn(375)
+    page.emulate_media(color_scheme=scheme)
+    tick = page.locator("#p1-equity .xtick text").first
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.wait_for_function("(dark) => getComputedStyle(document.querySelector('.xtick text')).fill.includes('163, 174')"
+                           " === dark", arg=scheme == "dark")  # fmt: skip
+    try:
+        found = page.evaluate(CONTRASTS)
+        assert ("rgb(18, 23, 30)" if scheme == "dark" else "rgb(255, 255, 255)") == ground
+        assert found["seen"] > 500
+        assert [] == found["poor"]
+        assert found["smallest"] >= LEAST_LETTERS
+        assert tick.evaluate("(text) => getComputedStyle(text).fill")
+    finally:
+        page.emulate_media(color_scheme="light")
+
+
+def test_names_are_shown_as_text(opened: Opened) -> None:
+    page = opened.drawn(1280)
+    section = page.locator(f"section{HOSTILE}")
+    assert f"Portfolio {EVIL}" == " ".join(str(section.locator("h2").text_content()).split())
+    assert EVIL in section.locator("table.by .name").all_text_contents()
+    assert section.locator("table.criteria").last.locator("tbody th").first.text_content() == EVIL
+    assert EVIL in str(section.locator(".funnel").text_content())
+    assert "Value, </script><b>X" == page.locator("#p4-equity .annotation-text").first.text_content()
+    assert "won" not in page.title()
+    made = page.evaluate("[...document.querySelectorAll('img, b, iframe, [onerror], a:not([href^=\"#\"])')].length")
+    assert 0 == made
+    assert 2 == page.locator("script:not([type])").count()
+
+
+def test_a_strategy_has_no_value_and_an_empty_portfolio_no_charts(opened: Opened) -> None:
+    page = opened.drawn(1280)
+    strategy = page.locator(f"section{STRATEGY}")
+    assert "it has no value and no ratios of its own" in str(strategy.locator(".lead").text_content())
+    assert ["Return", "Round trips", "Activity"] == strategy.locator(".figures h4").all_text_contents()
+    empty = page.locator(f"section{EMPTY}")
+    assert "Nothing was traded in this period, and no decision came in." == empty.locator(".lead").text_content()
+    assert 0 == empty.locator("svg, table, .chart").count()
+
+
+def test_keys_go_through_the_page_in_its_order(opened: Opened) -> None:
+    page = opened.drawn(375)
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    visited = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        visited.append(page.evaluate(
+            """() => {
+                const all = [...document.querySelectorAll("*")], focused = document.activeElement;
+                return [all.indexOf(focused), focused.matches("a, button, summary, .scroll"),
+                        getComputedStyle(focused).outlineStyle];
+            }"""
+        ))  # fmt: skip
+    assert visited == sorted(visited)
+    assert [True] * 12 == [usable for _, usable, _ in visited]
+    assert {"solid"} == {outline for _, _, outline in visited}
+
+
+def test_results_are_sorted_by_key(opened: Opened) -> None:
+    page = opened.drawn(1280)
+    table = page.locator("section#p1 table.by")
+    net = table.get_by_role("columnheader", name=re.compile("^Net\\b(?! result)"))
+
+    def values() -> list[Decimal]:
+        return [Decimal(str(each)) for each in table.locator("tbody").first.locator("tr:not(.title)").evaluate_all(
+            "rows => rows.map((row) => row.cells[2].querySelector('data').value)")]  # fmt: skip
+
+    net.locator("button").press("Enter")
+    assert ("descending", sorted(values(), reverse=True)) == (net.get_attribute("aria-sort"), values())
+    net.locator("button").press("Enter")
+    assert ("ascending", sorted(values())) == (net.get_attribute("aria-sort"), values())
+    assert "By symbol" == str(table.locator("tbody").first.locator("tr").first.text_content()).strip()
+
+
+def test_on_paper_nothing_is_cut(opened: Opened) -> None:
+    page = opened.drawn(1280)
+    page.evaluate("""() => addEventListener("beforeprint", () => { window.paper = {
+        charts: [...document.querySelectorAll(".chart svg.main-svg")].map((svg) => svg.getBoundingClientRect().right),
+        tables: [...document.querySelectorAll("table")].filter((table) => table.offsetParent)
+            .map((table) => table.getBoundingClientRect().right),
+        closed: document.querySelectorAll("details:not(.screen):not([open])").length,
+        left: document.body.getBoundingClientRect().left,
+    }; })""")
+    printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    paper = page.evaluate("paper")
+    assert 0 == paper["closed"]
+    assert max(paper["charts"]) - paper["left"] <= PAPER + 1
+    assert max(paper["tables"]) - paper["left"] <= PAPER + 1
+    pages = len(re.findall(rb"/Type /Page\b(?!s)", printed))
+    assert 15 <= pages <= 30
+    boxes = {box.decode() for box in re.findall(rb"/MediaBox \[([^\]]*)\]", printed)}
+    assert [[0, 0, 595, 842]] == [[round(float(edge)) for edge in box.split()] for box in boxes]
+    # Back on the screen all is as it was.
+    page.wait_for_function("!document.documentElement.classList.contains('printing')")
+    assert 1080 == opened.drawn(1280).locator("#p1-equity svg.main-svg").first.evaluate("(svg) => svg.clientWidth")
+
+
+def test_nothing_can_be_fetched_and_no_foreign_script_runs(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "empty.html"
+    path.write_text(page([an_empty_one()], {}, made_at=MADE), encoding="utf-8")
+    opened = Opened.of(browser, path)
+    ran = opened.page.evaluate("""async () => {
+        const script = document.createElement("script");
+        script.textContent = "window.smuggled = 1";
+        document.body.append(script);
+        const fetched = await fetch("http://127.0.0.1:9/").then(() => "fetched", () => "refused");
+        return [window.smuggled ?? null, fetched];
+    }""")
+    assert [None, "refused"] == ran
+    refused = [" ".join(complaint.split()[:3]) for complaint in opened.complaints]
+    assert ["Executing inline script", "Connecting to 'http://127.0.0.1:9/'", "Fetch API cannot"] == refused
+    assert [path.as_uri()] == opened.requests
+    opened.page.close()
+
+
+def test_the_sample_is_what_it_says() -> None:
+    assert [DAYS, DAYS, DAYS] == [len(shown.days) for shown in SHOWN[:3]]
