@@ -49,7 +49,7 @@ bench: .venv/.installed ## measure rate and latency beside bare psycopg, what co
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.history
 
-pictures: .venv/.installed ## draw docs/pictures anew, from a real run
+pictures: .venv/.installed-test ## draw docs/pictures anew; that of the report needs Chromium
 	@$(PY) -m docs.pictures $(ARGS)
 
 clean: ## remove .venv and everything that tools left; never any data

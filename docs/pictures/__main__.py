@@ -8,11 +8,12 @@ from pathlib import Path
 
 from loguru import logger
 
-from docs.pictures import console, top
+from docs.pictures import console, report, top
+from docs.pictures.browser import NoChromium
 
 FOLDER = Path(__file__).parent
-PICTURES: Mapping[str, Callable[[], str]] = {"top": top.draw, "console": console.draw}
-"""Each returns an SVG file's text."""
+PICTURES: Mapping[str, Callable[[], str | bytes]] = {"top": top.draw, "console": console.draw, "report": report.draw}
+"""Each returns an SVG file's text, or a PNG file's bytes."""
 
 
 def main(names: list[str]) -> int:
@@ -22,8 +23,13 @@ def main(names: list[str]) -> int:
         return 2
     logger.remove()
     for name in names or PICTURES:
-        path = FOLDER / f"{name}.svg"
-        path.write_text(PICTURES[name](), encoding="utf-8")
+        try:
+            drawn = PICTURES[name]()
+        except NoChromium as reason:
+            print(f"the picture {name} cannot be drawn: {reason}", file=sys.stderr)
+            return 1
+        path = FOLDER / f"{name}.{'svg' if isinstance(drawn, str) else 'png'}"
+        path.write_bytes(drawn.encode() if isinstance(drawn, str) else drawn)
         print(f"{path.relative_to(FOLDER.parent.parent)}: {path.stat().st_size // 1000} kB")
     return 0
 
