@@ -8,7 +8,6 @@ escaped, since plotly takes ``<b>`` and ``<a>`` in a text for markup.
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,7 +62,7 @@ def equity(report: Report) -> Chart:
     line = {"color": "line", "width": 1.75, "shape": "hv" if alone else "linear"}
     value = {
         "type": "scatter", "mode": "lines", "name": "value", "x": times,
-        "y": [_coordinate(point.value) for point in report.curve], "line": line,
+        "y": [float(point.value) for point in report.curve], "line": line,
         "customdata": [write.plain(point.value) for point in report.curve],
         "hovertemplate": f"{AT}%{{customdata}} {currency}<extra></extra>",
     }  # fmt: skip
@@ -88,11 +87,11 @@ def equity(report: Report) -> Chart:
         "line": {"color": "muted", "width": 1, "dash": "dot"},
     }  # fmt: skip
     first = report.curve[0].value
-    layout["shapes"] = [opening | {"y0": _coordinate(first), "y1": _coordinate(first)}]
+    layout["shapes"] = [opening | {"y0": float(first), "y1": float(first)}]
     values = [point.value for point in report.curve]
     beside = (max(values) - min(values)) * BESIDE
     marks = [_marks(report, beside, write, won=won) for won in (True, False)]
-    return Chart("equity", _told(report, write), {"data": [drawdown, value, *marks], "layout": layout})
+    return Chart("equity", _told(report, write), {"data": [drawdown, *marks, value], "layout": layout})
 
 
 def days(report: Report) -> Chart:
@@ -130,13 +129,13 @@ def distribution(report: Report) -> Chart:
     write = Amounts.of(report)
     middles = [each.low + (each.high - each.low) / 2 for each in report.distribution]
     bars = _bars(
-        [_coordinate(middle) for middle in middles],
+        [float(middle) for middle in middles],
         [Decimal(each.number) for each in report.distribution],
         [_bin(each, write) for each in report.distribution],
         signs=middles,
     )
     first = report.distribution[0]
-    bars["width"] = _coordinate(first.high - first.low)
+    bars["width"] = float(first.high - first.low)
     layout = _layout()
     layout["bargap"] = 0.06
     layout["xaxis"]["title"] |= {"text": f"Net result of a round trip, {html.escape(write.currency)}", "standoff": 12}
@@ -155,7 +154,7 @@ def distribution(report: Report) -> Chart:
 def _bars(x: Sequence[Any], sizes: Sequence[Decimal], texts: Sequence[str], signs: Sequence[Decimal] = ()) -> Spec:
     colours = ["gain" if sign >= 0 else "loss" for sign in signs or sizes]
     return {
-        "type": "bar", "x": list(x), "y": [_coordinate(size) for size in sizes], "customdata": list(texts),
+        "type": "bar", "x": list(x), "y": [float(size) for size in sizes], "customdata": list(texts),
         "hovertemplate": "%{customdata}<extra></extra>", "marker": {"color": colours, "line": {"width": 0}},
     }  # fmt: skip
 
@@ -174,7 +173,7 @@ def _marks(report: Report, beside: Decimal, write: Amounts, *, won: bool) -> Spe
     return {
         "type": "scatter", "mode": "markers", "name": "won" if won else "lost or even", "marker": marker,
         "cliponaxis": False,
-        "x": [_moment(mark.time) for mark in shown], "y": [_coordinate(mark.value + shift) for mark in shown],
+        "x": [_moment(mark.time) for mark in shown], "y": [float(mark.value + shift) for mark in shown],
         "customdata": [_closings(mark, write) for mark in shown],
         "hovertemplate": f"{AT}%{{customdata}}<extra></extra>",
     }  # fmt: skip
@@ -198,10 +197,10 @@ def _bin(each: Bin, write: Amounts) -> str:
 
 def _below(point: CurvePoint, write: Amounts, *, alone: bool) -> tuple[float | None, str]:
     if alone:
-        return _coordinate(-point.fall), write.plain(point.fall)
+        return float(-point.fall), write.plain(point.fall)
     if point.drawdown is None:
         return None, ""
-    return _coordinate(-point.drawdown), typeset(percent(point.drawdown).removeprefix("+"))
+    return float(-point.drawdown), typeset(percent(point.drawdown).removeprefix("+"))
 
 
 def _told(report: Report, write: Amounts) -> str:
@@ -260,14 +259,8 @@ def _ticks(values: Sequence[Decimal]) -> str:
     largest = max(map(abs, values), default=Decimal(0))
     if largest >= SHORTENED:
         return ""
-    return ",.8~f" if largest >= WRITTEN_OUT else ".3~e"
+    return ",.8~f" if largest >= WRITTEN_OUT else ".3~g"
 
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _coordinate(value: Decimal) -> float | None:
-    """A place in a chart; what floats cannot hold has none."""
-    found = float(value)
-    return found if math.isfinite(found) else None

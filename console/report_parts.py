@@ -56,7 +56,7 @@ class Line:
     """A line of the tables that tell results apart.
 
     Attributes:
-        left: where its bar begins, in hundredths of the width; 0 is at ``zero`` of its table.
+        left: where its bar begins, in hundredths of the width; a net result of 0 is at ``zero`` of its table.
         width: of the bar.
         results: None for the line that sums others up.
     """
@@ -165,15 +165,17 @@ def _group(title: str, by: Mapping[str, Results]) -> Group:
         rows.append((f"{len(between)} between them", [results for _, results in between]))
     rows += [(name, [results]) for name, results in last]
     nets = [total(each.net_pnl for each in found) for _, found in rows]
-    low, high = min(ZERO, *nets), max(ZERO, *nets)
+    # A sum of many has no bar: it would make those of the others small.
+    drawn = [net if len(found) == 1 else ZERO for net, (_, found) in zip(nets, rows, strict=True)]
+    low, high = min(ZERO, *drawn), max(ZERO, *drawn)
     span = subtract(high, low) or ONE
 
     def place(value: Decimal) -> float:
         return round(float(divide(subtract(value, low), span)) * 100, 2)
 
     lines = []
-    for (name, found), net in zip(rows, nets, strict=True):
-        begin, end = sorted((place(ZERO), place(net)))
+    for (name, found), net, shown in zip(rows, nets, drawn, strict=True):
+        begin, end = sorted((place(ZERO), place(shown)))
         lines.append(
             Line(
                 name,

@@ -153,7 +153,7 @@ def test_what_is_pointed_at_is_told(opened: Opened) -> None:
     page = opened.drawn(1280)
     shown = SHOWN[0]
     mark = next(mark for mark in shown.marks if not mark.won)
-    point = page.locator("#p1-equity .scatterlayer .trace").nth(2).locator("path.point").first
+    point = page.locator("#p1-equity .scatterlayer .trace").nth(1).locator("path.point").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     assert box is not None
