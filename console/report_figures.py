@@ -134,15 +134,16 @@ def _figure(label: str, figure: Figure, write: Callable[[Decimal], Markup], note
 def _fell(fall: Drawdown, write: Amounts) -> Markup:
     if fall.peak_at is None or fall.trough_at is None:
         return Markup("the value never fell")
-    back = (
-        Markup("not back yet") if fall.recovered_at is None else Markup("back on {}").format(_date(fall.recovered_at))
-    )
-    days = Markup("{}, {} to {}, {}").format(write.plain(fall.amount), _date(fall.peak_at), _date(fall.trough_at), back)
-    return days if fall.length is None else Markup("{} ({})").format(days, typeset(duration(fall.length)))
+    # Within one day the time of the day tells them apart.
+    shown = 10 if fall.peak_at.date() < fall.trough_at.date() else 16
+    back = "not back yet" if fall.recovered_at is None else Markup("back on {}").format(_when(fall.recovered_at, shown))
+    between = Markup("{} to {}").format(_when(fall.peak_at, shown), _when(fall.trough_at, shown))
+    length = "" if fall.length is None else f" ({typeset(duration(fall.length))})"
+    return Markup("{}, {}, {}{}").format(write.plain(fall.amount), between, back, length)
 
 
-def _date(at: datetime) -> Markup:
-    return Markup('<span class="date">{}</span>').format(moment(at)[:10])
+def _when(at: datetime, shown: int) -> Markup:
+    return Markup('<span class="date">{}</span>').format(moment(at)[:shown])
 
 
 def _days(value: Decimal) -> Markup:

@@ -51,6 +51,7 @@ def page(reports: Sequence[Report], gates: Mapping[str, Verdict], *, made_at: da
         made_at=moment(made_at),
         warnings=list(_warnings(sections)),
         sections=sections,
+        judged=any(section.verdict is not None for section in sections),
         months=report_parts.MONTHS,
         definitions={label: text for label, text in DEFINITIONS.items() if label in shown},
         version=version(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from domain.report import Report
 from domain.validation import Verdict
 
 SPARKS = 80
+HOUR = timedelta(hours=1)
 VERDICTS = {"passed": True, "failed": False}
 
 
@@ -60,12 +62,17 @@ class Section:
     @property
     def since(self) -> str:
         """The beginning of the period, for people."""
-        return moment(self.report.since)[:16]
+        return moment(self.report.since)[: self._precise]
 
     @property
     def until(self) -> str:
         """Its end, for people."""
-        return moment(self.report.until)[:16]
+        return moment(self.report.until)[: self._precise]
+
+    @property
+    def _precise(self) -> int:
+        """How much of a moment is shown: seconds in short periods alone."""
+        return 19 if self.report.until - self.report.since < HOUR else 16
 
     @property
     def lasted(self) -> str:
@@ -96,15 +103,21 @@ class Section:
     def valued(self) -> bool:
         """Whether there is a course to draw: of a strategy, one with closings."""
         points = self.report.curve
-        moved = len(points) > 1 and points[0].time < points[-1].time
-        return moved and (self.traded or any(point.value != points[0].value for point in points))
+        if len(points) < 2 or points[0].time >= points[-1].time:
+            return False
+        moved = any(point.value != points[0].value for point in points)
+        return moved or bool(self.report.marks) or (self.traded and self.report.strategy is None)
 
     @property
-    def empty(self) -> str:
-        """The sentence that stands where there is nothing to show."""
-        if self.traded or self.valued:
-            return ""
+    def remark(self) -> str:
+        """The sentence that stands where a chart would, because there is nothing to draw; empty where there is."""
         received = self.report.funnel.received
+        if self.valued:
+            return ""
+        if self.traded and self.report.strategy is not None:
+            return "Nothing that it opened was closed in this period."
+        if self.traded:
+            return "No valuation was stored in this period, so there is no course to draw."
         if received:
             what = (
                 "1 decision came in, and nothing was" if received == 1 else f"{received:,} decisions came in, none was"

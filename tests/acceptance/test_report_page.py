@@ -340,9 +340,13 @@ def test_on_paper_nothing_is_cut(opened: Opened) -> None:
             .map((table) => table.getBoundingClientRect().right),
         closed: document.querySelectorAll("details:not(.screen):not([open])").length,
         left: document.body.getBoundingClientRect().left,
+        ink: getComputedStyle(document.querySelector(".chart .annotation-text")).fill,
     }; })""")
+    page.emulate_media(color_scheme="dark")
     printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    page.emulate_media(color_scheme="light")
     paper = page.evaluate("paper")
+    assert "rgb(69, 79, 92)" == paper["ink"]
     assert 0 == paper["closed"]
     assert max(paper["charts"]) - paper["left"] <= PAPER + 1
     assert max(paper["tables"]) - paper["left"] <= PAPER + 1

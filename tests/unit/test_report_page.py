@@ -210,6 +210,13 @@ def test_an_empty_portfolio_is_a_sentence(received: int, sentence: str) -> None:
     assert len(made) < 60_000
 
 
+def test_what_was_traded_without_a_course_says_why_there_is_none() -> None:
+    unvalued = replace(SHOWN[0], curve=SHOWN[0].curve[:1], marks=())
+    assert "No valuation was stored in this period" in text_of(page([unvalued], {}, made_at=MADE))
+    unclosed = replace(STRATEGY, curve=(STRATEGY.curve[0], STRATEGY.curve[0]._replace(time=MADE)), marks=())
+    assert "Nothing that it opened was closed in this period." in text_of(page([unclosed], {}, made_at=MADE))
+
+
 def test_a_strategy_without_closings_shows_no_line() -> None:
     made = page([one(PLANS[0], SEED, strategy="unheard of")], {}, made_at=MADE)
     assert "it has no value and no ratios of its own" in text_of(made)
