@@ -15,12 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from console import report_parts, report_text
-from console.cli import version
 from console.output import moment
 from console.report_figures import DEFINITIONS
 from console.report_section import Section
 from domain.report import Report
 from domain.validation import Verdict
+from persistence.release import version
 
 
 @dataclass(frozen=True, slots=True)
