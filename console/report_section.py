@@ -155,6 +155,16 @@ class Section:
         """The tables that tell results apart."""
         return report_parts.groups(self.report.by) if self.traded else []
 
+    @property
+    def unknowns(self) -> dict[str, list[str]]:
+        """Why figures in those tables do not exist, by their headings."""
+        found = [line.results for group in self.groups for line in group.lines if line.results is not None]
+        reasons = {
+            "Win rate": {results.win_rate.reason for results in found},
+            "Profit factor": {results.profit_factor.reason for results in found},
+        }
+        return {label: told for label, each in reasons.items() if (told := sorted(filter(None, each)))}
+
     @cached_property
     def costs(self) -> list[report_parts.Cost]:
         """The table of costs."""

@@ -117,6 +117,9 @@ def test_every_figure_is_defined_and_an_unknown_one_says_why() -> None:
     assert ("", "2 of at least 10 daily returns") == (str(sharpe.value), sharpe.reason)
     read = text_of(page([young], {}, made_at=MADE))
     assert "Sharpe ratio – 2 of at least 10 daily returns" in read
+    assert "Profit factor –: no round trip yet." in read
+    side_by_side = text_of(page([young, SHOWN[1]], {}, made_at=MADE))
+    assert "0.34 % – 2 of at least 10 daily returns 1 0.00 %" in side_by_side
 
 
 def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
