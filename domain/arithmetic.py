@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from functools import reduce
 
 CONTEXT = Context(prec=60, rounding=ROUND_HALF_UP, traps=[InvalidOperation, DivisionByZero, Overflow])
 
@@ -30,10 +31,7 @@ absolute = CONTEXT.abs
 
 def total(values: Iterable[Decimal]) -> Decimal:
     """Return the exact sum of ``values``."""
-    result = ZERO
-    for value in values:
-        result = add(result, value)
-    return result
+    return reduce(add, values, ZERO)
 
 
 def money(value: Decimal) -> Decimal:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from domain.arithmetic import ZERO, divide, rate, subtract, total
 from domain.portfolio import Trade
 from domain.returns import MICROSECOND, Valuation
+
+_time = attrgetter("time")
 
 
 class CurvePoint(NamedTuple):
@@ -60,39 +63,38 @@ def curve(line: Sequence[Valuation], most: int) -> tuple[CurvePoint, ...]:
         line: values, oldest first.
         most: at least 4.
     """
-    stretches = max(most // 2 - 1, 1)
+    if not line:
+        return ()
     kept: list[CurvePoint] = []
-    for points in _stretches(_with_peaks(line), line, stretches):
-        low = min(points, key=lambda point: point.value)
-        high = max(points, key=lambda point: point.value)
-        kept += sorted({low, high}, key=lambda point: point.time)
-    if line and kept[-1].time != line[-1].time:
+    peak = line[0].total_value
+    for first, last in _stretches(line, max(most // 2 - 1, 1)):
+        values = [valuation.total_value for valuation in line[first:last]]
+        low, high = values.index(min(values)), values.index(max(values))
+        for place in sorted({low, high}):
+            reached = max(peak, *values[: place + 1])
+            kept.append(CurvePoint(line[first + place].time, values[place], reached))
+        peak = max(peak, values[high])
+    if kept[-1].time != line[-1].time:
         kept.append(CurvePoint(line[-1].time, line[-1].total_value, max(kept[-1].peak, line[-1].total_value)))
-    if line and kept[0].time != line[0].time:
+    if kept[0].time != line[0].time:
         kept.insert(0, CurvePoint(line[0].time, line[0].total_value, line[0].total_value))
     return tuple(kept)
 
 
-def _with_peaks(line: Iterable[Valuation]) -> Iterator[CurvePoint]:
-    peak: Decimal | None = None
-    for time, worth, _ in line:
-        peak = worth if peak is None or worth > peak else peak
-        yield CurvePoint(time, worth, peak)
+def _stretches(line: Sequence[Valuation], number: int) -> Iterator[tuple[int, int]]:
+    """Yield the first place of each stretch of the same length in time, and the place after its last.
 
-
-def _stretches(points: Iterator[CurvePoint], line: Sequence[Valuation], number: int) -> Iterator[list[CurvePoint]]:
-    """Group points into stretches of the same length in time; those without a point are left out."""
-    if not line:
-        return
+    Stretches without a valuation are left out.
+    """
     length = max((line[-1].time - line[0].time) / number, MICROSECOND)
-    end, group = line[0].time + length, list[CurvePoint]()
-    for point in points:
-        if point.time >= end and group:
-            yield group
-            group = []
-            end += ((point.time - end) // length + 1) * length
-        group.append(point)
-    yield group
+    end, first = line[0].time + length, 0
+    while first < len(line):
+        last = bisect_left(line, end, lo=first, key=_time)
+        if last > first:
+            yield first, last
+            first = last
+        if first < len(line):
+            end += ((line[first].time - end) // length + 1) * length
 
 
 def marks(trades: Iterable[Trade], line: Sequence[CurvePoint], most: int) -> tuple[Mark, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 from domain.arithmetic import ZERO, divide, negate, subtract, total
 from domain.figure import Figure, average, known, unknown
@@ -16,11 +18,12 @@ from domain.portfolio import Trade
 from domain.returns import DAY, MICROSECOND
 from domain.snapshot import day_of
 from domain.trips import Execution, RoundTrip, round_trips
-from domain.words import PositionId
+from domain.words import PositionId, PositionSide
 
 CRYPTO = "crypto"
 NO_STRATEGY = "(none)"
 NO_TRIPS = "no round trip yet"
+N = TypeVar("N", date, str)
 SECOND = timedelta(seconds=1) // MICROSECOND
 
 
@@ -83,8 +86,22 @@ class Results:
     time_in_market: Figure
 
 
-Group = tuple[list[RoundTrip], list[Trade], list[Execution]]
 Span = tuple[datetime, datetime]
+
+
+class Closing(NamedTuple):
+    """What a closing adds to the results of each group that it is in."""
+
+    gross: Decimal
+    commission: Decimal
+
+
+class Group(NamedTuple):
+    """What belongs together in one dimension."""
+
+    trips: list[RoundTrip]
+    closings: list[Closing]
+    executions: list[Execution]
 
 
 @dataclass(frozen=True)
@@ -145,7 +162,7 @@ class Dealings:
 
     def results(self) -> Results:
         """Return the results in all."""
-        return _results(self._trips, self.trades, self.executions, self._spans.values(), (self.since, self.until))
+        return self._whole
 
     def by(self, dimension: Dimension) -> dict[str, Results]:
         """Return the results of each symbol, strategy, asset class, day or side (LONG, SHORT), sorted by its name.
@@ -154,17 +171,39 @@ class Dealings:
         last closing, a closing and an execution to their own, and time_in_market is a fraction of that day. What has no
         strategy goes under ``(none)``. Counts and amounts of all groups add up to those of `results`.
         """
+        if dimension is Dimension.DAY:
+            return self._by_day()
+        name = NAMES[dimension]
+        groups = self._groups(lambda records: map(name, records))
+        held: dict[str, list[Span]] = {}
+        for span, records in self._held:
+            for each in set(map(name, records)):
+                held.setdefault(each, []).append(span)
+        if len(groups) == 1 and groups.keys() == held.keys():
+            return dict.fromkeys(groups, self._whole)
+        window = self.since, self.until
+        return {each: _results(group, held.get(each, ()), window) for each, group in sorted(groups.items())}
+
+    def _by_day(self) -> dict[str, Results]:
+        groups = self._groups(lambda records: [_end(record).astimezone(UTC).date() for record in records])
+        held = _spans_by_day(span for span, _ in self._held)
         found = {}
-        days = _by_day(self._spans) if dimension is Dimension.DAY else {}
-        ids = {} if dimension is Dimension.DAY else self._positions(dimension)
-        for name, group in sorted(self._groups(dimension).items()):
-            if dimension is Dimension.DAY:
-                midnight = datetime.fromisoformat(name).replace(tzinfo=UTC)
-                held, window = days.get(name, []), (max(midnight, self.since), min(midnight + DAY, self.until))
-            else:
-                held, window = [self._spans[position] for position in ids.get(name, ())], (self.since, self.until)
-            found[name] = _results(*group, held, window)
+        for day, group in sorted(groups.items()):
+            midnight = datetime.combine(day, time.min, UTC)
+            window = max(midnight, self.since), min(midnight + DAY, self.until)
+            found[day.isoformat()] = _results(group, held.get(day, ()), window)
         return found
+
+    def _groups(self, names: Callable[[Sequence[Any]], Iterable[N]]) -> dict[N, Group]:
+        """Put what has the same name together."""
+        groups: defaultdict[N, Group] = defaultdict(lambda: Group([], [], []))
+        for name, trip in zip(names(self._trips), self._trips, strict=True):
+            groups[name].trips.append(trip)
+        for name, closing in zip(names(self.trades), self._closings, strict=True):
+            groups[name].closings.append(closing)
+        for name, execution in zip(names(self.executions), self.executions, strict=True):
+            groups[name].executions.append(execution)
+        return groups
 
     # A year has tens of thousands of closings; what each question needs is put together once.
     @cached_property
@@ -172,72 +211,72 @@ class Dealings:
         return round_trips((*self.before[0], *self.trades))
 
     @cached_property
-    def _spans(self) -> Mapping[PositionId, Span]:
-        return _spans((*self.before[0], *self.trades), (*self.before[1], *self.executions), self.until)
+    def _whole(self) -> Results:
+        whole = Group(list(self._trips), self._closings, list(self.executions))
+        return _results(whole, (span for span, _ in self._held), (self.since, self.until))
 
-    def _positions(self, dimension: Dimension) -> Mapping[str, set[PositionId]]:
-        """The positions of each group, those that nothing happened to since too."""
-        found: dict[str, set[PositionId]] = {}
-        records: list[Trade | Execution] = [*self.before[0], *self.trades, *self.before[1], *self.executions]
-        for record in records:
-            found.setdefault(_name(dimension, record, self.since), set()).add(record.position_id)
-        return found
+    @cached_property
+    def _closings(self) -> list[Closing]:
+        return [Closing(trade.gross, trade.commission) for trade in self.trades]
 
-    def _groups(self, dimension: Dimension) -> dict[str, Group]:
-        groups: dict[str, Group] = {}
-        for trip in self._trips:
-            groups.setdefault(_name(dimension, trip, trip.closed_at), ([], [], []))[0].append(trip)
-        for trade in self.trades:
-            groups.setdefault(_name(dimension, trade, trade.exit_time), ([], [], []))[1].append(trade)
-        for execution in self.executions:
-            groups.setdefault(_name(dimension, execution, execution.at), ([], [], []))[2].append(execution)
-        return groups
-
-
-def _name(dimension: Dimension, record: RoundTrip | Trade | Execution, at: datetime) -> str:
-    match dimension:
-        case Dimension.SYMBOL:
-            return record.symbol
-        case Dimension.STRATEGY:
-            return record.strategy or NO_STRATEGY
-        case Dimension.ASSET_CLASS:
-            return record.asset_class
-        case Dimension.SIDE:
-            return record.side.value
-        case Dimension.DAY:
-            return at.astimezone(UTC).date().isoformat()
+    @cached_property
+    def _held(self) -> list[tuple[Span, list[Trade | Execution]]]:
+        """From when to when each position was held, by its beginning, with all that is known of it."""
+        found: defaultdict[PositionId, tuple[list[Trade], list[Execution]]] = defaultdict(lambda: ([], []))
+        for trade in (*self.before[0], *self.trades):
+            found[trade.position_id][0].append(trade)
+        for execution in (*self.before[1], *self.executions):
+            found[execution.position_id][1].append(execution)
+        held: list[tuple[Span, list[Trade | Execution]]] = [
+            (_span(trades, executions, self.until), [*trades, *executions]) for trades, executions in found.values()
+        ]
+        held.sort(key=itemgetter(0))
+        return held
 
 
-def _spans(trades: Sequence[Trade], executions: Sequence[Execution], until: datetime) -> Mapping[PositionId, Span]:
-    """From when to when each position was held; one that is open, until ``until``."""
-    opened: dict[PositionId, datetime] = {}
-    for execution in executions:
-        opened[execution.position_id] = min(execution.at, opened.get(execution.position_id, execution.at))
-    ends: dict[PositionId, datetime] = {}
-    for trade in trades:
-        opened[trade.position_id] = trade.entry_time
-        if trade.closes:
-            ends[trade.position_id] = trade.exit_time
-    return {position: (start, ends.get(position, until)) for position, start in opened.items()}
+SIDES = {side: side.value for side in PositionSide}
+NAMES: Mapping[Dimension, Callable[[Any], str]] = {
+    Dimension.SYMBOL: attrgetter("symbol"),
+    Dimension.STRATEGY: lambda record: record.strategy or NO_STRATEGY,
+    Dimension.ASSET_CLASS: attrgetter("asset_class"),
+    Dimension.SIDE: lambda record: SIDES[record.side],
+}
 
 
-def _by_day(spans: Mapping[PositionId, Span]) -> dict[str, list[Span]]:
+def _end(record: RoundTrip | Trade | Execution) -> datetime:
+    match record:
+        case RoundTrip():
+            return record.closed_at
+        case Trade():
+            return record.exit_time
+        case _:
+            return record.at
+
+
+def _span(trades: Sequence[Trade], executions: Sequence[Execution], until: datetime) -> Span:
+    """From when to when a position was held; one that is open, until ``until``."""
+    start = trades[-1].entry_time if trades else min(execution.at for execution in executions)
+    return start, next((trade.exit_time for trade in reversed(trades) if trade.closes), until)
+
+
+def _spans_by_day(spans: Iterable[Span]) -> dict[date, list[Span]]:
     """The spans that touch each day, so that a day need not look through those of all the others."""
-    days: dict[str, list[Span]] = {}
-    for start, end in spans.values():
+    days: dict[date, list[Span]] = {}
+    for start, end in spans:
         midnight = day_of(start)
         while midnight <= end:
-            days.setdefault(midnight.date().isoformat(), []).append((start, end))
+            days.setdefault(midnight.date(), []).append((start, end))
             midnight += DAY
     return days
 
 
 def _time_in_market(spans: Iterable[Span], window: Span) -> Figure:
+    """How much of a window was within any of the spans, which come by their beginnings."""
     since, until = window
     if until <= since:
         return unknown("no time has passed")
     covered, held = since, timedelta()
-    for start, end in sorted(spans):
+    for start, end in spans:
         first, last = max(start, covered), min(end, until)
         if last > first:
             held += last - first
@@ -245,18 +284,13 @@ def _time_in_market(spans: Iterable[Span], window: Span) -> Figure:
     return known(divide(Decimal(held // MICROSECOND), Decimal((until - since) // MICROSECOND)))
 
 
-def _results(
-    trips: Sequence[RoundTrip],
-    trades: Sequence[Trade],
-    executions: Sequence[Execution],
-    spans: Iterable[Span],
-    window: Span,
-) -> Results:
+def _results(group: Group, spans: Iterable[Span], window: Span) -> Results:
+    trips, closings, executions = group
     nets = [trip.net for trip in trips]
     wins = [net for net in nets if net > ZERO]
     losses = [net for net in nets if net < ZERO]
-    number = Decimal(len(trips))
-    gross = total(trade.gross for trade in trades)
+    number, held = Decimal(len(trips)), sum((trip.held for trip in trips), timedelta())
+    gross = total([closing.gross for closing in closings])
 
     def of_trips(value: Decimal) -> Figure:
         return known(divide(value, number)) if trips else unknown(NO_TRIPS)
@@ -277,11 +311,11 @@ def _results(
         expectancy=average(nets, NO_TRIPS),
         best_trade=known(max(nets)) if nets else unknown(NO_TRIPS),
         worst_trade=known(min(nets)) if nets else unknown(NO_TRIPS),
-        avg_hold_seconds=of_trips(divide(Decimal(sum(trip.held // MICROSECOND for trip in trips)), Decimal(SECOND))),
+        avg_hold_seconds=of_trips(divide(Decimal(held // MICROSECOND), Decimal(SECOND))),
         gross_pnl=gross,
-        net_pnl=subtract(gross, total(trade.commission for trade in trades)),
-        total_commission=total(execution.commission for execution in executions),
-        total_slippage=total(execution.slippage for execution in executions),
-        traded=total(execution.notional for execution in executions),
+        net_pnl=subtract(gross, total([closing.commission for closing in closings])),
+        total_commission=total([execution.commission for execution in executions]),
+        total_slippage=total([execution.slippage for execution in executions]),
+        traded=total([execution.notional for execution in executions]),
         time_in_market=_time_in_market(spans, window),
     )

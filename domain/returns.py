@@ -6,14 +6,16 @@ daily, so are their mean and deviation, and only a finished ratio is annualised.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain, islice
+from operator import attrgetter
 from typing import NamedTuple
 
-from domain.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract
+from domain.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
 from domain.figure import Figure, deviation, known, mean, unknown
 from domain.snapshot import day_of
 
@@ -23,6 +25,7 @@ CRYPTO_DAYS = 365
 EXCHANGE_DAYS = 252
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
+_time = attrgetter("time")
 
 
 class Valuation(NamedTuple):
@@ -91,9 +94,9 @@ def daily_closes(
     closes = []
     position = 0
     while midnight <= until:
-        while position < len(valuations) and valuations[position].time <= midnight:
-            latest = valuations[position]
-            position += 1
+        later = bisect_right(valuations, midnight, lo=position, key=_time)
+        if later > position:
+            position, latest = later, valuations[later - 1]
         closes.append(latest._replace(time=midnight))
         midnight += DAY
     return tuple(closes)
@@ -237,18 +240,20 @@ def exposure(valuations: Sequence[Valuation], until: datetime) -> Figure:
         valuations: oldest first.
         until: now, or the end of the period.
     """
-    weighted, whole = ZERO, 0
+    whole, no_time = timedelta(), timedelta()
+    # Most valuations count equally long, so shares are summed by how long they count, and multiplied once.
+    shares: dict[timedelta, Decimal] = {}
     ends = chain((valuation.time for valuation in islice(valuations, 1, None)), (until,))
-    for valuation, end in zip(valuations, ends, strict=False):
-        weight = (end - valuation.time) // MICROSECOND
-        if weight <= 0:
+    for (time, worth, held), end in zip(valuations, ends, strict=False):
+        lasting = end - time
+        if lasting <= no_time:
             continue
-        if valuation.total_value <= ZERO:
-            return unknown(f"the portfolio had no value at {valuation.time:%Y-%m-%d %H:%M} UTC")
-        whole += weight
-        if valuation.positions_value:
-            share = divide(absolute(valuation.positions_value), valuation.total_value)
-            weighted = add(weighted, multiply(share, Decimal(weight)))
-    if whole == 0:
+        if worth <= ZERO:
+            return unknown(f"the portfolio had no value at {time:%Y-%m-%d %H:%M} UTC")
+        whole += lasting
+        if held:
+            shares[lasting] = add(shares.get(lasting, ZERO), divide(absolute(held), worth))
+    if not whole:
         return unknown("no snapshot yet")
-    return known(divide(weighted, Decimal(whole)))
+    weighted = total(multiply(share, Decimal(lasting // MICROSECOND)) for lasting, share in shares.items())
+    return known(divide(weighted, Decimal(whole // MICROSECOND)))

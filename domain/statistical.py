@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +15,7 @@ from domain.figure import Figure
 from domain.gate import CENT, Criteria, Criterion, limit, percent, ratio, shortened
 from domain.performance import History
 from domain.results import NO_TRIPS
-from domain.returns import DAY, MICROSECOND, DailyReturns, max_drawdown, sharpe_ratio
+from domain.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
 from domain.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
 from domain.snapshot import day_of
 from domain.trips import RoundTrip
@@ -77,8 +78,10 @@ def plain_criteria(history: History, criteria: Criteria) -> tuple[Criterion, ...
 def _days(history: History, criteria: Criteria) -> Criterion:
     first = day_of(history.opening.time)
     first += DAY if first < history.opening.time else timedelta()
-    there = {day_of(valuation.time - MICROSECOND) for valuation in history.valuations}
     days = [first + DAY * number for number in range(max(0, (history.until - first) // DAY))]
+    times = [valuation.time for valuation in history.valuations]
+    # The snapshot of 00:00 is the end of the day before.
+    there = {day for day in days if bisect_right(times, day) < bisect_right(times, day + DAY)}
     known = [day for day in days if day in there]
     told = [f"{day:%Y-%m-%d} has no snapshot" for day in days if day not in there]
     if known:
