@@ -89,7 +89,7 @@ class History:
         end = max(until or self.until, since or self.opening.time)
         dealt = self.dealings.during(since or EVER, until or NEVER)
         opening, resumed = self.opening, self.resumed
-        first, last = 0, bisect_right(self.valuations, end, key=_time)
+        first, last = 0, bisect_right(self.valuations, until or self.until, key=_time)
         if since is not None:
             first = bisect_right(self.valuations, since, key=_time)
             known = self.valuations[first - 1] if first else self.opening
