@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, TypeVar
 
 import psycopg
@@ -163,11 +164,13 @@ class _Count:
 
     def read(self, statement: str, made: Callable[[tuple[Any, ...]], T]) -> tuple[T, ...]:
         """Return what is made of each row."""
-        self._cursor.execute(statement.encode(), self._given)
         found: list[T] = []
-        while rows := self._cursor.fetchmany(AT_ONCE):
-            found.extend(map(made, rows))
-            self._done += len(rows)
+        # As they come: the database goes on while rows become values here, and they do not lie here twice.
+        size = AT_ONCE if psycopg.capabilities.has_stream_chunked() else 1
+        rows = self._cursor.stream(statement.encode(), self._given, size=size)
+        while some := list(islice(rows, AT_ONCE)):
+            found.extend(map(made, some))
+            self._done += len(some)
             if self._progress is not None:
                 self._progress(self._done, self._all)
         return tuple(found)
