@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from sqlalchemy.engine import Engine
 
-from domain.funnel import Funnel, funnel
+from domain.funnel import funnel
+from domain.gate import Criteria
 from domain.report import OpenPosition, Report, report
 from domain.results import NO_STRATEGY
+from domain.validation import Verdict
+from persistence.evidence import differences_of
 from persistence.history import Progress, history_of, one_moment
+from persistence.validation import PATIENT, judged_now
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
 
@@ -43,6 +48,35 @@ ORDER BY 1
 """
 
 
+NAMES = """
+SELECT c.portfolio FROM paper_trading_config c
+ORDER BY (SELECT count(*) FROM paper_fills f WHERE f.portfolio = c.portfolio) DESC, c.portfolio
+"""
+
+STRATEGIES = """
+SELECT coalesce(nullif(strategy, ''), %(none)s) FROM trading_decisions WHERE portfolio = %(portfolio)s
+UNION SELECT coalesce(nullif(strategy, ''), %(none)s) FROM paper_orders WHERE portfolio = %(portfolio)s ORDER BY 1
+"""
+
+
+def names(engine: Engine) -> list[str]:
+    """Return the names of all portfolios, the one that traded most first."""
+    with one_moment(engine) as cursor:
+        return [row[0] for row in cursor.execute(NAMES)]
+
+
+def strategies(engine: Engine, portfolio: str) -> list[str]:
+    """Return the strategies that sent decisions to a portfolio; ``(none)`` is the one of those that name none."""
+    with one_moment(engine) as cursor:
+        return [row[0] for row in cursor.execute(STRATEGIES, {"portfolio": portfolio, "none": NO_STRATEGY})]
+
+
+def differences(engine: Engine) -> Sequence[str]:
+    """Return what is wrong in the books of any portfolio; the gate asks for it."""
+    with one_moment(engine) as cursor:
+        return differences_of(cursor)
+
+
 def read_report(
     engine: Engine,
     portfolio: str,
@@ -68,31 +102,64 @@ def read_report(
     """
     with one_moment(engine) as cursor:
         whole = history_of(cursor, portfolio, progress)
-        history = whole.during(since, until)
-        asked = {
-            "portfolio": portfolio,
-            "since": since,
-            # Not that of the history: decisions of a clock that is ahead of the database's are none of the future.
-            "until": until,
-            "strategy": strategy,
-            "none": NO_STRATEGY,
-        }
-        described = cursor.execute(PORTFOLIO, asked).fetchone()
-        assert described is not None
-        currency, initial_capital = described
-        positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, asked)]
-        sources = {row[0] for row in cursor.execute(SOURCES, asked)} | {held.price_source for held in positions}
-        return report(
-            history,
-            portfolio=portfolio,
-            currency=currency,
-            initial_capital=initial_capital,
-            strategy=strategy,
-            funnel=_funnel(cursor, asked),
-            positions=positions,
-            price_sources=sorted(sources - {"last fill"}),
-        )
+        found = parts(cursor, portfolio, since, until, strategy)
+    return report(whole.during(since, until), **found)
 
 
-def _funnel(cursor: psycopg.Cursor, asked: dict[str, Any]) -> Funnel:
-    return funnel(cursor.execute(DECISIONS, asked).fetchall())
+def read_judged(
+    engine: Engine,
+    portfolio: str,
+    criteria: Criteria,
+    ledger: Callable[[], Sequence[str]],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    strategy: str | None = None,
+    progress: Progress = lambda _done, _all: None,
+) -> tuple[Report, Verdict]:
+    """Return the report on a portfolio and what the gate says of it now, both as of one moment.
+
+    Args:
+        engine: of the database.
+        portfolio: its name.
+        criteria: the gate's, where no validation run has its own.
+        ledger: returns what `differences` returns: it is the same for every portfolio, and takes a while.
+        since: see `read_report`, as all that follow.
+        until: the gate looks at its own period all the same.
+        strategy: the gate looks at all of them.
+        progress: told as rows are read.
+    """
+    with one_moment(engine) as cursor:
+        cursor.execute(PATIENT)
+        whole = history_of(cursor, portfolio, progress)
+        found = parts(cursor, portfolio, since, until, strategy)
+        verdict = judged_now(cursor, portfolio, criteria, whole, ledger())
+    return report(whole.during(since, until), **found), verdict
+
+
+def parts(
+    cursor: psycopg.Cursor, portfolio: str, since: datetime | None, until: datetime | None, strategy: str | None
+) -> dict[str, Any]:
+    """Return what `domain.report.report` takes besides the history; the arguments are those of `read_report`."""
+    asked = {
+        "portfolio": portfolio,
+        "since": since,
+        # Not that of the history: decisions of a clock that is ahead of the database's are none of the future.
+        "until": until,
+        "strategy": strategy,
+        "none": NO_STRATEGY,
+    }
+    described = cursor.execute(PORTFOLIO, asked).fetchone()
+    assert described is not None
+    currency, initial_capital = described
+    positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, asked)]
+    sources = {row[0] for row in cursor.execute(SOURCES, asked)} | {held.price_source for held in positions}
+    return {
+        "portfolio": portfolio,
+        "currency": currency,
+        "initial_capital": initial_capital,
+        "strategy": strategy,
+        "funnel": funnel(cursor.execute(DECISIONS, asked).fetchall()),
+        "positions": positions,
+        "price_sources": sorted(sources - {"last fill"}),
+    }

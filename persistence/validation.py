@@ -89,11 +89,16 @@ def verdicts(
 
 
 def _of_run(
-    cursor: psycopg.Cursor, portfolio: str, stored: StoredRun, asked: Criteria, ledger: Sequence[str]
+    cursor: psycopg.Cursor,
+    portfolio: str,
+    stored: StoredRun,
+    asked: Criteria,
+    ledger: Sequence[str],
+    whole: History | None = None,
 ) -> Verdict:
     """Return the verdict on a portfolio of a run, up to now or to the run's end; ``asked`` are the criteria now."""
     since = stored.run.started_at
-    history = history_of(cursor, portfolio, since=since, until=stored.run.ended_at, thinned=True)
+    history = whole or history_of(cursor, portfolio, since=since, until=stored.run.ended_at, thinned=True)
     until = stored.run.ended_at or history.until
     return judged_at(cursor, portfolio, stored, history, until, ledger, tuple(_other(stored.criteria, asked)))
 
@@ -139,6 +144,21 @@ def judged_at(
     )
 
 
+def judged_now(
+    cursor: psycopg.Cursor, portfolio: str, criteria: Criteria, whole: History, ledger: Sequence[str]
+) -> Verdict:
+    """Return what `current` returns, of a history that has been read already.
+
+    Args:
+        cursor: of the transaction that it was read in.
+        portfolio: its name.
+        criteria: of a preview; a run has its own.
+        whole: the portfolio's whole life.
+        ledger: differences in the books.
+    """
+    return _up_to_now(cursor, portfolio, criteria, runs(cursor), ledger, whole)
+
+
 def accept(cursor: psycopg.Cursor, verdict: Verdict, by_whom: str) -> None:
     """Record who takes an underpowered result as enough; it counts for the rest of the run.
 
@@ -150,13 +170,18 @@ def accept(cursor: psycopg.Cursor, verdict: Verdict, by_whom: str) -> None:
 
 
 def _up_to_now(
-    cursor: psycopg.Cursor, portfolio: str, criteria: Criteria, there: Sequence[StoredRun], ledger: Sequence[str]
+    cursor: psycopg.Cursor,
+    portfolio: str,
+    criteria: Criteria,
+    there: Sequence[StoredRun],
+    ledger: Sequence[str],
+    whole: History | None = None,
 ) -> Verdict:
     mine = [stored for stored in there if portfolio in stored.portfolios]
     for stored in mine:
         if stored.run.ended_at is None:
-            return _of_run(cursor, portfolio, stored, criteria, ledger)
-    history = history_of(cursor, portfolio, thinned=True)
+            return _of_run(cursor, portfolio, stored, criteria, ledger, whole)
+    history = whole or history_of(cursor, portfolio, thinned=True)
     process = last_process(cursor)
     settings = process.settings if process is not None else {}
     age = float(settings.get("max_price_age") or PRICE_AGE)
