@@ -39,6 +39,7 @@ COMMANDS = {
     "orders": ("console.lookups:orders", "Show the last orders."),
     "trades": ("console.lookups:trades", "Show the last trades with their results."),
     "decisions": ("console.lookups:decisions", "Show the last decisions and what became of each."),
+    "report": ("console.report:report", "Tell how well it traded: on the screen, as a page, as CSV."),
     "console": ("console.debug:console", "Look into the running process."),
     "alert": ("console.alert:alert", "Send a test alarm to whoever is told of alarms."),
     "validate": ("console.validate:app", "Judge whether it is ready for real money; start, stop, list runs."),

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 from uuid import UUID
@@ -36,7 +36,7 @@ COLOURS = {
 
 
 def document(value: object, *, indent: bool | None = None) -> str:
-    """Return ``value`` as JSON: Decimals as plain strings, times as ISO 8601 in UTC, durations in seconds.
+    """Return ``value`` as JSON: Decimals as plain strings, dates and times as ISO 8601 in UTC, durations in seconds.
 
     Args:
         value: what `json` takes, and the values named above.
@@ -52,6 +52,8 @@ def _encoded(value: object) -> object:  # noqa: PLR0911 - one line for each kind
             return plain(value)
         case datetime():
             return value.astimezone(UTC).isoformat()
+        case date():
+            return value.isoformat()
         case timedelta():
             return value.total_seconds()
         case UUID():

@@ -75,7 +75,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "words",
     [
-        "halt", "resume", "console now", "report", "validate stop", "validate --nonsense", "nonsense",
+        "halt", "resume", "console now", "report extra", "validate stop", "validate --nonsense", "nonsense",
         "start extra", "start --nonsense",
         "decide BUY BTC/USDT", "decide BUY", "orders --limit 0", "orders --limit many", "db", "db nonsense",
         "db backup", "db restore",
@@ -195,8 +195,9 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
     assert "run.py: there is no portfolio 'nowhere'; `run.py portfolio list`" in elsewhere.err
     assert part.json["outcome"] == "executed"
 
-    positions, orders, trades, decisions, status, shown, traded = run_all(
+    positions, orders, trades, decisions, status, shown, traded, report = run_all(
         "positions --json", "orders --limit 1 --json", "trades --json", "decisions", "status", "positions", "trades",
+        "report",
         env=served,
     )  # fmt: skip
     assert {row["symbol"] for row in positions.json["positions"]} == {"BTC/USDT", "ETH/USDT"}
@@ -208,7 +209,8 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
     assert trade["quantity"] == "0.1"
     assert trade["exit_time"].endswith("+00:00")
     assert "unknown symbol" in decisions.out
-    for told in (shown, traded):
+    assert "received 5 100.0%" in " ".join(report.out.split())
+    for told in (shown, traded, report):
         assert "simulated prices: results prove nothing about real markets" in told.out
     assert status.code == 0
     assert "books      balance" in status.out
@@ -284,6 +286,7 @@ def test_an_embedded_database_is_started_for_the_moment(tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (0, "decision 1 queued, nothing running: HOLD BTC/USDT\n")
     assert not running(tmp_path / "home")
     assert "embedded, in" in run("status", env=env).out
+    assert "No portfolios yet" in run("report", env=env).out
     assert not running(tmp_path / "home")
 
 
