@@ -44,10 +44,11 @@ check: .venv/.installed-dev ## check format, style, types and which room imports
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-bench: .venv/.installed ## measure rate and latency beside bare psycopg, what consoles cost, and a start on a long history
+bench: .venv/.installed ## measure rate and latency beside bare psycopg, what consoles cost, a long history, a report on a year
 	@$(PY) -m benchmarks $(ARGS)
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.history
+	@$(PY) -m benchmarks.reports $(filter --quick,$(ARGS))
 
 pictures: .venv/.installed-test ## draw docs/pictures anew; that of the report needs Chromium
 	@$(PY) -m docs.pictures $(ARGS)
