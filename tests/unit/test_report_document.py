@@ -1,0 +1,41 @@
+"""docs/report.md names every field of the JSON document, and what each file of CSV is made of."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from domain.curve import CurvePoint, Mark
+from domain.funnel import Funnel, Lost
+from domain.gains import Gain
+from domain.histogram import Bin
+from domain.performance import Performance
+from domain.report import OpenPosition, Report
+from domain.returns import Drawdown
+from domain.trips import RoundTrip
+from persistence.export import TABLES, Table
+
+PAGE = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "kind", [Report, Performance, Drawdown, Gain, Mark, Bin, Funnel, Lost, OpenPosition, RoundTrip]
+)
+def test_every_field_of_the_document_is_named(kind: type) -> None:
+    names = {field.name for field in fields(kind)}
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_points_of_the_curve_are_described() -> None:
+    assert "`time`, `value`, `peak`, `drawdown`" in PAGE
+    assert ("time", "value", "peak") == CurvePoint._fields
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.file)
+def test_every_file_is_described(table: Table) -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{table.file}.csv`"))
+    assert f"`{table.relation}`" in line
+    assert f"`{table.at}`" in line
+    assert table.last_too == ("at the very end" in line)
