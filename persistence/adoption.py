@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from domain.errors import DatabaseUnsuitable
 from persistence.decisions import EVIDENCE
 from persistence.engine import engine_for, schema_of, transaction
+from persistence.schema import read_file
 
 TABLE = "trading_decisions"
 REASON = "adopted: in the table before adoption"
@@ -276,8 +277,6 @@ def _changes(columns: Mapping[str, Column]) -> list[str]:
 
 
 def _rules() -> str:
-    from persistence.schema import read_file  # noqa: PLC0415 - the schema's migrations import this module
-
     return read_file("0001_decisions.sql")
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from importlib import resources
 
 import psycopg
-from alembic import command, op
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from loguru import logger
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
@@ -16,15 +14,10 @@ from sqlalchemy.exc import ProgrammingError
 from domain.errors import DatabaseUnsuitable
 from persistence.engine import PUBLIC, engine_for, first_line, naming_blockers, schema_of, shown, translated
 
+VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
 CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "persistence:migrations")
-    return config
 
 
 def read_file(name: str) -> str:
@@ -32,17 +25,15 @@ def read_file(name: str) -> str:
     return resources.files("sql").joinpath(name).read_text(encoding="utf-8")
 
 
-def run_file(name: str) -> None:
-    """Run a file of ``sql/`` inside alembic's transaction."""
-    # Without this option % and :x in the files would be taken for parameters.
-    op.get_bind().exec_driver_sql(read_file(name), execution_options={"no_parameters": True})
+def versions() -> list[str]:
+    """Return every schema version that this program has or once had, the oldest first: the names of its migrations."""
+    files = resources.files("persistence.migrations.versions").iterdir()
+    return sorted(file.name.removesuffix(".py") for file in files if VERSION.fullmatch(file.name))
 
 
 def newest_version() -> str:
     """Return the schema version that this program brings."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return versions()[-1]
 
 
 def own_tables() -> frozenset[str]:
@@ -54,7 +45,7 @@ def own_tables() -> frozenset[str]:
 
 def is_known(version: str) -> bool:
     """Say whether this program has, or once had, this schema version; a newer program's it does not know."""
-    return version in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return version in versions()
 
 
 def current_version(connection: Connection, schema: str = PUBLIC) -> str | None:
@@ -102,9 +93,8 @@ def upgrade(database_url: str) -> str:
             with connection.begin():
                 if _check(current_version(connection, schema), database_url) != newest_version():
                     _create(connection, schema)
-                    config = _config()
-                    config.attributes.update(connection=connection, schema=schema)
-                    command.upgrade(config, "head")
+                    # Hardly ever needed, and slow to import: a command that only looks must be quick.
+                    importlib.import_module("persistence.migrating").run(connection, schema)
             _adopt_timescale(connection)
             with connection.begin():
                 _require_tables(connection, schema)

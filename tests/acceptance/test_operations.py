@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,11 @@ def decide(home: Path) -> None:
 
 
 def listening(processes: list[psutil.Process]) -> list[Any]:
-    return [each for process in processes for each in process.net_connections("inet") if each.status == "LISTEN"]
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # one that ends meanwhile, such as a worker of the server, listens no more
+            found += [each for each in process.net_connections("inet") if each.status == "LISTEN"]
+    return found
 
 
 def open_to_others(home: Path) -> list[str]:

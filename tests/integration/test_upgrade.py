@@ -7,11 +7,12 @@ import secrets
 import psycopg
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import make_url
 
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
-from persistence import halts, retries, schema
+from persistence import halts, migrating, retries, schema
 from persistence.engine import engine_for, schema_of, with_schema
 from tests.integration.running import running, until_all_ended
 from tests.integration.test_adoption import OLD, UUIDS, psql
@@ -41,10 +42,16 @@ def bring_to(url: str, version: str) -> None:
     with engine.connect() as connection:
         with connection.begin():
             schema._create(connection, schema_of(url))
-            config = schema._config()
-            config.attributes.update(connection=connection, schema=schema_of(url))
-            command.upgrade(config, version)
+            command.upgrade(migrating.config_for(connection, schema_of(url)), version)
         schema._adopt_timescale(connection)
+    engine.dispose()
+
+
+def test_the_versions_are_those_that_alembic_finds(embedded_url: str) -> None:
+    engine = engine_for(embedded_url, "schema")
+    with engine.connect() as connection:
+        scripts = ScriptDirectory.from_config(migrating.config_for(connection, "public"))
+        assert [script.revision for script in scripts.walk_revisions()] == schema.versions()[::-1]
     engine.dispose()
 
 
