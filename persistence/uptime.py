@@ -12,7 +12,7 @@ from persistence.engine import answered
 from persistence.trouble import Trouble
 
 GAP = timedelta(seconds=10)
-"""A new span begins where more than this has passed since the last renewal."""
+"""A new span begins where more than this has passed since the last renewal, or where the clock was set back by more."""
 
 # One round trip, one transaction. The lease's thread renews nothing while it waits here, so it does not wait long.
 # A process whose epoch is over does not serve, even while nobody has told it yet.
@@ -43,7 +43,7 @@ class Uptime:
         Raises:
             psycopg.Error: the connection is lost.
         """
-        if self._since is None or self._renewed is None or now - self._renewed > GAP:
+        if self._since is None or self._renewed is None or abs(now - self._renewed) > GAP:
             self._since = now
         self._renewed = now
         values = {"epoch": epoch, "since": self._since, "until": now}

@@ -106,7 +106,7 @@ def test_a_span_grows_and_a_gap_begins_another(held: Lease, somebody: psycopg.Co
     held.begin_epoch()
     (begun,) = rows(somebody, SPANS)
     uptime, gap = Uptime(), GAP.total_seconds()
-    for second in (0, 5, 5 + gap, 15.1 + gap, 25.2 + 2 * gap, 24):  # the last one: the clock was set back
+    for second in (0, 5, 5 + gap, 15.1 + gap, 25.2 + 2 * gap, 20.2 + 2 * gap):  # the last one: a clock that was corrected
         uptime.grow(held._connection, held.epoch, at(second))
     earlier = [
         (1, at(0), at(5 + gap)),
@@ -114,6 +114,18 @@ def test_a_span_grows_and_a_gap_begins_another(held: Lease, somebody: psycopg.Co
         (1, at(25.2 + 2 * gap), at(25.2 + 2 * gap)),
     ]
     assert sorted([*earlier, begun]) == rows(somebody, SPANS)
+
+
+def test_time_counts_again_as_soon_as_a_clock_that_ran_ahead_is_set_right(
+    held: Lease, somebody: psycopg.Connection
+) -> None:
+    held.begin_epoch()
+    (begun,) = rows(somebody, SPANS)
+    uptime, ahead = Uptime(), 86_400
+    for second in (0, 5, ahead, ahead + 5, 15, 20):
+        uptime.grow(held._connection, held.epoch, at(second))
+    spans = [(1, at(0), at(5)), (1, at(15), at(20)), (1, at(ahead), at(ahead + 5))]
+    assert sorted([*spans, begun]) == rows(somebody, SPANS)
 
 
 def test_what_could_not_be_stored_is_stored_with_the_next_renewal(held: Lease, somebody: psycopg.Connection) -> None:
