@@ -127,11 +127,14 @@ NO_RUN = "No verdict is stored: run.py validate start begins a run."
 VERDICT = stat(
     "The gate: verdict of $portfolio",
     "The last stored verdict of the newest validation run (v_paper_validation). Ready means: both passed, at real "
-    "prices, or underpowered and accepted by somebody. PSR: the probability that the true Sharpe ratio is above 0.",
+    "prices, or underpowered and accepted by somebody, and the run goes on. PSR: the probability that the true Sharpe "
+    "ratio is above 0.",
     NEWEST.strip()
     + f"""
 SELECT v.run AS "run", v.day::text AS "day", v.operational AS "operational", v.statistical AS "statistical",
-       v.psr AS "PSR(0)", CASE WHEN v.ready THEN 'ready' ELSE 'not ready' END AS "real money",
+       v.psr AS "PSR(0)",
+       CASE WHEN v.ended_at IS NOT NULL THEN 'the run has ended' WHEN v.ready THEN 'ready' ELSE 'not ready' END
+           AS "real money",
        coalesce(v.accepted_by, 'nobody') AS "accepted by"
 FROM {VALIDATION} v JOIN newest USING (run_id, day) WHERE v.portfolio = '$portfolio' LIMIT 1
 """,

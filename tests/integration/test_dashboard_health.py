@@ -32,8 +32,10 @@ def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         connection.rollback()
 
 
-def found(owner: psycopg.Connection[Any], title: str, since: datetime, until: datetime) -> list[Row]:
-    chosen = {"portfolio": "default", "currency": "USDT", "symbol": [], "strategy": []}
+def found(
+    owner: psycopg.Connection[Any], title: str, since: datetime, until: datetime, portfolio: str = "default"
+) -> list[Row]:
+    chosen = {"portfolio": portfolio, "currency": "USDT", "symbol": [], "strategy": []}
     return rows(owner, panels()[title], Looking(since, until, chosen))
 
 
@@ -76,12 +78,14 @@ def test_health_sees_what_waits_what_is_halted_and_what_does_not_balance(owner: 
 
 
 def verdict(run: int, day: int, criterion: str, *, passed: bool, statistical: str, portfolio: str = "default") -> str:
-    """A row of the view, in its columns' order."""
+    """A row of the view, in its columns' order; a run of other portfolios was ready, and has ended since."""
+    other = portfolio != "default"
+    end = "timestamptz '2026-01-07 00:00Z', 'changed'" if other else "NULL::timestamptz, NULL::text"
     part = "operational" if criterion == "uptime" else "statistical"
     return (
-        f"({run}::bigint, 'run {run}', timestamptz '2026-01-0{run} 00:00Z', NULL::timestamptz, NULL::text,"
+        f"({run}::bigint, 'run {run}', timestamptz '2026-01-0{run} 00:00Z', {end},"
         f" date '2026-01-0{day}', '{portfolio}', '{part}', '{criterion}', 'the {criterion}', 'at least 1',"
-        f" '{int(passed)}', {passed}, '{{}}'::jsonb, 'passed', '{statistical}', 0.9::numeric, NULL::text, false)"
+        f" '{int(passed)}', {passed}, '{{}}'::jsonb, 'passed', '{statistical}', 0.9::numeric, NULL::text, {other})"
     )
 
 
@@ -106,6 +110,8 @@ def test_the_gate_shows_the_newest_verdict(owner: psycopg.Connection[Any]) -> No
         "real money": "not ready",
         "accepted by": "nobody",
     } == one
+    (other,) = found(owner, "The gate: verdict of $portfolio", *january, portfolio="shares")
+    assert "the run has ended" == other["real money"]
     assert [("operational", "the uptime", "passed"), ("statistical", "the win_rate", "passed")] == [
         (row["part"], row["criterion"], row["verdict"]) for row in found(owner, "The gate: criteria", *january)
     ]
