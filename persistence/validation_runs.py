@@ -145,7 +145,7 @@ def end(cursor: psycopg.Cursor, stored: StoredRun, reason: str, at: datetime | N
         at: when; now, unless given.
     """
     shown = reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 1] + "…"
-    moment = at if at is not None else _now(cursor)
+    moment = at if at is not None else now(cursor)
     return cursor.execute(END, [shown, moment, stored.run.id]).fetchone() is not None
 
 
@@ -208,7 +208,8 @@ def begin(
     return run_named(cursor, name)
 
 
-def _now(cursor: psycopg.Cursor) -> datetime:
+def now(cursor: psycopg.Cursor) -> datetime:
+    """Return what the database's clock says."""
     row = cursor.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
     return row[0]  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from persistence.evidence import differences_of
 from persistence.history import history_of, one_moment
 from persistence.lease import Lease, writing
 from persistence.validation import PATIENT, judged_at
-from persistence.validation_runs import StoredRun, end_changed, runs
+from persistence.validation_runs import StoredRun, end_changed, now, runs
 
 STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
 
@@ -46,7 +46,7 @@ class VerdictStore:
         """Store the verdicts that are missing of days that ended at or before ``until``; return them, oldest first.
 
         Args:
-            until: the last day's end that is judged, or later.
+            until: the last day's end that is judged, or later; not later than it is by the database's clock.
             stopping: whether to leave the rest for another time; asked between two portfolios.
 
         Raises:
@@ -54,6 +54,8 @@ class VerdictStore:
             DatabaseUnavailable: the database does not answer.
         """
         with transaction(self._engine) as cursor:
+            # A verdict is stored once: a clock here that is ahead of the database's must not end its day early.
+            until = min(until, now(cursor))
             there = runs(cursor)
             missing = [
                 (stored, name, _missing(cursor, stored, name, until)) for stored in there for name in stored.portfolios

@@ -146,6 +146,20 @@ def test_prices_of_the_fills_count_whatever_is_set(judged: dict[str, Verdict]) -
     assert (("kraken",), True) == (judged["empty"].sources, judged["empty"].real_prices)
 
 
+def test_a_clock_that_is_ahead_of_the_databases_ends_no_day_early(lived: str) -> None:
+    lease = Lease.take(lived)
+    lease.begin_epoch()
+    store = VerdictStore(lived, lease)
+    try:
+        store.fill(datetime.now(UTC) + timedelta(days=2))
+        (newest,) = execute(lived, "SELECT max(day) < (now() AT TIME ZONE 'UTC')::date FROM paper_validation_verdicts")
+        assert (True,) == newest
+    finally:
+        execute(lived, "DELETE FROM paper_validation_verdicts", writer="Validation")
+        store.close()
+        lease.release()
+
+
 def test_daily_verdicts_are_filled_in_once_and_are_the_same_again(lived: str) -> None:
     lease = Lease.take(lived)
     lease.begin_epoch()
