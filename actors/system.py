@@ -137,7 +137,9 @@ class TradingSystem(TradingClient):
             schema.upgrade(url)
             if include_backlog:
                 adoption.include_backlog(url)
-            epoch = lease.begin_epoch(version(), settings.that_count())
+            # What counts is the source in use, which need not be the one that the settings name.
+            used = {"price_source": source.name, "real_prices": source.real}
+            epoch = lease.begin_epoch(version(), {**settings.that_count(), **used})
             server = probe(url)
             portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
             portfolios.require_source(url, source.name)

@@ -30,6 +30,9 @@ PATIENT = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
 
 SOURCES = "SELECT DISTINCT price_source FROM paper_fills WHERE portfolio = %s ORDER BY 1"
 
+# A source that was handed in from Python has a name of its own, and says itself whether it is real.
+UNREAL = "SELECT DISTINCT settings ->> 'price_source' FROM paper_processes WHERE settings -> 'real_prices' = 'false'"
+
 ACCEPTED = """
 SELECT by_whom FROM paper_validation_acceptances
 WHERE run_id = %s AND portfolio = %s AND at <= %s ORDER BY id DESC LIMIT 1
@@ -220,9 +223,13 @@ def prices_of(cursor: psycopg.Cursor, portfolio: str, settings: Mapping[str, Any
         settings: of a process.
     """
     sources = {row[0] for row in cursor.execute(SOURCES, [portfolio]).fetchall()}
-    kind = settings.get("prices")
-    if kind == REAL:
+    unreal = NOT_REAL | {row[0] for row in cursor.execute(UNREAL).fetchall()}
+    kind, used = settings.get("prices"), settings.get("price_source")
+    if used is not None:
+        sources.add(str(used))
+    elif kind == REAL:
         sources = sources or {str(settings.get("exchange"))}
     elif kind is not None:
         sources.add(kind if kind in NOT_REAL else "file")
-    return tuple(sorted(sources)), bool(sources) and not sources & NOT_REAL
+    real = settings.get("real_prices") is not False
+    return tuple(sorted(sources)), bool(sources) and real and not sources & unreal

@@ -79,7 +79,10 @@ def test_a_process_and_its_settings_are_on_record_with_its_epoch(url: str, someb
     with running(url, **chosen) as system:
         row = rows(somebody, "SELECT epoch, version, settings, p.holder = l.holder, p.started_at = l.started_at"
                              " FROM paper_processes p JOIN paper_lease l USING (epoch)")  # fmt: skip
-        assert [(system.facts.epoch, version(), settings(url, **chosen).that_count(), True, True)] == row
+        told = settings(url, **chosen).that_count()
+        assert "ccxt" == told["prices"]  # which is not where this system's prices come from
+        told |= {"price_source": "simulated", "real_prices": False}
+        assert [(system.facts.epoch, version(), told, True, True)] == row
     with running(url):
         assert [(1, "2.0"), (2, "1.0")] == rows(
             somebody, "SELECT epoch, settings ->> 'price_grace' FROM paper_processes ORDER BY epoch"
@@ -106,7 +109,14 @@ def test_a_span_grows_and_a_gap_begins_another(held: Lease, somebody: psycopg.Co
     held.begin_epoch()
     (begun,) = rows(somebody, SPANS)
     uptime, gap = Uptime(), GAP.total_seconds()
-    for second in (0, 5, 5 + gap, 15.1 + gap, 25.2 + 2 * gap, 20.2 + 2 * gap):  # the last one: a clock that was corrected
+    for second in (
+        0,
+        5,
+        5 + gap,
+        15.1 + gap,
+        25.2 + 2 * gap,
+        20.2 + 2 * gap,
+    ):  # the last one: a clock that was corrected
         uptime.grow(held._connection, held.epoch, at(second))
     earlier = [
         (1, at(0), at(5 + gap)),

@@ -285,6 +285,21 @@ def test_a_source_that_is_not_real_is_named_before_the_first_fill(url: str) -> N
         assert f"{source} prices prove nothing" in found.missing
 
 
+def test_a_source_that_was_handed_in_is_not_real_unless_it_says_so(url: str) -> None:
+    process(url, 101, price_source="mine", real_prices=True)
+    begin(url)
+    assert (("mine",), True) == (verdicts(url)["default"].sources, verdicts(url)["default"].real_prices)
+    process(url, 102, price_source="made up", real_prices=False)
+    process(url, 103, price_source="mine", real_prices=True)
+    (told,) = end_changed(url)
+    assert told.endswith("price_source mine → made up since epoch 102; real_prices true → false since epoch 102")
+    execute(url, "DELETE FROM paper_processes WHERE epoch = 103", writer="Supervisor")
+    begin(url, "autumn")
+    found = verdicts(url)["default"]
+    assert (("made up",), False) == (found.sources, found.real_prices)
+    assert "made up prices prove nothing" in found.missing
+
+
 def test_without_a_run_it_is_a_preview(url: str) -> None:
     begin(url, "spring", "default")
     execute(url, "UPDATE paper_validation_runs SET ended_at = clock_timestamp(), end_reason = 'by hand'")
