@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -23,8 +25,8 @@ from console.metrics_endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
-from console.wire import socket_path
-from domain.errors import PaperTradingError, RestartLimitReached, SettingsError
+from console.wire import Line, socket_path
+from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimitReached, SettingsError
 from domain.words import DEFAULT_PORTFOLIO
 from persistence.release import version
 
@@ -87,7 +89,7 @@ def start(
     measured = Measured()
     with (
         stoppable() as signals,
-        MetricsEndpoint(settings.metrics_port, measured.registry) as endpoint,
+        _endpoint(settings, measured) as endpoint,
         AlertSender(channels(settings)) as sender,
         TradingSystem.start(
             settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
@@ -120,6 +122,25 @@ def start(
         complain(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
+
+
+@contextmanager
+def _endpoint(settings: Settings, measured: Measured) -> Iterator[MetricsEndpoint]:
+    """Answer at metrics_port; where the one that serves already has the port, that is what is said.
+
+    Raises:
+        LeaseHeld: a process of this home serves this database.
+        SettingsError: the port cannot be had.
+    """
+    with ExitStack() as undo:
+        try:
+            endpoint = undo.enter_context(MetricsEndpoint(settings.metrics_port, measured.registry))
+        except SettingsError:
+            with suppress(NotRunning), Line(socket_path(settings)):
+                msg = f"another process with home {settings.home} serves this database already"
+                raise LeaseHeld(msg) from None
+            raise
+        yield endpoint
 
 
 def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:

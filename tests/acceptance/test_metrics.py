@@ -30,6 +30,11 @@ def test_the_command_tells_what_the_endpoint_does_and_once_nothing_runs_what_the
         as_json = run("metrics", "--json", env=env).json
         assert {"name": "paper_up", "type": "gauge", "labels": {}, "value": "1.0"} in as_json
 
+        # A second one of the same home is told of the first one, not of its port.
+        second = run("start", env=env)
+        assert 3 == second.code
+        assert second.err.startswith(f"run.py: another process with home {tmp_path} serves this database already")
+
         # Another one, which would serve another database, finds the port taken before it touches anything.
         other = environment(tmp_path / "other", prices="simulated", metrics_port=str(port))
         refused = run("start", env=other)
