@@ -189,7 +189,9 @@ def begin(
         told = joined(f"portfolio {portfolio} is in run {taken[portfolio]}" for portfolio in busy)
         msg = f"{told} already, which must end first: run.py validate stop {taken[busy[0]]} --reason TEXT"
         raise InvalidRequest(msg)
-    named = list(dict.fromkeys(strategies)) or [row[0] for row in cursor.execute(STRATEGIES, [chosen]).fetchall()]
+    named = list(dict.fromkeys(each or NO_STRATEGY for each in strategies)) or [
+        row[0] for row in cursor.execute(STRATEGIES, [chosen]).fetchall()
+    ]
     if not named:
         msg = (
             f"no decision was sent to {joined(chosen)} yet, so name the strategies that will: --strategy NAME, "

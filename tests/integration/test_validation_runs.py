@@ -62,6 +62,15 @@ def test_a_run_is_bound_to_what_is_there(url: str) -> None:
     assert [] == end_changed(url)
 
 
+def test_an_empty_name_of_a_strategy_is_none(url: str) -> None:
+    assert (NONE,) == begin(url, strategies=("", NONE)).bound.strategies
+    for strategy in (None, "", NONE):
+        decide(url, strategy)
+    assert [] == end_changed(url)
+    decide(url, " ")
+    assert ["validation run spring has ended: strategy   sent decision 4"] == end_changed(url)
+
+
 def test_one_run_a_portfolio(url: str) -> None:
     begin(url, "spring", "default")
     begin(url, "autumn", "other")
