@@ -11,11 +11,14 @@ import psycopg
 from domain.decision import Reason
 from domain.failures import FailureKind
 from domain.gate import MOST_EVIDENCE
-from domain.operations import RESTARTS, Finding, Incident, Operations
+from domain.operations import RESTARTS, TOLERATED, Finding, Incident, Operations
 
 COUNTED = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
 
-SPANS = "SELECT since, until FROM paper_uptime WHERE until >= %(since)s AND since < %(until)s ORDER BY since"
+# A span that ended before the period by less than is tolerated may reach into it: a run begins between two renewals.
+SPANS = """
+SELECT since, until FROM paper_uptime WHERE until >= %(since)s - %(tolerated)s AND since < %(until)s ORDER BY since
+"""
 
 FAILURES = """
 SELECT format('%%s-%%s', epoch, number), at, kind, actor FROM paper_failures
@@ -92,6 +95,7 @@ def operations_of(
         "portfolio": portfolio,
         "since": since,
         "until": until,
+        "tolerated": TOLERATED,
         "age": max_price_age,
         "grace": grace,
         "kinds": COUNTED,

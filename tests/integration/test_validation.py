@@ -14,11 +14,14 @@ import pytest
 
 from domain.errors import DatabaseError
 from domain.gate import Criteria
+from domain.operations import operational
 from domain.returns import max_drawdown
 from domain.snapshot import day_of
 from domain.statistical import Statistical, statistical
 from domain.validation import Verdict
 from persistence import portfolios
+from persistence.engine import engine_for
+from persistence.evidence import operations_of
 from persistence.history import history_of, one_moment
 from persistence.lease import Lease
 from persistence.verdicts import VerdictStore
@@ -138,6 +141,22 @@ def test_uptime_is_what_was_served(judged: dict[str, Verdict]) -> None:
         each.partition(" to ")[0] for each in found.evidence
     ]
     assert "1 audit, no difference" == criterion(judged["default"], "audits").seen
+
+
+def test_a_period_that_begins_between_two_renewals_is_served_from_its_beginning(lived: str) -> None:
+    renewed = SINCE + timedelta(days=3)
+    engine = engine_for(lived, "test")
+
+    def uptime(begun: float, ended: float) -> str:
+        since, until = (renewed + timedelta(seconds=later) for later in (begun, ended))
+        return operational(operations_of(cursor, "default", since, until, 30, 300, ()), Criteria())[0].seen
+
+    try:
+        with one_moment(engine) as cursor:
+            assert "all of it" == uptime(3, 5)
+            assert "0 % of 10 s" == uptime(3, 13)  # the next renewal is overdue by then
+    finally:
+        engine.dispose()
 
 
 def test_prices_of_the_fills_count_whatever_is_set(judged: dict[str, Verdict]) -> None:
