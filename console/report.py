@@ -96,7 +96,7 @@ def report(
         Path(csv).expanduser() if csv is not None else None,
         force,
     )  # fmt: skip
-    _require_sense(asked)
+    _require_sense(asked, html, csv)
     with books(settings) as reader, _uncollected():
         _require_known(reader, asked)
         engine = engine_for(reader.url, "report")
@@ -109,13 +109,17 @@ def report(
             engine.dispose()
 
 
-def _require_sense(asked: Asked) -> None:
+def _require_sense(asked: Asked, html: str | None, csv: str | None) -> None:
     """Refuse what contradicts itself, and places where nothing can be written, before a year is read."""
     if asked.force and asked.csv is None:
         raise InvalidRequest("--force counts with --csv only; --html replaces a file that is there")
     if asked.csv is not None and asked.strategy is not None:
         msg = "--csv writes whole portfolios: leave --strategy out, and choose rows by the files' column strategy"
         raise InvalidRequest(msg)
+    if html == "" or csv == "":
+        # An empty variable of a shell, which must not mean the working folder.
+        option, what = ("--html", "file") if html == "" else ("--csv", "folder")
+        raise InvalidRequest(f"{option} is empty: name a {what}")
     if asked.html is not None:
         files.require_room_for_file(asked.html)
     if asked.csv is not None:

@@ -16,8 +16,11 @@ def require_room_for_file(file: Path) -> None:
     """Refuse a place where no file can be written.
 
     Raises:
-        InvalidRequest: its folder is missing, is none, or may not be written to; or a folder has that name.
+        InvalidRequest: its folder is missing, is none, or may not be written to; or a folder has that name, or it is
+            ``-``, which elsewhere means the standard output.
     """
+    if file == Path("-"):
+        raise InvalidRequest("--html -: the page goes to a file alone; name one, such as report.html")
     if file.is_dir():
         raise InvalidRequest(f"--html {file} is a folder; name a file, such as {file / 'report.html'}")
     _require_folder(file.parent, f"--html {file}")

@@ -37,6 +37,7 @@ def period(since: str | None, until: str | None, now: datetime) -> tuple[datetim
 def _moment(option: str, text: str, *, whole_day: bool = False) -> datetime:
     written = WRITTEN.fullmatch(text.strip())
     wanted = f"{option} {quoted(text)}: must be a day such as 2026-01-31, or a moment such as 2026-01-31T12:00 (UTC)"
+    years = f"{option} {quoted(text)}: must be from {EARLIEST:%Y} to {LATEST.year - 1}"
     if written is None:
         raise InvalidRequest(wanted)
     try:
@@ -44,8 +45,10 @@ def _moment(option: str, text: str, *, whole_day: bool = False) -> datetime:
         found = (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
         if whole_day and written["time"] is None:
             found += DAY
-    except (ValueError, OverflowError):  # a 30th of February; a year 0
+    except OverflowError:  # the end of the year 9999, or beyond it in UTC
+        raise InvalidRequest(years) from None
+    except ValueError:  # a 30th of February; a year 0
         raise InvalidRequest(wanted) from None
     if not EARLIEST <= found <= LATEST:
-        raise InvalidRequest(f"{option} {quoted(text)}: must be from {EARLIEST:%Y} to {LATEST.year - 1}")
+        raise InvalidRequest(years)
     return found

@@ -100,6 +100,7 @@ def test_simulated_prices_are_marked_at_the_top_and_empty_portfolios_do_not_hide
 def test_one_deal_is_told_with_every_number(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(told(capsys, sold, "--portfolio", "one").split())
     for words in (
+        "as of the last snapshot, 2026-01-10 14:00:00 UTC",
         "Net result +8.00", "Gross result +10.00", "Round trips 1", "Won, lost 1, 0", "Win rate 100.00 %",
         "Average win +8.00", "Average loss –", "Profit factor –", "Traded 210.00", "Time held 1 h",
         "– Average loss, Profit factor: no losing round trip yet", "Gross before costs +11.00",
@@ -188,7 +189,7 @@ WRONG = {
     "--to 2026-02-30": "--to '2026-02-30': must be a day such as 2026-01-31, or a moment",
     "--from 0000-01-01": "--from '0000-01-01': must be a day such as",
     "--from 0044-03-15": "--from '0044-03-15': must be from 1970 to 2999",
-    "--to 9999-12-31": "--to '9999-12-31': must be a day such as",
+    "--to 9999-12-31": "--to '9999-12-31': must be from 1970 to 2999",
     "--to 9998-12-31": "--to '9998-12-31': must be from 1970 to 2999",
     "--from 2900-01-01": "--from 2900-01-01 is in the future; a report tells what has been",
     "--from 2026-02-01 --to 2026-01-31": "--from 2026-02-01 must be before --to 2026-01-31",
@@ -198,6 +199,9 @@ WRONG = {
     "--csv {folder}/no/new": "--csv {folder}/no/new: there is no folder {folder}/no; make it first",
     "--csv {folder}": "--csv {folder} has trades.csv already; choose another folder, or --force to replace it",
     "--html {folder}": "--html {folder} is a folder; name a file, such as {folder}/report.html",
+    "--html -": "--html -: the page goes to a file alone; name one, such as report.html",
+    "--html=": "--html is empty: name a file",
+    "--csv=": "--csv is empty: name a folder",
     "--html {folder}/no/page.html": "--html {folder}/no/page.html: there is no folder {folder}/no; make it first",
 }
 
