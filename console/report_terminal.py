@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -13,7 +13,7 @@ from console import report_drawn as drawn
 from console import report_told as told
 from console.live_parts import DOUBT, gain
 from console.live_table import beside, cut
-from console.output import amount, duration, percent, signed, sources_line, visible
+from console.output import amount, duration, moment, percent, signed, sources_line, visible
 from console.report_drawn import line, wrapped
 from console.report_gate import gate
 from domain.arithmetic import ZERO, divide, subtract
@@ -124,6 +124,19 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     if report.opening != report.initial_capital:
         made.append(f", initial capital {amount(report.initial_capital)}", style="not bold")
     yield made
+    if (told_at := _valued(report)) is not None:
+        yield line(told_at, "dim")
+
+
+def _valued(report: Report) -> str | None:
+    """Say of when the value is; figures know closings after it, so the two need not agree."""
+    if report.closing_at <= report.since and report.closing == report.opening:
+        return (
+            "no snapshot in this period yet, so this is the value at its beginning" if report.results.traded else None
+        )
+    if report.until - report.closing_at < timedelta(seconds=1):
+        return None
+    return f"as of the last snapshot, {moment(report.closing_at)} UTC"
 
 
 def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:

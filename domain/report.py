@@ -57,6 +57,7 @@ class Report:
         initial_capital: what the portfolio was given.
         opening: its value at the beginning of the period.
         closing: its value at the end, as the last snapshot has it.
+        closing_at: when that snapshot was made; the period's beginning where there is none.
         performance: the figures of the portfolio; None for a strategy, which has no value of its own.
         results: of the portfolio, or of the strategy.
         by: the same told apart.
@@ -79,6 +80,7 @@ class Report:
     initial_capital: Decimal
     opening: Decimal
     closing: Decimal
+    closing_at: datetime
     performance: Performance | None
     results: Results
     by: Mapping[Dimension, Mapping[str, Results]]
@@ -129,6 +131,7 @@ def report(
         initial_capital=initial_capital,
         opening=history.opening.total_value,
         closing=value[-1].total_value,
+        closing_at=value[-1].time,
         performance=performance(history) if strategy is None else None,
         results=dealings.results(),
         by={dimension: dealings.by(dimension) for dimension in Dimension},
