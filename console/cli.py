@@ -131,7 +131,9 @@ def _command_line(wanted: str) -> Any:
         if isinstance(target, typer.Typer):
             for each in target.registered_commands:
                 each.help = _help(each.callback)
-            app.add_typer(target, name=name, help=summary)
+            # What stands without a word of its own, such as `validate NAME`, has its options in nobody else's help.
+            more = inspect.cleandoc(target.info.help) if isinstance(target.info.help, str) else ""
+            app.add_typer(target, name=name, help=f"{summary}\n\n{more}".rstrip().replace("\\b\n", "\b\n"))
         else:
             app.command(name, help=f"{summary}\n\n{_help(target)}")(target)
     return typer.main.get_command(app)

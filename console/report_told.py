@@ -80,7 +80,7 @@ def _of_portfolio(report: Report) -> list[Told]:
             _figure("Sharpe ratio", found.sharpe_ratio, _ratio),
             _figure("Sortino ratio", found.sortino_ratio, _ratio),
             _figure("Calmar ratio", found.calmar_ratio, _ratio),
-            _figure("Sure to be above 0", found.probabilistic_sharpe_ratio, _share),
+            _figure("Probabilistic Sharpe", found.probabilistic_sharpe_ratio, _share),
             _figure("Days needed", found.minimum_track_record, lambda value: f"{_days(value)}, {days:,} are there"),
             _figure("Exposure", found.exposure, _share),
             _figure("Turnover", found.turnover, lambda value: f"{_ratio(value)} ×"),

@@ -26,11 +26,22 @@ NOT_READY = 4
 """Exit code."""
 RESERVED = frozenset({"show", "start", "stop", "list"})
 
-app = typer.Typer(rich_markup_mode=None)
+HELP = r"""\b
+  run.py validate                             judge each portfolio, over the run that it is in
+  run.py validate spring                      judge a run
+  run.py validate --portfolio default --json
+  run.py validate --accept-underpowered WHO   record who takes an underpowered result as enough
+  run.py validate start spring                begin a run
+
+Exits 0 where both verdicts passed for every portfolio asked for, else 4. All options of judging: run.py validate show
+--help.
+"""
+
+app = typer.Typer(rich_markup_mode=None, help=HELP)
 Names = Annotated[
     list[str] | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio; may be given again.")
 ]
-RunName = Annotated[str | None, typer.Argument(metavar="NAME", help="Of a run.", show_default=False)]
+RunName = Annotated[str | None, typer.Argument(metavar="NAME", help="The name of a run.", show_default=False)]
 
 
 @app.command()

@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from persistence.embedded import EmbeddedServer
+from tests.integration.histories import write
+from tests.servers import Server
 
 
 @pytest.fixture
@@ -45,3 +47,12 @@ def home(folder: Path, seed: Path) -> Path:
         for path in (data, *data.rglob("*")):
             os.chown(path, owner.pw_uid, owner.pw_gid)
     return folder / "home"
+
+
+@pytest.fixture(scope="session")
+def sixty_days(embedded_server: Server) -> Iterator[str]:
+    """The URL of a database with sixty days of three portfolios, and one in which nothing happened; only to be read."""
+    made = embedded_server.create_database()
+    write(made, seed=6)
+    yield made
+    embedded_server.drop_database(made)

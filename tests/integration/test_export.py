@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import resource
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,21 +19,15 @@ from console.cli import main
 from domain.snapshot import day_of
 from persistence import schema
 from persistence.export import TABLES
-from tests.integration.histories import write
 from tests.integration.reported import Sold, sell
-from tests.servers import Server
 
 FILES = {f"{table.file}.csv" for table in TABLES}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 @pytest.fixture(scope="module")
-def url(embedded_server: Server) -> Iterator[str]:
-    """Sixty days of three portfolios, and one in which nothing happened."""
-    made = embedded_server.create_database()
-    write(made, seed=6)
-    yield made
-    embedded_server.drop_database(made)
+def url(sixty_days: str) -> str:
+    return sixty_days
 
 
 def exported(url: str, folder: Path, *words: str) -> None:

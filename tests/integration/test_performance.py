@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,16 +18,12 @@ from domain.results import Dimension, Results
 from domain.snapshot import day_of
 from persistence.engine import engine_for
 from persistence.history import read_history
-from tests.integration.histories import CAPITAL, DAYS, SILENT, write
-from tests.servers import Server
+from tests.integration.histories import CAPITAL, DAYS, SILENT
 
 
 @pytest.fixture(scope="module")
-def url(embedded_server: Server) -> Iterator[str]:
-    made = embedded_server.create_database()
-    write(made, seed=6)
-    yield made
-    embedded_server.drop_database(made)
+def url(sixty_days: str) -> str:
+    return sixty_days
 
 
 @pytest.fixture(scope="module")

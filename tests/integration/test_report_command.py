@@ -20,19 +20,15 @@ from persistence import portfolios, schema
 from persistence.engine import engine_for
 from persistence.reports import read_report
 from tests.acceptance.process import environment
-from tests.integration.histories import CAPITAL, write
+from tests.integration.histories import CAPITAL
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.screens import Screen
 from tests.servers import Server
 
 
 @pytest.fixture(scope="module")
-def url(embedded_server: Server) -> Iterator[str]:
-    """Sixty days of three portfolios, and one in which nothing happened."""
-    made = embedded_server.create_database()
-    write(made, seed=6)
-    yield made
-    embedded_server.drop_database(made)
+def url(sixty_days: str) -> str:
+    return sixty_days
 
 
 @pytest.fixture(scope="module")

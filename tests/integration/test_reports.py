@@ -20,7 +20,7 @@ from domain.snapshot import day_of
 from persistence import reports, schema, validation
 from persistence.engine import engine_for
 from persistence.reports import read_judged, read_report
-from tests.integration.histories import CAPITAL, DAYS, SILENT, write
+from tests.integration.histories import CAPITAL, DAYS, SILENT
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.servers import Server
 
@@ -28,12 +28,8 @@ ZERO = Decimal(0)
 
 
 @pytest.fixture(scope="module")
-def url(embedded_server: Server) -> Iterator[str]:
-    """Sixty days of three portfolios, and one in which nothing happened."""
-    made = embedded_server.create_database()
-    write(made, seed=6)
-    yield made
-    embedded_server.drop_database(made)
+def url(sixty_days: str) -> str:
+    return sixty_days
 
 
 @pytest.fixture(scope="module")
