@@ -7,8 +7,8 @@
 PY := .venv/bin/python
 PIP := touch .venv/.unfinished && $(PY) -m pip install --quiet --no-input --disable-pip-version-check
 DONE := rm .venv/.unfinished && touch
-# So many processes run tests side by side, each with servers of its own: on 2 cores 3, because most of them wait.
-JOBS ?= 3
+# So many processes run tests side by side, each with servers of its own: on 2 cores 4, because most of them wait.
+JOBS ?= 4
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
 
 # .venv is made anew where pip was interrupted (it takes a package for complete whose files are not all there), and where

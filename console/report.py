@@ -163,8 +163,13 @@ def _read(engine: Engine, settings: Settings, asked: Asked) -> tuple[list[Report
                 engine, name, Criteria.set_by(settings), ledger.result, since=asked.since, until=asked.until,
                 strategy=asked.strategy, progress=told,
             )  # fmt: skip
-            found.append(each)
             shown.update(task, visible=False)
+            # A database that was put together by hand may have trades that are older than their portfolio.
+            if asked.until is None or each.until > each.since or each.results.traded or each.funnel.received:
+                found.append(each)
+    if chosen and not found:
+        which = f"portfolio {asked.portfolio}" if asked.portfolio is not None else "any portfolio asked for"
+        raise InvalidRequest(f"the period ends before {which} began; leave --to out, or take a later one")
     return found, verdicts
 
 

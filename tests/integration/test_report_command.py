@@ -189,6 +189,8 @@ WRONG = {
     "--to 9998-12-31": "--to '9998-12-31': must be from 1970 to 2999",
     "--from 2900-01-01": "--from 2900-01-01 is in the future; a report tells what has been",
     "--from 2026-02-01 --to 2026-01-31": "--from 2026-02-01 must be before --to 2026-01-31",
+    "--portfolio one --to 1999-12-31": "the period ends before portfolio one began; leave --to out, or take",
+    "--to 1999-12-31": "the period ends before any portfolio asked for began",
     "--force": "--force counts with --csv only",
     "--csv {folder}/new --strategy trend": "--csv writes whole portfolios",
     "--csv {folder}/file": "--csv {folder}/file is a file; name a folder",
