@@ -20,7 +20,7 @@ from domain.results import Dimension, Results
 from persistence.engine import engine_for
 from persistence.history import read_history
 from tests.grafana import Looking, Row, board, missing, queries, rows
-from tests.integration.test_performance import CAPITAL, write
+from tests.integration.histories import CAPITAL, write
 from tests.reader import make_reader, reader_url, remove_reader
 from tests.servers import Server
 
