@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from persistence.embedded import EmbeddedServer
-from tests.integration.histories import write
+from tests.integration.histories import as_of, write
 from tests.servers import Server
 
 
@@ -56,3 +56,10 @@ def sixty_days(embedded_server: Server) -> Iterator[str]:
     write(made, seed=6)
     yield made
     embedded_server.drop_database(made)
+
+
+@pytest.fixture(scope="module")
+def as_of_then() -> Iterator[None]:
+    """What is read of `sixty_days` is read as of its own now."""
+    with as_of():
+        yield

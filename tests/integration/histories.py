@@ -1,20 +1,27 @@
-"""A history of sixty days from a seed, written through the stores of the actors: three portfolios, and an empty one."""
+"""A history of sixty days from a seed, written through the stores of the actors: three portfolios, and an empty one.
+
+Its days are fixed, and so is the moment as of which it is read (`as_of`): no number depends on the day of the test.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
+import pytest
+
 from domain.decision import Decision
 from domain.orders import order_id
 from domain.portfolio import Applied, Portfolio, apply
-from domain.snapshot import Snapshot, day_of, value
+from domain.snapshot import Snapshot, value
 from domain.words import Generation, Symbol
-from persistence import portfolios, schema
+from persistence import history, portfolios, schema, verdicts
 from persistence.decisions import DecisionStore
 from persistence.lease import Lease
 from persistence.ledger import LedgerStore
@@ -27,6 +34,17 @@ MARKETS = {"default": (BTC, ETH), "shares": (Symbol("AAPL"),), "losers": (BTC,)}
 CAPITAL = {"default": 10_000, "shares": 250_000, "losers": 1_000, "empty": 10_000}
 SILENT = range(20, 23)
 """Days on which no portfolio had a snapshot."""
+FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
+NOW = FIRST_DAY + timedelta(days=DAYS + 2, hours=9, minutes=30)
+"""The moment as of which the history is read: two days after the last deal, in the middle of a day."""
+MIDNIGHT = FIRST_DAY + timedelta(days=DAYS + 2)
+"""The last one before `NOW`."""
+YOUNG = NOW - timedelta(days=7)
+"""From then on the portfolio "losers" has snapshots: too few days for a Sharpe ratio."""
+
+
+PORTFOLIO_BEGAN = "UPDATE paper_trading_config SET created_at = %s WHERE portfolio = %s"
+DECISION_WAS_SENT = "UPDATE trading_decisions SET created_at = %s, processed_at = %s WHERE uid = %s"
 
 
 @dataclass(frozen=True)
@@ -96,11 +114,23 @@ def fill(deal: Deal, portfolio: Portfolio, decision_id: Any) -> Applied:
     return apply(portfolio, filled(replace(made, created_at=deal.at, **ids), deal.at))
 
 
+@contextmanager
+def as_of(moment: datetime = NOW) -> Iterator[None]:
+    """Have the program read a history as of ``moment``: it asks the database for the time in these two places alone."""
+    opening = history.OPENING.replace("now()", f"timestamptz '{moment.isoformat()}'")
+    assert opening != history.OPENING
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "OPENING", opening)
+        patch.setattr(verdicts, "now", lambda _cursor: moment)
+        yield
+
+
 def write(url: str, seed: int) -> None:
-    """Write the history of a seed; the portfolio that lost all the time is young: too young for a Sharpe ratio."""
-    young = datetime.now(UTC) - timedelta(days=7)
-    deals, moments = a_history(seed, day_of(datetime.now(UTC)) - timedelta(days=DAYS + 2))
-    store(url, CAPITAL, deals, moments, lambda name, at: name != "empty" and (name != "losers" or at > young))
+    """Write the history of a seed; the portfolio that lost all the time is too young for a Sharpe ratio."""
+    deals, moments = a_history(seed, FIRST_DAY)
+    store(url, CAPITAL, deals, moments, lambda name, at: name != "empty" and (name != "losers" or at > YOUNG))
+    with psycopg.connect(url) as connection:
+        connection.cursor().executemany(PORTFOLIO_BEGAN, [(YOUNG, "losers"), (NOW, "empty")])
 
 
 def store(
@@ -126,7 +156,7 @@ def store(
                 for d in deals
             ]
         )
-        ids = {received.uid: received.id for received in decisions.pending([], 10_000, datetime.now(UTC))}
+        ids = {received.uid: received.id for received in decisions.pending([], 10_000, moments[0][0])}
         # In the order of their numbers, which is that of their times in each portfolio.
         applied: list[Applied] = []
         saved: list[Snapshot] = []
@@ -146,3 +176,13 @@ def store(
         for opened in (ledger, decisions, snapshots):
             opened.close()
         lease.release()
+    _date(url, capital, deals, moments[0][0])
+
+
+def _date(url: str, names: Iterable[str], deals: Sequence[Deal], first: datetime) -> None:
+    """Give portfolios and decisions the times of the history: the database wrote those of the test."""
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
+        connection.cursor().executemany(PORTFOLIO_BEGAN, [(first, name) for name in names])
+        connection.cursor().executemany(DECISION_WAS_SENT, [(deal.at, deal.at, uid(deal.number)) for deal in deals])
+        connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")

@@ -20,7 +20,7 @@ from domain.results import Dimension, Results
 from persistence.engine import engine_for
 from persistence.history import read_history
 from tests.grafana import Looking, Row, board, missing, queries, rows
-from tests.integration.histories import CAPITAL, write
+from tests.integration.histories import CAPITAL, NOW, as_of, write
 from tests.reader import make_reader, reader_url, remove_reader
 from tests.servers import Server
 
@@ -34,6 +34,7 @@ FELL = [
     ("cancelled", "changed my mind", "BUY"),
     (None, None, "BUY"),
 ]
+FELL_AT = NOW - timedelta(hours=1)
 EPSILON = Decimal("1e-11")
 
 
@@ -61,15 +62,15 @@ def refuse(url: str) -> None:
     with psycopg.connect(url) as connection:
         for status, reason, action in FELL:
             row = connection.execute(
-                "INSERT INTO trading_decisions (symbol, decision, confidence, strategy)"
-                " VALUES ('BTC/USDT', %s, 0.5, 'trend') RETURNING id",
-                [action],
+                "INSERT INTO trading_decisions (symbol, decision, confidence, strategy, created_at)"
+                " VALUES ('BTC/USDT', %s, 0.5, 'trend', %s) RETURNING id",
+                [action, FELL_AT],
             ).fetchone()
             assert row is not None
             if status is not None:
                 connection.execute(
-                    "UPDATE trading_decisions SET status = %s, outcome_reason = %s, processed_at = now() WHERE id = %s",
-                    [status, reason, row[0]],
+                    "UPDATE trading_decisions SET status = %s, outcome_reason = %s, processed_at = %s WHERE id = %s",
+                    [status, reason, FELL_AT, row[0]],
                 )
 
 
@@ -82,10 +83,11 @@ def shown(server: Server) -> Iterator[Shown]:
     write(url, seed=4)
     refuse(url)
     engine = engine_for(url, "reader")
-    histories = {name: read_history(engine, name) for name in CAPITAL}
+    with as_of():
+        histories = {name: read_history(engine, name) for name in CAPITAL}
     engine.dispose()
     with psycopg.connect(reader_url(url), autocommit=True) as reader:
-        everything = Looking(datetime.now(UTC), datetime.now(UTC))
+        everything = Looking(NOW, NOW)
         lists: dict[str, dict[str, list[str]]] = {}
         for name in CAPITAL:
             chosen = replace(everything, chosen={"portfolio": name})
@@ -117,7 +119,7 @@ def test_every_query_runs_as_the_reader(shown: Shown, title: str) -> None:
         ),
         replace(everything, since=datetime(1970, 1, 1, tzinfo=UTC)),
         replace(everything, until=everything.since + timedelta(minutes=1)),
-        replace(everything, until=datetime.now(UTC) + timedelta(days=400)),
+        replace(everything, until=NOW + timedelta(days=400)),
     ):
         shown.rows(title, looking)
 
@@ -172,8 +174,11 @@ def test_a_drawdown_knows_the_peak_before_the_time_range(shown: Shown) -> None:
 
 @pytest.mark.parametrize("name", list(CAPITAL))
 def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
-    found = performance(shown.histories[name])
-    (row,) = shown.rows("$portfolio, its whole life (amounts in $currency)", shown.look(name))
+    with shown.reader.transaction():  # in which the database's time stands still
+        now = shown.reader.execute("SELECT now()").fetchone()
+        (row,) = shown.rows("$portfolio, its whole life (amounts in $currency)", shown.look(name))
+    assert now is not None
+    found = performance(replace(shown.histories[name], until=now[0]))
     sharpe = found.sharpe_ratio
     assert {
         "round trips": found.results.total_trades,

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import resource
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import pytest
 from psycopg import sql
 
 from console.cli import main
-from domain.snapshot import day_of
 from persistence import schema
 from persistence.export import TABLES
+from tests.integration.histories import MIDNIGHT
 from tests.integration.reported import Sold, sell
 
 FILES = {f"{table.file}.csv" for table in TABLES}
@@ -26,7 +26,7 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 @pytest.fixture(scope="module")
-def url(sixty_days: str) -> str:
+def url(sixty_days: str, as_of_then: None) -> str:
     return sixty_days
 
 
@@ -89,7 +89,7 @@ def test_trades_come_back_by_copy(url: str, tmp_path: Path) -> None:
 
 
 def test_of_one_portfolio_and_a_period(url: str, tmp_path: Path) -> None:
-    begin, end = (day_of(datetime.now(UTC)) - timedelta(days=days) for days in (30, 20))
+    begin, end = (MIDNIGHT - timedelta(days=days) for days in (30, 20))
     words = "--portfolio", "default", "--from", f"{begin:%Y-%m-%d}", "--to", f"{end - timedelta(days=1):%Y-%m-%d}"
     exported(url, tmp_path / "new", *words)
     for table in TABLES:

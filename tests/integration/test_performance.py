@@ -22,7 +22,7 @@ from tests.integration.histories import CAPITAL, DAYS, SILENT
 
 
 @pytest.fixture(scope="module")
-def url(sixty_days: str) -> str:
+def url(sixty_days: str, as_of_then: None) -> str:
     return sixty_days
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import resource
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,18 @@ import psycopg
 import pytest
 
 from console.cli import main
-from domain.snapshot import day_of
 from persistence import portfolios, schema
 from persistence.engine import engine_for
 from persistence.reports import read_report
 from tests.acceptance.process import environment
-from tests.integration.histories import CAPITAL
+from tests.integration.histories import CAPITAL, MIDNIGHT
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.screens import Screen
 from tests.servers import Server
 
 
 @pytest.fixture(scope="module")
-def url(sixty_days: str) -> str:
+def url(sixty_days: str, as_of_then: None) -> str:
     return sixty_days
 
 
@@ -130,7 +129,7 @@ def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: boo
 
 
 def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    end = day_of(datetime.now(UTC)) - timedelta(days=10)
+    end = MIDNIGHT - timedelta(days=10)
     found = document(capsys, url, "--portfolio", "default", "--to", f"{end:%Y-%m-%dT%H:%M}")
     (mine,) = found["portfolios"]
     engine = engine_for(url, "reader")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,11 +16,10 @@ from domain.gains import Gain
 from domain.gate import Criteria
 from domain.report import Report
 from domain.results import Dimension
-from domain.snapshot import day_of
 from persistence import reports, schema, validation
 from persistence.engine import engine_for
 from persistence.reports import read_judged, read_report
-from tests.integration.histories import CAPITAL, DAYS, SILENT
+from tests.integration.histories import CAPITAL, DAYS, MIDNIGHT, NOW, SILENT
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.servers import Server
 
@@ -28,7 +27,7 @@ ZERO = Decimal(0)
 
 
 @pytest.fixture(scope="module")
-def url(sixty_days: str) -> str:
+def url(sixty_days: str, as_of_then: None) -> str:
     return sixty_days
 
 
@@ -93,7 +92,9 @@ def test_its_curve_ends_with_the_last_snapshot_and_has_the_extremes(url: str, fo
         )
         report = found[name]
         values = [point.value for point in report.curve]
-        assert (row["low"], row["high"]) == (min(values), max(values))
+        # It begins with the portfolio's capital, which no snapshot of one that only lost has ever reached.
+        extremes = (min(row["low"], CAPITAL[name]), max(row["high"], CAPITAL[name]))
+        assert extremes == (min(values), max(values))
         assert (row["last"], row["closing"]) == (report.curve[-1].time, report.curve[-1].value)
         assert row["closing"] == report.closing
 
@@ -128,7 +129,7 @@ def test_a_strategy_alone(url: str, engine: Engine, found: dict[str, Report]) ->
 
 
 def test_two_halves_are_the_whole(engine: Engine, found: dict[str, Report]) -> None:
-    middle = day_of(datetime.now(UTC)) - timedelta(days=30)
+    middle = MIDNIGHT - timedelta(days=30)
     first, second = (
         read_report(engine, "default", until=middle), read_report(engine, "default", since=middle),
     )  # fmt: skip
@@ -144,12 +145,12 @@ def test_periods_before_and_after_everything(engine: Engine, found: dict[str, Re
     before = read_report(engine, "default", until=whole.since - timedelta(days=9))
     assert (whole.opening, whole.opening, ()) == (before.opening, before.closing, before.trips)
     assert (0, ()) == (before.funnel.received, before.days)
-    after = read_report(engine, "default", since=datetime.now(UTC) - timedelta(seconds=1))
+    after = read_report(engine, "default", since=NOW - timedelta(seconds=1))
     assert (whole.closing, whole.closing, ()) == (after.opening, after.closing, after.trips)
 
 
 def test_the_gate_sees_the_whole_life_and_the_same_moment(engine: Engine) -> None:
-    middle = day_of(datetime.now(UTC)) - timedelta(days=30)
+    middle = MIDNIGHT - timedelta(days=30)
     report, verdict = read_judged(engine, "default", Criteria(), list, until=middle, strategy="trend")
     assert read_report(engine, "default", until=middle, strategy="trend") == report
     alone = validation.current(engine, "default", Criteria())

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from console.cli import main
-from domain.snapshot import day_of
 from persistence import portfolios, schema
-from tests.integration.histories import Deal, Moment, store
+from tests.integration.histories import FIRST_DAY, Deal, Moment, as_of, store
 from tests.integration.running import running, until
 from tests.integration.validating import KEEPER, begun_at, execute, process
 from tests.unit.builders import BTC
 
 DAYS = 14
 HOUR = timedelta(hours=1)
+AFTER = FIRST_DAY + timedelta(days=DAYS) + HOUR
+"""The moment as of which a fortnight is judged."""
 Validate = Callable[..., tuple[int, str, str]]
 
 
@@ -32,9 +33,10 @@ def validate(embedded_url: str, capsys: pytest.CaptureFixture[str]) -> Validate:
     return run
 
 
-def fortnight(url: str) -> datetime:
-    """Two weeks of one portfolio that meet every criterion, by what may be luck; return when they began."""
-    since = day_of(datetime.now(UTC)) - timedelta(days=DAYS)
+@pytest.fixture
+def fortnight(embedded_url: str) -> Iterator[None]:
+    """Two weeks of one portfolio that meet every criterion, by what may be luck; judged an hour after them."""
+    url, since = embedded_url, FIRST_DAY
     deals: list[Deal] = []
     moments: list[Moment] = [(since - HOUR, {}, 0)]
     for day in range(DAYS):
@@ -46,15 +48,18 @@ def fortnight(url: str) -> datetime:
     store(url, {"default": 10_000}, deals, moments)
     process(url)
     begun_at(url, since)
-    execute(url, "INSERT INTO paper_uptime VALUES (100, %s, now() + interval '1 hour')", since, writer="Supervisor")
+    execute(url, "INSERT INTO paper_uptime VALUES (100, %s, %s)", since, AFTER, writer="Supervisor")
+    for table in ("paper_audits", "paper_validation_acceptances"):  # what the tests add comes in that hour
+        execute(url, f"ALTER TABLE {table} ALTER COLUMN at SET DEFAULT '{AFTER - HOUR / 2:%Y-%m-%d %H:%M}Z'")
     execute(url, "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (100, 1, '[]')", writer=KEEPER)
-    return since
+    with as_of(AFTER):
+        yield
 
 
+@pytest.mark.usefixtures("fortnight")
 def test_an_underpowered_result_is_ready_once_somebody_takes_it_as_enough(
     embedded_url: str, validate: Validate
 ) -> None:
-    fortnight(embedded_url)
     code, told, _ = validate()
     assert 4 == code
     assert "\nstatistical: underpowered\n" in told
@@ -188,18 +193,19 @@ def test_days_in_which_nothing_ran_are_judged_at_the_next_start(embedded_url: st
     schema.upgrade(embedded_url)
     portfolios.create(embedded_url, "default", {"initial_capital": 1000})
     process(embedded_url)
-    today = day_of(datetime.now(UTC))
     portfolios.create(embedded_url, "gone", {"initial_capital": 1000})
-    begun_at(embedded_url, today - timedelta(days=3) + HOUR)
+    begun_at(embedded_url, FIRST_DAY + HOUR)
+    # Somebody ended it while nothing ran, in its fourth day.
+    ended = "UPDATE paper_validation_runs SET ended_at = %s, end_reason = 'by hand'"
+    execute(embedded_url, ended, FIRST_DAY + timedelta(days=3, hours=5))
     execute(embedded_url, "DELETE FROM paper_trading_config WHERE portfolio = 'gone'")  # of which nothing is known now
     with running(embedded_url) as system:
         days = "SELECT DISTINCT day FROM v_paper_validation WHERE portfolio = 'default' ORDER BY day"
         until(lambda: len(system.books.rows(days)) == 3)
-        assert [(today - timedelta(days=3 - n)).date() for n in range(3)] == [
+        assert [(FIRST_DAY + timedelta(days=n)).date() for n in range(3)] == [
             row["day"] for row in system.books.rows(days)
         ]
         (seen,) = system.books.rows(
-            "SELECT DISTINCT seen FROM v_paper_validation WHERE criterion = 'uptime' AND day < current_date - 1"
-            " AND day > current_date - 3"
+            "SELECT DISTINCT seen FROM v_paper_validation WHERE criterion = 'uptime' AND day = '2026-01-06'"
         )
         assert seen["seen"].startswith("0 % of ")

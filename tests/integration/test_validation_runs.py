@@ -15,6 +15,7 @@ from domain.errors import InvalidRequest, UnknownPortfolio, WriteRefused
 from domain.gate import Criteria
 from persistence import portfolios, schema, validation_runs
 from persistence.engine import transaction
+from tests.integration.histories import NOW, as_of
 from tests.integration.validating import KEEPER, NONE, begin, begun_at, criterion, execute, process, reading, verdicts
 
 
@@ -201,7 +202,7 @@ def test_a_run_only_ends_and_what_was_accepted_stands(url: str) -> None:
 
 
 def test_a_decision_is_late_by_its_deadline(url: str) -> None:
-    now = datetime.now(UTC)
+    now = NOW
     hour = timedelta(hours=1)
     begun_at(url, now - timedelta(days=10))
 
@@ -227,7 +228,8 @@ def test_a_decision_is_late_by_its_deadline(url: str) -> None:
     ended(stale, now - hour, "no price in time: none of BTC/USDT was seen within 30 s", "rejected")
     decide(url, portfolio="other", created_at=now - hour)
 
-    found = verdicts(url)["default"]
+    with as_of(now):
+        found = verdicts(url)["default"]
     outcomes = criterion(found, "outcomes")
     assert "7 decisions, 4 too late" == outcomes.seen
     assert {missing, late, overdue, ancient} == {told.split(",")[0].split()[1] for told in outcomes.evidence}
