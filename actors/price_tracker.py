@@ -174,6 +174,8 @@ class PriceTracker(Behaviour):
             "symbols": len(self._quotes),
             "instruments": len(self._book) if self._book is not None else None,
             "silent": self._silence.silent,
+            "troubles": list(self._source.troubles),
+            "notes": list(self._source.notes),
             "newest": max((quote.seen_at for quote in self._quotes.values()), default=None),
             "set_aside": self.refused,
             "last_seen": {symbol: self._quotes[symbol].seen_at for symbol in self._watched if symbol in self._quotes},

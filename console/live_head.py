@@ -101,6 +101,7 @@ def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
             said.append((f"prices: {printable(prices['source'])} {MUTE}", DOUBT))
         if prices["silent"]:
             said.append((f"prices: silent are {printable(', '.join(prices['silent']))}", DOUBT))
+        said += [(f"prices: {printable(trouble)}", DOUBT) for trouble in prices.get("troubles", ())]
     if process["failures"]:
         last = process["failures"][-1]
         at = moment(datetime.fromisoformat(last["at"]))[11:]

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from actors.settings import Settings
 from console.database import books, described
+from console.live_table import printable
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import (
     MUTE,
@@ -169,6 +170,10 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
         say("lease", "its connection is lost; nothing is written until it is back", "bold red")
     if (prices := process["prices"]) is not None:
         say("source", _source(prices), "yellow" if prices["silent"] or prices["ended"] or mute(prices) else "")
+        for trouble in prices.get("troubles", ()):  # a process of an earlier version reports none
+            say("source", printable(trouble), "yellow")
+        for note in prices.get("notes", ()):
+            say("source", printable(note))
     if process["dead_letters"] or process["prices_dropped"]:
         say("dropped", f"{process['dead_letters']} dead letters, {process['prices_dropped']} prices not stored")
     columns = ["actor", "state", "doing", "restarts", "handled", "mailbox", "most"]

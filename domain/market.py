@@ -141,6 +141,16 @@ class PriceSource(Protocol):
     real: bool
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What people should know of its prices, a sentence each: how long the bars of a file are taken to be."""
+        ...
+
+    @property
+    def troubles(self) -> Sequence[str]:
+        """What it tries again and again at this moment because it fails, a sentence each. From any thread."""
+        ...
+
+    @property
     def book(self) -> SymbolBook | None:
         """What can be traded, None until it is known."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,6 +31,9 @@ class Pace:
         timeout: for one answer.
         first_retry: after a failure, doubled with each further one.
         longest_retry: at most; also until a symbol without a sensible price is asked for again.
+        longest_list_retry: at most, for the list of what is traded where an earlier one serves meanwhile.
+        late: so long after a price, one that is older by the exchange's own time is a late answer; then the
+            exchange's clock has gone back.
     """
 
     poll: float = 2.0
@@ -39,16 +43,58 @@ class Pace:
     timeout: float = 10.0
     first_retry: float = 0.5
     longest_retry: float = 5.0
+    longest_list_retry: float = 60.0
+    late: float = 10.0
+
+
+class Troubles:
+    """What fails at this moment and is tried again. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages: dict[str, str] = {}
+
+    def report(self, what: str, message: str | None) -> None:
+        """Take the sentence about what fails; None once it works again."""
+        with self._lock:
+            self._messages.pop(what, None)
+            if message is not None:
+                self._messages[what] = message
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """A sentence for each thing that fails."""
+        with self._lock:
+            return tuple(self._messages.values())
 
 
 class Attempts:
-    """Tries until it is done, with growing pauses; says once what fails, and once that it works again."""
+    """Tries until it is done, with growing pauses; logs once what fails, and once that it works again.
 
-    def __init__(self, venue: Venue, pace: Pace, fails: str, works: str) -> None:
+    Args:
+        venue: tells how long it asks to wait.
+        pace: the pauses.
+        fails: what is logged after the venue's name while it fails.
+        works: the same, once it works again.
+        troubles: has the sentence that says what fails, for as long as it does.
+        longest: the longest pause at this moment, in seconds; that of the pace unless given.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        pace: Pace,
+        fails: str,
+        works: str,
+        troubles: Troubles,
+        longest: Callable[[], float] | None = None,
+    ) -> None:
         self._venue = venue
         self._fails = fails
         self._works = works
-        self._backoff = wait_exponential(pace.first_retry, pace.longest_retry) + wait_random(0, pace.first_retry)
+        self._troubles = troubles
+        self._first = pace.first_retry
+        self._longest = longest or (lambda: pace.longest_retry)
         self._down = False
 
     async def until_done(self, do: Callable[[], Awaitable[T]]) -> T:
@@ -59,19 +105,24 @@ class Attempts:
         result: T = await retrying(do)
         if self._down:
             self._down = False
+            self._troubles.report(self._fails, None)
             logger.info("{} {}", self._venue.name, self._works)
         return result
 
     def _wait(self, state: RetryCallState) -> float:
-        return max(self._backoff(state), self._venue.retry_after())
+        backoff = wait_exponential(self._first, self._longest()) + wait_random(0, self._first)
+        return max(backoff(state), self._venue.retry_after())
 
     def _failed(self, state: RetryCallState) -> None:
-        if self._down or state.outcome is None:
+        if state.outcome is None:
             return
-        self._down = True
         error = state.outcome.exception()
         assert error is not None
-        logger.warning("{} {}, and is tried again: {}", self._venue.name, self._fails, sentence(error))
+        message = f"{self._venue.name} {self._fails}, and is tried again: {sentence(error)}"
+        self._troubles.report(self._fails, message)
+        if not self._down:
+            self._down = True
+            logger.warning("{}", message)
 
 
 def is_network(error: BaseException) -> bool:

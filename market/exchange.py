@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from domain.errors import PriceSourceError
 from domain.market import Instrument, PriceListener
 from domain.words import Clock, Symbol
 from market import exchange_book
-from market.attempts import Attempts, Pace, is_network, sentence
+from market.attempts import Attempts, Pace, Troubles, is_network, sentence
+from market.market_list import MarketListCheck
+from market.quote_order import QuoteOrder
 from market.source import STOP_WITHIN
 from market.venue import Venue, check, quotes
 
@@ -41,6 +43,7 @@ class ExchangePrices:
     """
 
     real = True
+    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -121,6 +124,12 @@ class ExchangePrices:
         if symbol in self.wanted():
             self.subscribe([symbol])
 
+    @property
+    def troubles(self) -> Sequence[str]:
+        """What is tried again at this moment because it fails."""
+        run = self._run
+        return run.troubles.messages if run is not None else ()
+
     def renew_book(self, instruments: Collection[Instrument]) -> bool:
         """Take what the exchange trades now; return whether that is news."""
         before = self.book
@@ -132,7 +141,10 @@ class ExchangePrices:
 
     def make_venue(self) -> Venue:
         """Return the exchange, to be used on the running loop."""
-        return Venue(self.name, self._options, self._pace.timeout)
+        traded = (
+            [Symbol(row.symbol) for row in self.book.instruments.values() if not row.not_traded] if self.book else []
+        )
+        return Venue(self.name, self._options, self._pace.timeout, MarketListCheck(traded, self._pace.books))
 
     @property
     def pace(self) -> Pace:
@@ -150,6 +162,7 @@ class _Run:
 
     def __init__(self, source: ExchangePrices, listener: PriceListener) -> None:
         self.thread = threading.Thread(target=self._begin, name=f"prices-{source.name}", daemon=True)
+        self.troubles = Troubles()
         self._source = source
         self._listener = listener
         self._pace = source.pace
@@ -160,6 +173,7 @@ class _Run:
         self._doubtful: set[Symbol] = set()
         self._listened: set[Symbol] = set()
         self._heard = float("-inf")
+        self._order = QuoteOrder(self._pace.late)
 
     # From other threads
 
@@ -237,11 +251,19 @@ class _Run:
                 logger.exception("{} begins anew after an unexpected {}", self._source.name, type(error).__name__)
             await asyncio.sleep(self._pace.longest_retry)
 
+    def _attempts(self, fails: str, works: str, longest: Callable[[], float] | None = None) -> Attempts:
+        return Attempts(self._venue, self._pace, fails, works, self.troubles, longest)
+
+    def _longest_list_retry(self) -> float:
+        return self._pace.longest_list_retry if self._venue.listed else self._pace.longest_retry
+
     async def _books(self) -> None:
         """Learn what is traded, again and again."""
-        attempts = Attempts(self._venue, self._pace, "does not say what it trades", "says again what it trades")
+        attempts = self._attempts("does not say what it trades", "says again what it trades", self._longest_list_retry)
         while True:
             instruments = await attempts.until_done(self._venue.instruments)
+            if self._stopped.is_set():
+                return  # a later start may know more by now
             if self._source.renew_book(instruments):
                 assert self._source.book is not None
                 self._listener.book_known(self._source.book)
@@ -251,7 +273,7 @@ class _Run:
 
     async def _questions(self) -> None:
         """Ask for tickers: at once for what is urgent, for everything at the pace that the stream allows."""
-        attempts = Attempts(self._venue, self._pace, "gives no prices", "gives prices again")
+        attempts = self._attempts("gives no prices", "gives prices again")
         loop = asyncio.get_running_loop()
         last, urgent = loop.time(), set[Symbol]()
         while True:
@@ -275,8 +297,10 @@ class _Run:
 
     async def _fetch(self, symbols: list[Symbol]) -> None:
         """Ask for ``symbols`` together; where that fails, one by one: one must not spoil all."""
+        asked = asyncio.get_running_loop().time()
         try:
-            self._see(await self._venue.tickers(symbols))
+            tickers = await self._venue.tickers(symbols)
+            self._see(tickers, asked)
         except Exception as error:
             if is_network(error):
                 raise
@@ -285,23 +309,38 @@ class _Run:
             else:
                 for symbol in symbols:
                     await self._fetch([symbol])
+        else:
+            self._ask_for_the_rest(symbols, {ticker.get("symbol") for ticker in tickers}, asked)
+
+    def _ask_for_the_rest(self, symbols: Collection[Symbol], answered: Collection[object], asked: float) -> None:
+        """Ask again for what the answer left out, or for what it had only an older price than the known one."""
+        wanted = self._symbols(self._source.wanted())
+        for symbol in symbols:
+            if symbol not in wanted or self._order.arrived_since(symbol, asked):
+                continue
+            if symbol not in answered:
+                self._doubt(symbol, "the answer leaves it out")
+            elif symbol not in self._doubtful:
+                self._ask_soon(symbol)
 
     def _doubt(self, symbol: Symbol, why: str) -> None:
         """Count what is no price, and ask again; say it once, until a good one comes."""
         self._source.refused += 1
-        asyncio.get_running_loop().call_later(self._pace.longest_retry, self._source.ask_again, symbol)
+        self._ask_soon(symbol)
         if symbol not in self._doubtful:
             self._doubtful.add(symbol)
             logger.warning("{} gives no price of {}: {}", self._source.name, symbol, why)
 
+    def _ask_soon(self, symbol: Symbol) -> None:
+        asyncio.get_running_loop().call_later(self._pace.longest_retry, self._source.ask_again, symbol)
+
     async def _stream(self) -> None:
         """Listen to what the exchange sends by itself."""
-        attempts = Attempts(
-            self._venue, self._pace, "ended its stream of prices, which are asked for instead", "streams prices again"
-        )
+        attempts = self._attempts("ended its stream of prices, which are asked for instead", "streams prices again")
         while True:
-            self._see(await attempts.until_done(self._next_tickers))
+            tickers = await attempts.until_done(self._next_tickers)
             self._heard = asyncio.get_running_loop().time()
+            self._see(tickers, self._heard)
 
     async def _next_tickers(self) -> Collection[Mapping[str, Any]]:
         """Return what comes next; begin to listen anew where other symbols are wanted meanwhile."""
@@ -343,13 +382,15 @@ class _Run:
                 logger.warning("no prices of {}: {}", each, instrument)
         return sorted(meant)
 
-    def _see(self, tickers: Collection[Mapping[str, Any]]) -> None:
+    def _see(self, tickers: Collection[Mapping[str, Any]], asked: float) -> None:
+        """Pass on the prices that are not older than those known, of an answer to what was ``asked`` then."""
         good, bad = quotes(tickers, self._source.name, self._source.clock.now())
         wanted = set(self._symbols(self._source.wanted()))
         for symbol, price in bad.items():
             if symbol in wanted:
                 self._doubt(symbol, f"the last trade is {price}")
-        good = [quote for quote in good if quote.symbol in wanted]
+        arrived = asyncio.get_running_loop().time()
+        good = [quote for quote in good if quote.symbol in wanted and self._order.accepts(quote, asked, arrived)]
         self._doubtful.difference_update(quote.symbol for quote in good)
         if good and not self._stopped.is_set():
             self._listener.quotes_seen(good)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from loguru import logger
 
@@ -37,10 +37,14 @@ class ThreadedSource(ABC):
 
     Attributes:
         book: what can be traded, known from the beginning.
+        notes: what its figures rest on, a sentence each.
+        troubles: nothing that it waits for.
     """
 
     name: str
     real = False
+    notes: Sequence[str] = ()
+    troubles: Sequence[str] = ()
 
     def __init__(self, book: SymbolBook, clock: Clock, stopwatch: Stopwatch | None = None) -> None:
         self.book = book

@@ -6,9 +6,11 @@ import asyncio
 import difflib
 import importlib
 import importlib.util
+import json
 import pkgutil
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,6 +20,7 @@ from domain.decision import LARGEST
 from domain.errors import SettingsError
 from domain.market import Instrument, Quote
 from domain.words import Symbol
+from market.market_list import MarketListCheck
 
 NOT_EXCHANGES = frozenset({"base", "test", "abstract", "protobuf", "static_dependencies"})
 KEYS = frozenset({
@@ -29,6 +32,9 @@ SMALLEST = Decimal("1e-18")
 """Prices are stored with 18 decimals."""
 SANE = timedelta(days=365)
 """A moment that an exchange names is kept as evidence if it is nearer than this; its clock may be off."""
+
+_READS_MARKETS = ContextVar("reads_markets", default=False)
+"""Whether this task reads the list of markets; others may read prices meanwhile."""
 
 LOOK = 0.2
 """Seconds. ccxt wakes only who waits at that moment, so what arrives just before is found by looking at its cache."""
@@ -79,17 +85,23 @@ class Venue:
         streams: it has a WebSocket for tickers.
     """
 
-    def __init__(self, exchange_id: str, options: Mapping[str, Any], timeout: float) -> None:
+    def __init__(
+        self, exchange_id: str, options: Mapping[str, Any], timeout: float, check_markets: MarketListCheck
+    ) -> None:
         package = "pro" if exchange_id in _modules("pro") else "async_support"
         made = getattr(importlib.import_module(f"ccxt.{package}.{exchange_id}"), exchange_id)
         self.name = exchange_id
         self._ccxt = made({"enableRateLimit": True, "timeout": int(timeout * 1000), **options})
-        # ccxt's own default is float; so prices stay as they were sent, to the last digit.
-        self._ccxt.number = str
-        # All who need the markets wait for one task of ccxt's; one of them that is cancelled must not cancel it.
-        load = self._ccxt.load_markets
-        self._ccxt.load_markets = lambda *args, **kwargs: _shared(load(*args, **kwargs))
+        # ccxt's own default is float; so prices stay as they were sent, to the last digit. Some exchanges' rules are
+        # compared while they are read, which does not work on text.
+        self._ccxt.number = lambda value: float(value) if _READS_MARKETS.get() else str(value)
+        self._check_markets = check_markets
+        self._load, self._ccxt.load_markets = self._ccxt.load_markets, self._known_markets
+        self._fetch_markets, self._ccxt.fetch_markets = self._ccxt.fetch_markets, self._good_markets
+        self._handle_errors, self._ccxt.handle_errors = self._ccxt.handle_errors, self._handle_answer
         self._loading = asyncio.Lock()
+        self._listed = asyncio.Event()
+        self._watched: frozenset[Symbol] = frozenset()
         self._returned: dict[Symbol, Mapping[str, Any]] = {}
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
         self._streams_many = bool(self._ccxt.has.get("watchTickers"))
@@ -97,19 +109,49 @@ class Venue:
         self.answers = self._all_at_once or bool(self._ccxt.has.get("fetchTicker"))
 
     async def instruments(self) -> list[Instrument]:
-        """Ask what can be traded, and by which rules."""
-        async with self._loading:
-            # Some exchanges' rules are compared while they are read, which does not work on text.
-            self._ccxt.number = float
+        """Ask what can be traded, and by which rules; what was known before stays where the answer is no good.
+
+        Raises:
+            DoubtfulMarkets: the answer is readable, but not to be believed.
+        """
+        async with self._loading:  # one after the other, so that no older answer replaces a newer one
+            reads = _READS_MARKETS.set(True)
             try:
-                markets = await self._ccxt.load_markets(True)
+                markets = await self._load(True)
             finally:
-                self._ccxt.number = str
-        return [self._instrument(market) for market in markets.values()]
+                _READS_MARKETS.reset(reads)
+        self._listed.set()
+        return [self._instrument(market) for market in markets.values() if market.get("symbol")]
+
+    @property
+    def listed(self) -> bool:
+        """Whether the exchange has said what it trades; its prices wait for that."""
+        return self._listed.is_set()
+
+    async def _good_markets(self, *args: Any, **kwargs: Any) -> Any:
+        """Stand before ccxt's own method: a bad list never becomes ccxt's, else it would find no symbol in it."""
+        markets = await self._fetch_markets(*args, **kwargs)
+        self._check_markets.check(markets or (), asyncio.get_running_loop().time())
+        return markets
+
+    async def _known_markets(self, *_: object, **__: object) -> Any:
+        """Stand before ccxt's own method, which would have prices wait for a list, and fail with it."""
+        await self._listed.wait()
+        return self._ccxt.markets
+
+    def _handle_answer(self, *answer: Any) -> Any:
+        """Stand before ccxt's own method, which takes an answer that is no JSON for one that says nothing."""
+        status, _, url, _, _, body, document, *_ = answer
+        if 200 <= status < 300 and document is None and (wrong := unreadable(body)) is not None:
+            from ccxt import BadResponse  # noqa: PLC0415 - ccxt is imported only when it is used
+
+            msg = f"the answer of {url.partition('?')[0]} is {wrong}"
+            raise BadResponse(msg)
+        return self._handle_errors(*answer)
 
     async def tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
         """Ask for the tickers of ``symbols``, in one request where the exchange has one for it."""
-        await self._ready()
+        await self._listed.wait()
         if self._all_at_once and len(symbols) > 1:
             return list((await self._ccxt.fetch_tickers(list(symbols))).values())
         if self._ccxt.has.get("fetchTicker"):
@@ -118,7 +160,10 @@ class Venue:
 
     async def next_tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
         """Wait for the next tickers of ``symbols`` that the exchange sends by itself."""
-        await self._ready()
+        await self._listed.wait()
+        # What ccxt kept of a symbol from an earlier time, or from before the stream broke, is no news.
+        self._fresh([symbol for symbol in symbols if symbol not in self._watched])
+        self._watched = frozenset(symbols)
         watches = self._watches(symbols)
         try:
             while not (fresh := self._fresh(symbols)):
@@ -128,6 +173,9 @@ class Venue:
                 if done:
                     _cancel(watches)
                     watches = self._watches(symbols)
+        except Exception:
+            self._watched = frozenset()
+            raise
         finally:
             _cancel(watches)
         return fresh
@@ -146,10 +194,6 @@ class Venue:
                 self._returned[symbol] = ticker
                 fresh.append(ticker)
         return fresh
-
-    async def _ready(self) -> None:
-        if self._ccxt.markets is None:
-            await self.instruments()
 
     async def forget(self, symbols: Collection[Symbol]) -> None:
         """Have the exchange send ``symbols`` no more, where it can be told so."""
@@ -204,12 +248,22 @@ class Venue:
         return otherwise  # significant digits: the quantum depends on the price
 
 
-def _shared(loading: Awaitable[Any]) -> asyncio.Future[Any]:
-    """Return what waits for ``loading`` and, where it is cancelled, leaves it alone."""
-    task = asyncio.ensure_future(loading)
-    # Where nobody waits any more, at a stop, asyncio would log its failure as one that nobody looked at.
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return asyncio.shield(task)
+def unreadable(body: str) -> str | None:
+    """Return what an answer is in place of JSON; None where it is JSON.
+
+    >>> unreadable("<html>")
+    'HTML in place of JSON'
+    """
+    text = body.strip()
+    if not text or text == "null":
+        return "empty"
+    if text.startswith("<"):
+        return "HTML in place of JSON"
+    try:
+        json.loads(text)
+    except ValueError:
+        return "no JSON, or only a part of it"
+    return None
 
 
 def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -60,6 +60,27 @@ def listings() -> dict[str, Listing]:
     return {row.symbol: row for row in rows}
 
 
+BODIES = ("html", "plain", "empty", "null", "cut", "nothing")
+"""Answers with status 200 that hold no data: a page of a proxy, words, no byte, JSON's null, a part, an empty list."""
+
+
+def _bad(kind: str, document: object) -> web.Response | None:
+    """Return an answer of one of the `BODIES`, None for another kind."""
+    nothing = {"error": [], "result": {}} if isinstance(document, dict) and "result" in document else type(document)()
+    texts = {
+        "html": ("<!DOCTYPE html><html><body>Checking your browser</body></html>", "text/html"),
+        "plain": ("error code: 1015", "text/plain"),
+        "empty": ("", "application/json"),
+        "null": ("null", "application/json"),
+        "cut": (json.dumps(document)[:-20], "application/json"),
+        "nothing": (json.dumps(nothing), "application/json"),
+    }
+    if kind not in texts:
+        return None
+    text, content_type = texts[kind]
+    return web.Response(text=text, content_type=content_type)
+
+
 @dataclass
 class _Socket:
     ws: web.WebSocketResponse
@@ -84,6 +105,7 @@ class ExchangeServer:
         self.streams = True
         self._markets = listings()
         self._faults: deque[str] = deque()
+        self._list_faults: deque[str] = deque()
         self._sockets: list[_Socket] = []
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
@@ -118,8 +140,22 @@ class ExchangeServer:
         self._call(self._set_price(symbol, last, bid, ask))
 
     def fault(self, kind: str, times: int = 1) -> None:
-        """Let the next answers about tickers be ``429``, ``500``, ``garbage``, ``half``, ``hang`` or ``unknown``."""
+        """Let the next answers about tickers fail.
+
+        Args:
+            kind: ``429``, ``500``, ``garbage``, ``half``, ``hang``, ``unknown``, one of `BODIES`, or ``held``: as it
+                would be now, but sent when `release` is called.
+            times: so many answers.
+        """
         self._faults.extend([kind] * times)
+
+    def fault_list(self, kind: str, times: int) -> None:
+        """Let the next answers about markets be one of `BODIES`, or ``hang``."""
+        self._list_faults.extend([kind] * times)
+
+    def release(self) -> None:
+        """Send the answers that are ``held``."""
+        self._call(self._release())
 
     @property
     def faults_left(self) -> int:
@@ -129,6 +165,7 @@ class ExchangeServer:
     def no_faults(self) -> None:
         """Answer well from now on."""
         self._faults.clear()
+        self._list_faults.clear()
 
     def suspend(self, symbol: str) -> None:
         """Let a market stay listed, and be closed."""
@@ -166,6 +203,7 @@ class ExchangeServer:
         app.router.add_get("/bitstamp/api/v2/ticker/", self._bitstamp_tickers)
         app.router.add_get("/bitstamp/api/v2/ticker/{id}/", self._bitstamp_tickers)
         self._gone = asyncio.Event()
+        self._released = asyncio.Event()
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -174,6 +212,7 @@ class ExchangeServer:
 
     async def _close(self) -> None:
         self._gone.set()
+        self._released.set()
         await self._drop()
         await self._runner.cleanup()
 
@@ -203,9 +242,20 @@ class ExchangeServer:
             return response
         if kind == "hang":
             await self._gone.wait()
+        if kind == "held":
+            await self._released.wait()
         if kind == "unknown":
             document = {"error": ["EQuery:Unknown asset pair"]}
-        return web.json_response(document)
+        return _bad(kind, document) or web.json_response(document)
+
+    async def _answer_list(self, document: object) -> web.Response:
+        kind = self._list_faults.popleft() if self._list_faults else ""
+        if kind == "hang":
+            await self._gone.wait()
+        return _bad(kind, document) or web.json_response(document)
+
+    async def _release(self) -> None:
+        self._released.set()
 
     def _price(self, market: Listing) -> str:
         self.served.setdefault(market.symbol, set()).add(market.last)
@@ -238,7 +288,7 @@ class ExchangeServer:
             }
             for market in self._markets.values()
         }
-        return web.json_response({"error": [], "result": result})
+        return await self._answer_list({"error": [], "result": result})
 
     async def _kraken_assets(self, _: web.Request) -> web.Response:
         names = {name for market in self._markets.values() for name in (market.base, market.quote)}
@@ -321,7 +371,7 @@ class ExchangeServer:
             }
             for market in self._markets.values()
         ]
-        return web.json_response(rows)
+        return await self._answer_list(rows)
 
     async def _bitstamp_tickers(self, request: web.Request) -> web.StreamResponse:
         one = request.match_info.get("id")

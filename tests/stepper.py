@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -63,6 +63,8 @@ class PassiveSource:
 
     name = "test"
     real = False
+    notes: Sequence[str] = ()
+    troubles: Sequence[str] = ()
 
     def __init__(self, instruments: list[Instrument]) -> None:
         self.book = SymbolBook(instruments)

@@ -19,8 +19,9 @@ from market.exchange import ExchangePrices
 from tests.exchange_server import ExchangeServer
 
 BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
-QUICK = Pace(poll=0.1, refresh=0.3, quiet=1.0, books=0.5, timeout=0.5, first_retry=0.05, longest_retry=0.2)
-RARE = Pace(poll=60, refresh=60, quiet=60, books=60, timeout=0.5, first_retry=0.05, longest_retry=0.2)
+_RETRIES = {"first_retry": 0.05, "longest_retry": 0.2, "longest_list_retry": 0.2}
+QUICK = Pace(poll=0.1, refresh=0.3, quiet=1.0, books=0.5, timeout=0.5, **_RETRIES)
+RARE = Pace(poll=60, refresh=60, quiet=60, books=60, timeout=0.5, **_RETRIES)
 """Nothing is asked for unless a decision wants it."""
 BOTH = pytest.mark.parametrize("exchange", ["kraken", "bitstamp"])
 

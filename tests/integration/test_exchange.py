@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,10 +13,11 @@ import pytest
 from actors.timer import SystemClock
 from domain.errors import SettingsError
 from domain.market import Instrument
+from domain.words import Symbol
 from market.attempts import sentence
 from market.exchange import ExchangePrices
-from tests.exchange_server import ExchangeServer
-from tests.integration.exchanges import BOTH, BTC, ETH, RARE, SOL, Opened
+from tests.exchange_server import BODIES, ExchangeServer
+from tests.integration.exchanges import BOTH, BTC, ETH, QUICK, RARE, SOL, Opened
 from tests.integration.running import logged, until
 
 
@@ -102,7 +104,7 @@ def test_prices_are_exact_and_a_middle_is_one_where_there_is_no_trade(opened: Op
 
 
 @BOTH
-@pytest.mark.parametrize("kind", ["429", "500", "garbage", "half", "hang"])
+@pytest.mark.parametrize("kind", ["429", "500", "garbage", "half", "hang", *BODIES])
 def test_a_failing_answer_is_said_once_and_asked_for_again(
     exchange: str, kind: str, opened: Opened, server: ExchangeServer, told: list[str]
 ) -> None:
@@ -114,13 +116,97 @@ def test_a_failing_answer_is_said_once_and_asked_for_again(
     heard.wait(lambda: len(heard.prices(BTC)) >= (2 if exchange == "kraken" else 1))
     assert server.requests["tickers"] >= 3
     # What the exchange sent is one symbol's trouble, that nothing came is everybody's.
-    said = "gives no price of BTC/USDT" if kind in {"garbage", "half"} else "gives no prices, and is tried again"
+    said = (
+        "gives no price of BTC/USDT" if kind in {"garbage", "half", *BODIES} else "gives no prices, and is tried again"
+    )
     warned = [line.partition(":")[0] for line in told if line.startswith("WARNING")]
     # Where the stream has told a price between the two, the trouble was over, and the second one is another.
     assert warned in [[f"WARNING {exchange} {said}"] * times for times in ((1, 2) if exchange == "kraken" else (1,))]
     assert all("\n" not in line and "Traceback" not in line for line in told)
     if kind == "429":
         assert time.monotonic() - begin >= 2.0  # Retry-After: 1, twice
+
+
+@BOTH
+def test_a_symbol_that_an_answer_leaves_out_is_asked_for_again(
+    exchange: str, opened: Opened, server: ExchangeServer, told: list[str]
+) -> None:
+    server.streams = False
+    server.fault("nothing")
+    source, heard = opened(exchange, BTC, ETH, pace=RARE)
+    heard.wait(lambda: {BTC, ETH} == {quote.symbol for quote in heard.quotes})
+    left_out = [line for line in told if line.endswith(": the answer leaves it out")]
+    assert [f"WARNING {exchange} gives no price of {symbol}: the answer leaves it out" for symbol in (BTC, ETH)] == (
+        left_out
+    )
+    assert source.refused == 2
+
+
+def test_an_answer_that_was_asked_for_before_a_newer_price_came_does_not_replace_it(
+    opened: Opened, server: ExchangeServer
+) -> None:
+    source, heard = opened("kraken", BTC, pace=replace(RARE, timeout=30))
+    server.wait_for("subscribe")
+    heard.wait(lambda: bool(heard.quotes))
+    asked = server.requests["tickers"]
+    server.fault("held")
+    source.subscribe([BTC])
+    server.wait_for("tickers", asked + 1)  # it is answered with 110485.8, but later
+    server.set_price(BTC, "111111.1")
+    heard.wait(lambda: heard.prices(BTC)[-1] == "111111.1")
+    newer = len(heard.prices(BTC))
+    server.release()
+    source.subscribe([BTC])  # one after the other, so the earlier answer has come when this one has
+    server.wait_for("tickers", asked + 2)
+    heard.wait(lambda: len(heard.prices(BTC)) > newer)
+    assert ["111111.1"] == heard.prices(BTC)[newer:]
+
+
+def test_a_price_of_an_earlier_time_of_the_exchange_does_not_replace_a_later_one(
+    opened: Opened, server: ExchangeServer
+) -> None:
+    _, heard = opened("bitstamp", BTC, pace=replace(QUICK, late=60))
+    heard.price(BTC, "110485.8")
+    server.clock_off = -5
+    server.set_price(BTC, "1")
+    server.wait_for("tickers", server.requests["tickers"] + 3)
+    server.set_price(BTC, "2")
+    server.clock_off = 5
+    heard.price(BTC, "2")
+    assert {"110485.8", "2"} == set(heard.prices(BTC))
+
+
+def test_an_exchange_whose_clock_goes_back_is_believed_after_a_while(opened: Opened, server: ExchangeServer) -> None:
+    _, heard = opened("bitstamp", BTC, pace=replace(QUICK, late=0.5))
+    heard.price(BTC, "110485.8")
+    server.clock_off = -3600
+    server.set_price(BTC, "111111.1")
+    quote = heard.price(BTC, "111111.1")
+    assert timedelta(minutes=59) < quote.seen_at - quote.price_time < timedelta(minutes=61)
+
+
+def test_a_stream_does_not_repeat_what_it_kept_from_before_it_was_watched(
+    opened: Opened, server: ExchangeServer
+) -> None:
+    source, heard = opened("kraken", ETH, pace=RARE)
+    source.subscribe([BTC])
+    heard.wait(lambda: {BTC, ETH} <= {quote.symbol for quote in heard.quotes})
+    server.fault("500", 10_000)  # from now on the stream alone gives prices
+    source.unsubscribe([BTC])
+
+    def heard_next(symbol: Symbol, price: str) -> None:
+        server.set_price(symbol, price)
+        heard.wait(lambda: heard.prices(symbol)[-1] == price)
+
+    heard_next(ETH, "4000.5")
+    server.set_price(BTC, "1.5")  # ccxt keeps it, because this exchange cannot be told to send it no more
+    heard_next(ETH, "4001.5")
+    before = len(heard.prices(BTC))
+    source.subscribe([BTC])
+    heard_next(ETH, "4002.5")
+    heard_next(ETH, "4003.5")  # now it listens to both
+    heard_next(BTC, "111111.1")
+    assert ["111111.1"] == heard.prices(BTC)[before:]
 
 
 def test_a_stream_that_ends_is_said_once_and_prices_are_asked_for_until_it_is_back(

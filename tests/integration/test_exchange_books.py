@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from actors import Settings, TradingSystem
 from actors.timer import SystemClock
+from domain.decision import Decision
+from domain.market import Instrument
+from domain.words import OutcomeStatus
 from market.exchange import ExchangePrices
-from tests.exchange_server import ExchangeServer
+from tests.exchange_server import BODIES, ExchangeServer
 from tests.integration.exchanges import BOTH, BTC, ETH, QUICK, SOL, Heard, Opened
-from tests.integration.running import logged
+from tests.integration.running import logged, until
 
 
 @pytest.fixture
@@ -84,6 +88,112 @@ def test_an_exchange_away_at_the_start_is_asked_until_it_is_there(exchange: str,
     finally:
         source.stop()
     assert 1 == len([line for line in told if "does not say what it trades, and is tried again" in line])
+
+
+@BOTH
+@pytest.mark.parametrize("kind", [*BODIES, "hang"])
+def test_a_bad_list_of_markets_changes_nothing_and_is_asked_for_again(
+    exchange: str, kind: str, opened: Opened, server: ExchangeServer, told: list[str]
+) -> None:
+    source, heard = opened(exchange, BTC)
+    heard.price(BTC, "110485.8")
+    server.fault_list(kind, 10_000)
+    until(lambda: bool(source.troubles))
+    asked = server.requests["markets"]
+    server.set_price(BTC, "111111.1")
+    heard.price(BTC, "111111.1")  # prices go on, and ccxt still finds the symbol
+    server.wait_for("markets", asked + 3)
+    assert isinstance(heard.books[-1].resolve(BTC), Instrument)
+    start = f"{exchange} does not say what it trades, and is tried again: "
+    assert [start] == [trouble[: len(start)] for trouble in source.troubles]
+    server.no_faults()
+    until(lambda: not source.troubles)
+    assert 1 == len(heard.books)
+    assert [1, 1] == [
+        len([line for line in told if part in line])
+        for part in (f"WARNING {start}", f"INFO {exchange} says again what it trades")
+    ]
+    assert all("\n" not in line for line in told)
+
+
+def test_what_is_held_is_sold_while_the_list_of_markets_is_bad(server: ExchangeServer, embedded_url: str) -> None:
+    source = ExchangePrices("kraken", SystemClock(), cache=None, options=server.kraken, pace=QUICK)
+    with TradingSystem.start(Settings.isolated(database_url=embedded_url), source=source) as system:
+        bought = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1)).get(timeout=30)
+        server.fault_list("nothing", 10_000)
+        asked = server.requests["markets"]
+        server.wait_for("markets", asked + 3)
+        (trouble,) = troubles(system)
+        sold = system.submit(Decision(symbol="btc-usdt", decision="SELL", confidence=1)).get(timeout=30)
+        unknown = system.submit(Decision(symbol="NOPE/USDT", decision="BUY", confidence=1)).get(timeout=30)
+        server.no_faults()
+        until(lambda: not troubles(system))
+    assert [OutcomeStatus.EXECUTED, OutcomeStatus.EXECUTED] == [bought.status, sold.status]
+    assert unknown.reason.startswith("unknown symbol: ")
+    assert trouble == (
+        "kraken does not say what it trades, and is tried again: DoubtfulMarkets: its list of markets is empty"
+    )
+
+
+def troubles(system: TradingSystem) -> list[str]:
+    """What `run.py status` says of the price source, once the PriceTracker has the time to say it."""
+    found: list[str] = []
+
+    def described() -> bool:
+        prices = system.status().prices
+        found[:] = prices["troubles"] if prices is not None else []
+        return prices is not None
+
+    until(described)
+    return found
+
+
+@BOTH
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_bad_list_of_markets_at_the_first_start_is_no_list(
+    exchange: str, kind: str, opened: Opened, server: ExchangeServer
+) -> None:
+    server.fault_list(kind, 10_000)
+    source, heard = opened(exchange, BTC)
+    server.wait_for("markets", 3)
+    assert [] == heard.books
+    assert 1 == len(source.troubles)
+    server.no_faults()
+    heard.price(BTC, "110485.8")
+    assert () == source.troubles
+
+
+def test_prices_wait_for_the_first_list_where_only_a_kept_one_is_known(
+    opened: Opened, server: ExchangeServer, tmp_path: Path, told: list[str]
+) -> None:
+    cache = tmp_path / "kraken.json"
+    source, heard = opened("kraken", cache=cache)
+    heard.wait(lambda: bool(heard.books))
+    source.stop()
+    before = server.requests["markets"]
+    server.fault_list("html", 10_000)
+    source, heard = opened("kraken", BTC, cache=cache)
+    server.wait_for("markets", before + 4)
+    assert isinstance(heard.books[0].resolve(BTC), Instrument)
+    assert 1 == len([line for line in told if line.startswith("WARNING")])
+    server.no_faults()
+    heard.price(BTC, "110485.8")
+
+
+@BOTH
+def test_a_list_that_leaves_out_many_markets_is_believed_only_once_it_stays_so(
+    exchange: str, opened: Opened, server: ExchangeServer, told: list[str]
+) -> None:
+    source, heard = opened(exchange, BTC)
+    heard.price(BTC, "110485.8")
+    for symbol in (ETH, SOL, "XRP/USDT"):
+        server.remove(symbol)
+    until(lambda: bool(source.troubles))
+    assert isinstance(heard.books[-1].resolve(ETH), Instrument)
+    heard.wait(lambda: heard.books[-1].resolve(ETH) == f"ETH/USDT is not listed at {exchange} any more")
+    said = "DoubtfulMarkets: its list of markets leaves out 3 of 6, such as ETH/USDT; it is believed once it has done"
+    assert 1 == len([line for line in told if said in line])
+    heard.price(BTC, "110485.8")
 
 
 def test_a_kept_book_serves_a_start_without_the_exchange(

@@ -167,6 +167,12 @@ def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after
     assert "what it trades" not in shown(glimpse(process=away))
 
 
+def test_what_the_price_source_tries_again_is_something_to_look_after() -> None:
+    away = process()
+    away["prices"] |= {"troubles": ["kraken gives no prices, and is tried again: RequestTimeout"]}
+    assert "prices: kraken gives no prices, and is tried again: RequestTimeout" in shown(glimpse(process=away))
+
+
 def test_real_prices_have_no_mark_and_another_currency_is_not_added_up() -> None:
     real = process()
     real["prices"] = {**real["prices"], "source": "kraken", "real": True}

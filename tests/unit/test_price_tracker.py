@@ -35,6 +35,8 @@ class Exchange:
 
     name = "kraken"
     real = True
+    notes: Sequence[str] = ()
+    troubles: Sequence[str] = ()
     book = SymbolBook([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
 
     def __init__(self) -> None:
@@ -272,3 +274,10 @@ def test_a_source_that_said_it_has_ended_is_not_called_silent(tracked: Tracked, 
     tracked.after(31)
     assert ["WARNING price source kraken: that was all"] == told
     assert tracked.sounded() == told
+
+
+def test_what_the_source_tries_again_and_what_its_prices_rest_on_is_described(tracked: Tracked) -> None:
+    tracked.source.troubles = ["kraken gives no prices, and is tried again: RequestTimeout"]
+    tracked.source.notes = ["bars are 1h long"]
+    described = tracked.tracker.describe()
+    assert (described["troubles"], described["notes"]) == (tracked.source.troubles, tracked.source.notes)
