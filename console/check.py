@@ -13,6 +13,7 @@ from actors.system import price_source
 from actors.timer import SystemClock
 from console.alert_channels import channels
 from console.database import connected, described
+from console.live_table import printable
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, table, terminal
 from persistence import schema
@@ -42,16 +43,19 @@ def check(
     settings = quiet_settings(**given)
     origins = _origins({name for name, value in given.items() if value is not None})
     shown = settings.shown()
-    price_source(settings, SystemClock())
+    source = price_source(settings, SystemClock())
     channels(settings)
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         terminal().print(
             table(["setting", "value", "from"], [(name, value or "–", origins[name]) for name, value in shown.items()])
         )
+        for note in source.notes:
+            terminal().print(f"prices    {printable(note)}", soft_wrap=True)
     found = _database(settings)
     document = {
         "settings": {name: {"value": value, "from": origins[name]} for name, value in shown.items()},
+        "prices": {"source": source.name, "notes": list(source.notes)},
         "database": found,
     }
     answer(as_json, document, lambda: _tell(found))

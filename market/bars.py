@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 
 from domain.arithmetic import plain
 from domain.words import Symbol
@@ -18,12 +21,34 @@ from market.cells import Entry, Row, Wrong, moment, number, shown, symbol
 TIMES = ("time", "timestamp", "date", "datetime")
 """Names for the column that says when a bar begins."""
 COLUMNS = ("symbol", "close", "open", "high", "low", "volume", "timeframe", "close_time")
-_NO_TIME = timedelta()
+MOST_DISTANCES = 10_000
+"""Of a symbol whose rows have more different distances, no length of its bars can be told."""
+MOST_SENTENCES = 10
+"""Of so many symbols the length of their bars is reported one by one."""
 # M alone is a month, which has no length; so only the other letters may be capitals.
 _TIMEFRAME = re.compile(r"([1-9]\d{0,3})([smhdwSHDW])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 # Capitals, and a quote that begins with a letter: my-prices and DATA-2026 are no symbols.
 _FILE_NAME = re.compile(r"([A-Z0-9]+)[-_]([A-Z][A-Z0-9]+)(?:[-_][1-9]\d*[A-Za-z])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class BarLength:
+    """How long the bars of a symbol are that do not say so, and what that rests on.
+
+    Attributes:
+        length: the most frequent distance.
+        distances: how many there are between successive times.
+        differing: how many of them are not ``length``.
+        shortest: the smallest distance.
+        longest: the largest.
+    """
+
+    length: timedelta
+    distances: int
+    differing: int
+    shortest: timedelta
+    longest: timedelta
 
 
 def columns(names: Collection[str]) -> dict[str, str]:
@@ -105,36 +130,59 @@ def _after(begin: datetime, length: timedelta) -> datetime:
         raise Wrong(f"the bar that begins at {begin.isoformat()} ends after the year 9999") from None
 
 
-def lengths(entries: Iterable[Entry]) -> dict[Symbol, timedelta]:
-    """Return for each symbol the smallest distance between two of its times: how long a bar is that does not say so.
+class _Distances:
+    """The distances between the times of one symbol's rows, as far as a row that does not say its end needs them."""
 
-    A symbol whose rows all say when they end has the length of what its times tell, if anything.
+    def __init__(self) -> None:
+        self.counts: Counter[timedelta] = Counter()
+        self.latest: Entry | None = None
+        self.silent = False
+
+    def add(self, opened: Entry) -> None:
+        before, self.latest = self.latest, opened
+        self.silent = self.silent or opened.end is None
+        if before is None or (opened.end is not None and before.end is not None):
+            return  # both say when they end
+        if before.begin == opened.begin:
+            if opened.end is None:
+                raise Wrong(f"{opened.symbol} has two bars that begin at {opened.begin.isoformat()}")
+            return
+        self.counts[opened.begin - before.begin] += 1
+        if len(self.counts) > MOST_DISTANCES:
+            raise Wrong(
+                f"{opened.symbol} has over {MOST_DISTANCES} different distances between its bars, so they have no"
+                " common length; a column timeframe, such as 1h, or close_time must tell each one's"
+            )
+
+    def length(self) -> BarLength | None:
+        """Return the most frequent distance, of equally frequent ones the largest; None where every row has an end."""
+        if not self.silent or self.latest is None:
+            return None
+        if not self.counts:
+            name = self.latest.symbol
+            raise Wrong(f"{name} has one bar only, a column timeframe, such as 1h, or close_time must tell its length")
+        # Of two that are as frequent the larger: a close that is known late is harmless, one known early is the future.
+        length = max(self.counts, key=lambda distance: (self.counts[distance], distance))
+        _after(self.latest.begin, length)
+        total = self.counts.total()
+        return BarLength(length, total, total - self.counts[length], min(self.counts), max(self.counts))
+
+
+def lengths(entries: Iterable[Entry]) -> dict[Symbol, BarLength | None]:
+    """Return each symbol of a file, with the length of its bars where rows do not say when they end, else None.
+
+    It is the most frequent distance between two successive times of the symbol: one odd row does not shorten all bars.
 
     Raises:
         Wrong: nothing tells how long a bar is.
     """
-    found: dict[Symbol, timedelta] = {}
-    latest: dict[Symbol, datetime] = {}
-    silent: dict[Symbol, None] = {}  # in the order of the file, so that the same file gives the same sentence
+    found: dict[Symbol, _Distances] = {}  # in the order of the file, so that the same file gives the same sentence
     for opened in entries:
-        name, begin = opened.symbol, opened.begin
-        known = found.setdefault(name, _NO_TIME)
-        before = latest.get(name)
-        if opened.end is None:
-            if begin == before:
-                raise Wrong(f"{name} has two bars that begin at {begin.isoformat()}")
-            silent[name] = None
-        if before is not None and before < begin and (not known or begin - before < known):
-            found[name] = begin - before
-        latest[name] = begin
-    for name in silent:
-        if not found[name]:
-            raise Wrong(f"{name} has one bar only, a column timeframe, such as 1h, or close_time must tell its length")
-        _after(latest[name], found[name])
-    return found
+        found.setdefault(opened.symbol, _Distances()).add(opened)
+    return {name: distances.length() for name, distances in found.items()}
 
 
-def by_end(entries: Iterable[Entry], known: Mapping[Symbol, timedelta]) -> Iterator[Row]:
+def by_end(entries: Iterable[Entry], known: Mapping[Symbol, BarLength | None]) -> Iterator[Row]:
     """Yield the prices in the order of their moments; entries come in that of their begins.
 
     Args:
@@ -148,9 +196,10 @@ def by_end(entries: Iterable[Entry], known: Mapping[Symbol, timedelta]) -> Itera
             yield _row(heapq.heappop(waiting))
         end = opened.end
         if end is None:
-            if opened.symbol not in known:
+            bar = known.get(opened.symbol)
+            if bar is None:
                 raise Wrong(f"{opened.symbol} was not there when the file was checked")
-            end = _after(opened.begin, known[opened.symbol])
+            end = _after(opened.begin, bar.length)
         heapq.heappush(waiting, (end, count, opened))
     while waiting:
         yield _row(heapq.heappop(waiting))
@@ -159,3 +208,46 @@ def by_end(entries: Iterable[Entry], known: Mapping[Symbol, timedelta]) -> Itera
 def _row(ended: tuple[datetime, int, Entry]) -> Row:
     end, _, closed = ended
     return Row(end, *closed[2:])
+
+
+def differing(known: Mapping[Symbol, BarLength | None]) -> list[str]:
+    """Return a sentence for each symbol whose rows do not all have the distance that its bars are long."""
+    uneven = {name: bar for name, bar in known.items() if bar is not None and bar.differing}
+    sentences = [
+        f"{name}: bars are taken to be {timeframe(bar.length)} long, the most frequent distance of their times;"
+        f" {bar.differing} of {bar.distances} distances differ"
+        f" (from {timeframe(bar.shortest)} to {timeframe(bar.longest)})"
+        for name, bar in islice(uneven.items(), MOST_SENTENCES)
+    ]
+    if len(uneven) > MOST_SENTENCES:
+        sentences.append(f"bars of {len(uneven) - MOST_SENTENCES} more symbols have distances that differ")
+    return sentences
+
+
+def even(known: Mapping[Symbol, BarLength | None]) -> list[str]:
+    """Return a sentence for each length of bars that all the distances of a symbol's rows agree on."""
+    symbols: dict[timedelta, list[Symbol]] = {}
+    for name, bar in known.items():
+        if bar is not None and not bar.differing:
+            symbols.setdefault(bar.length, []).append(name)
+    return [
+        f"bars are {timeframe(length)} long, as all distances of their times: {_listed(names)}"
+        for length, names in sorted(symbols.items())[:MOST_SENTENCES]
+    ]
+
+
+def _listed(names: Sequence[Symbol]) -> str:
+    more = f" and {len(names) - MOST_SENTENCES} more" if len(names) > MOST_SENTENCES else ""
+    return ", ".join(names[:MOST_SENTENCES]) + more
+
+
+def timeframe(length: timedelta) -> str:
+    """Return a length as the column of that name spells it.
+
+    >>> timeframe(timedelta(minutes=90))
+    '90m'
+    """
+    for letter, unit in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1))):
+        if length >= unit and not length % unit:
+            return f"{length // unit}{letter}"
+    return f"{length.total_seconds():.15g}s"

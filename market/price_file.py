@@ -10,6 +10,8 @@ from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 
+from loguru import logger
+
 from domain.market import Instrument, PriceListener, Quote, SymbolBook
 from domain.words import Clock, Symbol
 from market import bars, csv_file, ticks
@@ -27,6 +29,9 @@ class PriceFile:
 
     Attributes:
         symbols: those in the file, as they come.
+        differing: of bars that do not say when they end, a sentence for each symbol whose rows lie at different
+            distances.
+        even: the same for those at one distance, by length.
 
     Raises:
         SettingsError: the file is missing, empty or malformed; one sentence with the line or row.
@@ -37,6 +42,8 @@ class PriceFile:
         with _opened(path) as entries:
             self._lengths = bars.lengths(entries)
         self.symbols = tuple(self._lengths)
+        self.differing = tuple(bars.differing(self._lengths))
+        self.even = tuple(bars.even(self._lengths))
         if not self.symbols:
             refuse(path, "it has a header but no prices")
 
@@ -82,6 +89,19 @@ class FilePrices(ThreadedSource):
         self._path = path
         self._speed = speed
         self._played = 0
+        self.notes = (*self._file.differing, *self._file.even)
+
+    def start(self, listener: PriceListener) -> None:
+        """Begin to deliver, and log how long the bars are taken to be; after a stop, go on where it stopped.
+
+        Raises:
+            RuntimeError: it is running.
+        """
+        super().start(listener)
+        for sentence in self._file.differing:
+            logger.warning("price file {}: {}", self._path, sentence)
+        for sentence in self._file.even:
+            logger.info("price file {}: {}", self._path, sentence)
 
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
         begin: datetime | None = None

@@ -14,7 +14,7 @@ import pytest
 
 from console.cli import COMMANDS
 from persistence.embedded import running
-from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all
+from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all, until
 
 SECRET = "s3cret-word"
 
@@ -265,6 +265,23 @@ def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: P
     assert "refused" in refused(failed, 1)
     assert "max_position_size" in failed.out
     assert SECRET not in failed.out + failed.err
+
+
+def test_check_and_status_tell_how_long_the_bars_of_a_file_are_taken_to_be(env: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USDT.csv"
+    path.write_text("time,close\n0,100\n60,101\n61,102\n120,103\n180,104\n")
+    sentence = (
+        "BTC/USDT: bars are taken to be 1m long, the most frequent distance of their times; 2 of 4 distances differ"
+        " (from 1s to 1m)"
+    )
+    env = env | {"PAPER_PRICES": str(path)}
+    assert f"prices    {sentence}\n" in run("check", env=env).out
+    assert {"source": "file", "notes": [sentence]} == run("check", "--json", env=env).json["prices"]
+    with Program("start", env=env) as service:
+        service.wait_for()
+        until(lambda: f"source     {sentence}\n" in run("status", env=env).out, "the PriceTracker is not busy")
+        assert f"price file {path}: {sentence}" in service.said()
+        assert service.stop().code == 0
 
 
 def test_the_url_is_printed_whole_because_it_was_asked_for(tmp_path: Path) -> None:

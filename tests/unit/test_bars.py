@@ -16,6 +16,7 @@ from domain.market import Quote, SymbolBook
 from domain.words import Symbol
 from market.cells import Row
 from market.price_file import FilePrices, PriceFile
+from tests.integration.running import logged
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAYED_AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -157,10 +158,71 @@ def test_close_time_is_the_end_whatever_the_timeframe_says(tmp_path: Path) -> No
     assert found == [timedelta(seconds=59.999), 2 * MINUTE, 3 * MINUTE]
 
 
-def test_without_either_the_smallest_distance_is_the_length(tmp_path: Path) -> None:
-    minutes = (0, 10, 15, 35)  # after gaps, too, a bar is no longer than the others
-    text = "date,close\n" + "".join(f"2026-01-31T12:{minute:02}Z,1\n" for minute in minutes)
-    assert since_noon(written(tmp_path, text)) == [(minute + 5) * MINUTE for minute in minutes]
+def of_minutes(*minutes: int, symbol: str = "BTC/USDT") -> str:
+    return "".join(f"{(NOON + minute * MINUTE).isoformat()},1,{symbol}\n" for minute in minutes)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "length"),
+    [
+        ((0, 5, 10, 15, 35, 40), 5),  # after a gap, too, a bar is no longer than the others
+        ((0, 60, 120, 121, 180, 240, 300), 60),  # one odd row makes no close known too early
+        ((0, 5, 15), 10),  # of two that are as frequent the larger
+        ((0, 5, 10, 20, 30, 60), 10),
+    ],
+)
+def test_without_either_the_most_frequent_distance_is_the_length(
+    tmp_path: Path, minutes: tuple[int, ...], length: int
+) -> None:
+    path = written(tmp_path, "date,close,symbol\n" + of_minutes(*minutes))
+    assert since_noon(path) == [(minute + length) * MINUTE for minute in minutes]
+
+
+def test_the_length_of_bars_and_how_many_distances_differ_is_told_at_the_start(tmp_path: Path) -> None:
+    uneven, even = of_minutes(0, 60, 120, 121, 180, 420), of_minutes(500, 501, 502, symbol="ETH/USDT")
+    more = of_minutes(600, 601, symbol="SOL/USDT") + of_minutes(700, 790, symbol="XRP/USDT")
+    path = written(tmp_path, "time,close,symbol\n" + uneven + even + more, "quotes.csv")
+    source = FilePrices(path, math.inf, StandingClock())
+    differing = (
+        "BTC/USDT: bars are taken to be 1h long, the most frequent distance of their times; 3 of 5 distances differ"
+        " (from 1m to 4h)"
+    )
+    alike = [
+        "bars are 1m long, as all distances of their times: ETH/USDT, SOL/USDT",
+        "bars are 90m long, as all distances of their times: XRP/USDT",
+    ]
+    assert source.notes == (differing, *alike)
+    with logged("market.price_file") as lines:
+        listener = Listener()
+        source.start(listener)
+        assert listener.ended.wait(10)
+        source.stop()
+    assert lines == [
+        f"WARNING price file {path}: {differing}",
+        *(f"INFO price file {path}: {sentence}" for sentence in alike),
+    ]
+
+
+def test_of_bars_that_say_when_they_end_and_of_prices_no_length_is_told(tmp_path: Path) -> None:
+    bars = written(tmp_path, "time,close,timeframe\n1,1,1s\n3,1,1s\n9,1,1s\n")
+    prices = written(tmp_path, "time,price,symbol\n1,1,A\n3,1,A\n9,1,A\n", "prices.csv")
+    assert [FilePrices(path, 1, StandingClock()).notes for path in (bars, prices)] == [(), ()]
+
+
+def test_of_many_symbols_the_first_ones_are_told(tmp_path: Path) -> None:
+    rows = "".join(of_minutes(day * 1440, day * 1440 + 1, day * 1440 + 3, symbol=f"S{day}") for day in range(12))
+    notes = FilePrices(written(tmp_path, "time,close,symbol\n" + rows), 1, StandingClock()).notes
+    assert notes[-1] == "bars of 2 more symbols have distances that differ"
+    assert len(notes) == 11
+
+
+def test_rows_without_any_common_distance_are_no_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("market.bars.MOST_DISTANCES", 3)
+    path = written(tmp_path, "time,close\n0,1\n1,1\n3,1\n6,1\n10,1\n15,1\n")
+    assert refusal(path) == (
+        ", line 6: BTC/USDT has over 3 different distances between its bars, so they have no common length;"
+        " a column timeframe, such as 1h, or close_time must tell each one's"
+    )
 
 
 def test_each_symbol_has_its_length_and_prices_come_when_they_are_known(tmp_path: Path) -> None:
