@@ -269,7 +269,8 @@ class _Run:
                 self._listener.book_known(self._source.book)
                 self._unknown.clear()
                 self._changed()
-            await asyncio.sleep(self._pace.books)
+            closed = all(instrument.not_traded for instrument in instruments)  # maintenance, which is soon over
+            await asyncio.sleep(self._pace.longest_list_retry if closed else self._pace.books)
 
     async def _questions(self) -> None:
         """Ask for tickers: at once for what is urgent, for everything at the pace that the stream allows."""

@@ -47,9 +47,8 @@ class MarketListCheck:
         if LOST * len(missing) > len(self._traded):
             self._doubt(missing, now)
         self._doubted_since = None
-        self._traded = frozenset(
-            symbol for symbol, row in rows.items() if row.get("spot") and row.get("active") is not False
-        )
+        traded = frozenset(symbol for symbol, row in rows.items() if row.get("spot") and row.get("active") is not False)
+        self._traded = traded or self._traded  # where all are closed for a while, they are still to be missed
 
     def _doubt(self, missing: list[Symbol], now: float) -> None:
         if self._doubted_since is None:

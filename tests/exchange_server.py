@@ -171,6 +171,10 @@ class ExchangeServer:
         """Let a market stay listed, and be closed."""
         self._markets[symbol].online = False
 
+    def reopen(self, symbol: str) -> None:
+        """Let a market be open again."""
+        self._markets[symbol].online = True
+
     def remove(self, symbol: str) -> None:
         """Let a market vanish."""
         del self._markets[symbol]

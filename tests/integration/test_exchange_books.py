@@ -67,6 +67,21 @@ def test_a_suspended_market_says_so_once_the_book_was_read_again(opened: Opened,
 
 
 @BOTH
+def test_an_exchange_that_is_closed_altogether_is_asked_again_soon(
+    exchange: str, opened: Opened, server: ExchangeServer
+) -> None:
+    symbols = [BTC, ETH, SOL, "XRP/USDT", "ADA/USDT", "BTC/EUR"]
+    for symbol in symbols:
+        server.suspend(symbol)
+    _, heard = opened(exchange, BTC, pace=replace(QUICK, books=3600))
+    heard.wait(lambda: bool(heard.books))
+    assert f"BTC/USDT is delisted or suspended at {exchange}" == heard.books[-1].resolve(BTC)
+    for symbol in symbols:
+        server.reopen(symbol)
+    heard.price(BTC, "110485.8")
+
+
+@BOTH
 def test_an_exchange_away_at_the_start_is_asked_until_it_is_there(exchange: str, told: list[str]) -> None:
     server = ExchangeServer()
     with server:
