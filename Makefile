@@ -18,12 +18,12 @@ ifneq ($(shell test ! -e .venv || { test ! -e .venv/.unfinished && $(PY) -c ''; 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check bench pictures clean
+.PHONY: help install demo test clocks faults check bench pictures clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="…" goes to demo, test, faults, bench and pictures: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
+	@echo 'ARGS="…" goes to demo, test, clocks, faults, bench and pictures: make demo ARGS="--seconds 10". PYTHON=… chooses the Python.'
 
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
@@ -36,6 +36,9 @@ test: .venv/.installed-test ## run the tests
 
 faults: .venv/.installed-test ## let everything go wrong that can, and count what is lost; ARGS=--quick: a little of it
 	@$(PY) -m tests.faults $(ARGS)
+
+clocks: .venv/.installed-test ## run the tests under six clocks: leap day, new year, DST nights; ARGS="-m clock": those about dates
+	@.ci/clocks $(ARGS)
 
 # import-linter has no module that `-m` would run.
 check: .venv/.installed-dev ## check format, style, types and which room imports which

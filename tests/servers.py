@@ -80,7 +80,9 @@ class LocalServer(Server):
     def _set_up(self) -> None:
         # Not in TMPDIR: a socket's path has about 100 bytes, and root's system user has to reach the folder.
         self._folder = Path(tempfile.mkdtemp(prefix="paper-pg-", dir="/tmp"))
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+        # A clock that was shifted for the tests is the server's, too (.ci/clocks).
+        clock = {name: value for name, value in os.environ.items() if name.startswith(("FAKETIME", "LD_PRELOAD"))}
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **clock}
         self._as_user = {"env": environment, "cwd": "/"}
         if os.geteuid() == 0:
             user = _system_user()

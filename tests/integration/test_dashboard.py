@@ -24,6 +24,8 @@ from tests.integration.histories import CAPITAL, NOW, as_of, write
 from tests.reader import make_reader, reader_url, remove_reader
 from tests.servers import Server
 
+pytestmark = pytest.mark.clock
+
 FELL = [
     ("ignored", "hold: nothing to do", "HOLD"),
     ("ignored", "confidence below threshold: 0.5 is below 0.6", "BUY"),

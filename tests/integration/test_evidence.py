@@ -28,6 +28,8 @@ from persistence.uptime import GAP, Uptime
 from tests.integration.running import running, settings, until
 from tests.unit.builders import NOON
 
+pytestmark = pytest.mark.clock
+
 SILENT: Sound = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
 SPANS = "SELECT epoch, since, until FROM paper_uptime ORDER BY epoch, since"
 AUDITS = "SELECT epoch, portfolios, differences FROM paper_audits ORDER BY id"

@@ -21,6 +21,8 @@ from persistence.export import TABLES
 from tests.integration.histories import MIDNIGHT
 from tests.integration.reported import Sold, sell
 
+pytestmark = pytest.mark.clock
+
 FILES = {f"{table.file}.csv" for table in TABLES}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 

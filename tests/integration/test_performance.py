@@ -20,6 +20,8 @@ from persistence.engine import engine_for
 from persistence.history import read_history
 from tests.integration.histories import CAPITAL, DAYS, SILENT
 
+pytestmark = pytest.mark.clock
+
 
 @pytest.fixture(scope="module")
 def url(sixty_days: str, as_of_then: None) -> str:

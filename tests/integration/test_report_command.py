@@ -24,6 +24,8 @@ from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.screens import Screen
 from tests.servers import Server
 
+pytestmark = pytest.mark.clock
+
 
 @pytest.fixture(scope="module")
 def url(sixty_days: str, as_of_then: None) -> str:

@@ -23,6 +23,8 @@ from tests.integration.histories import CAPITAL, DAYS, MIDNIGHT, NOW, SILENT
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.servers import Server
 
+pytestmark = pytest.mark.clock
+
 ZERO = Decimal(0)
 
 

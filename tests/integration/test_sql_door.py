@@ -14,6 +14,8 @@ from domain.errors import DatabaseBusy
 from tests.integration.running import running, until_all_ended
 from tests.servers import Server
 
+pytestmark = pytest.mark.clock
+
 GOOD = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
 
 REFUSED = [

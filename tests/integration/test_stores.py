@@ -28,6 +28,8 @@ from tests.memory import MemoryDatabase
 from tests.unit.builders import BTC, NOON, order, quote, terms, uid
 from tests.unit.builders import filled as fill_of
 
+pytestmark = pytest.mark.clock
+
 FIRST = Generation(1)
 
 

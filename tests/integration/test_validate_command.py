@@ -16,6 +16,8 @@ from tests.integration.running import running, until
 from tests.integration.validating import KEEPER, begun_at, execute, process
 from tests.unit.builders import BTC
 
+pytestmark = pytest.mark.clock
+
 DAYS = 14
 HOUR = timedelta(hours=1)
 AFTER = FIRST_DAY + timedelta(days=DAYS) + HOUR

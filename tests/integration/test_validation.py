@@ -29,6 +29,8 @@ from tests.integration.histories import CAPITAL, DAYS, MIDNIGHT, NOW, as_of, wri
 from tests.integration.validating import KEEPER, begun_at, criterion, execute, process, reading, verdicts
 from tests.servers import Server
 
+pytestmark = pytest.mark.clock
+
 # In the middle of a day, with positions open, so that the first day of the run is no whole one.
 SINCE = MIDNIGHT - timedelta(days=DAYS - 10, hours=8, minutes=30)
 

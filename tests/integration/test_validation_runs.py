@@ -18,6 +18,8 @@ from persistence.engine import transaction
 from tests.integration.histories import NOW, as_of
 from tests.integration.validating import KEEPER, NONE, begin, begun_at, criterion, execute, process, reading, verdicts
 
+pytestmark = pytest.mark.clock
+
 
 @pytest.fixture
 def url(embedded_url: str) -> str:

@@ -18,6 +18,8 @@ from market.cells import Row
 from market.price_file import FilePrices, PriceFile
 from tests.integration.running import logged
 
+pytestmark = pytest.mark.clock
+
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAYED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -16,6 +16,8 @@ from market.cells import Row
 from market.price_file import FilePrices, PriceFile
 from market.source import Stopwatch
 
+pytestmark = pytest.mark.clock
+
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAYED_AT = datetime(2030, 1, 1, tzinfo=UTC)
 

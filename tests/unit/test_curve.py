@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.curve import CurvePoint, Mark, curve, marks
 from domain.returns import Valuation, max_drawdown
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, valued
+
+pytestmark = pytest.mark.clock
 
 lines = st.lists(st.tuples(st.integers(0, 300), st.integers(-50, 5000)), min_size=1, max_size=60).map(
     lambda pairs: [

@@ -16,6 +16,8 @@ from domain.errors import InvalidDecision, PaperTradingError
 from domain.words import Action, OutcomeStatus
 from tests.unit.builders import NOON, received
 
+pytestmark = pytest.mark.clock
+
 GOOD: dict[str, Any] = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from domain.gains import Gain, by_month, daily_gains, monthly_gains, strategy_ga
 from domain.performance import History
 from domain.returns import Valuation
 from tests.unit.figures import DAY, DAY_1, HOUR, closing
+
+pytestmark = pytest.mark.clock
 
 OPENING = Valuation(DAY_1, Decimal(1000))
 NEW_YEAR = datetime(2025, 12, 31, tzinfo=UTC)

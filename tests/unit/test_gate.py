@@ -22,6 +22,8 @@ from domain.validation import Run, Verdict, judge
 from tests.unit.figures import DAY, DAY_1, HOUR
 from tests.unit.periods import TRIPS, good, history
 
+pytestmark = pytest.mark.clock
+
 RUN = Run(1, "spring", DAY_1)
 SECOND = timedelta(seconds=1)
 

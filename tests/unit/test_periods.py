@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from domain.results import Dimension
 from domain.returns import Valuation
 from tests.unit.builders import BTC, ETH
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of, valued
+
+pytestmark = pytest.mark.clock
 
 
 def number(value: str) -> Figure:

@@ -17,6 +17,8 @@ from domain.returns import Drawdown
 from domain.trips import RoundTrip
 from persistence.export import TABLES, Table
 
+pytestmark = pytest.mark.clock
+
 PAGE = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
 
 

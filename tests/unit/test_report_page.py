@@ -29,6 +29,8 @@ from domain.report import Report, report
 from domain.results import Dimension, Results
 from domain.returns import Valuation
 
+pytestmark = pytest.mark.clock
+
 SEED = 4
 MADE = datetime(2026, 5, 1, tzinfo=UTC)
 COLOURS = {"paper", "ink", "muted", "grid", "axis", "line", "gain", "loss", "losswash"}

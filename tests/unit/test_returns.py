@@ -27,6 +27,8 @@ from domain.returns import (
 from domain.significance import minimum_track_record, probabilistic_sharpe_ratio
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, entry_of, returns_of, valued
 
+pytestmark = pytest.mark.clock
+
 OPENING = Valuation(DAY_1, Decimal(1000))
 # Returns of +10 % and −10 % in turn: mean 0; and of +20 % and −10 %: mean 5 %, deviation √(10 · 0.15² / 9).
 SWINGING = [Decimal(1000) * Decimal("1.08") ** (n // 2) * (Decimal("1.2") if n % 2 else 1) for n in range(1, 11)]

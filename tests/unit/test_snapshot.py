@@ -12,6 +12,8 @@ from domain.snapshot import Snapshot, day_of, next_on_grid, value
 from domain.words import PortfolioName, Symbol
 from tests.unit.builders import BTC, ETH, NOON, deal, free, holding, terms
 
+pytestmark = pytest.mark.clock
+
 
 def test_a_portfolio_of_three_asset_classes() -> None:
     portfolio = holding((10, 100))

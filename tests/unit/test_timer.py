@@ -11,6 +11,8 @@ import pytest
 from actors.messages import Tick, Wake
 from actors.timer import Timer
 
+pytestmark = pytest.mark.clock
+
 
 class SetClock:
     """A wall clock that a test sets; it stands still otherwise."""

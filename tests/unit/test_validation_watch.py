@@ -18,6 +18,8 @@ from persistence.validation_watch import AGAIN, LOOK, ValidationWatch
 from tests.unit.figures import DAY, DAY_1
 from tests.unit.periods import TRIPS, good, history
 
+pytestmark = pytest.mark.clock
+
 EVENING = datetime(2026, 1, 5, 23, 58, tzinfo=UTC)
 
 
