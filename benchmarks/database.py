@@ -8,16 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from benchmarks.decisions import CAPITAL
-from persistence import portfolios, schema
+from persistence import engine, portfolios, schema
 from persistence.embedded import EmbeddedServer
-from persistence.engine import connect_options, parse_url
-from persistence.lease import dsn
+from persistence.engine import parse_url
 
 
 @contextmanager
@@ -60,5 +58,4 @@ def prepare(database_url: str, names: list[str]) -> None:
 
 def connect(database_url: str, *, writer: str | None = None) -> psycopg.Connection:
     """Open a connection that commits each statement."""
-    options: dict[str, Any] = connect_options("benchmark", writer=writer)
-    return psycopg.connect(dsn(database_url), autocommit=True, **options)
+    return engine.connect(database_url, "benchmark", writer=writer)

@@ -8,9 +8,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import psycopg
-
-from persistence.lease import dsn
+from persistence.engine import connect
 
 CAUTIOUS = "cautious"
 PARTS = {"BTC/USDT": "0.004", "ETH/USDT": "0.1", "SOL/USDT": "2.5", "XRP/USDT": "200", "DOGE/USDT": "2500"}
@@ -78,7 +76,7 @@ class SampleAgent:
     """Inserts decisions through a connection of its own."""
 
     def __init__(self, url: str, seed: int) -> None:
-        self._connection = psycopg.connect(dsn(url), autocommit=True, application_name="sample agent")
+        self._connection = connect(url, "sample agent")
         self._samples = samples(seed)
         self._chance = random.Random(f"{seed}:reasons")  # noqa: S311
 

@@ -20,10 +20,12 @@ from psycopg import sql
 from domain.errors import BackupFailed, BackupRefused
 from persistence import wheel
 from persistence.engine import CONNECT_TIMEOUT, translated
+from persistence.session import open_privileged_session
 
 TABLES = """
-SELECT n.nspname, c.relname, EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'processed_at')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname, c.relname, EXISTS (
+    SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = 'processed_at')
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2
 """
 """Every table that is not PostgreSQL's own, and whether its rows have outcomes; several schemas may have them."""
@@ -89,12 +91,12 @@ def contents_of(cursor: psycopg.Cursor[Any]) -> Contents:
     for schema, table, has_outcomes in cursor.execute(TABLES).fetchall():
         name = sql.Identifier(schema, table)
         if table == "trading_decisions":
-            pending = "count(*) FILTER (WHERE processed_at IS NULL)" if has_outcomes else "0"
-            row = cursor.execute(sql.SQL(f"SELECT count(*), {pending} FROM {{}}").format(name)).fetchone()
+            pending = "pg_catalog.count(*) FILTER (WHERE processed_at IS NULL)" if has_outcomes else "0"
+            row = cursor.execute(sql.SQL(f"SELECT pg_catalog.count(*), {pending} FROM {{}}").format(name)).fetchone()
             assert row is not None
             decisions, waiting = decisions + row[0], waiting + row[1]
         elif table == "paper_fills":
-            row = cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(name)).fetchone()
+            row = cursor.execute(sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name)).fetchone()
             assert row is not None
             fills += row[0]
     return Contents(decisions, waiting, fills)
@@ -139,12 +141,12 @@ def _snapshot(database_url: str) -> Iterator[tuple[str, Contents]]:
     """Yield one moment of the database, by PostgreSQL's name for it, and what lies in the database then."""
     with (
         translated(),
-        psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT, application_name="paper-trading backup") as kept,
+        open_privileged_session(database_url, "backup", connect_timeout=CONNECT_TIMEOUT) as kept,
     ):
         kept.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         kept.read_only = True
         with kept.cursor() as cursor:
-            name = cursor.execute("SELECT pg_export_snapshot()").fetchone()
+            name = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
             assert name is not None
             yield name[0], contents_of(cursor)
 
@@ -158,7 +160,7 @@ def _dump(database_url: str, snapshot: str, aside: Path, file: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
-            env=wheel.environment(),
+            env=wheel.client_environment(),
             start_new_session=True,  # Ctrl-C is for this program, which then ends that one
         )
         try:

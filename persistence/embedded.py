@@ -32,6 +32,7 @@ import psycopg
 
 from domain.errors import EmbeddedServerError, SettingsError
 from persistence import wheel
+from persistence.session import open_privileged_session
 
 _PORT = 5432  # no TCP port: it only names the socket
 _SOCKET_PATH_LIMIT = 103  # bytes; macOS takes 103, Linux 107, and one rule keeps the URL the same everywhere
@@ -275,7 +276,7 @@ class EmbeddedServer:
         where = f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
         while True:
             try:
-                connection = psycopg.connect(where, autocommit=True)
+                connection = open_privileged_session(where, "embedded", autocommit=True)
                 break
             except psycopg.OperationalError:  # it may still be recovering
                 if time.monotonic() > deadline or _postmaster(self._data) is None:
@@ -283,8 +284,8 @@ class EmbeddedServer:
                 time.sleep(0.05)
         with connection:
             row = connection.execute(
-                "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'paper'),"
-                " EXISTS (SELECT FROM pg_database WHERE datname = 'paper')"
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'paper'),"
+                " EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'paper')"
             ).fetchone()
             assert row is not None
             if not row[0]:

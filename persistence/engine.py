@@ -28,13 +28,11 @@ from domain.errors import (
     SettingsError,
     WriteRefused,
 )
-from persistence.round_trips import CountedConnection
+from persistence.session import CLIENT_ENCODING, KEEPALIVES, SETTINGS, TCP_SETTINGS, open_session, startup_options
 
 OLDEST_SERVER = 15
 CONNECT_TIMEOUT = 5
 LOCK_TIMEOUT = "5s"
-SILENCE_TIMEOUT = 11_000
-"""Milliseconds after which a peer that answers nothing is given up, on either side."""
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
 STATEMENT_TIMEOUT = "30s"
 """For what actors write: somebody's slow trigger is said and tried again, not waited for in silence."""
@@ -171,7 +169,7 @@ def dsn(database_url: str | URL) -> str:
 
 
 def connect_options(name: str, database_url: str | None = None, *, writer: str | None = None) -> dict[str, object]:
-    """Return libpq parameters: times in UTC, and limits so that nobody's open session stops trading unseen.
+    """Return libpq parameters: what the session needs, and limits so that nobody's open session stops trading unseen.
 
     Args:
         name: who connects.
@@ -179,42 +177,42 @@ def connect_options(name: str, database_url: str | None = None, *, writer: str |
         writer: see `engine_for`.
     """
     words = [word for word in _words(parse_url(database_url)) if not SEARCH_PATH.match(word)] if database_url else []
-    # Ours come last, so they win.
+    return {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": f"paper-trading {name}",
+        "client_encoding": CLIENT_ENCODING,
+        "options": startup_options({**TCP_SETTINGS, **_session_settings(database_url, writer)}, words),
+        **KEEPALIVES,
+    }
+
+
+def _session_settings(database_url: str | None, writer: str | None) -> dict[str, str]:
+    """Return what holds in a session with this database; see `persistence.session`."""
     settings = {
-        "timezone": "UTC",
+        **SETTINGS,
         # Compiling a view's question takes longer than answering it: that of the ledger 4 to 20 s, answered in 0.6 s.
         "jit": "off",
         "lock_timeout": LOCK_TIMEOUT,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
-        # The server's own defaults would keep the locks of a machine that died for two hours.
-        "tcp_keepalives_idle": 5,
-        "tcp_keepalives_interval": 2,
-        "tcp_keepalives_count": 3,
-        "tcp_user_timeout": SILENCE_TIMEOUT,
     }
     if database_url is not None:
         schema = schema_of(database_url)
-        settings["search_path"] = PUBLIC if schema == PUBLIC else f"{schema},{PUBLIC}"
+        # The session's own temporary tables come last, or they would stand before the program's.
+        settings["search_path"] = f"{PUBLIC},pg_temp" if schema == PUBLIC else f"{schema},{PUBLIC},pg_temp"
     if writer is not None:
         settings |= {"paper.writer": writer, "statement_timeout": STATEMENT_TIMEOUT}
-    return {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "application_name": f"paper-trading {name}",
-        "options": " ".join(
-            [*(word.replace("\\", "\\\\").replace(" ", "\\ ") for word in words),
-             *(f"-c {key}={value}" for key, value in settings.items())]
-        ),
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": SILENCE_TIMEOUT,
-    }  # fmt: skip
+    return settings
 
 
 def connect(database_url: str, name: str, *, writer: str | None = None) -> psycopg.Connection[Any]:
-    """Return a connection of its own, in autocommit, in the URL's schema; psycopg's errors are not translated."""
+    """Return a connection of its own, in autocommit, in the URL's schema; psycopg's errors are not translated.
+
+    Raises:
+        DatabaseUnsuitable: a setting of the session does not hold.
+    """
+    settings = _session_settings(database_url, writer)
     options = connect_options(name, database_url, writer=writer)
-    return CountedConnection.opened(name, dsn(database_url), autocommit=True, **options)
+    return open_session(settings, dsn(database_url), count_as=name, autocommit=True, **options)
 
 
 def engine_for(
@@ -242,7 +240,8 @@ def engine_for(
         record.info["pid"] = connection.info.backend_pid
         pids.add(record.info["pid"])
 
-    event.listen(engine, "do_connect", lambda _, __, args, options: CountedConnection.opened(name, *args, **options))
+    settings = _session_settings(database_url, writer)
+    event.listen(engine, "do_connect", lambda *given: open_session(settings, *given[2], count_as=name, **given[3]))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
     return engine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -51,12 +51,9 @@ class CountedConnection(psycopg.Connection[Any]):
 
     trips: RoundTrips | None = None
 
-    @classmethod
-    def opened(cls, name: str, *args: Any, **options: Any) -> Self:
-        """Connect as `psycopg.connect` does; count under ``name`` from then on."""
-        connection = cls.connect(*args, **options)
-        connection.trips = _BY_NAME.setdefault(name, RoundTrips())
-        return connection
+    def count_as(self, name: str | None) -> None:
+        """Count under ``name`` from now on; None: nothing."""
+        self.trips = None if name is None else _BY_NAME.setdefault(name, RoundTrips())
 
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
         """Wait for the server."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import EmbeddedServerError
+from persistence.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
 PATIENCE = 60.0
 """Seconds that a program gets to end by itself once this one was told to stop."""
@@ -36,6 +37,16 @@ def folders() -> set[Path]:
 def environment() -> dict[str, str]:
     """Return the environment for a program: nothing of libpq's variables, and messages in English."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+
+
+def client_environment() -> dict[str, str]:
+    """Return the environment for a program that opens a session as the superuser.
+
+    Those programs clear the search path themselves, as their first statement; this one holds from the first byte. The
+    encoding is that of the embedded database, so that whatever is in it can be read.
+    """
+    path = PRIVILEGED_SEARCH_PATH.replace(" ", "")
+    return environment() | {"PGOPTIONS": f"-csearch_path={path}", "PGCLIENTENCODING": CLIENT_ENCODING}
 
 
 def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tuple[int, str]:

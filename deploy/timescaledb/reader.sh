@@ -13,6 +13,9 @@
         echo "reader.sh: READER_PASSWORD is not set, so no role for reading is made"
         exit 0
     fi
+    # A superuser's session: what others put into `public`, such as a function that fits better than PostgreSQL's own, must
+    # not be run by its name.
+    export PGOPTIONS='-c search_path=pg_catalog,pg_temp'
     # The password comes from the environment: on a command line each user of the machine could see it.
     psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" <<'SQL'
 \getenv password READER_PASSWORD

@@ -29,6 +29,15 @@ def url(server: Server) -> Iterator[str]:
     server.drop_database(made)
 
 
+def test_the_superuser_who_makes_it_runs_nothing_that_is_planted(server: Server, url: str) -> None:
+    with psycopg.connect(url) as owner:  # it fits better than PostgreSQL's own, which takes anything
+        owner.execute(
+            "CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'planted ran as %', current_user; END $$"
+        )
+    assert "may read" in make_reader(server, url)
+
+
 def test_it_reads_everything_and_does_nothing_else(server: Server, url: str) -> None:
     with psycopg.connect(url) as owner:
         owner.execute("CREATE TABLE a_later_one AS SELECT 42 AS answer")
