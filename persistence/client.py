@@ -10,35 +10,27 @@ from decimal import Decimal
 from typing import Any
 
 from pykka import ThreadingFuture
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_random_exponential,
-)
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from domain.decision import Accepted, Decision, Outcome
+from domain.decision import Decision, Outcome
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
     DecisionGone,
     OrderRejected,
     PaperTradingError,
-    SubmissionInDoubt,
 )
 from domain.words import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
-from persistence.decisions import find_decisions, insert_decisions, read_outcomes
+from persistence.decisions import insert_decisions, look_up, read_outcomes
 from persistence.engine import engine_for, transaction
 from persistence.listener import Listener
 from persistence.queries import Books
 from persistence.trouble import Trouble
 
+READ_AGAIN = 10.0
+"""Seconds in which the row of an executed order is read again, while the database does not answer."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the table for outcomes, should a wake-up be lost."""
-LOOK_UP = 10.0
-"""Seconds in which a decision is looked for whose COMMIT was not answered."""
 
 
 class TradingClient(ABC):
@@ -72,6 +64,7 @@ class TradingClient(ABC):
         Raises:
             OrderRejected: with the reason.
             pykka.Timeout: no outcome in ``timeout`` seconds; the decision stands.
+            DatabaseUnavailable: nothing was accepted, or the order is executed and cannot be read; it says which.
         """
         decision = Decision(
             symbol=symbol,
@@ -84,7 +77,21 @@ class TradingClient(ABC):
         outcome = self.submit(decision).get(timeout=timeout)
         if outcome.status is not OutcomeStatus.EXECUTED:
             raise OrderRejected(outcome.reason)
-        return self.books.order(outcome.order_id)
+        return self._row_of(outcome)
+
+    def _row_of(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the row of an order that is executed: who is told of a failure would send it again."""
+        retrying = Retrying(
+            retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
+            wait=wait_fixed(0.25),
+            stop=stop_after_delay(READ_AGAIN),
+            reraise=True,
+        )
+        try:
+            return retrying(self.books.order, outcome.order_id)
+        except DatabaseUnavailable as error:
+            msg = f"order {outcome.order_id} is executed, do not send it again; its row cannot be read: {error}"
+            raise DatabaseUnavailable(msg) from error
 
     def positions(self, portfolio: str | None = DEFAULT_PORTFOLIO) -> list[dict[str, Any]]:
         """Return what a portfolio holds, valued at the last market prices; None: what all of them hold."""
@@ -133,7 +140,7 @@ class AttachedSystem(TradingClient):
         except DatabaseUnavailable as error:
             if not error.in_doubt:
                 raise
-            accepted = self._found(decision, error)
+            accepted = look_up(self._engine, decision, self._closed)
         future: ThreadingFuture[Outcome] = ThreadingFuture()
         if accepted.outcome is not None:
             future.set(accepted.outcome)
@@ -155,25 +162,6 @@ class AttachedSystem(TradingClient):
             )
         self._engine.dispose()
         self.books.close()
-
-    def _found(self, decision: Decision, error: DatabaseUnavailable) -> Accepted:
-        """Look whether it was accepted, as soon as the database is back; never insert again."""
-        retrying = Retrying(
-            retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
-            wait=wait_random_exponential(multiplier=0.05, min=0.05, max=1.0),
-            stop=stop_after_delay(LOOK_UP) | stop_when_event_set(self._closed),
-            sleep=sleep_using_event(self._closed),
-            reraise=True,
-        )
-        with suppress(DatabaseUnavailable, DatabaseBusy):
-            accepted = retrying(self._find, decision)
-            if accepted is not None:
-                return accepted
-        raise SubmissionInDoubt(decision.uid) from error
-
-    def _find(self, decision: Decision) -> Accepted | None:
-        with transaction(self._engine) as cursor:
-            return find_decisions(cursor, [decision])[0]
 
     def _watch(self) -> None:
         while not self._closed.is_set():

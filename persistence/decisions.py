@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from itertools import groupby
@@ -12,6 +14,15 @@ from uuid import UUID
 import psycopg
 from loguru import logger
 from psycopg import sql
+from sqlalchemy import Engine
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from domain.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
 from domain.errors import (
@@ -20,11 +31,12 @@ from domain.errors import (
     DatabaseUnsuitable,
     Fenced,
     InvalidDecision,
+    SubmissionInDoubt,
     WriteRefused,
 )
 from domain.wording import quoted
 from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
-from persistence.engine import engine_for, first_line, transaction
+from persistence.engine import engine_for, first_line, transaction, translated
 from persistence.lease import FENCE, Lease
 
 # Never "id > last seen": an early id that commits late would then never be seen.
@@ -37,7 +49,12 @@ WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.created_at, d.id LIMIT %s
 """
 
-PENDING_IDS = f"SELECT id FROM ({PENDING}) p"
+# Nothing but what finds the rows, so that no value of a bad one is computed.
+PENDING_IDS = """
+SELECT d.id FROM trading_decisions d
+WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
+ORDER BY d.created_at, d.id LIMIT %s
+"""
 PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
 
 END_REFUSED = f"""
@@ -51,6 +68,8 @@ WITH {FENCE}, ended AS (
 SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 """
 
+LOOK_UP = 10.0
+"""Seconds in which a decision is looked for whose COMMIT was not answered."""
 FEW = 100
 """So many decisions under way are compared one by one as fast as planning the statement anew takes."""
 INSERT_LOCK_TIMEOUT = "500ms"
@@ -103,6 +122,36 @@ def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> lis
     return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
 
 
+def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Accepted:
+    """Look whether a decision is in whose COMMIT was not answered, as soon as the database is back; insert nothing.
+
+    Args:
+        engine: of the database.
+        decision: that was sent.
+        closed: when set, nobody wants to know any more.
+
+    Raises:
+        SubmissionInDoubt: it is not in the table, or not to be learnt; its COMMIT may still be under way.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
+        wait=wait_random_exponential(multiplier=0.05, min=0.05, max=1.0),
+        stop=stop_after_delay(LOOK_UP) | stop_when_event_set(closed),
+        sleep=sleep_using_event(closed),
+        reraise=True,
+    )
+    with suppress(DatabaseUnavailable, DatabaseBusy):
+        accepted = retrying(_look_up, engine, decision)
+        if accepted is not None:
+            return accepted
+    raise SubmissionInDoubt(decision.uid)
+
+
+def _look_up(engine: Engine, decision: Decision) -> Accepted | None:
+    with transaction(engine) as cursor:
+        return find_decisions(cursor, [decision])[0]
+
+
 def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
     """Return what became of decisions: None for one that has not ended; no entry for one whose row is gone."""
     return {row[0]: _outcome(row) for row in cursor.execute(OUTCOMES, [id_literal(ids)]).fetchall()}
@@ -125,19 +174,26 @@ class DecisionStore:
     def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first.
 
-        A row that no door would let in, because somebody took its constraint away, comes as its refusal.
+        A row that no door would let in, because somebody took its constraint away, comes as its refusal. So does one
+        that cannot be read, whether the server cannot compute or send a value of it or Python has none such.
         """
-        with transaction(self.engine) as cursor:
-            # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is a
-            # constant of the column's own type, hence the literal, too.
-            prepare = False if len(under_way) > FEW else None
-            cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
-            try:
+        try:
+            with transaction(self.engine) as cursor:
+                # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is
+                # a constant of the column's own type, hence the literal, too.
+                prepare = False if len(under_way) > FEW else None
+                cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
                 rows = cursor.fetchall()
-            except psycopg.DataError:  # a value of some row is none that Python has, such as a date of the year 20 000
-                ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
-                return [_read_alone(cursor, row[0], received_at) for row in ids]
+        except (WriteRefused, UnicodeDecodeError):  # a value of some row is at fault, and it must not hide the others
+            return self._pending_one_by_one(under_way, limit, received_at)
         return [_received(row, received_at) for row in rows]
+
+    def _pending_one_by_one(
+        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+    ) -> list[Received | Refusal]:
+        with transaction(self.engine) as cursor:
+            ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
+            return [_read_alone(cursor, row[0], received_at) for row in ids]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write the outcomes of decisions that get no order.
@@ -255,9 +311,12 @@ def _values(decision: Decision) -> dict[str, object]:
 
 def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> Received | Refusal:
     try:
-        rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
-    except psycopg.DataError as error:
+        with translated(), cursor.connection.transaction():  # a savepoint: the rows after it are still to be read
+            rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
+    except UnicodeDecodeError as error:
         return _unreadable(id_, first_line(error))
+    except WriteRefused as error:
+        return _unreadable(id_, first_line(error.__cause__ or error))
     return _received(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
 
 
