@@ -22,7 +22,7 @@ from actors.system import TradingSystem
 from console import logs
 from console.door import Command
 from console.inside import Given, Looking, given, text
-from domain.errors import InvalidRequest
+from domain.errors import DatabaseError, InvalidRequest
 from persistence import halts, retries
 
 AUDIT_LOG = "console.jsonl"
@@ -89,10 +89,18 @@ class Acting:
         try:
             outcome = future.get(timeout=DECIDE_WITHIN)
         except pykka.Timeout:
-            (row,) = self._system.books.rows("SELECT id FROM trading_decisions WHERE uid = :uid", uid=decision.uid)
-            reason = f"committed, without an outcome after {DECIDE_WITHIN:g} s; chain {row['id']} shows where it waits"
-            return {"decision_id": row["id"], "outcome": "pending", "reason": reason}
+            return self._waiting(decision)
         return {"decision_id": outcome.decision_id, "outcome": outcome.status, "reason": outcome.reason}
+
+    def _waiting(self, decision: Decision) -> dict[str, Any]:
+        """Return what is known of a decision that is committed; that it cannot be read does not make it a failure."""
+        reason = f"committed, without an outcome after {DECIDE_WITHIN:g} s"
+        by_uid = "SELECT id FROM trading_decisions WHERE uid = :uid"
+        try:
+            id_ = self._system.books.rows(by_uid, uid=decision.uid)[0]["id"]
+        except (DatabaseError, IndexError):
+            return {"decision_id": None, "outcome": "pending", "reason": f"{reason}; its uid is {decision.uid}"}
+        return {"decision_id": id_, "outcome": "pending", "reason": f"{reason}; chain {id_} shows where it waits"}
 
     def _halt(self, request: Given, *, halted: bool) -> dict[str, Any]:
         portfolio, reason = given(request, "portfolio"), text(request, "reason")

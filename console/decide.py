@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
+from loguru import logger
+from sqlalchemy import Engine
 
+from console.cli import complain
 from console.database import opened
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer
-from domain.decision import Decision, reason_code
-from domain.errors import InvalidDecision, NotRunning, WriteRefused
+from domain.decision import Accepted, Decision, reason_code
+from domain.errors import (
+    DatabaseUnavailable,
+    DecisionGone,
+    InvalidDecision,
+    NotRunning,
+    SubmissionInDoubt,
+    WriteRefused,
+)
 from domain.words import DEFAULT_PORTFOLIO, DecisionId
-from persistence.decisions import insert_decisions
+from persistence.decisions import insert_decisions, look_up
 from persistence.engine import connect, engine_for, transaction, translated
 from persistence.lease import RENEWAL
 from persistence.queries import Books
@@ -73,28 +87,55 @@ def decide(
     # Wrong input is told before any database is opened.
     wanted = Decision(**{name: value for name, value in given.items() if value is not None})
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with opened(settings) as url:
-        books = Books(url)
-        try:
-            if wanted.portfolio != DEFAULT_PORTFOLIO:  # which the first start makes
-                books.require_portfolio(wanted.portfolio)
-            id_ = _insert(url, wanted)
-            row = _awaited(url, books, id_) if wait else books.decision(id_)
-            told = _told(row, wanted, running=bool(books.served()["running"]))
-        finally:
-            books.close()
-    answer(as_json, told, lambda: _tell(told, with_outcome=wait or told["sent_before"]))
+    sent: Accepted | None = None
+    result: dict[str, Any] | None = None
+    try:
+        with opened(settings) as url:
+            books = Books(url)
+            try:
+                if wanted.portfolio != DEFAULT_PORTFOLIO:  # which the first start makes
+                    books.require_portfolio(wanted.portfolio)
+                sent = _insert(url, wanted)
+                row = _awaited(url, books, sent.decision_id) if wait else books.decision(sent.decision_id)
+                result = _told(row, wanted, running=bool(books.served()["running"]))
+            finally:
+                books.close()
+    except (NotRunning, DecisionGone):
+        raise
+    except Exception as error:
+        if sent is None:
+            raise
+        # It is committed: with a failure's exit code a script would send it once more.
+        logger.bind(file_only=True).opt(exception=error).error("after decision {} was committed", sent.decision_id)
+        what = "what became of it cannot be read" if result is None else "afterwards something failed"
+        complain(f"decision {sent.decision_id} is committed; {what}: {error or type(error).__name__}")
+    _print(as_json, result or _unread(sent, wanted), with_outcome=wait)
 
 
-def _insert(url: str, decision: Decision) -> DecisionId:
+def _insert(url: str, decision: Decision) -> Accepted:
     engine = engine_for(url, "decide")
     try:
         with transaction(engine) as cursor:
-            return insert_decisions(cursor, [decision])[0].decision_id
+            return insert_decisions(cursor, [decision])[0]
     except WriteRefused as error:
         raise InvalidDecision(str(error), "write_refused") from error
+    except DatabaseUnavailable as error:
+        if not error.in_doubt:
+            raise
+        return _look_up(engine, decision)
     finally:
         engine.dispose()
+
+
+def _look_up(engine: Engine, decision: Decision) -> Accepted:
+    try:
+        return look_up(engine, decision, threading.Event())
+    except SubmissionInDoubt as error:
+        msg = (
+            f"no answer came, so whether the decision of uid {decision.uid} is in is not known: look for it with"
+            " `run.py decisions --json` before you send it again, or send with an --idempotency-key"
+        )
+        raise DatabaseUnavailable(msg, in_doubt=True) from error
 
 
 def _awaited(url: str, books: Books, id_: DecisionId) -> dict[str, Any]:
@@ -139,17 +180,48 @@ def _told(row: dict[str, Any], wanted: Decision, *, running: bool) -> dict[str, 
     }
 
 
+def _unread(sent: Accepted, wanted: Decision) -> dict[str, Any]:
+    """Return what is known of a committed decision whose row cannot be read; None is what is not."""
+    outcome = sent.outcome
+    return {
+        "decision_id": sent.decision_id,
+        "uid": wanted.uid,
+        "decision": wanted.decision,
+        "symbol": wanted.symbol,
+        "portfolio": wanted.portfolio,
+        "sent_before": None,
+        "differs_from_first": [],
+        "running": None,
+        "outcome": outcome.status if outcome is not None else None,
+        "code": outcome.code if outcome is not None else None,
+        "reason": outcome.reason if outcome is not None else None,
+        "order_id": outcome.order_id if outcome is not None else None,
+    }
+
+
 def _differences(row: dict[str, Any], wanted: Decision) -> list[str]:
     """Return in what the first decision of an idempotency key is another one than ``wanted``."""
     asks = ("symbol", "decision", "confidence", "risk_score", "quantity", "portfolio", "strategy", "expires_at")
     return [name for name in asks if row[name] != getattr(wanted, name)]
 
 
+def _print(as_json: bool, result: dict[str, Any], *, with_outcome: bool) -> None:
+    """Print the answer; that nobody can read it does not make the committed decision a failure."""
+    try:
+        answer(as_json, result, lambda: _tell(result, with_outcome=with_outcome or bool(result["sent_before"])))
+        sys.stdout.flush()
+    except (OSError, UnicodeEncodeError) as error:
+        with suppress(OSError, UnicodeEncodeError):
+            complain(f"decision {result['decision_id']} is committed; the answer cannot be printed: {error}")
+        with suppress(OSError):  # Python would complain about what is left in the buffer, and end with a failure
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _tell(told: dict[str, Any], *, with_outcome: bool) -> None:
     what = "decision {decision_id} {how}: {decision} {symbol}"
     if told["sent_before"]:
         how = "was sent before"
-    elif told["running"] or told["outcome"]:
+    elif told["running"] is not False or told["outcome"]:
         how = "accepted"
     else:
         how = "queued, nothing running"
