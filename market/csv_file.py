@@ -35,6 +35,8 @@ def lines(path: Path) -> Generator[tuple[str, Sequence[str]], None, None]:
         refuse(path, f"it cannot be read: {error.strerror}")
     except UnicodeDecodeError:
         refuse(path, "it is no text in UTF-8")
+    except ValueError as error:  # a NUL in the path
+        refuse(path, f"it cannot be read: {error}")
 
 
 def _lines(path: Path, reader: _Lines) -> Generator[tuple[str, Sequence[str]], None, None]:

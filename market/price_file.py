@@ -156,11 +156,21 @@ def _opened(path: Path) -> Iterator[Iterator[Entry]]:
 def _lines(path: Path) -> Generator[tuple[str, Sequence[str]], None, None]:
     if path.suffix.lower() not in PARQUET:
         return csv_file.lines(path)
+    _require_readable(path)  # first: no installation mends a wrong path
     try:
         from market.parquet_file import lines  # noqa: PLC0415 - pyarrow need not be there, and takes its time
     except ImportError:
-        refuse(path, "a Parquet file needs pyarrow, which is not there: pip install 'paper-trading[parquet]'")
+        refuse(path, "a Parquet file needs pyarrow, which is not installed: pip install 'pyarrow>=16'")
     return lines(path, _KNOWN)
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        refuse(path, "there is no such file")
+    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
+        refuse(path, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _instrument(symbol: Symbol) -> Instrument:

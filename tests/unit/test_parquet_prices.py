@@ -233,5 +233,21 @@ def test_without_pyarrow_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: p
     path = bars(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.delitem(sys.modules, "market.parquet_file", raising=False)
-    sentence = "a Parquet file needs pyarrow, which is not there: pip install 'paper-trading[parquet]'"
-    assert refusal(path) == f": {sentence}"
+    sentence = "a Parquet file needs pyarrow, which is not installed: pip install 'pyarrow>=16'"
+    assert f": {sentence}" == refusal(path)
+
+
+def test_without_pyarrow_a_wrong_path_is_what_has_to_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "market.parquet_file", raising=False)
+    assert ": there is no such file" == refusal(tmp_path / "none.parquet")
+    assert ": there is no such file" == refusal(tmp_path / "none.pq")
+    (tmp_path / "folder.parquet").mkdir()
+    assert ": it cannot be read: Is a directory" == refusal(tmp_path / "folder.parquet")
+    (tmp_path / "file").touch()
+    assert ": it cannot be read: Not a directory" == refusal(tmp_path / "file" / "none.parquet")
+
+
+@pytest.mark.parametrize("name", ["nul\0.csv", "nul\0.parquet"])
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    assert ": it cannot be read: embedded null byte" == refusal(tmp_path / name)
