@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import sys
 
-try:
-    from console.cli import main
-except ModuleNotFoundError as missing:
-    sys.exit(f"run.py: {missing.name} is not installed for this Python; `make install`, then .venv/bin/python run.py")
+from paper_trading_actors import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -27,6 +27,7 @@ from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.decision import Decision, Outcome
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.market import PriceSource
+from domain.program import command_name
 from domain.words import DEFAULT_PORTFOLIO, Clock
 from market.attempts import Pace
 from market.exchange import ExchangePrices
@@ -204,8 +205,8 @@ class TradingSystem(TradingClient):
             database_url = settings.url
             if database_url is None:
                 if not running(settings.home):
-                    msg = f"no database_url is set and no embedded database runs in {settings.home}; start run.py first"
-                    raise NotRunning(msg)
+                    missing = f"no database_url is set and no embedded database runs in {settings.home}"
+                    raise NotRunning(f"{missing}; {command_name()} start begins")
                 # Stays attached until this process ends: the server must not stop under it.
                 database_url = EmbeddedServer.attach(settings.home).url
             database_url = with_schema(database_url, settings.database_schema)

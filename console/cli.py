@@ -22,9 +22,9 @@ from loguru import logger
 from console.logs import secrets_hidden
 from console.signals import BOTH, Signals, Stop
 from domain.errors import PaperTradingError
+from domain.program import command_name
 from persistence.release import version
 
-PROGRAM = "run.py"
 COMMANDS = {
     "start": ("console.serve:start", "Serve until SIGTERM or Ctrl-C; run.py alone does it too."),
     "demo": ("console.demo:demo", "Show the system at work for 30 seconds; needs nothing."),
@@ -90,7 +90,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
-        code = _command_line(words[0]).main(args=words, prog_name=PROGRAM, standalone_mode=False)
+        code = _command_line(words[0]).main(args=words, prog_name=command_name(), standalone_mode=False)
         sys.stdout.flush()
     except PaperTradingError as error:
         return _failed(str(error), error.exit_code, error.code, words)
@@ -118,30 +118,38 @@ def _command_line(wanted: str) -> Any:
     app = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
-        help=HELP.replace("\\b\n", "\b\n"),
+        help=_shown(HELP),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_program)
     for name, (place, summary) in COMMANDS.items():
         if name != wanted:
-            app.command(name, help=summary)(_elsewhere)
+            app.command(name, help=_shown(summary))(_elsewhere)
             continue
         module, attribute = place.split(":")
         target = getattr(importlib.import_module(module), attribute)
         if isinstance(target, typer.Typer):
             for each in target.registered_commands:
-                each.help = _help(each.callback)
+                each.help = _shown(_help(each.callback))
             # What stands without a word of its own, such as `validate NAME`, has its options in nobody else's help.
             more = inspect.cleandoc(target.info.help) if isinstance(target.info.help, str) else ""
-            app.add_typer(target, name=name, help=f"{summary}\n\n{more}".rstrip().replace("\\b\n", "\b\n"))
+            app.add_typer(target, name=name, help=_shown(f"{summary}\n\n{more}".rstrip()))
         else:
-            app.command(name, help=f"{summary}\n\n{_help(target)}")(target)
+            app.command(name, help=_shown(f"{summary}\n\n{_help(target)}"))(target)
     return typer.main.get_command(app)
 
 
 def _help(command: Callable[..., object] | None) -> str:
-    """Return a command's docstring; a backslash and b alone in a line keep the next paragraph as it is."""
-    return (inspect.getdoc(command) or "").replace("\\b\n", "\b\n")
+    """Return a command's docstring."""
+    return inspect.getdoc(command) or ""
+
+
+def _shown(text: str) -> str:
+    """Return a help text for click: it says ``run.py``, and calls the program as it was called.
+
+    A backslash and b alone in a line keep the next paragraph as it is.
+    """
+    return text.replace("\\b\n", "\b\n").replace("run.py", command_name())
 
 
 def _elsewhere() -> None:
@@ -163,14 +171,14 @@ def _program(
 def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else PROGRAM
+    path = context.command_path if context is not None else command_name()
     return f"{message} See {path} --help" if message.endswith("?") else f"{message.rstrip('.')}; see {path} --help"
 
 
 def complain(sentence: str) -> str:
     """Say on stderr what is wrong; return it as it was said: on one line, and without secrets."""
     sentence = secrets_hidden(" ".join(sentence.split()))
-    print(f"{PROGRAM}: {sentence}", file=sys.stderr)  # noqa: T201
+    print(f"{command_name()}: {sentence}", file=sys.stderr)  # noqa: T201
     return sentence
 
 

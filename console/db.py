@@ -15,6 +15,7 @@ from console.database import connected, described
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, size
 from domain.errors import BackupRefused, LeaseHeld, PaperTradingError, SettingsError
+from domain.program import command_name
 from persistence import backup as backups
 from persistence import restore as restores
 from persistence import schema
@@ -141,7 +142,10 @@ def show_url(
     else:
         url = with_schema(EmbeddedServer(settings.home.resolve()).url, settings.database_schema)
         if not running(settings.home):
-            typer.echo(f"The embedded database in {settings.home} does not run now; run.py start starts it.", err=True)
+            typer.echo(
+                f"The embedded database in {settings.home} does not run now; {command_name()} start starts it.",
+                err=True,
+            )
     answer(as_json, {"url": url}, lambda: print(url))  # noqa: T201
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from actors.system import TradingSystem
 from console.output import COLOURS, NO_PROOF, amount, number, percent, price, signed, table, terminal
+from domain.program import command_name
 
 _FOUR_DIGITS = Context(prec=4)
 _PLACE = "{elapsed:>5} {id:>4} {portfolio:<8} {decision:<4} {symbol:<9} {sure:>4} {status:<8} "
@@ -120,7 +121,7 @@ class Screen:
         else:
             self.line(f"Ledger check: {'; '.join(result['ledger_differences']) or 'decisions without outcome'}", "red")
         self.line(f"Simulated prices: {NO_PROOF}.")
-        self.line(f"It stays to be looked at: run.py trades --home {place}", soft=True)
+        self.line(f"It stays to be looked at: {command_name()} trades --home {place}", soft=True)
 
     def line(self, text: str, style: str = "", *, soft: bool = False) -> None:
         """Print a line."""

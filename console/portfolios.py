@@ -13,6 +13,7 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import amount, answer, number, percent, signed, sources_line, table, terminal
 from domain.decision import exact_number
 from domain.errors import SettingsError, WriteRefused
+from domain.program import command_name
 from persistence import portfolios
 from persistence.queries import Books
 
@@ -119,7 +120,8 @@ def change(
         min_notional=min_notional, default_risk_score=default_risk_score,
     )  # fmt: skip
     if not values:
-        msg = "portfolio set needs at least one rule, such as --max-position-size 0.1; see run.py portfolio set --help"
+        hint = f"see {command_name()} portfolio set --help"
+        msg = f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}"
         raise SettingsError(msg)
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with opened(settings) as url:
@@ -161,7 +163,9 @@ def _refused(error: WriteRefused, name: str) -> SettingsError:
     cause = getattr(cause, "orig", cause)
     constraint = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
     if constraint == "paper_trading_config_pkey":
-        return SettingsError(f"portfolio {name.strip()!r} exists already; `run.py portfolio set` changes its rules")
+        return SettingsError(
+            f"portfolio {name.strip()!r} exists already; `{command_name()} portfolio set` changes its rules"
+        )
     return SettingsError(f"portfolio {name.strip()!r}: {constraint or error}")
 
 

@@ -18,6 +18,7 @@ from console.report_parts import costs
 from domain.arithmetic import add
 from domain.figure import Figure
 from domain.funnel import Funnel
+from domain.program import command_name
 from domain.report import OpenPosition, Report
 from domain.results import Dimension, Results
 
@@ -226,7 +227,10 @@ def positions(held: Sequence[OpenPosition], width: int) -> list[Text]:
     ]
     lines = plain_headed(table(columns, width, len(shown) + 1))
     more = len(held) - len(shown)
-    return [*lines, *([line(f"… and {more} smaller ones; run.py positions shows them", "dim")] if more else [])]
+    return [
+        *lines,
+        *([line(f"… and {more} smaller ones; {command_name()} positions shows them", "dim")] if more else []),
+    ]
 
 
 def funnel(found: Funnel, width: int) -> list[Text]:

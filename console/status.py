@@ -27,6 +27,7 @@ from console.output import (
 )
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
+from domain.program import command_name
 from persistence.engine import probe
 from persistence.queries import Books
 
@@ -47,7 +48,7 @@ def status(
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is None and not (settings.home / "postgres").exists():
-        msg = f"nothing is running, and nothing has ever run with home {settings.home}; run.py start begins"
+        msg = f"nothing is running, and nothing has ever run with home {settings.home}; {command_name()} start begins"
         raise NotRunning(msg)
     process = _process(settings)
     try:

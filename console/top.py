@@ -26,6 +26,7 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, duration, terminal
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
+from domain.program import command_name
 from persistence.queries import Books
 
 FOOT = "q ends this view"
@@ -60,7 +61,7 @@ def top(
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is None and not (settings.home / "postgres").exists():
-        msg = f"nothing is running, and nothing has ever run with home {settings.home}; run.py start begins"
+        msg = f"nothing is running, and nothing has ever run with home {settings.home}; {command_name()} start begins"
         raise NotRunning(msg)
     asker = _Asker(settings)
     looker = Looker(lambda: opened(settings), asker.ask)

@@ -16,6 +16,7 @@ from console.verdicts import described, tell
 from domain.arithmetic import plain
 from domain.errors import InvalidRequest
 from domain.gate import Criteria, limit
+from domain.program import command_name
 from domain.validation import Verdict
 from domain.wording import joined
 from persistence import validation, validation_runs
@@ -276,7 +277,7 @@ def _required(criteria: Criteria) -> str:
 def _tell_runs(found: list[StoredRun]) -> None:
     out = terminal()
     if not found:
-        out.print("no validation run yet; run.py validate start begins one")
+        out.print(f"no validation run yet; {command_name()} validate start begins one")
         return
     rows = [
         (

@@ -105,7 +105,7 @@ WORDS: Mapping[str, Word] = {
         Word("portfolio", "pots of money: cash, worth, result"),
         Word("lease", "who serves the database, since when"),
         Word("audit", "compare memory with the database, and the books with the fills"),
-        Word("status", "the same as run.py status knows of this process"),
+        Word("status", "what the command status knows of this process"),
         Word(
             "decide",
             "send a decision, and wait for its outcome",

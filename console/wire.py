@@ -23,6 +23,7 @@ from typing import Any
 from actors.settings import Settings
 from console.output import document
 from domain.errors import NotRunning, PaperTradingError
+from domain.program import command_name
 from persistence.engine import shown
 
 PROTOCOL = 1
@@ -103,7 +104,9 @@ class Line:
             self._socket.connect(str(self._path))
         except OSError as error:
             self._socket.close()
-            raise NotRunning(f"nothing runs here that could be asked ({self._path}); run.py start begins") from error
+            raise NotRunning(
+                f"nothing runs here that could be asked ({self._path}); {command_name()} start begins"
+            ) from error
         except NotRunning:
             self._socket.close()
             raise

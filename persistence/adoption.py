@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from domain.errors import DatabaseUnsuitable
+from domain.program import command_name
 from persistence.decisions import EVIDENCE
 from persistence.engine import engine_for, schema_of, transaction
 from persistence.schema import read_file
@@ -293,8 +294,9 @@ def _say(connection: Connection, name: str, columns: Mapping[str, Column]) -> No
     ]
     if demanded:
         logger.warning(
-            "table {} wants {} in each row, which `run.py decide` and submit() leave out unless a decision has it: "
+            "table {} wants {} in each row, which `{} decide` and submit() leave out unless a decision has it: "
             "let it be NULL, or insert by SQL",
             name,
             ", ".join(demanded),
+            command_name(),
         )

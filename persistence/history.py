@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 from domain.errors import UnknownPortfolio
 from domain.performance import History
 from domain.portfolio import Trade
+from domain.program import command_name
 from domain.returns import Valuation
 from domain.trips import Execution
 from domain.wording import quoted
@@ -129,7 +130,7 @@ def history_of(
     """
     opened = cursor.execute(OPENING, [portfolio]).fetchone()
     if opened is None:
-        msg = f"there is no portfolio {quoted(portfolio)}; `run.py portfolio list` shows those that exist"
+        msg = f"there is no portfolio {quoted(portfolio)}; `{command_name()} portfolio list` shows those that exist"
         raise UnknownPortfolio(msg)
     now, capital, first = opened
     count = _Count(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)

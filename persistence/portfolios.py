@@ -8,6 +8,7 @@ from decimal import Decimal
 from psycopg import sql
 
 from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio
+from domain.program import command_name
 from persistence.engine import engine_for, transaction
 
 CHANGEABLE = (
@@ -68,7 +69,7 @@ def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
     try:
         with transaction(engine) as cursor:
             if cursor.execute(statement, [*values.values(), name]).rowcount == 0:
-                msg = f"there is no portfolio {name!r}; `run.py portfolio create {name}` makes one"
+                msg = f"there is no portfolio {name!r}; `{command_name()} portfolio create {name}` makes one"
                 raise UnknownPortfolio(msg)
     finally:
         engine.dispose()

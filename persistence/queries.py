@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from domain.errors import DecisionGone, UnknownPortfolio
+from domain.program import command_name
 from domain.wording import quoted
 from persistence.engine import engine_for, translated
 from persistence.lease import lock_key
@@ -139,7 +140,11 @@ class Books:
         names = [row["portfolio"] for row in self.rows("SELECT portfolio FROM paper_trading_config ORDER BY 1")]
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "; `run.py portfolio list` shows those that exist"
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; `{command_name()} portfolio list` shows those that exist"
+            )
             msg = f"there is no portfolio {quoted(name)}{hint}"
             raise UnknownPortfolio(msg)
 

@@ -14,6 +14,7 @@ from domain.errors import UnknownPortfolio
 from domain.gate import Criteria
 from domain.market import NOT_REAL
 from domain.performance import History
+from domain.program import command_name
 from domain.validation import Run, Verdict, judge
 from domain.wording import moment, quoted
 from persistence.evidence import differences_of, operations_of
@@ -23,7 +24,7 @@ from persistence.validation_runs import StoredRun, last_process, run_named, runs
 REAL = "ccxt"
 PRICE_AGE = 30.0
 """Seconds, where no process told its own."""
-PREVIEW = "no validation run is stored: this looks at the portfolio's whole life; `run.py validate start` begins one"
+PREVIEW = "no validation run is stored: this looks at the portfolio's whole life; `{} validate start` begins one"
 
 # A reader who takes long blocks nobody, and computes between two statements.
 PATIENT = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
@@ -197,7 +198,7 @@ def _up_to_now(
         criteria,
         real_prices=real,
         sources=sources,
-        notes=(PREVIEW, *_ended(mine[-1].run if mine else None)),
+        notes=(PREVIEW.format(command_name()), *_ended(mine[-1].run if mine else None)),
     )
 
 

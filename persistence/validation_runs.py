@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from domain.errors import InvalidRequest, UnknownPortfolio
 from domain.fingerprint import Change, Fingerprint, Process, Sent, changes
 from domain.gate import Criteria
+from domain.program import command_name
 from domain.results import NO_STRATEGY
 from domain.validation import Run
 from domain.wording import joined, quoted
@@ -97,7 +98,7 @@ def run_named(cursor: psycopg.Cursor, name: str) -> StoredRun:
     """
     found = [stored for stored in runs(cursor) if stored.run.name == name]
     if not found:
-        msg = f"there is no validation run {quoted(name)}; `run.py validate list` shows those that there are"
+        msg = f"there is no validation run {quoted(name)}; `{command_name()} validate list` shows those that there are"
         raise InvalidRequest(msg)
     return found[0]
 
@@ -174,12 +175,13 @@ def begin(
     existing = [row[0] for row in cursor.execute("SELECT portfolio FROM paper_trading_config ORDER BY 1").fetchall()]
     for portfolio in portfolios:
         if portfolio not in existing:
-            msg = f"there is no portfolio {quoted(portfolio)}; `run.py portfolio list` shows those that exist"
+            msg = f"there is no portfolio {quoted(portfolio)}; `{command_name()} portfolio list` shows those that exist"
             raise UnknownPortfolio(msg)
     chosen = list(dict.fromkeys(portfolios)) or existing
     if last_process(cursor) is None or not chosen:
         msg = (
-            "nothing has served this database yet, so there are no settings to bind a run to; run.py start comes first"
+            "nothing has served this database yet, so there are no settings to bind a run to; "
+            f"{command_name()} start comes first"
         )
         raise InvalidRequest(msg)
     there = runs(cursor)
@@ -187,7 +189,8 @@ def begin(
     busy = [portfolio for portfolio in chosen if portfolio in taken]
     if busy:
         told = joined(f"portfolio {portfolio} is in run {taken[portfolio]}" for portfolio in busy)
-        msg = f"{told} already, which must end first: run.py validate stop {taken[busy[0]]} --reason TEXT"
+        stop = f"{command_name()} validate stop {taken[busy[0]]} --reason TEXT"
+        msg = f"{told} already, which must end first: {stop}"
         raise InvalidRequest(msg)
     named = list(dict.fromkeys(each or NO_STRATEGY for each in strategies)) or [
         row[0] for row in cursor.execute(STRATEGIES, [chosen]).fetchall()
