@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+import paper_trading_actors
 from actors.settings import PREFIX, Settings
 from console.cli import _command_line
 from deploy.dashboard.__main__ import FILE, text
@@ -163,7 +164,8 @@ def test_the_image_gets_the_whole_program_and_nothing_else() -> None:
     assert all((ROOT / source).exists() for source in copied())
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     modules = {f"{module}.py" for module in tools["py-modules"]}
-    assert {"pyproject.toml", *modules, *tools["packages"]} == set(copied())
+    packages = {name for name in paper_trading_actors.PACKAGES if (ROOT / name).is_dir()}
+    assert {"pyproject.toml", *modules, *packages} == set(copied())
 
 
 def test_what_is_copied_is_not_hidden_and_nothing_else_is_seen() -> None:
