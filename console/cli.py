@@ -20,7 +20,7 @@ import typer
 from loguru import logger
 
 from console.logs import secrets_hidden
-from console.signals import BOTH, Signals, Stop
+from console.signals import STOPPING, Signals, Stop, leave_closed_streams, restore_signals, take_signals
 from domain.errors import PaperTradingError
 from domain.program import command_name
 from persistence.release import version
@@ -78,14 +78,14 @@ def main(args: Sequence[str] | None = None) -> int:
     if words[0] == "validate" and (_no_command(words[1:]) or words[1] not in VALIDATE):
         words.insert(1, "show")  # what stands there is the name of a run, or nothing
     # By default SIGTERM ends Python on the spot, and an embedded server started for the moment would stay.
-    signals = Signals()
-    before = {number: signal.signal(number, signals.handle) for number in BOTH}
+    before = take_signals(dict.fromkeys(STOPPING, Signals().handle))
     try:
         return _run(words)
     finally:
-        for number, handler in before.items():
-            # The process is done, and nothing may disturb Python while it cleans up; a caller gets back what it had.
-            signal.signal(number, signal.SIG_IGN if args is None else handler)
+        # The process is done, and nothing may disturb Python while it cleans up; a caller gets back what it had.
+        restore_signals(before if args is not None else dict.fromkeys(before, signal.SIG_IGN))
+        if args is None:
+            leave_closed_streams()
 
 
 def _run(words: list[str]) -> int:
@@ -93,10 +93,10 @@ def _run(words: list[str]) -> int:
         code = _command_line(words[0]).main(args=words, prog_name=command_name(), standalone_mode=False)
         sys.stdout.flush()
     except PaperTradingError as error:
-        return _failed(str(error), error.exit_code, error.code, words)
+        stopped = _is_of_a_stop(error)
+        return _interrupted(words) if stopped else _failed(str(error), error.exit_code, error.code, words)
     except (Stop, KeyboardInterrupt, typer.Abort):
-        # A service that is told to stop before it has begun has done what it was told.
-        return 0 if words[0] == "start" else _failed("interrupted", 128 + signal.SIGINT, "interrupted", words)
+        return _interrupted(words)
     except BrokenPipeError:
         # Who read the output has gone, as `head` does; Python must not complain about it while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -107,6 +107,18 @@ def _run(words: list[str]) -> int:
         logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
         return _failed(f"unexpected {type(error).__name__}: {error}", 1, "unexpected", words)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(words: Sequence[str]) -> int:
+    # A service that is told to stop before it has begun has done what it was told.
+    return 0 if words[0] == "start" else _failed("interrupted", 128 + signal.SIGINT, "interrupted", words)
+
+
+def _is_of_a_stop(error: BaseException | None) -> bool:
+    """Say whether it was raised while a signal ended the command, as by a query that was broken off."""
+    while error is not None and not isinstance(error, Stop):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _no_command(words: Sequence[str]) -> bool:
@@ -178,7 +190,10 @@ def _usage(error: Exception) -> str:
 def complain(sentence: str) -> str:
     """Say on stderr what is wrong; return it as it was said: on one line, and without secrets."""
     sentence = secrets_hidden(" ".join(sentence.split()))
-    print(f"{command_name()}: {sentence}", file=sys.stderr)  # noqa: T201
+    try:
+        print(f"{command_name()}: {sentence}", file=sys.stderr)  # noqa: T201
+    except OSError:  # the terminal was closed: the sentence is in the exit code alone
+        leave_closed_streams()
     return sentence
 
 

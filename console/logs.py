@@ -20,6 +20,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from console.signals import leave_closed_streams
 from domain.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def to_file(home: Path, level: str) -> Path:
 
 def _write(line: str) -> None:
     # Looked up each time: a progress bar takes the place of stderr while it is shown.
-    sys.stderr.write(line)
+    try:
+        sys.stderr.write(line)
+    except OSError:  # its terminal or pipe was closed; the file has the line
+        leave_closed_streams()
 
 
 def _patch(record: Record) -> None:

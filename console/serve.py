@@ -69,8 +69,8 @@ def start(
       run.py start --prices btc.csv --home /srv/paper
       PAPER_DATABASE_URL=postgresql://... PAPER_PRICES=simulated run.py
 
-    SIGTERM or Ctrl-C stops it in order: what was acknowledged is committed. With --json it prints one document on
-    stdout once it serves. The log goes to stderr, and as JSON to logs/ under home.
+    SIGTERM, Ctrl-C or a closed terminal stops it in order: what was acknowledged is committed. With --json it prints
+    one document on stdout once it serves. The log goes to stderr, and as JSON to logs/ under home.
     """
     settings = settings_from(
         prices=prices,

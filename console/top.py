@@ -24,6 +24,7 @@ from console.live_view import frame
 from console.live_watch import Watch
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, duration, terminal
+from console.signals import restore_signals, take_signals
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
@@ -176,12 +177,11 @@ def _signals(wake: Any) -> Iterator[None]:
         wake(NEWS)
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: stop, signal.SIGWINCH: news}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = take_signals(handlers)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore_signals(before)
 
 
 def told(glimpse: Glimpse) -> dict[str, Any]:

@@ -72,6 +72,19 @@ class Screen:
     def kill(self, number: int) -> None:
         os.kill(self._child.pid, number)
 
+    def hang_up(self) -> None:
+        """Close the terminal under the program, as when its window is closed or a connection breaks."""
+        self._child.ptyproc.fileobj.close()
+
+    def exit_code(self, timeout: float = 60.0) -> int | None:
+        """Wait for the end without a look at the terminal; None where a signal ended it."""
+        deadline = time.monotonic() + timeout
+        while self._child.ptyproc.isalive():
+            assert time.monotonic() < deadline, f"it has not ended within {timeout:g} s"
+            time.sleep(0.05)
+        code: int | None = self._child.ptyproc.exitstatus
+        return code
+
     def ended(self, timeout: float = 60.0) -> int | None:
         """Wait for the end; return the exit code, None where a signal ended it."""
         deadline = time.monotonic() + timeout
