@@ -33,6 +33,8 @@ def _state(glimpse: Glimpse) -> tuple[str, str]:
     served = glimpse.glance.served
     since = served["started_at"]
     if not glimpse.running:
+        if (session := served.get("locked_by")) is not None:
+            return f"nothing runs, and its lock is held by {printable(session)}", ALARM
         if since is None:
             return "nothing runs, and nothing has run on this database yet", ALARM
         return f"nothing runs; the last was {printable(served['holder'])}, from {moment(since)}", ALARM

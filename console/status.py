@@ -29,7 +29,7 @@ from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
 from persistence.engine import probe
-from persistence.queries import Books
+from persistence.queries import Books, idle_sentence
 
 SHOWN_FAILURES = 5
 
@@ -61,7 +61,8 @@ def status(
         found = {"running": True, "database_away": str(away), "ledger_ok": None}
     found["process"] = process
     # Without its lease for a moment, after a restart of the database, it runs all the same.
-    found["running"] = found["running"] or process is not None
+    if process is not None:
+        found |= {"running": True, "not_running": None}
     answer(as_json, found, lambda: _tell(found))
     if not found["running"]:
         raise typer.Exit(NotRunning.exit_code)
@@ -86,6 +87,8 @@ def _found(settings: Settings, reader: Books) -> dict[str, Any]:
     return {
         "running": bool(served["running"]),
         "database_away": None,
+        "not_running": None if served["running"] else idle_sentence(served),
+        "locked_by": served["locked_by"],
         "holder": served["holder"],
         "since": served["started_at"],
         "epoch": served["epoch"],
@@ -125,6 +128,8 @@ def _tell_books(found: dict[str, Any], out: Console) -> None:
     if found["running"]:
         ago = duration(found["renewed_seconds_ago"])
         say("running", f"{found['holder']}, since {moment(found['since'])} UTC, epoch {found['epoch']}, seen {ago} ago")
+    elif found["locked_by"] is not None:
+        say("running", found["not_running"], "yellow")
     elif found["since"] is None:
         say("running", "nothing, and nothing has run on this database yet", "yellow")
     else:

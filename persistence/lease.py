@@ -37,6 +37,8 @@ EPOCH_PATIENCE = 30.0
 RENEWAL = 5.0
 WRITER = "Supervisor"
 """In whose name the lease writes what the guards of ``sql/`` keep from others."""
+STALE = 30.0
+"""Seconds without a renewal after which a process does not serve any more: anybody may take the lock."""
 LOST = "the lease's connection is lost; nothing is written until it is back"
 OURS_AGAIN = "the lease is ours again"
 RETRY = 0.25
@@ -65,7 +67,19 @@ fence AS MATERIALIZED (
 """
 """How each statement that ends decisions begins: FOR SHARE waits for an epoch or generation that is being raised, and
 sees its new value."""
-
+NO_TABLE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.LockNotAvailable)
+"""The lease's table is not there yet, or a backup is being restored."""
+LOCKED_BY = """
+SELECT 'session ' || l.pid || coalesce(' (' || coalesce(nullif(a.application_name, ''), 'without a name')
+                                       || ', role ' || a.usename || ')', '')
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = {key} LIMIT 1
+"""
+"""The session that holds the lock, in words; no row where none does."""
+OWN_SESSION = "(paper-trading "
+"""How a session of this program shows in `LOCKED_BY`."""
 
 __all__ = ["FENCE", "Lease", "current_holder", "dsn", "holder_name", "lock_key", "writing"]
 
@@ -116,9 +130,7 @@ class Lease:
         while not _lock(connection, database_url):
             if time.monotonic() >= deadline:
                 with connection:
-                    holder = current_holder(connection, schema_of(database_url))
-                    msg = f"{holder} serves the database {shown(database_url)} already"
-                raise LeaseHeld(msg)
+                    raise LeaseHeld(_held_by(connection, database_url))
             threading.Event().wait(0.05)
         return cls(database_url, connection)
 
@@ -262,13 +274,40 @@ def _lock(connection: psycopg.Connection, database_url: str) -> bool:
     return bool(row and row[0])
 
 
+def _held_by(connection: psycopg.Connection, database_url: str) -> str:
+    """Say who has the lock: the process that serves, or somebody else while no process renews the lease."""
+    schema = schema_of(database_url)
+    row = connection.execute(LOCKED_BY.format(key="%s"), [lock_key(database_url)]).fetchone()
+    session = row[0] if row is not None else None
+    if session is not None and OWN_SESSION not in session:
+        last = _last_renewal(connection, schema)
+        if last is None or last[1]:
+            before = "nothing has served it yet" if last is None else f"{last[0]} does not serve it any more"
+            return (
+                f"{session} holds the lock of the database {shown(database_url)}, and is no service: {before}; "
+                f"end that session, as with SELECT pg_terminate_backend({session.split()[1]})"
+            )
+    return f"{current_holder(connection, schema)} serves the database {shown(database_url)} already"
+
+
+def _last_renewal(connection: psycopg.Connection, schema: str) -> tuple[str, bool] | None:
+    """Return the last process that served, and whether it has ceased to renew its lease; None where there is none."""
+    lease, renewal = (sql.Identifier(schema, name) for name in ("paper_lease", "paper_lease_renewal"))
+    statement = sql.SQL(
+        "SELECT holder, renewed_at <= clock_timestamp() - %s * interval '1 second' FROM {}, {} WHERE epoch > 0"
+    ).format(lease, renewal)
+    with suppress(*NO_TABLE):
+        return connection.execute(statement, [STALE]).fetchone()
+    return None
+
+
 def current_holder(connection: psycopg.Connection, schema: str = PUBLIC) -> str:
     """Return who holds the lease, as far as the database knows."""
     table = sql.Identifier(schema, "paper_lease")
     statement = sql.SQL("SELECT holder, started_at FROM {} WHERE epoch > 0").format(table)
     try:
         row = connection.execute(statement).fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.LockNotAvailable):
+    except NO_TABLE:
         row = None
     if row is None:
         return "another process, which is just starting or restoring a backup,"

@@ -14,7 +14,7 @@ from domain.errors import DecisionGone, UnknownPortfolio
 from domain.program import command_name
 from domain.wording import quoted
 from persistence.engine import engine_for, translated
-from persistence.lease import lock_key
+from persistence.lease import LOCKED_BY, OWN_SESSION, STALE, lock_key
 
 Row = Mapping[str, Any]
 
@@ -47,15 +47,14 @@ SELECT * FROM v_paper_open_positions
 WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, symbol
 """
 
-SERVED = """
+SERVED = f"""
 SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
        nullif(r.renewed_at, '-infinity') AS renewed_at, g.generation,
        CASE WHEN isfinite(r.renewed_at) THEN clock_timestamp() - r.renewed_at END AS renewed_ago,
-       EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
-               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-               AND (classid::bigint << 32 | objid::bigint) = :key) AS running
-FROM paper_lease l, paper_lease_renewal r, paper_generation g
+       locked_by IS NOT NULL AND r.renewed_at > clock_timestamp() - interval '{STALE:g} seconds' AS running, locked_by
+FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
 """
+"""Who serves, by the database's clock: the lock alone tells nothing, since any role may take it."""
 
 
 class Books:
@@ -187,8 +186,26 @@ class Books:
         return [row["name"] for row in found]
 
     def served(self) -> dict[str, Any]:
-        """Return who holds the lease, since when, and whether it runs now."""
+        """Return who holds the lease, since when, whether it runs now, and which session has the lease's lock."""
         return self.rows(SERVED, key=lock_key(self.url))[0]
+
+
+def idle_sentence(served: Mapping[str, Any]) -> str:
+    """Say of a database that nothing serves what was the last to serve it, and who has its lock all the same.
+
+    Args:
+        served: as `Books.served` returns it.
+    """
+    if served["renewed_at"] is None:
+        sentence = "The service is not running, and nothing has served this database yet"
+    else:
+        last = f"{served['holder']} renewed its lease last at {served['renewed_at']:%Y-%m-%d %H:%M:%S} UTC"
+        sentence = f"The service is not running ({last})"
+    if (session := served["locked_by"]) is None:
+        return sentence
+    if OWN_SESSION in session:
+        return f"{sentence}; a process of this program has its lock, and starts, restores or hangs: {session}"
+    return f"{sentence}; somebody else holds its lock: {session}"
 
 
 def exact(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Whether anything serves a database: the lock alone says nothing, since anybody may take it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from console.cli import main
+from console.live_data import Glimpse
+from console.live_head import title
+from domain.errors import LeaseHeld
+from persistence import glances, schema
+from persistence.lease import Lease, holder_name, lock_key
+from persistence.queries import Books
+
+AGE = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() - interval '{} seconds'"
+
+
+@pytest.fixture
+def url(embedded_url: str) -> str:
+    """A database that a process has served, and does not serve any more."""
+    schema.upgrade(embedded_url)
+    lease = Lease.take(embedded_url)
+    lease.begin_epoch()
+    lease.release()
+    return embedded_url
+
+
+@pytest.fixture
+def books(url: str) -> Iterator[Books]:
+    reader = Books(url)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def stranger(url: str) -> Iterator[psycopg.Connection]:
+    """A session of somebody else's that holds the lease's lock."""
+    with psycopg.connect(url, autocommit=True, application_name="psql") as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [lock_key(url)])
+        yield session
+
+
+def session_of(connection: psycopg.Connection) -> str:
+    return f"session {connection.info.backend_pid} (psql, role {connection.info.user})"
+
+
+def test_a_process_serves_only_with_the_lock_and_a_renewal_younger_than_30_s(
+    books: Books, stranger: psycopg.Connection
+) -> None:
+    for age, running in ((29, True), (31, False), (3_600, False)):
+        stranger.execute(AGE.format(age))  # type: ignore[call-overload]
+        served = books.served()
+        assert (age, running, session_of(stranger)) == (age, served["running"], served["locked_by"])
+    stranger.execute("UPDATE paper_lease_renewal SET renewed_at = '-infinity'")
+    assert books.served()["running"] is False
+    stranger.execute(AGE.format(1))  # type: ignore[call-overload]
+    stranger.execute("SELECT pg_advisory_unlock_all()")
+    served = books.served()
+    assert (False, None) == (served["running"], served["locked_by"])
+    assert served["renewed_ago"] < timedelta(seconds=30)
+
+
+def test_status_says_who_renewed_last_and_who_holds_the_lock(
+    url: str, stranger: psycopg.Connection, capsys: pytest.CaptureFixture[str], tmp_path: object
+) -> None:
+    stranger.execute(AGE.format(240))  # type: ignore[call-overload]
+    options = ["--database-url", url, "--home", str(tmp_path)]
+    assert 3 == main(["status", *options])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("running")]
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    last = rf"{re.escape(holder_name())} renewed its lease last at {moment}"
+    held = re.escape(session_of(stranger))
+    assert re.fullmatch(
+        rf"running    The service is not running \({last}\); somebody else holds its lock: {held}", line
+    )
+    assert 3 == main(["status", "--json", *options])
+    told = json.loads(capsys.readouterr().out)
+    assert (False, session_of(stranger)) == (told["running"], told["locked_by"])
+    assert line == f"running    {told['not_running']}"
+
+
+def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(
+    url: str, stranger: psycopg.Connection, capsys: pytest.CaptureFixture[str], tmp_path: object
+) -> None:
+    stranger.execute(AGE.format(240))  # type: ignore[call-overload]
+    options = ["--database-url", url, "--home", str(tmp_path)]
+    assert 3 == main(["decide", "BUY", "BTC/USDT", "--confidence", "1", "--wait", *options])
+    assert "nothing running" in capsys.readouterr().err
+    assert 0 == main(["metrics", *options])
+    assert "\npaper_lease_held 0.0\n" in capsys.readouterr().out
+    assert 3 == main(["top", "--json", *options])
+    assert json.loads(capsys.readouterr().out)["running"] is False
+    looker = glances.Glances(url)
+    glance = looker.look(5)
+    looker.close()
+    assert f"nothing runs, and its lock is held by {session_of(stranger)}" in title(
+        Glimpse(datetime(2026, 1, 5, tzinfo=UTC), glance=glance), 200
+    )
+
+
+def test_a_start_names_the_session_that_is_in_its_way(url: str, stranger: psycopg.Connection) -> None:
+    stranger.execute(AGE.format(240))  # type: ignore[call-overload]
+    with pytest.raises(LeaseHeld) as refused:
+        Lease.take(url, patience=0)
+    sentence = str(refused.value)
+    assert sentence.startswith(f"{session_of(stranger)} holds the lock of the database ")
+    assert f"{holder_name()} does not serve it any more" in sentence
+    assert sentence.endswith(f"pg_terminate_backend({stranger.info.backend_pid})")
+
+
+def test_a_process_of_the_program_that_has_the_lock_and_does_not_renew_is_called_so(books: Books, url: str) -> None:
+    lease = Lease.take(url)
+    with psycopg.connect(url, autocommit=True) as anybody:
+        anybody.execute(AGE.format(240))  # type: ignore[call-overload]
+    served = books.served()
+    lease.release()
+    assert (False, "paper-trading lease" in served["locked_by"]) == (served["running"], True)
