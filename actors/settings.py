@@ -28,7 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from actors.evidence import stored, without_secrets
+from actors.evidence import MASK, masked, masked_command, secret_texts, shown_text, stored, without_secrets
 from domain.arithmetic import multiply, plain
 from domain.decision import Number
 from domain.errors import SettingsError
@@ -39,7 +39,6 @@ PREFIX = "PAPER_"
 GIVEN = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
 """Variables that `alert_command` finds; they are no settings, and it may call this program."""
 SECRETS = frozenset({"database_url", "alert_command", "alert_url"})
-MASK = "********"
 URL = r"[a-z0-9+]+://[^\s'\"]+"
 COUNTED = (
     "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "same_currency",
@@ -92,7 +91,7 @@ class Settings(BaseSettings):
     )
     exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field("kraken", description="ccxt's id of the exchange")
     exchange_options: Table = Field(
-        default_factory=dict, description="what ccxt's exchange is made with, such as proxies; no keys"
+        default_factory=dict, repr=False, description="what ccxt's exchange is made with, such as proxies; no keys"
     )
     symbols: Words | None = Field(
         None, description="separated by commas; simulated: none means five usual ones; ccxt: watched from the start"
@@ -319,16 +318,21 @@ class Settings(BaseSettings):
         for secret in (self.alert_url, self.alert_command):
             yield from re.findall(URL, secret.get_secret_value() if secret is not None else "")
 
+    def secret_texts(self) -> Iterator[str]:
+        """Yield what in exchange_options may be a secret; never to be shown."""
+        yield from secret_texts(self.exchange_options)
+
     def alert_words(self) -> list[str]:
         """Return the program that is told of alarms, with its arguments, which may hold secrets; empty for none."""
         return shlex.split(self.alert_command.get_secret_value()) if self.alert_command is not None else []
 
     def shown(self) -> dict[str, str | None]:
         """Return every setting for a person's eyes, secrets masked."""
-        masked = {name: MASK for name in SECRETS if getattr(self, name) is not None}
+        shown = {name: MASK for name in SECRETS if getattr(self, name) is not None}
+        shown["exchange_options"] = str(masked(self.exchange_options))
         if words := self.alert_words():
-            masked["alert_command"] = " ".join([words[0], *[MASK][: len(words) - 1]])
-        return {name: masked.get(name, _text(getattr(self, name))) for name in type(self).model_fields}
+            shown["alert_command"] = masked_command(words)
+        return {name: shown.get(name, shown_text(getattr(self, name))) for name in type(self).model_fields}
 
 
 def _read_file() -> dict[str, Any]:
@@ -352,13 +356,6 @@ def _read_file() -> dict[str, Any]:
     except RecursionError:
         msg = f"{FILE} cannot be read as TOML: it is nested too deeply"
     raise SettingsError(msg)
-
-
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
-    return re.sub(r"://[^/\s'\"]*@", f"://{MASK}@", text)
 
 
 def _is_web_address(url: str) -> bool:

@@ -83,7 +83,8 @@ class CommandChannel:
 
     def __init__(self, words: Sequence[str]) -> None:
         if shutil.which(words[0]) is None:
-            msg = f"setting alert_command: there is no program {words[0]!r} that can be run; is its path right?"
+            program = words[0].partition("=")[0]  # what a shell would take for a variable may hold a secret
+            msg = f"setting alert_command: there is no program {program!r} that can be run; is its path right?"
             raise SettingsError(msg)
         self.target = Path(words[0]).name
         self._words = list(words)

@@ -15,7 +15,7 @@ from datetime import UTC
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
 from loguru import logger
@@ -52,6 +52,16 @@ def hide_address(url: str) -> None:
     found.update(re.split("[/?&=]", f"{parts.path}?{parts.query}"))
     found |= {unquote(text) for text in found}
     _secrets.update(text for text in found if len(text) >= SHORTEST_PART)
+
+
+def hide_text(text: str) -> None:
+    """See to it that neither this text, such as a cookie, nor a long part of it gets into a log or a message."""
+    for url in re.findall(r"[A-Za-z0-9+.-]+://[^\s'\"]+", text):
+        hide_address(url)
+        user = urlsplit(url).netloc.rpartition("@")[0]  # which may be a token, without a password
+        _secrets.update(part for part in (user, unquote(user), *user.split(":")) if len(part) >= SHORTEST_PART)
+    parts = {part for part in re.split(r"[\s;,=&?/]", text) if len(part) >= SHORTEST_PART}
+    _secrets.update({text, unquote(text), quote(text), json.dumps(text)[1:-1], repr(text)[1:-1], *parts} - {""})
 
 
 def secrets_hidden(text: str) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from loguru import logger
 
+from actors.settings import Settings
 from console import logs
 
 
@@ -27,3 +28,29 @@ def test_a_line_about_a_decision_names_it_whatever_its_id_is(
 ) -> None:
     logger.bind(decision=id_).info("executed: {}", "<b>{x}</b>")
     assert capsys.readouterr().err.endswith(f"INFO    #{id_} executed: <b>{{x}}</b>\n")
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(
+    ("planted", "message", "shown"),
+    [
+        ("s1d=c00kie-value; b=another-c00kie", "sent c00kie-value and another-c00kie", "sent ******** and ********"),
+        ("Bearer t0ken-value", "refused: t0ken-value", "refused: ********"),
+        (
+            "http://me:passw0rd@proxy:1",
+            "no way to me:passw0rd@proxy or passw0rd",
+            "no way to ********@proxy or ********",
+        ),
+        ("http://only-a-t0ken@proxy:1/", "of only-a-t0ken", "of ********"),
+        ('with "marks" of ä', r'{"x": "with \"marks\" of \u00e4"}', '{"x": "********"}'),
+        ("blank äß", "?q=blank%20%C3%A4%C3%9F", "?q=********"),
+    ],
+)
+def test_a_text_that_may_be_a_secret_is_masked_in_whatever_is_logged(
+    planted: str, message: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_secrets", set())
+    for text in Settings.isolated(exchange_options={"headers": {"x": planted}}).secret_texts():
+        logs.hide_text(text)
+    logger.info("{}", message)
+    assert capsys.readouterr().err.endswith(f"INFO    {shown}\n")

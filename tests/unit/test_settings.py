@@ -217,13 +217,42 @@ def test_settings_that_contradict_each_other() -> None:
     assert Settings(initial_capital=100, max_position_size="0.1").min_notional == 10
 
 
-def test_a_password_within_exchange_options_is_masked() -> None:
-    options = {"httpsProxy": "http://me:s3cret@proxy:1", "headers": {"x": ["socks5://u:w0rd@h"]}}
+def test_of_exchange_options_only_what_is_known_to_be_harmless_is_shown() -> None:
+    options = {
+        "timeout": 5000, "enableRateLimit": True, "options": {"defaultType": "spot", "fetchMarkets": ["spot", "swap"]},
+        "rateLimit": 12.5, "nothing": None,
+        "httpsProxy": "http://me:s3cret@proxy:1", "headers": {"x": ["socks5://u:w0rd@h"], "Cookie": "a=b"},
+        "cookies": {"theme": 1, "sid": True}, "pin": 1234, "number": 4711471147114711, "anything": "w0rd",
+        "version": "a text that is no word", "options2": {"type": ["spot", "Bearer w0rd"], "nonce": {"deep": ["w0rd"]}},
+        "http://me:s3cret@host/": 1,
+    }  # fmt: skip
     settings = Settings(exchange_options=options)
-    assert settings.shown()["exchange_options"] == str(options).replace("me:s3cret", "********").replace(
-        "u:w0rd", "********"
-    )
-    assert list(settings.urls()) == ["", "http://me:s3cret@proxy:1", "socks5://u:w0rd@h"]
+    shown = {
+        "timeout": 5000, "enableRateLimit": True, "options": {"defaultType": "spot", "fetchMarkets": ["spot", "swap"]},
+        "rateLimit": 12.5, "nothing": None,
+        "httpsProxy": "********", "headers": "********", "cookies": "********", "pin": "********",
+        "number": "********", "anything": "********", "version": "********",
+        "options2": {"type": ["spot", "********"], "nonce": {"deep": ["********"]}},
+        "********": 1,
+    }  # fmt: skip
+    assert str(shown) == settings.shown()["exchange_options"]
+    for secret in ("s3cret", "w0rd", "a=b", "4711"):
+        assert secret not in repr(settings) + str(settings)
+
+
+def test_what_may_be_a_secret_of_exchange_options_is_known_to_whoever_hides_it() -> None:
+    options = {
+        "timeout": 5000, "httpsProxy": "http://me:s3cret@proxy:1", "headers": {"x": ["abcd"], "flag": True, "n": 12},
+        "foo": {"bar": "a longer text", "baz": "short"}, "type": "spot", "blob": b"0123456789", "id": 4711471147114711,
+        "password": "abc", "a=b": 1,
+    }  # fmt: skip
+    secrets = ["http://me:s3cret@proxy:1", "abcd", "a longer text", "0123456789", "4711471147114711", "a=b"]
+    assert secrets == list(Settings(exchange_options=options).secret_texts())
+
+
+def test_the_program_that_is_told_of_alarms_is_shown_only_where_it_looks_like_one() -> None:
+    for command, shown in (("curl -H x", "curl ********"), ("sh", "sh"), ("TOKEN=s3cret curl", "******** ********")):
+        assert shown == Settings(alert_command=command).shown()["alert_command"]
 
 
 NOT_COUNTED = {
@@ -282,6 +311,11 @@ def test_a_change_within_the_exchanges_options_is_seen(change: dict[str, Any]) -
     before = Settings.isolated(exchange_options=SECRETS)
     assert before.that_count() == Settings.isolated(exchange_options=dict(SECRETS)).that_count()
     assert before.that_count() != Settings.isolated(exchange_options={**SECRETS, **change}).that_count()
+
+
+def test_a_name_that_holds_a_secret_is_not_stored_either() -> None:
+    told = json.dumps(Settings.isolated(exchange_options={"a": {"http://u:s3cret@h": 1, "sid=w0rd": 2}}).that_count())
+    assert (False, False, True) == ("s3cret" in told, "w0rd" in told, '"a"' in told)
 
 
 def test_what_json_or_postgresql_cannot_hold_is_told_as_text() -> None:
