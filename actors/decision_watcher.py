@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from loguru import logger
@@ -16,7 +17,7 @@ from actors.patience import Interrupted, Patience
 from actors.ports import Address, Decisions
 from actors.supervision import Drained, RaiseGeneration, Rebuilt
 from actors.tally import Tally
-from domain.decision import Accepted, Outcome, Reason, Refusal
+from domain.decision import Accepted, Outcome, Reason, Received, Refusal
 from domain.errors import (
     DatabaseUnavailable,
     DecisionGone,
@@ -24,6 +25,7 @@ from domain.errors import (
     PaperTradingError,
     SubmissionInDoubt,
 )
+from domain.sizing import outlived
 from domain.words import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
 
 MOST_UNDER_WAY = 1_000
@@ -77,6 +79,7 @@ class DecisionWatcher(PathBehaviour):
         patience: for waiting on the database.
         clock: when decisions are received.
         tally: is told what is taken in, and what became of it.
+        max_decision_age: what has waited longer when it is taken in, as over a downtime, expires; None: nothing does.
     """
 
     group_limit: ClassVar[int] = 500
@@ -92,6 +95,7 @@ class DecisionWatcher(PathBehaviour):
         patience: Patience,
         clock: Clock,
         tally: Tally,
+        max_decision_age: timedelta | None = None,
     ) -> None:
         self._decisions = decisions
         self._callers = callers
@@ -101,6 +105,7 @@ class DecisionWatcher(PathBehaviour):
         self._patience = patience
         self._clock = clock
         self._tally = tally
+        self._max_decision_age = max_decision_age
         self._under_way: set[DecisionId] = set()
         self._quarantined: set[DecisionId] = set()
         self._waiting: set[DecisionId] = set()
@@ -203,9 +208,27 @@ class DecisionWatcher(PathBehaviour):
         return len(self._under_way) - len(self._waiting)
 
     def _read(self) -> None:
-        room = MOST_UNDER_WAY - self._busy
-        if self.generation is None or self._draining or room <= 0:
-            return
+        """Take in what is pending, oldest first, as far as there is room; what is refused at once takes none."""
+        stale = 0
+        while self.generation is not None and not self._draining and (room := MOST_UNDER_WAY - self._busy) > 0:
+            received = self._pending(room)
+            self._more = len(received) == room
+            refusals = [row if isinstance(row, Refusal) else self._outlived(row) for row in received]
+            stale += self._refuse([refusal for refusal in refusals if refusal is not None])
+            self._send(row for row, refusal in zip(received, refusals, strict=True) if refusal is None)
+            if not self._more or not any(refusals):
+                break
+        if stale and self._max_decision_age is not None:
+            self._tally.stale += stale
+            logger.warning(
+                "{} {} expired: more than max_decision_age = {:g} s had gone by when this process could take them in",
+                stale,
+                "decision" if stale == 1 else "decisions",
+                self._max_decision_age.total_seconds(),
+            )
+
+    def _pending(self, room: int) -> list[Received | Refusal]:
+        """Return what is pending and not under way; nothing while the database is away."""
         known = self._under_way | self._quarantined
         try:
             received = self._patience.until_done_unless_away(
@@ -216,19 +239,27 @@ class DecisionWatcher(PathBehaviour):
         except DatabaseUnavailable as error:
             self._patience.away(error)
             self._wake_later()
-            return
-        self._more = len(received) == room
+            return []
         for row in received:
             self._tally.received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
-        invalid = [row for row in received if isinstance(row, Refusal)]
-        if invalid:
+        return received
+
+    def _outlived(self, decision: Received) -> Refusal | None:
+        return outlived(decision, decision.received_at, self._max_decision_age)
+
+    def _refuse(self, refusals: list[Refusal]) -> int:
+        """End what is not to be sized; return how many expired."""
+        ended: set[DecisionId] = set()
+        if refusals:
             with self._ending_the_generation():
-                self._end(invalid)
-        for decision in received:
+                ended = self._end(refusals)
+        return sum(refusal.reason is Reason.EXPIRED for refusal in refusals if refusal.decision_id in ended)
+
+    def _send(self, decisions: Iterable[Received | Refusal]) -> None:
+        for decision in decisions:
             if self.generation is None:
                 return
-            if isinstance(decision, Refusal):
-                continue
+            assert isinstance(decision, Received)
             self.about = decision.id
             self._under_way.add(decision.id)
             logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)
@@ -243,7 +274,8 @@ class DecisionWatcher(PathBehaviour):
             for outcome in message.outcomes:
                 self._ended(outcome)
 
-    def _end(self, refusals: list[Refusal]) -> None:
+    def _end(self, refusals: list[Refusal]) -> set[DecisionId]:
+        """Write outcomes; return which decisions were ended by it."""
         assert self.generation is not None
         generation = self.generation
         ended = self._patience.until_done_unless_away(lambda: self._decisions.end(generation, refusals))
@@ -258,6 +290,7 @@ class DecisionWatcher(PathBehaviour):
         self._look_up(others)
         if others:
             self._keep_out(others)
+        return ended
 
     def _ended(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)

@@ -122,8 +122,8 @@ class Settings(BaseSettings):
         1.0, description="a price seen up to so many seconds before a decision was received will do"
     )
     max_price_age: Seconds = Field(30.0, description="without a price in so many seconds a decision is rejected")
-    max_decision_age: Seconds | None = Field(
-        None, description="a decision that has waited longer, as over a downtime, is expired; none: any age will do"
+    max_decision_age: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        300.0, description="a decision that waits longer before it is sized, as over a downtime, expires; 0: never"
     )
     hang_timeout: Seconds = Field(30.0, description="an actor that is busy so long with one message is replaced")
     audit_interval: Seconds = Field(300.0, description="seconds between two comparisons of memory with the database")

@@ -55,6 +55,7 @@ class SystemStatus:
         quarantined: decisions and messages that this process has put aside.
         dead_letters: messages to an actor that has ended.
         prices_dropped: prices that were not stored.
+        expired_at_intake: decisions that had waited longer than `max_decision_age` when they were taken in.
     """
 
     actors: tuple[ActorStatus, ...]
@@ -66,6 +67,7 @@ class SystemStatus:
     quarantined: int
     dead_letters: int
     prices_dropped: int
+    expired_at_intake: int = 0
 
 
 def status_of(post: Post) -> ActorStatus:

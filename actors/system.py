@@ -267,6 +267,7 @@ class TradingSystem(TradingClient):
             quarantined=wiring.log.quarantined,
             dead_letters=wiring.dead_letters.count,
             prices_dropped=self._prices.dropped,
+            expired_at_intake=wiring.tally.stale,
         )
 
     @property

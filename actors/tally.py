@@ -99,10 +99,12 @@ class Tally:
     Attributes:
         now: a clock that only goes forward, in seconds.
         generation: that takes decisions, or was the last to; told by the DecisionWatcher.
+        stale: decisions that expired because they had waited too long when they were taken in; likewise.
     """
 
     now: Callable[[], float] = time.monotonic
     generation: Generation | None = None
+    stale: int = 0
     _begun: dict[DecisionId, _Begun] = field(default_factory=dict)
     _ended: Counter[Ends] = field(default_factory=lambda: Counter(dict.fromkeys(POSSIBLE, 0)))
     _took: dict[tuple[OutcomeStatus, bool], Durations] = field(

@@ -238,6 +238,11 @@ class Wiring:
 
         threading.Thread(target=disconnect, name=f"disconnect {actor}", daemon=True).start()
 
+    @property
+    def _max_decision_age(self) -> timedelta | None:
+        age = self._settings.max_decision_age
+        return timedelta(seconds=age) if age > 0 else None
+
     def _patience(self, name: str, activity: Activity) -> Patience:
         return Patience(name, activity, self._clock, self.stopping)
 
@@ -303,7 +308,7 @@ class Wiring:
             clock=self._clock,
             price_grace=timedelta(seconds=self._settings.price_grace),
             max_price_age=timedelta(seconds=self._settings.max_price_age),
-            max_decision_age=timedelta(seconds=age) if (age := self._settings.max_decision_age) is not None else None,
+            max_decision_age=self._max_decision_age,
             same_currency=frozenset(self._settings.same_currency),
         )
 
@@ -317,6 +322,7 @@ class Wiring:
             patience=self._patience("DecisionWatcher", activity),
             clock=self._clock,
             tally=self.tally,
+            max_decision_age=self._max_decision_age,
         )
 
 

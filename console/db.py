@@ -59,7 +59,7 @@ def restore(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a script has to say it with --replace.")] = False,
     cancel_waiting: Annotated[
-        bool, typer.Option("--cancel-waiting", help="Cancel what had no outcome yet; else the next start trades it.")
+        bool, typer.Option("--cancel-waiting", help="Cancel what had no outcome yet; else it is for the next start.")
     ] = False,
     as_json: AsJson = False,
     home: Home = None,
@@ -190,7 +190,10 @@ def _tell_restored(document: dict[str, Any], restored: restores.Restored) -> Non
 
     say(f"{document['database']}: {restored.contents} restored")
     if restored.contents.waiting:
-        say(f"{restored.contents.waiting} of them wait for the next start, which trades them")
+        say(
+            f"{restored.contents.waiting} of them wait for the next start: it trades those that are not older than"
+            " max_decision_age, and expires the others"
+        )
     for difference in restored.differences:
         say(f"the books did not balance in the backup: {difference}")
     for statement in restored.rights_left_out:

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -75,6 +76,8 @@ def decide(
 ) -> None:
     r"""It is committed when this returns; what runs, or runs later, makes an order of it or says why not.
 
+    With nothing running it waits for a start, for max_decision_age [300 s] at most.
+
     \b
       run.py decide BUY BTC/USDT --confidence 0.75
       run.py decide SELL eth-usdt --confidence 0.9 --quantity 0.1 --wait
@@ -89,6 +92,7 @@ def decide(
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     sent: Accepted | None = None
     result: dict[str, Any] | None = None
+    queue: _Queue | None = None
     try:
         with opened(settings) as url:
             books = Books(url)
@@ -96,8 +100,11 @@ def decide(
                 if wanted.portfolio != DEFAULT_PORTFOLIO:  # which the first start makes
                     books.require_portfolio(wanted.portfolio)
                 sent = _insert(url, wanted)
-                row = _awaited(url, books, sent.decision_id) if wait else books.decision(sent.decision_id)
-                result = _told(row, wanted, running=bool(books.served()["running"]))
+                age = settings.max_decision_age
+                row = _awaited(url, books, sent.decision_id, age) if wait else books.decision(sent.decision_id)
+                running = bool(books.served()["running"])
+                queue = None if running or row["processed_at"] is not None else _queue(books, row, age)
+                result = _told(row, wanted, running=running, queue=queue)
             finally:
                 books.close()
     except (NotRunning, DecisionGone):
@@ -110,6 +117,43 @@ def decide(
         what = "what became of it cannot be read" if result is None else "afterwards something failed"
         complain(f"decision {sent.decision_id} is committed; {what}: {error or type(error).__name__}")
     _print(as_json, result or _unread(sent, wanted), with_outcome=wait)
+    if queue is not None and not as_json:
+        complain(f"nothing serves this database now: {queue.sentence}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """What becomes of a decision while nothing runs.
+
+    Attributes:
+        until: the moment from which on a start expires it; None: it waits for as long as it takes.
+    """
+
+    until: datetime | None
+    sentence: str
+
+
+def _queue(books: Books, row: dict[str, Any], own_age: float) -> _Queue:
+    """Return until when a decision waits for a start.
+
+    Args:
+        books: the database.
+        row: the decision's.
+        own_age: `max_decision_age` of this command. That of the last process comes first: most likely the next process
+            has the same, and this command may run with other settings than the service.
+    """
+    now, age = books.last_decision_age()
+    age = own_age if age is None else age
+    limits = [(row["expires_at"], "its expires_at")] if row["expires_at"] is not None else []
+    if age > 0:
+        limits.append((row["created_at"] + timedelta(seconds=age), f"max_decision_age = {age:g} s"))
+    if not limits:
+        return _Queue(None, f"decision {row['id']} waits until the service starts")
+    until, rule = min(limits)
+    if until <= now:
+        return _Queue(until, f"decision {row['id']} expires at the next start ({rule})")
+    moment = f"{until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return _Queue(until, f"decision {row['id']} expires unless the service starts before {moment} ({rule})")
 
 
 def _insert(url: str, decision: Decision) -> Accepted:
@@ -138,7 +182,7 @@ def _look_up(engine: Engine, decision: Decision) -> Accepted:
         raise DatabaseUnavailable(msg, in_doubt=True) from error
 
 
-def _awaited(url: str, books: Books, id_: DecisionId) -> dict[str, Any]:
+def _awaited(url: str, books: Books, id_: DecisionId, age: float) -> dict[str, Any]:
     """Return the decision's row once it has its outcome.
 
     Raises:
@@ -155,13 +199,14 @@ def _awaited(url: str, books: Books, id_: DecisionId) -> dict[str, Any]:
             # Without the lock for a moment: its database may have been restarted, and it is about to lock again.
             just_seen = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(seconds=RENEWAL)
             if not served["running"] and not just_seen:
-                msg = f"decision {id_} queued, nothing running: no outcome to wait for"
+                fate = _queue(books, row, age).sentence
+                msg = f"decision {id_} queued, nothing running: no outcome to wait for; {fate}"
                 raise NotRunning(msg)
             for _ in connection.notifies(timeout=LOOK_AGAIN, stop_after=1):
                 pass
 
 
-def _told(row: dict[str, Any], wanted: Decision, *, running: bool) -> dict[str, Any]:
+def _told(row: dict[str, Any], wanted: Decision, *, running: bool, queue: _Queue | None) -> dict[str, Any]:
     again = row["uid"] != wanted.uid
     ended = row["processed_at"] is not None
     return {
@@ -173,6 +218,7 @@ def _told(row: dict[str, Any], wanted: Decision, *, running: bool) -> dict[str, 
         "sent_before": again,
         "differs_from_first": _differences(row, wanted) if again else [],
         "running": running,
+        "expires_unless_served": queue.until if queue is not None else None,
         "outcome": row["status"] if ended else None,
         "code": reason_code(row["status"], row["outcome_reason"] or "") if ended else None,
         "reason": row["outcome_reason"],
@@ -192,6 +238,7 @@ def _unread(sent: Accepted, wanted: Decision) -> dict[str, Any]:
         "sent_before": None,
         "differs_from_first": [],
         "running": None,
+        "expires_unless_served": None,
         "outcome": outcome.status if outcome is not None else None,
         "code": outcome.code if outcome is not None else None,
         "reason": outcome.reason if outcome is not None else None,

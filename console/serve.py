@@ -167,6 +167,8 @@ def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> di
             for row in rows
         ],
         "decisions_waiting": books.waiting(),
+        "decisions_expired": system.status().expired_at_intake,
+        "max_decision_age": settings.max_decision_age,
         "metrics": metrics,
         "settings_that_differ": {
             name: {"setting": value, "in_effect": default[name]}
@@ -189,6 +191,9 @@ def _announce(facts: dict[str, Any]) -> None:
         cash, total = amount(row["cash"]), amount(row["total_value"])
         say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, worth {total}{held}")
     say("decisions", f"{facts['decisions_waiting']} waiting")
+    if facts["decisions_expired"]:
+        age = f"max_decision_age = {facts['max_decision_age']:g} s"
+        say("", f"{facts['decisions_expired']} expired: they had waited longer than {age} while nothing ran")
     if facts["metrics"] is not None:
         say("metrics", facts["metrics"])
     if facts["settings_that_differ"]:

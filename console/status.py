@@ -180,6 +180,8 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
             say("source", printable(trouble), "yellow")
         for note in prices.get("notes", ()):
             say("source", printable(note))
+    if expired := process.get("expired_at_intake"):  # a process of an older version does not say it
+        say("expired", f"{expired} had waited longer than max_decision_age when this process took them in", "yellow")
     if process["dead_letters"] or process["prices_dropped"]:
         say("dropped", f"{process['dead_letters']} dead letters, {process['prices_dropped']} prices not stored")
     columns = ["actor", "state", "doing", "restarts", "handled", "mailbox", "most"]

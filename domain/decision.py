@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,6 +137,8 @@ class Received:
 
     Attributes:
         received_at: when this process took it in; after a rebuild, took it in again.
+        waited: how long it had waited by then, by the clock that `created_at` is from: the database's, not this
+            process's, which may be off. Negative where the sender gave a moment that is still to come.
     """
 
     id: DecisionId
@@ -152,6 +154,11 @@ class Received:
     expires_at: datetime | None
     received_at: datetime
     asset_class: str | None = None
+    waited: timedelta = timedelta(0)
+
+    def age(self, now: datetime) -> timedelta:
+        """Return how long it has waited; one that is dated ahead counts as made when it was taken in."""
+        return max(self.waited, timedelta(0)) + max(now - self.received_at, timedelta(0))
 
     @property
     def expiry(self) -> str:

@@ -60,7 +60,7 @@ def screen(
 
 def outlived(decision: Received, now: datetime, max_age: timedelta | None) -> Refusal | None:
     """Refuse what has waited longer than ``max_age``, as over a downtime; None: any age will do."""
-    if max_age is None or now - decision.created_at <= max_age:
+    if max_age is None or decision.age(now) <= max_age:
         return None
     allowed = f"max_decision_age = {max_age.total_seconds():g} s"
     return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {allowed}")

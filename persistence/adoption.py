@@ -128,6 +128,8 @@ def adopt(connection: Connection) -> None:
 def include_backlog(database_url: str) -> tuple[int, int]:
     """Insert copies of the rows that were there before adoption as new, pending decisions; twice changes nothing.
 
+    A copy is as old as its insertion, since somebody wants it traded now: `max_decision_age` counts from there.
+
     Returns:
         How many were inserted, and how many were left out because the table's rules refuse them.
     """
@@ -137,7 +139,9 @@ def include_backlog(database_url: str) -> tuple[int, int]:
         with transaction(engine) as cursor:
             names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
             copy = sql.SQL(
-                "INSERT INTO trading_decisions (uid, {0}) SELECT %s, {0} FROM trading_decisions WHERE id = %s"
+                # clock_timestamp() grows from row to row, so that they are traded in their own order.
+                "INSERT INTO trading_decisions (uid, created_at, {0})"
+                " SELECT %s, clock_timestamp(), {0} FROM trading_decisions WHERE id = %s"
             ).format(sql.SQL(", ").join(names))
             old = cursor.execute(
                 "SELECT id, uid FROM trading_decisions WHERE status = 'ignored' AND outcome_reason = %s"
@@ -178,7 +182,7 @@ def _copied(cursor: psycopg.Cursor, schema: str) -> list[str]:
             " AND a.attname <> ALL(%s) AND (a.attnotnull AND NOT a.atthasdef OR NOT EXISTS ("
             "     SELECT FROM pg_index i"
             "     WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY(i.indkey)))",
-            [schema, TABLE, ["id", *OURS]],
+            [schema, TABLE, ["id", "created_at", *OURS]],
         ).fetchall()
     ]
 

@@ -43,6 +43,8 @@ class TradingClient(ABC):
     def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
         """Commit a decision; the future answers once its outcome is committed.
 
+        While nothing serves the database it is queued; a start later than `max_decision_age` [300 s] expires it.
+
         Raises:
             DatabaseUnavailable: the database is away; nothing was accepted.
             SubmissionInDoubt: COMMIT's answer was lost; submitting the same object again is safe.

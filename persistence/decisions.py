@@ -43,7 +43,7 @@ from persistence.lease import FENCE, Lease
 # The casts are for adopted tables: theirs may be floats, and times without zone, which are UTC as the session is.
 PENDING = """
 SELECT d.id, d.uid, d.symbol, d.decision, d.confidence::numeric, d.risk_score::numeric, d.quantity::numeric, d.strategy,
-       d.portfolio, d.created_at::timestamptz, d.expires_at::timestamptz, d.asset_class
+       d.portfolio, d.created_at::timestamptz, d.expires_at::timestamptz, d.asset_class, clock_timestamp() AS now
 FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.created_at, d.id LIMIT %s
@@ -325,7 +325,7 @@ def _unreadable(id_: DecisionId, why: str) -> Refusal:
 
 
 def _received(row: Sequence[Any], received_at: datetime) -> Received | Refusal:
-    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind = row
+    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind, now = row
     if (flaw := row_flaw(symbol, decision, confidence, risk, quantity, portfolio, created_at)) is not None:
         return _unreadable(id_, flaw)
     return Received(
@@ -342,4 +342,5 @@ def _received(row: Sequence[Any], received_at: datetime) -> Received | Refusal:
         expires_at=expires_at,
         received_at=received_at,
         asset_class=kind,
+        waited=now - created_at,
     )

@@ -56,6 +56,11 @@ FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_
 """
 """Who serves, by the database's clock: the lock alone tells nothing, since any role may take it."""
 
+LAST_DECISION_AGE = """
+SELECT clock_timestamp() AS now,
+       (SELECT settings ->> 'max_decision_age' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS age
+"""
+
 
 class Books:
     """The database, for reading.
@@ -184,6 +189,11 @@ class Books:
         """Return the sources of the prices that fills were made at."""
         found = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
         return [row["name"] for row in found]
+
+    def last_decision_age(self) -> tuple[datetime, float | None]:
+        """Return the database's time, and the last process's `max_decision_age`; None where it stored none."""
+        (row,) = self.rows(LAST_DECISION_AGE)
+        return row["now"], None if row["age"] is None else float(row["age"])
 
     def served(self) -> dict[str, Any]:
         """Return who holds the lease, since when, whether it runs now, and which session has the lease's lock."""

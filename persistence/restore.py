@@ -67,7 +67,7 @@ def restore(database_url: str, file: Path, *, replace: bool = False, cancel_wait
         database_url: of the embedded database, for its plain role.
         file: the backup.
         replace: remove what is in the database, decisions and tables of others included.
-        cancel_waiting: cancel the decisions that had no outcome at the backup; else the next start trades them.
+        cancel_waiting: cancel the decisions that had no outcome at the backup; else they wait for the next start.
 
     Raises:
         BackupRefused: the file cannot be restored, or there is something that would be lost. Nothing was changed.

@@ -17,7 +17,7 @@ FROM trading_decisions WHERE id::text = %s RETURNING id
 
 
 def retry(database_url: str, decision_id: str) -> DecisionId:
-    """Insert a copy of a decision that ended without an order; it does not expire, and has no idempotency key.
+    """Insert a copy of a decision that ended without an order; it has neither `expires_at` nor idempotency key.
 
     Raises:
         InvalidRequest: there is none of that id, it has not ended, or it was executed.

@@ -297,4 +297,5 @@ def _received(row: Row, received_at: datetime) -> Received:
     return Received(
         row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
         PortfolioName(d.portfolio), row.created_at, d.expires_at, received_at, d.asset_class,
+        received_at - row.created_at,
     )  # fmt: skip

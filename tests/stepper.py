@@ -232,6 +232,7 @@ class Stepper:
                 patience=self._patience("DecisionWatcher", activity),
                 clock=self.clock,
                 tally=self.tally,
+                max_decision_age=max_decision_age,
             ),
         }
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in builders}

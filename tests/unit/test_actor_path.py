@@ -300,28 +300,6 @@ def test_a_portfolio_that_is_gone_gets_no_snapshots(stepper: Stepper) -> None:
     assert ["default"] == [snapshot.portfolio for snapshot in stepper.database.snapshots]
 
 
-# Downtime
-
-
-def test_a_decision_that_waited_longer_than_allowed_is_expired_and_says_why(database: MemoryDatabase) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(hours=1))
-    old, young = put(stepper, 1), put(stepper, 2)
-    database.rows[old].created_at -= timedelta(hours=2)
-    stepper.run()
-    stepper.quote({"BTC/USDT": "100"})
-    stepper.settle()
-    reason = "expired: it waited since 2026-01-05 10:00:00 UTC, max_decision_age = 3600 s"
-    assert ("expired", reason) == status(stepper, old)
-    assert "executed" == (status(stepper, young) or ("",))[0]
-
-
-def test_by_default_a_decision_may_wait_for_years(stepper: Stepper) -> None:
-    old = put(stepper)
-    stepper.database.rows[old].created_at -= timedelta(days=1_000)
-    stepper.settle()
-    assert "executed" == (status(stepper, old) or ("",))[0]
-
-
 # What people see
 
 

@@ -104,6 +104,8 @@ def test_amounts_are_what_was_typed() -> None:
         ("home", 5, "setting home = 5: must be a path"),
         ("metrics_port", 0, "setting metrics_port = 0: must be at least 1"),
         ("metrics_port", "65536", "setting metrics_port = '65536': must be at most 65535"),
+        ("max_decision_age", -1, "setting max_decision_age = -1: must be at least 0"),
+        ("max_decision_age", "nan", "setting max_decision_age = 'nan': must be"),
         ("log_level", "loud", "setting log_level = 'loud': must be TRACE, DEBUG, INFO, WARNING or ERROR"),
         ("prices", 5, "setting prices = 5: must be text"),
         ("prices", " ", "setting prices = ' ': must not be empty"),

@@ -1,0 +1,107 @@
+"""run.py decide while nothing serves the database: what it says of the time that the decision has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from console.cli import main
+from persistence import schema
+from persistence.lease import Lease
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def decide(embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Told:
+    def run(*words: str) -> tuple[int, str, str]:
+        place = ["--database-url", embedded_url, "--home", str(tmp_path)]
+        code = main(["decide", "BUY", "BTC/USDT", "--confidence", "1", *words, *place])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # without a paper.toml
+    monkeypatch.delenv("PAPER_MAX_DECISION_AGE", raising=False)
+
+
+def created(url: str, id_: int) -> datetime:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT created_at FROM trading_decisions WHERE id = %s", [id_]).fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment.astimezone(UTC)
+
+
+def served_by(url: str, **stored: Any) -> None:
+    """A process with these settings has served, and has ended."""
+    schema.upgrade(url)
+    lease = Lease.take(url)
+    lease.begin_epoch("0.1", stored)
+    lease.release()
+
+
+def test_it_says_until_when_the_service_must_start(decide: Told, embedded_url: str) -> None:
+    code, out, err = decide()
+    moment = created(embedded_url, 1) + timedelta(seconds=300)
+    before = f"expires unless the service starts before {moment:%Y-%m-%d %H:%M:%S} UTC (max_decision_age = 300 s)"
+    assert (0, "decision 1 queued, nothing running: BUY BTC/USDT\n") == (code, out)
+    assert f"run.py: nothing serves this database now: decision 1 {before}\n" == err
+    code, out, err = decide("--json")
+    told = json.loads(out)
+    until = created(embedded_url, 2) + timedelta(seconds=300)
+    assert (0, "", False, until) == (code, err, told["running"], datetime.fromisoformat(told["expires_unless_served"]))
+    code, out, err = decide("--wait")
+    assert (3, "") == (code, out)
+    assert err.startswith(
+        "run.py: decision 3 queued, nothing running: no outcome to wait for; decision 3 expires unless"
+    )
+
+
+def test_without_a_limit_it_waits(decide: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAPER_MAX_DECISION_AGE", "0")
+    assert "run.py: nothing serves this database now: decision 1 waits until the service starts\n" == decide()[2]
+    assert json.loads(decide("--json")[1])["expires_unless_served"] is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "own", "said"),
+    [
+        ({"max_decision_age": 60.0}, "900", "(max_decision_age = 60 s)"),
+        ({"max_decision_age": 0.0}, "900", "waits until the service starts"),
+        ({"max_decision_age": None}, "900", "(max_decision_age = 900 s)"),  # of a version that had no limit by default
+        ({}, "900", "(max_decision_age = 900 s)"),
+    ],
+)
+def test_what_the_last_process_had_counts_before_the_commands_own_setting(
+    stored: dict[str, Any], own: str, said: str, decide: Told, embedded_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served_by(embedded_url, **stored)
+    monkeypatch.setenv("PAPER_MAX_DECISION_AGE", own)
+    assert said in decide()[2]
+
+
+def test_its_own_expiry_counts_where_it_comes_first(decide: Told) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=100)
+    assert f"{soon:%Y-%m-%d %H:%M:%S} UTC (its expires_at)" in decide("--expires-at", soon.isoformat())[2]
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert "(max_decision_age = 300 s)" in decide("--expires-at", later.isoformat())[2]
+
+
+def test_one_that_was_sent_before_and_is_too_old_by_now_is_called_so(decide: Told, embedded_url: str) -> None:
+    assert 0 == decide("--idempotency-key", "k")[0]
+    with psycopg.connect(embedded_url) as connection:
+        connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
+        connection.execute("UPDATE trading_decisions SET created_at = now() - interval '1 hour'")
+        connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
+    assert "decision 1 expires at the next start (max_decision_age = 300 s)" in decide("--idempotency-key", "k")[2]
