@@ -193,7 +193,7 @@ def _announce(facts: dict[str, Any]) -> None:
     say("decisions", f"{facts['decisions_waiting']} waiting")
     if facts["decisions_expired"]:
         age = f"max_decision_age = {facts['max_decision_age']:g} s"
-        say("", f"{facts['decisions_expired']} expired: they had waited longer than {age} while nothing ran")
+        say("", f"{facts['decisions_expired']} expired: waited longer than {age} while nothing ran")
     if facts["metrics"] is not None:
         say("metrics", facts["metrics"])
     if facts["settings_that_differ"]:

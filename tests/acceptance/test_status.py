@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from actors import Settings
@@ -61,6 +62,25 @@ def test_status_tells_what_actors_do_and_that_the_intake_pauses(
         assert run("status", env=env).code == 0
         assert service.stop().code == 0
     assert run("status", env=env).code == 3
+
+
+def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, prices="simulated", database_url=embedded_url)
+    assert 0 == run("db", "upgrade", env=env).code
+    with psycopg.connect(embedded_url) as agent:
+        agent.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, created_at)"
+            " SELECT 'BTC/USDT', 'BUY', 1, now() - interval '2 hours' FROM generate_series(1, 2)"
+        )
+    with Program("start", env=env) as service:
+        service.wait_for()
+        said = service.said()
+        status = run("status", env=env)
+        assert 0 == service.stop().code
+    assert "0 waiting\n             2 expired: waited longer than max_decision_age = 300 s while nothing ran\n" in said
+    assert "WARNING 2 decisions expired: more than max_decision_age = 300 s had gone by" in said
+    line = "expired    2 had waited longer than max_decision_age when this process took them in\n"
+    assert (0, True) == (status.code, line in status.out)
 
 
 @contextmanager
