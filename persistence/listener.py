@@ -1,7 +1,8 @@
 """Wake-ups from the database: LISTEN on a connection of its own.
 
 ``notifies()`` holds its connection's lock, and what was notified while nobody listened is gone: so after each
-reconnect everything is woken, and the poll remains the truth.
+reconnect everything is woken, and the poll remains the truth. While the database is away everything is woken once per
+attempt to reconnect, so that an actor which has nothing to do notices the outage without waiting for its poll.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from persistence.trouble import Trouble
 BEAT = 0.25
 """Seconds after which a stop is noticed at the latest."""
 RECONNECT = 1.0
+"""Seconds between two attempts to connect."""
 
 
 class Listener:
-    """A thread that calls ``woken(channel)`` for each notification, and for each channel after a (re)connect.
+    """A thread that calls ``woken(channel)`` for each notification, and for each channel after an attempt to connect.
 
     Attributes:
         trouble: what went wrong; nothing ends the thread but `stop`.
@@ -46,16 +48,16 @@ class Listener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            connected = False
             try:
                 with connect(self._url, "listener") as connection:
-                    connected = True
                     self._listen(connection)
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 if not self._stopping.is_set():
                     self.trouble.happened("no wake-ups from the database until it is back, the poll goes on", error)
-                    for channel in self._channels if connected else ():
-                        with suppress(Exception):  # who looks now, sees that the database is away
+                    # A server does not end its sessions all at once: an actor that looks right after this connection
+                    # was lost may still get an answer on its own. So it is woken after each failed attempt.
+                    for channel in self._channels:
+                        with suppress(Exception):
                             self._woken(channel)
                 self._stopping.wait(RECONNECT)
 

@@ -102,6 +102,10 @@ class Proxy:
         """Cut connections instead of passing the ``messages``-th message from now on, of either side."""
         self._arm(1, lambda: self._fuses.append(_Fuse(messages, who, reset)))
 
+    def connected(self, who: str) -> bool:
+        """Whether there is a connection of ``who`` now."""
+        return bool(self._call(lambda: any(link.name.endswith(who) for link in self._links)))
+
     def refuse(self) -> None:
         """Refuse new connections, as a host does where nobody listens."""
         self._run(self._deafen())

@@ -17,7 +17,7 @@ from domain.alarms import Sound
 from domain.words import Epoch, Symbol
 from persistence import lease as lease_module
 from persistence import schema
-from persistence.decisions import read_outcomes
+from persistence.decisions import DecisionStore, read_outcomes
 from persistence.engine import connect
 from persistence.lease import Lease
 from persistence.listener import Listener
@@ -107,12 +107,41 @@ def test_the_listener_goes_on_when_connecting_raises_what_nobody_expects(
     heard = threading.Semaphore(0)
     listener = Listener(embedded_url, ["paper_decisions"], lambda _: heard.release())
     listener.start()
-    assert heard.acquire(timeout=5)
+    for _ in range(3 + 1):  # once for each attempt that failed, then for having connected
+        assert heard.acquire(timeout=5)
     assert terminate(embedded_url, "listener")
-    assert heard.acquire(timeout=5)  # what came meanwhile is read after each reconnect
+    for _ in range(2):  # for the loss, and for what came meanwhile
+        assert heard.acquire(timeout=5)
     listener.stop()
+    assert not heard.acquire(blocking=False)
     assert 4 == listener.trouble.count
     assert 2 == len(said)  # once for what came before the first connection, once for what ended it
+
+
+def test_an_outage_is_noticed_whichever_connection_it_strikes_first(
+    embedded_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Semaphore(0)
+
+    def pending(store: DecisionStore, *arguments: Any) -> Any:
+        try:
+            return read_pending(store, *arguments)
+        finally:
+            looked.release()
+
+    read_pending = DecisionStore.pending
+    with Proxy(embedded_url) as proxy, running(proxy.url_for(embedded_url)) as system:
+        until(lambda: proxy.connected("listener"), 5)
+        monkeypatch.setattr(DecisionStore, "pending", pending)
+        monkeypatch.setattr("persistence.listener.RECONNECT", 0.05)
+        proxy.refuse()
+        proxy.cut("listener")
+        assert looked.acquire(timeout=5)  # the DecisionWatcher, whose own connection still works
+        assert system.status().intake_paused_since is None
+        proxy.cut()
+        until(lambda: system.status().intake_paused_since is not None, 5)  # far less than its poll, a minute
+        proxy.admit()
+        until(lambda: system.status().intake_paused_since is None, 5)
 
 
 def test_the_lease_comes_back_whatever_reconnecting_raises(
