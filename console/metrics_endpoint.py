@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from domain.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
+STOP_LIMIT = 5.0
+"""Seconds that the end waits for the thread, which has nothing left to do then."""
 
 
 class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
@@ -48,4 +50,4 @@ class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
         if self._port is not None:
             self._server.shutdown()
             self._server.server_close()
-            self._thread.join()
+            self._thread.join(STOP_LIMIT)

@@ -145,11 +145,8 @@ class EmbeddedServer:
         with self._spoken():
             lock = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                deadline = time.monotonic() + 2 * _PATIENCE
-                while not _alone(lock):
-                    if time.monotonic() > deadline:
-                        raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
-                    time.sleep(0.02)
+                if not _locked(lock, fcntl.LOCK_EX, 2 * _PATIENCE):
+                    raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
                 yield
             finally:
                 os.close(lock)
@@ -165,8 +162,9 @@ class EmbeddedServer:
 
     def _join(self) -> None:
         self._attached = os.open(self._home / "postgres.attached", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._attached, fcntl.LOCK_SH)
         try:
+            if not _locked(self._attached, fcntl.LOCK_SH, _PATIENCE):
+                raise EmbeddedServerError(f"Another process keeps {self._home / 'postgres.attached'} locked: end it.")
             self._bring_up()
         except BaseException:  # Ctrl-C too: nobody would stop what has been started
             with suppress(EmbeddedServerError):
@@ -178,7 +176,7 @@ class EmbeddedServer:
         if held is None:
             return
         try:
-            if _alone(held):
+            if _locked(held, fcntl.LOCK_EX):
                 self._stop(immediate=immediate)
         finally:
             fcntl.flock(held, fcntl.LOCK_UN)  # closing is not enough while a forked child has a copy
@@ -364,10 +362,21 @@ def _postmaster(data: Path) -> psutil.Process | None:
     return None
 
 
-def _alone(file: int) -> bool:
-    """Whether this process now holds the file's lock and nobody else does."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _locked(file: int, how: int, patience: float = 0.0) -> bool:
+    """Lock a file; return whether that could be done within so many seconds.
+
+    Args:
+        file: its descriptor.
+        how: ``LOCK_SH``, or ``LOCK_EX``: nobody else has it locked.
+        patience: seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import os
 import re
+import signal
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from domain.errors import EmbeddedServerError
 from persistence.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
+LIMIT = 300.0
+"""Seconds that a program gets; pg_ctl has a shorter one of its own, and initdb takes a few seconds."""
 PATIENCE = 60.0
 """Seconds that a program gets to end by itself once this one was told to stop."""
 
@@ -56,6 +60,9 @@ def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tupl
         name: of the program.
         arguments: its own.
         user: and group that it runs as; None is this process's.
+
+    Raises:
+        EmbeddedServerError: It did not end within `LIMIT`, and was killed.
     """
     identity: dict[str, Any] = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
     with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it and hold it open
@@ -70,7 +77,15 @@ def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tupl
             **identity,
         )
         try:
-            code = process.wait()
+            code = process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started; a server has a session of its own
+            process.wait(PATIENCE)
+            output.seek(0)
+            reason = last_words(output.read().decode(errors="replace"))
+            msg = f"PostgreSQL's {name} did not end within {LIMIT:g} s and was killed; its last line: {reason}."
+            raise EmbeddedServerError(msg) from None
         except BaseException:
             # A signal for us: see through what has begun, or a server would be left half started.
             process.wait(PATIENCE)

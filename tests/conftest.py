@@ -14,10 +14,12 @@ import signal
 from collections.abc import Generator, Iterator
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 from loguru import logger
 
 from tests.servers import TIMESCALEDB, Server, ServerPool, Unavailable
+from tests.stuck import processes_listed
 
 # The same examples each time: a red build is red because of a change, and prints how to repeat it.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -98,6 +100,15 @@ def timescale_url(pool: ServerPool) -> Iterator[str]:
 def every_url(every_server: Server) -> Iterator[str]:
     """A fresh database on `every_server`."""
     yield from fresh_database(every_server)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that hangs says what it has started, before the time limit ends it."""
+    # pytest's own copy of stderr: the test's is captured, and lost with a process that ends on the spot.
+    stderr = item.config.stash[fault_handler_stderr_fd_key]
+    with processes_listed(item.nodeid, float(item.config.getini("faulthandler_timeout") or 0), stderr):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -46,7 +46,7 @@ class Receiver:
                 """Nobody reads it."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.02))
+        self._thread = threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True)
 
     @property
     def address(self) -> str:
@@ -66,7 +66,8 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "the receiver's server does not end"
         self._server.server_close()
 
     def _post(self, handler: BaseHTTPRequestHandler) -> None:

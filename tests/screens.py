@@ -90,7 +90,9 @@ class Screen:
         deadline = time.monotonic() + timeout
         while self._read(deadline):
             pass
-        self._child.wait()
+        while self._child.isalive():  # its `wait` has no limit
+            assert time.monotonic() < deadline, f"it has not ended within {timeout:g} s:\n{self.text}"
+            time.sleep(0.02)
         code: int | None = self._child.exitstatus
         return code
 

@@ -140,6 +140,11 @@ class Program:
         code = self._process.wait(timeout)
         for reader in self._readers:
             reader.join(5)
+        # Closing a stream that a thread still reads blocks for ever, and no signal ends that.
+        assert not any(reader.is_alive() for reader in self._readers), (
+            f"{self._process.args} has ended, but something that it started still holds its output: "
+            f"{self.said('out')}{self.said('err')}"
+        )
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()

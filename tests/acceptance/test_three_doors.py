@@ -55,7 +55,7 @@ def test_200_by_psql_20_by_command_20_from_python(database_url: str, tmp_path: P
             )
             for _ in range(20)
         ]
-        assert [0] * 20 == [command.result().code for command in commands]
+        assert [0] * 20 == [command.result(60).code for command in commands]
         assert "20\n" == python.communicate(timeout=60)[0]
         until_all_ended(books, 10)
         assert_sound(books, 240)

@@ -73,7 +73,7 @@ class Series:
         process.join(HANGING)
         if process.exitcode is None:
             process.kill()
-            process.join()
+            process.join(HANGING)
             self._failed(death, "the child hung")
         expected = 0 if death is None else -signal.SIGKILL if death.kill else child.EXIT_CODE
         if process.exitcode == expected:

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from persistence.embedded import EmbeddedServer
+from persistence.embedded import EmbeddedServer, _postmaster
 from tests.integration.histories import as_of, write
 from tests.servers import Server
 
@@ -23,10 +22,11 @@ def folder() -> Iterator[Path]:
     """A short one that pytest does not own: its rules for the modes of its own folders are not under test."""
     path = Path(tempfile.mkdtemp(prefix="emb")).resolve()
     yield path
-    for data in path.glob("**/postmaster.pid"):  # left by a test that failed
-        pid = int(data.read_text().split()[0])
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGQUIT)
+    for file in path.glob(
+        "**/postmaster.pid"
+    ):  # left by a test that failed; what it names may be any process, even this
+        if (server := _postmaster(file.parent)) is not None:
+            server.send_signal(signal.SIGQUIT)
     shutil.rmtree(path)
 
 

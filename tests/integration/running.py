@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import select
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +102,17 @@ def assert_sound(books: Books, decisions: int) -> None:
     assert books.ledger_differences() == []
     assert books.waiting() == 0
     assert sum(books.outcomes().values()) == decisions
+
+
+def next_line(process: subprocess.Popen[str], seconds: float = 60.0) -> str:
+    """What a process prints next on its stdout; "" once that has ended.
+
+    Only for one line at a time: what was read together with a line before is not waited for.
+    """
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    assert ready, f"{process.args} printed nothing within {seconds:g} s"
+    return process.stdout.readline()
 
 
 @contextmanager

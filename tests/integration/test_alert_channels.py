@@ -93,7 +93,8 @@ def test_a_server_whose_answer_drips_is_given_up_in_time_and_not_asked_twice_at_
                 client.sendall(b"H")
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=drip, args=(server,))
+        server.settimeout(10)
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
         thread.start()
         channel = UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/")
         begun = time.monotonic()
@@ -101,7 +102,8 @@ def test_a_server_whose_answer_drips_is_given_up_in_time_and_not_asked_twice_at_
         assert time.monotonic() - begun < 3
         assert "127.0.0.1 keeps an earlier try waiting" == str(failure(channel, 0.1))
         ending.set()
-        thread.join()
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def _hang_up(server: socket.socket) -> None:

@@ -164,14 +164,15 @@ def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
                 )
 
     with running(embedded_url) as system:
-        sender = threading.Thread(target=send)
+        sender = threading.Thread(target=send, daemon=True)
         sender.start()
         try:
             system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
             made = back_up(admin(embedded_server, embedded_url), tmp_path / "b")
         finally:
             enough.set()
-            sender.join()
+            sender.join(30)
+        assert not sender.is_alive()
         until_all_ended(system.books)
         assert system.books.ledger_differences() == []
         assert sum(system.books.outcomes().values()) > made.contents.decisions > 1

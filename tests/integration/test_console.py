@@ -70,9 +70,9 @@ def test_a_trace_shows_messages_as_they_pass_and_ends_by_itself(embedded_url: st
                 started.set()
                 found.extend(message["message"] for message in stream)
 
-        thread = threading.Thread(target=trace)
+        thread = threading.Thread(target=trace, daemon=True)
         thread.start()
-        started.wait(5)
+        assert started.wait(5)
         while thread.is_alive():
             bought(talk.system)
         thread.join(10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,7 +18,9 @@ import psycopg
 import pytest
 
 from domain.errors import EmbeddedServerError, SettingsError
+from persistence import embedded, wheel
 from persistence.embedded import EmbeddedServer, running
+from tests.integration.running import next_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,8 +46,7 @@ def another(home: Path, *arguments: str, **options: object) -> subprocess.Popen[
 
 
 def told(process: subprocess.Popen[str]) -> tuple[int, str]:
-    assert process.stdout is not None
-    pid, url = process.stdout.readline().split()
+    pid, url = next_line(process).split()
     return int(pid), url
 
 
@@ -134,7 +136,7 @@ def test_it_survives_kill_9_of_the_program_and_is_found_again(home: Path) -> Non
     victim = another(home)
     pid, url = told(victim)
     victim.kill()
-    victim.communicate()
+    victim.communicate(timeout=30)
     assert running(home)
     server = EmbeddedServer.attach(home)
     assert (server.process_id, server.url) == (pid, url)
@@ -147,7 +149,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it(home: Path) -> None:
     pid, _ = told(program)
     assert os.getsid(pid) not in {os.getsid(0), program.pid}
     os.killpg(program.pid, signal.SIGINT)  # what the terminal does to the foreground group
-    _, errors = program.communicate()
+    _, errors = program.communicate(timeout=30)
     assert "KeyboardInterrupt" in errors
     assert not running(home)  # stopped by the exit of the program, the last one, and not by the signal:
     assert "received fast shutdown request" in (home / "postgres" / "log").read_text()
@@ -277,6 +279,28 @@ def test_a_server_that_does_not_start_says_why(home: Path) -> None:
         file.write("\nno_such_setting = 1\n")
     with pytest.raises(EmbeddedServerError, match=r"could not be started: .*errors") as error:
         EmbeddedServer.attach(home)
+    assert sentence(error)
+    assert not running(home)
+
+
+def test_a_program_that_does_not_end_is_killed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheel, "program", shutil.which)
+    monkeypatch.setattr(wheel, "LIMIT", 0.1)
+    with pytest.raises(
+        EmbeddedServerError, match=r"PostgreSQL's sleep did not end within 0\.1 s and was killed"
+    ) as error:
+        wheel.run("sleep", "60")
+    assert sentence(error)
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_without_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_PATIENCE", 0.1)
+    with (home / "postgres.attached").open("w") as somebody:
+        fcntl.flock(somebody, fcntl.LOCK_EX)
+        with pytest.raises(
+            EmbeddedServerError, match=f"Another process keeps {home}/postgres.attached locked"
+        ) as error:
+            EmbeddedServer.attach(home)
     assert sentence(error)
     assert not running(home)
 

@@ -25,7 +25,7 @@ from persistence.lease import Lease
 from persistence.ledger import LedgerStore
 from persistence.release import version
 from persistence.uptime import GAP, Uptime
-from tests.integration.running import running, settings, until
+from tests.integration.running import next_line, running, settings, until
 from tests.unit.builders import NOON
 
 pytestmark = pytest.mark.clock
@@ -206,12 +206,12 @@ def test_a_connection_that_is_back_is_renewed_at_once_and_makes_no_gap(
 
 def test_kill_9_leaves_the_span_at_its_last_renewal(url: str, somebody: psycopg.Connection) -> None:
     root = Path(__file__).parents[2]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", SERVES, url], cwd=root, **pipes) as process:  # type: ignore[call-overload]
-        assert b"1\n" == process.stdout.readline()
+        assert "1\n" == next_line(process)
         until(lambda: rows(somebody, SPANS)[0][2] > rows(somebody, SPANS)[0][1] + timedelta(milliseconds=50))
         process.kill()
-        process.wait()
+        process.wait(10)
     Lease.take(url).release()  # its session is over
     renewed = "SELECT epoch, until = r.renewed_at, until < clock_timestamp() FROM paper_uptime, paper_lease_renewal r"
     ((epoch, at_renewal, before_now),) = rows(somebody, renewed)

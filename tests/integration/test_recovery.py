@@ -17,7 +17,17 @@ import pytest
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
 from persistence.queries import Books
-from tests.integration.running import assert_sound, decisions, insert, ledger, running, settings, until, until_all_ended
+from tests.integration.running import (
+    assert_sound,
+    decisions,
+    insert,
+    ledger,
+    next_line,
+    running,
+    settings,
+    until,
+    until_all_ended,
+)
 from tests.servers import Server
 
 WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
@@ -97,7 +107,7 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, books: 
     child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:
-        assert child.stdout.readline() == "serving\n"
+        assert next_line(child) == "serving\n"
         with psycopg.connect(database_url, autocommit=True) as ear:
             ear.execute("LISTEN paper_outcomes")
             insert(database_url, insert_into)

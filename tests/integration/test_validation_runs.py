@@ -104,7 +104,7 @@ def test_of_two_who_begin_at_once_one_waits_and_is_refused(url: str) -> None:
             except (InvalidRequest, WriteRefused) as refused:
                 outcomes.append(str(refused))
 
-    threads = [Thread(target=one, args=(name,)) for name in ("a", "b")]
+    threads = [Thread(target=one, args=(name,), daemon=True) for name in ("a", "b")]
     for thread in threads:
         thread.start()
     for thread in threads:
