@@ -45,12 +45,20 @@ def processes_listed(test: str, after: float, out: int) -> Iterator[None]:
 
 def write_processes(test: str, out: int) -> None:
     """Write each process that this one has started: id, parent, state, command line and Python's stacks."""
-    lines = [f"{test} hangs; processes that this one has started:"]
-    for process in psutil.Process().children(recursive=True):
+    _write(out, f"{test} hangs; processes that this one has started:")
+    processes = psutil.Process().children(recursive=True)
+    for process in processes:
         with suppress(psutil.Error):  # it has just ended
-            lines.append(f"{process.pid} of {process.ppid()}, {process.status()}: {' '.join(process.cmdline())[:200]}")
-            lines.append(_stacks(process))
-    os.write(out, ("\n".join(line for line in lines if line) + "\n").encode(errors="replace"))
+            command = " ".join(process.cmdline())[:200]
+            _write(out, f"{process.pid} of {process.ppid()}, {process.status()}: {command}")
+    for process in processes:  # last, because it takes longest
+        with suppress(psutil.Error):
+            _write(out, _stacks(process))
+
+
+def _write(out: int, text: str) -> None:
+    if text:
+        os.write(out, f"{text}\n".encode(errors="replace"))
 
 
 def _stacks(process: psutil.Process) -> str:

@@ -33,7 +33,7 @@ def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(tmp_path: P
     found = re.search(r"-m pytest (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
     assert found is not None
     words = found[1].replace("$(JOBS)", "1").split()
-    limits = ["-o", "faulthandler_timeout=2", "-o", "timeout=6", "-o", "timeout_method=thread"]
+    limits = ["-o", "faulthandler_timeout=3", "-o", "timeout=12", "-o", "timeout_method=thread"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v"],
         cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
