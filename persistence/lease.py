@@ -181,16 +181,24 @@ class Lease:
             on_lost: called once, with a sentence, when another process has taken over.
             sound: has people told when the connection is lost, and when the lease is ours again.
         """
-        self._keeper = threading.Thread(target=self._keep, args=(on_lost, sound), name="lease", daemon=True)
+        self._keeper = threading.Thread(target=self._keep_and_close, args=(on_lost, sound), name="lease", daemon=True)
         self._keeper.start()
 
+    def _keep_and_close(self, on_lost: Callable[[str], None], sound: Sound) -> None:
+        try:
+            self._keep(on_lost, sound)
+        finally:
+            self._close()
+
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back; where a last renewal takes long, its thread gives it back as soon as that has ended."""
         self._stopping.set()
-        if self._keeper is not None:
+        if self._keeper is None:
+            self._close()
+        else:
             self._keeper.join(timeout=HANGING)
-            if self._keeper.is_alive():
-                return  # it is using the connection; the end of the process closes both
+
+    def _close(self) -> None:
         with suppress(psycopg.Error):
             self._connection.close()
 
@@ -234,8 +242,7 @@ class Lease:
 
     def _retake(self) -> str | None:
         """Connect and lock again; return the sentence about a new holder, or None when the lease is ours again."""
-        with suppress(psycopg.Error):
-            self._connection.close()
+        self._close()
         self._connection = connect(self._url, "lease", writer=WRITER)
         locked = _lock(self._connection, self._url)
         row = self._connection.execute("SELECT epoch FROM paper_lease").fetchone()

@@ -204,6 +204,21 @@ def test_a_connection_that_is_back_is_renewed_at_once_and_makes_no_gap(
     assert 1 == len(rows(somebody, SPANS))
 
 
+def test_a_lease_whose_last_renewal_is_kept_waiting_is_given_back_once_that_has_ended(
+    held: Lease, url: str, somebody: psycopg.Connection
+) -> None:
+    held.begin_epoch()
+    held.keep(print, SILENT)
+    assert held._keeper is not None
+    with somebody.transaction():
+        somebody.execute("UPDATE paper_lease_renewal SET renewed_at = renewed_at")
+        held.release()  # which waits for no lock of somebody else's
+        assert held._keeper.is_alive()
+    held._keeper.join(10)
+    assert held._connection.closed
+    Lease.take(url, patience=5).release()
+
+
 def test_kill_9_leaves_the_span_at_its_last_renewal(url: str, somebody: psycopg.Connection) -> None:
     root = Path(__file__).parents[2]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
