@@ -24,8 +24,6 @@ from tests.integration.histories import CAPITAL, NOW, as_of, write
 from tests.reader import make_reader, reader_url, remove_reader
 from tests.servers import Server
 
-pytestmark = pytest.mark.clock
-
 FELL = [
     ("ignored", "hold: nothing to do", "HOLD"),
     ("ignored", "confidence below threshold: 0.5 is below 0.6", "BUY"),
@@ -174,6 +172,7 @@ def test_a_drawdown_knows_the_peak_before_the_time_range(shown: Shown) -> None:
     assert abs((after[0].total_value - peak.total_value) / peak.total_value - drawn[0]["drawdown"]) < EPSILON
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize("name", list(CAPITAL))
 def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
     with shown.reader.transaction():  # in which the database's time stands still
@@ -195,6 +194,7 @@ def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
     assert (row["value"], row["result"]) == (overview["value"], overview["result"])
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize("name", ["default", "shares", "losers"])
 def test_days_and_months_bring_what_the_report_says(shown: Shown, name: str) -> None:
     history = shown.histories[name]

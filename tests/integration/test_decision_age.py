@@ -19,6 +19,8 @@ from persistence import schema
 from tests.integration.running import PRICES, running, settings, until
 from tests.integration.test_adoption import MINIMAL, psql
 
+pytestmark = pytest.mark.clock
+
 QUEUED = "INSERT INTO trading_decisions (symbol, decision, confidence, created_at) VALUES (%s, %s, 0.8, now() - {})"
 
 

@@ -19,7 +19,7 @@ from persistence import portfolios, schema
 from persistence.engine import engine_for
 from persistence.reports import read_report
 from tests.acceptance.process import environment
-from tests.integration.histories import CAPITAL, MIDNIGHT
+from tests.integration.histories import CAPITAL, MIDNIGHT, NOW
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.screens import Screen
 from tests.servers import Server
@@ -112,7 +112,8 @@ def test_one_deal_is_told_with_every_number(sold: str, capsys: pytest.CaptureFix
 def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: bool) -> None:
     # pytest-xdist tells its own width to what it starts.
     env = {name: kept for name, kept in environment(tmp_path, database_url=url).items() if name != "COLUMNS"}
-    with Screen("report", "--portfolio", "default", env=env, columns=columns, lines=140) as screen:
+    words = "report", "--portfolio", "default", "--to", f"{NOW:%Y-%m-%dT%H:%M}"
+    with Screen(*words, env=env, columns=columns, lines=140) as screen:
         assert screen.ended() == 0
         lines = screen.lines
     assert b"\x1b[" in screen.raw

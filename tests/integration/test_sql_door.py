@@ -14,8 +14,6 @@ from domain.errors import DatabaseBusy
 from tests.integration.running import running, until_all_ended
 from tests.servers import Server
 
-pytestmark = pytest.mark.clock
-
 GOOD = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
 
 REFUSED = [
@@ -94,6 +92,7 @@ def test_refused_at_the_door(system: TradingSystem, changes: dict[str, Any], sen
     assert sentence in str(refusal.value)
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(("changes", "status", "reason"), ENDED, ids=[str(changes) for changes, _, _ in ENDED])
 def test_one_outcome_with_its_reason(system: TradingSystem, changes: dict[str, Any], status: str, reason: str) -> None:
     portfolio = f"p{abs(hash(str(changes)))}"

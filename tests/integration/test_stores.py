@@ -28,8 +28,6 @@ from tests.memory import MemoryDatabase
 from tests.unit.builders import BTC, NOON, order, quote, terms, uid
 from tests.unit.builders import filled as fill_of
 
-pytestmark = pytest.mark.clock
-
 FIRST = Generation(1)
 
 
@@ -232,6 +230,7 @@ def test_an_outcome_of_a_row_that_is_gone_is_none(stores: Any) -> None:
     assert stores.decisions.outcomes([999_999]) == {}
 
 
+@pytest.mark.clock
 def test_a_snapshot_opens_the_next_day(stores: Any) -> None:
     (portfolio,) = stores.ledger.load()
     evening = value(portfolio, {}, Decimal(10_000), NOON)
@@ -288,6 +287,7 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
     successor.release()
 
 
+@pytest.mark.clock
 def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores) -> None:
     real.ledger.raise_generation(FIRST)
     (received,) = taken(real, a_decision())
