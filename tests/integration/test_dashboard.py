@@ -172,7 +172,6 @@ def test_a_drawdown_knows_the_peak_before_the_time_range(shown: Shown) -> None:
     assert abs((after[0].total_value - peak.total_value) / peak.total_value - drawn[0]["drawdown"]) < EPSILON
 
 
-@pytest.mark.clock
 @pytest.mark.parametrize("name", list(CAPITAL))
 def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
     with shown.reader.transaction():  # in which the database's time stands still
@@ -194,7 +193,6 @@ def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
     assert (row["value"], row["result"]) == (overview["value"], overview["result"])
 
 
-@pytest.mark.clock
 @pytest.mark.parametrize("name", ["default", "shares", "losers"])
 def test_days_and_months_bring_what_the_report_says(shown: Shown, name: str) -> None:
     history = shown.histories[name]

@@ -28,8 +28,6 @@ from persistence.uptime import GAP, Uptime
 from tests.integration.running import next_line, running, settings, until
 from tests.unit.builders import NOON
 
-pytestmark = pytest.mark.clock
-
 SILENT: Sound = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
 SPANS = "SELECT epoch, since, until FROM paper_uptime ORDER BY epoch, since"
 AUDITS = "SELECT epoch, portfolios, differences FROM paper_audits ORDER BY id"
@@ -107,6 +105,7 @@ def test_an_epoch_that_was_set_back_passes_what_is_on_record(held: Lease, somebo
     assert [(1, "1.0"), (2, "1.1")] == rows(somebody, "SELECT epoch, version FROM paper_processes ORDER BY epoch")
 
 
+@pytest.mark.clock
 def test_a_span_grows_and_a_gap_begins_another(held: Lease, somebody: psycopg.Connection) -> None:
     held.begin_epoch()
     (begun,) = rows(somebody, SPANS)
@@ -128,6 +127,7 @@ def test_a_span_grows_and_a_gap_begins_another(held: Lease, somebody: psycopg.Co
     assert sorted([*earlier, begun]) == rows(somebody, SPANS)
 
 
+@pytest.mark.clock
 def test_time_counts_again_as_soon_as_a_clock_that_ran_ahead_is_set_right(
     held: Lease, somebody: psycopg.Connection
 ) -> None:
@@ -157,6 +157,7 @@ def test_what_could_not_be_stored_is_stored_with_the_next_renewal(held: Lease, s
     assert (since, True) == (same, last > renewed)
 
 
+@pytest.mark.clock
 def test_an_ordered_stop_ends_the_span_and_the_next_process_has_its_own(
     held: Lease, url: str, somebody: psycopg.Connection
 ) -> None:
