@@ -18,67 +18,7 @@ from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
-
-@dataclass
-class Listing:
-    """A market, with the venue's rules for it as the interfaces spell them."""
-
-    symbol: str
-    price_decimals: int
-    lot_decimals: int
-    least_quantity: str
-    least_value: str
-    last: str
-    bid: str | None = None
-    ask: str | None = None
-    online: bool = True
-
-    @property
-    def base(self) -> str:
-        return self.symbol.partition("/")[0]
-
-    @property
-    def quote(self) -> str:
-        return self.symbol.partition("/")[2]
-
-    @property
-    def id(self) -> str:
-        return self.symbol.replace("/", "")
-
-
-def listings() -> dict[str, Listing]:
-    """What is traded at first."""
-    rows = [
-        Listing("BTC/USDT", 1, 8, "0.0001", "5", "110485.8"),
-        Listing("ETH/USDT", 2, 8, "0.002", "5", "3950.01"),
-        Listing("SOL/USDT", 2, 6, "0.02", "5", "190.25"),
-        Listing("XRP/USDT", 5, 5, "2", "5", "2.45"),
-        Listing("ADA/USDT", 6, 4, "50", "5", "0.8"),
-        Listing("BTC/EUR", 1, 8, "0.0001", "0.5", "95000.1"),
-        Listing("DOT/USDT", 4, 5, "1", "5", "7.1", online=False),
-    ]
-    return {row.symbol: row for row in rows}
-
-
-BODIES = ("html", "plain", "empty", "null", "cut", "nothing")
-"""Answers with status 200 that hold no data: a page of a proxy, words, no byte, JSON's null, a part, an empty list."""
-
-
-def _bad(kind: str, document: object) -> web.Response | None:
-    """Return an answer of one of the `BODIES`, None for another kind."""
-    nothing = {"error": [], "result": {}} if isinstance(document, dict) and "result" in document else type(document)()
-    texts = {
-        "html": ("<!DOCTYPE html><html><body>Checking your browser</body></html>", "text/html"),
-        "plain": ("error code: 1015", "text/plain"),
-        "empty": ("", "application/json"),
-        "null": ("null", "application/json"),
-        "cut": (json.dumps(document)[:-20], "application/json"),
-        "nothing": (json.dumps(nothing), "application/json"),
-    }
-    if kind not in texts:
-        return None
-    text, content_type = texts[kind]
-    return web.Response(text=text, content_type=content_type)
+from tests.exchange_listings import Listing, bad_answer, listings
 
 
 @dataclass
@@ -250,13 +190,13 @@ class ExchangeServer:
             await self._released.wait()
         if kind == "unknown":
             document = {"error": ["EQuery:Unknown asset pair"]}
-        return _bad(kind, document) or web.json_response(document)
+        return bad_answer(kind, document) or web.json_response(document)
 
     async def _answer_list(self, document: object) -> web.Response:
         kind = self._list_faults.popleft() if self._list_faults else ""
         if kind == "hang":
             await self._gone.wait()
-        return _bad(kind, document) or web.json_response(document)
+        return bad_answer(kind, document) or web.json_response(document)
 
     async def _release(self) -> None:
         self._released.set()

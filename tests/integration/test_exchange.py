@@ -16,7 +16,8 @@ from domain.market import Instrument
 from domain.words import Symbol
 from market.attempts import sentence
 from market.exchange import ExchangePrices
-from tests.exchange_server import BODIES, ExchangeServer
+from tests.exchange_listings import BODIES
+from tests.exchange_server import ExchangeServer
 from tests.integration.exchanges import BOTH, BTC, ETH, QUICK, RARE, SOL, Opened
 from tests.integration.running import logged, until
 

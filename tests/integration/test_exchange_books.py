@@ -17,7 +17,8 @@ from domain.decision import Decision
 from domain.market import Instrument
 from domain.words import OutcomeStatus
 from market.exchange import ExchangePrices
-from tests.exchange_server import BODIES, ExchangeServer
+from tests.exchange_listings import BODIES
+from tests.exchange_server import ExchangeServer
 from tests.integration.exchanges import BOTH, BTC, ETH, QUICK, SOL, Heard, Opened
 from tests.integration.running import logged, until
 
