@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import shlex
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -244,6 +245,16 @@ def engine_for(
     event.listen(engine, "do_connect", lambda *given: open_session(settings, *given[2], count_as=name, **given[3]))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
+    # A thread may outlast its engine, as at a stop that does not wait for it. Its connection then comes back to
+    # nobody's pool, which would keep the server's session until Python collects it.
+    disposed = threading.Event()
+
+    def returned(connection: psycopg.Connection | None, _: Any) -> None:
+        if connection is not None and disposed.is_set():
+            connection.close()
+
+    event.listen(engine, "engine_disposed", lambda _: disposed.set())
+    event.listen(engine, "checkin", returned)
     return engine
 
 

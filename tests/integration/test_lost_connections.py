@@ -71,6 +71,16 @@ def stored(url: str) -> list[int]:
         return [n for (n,) in direct.execute("SELECT n FROM t ORDER BY n").fetchall()]
 
 
+def test_a_transaction_that_outlasts_its_engine_leaves_no_session_behind(url: str) -> None:
+    engine = engine_for(url, "outlasting")
+    with transaction(engine) as cursor:
+        cursor.execute("SELECT 1")
+        connection = cursor.connection
+        engine.dispose()
+        assert not connection.closed
+    assert connection.closed
+
+
 @pytest.mark.parametrize(("moment", "expected"), [("before", []), ("after", [1, 1])])
 def test_lost_in_commit_is_in_doubt(engine: Engine, way: Proxy, url: str, moment: Moment, expected: list[int]) -> None:
     way.at_commit(moment)
