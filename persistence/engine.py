@@ -134,8 +134,7 @@ def shown(database_url: str) -> str:
     """Return where the database is, without user or password: ``host:5432/database``."""
     url = parse_url(database_url)
     host = url.host or url.query.get("host") or "local socket"
-    port = f":{url.port}" if url.port else ""
-    return f"{host}{port}/{url.database or ''}"
+    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
 
 
 def schema_of(database_url: str) -> str:
@@ -237,18 +236,19 @@ def engine_for(
     )
     pids = _BACKENDS[engine] = set()
 
+    settings = _session_settings(database_url, writer)
+
     def opened(connection: psycopg.Connection, record: Any) -> None:
         record.info["pid"] = connection.info.backend_pid
         pids.add(record.info["pid"])
 
-    settings = _session_settings(database_url, writer)
     event.listen(engine, "do_connect", lambda *given: open_session(settings, *given[2], count_as=name, **given[3]))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
-    # A thread may outlast its engine, as at a stop that does not wait for it. Its connection then comes back to
-    # nobody's pool, which would keep the server's session until Python collects it.
     disposed = threading.Event()
 
+    # A thread may outlast its engine, as at a stop that does not wait for it. Its connection then comes back to
+    # nobody's pool, which would keep the server's session until Python collects it.
     def returned(connection: psycopg.Connection | None, _: Any) -> None:
         if connection is not None and disposed.is_set():
             connection.close()
@@ -311,11 +311,10 @@ def answered(error: Exception, connection: psycopg.Connection) -> bool:
 
 def _rolled_back(connection: psycopg.Connection) -> bool:
     """Whether the connection can be used again; one that was cut may not have noticed yet."""
-    try:
+    with suppress(psycopg.Error):
         connection.rollback()
-    except psycopg.Error:
-        return False
-    return not connection.closed
+        return not connection.closed
+    return False
 
 
 def _commit(connection: psycopg.Connection) -> None:
