@@ -18,23 +18,25 @@ from pathlib import Path
 
 import psutil
 
+BEFORE = 1.0
+"""Seconds by which the list comes before faulthandler's stacks: both write to one file, and break each other."""
 STACKS_WITHIN = 5.0
 """Seconds for the stacks of one process."""
 
 
 @contextmanager
 def processes_listed(test: str, after: float, out: int) -> Iterator[None]:
-    """List the processes of a test that takes longer than ``after`` seconds; 0: never.
+    """List the processes of a test that takes so long that faulthandler is about to write its stacks.
 
     Args:
         test: its id.
-        after: seconds.
+        after: seconds after which faulthandler writes; 0: never.
         out: descriptor of the file that the list is written to.
     """
     if not after:
         yield
         return
-    timer = threading.Timer(after, write_processes, (test, out))
+    timer = threading.Timer(max(0.1, after - BEFORE), write_processes, (test, out))
     timer.daemon = True
     timer.start()
     try:
