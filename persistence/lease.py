@@ -44,7 +44,7 @@ OURS_AGAIN = "the lease is ours again"
 RETRY = 0.25
 """Seconds between two tries to renew it, or to get it back."""
 HANGING = 0.5
-"""Seconds that the end waits for a renewal under way; a connection that hangs is left to its daemon thread."""
+"""Seconds that the end waits for a renewal under way before it cancels it, and for the answer to that."""
 
 BEGIN = """
 WITH begun AS (
@@ -181,22 +181,39 @@ class Lease:
             on_lost: called once, with a sentence, when another process has taken over.
             sound: has people told when the connection is lost, and when the lease is ours again.
         """
-        self._keeper = threading.Thread(target=self._keep_and_close, args=(on_lost, sound), name="lease", daemon=True)
+        self._start(lambda: self._keep(on_lost, sound))
+
+    def _start(self, keeping: Callable[[], None]) -> None:
+        def keep_and_give_back() -> None:
+            try:
+                keeping()
+            finally:
+                self._give_back()
+
+        self._keeper = threading.Thread(target=keep_and_give_back, name="lease", daemon=True)
         self._keeper.start()
 
-    def _keep_and_close(self, on_lost: Callable[[str], None], sound: Sound) -> None:
-        try:
-            self._keep(on_lost, sound)
-        finally:
-            self._close()
-
     def release(self) -> None:
-        """Give the lock back; where a last renewal takes long, its thread gives it back as soon as that has ended."""
+        """Give the lock back; the lock is free on return unless the database does not answer.
+
+        A last renewal that takes long, as behind a lock of another session, is cancelled. A connection that hangs is
+        left to its daemon thread.
+        """
         self._stopping.set()
         if self._keeper is None:
-            self._close()
-        else:
+            self._start(lambda: None)
+        assert self._keeper is not None
+        self._keeper.join(timeout=HANGING)
+        if self._keeper.is_alive():
+            with suppress(psycopg.Error):
+                self._connection.cancel_safe(timeout=HANGING)
             self._keeper.join(timeout=HANGING)
+
+    def _give_back(self) -> None:
+        # A server process whose client has only closed its connection keeps the lock until it has noticed.
+        with suppress(psycopg.Error):
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
+        self._close()
 
     def _close(self) -> None:
         with suppress(psycopg.Error):
