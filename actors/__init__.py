@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actors.settings import Settings
-from domain.decision import Decision
+from domain.trading.decision import Decision
 
 if TYPE_CHECKING:
     from actors.system import TradingSystem

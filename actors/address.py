@@ -8,7 +8,7 @@ from typing import Protocol
 from pykka._envelope import Envelope
 
 from actors.mailbox import Mailbox
-from domain import points
+from domain import failpoints
 
 
 class Sender(Protocol):
@@ -57,9 +57,9 @@ class MailAddress:
         Raises:
             GivenUp: the sender itself was given up, and has a successor.
         """
-        if points.hook is not None:
-            points.reach("sends", type(message).__name__)
+        if failpoints.hook is not None:
+            failpoints.reach("sends", type(message).__name__)
         require_office()
         self._mailbox.put(Envelope(message))
-        if points.hook is not None:
-            points.reach("sent", type(message).__name__)
+        if failpoints.hook is not None:
+            failpoints.reach("sent", type(message).__name__)

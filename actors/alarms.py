@@ -10,8 +10,8 @@ from loguru import logger
 from actors.ports import Alarms
 from actors.post import Post
 from domain.alarms import Alarm, AlarmKind, Sound, one_line
-from domain.portfolio import Terms
-from domain.words import Clock, PortfolioName
+from domain.trading.portfolio import Terms
+from domain.types import Clock, PortfolioName
 
 
 class Bell:

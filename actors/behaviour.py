@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from loguru import logger
 
 from actors.messages import Control, Message, PathMessage, Pause, Rebuild
-from domain.words import DecisionId, Generation
+from domain.types import DecisionId, Generation
 
 
 class Behaviour:

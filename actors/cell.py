@@ -28,9 +28,9 @@ from actors.patience import Interrupted
 from actors.ports import Address
 from actors.supervision import Crashed
 from actors.wrapped import Again, Asked
-from domain import points
+from domain import failpoints
 from domain.errors import PaperTradingError
-from domain.words import DecisionId
+from domain.types import DecisionId
 
 Builder = Callable[[Activity], Behaviour]
 """Makes a fresh behaviour, which tells its waiting to the activity."""
@@ -155,12 +155,12 @@ class Cell:
         if self._behaviour is not None:
             self._behaviour.about = None
         try:
-            if points.hook is not None:
-                points.reach("takes", what)
+            if failpoints.hook is not None:
+                failpoints.reach("takes", what)
                 require_office()
             action()
-            if points.hook is not None:
-                points.reach("handled", what)
+            if failpoints.hook is not None:
+                failpoints.reach("handled", what)
             for tap in tracing.TAPS:
                 doing = self.activity.doing
                 tap.passed(self.name, group, time.monotonic() - doing.since if doing is not None else 0.0)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from domain.words import Clock
+from domain.types import Clock
 
 KEPT = 100
 

@@ -17,7 +17,6 @@ from actors.patience import Interrupted, Patience
 from actors.ports import Address, Decisions
 from actors.supervision import Drained, RaiseGeneration, Rebuilt
 from actors.tally import Tally
-from domain.decision import Accepted, Outcome, Reason, Received, Refusal
 from domain.errors import (
     DatabaseUnavailable,
     DecisionGone,
@@ -25,8 +24,9 @@ from domain.errors import (
     PaperTradingError,
     SubmissionInDoubt,
 )
-from domain.sizing import outlived
-from domain.words import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
+from domain.trading.decision import Accepted, Outcome, Reason, Received, Refusal
+from domain.trading.sizing import outlived
+from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
 
 MOST_UNDER_WAY = 1_000
 READ_MORE_BELOW = MOST_UNDER_WAY // 2

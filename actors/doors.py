@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from actors.messages import BookKnown, QuotesSeen, SourceEnded
 from actors.ports import Address
-from domain.market import Quote, SymbolBook
+from domain.trading.instruments import SymbolBook
+from domain.trading.quotes import Quote
 
 
 class TrackerDoor:

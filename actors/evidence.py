@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from domain.arithmetic import plain
+from domain.trading.arithmetic import plain
 
 MASK = "********"
 CREDENTIALS = re.compile(

@@ -9,9 +9,9 @@ from actors.behaviour import PathBehaviour
 from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Refused
 from actors.ports import Address
 from actors.supervision import Rebuilt
-from domain.decision import Reason, Refusal
-from domain.execution import execute
-from domain.words import Clock, OutcomeStatus
+from domain.trading.decision import Reason, Refusal
+from domain.trading.execution import execute
+from domain.types import Clock, OutcomeStatus
 
 
 class ExecutionSimulator(PathBehaviour):

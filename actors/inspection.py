@@ -17,7 +17,7 @@ from actors.supervision import Replace
 from actors.tracing import text_of
 from actors.wiring import Wiring
 from domain.errors import InvalidRequest
-from domain.words import Symbol
+from domain.types import Symbol
 
 SENDABLE: Mapping[str, type[Message]] = {kind.__name__: kind for kind in (Wake, Tick, Subscribe)}
 """What may be sent by hand: messages that ask for a look, which no actor can be hurt by."""

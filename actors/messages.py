@@ -18,13 +18,14 @@ from typing import Any, Self
 
 from pykka import ThreadingFuture, Timeout
 
-from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
-from domain.market import Quote, SymbolBook
-from domain.orders import Fill, Order
-from domain.portfolio import Portfolio, Terms
-from domain.words import DecisionId, Generation, PortfolioName, Symbol
+from domain.trading.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.trading.instruments import SymbolBook
+from domain.trading.orders import Fill, Order
+from domain.trading.portfolio import Portfolio, Terms
+from domain.trading.quotes import Quote
+from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 
 @dataclass(frozen=True, slots=True)

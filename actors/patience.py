@@ -22,7 +22,7 @@ from tenacity.stop import stop_base
 from actors.activity import Activity
 from actors.address import require_office
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
-from domain.words import Clock
+from domain.types import Clock
 
 T = TypeVar("T")
 SHORTEST, LONGEST = 0.05, 1.0

@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Protocol
 
 from domain.alarms import Alarm
-from domain.decision import Accepted, Decision, Outcome, Received, Refusal
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
-from domain.market import Quote
-from domain.portfolio import Applied, Portfolio, Terms
-from domain.snapshot import Snapshot
-from domain.words import DecisionId, Generation, PortfolioName, Symbol
+from domain.trading.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.trading.portfolio import Applied, Portfolio, Terms
+from domain.trading.quotes import Quote
+from domain.trading.snapshot import Snapshot
+from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 
 class Ledger(Protocol):

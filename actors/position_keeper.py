@@ -29,11 +29,11 @@ from actors.ports import Address, Ledger
 from actors.supervision import Failed, RaiseGeneration, Rebuilt
 from actors.tally import Tally
 from domain.alarms import AlarmKind, Sound
-from domain.audit import differences
-from domain.decision import Outcome, Refusal
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.portfolio import Applied, Portfolio, apply, described
-from domain.words import DecisionId, OutcomeStatus, PortfolioName
+from domain.trading.audit import differences
+from domain.trading.decision import Outcome, Refusal
+from domain.trading.portfolio import Applied, Portfolio, apply, described
+from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
 
 class PositionKeeper(PathBehaviour):

@@ -25,7 +25,7 @@ from actors.mailbox import Mailbox
 from actors.messages import Ping
 from actors.ports import Address
 from domain.errors import PaperTradingError
-from domain.words import DecisionId
+from domain.types import DecisionId
 
 BARRIER = 10.0
 """Seconds in which an actor's thread must answer."""

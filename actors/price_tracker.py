@@ -23,9 +23,10 @@ from actors.messages import (
 )
 from actors.ports import Address, PriceRecords
 from domain.alarms import AlarmKind, Sound
-from domain.market import Instrument, PriceSource, Quote, SymbolBook
-from domain.plausibility import FAR, PriceScreen
-from domain.words import Clock, Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.price_filter import FAR, PriceScreen
+from domain.trading.quotes import PriceSource, Quote
+from domain.types import Clock, Symbol
 
 FORGET_EVERY = timedelta(hours=1)
 NEEDED_FOR = timedelta(minutes=15)

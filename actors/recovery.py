@@ -14,7 +14,7 @@ from actors.messages import Pause, Rebuild
 from actors.ports import Address
 from actors.supervision import Rebuilt
 from domain.failures import Failure
-from domain.words import DecisionId, Generation
+from domain.types import DecisionId, Generation
 
 PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 """The decision path, downstream first."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.errors import RestartLimitReached
-from domain.words import DecisionId
+from domain.types import DecisionId
 
 
 @dataclass(frozen=True, slots=True)

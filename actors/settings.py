@@ -29,9 +29,9 @@ from pydantic_settings import (
 )
 
 from actors.evidence import MASK, masked, masked_command, secret_texts, shown_text, stored, without_secrets
-from domain.arithmetic import multiply, plain
-from domain.decision import Number
 from domain.errors import SettingsError
+from domain.trading.arithmetic import multiply, plain
+from domain.trading.decision import Number
 from domain.wording import CURRENCY, EXCHANGE, SCHEMA, allowed, quoted
 
 FILE = Path("paper.toml")

@@ -34,11 +34,12 @@ from actors.messages import (
 )
 from actors.ports import Address
 from actors.supervision import Rebuilt
-from domain.decision import Reason, Received, Refusal, refuse
-from domain.market import Instrument, Quote, SymbolBook
-from domain.portfolio import Portfolio, apply, described
-from domain.sizing import outlived, screen, size
-from domain.words import Clock, PortfolioName, Symbol
+from domain.trading.decision import Reason, Received, Refusal, refuse
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.portfolio import Portfolio, apply, described
+from domain.trading.quotes import Quote
+from domain.trading.sizing import outlived, screen, size
+from domain.types import Clock, PortfolioName, Symbol
 
 
 @dataclass(slots=True)

@@ -15,9 +15,9 @@ from actors.patience import Patience
 from actors.ports import Address, Snapshots
 from actors.supervision import Drained
 from domain.errors import DatabaseError
-from domain.portfolio import Portfolio, described
-from domain.snapshot import Snapshot, day_of, value
-from domain.words import Clock, PortfolioName, Symbol
+from domain.trading.portfolio import Portfolio, described
+from domain.trading.snapshot import Snapshot, day_of, value
+from domain.types import Clock, PortfolioName, Symbol
 
 
 class Snapshotter(Behaviour):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actors.messages import Message
-from domain.portfolio import Portfolio
-from domain.words import DecisionId, Generation
+from domain.trading.portfolio import Portfolio
+from domain.types import DecisionId, Generation
 
 
 @dataclass(frozen=True, slots=True)

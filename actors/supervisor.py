@@ -50,7 +50,7 @@ from actors.supervision import (
 from domain.alarms import AlarmKind, Sound
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
-from domain.words import Clock, DecisionId, Generation
+from domain.types import Clock, DecisionId, Generation
 
 KEPT_FAILURES = 50
 DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})

@@ -24,11 +24,11 @@ from actors.supervision import Begin, Failed
 from actors.tally import Counts
 from actors.timer import SystemClock
 from actors.wiring import STOP_LIMIT, Ports, Wiring
-from domain.decision import Decision, Outcome
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
-from domain.market import PriceSource
 from domain.program import command_name
-from domain.words import DEFAULT_PORTFOLIO, Clock
+from domain.trading.decision import Decision, Outcome
+from domain.trading.quotes import PriceSource
+from domain.types import DEFAULT_PORTFOLIO, Clock
 from market.attempts import Pace
 from market.exchange import ExchangePrices
 from market.price_file import FilePrices

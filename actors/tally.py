@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from domain.decision import Outcome, Reason, status_of
 from domain.failures import FailureKind
-from domain.words import DecisionId, Generation, OutcomeStatus, PortfolioName
+from domain.trading.decision import Outcome, Reason, status_of
+from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds in seconds: a market order takes milliseconds, and a price is waited for up to 30 s by default."""
 Ends = tuple[OutcomeStatus, str]
-"""A status and the code of its reason; see `domain.decision.Outcome.code`."""
+"""A status and the code of its reason; see `domain.trading.decision.Outcome.code`."""
 POSSIBLE: tuple[Ends, ...] = (
     (OutcomeStatus.EXECUTED, "executed"),
     (OutcomeStatus.CANCELLED, "cancelled"),

@@ -12,8 +12,8 @@ from loguru import logger
 
 from actors.messages import Message
 from actors.ports import Address
-from domain.snapshot import next_on_grid
-from domain.words import Clock
+from domain.trading.snapshot import next_on_grid
+from domain.types import Clock
 
 
 class SystemClock:

@@ -18,7 +18,7 @@ from loguru import logger
 
 from actors.messages import Message
 from actors.wrapped import Again, Asked
-from domain.words import DecisionId
+from domain.types import DecisionId
 
 LONGEST_TEXT = 500
 

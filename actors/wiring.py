@@ -37,9 +37,9 @@ from actors.timer import Timer
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
-from domain.market import PriceSource
-from domain.portfolio import Portfolio
-from domain.words import Clock, Epoch, Generation, PortfolioName
+from domain.trading.portfolio import Portfolio
+from domain.trading.quotes import PriceSource
+from domain.types import Clock, Epoch, Generation, PortfolioName
 
 POLL_FOR_PRICES = timedelta(milliseconds=100)
 """How often the Sizer looks for decisions that have waited too long for a price."""

@@ -21,9 +21,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from benchmarks.decisions import CAPITAL, COLUMNS, Row
-from domain.arithmetic import add, subtract
-from domain.portfolio import Position
-from domain.words import PositionId, PositionSide, Symbol
+from domain.trading.arithmetic import add, subtract
+from domain.trading.portfolio import Position
+from domain.types import PositionId, PositionSide, Symbol
 from persistence.ledger import SAVE_POSITIONS
 
 PREFIX = "bare-"

@@ -13,9 +13,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from domain.gate import Criteria
-from domain.performance import History
-from domain.statistical import Statistical, statistical
+from domain.analytics.performance import History
+from domain.validation.criteria import Criteria
+from domain.validation.statistical import Statistical, statistical
 from tests.coin_flips import FIRST, coin_flips
 
 EDGE = 0.0445

@@ -22,7 +22,7 @@ from actors.system import TradingSystem
 from actors.timer import SystemClock
 from console.door import ConsoleDoor
 from console.inside import Looking
-from domain.words import Symbol
+from domain.types import Symbol
 from market.simulated import SimulatedMarket, simulated_instruments
 
 STOP_LIMIT = 20.0

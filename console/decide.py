@@ -18,7 +18,6 @@ from console.cli import complain
 from console.database import opened
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer
-from domain.decision import Accepted, Decision, reason_code
 from domain.errors import (
     DatabaseUnavailable,
     DecisionGone,
@@ -27,7 +26,8 @@ from domain.errors import (
     SubmissionInDoubt,
     WriteRefused,
 )
-from domain.words import DEFAULT_PORTFOLIO, DecisionId
+from domain.trading.decision import Accepted, Decision, reason_code
+from domain.types import DEFAULT_PORTFOLIO, DecisionId
 from persistence.decisions import insert_decisions, look_up
 from persistence.engine import connect, engine_for, transaction, translated
 from persistence.lease import RENEWAL

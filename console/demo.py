@@ -27,8 +27,8 @@ from console.output import amount, document
 from console.sample_agent import CAUTIOUS, SampleAgent
 from console.signals import Stop, stoppable
 from console.wire import socket_path
-from domain.arithmetic import total
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
+from domain.trading.arithmetic import total
 from persistence import portfolios
 from persistence.embedded import EmbeddedServer, running
 from persistence.listener import Listener

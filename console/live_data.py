@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from domain.arithmetic import add, total
 from domain.errors import DatabaseError, NotRunning
-from domain.market import NOT_REAL
-from domain.words import DEFAULT_PORTFOLIO
+from domain.trading.arithmetic import add, total
+from domain.trading.quotes import NOT_REAL
+from domain.types import DEFAULT_PORTFOLIO
 from persistence.glances import CURVE_WINDOW, Glance, Glances
 from persistence.queries import Books
 

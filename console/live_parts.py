@@ -14,7 +14,7 @@ from console import chart
 from console.live_data import Glimpse
 from console.live_table import BAR, Column, cut, flow, printable, table
 from console.output import COLOURS, amount, duration, moment, number, percent, price, signed
-from domain.arithmetic import ZERO, divide, subtract, total
+from domain.trading.arithmetic import ZERO, divide, subtract, total
 
 GOOD, BAD, DOUBT, ALARM = "green", "red", "yellow", "bold red"
 FOUR_DIGITS = Context(prec=4)

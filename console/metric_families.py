@@ -24,7 +24,7 @@ from actors.status import ActorStatus, SystemStatus
 from actors.system import Facts
 from actors.tally import BUCKETS, Counts
 from console.output import mute
-from domain.words import PortfolioName
+from domain.types import PortfolioName
 from persistence.measures import Reading, Standing
 from persistence.round_trips import RoundTrips
 

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from domain import wording
-from domain.arithmetic import plain
 from domain.failures import Failure
-from domain.market import NOT_REAL
+from domain.trading.arithmetic import plain
+from domain.trading.quotes import NOT_REAL
 
 MUTE = "has not said what it trades yet: it is asked again, and decisions that need a price wait, then are rejected"
 NO_PROOF = "results prove nothing about real markets"

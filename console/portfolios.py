@@ -11,9 +11,9 @@ import typer
 from console.database import books, opened
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import amount, answer, number, percent, signed, sources_line, table, terminal
-from domain.decision import exact_number
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
+from domain.trading.decision import exact_number
 from persistence import portfolios
 from persistence.queries import Books
 

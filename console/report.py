@@ -24,10 +24,10 @@ from console.output import answer, size, terminal, visible
 from console.report_document import described
 from console.report_period import period
 from console.report_terminal import tell
+from domain.analytics.report import Report
 from domain.errors import InvalidRequest
-from domain.gate import Criteria
-from domain.report import Report
-from domain.validation import Verdict
+from domain.validation.criteria import Criteria
+from domain.validation.verdict import Verdict
 from domain.wording import counted, quoted
 from persistence import export, reports
 from persistence.engine import engine_for

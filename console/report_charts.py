@@ -16,11 +16,11 @@ from typing import Any
 
 from console.output import percent
 from console.report_text import Amounts, typeset
-from domain.curve import CurvePoint, Mark
-from domain.gains import Gain
-from domain.histogram import Bin
-from domain.report import Report
-from domain.returns import DAY
+from domain.analytics.equity_curve import CurvePoint, Mark
+from domain.analytics.histogram import Bin
+from domain.analytics.period_returns import Gain
+from domain.analytics.report import Report
+from domain.analytics.returns import DAY
 
 Spec = dict[str, Any]
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"

@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from console import verdicts
-from domain.performance import Performance
-from domain.report import Report
-from domain.returns import DailyReturns
-from domain.validation import Verdict
+from domain.analytics.performance import Performance
+from domain.analytics.report import Report
+from domain.analytics.returns import DailyReturns
+from domain.validation.verdict import Verdict
 
 
 def described(report: Report, verdict: Verdict | None) -> dict[str, object]:

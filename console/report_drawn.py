@@ -18,11 +18,11 @@ from console import chart
 from console.live_parts import BAD, GOOD, gain
 from console.output import amount, percent, signed
 from console.report_parts import MONTHS, years
-from domain.arithmetic import ZERO, absolute
-from domain.curve import CurvePoint
-from domain.gains import Gain
-from domain.histogram import Bin
-from domain.returns import DAY
+from domain.analytics.equity_curve import CurvePoint
+from domain.analytics.histogram import Bin
+from domain.analytics.period_returns import Gain
+from domain.analytics.returns import DAY
+from domain.trading.arithmetic import ZERO, absolute
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 MOST_BINS, FEWEST_BINS = 14, 6

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from console.output import duration, moment
 from console.report_text import Amounts, change, exact, ratio, share, typeset
-from domain.figure import Figure
-from domain.performance import Performance
-from domain.report import Report
-from domain.results import Results
-from domain.returns import Drawdown
+from domain.analytics.performance import Performance
+from domain.analytics.performance_metric import Figure
+from domain.analytics.report import Report
+from domain.analytics.returns import Drawdown
+from domain.analytics.trade_stats import Results
 
 DEFINITIONS = {
     "Gross of closings": "What closings brought before commissions. Slippage is in the prices, so it is paid already.",

@@ -12,9 +12,9 @@ from rich.text import Text
 from console.live_parts import ALARM, BAD, DOUBT, GOOD
 from console.output import moment, visible
 from console.report_drawn import line, wrapped
-from domain.gate import Criterion
-from domain.gate import percent as fraction
-from domain.validation import Verdict
+from domain.validation.criteria import Criterion
+from domain.validation.criteria import percent as fraction
+from domain.validation.verdict import Verdict
 
 MOST_EVIDENCE = 3
 VERDICTS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}

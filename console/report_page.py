@@ -18,8 +18,8 @@ from console import report_parts, report_text
 from console.output import moment
 from console.report_figures import DEFINITIONS
 from console.report_section import Section
-from domain.report import Report
-from domain.validation import Verdict
+from domain.analytics.report import Report
+from domain.validation.verdict import Verdict
 from persistence.release import version
 
 

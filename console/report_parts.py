@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from domain.arithmetic import ONE, ZERO, absolute, add, divide, multiply, subtract, total
-from domain.figure import Figure, known, unknown
-from domain.funnel import Funnel, Lost
-from domain.gains import Gain, by_month
-from domain.results import Dimension, Results
+from domain.analytics.funnel import Funnel, Lost
+from domain.analytics.performance_metric import Figure, known, unknown
+from domain.analytics.period_returns import Gain, by_month
+from domain.analytics.trade_stats import Dimension, Results
+from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply, subtract, total
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SHADES = 4

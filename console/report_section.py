@@ -13,11 +13,11 @@ from console.output import duration, moment, sources_line
 from console.report_charts import Chart
 from console.report_figures import Shown, key_figures
 from console.report_text import Amounts
-from domain.arithmetic import ZERO, divide, subtract
-from domain.curve import CurvePoint
-from domain.figure import Figure, known, unknown
-from domain.report import Report
-from domain.validation import Verdict
+from domain.analytics.equity_curve import CurvePoint
+from domain.analytics.performance_metric import Figure, known, unknown
+from domain.analytics.report import Report
+from domain.trading.arithmetic import ZERO, divide, subtract
+from domain.validation.verdict import Verdict
 
 SPARKS = 80
 HOUR = timedelta(hours=1)

@@ -16,9 +16,9 @@ from console.live_table import beside, cut
 from console.output import amount, duration, moment, percent, signed, sources_line, visible
 from console.report_drawn import line, wrapped
 from console.report_gate import gate
-from domain.arithmetic import ZERO, divide, subtract
-from domain.report import Report
-from domain.validation import Verdict
+from domain.analytics.report import Report
+from domain.trading.arithmetic import ZERO, divide, subtract
+from domain.validation.verdict import Verdict
 from domain.wording import counted
 
 LEAST, MOST, PIPED = 60, 140, 100

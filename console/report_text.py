@@ -8,8 +8,8 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from console.output import percent, price, signed, visible
-from domain.arithmetic import CONTEXT, ZERO, plain
-from domain.report import Report
+from domain.analytics.report import Report
+from domain.trading.arithmetic import CONTEXT, ZERO, plain
 
 DASH = Markup('<span class="none">–</span>')
 EXACT = Markup('<data value="{}"{}>{}</data>')

@@ -15,12 +15,12 @@ from console.live_table import Column, beside, table
 from console.output import amount, duration, moment, number, percent, price, signed, visible
 from console.report_drawn import bar, line, wrapped
 from console.report_parts import costs
-from domain.arithmetic import add
-from domain.figure import Figure
-from domain.funnel import Funnel
+from domain.analytics.funnel import Funnel
+from domain.analytics.performance_metric import Figure
+from domain.analytics.report import OpenPosition, Report
+from domain.analytics.trade_stats import Dimension, Results
 from domain.program import command_name
-from domain.report import OpenPosition, Report
-from domain.results import Dimension, Results
+from domain.trading.arithmetic import add
 
 GAP, MOST_FIGURE = 4, 46
 """Characters between two columns of figures, and that one takes at most."""

@@ -27,7 +27,7 @@ from console.output import NO_PROOF, amount, document, number
 from console.signals import stoppable
 from console.wire import Line, socket_path
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimitReached, SettingsError
-from domain.words import DEFAULT_PORTFOLIO
+from domain.types import DEFAULT_PORTFOLIO
 from persistence.release import version
 
 LAST_FAILURES = 5

@@ -13,11 +13,11 @@ from console.halts import user
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, moment, sources_line, table, terminal
 from console.verdicts import described, tell
-from domain.arithmetic import plain
 from domain.errors import InvalidRequest
-from domain.gate import Criteria, limit
 from domain.program import command_name
-from domain.validation import Verdict
+from domain.trading.arithmetic import plain
+from domain.validation.criteria import Criteria, limit
+from domain.validation.verdict import Verdict
 from domain.wording import joined
 from persistence import validation, validation_runs
 from persistence.engine import engine_for, transaction

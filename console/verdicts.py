@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from console.output import NO_PROOF, duration, moment, table, terminal
-from domain.gate import Criterion, limit, percent
-from domain.statistical import Statistical
-from domain.validation import Verdict
+from domain.validation.criteria import Criterion, limit, percent
+from domain.validation.statistical import Statistical
+from domain.validation.verdict import Verdict
 
 STYLES = {Statistical.PASSED: "green", Statistical.UNDERPOWERED: "yellow", Statistical.FAILED: "red"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.words import DecisionId, Generation
+from domain.types import DecisionId, Generation
 
 
 class FailureKind(StrEnum):

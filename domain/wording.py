@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from domain.arithmetic import plain
+from domain.trading.arithmetic import plain
 
 LONGEST_QUOTE = 60
 NAME = r"^[^\x00-\x1f]+$"

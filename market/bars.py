@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 
-from domain.arithmetic import plain
-from domain.words import Symbol
+from domain.trading.arithmetic import plain
+from domain.types import Symbol
 from market.cells import Entry, Row, Wrong, moment, number, shown, symbol
 
 TIMES = ("time", "timestamp", "date", "datetime")

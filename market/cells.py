@@ -8,10 +8,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from domain.arithmetic import CONTEXT, ZERO, multiply
-from domain.decision import LARGEST
 from domain.errors import SettingsError
-from domain.words import Symbol
+from domain.trading.arithmetic import CONTEXT, ZERO, multiply
+from domain.trading.decision import LARGEST
+from domain.types import Symbol
 
 MOST_DECIMALS = 18
 """Prices are stored as NUMERIC(38,18)."""

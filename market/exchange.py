@@ -12,8 +12,9 @@ from typing import Any
 from loguru import logger
 
 from domain.errors import PriceSourceError
-from domain.market import Instrument, PriceListener
-from domain.words import Clock, Symbol
+from domain.trading.instruments import Instrument
+from domain.trading.quotes import PriceListener
+from domain.types import Clock, Symbol
 from market import exchange_book
 from market.attempts import Attempts, Pace, Troubles, is_network, sentence
 from market.market_list import MarketListCheck

@@ -13,9 +13,9 @@ from typing import Any
 
 from loguru import logger
 
-from domain.arithmetic import plain
-from domain.market import Instrument, SymbolBook
-from domain.words import Symbol
+from domain.trading.arithmetic import plain
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.types import Symbol
 
 VERSION = 1
 

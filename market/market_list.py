@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from domain.words import Symbol
+from domain.types import Symbol
 
 LOST = 5
 """An answer that leaves out more than one of so many markets that could be traded is doubtful."""

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 from pyarrow import types
 
-from domain.arithmetic import plain
+from domain.trading.arithmetic import plain
 from market.cells import EPOCH, refuse
 
 BATCH = 4096

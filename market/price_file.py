@@ -12,8 +12,9 @@ from pathlib import Path
 
 from loguru import logger
 
-from domain.market import Instrument, PriceListener, Quote, SymbolBook
-from domain.words import Clock, Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.quotes import PriceListener, Quote
+from domain.types import Clock, Symbol
 from market import bars, csv_file, ticks
 from market.cells import Entry, Row, Wrong, refuse
 from market.source import Stopwatch, ThreadedSource

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from domain.market import Quote
-from domain.words import Symbol
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 
 
 class _Latest(NamedTuple):

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from domain.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
 from domain.errors import SettingsError
-from domain.market import Instrument, PriceListener, Quote, SymbolBook
-from domain.words import Clock, Symbol
+from domain.trading.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.quotes import PriceListener, Quote
+from domain.types import Clock, Symbol
 from market.source import Stopwatch, ThreadedSource
 
 SECONDS_A_YEAR = 365 * 24 * 3600

@@ -1,4 +1,4 @@
-"""The thread that price sources share; `domain.market.PriceSource` is the interface that they keep."""
+"""The thread that price sources share; `domain.trading.quotes.PriceSource` is the interface that they keep."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from loguru import logger
 
 from domain.errors import PaperTradingError
-from domain.market import PriceListener, SymbolBook
-from domain.words import Clock, Symbol
+from domain.trading.instruments import SymbolBook
+from domain.trading.quotes import PriceListener
+from domain.types import Clock, Symbol
 
 STOP_WITHIN = 1.0
 """Seconds that `PriceSource.stop` waits for the source's thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from domain.arithmetic import add, divide, plain
+from domain.trading.arithmetic import add, divide, plain
 from market.cells import Entry, Wrong, moment, number, storable, symbol
 
 COLUMNS = ("time", "symbol", "price", "bid", "ask", "volume")

@@ -15,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from domain.arithmetic import CONTEXT, PRICE_QUANTUM, QUANTITY_STEP, ZERO, add, divide
-from domain.decision import LARGEST
 from domain.errors import SettingsError
-from domain.market import Instrument, Quote
-from domain.words import Symbol
+from domain.trading.arithmetic import CONTEXT, PRICE_QUANTUM, QUANTITY_STEP, ZERO, add, divide
+from domain.trading.decision import LARGEST
+from domain.trading.instruments import Instrument
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 from market.market_list import MarketListCheck
 
 NOT_EXCHANGES = frozenset({"base", "test", "abstract", "protobuf", "static_dependencies"})

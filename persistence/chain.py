@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.arithmetic import plain
+from domain.trading.arithmetic import plain
 from persistence.queries import Books
 
 ORDER = "SELECT * FROM paper_orders WHERE decision_id::text = :id ORDER BY leg"

@@ -12,7 +12,6 @@ from typing import Any
 from pykka import ThreadingFuture
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from domain.decision import Decision, Outcome
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
@@ -20,7 +19,8 @@ from domain.errors import (
     OrderRejected,
     PaperTradingError,
 )
-from domain.words import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
+from domain.trading.decision import Decision, Outcome
+from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
 from persistence.decisions import insert_decisions, look_up, read_outcomes
 from persistence.engine import engine_for, transaction
 from persistence.listener import Listener

@@ -24,7 +24,6 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from domain.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
@@ -34,8 +33,9 @@ from domain.errors import (
     SubmissionInDoubt,
     WriteRefused,
 )
+from domain.trading.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import quoted
-from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from persistence.engine import engine_for, first_line, transaction, translated
 from persistence.lease import FENCE, Lease
 

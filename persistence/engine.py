@@ -19,7 +19,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, Engine, create_engine, event, exc, make_url
 
-from domain import points
+from domain import failpoints
 from domain.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -272,7 +272,7 @@ def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
 
     Args:
         engine: whose connection is used.
-        writes: what is committed, where it lies on the way of a decision; see `domain.points`.
+        writes: what is committed, where it lies on the way of a decision; see `domain.failpoints`.
 
     Raises:
         DatabaseUnavailable: the connection is lost; if that was in COMMIT, whether it happened is not known.
@@ -287,10 +287,10 @@ def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
             with driver.cursor() as cursor:
                 yield cursor
             if writes:
-                points.reach("commits", writes)
+                failpoints.reach("commits", writes)
             _commit(driver)
             if writes:
-                points.reach("committed", writes)
+                failpoints.reach("committed", writes)
         except BaseException:
             if not _rolled_back(driver):
                 connection.invalidate()

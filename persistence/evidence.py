@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from domain.decision import Reason
 from domain.failures import FailureKind
-from domain.gate import MOST_EVIDENCE
-from domain.operations import RESTARTS, TOLERATED, Finding, Incident, Operations
+from domain.trading.decision import Reason
+from domain.validation.criteria import MOST_EVIDENCE
+from domain.validation.operational import RESTARTS, TOLERATED, Finding, Incident, Operations
 
 COUNTED = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
 

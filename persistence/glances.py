@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.arithmetic import ZERO, add, divide, subtract, total
+from domain.trading.arithmetic import ZERO, add, divide, subtract, total
 from persistence.engine import engine_for, translated
 from persistence.lease import lock_key
 from persistence.queries import SERVED, exact

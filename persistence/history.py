@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import psycopg
 from sqlalchemy.engine import Engine
 
+from domain.analytics.performance import History
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import Execution
 from domain.errors import UnknownPortfolio
-from domain.performance import History
-from domain.portfolio import Trade
 from domain.program import command_name
-from domain.returns import Valuation
-from domain.trips import Execution
+from domain.trading.portfolio import Trade
+from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from domain.wording import quoted
-from domain.words import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from persistence.engine import transaction
 
 Progress = Callable[[int, int], None]

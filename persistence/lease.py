@@ -23,7 +23,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from domain.alarms import AlarmKind, Sound
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
-from domain.words import Epoch
+from domain.types import Epoch
 from persistence.engine import PUBLIC, answered, connect, dsn, first_line, schema_of, shown, transaction, translated
 from persistence.trouble import Trouble
 from persistence.uptime import Uptime

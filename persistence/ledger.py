@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg
 
-from domain.arithmetic import CONTEXT, plain
 from domain.errors import DecisionsEnded, Fenced
-from domain.orders import Costs
-from domain.portfolio import Applied, Portfolio, Position, Terms
-from domain.words import Generation, PortfolioName, PositionId, PositionSide, Symbol
+from domain.trading.arithmetic import CONTEXT, plain
+from domain.trading.orders import Costs
+from domain.trading.portfolio import Applied, Portfolio, Position, Terms
+from domain.types import Generation, PortfolioName, PositionId, PositionSide, Symbol
 from persistence.decisions import id_type
 from persistence.engine import engine_for, transaction
 from persistence.lease import FENCE, Lease, writing

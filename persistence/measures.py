@@ -16,8 +16,8 @@ from typing import Any
 from loguru import logger
 from sqlalchemy import Connection, exc, text
 
-from domain.arithmetic import ZERO, divide, subtract
-from domain.decision import EARLIEST
+from domain.trading.arithmetic import ZERO, divide, subtract
+from domain.trading.decision import EARLIEST
 from persistence.engine import engine_for, first_line, translated
 from persistence.glances import PORTFOLIOS, POSITIONS, Row, rows, valued
 from persistence.lease import lock_key

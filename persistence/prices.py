@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from loguru import logger
 
-from domain.market import Quote
-from domain.words import Symbol
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 from persistence.engine import engine_for, transaction
 from persistence.lease import Lease, writing
 from persistence.trouble import Trouble

@@ -9,18 +9,19 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import Engine
 
-from domain.funnel import funnel
-from domain.gate import Criteria
-from domain.report import OpenPosition, Report, report
-from domain.results import NO_STRATEGY
-from domain.validation import Verdict
+from domain.analytics.funnel import funnel
+from domain.analytics.report import OpenPosition, Report, report
+from domain.analytics.trade_stats import NO_STRATEGY
+from domain.validation.criteria import Criteria
+from domain.validation.verdict import Verdict
 from persistence.evidence import differences_of
 from persistence.history import Progress, history_of, one_moment
 from persistence.validation import PATIENT, judged_now
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
 
-# Reasons are a word of `domain.decision.Reason`, a colon and details; nobody's table is read twice for the funnel.
+# Reasons are a word of `domain.trading.decision.Reason`, a colon and details; nobody's table is read twice for the
+# funnel.
 DECISIONS = """
 SELECT status, split_part(outcome_reason, ':', 1), count(*) FROM trading_decisions
 WHERE portfolio = %(portfolio)s
@@ -140,7 +141,7 @@ def read_judged(
 def parts(
     cursor: psycopg.Cursor, portfolio: str, since: datetime | None, until: datetime | None, strategy: str | None
 ) -> dict[str, Any]:
-    """Return what `domain.report.report` takes besides the history; the arguments are those of `read_report`."""
+    """Return what `domain.analytics.report.report` takes besides the history, for the arguments of `read_report`."""
     asked = {
         "portfolio": portfolio,
         "since": since,

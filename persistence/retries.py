@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.errors import InvalidRequest
-from domain.words import DecisionId
+from domain.types import DecisionId
 from persistence.engine import engine_for, transaction
 
 STATUS = "SELECT id, status FROM trading_decisions WHERE id::text = %s"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from domain.arithmetic import plain
-from domain.snapshot import Snapshot
-from domain.words import PortfolioName
+from domain.trading.arithmetic import plain
+from domain.trading.snapshot import Snapshot
+from domain.types import PortfolioName
 from persistence.engine import engine_for, transaction
 from persistence.lease import Lease, writing
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg import sql
 
-from domain.words import Epoch
+from domain.types import Epoch
 from persistence.engine import answered
 from persistence.trouble import Trouble
 

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import Engine
 
+from domain.analytics.performance import History
 from domain.errors import UnknownPortfolio
-from domain.gate import Criteria
-from domain.market import NOT_REAL
-from domain.performance import History
 from domain.program import command_name
-from domain.validation import Run, Verdict, judge
+from domain.trading.quotes import NOT_REAL
+from domain.validation.criteria import Criteria
+from domain.validation.verdict import Run, Verdict, judge
 from domain.wording import moment, quoted
 from persistence.evidence import differences_of, operations_of
 from persistence.history import history_of, one_moment

@@ -13,12 +13,12 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from domain.analytics.trade_stats import NO_STRATEGY
 from domain.errors import InvalidRequest, UnknownPortfolio
-from domain.fingerprint import Change, Fingerprint, Process, Sent, changes
-from domain.gate import Criteria
 from domain.program import command_name
-from domain.results import NO_STRATEGY
-from domain.validation import Run
+from domain.validation.criteria import Criteria
+from domain.validation.fingerprint import Change, Fingerprint, Process, Sent, changes
+from domain.validation.verdict import Run
 from domain.wording import joined, quoted
 
 LONGEST_REASON = 1_000

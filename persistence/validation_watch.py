@@ -9,11 +9,11 @@ from typing import Protocol
 
 from loguru import logger
 
+from domain.analytics.returns import DAY
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced
-from domain.returns import DAY
-from domain.snapshot import day_of
-from domain.validation import Verdict
-from domain.words import Clock
+from domain.trading.snapshot import day_of
+from domain.types import Clock
+from domain.validation.verdict import Verdict
 
 MARGIN = timedelta(minutes=1)
 """After midnight, so that its snapshot is there."""

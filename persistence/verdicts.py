@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 import psycopg
 from psycopg.types.json import Jsonb
 
+from domain.analytics.returns import DAY
 from domain.errors import UnknownPortfolio
-from domain.returns import DAY
-from domain.snapshot import day_of
-from domain.validation import Verdict
+from domain.trading.snapshot import day_of
+from domain.validation.verdict import Verdict
 from persistence.engine import engine_for, transaction
 from persistence.evidence import differences_of
 from persistence.history import history_of, one_moment

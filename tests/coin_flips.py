@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from domain.performance import History
-from domain.portfolio import Trade
-from domain.returns import Valuation
-from domain.trips import Execution
-from domain.words import OrderId, PortfolioName, PositionId, PositionSide, Symbol
+from domain.analytics.performance import History
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import Execution
+from domain.trading.portfolio import Trade
+from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(hours=1)

@@ -18,8 +18,8 @@ from pykka import ThreadingFuture
 
 from actors import Decision, TradingSystem
 from actors.messages import Prices, SendPrices
-from domain.decision import Outcome
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, SubmissionInDoubt
+from domain.trading.decision import Outcome
 from persistence import portfolios, schema
 from persistence.client import TradingClient
 from persistence.queries import Books

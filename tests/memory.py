@@ -13,9 +13,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from domain import points
-from domain.arithmetic import CONTEXT
-from domain.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain import failpoints
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
@@ -26,10 +24,12 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.failures import Failure
-from domain.market import Quote
-from domain.portfolio import Applied, Portfolio, Terms, Trade
-from domain.snapshot import Snapshot
-from domain.words import DecisionId, Epoch, Generation, OutcomeStatus, PortfolioName, Symbol
+from domain.trading.arithmetic import CONTEXT
+from domain.trading.decision import Accepted, Decision, Outcome, Received, Refusal
+from domain.trading.portfolio import Applied, Portfolio, Terms, Trade
+from domain.trading.quotes import Quote
+from domain.trading.snapshot import Snapshot
+from domain.types import DecisionId, Epoch, Generation, OutcomeStatus, PortfolioName, Symbol
 
 PRICE = Decimal("1e-18")
 MONEY = Decimal("1e-12")
@@ -91,13 +91,13 @@ class MemoryDatabase:
 
     def raise_generation(self, generation: Generation) -> None:
         self._answer()
-        points.reach("commits", "generation")
+        failpoints.reach("commits", "generation")
         self._answer()
         self._fail()
         if generation < self.generation:
             raise Fenced(f"generation {generation} is over")
         self.generation = generation
-        points.reach("committed", "generation")
+        failpoints.reach("committed", "generation")
         self._lose()
 
     def load(self) -> tuple[Portfolio, ...]:
@@ -117,7 +117,7 @@ class MemoryDatabase:
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._answer()
-        points.reach("commits", "fills")
+        failpoints.reach("commits", "fills")
         self._answer()
         self._fence(generation)
         ids = [applied.fill.order.decision_id for applied in group]
@@ -142,7 +142,7 @@ class MemoryDatabase:
             if applied.trade is not None:
                 self.trades.append(applied.trade)
             self.portfolios[order.portfolio] = _stored(applied.portfolio, self.portfolios[order.portfolio].terms)
-        points.reach("committed", "fills")
+        failpoints.reach("committed", "fills")
         self._lose()
 
     # Decisions
@@ -155,7 +155,7 @@ class MemoryDatabase:
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._answer()
-        points.reach("commits", "refusals")
+        failpoints.reach("commits", "refusals")
         self._answer()
         self._fence(generation)
         ended = set()
@@ -164,7 +164,7 @@ class MemoryDatabase:
             if row is not None and row.outcome is None and row.id not in self.stubborn:
                 row.outcome = Outcome(row.id, refusal.status, refusal.sentence)
                 ended.add(row.id)
-        points.reach("committed", "refusals")
+        failpoints.reach("committed", "refusals")
         self._lose()
         return ended
 
@@ -172,14 +172,14 @@ class MemoryDatabase:
         self, decisions: Sequence[Decision]
     ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
         self._answer()
-        points.reach("commits", "submitted")
+        failpoints.reach("commits", "submitted")
         self._answer()
         self._fail()
         for decision, found in zip(decisions, self.find(decisions), strict=True):
             if found is None and self.find([decision]) == [None]:
                 self.add(decision, datetime.min.replace(tzinfo=UTC))
         answers: list[Accepted | WriteRefused | DatabaseBusy] = [a for a in self.find(decisions) if a is not None]
-        points.reach("committed", "submitted")
+        failpoints.reach("committed", "submitted")
         self._lose()
         return answers
 
@@ -211,11 +211,11 @@ class MemoryDatabase:
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         self._answer()
-        points.reach("commits", "snapshots")
+        failpoints.reach("commits", "snapshots")
         self._answer()
         known = {(s.portfolio, s.time) for s in self.snapshots}
         self.snapshots.extend(s for s in snapshots if (s.portfolio, s.time) not in known)
-        points.reach("committed", "snapshots")
+        failpoints.reach("committed", "snapshots")
 
     def _answer(self) -> None:
         if self.away:

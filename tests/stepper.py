@@ -36,9 +36,10 @@ from actors.tally import Tally
 from actors.wiring import WAKE_AGAIN
 from domain.alarms import Alarm
 from domain.errors import PaperTradingError
-from domain.market import Instrument, Quote, SymbolBook
-from domain.portfolio import Portfolio
-from domain.words import DecisionId, PortfolioName, Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.portfolio import Portfolio
+from domain.trading.quotes import Quote
+from domain.types import DecisionId, PortfolioName, Symbol
 from tests.memory import MemoryDatabase, Session
 from tests.stepped_cell import Impatient, SteppedCell
 

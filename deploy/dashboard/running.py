@@ -20,8 +20,8 @@ from deploy.dashboard.parts import (
     words,
 )
 from deploy.dashboard.trading import BIN, NAMED
-from domain.decision import Reason
-from domain.funnel import AFTER_THRESHOLD
+from domain.analytics.funnel import AFTER_THRESHOLD
+from domain.trading.decision import Reason
 
 VALIDATION = "v_paper_validation"
 """The stored verdicts of the gate: one row for each run, day, portfolio and criterion."""
@@ -29,7 +29,7 @@ UPTIME = "paper_uptime"
 AUDITS = "paper_audits"
 
 # A decision that got an order has the order's spelling of the symbol, any other its own. The stages are those of
-# domain/funnel.py: an outcome's reason begins with a word that says how far the decision came.
+# domain/analytics/funnel.py: an outcome's reason begins with a word that says how far the decision came.
 AFTER, KNOWN = (", ".join(f"'{reason}'" for reason in sorted(words)) for words in (AFTER_THRESHOLD, Reason))
 DECIDED = f"""
 WITH decided AS (

@@ -10,21 +10,22 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from domain.arithmetic import ZERO, divide, rate
-from domain.decision import Reason
-from domain.execution import execute
-from domain.funnel import funnel
-from domain.gate import Criteria
-from domain.market import Instrument, Quote
-from domain.operations import Operations
-from domain.orders import Costs, Fill, Order, order_id
-from domain.performance import History
-from domain.portfolio import Portfolio, Terms, Trade, apply
-from domain.report import OpenPosition, Report, report
-from domain.returns import Valuation
-from domain.trips import Execution
-from domain.validation import Verdict, judge
-from domain.words import OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
+from domain.analytics.funnel import funnel
+from domain.analytics.performance import History
+from domain.analytics.report import OpenPosition, Report, report
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import Execution
+from domain.trading.arithmetic import ZERO, divide, rate
+from domain.trading.decision import Reason
+from domain.trading.execution import execute
+from domain.trading.instruments import Instrument
+from domain.trading.orders import Costs, Fill, Order, order_id
+from domain.trading.portfolio import Portfolio, Terms, Trade, apply
+from domain.trading.quotes import Quote
+from domain.types import OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
+from domain.validation.criteria import Criteria
+from domain.validation.operational import Operations
+from domain.validation.verdict import Verdict, judge
 
 FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 60

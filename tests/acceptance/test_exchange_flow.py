@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.decision import Reason
+from domain.trading.decision import Reason
 from persistence.queries import Books
 from tests.acceptance.process import Program, environment
 from tests.by_hand import FILLS, Rules, assert_by_hand, trades_by_hand

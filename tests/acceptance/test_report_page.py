@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from console.report_page import page
 from docs.pictures.browser import NoChromium, chromium, find
 from docs.pictures.sample import DAYS, FIRST_DAY, PLANS, one, verdict
-from domain.funnel import funnel
-from domain.performance import History
-from domain.report import Report, report
-from domain.returns import Valuation
+from domain.analytics.funnel import funnel
+from domain.analytics.performance import History
+from domain.analytics.report import Report, report
+from domain.analytics.returns import Valuation
 
 SEED = 4
 MADE = datetime(2026, 5, 1, 0, 5, tzinfo=UTC)

@@ -13,9 +13,9 @@ import psycopg
 
 from actors import Decision, TradingSystem
 from console.cli import main
-from domain.decision import reason_code
 from domain.errors import PaperTradingError
-from domain.words import OutcomeStatus
+from domain.trading.decision import reason_code
+from domain.types import OutcomeStatus
 from tests.bad_input.cases import GOOD, MISSING, Case
 from tests.integration.running import until
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from loguru import logger
 
 from actors import TradingSystem
-from domain import points
+from domain import failpoints
 from tests.faults import flow
 from tests.faults.books import memory_differences
 from tests.faults.matrix import Needs, Point, who
@@ -87,7 +87,7 @@ def main(url: str, death: Death | None, say: Connection) -> None:
         if executioner.armed:
             meddler(moment, what)
 
-    points.hook = hook
+    failpoints.hook = hook
     with flow.serving(url, **({"hang_timeout": 0.4} if needs is Needs.HANG else {})) as system:
         until_all_ended(system.books, PATIENCE)
         say.send(("recovered", _differences(system, url)))

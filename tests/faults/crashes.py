@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from domain import points
+from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.matrix import ACTORS, AFTER, MATRIX, Needs, Point
@@ -63,7 +63,7 @@ def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
         fault(moment, what)
         meddler(moment, what)
 
-    points.hook = hook
+    failpoints.hook = hook
     for _ in range(5):
         stage.send(dead=point.what in {"Subscribe", "Waits", "SendTerms", "TermsChanged"})
         flow.stir(stage.system, point, rebuild=point.needs is Needs.REBUILD)
@@ -71,7 +71,7 @@ def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
             break
         fault._nth = fault._reached + 1
         meddler.again()
-    points.hook = None
+    failpoints.hook = None
     if not fault.fired:
         stage.failed(point, "was not reached")
         return
@@ -85,12 +85,12 @@ def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
     """Raise at the start, at the stop, or in the Supervisor: the process may end; then the next one goes on."""
     stage.begin(point, kind.__name__)
     fault = Fault(point, _raising(kind))
-    points.hook = fault if point.needs is Needs.START else None
+    failpoints.hook = fault if point.needs is Needs.START else None
     reason: object = None
     try:
         with stage.serving() as system:
             stage.send()
-            points.hook = fault
+            failpoints.hook = fault
             flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
             if point.what == "Flush":
                 stage.ended()  # one that comes with fills is not taken by its own name
@@ -145,12 +145,12 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
 
     def arm(id_: object) -> None:
         nonlocal fault
-        fault = points.hook = Fault(point, _raising(ValueError), chosen=id_)
+        fault = failpoints.hook = Fault(point, _raising(ValueError), chosen=id_)
 
     quarantined = stage.system.status().quarantined
     id_ = stage.send_with_chosen(action, arm)
     ended = stage.ended()
-    points.hook = None
+    failpoints.hook = None
     assert fault is not None
     if not fault.fired:
         return  # decisions of this kind do not come there

@@ -16,8 +16,8 @@ from actors import Decision, TradingSystem
 from actors.address import PRESENT
 from actors.messages import Execute, SourceEnded
 from actors.supervision import Replace
-from domain.decision import Outcome
 from domain.errors import PaperTradingError
+from domain.trading.decision import Outcome
 from persistence import portfolios, schema
 from tests.faults.matrix import Needs, Point, who
 from tests.integration.running import INSERT, running, settings

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from domain import points
+from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.crashes import POISON, others_go_on
@@ -85,7 +85,7 @@ def _once(stage: Stage, point: Point) -> None:
         fault(moment, what)
         meddler(moment, what)
 
-    points.hook = hook
+    failpoints.hook = hook
     caller = threading.Thread(target=lambda: _reach(stage, point, fault, meddler), name="caller", daemon=True)
     caller.start()
     caller.join(60)
@@ -98,7 +98,7 @@ def _once(stage: Stage, point: Point) -> None:
     if not stage.ended():
         stage.failed(point, f"not everything ended while it hung; {stage.system.wait(0)!r}")
     _release(stage, point, trap)
-    points.hook = None
+    failpoints.hook = None
     if not _stack_is_told(stage, point):
         stage.failed(point, "the stack of the hanging thread is nowhere")
     if stage.system.wait(0) is None:
@@ -151,7 +151,7 @@ def _around(stage: Stage, point: Point) -> None:
     stage.begin(point)
     trap = Trap()
     fault = Fault(point, trap)
-    points.hook = fault if point.needs is Needs.START else None
+    failpoints.hook = fault if point.needs is Needs.START else None
     reason: object = None
     try:
         with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
@@ -161,7 +161,7 @@ def _around(stage: Stage, point: Point) -> None:
                 fault(moment, what)
                 meddler(moment, what)
 
-            points.hook = hook
+            failpoints.hook = hook
             stage.send()
             flow.stir(system, point, rebuild=point.needs is Needs.REBUILD)
             if point.what == "Flush":
@@ -177,7 +177,7 @@ def _around(stage: Stage, point: Point) -> None:
     if point.who == "Supervisor" and point.needs is not Needs.STOP and reason is None:
         stage.failed(point, "the Supervisor hangs, and the process goes on")
     trap.release()
-    points.hook = None
+    failpoints.hook = None
     stage.rest()
 
 
@@ -209,7 +209,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
             else:
                 found(moment, what)
 
-        points.hook = hook
+        failpoints.hook = hook
 
     id_ = stage.send_with_chosen(action, arm)
     ended = stage.ended()
@@ -224,7 +224,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
         quarantined = str(reason).startswith("internal error") or others_go_on(point)
         if fault.fired > 2 or (fault.fired == 2 and not quarantined):
             stage.failed(point, f"{action}: hung {fault.fired} times, ended {status}, {reason}")
-    points.hook = None
+    failpoints.hook = None
     if fault.fired and stage.system.wait(0) is None:
         stage.check(point)
 

@@ -11,11 +11,11 @@ from pykka import ThreadingFuture, Timeout
 
 from actors.messages import Submit
 from actors.position_keeper import PositionKeeper
-from domain.decision import Accepted, Outcome, Reason
 from domain.errors import DatabaseUnavailable, DecisionGone, PaperTradingError
 from domain.failures import FailureKind
-from domain.portfolio import Portfolio
-from domain.words import DecisionId, OutcomeStatus, PortfolioName, Symbol
+from domain.trading.decision import Accepted, Outcome, Reason
+from domain.trading.portfolio import Portfolio
+from domain.types import DecisionId, OutcomeStatus, PortfolioName, Symbol
 from tests.memory import MemoryDatabase
 from tests.stepper import Stepper
 from tests.unit.model import Deal, ledger

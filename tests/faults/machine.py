@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from domain.orders import Costs
+from domain.trading.orders import Costs
 from tests.faults.seeds import ERRORS, MOMENTS, TRADED
 from tests.faults.tally import Tally
 from tests.faults.world import NAMES, WORKERS, World

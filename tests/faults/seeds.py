@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from domain.orders import Costs
+from domain.trading.orders import Costs
 from tests.faults.laws import Broken, InjectedFault
 from tests.faults.tally import Tally
 from tests.faults.world import NAMES, WORKERS, World

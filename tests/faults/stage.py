@@ -15,9 +15,9 @@ import psycopg
 import pykka
 
 from actors import TradingSystem
-from domain import points
-from domain.decision import Outcome
+from domain import failpoints
 from domain.errors import PaperTradingError
+from domain.trading.decision import Outcome
 from tests.faults import books, flow
 from tests.faults.matrix import Point, who
 from tests.faults.tally import Tally
@@ -116,7 +116,7 @@ class Stage:
                 yield self.system
         finally:
             self._nobody_waits()
-            points.hook = None
+            failpoints.hook = None
 
     def begin(self, point: Point, how: str = "") -> None:
         """Draw anew for each fault, so that it can be repeated without those before it; tell how far it got."""

@@ -19,10 +19,10 @@ from pykka import ThreadingFuture
 
 from actors.address import PRESENT
 from actors.messages import Drain, Submit, Tick, Wake
-from domain import points
-from domain.decision import Decision, Outcome, Reason
+from domain import failpoints
 from domain.errors import DatabaseUnavailable
-from domain.words import OutcomeStatus, PortfolioName
+from domain.trading.decision import Decision, Outcome, Reason
+from domain.types import OutcomeStatus, PortfolioName
 from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest
 from tests.memory import MemoryDatabase
 from tests.stepped_cell import SteppedCell
@@ -309,11 +309,11 @@ class World:
         self.stepper = self._born()
 
     def _step(self, stepper: Stepper) -> bool:
-        before, points.hook = points.hook, self._reached
+        before, failpoints.hook = failpoints.hook, self._reached
         try:
             able = stepper.step()
         finally:
-            points.hook = before
+            failpoints.hook = before
         self.laws.check(self.stepper)
         return able
 

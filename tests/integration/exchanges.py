@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from actors.timer import SystemClock
-from domain.market import Quote, SymbolBook
-from domain.words import Symbol
+from domain.trading.instruments import SymbolBook
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 from market.attempts import Pace
 from market.exchange import ExchangePrices
 from tests.exchange_server import ExchangeServer

@@ -16,11 +16,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.decision import Decision
-from domain.orders import order_id
-from domain.portfolio import Applied, Portfolio, apply
-from domain.snapshot import Snapshot, value
-from domain.words import Generation, Symbol
+from domain.trading.decision import Decision
+from domain.trading.orders import order_id
+from domain.trading.portfolio import Applied, Portfolio, apply
+from domain.trading.snapshot import Snapshot, value
+from domain.types import Generation, Symbol
 from persistence import history, portfolios, schema, verdicts
 from persistence.decisions import DecisionStore
 from persistence.lease import Lease

@@ -18,8 +18,8 @@ from loguru import logger
 from actors import Settings, TradingSystem
 from actors.ports import Alarms
 from actors.timer import SystemClock
-from domain.market import Instrument
-from domain.words import Symbol
+from domain.trading.instruments import Instrument
+from domain.types import Symbol
 from market.simulated import StandingMarket
 from persistence.queries import Books
 

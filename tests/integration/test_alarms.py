@@ -10,7 +10,7 @@ import pytest
 
 from actors import Decision, TradingSystem, wiring
 from actors.messages import Audit
-from domain import points
+from domain import failpoints
 from domain.alarms import Alarm
 from persistence import halts, lease
 from tests.integration.running import running, until
@@ -41,7 +41,7 @@ def heard() -> Heard:
 @pytest.fixture(autouse=True)
 def _no_hook() -> Iterator[None]:
     yield
-    points.hook = None
+    failpoints.hook = None
 
 
 def buy(system: TradingSystem) -> str:
@@ -72,9 +72,9 @@ def test_halt_audit_quarantine_and_the_limit_of_restarts(embedded_url: str, hear
             if (moment, what) == ("takes", "Execute"):
                 raise ValueError("poison")
 
-        points.hook = fail
+        failpoints.hook = fail
         assert buy(system).startswith("internal error")
-        points.hook = None
+        failpoints.hook = None
         heard.expect("quarantine", "is quarantined (1-3): ExecutionSimulator crashed twice on it (ValueError: poison)")
 
         for _ in range(6):

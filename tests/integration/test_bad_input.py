@@ -15,8 +15,8 @@ from loguru import logger
 
 from actors import Decision, TradingSystem
 from console.cli import main
-from domain.decision import Reason
 from domain.errors import InvalidDecision
+from domain.trading.decision import Reason
 from tests.bad_input.cases import CASES, GOOD, Case
 from tests.bad_input.doors import answers
 from tests.bad_input.page import PAGE, row, rows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.gate import Criteria
-from domain.statistical import Statistical, statistical
+from domain.validation.criteria import Criteria
+from domain.validation.statistical import Statistical, statistical
 from tests.coin_flips import coin_flips
 
 RUNS = 1000

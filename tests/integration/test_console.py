@@ -17,7 +17,7 @@ from console import debug
 from console.debug import Session
 from console.vocabulary import WORDS, read
 from console.wire import Line, Refused
-from domain import points
+from domain import failpoints
 from domain.errors import InvalidRequest
 from tests.integration.running import until
 from tests.integration.talking import bought, talking
@@ -98,7 +98,7 @@ def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embed
             go.wait(60)
 
     with talking(embedded_url, tmp_path) as talk:
-        points.hook = hook
+        failpoints.hook = hook
         try:
             future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
             assert stuck.wait(10)
@@ -110,7 +110,7 @@ def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embed
             assert "executed" == future.get(timeout=10).status
             assert "was replaced by hand" in talk.do("failures")
         finally:
-            points.hook = None
+            failpoints.hook = None
             go.set()
         assert "the books balance" in talk.do("audit")
 
@@ -134,11 +134,11 @@ def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_ur
             if (moment, what) == ("takes", "Execute"):
                 raise ValueError("boom")
 
-        points.hook = poison
+        failpoints.hook = poison
         try:
             quarantined = bought(talk.system)
         finally:
-            points.hook = None
+            failpoints.hook = None
         until(lambda: "quarantine" in talk.do(f"chain {quarantined}"))
         shown = talk.do(f"chain {quarantined}")
         assert "internal error: ExecutionSimulator crashed twice on it (ValueError: boom); reference 1-" in shown

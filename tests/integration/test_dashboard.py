@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.decision import Reason
-from domain.funnel import Stage, funnel
-from domain.gains import daily_gains, monthly_gains
-from domain.performance import History, performance
-from domain.results import Dimension, Results
+from domain.analytics.funnel import Stage, funnel
+from domain.analytics.performance import History, performance
+from domain.analytics.period_returns import daily_gains, monthly_gains
+from domain.analytics.trade_stats import Dimension, Results
+from domain.trading.decision import Reason
 from persistence.engine import engine_for
 from persistence.history import read_history
 from tests.grafana import Looking, Row, board, missing, queries, rows

@@ -12,8 +12,8 @@ from loguru import logger
 from actors.system import TradingSystem
 from actors.timer import SystemClock
 from console.serve import _facts
-from domain.market import Instrument
-from domain.words import Symbol
+from domain.trading.instruments import Instrument
+from domain.types import Symbol
 from market.simulated import StandingMarket
 from persistence import schema
 from tests.integration.running import PRICES, running, settings, until

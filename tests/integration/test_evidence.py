@@ -17,7 +17,7 @@ from actors import Decision
 from actors.messages import Audit
 from domain.alarms import Sound
 from domain.errors import Fenced, WriteRefused
-from domain.words import Epoch, PortfolioName
+from domain.types import Epoch, PortfolioName
 from persistence import lease as lease_module
 from persistence import portfolios, schema
 from persistence.engine import connect

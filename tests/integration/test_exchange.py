@@ -12,8 +12,8 @@ import pytest
 
 from actors.timer import SystemClock
 from domain.errors import SettingsError
-from domain.market import Instrument
-from domain.words import Symbol
+from domain.trading.instruments import Instrument
+from domain.types import Symbol
 from market.attempts import sentence
 from market.exchange import ExchangePrices
 from tests.exchange_listings import BODIES

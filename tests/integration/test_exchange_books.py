@@ -13,9 +13,9 @@ import pytest
 
 from actors import Settings, TradingSystem
 from actors.timer import SystemClock
-from domain.decision import Decision
-from domain.market import Instrument
-from domain.words import OutcomeStatus
+from domain.trading.decision import Decision
+from domain.trading.instruments import Instrument
+from domain.types import OutcomeStatus
 from market.exchange import ExchangePrices
 from tests.exchange_listings import BODIES
 from tests.exchange_server import ExchangeServer

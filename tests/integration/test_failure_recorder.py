@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from domain.failures import Failure, FailureKind
-from domain.words import Generation
+from domain.types import Generation
 from persistence import schema
 from persistence.failures import FailureRecorder, FailureStore
 from persistence.lease import Lease

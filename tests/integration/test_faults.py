@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from domain import points
+from domain import failpoints
 from tests.faults import books, crashes, deaths, flow, hangs
 from tests.faults.child import Death
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, Needs, Point, find, who
@@ -34,7 +34,7 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
         reached.add((who(), moment, what))
         meddler(moment, what)
 
-    points.hook = hook
+    failpoints.hook = hook
     draw = random.Random(SEED)
     try:
         with flow.serving(embedded_url, hang_timeout=0.4) as system:
@@ -47,7 +47,7 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
                 until_all_ended(system.books)
                 meddler.released.set()
     finally:
-        points.hook = None
+        failpoints.hook = None
     ours = {point.key for point in MATRIX}
     assert [] == sorted(key for key in reached - ours if key[2] not in LEFT_OUT)
     assert [] == sorted(ours - reached)

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from actors import Decision, TradingSystem
-from domain.decision import Accepted
 from domain.errors import DatabaseUnavailable, SubmissionInDoubt, WriteRefused
+from domain.trading.decision import Accepted
 from persistence import schema
 from persistence.decisions import DecisionStore
 from persistence.engine import engine_for, transaction

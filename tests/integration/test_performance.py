@@ -1,4 +1,4 @@
-"""`performance_summary()`, ``v_paper_performance_metrics`` and `domain.performance` agree on one real database."""
+"""`performance_summary()`, ``v_paper_performance_metrics`` and `domain.analytics.performance` agree on a database."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import psycopg
 import pytest
 
 from actors import TradingSystem
+from domain.analytics.performance import History, Performance, performance
+from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.trade_stats import Dimension, Results
 from domain.errors import UnknownPortfolio
-from domain.figure import Figure, unknown
-from domain.performance import History, Performance, performance
-from domain.results import Dimension, Results
-from domain.snapshot import day_of
+from domain.trading.snapshot import day_of
 from persistence.engine import engine_for
 from persistence.history import read_history
 from tests.integration.histories import CAPITAL, DAYS, SILENT

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy.engine import Engine
 
-from domain.figure import Figure, known, unknown
-from domain.gains import Gain
-from domain.gate import Criteria
-from domain.report import Report
-from domain.results import Dimension
+from domain.analytics.performance_metric import Figure, known, unknown
+from domain.analytics.period_returns import Gain
+from domain.analytics.report import Report
+from domain.analytics.trade_stats import Dimension
+from domain.validation.criteria import Criteria
 from persistence import reports, schema, validation
 from persistence.engine import engine_for
 from persistence.reports import read_judged, read_report

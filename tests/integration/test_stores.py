@@ -11,12 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.decision import Decision, Outcome, Reason, Received, Refusal
 from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.orders import Fill, order_id
-from domain.portfolio import Applied, Portfolio, apply
-from domain.snapshot import value
-from domain.words import DecisionId, Generation, OutcomeStatus, PortfolioName
+from domain.trading.decision import Decision, Outcome, Reason, Received, Refusal
+from domain.trading.orders import Fill, order_id
+from domain.trading.portfolio import Applied, Portfolio, apply
+from domain.trading.snapshot import value
+from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence import portfolios, schema
 from persistence.decisions import PENDING, DecisionStore
 from persistence.lease import Lease

@@ -14,7 +14,7 @@ from loguru import logger
 
 from actors import Decision, TradingSystem
 from domain.alarms import Sound
-from domain.words import Epoch, Symbol
+from domain.types import Epoch, Symbol
 from persistence import lease as lease_module
 from persistence import schema
 from persistence.decisions import DecisionStore, read_outcomes

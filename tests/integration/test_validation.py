@@ -12,13 +12,13 @@ from decimal import Decimal
 import psycopg
 import pytest
 
+from domain.analytics.returns import max_drawdown
 from domain.errors import DatabaseError
-from domain.gate import Criteria
-from domain.operations import operational
-from domain.returns import max_drawdown
-from domain.snapshot import day_of
-from domain.statistical import Statistical, statistical
-from domain.validation import Verdict
+from domain.trading.snapshot import day_of
+from domain.validation.criteria import Criteria
+from domain.validation.operational import operational
+from domain.validation.statistical import Statistical, statistical
+from domain.validation.verdict import Verdict
 from persistence import portfolios
 from persistence.engine import engine_for
 from persistence.evidence import operations_of

@@ -12,7 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from domain.errors import InvalidRequest, UnknownPortfolio, WriteRefused
-from domain.gate import Criteria
+from domain.validation.criteria import Criteria
 from persistence import portfolios, schema, validation_runs
 from persistence.engine import transaction
 from tests.integration.histories import NOW, as_of

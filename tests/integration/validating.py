@@ -11,8 +11,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
-from domain.gate import Criteria, Criterion
-from domain.validation import Verdict
+from domain.validation.criteria import Criteria, Criterion
+from domain.validation.verdict import Verdict
 from persistence import validation, validation_runs
 from persistence.engine import engine_for, transaction
 from persistence.validation_runs import StoredRun

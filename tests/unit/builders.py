@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from domain.decision import Received, Refusal
-from domain.execution import execute
-from domain.market import Instrument, Quote
-from domain.orders import Costs, Fill, Order, order_id
-from domain.portfolio import Applied, Portfolio, Terms, apply
-from domain.sizing import size
-from domain.words import Action, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.trading.decision import Received, Refusal
+from domain.trading.execution import execute
+from domain.trading.instruments import Instrument
+from domain.trading.orders import Costs, Fill, Order, order_id
+from domain.trading.portfolio import Applied, Portfolio, Terms, apply
+from domain.trading.quotes import Quote
+from domain.trading.sizing import size
+from domain.types import Action, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Number = str | int | Decimal

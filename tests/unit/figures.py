@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 
-from domain.portfolio import Applied, Portfolio, Trade
-from domain.returns import DailyReturns, Valuation, daily_closes, daily_returns
-from domain.trips import Execution
-from domain.words import OrderId, PortfolioName, PositionId, PositionSide, Symbol
+from domain.analytics.returns import DailyReturns, Valuation, daily_closes, daily_returns
+from domain.analytics.round_trips import Execution
+from domain.trading.portfolio import Applied, Portfolio, Trade
+from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from tests.unit.builders import BTC, Number, deal, terms
 
 DAY_1 = datetime(2026, 1, 1, tzinfo=UTC)

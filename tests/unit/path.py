@@ -7,8 +7,8 @@ from typing import Any
 from pykka import ThreadingFuture
 
 from actors.messages import Submit
-from domain.decision import Decision
-from domain.words import DecisionId
+from domain.trading.decision import Decision
+from domain.types import DecisionId
 from tests.memory import MemoryDatabase
 from tests.stepper import Stepper
 from tests.unit.builders import instrument, terms, uid

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from domain.performance import History
-from domain.returns import Valuation
+from domain.analytics.performance import History
+from domain.analytics.returns import Valuation
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, entry_of, valued
 
 TRIPS = [10] * 14 + [-5] * 6

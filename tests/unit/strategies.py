@@ -10,10 +10,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from domain.arithmetic import QUANTITY_STEP
-from domain.orders import Costs, Order
-from domain.portfolio import Terms
-from domain.words import Action, OrderType, Symbol
+from domain.trading.arithmetic import QUANTITY_STEP
+from domain.trading.orders import Costs, Order
+from domain.trading.portfolio import Terms
+from domain.types import Action, OrderType, Symbol
 from tests.unit.builders import costs, instrument, order, terms
 from tests.unit.model import Deal
 

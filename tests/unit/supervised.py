@@ -19,7 +19,7 @@ from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.supervision import Begin, RaiseGeneration, Rebuilt, Recover
 from actors.supervisor import Log, Office, Supervisor
 from domain.failures import Failure, FailureKind
-from domain.words import DecisionId, Generation
+from domain.types import DecisionId, Generation
 from tests.stepped_cell import SteppedCell
 from tests.stepper import StepClock, SteppedChild
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.decision import Decision
-from domain.words import OutcomeStatus
+from domain.trading.decision import Decision
+from domain.types import OutcomeStatus
 from tests.memory import MemoryDatabase
 from tests.stepper import NOON, Stepper
 from tests.unit.builders import instrument, terms, uid

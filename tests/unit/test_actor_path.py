@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from actors.messages import Describe, Drain, Tick, Wake
-from domain.decision import Outcome
 from domain.errors import DatabaseUnavailable, DecisionGone, RestartLimitReached
-from domain.words import OutcomeStatus
+from domain.trading.decision import Outcome
+from domain.types import OutcomeStatus
 from tests.memory import MemoryDatabase
 from tests.stepper import NOON, Stepper
 from tests.unit.builders import costs, terms, uid

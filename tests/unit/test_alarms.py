@@ -14,10 +14,10 @@ from loguru import logger
 from actors.activity import Activity
 from actors.alarms import Bell, DatabaseWatch, Halts
 from actors.messages import Audit, Crash, Tick, Wake
-from domain import points
+from domain import failpoints
 from domain.alarms import LONGEST, Alarm, AlarmKind, one_line
-from domain.decision import Decision
-from domain.words import PortfolioName
+from domain.trading.decision import Decision
+from domain.types import PortfolioName
 from tests.memory import MemoryDatabase
 from tests.stepper import NOON, StepClock, Stepper
 from tests.unit.builders import instrument, terms, uid
@@ -131,7 +131,7 @@ def test_a_message_that_crashes_its_actor_twice(stepper: Stepper, monkeypatch: p
         if (moment, what) == ("takes", "QuotesSeen"):
             raise ValueError("bad\nprice")
 
-    monkeypatch.setattr(points, "hook", fail)
+    monkeypatch.setattr(failpoints, "hook", fail)
     stepper.quote({"BTC/USDT": "101"})
     stepper.run()
     text = "PriceTracker crashed twice on QuotesSeen; it is dropped (1-3): ValueError: bad price"

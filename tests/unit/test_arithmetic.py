@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.arithmetic import (
+from domain.trading.arithmetic import (
     MONEY_QUANTUM,
     PRICE_QUANTUM,
     QUANTITY_STEP,
@@ -26,13 +26,13 @@ from domain.arithmetic import (
     subtract,
     total,
 )
-from domain.execution import chance, slippage_rate, worst_cost
-from domain.market import Instrument
-from domain.orders import Order
-from domain.portfolio import Applied, Portfolio, Position, Trade
-from domain.sizing import budget
-from domain.snapshot import value
-from domain.words import OrderId, OrderType, Symbol
+from domain.trading.execution import chance, slippage_rate, worst_cost
+from domain.trading.instruments import Instrument
+from domain.trading.orders import Order
+from domain.trading.portfolio import Applied, Portfolio, Position, Trade
+from domain.trading.sizing import budget
+from domain.trading.snapshot import value
+from domain.types import OrderId, OrderType, Symbol
 from tests.unit.builders import BTC, NOON, costs, deal, filled, ordered, received, terms, uid
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SettingsError
-from domain.market import Quote, SymbolBook
-from domain.words import Symbol
+from domain.trading.instruments import SymbolBook
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 from market.cells import Row
 from market.price_file import FilePrices, PriceFile
 from tests.integration.running import logged

@@ -17,8 +17,8 @@ from actors.messages import Crash, Message, Ping, Restart, Submit
 from actors.post import Post
 from actors.supervision import Crashed
 from actors.timer import SystemClock
-from domain.decision import Decision
 from domain.errors import PaperTradingError
+from domain.trading.decision import Decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SettingsError
-from domain.market import Instrument, Quote, SymbolBook
-from domain.words import Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 from market.cells import Row
 from market.price_file import FilePrices, PriceFile
 from market.source import Stopwatch

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.curve import CurvePoint, Mark, curve, marks
-from domain.returns import Valuation, max_drawdown
+from domain.analytics.equity_curve import CurvePoint, Mark, curve, marks
+from domain.analytics.returns import Valuation, max_drawdown
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, valued
 
 pytestmark = pytest.mark.clock

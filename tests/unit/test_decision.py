@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decision import Decision, Reason, refuse
 from domain.errors import InvalidDecision, PaperTradingError
-from domain.words import Action, OutcomeStatus
+from domain.trading.decision import Decision, Reason, refuse
+from domain.types import Action, OutcomeStatus
 from tests.unit.builders import NOON, received
 
 pytestmark = pytest.mark.clock

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.words import OutcomeStatus
+from domain.types import OutcomeStatus
 from tests.memory import MemoryDatabase
 from tests.stepper import Stepper
 from tests.unit.path import INSTRUMENTS, begun, opened, put, status

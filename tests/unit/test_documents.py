@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from domain.gate import Criteria
-from domain.operations import Operations, operational
-from domain.performance import History, Performance
-from domain.results import Results
-from domain.returns import Valuation
-from domain.statistical import plain_criteria
+from domain.analytics.performance import History, Performance
+from domain.analytics.returns import Valuation
+from domain.analytics.trade_stats import Results
+from domain.validation.criteria import Criteria
+from domain.validation.operational import Operations, operational
+from domain.validation.statistical import plain_criteria
 
 ROOT = Path(__file__).parents[2]
 ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.market import Instrument, SymbolBook
-from domain.words import Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.types import Symbol
 from market import exchange_book
 
 

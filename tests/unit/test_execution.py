@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import execution
-from domain.arithmetic import CONTEXT, divide
-from domain.execution import chance, commission, execute, slippage_rate, slipped, worst_cost
-from domain.orders import Costs, Order, order_id, position_id
-from domain.words import OrderId, OrderType, Side
+from domain.trading import execution
+from domain.trading.arithmetic import CONTEXT, divide
+from domain.trading.execution import chance, commission, execute, slippage_rate, slipped, worst_cost
+from domain.trading.orders import Costs, Order, order_id, position_id
+from domain.types import OrderId, OrderType, Side
 from tests.unit import strategies
 from tests.unit.builders import NOON, costs, filled, instrument, order, uid
 

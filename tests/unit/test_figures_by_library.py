@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from domain.figure import Figure
-from domain.returns import (
+from domain.analytics.performance_metric import Figure
+from domain.analytics.returns import (
     DailyReturns,
     Valuation,
     annual_return,
@@ -22,7 +22,7 @@ from domain.returns import (
     sharpe_ratio,
     sortino_ratio,
 )
-from domain.significance import Shape, minimum_track_record, probabilistic_sharpe_ratio, shape
+from domain.analytics.significance import Shape, minimum_track_record, probabilistic_sharpe_ratio, shape
 from tests.unit.figures import DAY, DAY_1, HOUR, returns_of, valued
 
 empyrical = pytest.importorskip("empyrical", reason="empyrical-reloaded is missing; make test installs it")

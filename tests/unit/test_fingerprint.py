@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.fingerprint import Change, Fingerprint, Process, Sent, changes
+from domain.validation.fingerprint import Change, Fingerprint, Process, Sent, changes
 from tests.unit.figures import DAY, DAY_1
 
 SETTINGS = {"prices": "ccxt", "max_price_age": Decimal(30), "symbols": None, "same_currency": ["USD", "USDT"]}

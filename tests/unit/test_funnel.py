@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decision import Reason
-from domain.funnel import AFTER_THRESHOLD, Funnel, Lost, Stage, funnel
+from domain.analytics.funnel import AFTER_THRESHOLD, Funnel, Lost, Stage, funnel
+from domain.trading.decision import Reason
 
 
 def test_known_by_hand() -> None:

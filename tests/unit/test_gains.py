@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.gains import Gain, by_month, daily_gains, monthly_gains, strategy_gains
-from domain.performance import History
-from domain.returns import Valuation
+from domain.analytics.performance import History
+from domain.analytics.period_returns import Gain, by_month, daily_gains, monthly_gains, strategy_gains
+from domain.analytics.returns import Valuation
 from tests.unit.figures import DAY, DAY_1, HOUR, closing
 
 pytestmark = pytest.mark.clock

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from domain.arithmetic import CONTEXT
+from domain.analytics.performance import History
+from domain.analytics.significance import Shape, probability
 from domain.failures import FailureKind
-from domain.gate import Criteria, Criterion, percent, ratio, shortened
-from domain.operations import Finding, Incident, Operations, operational
-from domain.performance import History
-from domain.significance import Shape, probability
-from domain.statistical import Statistical, plain_criteria, sharpe_needed, statistical
-from domain.validation import Run, Verdict, judge
+from domain.trading.arithmetic import CONTEXT
+from domain.validation.criteria import Criteria, Criterion, percent, ratio, shortened
+from domain.validation.operational import Finding, Incident, Operations, operational
+from domain.validation.statistical import Statistical, plain_criteria, sharpe_needed, statistical
+from domain.validation.verdict import Run, Verdict, judge
 from tests.unit.figures import DAY, DAY_1, HOUR
 from tests.unit.periods import TRIPS, good, history
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.histogram import Bin, histogram
+from domain.analytics.histogram import Bin, histogram
 
 
 def bins(*rows: tuple[str, str, int]) -> tuple[Bin, ...]:

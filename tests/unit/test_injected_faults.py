@@ -9,10 +9,10 @@ import pytest
 from pykka import ThreadingFuture
 
 from actors.messages import Drain, Restart, Submit, Tick, Wake
-from domain import points
-from domain.decision import Accepted, Decision
+from domain import failpoints
 from domain.errors import DatabaseUnavailable, LeaseHeld, PaperTradingError, SubmissionInDoubt
 from domain.failures import FailureKind
+from domain.trading.decision import Accepted, Decision
 from tests.faults.world import World
 from tests.memory import MemoryDatabase
 from tests.stepper import Stepper
@@ -43,10 +43,10 @@ def at(monkeypatch: pytest.MonkeyPatch, moment: str, what: str, action: Callable
 
     def reached(*point: str) -> None:
         if point == (moment, what):
-            monkeypatch.setattr(points, "hook", None)
+            monkeypatch.setattr(failpoints, "hook", None)
             action()
 
-    monkeypatch.setattr(points, "hook", reached)
+    monkeypatch.setattr(failpoints, "hook", reached)
 
 
 def crash() -> None:

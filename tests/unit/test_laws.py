@@ -11,14 +11,14 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.arithmetic import CONTEXT
-from domain.decision import Reason, Received, Refusal, refuse
-from domain.execution import execute, worst_cost
-from domain.market import Quote
-from domain.orders import Fill, Order
-from domain.portfolio import Applied, Portfolio, Position, Terms, apply
-from domain.sizing import budget, screen, size
-from domain.words import Action, Side, Symbol
+from domain.trading.arithmetic import CONTEXT
+from domain.trading.decision import Reason, Received, Refusal, refuse
+from domain.trading.execution import execute, worst_cost
+from domain.trading.orders import Fill, Order
+from domain.trading.portfolio import Applied, Portfolio, Position, Terms, apply
+from domain.trading.quotes import Quote
+from domain.trading.sizing import budget, screen, size
+from domain.types import Action, Side, Symbol
 from tests.unit.builders import NOON, deal, quote, received
 from tests.unit.model import Books, Deal, ledger, money
 from tests.unit.strategies import INSTRUMENTS, Wish, deals, marks, price_of, terms_, wishes

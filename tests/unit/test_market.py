@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.market import Instrument, SymbolBook
-from domain.words import Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.types import Symbol
 from tests.unit.builders import instrument
 from tests.unit.strategies import INSTRUMENTS
 

@@ -20,10 +20,10 @@ from actors.system import Facts
 from actors.tally import BUCKETS, Durations, Tally
 from console import metric_families
 from console.measured import Asked
-from domain.decision import Outcome
 from domain.errors import DatabaseUnavailable
 from domain.failures import FailureKind
-from domain.words import Generation, OutcomeStatus, PortfolioName
+from domain.trading.decision import Outcome
+from domain.types import Generation, OutcomeStatus, PortfolioName
 from persistence.measures import Reading, Standing
 from persistence.round_trips import RoundTrips
 from tests.scrapes import Scrape, scrape

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from domain.errors import SettingsError
-from domain.words import Symbol
+from domain.types import Symbol
 from market.cells import Row
 from market.price_file import PriceFile
 

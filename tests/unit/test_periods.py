@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.figure import Figure, known
-from domain.performance import History, performance
-from domain.results import Dimension
-from domain.returns import Valuation
+from domain.analytics.performance import History, performance
+from domain.analytics.performance_metric import Figure, known
+from domain.analytics.returns import Valuation
+from domain.analytics.trade_stats import Dimension
 from tests.unit.builders import BTC, ETH
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of, valued
 

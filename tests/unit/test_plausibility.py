@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.market import Quote
-from domain.plausibility import PriceScreen
-from domain.words import Symbol
+from domain.trading.price_filter import PriceScreen
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 BTC = Symbol("BTC/USDT")

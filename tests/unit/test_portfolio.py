@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from domain import execution
-from domain.arithmetic import CONTEXT, divide
-from domain.orders import order_id, position_id
-from domain.portfolio import Applied, Portfolio, Position, Trade, apply
-from domain.words import PositionSide, Symbol
+from domain.trading import execution
+from domain.trading.arithmetic import CONTEXT, divide
+from domain.trading.orders import order_id, position_id
+from domain.trading.portfolio import Applied, Portfolio, Position, Trade, apply
+from domain.types import PositionSide, Symbol
 from tests.unit.builders import (
     BTC,
     ETH,

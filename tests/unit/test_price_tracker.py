@@ -21,8 +21,9 @@ from actors.messages import (
 )
 from actors.price_tracker import NEEDED_FOR, PriceTracker
 from domain.alarms import Alarm, AlarmKind
-from domain.market import Instrument, PriceListener, Quote, SymbolBook
-from domain.words import Symbol
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.quotes import PriceListener, Quote
+from domain.types import Symbol
 from tests.stepper import StepClock
 
 DOUBTED = "over 10 times away from the last price; set aside until confirmed"

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from domain.market import Quote
-from domain.words import Symbol
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 from market.quote_order import QuoteOrder
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

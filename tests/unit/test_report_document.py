@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from domain.curve import CurvePoint, Mark
-from domain.funnel import Funnel, Lost
-from domain.gains import Gain
-from domain.histogram import Bin
-from domain.performance import Performance
-from domain.report import OpenPosition, Report
-from domain.returns import Drawdown
-from domain.trips import RoundTrip
+from domain.analytics.equity_curve import CurvePoint, Mark
+from domain.analytics.funnel import Funnel, Lost
+from domain.analytics.histogram import Bin
+from domain.analytics.performance import Performance
+from domain.analytics.period_returns import Gain
+from domain.analytics.report import OpenPosition, Report
+from domain.analytics.returns import Drawdown
+from domain.analytics.round_trips import RoundTrip
 from persistence.export import TABLES, Table
 
 pytestmark = pytest.mark.clock

@@ -21,13 +21,13 @@ from console.report_figures import DEFINITIONS, key_figures
 from console.report_page import page
 from console.report_text import Amounts, change, share
 from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
-from domain.figure import known, unknown
-from domain.funnel import Stage, funnel
-from domain.gains import Gain
-from domain.performance import History
-from domain.report import Report, report
-from domain.results import Dimension, Results
-from domain.returns import Valuation
+from domain.analytics.funnel import Stage, funnel
+from domain.analytics.performance import History
+from domain.analytics.performance_metric import known, unknown
+from domain.analytics.period_returns import Gain
+from domain.analytics.report import Report, report
+from domain.analytics.returns import Valuation
+from domain.analytics.trade_stats import Dimension, Results
 
 pytestmark = pytest.mark.clock
 

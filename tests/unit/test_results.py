@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.figure import Figure, unknown
-from domain.portfolio import Trade
-from domain.results import Dealings, Dimension, Results
-from domain.trips import Execution, round_trips
-from domain.words import PositionSide
+from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.round_trips import Execution, round_trips
+from domain.analytics.trade_stats import Dealings, Dimension, Results
+from domain.trading.portfolio import Trade
+from domain.types import PositionSide
 from tests.unit.builders import BTC, ETH
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.figure import Figure, unknown
-from domain.performance import History, performance
-from domain.returns import (
+from domain.analytics.performance import History, performance
+from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.returns import (
     Drawdown,
     Valuation,
     annual_return,
@@ -24,7 +24,7 @@ from domain.returns import (
     sharpe_ratio,
     sortino_ratio,
 )
-from domain.significance import minimum_track_record, probabilistic_sharpe_ratio
+from domain.analytics.significance import minimum_track_record, probabilistic_sharpe_ratio
 from tests.unit.figures import DAY, DAY_1, HOUR, closing, entry_of, returns_of, valued
 
 pytestmark = pytest.mark.clock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.sizing import screen
-from domain.words import OutcomeStatus
+from domain.trading.sizing import screen
+from domain.types import OutcomeStatus
 from tests.unit.builders import (
     instrument,
     received,

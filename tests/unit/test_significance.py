@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.figure import Figure, unknown
-from domain.significance import (
+from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.significance import (
     Shape,
     minimum_track_record,
     probabilistic_sharpe_ratio,

@@ -11,10 +11,11 @@ from time import monotonic
 
 import pytest
 
-from domain.arithmetic import QUANTITY_STEP, divide
 from domain.errors import SettingsError
-from domain.market import Instrument, PriceSource, Quote, SymbolBook
-from domain.words import Symbol
+from domain.trading.arithmetic import QUANTITY_STEP, divide
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.quotes import PriceSource, Quote
+from domain.types import Symbol
 from market.simulated import (
     CATCH_UP,
     KNOWN,

@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from domain.decision import Received
-from domain.execution import worst_cost
-from domain.orders import Costs, Order, order_id
-from domain.portfolio import Portfolio
-from domain.sizing import budget
-from domain.words import OrderType, OutcomeStatus, Side, Symbol
+from domain.trading.decision import Received
+from domain.trading.execution import worst_cost
+from domain.trading.orders import Costs, Order, order_id
+from domain.trading.portfolio import Portfolio
+from domain.trading.sizing import budget
+from domain.types import OrderType, OutcomeStatus, Side, Symbol
 from tests.unit.builders import (
     BTC,
     ETH,

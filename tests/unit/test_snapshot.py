@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from domain.portfolio import Portfolio
-from domain.snapshot import Snapshot, day_of, next_on_grid, value
-from domain.words import PortfolioName, Symbol
+from domain.trading.portfolio import Portfolio
+from domain.trading.snapshot import Snapshot, day_of, next_on_grid, value
+from domain.types import PortfolioName, Symbol
 from tests.unit.builders import BTC, ETH, NOON, deal, free, holding, terms
 
 pytestmark = pytest.mark.clock

@@ -11,7 +11,7 @@ from actors.recovery import PATH
 from actors.restarts import MOST_CULPRITS
 from actors.supervision import Crashed, Drained, Failed, RaiseGeneration, Rebuilt, Recover
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
-from domain.words import Generation
+from domain.types import Generation
 from tests.unit.supervised import CRASH, GAVE_UP, QUARANTINE, Say, Stage, Work
 
 

@@ -11,9 +11,9 @@ import pytest
 from loguru import logger
 
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
-from domain.gate import Criteria
-from domain.operations import Operations
-from domain.validation import Run, Verdict, judge
+from domain.validation.criteria import Criteria
+from domain.validation.operational import Operations
+from domain.validation.verdict import Run, Verdict, judge
 from persistence.validation_watch import AGAIN, LOOK, ValidationWatch
 from tests.unit.figures import DAY, DAY_1
 from tests.unit.periods import TRIPS, good, history

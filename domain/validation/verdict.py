@@ -1,8 +1,8 @@
 """The gate to real money: did the program work, and is the result more than luck?
 
-Two verdicts that never outweigh each other. The operational one (`domain.operations`) is pass or fail. The statistical
-one holds a period's figures against criteria, and says beside that whether there are enough of them: what meets all
-criteria and has a probabilistic Sharpe ratio below 0.95 is *underpowered*.
+Two verdicts that never outweigh each other. The operational one (`domain.validation.operational`) is pass or fail. The
+statistical one holds a period's figures against criteria, and says beside that whether there are enough of them: what
+meets all criteria and has a probabilistic Sharpe ratio below 0.95 is *underpowered*.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.figure import Figure
-from domain.gate import Criteria, Criterion
-from domain.operations import Operations, operational
-from domain.performance import History
-from domain.statistical import Statistical, power, statistical
+from domain.analytics.performance import History
+from domain.analytics.performance_metric import Figure
+from domain.validation.criteria import Criteria, Criterion
+from domain.validation.operational import Operations, operational
+from domain.validation.statistical import Statistical, power, statistical
 
 __all__ = ["Criterion", "Run", "Statistical", "Verdict", "judge"]
 from domain.wording import joined

@@ -1,7 +1,7 @@
 """How well a portfolio trades: every figure of it at once, from what the database keeps of it.
 
-The definitions stand where they are computed (`domain.results`, `domain.returns`, `domain.significance`) and, for
-readers, in docs/performance.md.
+The definitions stand where they are computed (`domain.analytics.trade_stats`, `domain.analytics.returns`,
+`domain.analytics.significance`) and, for readers, in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from domain.arithmetic import ZERO, divide
-from domain.figure import Figure, known, mean, unknown
-from domain.portfolio import Trade
-from domain.results import Dealings, Results
-from domain.returns import (
+from domain.analytics.performance_metric import Figure, known, mean, unknown
+from domain.analytics.returns import (
     DailyReturns,
     Drawdown,
     Valuation,
@@ -30,8 +27,11 @@ from domain.returns import (
     sharpe_ratio,
     sortino_ratio,
 )
-from domain.significance import minimum_track_record, probabilistic_sharpe_ratio
-from domain.trips import Execution
+from domain.analytics.round_trips import Execution
+from domain.analytics.significance import minimum_track_record, probabilistic_sharpe_ratio
+from domain.analytics.trade_stats import Dealings, Results
+from domain.trading.arithmetic import ZERO, divide
+from domain.trading.portfolio import Trade
 
 EVER = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -120,7 +120,7 @@ class Performance:
     Attributes:
         results: what trading brought and cost.
         returns: of its whole days.
-        sharpe_ratio: annualised; see `domain.returns.sharpe_ratio`.
+        sharpe_ratio: annualised; see `domain.analytics.returns.sharpe_ratio`.
         sortino_ratio: annualised.
         annual_return: compound, a fraction.
         calmar_ratio: annual return / max drawdown.

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.decision import Reason
-from domain.words import OutcomeStatus
+from domain.trading.decision import Reason
+from domain.types import OutcomeStatus
 
 UNDECIDED = frozenset({"pending", "open"})
 

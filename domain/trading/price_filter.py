@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from domain.arithmetic import ZERO, multiply
-from domain.market import Quote
-from domain.words import Symbol
+from domain.trading.arithmetic import ZERO, multiply
+from domain.trading.quotes import Quote
+from domain.types import Symbol
 
 FAR = Decimal(10)
 """A price more than so many times above or below the last one is not believed at once."""

@@ -9,9 +9,9 @@ import hashlib
 from datetime import datetime
 from decimal import Decimal
 
-from domain.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, rate, round_to, subtract
-from domain.orders import Costs, Fill, Order
-from domain.words import OrderId, OrderType, Side
+from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, rate, round_to, subtract
+from domain.trading.orders import Costs, Fill, Order
+from domain.types import OrderId, OrderType, Side
 
 TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
 LARGE_NOTIONAL = Decimal(100_000)

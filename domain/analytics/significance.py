@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
 
-from domain.arithmetic import CONTEXT, ONE, ZERO, add, divide, multiply, subtract
-from domain.figure import Figure, deviation, known, mean, moment, unknown
-from domain.returns import DailyReturns
+from domain.analytics.performance_metric import Figure, deviation, known, mean, moment, unknown
+from domain.analytics.returns import DailyReturns
+from domain.trading.arithmetic import CONTEXT, ONE, ZERO, add, divide, multiply, subtract
 
 NORMAL = NormalDist()
 CONFIDENCE = Decimal("0.95")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from domain.arithmetic import CONTEXT, ZERO, divide, multiply, rate, subtract, total
+from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, rate, subtract, total
 
 MOST_DIGITS = 40
 """A number with more digits before the point is not rounded to 1e-12: 60 digits would not hold it."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from domain.arithmetic import plain
+from domain.trading.arithmetic import plain
 
 APART = frozenset({"revision", "created_at"})
 """Of a portfolio's row: they say that something changed, not what."""

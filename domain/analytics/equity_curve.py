@@ -10,9 +10,9 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from domain.arithmetic import ZERO, divide, rate, subtract, total
-from domain.portfolio import Trade
-from domain.returns import MICROSECOND, Valuation
+from domain.analytics.returns import MICROSECOND, Valuation
+from domain.trading.arithmetic import ZERO, divide, rate, subtract, total
+from domain.trading.portfolio import Trade
 
 _time = attrgetter("time")
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
-from domain.decision import Reason, Received, Refusal, refuse
-from domain.execution import worst_cost
-from domain.market import Instrument, Quote
-from domain.orders import Order, order_id
-from domain.portfolio import Portfolio, Position, Terms
-from domain.words import Action, OrderType, Side, Symbol
+from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
+from domain.trading.decision import Reason, Received, Refusal, refuse
+from domain.trading.execution import worst_cost
+from domain.trading.instruments import Instrument
+from domain.trading.orders import Order, order_id
+from domain.trading.portfolio import Portfolio, Position, Terms
+from domain.trading.quotes import Quote
+from domain.types import Action, OrderType, Side, Symbol
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """The confidence that gets the whole of ``max_position_size``, before risk."""

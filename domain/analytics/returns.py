@@ -15,9 +15,9 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from domain.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
-from domain.figure import Figure, deviation, known, mean, unknown
-from domain.snapshot import day_of
+from domain.analytics.performance_metric import Figure, deviation, known, mean, unknown
+from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
+from domain.trading.snapshot import day_of
 
 FEWEST_RETURNS = 10
 """Below it no ratio of daily returns says anything."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.arithmetic import ZERO, add
-from domain.curve import CurvePoint, Mark, curve, marks
-from domain.funnel import Funnel
-from domain.gains import Gain, daily_gains, monthly_gains, strategy_gains
-from domain.histogram import Bin, histogram
-from domain.performance import History, Performance, performance
-from domain.portfolio import Trade
-from domain.results import Dealings, Dimension, Results
-from domain.returns import Valuation
-from domain.trips import RoundTrip
+from domain.analytics.equity_curve import CurvePoint, Mark, curve, marks
+from domain.analytics.funnel import Funnel
+from domain.analytics.histogram import Bin, histogram
+from domain.analytics.performance import History, Performance, performance
+from domain.analytics.period_returns import Gain, daily_gains, monthly_gains, strategy_gains
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import RoundTrip
+from domain.analytics.trade_stats import Dealings, Dimension, Results
+from domain.trading.arithmetic import ZERO, add
+from domain.trading.portfolio import Trade
 
 CURVE_POINTS = 2_000
 MARKS = 600

@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from domain.market import Instrument, Quote
-from domain.words import DecisionId, OrderId, OrderType, PortfolioName, PositionId, Side, Symbol
+from domain.trading.instruments import Instrument
+from domain.trading.quotes import Quote
+from domain.types import DecisionId, OrderId, OrderType, PortfolioName, PositionId, Side, Symbol
 
 
 def order_id(decision_uid: UUID, leg: int) -> OrderId:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from domain.arithmetic import ONE, ZERO, add, divide, rate, subtract
-from domain.performance import History
-from domain.portfolio import Trade
-from domain.returns import DAY, MICROSECOND, Valuation
+from domain.analytics.performance import History
+from domain.analytics.returns import DAY, MICROSECOND, Valuation
+from domain.trading.arithmetic import ONE, ZERO, add, divide, rate, subtract
+from domain.trading.portfolio import Trade
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from domain.arithmetic import ZERO, add, divide, rate, subtract
-from domain.portfolio import Portfolio
-from domain.words import PortfolioName, Symbol
+from domain.trading.arithmetic import ZERO, add, divide, rate, subtract
+from domain.trading.portfolio import Portfolio
+from domain.types import PortfolioName, Symbol
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from functools import cached_property
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-from domain.arithmetic import ZERO, divide, negate, subtract, total
-from domain.figure import Figure, average, known, unknown
-from domain.portfolio import Trade
-from domain.returns import DAY, MICROSECOND
-from domain.snapshot import day_of
-from domain.trips import Execution, RoundTrip, round_trips
-from domain.words import PositionId, PositionSide
+from domain.analytics.performance_metric import Figure, average, known, unknown
+from domain.analytics.returns import DAY, MICROSECOND
+from domain.analytics.round_trips import Execution, RoundTrip, round_trips
+from domain.trading.arithmetic import ZERO, divide, negate, subtract, total
+from domain.trading.portfolio import Trade
+from domain.trading.snapshot import day_of
+from domain.types import PositionId, PositionSide
 
 CRYPTO = "crypto"
 NO_STRATEGY = "(none)"

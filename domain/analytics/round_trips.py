@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.arithmetic import subtract, total
-from domain.portfolio import Trade
-from domain.words import PositionId, PositionSide, Symbol
+from domain.trading.arithmetic import subtract, total
+from domain.trading.portfolio import Trade
+from domain.types import PositionId, PositionSide, Symbol
 
 
 @dataclass(frozen=True, slots=True)

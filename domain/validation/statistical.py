@@ -10,15 +10,15 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from domain.arithmetic import CONTEXT, ZERO, divide, multiply, plain, subtract, total
-from domain.figure import Figure
-from domain.gate import CENT, Criteria, Criterion, limit, percent, ratio, shortened
-from domain.performance import History
-from domain.results import NO_TRIPS
-from domain.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
-from domain.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
-from domain.snapshot import day_of
-from domain.trips import RoundTrip
+from domain.analytics.performance import History
+from domain.analytics.performance_metric import Figure
+from domain.analytics.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
+from domain.analytics.round_trips import RoundTrip
+from domain.analytics.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
+from domain.analytics.trade_stats import NO_TRIPS
+from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, plain, subtract, total
+from domain.trading.snapshot import day_of
+from domain.validation.criteria import CENT, Criteria, Criterion, limit, percent, ratio, shortened
 from domain.wording import counted, moment
 
 FOREVER = 36_500

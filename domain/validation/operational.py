@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from domain.arithmetic import ONE, divide
+from domain.analytics.returns import MICROSECOND
 from domain.failures import FailureKind
-from domain.gate import Criteria, Criterion, limit, percent, shortened
-from domain.returns import MICROSECOND
+from domain.trading.arithmetic import ONE, divide
+from domain.validation.criteria import Criteria, Criterion, limit, percent, shortened
 from domain.wording import counted, lasted, moment
 
 TOLERATED = timedelta(seconds=10)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from domain.arithmetic import plain
-from domain.portfolio import Portfolio
-from domain.words import PortfolioName
+from domain.trading.arithmetic import plain
+from domain.trading.portfolio import Portfolio
+from domain.types import PortfolioName
 
 
 def differences(remembered: Mapping[PortfolioName, Portfolio], stored: Iterable[Portfolio]) -> dict[PortfolioName, str]:

@@ -20,10 +20,10 @@ from pydantic import (
     ValidationError,
 )
 
-from domain.arithmetic import CONTEXT
 from domain.errors import InvalidDecision
+from domain.trading.arithmetic import CONTEXT
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import FREE_TEXT, NAME, allowed, quoted
-from domain.words import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
 
 LARGEST = Decimal("1e20")
 """Prices and quantities stay below it: they are stored as NUMERIC(38,18)."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from domain.arithmetic import CONTEXT, ONE, divide, multiply, subtract
+from domain.trading.arithmetic import CONTEXT, ONE, divide, multiply, subtract
 
 NICE = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
-from domain.arithmetic import ZERO, multiply, plain, round_to
+from domain.trading.arithmetic import ZERO, multiply, plain, round_to
 
 MOST_EVIDENCE = 20
 HUNDRED = Decimal(100)

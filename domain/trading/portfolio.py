@@ -11,9 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from domain.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract, total
-from domain.orders import Costs, Fill, position_id
-from domain.words import OrderId, PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract, total
+from domain.trading.orders import Costs, Fill, position_id
+from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Side, Symbol
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The rules of trading: decisions, sizing, execution, portfolios. Pure values and functions."""

@@ -1,0 +1,91 @@
+"""Instruments: what can be traded, under which rules, and how people spell its symbol."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
+from domain.types import Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What can be traded, and the venue's rules for it.
+
+    Attributes:
+        symbol: the venue's spelling.
+        quote: the currency of its prices; None where the symbol has no quote, then it is the portfolio's.
+        tick: prices are multiples of it.
+        step: quantities are multiples of it.
+        min_notional: the venue's smallest order value; the portfolio's own minimum counts if it is larger.
+        asset_class: ``crypto``, ``equity``, …
+        min_quantity: the venue's smallest order quantity.
+        not_traded: why it cannot be traded now, in words that follow its symbol (``is delisted or suspended at
+            kraken``); None where it can.
+    """
+
+    symbol: Symbol
+    quote: str | None
+    tick: Decimal = PRICE_QUANTUM
+    step: Decimal = QUANTITY_STEP
+    min_notional: Decimal = ZERO
+    asset_class: str = "crypto"
+    min_quantity: Decimal = ZERO
+    not_traded: str | None = None
+
+
+FEW = 500
+"""Up to so many symbols, all of them are compared with a misspelled one."""
+
+
+class SymbolBook:
+    """Resolves what people type to the venue's symbol.
+
+    >>> book = SymbolBook([Instrument(Symbol("BTC/USDT"), "USDT")])
+    >>> book.resolve("btc-usdt").symbol
+    'BTC/USDT'
+    """
+
+    def __init__(self, instruments: Iterable[Instrument]) -> None:
+        self._by_symbol: dict[str, Instrument] = {}
+        self._by_letters: dict[str, list[Instrument]] = {}
+        for instrument in instruments:
+            self._by_symbol[instrument.symbol] = instrument
+            self._by_letters.setdefault(_letters(instrument.symbol), []).append(instrument)
+
+    def __len__(self) -> int:
+        return len(self._by_symbol)
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """Every instrument, by the venue's spelling."""
+        return self._by_symbol
+
+    def resolve(self, typed: str) -> Instrument | str:
+        """Return the instrument meant, or a sentence that says why there is none."""
+        exact = self._by_symbol.get(typed)
+        meant = [exact] if exact is not None else self._by_letters.get(_letters(typed), [])
+        traded = [instrument for instrument in meant if instrument.not_traded is None]
+        if len(traded) == 1:
+            return traded[0]
+        if traded:
+            return f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}"
+        if meant:
+            return f"{meant[0].symbol} {meant[0].not_traded}"
+        near = self._near(typed)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return f"{typed!r} is not traded here{hint}"
+
+    def _near(self, typed: str) -> list[str]:
+        name = typed.upper()
+        # A venue may have thousands, and whoever sends one misspelled symbol may send many.
+        few = len(self) <= FEW
+        alike = [symbol for symbol in self._by_symbol if few or symbol[:1] == name[:1]]
+        return difflib.get_close_matches(name, alike, n=3)
+
+
+def _letters(symbol: str) -> str:
+    return "".join(character for character in symbol.upper() if character not in "/-_: ")

@@ -1,0 +1,1 @@
+"""Whether results are good enough for real money: criteria, evidence, verdicts."""
