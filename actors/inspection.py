@@ -114,7 +114,7 @@ def nearest(name: str, known: Iterable[str], what: str) -> str:
 
 
 def busy_with(post: Post) -> str:
-    """Return a sentence on what an actor is busy with: ``busy with Filled for 3.2 s in persistence/ledger.py:120``."""
+    """Return what an actor is busy with: ``busy with Filled for 3.2 s in persistence/stores/ledger.py:120``."""
     status = status_of(post)
     frames = [line.strip() for line in post.stack.splitlines() if line.startswith("  File")]
     where = f" in {frames[-1].removeprefix('File ')}" if frames else ""

@@ -18,7 +18,7 @@ from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 
 class Ledger(Protocol):
-    """The books, as the PositionKeeper uses them; see `persistence.ledger.LedgerStore` for what is raised."""
+    """The books, as the PositionKeeper uses them; see `persistence.stores.ledger.LedgerStore` for what is raised."""
 
     def raise_generation(self, generation: Generation) -> None:
         """Commit a generation, shutting earlier ones out."""
@@ -37,7 +37,7 @@ class Ledger(Protocol):
 
 
 class Decisions(Protocol):
-    """The table of decisions, as the DecisionWatcher uses it; see `persistence.decisions.DecisionStore`."""
+    """The table of decisions, as the DecisionWatcher uses it; see `persistence.stores.decisions.DecisionStore`."""
 
     def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
         """Return decisions without outcome that are not under way, oldest first; a refusal for a row that is none."""
@@ -58,7 +58,7 @@ class Decisions(Protocol):
 
 
 class PriceRecords(Protocol):
-    """The table of prices, as the PriceTracker uses it; see `persistence.prices`."""
+    """The table of prices, as the PriceTracker uses it; see `persistence.stores.prices`."""
 
     def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
         """Have ``to`` told soon the last stored price of each symbol held, None where none is stored; never waits.
@@ -84,7 +84,7 @@ class Snapshots(Protocol):
 
 
 class Failures(Protocol):
-    """The table of failures, as the Supervisor uses it; see `persistence.failures`."""
+    """The table of failures, as the Supervisor uses it; see `persistence.stores.failures`."""
 
     def record(self, failure: Failure) -> None:
         """Have a failure stored soon; never waits."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pykka
 
+from actors.client import AttachedSystem, TradingClient
 from actors.dead_letters import DeadLetters
 from actors.doors import TrackerDoor
 from actors.inspection import Inspector
@@ -23,31 +24,31 @@ from actors.status import SystemStatus, described, status_of
 from actors.supervision import Begin, Failed
 from actors.tally import Counts
 from actors.timer import SystemClock
+from actors.validation_job import ValidationWatch
 from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.program import command_name
 from domain.trading.decision import Decision, Outcome
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, Clock
-from market.attempts import Pace
-from market.exchange import ExchangePrices
-from market.price_file import FilePrices
+from market.exchange.ccxt_source import ExchangePrices
+from market.exchange.retry import Pace
+from market.files.file_source import FilePrices
 from market.simulated import SimulatedMarket, simulated_instruments
-from persistence import adoption, portfolios, schema
-from persistence.client import AttachedSystem, TradingClient
-from persistence.decisions import DecisionStore
-from persistence.embedded import EmbeddedServer, running
-from persistence.embedded_watch import EmbeddedWatch
-from persistence.engine import probe, shown, with_schema
-from persistence.failures import Disconnector, FailureRecorder, FailureStore
+from persistence import adoption, schema
+from persistence.connections import probe, shown, with_schema
+from persistence.embedded.server import EmbeddedServer, running
+from persistence.embedded.watch import EmbeddedWatch
 from persistence.lease import Lease
-from persistence.ledger import LedgerStore
 from persistence.listener import Listener
-from persistence.prices import PriceRecorder, PriceStore
-from persistence.release import version
-from persistence.snapshots import SnapshotStore
-from persistence.validation_watch import ValidationWatch
-from persistence.verdicts import VerdictStore
+from persistence.stores import portfolios
+from persistence.stores.decisions import DecisionStore
+from persistence.stores.failures import Disconnector, FailureRecorder, FailureStore
+from persistence.stores.ledger import LedgerStore
+from persistence.stores.prices import PriceRecorder, PriceStore
+from persistence.stores.snapshots import SnapshotStore
+from persistence.stores.verdicts import VerdictStore
+from persistence.version import version
 
 START_LIMIT = 60.0
 """Seconds in which the decision path must have begun; a database that is away is waited for that long."""

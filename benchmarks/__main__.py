@@ -24,7 +24,7 @@ from benchmarks.decisions import LOT, MANY, ONE, PORTFOLIOS, Agent
 from benchmarks.measure import Burst, Delays, bare_burst, bare_trickle, burst, percentile, trickle
 from benchmarks.served import served
 from domain.errors import PaperTradingError
-from persistence.engine import probe
+from persistence.connections import probe
 
 WARM_UP = 500
 A_SECOND = 100.0

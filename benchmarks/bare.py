@@ -24,7 +24,7 @@ from benchmarks.decisions import CAPITAL, COLUMNS, Row
 from domain.trading.arithmetic import add, subtract
 from domain.trading.portfolio import Position
 from domain.types import PositionId, PositionSide, Symbol
-from persistence.ledger import SAVE_POSITIONS
+from persistence.stores.ledger import SAVE_POSITIONS
 
 PREFIX = "bare-"
 GROUP = 100

@@ -13,9 +13,10 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.decisions import CAPITAL
-from persistence import engine, portfolios, schema
-from persistence.embedded import EmbeddedServer
-from persistence.engine import parse_url
+from persistence import connections, schema
+from persistence.connections import parse_url
+from persistence.embedded.server import EmbeddedServer
+from persistence.stores import portfolios
 
 
 @contextmanager
@@ -58,4 +59,4 @@ def prepare(database_url: str, names: list[str]) -> None:
 
 def connect(database_url: str, *, writer: str | None = None) -> psycopg.Connection:
     """Open a connection that commits each statement."""
-    return engine.connect(database_url, "benchmark", writer=writer)
+    return connections.connect(database_url, "benchmark", writer=writer)

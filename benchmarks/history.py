@@ -13,7 +13,7 @@ from loguru import logger
 from actors import Decision, Settings, TradingSystem
 from benchmarks.database import connect, temporary_database, temporary_folder
 from persistence import schema
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 
 DECISIONS, TRADES, POSITIONS = 1_000_000, 200_000, 1_000
 LIMIT = 3.0

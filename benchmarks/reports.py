@@ -19,10 +19,11 @@ from loguru import logger
 from benchmarks.database import temporary_database, temporary_folder
 from benchmarks.year import MINUTES, REFUSED, TRIPS, fill
 from console.output import size
-from persistence import reports, schema
-from persistence.engine import engine_for
-from persistence.history import history_of, one_moment
-from persistence.queries import Books
+from persistence import schema
+from persistence.connections import engine_for
+from persistence.queries import reports
+from persistence.queries.history import history_of, one_moment
+from persistence.queries.row_lists import Books
 
 LIMIT = 10.0
 """Seconds that are promised."""

@@ -114,7 +114,7 @@ def main(database_url: str, interval: str, log: str) -> None:
     ):
         print("ready", flush=True)
         for _ in sys.stdin:
-            print(market.ticks, time.perf_counter(), flush=True)
+            print(market.files.ticks, time.perf_counter(), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from console import logs
 from console.door import Command
 from console.inside import Given, Looking, given, text
 from domain.errors import DatabaseError, InvalidRequest
-from persistence import halts, retries
+from persistence.stores import halts, retries
 
 AUDIT_LOG = "console.jsonl"
 DECIDE_WITHIN = 30.0

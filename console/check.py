@@ -17,7 +17,7 @@ from console.live_table import printable
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, table, terminal
 from persistence import schema
-from persistence.engine import probe
+from persistence.connections import probe
 
 
 def check(

@@ -23,7 +23,7 @@ from console.logs import secrets_hidden
 from console.signals import STOPPING, Signals, Stop, leave_closed_streams, restore_signals, take_signals
 from domain.errors import PaperTradingError
 from domain.program import command_name
-from persistence.release import version
+from persistence.version import version
 
 COMMANDS = {
     "start": ("console.serve:start", "Serve until SIGTERM or Ctrl-C; run.py alone does it too."),

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from actors.settings import Settings
 from domain.errors import LeaseHeld
 from persistence import schema
-from persistence.embedded import EmbeddedServer
-from persistence.engine import PUBLIC, shown, with_schema
+from persistence.connections import PUBLIC, shown, with_schema
+from persistence.embedded.server import EmbeddedServer
 from persistence.lease import Lease
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 
 
 @contextmanager

@@ -16,12 +16,12 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import answer, size
 from domain.errors import BackupRefused, LeaseHeld, PaperTradingError, SettingsError
 from domain.program import command_name
-from persistence import backup as backups
-from persistence import restore as restores
 from persistence import schema
-from persistence.archive import Archive
-from persistence.embedded import EmbeddedServer, running
-from persistence.engine import dsn, probe, with_schema
+from persistence.connections import dsn, probe, with_schema
+from persistence.embedded import backup as backups
+from persistence.embedded import restore as restores
+from persistence.embedded.backup_file import Archive
+from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import Lease
 
 app = typer.Typer(rich_markup_mode=None)

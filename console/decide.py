@@ -28,10 +28,10 @@ from domain.errors import (
 )
 from domain.trading.decision import Accepted, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, DecisionId
-from persistence.decisions import insert_decisions, look_up
-from persistence.engine import connect, engine_for, transaction, translated
+from persistence.connections import connect, engine_for, transaction, translated
 from persistence.lease import RENEWAL
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
+from persistence.stores.decisions import insert_decisions, look_up
 
 LOOK_AGAIN = 2.0
 """Seconds after which somebody who waits makes sure that something still serves."""

@@ -29,9 +29,9 @@ from console.signals import Stop, stoppable
 from console.wire import socket_path
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.trading.arithmetic import total
-from persistence import portfolios
-from persistence.embedded import EmbeddedServer, running
+from persistence.embedded.server import EmbeddedServer, running
 from persistence.listener import Listener
+from persistence.stores import portfolios
 
 PAUSE = 0.4
 """Seconds between two decisions."""

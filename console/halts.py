@@ -10,7 +10,7 @@ import typer
 from console.database import opened
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
 from console.output import answer
-from persistence import halts
+from persistence.stores import halts
 
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; decisions that are rejected say it.")]
 

@@ -18,8 +18,8 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console.door import Command
 from domain.errors import DatabaseError, InvalidRequest, WriteRefused
-from persistence.chain import chain
-from persistence.release import version
+from persistence.queries.decision_chain import chain
+from persistence.version import version
 
 Given = Mapping[str, Any]
 LONGEST_TRACE = 600

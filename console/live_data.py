@@ -14,8 +14,8 @@ from domain.errors import DatabaseError, NotRunning
 from domain.trading.arithmetic import add, total
 from domain.trading.quotes import NOT_REAL
 from domain.types import DEFAULT_PORTFOLIO
-from persistence.glances import CURVE_WINDOW, Glance, Glances
-from persistence.queries import Books
+from persistence.queries.live_view import CURVE_WINDOW, Glance, Glances
+from persistence.queries.row_lists import Books
 
 MOST_POINTS = 4_000
 TRAIL = 40

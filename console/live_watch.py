@@ -10,7 +10,7 @@ from typing import Self
 
 from console.live_data import Checked, Glimpse, Looker, check
 from domain.errors import DatabaseError
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 
 CHECK_EVERY = 10.0
 """Seconds between two checks of the books, at least."""

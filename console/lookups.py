@@ -8,7 +8,7 @@ from typing import Any
 from console.database import books
 from console.options import AsJson, DatabaseUrl, Home, Limit, LogLevel, Portfolio, quiet_settings
 from console.output import amount, answer, moment, number, percent, price, signed, sources_line, table, terminal
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
 """The columns of a table: heading, and what stands in a row's cell."""

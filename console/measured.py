@@ -27,9 +27,9 @@ from console.metric_families import (
     up,
 )
 from domain.errors import PaperTradingError
-from persistence.measures import Measures, Reading
-from persistence.release import version
-from persistence.round_trips import round_trips
+from persistence.database_timing import round_trips
+from persistence.queries.metrics import Measures, Reading
+from persistence.version import version
 
 DATABASE_WITHIN = 1.0
 """Seconds that a scrape waits for the database; then it tells what the process knows, and that the database is away."""

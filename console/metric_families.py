@@ -25,8 +25,8 @@ from actors.system import Facts
 from actors.tally import BUCKETS, Counts
 from console.output import mute
 from domain.types import PortfolioName
-from persistence.measures import Reading, Standing
-from persistence.round_trips import RoundTrips
+from persistence.database_timing import RoundTrips
+from persistence.queries.metrics import Reading, Standing
 
 MOST_SYMBOLS = 200
 """So many have their price's age told, those that are held first."""

@@ -19,8 +19,8 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import document
 from console.wire import Line, socket_path
 from domain.errors import DatabaseError, NotRunning
-from persistence.measures import Measures, Reading
-from persistence.release import version
+from persistence.queries.metrics import Measures, Reading
+from persistence.version import version
 
 PATIENCE = 30.0
 """Seconds in which the history of snapshots is read where nothing runs that knows it."""

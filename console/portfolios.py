@@ -14,8 +14,8 @@ from console.output import amount, answer, number, percent, signed, sources_line
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.decision import exact_number
-from persistence import portfolios
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
+from persistence.stores import portfolios
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -29,9 +29,9 @@ from domain.errors import InvalidRequest
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from domain.wording import counted, quoted
-from persistence import export, reports
-from persistence.engine import engine_for
-from persistence.queries import Books
+from persistence.connections import engine_for
+from persistence.queries import export, reports
+from persistence.queries.row_lists import Books
 
 Strategy = Annotated[
     str | None, typer.Option("--strategy", metavar="NAME", help="Only this strategy; (none): decisions without one.")

@@ -20,7 +20,7 @@ from console.report_figures import DEFINITIONS
 from console.report_section import Section
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
-from persistence.release import version
+from persistence.version import version
 
 
 @dataclass(frozen=True, slots=True)

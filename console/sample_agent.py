@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from persistence.engine import connect
+from persistence.connections import connect
 
 CAUTIOUS = "cautious"
 PARTS = {"BTC/USDT": "0.004", "ETH/USDT": "0.1", "SOL/USDT": "2.5", "XRP/USDT": "200", "DOGE/USDT": "2500"}

@@ -28,7 +28,7 @@ from console.signals import stoppable
 from console.wire import Line, socket_path
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
-from persistence.release import version
+from persistence.version import version
 
 LAST_FAILURES = 5
 """So many are told where the process gives up."""

@@ -28,8 +28,8 @@ from console.output import (
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
-from persistence.engine import probe
-from persistence.queries import Books, idle_sentence
+from persistence.connections import probe
+from persistence.queries.row_lists import Books, idle_sentence
 
 SHOWN_FAILURES = 5
 

@@ -28,7 +28,7 @@ from console.signals import restore_signals, take_signals
 from console.wire import Line, Refused, socket_path
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 
 FOOT = "q ends this view"
 PRINTED = os.terminal_size((100, 60))

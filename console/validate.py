@@ -19,9 +19,10 @@ from domain.trading.arithmetic import plain
 from domain.validation.criteria import Criteria, limit
 from domain.validation.verdict import Verdict
 from domain.wording import joined
-from persistence import validation, validation_runs
-from persistence.engine import engine_for, transaction
-from persistence.validation_runs import StoredRun
+from persistence.connections import engine_for, transaction
+from persistence.queries import validation
+from persistence.stores import validation_runs
+from persistence.stores.validation_runs import StoredRun
 
 NOT_READY = 4
 """Exit code."""

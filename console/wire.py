@@ -24,7 +24,7 @@ from actors.settings import Settings
 from console.output import document
 from domain.errors import NotRunning, PaperTradingError
 from domain.program import command_name
-from persistence.engine import shown
+from persistence.connections import shown
 
 PROTOCOL = 1
 LONGEST_REQUEST = 64 * 1024

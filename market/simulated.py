@@ -17,7 +17,7 @@ from domain.trading.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, mult
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Symbol
-from market.source import Stopwatch, ThreadedSource
+from market.base import Stopwatch, ThreadedSource
 
 SECONDS_A_YEAR = 365 * 24 * 3600
 """Crypto trades every second of the year."""

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, text
 
 from domain.errors import DatabaseUnsuitable
 from domain.program import command_name
-from persistence.decisions import EVIDENCE
-from persistence.engine import engine_for, schema_of, transaction
+from persistence.connections import engine_for, schema_of, transaction
 from persistence.schema import read_file
+from persistence.stores.decisions import EVIDENCE
 
 TABLE = "trading_decisions"
 REASON = "adopted: in the table before adoption"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PREFIX = "PG"
-PRIVATE_SOCKET_FOLDER = re.compile(r"/tmp/paper-trading-[0-9a-f]{16}")  # noqa: S108 - see `persistence.embedded`
+PRIVATE_SOCKET_FOLDER = re.compile(r"/tmp/paper-trading-[0-9a-f]{16}")  # noqa: S108 - see `persistence.embedded.server`
 
 
 def is_of_embedded_server(host: str) -> bool:

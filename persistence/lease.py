@@ -24,9 +24,19 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 from domain.alarms import AlarmKind, Sound
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.types import Epoch
-from persistence.engine import PUBLIC, answered, connect, dsn, first_line, schema_of, shown, transaction, translated
-from persistence.trouble import Trouble
-from persistence.uptime import Uptime
+from persistence.connections import (
+    PUBLIC,
+    answered,
+    connect,
+    dsn,
+    first_line,
+    schema_of,
+    shown,
+    transaction,
+    translated,
+)
+from persistence.log_once import Trouble
+from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key in schema public: ``paper_td`` in ASCII."""

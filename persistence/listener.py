@@ -13,8 +13,8 @@ from contextlib import suppress
 
 import psycopg
 
-from persistence.engine import connect
-from persistence.trouble import Trouble
+from persistence.connections import connect
+from persistence.log_once import Trouble
 
 BEAT = 0.25
 """Seconds after which a stop is noticed at the latest."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.errors import DatabaseUnsuitable
-from persistence.engine import PUBLIC, engine_for, first_line, naming_blockers, schema_of, shown, translated
+from persistence.connections import PUBLIC, engine_for, first_line, naming_blockers, schema_of, shown, translated
 
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
@@ -94,7 +94,7 @@ def upgrade(database_url: str) -> str:
                 if _check(current_version(connection, schema), database_url) != newest_version():
                     _create(connection, schema)
                     # Hardly ever needed, and slow to import: a command that only looks must be quick.
-                    importlib.import_module("persistence.migrating").run(connection, schema)
+                    importlib.import_module("persistence.migrations.runner").run(connection, schema)
             _adopt_timescale(connection)
             with connection.begin():
                 _require_tables(connection, schema)

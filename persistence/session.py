@@ -16,8 +16,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from domain.errors import DatabaseUnsuitable
+from persistence.database_timing import CountedConnection
 from persistence.environment import is_of_embedded_server, without_libpq_variables
-from persistence.round_trips import CountedConnection
 
 CLIENT_ENCODING = "UTF8"
 REPORTED: Mapping[str, str] = {
@@ -82,7 +82,7 @@ def open_session(
     Args:
         settings: that hold in the session.
         conninfo: libpq's connection string.
-        count_as: see `persistence.round_trips`; None: nothing is counted.
+        count_as: see `persistence.database_timing`; None: nothing is counted.
         options: more of psycopg's own and libpq's parameters.
 
     Raises:

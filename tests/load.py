@@ -17,12 +17,13 @@ from loguru import logger
 from pykka import ThreadingFuture
 
 from actors import Decision, TradingSystem
+from actors.client import TradingClient
 from actors.messages import Prices, SendPrices
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, SubmissionInDoubt
 from domain.trading.decision import Outcome
-from persistence import portfolios, schema
-from persistence.client import TradingClient
-from persistence.queries import Books
+from persistence import schema
+from persistence.queries.row_lists import Books
+from persistence.stores import portfolios
 from tests.database_faults import FAULTS, Scene
 from tests.integration.running import INSERT, NAMES, assert_sound, decisions, ledger, running, until, until_all_ended
 from tests.proxy import Proxy

@@ -30,7 +30,7 @@ NAMED = "coalesce(nullif({}, ''), '(none)')"
 """A strategy, or the word for having none."""
 BIN = "date_bin(make_interval(secs => $__interval_ms / 1000.0), {}, 'epoch')"
 
-# As persistence/history.py reads them: the strategy is that of the order that opened the position.
+# As persistence/queries/history.py reads them: the strategy is that of the order that opened the position.
 DEALT = f"""
 WITH closings AS (
     SELECT position_id, symbol, {NAMED.format("strategy")} AS strategy, exit_time, realized_pnl, net_pnl, closes

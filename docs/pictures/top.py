@@ -19,7 +19,7 @@ from console.output import document
 from console.sample_agent import CAUTIOUS, SampleAgent
 from console.top import FOOT
 from docs.pictures.svg import svg
-from persistence import portfolios
+from persistence.stores import portfolios
 
 SEED = 1
 SECONDS = 40.0

@@ -13,7 +13,7 @@ from loguru import logger
 
 from console import logs
 from console.cli import main
-from persistence import halts
+from persistence.stores import halts
 from tests.acceptance.process import ROOT, Program, environment, until
 from tests.receiver import Receiver
 

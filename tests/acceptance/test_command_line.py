@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from console.cli import COMMANDS
-from persistence.embedded import running
+from persistence.embedded.server import running
 from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all, until
 
 SECRET = "s3cret-word"

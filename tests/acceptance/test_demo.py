@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from persistence.embedded import EmbeddedServer, running
+from persistence.embedded.server import EmbeddedServer, running
 from tests.acceptance.process import Program, environment, run
 
 OUTCOMES = {"executed", "rejected", "ignored", "expired"}

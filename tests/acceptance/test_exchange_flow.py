@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from domain.trading.decision import Reason
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 from tests.acceptance.process import Program, environment
 from tests.by_hand import FILLS, Rules, assert_by_hand, trades_by_hand
 from tests.exchange_server import ExchangeServer

@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from persistence.embedded import EmbeddedServer, running
+from persistence.embedded.server import EmbeddedServer, running
 from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all, until
 
 

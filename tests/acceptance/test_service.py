@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from persistence.embedded import EmbeddedServer, running
+from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import LOCK_KEY
 from tests.acceptance.process import Ended, Program, environment, run, until
 from tests.servers import ServerPool, Unavailable

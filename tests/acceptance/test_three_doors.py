@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 from tests.acceptance.process import ROOT, Program, environment, run
 from tests.by_hand import FILLS, Rules, assert_by_hand
 from tests.integration.running import assert_sound, until_all_ended

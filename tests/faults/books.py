@@ -16,7 +16,7 @@ from actors import TradingSystem
 from actors.behaviour import Behaviour
 from actors.position_keeper import PositionKeeper
 from actors.sizer import Sizer
-from persistence.ledger import LedgerStore
+from persistence.stores.ledger import LedgerStore
 from tests.faults.tally import Tally
 from tests.unit.model import Deal, ledger
 

@@ -18,7 +18,8 @@ from actors.messages import Execute, SourceEnded
 from actors.supervision import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
-from persistence import portfolios, schema
+from persistence import schema
+from persistence.stores import portfolios
 from tests.faults.matrix import Needs, Point, who
 from tests.integration.running import INSERT, running, settings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence.embedded import EmbeddedServer, _postmaster
+from persistence.embedded.server import EmbeddedServer, _postmaster
 from tests.integration.histories import as_of, write
 from tests.servers import Server
 

@@ -15,8 +15,8 @@ from actors.timer import SystemClock
 from domain.trading.instruments import SymbolBook
 from domain.trading.quotes import Quote
 from domain.types import Symbol
-from market.attempts import Pace
-from market.exchange import ExchangePrices
+from market.exchange.ccxt_source import ExchangePrices
+from market.exchange.retry import Pace
 from tests.exchange_server import ExchangeServer
 
 BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")

@@ -21,11 +21,13 @@ from domain.trading.orders import order_id
 from domain.trading.portfolio import Applied, Portfolio, apply
 from domain.trading.snapshot import Snapshot, value
 from domain.types import Generation, Symbol
-from persistence import history, portfolios, schema, verdicts
-from persistence.decisions import DecisionStore
+from persistence import schema
 from persistence.lease import Lease
-from persistence.ledger import LedgerStore
-from persistence.snapshots import SnapshotStore
+from persistence.queries import history
+from persistence.stores import portfolios, verdicts
+from persistence.stores.decisions import DecisionStore
+from persistence.stores.ledger import LedgerStore
+from persistence.stores.snapshots import SnapshotStore
 from tests.unit.builders import BTC, ETH, filled, instrument, order, uid
 
 DAYS = 60

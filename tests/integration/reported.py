@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import psycopg
 
-from persistence import portfolios
-from persistence.engine import connect_options
+from persistence.connections import connect_options
+from persistence.stores import portfolios
 
 BEGUN = datetime(2026, 1, 10, 12, tzinfo=UTC)
 

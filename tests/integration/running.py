@@ -21,7 +21,7 @@ from actors.timer import SystemClock
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from market.simulated import StandingMarket
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 
 PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
 

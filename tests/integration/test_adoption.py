@@ -13,7 +13,7 @@ from actors import Decision
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import adoption, schema
 from persistence.lease import Lease
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 from tests.integration.running import running, until_all_ended
 
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")

@@ -12,7 +12,8 @@ from actors import Decision, TradingSystem, wiring
 from actors.messages import Audit
 from domain import failpoints
 from domain.alarms import Alarm
-from persistence import halts, lease
+from persistence import lease
+from persistence.stores import halts
 from tests.integration.running import running, until
 from tests.servers import Server
 

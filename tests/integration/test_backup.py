@@ -14,12 +14,12 @@ import pytest
 from psycopg import sql
 
 from domain.errors import BackupFailed, BackupRefused, DatabaseBusy, Fenced, LeaseHeld
-from persistence import engine, schema
-from persistence.archive import Archive
-from persistence.backup import Backup, Contents, back_up
-from persistence.engine import engine_for, with_schema
+from persistence import connections, schema
+from persistence.connections import engine_for, with_schema
+from persistence.embedded.backup import Backup, Contents, back_up
+from persistence.embedded.backup_file import Archive
+from persistence.embedded.restore import LEAP, restore
 from persistence.lease import Lease, current_holder, writing
-from persistence.restore import LEAP, restore
 from tests.integration.running import PRICES, assert_sound, insert, running, until_all_ended
 from tests.servers import Server, ServerPool, wheel
 
@@ -312,7 +312,7 @@ def test_what_stands_in_the_way_is_said_and_left(embedded_server: Server, backup
 def test_somebody_who_works_there_is_waited_for_and_named_in_the_end(
     backup: Backup, used: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT", "100ms")
     with psycopg.connect(used) as reader:
         reader.execute("LOCK TABLE trading_decisions IN ROW EXCLUSIVE MODE")
         with pytest.raises(DatabaseBusy, match=r"locks are held by session .*; nothing was changed"):

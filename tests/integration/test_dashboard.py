@@ -17,8 +17,8 @@ from domain.analytics.performance import History, performance
 from domain.analytics.period_returns import daily_gains, monthly_gains
 from domain.analytics.trade_stats import Dimension, Results
 from domain.trading.decision import Reason
-from persistence.engine import engine_for
-from persistence.history import read_history
+from persistence.connections import engine_for
+from persistence.queries.history import read_history
 from tests.grafana import Looking, Row, board, missing, queries, rows
 from tests.integration.histories import CAPITAL, NOW, as_of, write
 from tests.reader import make_reader, reader_url, remove_reader

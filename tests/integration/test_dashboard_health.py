@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from deploy.dashboard.running import UPTIME, VALIDATION
-from persistence import portfolios, schema
+from persistence import schema
+from persistence.stores import portfolios
 from tests.grafana import Looking, Row, missing, panels, rows
 
 VERDICT = (

@@ -18,8 +18,9 @@ import psycopg
 import pytest
 
 from domain.errors import EmbeddedServerError, SettingsError
-from persistence import embedded, wheel
-from persistence.embedded import EmbeddedServer, running
+from persistence.embedded import server as server_module
+from persistence.embedded import wheel
+from persistence.embedded.server import EmbeddedServer, running
 from tests.integration.running import next_line
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ ATTACHED = """
 import signal
 import sys
 from pathlib import Path
-from persistence.embedded import EmbeddedServer
+from persistence.embedded.server import EmbeddedServer
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
 server = EmbeddedServer.attach(Path(sys.argv[1]))
 print(server.process_id, server.url, flush=True)
@@ -294,7 +295,7 @@ def test_a_program_that_does_not_end_is_killed_and_named(monkeypatch: pytest.Mon
 
 
 def test_a_lock_that_somebody_keeps_is_not_waited_for_without_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_PATIENCE", 0.1)
+    monkeypatch.setattr(server_module, "_PATIENCE", 0.1)
     with (home / "postgres.attached").open("w") as somebody:
         fcntl.flock(somebody, fcntl.LOCK_EX)
         with pytest.raises(

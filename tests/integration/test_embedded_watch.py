@@ -14,8 +14,8 @@ from loguru import logger
 
 from actors import Decision
 from domain.errors import DatabaseError, EmbeddedServerError
-from persistence.embedded import EmbeddedServer
-from persistence.embedded_watch import EmbeddedWatch
+from persistence.embedded.server import EmbeddedServer
+from persistence.embedded.watch import EmbeddedWatch
 from tests.integration.running import running, until
 
 DEAD = "WARNING the embedded PostgreSQL was found dead; it is started again"
@@ -28,7 +28,7 @@ def said() -> Iterator[list[str]]:
     lines: list[str] = []
     sink = logger.add(
         lambda line: lines.append(line.rstrip("\n")),
-        filter="persistence.embedded_watch",
+        filter="persistence.embedded.watch",
         format="{level} {message}",
     )
     yield lines

@@ -19,12 +19,13 @@ from domain.alarms import Sound
 from domain.errors import Fenced, WriteRefused
 from domain.types import Epoch, PortfolioName
 from persistence import lease as lease_module
-from persistence import portfolios, schema
-from persistence.engine import connect
+from persistence import schema
+from persistence.connections import connect
 from persistence.lease import Lease, lock_key
-from persistence.ledger import LedgerStore
-from persistence.release import version
-from persistence.uptime import GAP, Uptime
+from persistence.stores import portfolios
+from persistence.stores.ledger import LedgerStore
+from persistence.stores.uptime import GAP, Uptime
+from persistence.version import version
 from tests.integration.running import next_line, running, settings, until
 from tests.unit.builders import NOON
 

@@ -14,8 +14,8 @@ from actors.timer import SystemClock
 from domain.errors import SettingsError
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
-from market.attempts import sentence
-from market.exchange import ExchangePrices
+from market.exchange.ccxt_source import ExchangePrices
+from market.exchange.retry import sentence
 from tests.exchange_listings import BODIES
 from tests.exchange_server import ExchangeServer
 from tests.integration.exchanges import BOTH, BTC, ETH, QUICK, RARE, SOL, Opened

@@ -16,7 +16,7 @@ from actors.timer import SystemClock
 from domain.trading.decision import Decision
 from domain.trading.instruments import Instrument
 from domain.types import OutcomeStatus
-from market.exchange import ExchangePrices
+from market.exchange.ccxt_source import ExchangePrices
 from tests.exchange_listings import BODIES
 from tests.exchange_server import ExchangeServer
 from tests.integration.exchanges import BOTH, BTC, ETH, QUICK, SOL, Heard, Opened

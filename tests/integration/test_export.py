@@ -17,7 +17,7 @@ from psycopg import sql
 
 from console.cli import main
 from persistence import schema
-from persistence.export import TABLES
+from persistence.queries.export import TABLES
 from tests.integration.histories import MIDNIGHT
 from tests.integration.reported import Sold, sell
 

@@ -11,8 +11,8 @@ import pytest
 from domain.failures import Failure, FailureKind
 from domain.types import Generation
 from persistence import schema
-from persistence.failures import FailureRecorder, FailureStore
 from persistence.lease import Lease
+from persistence.stores.failures import FailureRecorder, FailureStore
 from tests.integration.running import until
 
 TOO_LARGE = 2**63

@@ -21,8 +21,8 @@ CREATE TRIGGER somebody_s BEFORE UPDATE ON trading_decisions FOR EACH ROW {} EXE
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits, sooner."""
-    monkeypatch.setattr("persistence.engine.LOCK_TIMEOUT", "300ms")
-    monkeypatch.setattr("persistence.engine.STATEMENT_TIMEOUT", "500ms")
+    monkeypatch.setattr("persistence.connections.LOCK_TIMEOUT", "300ms")
+    monkeypatch.setattr("persistence.connections.STATEMENT_TIMEOUT", "500ms")
 
 
 @pytest.fixture

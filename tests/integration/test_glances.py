@@ -13,17 +13,18 @@ from sqlalchemy import text
 
 from console.live_data import Looker, check
 from console.live_watch import Watch
-from persistence import glances, schema
-from persistence.queries import SERVED
+from persistence import schema
+from persistence.queries import live_view
+from persistence.queries.row_lists import SERVED
 from tests.integration.running import running, until
 from tests.servers import Server
 
 DECIDE = "INSERT INTO trading_decisions (symbol, decision, confidence, quantity) VALUES (%s, %s, 0.8, %s)"
 QUESTIONS = {
-    glances.POSITIONS: {},
-    glances.DECISIONS: {"number": 60},
-    glances.PRICES: {"number": 200},
-    glances.RATE: {},
+    live_view.POSITIONS: {},
+    live_view.DECISIONS: {"number": 60},
+    live_view.PRICES: {"number": 200},
+    live_view.RATE: {},
     SERVED: {"key": 1},
 }
 HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades", "market_prices")
@@ -74,7 +75,7 @@ def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(databa
 
 def test_no_question_goes_over_history_and_all_are_of_one_moment(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    looker = glances.Glances(embedded_url)
+    looker = live_view.Glances(embedded_url)
     plans = {}
     with looker._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()

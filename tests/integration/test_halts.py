@@ -11,7 +11,7 @@ from loguru import logger
 from actors import Decision, TradingSystem
 from actors.messages import Audit
 from domain.errors import UnknownPortfolio
-from persistence import halts, portfolios
+from persistence.stores import halts, portfolios
 from tests.integration.running import assert_sound, running, until
 
 

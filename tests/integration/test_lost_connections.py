@@ -13,10 +13,10 @@ from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnavailable, SubmissionInDoubt, WriteRefused
 from domain.trading.decision import Accepted
 from persistence import schema
-from persistence.decisions import DecisionStore
-from persistence.engine import engine_for, transaction
+from persistence.connections import engine_for, transaction
 from persistence.lease import Lease
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
+from persistence.stores.decisions import DecisionStore
 from tests.integration.running import running
 from tests.proxy import Proxy
 from tests.proxy_link import Moment
@@ -181,7 +181,7 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
             assert submitted.result(5).get(timeout=5).status == "executed"
             assert {"executed": 2} == system.books.outcomes()
 
-            monkeypatch.setattr("persistence.decisions.LOOK_UP", 0.1)
+            monkeypatch.setattr("persistence.stores.decisions.LOOK_UP", 0.1)
             again = decision()
             proxy.refuse()
             proxy.at_commit("after", who="attached")

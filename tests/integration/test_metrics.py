@@ -20,11 +20,13 @@ from actors.messages import Audit
 from console.measured import Measured
 from console.metrics_endpoint import MetricsEndpoint
 from domain.errors import DatabaseUnavailable, SettingsError
-from persistence import measures, portfolios, schema
-from persistence.engine import engine_for, transaction
-from persistence.measures import Measures
-from persistence.queries import Books
-from persistence.round_trips import round_trips
+from persistence import schema
+from persistence.connections import engine_for, transaction
+from persistence.database_timing import round_trips
+from persistence.queries import metrics
+from persistence.queries.metrics import Measures
+from persistence.queries.row_lists import Books
+from persistence.stores import portfolios
 from tests.integration.running import running, settings, until
 from tests.proxy import Proxy
 from tests.scrapes import fetch
@@ -151,7 +153,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence_and_one_that_was_left_is_f
 def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measures, "SNAPSHOTS", 7)
+    monkeypatch.setattr(metrics, "SNAPSHOTS", 7)
     schema.upgrade(database_url)
     for name in ("default", "second"):
         portfolios.create(database_url, name, settings(database_url).portfolio_values())
@@ -180,14 +182,14 @@ def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
 def test_no_question_goes_over_history(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     looker = Measures(embedded_url)
-    given = {"portfolio": "default", "last": measures.EARLIEST, "peak": 1, "number": 7}
+    given = {"portfolio": "default", "last": metrics.EARLIEST, "peak": 1, "number": 7}
     with looker._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
         assert "on" == connection.execute(text("SHOW transaction_read_only")).scalar()
-        connection.execute(text(measures.ALONG_THE_INDEX))
+        connection.execute(text(metrics.ALONG_THE_INDEX))
         falls, waiting, audit = (
             "\n".join(connection.execute(text(f"EXPLAIN {statement}"), parameters).scalars())
-            for statement, parameters in ((measures.FALLS, given), (measures.WAITING, {}), (measures.LAST_AUDIT, {}))
+            for statement, parameters in ((metrics.FALLS, given), (metrics.WAITING, {}), (metrics.LAST_AUDIT, {}))
         )
     looker.close()
     assert "Index Scan Backward using paper_portfolio_snapshots_portfolio" in falls
@@ -203,7 +205,7 @@ def test_a_history_that_cannot_be_read_in_time_costs_the_drawdown_alone(
     portfolios.create(embedded_url, "default", settings(embedded_url).portfolio_values())
     looker = Measures(embedded_url)
     with monkeypatch.context() as broken:
-        broken.setattr(measures, "FALLS", "SELECT 1 / 0")
+        broken.setattr(metrics, "FALLS", "SELECT 1 / 0")
         (standing,) = looker.look().portfolios
     assert (10_000, None, None) == (standing.row["worth"], standing.drawdown, standing.max_drawdown)
     assert [0] == [each.drawdown for each in looker.look().portfolios]

@@ -16,8 +16,8 @@ from domain.analytics.performance_metric import Figure, unknown
 from domain.analytics.trade_stats import Dimension, Results
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
-from persistence.engine import engine_for
-from persistence.history import read_history
+from persistence.connections import engine_for
+from persistence.queries.history import read_history
 from tests.integration.histories import CAPITAL, DAYS, SILENT
 
 pytestmark = pytest.mark.clock

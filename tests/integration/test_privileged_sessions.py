@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from console.cli import main
-from persistence.backup import back_up
-from persistence.embedded import EmbeddedServer
+from persistence.embedded.backup import back_up
+from persistence.embedded.server import EmbeddedServer
 from persistence.session import open_privileged_session
 
 TYPES = ("name", "text", "oid", '"char"', "bigint", "integer", "boolean")

@@ -16,7 +16,7 @@ import pytest
 
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 from tests.integration.running import (
     assert_sound,
     decisions,

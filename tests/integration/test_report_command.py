@@ -15,9 +15,10 @@ import psycopg
 import pytest
 
 from console.cli import main
-from persistence import portfolios, schema
-from persistence.engine import engine_for
-from persistence.reports import read_report
+from persistence import schema
+from persistence.connections import engine_for
+from persistence.queries.reports import read_report
+from persistence.stores import portfolios
 from tests.acceptance.process import environment
 from tests.integration.histories import CAPITAL, MIDNIGHT, NOW
 from tests.integration.reported import BEGUN, Sold, sell, value

@@ -16,9 +16,10 @@ from domain.analytics.period_returns import Gain
 from domain.analytics.report import Report
 from domain.analytics.trade_stats import Dimension
 from domain.validation.criteria import Criteria
-from persistence import reports, schema, validation
-from persistence.engine import engine_for
-from persistence.reports import read_judged, read_report
+from persistence import schema
+from persistence.connections import engine_for
+from persistence.queries import reports, validation
+from persistence.queries.reports import read_judged, read_report
 from tests.integration.histories import CAPITAL, DAYS, MIDNIGHT, NOW, SILENT
 from tests.integration.reported import BEGUN, Sold, sell, value
 from tests.servers import Server

@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnsuitable
-from persistence.engine import with_schema
+from persistence.connections import with_schema
 from tests.integration.running import running, until_all_ended
 from tests.servers import Server
 

@@ -10,7 +10,7 @@ import pytest
 from actors import Decision
 from domain.errors import DatabaseUnsuitable
 from persistence import schema
-from persistence.engine import probe
+from persistence.connections import probe
 from tests.integration.running import running, until_all_ended
 from tests.servers import TIMESCALEDB, Server
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import DatabaseUnsuitable, LeaseHeld
 from persistence import schema
-from persistence.engine import connect_options, schema_of, with_schema
+from persistence.connections import connect_options, schema_of, with_schema
 from persistence.lease import Lease
 from tests.integration.running import running
 

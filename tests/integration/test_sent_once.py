@@ -12,8 +12,9 @@ import pytest
 
 from console.cli import main
 from domain.errors import DatabaseUnavailable
-from persistence import decisions, engine
-from persistence.queries import Books
+from persistence import connections
+from persistence.queries.row_lists import Books
+from persistence.stores import decisions
 from tests.integration.running import running
 
 WORDS = ["decide", "BUY", "BTC/USDT", "--confidence=0.9"]
@@ -96,7 +97,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
 def test_an_executed_order_is_read_again_until_the_database_answers(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.client.READ_AGAIN", 1.0)
+    monkeypatch.setattr("actors.client.READ_AGAIN", 1.0)
     read = Books.order
     failures = [DatabaseUnavailable("away")]
 
@@ -118,7 +119,7 @@ def transaction_with(commit: Callable[[psycopg.Connection], None]) -> Any:
 
     @contextmanager
     def transaction(pool: Any) -> Iterator[psycopg.Cursor]:
-        with engine.translated():
+        with connections.translated():
             connection = pool.raw_connection()
             try:
                 with connection.driver_connection.cursor() as cursor:

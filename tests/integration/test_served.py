@@ -14,9 +14,10 @@ from console.cli import main
 from console.live_data import Glimpse
 from console.live_head import title
 from domain.errors import LeaseHeld
-from persistence import glances, schema
+from persistence import schema
 from persistence.lease import Lease, holder_name, lock_key
-from persistence.queries import Books
+from persistence.queries import live_view
+from persistence.queries.row_lists import Books
 
 AGE = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() - interval '{} seconds'"
 
@@ -96,7 +97,7 @@ def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(
     assert "\npaper_lease_held 0.0\n" in capsys.readouterr().out
     assert 3 == main(["top", "--json", *options])
     assert json.loads(capsys.readouterr().out)["running"] is False
-    looker = glances.Glances(url)
+    looker = live_view.Glances(url)
     glance = looker.look(5)
     looker.close()
     assert f"nothing runs, and its lock is held by {session_of(stranger)}" in title(

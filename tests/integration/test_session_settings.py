@@ -13,10 +13,10 @@ from actors import Decision
 from console.cli import main
 from domain.errors import DatabaseUnsuitable
 from persistence import session
-from persistence.backup import back_up
-from persistence.embedded import EmbeddedServer
-from persistence.engine import connect, dsn, engine_for, transaction, with_schema
-from persistence.restore import restore
+from persistence.connections import connect, dsn, engine_for, transaction, with_schema
+from persistence.embedded.backup import back_up
+from persistence.embedded.restore import restore
+from persistence.embedded.server import EmbeddedServer
 from tests import hostile_settings
 from tests.hostile_settings import SHELL, WRONG_SHELL
 from tests.integration.running import assert_sound, running

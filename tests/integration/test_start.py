@@ -7,7 +7,7 @@ import psycopg
 from actors import Decision, TradingSystem
 from benchmarks.history import fill
 from persistence import schema
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 from tests.integration.running import settings
 
 HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades")

@@ -17,13 +17,14 @@ from domain.trading.orders import Fill, order_id
 from domain.trading.portfolio import Applied, Portfolio, apply
 from domain.trading.snapshot import value
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
-from persistence import portfolios, schema
-from persistence.decisions import PENDING, DecisionStore
+from persistence import schema
 from persistence.lease import Lease
-from persistence.ledger import LedgerStore
-from persistence.prices import PriceStore
-from persistence.queries import Books
-from persistence.snapshots import SnapshotStore
+from persistence.queries.row_lists import Books
+from persistence.stores import portfolios
+from persistence.stores.decisions import PENDING, DecisionStore
+from persistence.stores.ledger import LedgerStore
+from persistence.stores.prices import PriceStore
+from persistence.stores.snapshots import SnapshotStore
 from tests.memory import MemoryDatabase
 from tests.unit.builders import BTC, NOON, order, quote, terms, uid
 from tests.unit.builders import filled as fill_of

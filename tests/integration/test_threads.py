@@ -17,11 +17,11 @@ from domain.alarms import Sound
 from domain.types import Epoch, Symbol
 from persistence import lease as lease_module
 from persistence import schema
-from persistence.decisions import DecisionStore, read_outcomes
-from persistence.engine import connect
+from persistence.connections import connect
 from persistence.lease import Lease
 from persistence.listener import Listener
-from persistence.prices import PriceRecorder, PriceStore
+from persistence.stores.decisions import DecisionStore, read_outcomes
+from persistence.stores.prices import PriceRecorder, PriceStore
 from tests.integration.running import running, until
 from tests.proxy import Proxy
 from tests.unit.builders import NOON, quote
@@ -218,8 +218,8 @@ def test_an_attached_client_hears_outcomes_after_anything(
     embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(embedded_url), TradingSystem.attach(embedded_url) as attached:
-        monkeypatch.setattr("persistence.client.LOOK_AGAIN", 0.05)
-        monkeypatch.setattr("persistence.client.read_outcomes", failing(2, read_outcomes))
+        monkeypatch.setattr("actors.client.LOOK_AGAIN", 0.05)
+        monkeypatch.setattr("actors.client.read_outcomes", failing(2, read_outcomes))
         impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))
         impatient.set(None)  # whoever waits may answer it himself
         until(lambda: attached.trouble.count == 2, 5)

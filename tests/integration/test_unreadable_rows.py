@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from persistence.queries import Books
+from persistence.queries.row_lists import Books
 from tests.integration.running import running, until_all_ended
 from tests.server_base import url_of
 from tests.servers import Server

@@ -12,8 +12,10 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
-from persistence import halts, migrating, retries, schema
-from persistence.engine import engine_for, schema_of, with_schema
+from persistence import schema
+from persistence.connections import engine_for, schema_of, with_schema
+from persistence.migrations import runner
+from persistence.stores import halts, retries
 from tests.integration.running import running, until_all_ended
 from tests.integration.test_adoption import OLD, UUIDS, psql
 from tests.servers import Server
@@ -42,7 +44,7 @@ def bring_to(url: str, version: str) -> None:
     with engine.connect() as connection:
         with connection.begin():
             schema._create(connection, schema_of(url))
-            command.upgrade(migrating.config_for(connection, schema_of(url)), version)
+            command.upgrade(runner.config_for(connection, schema_of(url)), version)
         schema._adopt_timescale(connection)
     engine.dispose()
 
@@ -50,7 +52,7 @@ def bring_to(url: str, version: str) -> None:
 def test_the_versions_are_those_that_alembic_finds(embedded_url: str) -> None:
     engine = engine_for(embedded_url, "schema")
     with engine.connect() as connection:
-        scripts = ScriptDirectory.from_config(migrating.config_for(connection, "public"))
+        scripts = ScriptDirectory.from_config(runner.config_for(connection, "public"))
         assert [script.revision for script in scripts.walk_revisions()] == schema.versions()[::-1]
     engine.dispose()
 
@@ -129,7 +131,7 @@ def test_a_table_that_was_adopted_by_the_release_before_names_retries_by_its_own
 def test_a_reader_who_stays_in_a_transaction_is_named_and_not_waited_for_in_silence(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.engine.LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr("persistence.connections.LOCK_TIMEOUT", "200ms")
     bring_to(embedded_url, BEFORE)
     with psycopg.connect(embedded_url, application_name="somebody's psql") as reader:
         reader.execute("SELECT count(*) FROM trading_decisions")

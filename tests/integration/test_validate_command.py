@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 
 from console.cli import main
-from persistence import portfolios, schema
+from persistence import schema
+from persistence.stores import portfolios
 from tests.integration.histories import FIRST_DAY, Deal, Moment, as_of, store
 from tests.integration.running import running, until
 from tests.integration.validating import KEEPER, begun_at, execute, process

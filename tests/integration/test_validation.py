@@ -19,12 +19,12 @@ from domain.validation.criteria import Criteria
 from domain.validation.operational import operational
 from domain.validation.statistical import Statistical, statistical
 from domain.validation.verdict import Verdict
-from persistence import portfolios
-from persistence.engine import engine_for
-from persistence.evidence import operations_of
-from persistence.history import history_of, one_moment
+from persistence.connections import engine_for
 from persistence.lease import Lease
-from persistence.verdicts import VerdictStore
+from persistence.queries.history import history_of, one_moment
+from persistence.queries.operational_criteria import operations_of
+from persistence.stores import portfolios
+from persistence.stores.verdicts import VerdictStore
 from tests.integration.histories import CAPITAL, DAYS, MIDNIGHT, NOW, as_of, write
 from tests.integration.validating import KEEPER, begun_at, criterion, execute, process, reading, verdicts
 from tests.servers import Server

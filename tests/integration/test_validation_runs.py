@@ -13,8 +13,9 @@ from psycopg.types.json import Jsonb
 
 from domain.errors import InvalidRequest, UnknownPortfolio, WriteRefused
 from domain.validation.criteria import Criteria
-from persistence import portfolios, schema, validation_runs
-from persistence.engine import transaction
+from persistence import schema
+from persistence.connections import transaction
+from persistence.stores import portfolios, validation_runs
 from tests.integration.histories import NOW, as_of
 from tests.integration.validating import KEEPER, NONE, begin, begun_at, criterion, execute, process, reading, verdicts
 

@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 
 from domain.validation.criteria import Criteria, Criterion
 from domain.validation.verdict import Verdict
-from persistence import validation, validation_runs
-from persistence.engine import engine_for, transaction
-from persistence.validation_runs import StoredRun
+from persistence.connections import engine_for, transaction
+from persistence.queries import validation
+from persistence.stores import validation_runs
+from persistence.stores.validation_runs import StoredRun
 
 LIVE = {"prices": "ccxt", "exchange": "kraken", "max_price_age": 30.0}
 NONE = "(none)"

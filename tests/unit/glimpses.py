@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from console.live_data import Checked, Glimpse
-from persistence.glances import Glance
+from persistence.queries.live_view import Glance
 from tests.unit.builders import NOON
 
 ACTORS = (

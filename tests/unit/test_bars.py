@@ -15,8 +15,8 @@ from domain.errors import SettingsError
 from domain.trading.instruments import SymbolBook
 from domain.trading.quotes import Quote
 from domain.types import Symbol
-from market.cells import Row
-from market.price_file import FilePrices, PriceFile
+from market.files.file_source import FilePrices, PriceFile
+from market.files.parsing import Row
 from tests.integration.running import logged
 
 pytestmark = pytest.mark.clock
@@ -195,7 +195,7 @@ def test_the_length_of_bars_and_how_many_distances_differ_is_told_at_the_start(t
         "bars are 90m long, as all distances of their times: XRP/USDT",
     ]
     assert source.notes == (differing, *alike)
-    with logged("market.price_file") as lines:
+    with logged("market.files.file_source") as lines:
         listener = Listener()
         source.start(listener)
         assert listener.ended.wait(10)
@@ -220,7 +220,7 @@ def test_of_many_symbols_the_first_ones_are_told(tmp_path: Path) -> None:
 
 
 def test_rows_without_any_common_distance_are_no_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market.bars.MOST_DISTANCES", 3)
+    monkeypatch.setattr("market.files.bars.MOST_DISTANCES", 3)
     path = written(tmp_path, "time,close\n0,1\n1,1\n3,1\n6,1\n10,1\n15,1\n")
     assert refusal(path) == (
         ", line 6: BTC/USDT has over 3 different distances between its bars, so they have no common length;"

@@ -13,9 +13,9 @@ from domain.errors import SettingsError
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.trading.quotes import Quote
 from domain.types import Symbol
-from market.cells import Row
-from market.price_file import FilePrices, PriceFile
-from market.source import Stopwatch
+from market.base import Stopwatch
+from market.files.file_source import FilePrices, PriceFile
+from market.files.parsing import Row
 
 pytestmark = pytest.mark.clock
 

@@ -13,7 +13,7 @@ from domain.errors import (
     SettingsError,
     WriteRefused,
 )
-from persistence.engine import meaning, parse_url, shown
+from persistence.connections import meaning, parse_url, shown
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.types import Symbol
-from market import exchange_book
+from market.exchange import instrument_cache
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def test_what_is_kept_is_read_again_and_private_with_every_folder_that_was_made(
 ) -> None:
     path = tmp_path / "home" / "markets" / "kraken.json"
     book = SymbolBook([Instrument(Symbol("BTC/USDT"), "USDT", tick=Decimal("0.01"))])
-    exchange_book.write(path, "kraken", book)
-    kept = exchange_book.read(path, "kraken")
+    instrument_cache.write(path, "kraken", book)
+    kept = instrument_cache.read(path, "kraken")
     assert kept is not None
     assert dict(book.instruments) == dict(kept.instruments)
     assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, path.parent.parent)] == [
         0o600, 0o700, 0o700,
     ]  # fmt: skip
     assert list(path.parent.iterdir()) == [path]
-    exchange_book.write(path, "kraken", book)  # where all of them exist
-    assert exchange_book.read(path, "binance") is None
+    instrument_cache.write(path, "kraken", book)  # where all of them exist
+    assert instrument_cache.read(path, "binance") is None

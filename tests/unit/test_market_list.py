@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.types import Symbol
-from market.market_list import DoubtfulMarkets, MarketListCheck
+from market.exchange.market_list import DoubtfulMarkets, MarketListCheck
 
 SYMBOLS = [Symbol(f"{name}/USDT") for name in ("ADA", "BTC", "ETH", "SOL", "XRP")]
 

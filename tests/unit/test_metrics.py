@@ -24,8 +24,8 @@ from domain.errors import DatabaseUnavailable
 from domain.failures import FailureKind
 from domain.trading.decision import Outcome
 from domain.types import Generation, OutcomeStatus, PortfolioName
-from persistence.measures import Reading, Standing
-from persistence.round_trips import RoundTrips
+from persistence.database_timing import RoundTrips
+from persistence.queries.metrics import Reading, Standing
 from tests.scrapes import Scrape, scrape
 from tests.unit.builders import NOON
 

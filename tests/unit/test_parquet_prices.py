@@ -15,8 +15,8 @@ from pyarrow import parquet
 
 from domain.errors import SettingsError
 from domain.types import Symbol
-from market.cells import Row
-from market.price_file import PriceFile
+from market.files.file_source import PriceFile
+from market.files.parsing import Row
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -129,7 +129,7 @@ def test_a_close_time_and_a_timeframe(tmp_path: Path) -> None:
 
 
 def test_row_groups_are_read_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market.parquet_file.BATCH", 2)
+    monkeypatch.setattr("market.files.parquet_file.BATCH", 2)
     path = written(tmp_path, {"time": range(1, 8), "close": range(1, 8)}, row_group_size=3)
     assert parquet.ParquetFile(path).num_row_groups == 3
     assert [(row.time.timestamp(), row.price) for row in rows(path)] == [(n + 1, n) for n in range(1, 8)]
@@ -138,7 +138,7 @@ def test_row_groups_are_read_one_after_the_other(tmp_path: Path, monkeypatch: py
 
 
 def test_a_batch_is_read_when_the_one_before_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market.parquet_file.BATCH", 2)
+    monkeypatch.setattr("market.files.parquet_file.BATCH", 2)
     columns = {"time": range(1, 8), "symbol": ["A"] * 7, "price": range(1, 8)}
     file = PriceFile(written(tmp_path, columns, row_group_size=3))
     taken: list[int] = []
@@ -232,14 +232,14 @@ def test_a_damaged_page_and_broken_text_are_refused(tmp_path: Path) -> None:
 def test_without_pyarrow_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bars(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.delitem(sys.modules, "market.parquet_file", raising=False)
+    monkeypatch.delitem(sys.modules, "market.files.parquet_file", raising=False)
     sentence = "a Parquet file needs pyarrow, which is not installed: pip install 'pyarrow>=16'"
     assert f": {sentence}" == refusal(path)
 
 
 def test_without_pyarrow_a_wrong_path_is_what_has_to_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.delitem(sys.modules, "market.parquet_file", raising=False)
+    monkeypatch.delitem(sys.modules, "market.files.parquet_file", raising=False)
     assert ": there is no such file" == refusal(tmp_path / "none.parquet")
     assert ": there is no such file" == refusal(tmp_path / "none.pq")
     (tmp_path / "folder.parquet").mkdir()

@@ -9,7 +9,7 @@ import pytest
 
 from domain.trading.quotes import Quote
 from domain.types import Symbol
-from market.quote_order import QuoteOrder
+from market.exchange.quote_order import QuoteOrder
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BTC, ETH = Symbol("BTC/USDT"), Symbol("ETH/USDT")

@@ -15,7 +15,7 @@ from domain.analytics.period_returns import Gain
 from domain.analytics.report import OpenPosition, Report
 from domain.analytics.returns import Drawdown
 from domain.analytics.round_trips import RoundTrip
-from persistence.export import TABLES, Table
+from persistence.queries.export import TABLES, Table
 
 pytestmark = pytest.mark.clock
 

@@ -33,7 +33,7 @@ def opened() -> Iterator[tuple[str, str]]:
 
 def test_no_other_place_opens_a_connection() -> None:
     assert sorted(opened()) == [
-        ("persistence/engine.py", "create_engine"),  # whose connections `open_session` opens
+        ("persistence/connections.py", "create_engine"),  # whose connections `open_session` opens
         ("persistence/session.py", "CountedConnection.connect"),
     ]
 

@@ -16,6 +16,7 @@ from domain.trading.arithmetic import QUANTITY_STEP, divide
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.trading.quotes import PriceSource, Quote
 from domain.types import Symbol
+from market.base import Stopwatch
 from market.simulated import (
     CATCH_UP,
     KNOWN,
@@ -26,7 +27,6 @@ from market.simulated import (
     prices,
     simulated_instruments,
 )
-from market.source import Stopwatch
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BTC, DOGE = KNOWN[0], KNOWN[4]

@@ -10,11 +10,11 @@ from queue import SimpleQueue
 import pytest
 from loguru import logger
 
+from actors.validation_job import AGAIN, LOOK, ValidationWatch
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
 from domain.validation.verdict import Run, Verdict, judge
-from persistence.validation_watch import AGAIN, LOOK, ValidationWatch
 from tests.unit.figures import DAY, DAY_1
 from tests.unit.periods import TRIPS, good, history
 

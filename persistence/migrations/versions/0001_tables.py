@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 from persistence import adoption
-from persistence.migrating import run_file
+from persistence.migrations.runner import run_file
 
 revision = "0001_tables"
 down_revision = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persistence.migrating import run_file
+from persistence.migrations.runner import run_file
 
 revision = "0003_views"
 down_revision = "0002_triggers"

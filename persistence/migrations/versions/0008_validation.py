@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persistence.migrating import run_file
+from persistence.migrations.runner import run_file
 
 revision = "0008_validation"
 down_revision = "0007_operations"

@@ -1,0 +1,201 @@
+"""What a caller can do with a trading system, whether it runs in this process or in another one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+from pykka import ThreadingFuture
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    DecisionGone,
+    OrderRejected,
+    PaperTradingError,
+)
+from domain.trading.decision import Decision, Outcome
+from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
+from persistence.connections import engine_for, transaction
+from persistence.listener import Listener
+from persistence.log_once import Trouble
+from persistence.queries.row_lists import Books
+from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
+
+READ_AGAIN = 10.0
+"""Seconds in which the row of an executed order is read again, while the database does not answer."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at the table for outcomes, should a wake-up be lost."""
+
+
+class TradingClient(ABC):
+    """Sends decisions and reads the books."""
+
+    def __init__(self, database_url: str) -> None:
+        self.books = Books(database_url)
+
+    @abstractmethod
+    def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
+        """Commit a decision; the future answers once its outcome is committed.
+
+        While nothing serves the database it is queued; a start later than `max_decision_age` [300 s] expires it.
+
+        Raises:
+            DatabaseUnavailable: the database is away; nothing was accepted.
+            SubmissionInDoubt: COMMIT's answer was lost; submitting the same object again is safe.
+        """
+
+    def execute_order(
+        self,
+        symbol: str,
+        side: str,
+        quantity: Decimal | str | int,
+        portfolio: str = DEFAULT_PORTFOLIO,
+        timeout: float = 60.0,
+    ) -> dict[str, Any]:
+        """Have a quantity bought or sold, and wait for the fill: a decision of strategy ``manual``.
+
+        Returns:
+            The order's row: ``order_id``, ``quantity``, ``average_fill_price``, ``commission``, …
+
+        Raises:
+            OrderRejected: with the reason.
+            pykka.Timeout: no outcome in ``timeout`` seconds; the decision stands.
+            DatabaseUnavailable: nothing was accepted, or the order is executed and cannot be read; it says which.
+        """
+        decision = Decision(
+            symbol=symbol,
+            decision=side,
+            confidence=Decimal(1),
+            quantity=quantity,
+            portfolio=portfolio,
+            strategy="manual",
+        )
+        outcome = self.submit(decision).get(timeout=timeout)
+        if outcome.status is not OutcomeStatus.EXECUTED:
+            raise OrderRejected(outcome.reason)
+        return self._row_of(outcome)
+
+    def _row_of(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the row of an order that is executed: who is told of a failure would send it again."""
+        retrying = Retrying(
+            retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
+            wait=wait_fixed(0.25),
+            stop=stop_after_delay(READ_AGAIN),
+            reraise=True,
+        )
+        try:
+            return retrying(self.books.order, outcome.order_id)
+        except DatabaseUnavailable as error:
+            msg = f"order {outcome.order_id} is executed, do not send it again; its row cannot be read: {error}"
+            raise DatabaseUnavailable(msg) from error
+
+    def positions(self, portfolio: str | None = DEFAULT_PORTFOLIO) -> list[dict[str, Any]]:
+        """Return what a portfolio holds, valued at the last market prices; None: what all of them hold."""
+        return self.books.positions(portfolio)
+
+    def portfolio(self, name: str = DEFAULT_PORTFOLIO) -> dict[str, Any]:
+        """Return a portfolio's cash, value and rules."""
+        return self.books.portfolio(name)
+
+    def performance_summary(self, portfolio: str = DEFAULT_PORTFOLIO) -> dict[str, Any]:
+        """Return ``portfolio_value``, ``total_pnl``, ``win_rate``, ``profit_factor``, ``total_trades`` and more."""
+        return self.books.performance(portfolio)
+
+
+class AttachedSystem(TradingClient):
+    """A system that runs in another process: inserts, and waits for outcomes by LISTEN and poll, without the lease.
+
+    Attributes:
+        trouble: what went wrong while it waited for outcomes; it goes on until `close`.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self.trouble = Trouble()
+        self._engine = engine_for(database_url, "attached")
+        self._changed = threading.Condition()
+        self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
+        self._look = threading.Event()
+        self._closed = threading.Event()
+        self._listener = Listener(database_url, ["paper_outcomes"], lambda _: self._look.set())
+        self._listener.start()
+        self._watcher = threading.Thread(target=self._watch, name="outcomes", daemon=True)
+        self._watcher.start()
+
+    def __enter__(self) -> AttachedSystem:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
+        """Commit a decision; see `TradingClient.submit`."""
+        try:
+            with transaction(self._engine) as cursor:
+                accepted = insert_decisions(cursor, [decision])[0]
+        except DatabaseUnavailable as error:
+            if not error.in_doubt:
+                raise
+            accepted = look_up(self._engine, decision, self._closed)
+        future: ThreadingFuture[Outcome] = ThreadingFuture()
+        if accepted.outcome is not None:
+            future.set(accepted.outcome)
+            return future
+        with self._changed:
+            self._waiting.setdefault(accepted.decision_id, []).append(future)
+        self._look.set()
+        return future
+
+    def close(self) -> None:
+        """Detach; outcomes that are still awaited are committed all the same, but not heard of here."""
+        self._closed.set()
+        self._look.set()
+        self._listener.stop()
+        self._watcher.join(timeout=5)
+        for decision_id in list(self._waiting):
+            self._answer(
+                decision_id, PaperTradingError("detached before the outcome was heard of; it is committed all the same")
+            )
+        self._engine.dispose()
+        self.books.close()
+
+    def _watch(self) -> None:
+        while not self._closed.is_set():
+            self._look.wait(LOOK_AGAIN)
+            self._look.clear()
+            try:
+                self._answer_waiting()
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                self.trouble.happened("outcomes are not heard of until the database is back", error)
+                self._closed.wait(LOOK_AGAIN)
+            else:
+                self.trouble.over()
+
+    def _answer_waiting(self) -> None:
+        with self._changed:
+            ids = list(self._waiting)
+        if not ids or self._closed.is_set():
+            return
+        with transaction(self._engine) as cursor:
+            found = read_outcomes(cursor, ids)
+        for id_ in ids:
+            if id_ not in found:
+                self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+            elif (outcome := found[id_]) is not None:
+                self._answer(id_, outcome)
+
+    def _answer(self, decision_id: DecisionId, answer: Outcome | PaperTradingError) -> None:
+        with self._changed:
+            futures = self._waiting.pop(decision_id, [])
+        for future in futures:
+            with suppress(queue.Full):  # somebody has answered it
+                if isinstance(answer, Outcome):
+                    future.set(answer)
+                else:
+                    future.set_exception((type(answer), answer, None))

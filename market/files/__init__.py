@@ -1,0 +1,1 @@
+"""Prices from files that somebody recorded: CSV and Parquet."""

@@ -1,0 +1,1 @@
+"""The program's own PostgreSQL server: installation, start and stop, backup, restore."""

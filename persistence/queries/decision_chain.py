@@ -1,0 +1,70 @@
+"""Everything that followed from one decision, as the database has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.trading.arithmetic import plain
+from persistence.queries.row_lists import Books
+
+ORDER = "SELECT * FROM paper_orders WHERE decision_id::text = :id ORDER BY leg"
+FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
+TRADES = "SELECT * FROM paper_trades WHERE position_id = ANY(:positions) ORDER BY exit_time, order_id"
+OPEN = "SELECT * FROM v_paper_open_positions WHERE position_id = ANY(:positions)"
+FAILURES = """
+SELECT format('%s-%s', epoch, number) AS reference, at, kind, actor, message, error
+FROM paper_failures WHERE decision_id = :id ORDER BY at, epoch, number
+"""
+RETRIES = "SELECT id, created_at, status FROM trading_decisions WHERE retry_of::text = :id ORDER BY created_at"
+STARTS = "SELECT started_at, holder, epoch FROM paper_lease WHERE started_at BETWEEN :begin AND :end"
+
+
+def chain(books: Books, decision_id: object) -> dict[str, Any]:
+    """Return a decision with its orders, fills, position, trades, failures and retries, and what happened when.
+
+    Raises:
+        DecisionGone: there is no such decision.
+    """
+    decision = books.decision(decision_id)
+    id_ = str(decision["id"])
+    orders = books.rows(ORDER, id=id_)
+    fills = [fill for order in orders for fill in books.rows(FILLS, order_id=order["order_id"])]
+    positions = sorted({fill["position_id"] for fill in fills}, key=str)
+    found = {
+        "decision": decision,
+        "orders": orders,
+        "fills": fills,
+        "positions": books.rows(OPEN, positions=positions),
+        "trades": books.rows(TRADES, positions=positions),
+        "failures": books.rows(FAILURES, id=id_),
+        "retries": books.rows(RETRIES, id=id_),
+    }
+    return {**found, "events": _events(books, found)}
+
+
+def _events(books: Books, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """What happened, in its order; the price that a fill used may have been seen before the decision was made."""
+    decision = found["decision"]
+    own = {order["order_id"] for order in found["orders"]}
+    events = [(decision["created_at"], "inserted", f"{decision['decision']} {decision['symbol']}")]
+    events += [
+        (f["price_seen_at"], "price seen", f"{plain(f['base_price'])} ({f['price_source']})") for f in found["fills"]
+    ]
+    events += [(o["created_at"], "sized", f"{o['side']} {plain(o['quantity'])} {o['symbol']}") for o in found["orders"]]
+    events += [(f["filled_at"], "filled", f"{plain(f['quantity'])} at {plain(f['price'])}") for f in found["fills"]]
+    events += [
+        (t["exit_time"], "closed" if t["order_id"] in own else "closed later", f"net {plain(t['net_pnl'])}")
+        for t in found["trades"]
+    ]
+    events += [(f["at"], f["kind"], f"{f['actor']}: {f['error']} ({f['reference']})") for f in found["failures"]]
+    events += [(r["created_at"], "sent once more", f"as decision {r['id']}") for r in found["retries"]]
+    if decision["processed_at"] is not None:
+        events.append((decision["processed_at"], decision["status"], decision["outcome_reason"] or ""))
+        span = {"begin": decision["created_at"], "end": decision["processed_at"]}
+        for start in books.rows(STARTS, **span):
+            events.append((start["started_at"], "process started", f"{start['holder']}, epoch {start['epoch']}"))
+    events.sort(key=lambda event: event[0])
+    begin = decision["created_at"]
+    return [
+        {"at": at, "after": (at - begin).total_seconds(), "what": what, "detail": detail} for at, what, detail in events
+    ]

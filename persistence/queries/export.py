@@ -1,0 +1,163 @@
+"""Copies decisions, orders, fills, trades and snapshots out of the database as CSV, as they are at one moment.
+
+The rows go from the server's COPY to the caller as they come; none of them is kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import Engine
+
+from persistence.queries.history import one_moment
+
+Write = Callable[[bytes], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that is exported.
+
+    Attributes:
+        file: its name, without ``.csv``.
+        relation: the table's.
+        at: the column that tells whether a row lies in the period.
+        order: of the rows.
+        last_too: whether a row at the period's very end is in it: it is what a portfolio was worth then.
+    """
+
+    file: str
+    relation: str
+    at: str
+    order: tuple[str, ...]
+    last_too: bool = False
+
+
+TABLES = (
+    Table("decisions", "trading_decisions", "created_at", ("created_at", "id")),
+    Table("orders", "paper_orders", "created_at", ("created_at", "portfolio", "seq")),
+    Table("fills", "paper_fills", "filled_at", ("filled_at", "portfolio", "order_id", "fill_no")),
+    Table("trades", "paper_trades", "exit_time", ("exit_time", "portfolio", "order_id", "fill_no")),
+    Table("snapshots", "paper_portfolio_snapshots", "time", ("time", "portfolio"), last_too=True),
+)
+
+COLUMNS = """
+SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+# An adopted table may hold floats, whose text is their shortest exact form, and moments that no calendar has.
+NUMBER = "trim_scale({0}::text::numeric)"
+MOMENT = """CASE WHEN {0} >= '0001-01-01' AND {0} < '10000-01-01' THEN to_char({1}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+ ELSE {0}::text END"""
+WRITTEN = {
+    "numeric": NUMBER,
+    "double precision": NUMBER,
+    "real": NUMBER,
+    "timestamp with time zone": MOMENT.format("{0}", "{0} AT TIME ZONE 'UTC'"),
+    "timestamp without time zone": MOMENT.format("{0}", "{0}"),
+    "boolean": "{0}::text",
+}
+"""How a type is written where COPY would not write it plainly."""
+
+FORMULAS = "'^[=+@\\t\\r-]'"
+TEXTS = frozenset({"text", "character varying", "character"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was written of one table.
+
+    Attributes:
+        number: of rows, the heading apart.
+        formulas: of rows with a text that a spreadsheet would take for a formula.
+    """
+
+    table: Table
+    number: int
+    formulas: int
+
+
+def export(
+    engine: Engine,
+    open_file: Callable[[str], Write],
+    *,
+    portfolio: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Iterator[Rows]:
+    """Write each table, and yield what was written of it; all of it is as of one moment.
+
+    Args:
+        engine: of the database.
+        open_file: given a table's name, returns what takes its bytes.
+        portfolio: only its rows; None: all, those of decisions for portfolios that do not exist, too.
+        since: rows from then on.
+        until: rows before then.
+        progress: told how many rows of how many are written.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with one_moment(engine) as cursor:
+        # ISO 8601 for durations, too; what reads slowly is not cut off.
+        cursor.execute("SET LOCAL intervalstyle = 'iso_8601'")
+        cursor.execute("SET LOCAL extra_float_digits = 1")
+        chosen = [(table, _columns(cursor, table), _where(table, portfolio, since, until)) for table in TABLES]
+        counts = [_counted(cursor, *each) for each in chosen]
+        whole, done = sum(number for number, _ in counts), 0
+        for (table, columns, where), (number, formulas) in zip(chosen, counts, strict=True):
+            write = open_file(table.file)
+            with cursor.copy(_statement(table, columns, where)) as rows:
+                for line in rows:
+                    write(bytes(line))
+            done += number
+            progress(done, whole)
+            yield Rows(table, number, formulas)
+
+
+def _columns(cursor: psycopg.Cursor, table: Table) -> list[tuple[str, str]]:
+    return [(name, kind) for name, kind in cursor.execute(COLUMNS, [table.relation]).fetchall()]
+
+
+def _where(table: Table, portfolio: str | None, since: datetime | None, until: datetime | None) -> sql.Composable:
+    at = sql.Identifier(table.at)
+    conditions: list[sql.Composable] = [sql.SQL("true")]
+    if portfolio is not None:
+        conditions.append(sql.SQL("portfolio = {}").format(portfolio))
+    if since is not None:
+        conditions.append(sql.SQL("{} >= {}").format(at, since))
+    if until is not None:
+        conditions.append(sql.SQL("{} <= {}" if table.last_too else "{} < {}").format(at, until))
+    return sql.SQL(" AND ").join(conditions)
+
+
+def _counted(
+    cursor: psycopg.Cursor, table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable
+) -> tuple[int, int]:
+    texts = [sql.Identifier(name) for name, kind in columns if kind in TEXTS]
+    formula = sql.SQL(" OR ").join(sql.SQL("{} ~ " + FORMULAS).format(name) for name in texts)
+    row = cursor.execute(
+        sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} WHERE {}").format(
+            formula, sql.Identifier(table.relation), where
+        )
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def _statement(table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable) -> sql.Composed:
+    written = [sql.SQL(WRITTEN.get(kind, "{0}") + " AS {0}").format(sql.Identifier(name)) for name, kind in columns]
+    return sql.SQL(
+        "COPY (SELECT {} FROM {} AS of WHERE {} ORDER BY {}) TO STDOUT (FORMAT csv, HEADER true, ENCODING 'UTF8')"
+    ).format(
+        sql.SQL(", ").join(written),
+        sql.Identifier(table.relation),
+        where,
+        sql.SQL(", ").join(sql.SQL("of.{}").format(sql.Identifier(name)) for name in table.order),
+    )

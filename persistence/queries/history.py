@@ -1,0 +1,189 @@
+"""What the figures of a portfolio are computed from, as it stood at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeVar
+
+import psycopg
+from sqlalchemy.engine import Engine
+
+from domain.analytics.performance import History
+from domain.analytics.returns import Valuation
+from domain.analytics.round_trips import Execution
+from domain.errors import UnknownPortfolio
+from domain.program import command_name
+from domain.trading.portfolio import Trade
+from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
+from domain.wording import quoted
+from persistence.connections import transaction
+
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many have been read."""
+T = TypeVar("T")
+AT_ONCE = 1_000
+"""Rows that are made into values before progress is told again, and before another thread of this process may run."""
+
+# A database that was put together by hand may have snapshots that are older than the row of their portfolio.
+OPENING = """
+SELECT now(), c.initial_capital,
+       least(c.created_at, (SELECT min(s.time) FROM paper_portfolio_snapshots s WHERE s.portfolio = c.portfolio))
+FROM paper_trading_config c WHERE c.portfolio = %s
+"""
+
+TRADES = """
+SELECT position_id, order_id, fill_no, portfolio, symbol, asset_class, side, quantity, cost, exit_notional, exit_price,
+       entry_commission, exit_commission, entry_time, exit_time, strategy, closes
+FROM paper_trades WHERE portfolio = %(portfolio)s ORDER BY exit_time, order_id, fill_no
+"""
+
+# Side and strategy of a position are those of the order that opened it; an order's slippage stands with its first fill.
+EXECUTIONS = """
+SELECT f.position_id, f.symbol, f.asset_class,
+       first_value(CASE f.side WHEN 'BUY' THEN 'LONG' ELSE 'SHORT' END) OVER held,
+       first_value(o.strategy) OVER held,
+       f.notional, f.commission, CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END, f.filled_at
+FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = %(portfolio)s
+WINDOW held AS (PARTITION BY f.position_id ORDER BY o.seq, f.fill_no)
+ORDER BY o.seq, f.fill_no
+"""
+
+# All of them, or those of a period with the last one before.
+VALUATIONS = """
+SELECT time, total_value, positions_value FROM paper_portfolio_snapshots WHERE portfolio = %(portfolio)s
+AND time >= coalesce((SELECT max(time) FROM paper_portfolio_snapshots
+                      WHERE portfolio = %(portfolio)s AND time <= %(since)s), '-infinity')
+AND time <= coalesce(%(until)s::timestamptz, 'infinity')
+ORDER BY time
+"""
+
+# Of those, the ones that daily closes and the largest drawdown follow from: each peak, each new low since, and the last
+# of each day and of all. A year of minutes is some thousand rows then, and what comes of them is the same.
+THINNED = f"""
+WITH line AS (
+    SELECT *, lead(time) OVER (ORDER BY time) AS next,
+           max(total_value) OVER (ORDER BY time ROWS UNBOUNDED PRECEDING) AS peak
+    FROM ({VALUATIONS}) valuations
+), falls AS (
+    SELECT *, min(total_value) OVER (
+                  PARTITION BY peak ORDER BY time ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS low
+    FROM line
+)
+SELECT time, total_value, positions_value FROM falls
+WHERE total_value = peak OR low IS NULL OR total_value < low OR next IS NULL
+   OR date_trunc('day', time - interval '1 microsecond', 'UTC')
+      <> date_trunc('day', next - interval '1 microsecond', 'UTC')
+ORDER BY time
+"""
+
+
+def read_history(engine: Engine, portfolio: str) -> History:
+    """Return everything that the figures of a portfolio rest on, all of it as of one moment of the database's clock.
+
+    Args:
+        engine: of the database.
+        portfolio: its name.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+        DatabaseUnavailable: the database does not answer.
+    """
+    with one_moment(engine) as cursor:
+        return history_of(cursor, portfolio)
+
+
+@contextmanager
+def one_moment(engine: Engine) -> Iterator[psycopg.Cursor]:
+    """Have all that is read inside be of one moment: what is committed meanwhile is in none of it. Writes nothing."""
+    with transaction(engine) as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield cursor
+
+
+def history_of(
+    cursor: psycopg.Cursor,
+    portfolio: str,
+    progress: Progress | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    thinned: bool = False,
+) -> History:
+    """Return what `read_history` returns, read where other things are read, too.
+
+    Args:
+        cursor: of `one_moment`.
+        portfolio: its name.
+        progress: told as it goes on; a year of minute snapshots takes seconds.
+        since: snapshots are read from here alone, with the last one before, which is all that `History.during` needs
+            of them from then on. None: all.
+        until: snapshots are read up to here. None: all.
+        thinned: leave out snapshots that neither daily closes nor the largest drawdown need: what takes seconds of this
+            process for a year of minutes is then the database's work. `exposure` would be another one.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+    """
+    opened = cursor.execute(OPENING, [portfolio]).fetchone()
+    if opened is None:
+        msg = f"there is no portfolio {quoted(portfolio)}; `{command_name()} portfolio list` shows those that exist"
+        raise UnknownPortfolio(msg)
+    now, capital, first = opened
+    count = _Count(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)
+    return History.whole(
+        opening=Valuation(first, capital),
+        until=now,
+        trades=count.read(TRADES, _trade),
+        executions=count.read(EXECUTIONS, _execution),
+        valuations=count.read(THINNED if thinned else VALUATIONS, Valuation._make),
+    )
+
+
+class _Count:
+    """Reads, and tells how far it is."""
+
+    def __init__(self, cursor: psycopg.Cursor, given: Mapping[str, object], progress: Progress | None) -> None:
+        self._cursor = cursor
+        self._given = given
+        self._progress = progress
+        self._done = 0
+        self._all = 0
+        if progress is None:
+            return
+        whole = cursor.execute(
+            "SELECT (SELECT count(*) FROM paper_trades WHERE portfolio = %(portfolio)s)"
+            " + (SELECT count(*) FROM paper_fills WHERE portfolio = %(portfolio)s)"
+            f" + (SELECT count(*) FROM ({VALUATIONS}) valuations)",
+            self._given,
+        ).fetchone()
+        assert whole is not None
+        self._all = int(whole[0])
+
+    def read(self, statement: str, made: Callable[[tuple[Any, ...]], T]) -> tuple[T, ...]:
+        """Return what is made of each row."""
+        found: list[T] = []
+        # As they come: the database goes on while rows become values here, and they do not lie here twice.
+        size = AT_ONCE if psycopg.capabilities.has_stream_chunked() else 1
+        rows = self._cursor.stream(statement.encode(), self._given, size=size)
+        while some := list(islice(rows, AT_ONCE)):
+            found.extend(map(made, some))
+            self._done += len(some)
+            if self._progress is not None:
+                self._progress(self._done, self._all)
+        return tuple(found)
+
+
+def _trade(row: tuple[Any, ...]) -> Trade:
+    position, order, fill_no, portfolio, symbol, asset_class, side, *rest = row
+    ids = PositionId(position), OrderId(order), fill_no, PortfolioName(portfolio), Symbol(symbol)
+    return Trade(*ids, asset_class, PositionSide(side), *rest)
+
+
+def _execution(row: tuple[Any, ...]) -> Execution:
+    position, symbol, asset_class, side, strategy, notional, commission, slippage, at = row
+    costs = notional, commission, Decimal(slippage), at
+    return Execution(PositionId(position), Symbol(symbol), asset_class, PositionSide(side), strategy, *costs)

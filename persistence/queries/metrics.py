@@ -1,0 +1,176 @@
+"""What the database adds to the numbers for machines: money of each portfolio, what waits, who serves.
+
+Asked every few seconds for years, so each question is answered from an index, none may take longer than `LIMIT` says,
+and of the history of snapshots only what is newer than the last look is read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from loguru import logger
+from sqlalchemy import Connection, exc, text
+
+from domain.trading.arithmetic import ZERO, divide, subtract
+from domain.trading.decision import EARLIEST
+from persistence.connections import engine_for, first_line, translated
+from persistence.lease import lock_key
+from persistence.queries.live_view import PORTFOLIOS, POSITIONS, Row, rows, valued
+from persistence.queries.row_lists import SERVED
+
+LIMIT = "SET LOCAL statement_timeout = '1s'"
+MOST_WAITING = 100_000
+"""So many decisions that wait are counted; where there are more, it is no matter how many."""
+SNAPSHOTS = 20_000
+"""So many are read at once, which takes some 50 ms."""
+READING = 0.4
+"""Seconds, of those that a scrape waits."""
+
+WAITING = f"""
+SELECT count(*) AS number FROM (
+    SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT {MOST_WAITING}) p
+"""
+
+LAST_AUDIT = "SELECT clock_timestamp() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
+CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
+
+# Else a planner without statistics of the table reads all of it and sorts, for each part.
+ALONG_THE_INDEX = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+
+# The definition is that of v_paper_performance_metrics, which reads everything.
+FALLS = """
+WITH line AS (
+    SELECT time, total_value FROM paper_portfolio_snapshots
+    WHERE portfolio = :portfolio AND time > :last ORDER BY time LIMIT :number
+), peaks AS (
+    SELECT time, total_value, greatest(CAST(:peak AS numeric), max(total_value) OVER (ORDER BY time)) AS peak FROM line
+)
+SELECT count(*) AS number, max(time) AS last, max(peak) AS peak, max((peak - total_value) / peak) AS deepest FROM peaks
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """How far a portfolio's snapshots have been read.
+
+    Attributes:
+        last: the newest one read.
+        peak: the highest value, the initial capital at least.
+        deepest: the largest fall from a peak, a fraction of it.
+        complete: whether there are no more.
+    """
+
+    peak: Decimal
+    last: datetime = EARLIEST
+    deepest: Decimal = ZERO
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A portfolio at one moment.
+
+    Attributes:
+        row: as `persistence.queries.live_view.PORTFOLIOS` has it, with ``worth`` and ``held``.
+        drawdown: from the highest value to this one, a fraction; None while its snapshots have not all been read.
+        max_drawdown: the largest there was between snapshots, or is now; None likewise.
+    """
+
+    row: Row
+    drawdown: Decimal | None
+    max_drawdown: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the database holds at one moment.
+
+    Attributes:
+        waiting: decisions without outcome, at most `MOST_WAITING`.
+        served: who holds the lease, since when, whether it runs, as `persistence.queries.row_lists.SERVED` has it.
+        audited_ago: since the last audit, of whichever process; None where there was none.
+    """
+
+    portfolios: Sequence[Standing]
+    waiting: int
+    served: Mapping[str, Any]
+    audited_ago: timedelta | None
+
+
+class Measures:
+    """The database, for numbers. One connection, read only; one thread at a time.
+
+    Args:
+        database_url: where.
+        reading: seconds of a look in which snapshots are read; a long history takes several looks.
+    """
+
+    def __init__(self, database_url: str, reading: float = READING) -> None:
+        self._reading = reading
+        engine = engine_for(database_url, "metrics")
+        self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._key = lock_key(database_url)
+        # By name and birth: another portfolio may take a name.
+        self._declines: dict[tuple[str, datetime], Decline] = {}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+    def look(self) -> Reading:
+        """Return what there is now.
+
+        Raises:
+            DatabaseError: the database does not answer, or not in time.
+        """
+        with translated(), self._engine.connect() as connection:
+            connection.execute(text(LIMIT))
+            positions = rows(connection, POSITIONS)
+            portfolios = [valued(row, positions) for row in rows(connection, PORTFOLIOS)]
+            waiting = rows(connection, WAITING)[0]["number"]
+            served = rows(connection, SERVED, key=self._key)[0]
+            audits = rows(connection, LAST_AUDIT)
+            created = {row["portfolio"]: row["created_at"] for row in rows(connection, CREATED)}
+            known = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
+            self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in known.items()}
+            self._read_history(connection)
+        standings = [_standing(row, self._declines[key]) for row, key in zip(portfolios, known, strict=True)]
+        return Reading(standings, waiting, served, audits[0]["ago"] if audits else None)
+
+    def _read_history(self, connection: Connection) -> None:
+        """Read the snapshots that are newer than the last look; what fails here is tried at the next."""
+        end = time.monotonic() + self._reading
+        try:
+            connection.execute(text(ALONG_THE_INDEX))
+            for key in self._declines:
+                self._read_on(connection, key, end)
+        except exc.DBAPIError as error:
+            logger.debug("the history of snapshots is read another time: {}", first_line(error))
+
+    def _read_on(self, connection: Connection, key: tuple[str, datetime], end: float) -> None:
+        while time.monotonic() < end:
+            before = self._declines[key]
+            given = {"portfolio": key[0], "last": before.last, "peak": before.peak, "number": SNAPSHOTS}
+            (found,) = rows(connection, FALLS, **given)
+            self._declines[key] = Decline(
+                peak=found["peak"] or before.peak,
+                last=found["last"] or before.last,
+                deepest=max(before.deepest, found["deepest"] or ZERO),
+                complete=found["number"] < SNAPSHOTS,
+            )
+            if self._declines[key].complete:
+                return
+        self._declines[key] = replace(self._declines[key], complete=False)
+
+
+def _standing(row: Row, decline: Decline) -> Standing:
+    if not decline.complete:
+        return Standing(row, None, None)
+    peak = max(decline.peak, row["worth"])
+    fall = divide(subtract(peak, row["worth"]), peak)
+    return Standing(row, fall, max(fall, decline.deepest))

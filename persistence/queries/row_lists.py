@@ -1,0 +1,231 @@
+"""What people read: rows for console, reports and callers. Amounts are Decimals, times are UTC."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+
+from domain.errors import DecisionGone, UnknownPortfolio
+from domain.program import command_name
+from domain.wording import quoted
+from persistence.connections import engine_for, translated
+from persistence.lease import LOCKED_BY, OWN_SESSION, STALE, lock_key
+
+Row = Mapping[str, Any]
+
+# An adopted table's old rows may hold infinity, or a year that Python has not.
+DECISIONS = """
+SELECT id, CASE WHEN created_at >= '0001-01-02' AND created_at < '9999-12-30' THEN created_at END AS created_at,
+       portfolio, symbol, decision, confidence, status, outcome_reason, order_id, processed_at,
+       strategy, risk_score, quantity, reasoning, current_price,
+       CASE WHEN expires_at >= '0001-01-02' AND expires_at < '9999-12-30' THEN expires_at END AS expires_at,
+       idempotency_key, uid
+FROM trading_decisions d ORDER BY d.created_at DESC, d.id DESC LIMIT :limit
+"""
+
+ORDERS = """
+SELECT order_id, decision_id, leg, seq, portfolio, symbol, side, order_type, quantity, status, filled_quantity,
+       average_fill_price, commission, slippage, strategy, equity, config_revision, created_at, filled_at
+FROM paper_orders WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
+ORDER BY created_at DESC LIMIT :limit
+"""
+
+TRADES = """
+SELECT exit_time, portfolio, symbol, side, quantity, entry_price, exit_price, realized_pnl, commission, net_pnl,
+       hold_duration, strategy, closes, entry_time, order_id, position_id
+FROM paper_trades WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
+ORDER BY exit_time DESC LIMIT :limit
+"""
+
+POSITIONS = """
+SELECT * FROM v_paper_open_positions
+WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, symbol
+"""
+
+SERVED = f"""
+SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
+       nullif(r.renewed_at, '-infinity') AS renewed_at, g.generation,
+       CASE WHEN isfinite(r.renewed_at) THEN clock_timestamp() - r.renewed_at END AS renewed_ago,
+       locked_by IS NOT NULL AND r.renewed_at > clock_timestamp() - interval '{STALE:g} seconds' AS running, locked_by
+FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
+"""
+"""Who serves, by the database's clock: the lock alone tells nothing, since any role may take it."""
+
+LAST_DECISION_AGE = """
+SELECT clock_timestamp() AS now,
+       (SELECT settings ->> 'max_decision_age' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS age
+"""
+
+
+class Books:
+    """The database, for reading.
+
+    Attributes:
+        url: of the database; it may hold a password.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self.url = database_url
+        self._engine = engine_for(database_url, "reader", pool_size=2)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def rows(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a query as dictionaries.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with translated(), self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
+
+    def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last decisions with their outcomes, newest first."""
+        return [exact(row) for row in self.rows(DECISIONS, limit=limit)]
+
+    def decision(self, decision_id: object) -> dict[str, Any]:
+        """Return one decision with its outcome.
+
+        Raises:
+            DecisionGone: there is no such row.
+        """
+        rows = self.rows("SELECT * FROM trading_decisions WHERE id = :id", id=decision_id)
+        if not rows:
+            raise DecisionGone(f"there is no decision {decision_id}; if there was one, its row was deleted")
+        return exact(rows[0])
+
+    def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last orders, newest first."""
+        return self.rows(ORDERS, portfolio=portfolio, limit=limit)
+
+    def order(self, order_id: object) -> dict[str, Any]:
+        """Return one order."""
+        return self.rows("SELECT * FROM paper_orders WHERE order_id = :order_id", order_id=order_id)[0]
+
+    def trades(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last trades, newest first."""
+        return self.rows(TRADES, portfolio=portfolio, limit=limit)
+
+    def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
+        """Return what is held, valued at the last market prices."""
+        return self.rows(POSITIONS, portfolio=portfolio)
+
+    def portfolios(self) -> list[dict[str, Any]]:
+        """Return each portfolio's rules and value."""
+        return self.rows(
+            "SELECT v.*, c.commission_pct, c.min_commission, c.slippage_pct, c.max_position_size,"
+            " c.decision_confidence_threshold, c.min_notional, c.default_risk_score, c.revision, c.created_at,"
+            " h.reason AS halted FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio)"
+            " LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio"
+        )
+
+    def portfolio(self, name: str) -> dict[str, Any]:
+        """Return one portfolio's rules and value.
+
+        Raises:
+            UnknownPortfolio: there is none of that name.
+        """
+        self.require_portfolio(name)
+        return next(row for row in self.portfolios() if row["portfolio"] == name)
+
+    def require_portfolio(self, name: str) -> None:
+        """Refuse a name that no portfolio has.
+
+        Raises:
+            UnknownPortfolio: the sentence has the nearest name.
+        """
+        names = [row["portfolio"] for row in self.rows("SELECT portfolio FROM paper_trading_config ORDER BY 1")]
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; `{command_name()} portfolio list` shows those that exist"
+            )
+            msg = f"there is no portfolio {quoted(name)}{hint}"
+            raise UnknownPortfolio(msg)
+
+    def performance(self, name: str) -> dict[str, Any]:
+        """Return the figures of one portfolio, as ``v_paper_performance_metrics`` has them.
+
+        Raises:
+            UnknownPortfolio: there is none of that name.
+        """
+        rows = self.rows("SELECT * FROM v_paper_performance_metrics WHERE portfolio = :name", name=name)
+        if not rows:
+            self.portfolio(name)
+        return rows[0]
+
+    def ledger_differences(self) -> list[dict[str, Any]]:
+        """Return a row with a sentence for each difference in the books; none while they balance."""
+        return self.rows("SELECT * FROM v_paper_ledger_check")
+
+    def outcomes(self) -> dict[str, int]:
+        """Return how many decisions there are of each status."""
+        counted = self.rows("SELECT status, count(*) AS number FROM trading_decisions GROUP BY status ORDER BY status")
+        return {row["status"]: row["number"] for row in counted}
+
+    def waiting(self) -> int:
+        """Return how many decisions have no outcome."""
+        counted = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
+        return int(counted[0]["number"])
+
+    def quarantined(self) -> int:
+        """Return how many decisions and messages were put aside because they made an actor crash twice."""
+        return int(self.rows("SELECT count(*) AS number FROM v_paper_quarantine")[0]["number"])
+
+    def halted(self) -> list[dict[str, Any]]:
+        """Return the portfolios in which nothing is traded now, with reason, who said so, and since when."""
+        return self.rows("SELECT * FROM v_paper_halted ORDER BY portfolio")
+
+    def price_sources(self) -> list[str]:
+        """Return the sources of the prices that fills were made at."""
+        found = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
+        return [row["name"] for row in found]
+
+    def last_decision_age(self) -> tuple[datetime, float | None]:
+        """Return the database's time, and the last process's `max_decision_age`; None where it stored none."""
+        (row,) = self.rows(LAST_DECISION_AGE)
+        return row["now"], None if row["age"] is None else float(row["age"])
+
+    def served(self) -> dict[str, Any]:
+        """Return who holds the lease, since when, whether it runs now, and which session has the lease's lock."""
+        return self.rows(SERVED, key=lock_key(self.url))[0]
+
+
+def idle_sentence(served: Mapping[str, Any]) -> str:
+    """Say of a database that nothing serves what was the last to serve it, and who has its lock all the same.
+
+    Args:
+        served: as `Books.served` returns it.
+    """
+    if served["renewed_at"] is None:
+        sentence = "The service is not running, and nothing has served this database yet"
+    else:
+        last = f"{served['holder']} renewed its lease last at {served['renewed_at']:%Y-%m-%d %H:%M:%S} UTC"
+        sentence = f"The service is not running ({last})"
+    if (session := served["locked_by"]) is None:
+        return sentence
+    if OWN_SESSION in session:
+        return f"{sentence}; a process of this program has its lock, and starts, restores or hangs: {session}"
+    return f"{sentence}; somebody else holds its lock: {session}"
+
+
+def exact(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a decision as everybody has it: an adopted table may have floats, and times without zone (UTC)."""
+    return {name: _exact_value(value) for name, value in row.items()}
+
+
+def _exact_value(value: object) -> object:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value

@@ -1,0 +1,346 @@
+"""What the DecisionWatcher reads and writes: decisions without outcome, and outcomes without order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import cache
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from loguru import logger
+from psycopg import sql
+from sqlalchemy import Engine
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    DatabaseUnsuitable,
+    Fenced,
+    InvalidDecision,
+    SubmissionInDoubt,
+    WriteRefused,
+)
+from domain.trading.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
+from domain.wording import quoted
+from persistence.connections import engine_for, first_line, transaction, translated
+from persistence.lease import FENCE, Lease
+
+# Never "id > last seen": an early id that commits late would then never be seen.
+# The casts are for adopted tables: theirs may be floats, and times without zone, which are UTC as the session is.
+PENDING = """
+SELECT d.id, d.uid, d.symbol, d.decision, d.confidence::numeric, d.risk_score::numeric, d.quantity::numeric, d.strategy,
+       d.portfolio, d.created_at::timestamptz, d.expires_at::timestamptz, d.asset_class, clock_timestamp() AS now
+FROM trading_decisions d
+WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
+ORDER BY d.created_at, d.id LIMIT %s
+"""
+
+# Nothing but what finds the rows, so that no value of a bad one is computed.
+PENDING_IDS = """
+SELECT d.id FROM trading_decisions d
+WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
+ORDER BY d.created_at, d.id LIMIT %s
+"""
+PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
+
+END_REFUSED = f"""
+WITH {FENCE}, ended AS (
+    UPDATE trading_decisions d
+    SET status = o.status, outcome_reason = o.reason, processed_at = clock_timestamp()
+    FROM unnest(%(ids)s::{{id_type}}[], %(statuses)s::text[], %(reasons)s::text[]) AS o(id, status, reason)
+    WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
+    RETURNING d.id
+)
+SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
+"""
+
+LOOK_UP = 10.0
+"""Seconds in which a decision is looked for whose COMMIT was not answered."""
+FEW = 100
+"""So many decisions under way are compared one by one as fast as planning the statement anew takes."""
+INSERT_LOCK_TIMEOUT = "500ms"
+"""Short, because the intake of everybody waits meanwhile."""
+
+EVIDENCE = ("reasoning", "current_price", "strategy")
+"""Columns that no order depends on: left out where nothing is given, since an adopted table may have a default."""
+
+FIND = """
+SELECT id, status, outcome_reason, order_id, uid, idempotency_key FROM trading_decisions
+WHERE uid = ANY(%s::uuid[]) OR idempotency_key = ANY(%s::text[])
+"""
+
+OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions WHERE id = ANY(%s)"
+
+
+def id_literal(ids: Iterable[DecisionId]) -> str:
+    """Return ids as an array's literal, which takes the type of the column: an adopted table's may be any."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def id_type(ids: Sequence[DecisionId]) -> str:
+    """Return the SQL type that holds ``ids``."""
+    return "uuid" if isinstance(ids[0], UUID) else "bigint"
+
+
+def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
+    """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order.
+
+    Raises:
+        InvalidDecision: one is no decision; nothing was inserted.
+    """
+    # In order, because ids tell what comes first; senders mostly give the same columns, so it is one statement.
+    for columns, rows in groupby(map(_row, decisions), key=tuple):
+        cursor.executemany(_insert(columns), [list(row.values()) for row in rows])
+    found = find_decisions(cursor, decisions)
+    if None in found:
+        msg = "a decision could not be inserted: something else in the table has its id"
+        raise WriteRefused(msg)
+    return [accepted for accepted in found if accepted is not None]
+
+
+def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted | None]:
+    """Find decisions by uid or idempotency key; None for each that is not in the table."""
+    keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
+    rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
+    found = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
+    by_uid = {uid: accepted for uid, _, accepted in found}
+    by_key = {key: accepted for _, key, accepted in found if key is not None}
+    return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
+
+
+def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Accepted:
+    """Look whether a decision is in whose COMMIT was not answered, as soon as the database is back; insert nothing.
+
+    Args:
+        engine: of the database.
+        decision: that was sent.
+        closed: when set, nobody wants to know any more.
+
+    Raises:
+        SubmissionInDoubt: it is not in the table, or not to be learnt; its COMMIT may still be under way.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
+        wait=wait_random_exponential(multiplier=0.05, min=0.05, max=1.0),
+        stop=stop_after_delay(LOOK_UP) | stop_when_event_set(closed),
+        sleep=sleep_using_event(closed),
+        reraise=True,
+    )
+    with suppress(DatabaseUnavailable, DatabaseBusy):
+        accepted = retrying(_look_up, engine, decision)
+        if accepted is not None:
+            return accepted
+    raise SubmissionInDoubt(decision.uid)
+
+
+def _look_up(engine: Engine, decision: Decision) -> Accepted | None:
+    with transaction(engine) as cursor:
+        return find_decisions(cursor, [decision])[0]
+
+
+def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
+    """Return what became of decisions: None for one that has not ended; no entry for one whose row is gone."""
+    return {row[0]: _outcome(row) for row in cursor.execute(OUTCOMES, [id_literal(ids)]).fetchall()}
+
+
+def _outcome(row: Sequence[Any]) -> Outcome | None:
+    id_, status, reason, order_id = row[:4]
+    if status in {"pending", "open"}:
+        return None
+    return Outcome(id_, OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
+
+
+class DecisionStore:
+    """The table of decisions, as the DecisionWatcher uses it."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self.engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
+        self._lease = lease
+
+    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
+        """Return up to ``limit`` decisions without outcome that are not under way, oldest first.
+
+        A row that no door would let in, because somebody took its constraint away, comes as its refusal. So does one
+        that cannot be read, whether the server cannot compute or send a value of it or Python has none such.
+        """
+        try:
+            with transaction(self.engine) as cursor:
+                # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is
+                # a constant of the column's own type, hence the literal, too.
+                prepare = False if len(under_way) > FEW else None
+                cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
+                rows = cursor.fetchall()
+        except (WriteRefused, UnicodeDecodeError):  # a value of some row is at fault, and it must not hide the others
+            return self._pending_one_by_one(under_way, limit, received_at)
+        return [_received(row, received_at) for row in rows]
+
+    def _pending_one_by_one(
+        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+    ) -> list[Received | Refusal]:
+        with transaction(self.engine) as cursor:
+            ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
+            return [_read_alone(cursor, row[0], received_at) for row in ids]
+
+    def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
+        """Write the outcomes of decisions that get no order.
+
+        Returns:
+            Those that were ended by this; the others had ended already, are gone, or somebody's trigger or rule
+            refuses it, which is logged.
+
+        Raises:
+            Fenced: generation or epoch is not the present one; nothing was written.
+            DatabaseUnavailable: the connection is lost, or the lease's.
+        """
+        self._lease.require()
+        try:
+            return self._end(generation, refusals)
+        except WriteRefused as refused:
+            if len(refusals) == 1:
+                id_ = refusals[0].decision_id
+                logger.bind(decision=id_).error("the row of decision {} cannot be ended: {}", id_, refused)
+                return set()
+            return {id_ for refusal in refusals for id_ in self.end(generation, [refusal])}
+
+    def _end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
+        ids = [refusal.decision_id for refusal in refusals]
+        with transaction(self.engine, "refusals") as cursor:
+            row = cursor.execute(
+                END_REFUSED.format(id_type=id_type(ids)),
+                {
+                    "epoch": self._lease.epoch,
+                    "generation": generation,
+                    "ids": ids,
+                    "statuses": [refusal.status.value for refusal in refusals],
+                    "reasons": [refusal.sentence for refusal in refusals],
+                },
+            ).fetchone()
+            assert row is not None
+            if not row[0]:
+                raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
+        return set(row[1])
+
+    def insert(
+        self, decisions: Sequence[Decision]
+    ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
+        """Commit decisions of callers; one that the database refuses does not disturb the others.
+
+        Returns:
+            For each what it is in the table, or why it is not: refused, or somebody else's open transaction holds its
+            idempotency key or the table.
+
+        Raises:
+            DatabaseUnavailable: the connection is lost; in doubt also if some of them were committed before.
+        """
+        try:
+            with transaction(self.engine, "submitted") as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{INSERT_LOCK_TIMEOUT}'")
+                return list(insert_decisions(cursor, decisions))
+        except (InvalidDecision, WriteRefused, DatabaseBusy, DatabaseUnsuitable) as refused:
+            if len(decisions) == 1:
+                return [refused]
+        return self._insert_each(decisions)
+
+    def _insert_each(
+        self, decisions: Sequence[Decision]
+    ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
+        answers: list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable] = []
+        for decision in decisions:
+            try:
+                answers += self.insert([decision])
+            except DatabaseUnavailable as error:
+                some = any(isinstance(answer, Accepted) for answer in answers)
+                raise DatabaseUnavailable(str(error), in_doubt=error.in_doubt or some) from error
+        return answers
+
+    def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
+        """Find decisions by uid or idempotency key; None for each that is not in the table."""
+        with transaction(self.engine) as cursor:
+            return find_decisions(cursor, decisions)
+
+    def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
+        """Return what became of decisions; None for one that has not ended, no entry for one that is gone."""
+        with transaction(self.engine) as cursor:
+            return read_outcomes(cursor, ids)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.engine.dispose()
+
+
+@cache
+def _insert(columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL("INSERT INTO trading_decisions ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+    )
+
+
+def _row(decision: Decision) -> dict[str, object]:
+    """Return the columns of a decision that are inserted, with their values."""
+    try:
+        row = _values(decision)
+    except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked
+        msg = f"submit() takes a Decision as Decision(…) makes it, not {quoted(decision)}"
+        raise InvalidDecision(msg, "no_decision") from None
+    return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
+
+
+def _values(decision: Decision) -> dict[str, object]:
+    return {
+        "uid": decision.uid, "portfolio": decision.portfolio, "symbol": decision.symbol,
+        "decision": decision.decision.value, "confidence": decision.confidence, "risk_score": decision.risk_score,
+        "reasoning": decision.reasoning, "current_price": decision.current_price, "quantity": decision.quantity,
+        "strategy": decision.strategy, "expires_at": decision.expires_at, "asset_class": decision.asset_class,
+        "idempotency_key": decision.idempotency_key,
+    }  # fmt: skip
+
+
+def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> Received | Refusal:
+    try:
+        with translated(), cursor.connection.transaction():  # a savepoint: the rows after it are still to be read
+            rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
+    except UnicodeDecodeError as error:
+        return _unreadable(id_, first_line(error))
+    except WriteRefused as error:
+        return _unreadable(id_, first_line(error.__cause__ or error))
+    return _received(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
+
+
+def _unreadable(id_: DecisionId, why: str) -> Refusal:
+    return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, why)
+
+
+def _received(row: Sequence[Any], received_at: datetime) -> Received | Refusal:
+    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind, now = row
+    if (flaw := row_flaw(symbol, decision, confidence, risk, quantity, portfolio, created_at)) is not None:
+        return _unreadable(id_, flaw)
+    return Received(
+        id=id_,
+        uid=uid,
+        symbol=symbol,
+        action=Action(decision.strip().upper()),
+        confidence=confidence,
+        risk_score=risk,
+        quantity=quantity,
+        strategy=strategy,
+        portfolio=PortfolioName(portfolio),
+        created_at=created_at,
+        expires_at=expires_at,
+        received_at=received_at,
+        asset_class=kind,
+        waited=now - created_at,
+    )

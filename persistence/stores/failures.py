@@ -1,0 +1,143 @@
+"""What the Supervisor writes: failures, from a thread of its own, since it never waits for the database."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from loguru import logger
+from sqlalchemy import Engine
+
+from domain.errors import DatabaseError, WriteRefused
+from domain.failures import Failure
+from persistence.connections import backends, connect, engine_for
+from persistence.lease import Lease, writing
+
+SAVE = """
+INSERT INTO paper_failures (epoch, number, at, kind, generation, actor, message, decision_id, error, traceback)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+
+
+class FailureStore:
+    """The table of failures."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self._engine = engine_for(database_url, "Supervisor", writer="Supervisor")
+        self._lease = lease
+
+    def save(self, failures: Sequence[Failure]) -> None:
+        """Store failures; one that is there already stays as it is."""
+        rows = [
+            (
+                f.epoch, f.number, f.at, f.kind.value, f.generation, f.actor, _text(f.message),
+                None if f.decision_id is None else str(f.decision_id), _text(f.error), _text(f.traceback),
+            )
+            for f in failures
+        ]  # fmt: skip
+        with writing(self._engine, self._lease, "failures") as cursor:
+            cursor.executemany(SAVE, rows)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+
+class FailureRecorder:
+    """Stores failures as soon as the database takes them; the log has them at once.
+
+    Attributes:
+        dropped: so many were not stored, because too many waited or the database refused them.
+    """
+
+    MOST_WAITING = 1_000
+    AGAIN = 1.0
+    """Seconds until the next try."""
+    PATIENCE = 0.5
+    """Seconds that the end waits for what is not stored yet."""
+
+    def __init__(self, store: FailureStore) -> None:
+        self.dropped = 0
+        self._store = store
+        self._waiting: deque[Failure] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="failures", daemon=True)
+        self._thread.start()
+
+    def record(self, failure: Failure) -> None:
+        """Have ``failure`` stored; never waits."""
+        with self._changed:
+            self._waiting.append(failure)
+            while len(self._waiting) > self.MOST_WAITING:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Store what waits, if that does not take long, then give the connection back."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(timeout=self.PATIENCE)
+        self._store.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                group, self._waiting = self._waiting, deque()
+            left = self._store_all(group) if group else []
+            with self._changed:
+                if left:
+                    self._waiting.extendleft(reversed(left))
+                    self._changed.wait_for(lambda: self._closed, timeout=self.AGAIN)
+                if self._closed and (left or not self._waiting):
+                    return
+
+    def _store_all(self, group: Sequence[Failure]) -> list[Failure]:
+        """Store a group; return those that are to be tried again."""
+        try:
+            self._store.save(group)
+        except WriteRefused as error:
+            if len(group) > 1:  # one that is refused must not keep the others waiting for ever
+                return [left for failure in group for left in self._store_all([failure])]
+            self.dropped += 1
+            logger.error("failure {} is not stored, the log has it: {}", group[0].reference, error)
+        except DatabaseError as error:
+            logger.debug("failures are stored later: {}", error)
+            return list(group)
+        except Exception as error:  # noqa: BLE001 - this thread must outlive whatever comes
+            self.dropped += len(group)
+            logger.error("failures could not be stored, the log has them: {!r}", error)
+        return []
+
+
+class Disconnector:
+    """Ends the database connections of an actor that is given up, from a connection of its own."""
+
+    def __init__(self, database_url: str, engines: dict[str, Engine]) -> None:
+        self._url = database_url
+        self._engines = engines
+
+    def disconnect(self, actor: str) -> bool:
+        """End them; say whether the database answered. An actor without any is done at once."""
+        engine = self._engines.get(actor)
+        pids = backends(engine) if engine is not None else []
+        if not pids:
+            return True
+        try:
+            with connect(self._url, "Supervisor") as connection:
+                connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [pids])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database gave no answer
+            logger.debug("the connections of {} could not be ended: {!r}", actor, error)
+            return False
+        return True
+
+
+def _text(text: str) -> str:
+    """What PostgreSQL takes as text."""
+    return text.replace("\0", "\\0").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,36 @@
+"""Halts: rows that people and the audit insert."""
+
+from __future__ import annotations
+
+from persistence.connections import engine_for, transaction
+from persistence.queries.row_lists import Books
+
+INSERT = "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, %s, %s, %s)"
+
+
+def insert(database_url: str, portfolio: str | None, reason: str, by_whom: str, *, halted: bool) -> None:
+    """Halt a portfolio, or let it go on; it counts from the next decision sized.
+
+    Args:
+        database_url: where.
+        portfolio: its name; None: all of them.
+        reason: why, for those who wonder.
+        by_whom: who it was.
+        halted: False lets it go on.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+        WriteRefused: a text is empty or too long.
+    """
+    if portfolio is not None:
+        books = Books(database_url)
+        try:
+            books.require_portfolio(portfolio)
+        finally:
+            books.close()
+    engine = engine_for(database_url, "halts")
+    try:
+        with transaction(engine) as cursor:
+            cursor.execute(INSERT, [portfolio, halted, reason, by_whom])
+    finally:
+        engine.dispose()

@@ -1,0 +1,99 @@
+"""Portfolios as people create and set them: rows of ``paper_trading_config``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from psycopg import sql
+
+from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio
+from domain.program import command_name
+from persistence.connections import engine_for, transaction
+
+CHANGEABLE = (
+    "commission_pct",
+    "min_commission",
+    "slippage_pct",
+    "max_position_size",
+    "decision_confidence_threshold",
+    "min_notional",
+    "default_risk_score",
+)
+"""What may change after a portfolio was created. All but the two amounts are fractions."""
+
+
+def create(database_url: str, name: str, values: Mapping[str, object], *, if_missing: bool = False) -> bool:
+    """Create a portfolio.
+
+    Args:
+        database_url: where.
+        name: of the portfolio.
+        values: ``initial_capital``, ``currency`` and any of `CHANGEABLE`; the table's defaults count for the rest.
+        if_missing: leave one that exists as it is.
+
+    Returns:
+        Whether it was created.
+
+    Raises:
+        WriteRefused: a value is not allowed, or the name is taken.
+    """
+    columns = ["portfolio", *values]
+    statement = sql.SQL("INSERT INTO paper_trading_config ({}, current_capital) VALUES ({}, %s) {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+        sql.SQL("ON CONFLICT DO NOTHING" if if_missing else ""),
+    )
+    engine = engine_for(database_url, "portfolio")
+    try:
+        with transaction(engine) as cursor:
+            return cursor.execute(statement, [name, *values.values(), values.get("initial_capital")]).rowcount == 1
+    finally:
+        engine.dispose()
+
+
+def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
+    """Change rules of a portfolio; they count from the next decision sized.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+        WriteRefused: a value is not allowed.
+    """
+    unknown = set(values) - set(CHANGEABLE)
+    if unknown or not values:
+        msg = f"{', '.join(sorted(unknown)) or 'nothing'} cannot be changed; these can: {', '.join(CHANGEABLE)}"
+        raise InvalidDecision(msg)
+    assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in values)
+    statement = sql.SQL("UPDATE paper_trading_config SET {} WHERE portfolio = %s").format(assignments)
+    engine = engine_for(database_url, "portfolio")
+    try:
+        with transaction(engine) as cursor:
+            if cursor.execute(statement, [*values.values(), name]).rowcount == 0:
+                msg = f"there is no portfolio {name!r}; `{command_name()} portfolio create {name}` makes one"
+                raise UnknownPortfolio(msg)
+    finally:
+        engine.dispose()
+
+
+def require_source(database_url: str, source: str) -> None:
+    """See to it that every portfolio goes on at the prices that its fills came from.
+
+    Raises:
+        SettingsError: a portfolio is bound to another source.
+    """
+    engine = engine_for(database_url, "portfolio")
+    try:
+        with transaction(engine) as cursor:
+            bound = cursor.execute(
+                "SELECT portfolio, (SELECT price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
+                " FROM paper_trading_config c ORDER BY portfolio"
+            ).fetchall()
+    finally:
+        engine.dispose()
+    for name, theirs in bound:
+        if theirs not in {None, source}:
+            msg = (
+                f"portfolio {name} was filled at {theirs} prices, and prices is {source} now: results of two sources "
+                "cannot be told apart; use that source, or another database or home"
+            )
+            raise SettingsError(msg)

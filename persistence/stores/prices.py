@@ -1,0 +1,147 @@
+"""What the PriceTracker reads and writes: prices as they were seen, and how long they are kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from loguru import logger
+
+from domain.trading.quotes import Quote
+from domain.types import Symbol
+from persistence.connections import engine_for, transaction
+from persistence.lease import Lease, writing
+from persistence.log_once import Trouble
+
+COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
+
+LAST_PRICES = """
+SELECT held.symbol, m.price
+FROM (SELECT DISTINCT symbol FROM paper_positions) held
+LEFT JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m
+    ON true
+"""
+
+
+class PriceStore:
+    """The table of market prices."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self._engine = engine_for(database_url, "PriceTracker")
+        self._lease = lease
+
+    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
+        """Return the last stored price of each symbol that is held, None without one; they serve as marks only."""
+        with transaction(self._engine) as cursor:
+            return {Symbol(symbol): price for symbol, price in cursor.execute(LAST_PRICES).fetchall()}
+
+    def record(self, quotes: Sequence[Quote]) -> None:
+        """Store quotes, at most one a symbol and second by the caller's choice; the same again changes nothing."""
+        with writing(self._engine, self._lease) as cursor:
+            cursor.executemany(
+                f"INSERT INTO market_prices ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [(q.seen_at, q.symbol, q.source, q.price, q.bid, q.ask, q.volume, q.price_time) for q in quotes],
+            )
+
+    def forget(self, retention: timedelta) -> int:
+        """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
+        with writing(self._engine, self._lease) as cursor:
+            return cursor.execute("DELETE FROM market_prices WHERE time < now() - %s", [retention]).rowcount
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    run: Callable[[], object]
+    quotes: int = 0
+
+
+class PriceRecorder:
+    """Reads and stores prices in a thread of its own, so that they go on while the database is slow, silent or away.
+
+    What cannot be stored is dropped and counted: fills carry their own evidence.
+
+    Attributes:
+        dropped: quotes that were not stored.
+        trouble: what went wrong; nothing ends the thread but `close`.
+    """
+
+    MOST_WAITING = 60
+    PATIENCE = 0.5
+
+    def __init__(self, store: PriceStore) -> None:
+        self.dropped = 0
+        self.trouble = Trouble()
+        self._store = store
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
+        self._thread.start()
+
+    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        """Have ``to`` told soon the last stored price of each symbol held, None without one; never waits.
+
+        It is told None where they cannot be read now.
+        """
+
+        def tell() -> None:
+            prices: Mapping[Symbol, Decimal | None] | None = None
+            try:
+                prices = self._store.last_prices()
+            finally:
+                to(prices)
+
+        if not self._put(_Job(tell)):
+            to(None)
+
+    def offer(self, quotes: Sequence[Quote]) -> None:
+        """Have ``quotes`` stored soon; never waits."""
+        if not self._put(_Job(lambda: self._store.record(quotes), len(quotes))):
+            self.dropped += len(quotes)
+
+    def forget(self, retention: timedelta) -> None:
+        """Have prices older than ``retention`` deleted soon; never waits."""
+        if not self._put(_Job(lambda: self._store.forget(retention))):
+            logger.debug("old prices are deleted another time")
+
+    def close(self) -> None:
+        """Store what waits, if that does not take long, then give the connection back."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout=self.PATIENCE)
+        if self._thread.is_alive():
+            logger.debug("prices that still waited are not stored")
+        self._store.close()
+
+    def _put(self, job: _Job) -> bool:
+        with self._changed:
+            if len(self._jobs) >= self.MOST_WAITING:
+                return False
+            self._jobs.append(job)
+            self._changed.notify()
+            return True
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._closing)
+                if not self._jobs:
+                    return
+                job = self._jobs.popleft()
+            try:
+                job.run()
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                self.dropped += job.quotes
+                self.trouble.happened("prices are not stored at the moment", error)
+            else:
+                if job.quotes:
+                    self.trouble.over("prices are stored again")

@@ -1,0 +1,56 @@
+"""What the Snapshotter reads and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from domain.trading.arithmetic import plain
+from domain.trading.snapshot import Snapshot
+from domain.types import PortfolioName
+from persistence.connections import engine_for, transaction
+from persistence.lease import Lease, writing
+
+SAVE = """
+INSERT INTO paper_portfolio_snapshots (time, portfolio, cash, positions_value, total_value, total_pnl, total_pnl_pct,
+                                       daily_pnl, num_positions, allocation)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+
+OPENING = """
+SELECT c.portfolio, s.total_value FROM paper_trading_config c
+JOIN LATERAL (SELECT total_value FROM paper_portfolio_snapshots s
+              WHERE s.portfolio = c.portfolio AND s.time <= %s ORDER BY s.time DESC LIMIT 1) s ON true
+"""
+
+
+class SnapshotStore:
+    """The table of snapshots."""
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self.engine = engine_for(database_url, "Snapshotter", writer="Snapshotter")
+        self._lease = lease
+
+    def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
+        """Return the value of each portfolio in its last snapshot at or before ``day`` 00:00 UTC, where it has one."""
+        with transaction(self.engine) as cursor:
+            return {PortfolioName(name): value for name, value in cursor.execute(OPENING, [day]).fetchall()}
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        """Store snapshots; one that is there already (same portfolio and time) stays as it is."""
+        rows = [
+            (
+                s.time, s.portfolio, s.cash, s.positions_value, s.total_value, s.total_pnl, s.total_pnl_pct,
+                s.daily_pnl, s.num_positions, json.dumps({name: plain(part) for name, part in s.allocation.items()}),
+            )
+            for s in snapshots
+        ]  # fmt: skip
+        with writing(self.engine, self._lease, "snapshots") as cursor:
+            cursor.executemany(SAVE, rows)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.engine.dispose()
