@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from loguru import logger
 from pykka import ThreadingFuture
 
-from actors.behaviour import PathBehaviour
+from actors.introspection.counters import Tally
 from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
-from actors.patience import Interrupted, Patience
 from actors.ports import Address, Decisions
-from actors.supervision import Drained, RaiseGeneration, Rebuilt
-from actors.tally import Tally
+from actors.runtime.behaviour import PathBehaviour
+from actors.runtime.database_retry import Interrupted, Patience
+from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
 from domain.errors import (
     DatabaseUnavailable,
     DecisionGone,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.behaviour import PathBehaviour
 from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Refused
 from actors.ports import Address
-from actors.supervision import Rebuilt
+from actors.runtime.behaviour import PathBehaviour
+from actors.supervision.messages import Rebuilt
 from domain.trading.decision import Reason, Refusal
 from domain.trading.execution import execute
 from domain.types import Clock, OutcomeStatus

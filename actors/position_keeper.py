@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 from loguru import logger
 
-from actors.alarms import Halts
-from actors.behaviour import PathBehaviour
+from actors.introspection.counters import Tally
 from actors.messages import (
     Audit,
     Committed,
@@ -24,10 +23,11 @@ from actors.messages import (
     TermsChanged,
     Wake,
 )
-from actors.patience import Patience
 from actors.ports import Address, Ledger
-from actors.supervision import Failed, RaiseGeneration, Rebuilt
-from actors.tally import Tally
+from actors.runtime.behaviour import PathBehaviour
+from actors.runtime.database_retry import Patience
+from actors.supervision.alarms import Halts
+from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Sound
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.audit import differences

@@ -9,7 +9,6 @@ from typing import Any
 
 from loguru import logger
 
-from actors.behaviour import Behaviour
 from actors.messages import (
     BookKnown,
     Message,
@@ -22,6 +21,7 @@ from actors.messages import (
     Tick,
 )
 from actors.ports import Address, PriceRecords
+from actors.runtime.behaviour import Behaviour
 from domain.alarms import AlarmKind, Sound
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.trading.price_filter import FAR, PriceScreen

@@ -28,7 +28,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from actors.evidence import MASK, masked, masked_command, secret_texts, shown_text, stored, without_secrets
+from actors.introspection.settings_redaction import (
+    MASK,
+    masked,
+    masked_command,
+    secret_texts,
+    shown_text,
+    stored,
+    without_secrets,
+)
 from domain.errors import SettingsError
 from domain.trading.arithmetic import multiply, plain
 from domain.trading.decision import Number

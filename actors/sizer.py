@@ -11,7 +11,6 @@ from typing import Any
 
 from loguru import logger
 
-from actors.behaviour import PathBehaviour
 from actors.messages import (
     BookKnown,
     Control,
@@ -33,7 +32,8 @@ from actors.messages import (
     Waits,
 )
 from actors.ports import Address
-from actors.supervision import Rebuilt
+from actors.runtime.behaviour import PathBehaviour
+from actors.supervision.messages import Rebuilt
 from domain.trading.decision import Reason, Received, Refusal, refuse
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.trading.portfolio import Portfolio, apply, described

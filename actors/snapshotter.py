@@ -9,11 +9,11 @@ from typing import Any
 
 from loguru import logger
 
-from actors.behaviour import Behaviour
 from actors.messages import Committed, Flush, Message, Prices, SendPrices, Tick
-from actors.patience import Patience
 from actors.ports import Address, Snapshots
-from actors.supervision import Drained
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.database_retry import Patience
+from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
 from domain.trading.portfolio import Portfolio, described
 from domain.trading.snapshot import Snapshot, day_of, value

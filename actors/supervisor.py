@@ -7,15 +7,17 @@ what happened                 what it does
 ============================  =========================================================================================
 crash on a decision           begins a generation at once; the second crash on the same decision quarantines it; does
                               not count against the budget of restarts, unless memory ran out, or more than
-                              `actors.restarts.MOST_CULPRITS` were quarantined within the window: then the program or
-                              its machine is at fault, and should not go through all that is pending
-crash on another message      restarts after a while (`actors.restarts.Backoff`); the message is tried once more by the
-                              cell, then dropped, and the restart does not count
+                              `MOST_CULPRITS` were quarantined within the window: then the program or its machine is at
+                              fault, and should not go through all that is pending
+crash on another message      restarts after a while (`Backoff`); the cell tries the message once more, then drops it;
+                              the restart does not count
 any other crash               restarts after a while; too many end the process
 hang                          gives the thread up, ends its database connections, has a successor go on; counts
 the database is not heard of  waits: that is no hang
 a thread has ended            the same as a hang
 ============================  =========================================================================================
+
+The rules are plain values in `actors.supervision.restarts`.
 """
 
 from __future__ import annotations
@@ -30,13 +32,11 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from actors.activity import Activity
-from actors.behaviour import Behaviour
 from actors.messages import Control, Drain, Message, Restart, Tick
 from actors.ports import Address
-from actors.recovery import PATH, Recovery
-from actors.restarts import Budget, RestartRule, Strikes
-from actors.supervision import (
+from actors.runtime.activity import Activity
+from actors.runtime.behaviour import Behaviour
+from actors.supervision.messages import (
     Begin,
     Crashed,
     Disconnected,
@@ -47,6 +47,8 @@ from actors.supervision import (
     Recover,
     Replace,
 )
+from actors.supervision.recovery import PATH, Recovery
+from actors.supervision.restarts import Budget, RestartRule, Strikes
 from domain.alarms import AlarmKind, Sound
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
@@ -57,7 +59,7 @@ DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})
 
 
 class Child(Protocol):
-    """An actor under supervision; `actors.post.Post` is one."""
+    """An actor under supervision; `actors.runtime.host.Post` is one."""
 
     name: str
 

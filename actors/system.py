@@ -12,18 +12,18 @@ from pathlib import Path
 import pykka
 
 from actors.client import AttachedSystem, TradingClient
-from actors.dead_letters import DeadLetters
-from actors.doors import TrackerDoor
-from actors.inspection import Inspector
+from actors.introspection.counters import Counts
+from actors.introspection.inspection import Inspector
+from actors.introspection.status import SystemStatus, described, status_of
 from actors.messages import Crash, Drain, Message, Submit
 from actors.ports import Alarms
-from actors.recovery import PATH
+from actors.price_listener import TrackerDoor
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
-from actors.shutdown import Phase, Shutdown
-from actors.status import SystemStatus, described, status_of
-from actors.supervision import Begin, Failed
-from actors.tally import Counts
-from actors.timer import SystemClock
+from actors.supervision.messages import Begin, Failed
+from actors.supervision.recovery import PATH
+from actors.supervision.shutdown import Phase, Shutdown
 from actors.validation_job import ValidationWatch
 from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt

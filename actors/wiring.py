@@ -11,29 +11,29 @@ from datetime import timedelta
 
 from loguru import logger
 
-from actors.activity import Activity
-from actors.address import MailAddress
-from actors.alarms import Bell, DatabaseWatch, Halts
-from actors.behaviour import Behaviour
-from actors.cell import Builder
-from actors.dead_letters import DeadLetters
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
+from actors.introspection.counters import Tally
 from actors.messages import Audit, Ping, Tick, Wake
-from actors.patience import Patience
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
-from actors.post import Post
 from actors.price_tracker import PriceTracker
-from actors.recovery import PATH
-from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
+from actors.runtime.activity import Activity
+from actors.runtime.address import MailAddress
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.cell import Builder
+from actors.runtime.database_retry import Patience
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.host import Post
+from actors.runtime.timer import Timer
 from actors.settings import Settings
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervision import Crashed, Disconnected, Recover
+from actors.supervision.alarms import Bell, DatabaseWatch, Halts
+from actors.supervision.messages import Crashed, Disconnected, Recover
+from actors.supervision.recovery import PATH
+from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.supervisor import Log, Office, Supervisor
-from actors.tally import Tally
-from actors.timer import Timer
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure

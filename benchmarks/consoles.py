@@ -18,12 +18,12 @@ from pathlib import Path
 
 from loguru import logger
 
-from actors import tracing
-from actors.activity import Activity
-from actors.behaviour import Behaviour
-from actors.cell import Cell
-from actors.mailbox import Mailbox
 from actors.messages import Message, Wake
+from actors.runtime import tracing
+from actors.runtime.activity import Activity
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.cell import Cell
+from actors.runtime.mailbox import Mailbox
 from benchmarks.database import prepare, temporary_database, temporary_folder
 from benchmarks.decisions import MANY, Agent
 from benchmarks.measure import burst, percentile, trickle

@@ -17,9 +17,9 @@ from pathlib import Path
 from loguru import logger
 from pydantic import SecretStr
 
+from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import TradingSystem
-from actors.timer import SystemClock
 from console.door import ConsoleDoor
 from console.inside import Looking
 from domain.types import Symbol

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from actors.runtime.timer import SystemClock
 from actors.settings import FILE, PREFIX, Settings
 from actors.system import price_source
-from actors.timer import SystemClock
 from console.alert_channels import channels
 from console.database import connected, described
 from console.live_table import printable

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from actors.inspection import nearest
+from actors.introspection.inspection import nearest
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.output import document, table, terminal
 from console.showing import passed, processes, show

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from actors import tracing
-from actors.inspection import Inspector, nearest
+from actors.introspection.inspection import Inspector, nearest
 from actors.messages import Audit
+from actors.runtime import tracing
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console.door import Command

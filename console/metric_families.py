@@ -20,9 +20,9 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 
-from actors.status import ActorStatus, SystemStatus
+from actors.introspection.counters import BUCKETS, Counts
+from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
-from actors.tally import BUCKETS, Counts
 from console.output import mute
 from domain.types import PortfolioName
 from persistence.database_timing import RoundTrips

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.inspection import nearest
+from actors.introspection.inspection import nearest
 from domain.errors import InvalidRequest
 
 ACTOR, SYMBOL, DECISION, PORTFOLIO, LEVEL, ANY = "actor", "symbol", "decision", "portfolio", "level", "any"

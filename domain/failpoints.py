@@ -2,8 +2,8 @@
 
 They lie before and after everything on the way of a decision that another actor, the database or a restart could see::
 
-    takes / handled      an actor, each message                    `actors.cell`
-    sends / sent         an actor, each message that it tells      `actors.address`
+    takes / handled      an actor, each message                    `actors.runtime.cell`
+    sends / sent         an actor, each message that it tells      `actors.runtime.address`
     commits / committed  a transaction that writes, by its name    `persistence.connections`
 
 What an actor remembers changes only between two of them, so dying at each of them is dying around each change, too.

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from pykka._envelope import Envelope
 
-from actors.activity import Activity
-from actors.behaviour import Behaviour
-from actors.cell import Builder, Cell
-from actors.mailbox import Mailbox
 from actors.messages import Control, Message
-from actors.patience import Patience
 from actors.ports import Address
+from actors.runtime.activity import Activity
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.cell import Builder, Cell
+from actors.runtime.database_retry import Patience
+from actors.runtime.mailbox import Mailbox
 from domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")

@@ -15,24 +15,24 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from actors.activity import Activity
-from actors.address import PRESENT, MailAddress
-from actors.alarms import Bell, Halts
-from actors.cell import Builder
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
-from actors.mailbox import Mailbox
+from actors.introspection.counters import Tally
 from actors.messages import Message, QuotesSeen, Tick, Wake
-from actors.patience import Patience
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceTracker
-from actors.recovery import PATH
-from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
+from actors.runtime.activity import Activity
+from actors.runtime.address import PRESENT, MailAddress
+from actors.runtime.cell import Builder
+from actors.runtime.database_retry import Patience
+from actors.runtime.mailbox import Mailbox
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervision import Begin, Crashed, Disconnected
+from actors.supervision.alarms import Bell, Halts
+from actors.supervision.messages import Begin, Crashed, Disconnected
+from actors.supervision.recovery import PATH
+from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.supervisor import Log, Office, Supervisor
-from actors.tally import Tally
 from actors.wiring import WAKE_AGAIN
 from domain.alarms import Alarm
 from domain.errors import PaperTradingError
@@ -85,7 +85,7 @@ class PassiveSource:
 
 
 class SteppedChild:
-    """What the Supervisor sees of a stepped cell, or of its successor; as `actors.post.Post`, without a thread."""
+    """What the Supervisor sees of a stepped cell, or of its successor: a `Post` without a thread."""
 
     alive = True
     stack = ""
@@ -367,7 +367,9 @@ class Stepper:
     def _after(self, delay: timedelta, actor: str, message: Message) -> None:
         if not self._delays:
             self.tell(actor, message)
-        elif all((actor, message) != (to, waits) for _, to, waits in self.later):  # as `actors.timer.Timer.after`
+        elif all(
+            (actor, message) != (to, waits) for _, to, waits in self.later
+        ):  # as `actors.runtime.timer.Timer.after`
             self.later.append((self.clock.time + delay, actor, message))
 
     def _wake_later(self, actor: str) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 import psycopg
 
 from actors import TradingSystem
-from actors.behaviour import Behaviour
 from actors.position_keeper import PositionKeeper
+from actors.runtime.behaviour import Behaviour
 from actors.sizer import Sizer
 from persistence.stores.ledger import LedgerStore
 from tests.faults.tally import Tally

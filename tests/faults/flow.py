@@ -13,9 +13,9 @@ import psycopg
 import pykka
 
 from actors import Decision, TradingSystem
-from actors.address import PRESENT
 from actors.messages import Execute, SourceEnded
-from actors.supervision import Replace
+from actors.runtime.address import PRESENT
+from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
 from persistence import schema

@@ -17,8 +17,8 @@ from uuid import UUID
 
 from pykka import ThreadingFuture
 
-from actors.address import PRESENT
 from actors.messages import Drain, Submit, Tick, Wake
+from actors.runtime.address import PRESENT
 from domain import failpoints
 from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actors.timer import SystemClock
+from actors.runtime.timer import SystemClock
 from domain.trading.instruments import SymbolBook
 from domain.trading.quotes import Quote
 from domain.types import Symbol

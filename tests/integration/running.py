@@ -17,7 +17,7 @@ from loguru import logger
 
 from actors import Settings, TradingSystem
 from actors.ports import Alarms
-from actors.timer import SystemClock
+from actors.runtime.timer import SystemClock
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from market.simulated import StandingMarket

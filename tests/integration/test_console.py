@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from actors import Decision, tracing
+from actors import Decision
+from actors.runtime import tracing
 from console import debug
 from console.debug import Session
 from console.vocabulary import WORDS, read

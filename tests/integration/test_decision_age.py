@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from loguru import logger
 
+from actors.runtime.timer import SystemClock
 from actors.system import TradingSystem
-from actors.timer import SystemClock
 from console.serve import _facts
 from domain.trading.instruments import Instrument
 from domain.types import Symbol

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from actors.timer import SystemClock
+from actors.runtime.timer import SystemClock
 from domain.errors import SettingsError
 from domain.trading.instruments import Instrument
 from domain.types import Symbol

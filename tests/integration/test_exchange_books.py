@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from actors import Settings, TradingSystem
-from actors.timer import SystemClock
+from actors.runtime.timer import SystemClock
 from domain.trading.decision import Decision
 from domain.trading.instruments import Instrument
 from domain.types import OutcomeStatus

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import pykka
 
-from actors.behaviour import Behaviour
-from actors.dead_letters import DeadLetters
 from actors.messages import Message
-from actors.post import Post
-from actors.supervision import Crashed
-from actors.timer import SystemClock
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.host import Post
+from actors.runtime.timer import SystemClock
+from actors.supervision.messages import Crashed
 
 SOON = 5.0
 """Seconds after which a test has failed."""

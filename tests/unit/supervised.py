@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from actors.activity import Activity
-from actors.address import MailAddress
-from actors.alarms import Bell
-from actors.behaviour import Behaviour, PathBehaviour
-from actors.mailbox import Mailbox
 from actors.messages import Message, PathMessage, Rebuild
-from actors.recovery import PATH
-from actors.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervision import Begin, RaiseGeneration, Rebuilt, Recover
+from actors.runtime.activity import Activity
+from actors.runtime.address import MailAddress
+from actors.runtime.behaviour import Behaviour, PathBehaviour
+from actors.runtime.mailbox import Mailbox
+from actors.supervision.alarms import Bell
+from actors.supervision.messages import Begin, RaiseGeneration, Rebuilt, Recover
+from actors.supervision.recovery import PATH
+from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.supervisor import Log, Office, Supervisor
 from domain.failures import Failure, FailureKind
 from domain.types import DecisionId, Generation

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from loguru import logger
 
-from actors.activity import Activity
-from actors.alarms import Bell, DatabaseWatch, Halts
 from actors.messages import Audit, Crash, Tick, Wake
+from actors.runtime.activity import Activity
+from actors.supervision.alarms import Bell, DatabaseWatch, Halts
 from domain import failpoints
 from domain.alarms import LONGEST, Alarm, AlarmKind, one_line
 from domain.trading.decision import Decision

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import pykka
 import pytest
 
-from actors.behaviour import Behaviour
-from actors.dead_letters import DeadLetters
 from actors.messages import Crash, Message, Ping, Restart, Submit
-from actors.post import Post
-from actors.supervision import Crashed
-from actors.timer import SystemClock
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.host import Post
+from actors.runtime.timer import SystemClock
+from actors.supervision.messages import Crashed
 from domain.errors import PaperTradingError
 from domain.trading.decision import Decision
 

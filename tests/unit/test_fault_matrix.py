@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from actors import messages, supervision
+from actors import messages
 from actors.messages import Message
+from actors.supervision import messages as supervision_messages
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, PATH
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,13 +21,13 @@ MODULES = {
     "ExecutionSimulator": ["execution_simulator"],
     "Sizer": ["sizer"],
     "DecisionWatcher": ["decision_watcher"],
-    "Supervisor": ["supervisor", "recovery"],
+    "Supervisor": ["supervisor", "supervision/recovery"],
 }
-AROUND = ("wiring", "system", "doors", "status", "inspection")
+AROUND = ("wiring", "system", "price_listener", "introspection/status", "introspection/inspection")
 """Modules whose messages come from the threads around the actors."""
 MESSAGES = {
     name
-    for module in (messages, supervision)
+    for module in (messages, supervision_messages)
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Message) and found is not Message
 }
@@ -39,8 +40,12 @@ UNNAMED = {("prices", "record"), ("prices", "forget"), ("ledger", "record_audit"
 """What is written in a transaction without a name, because it is not on the way of a decision."""
 
 
-def parsed(room: str, module: str) -> ast.Module:
-    tree = ast.parse((ROOT / room / f"{module}.py").read_text())
+def actor_module(name: str) -> ast.Module:
+    return parsed(ROOT / "actors" / f"{name}.py")
+
+
+def parsed(path: Path) -> ast.Module:
+    tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             child.parent = node  # type: ignore[attr-defined]
@@ -110,7 +115,7 @@ def in_matrix(who: str, moment: str) -> set[str]:
 
 @pytest.mark.parametrize("actor", MODULES)
 def test_each_message_that_an_actor_sends_is_in_the_matrix(actor: str) -> None:
-    found = {kind for module in MODULES[actor] for kind in sends(parsed("actors", module))}
+    found = {kind for module in MODULES[actor] for kind in sends(actor_module(module))}
     found -= {kind for who, kind in BY_OTHERS if who == actor}
     if actor in ACTORS:
         found.add("Crashed")  # by its cell
@@ -119,24 +124,24 @@ def test_each_message_that_an_actor_sends_is_in_the_matrix(actor: str) -> None:
 
 @pytest.mark.parametrize("actor", MODULES)
 def test_each_message_that_an_actor_takes_is_in_the_matrix(actor: str) -> None:
-    found = {kind for module in MODULES[actor] for kind in takes(parsed("actors", module))} | {"start"}
+    found = {kind for module in MODULES[actor] for kind in takes(actor_module(module))} | {"start"}
     if actor in PATH:
-        found |= takes(parsed("actors", "behaviour")) - {"PathMessage"}
+        found |= takes(actor_module("runtime/behaviour")) - {"PathMessage"}
     elif actor in ACTORS:
         found.add("Restart")
     assert in_matrix(actor, "takes") == found - LEFT_OUT.keys()
 
 
 def test_each_message_from_around_the_actors_is_in_the_matrix() -> None:
-    found = {kind for module in AROUND for kind in sends(parsed("actors", module))}
+    found = {kind for module in AROUND for kind in sends(actor_module(module))}
     there = {point.what for point in MATRIX if point.moment == "sends" and point.who not in MODULES}
     assert there - {"StoredPrices", "Recover"} == found - LEFT_OUT.keys()
 
 
 def test_each_transaction_on_the_way_has_a_name_that_is_in_the_matrix() -> None:
     found, unnamed = set(), set()
-    for path in (ROOT / "persistence").glob("*.py"):
-        for node in ast.walk(parsed("persistence", path.stem)):
+    for path in [*(ROOT / "persistence").rglob("*.py"), *(ROOT / "actors").rglob("*.py")]:
+        for node in ast.walk(parsed(path)):
             if called(node) in {"transaction", "writing"}:
                 assert isinstance(node, ast.Call)
                 words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pykka import ThreadingFuture
 from pykka._envelope import Envelope
 
-from actors.address import MailAddress
-from actors.mailbox import Mailbox
 from actors.messages import Message, Restart, Tick, Wake
-from actors.wrapped import Asked
+from actors.runtime.address import MailAddress
+from actors.runtime.envelopes import Asked
+from actors.runtime.mailbox import Mailbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from prometheus_client.core import Metric
 
-from actors.status import ActorStatus, SystemStatus
+from actors.introspection.counters import BUCKETS, Durations, Tally
+from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
-from actors.tally import BUCKETS, Durations, Tally
 from console import metric_families
 from console.measured import Asked
 from domain.errors import DatabaseUnavailable

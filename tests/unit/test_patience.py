@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from actors.activity import Activity
-from actors.patience import Patience
+from actors.runtime.activity import Activity
+from actors.runtime.database_retry import Patience
 from domain.errors import DatabaseUnavailable
 from tests.stepper import StepClock
 

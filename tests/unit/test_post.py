@@ -11,8 +11,8 @@ from typing import Any
 import pykka
 import pytest
 
-from actors.dead_letters import KEPT
 from actors.messages import Describe, Ping, Restart
+from actors.runtime.dead_letters import KEPT
 from domain.errors import PaperTradingError
 from tests.unit.posts import SOON, Deaf, Do, Grouping, Letter, Repeater, Say, Stage, ended, staged, thread_of
 

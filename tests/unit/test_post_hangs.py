@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.address import GivenUp, MailAddress
-from actors.cell import Cell
-from actors.mailbox import Mailbox
 from actors.messages import Ping, Restart
+from actors.runtime.address import GivenUp, MailAddress
+from actors.runtime.cell import Cell
+from actors.runtime.mailbox import Mailbox
 from tests.unit.posts import SOON, Grouping, Say, Stage, ended, staged, thread_of
 
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from loguru import logger
 
-from actors.alarms import Bell
 from actors.messages import (
     BookKnown,
     Message,
@@ -20,6 +19,7 @@ from actors.messages import (
     Tick,
 )
 from actors.price_tracker import NEEDED_FOR, PriceTracker
+from actors.supervision.alarms import Bell
 from domain.alarms import Alarm, AlarmKind
 from domain.trading.instruments import Instrument, SymbolBook
 from domain.trading.quotes import PriceListener, Quote

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.restarts import MOST_SUSPECTS, Backoff, Budget, ChildSpec, Intensity, RestartRule, Restarts, Strikes
+from actors.supervision.restarts import (
+    MOST_SUSPECTS,
+    Backoff,
+    Budget,
+    ChildSpec,
+    Intensity,
+    RestartRule,
+    Restarts,
+    Strikes,
+)
 from domain.errors import RestartLimitReached
 from tests.unit.builders import NOON
 

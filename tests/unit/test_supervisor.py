@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from actors.messages import Drain
-from actors.recovery import PATH
-from actors.restarts import MOST_CULPRITS
-from actors.supervision import Crashed, Drained, Failed, RaiseGeneration, Rebuilt, Recover
+from actors.supervision.messages import Crashed, Drained, Failed, RaiseGeneration, Rebuilt, Recover
+from actors.supervision.recovery import PATH
+from actors.supervision.restarts import MOST_CULPRITS
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.types import Generation
 from tests.unit.supervised import CRASH, GAVE_UP, QUARANTINE, Say, Stage, Work

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from actors.messages import Tick
-from actors.recovery import PATH
-from actors.supervision import Disconnected, Recover, Replace
+from actors.supervision.messages import Disconnected, Recover, Replace
+from actors.supervision.recovery import PATH
 from domain.failures import FailureKind
 from tests.unit.supervised import HANG, HUNG, QUARANTINE, OnPath, Say, Stage, Work
 

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from actors.messages import Describe
-from actors.post import Post
+from actors.runtime.host import Post
 from domain.failures import Failure
 
 DESCRIBED_WITHIN = 0.1

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pykka._envelope import Envelope
 
-from actors.mailbox import Mailbox
+from actors.runtime.mailbox import Mailbox
 from domain import failpoints
 
 

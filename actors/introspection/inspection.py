@@ -1,7 +1,7 @@
 """What somebody outside may see of the actors, and do to them: behind the debug console.
 
-Nothing here waits for an actor longer than `actors.status.DESCRIBED_WITHIN`; what changes something goes through the
-Supervisor, or through the mailbox as any message does.
+Nothing here waits for an actor longer than `actors.introspection.status.DESCRIBED_WITHIN`; what changes something goes
+through the Supervisor, or through the mailbox as any message does.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from actors.introspection.status import ActorStatus, described, status_of
 from actors.messages import Crash, Message, Subscribe, Tick, Wake
-from actors.post import Post
-from actors.status import ActorStatus, described, status_of
-from actors.supervision import Replace
-from actors.tracing import text_of
+from actors.runtime.host import Post
+from actors.runtime.tracing import text_of
+from actors.supervision.messages import Replace
 from actors.wiring import Wiring
 from domain.errors import InvalidRequest
 from domain.types import Symbol

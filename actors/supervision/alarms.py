@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from loguru import logger
 
 from actors.ports import Alarms
-from actors.post import Post
+from actors.runtime.host import Post
 from domain.alarms import Alarm, AlarmKind, Sound, one_line
 from domain.trading.portfolio import Terms
 from domain.types import Clock, PortfolioName

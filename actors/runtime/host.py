@@ -17,13 +17,13 @@ from loguru import logger
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actors.activity import Activity
-from actors.address import MailAddress
-from actors.cell import Builder, Cell
-from actors.dead_letters import DeadLetters
-from actors.mailbox import Mailbox
 from actors.messages import Ping
 from actors.ports import Address
+from actors.runtime.activity import Activity
+from actors.runtime.address import MailAddress
+from actors.runtime.cell import Builder, Cell
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.mailbox import Mailbox
 from domain.errors import PaperTradingError
 from domain.types import DecisionId
 

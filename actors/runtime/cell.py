@@ -1,7 +1,7 @@
 """A cell: hosts a behaviour, and rebuilds it. What a behaviour raises ends here.
 
 It keeps the messages, tells the Supervisor, lets data wait and goes on serving control until the word comes to build a
-fresh behaviour: same mailbox, same address. The thread around it is in `actors.post`; a cell itself knows none.
+fresh behaviour: same mailbox, same address. The thread around it is in `actors.runtime.host`; a cell itself knows none.
 
 A message that its actor crashed on is tried once more: one of the decision path by its decision being sent again, any
 other by itself, alone. What was asked by somebody who waits for the answer is not: he gets the exception.
@@ -18,16 +18,16 @@ from dataclasses import replace
 from loguru import logger
 from pykka._envelope import Envelope
 
-from actors import tracing
-from actors.activity import Activity
-from actors.address import PRESENT, GivenUp, require_office
-from actors.behaviour import Behaviour
-from actors.mailbox import Mailbox
 from actors.messages import Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
-from actors.patience import Interrupted
 from actors.ports import Address
-from actors.supervision import Crashed
-from actors.wrapped import Again, Asked
+from actors.runtime import tracing
+from actors.runtime.activity import Activity
+from actors.runtime.address import PRESENT, GivenUp, require_office
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.database_retry import Interrupted
+from actors.runtime.envelopes import Again, Asked
+from actors.runtime.mailbox import Mailbox
+from actors.supervision.messages import Crashed
 from domain import failpoints
 from domain.errors import PaperTradingError
 from domain.types import DecisionId

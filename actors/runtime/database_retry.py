@@ -19,8 +19,8 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
-from actors.activity import Activity
-from actors.address import require_office
+from actors.runtime.activity import Activity
+from actors.runtime.address import require_office
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
 from domain.types import Clock
 

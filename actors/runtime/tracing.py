@@ -17,7 +17,7 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import Message
-from actors.wrapped import Again, Asked
+from actors.runtime.envelopes import Again, Asked
 from domain.types import DecisionId
 
 LONGEST_TEXT = 500

@@ -23,7 +23,7 @@ from typing import Any
 from pykka._envelope import Envelope
 
 from actors.messages import Control, Latest, Message
-from actors.wrapped import Asked
+from actors.runtime.envelopes import Asked
 
 Undeliverable = Callable[[object], None]
 

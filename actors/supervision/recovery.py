@@ -12,7 +12,7 @@ from loguru import logger
 
 from actors.messages import Pause, Rebuild
 from actors.ports import Address
-from actors.supervision import Rebuilt
+from actors.supervision.messages import Rebuilt
 from domain.failures import Failure
 from domain.types import DecisionId, Generation
 

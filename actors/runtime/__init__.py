@@ -1,0 +1,1 @@
+"""What actors run on: cells, mailboxes, hosts and addresses, over pykka."""

@@ -1,0 +1,1 @@
+"""Restarts, recovery, an ordered stop, and the alarms about them."""
