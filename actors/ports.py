@@ -91,7 +91,7 @@ class Failures(Protocol):
 
 
 class Alarms(Protocol):
-    """Who tells people of alarms; `console.alerts` does."""
+    """Who tells people of alarms; `console.alerts.sender` does."""
 
     def sound(self, alarm: Alarm) -> None:
         """Have people told soon; never waits."""

@@ -28,7 +28,7 @@ from benchmarks.database import prepare, temporary_database, temporary_folder
 from benchmarks.decisions import MANY, Agent
 from benchmarks.measure import burst, percentile, trickle
 from benchmarks.served import served
-from console.wire import Line
+from console.debug.protocol import Line
 from domain.errors import NotRunning
 
 A_SECOND = 200.0

@@ -18,7 +18,7 @@ from loguru import logger
 
 from benchmarks.database import temporary_database, temporary_folder
 from benchmarks.year import MINUTES, REFUSED, TRIPS, fill
-from console.output import size
+from console.display.format import size
 from persistence import schema
 from persistence.connections import engine_for
 from persistence.queries import reports

@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import TradingSystem
-from console.door import ConsoleDoor
-from console.inside import Looking
+from console.debug.server import ConsoleDoor
+from console.service.queries import Looking
 from domain.types import Symbol
 from market.simulated import SimulatedMarket, simulated_instruments
 

@@ -1,1 +1,1 @@
-"""How people look in, and how they start: the commands of ``run.py``."""
+"""What people start and see: the commands of ``run.py``, and what they print."""

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from actors import Decision, Settings, TradingSystem
-from console.acting import answers
-from console.debug import Session
-from console.door import ConsoleDoor
-from console.vocabulary import read
-from console.wire import Line
+from console.debug.client import Session
+from console.debug.command_spec import read
+from console.debug.protocol import Line
+from console.debug.server import ConsoleDoor
+from console.service.actions import answers
 from docs.pictures.svg import svg
 
 WIDTH = 124

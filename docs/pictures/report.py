@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from console.report_page import page
+from console.report.html.page import page
 from docs.pictures.browser import chromium
 from docs.pictures.sample import PLANS, reports, verdict
 

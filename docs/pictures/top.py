@@ -11,13 +11,13 @@ from contextlib import nullcontext
 from rich.text import Text
 
 from actors.system import TradingSystem
-from console.demo import PAUSE, demo_settings
-from console.live_data import Glimpse, Looker
-from console.live_view import frame
-from console.live_watch import Watch
-from console.output import document
-from console.sample_agent import CAUTIOUS, SampleAgent
-from console.top import FOOT
+from console.commands.demo import PAUSE, demo_settings
+from console.commands.top import FOOT
+from console.demo.sample_agent import CAUTIOUS, SampleAgent
+from console.display.format import document
+from console.live.layout import frame
+from console.live.poller import Watch
+from console.live.state import Glimpse, Looker
 from docs.pictures.svg import svg
 from persistence.stores import portfolios
 

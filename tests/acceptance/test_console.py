@@ -14,7 +14,7 @@ from pathlib import Path
 import pexpect
 import psycopg
 
-from console.vocabulary import WORDS
+from console.debug.command_spec import WORDS
 from tests.acceptance.process import ROOT, Program, environment, run
 
 A_SECOND = 200

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from console.report_page import page
+from console.report.html.page import page
 from docs.pictures.browser import NoChromium, chromium, find
 from docs.pictures.sample import DAYS, FIRST_DAY, PLANS, one, verdict
 from domain.analytics.funnel import funnel

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from actors import Settings
-from console.door import ConsoleDoor
-from console.halts import user
-from console.wire import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
+from console.commands.halts import user
+from console.debug.protocol import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
+from console.debug.server import ConsoleDoor
 from domain.errors import NotRunning
 from tests.acceptance.process import Program, environment, run, until
 from tests.servers import Server

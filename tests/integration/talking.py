@@ -12,11 +12,11 @@ from typing import Any
 from rich.console import Console
 
 from actors import Decision, TradingSystem
-from console.acting import answers
-from console.debug import Session
-from console.door import ConsoleDoor
-from console.vocabulary import read
-from console.wire import Line
+from console.debug.client import Session
+from console.debug.command_spec import read
+from console.debug.protocol import Line
+from console.debug.server import ConsoleDoor
+from console.service.actions import answers
 from tests.integration.running import running, settings
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from console import logs
-from console.alert_channels import Channel, CommandChannel
-from console.outbox import Letter
+from console.alerts.channels import Channel, CommandChannel
+from console.alerts.outbox import Letter
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import AlertFailed
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from actors.settings import Settings
-from console.alert_channels import CommandChannel, UrlChannel, channels
-from console.outbox import Letter
+from console.alerts.channels import CommandChannel, UrlChannel, channels
+from console.alerts.outbox import Letter
 from domain.errors import SettingsError
 from tests.integration.running import until
 from tests.integration.telling import TEST, alarm, failure, no_proxy, python, state

@@ -14,10 +14,11 @@ import pytest
 from loguru import logger
 
 from actors.settings import Settings
-from console import alerts, logs
-from console.alert_channels import CommandChannel, UrlChannel
-from console.alerts import AlertSender
-from console.outbox import Letter
+from console import logs
+from console.alerts import sender as sender_module
+from console.alerts.channels import CommandChannel, UrlChannel
+from console.alerts.outbox import Letter
+from console.alerts.sender import AlertSender
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import AlertFailed, SettingsError
 from tests.integration.running import logged, until
@@ -132,14 +133,14 @@ def test_the_end_waits_a_moment_and_longer_for_why_the_process_ends(said: list[s
 
 
 def test_the_end_does_not_wait_for_ever_and_in_a_hurry_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "LAST", 0.2)
+    monkeypatch.setattr(sender_module, "LAST", 0.2)
     for hurry in (False, True):
         channel = Recording(*[AlertFailed("no")] * 1_000)
         with AlertSender([channel]) as sender:
             sender.sound(alarm(kind=AlarmKind.RESTART_LIMIT))
             until(lambda channel=channel: channel.tried > 0)  # type: ignore[misc]
             if hurry:
-                monkeypatch.setattr(alerts, "LAST", 60)
+                monkeypatch.setattr(sender_module, "LAST", 60)
                 threading.Timer(0.1, sender.hurry).start()
             begun = time.monotonic()
         assert time.monotonic() - begun < 3

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from actors import Decision
 from actors.runtime import tracing
-from console import debug
-from console.debug import Session
-from console.vocabulary import WORDS, read
-from console.wire import Line, Refused
+from console.debug import client as client_module
+from console.debug.client import Session
+from console.debug.command_spec import WORDS, read
+from console.debug.protocol import Line, Refused
 from domain import failpoints
 from domain.errors import InvalidRequest
 from tests.integration.running import until
@@ -170,7 +170,7 @@ class Film(io.StringIO):
 def test_each_look_of_top_takes_the_place_of_the_one_before(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(debug, "TOP_EVERY", 0.01)
+    monkeypatch.setattr(client_module, "TOP_EVERY", 0.01)
     with talking(embedded_url, tmp_path) as talk:
         film = Film()
         screen = Console(file=film, force_terminal=True, width=120, height=40)
@@ -225,7 +225,7 @@ def test_a_python_prompt_only_where_it_was_allowed(embedded_url: str, tmp_path: 
 def test_a_decision_that_waits_is_said_to_be_committed(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("console.acting.DECIDE_WITHIN", 0.3)
+    monkeypatch.setattr("console.service.actions.DECIDE_WITHIN", 0.3)
     with talking(embedded_url, tmp_path) as talk, Line(talk.path, patience=0.1) as hasty:
         told = hasty.ask("decide", decision="BUY", symbol="DEAD/USDT", confidence="1", quantity="1")
         assert "pending" == told["outcome"]

@@ -18,10 +18,10 @@ from unittest.mock import ANY
 import pytest
 from rich.console import Console
 
-from console.debug import Session
-from console.door import MOST_CLIENTS, ConsoleDoor
-from console.vocabulary import WORDS
-from console.wire import Line, Refused
+from console.debug.client import Session
+from console.debug.command_spec import WORDS
+from console.debug.protocol import Line, Refused
+from console.debug.server import MOST_CLIENTS, ConsoleDoor
 from domain.errors import PaperTradingError
 from tests.integration.running import until
 from tests.integration.talking import Talk, bought, talking

@@ -11,7 +11,7 @@ from loguru import logger
 
 from actors.runtime.timer import SystemClock
 from actors.system import TradingSystem
-from console.serve import _facts
+from console.commands.serve import _facts
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from market.simulated import StandingMarket

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from console.live_data import Looker, check
-from console.live_watch import Watch
+from console.live.poller import Watch
+from console.live.state import Looker, check
 from persistence import schema
 from persistence.queries import live_view
 from persistence.queries.row_lists import SERVED
@@ -131,7 +131,7 @@ def test_a_watch_looks_on_and_checks_the_books_until_it_ends(embedded_url: str) 
 
 def test_a_defect_in_the_check_ends_a_watch_and_is_told(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     schema.upgrade(embedded_url)
-    monkeypatch.setattr("console.live_watch.check", lambda reader: 1 / 0)
+    monkeypatch.setattr("console.live.poller.check", lambda reader: 1 / 0)
     with lookout(embedded_url) as looker, Watch(looker, 0.05, lambda: None) as watch:
         until(lambda: watch.failure is not None)
     assert isinstance(watch.failure, ZeroDivisionError)

@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from actors import Decision, TradingSystem
 from actors.messages import Audit
-from console.measured import Measured
-from console.metrics_endpoint import MetricsEndpoint
+from console.metrics.collector import Measured
+from console.metrics.endpoint import MetricsEndpoint
 from domain.errors import DatabaseUnavailable, SettingsError
 from persistence import schema
 from persistence.connections import engine_for, transaction

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from console.cli import main
-from console.live_data import Glimpse
-from console.live_head import title
+from console.live.header import title
+from console.live.state import Glimpse
 from domain.errors import LeaseHeld
 from persistence import schema
 from persistence.lease import Lease, holder_name, lock_key

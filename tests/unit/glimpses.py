@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from console.live_data import Checked, Glimpse
+from console.live.state import Checked, Glimpse
 from persistence.queries.live_view import Glance
 from tests.unit.builders import NOON
 

@@ -14,7 +14,7 @@ import pyte
 import pytest
 from rich.text import Text
 
-from console.live_terminal import Terminal, can_show
+from console.live.terminal import Terminal, can_show
 
 SIZE = os.terminal_size((20, 4))
 

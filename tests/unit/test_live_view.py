@@ -9,10 +9,10 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from console import chart
-from console.live_data import Checked, Glimpse
-from console.live_table import Column, flow, printable, share, table
-from console.live_view import frame
+from console.display import chart
+from console.display.table import Column, flow, printable, share, table
+from console.live.layout import frame
+from console.live.state import Checked, Glimpse
 from tests.unit.glimpses import actor, at, decision, glance, glimpse, portfolio, position, process
 
 SIZES = [(1, 1), (7, 30), (20, 5), (40, 10), (60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50), (300, 90)]

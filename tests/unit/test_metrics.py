@@ -18,8 +18,8 @@ from prometheus_client.core import Metric
 from actors.introspection.counters import BUCKETS, Durations, Tally
 from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
-from console import metric_families
-from console.measured import Asked
+from console.metrics import families
+from console.metrics.collector import Asked
 from domain.errors import DatabaseUnavailable
 from domain.failures import FailureKind
 from domain.trading.decision import Outcome
@@ -98,14 +98,14 @@ def everything(status: SystemStatus, tally: Tally, reading: Reading | None) -> I
     trips.add(0.25)
     trips.add(0.5)
     counts = tally.counts()
-    yield metric_families.up(running=True)
-    yield metric_families.build_info("1.2.3", FACTS)
-    yield metric_families.of_round_trips({"PositionKeeper": trips})
-    yield from metric_families.of_process(status, counts, FACTS)
-    yield from metric_families.of_prices(status, NOON)
-    yield from metric_families.of_lease(status, reading)
-    yield metric_families.of_last_audit(counts, reading)
-    yield from metric_families.of_database(reading, counts.fills)
+    yield families.up(running=True)
+    yield families.build_info("1.2.3", FACTS)
+    yield families.of_round_trips({"PositionKeeper": trips})
+    yield from families.of_process(status, counts, FACTS)
+    yield from families.of_prices(status, NOON)
+    yield from families.of_lease(status, reading)
+    yield families.of_last_audit(counts, reading)
+    yield from families.of_database(reading, counts.fills)
 
 
 @pytest.fixture(scope="module")
@@ -183,26 +183,26 @@ def test_without_the_database_no_amount_is_told_and_all_else_is() -> None:
 def test_a_price_source_is_ill_where_it_says_nothing_or_a_symbol_is_silent(ill: dict[str, object]) -> None:
     prices = a_status().prices
     assert prices is not None
-    told = scrape(metric_families.of_prices(a_status(prices={**prices, **ill}), NOON))
+    told = scrape(families.of_prices(a_status(prices={**prices, **ill}), NOON))
     assert 0 == told.value("paper_price_source_healthy")
 
 
 def test_of_a_price_tracker_that_is_busy_nothing_is_made_up() -> None:
-    told = scrape(metric_families.of_prices(a_status(prices=None), NOON))
+    told = scrape(families.of_prices(a_status(prices=None), NOON))
     assert {"paper_prices_dropped_total": 8} == {
         name: value for family in told.families.values() for name, _, value, *_ in family.samples
     }
 
 
 def test_where_nothing_runs_the_database_says_who_holds_the_lease() -> None:
-    told = scrape(metric_families.of_lease(None, a_reading()))
+    told = scrape(families.of_lease(None, a_reading()))
     assert (1, 90) == (told.value("paper_lease_held"), told.value("paper_lease_renewal_age_seconds"))
 
 
 def test_a_process_that_has_not_audited_yet_has_the_last_audit_from_the_database() -> None:
     fresh = Tally(Stopwatch()).counts()
     ages = [
-        scrape([metric_families.of_last_audit(counts, reading)]).value("paper_audit_age_seconds")
+        scrape([families.of_last_audit(counts, reading)]).value("paper_audit_age_seconds")
         for counts, reading in ((fresh, a_reading()), (None, a_reading()), (fresh, None))
     ]
     assert [300, 300, None] == ages
@@ -212,7 +212,7 @@ def test_the_age_of_at_most_200_symbols_is_told_the_first_ones_first() -> None:
     prices = a_status().prices
     assert prices is not None
     seen = {f"S{number}/USDT": NOON for number in range(250)}
-    told = scrape(metric_families.of_prices(a_status(prices={**prices, "last_seen": seen}), NOON))
+    told = scrape(families.of_prices(a_status(prices={**prices, "last_seen": seen}), NOON))
     assert 200 == len(told.by("paper_price_age_seconds"))
     assert 0 == told.value("paper_price_age_seconds", symbol="S0/USDT")
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.outbox import EARLIER, Letter, Outbox
+from console.alerts.outbox import EARLIER, Letter, Outbox
 from domain.alarms import Alarm, AlarmKind
 from tests.unit.builders import NOON
 

@@ -16,10 +16,10 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from console import report_charts, report_parts
-from console.report_figures import DEFINITIONS, key_figures
-from console.report_page import page
-from console.report_text import Amounts, change, share
+from console.report.html import charts, tables
+from console.report.html.formatting import Amounts, change, share
+from console.report.html.page import page
+from console.report.metrics_table import DEFINITIONS, key_figures
 from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.performance import History
@@ -75,7 +75,7 @@ def painted(value: Any, key: str = "") -> Any:
 
 @pytest.mark.parametrize("shown", [*SHOWN, STRATEGY], ids=lambda shown: f"{shown.portfolio}-{shown.strategy}")
 def test_charts_are_what_plotly_knows(shown: Report) -> None:
-    for draw in (report_charts.equity, report_charts.days, report_charts.distribution):
+    for draw in (charts.equity, charts.days, charts.distribution):
         spec = draw(shown).spec
         go.Figure(painted(spec))  # refuses what it does not know
         json.dumps(spec, allow_nan=False)
@@ -85,15 +85,15 @@ def test_charts_are_what_plotly_knows(shown: Report) -> None:
 
 def test_charts_show_the_values() -> None:
     shown = SHOWN[0]
-    data = report_charts.equity(shown).spec["data"]
+    data = charts.equity(shown).spec["data"]
     drawdown, won, lost, value = data
     assert [float(point.value) for point in shown.curve] == value["y"]
     assert min(drawdown["y"]) == pytest.approx(-float(shown.performance.max_drawdown.fraction))  # type: ignore[union-attr]
     assert len(shown.marks) == len(won["x"]) + len(lost["x"])
-    bars = report_charts.days(shown).spec["data"][0]
+    bars = charts.days(shown).spec["data"][0]
     assert [float(day.result) for day in shown.days] == bars["y"]
     assert {"gain"} == {c for c, y in zip(bars["marker"]["color"], bars["y"], strict=True) if y > 0}
-    counts = report_charts.distribution(shown).spec["data"][0]["y"]
+    counts = charts.distribution(shown).spec["data"][0]["y"]
     assert shown.results.total_trades == sum(counts)
 
 
@@ -128,19 +128,19 @@ def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
     def gain(year: int, month: int, result: str, share: str | None) -> Gain:
         return Gain(date(year, month, 1), Decimal(result), None if share is None else Decimal(share), whole=True)
 
-    newest, oldest = report_parts.years([gain(2025, 12, "100", "0.1"), gain(2026, 1, "-55", "-0.05"),
+    newest, oldest = tables.years([gain(2025, 12, "100", "0.1"), gain(2026, 1, "-55", "-0.05"),
                                          gain(2026, 2, "1", "0.001")])  # fmt: skip
     assert (2026, Decimal(-54), Decimal("-0.049050")) == (newest.year, newest.result, newest.change)
     assert (2025, 4, [0] * 11) == (oldest.year, oldest.months[11].shade, [each.shade for each in oldest.months[:11]])
     assert (-3, 1, None) == (newest.months[0].shade, newest.months[1].shade, newest.months[2].gain)
-    (strategy,) = report_parts.years([gain(2026, 1, "-55", None)])
+    (strategy,) = tables.years([gain(2026, 1, "-55", None)])
     assert (Decimal(-55), None, -4) == (strategy.result, strategy.change, strategy.months[0].shade)
 
 
 def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything() -> None:
     results = SHOWN[0].results
     by = {f"S{number}": replace(results, net_pnl=Decimal(30 - number)) for number in range(60)}
-    (group,) = report_parts.groups({Dimension.SYMBOL: by})
+    (group,) = tables.groups({Dimension.SYMBOL: by})
     assert (41, "20 between them") == (len(group.lines), group.lines[20].name)
     assert sum(each.net_pnl for each in by.values()) == sum(line.net for line in group.lines)
     assert 60 * results.total_trades == sum(line.round_trips for line in group.lines)
@@ -156,18 +156,18 @@ def test_costs_are_shares_of_what_was_won_before_them() -> None:
         SHOWN[0].results, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
         traded=Decimal(1000),
     )  # fmt: skip
-    commission, slippage, both = report_parts.costs(results)
+    commission, slippage, both = tables.costs(results)
     assert (known(Decimal("0.1")), known(Decimal("0.2")), known(Decimal("0.3"))) == (
         commission.of_gross, slippage.of_gross, both.of_gross,
     )  # fmt: skip
     assert (Decimal(30), known(Decimal("0.03"))) == (both.amount, both.of_traded)
-    lost = report_parts.costs(replace(results, gross_pnl=Decimal(-80)))
+    lost = tables.costs(replace(results, gross_pnl=Decimal(-80)))
     assert {unknown("nothing was won before costs")} == {each.of_gross for each in lost}
 
 
 def test_the_funnel_names_what_fell_out_where() -> None:
     found = funnel([("executed", None, 6), ("ignored", "hold", 2), ("rejected", "no room", 1), ("pending", None, 1)])
-    steps = list(report_parts.steps(found))
+    steps = list(tables.steps(found))
     assert [(str(stage), number) for stage, number in found.stages.items()] == [(s.stage, s.number) for s in steps]
     assert [100.0, 70.0, 60.0, 60.0] == [step.share for step in steps]
     assert [("hold", 2)] == [(lost.reason, lost.number) for lost in steps[0].lost]

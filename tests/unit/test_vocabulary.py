@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.acting import Acting
-from console.inside import Looking
-from console.vocabulary import WORDS, read
+from console.debug.command_spec import WORDS, read
+from console.service.actions import Acting
+from console.service.queries import Looking
 from domain.errors import InvalidRequest
 
 

@@ -1,0 +1,1 @@
+"""Alerts: how an alarm reaches people."""

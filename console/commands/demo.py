@@ -1,0 +1,239 @@
+"""``run.py demo``: a tour that needs nothing, on a database of its own that is new each time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from actors.settings import Settings
+from actors.system import TradingSystem
+from console import logs
+from console.debug.protocol import socket_path
+from console.debug.server import ConsoleDoor
+from console.demo.live import screen_for
+from console.demo.sample_agent import CAUTIOUS, SampleAgent
+from console.demo.screen import Screen
+from console.display.format import amount, document
+from console.metrics.collector import Measured
+from console.options import AsJson, Home
+from console.service.actions import answers
+from console.signals import Stop, stoppable
+from domain.errors import LeaseHeld, PaperTradingError, SettingsError
+from domain.trading.arithmetic import total
+from persistence.embedded.server import EmbeddedServer, running
+from persistence.listener import Listener
+from persistence.stores import portfolios
+
+PAUSE = 0.4
+"""Seconds between two decisions."""
+BEAT = 0.1
+EQUITY_EVERY = 5.0
+LAST_OUTCOMES = 10.0
+"""Seconds that the last decisions get for their outcomes."""
+ENDED = """
+SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
+       f.side, f.quantity, f.price, t.net_pnl
+FROM trading_decisions d LEFT JOIN paper_fills f USING (order_id) LEFT JOIN paper_trades t USING (order_id, fill_no)
+WHERE d.id = ANY(:ids) AND d.processed_at IS NOT NULL ORDER BY d.processed_at, d.id
+"""
+COUNTED = "SELECT (SELECT count(*) FROM paper_fills) AS fills, (SELECT count(*) FROM paper_trades) AS trades"
+
+
+def demo(
+    seconds: Annotated[float, typer.Option("--seconds", min=0, max=86_400, help="How long decisions are sent.")] = 30.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of market and decisions: the same seed, the same paths.")] = 1,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    r"""Embedded PostgreSQL, five simulated markets, and an agent that inserts decisions by SQL, as yours would.
+
+    \b
+      run.py demo
+      run.py demo --seconds 10 --seed 7
+      run.py demo --seconds 3 --json
+
+    A terminal shows it as `run.py top` does; elsewhere a line is printed for each decision. The database lies in
+    home/demo and is new each time; settings file and database_url do not count. Ctrl-C ends it early. With --json the
+    lines go to stderr, and one document ends it on stdout. Afterwards it can be looked at:
+
+    \b
+      run.py trades --home ~/.paper-trading/demo
+    """
+    settings = demo_settings(home, seed)
+    logs.to_terminal("ERROR")
+    screen = screen_for(seconds, stderr=as_json)
+    result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
+    begun = False
+    measured = Measured()
+    with stoppable() as signals, _new_folder(settings.home):
+        screen.title(seed)
+        logs.to_file(settings.home, settings.log_level)
+        with (
+            TradingSystem.start(settings) as system,
+            measured.serving(system),
+            ConsoleDoor(socket_path(settings), {**answers(system, settings), **measured.commands}),
+        ):
+            begun = True
+            cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}
+            portfolios.create(system.database_url, CAUTIOUS, cautious)
+            screen.heading(system)
+            with SampleAgent(system.database_url, seed) as agent, _Tour(system, agent, screen) as tour:
+                try:
+                    tour.run(seconds)
+                except Stop:
+                    screen.line("Stopping: what was sent still gets its outcome.")
+                signals.ignore()
+                tour.finish()
+            result, rows = _read(system, settings, seconds)
+    if begun:
+        screen.summary(result, rows, str(settings.home))
+    else:
+        screen.line("Stopped before it began.")
+    if as_json:
+        print(document(result))  # noqa: T201
+    if begun and not result["ledger_ok"]:
+        raise PaperTradingError("the demo's books do not balance, or a decision has no outcome; see above")
+
+
+class _Tour:
+    """Sends decisions and shows what becomes of them."""
+
+    def __init__(self, system: TradingSystem, agent: SampleAgent, screen: Screen) -> None:
+        self._books = system.books
+        self._agent = agent
+        self._screen = screen
+        self._open: set[int] = set()
+        self._sent = 0
+        self._begin = time.monotonic()
+        self._told = 0.0
+        self._worth = ""
+        self._woken = threading.Event()
+        self._listener = Listener(system.database_url, ["paper_outcomes"], lambda _: self._woken.set())
+
+    def __enter__(self) -> _Tour:
+        self._listener.start()
+        self._screen.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._screen.__exit__(None, None, None)
+        self._listener.stop()
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begin
+
+    def run(self, seconds: float) -> None:
+        """Send decisions for so long."""
+        while (elapsed := self._elapsed) < seconds:
+            if elapsed >= self._sent * PAUSE:
+                self._open.add(self._agent.decide())
+                self._sent += 1
+            self._show()
+
+    def finish(self) -> None:
+        """Wait for the last outcomes."""
+        deadline = time.monotonic() + LAST_OUTCOMES
+        while self._open and time.monotonic() < deadline:
+            self._show()
+
+    def _show(self) -> None:
+        self._woken.wait(BEAT)
+        self._woken.clear()
+        elapsed = self._elapsed
+        for row in self._books.rows(ENDED, ids=list(self._open)):
+            self._open.discard(row["id"])
+            self._screen.ended(elapsed, row)
+        if elapsed - self._told >= EQUITY_EVERY:
+            self._told = elapsed
+            self._screen.equity(elapsed, self._books.portfolios())
+        if not self._worth or elapsed % 1 < BEAT:
+            self._worth = amount(total(row["total_value"] for row in self._books.portfolios()))
+        self._screen.progress(elapsed, f"{self._sent} sent, worth {self._worth}")
+
+
+def demo_settings(home: str | None, seed: int) -> Settings:
+    """Return the demo's own settings: neither file nor variables count, but for where it may write."""
+    base = home or os.environ.get("PAPER_HOME") or Settings.model_fields["home"].default
+    return Settings.isolated(
+        home=Settings.isolated(home=base).home / "demo",
+        prices="simulated",
+        seed=seed,
+        price_interval=0.2,
+        price_speed=3600.0,
+        snapshot_interval=1,
+    )
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[None]:
+    """Remove what an earlier demo left, and keep others out until this one ends, however it ends.
+
+    Raises:
+        LeaseHeld: a demo runs there.
+        SettingsError: the folder cannot be written.
+    """
+    try:
+        folder.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        lock = os.open(folder.parent / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        msg = f"home = {str(folder.parent)!r}: the demo cannot write there ({error.strerror})"
+        raise SettingsError(msg) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"a demo runs in {folder} already; let it end, or choose another --home"
+            raise LeaseHeld(msg) from None
+        if running(folder):
+            # A demo that was killed leaves its server behind.
+            EmbeddedServer.attach(folder).release()
+            if running(folder):
+                msg = f"somebody is attached to the database of an earlier demo in {folder}"
+                raise LeaseHeld(msg)
+        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _read(system: TradingSystem, settings: Settings, seconds: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    books = system.books
+    performance = {row["portfolio"]: books.performance(row["portfolio"]) for row in books.portfolios()}
+    rows = [{**performance[row["portfolio"]], **row} for row in books.portfolios()]
+    counted = books.rows(COUNTED)[0]
+    equity = {row["portfolio"]: row["total_value"] for row in rows}
+    differences = [row["difference"] for row in books.ledger_differences()]
+    found = _result(settings, seconds, books.outcomes(), counted["fills"], counted["trades"], equity, differences)
+    return found, rows
+
+
+def _result(
+    settings: Settings,
+    seconds: float,
+    decisions: dict[str, int],
+    fills: int,
+    trades: int,
+    equity: dict[str, Any],
+    differences: list[str],
+) -> dict[str, Any]:
+    return {
+        "decisions": decisions,
+        "fills": fills,
+        "trades": trades,
+        "equity": equity,
+        "ledger_ok": not differences and "pending" not in decisions,
+        "ledger_differences": differences,
+        "real_prices": False,
+        "seconds": seconds,
+        "settings": settings.shown(),
+    }

@@ -1,0 +1,220 @@
+"""``run.py portfolio``: create, list and set pots of money."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from console.database import books, opened
+from console.display.format import amount, answer, number, percent, signed, sources_line, table, terminal
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from domain.errors import SettingsError, WriteRefused
+from domain.program import command_name
+from domain.trading.decision import exact_number
+from persistence.queries.row_lists import Books
+from persistence.stores import portfolios
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _rule(name: str, help_text: str) -> Any:
+    return typer.Option(f"--{name.replace('_', '-')}", metavar="N", help=help_text)
+
+
+Commission = Annotated[str | None, _rule("commission_pct", "Of each fill, a fraction: 0.001 is 0.1 %.")]
+MinCommission = Annotated[str | None, _rule("min_commission", "The least commission of an order, an amount.")]
+Slippage = Annotated[str | None, _rule("slippage_pct", "A fraction: 0.0005 is 0.05 %.")]
+PositionSize = Annotated[str | None, _rule("max_position_size", "The most in one symbol, a fraction of equity.")]
+Threshold = Annotated[
+    str | None, _rule("decision_confidence_threshold", "Decisions less sure than this are ignored, 0 to 1.")
+]
+MinNotional = Annotated[str | None, _rule("min_notional", "The smallest order, an amount.")]
+RiskScore = Annotated[str | None, _rule("default_risk_score", "For decisions without one, 0 to 1.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    capital: Annotated[str, typer.Option("--capital", metavar="N", help="The cash that it starts with.")],
+    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Such as USDT or EUR.")] = None,
+    commission_pct: Commission = None,
+    min_commission: MinCommission = None,
+    slippage_pct: Slippage = None,
+    max_position_size: PositionSize = None,
+    decision_confidence_threshold: Threshold = None,
+    min_notional: MinNotional = None,
+    default_risk_score: RiskScore = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""Create a portfolio; what is running takes it in at once. Capital and currency never change.
+
+    \b
+      run.py portfolio create aggressive --capital 50000 --max-position-size 0.5
+      run.py portfolio create europe --capital 10000 --currency EUR
+
+    Rules that are not given come from the settings.
+    """
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    rules = _numbers(
+        commission_pct=commission_pct, min_commission=min_commission, slippage_pct=slippage_pct,
+        max_position_size=max_position_size, decision_confidence_threshold=decision_confidence_threshold,
+        min_notional=min_notional, default_risk_score=default_risk_score,
+    )  # fmt: skip
+    values: dict[str, object] = {**settings.portfolio_values(), **rules, **_numbers(initial_capital=capital)}
+    if currency is not None:
+        values["currency"] = currency.strip().upper()
+    with opened(settings) as url:
+        try:
+            portfolios.create(url, name.strip(), values)
+        except WriteRefused as error:
+            raise _refused(error, name) from error
+        row = _row(url, name.strip())
+    answer(
+        as_json,
+        {"portfolio": row},
+        lambda: print(f"portfolio {row['portfolio']} created: {amount(row['cash'])} {row['currency']}"),  # noqa: T201
+    )
+
+
+@app.command("list")
+def show(
+    as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
+) -> None:
+    """Show every portfolio: its money at the last market prices, and the rules that it trades under."""
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    with books(settings) as reader:
+        rows, sources = reader.portfolios(), reader.price_sources()
+    answer(as_json, {"portfolios": rows, "price_sources": sources}, lambda: _tell(rows, sources))
+
+
+@app.command("set")
+def change(
+    name: Name,
+    commission_pct: Commission = None,
+    min_commission: MinCommission = None,
+    slippage_pct: Slippage = None,
+    max_position_size: PositionSize = None,
+    decision_confidence_threshold: Threshold = None,
+    min_notional: MinNotional = None,
+    default_risk_score: RiskScore = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""Change rules of a portfolio; they count from the next decision that is sized.
+
+    \b
+      run.py portfolio set default --max-position-size 0.1 --slippage-pct 0.001
+    """
+    values = _numbers(
+        commission_pct=commission_pct, min_commission=min_commission, slippage_pct=slippage_pct,
+        max_position_size=max_position_size, decision_confidence_threshold=decision_confidence_threshold,
+        min_notional=min_notional, default_risk_score=default_risk_score,
+    )  # fmt: skip
+    if not values:
+        hint = f"see {command_name()} portfolio set --help"
+        msg = f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}"
+        raise SettingsError(msg)
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    with opened(settings) as url:
+        try:
+            portfolios.change(url, name.strip(), values)
+        except WriteRefused as error:
+            raise _refused(error, name) from error
+        row = _row(url, name.strip())
+    rules = ", ".join(f"{rule} {number(row[rule])}" for rule in values)
+    answer(
+        as_json,
+        {"portfolio": row},
+        lambda: print(f"portfolio {row['portfolio']}: {rules} (revision {row['revision']})"),  # noqa: T201
+    )
+
+
+def _numbers(**given: str | None) -> dict[str, Decimal]:
+    """Return what was given, exactly.
+
+    Raises:
+        SettingsError: one is no number.
+    """
+    values = {}
+    for name, text in given.items():
+        if text is not None:
+            try:
+                value = exact_number(text)
+            except ValueError as error:
+                msg = f"{name} = {text!r}: {error}"
+                raise SettingsError(msg) from None
+            assert isinstance(value, Decimal)
+            values[name] = value
+    return values
+
+
+def _refused(error: WriteRefused, name: str) -> SettingsError:
+    """Return the sentence for values that the database does not take: its constraints are sentences."""
+    cause = error.__cause__
+    cause = getattr(cause, "orig", cause)
+    constraint = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
+    if constraint == "paper_trading_config_pkey":
+        return SettingsError(
+            f"portfolio {name.strip()!r} exists already; `{command_name()} portfolio set` changes its rules"
+        )
+    return SettingsError(f"portfolio {name.strip()!r}: {constraint or error}")
+
+
+def _row(url: str, name: str) -> dict[str, Any]:
+    reader = Books(url)
+    try:
+        return reader.portfolio(name)
+    finally:
+        reader.close()
+
+
+def _tell(rows: list[dict[str, Any]], sources: list[str]) -> None:
+    out = terminal()
+    if not rows:
+        out.print("No portfolios yet; the first start creates the portfolio default.")
+        return
+    money = ["portfolio", "currency", "capital", "cash", "held", "worth", "result", ""]
+    out.print(
+        table(
+            money,
+            [
+                (
+                    row["portfolio"], row["currency"], amount(row["initial_capital"]), amount(row["cash"]),
+                    str(row["num_positions"]), amount(row["total_value"]), signed(row["total_pnl"]),
+                    percent(row["total_pnl_pct"]),
+                )
+                for row in rows
+            ],
+            right=money[2:],
+        )
+    )  # fmt: skip
+    for row in rows:
+        if row["halted"] is not None:
+            out.print(f"portfolio {row['portfolio']} is halted: {row['halted']}", style="bold red", soft_wrap=True)
+    out.print()
+    rules = ["portfolio", "max position", "threshold", "commission", "min", "slippage", "min order", "risk"]
+    out.print(
+        table(
+            rules,
+            [
+                (
+                    row["portfolio"], number(row["max_position_size"]), number(row["decision_confidence_threshold"]),
+                    number(row["commission_pct"]), number(row["min_commission"]), number(row["slippage_pct"]),
+                    number(row["min_notional"]), number(row["default_risk_score"]),
+                )
+                for row in rows
+            ],
+            right=rules[1:],
+        )
+    )  # fmt: skip
+    if (line := sources_line(sources)) is not None:
+        out.print(f"\n{line}", style="dim")

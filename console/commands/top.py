@@ -1,0 +1,207 @@
+"""``run.py top``: the live view, of whatever serves the database."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from actors.settings import Settings
+from console.database import opened
+from console.debug.protocol import Line, Refused, socket_path
+from console.display.format import answer, duration, terminal
+from console.live.layout import frame
+from console.live.poller import Watch
+from console.live.state import Glimpse, Looker, check
+from console.live.terminal import Terminal, can_show
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.signals import restore_signals, take_signals
+from domain.errors import DatabaseUnavailable, NotRunning
+from domain.program import command_name
+from persistence.queries.row_lists import Books
+
+FOOT = "q ends this view"
+PRINTED = os.terminal_size((100, 60))
+"""How a frame is laid out that no terminal shows; its lines are those that it has."""
+LATE = 3.0
+"""Seconds after which it is said that nothing new is known."""
+STOP, NEWS = b"s", b"n"
+
+
+def top(
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.1, max=3600, metavar="SECONDS", help="Between two looks [1].")
+    ] = 1.0,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""Equity, positions, last decisions, prices, actors and throughput, as they change; q or Ctrl-C ends it.
+
+    \b
+      run.py top
+      run.py top --interval 5
+      run.py top --json          one document
+      run.py top | cat           one frame
+
+    It reads a few rows from the database, and asks the process of this home on this machine what its actors do: nothing
+    that it does can hold up trading. What is away is said, and tried again. Where stdout is no terminal, one frame is
+    printed. Exits as `run.py status` would by the last frame: 0 where all is well, 1 where the books do not balance or
+    the database is away, 3 where nothing runs.
+    """
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    if settings.url is None and not (settings.home / "postgres").exists():
+        msg = f"nothing is running, and nothing has ever run with home {settings.home}; {command_name()} start begins"
+        raise NotRunning(msg)
+    asker = _Asker(settings)
+    looker = Looker(lambda: opened(settings), asker.ask)
+    try:
+        if not as_json and can_show(sys.stdout):
+            glimpse = _live(looker, interval)
+        else:
+            glimpse = _once(looker)
+            answer(as_json, told(glimpse), lambda: _print(glimpse))
+    finally:
+        looker.close()
+    if glimpse.exit_code:
+        raise typer.Exit(glimpse.exit_code)
+
+
+class _Asker:
+    """Asks the running process; keeps the line while it holds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = socket_path(settings)
+        self._line: Line | None = None
+
+    def ask(self) -> Mapping[str, Any] | None:
+        """Return what the process says of itself; None where none of this home and database runs here."""
+        for _ in range(2):  # a line that is old may have been cut
+            fresh = self._line is None
+            try:
+                self._line = self._line or Line(self._path, patience=LATE)
+                said: Mapping[str, Any] = self._line.ask("status")
+            except (NotRunning, Refused):
+                if self._line is not None:
+                    self._line.close()
+                    self._line = None
+                if fresh:
+                    return None
+            else:
+                return said
+        return None
+
+
+def _once(looker: Looker) -> Glimpse:
+    glimpse = looker.look()
+    if glimpse.away is not None and glimpse.process is None:
+        raise DatabaseUnavailable(glimpse.away)  # there is nothing to show
+    if looker.url is None or glimpse.away is not None:
+        return glimpse
+    reader = Books(looker.url)
+    try:
+        return looker.look(check(reader))
+    finally:
+        reader.close()
+
+
+def _print(glimpse: Glimpse) -> None:
+    columns = shutil.get_terminal_size(PRINTED).columns if "COLUMNS" in os.environ else PRINTED.columns
+    out = terminal()
+    for line in frame(glimpse, columns, PRINTED.lines):
+        out.print(line, soft_wrap=True)
+
+
+def _live(looker: Looker, interval: float) -> Glimpse:
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def wake(why: bytes) -> None:
+        with suppress(OSError):  # full: it will look anyway
+            os.write(writing, why)
+
+    try:
+        with (
+            _signals(wake),
+            Watch(looker, interval, lambda: wake(NEWS)) as watch,
+            Terminal(sys.stdout) as screen,
+        ):
+            while not _ended(screen, reading):
+                _show(screen, watch, interval)
+    finally:
+        os.close(writing)
+        os.close(reading)
+    return watch.newest
+
+
+def _show(screen: Terminal, watch: Watch, interval: float) -> None:
+    if watch.failure is not None:
+        raise watch.failure
+    glimpse, size = watch.newest, screen.size
+    silent = datetime.now(UTC) - glimpse.at
+    late = silent.total_seconds() > LATE + interval
+    foot = f"{FOOT}; trading goes on" if glimpse.running else FOOT
+    if late:
+        foot = f"nothing new for {duration(silent)}: the database hangs; {FOOT}"
+    screen.paint(frame(glimpse, *size, Text(foot, style="bold red" if late else "dim", end="")), size)
+
+
+def _ended(screen: Terminal, reading: int) -> bool:
+    """Wait until there is something new; say whether it is the wish to end."""
+    watched = [reading] if screen.keys is None else [reading, screen.keys]
+    select.select(watched, [], [], 1.0)
+    woken = b""
+    with suppress(BlockingIOError):
+        woken = os.read(reading, 4096)
+    return STOP in woken or "q" in screen.pressed().lower()
+
+
+@contextmanager
+def _signals(wake: Any) -> Iterator[None]:
+    """Have signals end the view in its own order, never in the middle of a line; a new size is shown at once."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        wake(STOP)
+
+    def news(_number: int, _frame: FrameType | None) -> None:
+        wake(NEWS)
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: stop, signal.SIGWINCH: news}
+    before = take_signals(handlers)
+    try:
+        yield
+    finally:
+        restore_signals(before)
+
+
+def told(glimpse: Glimpse) -> dict[str, Any]:
+    """Return a glimpse as a document."""
+    glance, checked = glimpse.glance, glimpse.checked
+    return {
+        "at": glimpse.at,
+        "running": glimpse.running,
+        "database_away": glimpse.away,
+        "price_sources_not_real": glimpse.unreal,
+        "served": glance.served if glance else None,
+        "portfolios": glance.portfolios if glance else [],
+        "equity": [{"time": at, "worth": worth} for at, worth in glimpse.curve],
+        "positions": glance.positions if glance else [],
+        "decisions": glance.decisions if glance else [],
+        "decisions_per_second": glance.rate if glance else None,
+        "waiting": glance.waiting if glance else None,
+        "prices": glance.prices if glance else [],
+        "outcomes": checked.outcomes if checked else None,
+        "ledger_ok": not checked.differences if checked else None,
+        "ledger_differences": checked.differences if checked else None,
+        "process": glimpse.process,
+    }

@@ -1,0 +1,290 @@
+"""``run.py validate``: the gate to real money, and the runs that it judges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.engine import Engine
+
+from actors.settings import Settings
+from console.commands.halts import user
+from console.database import opened
+from console.display.format import answer, moment, sources_line, table, terminal
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.report.verdicts import described, tell
+from domain.errors import InvalidRequest
+from domain.program import command_name
+from domain.trading.arithmetic import plain
+from domain.validation.criteria import Criteria, limit
+from domain.validation.verdict import Verdict
+from domain.wording import joined
+from persistence.connections import engine_for, transaction
+from persistence.queries import validation
+from persistence.stores import validation_runs
+from persistence.stores.validation_runs import StoredRun
+
+NOT_READY = 4
+"""Exit code."""
+RESERVED = frozenset({"show", "start", "stop", "list"})
+
+HELP = r"""\b
+  run.py validate                             judge each portfolio, over the run that it is in
+  run.py validate spring                      judge a run
+  run.py validate --portfolio default --json
+  run.py validate --accept-underpowered WHO   record who takes an underpowered result as enough
+  run.py validate start spring                begin a run
+
+Exits 0 where both verdicts passed for every portfolio asked for, else 4. All options of judging: run.py validate show
+--help.
+"""
+
+app = typer.Typer(rich_markup_mode=None, help=HELP)
+Names = Annotated[
+    list[str] | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio; may be given again.")
+]
+RunName = Annotated[str | None, typer.Argument(metavar="NAME", help="The name of a run.", show_default=False)]
+
+
+@app.command()
+def show(
+    name: RunName = None,
+    portfolio: Names = None,
+    accept_underpowered: Annotated[
+        str | None,
+        typer.Option("--accept-underpowered", metavar="WHO", help="Record who takes an underpowered result as enough."),
+    ] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""Judge each portfolio up to now, over the run that it is in; the word show may be left out.
+
+    \b
+      run.py validate
+      run.py validate spring --portfolio aggressive
+
+    Exits 0 where both verdicts passed for every portfolio asked for, else 4. docs/validation.md says what is required.
+    """
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    with opened(settings) as url:
+        engine = engine_for(url, "validate")
+        try:
+            _end_changed(engine)
+            found = _verdicts(engine, settings, name, portfolio or [])
+            if accept_underpowered is not None:
+                _accept(engine, found, accept_underpowered)
+                found = _verdicts(engine, settings, name, portfolio or [])
+        finally:
+            engine.dispose()
+    ready = bool(found) and all(verdict.ready for verdict in found)
+    document = {"ready": ready, "portfolios": [described(verdict) for verdict in found]}
+    answer(as_json, document, lambda: tell(found))
+    if not ready:
+        raise typer.Exit(NOT_READY)
+
+
+@app.command()
+def start(
+    name: RunName = None,
+    portfolio: Names = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="That may send decisions; may be given again. None: those that have. (none): decisions without one.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""Begin a run: from now on, of these portfolios under their rules, these strategies and the settings in effect.
+
+    \b
+      run.py validate start spring
+      run.py validate start --portfolio aggressive --strategy momentum
+
+    A change of any of these ends it. It is judged by the criteria in the settings now (run.py check shows them).
+    """
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    if name is not None and (name := name.strip()) in RESERVED:
+        msg = f"a run cannot be named {name}, which is a command of validate; choose another name"
+        raise InvalidRequest(msg)
+    with opened(settings) as url:
+        engine = engine_for(url, "validate")
+        try:
+            _end_changed(engine)
+            with transaction(engine) as cursor:
+                begun = validation_runs.begin(
+                    cursor, name, portfolio or [], strategy or [], Criteria.set_by(settings), user()
+                )
+                found = [validation.prices_of(cursor, each, begun.bound.process.settings) for each in begun.portfolios]
+        finally:
+            engine.dispose()
+    sources = {source for sources, _ in found for source in sources}
+    document = {"run": _row(begun), "price_sources": sorted(sources), "real_prices": all(real for _, real in found)}
+    answer(as_json, document, lambda: _tell_begun(begun, sources))
+
+
+@app.command()
+def stop(
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays with the run.")],
+    name: RunName = None,
+    as_json: AsJson = False,
+    home: Home = None,
+    database_url: DatabaseUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    r"""End a run; what it has shown stays.
+
+    \b
+      run.py validate stop spring --reason "the model is retrained"
+    """
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    if not reason.strip():
+        msg = "--reason must not be empty"
+        raise InvalidRequest(msg)
+    with opened(settings) as url:
+        engine = engine_for(url, "validate")
+        try:
+            _end_changed(engine)
+            with transaction(engine) as cursor:
+                stored = _running(validation_runs.runs(cursor), name)
+                validation_runs.end(cursor, stored, f"stopped by {user()}: {reason.strip()}")
+                ended = validation_runs.run_named(cursor, stored.run.name)
+        finally:
+            engine.dispose()
+    told = f"validation run {ended.run.name} has ended: {ended.run.end_reason}"
+    answer(as_json, {"run": _row(ended)}, lambda: print(told))  # noqa: T201
+
+
+@app.command("list")
+def runs(
+    as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
+) -> None:
+    """Show every run: what it is about, since when, and why it ended."""
+    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+    with opened(settings) as url:
+        engine = engine_for(url, "validate")
+        try:
+            _end_changed(engine)
+            with transaction(engine) as cursor:
+                found = validation_runs.runs(cursor)
+        finally:
+            engine.dispose()
+    answer(as_json, {"runs": [_row(stored) for stored in found]}, lambda: _tell_runs(found))
+
+
+def _verdicts(engine: Engine, settings: Settings, name: str | None, portfolios: list[str]) -> list[Verdict]:
+    names = list(dict.fromkeys(portfolios))
+    return validation.verdicts(engine, Criteria.set_by(settings), name=name, portfolios=names)
+
+
+def _end_changed(engine: Engine) -> None:
+    """End what has changed, be it that nothing runs which would see it."""
+    with transaction(engine) as cursor:
+        validation_runs.end_changed(cursor)
+
+
+def _accept(engine: Engine, found: list[Verdict], who: str) -> None:
+    """Record it for each portfolio that nothing else keeps from being ready.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    acceptable = [verdict for verdict in found if verdict.acceptable and verdict.accepted_by != who]
+    if not who.strip():
+        msg = "--accept-underpowered must say who accepts it"
+        raise InvalidRequest(msg)
+    if not acceptable and not any(verdict.acceptable for verdict in found):
+        why = "; ".join(f"portfolio {verdict.portfolio}: {_obstacle(verdict)}" for verdict in found)
+        msg = f"nothing is there that --accept-underpowered could help: {why or 'there is no portfolio'}"
+        raise InvalidRequest(msg)
+    with transaction(engine) as cursor:
+        for verdict in acceptable:
+            validation.accept(cursor, verdict, who.strip())
+
+
+def _obstacle(verdict: Verdict) -> str:
+    return joined(verdict.missing) if verdict.missing else "it is ready as it is"
+
+
+def _running(found: list[StoredRun], name: str | None) -> StoredRun:
+    """Return the run that is to end.
+
+    Raises:
+        InvalidRequest: it has ended, or it is not clear which one is meant.
+    """
+    open_ones = [stored for stored in found if stored.run.ended_at is None]
+    names = ", ".join(stored.run.name for stored in open_ones)
+    if name is None:
+        if len(open_ones) == 1:
+            return open_ones[0]
+        msg = f"name the run that is to end: {names}" if open_ones else "no validation run goes on"
+        raise InvalidRequest(msg)
+    for stored in found:
+        if stored.run.name == name:
+            if stored.run.ended_at is None:
+                return stored
+            msg = f"validation run {name} ended at {moment(stored.run.ended_at)} UTC: {stored.run.end_reason}"
+            raise InvalidRequest(msg)
+    msg = f"there is no validation run {name!r}; " + (f"these go on: {names}" if open_ones else "none goes on")
+    raise InvalidRequest(msg)
+
+
+def _row(stored: StoredRun) -> dict[str, Any]:
+    run = stored.run
+    return {
+        "id": run.id,
+        "name": run.name,
+        "started_at": run.started_at,
+        "by_whom": stored.by_whom,
+        "portfolios": list(stored.portfolios),
+        "strategies": list(stored.bound.strategies),
+        "criteria": stored.criteria.stored(),
+        "epoch": stored.bound.process.epoch,
+        "version": stored.bound.process.version,
+        "ended_at": run.ended_at,
+        "end_reason": run.end_reason,
+    }
+
+
+def _tell_begun(stored: StoredRun, sources: set[str]) -> None:
+    out = terminal()
+    names, strategies = stored.portfolios, stored.bound.strategies
+    bound = (
+        f"{'portfolio' if len(names) == 1 else 'portfolios'} {joined(names)}, "
+        f"{'strategy' if len(strategies) == 1 else 'strategies'} {joined(strategies)}"
+    )
+    out.print(f"validation run {stored.run.name} has begun: {bound}", soft_wrap=True)
+    out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
+    out.print("A change of settings, of a portfolio's rules or of strategies ends it.")
+    if (unreal := sources_line(sources)) is not None:
+        out.print(f"{unreal}, so it can never be ready", style="yellow", soft_wrap=True)
+
+
+def _required(criteria: Criteria) -> str:
+    return (
+        f"{criteria.min_days} days, {criteria.min_trades} round trips, win rate {limit(criteria.min_win_rate)}, "
+        f"Sharpe ratio {plain(criteria.min_sharpe)}, drawdown at most {limit(criteria.max_drawdown)}, "
+        f"PSR(0) {limit(criteria.min_psr)}"
+    )
+
+
+def _tell_runs(found: list[StoredRun]) -> None:
+    out = terminal()
+    if not found:
+        out.print(f"no validation run yet; {command_name()} validate start begins one")
+        return
+    rows = [
+        (
+            stored.run.name, moment(stored.run.started_at), moment(stored.run.ended_at), ", ".join(stored.portfolios),
+            ", ".join(stored.bound.strategies), stored.by_whom, stored.run.end_reason or "goes on",
+        )
+        for stored in found
+    ]  # fmt: skip
+    out.print(table(["run", "since", "until", "portfolios", "strategies", "by", ""], rows))

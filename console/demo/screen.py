@@ -1,0 +1,145 @@
+"""What the demo shows: a line for each decision, equity now and then, a progress bar where somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Context
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from actors.system import TradingSystem
+from console.display.format import COLOURS, NO_PROOF, amount, number, percent, price, signed, table, terminal
+from domain.program import command_name
+
+_FOUR_DIGITS = Context(prec=4)
+_PLACE = "{elapsed:>5} {id:>4} {portfolio:<8} {decision:<4} {symbol:<9} {sure:>4} {status:<8} "
+_HEADING = {
+    "elapsed": "time",
+    "id": "no",
+    "portfolio": "portf.",
+    "decision": "what",
+    "symbol": "symbol",
+    "sure": "sure",
+    "status": "outcome",
+}
+
+
+class Screen:
+    """Prints lines; on a terminal a progress bar stays below them.
+
+    Args:
+        seconds: that the demo lasts.
+        stderr: print there, because stdout is for a document.
+    """
+
+    def __init__(self, seconds: float, *, stderr: bool) -> None:
+        self._out = terminal(stderr=stderr)
+        self._progress = Progress(
+            BarColumn(None),
+            TextColumn("{task.completed:>2.0f} of {task.total:.0f} s  {task.fields[told]}", markup=False),
+            console=self._out,
+            transient=True,
+            disable=not self._out.is_terminal,
+            auto_refresh=False,
+        )
+        self._task = self._progress.add_task("", total=max(seconds, 0.001), told="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def title(self, seed: int) -> None:
+        """Say what this is."""
+        self.line(f"Paper trading demo: five simulated markets, seed {seed}, an hour a second.")
+        self.line(f"Simulated prices: {NO_PROOF}.")
+        self.line("")
+
+    def heading(self, system: TradingSystem) -> None:
+        """Say that it serves; what follows are lines of decisions."""
+        self.line(f"Embedded {system.facts.server}.")
+        self.line("An agent inserts decisions by SQL; Ctrl-C ends it early.")
+        self.line("")
+        self._print(Text(_PLACE.format(**_HEADING) + "why, or fill and result", style="bold"))
+
+    def ended(self, elapsed: float, row: Mapping[str, Any]) -> None:
+        """Tell a decision and what became of it."""
+        head = _PLACE.format(
+            elapsed=f"{elapsed:.1f}",
+            id=f"#{row['id']}",
+            portfolio=row["portfolio"],
+            decision=row["decision"],
+            symbol=row["symbol"],
+            sure=f"{row['confidence'] * 100:.0f}%",
+            status=row["status"],
+        )
+        text = Text(head + self._fitting(_fill(row) if row["side"] is not None else [row["outcome_reason"]], len(head)))
+        begin = head.rindex(row["status"])
+        text.stylize(COLOURS.get(row["status"], ""), begin, begin + len(row["status"]))
+        self._print(text)
+
+    def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Tell what each portfolio is worth now."""
+        told = "   ".join(
+            f"{row['portfolio']} {amount(row['total_value'])} {percent(row['total_pnl_pct'])}" for row in rows
+        )
+        self._print(Text(f"{elapsed:>5.1f}      equity   {told}", style="bold"))
+
+    def progress(self, elapsed: float, told: str) -> None:
+        """Move the bar.
+
+        Raises:
+            Stop: somebody asks for the end.
+        """
+        self._progress.update(self._task, completed=elapsed, told=told, refresh=True)
+
+    def summary(self, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], place: str) -> None:
+        """Print the table at the end, and the ledger check."""
+        counted = result["decisions"]
+        self.line("")
+        outcomes = ", ".join(f"{number_of} {status}" for status, number_of in counted.items())
+        self.line(f"{sum(counted.values())} decisions: {outcomes}; {result['fills']} fills, {result['trades']} trades.")
+        self.line("")
+        columns = ["portfolio", "cash", "held", "worth", "result", "", "trips", "won", "fees"]
+        told = [
+            (
+                row["portfolio"], amount(row["cash"]), str(row["num_positions"]), amount(row["total_value"]),
+                signed(row["total_pnl"]), percent(row["total_pnl_pct"]), str(row["total_trades"]),
+                str(row["winning_trades"]), amount(row["total_commission"]),
+            )
+            for row in rows
+        ]  # fmt: skip
+        self._out.print(table(columns, told, right=columns[1:]))
+        self.line("")
+        if result["ledger_ok"]:
+            self.line("Ledger check: the books balance, and each decision has exactly one outcome.", "green")
+        else:
+            self.line(f"Ledger check: {'; '.join(result['ledger_differences']) or 'decisions without outcome'}", "red")
+        self.line(f"Simulated prices: {NO_PROOF}.")
+        self.line(f"It stays to be looked at: {command_name()} trades --home {place}", soft=True)
+
+    def line(self, text: str, style: str = "", *, soft: bool = False) -> None:
+        """Print a line."""
+        self._out.print(Text(text, style=style), soft_wrap=soft)
+
+    def _fitting(self, ways: Sequence[str], before: int) -> str:
+        """Return the first way to say it that the line has room for; else a reason without its details."""
+        room = self._out.width - before
+        return next((way for way in ways if len(way) <= room), ways[-1].partition(":")[0])
+
+    def _print(self, text: Text) -> None:
+        self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _fill(row: Mapping[str, Any]) -> list[str]:
+    """Return a fill in words, and in fewer words."""
+    told = f"{number(_FOUR_DIGITS.plus(row['quantity']))} @ {price(row['price'])}"
+    if row["net_pnl"] is None:
+        return [told]
+    net = signed(row["net_pnl"])
+    return [f"{told} net {net}", f"{told} {net}"]

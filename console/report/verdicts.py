@@ -1,0 +1,103 @@
+"""How the gate's verdicts are told: to a person, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from console.display.format import NO_PROOF, duration, moment, table, terminal
+from domain.validation.criteria import Criterion, limit, percent
+from domain.validation.statistical import Statistical
+from domain.validation.verdict import Verdict
+
+STYLES = {Statistical.PASSED: "green", Statistical.UNDERPOWERED: "yellow", Statistical.FAILED: "red"}
+
+
+def described(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict for JSON."""
+    run = verdict.run
+    return {
+        "portfolio": verdict.portfolio,
+        "ready": verdict.ready,
+        "missing": list(verdict.missing),
+        "run": None if run is None else run.name,
+        "run_ended_at": None if run is None else run.ended_at,
+        "run_end_reason": None if run is None else run.end_reason,
+        "since": verdict.since,
+        "until": verdict.until,
+        "real_prices": verdict.real_prices,
+        "price_sources": list(verdict.sources),
+        "operational": "passed" if verdict.operational_passed else "failed",
+        "operational_criteria": verdict.operational,
+        "statistical": verdict.statistical.value,
+        "statistical_criteria": verdict.criteria,
+        "psr": verdict.psr.value,
+        "psr_reason": verdict.psr.reason,
+        "psr_required": verdict.min_psr,
+        "accepted_by": verdict.accepted_by,
+        "notes": list(verdict.notes),
+    }
+
+
+def tell(verdicts: Sequence[Verdict]) -> None:
+    """Print verdicts for a person."""
+    out = terminal()
+    if not verdicts:
+        out.print("not ready: there is no portfolio yet; the first start creates the portfolio default")
+    for number, verdict in enumerate(verdicts):
+        if number:
+            out.print()
+        _tell(verdict, out)
+
+
+def _tell(verdict: Verdict, out: Console) -> None:
+    run = verdict.run
+    over = f"run {run.name}" if run is not None else "a preview, no run"
+    span = f"{moment(verdict.since)} to {moment(verdict.until)} UTC, {duration(verdict.until - verdict.since)}"
+    out.print(f"portfolio {verdict.portfolio} · {over} · {span}", style="bold", soft_wrap=True)
+    if not verdict.real_prices and verdict.sources:
+        out.print(f"{verdict.priced} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True)
+    if run is not None and run.ended_at is not None:
+        out.print(f"the run ended at {moment(run.ended_at)} UTC: {run.end_reason}", style="yellow", soft_wrap=True)
+    passed = verdict.operational_passed
+    out.print(f"\noperational: {'passed' if passed else 'failed'}", style="green" if passed else "red")
+    _criteria(verdict.operational, out)
+    out.print(f"\nstatistical: {verdict.statistical}", style=STYLES[verdict.statistical])
+    _criteria((*verdict.criteria, _psr(verdict)), out)
+    if verdict.accepted_by is not None:
+        out.print(f"accepted as it is by {verdict.accepted_by}", soft_wrap=True)
+    if verdict.notes:
+        out.print()
+    for note in verdict.notes:
+        out.print(note, soft_wrap=True)
+    out.print()
+    if verdict.ready:
+        out.print(f"{verdict.portfolio}: ready", style="bold green")
+    else:
+        out.print(f"{verdict.portfolio}: not ready: {'; '.join(verdict.missing)}", style="bold red", soft_wrap=True)
+
+
+def _psr(verdict: Verdict) -> Criterion:
+    """PSR as a row: below it, a result that meets all else is underpowered."""
+    value = verdict.psr.value
+    return Criterion(
+        "psr",
+        "PSR(0)",
+        f"at least {limit(verdict.min_psr)}",
+        str(verdict.psr.reason) if value is None else percent(value, verdict.min_psr),
+        value is not None and value >= verdict.min_psr,
+        ("the probability that the true Sharpe ratio is above 0",) if value is not None else (),
+    )
+
+
+def _criteria(criteria: Sequence[Criterion], out: Console) -> None:
+    rows = [(each.title, each.required, each.seen, "✓ met" if each.passed else "✗ not met") for each in criteria]
+    shown = table(["criterion", "required", "seen", ""], rows)
+    for row, each in zip(shown.rows, criteria, strict=True):
+        row.style = "" if each.passed else "red"
+    out.print(shown)
+    for each in criteria:
+        if each.evidence:
+            out.print(f"  {each.title}: {'; '.join(each.evidence)}", style="dim" if each.passed else "", soft_wrap=True)
