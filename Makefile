@@ -10,7 +10,7 @@ DONE := rm .venv/.unfinished && touch
 # So many processes run tests side by side, each with servers of its own: on 2 cores 4, because most of them wait.
 JOBS ?= 4
 # A process that died is not replaced: pytest-xdist 3.8 would run the test that ended it again in each new process, and waits
-# for ever where a new process gets a file with one test left (tests/integration/test_hanging_tests.py).
+# for ever where a new process gets a file with one test left (tests/integration/tools/test_hanging_tests.py).
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
 
 # .venv is made anew where pip was interrupted (it takes a package for complete whose files are not all there), and where

@@ -16,7 +16,7 @@ from typing import Any
 from domain.analytics.performance import History
 from domain.validation.criteria import Criteria
 from domain.validation.statistical import Statistical, statistical
-from tests.coin_flips import FIRST, coin_flips
+from tests.support.values.coin_flips import FIRST, coin_flips
 
 EDGE = 0.0445
 """Makes a true annualised Sharpe ratio of 3; the measurement says how near it comes."""

@@ -18,8 +18,8 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 from loguru import logger
 
-from tests.servers import TIMESCALEDB, Server, ServerPool, Unavailable
-from tests.stuck import processes_listed
+from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unavailable
+from tests.support.hanging_tests import processes_listed
 
 # The same examples each time: a red build is red because of a change, and prints how to repeat it.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)

@@ -14,8 +14,8 @@ from loguru import logger
 from console import logs
 from console.cli import main
 from persistence.stores import halts
-from tests.acceptance.process import ROOT, Program, environment, until
-from tests.receiver import Receiver
+from tests.support.system.program import ROOT, Program, environment, until
+from tests.support.system.web_receiver import Receiver
 
 SECRET = "s3cret-word"
 SCRIPT = """

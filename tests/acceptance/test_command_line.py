@@ -14,7 +14,7 @@ import pytest
 
 from console.cli import COMMANDS
 from persistence.embedded.server import running
-from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all, until
+from tests.support.system.program import ROOT, Ended, Program, environment, run, run_all, until
 
 SECRET = "s3cret-word"
 

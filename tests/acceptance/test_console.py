@@ -15,7 +15,7 @@ import pexpect
 import psycopg
 
 from console.debug.command_spec import WORDS
-from tests.acceptance.process import ROOT, Program, environment, run
+from tests.support.system.program import ROOT, Program, environment, run
 
 A_SECOND = 200
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from persistence.embedded.server import EmbeddedServer, running
-from tests.acceptance.process import Program, environment, run
+from tests.support.system.program import Program, environment, run
 
 OUTCOMES = {"executed", "rejected", "ignored", "expired"}
 

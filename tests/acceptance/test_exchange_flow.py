@@ -22,10 +22,10 @@ import pytest
 
 from domain.trading.decision import Reason
 from persistence.queries.row_lists import Books
-from tests.acceptance.process import Program, environment
-from tests.by_hand import FILLS, Rules, assert_by_hand, trades_by_hand
-from tests.exchange_server import ExchangeServer
-from tests.integration.running import assert_sound, until, until_all_ended
+from tests.support.exchange.server import ExchangeServer
+from tests.support.system.program import Program, environment
+from tests.support.system.running_system import assert_sound, until, until_all_ended
+from tests.support.values.exact_arithmetic import FILLS, Rules, assert_by_hand, trades_by_hand
 
 SECONDS = 600
 FASTER = 60

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.acceptance.process import Program, environment, run, until
-from tests.screens import Screen
+from tests.support.system.program import Program, environment, run, until
+from tests.support.system.terminal import Screen
 
 STOPPED = "stopping: nothing more is taken in"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests import hostile_settings
-from tests.acceptance.process import ROOT, Program, environment, run
+from tests.support.database import hostile_settings
+from tests.support.system.program import ROOT, Program, environment, run
 
 DECIDE = ["decide", "BUY", "BTC/USDT", "--confidence", "0.9", "--quantity", "0.001", "--strategy", "momentum 🚀"]
 

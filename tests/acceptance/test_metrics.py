@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.acceptance.process import Program, environment, run
-from tests.scrapes import Scrape, fetch
-from tests.server_base import free_port
+from tests.support.database.server import free_port
+from tests.support.system.program import Program, environment, run
+from tests.support.system.scrapes import Scrape, fetch
 
 
 def test_the_command_tells_what_the_endpoint_does_and_once_nothing_runs_what_the_database_says(

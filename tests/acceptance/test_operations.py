@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from persistence.embedded.server import EmbeddedServer, running
-from tests.acceptance.process import ROOT, Ended, Program, environment, run, run_all, until
+from tests.support.system.program import ROOT, Ended, Program, environment, run, run_all, until
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.acceptance.process import Program, environment, run_all, until
+from tests.support.system.program import Program, environment, run_all, until
 
 PLANTED = (
     "Pr0xyPassw0rd", "t0ken-as-user", "c00kie-value-1", "hidden-c00kie-2", "Bearer-t0ken-3", "qu3ry-secret-4",

@@ -19,8 +19,8 @@ import pytest
 
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import LOCK_KEY
-from tests.acceptance.process import Ended, Program, environment, run, until
-from tests.servers import ServerPool, Unavailable
+from tests.support.database.servers import ServerPool, Unavailable
+from tests.support.system.program import Ended, Program, environment, run, until
 
 SECRET = "s3cret-word"
 
@@ -245,7 +245,8 @@ def test_it_serves_the_same_on_timescaledb(database_url: str, tmp_path: Path) ->
 
 
 REFUSED: dict[str, tuple[dict[str, str], str, int, str]] = {
-    # what is wrong: variables, paper.toml, exit code, what the sentence says (tests/unit/test_settings.py has more)
+    # what is wrong: variables, paper.toml, exit code, what the sentence says (tests/unit/actors/test_settings.py has
+    # more)
     "unknown exchange": ({"prices": "ccxt", "exchange": "krakn"}, "", 2, "did you mean kraken"),
     "no such file": ({"prices": "nowhere.csv"}, "", 2, "nowhere.csv"),
     "wrong type": ({"check_interval": "often"}, "", 2, "check_interval = 'often' (from PAPER_CHECK_INTERVAL): must be"),

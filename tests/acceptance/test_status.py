@@ -19,8 +19,8 @@ from console.commands.halts import user
 from console.debug.protocol import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
 from console.debug.server import ConsoleDoor
 from domain.errors import NotRunning
-from tests.acceptance.process import Program, environment, run, until
-from tests.servers import Server
+from tests.support.database.servers import Server
+from tests.support.system.program import Program, environment, run, until
 
 
 def test_status_tells_what_actors_do_and_that_the_intake_pauses(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.acceptance.process import Program, environment, run, run_all, until
-from tests.screens import Screen
+from tests.support.system.program import Program, environment, run, run_all, until
+from tests.support.system.terminal import Screen
 
 
 def test_the_demo_is_a_live_view_in_a_terminal_and_ends_with_its_summary(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The laws, read from one committed state of the database, against the naive model of `tests.unit.model`."""
+"""The laws, read from one committed state of the database, against the naive ledger of the unit tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from actors.runtime.behaviour import Behaviour
 from actors.sizer import Sizer
 from persistence.stores.ledger import LedgerStore
 from tests.faults.tally import Tally
-from tests.unit.model import Deal, ledger
+from tests.support.values.naive_ledger import Deal, ledger
 
 FILLS = """
 SELECT f.portfolio, o.seq, f.symbol, f.side = 'BUY', f.quantity, f.price, f.commission

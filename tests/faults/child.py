@@ -17,7 +17,7 @@ from domain import failpoints
 from tests.faults import flow
 from tests.faults.books import memory_differences
 from tests.faults.matrix import Needs, Point, who
-from tests.integration.running import until, until_all_ended
+from tests.support.system.running_system import until, until_all_ended
 
 EXIT_CODE = 86
 ROUNDS = 3

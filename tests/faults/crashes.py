@@ -11,7 +11,7 @@ from tests.faults import flow
 from tests.faults.matrix import ACTORS, AFTER, MATRIX, Needs, Point
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.faults.tally import Tally
-from tests.server_base import Server
+from tests.support.database.server import Server
 
 KINDS: tuple[type[BaseException], ...] = (ValueError, MemoryError, RecursionError, KeyboardInterrupt, SystemExit)
 HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")

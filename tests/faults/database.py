@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.database_faults import FAULTS
 from tests.faults.tally import Tally
-from tests.load import disturbed
-from tests.servers import ServerPool
+from tests.support.database.faults import FAULTS
+from tests.support.database.servers import ServerPool
+from tests.support.system.load import disturbed
 
 DECISIONS = 90
 """By the SQL door, at each fault; callers send as many as they can besides."""

@@ -13,7 +13,7 @@ from tests.faults import books, child, flow
 from tests.faults.child import Death
 from tests.faults.matrix import MATRIX, Needs, Point
 from tests.faults.tally import Tally
-from tests.server_base import Server
+from tests.support.database.server import Server
 
 SERIES = 25
 """So many deaths, one after the other, on one database."""

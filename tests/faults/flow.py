@@ -21,7 +21,7 @@ from domain.trading.decision import Outcome
 from persistence import schema
 from persistence.stores import portfolios
 from tests.faults.matrix import Needs, Point, who
-from tests.integration.running import INSERT, running, settings
+from tests.support.system.running_system import INSERT, running, settings
 
 CAPITAL = 1_000_000
 PORTFOLIOS = ("default", "second", "third")

@@ -17,7 +17,7 @@ from tests.faults.crashes import POISON, others_go_on
 from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.faults.tally import Tally
-from tests.server_base import Server
+from tests.support.database.server import Server
 
 HANG_TIMEOUT = 0.4
 SUCCESSOR_WITHIN = 15.0

@@ -16,9 +16,9 @@ from domain.failures import FailureKind
 from domain.trading.decision import Accepted, Outcome, Reason
 from domain.trading.portfolio import Portfolio
 from domain.types import DecisionId, OutcomeStatus, PortfolioName, Symbol
-from tests.memory import MemoryDatabase
-from tests.stepper import Stepper
-from tests.unit.model import Deal, ledger
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepper import Stepper
+from tests.support.values.naive_ledger import Deal, ledger
 
 MARKS = {Symbol("BTC/USDT"): Decimal("110485.85"), Symbol("ETH/USDT"): Decimal("3950.01")}
 """Law 1 holds at any."""

@@ -2,8 +2,8 @@
 
 One row stands for two points of each word in it: a message is *taken* and *handled*, *sends* comes before a message is
 in the receiver's mailbox and *sent* after it, *commits* before COMMIT and *committed* after its answer.
-`tests/unit/test_fault_matrix.py` reads the program, and `tests/integration/test_faults.py` runs it: each fails when
-there is a point that is missing here, or one here that is not there.
+`tests/unit/project/test_fault_matrix.py` reads the program, and `tests/integration/system/test_faults.py` runs it:
+each fails when there is a point that is missing here, or one here that is not there.
 """
 
 from __future__ import annotations

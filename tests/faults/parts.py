@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from tests.faults import crashes, deaths, hangs
 from tests.faults.matrix import MATRIX, Point, find
 from tests.faults.tally import Tally
-from tests.servers import ServerPool
+from tests.support.database.servers import ServerPool
 
 EMBEDDED = "embedded-18"
 
@@ -118,7 +118,7 @@ PARTS = {
     "database": Part("connections, statements, servers", _elsewhere("tests.faults.database", 1, 1)),
 }
 """By name, the longest first."""
-ELSEWHERE = {"seeds": "tests.faults.seeds", "database": "tests.load"}
+ELSEWHERE = {"seeds": "tests.faults.seeds", "database": "tests.support.system.load"}
 
 
 def jobs(names: Sequence[str], seed: int, quick: bool, point: str | None, rounds: int | None) -> list[Job]:

@@ -21,8 +21,8 @@ from domain.trading.decision import Outcome
 from tests.faults import books, flow
 from tests.faults.matrix import Point, who
 from tests.faults.tally import Tally
-from tests.integration.running import INSERT, until
-from tests.server_base import Server
+from tests.support.database.server import Server
+from tests.support.system.running_system import INSERT, until
 
 Say = Callable[[str], None]
 

@@ -1,4 +1,5 @@
-"""People, prices, faults and the laws around a `tests.stepper.Stepper`: what may be done to it, and what must hold.
+"""People, prices, faults and the laws around a `tests.support.actors.stepper.Stepper`: what may be done to it, and
+what must hold.
 
 Every deed is one that somebody or something outside could do. After each step `check` compares the committed state with
 the naive model; `settle` lets everything come to rest and asks for what each decision and each caller was promised.
@@ -24,10 +25,10 @@ from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason
 from domain.types import OutcomeStatus, PortfolioName
 from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest
-from tests.memory import MemoryDatabase
-from tests.stepped_cell import SteppedCell
-from tests.stepper import StepClock, Stepper
-from tests.unit.builders import costs, instrument, terms, uid
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepped_cell import SteppedCell
+from tests.support.actors.stepper import StepClock, Stepper
+from tests.support.values.builders import costs, instrument, terms, uid
 
 INSTRUMENTS = [
     instrument("BTC/USDT"),

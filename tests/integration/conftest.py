@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from persistence.embedded.server import EmbeddedServer, _postmaster
-from tests.integration.histories import as_of, write
-from tests.servers import Server
+from tests.support.database.servers import Server
+from tests.support.system.histories import as_of, write
 
 
 @pytest.fixture

@@ -1,0 +1,201 @@
+"""``run.py report --csv``: what the files hold is what the tables hold, to the last digit; all of them or none."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import resource
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from console.cli import main
+from persistence import schema
+from persistence.queries.export import TABLES
+from tests.support.system.histories import MIDNIGHT
+from tests.support.system.report_databases import Sold, sell
+
+pytestmark = pytest.mark.clock
+
+FILES = {f"{table.file}.csv" for table in TABLES}
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+@pytest.fixture(scope="module")
+def url(sixty_days: str, as_of_then: None) -> str:
+    return sixty_days
+
+
+def exported(url: str, folder: Path, *words: str) -> None:
+    assert main(["report", "--csv", str(folder), *words, "--database-url", url]) == 0
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened, strict=True))
+
+
+def queried(url: str, statement: str, *values: object) -> list[dict[str, Any]]:
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        return connection.execute(statement.encode(), values).fetchall()
+
+
+def as_read(value: Any, text: str) -> Any:
+    """A field as what the table holds; a wrong form does not pass."""
+    if value is None:
+        return None if text == "" else text
+    if isinstance(value, bool):
+        return {"true": True, "false": False}[text]
+    if isinstance(value, Decimal):
+        assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text), text
+        return Decimal(text)
+    if isinstance(value, datetime):
+        assert MOMENT.fullmatch(text), text
+        return datetime.fromisoformat(text)
+    if isinstance(value, timedelta):
+        days, hours, minutes, seconds = re.fullmatch(
+            r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?", text
+        ).groups()  # type: ignore[union-attr]
+        return timedelta(int(days or 0), 0, round(float(seconds or 0) * 1e6), 0, int(minutes or 0), int(hours or 0))
+    return json.loads(text) if isinstance(value, dict) else type(value)(text)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.file)
+def test_each_file_is_its_table_to_the_last_digit(url: str, tmp_path: Path, table: Any) -> None:
+    exported(url, tmp_path / "new")
+    rows = queried(url, f"SELECT * FROM {table.relation} ORDER BY {', '.join(table.order)}")
+    found = read(tmp_path / "new" / f"{table.file}.csv")
+    assert len(rows) == len(found) > 100 - 90 * (table.file == "trades")
+    assert list(rows[0]) == list(found[0])
+    for row, mine in zip(rows, found, strict=True):
+        assert row == {name: as_read(value, mine[name]) for name, value in row.items()}
+    assert FILES == {path.name for path in (tmp_path / "new").iterdir()}
+
+
+def test_trades_come_back_by_copy(url: str, tmp_path: Path) -> None:
+    exported(url, tmp_path / "new")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TEMPORARY TABLE back (LIKE paper_trades INCLUDING CONSTRAINTS)")
+        with connection.cursor().copy("COPY back FROM STDIN (FORMAT csv, HEADER match)") as copy:
+            copy.write((tmp_path / "new" / "trades.csv").read_bytes())
+        for one, other in (("back", "paper_trades"), ("paper_trades", "back")):
+            left = connection.execute(f"SELECT * FROM {one} EXCEPT ALL SELECT * FROM {other}".encode()).fetchall()
+            assert [] == left
+        assert connection.execute("SELECT count(*) FROM back").fetchone() != (0,)
+
+
+def test_of_one_portfolio_and_a_period(url: str, tmp_path: Path) -> None:
+    begin, end = (MIDNIGHT - timedelta(days=days) for days in (30, 20))
+    words = "--portfolio", "default", "--from", f"{begin:%Y-%m-%d}", "--to", f"{end - timedelta(days=1):%Y-%m-%d}"
+    exported(url, tmp_path / "new", *words)
+    for table in TABLES:
+        found = read(tmp_path / "new" / f"{table.file}.csv")
+        until = "<=" if table.file == "snapshots" else "<"
+        (row,) = queried(
+            url,
+            f"SELECT count(*) FROM {table.relation} WHERE portfolio = 'default' AND {table.at} >= %s"
+            f" AND {table.at} {until} %s",
+            begin, end,
+        )  # fmt: skip
+        assert row["count"] == len(found)
+        assert {"default"} >= {each["portfolio"] for each in found}
+    assert len(read(tmp_path / "new" / "snapshots.csv")) == 41
+
+
+def test_files_that_are_there_stay_unless_told_otherwise(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "fills.csv").write_text("old")
+    assert main(["report", "--csv", str(tmp_path), "--database-url", url]) == 2
+    assert f"--csv {tmp_path} has fills.csv already" in capsys.readouterr().err
+    assert "old" == (tmp_path / "fills.csv").read_text()
+    exported(url, tmp_path, "--force")
+    assert "old" != (tmp_path / "fills.csv").read_text()
+    assert {*FILES, "mine.txt"} == {path.name for path in tmp_path.iterdir()}
+    said = capsys.readouterr().out
+    assert re.search(rf"^{re.escape(str(tmp_path))}/trades\.csv: [\d.]+ kB, \d+ rows$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_all_files_or_none(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], there: bool) -> None:
+    folder = tmp_path / "new"
+    if there:
+        folder.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))  # a disk that is full after some files
+    try:
+        assert main(["report", "--csv", str(folder), "--database-url", url]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"run.py: {folder} could not be written: File too large\n" == capsys.readouterr().err
+    assert ([folder] if there else []) == list(tmp_path.rglob("*"))
+
+
+def test_a_text_of_anybodys_is_kept_and_what_a_spreadsheet_would_run_is_said(
+    embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema.upgrade(embedded_url)
+    sell(embedded_url, Sold("one", "100", "110"))
+    reasoning = '=cmd|"/c calc"!A1,\nsecond "line"\r\n ü'
+    with psycopg.connect(embedded_url) as connection:
+        connection.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, reasoning, strategy, portfolio)"
+            " VALUES ('A', 'BUY', 0.5, %s, '', 'nobody')",
+            [reasoning],
+        )
+    exported(embedded_url, tmp_path / "new")
+    said = capsys.readouterr()
+    assert "1 row has a text that a spreadsheet takes for a formula: import these columns as text\n" == said.err
+    row = read(tmp_path / "new" / "decisions.csv")[-1]
+    assert (reasoning, "", "nobody") == (row["reasoning"], row["strategy"], row["portfolio"])
+    # An empty text is none of the NULLs.
+    assert b',"",' in (tmp_path / "new" / "decisions.csv").read_bytes()
+
+
+ADOPTED = """
+CREATE TABLE trading_decisions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, symbol text NOT NULL, decision text NOT NULL,
+    confidence double precision NOT NULL, reasoning text, current_price real, created_at timestamp NOT NULL,
+    model text DEFAULT 'gpt', quantity double precision, "odd, ""name" date)
+"""
+
+
+def test_an_adopted_table_with_floats_times_without_zone_and_columns_of_its_own(
+    embedded_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(embedded_url) as connection:
+        connection.execute(ADOPTED)
+        for at, confidence, price in (
+            ("2026-01-01 12:00", 0.1, 1e-7), ("infinity", 7, 0.1), ("0044-03-15 BC", "NaN", "Infinity"),
+        ):  # fmt: skip
+            connection.execute(
+                "INSERT INTO trading_decisions (symbol, decision, confidence, current_price, created_at)"
+                " VALUES ('A', 'BUY', %s, %s, %s)",
+                [confidence, price, at],
+            )
+    schema.upgrade(embedded_url)
+    exported(embedded_url, tmp_path / "new")
+    rows = {row["id"]: row for row in read(tmp_path / "new" / "decisions.csv")}
+    assert ("0.1", "0.0000001", "2026-01-01T12:00:00.000000Z", "gpt") == tuple(
+        rows["1"][name] for name in ("confidence", "current_price", "created_at", "model")
+    )
+    assert ("7", "0.1", "infinity") == tuple(rows["2"][name] for name in ("confidence", "current_price", "created_at"))
+    assert ("NaN", "Infinity", "0044-03-15 00:00:00 BC") == tuple(
+        rows["3"][name] for name in ("confidence", "current_price", "created_at")
+    )
+    (_, *names) = [row[0] for row in _columns(embedded_url)]
+    assert ["id", *names] == list(rows["1"])
+
+
+def _columns(url: str) -> list[tuple[str]]:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(sql.SQL("SELECT * FROM trading_decisions LIMIT 0")).description
+    assert found is not None
+    return [(column.name,) for column in found]

@@ -1,0 +1,135 @@
+"""`performance_summary()`, ``v_paper_performance_metrics`` and `domain.analytics.performance` agree on a database."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from actors import TradingSystem
+from domain.analytics.performance import History, Performance, performance
+from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.trade_stats import Dimension, Results
+from domain.errors import UnknownPortfolio
+from domain.trading.snapshot import day_of
+from persistence.connections import engine_for
+from persistence.queries.history import read_history
+from tests.support.system.histories import CAPITAL, DAYS, SILENT
+
+pytestmark = pytest.mark.clock
+
+
+@pytest.fixture(scope="module")
+def url(sixty_days: str, as_of_then: None) -> str:
+    return sixty_days
+
+
+@pytest.fixture(scope="module")
+def histories(url: str) -> dict[str, History]:
+    engine = engine_for(url, "reader")
+    try:
+        return {name: read_history(engine, name) for name in CAPITAL}
+    finally:
+        engine.dispose()
+
+
+def as_view(found: Performance) -> dict[str, Any]:
+    """The figures under the names of the view's columns."""
+    results = {field.name: getattr(found.results, field.name) for field in fields(Results)}
+    columns = {name: one.value if isinstance(one, Figure) else one for name, one in results.items()}
+    return columns | {
+        "sharpe_ratio": found.sharpe_ratio.value,
+        "sharpe_reason": found.sharpe_ratio.reason,
+        "max_drawdown": found.max_drawdown.fraction,
+    }
+
+
+@pytest.mark.parametrize("name", list(CAPITAL))
+def test_view_and_module_agree(url: str, histories: dict[str, History], name: str) -> None:
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        row = connection.execute(
+            "SELECT now() AS until, * FROM v_paper_performance_metrics WHERE portfolio = %s", [name]
+        ).fetchone()
+    assert row is not None
+    # Midnight may have passed since the history was read.
+    mine = as_view(performance(replace(histories[name], until=row["until"])))
+    shared = mine.keys() & row.keys()
+    assert 17 == len(shared)
+    assert {key: row[key] for key in shared - {"sharpe_ratio"}} == {key: mine[key] for key in shared - {"sharpe_ratio"}}
+    # PostgreSQL divides to some 20 digits, this program to 60.
+    assert (row["sharpe_ratio"] is None) == (mine["sharpe_ratio"] is None)
+    assert abs((row["sharpe_ratio"] or 0) - (mine["sharpe_ratio"] or 0)) <= Decimal("1e-11")
+
+
+def test_summary_is_the_views_row(url: str) -> None:
+    day = None
+    while day != (day := day_of(datetime.now(UTC))):
+        with TradingSystem.attach(url) as system:
+            summaries = {name: system.performance_summary(name) for name in CAPITAL}
+        with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+            rows = connection.execute("SELECT * FROM v_paper_performance_metrics").fetchall()
+    assert {row["portfolio"]: row for row in rows} == summaries
+
+
+def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) -> None:
+    found = {name: performance(history) for name, history in histories.items()}
+    assert [365, 252] == [found[name].returns.days_a_year for name in ("default", "shares")]
+    for name in ("default", "shares"):
+        one = found[name]
+        assert one.results.losing_trades > 5 < one.results.winning_trades
+        assert one.results.win_rate != one.results.win_rate_gross or name == "shares"
+        assert len(one.returns.values) == DAYS + 2
+        assert [Decimal(0)] * 3 == list(one.returns.values[SILENT.start : SILENT.stop])
+        assert all(
+            figure.value is not None
+            for figure in (
+                one.sharpe_ratio,
+                one.sortino_ratio,
+                one.probabilistic_sharpe_ratio,
+                one.exposure,
+                one.turnover,
+            )
+        )
+        assert one.results.total_slippage > 0
+    assert unknown("no winning round trip yet") == found["losers"].results.avg_win
+    assert found["losers"].sharpe_ratio.reason == f"{len(found['losers'].returns.values)} of at least 10 daily returns"
+    assert unknown("no round trip yet") == found["empty"].results.win_rate
+
+
+@pytest.mark.parametrize("dimension", list(Dimension))
+def test_groups_of_real_rows_add_up(histories: dict[str, History], dimension: Dimension) -> None:
+    for history in histories.values():
+        whole, groups = performance(history).results, history.dealings.by(dimension).values()
+        for name in ("total_trades", "net_pnl", "gross_pnl", "total_commission", "total_slippage", "traded"):
+            assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
+
+
+def test_executions_belong_to_the_strategy_and_side_of_their_position(histories: dict[str, History]) -> None:
+    # Exits are decided by whoever decides them; here two decisions of three have a strategy.
+    for name in ("default", "shares"):
+        trades = {trade.position_id: (trade.strategy, trade.side) for trade in histories[name].dealings.trades}
+        fills = [fill for fill in histories[name].dealings.executions if fill.position_id in trades]
+        assert len(fills) > len(trades)
+        assert [trades[fill.position_id] for fill in fills] == [(fill.strategy, fill.side) for fill in fills]
+        assert {"(none)", "trend"} == histories[name].dealings.by(Dimension.STRATEGY).keys()
+
+
+def test_commissions_are_those_of_closings_and_of_what_is_open(url: str, histories: dict[str, History]) -> None:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT portfolio, sum(entry_commission) FROM paper_positions GROUP BY 1").fetchall()
+        assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
+    open_ones = dict(rows)
+    for name, history in histories.items():
+        found = performance(history).results
+        assert found.gross_pnl - found.net_pnl == found.total_commission - open_ones.get(name, Decimal(0))
+
+
+def test_a_portfolio_that_does_not_exist(url: str) -> None:
+    engine = engine_for(url, "reader")
+    with pytest.raises(UnknownPortfolio, match="there is no portfolio 'nobody'"):
+        read_history(engine, "nobody")
+    engine.dispose()

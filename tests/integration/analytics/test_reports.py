@@ -1,0 +1,225 @@
+"""`read_report` on real tables: totals are those of the views, and numbers that were computed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.engine import Engine
+
+from domain.analytics.performance_metric import Figure, known, unknown
+from domain.analytics.period_returns import Gain
+from domain.analytics.report import Report
+from domain.analytics.trade_stats import Dimension
+from domain.validation.criteria import Criteria
+from persistence import schema
+from persistence.connections import engine_for
+from persistence.queries import reports, validation
+from persistence.queries.reports import read_judged, read_report
+from tests.support.database.servers import Server
+from tests.support.system.histories import CAPITAL, DAYS, MIDNIGHT, NOW, SILENT
+from tests.support.system.report_databases import BEGUN, Sold, sell, value
+
+pytestmark = pytest.mark.clock
+
+ZERO = Decimal(0)
+
+
+@pytest.fixture(scope="module")
+def url(sixty_days: str, as_of_then: None) -> str:
+    return sixty_days
+
+
+@pytest.fixture(scope="module")
+def engine(url: str) -> Iterator[Engine]:
+    made = engine_for(url, "reader")
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="module")
+def found(engine: Engine) -> dict[str, Report]:
+    return {name: read_report(engine, name) for name in CAPITAL}
+
+
+def row_of(url: str, statement: str, *values: object) -> dict[str, Any]:
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        row = connection.execute(statement.encode(), values).fetchone()
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("name", list(CAPITAL))
+def test_totals_are_those_of_the_view(url: str, found: dict[str, Report], name: str) -> None:
+    row = row_of(url, "SELECT * FROM v_paper_performance_metrics WHERE portfolio = %s", name)
+    report = found[name]
+    results = {key: getattr(report.results, key) for key in row if hasattr(report.results, key)}
+    mine = {key: one.value if isinstance(one, Figure) else one for key, one in results.items()}
+    assert 14 == len(mine)
+    assert {key: row[key] for key in mine} == mine
+    assert (CAPITAL[name], "USDT", None) == (report.initial_capital, report.currency, report.strategy)
+
+
+@pytest.mark.parametrize("name", list(CAPITAL))
+def test_its_parts_add_up(url: str, found: dict[str, Report], name: str) -> None:
+    report = found[name]
+    for gains in (report.days, report.months):
+        assert report.closing - report.opening == sum((gain.result for gain in gains), ZERO)
+    for dimension in Dimension:
+        assert report.results.net_pnl == sum((each.net_pnl for each in report.by[dimension].values()), ZERO)
+    assert report.results.total_trades == len(report.trips) == sum(each.number for each in report.distribution)
+    assert sum(mark.number for mark in report.marks) == row_of(
+        url, "SELECT count(*) FROM paper_trades WHERE portfolio = %s", name
+    ).get("count")
+    decided = row_of(
+        url,
+        "SELECT count(*) AS all, count(*) FILTER (WHERE status = 'executed') AS filled FROM trading_decisions"
+        " WHERE portfolio = %s",
+        name,
+    )
+    assert (decided["all"], decided["filled"]) == (report.funnel.received, report.funnel.filled)
+
+
+def test_its_curve_ends_with_the_last_snapshot_and_has_the_extremes(url: str, found: dict[str, Report]) -> None:
+    for name in ("default", "shares", "losers"):
+        row = row_of(
+            url,
+            "SELECT min(total_value) AS low, max(total_value) AS high, max(time) AS last,"
+            " (array_agg(total_value ORDER BY time DESC))[1] AS closing"
+            " FROM paper_portfolio_snapshots WHERE portfolio = %s",
+            name,
+        )
+        report = found[name]
+        values = [point.value for point in report.curve]
+        # It begins with the portfolio's capital, which no snapshot of one that only lost has ever reached.
+        extremes = (min(row["low"], CAPITAL[name]), max(row["high"], CAPITAL[name]))
+        assert extremes == (min(values), max(values))
+        assert (row["last"], row["closing"]) == (report.curve[-1].time, report.curve[-1].value)
+        assert row["closing"] == report.closing
+
+
+def test_a_day_without_snapshots_brought_nothing(found: dict[str, Report]) -> None:
+    days = found["default"].days[SILENT.start : SILENT.stop]
+    assert [ZERO] * len(SILENT) == [day.result for day in days]
+    assert DAYS + 2 == len(found["default"].days)
+
+
+def test_nothing_happened(found: dict[str, Report]) -> None:
+    report = found["empty"]
+    assert report.performance is not None
+    assert (CAPITAL["empty"], CAPITAL["empty"]) == (report.opening, report.closing)
+    assert ((), (), (), (), ()) == (report.trips, report.distribution, report.days, report.months, report.positions)
+    assert unknown("no round trip yet") == report.results.win_rate == report.results.best_trade
+    assert unknown("0 of at least 10 daily returns") == report.performance.sharpe_ratio
+    assert [0] * 5 == [*report.funnel.stages.values(), report.funnel.waiting]
+
+
+def test_a_strategy_alone(url: str, engine: Engine, found: dict[str, Report]) -> None:
+    whole = found["default"]
+    parts = [read_report(engine, "default", strategy=name) for name in reports.strategies(engine, "default")]
+    assert ["(none)", "trend"] == [part.strategy for part in parts]
+    for part in parts:
+        assert part.performance is None
+        assert part.results.net_pnl == part.curve[-1].value == whole.by[Dimension.STRATEGY][str(part.strategy)].net_pnl
+        assert part.results.net_pnl == sum((day.result for day in part.days), ZERO)
+    assert whole.results.net_pnl == sum((part.results.net_pnl for part in parts), ZERO)
+    assert len(whole.positions) == sum(len(part.positions) for part in parts)
+    assert whole.funnel.received == sum(part.funnel.received for part in parts)
+
+
+def test_two_halves_are_the_whole(engine: Engine, found: dict[str, Report]) -> None:
+    middle = MIDNIGHT - timedelta(days=30)
+    first, second = (
+        read_report(engine, "default", until=middle), read_report(engine, "default", since=middle),
+    )  # fmt: skip
+    whole = found["default"]
+    assert (whole.opening, first.closing, whole.closing) == (first.opening, second.opening, second.closing)
+    assert whole.results.net_pnl == first.results.net_pnl + second.results.net_pnl
+    assert whole.trips == (*first.trips, *second.trips)
+    assert whole.funnel.received == first.funnel.received + second.funnel.received
+
+
+def test_periods_before_and_after_everything(engine: Engine, found: dict[str, Report]) -> None:
+    whole = found["default"]
+    before = read_report(engine, "default", until=whole.since - timedelta(days=9))
+    assert (whole.opening, whole.opening, ()) == (before.opening, before.closing, before.trips)
+    assert (0, ()) == (before.funnel.received, before.days)
+    after = read_report(engine, "default", since=NOW - timedelta(seconds=1))
+    assert (whole.closing, whole.closing, ()) == (after.opening, after.closing, after.trips)
+
+
+def test_the_gate_sees_the_whole_life_and_the_same_moment(engine: Engine) -> None:
+    middle = MIDNIGHT - timedelta(days=30)
+    report, verdict = read_judged(engine, "default", Criteria(), list, until=middle, strategy="trend")
+    assert read_report(engine, "default", until=middle, strategy="trend") == report
+    alone = validation.current(engine, "default", Criteria())
+    assert alone.criteria == verdict.criteria
+    assert alone.notes == verdict.notes
+    assert verdict.until > middle
+
+
+def test_those_that_traded_most_come_first(engine: Engine) -> None:
+    names = reports.names(engine)
+    assert ("empty", set(CAPITAL)) == (names[-1], set(names))
+
+
+@pytest.fixture(scope="module")
+def deals(embedded_server: Server) -> Iterator[Engine]:
+    """One deal, two that won, two that lost."""
+    made = embedded_server.create_database()
+    schema.upgrade(made)
+    tomorrow = BEGUN + timedelta(days=1)
+    sell(
+        made,
+        Sold("one", "100", "110"),
+        Sold("winners", "100", "105", strategy="trend"),
+        Sold("winners", "100", "103.5", tomorrow),
+        Sold("losers", "100", "101"),
+        Sold("losers", "100", "90", tomorrow),
+    )
+    for name, worth in (("one", "1008"), ("winners", "1003"), ("losers", "999")):
+        value(made, name, BEGUN + timedelta(hours=2), worth)
+    with psycopg.connect(made) as connection:
+        assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
+    engine = engine_for(made, "reader")
+    yield engine
+    engine.dispose()
+    embedded_server.drop_database(made)
+
+
+def test_one_trade(deals: Engine) -> None:
+    report = read_report(deals, "one")
+    assert ((10, 8), (2, 1), 210) == (
+        (report.results.gross_pnl, report.results.net_pnl),
+        (report.results.total_commission, report.results.total_slippage),
+        report.results.traded,
+    )
+    assert known(Decimal(8)) == report.results.expectancy == report.results.avg_win == report.results.best_trade
+    assert unknown("no losing round trip yet") == report.results.profit_factor == report.results.avg_loss
+    assert [(8, 9, 1)] == [(each.low, each.high, each.number) for each in report.distribution]
+    assert [(8, 1, True)] == [(mark.net, mark.number, mark.won) for mark in report.marks]
+    assert ("simulated",) == report.price_sources
+    first = Gain(BEGUN.date(), Decimal(8), Decimal("0.008"), whole=False)
+    assert first == report.days[0]
+
+
+def test_no_losers(deals: Engine) -> None:
+    report = read_report(deals, "winners")
+    assert (2, 2, 0) == (report.results.total_trades, report.results.winning_trades, report.results.losing_trades)
+    assert Decimal("4.5") == report.results.net_pnl
+    assert unknown("no losing round trip yet") == report.results.profit_factor
+    assert {"trend": 3, "(none)": Decimal("1.5")} == {
+        name: each.net_pnl for name, each in report.by[Dimension.STRATEGY].items()
+    }
+
+
+def test_all_losers(deals: Engine) -> None:
+    report = read_report(deals, "losers")
+    assert (known(ZERO), known(ZERO)) == (report.results.win_rate, report.results.profit_factor)
+    assert (Decimal(-13), Decimal("-6.5")) == (report.results.net_pnl, report.results.expectancy.value)
+    assert unknown("no winning round trip yet") == report.results.avg_win
+    assert all(each.high <= 0 for each in report.distribution if each.number)

@@ -1,0 +1,257 @@
+"""The debug console against a real system: what it shows, what it changes, what it must not be able to."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from actors import Decision
+from actors.runtime import tracing
+from console.debug import client as client_module
+from console.debug.client import Session
+from console.debug.command_spec import WORDS, read
+from console.debug.protocol import Line, Refused
+from domain import failpoints
+from domain.errors import InvalidRequest
+from tests.support.system.console_sessions import bought, talking
+from tests.support.system.running_system import until
+
+
+def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        bought(talk.system)
+        rejected = bought(talk.system, symbol="NOPE")
+        arguments = {
+            "state": "Sizer", "inbox": "Sizer", "stack": "Sizer", "chain": "1", "trace": "--max 1 --seconds 5",
+            "decide": "BUY BTC/USDT --confidence 1 --quantity 0.001", "retry": str(rejected),
+            "suspend": "Snapshotter", "resume-actor": "Snapshotter", "restart": "Snapshotter", "crash": "Snapshotter",
+            "send": 'PriceTracker Subscribe {"symbol": "BTC/USDT"}', "halt": "just so", "resume": "all clear",
+            "loglevel": "WARNING",
+        }  # fmt: skip
+        for name in WORDS:
+            if name not in {"exit", "repl"}:
+                assert talk.do(f"{name} {arguments.get(name, '')}"), name
+            if name not in {"exit", "repl", "help", "top", "trace"}:
+                talk.json(f"{name} {arguments.get(name, '')}") if not WORDS[name].changes else None
+        with pytest.raises(Refused, match="the service was started without --allow-repl"):
+            talk.session.line.ask("repl", source="1 + 1")
+
+
+def test_what_is_shown_is_what_is(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        bought(talk.system, quantity="0.004")
+        portfolio = talk.system.portfolio()
+        assert str(portfolio["cash"].normalize()) == talk.do("state PositionKeeper portfolios.default.cash").strip()
+        assert talk.do("state Sizer projections.default.cash") == talk.do("state Pos portfolios.default.cash")
+        assert "0.004" == talk.do("state Sizer projections.default.positions.BTC/USDT.quantity").strip()
+        actors = {each["actor"]: each for each in talk.json("ps")["actors"]}
+        assert list(actors) == talk.system.inspector.names
+        assert {"idle", "busy"} >= {each["state"] for each in actors.values()}
+        assert "memory equals the database, and the books balance" in talk.do("audit")
+        assert "running" in talk.do("lease")
+        with pytest.raises(Refused, match="there is no part 'projektions'; did you mean projections"):
+            talk.do("state Sizer projektions")
+
+
+def test_a_trace_shows_messages_as_they_pass_and_ends_by_itself(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        found: list[str] = []
+        started = threading.Event()
+
+        def trace() -> None:
+            with Line(talk.path) as line:
+                stream = line.stream("trace", of="Execute", max=3, seconds=20)
+                started.set()
+                found.extend(message["message"] for message in stream)
+
+        thread = threading.Thread(target=trace, daemon=True)
+        thread.start()
+        assert started.wait(5)
+        while thread.is_alive():
+            bought(talk.system)
+        thread.join(10)
+        assert ["Execute"] * 3 == found
+        until(lambda: tracing.TAPS == ())
+
+
+def test_a_trace_of_somebody_who_has_hung_up_ends(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(talk.path))
+            client.sendall(b'{"v": 1, "id": 1, "do": "trace", "with": {"of": "no such decision", "seconds": 600}}\n')
+            until(lambda: len(tracing.TAPS) == 1)
+        until(lambda: tracing.TAPS == ())
+
+
+def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embedded_url: str, tmp_path: Path) -> None:
+    stuck, go = threading.Event(), threading.Event()
+
+    def hook(moment: str, what: str) -> None:
+        if (moment, what, stuck.is_set()) == ("takes", "Execute", False):
+            stuck.set()
+            go.wait(60)
+
+    with talking(embedded_url, tmp_path) as talk:
+        failpoints.hook = hook
+        try:
+            future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+            assert stuck.wait(10)
+            (actor,) = (each for each in talk.json("ps")["actors"] if each["actor"] == "ExecutionSimulator")
+            assert ("busy", "Execute") == (actor["state"], actor["doing"])
+            assert "go.wait(60)" in talk.do("stack ExecutionSimulator")
+            assert "busy with Execute for" in talk.do("state ExecutionSimulator")
+            talk.do("restart ExecutionSimulator")
+            assert "executed" == future.get(timeout=10).status
+            assert "was replaced by hand" in talk.do("failures")
+        finally:
+            failpoints.hook = None
+            go.set()
+        assert "the books balance" in talk.do("audit")
+
+
+def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        rejected = bought(talk.system, symbol="NOPE")
+        assert "rejected: unknown symbol: 'NOPE' is not traded here" in talk.do(f"chain {rejected}")
+        talk.do("suspend Sizer")
+        future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+        until(lambda: "is under way" in talk.do("chain 2"))
+        talk.do("crash ExecutionSimulator")
+        talk.do("restart PositionKeeper")
+        talk.do("resume-actor Sizer")
+        assert "executed" == future.get(timeout=10).status
+        shown = talk.do("chain 2")
+        for what in ("inserted", "price seen", "sized", "filled", "executed", "cash_delta"):
+            assert what in shown
+
+        def poison(moment: str, what: str) -> None:
+            if (moment, what) == ("takes", "Execute"):
+                raise ValueError("boom")
+
+        failpoints.hook = poison
+        try:
+            quarantined = bought(talk.system)
+        finally:
+            failpoints.hook = None
+        until(lambda: "quarantine" in talk.do(f"chain {quarantined}"))
+        shown = talk.do(f"chain {quarantined}")
+        assert "internal error: ExecutionSimulator crashed twice on it (ValueError: boom); reference 1-" in shown
+        assert f" {quarantined} " in talk.do("quarantine")
+        again = talk.json(f"retry {quarantined}")["decision_id"]
+        until(lambda: "executed" in talk.do(f"chain {again}"))
+        assert f"as decision {again}" in talk.do(f"chain {quarantined}")
+        for id_, why in (("2", "was executed"), ("999", "there is no decision"), ("x", "there is no decision")):
+            with pytest.raises(Refused, match=why):
+                talk.do(f"retry {id_}")
+
+
+class Film(io.StringIO):
+    """What a terminal is sent; after some frames a person presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[str] = []
+
+    def write(self, told: str) -> int:
+        if "Supervisor" in told:
+            self.frames.append(told)
+            if len(self.frames) == 3:
+                raise KeyboardInterrupt
+        return super().write(told)
+
+
+def test_each_look_of_top_takes_the_place_of_the_one_before(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "TOP_EVERY", 0.01)
+    with talking(embedded_url, tmp_path) as talk:
+        film = Film()
+        screen = Console(file=film, force_terminal=True, width=120, height=40)
+        Session(talk.session.line, screen).do(read("top"))
+        assert [1, 1, 1] == [frame.count("PriceTracker") for frame in film.frames[:3]]
+
+
+def test_what_is_no_id_is_said_in_a_sentence(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk, pytest.raises(Refused, match="there is no decision 'abc', and no id"):
+        talk.do("chain abc")
+
+
+def test_what_changes_something_must_be_confirmed_and_is_written_down(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        asked: list[str] = []
+        careful = Session(Line(talk.path), Console(file=io.StringIO()))
+        with pytest.raises(InvalidRequest, match="'crash Sizer' changes something; confirm it with --yes"):
+            careful.do(read("crash Sizer"))
+        careful.confirm = lambda question: bool(asked.append(question))
+        with pytest.raises(InvalidRequest, match="nothing was done"):
+            careful.do(read("crash Sizer"))
+        with pytest.raises(InvalidRequest, match="nothing was done"):
+            careful.do(read("decide --confidence 0.7 BUY SOL/USDT"))
+        assert [
+            "crash Sizer: make an actor crash at its next message. Really?",
+            "decide BUY SOL/USDT --confidence 0.7: send a decision, and wait for its outcome. Really?",
+        ] == asked
+        careful.line.close()
+        talk.do("suspend Snapshotter")
+        with pytest.raises(Refused, match="there is no actor 'Nobody'"):
+            talk.do("crash Nobody")
+        log = tmp_path / "logs" / "console.jsonl"
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        assert ["suspend", "crash"] == [entry["command"] for entry in entries]
+        assert "there is no actor" in entries[1]["failed"]
+        assert 0o600 == log.stat().st_mode & 0o777
+
+
+def test_a_python_prompt_only_where_it_was_allowed(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path, allow_repl=True) as talk:
+        ask = talk.session.line.ask
+        assert {"output": "2\n", "more": False} == ask("repl", source="1 + 1")
+        assert ask("repl", source="for n in range(2):")["more"]
+        assert "ZeroDivisionError" in ask("repl", source="1 / 0")["output"]
+        assert "10000" in ask("repl", source="system.portfolio()['cash']")["output"]
+        with pytest.raises(Refused, match=r"exit\(\) would end a thread here, not the process"):
+            ask("repl", source="exit()")
+        log = (tmp_path / "logs" / "console.jsonl").read_text().splitlines()
+        assert "exit()" == json.loads(log[-1])["with"]["source"]
+
+
+def test_a_decision_that_waits_is_said_to_be_committed(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.service.actions.DECIDE_WITHIN", 0.3)
+    with talking(embedded_url, tmp_path) as talk, Line(talk.path, patience=0.1) as hasty:
+        told = hasty.ask("decide", decision="BUY", symbol="DEAD/USDT", confidence="1", quantity="1")
+        assert "pending" == told["outcome"]
+        assert f"chain {told['decision_id']} shows where it waits" in told["reason"]
+        assert "waits in the Sizer for a price of DEAD/USDT" in talk.do(f"chain {told['decision_id']}")
+
+
+def test_what_makes_no_sense_is_refused_with_a_sentence(
+    embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.logs._secrets", {"s3cret-token"})
+    with talking(embedded_url, tmp_path) as talk:
+        with pytest.raises(Refused, match=r"^seconds must be a whole number from 1 to 600$"):
+            talk.do("trace --seconds soon")
+        with pytest.raises(Refused, match=r"^the Supervisor cannot be suspended"):
+            talk.do("suspend Supervisor")
+        with pytest.raises(Refused, match=r"^there is no actor '\*{8}'"):
+            talk.do("state s3cret-token")
+
+
+def test_rows_of_somebody_else_do_not_disturb(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence, reasoning)"
+            " VALUES ('BTC/USDT', 'HOLD', 1, %s)",
+            ["\x1b[31mred\x1b[0m [bold]markup[/bold] {braces} %s"],
+        )
+        until(lambda: "ignored" in talk.do("decisions"))
+        assert "\x1b" not in talk.do("chain 1")

@@ -1,0 +1,168 @@
+"""The console's door: bad requests, other users, clients that hang, and a database that is away."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import socket
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import ANY
+
+import pytest
+from rich.console import Console
+
+from console.debug.client import Session
+from console.debug.command_spec import WORDS
+from console.debug.protocol import Line, Refused
+from console.debug.server import MOST_CLIENTS, ConsoleDoor
+from domain.errors import PaperTradingError
+from tests.support.database.servers import Server
+from tests.support.system.console_sessions import Talk, bought, talking
+from tests.support.system.running_system import until
+
+
+def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -> None:
+    draw = random.Random(1)
+
+    def spoiled() -> bytes:
+        good = json.dumps({"v": 1, "id": 1, "do": draw.choice([*WORDS, "hello"]), "with": {"actor": "Sizer", "n": -1}})
+        data = bytearray(good.encode() + b"\n")
+        for _ in range(draw.randint(1, 8)):
+            place = draw.randrange(len(data))
+            match draw.randrange(3):
+                case 0:
+                    data[place] = draw.randrange(256)
+                case 1:
+                    del data[place:]
+                    data += b"\n"
+                case _:
+                    data[place:place] = bytes([draw.randrange(256)]) * draw.choice([1, 10, 5_000])
+        return bytes(data)
+
+    with talking(embedded_url, tmp_path) as talk:
+        for _ in range(100):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                client.connect(str(talk.path))
+                try:
+                    client.sendall(b"".join(spoiled() for _ in range(10)))
+                except OSError:
+                    continue  # cut off, as it should be
+        assert 1 == len([bought(talk.system)])
+        assert [0] * 7 == [each["restarts"] for each in talk.json("ps")["actors"]]
+        assert "the books balance" in talk.do("audit")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -> None:
+    python = shutil.which("python3", path="/usr/bin:/bin")  # this one's own folder may be closed to others
+    if python is None:
+        pytest.skip("there is no Python that another user may run")
+    folder = Path("/tmp") / f"paper-console-{os.getpid()}"
+    folder.mkdir(mode=0o711)
+    try:
+        with ConsoleDoor(folder / "console.sock", {"echo": dict}):
+            attempt = f"import socket; socket.socket(socket.AF_UNIX).connect({str(folder / 'console.sock')!r})"
+            done = subprocess.run(
+                [python, "-c", attempt], user="nobody", group="nogroup", extra_groups=[], capture_output=True,
+                text=True, check=False, cwd="/",
+            )  # fmt: skip
+            assert "PermissionError" in done.stderr
+    finally:
+        folder.rmdir()
+
+
+def test_one_console_too_many_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "console.sock"
+    with ConsoleDoor(path, {"echo": dict}), ExitStack() as crowd:
+        lines = [crowd.enter_context(Line(path)) for _ in range(MOST_CLIENTS)]
+        assert [{"n": 1, "who": ANY}] * MOST_CLIENTS == [line.ask("echo", n=1) for line in lines]
+        for _ in range(3):
+            with Line(path) as late, pytest.raises(Refused, match=r"^32 consoles are open already; close one$"):
+                late.ask("echo")
+        lines[0].close()
+
+        def let_in() -> bool:
+            try:
+                with Line(path) as line:
+                    return bool(line.ask("echo"))
+            except Refused:
+                return False
+
+        until(let_in)
+
+
+def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None:
+    # In a process of its own: what an earlier test left behind could close a file, and so there would be one more.
+    alone = multiprocessing.get_context("spawn").Process(target=without_files, args=(tmp_path / "console.sock",))
+    alone.start()
+    alone.join(30)
+    assert 0 == alone.exitcode
+
+
+def without_files(path: Path) -> None:
+    first, client = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(2))
+    with ConsoleDoor(path, {"echo": dict}), first, client:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        try:
+            first.connect(str(path))  # for which the system has put a file aside already
+            client.connect(str(path))
+            client.settimeout(0.1)
+            client.sendall(b'{"v": 1, "id": 1, "do": "echo", "with": {}}\n')
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client.settimeout(5)
+        assert b'"ok": true' in client.recv(1000)
+
+
+def test_while_the_database_is_away_a_console_can_look_in(
+    embedded_server: Server, embedded_url: str, tmp_path: Path
+) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        embedded_server.stop(immediate=True)
+        try:
+            with Line(talk.path) as line:
+                session = Session(line, Console(file=io.StringIO()))
+                assert ([], []) == (session.hello["decisions"], session.hello["portfolios"])
+                assert 7 == len(line.ask("ps")["actors"])
+                assert "10000" == talk.do("state PositionKeeper portfolios.default.cash").strip()
+        finally:
+            embedded_server.start()
+
+
+def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk:
+        deaf = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(40)]
+        try:
+            for client in deaf:
+                client.connect(str(talk.path))
+                try:
+                    client.sendall(b'{"v": 1, "id": 1, "do": "decisions", "with": {"n": 1000}}\n' * 5)
+                except OSError:
+                    continue
+            bought(talk.system)
+            assert 0 == talk.system.status().dead_letters
+        finally:
+            for client in deaf:
+                client.close()
+        until(lambda: "PositionKeeper" in attempt(talk))
+
+
+def attempt(talk: Talk) -> str:
+    """A new console, once there is room for one."""
+    try:
+        with Line(talk.path) as line:
+            return str(line.ask("ps"))
+    except PaperTradingError:
+        return ""

@@ -1,0 +1,259 @@
+"""``run.py report`` as people and programs read it, in a terminal, in a pipe and as JSON; and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from console.cli import main
+from persistence import schema
+from persistence.connections import engine_for
+from persistence.queries.reports import read_report
+from persistence.stores import portfolios
+from tests.support.database.servers import Server
+from tests.support.system.histories import CAPITAL, MIDNIGHT, NOW
+from tests.support.system.program import environment
+from tests.support.system.report_databases import BEGUN, Sold, sell, value
+from tests.support.system.terminal import Screen
+
+pytestmark = pytest.mark.clock
+
+
+@pytest.fixture(scope="module")
+def url(sixty_days: str, as_of_then: None) -> str:
+    return sixty_days
+
+
+@pytest.fixture(scope="module")
+def sold(embedded_server: Server) -> Iterator[str]:
+    """One deal at simulated prices, and portfolios beside it in which nothing happened."""
+    made = embedded_server.create_database()
+    schema.upgrade(made)
+    sell(made, Sold("one", "100", "110", strategy="trend"))
+    value(made, "one", BEGUN + timedelta(hours=2), "1008")
+    for number in range(10):
+        portfolios.create(made, f"a{number}", {"initial_capital": 5})
+    yield made
+    embedded_server.drop_database(made)
+
+
+def told(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> str:
+    """What the command prints; it must end with 0, and say nothing on stderr."""
+    assert main(["report", *words, "--database-url", url]) == 0, capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out
+
+
+def document(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> Any:
+    return json.loads(told(capsys, url, "--json", *words))
+
+
+def refused(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> str:
+    assert main(["report", *words, "--database-url", url]) == 2
+    said = capsys.readouterr()
+    assert (said.out, 1) == ("", len(said.err.splitlines()))
+    return said.err.removeprefix("run.py: ").strip()
+
+
+def test_in_a_pipe_it_is_plain_text_of_a_hundred_columns(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(capsys, url)
+    assert "\x1b" not in text
+    assert 100 == max(map(len, text.splitlines()))
+    assert [] == [line for line in text.splitlines() if line != line.rstrip()]
+    heads = re.findall(r"^Portfolio (\w+) ", text, re.MULTILINE)
+    assert ["default", "shares", "losers"] == heads
+    # What traded nothing stands in a sentence at the end.
+    assert re.search(r"^empty: worth 10,000\.00 USDT; from .* nothing was decided, traded\n", text, re.MULTILINE)
+    losers = text[text.index("Portfolio losers") :]
+    assert re.search(r"^Win rate +0\.00 %|Win rate +0\.00 %$", losers, re.MULTILINE)
+    # Why figures are missing is said once.
+    missing = re.findall(r"\d+ of\s+at\s+least 10 daily returns$", losers, re.MULTILINE)
+    assert 1 == len(re.findall(r"^– Annual return, .*$", losers, re.MULTILINE))
+    assert missing
+
+
+def test_simulated_prices_are_marked_at_the_top_and_empty_portfolios_do_not_hide_the_others(
+    sold: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = told(capsys, sold).splitlines()
+    assert lines[0].startswith("Portfolio one ")
+    assert "simulated prices: results prove nothing about real markets" == lines[2]
+    assert lines[3].startswith("Worth 1,008.00 USDT  +8.00 (+0.80 %)  from 1,000.00")
+    empty = [line for line in lines if re.match(r"a\d: ", line)]
+    assert 10 == len(empty)
+    assert [f"a{number}" for number in range(10)] == [line[:2] for line in empty]
+    assert lines.index(empty[0]) > lines.index("The gate to real money")
+
+
+def test_one_deal_is_told_with_every_number(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(told(capsys, sold, "--portfolio", "one").split())
+    for words in (
+        "as of the last snapshot, 2026-01-10 14:00:00 UTC",
+        "Net result +8.00", "Gross result +10.00", "Round trips 1", "Won, lost 1, 0", "Win rate 100.00 %",
+        "Average win +8.00", "Average loss –", "Profit factor –", "Traded 210.00", "Time held 1 h",
+        "– Average loss, Profit factor: no losing round trip yet", "Gross before costs +11.00",
+        "Commission 2.00 0.9524 % 18.18 %", "Slippage 1.00 0.4762 % 9.09 %", "Both 3.00 1.4286 % 27.27 %",
+        "received 2 100.0%", "filled 2 100.0%", "symbol BTC/USDT alone", "strategy trend alone", "Open positions none",
+        "Operational: failed", "Statistical: failed", "✗ round trips at least 20 1", "Not ready: ",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+@pytest.mark.parametrize(("columns", "side_by_side"), [(80, False), (120, True)])
+def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: bool) -> None:
+    # pytest-xdist tells its own width to what it starts.
+    env = {name: kept for name, kept in environment(tmp_path, database_url=url).items() if name != "COLUMNS"}
+    words = "report", "--portfolio", "default", "--to", f"{NOW:%Y-%m-%dT%H:%M}"
+    with Screen(*words, env=env, columns=columns, lines=140) as screen:
+        assert screen.ended() == 0
+        lines = screen.lines
+    assert b"\x1b[" in screen.raw
+    text = "\n".join(lines)
+    assert lines[1] == "━" * columns
+    assert side_by_side == any("Last days" in line and "Net results of" in line for line in lines)
+    for heading in ("Value", "Below its peak", "Figures", "Months", "Last days", "Where it came from", "Costs"):
+        assert any(line.startswith(heading) for line in lines), heading
+    # The curve has its highest and lowest value and its first and last day beside it.
+    drawn = lines[lines.index("Value") + 1 : lines.index("Below its peak")]
+    assert re.match(r" *[\d,]+\.\d\d ┤", drawn[0])
+    assert re.search(r"[⠁-⣿]", "".join(drawn))
+    assert re.search(r"^ +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d$", text, re.MULTILINE)
+    # No number is cut.
+    assert "…" not in re.sub(r" +…$", "", text, flags=re.MULTILINE)
+
+
+def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    end = MIDNIGHT - timedelta(days=10)
+    found = document(capsys, url, "--portfolio", "default", "--to", f"{end:%Y-%m-%dT%H:%M}")
+    (mine,) = found["portfolios"]
+    engine = engine_for(url, "reader")
+    report = read_report(engine, "default", until=end)
+    engine.dispose()
+    assert {*report.__dataclass_fields__, "gate"} == mine.keys()
+    assert report.until.isoformat() == mine["until"]
+    amounts = [report.opening, report.closing, report.results.net_pnl, report.results.traded]
+    results = mine["results"]
+    assert amounts == [
+        Decimal(one) for one in (mine["opening"], mine["closing"], results["net_pnl"], results["traded"])
+    ]
+    assert [point.value for point in report.curve] == [Decimal(point["value"]) for point in mine["curve"]]
+    assert [point.drawdown for point in report.curve] == [Decimal(point["drawdown"]) for point in mine["curve"]]
+    assert [trip.net for trip in report.trips] == [Decimal(trip["net"]) for trip in mine["trips"]]
+    assert [day.start.isoformat() for day in report.days] == [day["start"] for day in mine["days"]]
+    assert report.performance is not None
+    sharpe = report.performance.sharpe_ratio
+    assert (sharpe.value, None) == (
+        Decimal(mine["performance"]["sharpe_ratio"]["value"]), mine["performance"]["sharpe_ratio"]["reason"],
+    )  # fmt: skip
+    closes = report.performance.returns
+    assert list(closes.values) == [Decimal(day["return"]) for day in mine["performance"]["returns"]["days"]]
+    assert {"symbol", "strategy", "asset_class", "day", "side"} == mine["by"].keys()
+    assert "failed" == mine["gate"]["operational"]
+
+
+def test_a_strategy_in_json_has_no_value_of_its_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, url, "--strategy", "trend")
+    assert {"default", "shares", "losers"} == {each["portfolio"] for each in found["portfolios"]}
+    assert [None] * 3 == [each["performance"] for each in found["portfolios"]]
+
+
+def test_days_are_whole_and_moments_are_utc(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def trips(*words: str) -> int:
+        return len(document(capsys, sold, "--portfolio", "one", *words)["portfolios"][0]["trips"])
+
+    assert (1, 1, 0, 0) == (
+        trips("--from", "2026-01-10", "--to", "2026-01-10"),
+        trips("--from", "2026-01-10T13:00+00:00", "--to", "2026-01-10T14:00:01+01:00"),
+        trips("--to", "2026-01-10T13:00"),
+        trips("--from", "2026-01-11"),
+    )
+
+
+WRONG = {
+    "--portfolio onee": "there is no portfolio 'onee'; did you mean 'one'?",
+    "--portfolio nobody": "there is no portfolio 'nobody'; `run.py portfolio list` shows those that exist",
+    "--strategy tredn": "there is no strategy 'tredn'; did you mean 'trend'?",
+    "--strategy x --portfolio one": "there is no strategy 'x' in portfolio one; known: trend",
+    "--from soon": "--from 'soon': must be a day such as 2026-01-31, or a moment such as 2026-01-31T12:00 (UTC)",
+    "--to 2026-02-30": "--to '2026-02-30': must be a day such as 2026-01-31, or a moment",
+    "--from 0000-01-01": "--from '0000-01-01': must be a day such as",
+    "--from 0044-03-15": "--from '0044-03-15': must be from 1970 to 2999",
+    "--to 9999-12-31": "--to '9999-12-31': must be from 1970 to 2999",
+    "--to 9998-12-31": "--to '9998-12-31': must be from 1970 to 2999",
+    "--from 2900-01-01": "--from 2900-01-01 is in the future; a report tells what has been",
+    "--from 2026-02-01 --to 2026-01-31": "--from 2026-02-01 must be before --to 2026-01-31",
+    "--portfolio one --to 1999-12-31": "the period ends before portfolio one began; leave --to out, or take",
+    "--to 1999-12-31": "the period ends before any portfolio asked for began",
+    "--force": "--force counts with --csv only",
+    "--csv {folder}/new --strategy trend": "--csv writes whole portfolios",
+    "--csv {folder}/file": "--csv {folder}/file is a file; name a folder",
+    "--csv {folder}/no/new": "--csv {folder}/no/new: there is no folder {folder}/no; make it first",
+    "--csv {folder}": "--csv {folder} has trades.csv already; choose another folder, or --force to replace it",
+    "--html {folder}": "--html {folder} is a folder; name a file, such as {folder}/report.html",
+    "--html -": "--html -: the page goes to a file alone; name one, such as report.html",
+    "--html=": "--html is empty: name a file",
+    "--csv=": "--csv is empty: name a folder",
+    "--html {folder}/no/page.html": "--html {folder}/no/page.html: there is no folder {folder}/no; make it first",
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG.items())
+def test_wrong_usage_is_one_sentence(
+    sold: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, sentence: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "trades.csv").touch()
+    said = refused(capsys, sold, *words.format(folder=tmp_path).split())
+    assert said.startswith(sentence.format(folder=tmp_path))
+    assert {"file", "trades.csv"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_with_no_portfolio_there_is_nothing_to_report(
+    embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema.upgrade(embedded_url)
+    assert "No portfolios yet; the first start creates the portfolio default.\n" == told(capsys, embedded_url)
+    assert [] == document(capsys, embedded_url)["portfolios"]
+    assert "nothing to report" in refused(capsys, embedded_url, "--html", str(tmp_path / "page.html"))
+
+
+def test_a_page_is_written_whole_or_not_at_all(sold: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "page.html"
+    file.write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # a full disk
+    try:
+        assert main(["report", "--html", str(file), "--database-url", sold]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"run.py: {file} could not be written: File too large\n" == capsys.readouterr().err
+    assert ("old", [file]) == (file.read_text(), list(tmp_path.iterdir()))
+    said = told(capsys, sold, "--html", str(file))
+    assert re.fullmatch(rf"{re.escape(str(file))}: [\d.]+ (kB|MB)\n", said)
+    assert "</html>" in file.read_text()
+    assert [file] == list(tmp_path.iterdir())
+    written = document(capsys, sold, "--html", str(file))["written"]
+    assert [{"file": str(file), "bytes": file.stat().st_size}] == written
+
+
+def test_it_reads_and_changes_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def state() -> list[Any]:
+        with psycopg.connect(url) as connection:
+            return connection.execute(
+                "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables ORDER BY 1"
+            ).fetchall()
+
+    before = state()
+    told(capsys, url)
+    assert before == state()
+    assert set(CAPITAL) == {each["portfolio"] for each in document(capsys, url)["portfolios"]}

@@ -1,0 +1,214 @@
+"""``run.py validate``: what it prints and how it ends, on a real database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from console.cli import main
+from persistence import schema
+from persistence.stores import portfolios
+from tests.support.system.histories import FIRST_DAY, Deal, Moment, as_of, store
+from tests.support.system.running_system import running, until
+from tests.support.system.validation_runs import KEEPER, begun_at, execute, process
+from tests.support.values.builders import BTC
+
+pytestmark = pytest.mark.clock
+
+DAYS = 14
+HOUR = timedelta(hours=1)
+AFTER = FIRST_DAY + timedelta(days=DAYS) + HOUR
+"""The moment as of which a fortnight is judged."""
+Validate = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def validate(embedded_url: str, capsys: pytest.CaptureFixture[str]) -> Validate:
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(["validate", *words, "--database-url", embedded_url])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def fortnight(embedded_url: str) -> Iterator[None]:
+    """Two weeks of one portfolio that meet every criterion, by what may be luck; judged an hour after them."""
+    url, since = embedded_url, FIRST_DAY
+    deals: list[Deal] = []
+    moments: list[Moment] = [(since - HOUR, {}, 0)]
+    for day in range(DAYS):
+        for number, move in enumerate((4, 4) if day % 2 == 0 else (1, -6)):
+            at = since + timedelta(days=day) + (2 + 4 * number) * HOUR
+            for side, price, when in (("BUY", 100, at), ("SELL", 100 + move, at + HOUR)):
+                deals.append(Deal(len(deals) + 1, "default", BTC, side, Decimal(10), Decimal(price), when))
+        moments.append((since + timedelta(days=day + 1), {}, len(deals)))
+    store(url, {"default": 10_000}, deals, moments)
+    process(url)
+    begun_at(url, since)
+    execute(url, "INSERT INTO paper_uptime VALUES (100, %s, %s)", since, AFTER, writer="Supervisor")
+    for table in ("paper_audits", "paper_validation_acceptances"):  # what the tests add comes in that hour
+        execute(url, f"ALTER TABLE {table} ALTER COLUMN at SET DEFAULT '{AFTER - HOUR / 2:%Y-%m-%d %H:%M}Z'")
+    execute(url, "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (100, 1, '[]')", writer=KEEPER)
+    with as_of(AFTER):
+        yield
+
+
+@pytest.mark.usefixtures("fortnight")
+def test_an_underpowered_result_is_ready_once_somebody_takes_it_as_enough(
+    embedded_url: str, validate: Validate
+) -> None:
+    code, told, _ = validate()
+    assert 4 == code
+    assert "\nstatistical: underpowered\n" in told
+    assert "✗ not met" in told  # PSR alone
+    assert 1 == told.count("✗")
+    assert "14 daily returns must show an annualised Sharpe ratio of about 9.21 before it is 95 % sure" in told
+    assert "if it goes on like this, the strategy needs " in told
+    assert told.endswith(
+        "\ndefault: not ready: statistically underpowered: all criteria are met, by what may still be luck\n"
+    )
+    code, told, _ = validate("--accept-underpowered", "anna")
+    assert 0 == code
+    assert "accepted as it is by anna" in told
+    assert told.endswith("\ndefault: ready\n")
+    assert 0 == validate("spring")[0]  # it holds for the run
+    assert [("anna", True)] == execute(
+        embedded_url, "SELECT by_whom, psr BETWEEN 0.5 AND 0.95 FROM paper_validation_acceptances"
+    )
+    code, out, _ = validate("--json")
+    document = json.loads(out)
+    assert (0, True, "underpowered", "anna") == (
+        code, document["ready"], document["portfolios"][0]["statistical"], document["portfolios"][0]["accepted_by"]
+    )  # fmt: skip
+    # Accepted or not: what the program did wrong is not outweighed.
+    execute(
+        embedded_url,
+        "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (100, 1, '[\"cash\"]')",
+        writer=KEEPER,
+    )
+    code, told, _ = validate()
+    assert 4 == code
+    assert told.endswith("\ndefault: not ready: operationally failed (audits)\n")
+
+
+def test_nothing_but_an_underpowered_result_can_be_accepted(embedded_url: str, validate: Validate) -> None:
+    schema.upgrade(embedded_url)
+    code, _, refused = validate("--accept-underpowered", "anna")
+    assert (2, "run.py: nothing is there that --accept-underpowered could help: there is no portfolio\n") == (
+        code,
+        refused,
+    )
+    portfolios.create(embedded_url, "default", {"initial_capital": 1000})
+    code, _, refused = validate("--accept-underpowered", "anna")
+    assert 2 == code
+    assert refused.startswith(
+        "run.py: nothing is there that --accept-underpowered could help: portfolio default: no price"
+    )
+    assert [] == execute(embedded_url, "SELECT * FROM paper_validation_acceptances")
+    assert 4 == validate()[0]
+
+
+def test_an_empty_database_is_not_ready(embedded_url: str, validate: Validate) -> None:
+    code, told, _ = validate()
+    assert (4, "not ready: there is no portfolio yet; the first start creates the portfolio default\n") == (code, told)
+    assert (0, "no validation run yet; run.py validate start begins one\n", "") == validate("list")
+    code, _, refused = validate("start")
+    assert (2, True) == (code, refused.startswith("run.py: nothing has served this database yet"))
+
+
+def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
+    embedded_url: str, validate: Validate
+) -> None:
+    with running(embedded_url) as system:
+        system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
+        until(lambda: system.books.waiting() == 0)
+        code, told, _ = validate("start", "spring", "--portfolio", "default")
+        assert (0, "validation run spring has begun: portfolio default, strategy manual") == (
+            code,
+            told.splitlines()[0],
+        )
+        code, _, refused = validate("start", "summer")
+        assert (
+            "portfolio default is in run spring already, which must end first: run.py validate stop spring" in refused
+        )
+        code, told, _ = validate()
+        assert 4 == code
+        assert "· run spring ·" in told.splitlines()[0]
+        portfolios.change(embedded_url, "default", {"commission_pct": Decimal("0.002")})
+        code, told, _ = validate("list")
+        assert "commission_pct of portfolio default 0.001 → 0.002" in told
+        code, told, _ = validate()
+        assert "a preview, no run" in told.splitlines()[0]
+        assert "the last run, spring, ended at" in told
+        assert 0 == validate("start", "autumn")[0]
+    # Its successor, with other settings, ends it at its start.
+    with running(embedded_url, max_price_age=60.0) as system:
+        ended = "SELECT end_reason FROM paper_validation_runs WHERE name = 'autumn' AND ended_at IS NOT NULL"
+        until(lambda: bool(system.books.rows(ended)))
+        assert [{"end_reason": "max_price_age 30 → 60 since epoch 2"}] == system.books.rows(ended)
+
+
+def test_a_run_is_stopped_with_a_reason(embedded_url: str, validate: Validate) -> None:
+    schema.upgrade(embedded_url)
+    portfolios.create(embedded_url, "default", {"initial_capital": 1000})
+    process(embedded_url)
+    assert "no validation run goes on" in validate("stop", "--reason", "x")[2]
+    execute(
+        embedded_url,
+        'UPDATE paper_processes SET settings = settings || \'{"prices": "simulated"}\'',
+        writer="Supervisor",
+    )
+    assert "is a command of validate" in validate("start", "list")[2]
+    code, told, _ = validate("start", "spring", "--strategy", "trend")
+    assert 0 == code
+    assert told.endswith("\nsimulated prices: results prove nothing about real markets, so it can never be ready\n")
+    code, told, _ = validate("stop", "--reason", "retrained")
+    assert 0 == code
+    assert told.startswith("validation run spring has ended: stopped by ")
+    assert told.endswith(": retrained\n")
+    assert "validation run spring ended at" in validate("stop", "spring", "--reason", "x")[2]
+    assert "there is no validation run 'nope'; none goes on" in validate("stop", "nope", "--reason", "x")[2]
+    (run,) = json.loads(validate("list", "--json")[1])["runs"]
+    assert (["default"], ["trend"], 14) == (run["portfolios"], run["strategies"], run["criteria"]["min_days"])
+
+
+def test_criteria_are_those_of_the_start(
+    embedded_url: str, validate: Validate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.upgrade(embedded_url)
+    portfolios.create(embedded_url, "default", {"initial_capital": 1000})
+    process(embedded_url)
+    monkeypatch.setenv("PAPER_VALIDATION_MIN_DAYS", "30")
+    assert "required: 30 days" in validate("start", "--strategy", "trend")[1]
+    monkeypatch.setenv("PAPER_VALIDATION_MIN_DAYS", "1")
+    told = validate()[1]
+    assert "at least 30, from 00:00 to 24:00 UTC" in told
+    assert "validation_min_days is 1 in the settings now; the run keeps the 30 that it began with" in told
+
+
+def test_days_in_which_nothing_ran_are_judged_at_the_next_start(embedded_url: str) -> None:
+    schema.upgrade(embedded_url)
+    portfolios.create(embedded_url, "default", {"initial_capital": 1000})
+    process(embedded_url)
+    portfolios.create(embedded_url, "gone", {"initial_capital": 1000})
+    begun_at(embedded_url, FIRST_DAY + HOUR)
+    # Somebody ended it while nothing ran, in its fourth day.
+    ended = "UPDATE paper_validation_runs SET ended_at = %s, end_reason = 'by hand'"
+    execute(embedded_url, ended, FIRST_DAY + timedelta(days=3, hours=5))
+    execute(embedded_url, "DELETE FROM paper_trading_config WHERE portfolio = 'gone'")  # of which nothing is known now
+    with running(embedded_url) as system:
+        days = "SELECT DISTINCT day FROM v_paper_validation WHERE portfolio = 'default' ORDER BY day"
+        until(lambda: len(system.books.rows(days)) == 3)
+        assert [(FIRST_DAY + timedelta(days=n)).date() for n in range(3)] == [
+            row["day"] for row in system.books.rows(days)
+        ]
+        (seen,) = system.books.rows(
+            "SELECT DISTINCT seen FROM v_paper_validation WHERE criterion = 'uptime' AND day = '2026-01-06'"
+        )
+        assert seen["seen"].startswith("0 % of ")

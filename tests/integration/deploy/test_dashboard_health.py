@@ -1,0 +1,147 @@
+"""What the dashboard makes of a few rows that are known: a first loss, the gate, how the process fares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from deploy.dashboard.running import UPTIME, VALIDATION
+from persistence import schema
+from persistence.stores import portfolios
+from tests.support.system.dashboard import Looking, Row, missing, panels, rows
+
+VERDICT = (
+    "run_id", "run", "started_at", "ended_at", "end_reason", "day", "portfolio", "part", "criterion", "title",
+    "required", "seen", "passed", "evidence", "operational", "statistical", "psr", "accepted_by", "ready",
+)  # fmt: skip
+START = datetime(2026, 1, 4, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A session whose transaction is never committed; what is temporary in it hides what sql/ made."""
+    schema.upgrade(database_url)
+    for name in ("default", "shares"):
+        portfolios.create(database_url, name, {})
+    with psycopg.connect(database_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+def found(
+    owner: psycopg.Connection[Any], title: str, since: datetime, until: datetime, portfolio: str = "default"
+) -> list[Row]:
+    chosen = {"portfolio": portfolio, "currency": "USDT", "symbol": [], "strategy": []}
+    return rows(owner, panels()[title], Looking(since, until, chosen))
+
+
+def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Connection[Any]) -> None:
+    owner.execute("CREATE TEMP TABLE paper_portfolio_snapshots (LIKE paper_portfolio_snapshots)")
+    for hour, value in enumerate((9000, 9500, 12_000, 6000)):
+        owner.execute(
+            "INSERT INTO paper_portfolio_snapshots VALUES (%s, 'default', %s, 0, %s, 0, 0, 0, 0, '{}')",
+            [START + timedelta(hours=hour), value, value],
+        )
+    drawn = found(owner, "Drawdown", START, START + timedelta(days=1))
+    assert [Decimal("-0.1"), Decimal("-0.05"), Decimal(0), Decimal("-0.5")] == [row["drawdown"] for row in drawn]
+
+
+def test_health_sees_what_waits_what_is_halted_and_what_does_not_balance(owner: psycopg.Connection[Any]) -> None:
+    hour = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
+    told = "decisions waiting", "portfolios halted"
+    (now,) = found(owner, "Now", *hour)
+    assert ([0, 0], None) == ([now[each] for each in told], now["lease renewed ago"])
+    for empty in ("Halted portfolios", "Differences in the books", "Failures of actors"):
+        assert [] == found(owner, empty, *hour)
+    owner.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)")
+    owner.execute("INSERT INTO paper_halts (portfolio, halted, reason) VALUES ('shares', true, 'reviewing')")
+    owner.execute("SET LOCAL paper.writer = 'PositionKeeper'")
+    owner.execute("UPDATE paper_trading_config SET current_capital = current_capital + 1 WHERE portfolio = 'default'")
+    owner.execute("SET LOCAL paper.writer = 'Supervisor'")
+    owner.execute(
+        "INSERT INTO paper_failures VALUES (1, 3, now(), 'crash', 1, 'Sizer', 'Priced', NULL, 'ValueError', '…')"
+    )
+    owner.execute("UPDATE paper_lease_renewal SET renewed_at = now() - interval '7 seconds'")
+    (now,) = found(owner, "Now", *hour)
+    assert ([1, 1], 7) == ([now[each] for each in told], now["lease renewed ago"])
+    for title, expected in {
+        "All portfolios": {"portfolio": "shares", "halted": "reviewing"},
+        "Halted portfolios": {"portfolio": "shares", "reason": "reviewing"},
+        "Failures of actors": {"reference": "1-3", "kind": "crash", "actor": "Sizer"},
+        "Differences in the books": {"portfolio": "default", "what": "cash"},
+    }.items():
+        assert expected.items() <= found(owner, title, *hour)[title == "All portfolios"].items(), title
+
+
+def verdict(run: int, day: int, criterion: str, *, passed: bool, statistical: str, portfolio: str = "default") -> str:
+    """A row of the view, in its columns' order; a run of other portfolios was ready, and has ended since."""
+    other = portfolio != "default"
+    end = "timestamptz '2026-01-07 00:00Z', 'changed'" if other else "NULL::timestamptz, NULL::text"
+    part = "operational" if criterion == "uptime" else "statistical"
+    return (
+        f"({run}::bigint, 'run {run}', timestamptz '2026-01-0{run} 00:00Z', {end},"
+        f" date '2026-01-0{day}', '{portfolio}', '{part}', '{criterion}', 'the {criterion}', 'at least 1',"
+        f" '{int(passed)}', {passed}, '{{}}'::jsonb, 'passed', '{statistical}', 0.9::numeric, NULL::text, {other})"
+    )
+
+
+def test_the_gate_shows_the_newest_verdict(owner: psycopg.Connection[Any]) -> None:
+    values = (
+        verdict(1, 9, "win_rate", passed=True, statistical="passed"),
+        verdict(2, 4, "win_rate", passed=False, statistical="failed"),
+        verdict(2, 5, "win_rate", passed=True, statistical="underpowered"),
+        verdict(2, 5, "uptime", passed=True, statistical="underpowered"),
+        verdict(3, 6, "win_rate", passed=True, statistical="passed", portfolio="shares"),
+    )
+    columns = ", ".join(VERDICT)
+    owner.execute(f"CREATE TEMP VIEW {VALIDATION} AS SELECT * FROM (VALUES {', '.join(values)}) AS v ({columns})")
+    january = START, START + timedelta(days=20)
+    (one,) = found(owner, "The gate: verdict of $portfolio", *january)
+    assert {
+        "run": "run 2",
+        "day": "2026-01-05",
+        "operational": "passed",
+        "statistical": "underpowered",
+        "PSR(0)": Decimal("0.9"),
+        "real money": "not ready",
+        "accepted by": "nobody",
+    } == one
+    (other,) = found(owner, "The gate: verdict of $portfolio", *january, portfolio="shares")
+    assert "the run has ended" == other["real money"]
+    assert [("operational", "the uptime", "passed"), ("statistical", "the win_rate", "passed")] == [
+        (row["part"], row["criterion"], row["verdict"]) for row in found(owner, "The gate: criteria", *january)
+    ]
+    assert [("2026-01-09", "passed"), ("2026-01-05", "underpowered"), ("2026-01-04", "failed")] == [
+        (row["day"], row["statistical"]) for row in found(owner, "The gate: day by day", *january)
+    ]
+
+
+def test_the_gates_view_has_the_columns_that_are_asked_for(owner: psycopg.Connection[Any]) -> None:
+    if (reason := missing(VALIDATION)) is not None:
+        pytest.skip(reason)
+    cursor = owner.execute(f"SELECT * FROM {VALIDATION} LIMIT 0")
+    assert set(VERDICT) <= {column.name for column in cursor.description or ()}
+
+
+def test_uptime_is_what_was_served_of_the_time_since_the_first_process(owner: psycopg.Connection[Any]) -> None:
+    owner.execute(f"CREATE TEMP TABLE {UPTIME} (epoch bigint, since timestamptz, until timestamptz)")
+
+    def served(since: float, until: float, title: str = "Uptime in the time range") -> list[Row]:
+        return found(owner, title, START + timedelta(hours=since), START + timedelta(hours=until))
+
+    assert [{"served": None, "spans": 0}] == served(0, 10)
+    for epoch, since, until in [(1, 0, 1), (1, 2, 4), (2, 7, 9)]:
+        values = [epoch, START + timedelta(hours=since), START + timedelta(hours=until)]
+        owner.execute(f"INSERT INTO {UPTIME} VALUES (%s, %s, %s)", values)
+    assert [{"served": Decimal("0.5"), "spans": 3}] == served(-20, 10)
+    assert [{"served": Decimal("0.75"), "spans": 1}] == served(2, 4 + 2 / 3)
+    assert [{"served": Decimal(0), "spans": 0}] == served(4.5, 6)
+    assert [{"served": None, "spans": 0}] == served(-20, -10)
+    assert [(3, "serves"), (4, "down"), (7, "serves")] == [
+        (round((row["time"] - START) / timedelta(hours=1)), row["process"]) for row in served(3, 8, "Served")
+    ]

@@ -1,0 +1,89 @@
+"""deploy/timescaledb/reader.sh makes a role that reads what there is and what will be, and can do nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from persistence import schema
+from tests.support.database.reader import PASSWORD, make_reader, reader_url, remove_reader
+from tests.support.database.servers import Server
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """A database whose tables came after the reader, as on a new volume."""
+    if not server.may_stop:
+        pytest.skip("roles are made on servers of the tests' own alone")
+    made = server.create_database()
+    assert "may read" in make_reader(server, made, "the first one")
+    schema.upgrade(made)
+    yield made
+    remove_reader(server, made)
+    server.drop_database(made)
+
+
+def test_the_superuser_who_makes_it_runs_nothing_that_is_planted(server: Server, url: str) -> None:
+    with psycopg.connect(url) as owner:  # it fits better than PostgreSQL's own, which takes anything
+        owner.execute(
+            "CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'planted ran as %', current_user; END $$"
+        )
+    assert "may read" in make_reader(server, url)
+
+
+def test_it_reads_everything_and_does_nothing_else(server: Server, url: str) -> None:
+    with psycopg.connect(url) as owner:
+        owner.execute("CREATE TABLE a_later_one AS SELECT 42 AS answer")
+        owner.execute("CREATE VIEW v_a_later_one AS SELECT * FROM a_later_one")
+        relations = owner.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind IN ('r', 'v') AND pg_get_userbyid(relowner) = current_user"
+        ).fetchall()
+    assert {"trading_decisions", "v_paper_ledger_check", "a_later_one", "v_a_later_one"} < {
+        name for (name,) in relations
+    }
+    with psycopg.connect(reader_url(url), autocommit=True) as reader:
+        for (name,) in relations:
+            reader.execute(f"SELECT count(*) FROM {name}")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            reader.execute("CREATE TEMP TABLE mine (number int)")
+        for statement in (
+            "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)",
+            "UPDATE paper_trading_config SET slippage_pct = 0",
+            "DELETE FROM market_prices",
+            "CREATE TABLE mine (number int)",
+            "SELECT rolpassword FROM pg_authid",
+        ):
+            # Transactions that only read are a setting, which whoever connects can change; the rights are not.
+            with reader.transaction(force_rollback=True):
+                reader.execute("SET TRANSACTION READ WRITE")
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    reader.execute(statement)
+
+
+def test_run_again_it_changes_the_password(server: Server, url: str) -> None:
+    make_reader(server, url)
+    with server.connect() as admin:
+        row = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'reader'").fetchone()
+    assert row is not None
+    # RFC 5803: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey
+    found = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):.*", row[0])
+    assert found is not None
+    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), base64.b64decode(found[2]), int(found[1]))
+    key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    assert base64.b64encode(key).decode() == found[3]
+
+
+def test_without_a_password_there_is_none(embedded_server: Server) -> None:
+    made = embedded_server.create_database()
+    assert "no role" in make_reader(embedded_server, made, "")
+    with embedded_server.connect() as admin:
+        assert [] == admin.execute("SELECT FROM pg_roles WHERE rolname = 'reader'").fetchall()
+    embedded_server.drop_database(made)

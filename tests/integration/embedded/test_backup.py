@@ -1,0 +1,383 @@
+"""A backup restored is the database again, to the last digit; what cannot be restored changes nothing."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from domain.errors import BackupFailed, BackupRefused, DatabaseBusy, Fenced, LeaseHeld
+from persistence import connections, schema
+from persistence.connections import engine_for, with_schema
+from persistence.embedded.backup import Backup, Contents, back_up
+from persistence.embedded.backup_file import Archive
+from persistence.embedded.restore import LEAP, restore
+from persistence.lease import Lease, current_holder, writing
+from tests.support.database.servers import Server, ServerPool, wheel
+from tests.support.system.running_system import PRICES, assert_sound, insert, running, until_all_ended
+
+CHANGED_ON_PURPOSE = {"paper_lease", "paper_lease_renewal"}
+
+
+def admin(server: Server, url: str) -> str:
+    """The same database, for its superuser."""
+    return url.replace("paper@", "postgres@", 1)
+
+
+def everything(url: str) -> dict[str, list[str]]:
+    """Each row of each table, as text and so with all of its digits; and what else makes a database."""
+    found: dict[str, list[str]] = {}
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"
+        ).fetchall()
+        for name, table in tables:
+            rows = connection.execute(
+                sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(name, table))
+            ).fetchall()
+            if table not in CHANGED_ON_PURPOSE:
+                found[f"{name}.{table}"] = sorted(row[0] for row in rows)
+        for what, query in {
+            "owners": "SELECT relname || ' ' || pg_get_userbyid(relowner) FROM pg_class"
+            " WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)'",
+            "constraints": "SELECT conrelid::regclass || conname || pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE connamespace::regnamespace::text !~ '^(pg_|information_schema)'",
+            "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+            "views": "SELECT viewname || definition FROM pg_views WHERE schemaname !~ '^(pg_|information_schema)'",
+            "functions": "SELECT pg_get_functiondef(oid) FROM pg_proc"
+            " WHERE pronamespace::regnamespace::text !~ '^(pg_|information_schema)'",
+            "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname !~ '^(pg_|information_schema)'",
+            "sequences": "SELECT sequencename || coalesce(last_value, 0) FROM pg_sequences",
+            "rights": "SELECT coalesce(relacl::text, 'none') FROM pg_class WHERE relname = 'trading_decisions'",
+            "comments": "SELECT description FROM pg_description d JOIN pg_class c ON c.oid = d.objoid"
+            " WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'",
+        }.items():
+            # PostgreSQL writes a chain of ORs with fewer parentheses once it has read what it wrote.
+            found[what] = sorted(re.sub(r"[()\s]+", " ", row[0]) for row in connection.execute(query).fetchall())
+    return found
+
+
+def epoch(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT epoch FROM paper_lease").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@pytest.fixture(scope="module")
+def filled(embedded_server: Server) -> Iterator[str]:
+    """A database that has seen all kinds of things; no test here changes it."""
+    url = embedded_server.create_database()
+    with running(url) as system:
+        for number in range(1, 6):
+            system.execute_order(symbol="BTC/USDT", side="BUY", quantity=f"0.00{number}12345")
+        system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.00712345")
+        insert(url, [(f"00000000-0000-4000-8000-00000000000{n}", s, "BUY", "0.7", None, "default")
+                     for n, s in enumerate([*PRICES, "NOPE/USDT"])])  # fmt: skip
+        until_all_ended(system.books)
+        assert_sound(system.books, 10)
+    insert(url, [("00000000-0000-4000-8000-000000000009", "ETH/USDT", "SELL", "0.9", None, "default")])
+    schema.upgrade(with_schema(url, "alpha"))
+    with embedded_server.connect() as superuser:
+        superuser.execute("CREATE ROLE agent")
+    with psycopg.connect(url) as owner:
+        owner.execute("CREATE TABLE signals AS SELECT 0.1::float8 + 0.2 AS score, E'tab\\tline\\n\\\\.\\n' AS note")
+        owner.execute("COMMENT ON TABLE signals IS 'of the agent'")
+        owner.execute("CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT '\nCOPY x (y) FROM stdin;\n' $$")
+        owner.execute("GRANT SELECT, INSERT ON trading_decisions TO agent")
+    yield url
+    embedded_server.drop_database(url)
+    with embedded_server.connect() as superuser:
+        superuser.execute("DROP ROLE agent")
+
+
+@pytest.fixture(scope="module")
+def backup(embedded_server: Server, filled: str, tmp_path_factory: pytest.TempPathFactory) -> Backup:
+    return back_up(admin(embedded_server, filled), tmp_path_factory.mktemp("backup") / "paper.backup")
+
+
+def test_a_backup_says_what_is_in_it_and_is_nobody_elses_to_read(backup: Backup) -> None:
+    assert Contents(decisions=11, waiting=1, fills=9) == backup.contents
+    assert backup.file.stat().st_size == backup.size
+    assert stat.S_IMODE(backup.file.stat().st_mode) == 0o600
+    assert list(backup.file.parent.iterdir()) == [backup.file]
+
+
+def test_a_restored_database_is_the_same_to_the_last_digit_and_goes_on(
+    filled: str, backup: Backup, embedded_url: str
+) -> None:
+    restored = restore(embedded_url, backup.file)
+    assert restored.contents == backup.contents
+    assert restored.differences == ()
+    assert restored.rights_left_out == ()
+    assert dict(restored.schemas) == {"alpha": schema.newest_version(), "public": schema.newest_version()}
+    assert everything(filled) == everything(embedded_url)
+    assert schema.is_current(embedded_url)
+    with running(embedded_url) as system:  # the decision that waited is traded, the next one has the next number
+        until_all_ended(system.books)
+        system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
+        assert_sound(system.books, 12)
+        assert max(row["id"] for row in system.books.decisions()) == 12
+
+
+def test_what_waited_at_the_backup_is_cancelled_if_that_is_wanted(backup: Backup, embedded_url: str) -> None:
+    restored = restore(embedded_url, backup.file, cancel_waiting=True)
+    assert Contents(decisions=11, waiting=0, fills=9) == restored.contents
+    with psycopg.connect(embedded_url) as connection:
+        cancelled = connection.execute(
+            "SELECT id, outcome_reason FROM trading_decisions WHERE status = 'cancelled'"
+        ).fetchall()
+    assert cancelled == [(11, "cancelled: a backup was restored")]
+
+
+def test_a_backup_of_an_older_postgresql_is_restored_too(pool: ServerPool, embedded_url: str, tmp_path: Path) -> None:
+    older = pool.get("embedded-16")
+    url = older.create_database()
+    schema.upgrade(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
+    pg_dump = wheel() / "pginstall" / "bin" / "pg_dump"
+    subprocess.run([pg_dump, "--format=custom", f"--file={tmp_path / 'b'}", admin(older, url)], check=True)
+    assert Contents(decisions=1, waiting=1, fills=0) == restore(embedded_url, tmp_path / "b").contents
+    assert everything(url)["public.trading_decisions"] == everything(embedded_url)["public.trading_decisions"]
+
+
+def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
+    embedded_server: Server, embedded_url: str, tmp_path: Path
+) -> None:
+    target = embedded_server.create_database()
+    enough = threading.Event()
+
+    def send() -> None:
+        with psycopg.connect(embedded_url, autocommit=True) as agent:
+            while not enough.wait(0.001):
+                agent.execute(
+                    "INSERT INTO trading_decisions (symbol, decision, confidence, quantity)"
+                    " SELECT 'BTC/USDT', 'BUY', 0.7, 0.0001 FROM generate_series(1, 5)"
+                )
+
+    with running(embedded_url) as system:
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        try:
+            system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
+            made = back_up(admin(embedded_server, embedded_url), tmp_path / "b")
+        finally:
+            enough.set()
+            sender.join(30)
+        assert not sender.is_alive()
+        until_all_ended(system.books)
+        assert system.books.ledger_differences() == []
+        assert sum(system.books.outcomes().values()) > made.contents.decisions > 1
+    restored = restore(target, tmp_path / "b")
+    assert restored.contents == made.contents
+    assert restored.differences == ()
+    embedded_server.drop_database(target)
+
+
+def test_a_process_of_before_never_writes_again(backup: Backup, embedded_url: str) -> None:
+    schema.upgrade(embedded_url)
+    for _ in range(3):
+        lease = Lease.take(embedded_url)
+        lease.begin_epoch()
+        lease.release()
+    old = Lease.take(embedded_url)
+    old.begin_epoch()
+    with psycopg.connect(embedded_url, autocommit=True) as cutter:  # its lock is lost, and it does not know
+        cutter.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'paper-trading lease' AND datname = current_database()"
+        )
+    pool = engine_for(embedded_url, "old")
+    with writing(pool, old):
+        pass  # it may still write
+    restore(embedded_url, backup.file)
+    assert epoch(embedded_url) > LEAP
+    assert old.held
+    with pytest.raises(Fenced), writing(pool, old):
+        pass
+    pool.dispose()
+    old.release()
+
+
+def test_epochs_never_go_back_nor_meet_those_that_the_backup_does_not_know(
+    filled: str, backup: Backup, embedded_url: str
+) -> None:
+    restore(embedded_url, backup.file)
+    first = epoch(embedded_url)
+    assert epoch(filled) + LEAP == first
+    lease = Lease.take(embedded_url)
+    assert first + 1 == lease.begin_epoch()
+    lease.release()
+    with psycopg.connect(embedded_url) as connection:  # what the backup knows of processes, and the one after it
+        known = connection.execute("SELECT epoch FROM paper_processes ORDER BY epoch").fetchall()
+    assert [(epoch(filled),), (first + 1,)] == known
+    restore(embedded_url, backup.file, replace=True)
+    assert first + 1 + LEAP == epoch(embedded_url)
+
+
+def refused(url: str, file: Path, *, replace: bool = True) -> str:
+    """The sentence; and nothing has changed, the epoch included."""
+    before = everything(url), epoch(url)
+    with pytest.raises(BackupRefused) as error:
+        restore(url, file, replace=replace)
+    assert before == (everything(url), epoch(url))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture
+def used(embedded_url: str) -> str:
+    """A database that something would be lost of."""
+    schema.upgrade(embedded_url)
+    with psycopg.connect(embedded_url) as connection:
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
+    return embedded_url
+
+
+@pytest.mark.parametrize("part", [0, 4, 1000, 0.3, 0.8, 0.95, -200, -2, -1])
+def test_half_a_file_changes_nothing(part: float, backup: Backup, used: str, tmp_path: Path) -> None:
+    whole = backup.file.read_bytes()
+    half = tmp_path / "half"
+    half.write_bytes(whole[: int(part * len(whole)) if 0 < part < 1 else int(part)])
+    assert str(half) in refused(used, half)
+
+
+def test_what_is_no_backup_changes_nothing(used: str, tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_text("Dear reader, " * 100)
+    assert "cannot be restored: input file does not appear to be a valid" in refused(used, letter)
+    assert "does not exist" in refused(used, tmp_path / "nowhere")
+    assert "is no file" in refused(used, tmp_path)
+
+
+def test_a_damaged_file_changes_nothing(backup: Backup, used: str, tmp_path: Path) -> None:
+    whole, damaged = backup.file.read_bytes(), tmp_path / "damaged"
+    rows = bytearray(whole)
+    rows[-100] ^= 1
+    damaged.write_bytes(rows)
+    assert "cannot be restored: could not uncompress data" in refused(used, damaged)
+    rule = b"(confidence >= (0)::numeric)"
+    assert rule in whole
+    damaged.write_bytes(whole.replace(rule, rule.replace(b"0", b"1")))  # as if rows had been made up
+    assert "violates check constraint" in refused(used, damaged)
+
+
+def test_without_replace_nothing_is_lost(backup: Backup, used: str, embedded_server: Server) -> None:
+    assert "1 decision and 0 fills" in refused(used, backup.file, replace=False)
+    empty = embedded_server.create_database()
+    schema.upgrade(empty)
+    with psycopg.connect(empty) as connection:
+        connection.execute("CREATE TABLE theirs (a int)")
+    assert "public.theirs" in refused(empty, backup.file, replace=False)
+    embedded_server.drop_database(empty)
+    restore(used, backup.file, replace=True)
+    with psycopg.connect(used) as connection:
+        assert connection.execute("SELECT count(*) FROM trading_decisions WHERE symbol = 'X'").fetchone() == (0,)
+
+
+def test_a_backup_of_another_database_or_of_a_newer_program(embedded_server: Server, used: str, tmp_path: Path) -> None:
+    other = embedded_server.create_database()
+    back_up(admin(embedded_server, other), tmp_path / "other")
+    assert "has no tables of this program" in refused(used, tmp_path / "other")
+    schema.upgrade(other)
+    with psycopg.connect(other) as connection:
+        connection.execute("UPDATE paper_schema_version SET version_num = '0099_future'")
+    back_up(admin(embedded_server, other), tmp_path / "newer")
+    assert "has schema 0099_future, which is newer" in refused(used, tmp_path / "newer")
+    embedded_server.drop_database(other)
+
+
+def test_while_somebody_serves_any_schema_of_it_nothing_is_restored(backup: Backup, used: str) -> None:
+    serving = Lease.take(with_schema(used, "alpha"))  # which only the backup has
+    with pytest.raises(LeaseHeld):
+        restore(used, backup.file, replace=True)
+    serving.release()
+
+
+def test_what_stands_in_the_way_is_said_and_left(embedded_server: Server, backup: Backup, used: str) -> None:
+    with psycopg.connect(admin(embedded_server, used)) as superuser:
+        superuser.execute("CREATE TABLE signals (theirs int)")
+        superuser.execute("GRANT SELECT ON signals TO paper")
+    assert 'relation "signals" already exists; nothing was changed' in refused(used, backup.file)
+
+
+def test_somebody_who_works_there_is_waited_for_and_named_in_the_end(
+    backup: Backup, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT", "100ms")
+    with psycopg.connect(used) as reader:
+        reader.execute("LOCK TABLE trading_decisions IN ROW EXCLUSIVE MODE")
+        with pytest.raises(DatabaseBusy, match=r"locks are held by session .*; nothing was changed"):
+            restore(used, backup.file, replace=True)
+
+
+def test_a_second_process_is_told_who_holds_the_lease_even_during_a_restore(used: str) -> None:
+    with psycopg.connect(used) as restoring, psycopg.connect(used, options="-c lock_timeout=20ms") as second:
+        restoring.execute("LOCK TABLE paper_lease IN ACCESS EXCLUSIVE MODE")
+        assert "restoring a backup" in current_holder(second)
+
+
+def test_rights_of_roles_that_do_not_exist_are_left_out_and_told(
+    embedded_server: Server, embedded_url: str, tmp_path: Path
+) -> None:
+    schema.upgrade(embedded_url)
+    with embedded_server.connect() as superuser:
+        superuser.execute("CREATE ROLE passing")
+    with psycopg.connect(embedded_url) as owner:
+        owner.execute("GRANT SELECT ON trading_decisions TO passing")
+    back_up(admin(embedded_server, embedded_url), tmp_path / "b")
+    with psycopg.connect(embedded_url) as owner:
+        owner.execute("REVOKE ALL ON trading_decisions FROM passing")
+    with embedded_server.connect() as superuser:
+        superuser.execute("DROP ROLE passing")
+    restored = restore(embedded_url, tmp_path / "b")
+    assert restored.rights_left_out == ("GRANT SELECT ON TABLE public.trading_decisions TO passing;",)
+
+
+def test_no_file_is_overwritten_unless_that_is_wanted(
+    embedded_server: Server, filled: str, backup: Backup, tmp_path: Path
+) -> None:
+    url, file = admin(embedded_server, filled), tmp_path / "file"
+    file.write_text("mine")
+    for place, sentence in {
+        file: "exists already",
+        tmp_path: "is no file",
+        tmp_path / "nowhere" / "file": "no backup can be made in",
+    }.items():
+        with pytest.raises(BackupRefused, match=sentence):
+            back_up(url, place)
+    with pytest.raises(BackupRefused, match="is no file"):
+        back_up(url, tmp_path, overwrite=True)
+    assert file.read_text() == "mine"
+    back_up(url, file, overwrite=True)
+    assert Archive(file).schemas == Archive(backup.file).schemas
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_backup_that_fails_leaves_nothing_and_the_old_file(
+    embedded_server: Server, used: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("the last good one")
+    with psycopg.connect(admin(embedded_server, used)) as superuser:
+        superuser.execute("CREATE TABLE secret (a int)")  # and the plain role may not read it
+    with pytest.raises(BackupFailed, match="permission denied for table secret"):
+        back_up(used, file, overwrite=True)
+    assert file.read_text() == "the last good one"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_name_that_looks_like_an_option_is_a_name(
+    embedded_server: Server, filled: str, embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    back_up(admin(embedded_server, filled), Path("--help"))
+    assert restore(embedded_url, Path("--help")).contents.fills == 9

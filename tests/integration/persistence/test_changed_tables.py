@@ -1,0 +1,84 @@
+"""Tables that somebody changes under the running program."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from loguru import logger
+
+from actors import Decision
+from domain.errors import DatabaseUnsuitable
+from persistence import schema
+from tests.support.system.running_system import running, until, until_all_ended
+
+
+@pytest.mark.parametrize(
+    ("change", "mend"),
+    [
+        ("ALTER TABLE paper_orders RENAME TO away", "ALTER TABLE away RENAME TO paper_orders"),
+        ("ALTER TABLE paper_fills RENAME bid TO away", "ALTER TABLE paper_fills RENAME away TO bid"),
+        ("REVOKE INSERT ON paper_orders FROM CURRENT_USER", "GRANT INSERT ON paper_orders TO CURRENT_USER"),
+    ],
+)
+def test_what_is_taken_away_is_said_once_waited_for_and_a_start_refuses(
+    embedded_url: str, change: str, mend: str
+) -> None:
+    said: list[str] = []
+    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        handler = logger.add(lambda message: said.append(str(message)), level="WARNING")
+        somebody.execute(change)
+        future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+        until(lambda: any("PositionKeeper waits for the database" in line for line in said))
+        with pytest.raises(DatabaseUnsuitable):
+            schema.upgrade(embedded_url)
+        assert system.wait(0) is None
+        somebody.execute(mend)
+        assert future.get(timeout=10).status == "executed"
+        logger.remove(handler)
+        assert not any("Traceback" in line for line in said)
+        assert system.books.ledger_differences() == []
+
+
+def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded_url: str) -> None:
+    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)")
+        with pytest.raises(psycopg.errors.CheckViolation, match="a decision never changes; cancel it"):
+            somebody.execute("UPDATE trading_decisions SET confidence = 0.7")
+        for statement in (
+            "DELETE FROM paper_fills",
+            "TRUNCATE paper_positions",
+            "DELETE FROM paper_portfolio_snapshots",
+        ):
+            with pytest.raises(psycopg.errors.CheckViolation, match="written by the program alone"):
+                somebody.execute(statement)
+        somebody.execute("UPDATE trading_decisions SET status = 'cancelled', processed_at = now()")
+        until_all_ended(system.books)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "changes", "reason"),
+    [
+        ("decision must be BUY, SELL or HOLD", {"decision": "'MAYBE'"}, "decision is 'MAYBE', which is none of"),
+        ("confidence must be a number from 0 to 1", {"confidence": "'NaN'"}, "confidence is NaN, which is no number"),
+        ("quantity must be a number above 0", {"quantity": "-1"}, "quantity is -1"),
+        ("created_at must be a moment", {"created_at": "'infinity'"}, "timestamp too large"),
+        ("expires_at must be a moment", {"expires_at": "'20000-01-01'"}, "timestamp too large"),
+    ],
+)
+def test_a_row_that_its_constraint_would_have_refused_is_rejected_and_the_others_go_on(
+    embedded_url: str, dropped: str, changes: dict[str, str], reason: str
+) -> None:
+    row = {"symbol": "'BTC/USDT'", "decision": "'HOLD'", "confidence": "1", **changes}
+    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(f'ALTER TABLE trading_decisions DROP CONSTRAINT "{dropped}"')
+        somebody.execute(f"INSERT INTO trading_decisions ({', '.join(row)}) VALUES ({', '.join(row.values())})")
+        good = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
+        assert good.get(timeout=10).status == "ignored"
+        until_all_ended(system.books)
+        told = somebody.execute(
+            "SELECT status, outcome_reason FROM trading_decisions WHERE outcome_reason ^@ 'invalid'"
+        )
+        ((status, sentence),) = told.fetchall()
+        assert "rejected" == status
+        assert sentence.startswith(f"invalid: {reason}")
+        assert [0] * 7 == [actor.restarts for actor in system.status().actors]

@@ -1,0 +1,127 @@
+"""Locks and triggers of somebody else are said, with who is in the way, and lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from loguru import logger
+
+from tests.support.system.running_system import running, until, until_all_ended
+
+INSERT = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)"
+WAITING = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)"
+TRIGGER = """
+CREATE FUNCTION somebody_s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$;
+CREATE TRIGGER somebody_s BEFORE UPDATE ON trading_decisions FOR EACH ROW {} EXECUTE FUNCTION somebody_s();
+"""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same limits, sooner."""
+    monkeypatch.setattr("persistence.connections.LOCK_TIMEOUT", "300ms")
+    monkeypatch.setattr("persistence.connections.STATEMENT_TIMEOUT", "500ms")
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    lines: list[str] = []
+    handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", backtrace=True)
+    yield lines
+    logger.remove(handler)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "SELECT FROM paper_trading_config FOR UPDATE",
+        "LOCK TABLE paper_orders IN SHARE MODE",
+        "LOCK TABLE trading_decisions IN SHARE MODE",
+        "LOCK TABLE trading_decisions IN ACCESS EXCLUSIVE MODE",
+        "SELECT FROM trading_decisions FOR UPDATE",
+    ],
+)
+def test_a_lock_is_said_and_all_is_traded_after_it(embedded_url: str, said: list[str], lock: str) -> None:
+    with running(embedded_url, check_interval=0.2, max_price_age=0.5) as system:
+        with psycopg.connect(embedded_url, autocommit=True) as sender:
+            sender.execute(WAITING)  # ends after half a second, for want of a price
+            with psycopg.connect(embedded_url, application_name="report") as somebody:
+                somebody.execute(lock)  # type: ignore[call-overload]
+                if "trading_decisions" not in lock:
+                    sender.execute(INSERT)
+                until(lambda: any(f"session {somebody.info.backend_pid} (report" in line for line in said))
+                somebody.rollback()
+            sender.execute(INSERT.replace("BTC", "ETH"))
+            until_all_ended(system.books)
+        expected = {"executed": 1 + ("trading_decisions" not in lock), "rejected": 1}
+        assert expected == system.books.outcomes()
+        assert system.books.ledger_differences() == []
+    assert not any("Traceback" in line for line in said)
+
+
+def test_what_somebody_has_inserted_and_not_committed_blocks_nothing(embedded_url: str, said: list[str]) -> None:
+    with running(embedded_url) as system, psycopg.connect(embedded_url) as somebody:
+        somebody.execute(INSERT)
+        with psycopg.connect(embedded_url, autocommit=True) as sender:
+            sender.execute(INSERT.replace("BTC", "ETH"))
+        until(lambda: system.books.outcomes() == {"executed": 1})
+        somebody.commit()
+        until(lambda: system.books.outcomes() == {"executed": 2})
+    assert said == []
+
+
+def test_a_slow_trigger_is_said_and_tried_again(embedded_url: str, said: list[str]) -> None:
+    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(TRIGGER.format("PERFORM pg_sleep(5); RETURN NEW;", ""))  # type: ignore[call-overload]
+        somebody.execute(INSERT)
+        until(lambda: any("the database took too long" in line for line in said))
+        somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
+        until_all_ended(system.books)
+        assert system.books.outcomes() == {"executed": 1}
+        assert system.books.ledger_differences() == []
+    assert not any("Traceback" in line for line in said)
+
+
+@pytest.mark.parametrize("body", ["RETURN NULL;", "RAISE EXCEPTION 'not this one';"])
+def test_a_trigger_that_refuses_outcomes_keeps_those_decisions_waiting_and_no_other(
+    embedded_url: str, said: list[str], body: str
+) -> None:
+    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(TRIGGER.format(body, "WHEN (OLD.symbol <> 'ETH/USDT')"))  # type: ignore[call-overload]
+        somebody.execute(INSERT)
+        somebody.execute(INSERT.replace("'BUY'", "'HOLD'"))
+        for id_ in (1, 2):
+            until(lambda id_=id_: any(f"decision {id_} stays pending" in line for line in said))
+        somebody.execute(INSERT.replace("BTC", "ETH"))
+        until(lambda: system.books.outcomes().get("executed") == 1)
+        assert system.books.waiting() == 2
+        assert system.wait(0) is None
+        somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
+    assert not any("Traceback" in line for line in said)
+    with running(embedded_url) as system:
+        until_all_ended(system.books)
+        assert system.books.outcomes() == {"executed": 2, "ignored": 1}
+        assert system.books.ledger_differences() == []
+
+
+def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str, said: list[str]) -> None:
+    with running(embedded_url, max_price_age=0.5) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(
+            "CREATE TABLE signals (id bigint PRIMARY KEY);"
+            "ALTER TABLE trading_decisions ADD signal bigint REFERENCES signals ON DELETE CASCADE;"
+            "INSERT INTO signals VALUES (1);"
+            "INSERT INTO trading_decisions (symbol, decision, confidence, signal) VALUES ('DEAD/USDT', 'BUY', 1, 1)"
+        )
+        somebody.execute(WAITING)
+        until(lambda: system.books.waiting() == 2)
+        somebody.execute("DELETE FROM signals")
+        somebody.execute("DELETE FROM trading_decisions")
+        somebody.execute(INSERT)
+        until(lambda: system.books.outcomes() == {"executed": 1})
+        somebody.execute(WAITING)
+        until_all_ended(system.books)
+        assert system.books.outcomes() == {"executed": 1, "rejected": 1}
+        assert system.books.ledger_differences() == []
+    assert not any("Traceback" in line for line in said)

@@ -1,0 +1,319 @@
+"""The stores keep one contract, on a real database and in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
+from domain.trading.decision import Decision, Outcome, Reason, Received, Refusal
+from domain.trading.orders import Fill, order_id
+from domain.trading.portfolio import Applied, Portfolio, apply
+from domain.trading.snapshot import value
+from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
+from persistence import schema
+from persistence.lease import Lease
+from persistence.queries.row_lists import Books
+from persistence.stores import portfolios
+from persistence.stores.decisions import PENDING, DecisionStore
+from persistence.stores.ledger import LedgerStore
+from persistence.stores.prices import PriceStore
+from persistence.stores.snapshots import SnapshotStore
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.values.builders import BTC, NOON, order, quote, terms, uid
+from tests.support.values.builders import filled as fill_of
+
+FIRST = Generation(1)
+
+
+class Stores:
+    """The ports over a real database, under a lease of their own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.lease = Lease.take(url)
+        schema.upgrade(url)
+        self.lease.begin_epoch()
+        portfolios.create(url, "default", {"initial_capital": 10_000})
+        self.ledger = LedgerStore(url, self.lease)
+        self.decisions = DecisionStore(url, self.lease)
+        self.prices = PriceStore(url, self.lease)
+        self.snapshots = SnapshotStore(url, self.lease)
+        self.books = Books(url)
+
+    def remove(self) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("DELETE FROM paper_trading_config")
+
+    def remake(self, capital: int) -> None:
+        self.remove()
+        portfolios.create(self.url, "default", {"initial_capital": capital})
+
+    def close(self) -> None:
+        for store in (self.ledger, self.decisions, self.prices, self.snapshots, self.books):
+            store.close()
+        self.lease.release()
+
+
+class InMemory:
+    """The same ports over memory."""
+
+    def __init__(self) -> None:
+        self.ledger = self.decisions = self.prices = self.snapshots = database = MemoryDatabase()
+        database.open_portfolio(replace(terms(), created_at=NOON))
+
+    def remove(self) -> None:
+        self.ledger.portfolios.clear()
+
+    def remake(self, capital: int) -> None:
+        self.ledger.open_portfolio(replace(terms(initial_capital=capital), created_at=NOON + timedelta(seconds=1)))
+
+
+@pytest.fixture(params=["memory", "database"])
+def stores(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "memory":
+        yield InMemory()
+        return
+    opened = Stores(request.getfixturevalue("embedded_url"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def real(database_url: str) -> Iterator[Stores]:
+    opened = Stores(database_url)
+    yield opened
+    opened.close()
+
+
+def a_decision(number: int = 1, **changes: Any) -> Decision:
+    return Decision(**{"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75", "uid": uid(number), **changes})
+
+
+def taken(stores: Any, *decisions: Decision) -> list[Received]:
+    stores.decisions.insert(decisions)
+    return list(stores.decisions.pending([], 100, NOON))
+
+
+def filled(portfolio: Portfolio, received: Received, side: str = "BUY", quantity: str = "0.01") -> Applied:
+    made = order(side, quantity, "110485.85", seq=portfolio.seq + 1)
+    return apply(portfolio, fill_of(replace(made, decision_id=received.id, order_id=order_id(received.uid, 1))))
+
+
+def test_a_fill_is_there_after_its_commit(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    (before,) = stores.ledger.load()
+    applied = filled(before, received)
+    stores.ledger.commit(FIRST, [applied])
+    (after,) = stores.ledger.load()
+    assert applied.portfolio == after
+    assert stores.decisions.pending([], 100, NOON) == []
+    assert stores.decisions.outcomes([received.id]) == {
+        received.id: Outcome(received.id, OutcomeStatus.EXECUTED, applied.sentence, applied.fill.order.order_id)
+    }
+
+
+def test_a_group_rests_on_itself(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    first, second, third = taken(stores, a_decision(1), a_decision(2), a_decision(3))
+    (before,) = stores.ledger.load()
+    bought = filled(before, first)
+    more = filled(bought.portfolio, second)
+    sold = filled(more.portfolio, third, "SELL", "0.005")
+    stores.ledger.commit(FIRST, [bought, more, sold])
+    assert stores.ledger.load() == (sold.portfolio,)
+
+
+def test_what_is_flat_is_gone_and_its_successor_is_another(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    first, second, third = taken(stores, a_decision(1), a_decision(2), a_decision(3))
+    (before,) = stores.ledger.load()
+    bought = filled(before, first)
+    sold = filled(bought.portfolio, second, "SELL")
+    again = filled(sold.portfolio, third)
+    stores.ledger.commit(FIRST, [bought])
+    stores.ledger.commit(FIRST, [sold, again])
+    (after,) = stores.ledger.load()
+    assert again.portfolio == after
+    assert after.positions[BTC].position_id != bought.position_id
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "deleted"])
+def test_a_decision_that_ended_meanwhile_takes_the_whole_group_back(stores: Any, ended: bool) -> None:
+    stores.ledger.raise_generation(FIRST)
+    first, second = taken(stores, a_decision(1), a_decision(2))
+    (before,) = stores.ledger.load()
+    if ended:
+        stores.decisions.end(FIRST, [a_refusal(second.id)])
+    else:
+        second = replace(second, id=999_999)
+    one = filled(before, first)
+    with pytest.raises(DecisionsEnded) as caught:
+        stores.ledger.commit(FIRST, [one, filled(one.portfolio, second)])
+    assert frozenset({second.id}) == caught.value.ids
+    assert (before,) == stores.ledger.load()
+
+
+def test_a_portfolio_made_anew_does_not_get_the_cash_of_the_one_before_it(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    (before,) = stores.ledger.load()
+    stores.remake(500)
+    with pytest.raises(Fenced, match="made anew"):
+        stores.ledger.commit(FIRST, [filled(before, received)])
+    (after,) = stores.ledger.load()
+    assert (Decimal(500), 0, {}) == (after.cash, after.seq, after.positions)
+    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, NOON)]
+
+
+def test_a_portfolio_that_is_gone_gets_no_fill(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    (before,) = stores.ledger.load()
+    stores.remove()
+    with pytest.raises(WriteRefused):
+        stores.ledger.commit(FIRST, [filled(before, received)])
+    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, NOON)]
+
+
+def a_refusal(decision_id: DecisionId) -> Refusal:
+    return Refusal(decision_id, PortfolioName("default"), OutcomeStatus.REJECTED, Reason.NO_PRICE, "none came")
+
+
+def test_an_older_generation_writes_nothing(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    (before,) = stores.ledger.load()
+    stores.ledger.raise_generation(Generation(2))
+    with pytest.raises(Fenced):
+        stores.ledger.commit(FIRST, [filled(before, received)])
+    with pytest.raises(Fenced):
+        stores.decisions.end(FIRST, [a_refusal(received.id)])
+    with pytest.raises(Fenced):
+        stores.ledger.raise_generation(FIRST)
+    stores.ledger.raise_generation(Generation(2))  # the answer to the COMMIT was lost
+    (again,) = stores.decisions.pending([], 100, NOON)
+    assert (received, True) == (replace(again, waited=received.waited), again.waited >= received.waited)
+
+
+def test_a_decision_ends_once(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    (received,) = taken(stores, a_decision())
+    assert stores.decisions.end(FIRST, [a_refusal(received.id)]) == {received.id}
+    assert stores.decisions.end(FIRST, [a_refusal(received.id)]) == set()
+    assert stores.decisions.outcomes([received.id]) == {
+        received.id: Outcome(received.id, OutcomeStatus.REJECTED, "no price in time: none came")
+    }
+
+
+def test_the_oldest_come_first_and_those_under_way_not_at_all(stores: Any) -> None:
+    received = taken(stores, a_decision(1), a_decision(2), a_decision(3))
+    ids = [r.id for r in received]
+    assert sorted(ids) == ids
+    assert [ids[1]] == [r.id for r in stores.decisions.pending([ids[0]], 1, NOON)]
+
+
+def test_the_same_uid_or_key_is_the_same_decision(stores: Any) -> None:
+    (first,) = stores.decisions.insert([a_decision(1, idempotency_key="once")])
+    (by_uid, by_key) = stores.decisions.insert([a_decision(1), a_decision(2, idempotency_key="once")])
+    assert first == by_uid == by_key
+    assert stores.decisions.find([a_decision(1), a_decision(3)]) == [first, None]
+
+
+def test_an_outcome_of_a_row_that_is_gone_is_none(stores: Any) -> None:
+    assert stores.decisions.outcomes([999_999]) == {}
+
+
+@pytest.mark.clock
+def test_a_snapshot_opens_the_next_day(stores: Any) -> None:
+    (portfolio,) = stores.ledger.load()
+    evening = value(portfolio, {}, Decimal(10_000), NOON)
+    stores.snapshots.save([evening])
+    stores.snapshots.save([evening])
+    assert stores.snapshots.opening_values(NOON - timedelta(seconds=1)) == {}
+    assert stores.snapshots.opening_values(NOON + timedelta(days=1)) == {"default": Decimal(10_000)}
+
+
+# What only a real database can show, on the embedded one and on TimescaleDB.
+
+
+def test_a_committed_fill_is_what_people_read(real: Stores) -> None:
+    real.ledger.raise_generation(FIRST)
+    (received,) = taken(real, a_decision())
+    (before,) = real.ledger.load()
+    applied = filled(before, received)
+    real.ledger.commit(FIRST, [applied])
+    assert real.books.ledger_differences() == []
+    assert real.books.performance("default")["total_trades"] == 0
+    (position,) = real.books.positions()
+    assert Decimal("0.01") == position["quantity"]
+
+
+def test_a_value_out_of_range_is_refused_and_nothing_is_written(real: Stores) -> None:
+    real.ledger.raise_generation(FIRST)
+    (received,) = taken(real, a_decision())
+    (before,) = real.ledger.load()
+    applied = filled(before, received)
+    huge = Fill(**{**{f: getattr(applied.fill, f) for f in Fill.__slots__}, "commission": Decimal("1e27")})
+    with pytest.raises(WriteRefused):
+        real.ledger.commit(FIRST, [apply(before, huge)])
+    assert real.books.ledger_differences() == []
+    assert real.ledger.load() == (before,)
+
+
+def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
+    real.ledger.raise_generation(FIRST)
+    (received,) = taken(real, a_decision())
+    (before,) = real.ledger.load()
+    with pytest.raises(LeaseHeld, match="serves the database"):
+        Lease.take(real.url, patience=0)
+    real.lease.release()
+    successor = Lease.take(real.url)
+    successor.begin_epoch()
+    with pytest.raises(Fenced):
+        real.ledger.commit(FIRST, [filled(before, received)])
+    with pytest.raises(Fenced):
+        real.ledger.raise_generation(Generation(2))
+    with pytest.raises(Fenced):
+        real.snapshots.save([value(before, {}, Decimal(10_000), NOON)])
+    with pytest.raises(Fenced):
+        real.prices.record([quote("100")])
+    successor.release()
+
+
+@pytest.mark.clock
+def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores) -> None:
+    real.ledger.raise_generation(FIRST)
+    (received,) = taken(real, a_decision())
+    (before,) = real.ledger.load()
+    real.ledger.commit(FIRST, [filled(before, received)])
+    now = datetime.now(UTC)
+    old = now - timedelta(days=31)
+    real.prices.record([quote("100", at=old), quote("101", at=now), quote("7", symbol="ETH/USDT", at=now)])
+    assert real.prices.last_prices() == {BTC: Decimal(101)}
+    assert real.prices.forget(timedelta(days=30)) == 1
+
+
+def test_the_intake_reads_the_partial_index(real: Stores) -> None:
+    rows = 20_000
+    with psycopg.connect(real.url) as connection:
+        connection.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence)"
+            " SELECT 'BTC/USDT', 'HOLD', 1 FROM generate_series(1, %s)",
+            [rows],
+        )
+        connection.execute(
+            "UPDATE trading_decisions SET status = 'ignored', processed_at = now(), outcome_reason = 'hold: x'"
+        )
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('A', 'HOLD', 1)")
+        connection.commit()
+        connection.execute("ANALYZE trading_decisions")
+        plan = connection.execute("EXPLAIN " + PENDING, ["{1,2,3}", 1000]).fetchall()
+    assert "trading_decisions_pending" in "\n".join(line for (line,) in plan)

@@ -1,0 +1,90 @@
+"""A row whose reading fails on the server gets its outcome alone; the others of its batch are executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from persistence.queries.row_lists import Books
+from tests.support.database.server import url_of
+from tests.support.database.servers import Server
+from tests.support.system.running_system import running, until_all_ended
+
+GOOD = "INSERT INTO {} (symbol, decision, confidence) VALUES (%s, 'BUY', 0.9)"
+BAD = "INSERT INTO {} (symbol, decision, confidence, strategy) VALUES ('ETH/USDT', 'BUY', 0.9, {})"
+
+
+def outcomes(books: Books) -> list[tuple[str, str]]:
+    """Status and reason of each decision, in the order in which they came; of what is executed the status alone."""
+    found = books.rows("SELECT status, outcome_reason FROM trading_decisions ORDER BY id")
+    return [(row["status"], row["outcome_reason"] if row["status"] != "executed" else "") for row in found]
+
+
+def insert(url: str, table: str, bad: sql.Composable) -> None:
+    name = sql.Identifier(table)
+    with psycopg.connect(url) as agent:
+        agent.execute(sql.SQL(GOOD).format(name), ["BTC/USDT"])
+        agent.execute(sql.SQL(BAD).format(name, bad))
+        agent.execute(sql.SQL(GOOD).format(name), ["SOL/USDT"])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [
+        ("(1 / (NOT d.strategy = 'bad')::int)::text", "division by zero"),
+        ("public.complain(d.strategy)", "not this one"),
+        ("convert_from(decode('ff', 'hex'), 'UTF8')", 'invalid byte sequence for encoding "UTF8": 0xff'),
+    ],
+    ids=["divides_by_zero", "raises", "encoding"],
+)
+def test_a_value_that_the_server_cannot_compute(database_url: str, strategy: str, reason: str) -> None:
+    """Simulated by a view in the table's place, as after somebody's change."""
+    with running(database_url) as system:
+        with psycopg.connect(database_url) as owner:
+            owner.execute(
+                "CREATE FUNCTION complain(text) RETURNS text STABLE LANGUAGE plpgsql AS"
+                " $$ BEGIN IF $1 = 'bad' THEN RAISE EXCEPTION 'not this one'; END IF; RETURN $1; END $$"
+            )
+            columns = owner.execute(
+                "SELECT string_agg(CASE attname WHEN 'strategy' THEN"
+                f" $$CASE WHEN d.strategy = 'bad' THEN {strategy} END AS strategy$$ ELSE 'd.' || attname END, ', ')"
+                " FROM pg_attribute WHERE attrelid = 'trading_decisions'::regclass AND attnum > 0 AND NOT attisdropped"
+            ).fetchone()
+            assert columns is not None
+            owner.execute("ALTER TABLE trading_decisions RENAME TO kept_decisions")
+            owner.execute(f"CREATE VIEW trading_decisions AS SELECT {columns[0]} FROM kept_decisions d")  # type: ignore[call-overload]
+        insert(database_url, "kept_decisions", sql.Literal("bad"))
+        until_all_ended(system.books)
+        assert outcomes(system.books) == [("executed", ""), ("rejected", f"invalid: {reason}"), ("executed", "")]
+        assert system.books.ledger_differences() == []
+        assert system.wait(0) is None
+
+
+@pytest.fixture
+def ascii_url(server: Server) -> Iterator[str]:
+    """A database that checks no text, owned by the plain role."""
+    params = conninfo_to_dict(server.create_database())
+    name = f"{params['dbname']}_ascii"
+    with server.connect() as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'").format(
+                sql.Identifier(name), sql.Identifier(str(params["user"]))
+            )
+        )
+    url = url_of(params | {"dbname": name})
+    yield url
+    server.drop_database(url)
+    server.drop_database(url_of(params))
+
+
+def test_bytes_that_are_no_text(ascii_url: str) -> None:
+    with running(ascii_url) as system:
+        insert(ascii_url, "trading_decisions", sql.SQL(r"E'\xff'"))
+        until_all_ended(system.books)
+        reason = 'invalid: invalid byte sequence for encoding "UTF8": 0xff'
+        assert outcomes(system.books) == [("executed", ""), ("rejected", reason), ("executed", "")]
+        assert system.wait(0) is None

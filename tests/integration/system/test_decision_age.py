@@ -1,0 +1,114 @@
+"""Decisions that were queued while nothing ran: a start expires those that are too old by the database's clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from loguru import logger
+
+from actors.runtime.timer import SystemClock
+from actors.system import TradingSystem
+from console.commands.serve import _facts
+from domain.trading.instruments import Instrument
+from domain.types import Symbol
+from market.simulated import StandingMarket
+from persistence import schema
+from tests.integration.persistence.test_adoption import MINIMAL, psql
+from tests.support.system.running_system import PRICES, running, settings, until
+
+pytestmark = pytest.mark.clock
+
+QUEUED = "INSERT INTO trading_decisions (symbol, decision, confidence, created_at) VALUES (%s, %s, 0.8, now() - {})"
+
+
+def queue(url: str, *ages: str) -> None:
+    schema.upgrade(url)
+    with psycopg.connect(url) as agent:
+        for age in ages:
+            agent.execute(QUEUED.format(f"interval '{age}'"), ["BTC/USDT", "BUY"])  # type: ignore[arg-type]
+
+
+def outcomes(system: TradingSystem) -> list[tuple[Any, Any]]:
+    rows = system.books.rows(
+        "SELECT status, split_part(outcome_reason, ':', 1) AS word FROM trading_decisions ORDER BY id"
+    )
+    return [(row["status"], row["word"]) for row in rows]
+
+
+def warnings(messages: list[str]) -> list[str]:
+    return [line for line in messages if "max_decision_age" in line and line.startswith("WARNING")]
+
+
+@pytest.fixture
+def log() -> Any:
+    messages: list[str] = []
+    number = logger.add(lambda line: messages.append(str(line)), format="{level} {message}")
+    yield messages
+    logger.remove(number)
+
+
+def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
+    database_url: str, log: list[str]
+) -> None:
+    queue(database_url, "6 hours", "301 seconds", "200 years", "100 seconds", "-3 hours")
+    with running(database_url) as system:
+        until_none_waits(system)
+        assert [("expired", "expired")] * 3 == outcomes(system)[:3]
+        assert ["executed"] * 2 == [status for status, _ in outcomes(system)[3:]]
+        facts = _facts(system, settings(database_url), None)
+        assert (3, 300.0, 3) == (
+            facts["decisions_expired"],
+            facts["max_decision_age"],
+            system.status().expired_at_intake,
+        )
+        assert system.books.ledger_differences() == []
+    said = "WARNING 3 decisions expired: more than max_decision_age = 300 s had gone by when this process could"
+    assert [f"{said} take them in\n"] == warnings(log)
+
+
+def test_with_0_nothing_is_too_old(database_url: str, log: list[str]) -> None:
+    queue(database_url, "6 hours")
+    with running(database_url, max_decision_age=0) as system:
+        until_none_waits(system)
+        assert ["executed"] == [status for status, _ in outcomes(system)]
+        assert 0 == system.status().expired_at_intake
+    assert [] == warnings(log)
+
+
+class Ahead(SystemClock):
+    """A machine whose clock is hours off that of the database's."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=7)
+
+
+def test_the_clock_of_the_database_decides_and_not_that_of_this_machine(database_url: str) -> None:
+    queue(database_url, "200 seconds", "400 seconds")
+    clock = Ahead()
+    instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
+    source = StandingMarket(PRICES, clock, 0.1, instruments)
+    with TradingSystem.start(settings(database_url), source=source, clock=clock) as system:
+        until_none_waits(system)
+        assert ["executed", "expired"] == [status for status, _ in outcomes(system)]
+
+
+def test_the_backlog_of_an_adopted_table_is_traded_in_its_own_order_whatever_its_age(database_url: str) -> None:
+    psql(database_url, MINIMAL, "INSERT INTO trading_decisions (symbol, decision, confidence, created_at) VALUES"
+         " ('ETH/USDT', 'BUY', 0.7, '2020-01-02'), ('BTC/USDT', 'BUY', 0.7, '2020-01-01')")  # fmt: skip
+    instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
+    source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
+    with TradingSystem.start(settings(database_url), source=source, include_backlog=True) as system:
+        until_none_waits(system)
+        rows = system.books.rows(
+            "SELECT symbol, status FROM trading_decisions WHERE status <> 'ignored' ORDER BY created_at"
+        )
+        assert [("BTC/USDT", "executed"), ("ETH/USDT", "executed")] == [(row["symbol"], row["status"]) for row in rows]
+        young = "SELECT count(*) AS n FROM trading_decisions WHERE created_at > now() - interval '5 minutes'"
+        assert 2 == system.books.rows(young)[0]["n"]
+
+
+def until_none_waits(system: TradingSystem) -> None:
+    until(lambda: system.books.waiting() == 0)

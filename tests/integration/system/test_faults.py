@@ -1,0 +1,106 @@
+"""A little of `make faults` in each run of the tests: the same code, at chosen points, and out of one seed."""
+
+from __future__ import annotations
+
+import random
+
+from domain import failpoints
+from tests.faults import books, crashes, deaths, flow, hangs
+from tests.faults.child import Death
+from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, Needs, Point, find, who
+from tests.faults.tally import Tally
+from tests.support.database.server import Server
+from tests.support.system.running_system import until_all_ended
+
+SEED = 1
+
+
+def at(*names: str) -> list[Point]:
+    return [find(name) for name in names]
+
+
+def assert_sound(faults: dict[str, int], tally: Tally) -> None:
+    assert [] == tally.repeat
+    assert tally.sound
+    assert faults == dict(tally.faults)
+
+
+def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded_url: str) -> None:
+    flow.prepare(embedded_url)
+    reached: set[tuple[str, str, str]] = set()
+    meddler = flow.Meddler(embedded_url, Needs.FLOW)
+
+    def hook(moment: str, what: str) -> None:
+        reached.add((who(), moment, what))
+        meddler(moment, what)
+
+    failpoints.hook = hook
+    draw = random.Random(SEED)
+    try:
+        with flow.serving(embedded_url, hang_timeout=0.4) as system:
+            needed = [Point(actor, "sends", "Crashed", Needs.CRASH) for actor in ACTORS]
+            for point in [*needed, *(Point("", "", "", needs) for needs in Needs if needs is not Needs.CRASH)]:
+                meddler = flow.Meddler(embedded_url, point.needs)
+                rows = [flow.a_decision(draw) for _ in range(8)]  # those without a price cost time
+                flow.send(system, embedded_url, flow.drawn(draw, 15) if point is needed[0] else rows, lambda *_: None)
+                flow.stir(system, point)
+                until_all_ended(system.books)
+                meddler.released.set()
+    finally:
+        failpoints.hook = None
+    ours = {point.key for point in MATRIX}
+    assert [] == sorted(key for key in reached - ours if key[2] not in LEFT_OUT)
+    assert [] == sorted(ours - reached)
+    found = books.check(embedded_url, ended=True)
+    assert [] == found.notes
+
+
+def test_a_process_that_dies_again_and_again_loses_nothing(embedded_server: Server) -> None:
+    planned = [
+        Death(find(name), nth, kill=kill, early=early, seed=SEED + number, decisions=20)
+        for number, (name, nth, kill, early) in enumerate(
+            [
+                ("caller sent Submit", 1, True, False),
+                ("PositionKeeper commits fills", 2, False, False),
+                ("PositionKeeper committed generation", 1, True, True),
+                ("PositionKeeper committed fills", 1, True, False),
+                ("DecisionWatcher commits refusals", 1, False, False),
+                ("ExecutionSimulator sent Priced", 3, False, False),
+            ]
+        )
+    ]
+    assert_sound({"death": 6}, deaths.run(embedded_server, planned, SEED))
+
+
+def test_an_exception_anywhere_loses_nothing(embedded_server: Server) -> None:
+    chosen = at(
+        "Sizer sends Execute",
+        "PositionKeeper committed fills",
+        "DecisionWatcher handled Submit",
+        "Snapshotter takes Committed",
+        "timer sends Wake",
+        "Sizer sent Crashed",
+    )
+    assert_sound({"exception": 6}, crashes.once(embedded_server, SEED, chosen, kinds=1))
+
+
+def test_a_decision_that_crashes_its_actor_each_time_is_quarantined_alone(embedded_server: Server) -> None:
+    chosen = at("DecisionWatcher sends Decide", "Sizer sends Execute", "PositionKeeper commits fills")
+    tally = crashes.poison(embedded_server, SEED, chosen)
+    assert [] == tally.repeat
+    # What is bought comes to all three points, what is held to the first (and to the last in a group): twice each.
+    assert tally.faults["exception, each time"] >= 8
+
+
+def test_a_thread_that_hangs_gets_a_successor_and_does_no_harm_when_it_wakes(embedded_server: Server) -> None:
+    chosen = at("Sizer takes Decide", "PositionKeeper takes Rebuild", "PositionKeeper commits fills")
+    assert_sound({"hang": 3}, hangs.once(embedded_server, SEED, chosen))
+
+
+def test_a_decision_on_which_its_actor_hangs_each_time_is_quarantined(embedded_server: Server) -> None:
+    assert_sound({"hang, each time": 2}, hangs.poison(embedded_server, SEED, at("ExecutionSimulator takes Execute")))
+
+
+def test_threads_that_end_without_a_word_lose_nothing(embedded_server: Server) -> None:
+    faults = {"thread ended": 2 + 1, "exception in on_stop": len(ACTORS) + 1}
+    assert_sound(faults, hangs.silent_ends(embedded_server, SEED, ["PositionKeeper", "DecisionWatcher"]))

@@ -1,0 +1,213 @@
+"""Anything may die at any instruction: actors, the process, the database. What was accepted gets one outcome."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from actors import Decision, TradingSystem
+from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
+from persistence.queries.row_lists import Books
+from tests.support.database.servers import Server
+from tests.support.system.running_system import (
+    assert_sound,
+    decisions,
+    insert,
+    ledger,
+    next_line,
+    running,
+    settings,
+    until,
+    until_all_ended,
+)
+
+WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
+
+
+@pytest.fixture
+def books(database_url: str) -> Iterator[Books]:
+    opened = Books(database_url)
+    yield opened
+    opened.close()
+
+
+def test_each_worker_killed_while_decisions_flow_changes_nothing(
+    server: Server, database_url: str, books: Books
+) -> None:
+    wanted = decisions(300)
+    with running(database_url):
+        insert(database_url, wanted)
+        until_all_ended(books)
+    undisturbed = ledger(books)
+    assert len(undisturbed) > 50
+
+    url = server.create_database()
+    disturbed = Books(url)
+    try:
+        # A minute's tick is far away: what is told to the Snapshotter here are the committed states.
+        with running(url, snapshot_interval=1) as system:
+            for number, worker in enumerate(WORKERS[:5]):
+                insert(url, wanted[number * 50 : number * 50 + 50])
+                system.crash(worker)
+            until_all_ended(disturbed)
+            assert [1] * 5 == [status.restarts for status in system.status().actors[:5]]
+        with running(url) as system:
+            insert(url, wanted[250:])
+            system.crash(WORKERS[5])
+            until_all_ended(disturbed)
+        assert_sound(disturbed, 300)
+        assert undisturbed == ledger(disturbed)
+    finally:
+        disturbed.close()
+        server.drop_database(url)
+
+
+def test_the_database_away_for_a_while_is_not_a_crash(server: Server, database_url: str, books: Books) -> None:
+    if not server.may_stop:
+        pytest.skip("this server was configured, and cannot be stopped here")
+    wanted = decisions(400)
+    with running(database_url) as system:
+        insert(database_url, wanted[:200])
+        until(lambda: books.outcomes().get("executed", 0) > 5)
+        server.stop(immediate=True)
+        with pytest.raises((DatabaseUnavailable, PaperTradingError)):
+            system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1))
+        assert system.wait(10) is None  # ten seconds without a database, and nobody gave up
+        server.start()
+        insert(database_url, wanted[200:])
+        until_all_ended(books)
+        outcome = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
+        assert outcome.status == "ignored"
+    assert_sound(books, 401)
+
+
+CHILD = """
+import sys
+import time
+from tests.support.system.running_system import running
+with running(sys.argv[1]) as system:
+    print("serving", flush=True)
+    system.wait()
+"""
+
+
+def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, books: Books) -> None:
+    insert_into = decisions(1000, seed=9)
+    with running(database_url):
+        pass  # the schema
+    child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        assert next_line(child) == "serving\n"
+        with psycopg.connect(database_url, autocommit=True) as ear:
+            ear.execute("LISTEN paper_outcomes")
+            insert(database_url, insert_into)
+            next(ear.notifies(timeout=10))  # the first outcomes are committed
+            os.kill(child.pid, signal.SIGKILL)
+        child.wait(timeout=10)
+    finally:
+        child.kill()
+        child.stdout.close()
+    assert 0 < books.waiting() < 1000
+    with running(database_url):
+        until_all_ended(books)
+    assert_sound(books, 1000)
+
+
+def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, books: Books) -> None:
+    with running(database_url) as system:
+        future = system.submit(Decision(symbol="NOPE/USDT", decision="BUY", confidence=1, quantity=1))
+        assert future.get(timeout=5).status == "rejected"
+        with psycopg.connect(database_url) as connection:
+            # Inserted and cancelled in one transaction, so that it is pending for nobody.
+            connection.execute(
+                "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('ETH/USDT', 'BUY', 1)"
+            )
+            connection.execute(
+                "UPDATE trading_decisions SET status = 'cancelled', processed_at = now() WHERE processed_at IS NULL"
+            )
+    assert_sound(books, 2)
+    assert books.outcomes() == {"cancelled": 1, "rejected": 1}
+
+
+def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_url: str) -> None:
+    with running(database_url) as system:
+        for _ in range(6):
+            system.crash("Sizer")
+        reason = system.wait(10)
+        assert str(reason) == (
+            "gave up after 5 restarts within 30 s; the last to fail was Sizer (InjectedCrash: Sizer)"
+        )
+
+
+def test_when_the_process_gives_up_nobody_waits_for_ever(database_url: str) -> None:
+    with running(database_url) as system:
+        dead = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
+        for _ in range(6):
+            system.crash("Sizer")
+        assert system.wait(10) is not None
+        with pytest.raises(RestartLimitReached):
+            system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
+        with pytest.raises(PaperTradingError, match="the system has ended"):
+            dead.get(timeout=10)
+
+
+FULL_DISK = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$
+"""
+
+
+def test_a_full_disk_raises_no_storm_of_generations(database_url: str, books: Books) -> None:
+    with running(database_url) as system:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(FULL_DISK)
+            connection.execute("CREATE TRIGGER t BEFORE INSERT ON paper_orders EXECUTE FUNCTION full_disk()")
+        future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
+        assert system.wait(3) is None
+        assert books.served()["generation"] < 20
+        with psycopg.connect(database_url) as connection:
+            connection.execute("DROP TRIGGER t ON paper_orders")
+        assert future.get(timeout=10).status == "executed"
+
+
+def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str) -> None:
+    with running(database_url) as system:
+        futures = [
+            system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001")) for _ in range(5)
+        ]
+        system.crash("DecisionWatcher")
+        assert [future.get(timeout=10).status for future in futures] == ["executed"] * 5
+        (position,) = system.positions()
+        assert Decimal("0.005") == position["quantity"]
+
+
+def test_another_price_source_stops_the_start(embedded_url: str, tmp_path: Path) -> None:
+    with running(embedded_url) as system:
+        system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
+    recorded = tmp_path / "prices.csv"
+    recorded.write_text("time,symbol,price\n2026-01-05T12:00:00Z,BTC/USDT,100\n")
+    with pytest.raises(SettingsError, match="portfolio default was filled at simulated prices, and prices is file now"):
+        TradingSystem.start(settings(embedded_url, prices=str(recorded)))
+
+
+def test_a_stop_does_not_wait_for_a_database_that_is_away(embedded_server: Server, embedded_url: str) -> None:
+    with running(embedded_url) as system:
+        insert(embedded_url, decisions(500))
+        embedded_server.stop(immediate=True)
+        begun = time.monotonic()
+        system.stop()
+        assert time.monotonic() - begun < 3 * 5  # the promise, three times
+    embedded_server.start()
+    with running(embedded_url) as system:
+        until_all_ended(system.books)
+        assert_sound(system.books, 500)

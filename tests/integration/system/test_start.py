@@ -1,0 +1,38 @@
+"""A start loads state, not history."""
+
+from __future__ import annotations
+
+import psycopg
+
+from actors import Decision, TradingSystem
+from benchmarks.history import fill
+from persistence import schema
+from persistence.queries.row_lists import Books
+from tests.support.system.running_system import settings
+
+HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades")
+READ = """
+SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = ANY(%s)
+"""
+
+
+def rows_read(url: str) -> dict[str, int]:
+    """Rows that were ever read of each table, as the server counts them."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        return dict(connection.execute(READ, [list(HISTORY)]).fetchall())
+
+
+def test_a_long_history_is_not_read_at_a_start(embedded_url: str) -> None:
+    schema.upgrade(embedded_url)
+    fill(embedded_url, decisions=20_000, trades=2_000, positions=100)
+    before = rows_read(embedded_url)
+    with TradingSystem.start(settings(embedded_url, prices="simulated")) as system:
+        system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
+        assert 100 == len(system.books.positions())
+    after = rows_read(embedded_url)
+    # Its own decision, the last order of each portfolio, the first fill, and what is looked up by key.
+    assert dict.fromkeys(HISTORY, True) == {table: after[table] - before[table] < 50 for table in HISTORY}
+    books = Books(embedded_url)
+    assert [] == books.ledger_differences()
+    books.close()

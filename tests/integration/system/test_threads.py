@@ -1,0 +1,229 @@
+"""Threads beside the actors: whatever is raised in one, it goes on, and says once what went wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from queue import SimpleQueue
+from typing import Any
+
+import psycopg
+import pytest
+from loguru import logger
+
+from actors import Decision, TradingSystem
+from domain.alarms import Sound
+from domain.types import Epoch, Symbol
+from persistence import lease as lease_module
+from persistence import schema
+from persistence.connections import connect
+from persistence.lease import Lease
+from persistence.listener import Listener
+from persistence.stores.decisions import DecisionStore, read_outcomes
+from persistence.stores.prices import PriceRecorder, PriceStore
+from tests.support.database.proxy import Proxy
+from tests.support.system.running_system import running, until
+from tests.support.values.builders import NOON, quote
+
+SILENT: Sound = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    lines: list[str] = []
+    handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", format="{message}")
+    yield lines
+    logger.remove(handler)
+
+
+@pytest.fixture
+def held(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
+    """A lease that is renewed all the time."""
+    monkeypatch.setattr(lease_module, "RENEWAL", 0.02)
+    monkeypatch.setattr(lease_module, "RETRY", 0.02)
+    taken = Lease.take(embedded_url)
+    schema.upgrade(embedded_url)
+    taken.begin_epoch()
+    yield taken
+    taken.release()
+
+
+def failing(times: int, real: Callable[..., Any]) -> Callable[..., Any]:
+    """``real``, after it has raised so often what nobody expects."""
+    left = iter(range(times))
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) is not None:
+            raise RuntimeError("nobody expects this")
+        return real(*arguments, **named)
+
+    return called
+
+
+def notify(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as sender:
+        sender.execute("NOTIFY paper_decisions")
+
+
+def terminate(url: str, name: str) -> bool:
+    with psycopg.connect(url, autocommit=True) as connection:
+        statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+        return bool(connection.execute(statement, [f"paper-trading {name}"]).fetchall())
+
+
+def renewed_at(url: str) -> Any:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT renewed_at FROM paper_lease_renewal").fetchone()
+        assert row is not None
+        return row[0]
+
+
+def test_the_listener_goes_on_when_what_it_calls_raises(embedded_url: str, said: list[str]) -> None:
+    heard = threading.Semaphore(0)
+
+    def woken(channel: str) -> None:
+        heard.release()
+        raise RuntimeError("nobody expects this")
+
+    listener = Listener(embedded_url, ["paper_decisions"], woken)
+    listener.start()
+    assert heard.acquire(timeout=5)  # once for having connected
+    for _ in range(2):
+        notify(embedded_url)
+        assert heard.acquire(timeout=5)
+    listener.stop()
+    assert 3 == listener.trouble.count
+    (line,) = said
+    assert line.startswith("a wake-up on paper_decisions was lost, the poll goes on: nobody expects this")
+    assert "Traceback" in line
+
+
+def test_the_listener_goes_on_when_connecting_raises_what_nobody_expects(
+    embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persistence.listener.RECONNECT", 0.01)
+    monkeypatch.setattr("persistence.listener.connect", failing(3, connect))
+    heard = threading.Semaphore(0)
+    listener = Listener(embedded_url, ["paper_decisions"], lambda _: heard.release())
+    listener.start()
+    for _ in range(3 + 1):  # once for each attempt that failed, then for having connected
+        assert heard.acquire(timeout=5)
+    assert terminate(embedded_url, "listener")
+    for _ in range(2):  # for the loss, and for what came meanwhile
+        assert heard.acquire(timeout=5)
+    listener.stop()
+    assert not heard.acquire(blocking=False)
+    assert 4 == listener.trouble.count
+    assert 2 == len(said)  # once for what came before the first connection, once for what ended it
+
+
+def test_an_outage_is_noticed_whichever_connection_it_strikes_first(
+    embedded_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Semaphore(0)
+
+    def pending(store: DecisionStore, *arguments: Any) -> Any:
+        try:
+            return read_pending(store, *arguments)
+        finally:
+            looked.release()
+
+    read_pending = DecisionStore.pending
+    with Proxy(embedded_url) as proxy, running(proxy.url_for(embedded_url)) as system:
+        until(lambda: proxy.connected("listener"), 5)
+        monkeypatch.setattr(DecisionStore, "pending", pending)
+        monkeypatch.setattr("persistence.listener.RECONNECT", 0.05)
+        proxy.refuse()
+        proxy.cut("listener")
+        assert looked.acquire(timeout=5)  # the DecisionWatcher, whose own connection still works
+        assert system.status().intake_paused_since is None
+        proxy.cut()
+        until(lambda: system.status().intake_paused_since is not None, 5)  # far less than its poll, a minute
+        proxy.admit()
+        until(lambda: system.status().intake_paused_since is None, 5)
+
+
+def test_the_lease_comes_back_whatever_reconnecting_raises(
+    held: Lease, embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    held.keep(lost.append, SILENT)
+    before = renewed_at(embedded_url)
+    until(lambda: renewed_at(embedded_url) > before, 5)
+    monkeypatch.setattr(lease_module, "connect", failing(3, connect))
+    assert terminate(embedded_url, "lease")
+    until(lambda: held.trouble.count >= 4 and held.held, 5)
+    before = renewed_at(embedded_url)
+    until(lambda: renewed_at(embedded_url) > before, 5)
+    assert [] == lost
+    assert Epoch(1) == held.epoch
+    (line,) = said
+    assert line.startswith("the lease's connection is lost; nothing is written until it is back")
+
+
+def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url: str, said: list[str]) -> None:
+    with psycopg.connect(embedded_url, autocommit=True) as somebody:
+        somebody.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no writes' USING ERRCODE = '25006'; END $$"
+        )
+        somebody.execute("CREATE TRIGGER r BEFORE UPDATE ON paper_lease_renewal EXECUTE FUNCTION refuse()")
+        lost: list[str] = []
+        held.keep(lost.append, SILENT)
+        until(lambda: held.trouble.count >= 3, 5)
+        assert held.held
+        somebody.execute("DROP TRIGGER r ON paper_lease_renewal")
+        before = renewed_at(embedded_url)
+        until(lambda: renewed_at(embedded_url) > before, 5)
+    assert [] == lost
+    assert ["the lease cannot be renewed at the moment: no writes\n"] == said
+
+
+def test_prices_are_stored_again_after_anything(held: Lease, embedded_url: str, said: list[str]) -> None:
+    recorder = PriceRecorder(PriceStore(embedded_url, held))
+    recorder.offer([quote("100", at=NOON), "no quote"])  # type: ignore[list-item]
+    recorder.offer([quote("101", at=NOON)])
+    until(lambda: _stored(embedded_url) == 1, 5)
+    recorder.close()
+    assert 2 == recorder.dropped
+    assert 1 == recorder.trouble.count
+    (line,) = said
+    assert line.startswith("prices are not stored at the moment: 'str' object has no attribute")
+
+
+def _stored(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM market_prices").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_who_asks_for_stored_prices_does_not_wait_for_a_silent_database(held: Lease, embedded_url: str) -> None:
+    told: SimpleQueue[Mapping[Symbol, Decimal | None] | None] = SimpleQueue()
+    with Proxy(embedded_url) as proxy:
+        recorder = PriceRecorder(PriceStore(proxy.url_for(embedded_url), held))
+        recorder.read(told.put)
+        assert {} == told.get(timeout=5)
+        proxy.freeze()
+        recorder.read(told.put)
+        recorder.offer([quote("100", at=NOON)])
+        assert told.empty()
+        proxy.thaw()
+        assert {} == told.get(timeout=5)  # the late answer
+        recorder.close()
+
+
+def test_an_attached_client_hears_outcomes_after_anything(
+    embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(embedded_url), TradingSystem.attach(embedded_url) as attached:
+        monkeypatch.setattr("actors.client.LOOK_AGAIN", 0.05)
+        monkeypatch.setattr("actors.client.read_outcomes", failing(2, read_outcomes))
+        impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))
+        impatient.set(None)  # whoever waits may answer it himself
+        until(lambda: attached.trouble.count == 2, 5)
+        patient = attached.submit(Decision(symbol="ETH/USDT", decision="HOLD", confidence=1))
+        assert patient.get(timeout=5).status == "ignored"
+    (line,) = said
+    assert line.startswith("outcomes are not heard of until the database is back: nobody expects this")

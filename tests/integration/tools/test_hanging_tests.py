@@ -1,0 +1,48 @@
+"""A test that hangs: `make test` ends, names it, and shows where it and what it has started are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+HANGS = """
+import subprocess, sys, threading
+
+def test_before(): pass
+
+def test_hangs():
+    waits = subprocess.Popen([sys.executable, "-c", "import sys; print(1, flush=True); sys.stdin.read()"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    waits.stdout.readline()
+    threading.Event().wait()
+
+def test_after(): pass
+"""
+CONFTEST = """
+from tests.conftest import pytest_runtest_protocol
+"""
+
+
+def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "test_hanging.py").write_text(HANGS)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\n")
+    found = re.search(r"-m pytest (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
+    assert found is not None
+    words = found[1].replace("$(JOBS)", "1").split()
+    limits = ["-o", "faulthandler_timeout=3", "-o", "timeout=12", "-o", "timeout_method=thread"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    # No second process, which would hang in the same test.
+    crashed = re.findall(r"worker '(gw\d+)' crashed while running 'test_hanging.py::test_hangs'", done.stdout)
+    assert {"gw0"} == set(crashed)
+    assert "worker restarting disabled" in done.stdout
+    assert re.search(r'test_hanging.py", line \d+ in test_hangs', done.stderr), done.stderr
+    assert "test_hanging.py::test_hangs hangs; processes that this one has started:" in done.stderr
+    assert re.search(r"\d+ of \d+, \w+: .*sys.stdin.read", done.stderr), done.stderr

@@ -1,0 +1,389 @@
+"""Runs the real behaviours in their real cells in one thread, in an order drawn from a seed, with a clock of its own.
+
+The same seed gives the same trace.
+
+Each actor has its real mailbox; a step lets one actor that has something to do handle one group. Crashes are injected
+between steps or inside them, and mended by the real Supervisor. Of a handler that hangs the rest runs later: the others
+go on inside it, and find it given up and replaced.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from actors.decision_watcher import Callers, DecisionWatcher
+from actors.execution_simulator import ExecutionSimulator
+from actors.introspection.counters import Tally
+from actors.messages import Message, QuotesSeen, Tick, Wake
+from actors.position_keeper import PositionKeeper
+from actors.price_tracker import PriceTracker
+from actors.runtime.activity import Activity
+from actors.runtime.address import PRESENT, MailAddress
+from actors.runtime.cell import Builder
+from actors.runtime.database_retry import Patience
+from actors.runtime.mailbox import Mailbox
+from actors.sizer import Sizer
+from actors.snapshotter import Snapshotter
+from actors.supervision.alarms import Bell, Halts
+from actors.supervision.messages import Begin, Crashed, Disconnected
+from actors.supervision.recovery import PATH
+from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
+from actors.supervisor import Log, Office, Supervisor
+from actors.wiring import WAKE_AGAIN
+from domain.alarms import Alarm
+from domain.errors import PaperTradingError
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.portfolio import Portfolio
+from domain.trading.quotes import Quote
+from domain.types import DecisionId, PortfolioName, Symbol
+from tests.support.actors.memory_stores import MemoryDatabase, Session
+from tests.support.actors.stepped_cell import Impatient, SteppedCell
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+class StepClock:
+    """Time passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def now(self) -> datetime:
+        return self.time
+
+    def pass_by(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+class PassiveSource:
+    """A price source that sends what the test sends."""
+
+    name = "test"
+    real = False
+    notes: Sequence[str] = ()
+    troubles: Sequence[str] = ()
+
+    def __init__(self, instruments: list[Instrument]) -> None:
+        self.book = SymbolBook(instruments)
+        self.wanted: set[Symbol] = set()
+
+    def start(self, listener: object) -> None:
+        """The test sends."""
+
+    def unsubscribe(self, symbols: object) -> None:
+        self.wanted.difference_update(symbols)  # type: ignore[call-overload]
+
+    def subscribe(self, symbols: object) -> None:
+        self.wanted.update(symbols)  # type: ignore[call-overload]
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+class SteppedChild:
+    """What the Supervisor sees of a stepped cell, or of its successor: a `Post` without a thread."""
+
+    alive = True
+    stack = ""
+
+    def __init__(self, name: str, stepper: Stepper) -> None:
+        self.name = name
+        self.address = stepper.to(name)
+        self._stepper = stepper
+
+    @property
+    def activity(self) -> Activity:
+        return self._stepper.cells[self.name].activity
+
+    def start(self) -> None:
+        self._stepper.cells[self.name].begin()
+
+    def replace(self) -> frozenset[DecisionId]:
+        old = self._stepper.cells[self.name]
+        about = old.about
+        in_hand = old.give_up()
+        successor = self._stepper.cell(self.name)
+        successor.succeed(old)
+        successor.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        return about
+
+
+class LastResort:
+    """Who is told when the Supervisor itself crashes: the process ends."""
+
+    def __init__(self, end: Callable[[Exception], None]) -> None:
+        self._end = end
+
+    def tell(self, message: object, /) -> None:
+        if isinstance(message, Crashed):
+            self._end(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
+
+
+class Stepper:
+    """The seven actors of one process over a `MemoryDatabase`, one step at a time.
+
+    Args:
+        clock: goes on from one process to the next; without one it begins at noon.
+        trace: likewise.
+        delays: what is to happen after a while happens once the clock is there (`pass_by`), not at once.
+
+    Attributes:
+        trace: what happened, in order; equal for equal seeds.
+        ended: why the Supervisor gave up, if it did.
+        log: the Supervisor's.
+        tally: of this process.
+        cells: by name; of one that was given up, its successor.
+        born: every cell that there ever was.
+        later: what is to happen after a while: when, whom to tell, and what.
+        alarms: that were sounded.
+    """
+
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        instruments: list[Instrument],
+        seed: int,
+        *,
+        most_restarts: int = 1_000,
+        max_decision_age: timedelta | None = None,
+        clock: StepClock | None = None,
+        trace: list[str] | None = None,
+        delays: bool = False,
+    ) -> None:
+        self.database = database
+        self.session = Session(database)
+        self.clock = clock or StepClock()
+        self.callers = Callers()
+        self.trace: list[str] = [] if trace is None else trace
+        self.ended: Exception | None = None
+        self.ready = False
+        self.drained = False
+        self.log = Log()
+        self.tally = Tally(lambda: self.clock.now().timestamp())
+        self.alarms: list[Alarm] = []
+        bell = Bell(self, self.clock)
+        halts = Halts(bell.sound)
+        self._random = random.Random(seed)
+        self._delays = delays
+        self.later: list[tuple[datetime, str, Message]] = []
+        self.source = PassiveSource(instruments)
+        states: dict[PortfolioName, Portfolio] = {}
+        builders: dict[str, Builder] = {
+            "PriceTracker": lambda _: PriceTracker(
+                self.source,
+                self.session,
+                sizer=self.to("Sizer"),
+                me=self.to("PriceTracker").tell,
+                clock=self.clock,
+                retention=timedelta(days=30),
+                silent_after=timedelta(seconds=30),
+                sound=bell.sound,
+            ),
+            "Snapshotter": lambda activity: Snapshotter(
+                self.session,
+                tracker=self.to("PriceTracker"),
+                states=states,
+                supervisor=self.to("Supervisor"),
+                me=self.to("Snapshotter"),
+                patience=self._patience("Snapshotter", activity),
+                clock=self.clock,
+                interval=timedelta(seconds=60),
+            ),
+            "PositionKeeper": lambda activity: PositionKeeper(
+                self.session,
+                watcher=self.to("DecisionWatcher"),
+                sizer=self.to("Sizer"),
+                snapshotter=self.to("Snapshotter"),
+                supervisor=self.to("Supervisor"),
+                wake_later=lambda: self._wake_later("PositionKeeper"),
+                patience=self._patience("PositionKeeper", activity),
+                halts=halts,
+                sound=bell.sound,
+                tally=self.tally,
+            ),
+            "ExecutionSimulator": lambda _: ExecutionSimulator(
+                sizer=self.to("Sizer"),
+                keeper=self.to("PositionKeeper"),
+                supervisor=self.to("Supervisor"),
+                clock=self.clock,
+            ),
+            "Sizer": lambda _: Sizer(
+                execution=self.to("ExecutionSimulator"),
+                keeper=self.to("PositionKeeper"),
+                watcher=self.to("DecisionWatcher"),
+                tracker=self.to("PriceTracker"),
+                supervisor=self.to("Supervisor"),
+                me=self.to("Sizer"),
+                clock=self.clock,
+                price_grace=timedelta(seconds=1),
+                max_price_age=timedelta(seconds=30),
+                max_decision_age=max_decision_age,
+                same_currency=frozenset({"USD", "USDT", "USDC"}),
+            ),
+            "DecisionWatcher": lambda activity: DecisionWatcher(
+                self.session,
+                self.callers,
+                sizer=self.to("Sizer"),
+                supervisor=self.to("Supervisor"),
+                wake_later=lambda: self._wake_later("DecisionWatcher"),
+                patience=self._patience("DecisionWatcher", activity),
+                clock=self.clock,
+                tally=self.tally,
+                max_decision_age=max_decision_age,
+            ),
+        }
+        rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in builders}
+        intensity = Intensity(most_restarts, timedelta(seconds=30))
+        specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
+        builders["Supervisor"] = lambda _: Supervisor(
+            {name: SteppedChild(name, self) for name in rules},
+            rules,
+            Budget(specs, intensity, Backoff(), self._random),
+            database.generation,
+            epoch=self.session.epoch,
+            office=Office(
+                ready=lambda: setattr(self, "ready", True),
+                drained=lambda: setattr(self, "drained", True),
+                give_up=self._give_up,
+                record=database.failures.append,
+                later=lambda delay, word: self._after(delay, "Supervisor", word),
+                disconnect=self._disconnect,
+                sound=bell.sound,
+            ),
+            clock=self.clock,
+            hang_timeout=timedelta(days=1),
+            log=self.log,
+        )
+        self._builders = builders
+        self._mailboxes = {name: Mailbox() for name in builders}
+        self.cells: dict[str, SteppedCell] = {}
+        self.born: list[SteppedCell] = []
+        for name in builders:
+            self.cell(name)
+        self.cells["Supervisor"].begin()
+        self.tell("Supervisor", Begin())
+
+    def cell(self, name: str) -> SteppedCell:
+        """Make the cell that serves this actor's mailbox from now on."""
+        supervisor = LastResort(self._give_up) if name == "Supervisor" else self.to("Supervisor")
+        cell = SteppedCell(name, self._mailboxes[name], self._builders[name], supervisor)
+        self.cells[name] = cell
+        self.born.append(cell)
+        return cell
+
+    def sound(self, alarm: Alarm) -> None:
+        """Take note of an alarm."""
+        self.alarms.append(alarm)
+
+    def tell(self, actor: str, message: Message) -> None:
+        """Put a message into an actor's mailbox."""
+        self.to(actor).tell(message)
+
+    def quote(self, prices: Mapping[str, str]) -> None:
+        """Let the source see prices now, all at one moment."""
+        now = self.clock.now()
+        quotes = [Quote(Symbol(symbol), Decimal(price), now, now, "test") for symbol, price in prices.items()]
+        self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
+
+    def crash(self, actor: str) -> None:
+        """The actor's behaviour is gone; what waits in its mailbox stays."""
+        self.trace.append(f"{actor} crashed")
+        self.cells[actor].crash(RuntimeError("injected"))
+
+    def hang(self, actor: str, steps: int) -> None:
+        """To be called inside one of its handlers: the others go on meanwhile; the rest of the handler comes later."""
+        activity = self.cells[actor].activity
+        self.trace.append(f"{actor} hangs")
+        activity.hangs = True
+        before, PRESENT.sender = PRESENT.sender, None
+        for _ in range(steps):
+            if activity is self.cells[actor].activity:
+                self.tell("Supervisor", Tick())
+            self.pass_by(0.02 if self.step() else 1)
+        PRESENT.sender = before
+        activity.hangs = False
+        self.trace.append(f"{actor} goes on")
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass; what was put off until then happens."""
+        self.clock.pass_by(seconds)
+        due = sorted((entry for entry in self.later if entry[0] <= self.clock.time), key=lambda entry: entry[0])
+        self.later = [entry for entry in self.later if entry[0] > self.clock.time]
+        for _, actor, message in due:
+            self.tell(actor, message)
+
+    def end(self) -> None:
+        """The process ends as it should: whoever waits for an answer is told that there will be none here."""
+        for mailbox in self._mailboxes.values():
+            for left in mailbox.close(lambda _: None):
+                left.abandon(PaperTradingError("the system has stopped before it took this in"))
+        self.callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
+
+    def step(self) -> bool:
+        """Let one actor handle one group; False where nobody has anything to do, or can do it."""
+        able = [
+            name
+            for name, cell in self.cells.items()
+            if cell.mailbox.deliverable and not cell.busy and not (cell.waits and self.database.away)
+        ]
+        if not able:
+            return False
+        name = self._random.choice(able)
+        envelope = self._mailboxes[name].get()
+        assert envelope is not None
+        self.trace.append(f"{name} {_named(envelope.message)}")
+        self.cells[name].receive(envelope.message)
+        return True
+
+    def run(self, most: int = 100_000) -> None:
+        """Step until nobody has anything to do."""
+        for _ in range(most):
+            if not self.step():
+                return
+        raise AssertionError(f"the actors did not come to rest within {most} steps")
+
+    def wake(self) -> None:
+        """Tell the intake that there may be something new."""
+        self.tell("DecisionWatcher", Wake())
+
+    def settle(self) -> None:
+        """Wake the intake and run until everything is at rest."""
+        self.wake()
+        self.run()
+        self.tell("Sizer", Tick())
+        self.run()
+
+    def to(self, name: str) -> MailAddress:
+        """Where to send messages to an actor."""
+        return MailAddress(self._mailboxes[name])
+
+    def _give_up(self, error: Exception) -> None:
+        self.ended = self.ended or error
+
+    def _after(self, delay: timedelta, actor: str, message: Message) -> None:
+        if not self._delays:
+            self.tell(actor, message)
+        elif all(
+            (actor, message) != (to, waits) for _, to, waits in self.later
+        ):  # as `actors.runtime.timer.Timer.after`
+            self.later.append((self.clock.time + delay, actor, message))
+
+    def _wake_later(self, actor: str) -> None:
+        if self._delays:
+            self._after(WAKE_AGAIN, actor, Wake())
+
+    def _disconnect(self, actor: str, since: float) -> None:
+        self.tell("Supervisor", Disconnected(actor, since, not self.database.away))
+
+    def _patience(self, name: str, activity: Activity) -> Patience:
+        return Impatient(name, activity, self.clock, threading.Event())
+
+
+def _named(message: Message) -> str:
+    """The message's kind, and the decision that it is about."""
+    about = "".join(f" #{id_}" for id_ in message.decisions)
+    return type(message).__name__ + about

@@ -1,0 +1,228 @@
+"""A real Supervisor over six small children in real cells, one thread, time by hand: for its tests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from actors.messages import Message, PathMessage, Rebuild
+from actors.runtime.activity import Activity
+from actors.runtime.address import MailAddress
+from actors.runtime.behaviour import Behaviour, PathBehaviour
+from actors.runtime.mailbox import Mailbox
+from actors.supervision.alarms import Bell
+from actors.supervision.messages import Begin, RaiseGeneration, Rebuilt, Recover
+from actors.supervision.recovery import PATH
+from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
+from actors.supervisor import Log, Office, Supervisor
+from domain.failures import Failure, FailureKind
+from domain.types import DecisionId, Generation
+from tests.support.actors.stepped_cell import SteppedCell
+from tests.support.actors.stepper import StepClock, SteppedChild
+
+NAMES = ("PriceTracker", "Snapshotter", *PATH)
+HANG = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work(PathMessage):
+    """About one decision."""
+
+    decision_id: DecisionId
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        return (self.decision_id,)
+
+
+@dataclass(frozen=True, slots=True)
+class Say(Message):
+    """About no decision."""
+
+    word: str
+
+
+class HandsBusy(Activity):
+    """Busy for as long as a test says."""
+
+    seconds = 0.0
+
+    @property
+    def busy_for(self) -> float:
+        return self.seconds
+
+
+class OffPath(Behaviour):
+    """Says what it hears, or crashes on it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def started(self) -> None:
+        if self.stage.fails_to_start:
+            self.stage.fails_to_start -= 1
+            raise OSError("no start")
+
+    def handle(self, message: Message) -> None:
+        assert isinstance(message, Say)
+        self.stage.hear(message.word)
+
+
+class OnPath(PathBehaviour):
+    """Takes decisions in groups; the DecisionWatcher's sends all that have no end to the PositionKeeper's."""
+
+    group_limit: ClassVar[int] = 10
+
+    def __init__(self, name: str, stage: Stage) -> None:
+        self.name = name
+        self.stage = stage
+
+    def rebuild(self, word: Rebuild) -> None:
+        self.generation = word.generation
+        self.stage.rebuilds.append(word)
+        self.stage.begun.append((self.name, word.generation))
+        if self.name == "DecisionWatcher":
+            for id_, failure in word.poisoned.items():
+                self.stage.poisoned[id_] = failure
+                self.stage.pending.remove(id_)
+            for id_ in self.stage.pending:
+                self.stage.to("PositionKeeper").tell(Work(word.generation, id_))
+        self.stage.to("Supervisor").tell(Rebuilt(self.name, word.generation))
+
+    def handle_current(self, messages: list[Message]) -> None:
+        for message in messages:
+            for id_ in message.decisions:
+                self.stage.hear(id_)
+        done = [id_ for message in messages for id_ in message.decisions]
+        self.stage.groups.append(done)
+        for id_ in done:
+            self.stage.pending.remove(id_)
+
+
+class Stage:
+    """A Supervisor, its children and everything that it asks for.
+
+    Attributes:
+        bad: what whoever hears of it crashes on.
+        heard: words and decisions that were handled, or crashed on.
+        later: what the Supervisor has put off.
+        reasons: why it gave up.
+    """
+
+    def __init__(self, own: int = 5, tree: int = 5) -> None:
+        self.clock = StepClock()
+        self.bad: set[object] = set()
+        self.fails_to_start = 0
+        self.heard: list[object] = []
+        self.groups: list[list[DecisionId]] = []
+        self.begun: list[tuple[str, Generation]] = []
+        self.rebuilds: list[Rebuild] = []
+        self.pending: list[DecisionId] = []
+        self.poisoned: dict[DecisionId, Failure] = {}
+        self.failures: list[Failure] = []
+        self.later: list[tuple[timedelta, Recover]] = []
+        self.disconnected: list[tuple[str, float]] = []
+        self.reasons: list[Exception] = []
+        self.ready = 0
+        self.drained = 0
+        self.log = Log()
+        self.cells: dict[str, SteppedCell] = {}
+        self.mailboxes = {name: Mailbox() for name in (*NAMES, "Supervisor")}
+        self.children = {name: SteppedChild(name, self) for name in NAMES}  # type: ignore[arg-type]
+        for name in NAMES:
+            self.cell(name)
+        rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in NAMES}
+        window = timedelta(seconds=30)
+        specs = tuple(ChildSpec(name, rules[name], Intensity(own, window)) for name in NAMES)
+        office = Office(
+            ready=lambda: setattr(self, "ready", self.ready + 1),
+            drained=lambda: setattr(self, "drained", self.drained + 1),
+            give_up=self.reasons.append,
+            record=self.failures.append,
+            later=lambda delay, word: self.later.append((delay, word)),
+            disconnect=lambda actor, since: self.disconnected.append((actor, since)),
+            sound=Bell(None, self.clock).sound,
+            hide=lambda text: text.replace("sesame", "********"),
+        )
+        self.supervisor = Supervisor(
+            self.children,
+            rules,
+            Budget(specs, Intensity(tree, window), Backoff(jitter=0), random.Random(1)),
+            Generation(0),
+            epoch=7,
+            office=office,
+            clock=self.clock,
+            hang_timeout=timedelta(seconds=HANG),
+            log=self.log,
+        )
+        cell = SteppedCell("Supervisor", self.mailboxes["Supervisor"], lambda _: self.supervisor, self.to("Supervisor"))
+        cell.begin()
+        self.cells["Supervisor"] = cell
+
+    def to(self, name: str) -> MailAddress:
+        return MailAddress(self.mailboxes[name])
+
+    def cell(self, name: str) -> SteppedCell:
+        build: Callable[[Activity], Behaviour] = lambda _: OnPath(name, self) if name in PATH else OffPath(self)  # noqa: E731
+        cell = SteppedCell(name, self.mailboxes[name], build, self.to("Supervisor"))
+        cell.activity = HandsBusy()  # type: ignore[assignment]
+        self.cells[name] = cell
+        return cell
+
+    def hear(self, what: object) -> None:
+        self.heard.append(what)
+        if what in self.bad:
+            raise ValueError(f"cannot bear {what}")
+
+    def begin(self) -> Stage:
+        self.to("Supervisor").tell(Begin())
+        return self.run()
+
+    def run(self) -> Stage:
+        """Until nobody has anything to do now."""
+        while able := [name for name, mailbox in self.mailboxes.items() if mailbox.deliverable]:
+            envelope = self.mailboxes[able[0]].get()
+            assert envelope is not None
+            self.cells[able[0]].receive(envelope.message)
+        return self
+
+    def tell(self, message: Message, name: str = "Supervisor") -> Stage:
+        self.to(name).tell(message)
+        return self.run()
+
+    def wait(self) -> Stage:
+        """Until what was put off is due."""
+        due, self.later = self.later, []
+        for _, word in due:
+            self.to("Supervisor").tell(word)
+        return self.run()
+
+    def hang(self, name: str, seconds: float, *in_hand: Message) -> None:
+        cell = self.cells[name]
+        cell.in_hand = list(in_hand)
+        cell.activity.begin("Work")
+        cell.activity.seconds = seconds  # type: ignore[attr-defined]
+
+    def send(self, *ids: DecisionId) -> Stage:
+        """Decisions that the next generation takes up."""
+        self.pending.extend(ids)
+        return self.tell(RaiseGeneration(self.generation, "there is more to do"))
+
+    @property
+    def generation(self) -> Generation:
+        return self.begun[-1][1]
+
+    @property
+    def kinds(self) -> list[FailureKind]:
+        return [failure.kind for failure in self.failures]
+
+
+CRASH, HUNG, QUARANTINE, GAVE_UP = (
+    FailureKind.CRASH,
+    FailureKind.HANG,
+    FailureKind.QUARANTINE,
+    FailureKind.GAVE_UP,
+)

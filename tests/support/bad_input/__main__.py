@@ -1,0 +1,18 @@
+"""``python -m tests.support.bad_input``: write the present answers into docs/bad-input.md. Read it before a commit."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from loguru import logger
+
+from tests.support.bad_input.cases import CASES
+from tests.support.bad_input.interfaces import answers
+from tests.support.bad_input.page import write
+from tests.support.database.servers import ServerPool
+from tests.support.system.running_system import running
+
+if __name__ == "__main__":
+    logger.remove()
+    with closing(ServerPool()) as pool, running(pool.get("embedded-18").create_database()) as system:
+        write({case.name: answers(system, case) for case in CASES})

@@ -1,0 +1,99 @@
+"""The three doors, and what each answers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import psycopg
+
+from actors import Decision, TradingSystem
+from console.cli import main
+from domain.errors import PaperTradingError
+from domain.trading.decision import reason_code
+from domain.types import OutcomeStatus
+from tests.support.bad_input.cases import GOOD, MISSING, Case
+from tests.support.system.running_system import until
+
+DOORS = ("Python", "SQL", "command line")
+LONGEST = 130
+
+
+def answers(system: TradingSystem, case: Case) -> tuple[str, ...]:
+    """Send a case through each door, each with a portfolio of its own; return what comes of it."""
+    return tuple(_answer(system, door, case) for door in DOORS)
+
+
+def _answer(system: TradingSystem, door: str, case: Case) -> str:
+    values = {**GOOD, case.field: case.value}
+    if case.value is MISSING:
+        del values[case.field]
+    if case.twice:  # else the doors would meet in one decision
+        values[case.field] = str(uuid5(NAMESPACE_OID, case.value + door))
+    if case.field != "portfolio":
+        values["portfolio"] = f"{case.name} by {door}"[:100].replace("\n", " ")
+        with psycopg.connect(system.database_url) as connection:
+            connection.execute("INSERT INTO paper_trading_config (portfolio) VALUES (%s)", [values["portfolio"]])
+    send = {"Python": _by_python, "SQL": _by_sql, "command line": _by_command}[door]
+    if case.twice:
+        send(system, values)
+    return _shown(*send(system, values))
+
+
+def _by_python(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str, str]:
+    try:
+        outcome = system.submit(Decision(**values)).get(timeout=10)
+    except PaperTradingError as error:
+        return "refused", error.code, str(error)
+    return outcome.status, outcome.code, outcome.reason
+
+
+def _by_sql(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str, str]:
+    # Text in quotes, as in psql: the server reads it as the column's type.
+    names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+    statement = f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING id"
+    try:
+        with psycopg.connect(system.database_url, options="-c timezone=UTC") as connection:
+            row = connection.execute(statement, list(values.values())).fetchone()  # type: ignore[call-overload]
+    except psycopg.Error as error:
+        rule = error.diag.constraint_name if error.sqlstate in {"23514", "23505"} else None
+        return "refused", error.sqlstate or "driver", rule or error.diag.message_primary or str(error)
+    assert row is not None
+    ended: list[dict[str, Any]] = []
+    until(lambda: bool(ended.extend(r for r in [system.books.decision(row[0])] if r["processed_at"]) or ended), 10)
+    status, reason = ended[0]["status"], ended[0]["outcome_reason"]
+    return status, reason_code(status, reason), reason
+
+
+def _by_command(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str, str]:
+    if any("\x00" in value for value in values.values()):
+        return "refused", "shell", "no command line can hold a NUL"
+    options = [
+        f"--{name.replace('_', '-')}={value}" for name, value in values.items() if name not in {"symbol", "decision"}
+    ]
+    words = [values[name] for name in ("decision", "symbol") if name in values]
+    settings = ["--wait", "--json", f"--database-url={system.database_url}"]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        exit_code = main(["decide", *settings, *options, "--", *words])
+    told = json.loads(out.getvalue())
+    if exit_code == 0:
+        return told["outcome"], told["code"], told["reason"]
+    assert [told["error"]] == [line.removeprefix("run.py: ") for line in err.getvalue().splitlines()]
+    return f"exit {exit_code}", told["code"], told["error"]
+
+
+def _shown(status: str, code: str, sentence: str) -> str:
+    """Return an answer as a cell of the page."""
+    detail = sentence.partition(": ")[2] if sentence.startswith(code.replace("_", " ")) else sentence
+    for status_word in OutcomeStatus:
+        detail = detail.removeprefix(f"{status_word}: ")
+    if status == "executed":
+        detail = detail.partition(" at ")[0]  # each decision has its own slippage
+    detail = "".join(character if character.isprintable() else repr(character)[1:-1] for character in detail)
+    detail = detail if len(detail) <= LONGEST else detail[: LONGEST - 1] + "…"
+    told = status if status == code else f"{status} `{code}`"
+    return f"{told}: {detail}".replace("|", "\\|").replace("<", "\\<").replace("*", "\\*")

@@ -1,0 +1,315 @@
+"""A TCP proxy in front of a database server that fails as networks do, when a test says so.
+
+::
+
+    with Proxy(url) as proxy:
+        system = TradingSystem.start(Settings(database_url=proxy.url_for(url)))
+        proxy.at_commit("after", who="PositionKeeper")    # the next COMMIT happens, its answer is lost
+        proxy.wait_for("after")                           # it did
+        proxy.cut(); proxy.refuse(); proxy.admit(); proxy.freeze(); proxy.thaw(); proxy.delay(0.01)
+
+What depends on time is a fault's beginning and end; where in the conversation it strikes is counted, so a seed repeats
+it as far as the program sends the same. ``who`` is the end of an ``application_name``; empty is everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.support.database import protocol
+from tests.support.database.proxy_link import Ambush, Link, Moment, abort
+from tests.support.database.server import url_of
+
+
+@dataclass(slots=True, eq=False)
+class _Fuse:
+    """Cuts connections when so many more messages, of either side, have come."""
+
+    messages: int
+    who: str
+    reset: bool
+
+
+class Proxy:
+    """Listens on 127.0.0.1 from `__enter__` to `__exit__`, in a thread of its own.
+
+    Attributes:
+        port: where it listens.
+        counts: what has happened so far: ``connections``, ``cut``, ``commits`` (answered), ``before``, ``after``,
+            ``late``, ``half``, ``fuse``.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self.port = 0
+        self.counts: Counter[str] = Counter()
+        target = conninfo_to_dict(database_url)
+        self._host, self._target_port = str(target["host"]), int(str(target.get("port") or 5432))
+        self._links: set[Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ambushes: list[Ambush] = []
+        self._fuses: list[_Fuse] = []
+        self._halves: list[str] = []
+        self._due = 0
+        self._delay: Callable[[], float] | None = None
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._flowing = asyncio.Event()
+        self._listening: asyncio.Server | None = None
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._flowing.set()
+        self._thread.start()
+        self._run(self._listen())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def url_for(self, database_url: str) -> str:
+        """The same database by way of this proxy."""
+        params = conninfo_to_dict(database_url) | {"host": "127.0.0.1", "port": self.port}
+        return url_of(params)
+
+    # Faults; each can be switched while connections are open.
+
+    def cut(self, who: str = "", *, reset: bool = True, unnoticed: float = 0.0) -> int:
+        """Cut connections now, by RST or else FIN.
+
+        Args:
+            who: whose.
+            reset: by RST.
+            unnoticed: seconds that the server takes the client for alive still.
+
+        Returns:
+            How many there were.
+        """
+        return int(self._call(lambda: self._cut(who, reset, unnoticed)))
+
+    def cut_after(self, messages: int, who: str = "", *, reset: bool = True) -> None:
+        """Cut connections instead of passing the ``messages``-th message from now on, of either side."""
+        self._arm(1, lambda: self._fuses.append(_Fuse(messages, who, reset)))
+
+    def connected(self, who: str) -> bool:
+        """Whether there is a connection of ``who`` now."""
+        return bool(self._call(lambda: any(link.name.endswith(who) for link in self._links)))
+
+    def refuse(self) -> None:
+        """Refuse new connections, as a host does where nobody listens."""
+        self._run(self._deafen())
+
+    def admit(self) -> None:
+        """Take new connections again."""
+        self._run(self._listen())
+
+    def delay(self, seconds: float, jitter: float = 0.0, seed: int = 0) -> None:
+        """Hold each packet back for ``seconds`` and up to ``jitter`` more; 0: no longer."""
+        draw = random.Random(seed)
+        lag = (lambda: seconds + jitter * draw.random()) if seconds or jitter else None
+        self._call(lambda: setattr(self, "_delay", lag))
+
+    def freeze(self) -> None:
+        """Take everything, new connections included, and pass nothing on."""
+        self._call(self._flowing.clear)
+
+    def thaw(self) -> None:
+        """Pass on what was held back, and what comes."""
+        self._call(self._flowing.set)
+
+    def at_commit(
+        self,
+        moment: Moment,
+        times: int = 1,
+        who: str = "",
+        *,
+        of: str = "",
+        sql: str = "COMMIT",
+        skip: int = 0,
+        delay: float = 0.3,
+    ) -> None:
+        """Cut the connection of each of the next ``times`` COMMITs at a moment.
+
+        Args:
+            moment: when; see `Moment`.
+            times: how many.
+            who: whose.
+            of: only of transactions that ran a statement with this in it.
+            sql: another statement's beginning, for ``before``.
+            skip: so many are let through first.
+            delay: seconds that one that is ``late`` comes after the cut.
+        """
+        self._arm(times, lambda: self._ambushes.append(Ambush(moment, sql, of, who, times, skip, delay)))
+
+    def halve(self, times: int = 1, who: str = "") -> None:
+        """Pass half of the server's next message on, then cut; so often."""
+        self._arm(times, lambda: self._halves.extend([who] * times))
+
+    def clear(self) -> None:
+        """No faults from now on."""
+        self._call(self._clear)
+        if self._listening is None:
+            self.admit()
+
+    @property
+    def halves(self) -> list[str]:
+        """Whose next message is still to be halved."""
+        return list(self._halves)
+
+    def wait_for(self, what: str, times: int = 1, seconds: float = 10.0) -> None:
+        """Wait until ``counts[what]`` is so high."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.counts[what] >= times, seconds), (what, times, self.counts)
+
+    def wait_until_struck(self, seconds: float = 10.0) -> None:
+        """Wait until every counted fault has struck."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._due, seconds), (self._due, self.counts)
+
+    # On the proxy's own loop.
+
+    def _call(self, action: Callable[[], Any]) -> Any:
+        async def called() -> Any:
+            return action()
+
+        return self._run(called())
+
+    def _arm(self, times: int, action: Callable[[], Any]) -> None:
+        def armed() -> None:
+            self._due += times
+            action()
+
+        self._call(armed)
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    def count(self, what: str) -> None:
+        """Something happened."""
+        with self._changed:
+            self.counts[what] += 1
+            self._changed.notify_all()
+
+    def struck(self, what: str) -> None:
+        """A counted fault has struck."""
+        self._due -= 1
+        self.count(what)
+
+    async def _listen(self) -> None:
+        if self._listening is None:
+            self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+            self.port = self._listening.sockets[0].getsockname()[1]
+
+    async def _deafen(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    async def _close(self) -> None:
+        await self._deafen()
+        self._clear()
+        self._cut("", reset=True, unnoticed=0.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close their sockets
+
+    def _clear(self) -> None:
+        self._ambushes.clear()
+        self._fuses.clear()
+        self._halves.clear()
+        self._due = 0
+        self._delay = None
+        self._flowing.set()
+
+    def _cut(self, who: str, reset: bool, unnoticed: float) -> int:
+        links = [link for link in self._links if link.name.endswith(who)]
+        for link in links:
+            link.cut(reset=reset, unnoticed=unnoticed)
+        return len(links)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has left, the server is not there, or the proxy ends
+        finally:
+            if not writer.is_closing():
+                abort(writer)
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        code, startup = await protocol.read_startup(reader)
+        while code in {protocol.SSL_REQUEST, protocol.GSS_REQUEST}:
+            writer.write(protocol.NO)
+            code, startup = await protocol.read_startup(reader)
+        await self._flowing.wait()
+        server_reader, server_writer = await self._connect()
+        try:
+            server_writer.write(startup)
+            if code == protocol.CANCEL_REQUEST:
+                await server_reader.read()
+                return
+            self.count("connections")
+            link = Link(self, protocol.application_name(startup), reader, writer, server_reader, server_writer)
+            self._links.add(link)
+            try:
+                await link.serve()
+            finally:
+                self._links.discard(link)
+        finally:
+            server_writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{self._host}/.s.PGSQL.{self._target_port}")
+        return await asyncio.open_connection(self._host, self._target_port)
+
+    async def hold(self) -> None:
+        """Keep a packet as long as the faults of now say."""
+        if self._delay is not None:
+            await asyncio.sleep(self._delay())
+        await self._flowing.wait()
+
+    def ambush(self, name: str, sql: str, before: list[str]) -> Ambush | None:
+        """What is to happen to this statement of a transaction; it happens once less from now on."""
+        for ambush in self._ambushes:
+            begins = sql.upper().startswith(ambush.sql.upper())
+            if ambush.times and begins and name.endswith(ambush.who) and any(ambush.of in text for text in before):
+                if ambush.skip:
+                    ambush.skip -= 1
+                    continue
+                ambush.times -= 1
+                return ambush
+        return None
+
+    def half(self, name: str) -> bool:
+        """Whether this message of the server is to be cut in two."""
+        for who in self._halves:
+            if name.endswith(who):
+                self._halves.remove(who)
+                return True
+        return False
+
+    def burns(self, name: str) -> None:
+        """Count a message; cut what is to be cut at it."""
+        for fuse in [fuse for fuse in self._fuses if name.endswith(fuse.who)]:
+            fuse.messages -= 1
+            if fuse.messages <= 0:
+                self._fuses.remove(fuse)
+                self._cut(fuse.who, fuse.reset, 0.0)
+                self.struck("fuse")

@@ -1,0 +1,169 @@
+"""One client's connection through `tests.support.database.proxy`, and the one to the server that stands for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tests.support.database import protocol
+
+if TYPE_CHECKING:
+    from tests.support.database.proxy import Proxy
+
+Moment = Literal["before", "after", "late"]
+"""Of a COMMIT's end: it never reaches the server; its answer never reaches the client; it reaches the server only when
+the client has known for a while that its connection is lost."""
+PACKET = 65536
+ANSWER = 10.0
+"""Seconds in which the server must have answered a COMMIT that came late."""
+
+
+@dataclass(slots=True, eq=False)
+class Ambush:
+    """What happens to the next statements that begin with ``sql``, in a transaction that ran ``of`` before."""
+
+    moment: Moment
+    sql: str
+    of: str
+    who: str
+    times: int
+    skip: int
+    delay: float
+
+
+class Link:
+    """One client's connection, and the one to the server that stands for it."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        name: str,
+        client_reader: asyncio.StreamReader,
+        client: asyncio.StreamWriter,
+        server_reader: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+    ) -> None:
+        self.name = name
+        self._proxy = proxy
+        self._client_reader, self._client = client_reader, client
+        self._server_reader, self._server = server_reader, server
+        self._statements = protocol.Statements()
+        self._said: list[str] = []
+        self._cut = False
+        self._unnoticed = 0.0
+        self._late = False
+        self._swallowing: Ambush | None = None
+
+    def cut(self, *, reset: bool = True, unnoticed: float = 0.0) -> None:
+        """End the client's connection, and the server's ``unnoticed`` seconds later."""
+        if self._cut:
+            return
+        self._cut = True
+        self._unnoticed = unnoticed
+        self._proxy.count("cut")
+        if reset:
+            abort(self._client)
+        else:
+            self._client.close()
+        if not unnoticed:
+            self._server.close()
+
+    async def serve(self) -> None:
+        """Pass on what both say, until one of them ends."""
+        pumps = [asyncio.ensure_future(self._forward()), asyncio.ensure_future(self._answer())]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if self._unnoticed:
+                await asyncio.wait(pumps, timeout=self._unnoticed, return_when=asyncio.ALL_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            if not self._cut:
+                # What the server said last, such as why it ends the connection, is still to arrive.
+                self._client.close()
+                with suppress(OSError):
+                    await self._client.wait_closed()
+
+    async def _forward(self) -> None:
+        frames = protocol.Frames()
+        while packet := await self._client_reader.read(PACKET):
+            await self._proxy.hold()
+            arrived = list(frames.feed(packet))
+            for number, frame in enumerate(arrived):
+                sql = self._statements.run_by(frame)
+                ambush = self._ambushed(sql) if sql else None
+                if ambush is not None and ambush.moment != "after":
+                    await self._spring(ambush, arrived[number:])
+                    return
+                self._swallowing = ambush or self._swallowing
+                self._proxy.burns(self.name)
+                if self._cut or self._server.is_closing():
+                    return
+                self._server.write(frame.raw)
+            await self._server.drain()
+
+    def _ambushed(self, sql: str) -> Ambush | None:
+        if sql.upper().startswith("BEGIN"):
+            self._said.clear()
+        self._said.append(sql)
+        return self._proxy.ambush(self.name, sql, self._said)
+
+    async def _spring(self, ambush: Ambush, frames: list[protocol.Frame]) -> None:
+        if ambush.moment == "before":
+            self.cut()
+            self._proxy.struck("before")
+            return
+        # No answer is awaited in the middle of a batch, so all of it has arrived with its first message.
+        assert any(map(protocol.ends_a_batch, frames)), "the batch was longer than a packet"
+        self._late = True
+        self.cut(unnoticed=ANSWER)
+        await asyncio.sleep(ambush.delay)
+        for frame in frames:
+            self._server.write(frame.raw)
+
+    async def _answer(self) -> None:
+        frames = protocol.Frames()
+        while packet := await self._server_reader.read(PACKET):
+            if not self._cut:
+                await self._proxy.hold()
+            for frame in frames.feed(packet):
+                if protocol.committed(frame):
+                    if self._late:
+                        self._proxy.struck("late")
+                        return
+                    if self._swallowing is not None:
+                        self.cut()
+                        self._proxy.struck("after")
+                        return
+                    self._proxy.count("commits")
+                if protocol.ready(frame) and self._swallowing is not None:
+                    self._swallowing.times += 1  # that COMMIT was refused, so the next one
+                    self._swallowing = None
+                self._proxy.burns(self.name)
+                if self._cut or self._client.is_closing():
+                    continue
+                if self._proxy.half(self.name):
+                    await self._pass_half(frame)
+                    return
+                self._client.write(frame.raw)
+            if not self._cut:
+                await self._client.drain()
+
+    async def _pass_half(self, frame: protocol.Frame) -> None:
+        self._client.write(frame.raw[: len(frame.raw) // 2])
+        await self._client.drain()
+        self.cut(reset=False)  # RST could overtake the half
+        self._proxy.struck("half")
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """End a connection by RST."""
+    if (channel := writer.get_extra_info("socket")) is not None:
+        with suppress(OSError):
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

@@ -1,0 +1,183 @@
+"""What every test server does, wherever it comes from; `tests.support.database.servers` describes them all."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+ROLE = "paper"
+"""The plain role that owns the test databases; it may log in and nothing else."""
+
+
+class Unavailable(Exception):
+    """This machine cannot give that server, or that server cannot do this; the message is one line that says why."""
+
+
+def url_of(params: Mapping[str, Any]) -> str:
+    """Spells connection parameters as a URL that libpq, psql and SQLAlchemy take.
+
+    Args:
+        params: libpq's keywords. A host that is a folder (a socket) goes into the query, as libpq wants it.
+    """
+    rest = {key: str(value) for key, value in params.items() if value is not None}
+    user, password, name = rest.pop("user", ""), rest.pop("password", ""), rest.pop("dbname", "")
+    login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    place = ""
+    if not any(sign in rest.get("host", "/") for sign in "/,"):
+        host, port = rest.pop("host"), rest.pop("port", "")
+        place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    query = f"?{urlencode(rest, quote_via=quote, safe='/')}" if rest else ""
+    return f"postgresql://{login}{'@' if login else ''}{place}/{quote(name, safe='')}{query}"
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run(command: Sequence[str | Path], *, timeout: float = 120, **options: Any) -> str:
+    """Runs a program without stdin and returns what it printed.
+
+    The output goes through a file, not a pipe: a server that inherits it would keep a pipe open for ever.
+
+    Args:
+        command: the program and its arguments.
+        timeout: seconds.
+        options: more of :class:`subprocess.Popen`'s, such as ``user`` and ``env``.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it wrote to stderr.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        done = subprocess.run(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            timeout=timeout,
+            check=False,
+            **options,
+        )
+        out.seek(0)
+        err.seek(0)
+        if done.returncode != 0:
+            said = err.read().decode(errors="replace").strip() or out.read().decode(errors="replace").strip()
+            raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {said}")
+        return out.read().decode()
+
+
+class Server(ABC):
+    """One database server, with the databases and the role that tests made on it.
+
+    Attributes:
+        name: which one, as in the table at the top; fits into a test's id.
+        running: whether `start` was called after the last `stop`.
+    """
+
+    may_stop: ClassVar[bool] = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.running = False
+        self._password: str | None = None
+        self._role: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    @abstractmethod
+    def admin_url(self) -> str:
+        """URL of a role that may create databases; it stays the same when the server is stopped and started."""
+
+    def start(self) -> None:
+        """Starts it and waits until it answers; nothing happens if it runs already."""
+        self._start()
+        self.running = True
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stops it and keeps its data, so that `start` brings back the same databases at the same URLs.
+
+        Args:
+            immediate: as a crash does, without a checkpoint; the next start recovers from the log.
+
+        Raises:
+            Unavailable: it is not ours to stop (`may_stop` says so beforehand).
+        """
+        self._stop(immediate)
+        self.running = False
+
+    @abstractmethod
+    def _start(self) -> None: ...
+
+    @abstractmethod
+    def _stop(self, immediate: bool) -> None: ...
+
+    def restart(self, *, immediate: bool = False) -> None:
+        """Stops it, as `stop` does, and starts it again."""
+        self.stop(immediate=immediate)
+        self.start()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends it for good and removes its data."""
+
+    def answers(self) -> bool:
+        """Whether it takes connections now."""
+        try:
+            psycopg.connect(self.admin_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
+        """A connection as the administrator, in autocommit."""
+        chosen = {} if database is None else {"dbname": database}
+        return psycopg.connect(self.admin_url, autocommit=True, connect_timeout=10, **chosen)
+
+    def create_database(self) -> str:
+        """Makes an empty database that belongs to the plain role.
+
+        Returns:
+            its URL, for that role.
+        """
+        name = f"paper_{secrets.token_hex(6)}"
+        with self.connect() as admin:
+            if self._role is None:
+                self._role = self._create_role(admin)
+            admin.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
+                    sql.Identifier(name), sql.Identifier(self._role)
+                )
+            )
+        params = conninfo_to_dict(self.admin_url) | {"user": self._role, "dbname": name}
+        if self._password is not None:
+            params["password"] = self._password
+        return url_of(params)
+
+    def drop_database(self, url: str) -> None:
+        """Drops a database that `create_database` made, whoever is still connected to it.
+
+        Tests do not need to; but each database with TimescaleDB occupies a background worker as long as it exists.
+        """
+        with self.connect() as admin:
+            name = sql.Identifier(str(conninfo_to_dict(url)["dbname"]))
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    def _create_role(self, admin: psycopg.Connection[Any]) -> str:
+        """Makes the plain role and returns its name. These servers are ours and trust whoever reaches them."""
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
+        return ROLE

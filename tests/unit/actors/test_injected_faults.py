@@ -1,0 +1,238 @@
+"""What seeds have found, each told by itself: between two generations, after a hang, at a caller's second try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pykka import ThreadingFuture
+
+from actors.messages import Drain, Restart, Submit, Tick, Wake
+from domain import failpoints
+from domain.errors import DatabaseUnavailable, LeaseHeld, PaperTradingError, SubmissionInDoubt
+from domain.failures import FailureKind
+from domain.trading.decision import Accepted, Decision
+from tests.faults.world import World
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepper import Stepper
+from tests.support.values.builders import terms, uid
+from tests.unit.actors.test_actor_laws import INSTRUMENTS
+
+
+@pytest.fixture
+def stepper() -> Stepper:
+    database = MemoryDatabase()
+    database.open_portfolio(terms())
+    started = Stepper(database, INSTRUMENTS, seed=1, delays=True)
+    started.run()
+    started.quote({"BTC/USDT": "100"})
+    started.run()
+    return started
+
+
+def submit(stepper: Stepper) -> Submit:
+    decision = Decision(symbol="BTC/USDT", decision="BUY", confidence="0.8", uid=uid(1))
+    message = Submit(decision, ThreadingFuture(), ThreadingFuture())
+    stepper.tell("DecisionWatcher", message)
+    return message
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: str, what: str, action: Callable[[], object]) -> None:
+    """Have ``action`` run the first time that a handler comes to that point."""
+
+    def reached(*point: str) -> None:
+        if point == (moment, what):
+            monkeypatch.setattr(failpoints, "hook", None)
+            action()
+
+    monkeypatch.setattr(failpoints, "hook", reached)
+
+
+def crash() -> None:
+    raise RuntimeError("injected")
+
+
+# Between two generations
+
+
+@pytest.mark.parametrize("actor", ["Sizer", "PositionKeeper", "ExecutionSimulator", "DecisionWatcher"])
+def test_polls_ticks_and_prices_between_two_generations_are_no_crashes(stepper: Stepper, actor: str) -> None:
+    message = submit(stepper)
+    stepper.run()
+    waiting = Decision(symbol="ETH/USDT", decision="BUY", confidence="0.8", uid=uid(2))
+    stepper.database.add(waiting, stepper.clock.now())
+    stepper.wake()
+    stepper.run()  # it waits for a price of ETH/USDT
+    stepper.crash(actor)
+    stepper.run()
+    assert [FailureKind.CRASH] == [failure.kind for failure in stepper.database.failures]
+    stepper.clock.pass_by(60)  # and the path still rests
+    for to, told in (("PositionKeeper", Wake()), ("DecisionWatcher", Wake()), ("Sizer", Tick())):
+        stepper.tell(to, told)
+    stepper.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
+    stepper.run()
+    assert 1 == len(stepper.database.failures)
+    stepper.pass_by(1)
+    stepper.run()
+    assert 1 == len(stepper.database.failures)
+    assert [True, True] == [row.outcome is not None for row in stepper.database.rows.values()]
+    assert isinstance(message.accepted.get(timeout=0), Accepted)
+
+
+@pytest.mark.parametrize("heard", ["before the fill", "after it"])
+def test_a_portfolio_that_is_deleted_while_it_trades_is_no_crash(stepper: Stepper, heard: str) -> None:
+    stepper.database.add(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.8", uid=uid(1)), stepper.clock.now())
+    stepper.wake()
+    while "Sizer Decide #1" not in stepper.trace:
+        assert stepper.step()
+    stepper.database.portfolios.clear()
+    if heard == "before the fill":
+        stepper.cells["PositionKeeper"].receive(Wake())
+    stepper.settle()
+    assert [] == stepper.database.failures
+    outcome = stepper.database.rows[1].outcome
+    assert outcome is not None
+    assert "unknown portfolio: there is no portfolio 'default'" == outcome.reason
+
+
+# A caller's second try
+
+
+def test_whoever_is_tried_again_without_a_database_is_not_told_that_nothing_was_accepted(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, "committed", "submitted", crash)
+    message = submit(stepper)
+    stepper.run()
+    at(monkeypatch, "takes", "Submit", lambda: setattr(stepper.database, "away", True))
+    stepper.pass_by(1)
+    stepper.run()
+    assert stepper.database.away
+    with pytest.raises(SubmissionInDoubt):
+        message.accepted.get(timeout=0)
+    assert 1 == len(stepper.database.rows)
+
+
+def test_whoever_was_told_that_nothing_was_accepted_is_not_tried_again(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepper.database.away = True
+    at(monkeypatch, "handled", "Submit", crash)
+    message = submit(stepper)
+    for _ in range(20):
+        stepper.step()
+    with pytest.raises(DatabaseUnavailable):
+        message.accepted.get(timeout=0)
+    stepper.database.away = False
+    stepper.pass_by(1)
+    stepper.settle()
+    assert {} == stepper.database.rows
+
+
+def test_whoever_waits_for_a_second_try_is_told_at_the_stop(stepper: Stepper, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, "takes", "Submit", crash)
+    message = submit(stepper)
+    stepper.run()
+    stepper.end()
+    with pytest.raises(PaperTradingError):
+        message.accepted.get(timeout=0)
+
+
+# After a hang
+
+
+def hang_in_the_commit(stepper: Stepper, monkeypatch: pytest.MonkeyPatch, moment: str, steps: int) -> Submit:
+    def hang() -> None:
+        stepper.hang("DecisionWatcher", steps)
+        stepper.database.away = True  # only for whoever hangs: its connection is ended
+
+    at(monkeypatch, moment, "submitted", hang)
+    message = submit(stepper)
+    while "DecisionWatcher goes on" not in stepper.trace:
+        assert stepper.step()
+    stepper.database.away = False
+    return message
+
+
+@pytest.mark.parametrize("moment", ["commits", "committed"])
+@pytest.mark.parametrize("steps", [8, 200])
+def test_a_zombie_does_not_answer_for_its_successor(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch, moment: str, steps: int
+) -> None:
+    message = hang_in_the_commit(stepper, monkeypatch, moment, steps)
+    assert 2 == sum(cell.name == "DecisionWatcher" for cell in stepper.born)
+    stepper.pass_by(1)
+    stepper.quote({"BTC/USDT": "100"})
+    stepper.settle()
+    assert 1 == len(stepper.database.rows)
+    assert stepper.database.rows[1].outcome == message.outcome.get(timeout=0)
+    assert 1 == message.accepted.get(timeout=0).decision_id
+
+
+def test_a_zombie_that_would_go_on_to_write_writes_nothing() -> None:
+    hung = 0
+    for seed in range(12):
+        world = World(seed)
+        world.run()
+        for _ in range(4):
+            world.add(quantity="0.01")
+        world.hang_at("takes", 1 + seed % 2, 20 + seed, "PositionKeeper")
+        world.run()
+        world.settle()
+        assert {"executed": 4} == dict(world.outcomes)
+        assert 0 == world.faults["fenced"]  # it ends before it comes to the database, which would refuse it, too
+        hung += world.faults["hang at takes"]
+    assert hung > 0
+
+
+# A stop
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_commit_that_fails_while_it_stops_does_not_keep_it_from_ending(seed: int) -> None:
+    world = World(seed)
+    world.run()
+    for _ in range(5):
+        world.add(quantity="0.01")
+    world.run(12 + seed)
+    stopping = world.stepper
+    stopping.tell("Supervisor", Drain())
+    world.fail_commit()
+    world.run()
+    assert stopping.drained
+    world.kill()
+    world.settle()
+    assert {"executed": 5} == dict(world.outcomes)
+
+
+# A process that is only thought to be dead
+
+
+def test_an_old_process_writes_nothing_more_and_ends() -> None:
+    world = World(1)
+    for _ in range(10):
+        world.add(quantity="0.01")
+    world.run(5)
+    old = world.stepper
+    world.kill()
+    answers: list[Any] = []
+    for _ in range(200):
+        old.step()
+        world.step()
+        answers.append(old.ended)
+    assert isinstance(old.ended, LeaseHeld)
+    world.settle()
+    assert {"executed": 10} == dict(world.outcomes)
+
+
+def test_a_restart_of_an_actor_off_the_path_disturbs_nobody() -> None:
+    world = World(2)
+    for actor in ("PriceTracker", "Snapshotter"):
+        world.add(quantity="0.01")
+        world.crash(actor)
+        world.stepper.tell(actor, Restart())
+        world.run()
+    generation = world.database.generation
+    world.settle()
+    assert 1 == generation == world.database.generation

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from loguru import logger
+
+from actors.messages import (
+    BookKnown,
+    Message,
+    Prices,
+    QuotesSeen,
+    SendPrices,
+    SourceEnded,
+    StoredPrices,
+    Subscribe,
+    Tick,
+)
+from actors.price_tracker import NEEDED_FOR, PriceTracker
+from actors.supervision.alarms import Bell
+from domain.alarms import Alarm, AlarmKind
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.quotes import PriceListener, Quote
+from domain.types import Symbol
+from tests.support.actors.stepper import StepClock
+
+DOUBTED = "over 10 times away from the last price; set aside until confirmed"
+SO = "decisions that need a price wait, then are rejected"
+BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
+
+
+class Exchange:
+    """A source that remembers what was asked of it."""
+
+    name = "kraken"
+    real = True
+    notes: Sequence[str] = ()
+    troubles: Sequence[str] = ()
+    book = SymbolBook([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
+
+    def __init__(self) -> None:
+        self.watched: set[Symbol] = set()
+
+    def start(self, listener: PriceListener) -> None:
+        """Nothing runs here."""
+
+    def subscribe(self, symbols: Collection[Symbol]) -> None:
+        self.watched.update(symbols)
+
+    def unsubscribe(self, symbols: Collection[Symbol]) -> None:
+        self.watched.difference_update(symbols)
+
+    def stop(self) -> None:
+        """Nothing runs here."""
+
+
+class Records:
+    """The table of prices, with what is held."""
+
+    def __init__(self) -> None:
+        self.held: dict[Symbol, Decimal | None] = {}
+        self.away = False
+
+    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        to(None if self.away else self.held)
+
+    def offer(self, quotes: Sequence[Quote]) -> None:
+        """Not looked at here."""
+
+    def forget(self, retention: timedelta) -> None:
+        """Not looked at here."""
+
+
+class Heard(list[Message]):
+    """The Sizer's mailbox."""
+
+    def tell(self, message: object, /) -> None:
+        assert isinstance(message, Message)
+        self.append(message)
+
+
+class Tracked:
+    """A PriceTracker with all that it touches."""
+
+    def __init__(self) -> None:
+        self.source, self.records, self.sizer, self.clock = Exchange(), Records(), Heard(), StepClock()
+        self.alarms: list[Alarm] = []
+        self.tracker = PriceTracker(
+            self.source,
+            self.records,
+            sizer=self.sizer,
+            me=lambda message: self.tracker.handle(message),  # noqa: PLW0108 - there is no tracker yet
+            clock=self.clock,
+            retention=timedelta(days=30),
+            silent_after=timedelta(seconds=30),
+            sound=Bell(self, self.clock).sound,
+        )
+
+    def sound(self, alarm: Alarm) -> None:
+        assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
+        self.alarms.append(alarm)
+
+    def sounded(self) -> list[str]:
+        return [f"{'INFO' if alarm.over else 'WARNING'} {alarm.text}" for alarm in self.alarms]
+
+    def quote(self, **prices: str) -> None:
+        now = self.clock.now()
+        symbols = {name: Symbol(f"{name}/USDT") for name in prices}
+        quotes = {symbols[name]: Quote(symbols[name], Decimal(p), now, now, "kraken") for name, p in prices.items()}
+        self.tracker.handle(QuotesSeen(quotes))
+
+    def after(self, seconds: float) -> None:
+        self.clock.pass_by(seconds)
+        self.tracker.handle(Tick())
+
+    def passed_on(self) -> list[str]:
+        return [f"{q.symbol} {q.price}" for m in self.sizer if isinstance(m, QuotesSeen) for q in m.quotes.values()]
+
+
+@pytest.fixture
+def tracked() -> Tracked:
+    return Tracked()
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What the log says, as warnings and infos."""
+    lines: list[str] = []
+    sink = logger.add(
+        lambda line: lines.append(line.rstrip("\n")),
+        level="INFO",
+        format="{level} {message}",
+        filter=lambda record: "alarm" not in record["extra"],
+    )
+    yield lines
+    logger.remove(sink)
+
+
+def test_what_is_held_is_watched_from_the_start_even_without_a_stored_price(tracked: Tracked) -> None:
+    tracked.records.held = {BTC: Decimal(100), ETH: None}
+    tracked.tracker.started()
+    assert {BTC, ETH} == tracked.source.watched
+
+
+def test_what_is_held_is_watched_once_the_database_answers(tracked: Tracked) -> None:
+    tracked.records.held = {BTC: Decimal(100)}
+    tracked.records.away = True
+    tracked.tracker.started()
+    assert set() == tracked.source.watched
+    tracked.records.away = False
+    tracked.after(1)
+    assert {BTC} == tracked.source.watched
+
+
+def test_who_asks_for_prices_waits_for_the_stored_ones_but_not_for_a_database_that_is_away(tracked: Tracked) -> None:
+    answers: list[Prices] = []
+    tracked.records.held = {BTC: Decimal(100)}
+    tracked.tracker.handle(SendPrices(answers.append))
+    assert answers == []
+    tracked.tracker.handle(StoredPrices(None))  # they cannot be read now
+    assert [{}] == [answer.marks for answer in answers]
+    tracked.tracker.started()
+    tracked.tracker.handle(SendPrices(answers.append))
+    assert {BTC: Decimal(100)} == answers[1].marks
+
+
+def test_nor_for_a_database_that_answers_nothing(tracked: Tracked) -> None:
+    answers: list[Prices] = []
+    tracked.records.read = lambda to: None  # type: ignore[method-assign]
+    tracked.tracker.started()
+    tracked.quote(BTC="100")
+    tracked.tracker.handle(SendPrices(answers.append))
+    tracked.after(1)
+    assert [] == answers  # it may have asked just before the tick
+    tracked.after(1)
+    assert [{BTC: Decimal(100)}] == [answer.marks for answer in answers]
+    tracked.tracker.handle(SendPrices(answers.append))
+    tracked.after(1)
+    assert 1 == len(answers)
+
+
+def test_a_symbol_that_nobody_holds_is_let_go_after_a_while(tracked: Tracked) -> None:
+    tracked.tracker.started()
+    for symbol in (BTC, ETH):
+        tracked.tracker.handle(Subscribe(symbol))
+    tracked.records.held = {ETH: None}
+    tracked.after(NEEDED_FOR.total_seconds())
+    assert {BTC, ETH} == tracked.source.watched
+    tracked.after(1)
+    assert {ETH} == tracked.source.watched
+
+
+def test_a_decision_that_asks_again_keeps_its_symbol(tracked: Tracked) -> None:
+    tracked.tracker.started()
+    tracked.tracker.handle(Subscribe(BTC))
+    tracked.clock.pass_by(NEEDED_FOR.total_seconds())
+    tracked.tracker.handle(Subscribe(BTC))
+    tracked.after(1)
+    assert {BTC} == tracked.source.watched
+
+
+def test_an_absurd_price_is_held_back_and_said_once(tracked: Tracked, told: list[str]) -> None:
+    tracked.quote(BTC="100", ETH="10")
+    absurd = Quote(BTC, Decimal("1e8"), tracked.clock.now(), tracked.clock.now(), "kraken")
+    for _ in range(3):
+        tracked.tracker.handle(QuotesSeen({BTC: absurd}))
+    tracked.quote(BTC="101")
+    assert ["BTC/USDT 100", "ETH/USDT 10", "BTC/USDT 101"] == tracked.passed_on()
+    assert [
+        f"WARNING price source kraken sent 100000000 for BTC/USDT: {DOUBTED}",
+    ] == told
+    assert 3 == tracked.tracker.refused
+
+
+def test_no_price_at_all_is_dropped_and_said_once_until_a_good_one_comes(tracked: Tracked, told: list[str]) -> None:
+    for price in ("0", "-1", "NaN", "100", "0"):
+        tracked.quote(BTC=price)
+    assert ["BTC/USDT 100"] == tracked.passed_on()
+    assert ["WARNING price source kraken sent 0 for BTC/USDT: dropped"] * 2 == told
+
+
+def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, told: list[str]) -> None:
+    tracked.tracker.started()
+    tracked.tracker.handle(Subscribe(BTC))
+    tracked.tracker.handle(Subscribe(ETH))
+    for _ in range(4):
+        tracked.quote(ETH="10")
+        tracked.after(20)
+    tracked.quote(BTC="100")
+    assert [
+        "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO,
+        "INFO price source kraken sends prices of BTC/USDT again",
+    ] == told
+    assert tracked.sounded() == told
+
+
+def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, told: list[str]) -> None:
+    tracked.records.held = {SOL: None}
+    tracked.tracker.started()
+    tracked.tracker.handle(Subscribe(BTC))
+    tracked.quote(BTC="100", SOL="1")
+    for _ in range(5):
+        tracked.after(31)
+    tracked.quote(SOL="1")
+    assert [
+        "WARNING price source kraken has been silent since 12:00:00 UTC; " + SO,
+        "INFO price source kraken sends prices again",
+    ] == told
+    assert tracked.sounded() == told
+
+
+def test_a_source_that_does_not_say_what_it_trades_is_reported_once_and_its_word_too(
+    tracked: Tracked, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = tracked.source.book
+    monkeypatch.setattr(tracked.source, "book", None)  # as at the first start, with the exchange away
+    tracked.tracker.started()
+    for _ in range(3):
+        tracked.after(20)
+    tracked.tracker.handle(BookKnown(book))
+    assert [
+        "WARNING price source kraken has not said what it trades since 12:00:00 UTC; " + SO,
+        "INFO price source kraken says what it trades",
+    ] == told
+    assert tracked.sounded() == told
+
+
+def test_a_source_that_said_it_has_ended_is_not_called_silent(tracked: Tracked, told: list[str]) -> None:
+    tracked.tracker.started()
+    tracked.quote(BTC="100")
+    tracked.tracker.handle(Subscribe(BTC))
+    tracked.tracker.handle(SourceEnded("that was all"))
+    tracked.after(31)
+    assert ["WARNING price source kraken: that was all"] == told
+    assert tracked.sounded() == told
+
+
+def test_what_the_source_tries_again_and_what_its_prices_rest_on_is_described(tracked: Tracked) -> None:
+    tracked.source.troubles = ["kraken gives no prices, and is tried again: RequestTimeout"]
+    tracked.source.notes = ["bars are 1h long"]
+    described = tracked.tracker.describe()
+    assert (described["troubles"], described["notes"]) == (tracked.source.troubles, tracked.source.notes)

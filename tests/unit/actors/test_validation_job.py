@@ -1,0 +1,159 @@
+"""The watch of validation runs: what it does when, without a database and without waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+
+import pytest
+from loguru import logger
+
+from actors.validation_job import AGAIN, LOOK, ValidationWatch
+from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
+from domain.validation.criteria import Criteria
+from domain.validation.operational import Operations
+from domain.validation.verdict import Run, Verdict, judge
+from tests.support.values.analytics_builders import DAY, DAY_1
+from tests.support.values.periods import TRIPS, good, history
+
+pytestmark = pytest.mark.clock
+
+EVENING = datetime(2026, 1, 5, 23, 58, tzinfo=UTC)
+
+
+class Stored:
+    """A store that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[datetime] = []
+        self.errors: list[Exception] = []
+        self.sentences: list[str] = []
+        self.verdicts: list[Verdict] = []
+        self.closed = 0
+
+    def end_changed(self) -> list[str]:
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.sentences
+
+    def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
+        self.asked.append(until)
+        return self.verdicts
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Hand:
+    """The clock, and the wake-up: the watch runs on when it is told to, and tells how long it would have waited."""
+
+    def __init__(self, now: datetime) -> None:
+        self.time = now
+        self.pauses: SimpleQueue[float] = SimpleQueue()
+        self._go: SimpleQueue[bool] = SimpleQueue()
+
+    def now(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> bool:
+        self.pauses.put(seconds)
+        return self._go.get(timeout=10)
+
+    def on(self) -> float:
+        """Let it look once; return the pause that it wants then."""
+        self._go.put(False)
+        return self.pauses.get(timeout=10)
+
+    def end(self) -> None:
+        self._go.put(True)
+
+
+@pytest.fixture
+def stored() -> Stored:
+    return Stored()
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand(EVENING)
+
+
+@pytest.fixture
+def watch(stored: Stored, hand: Hand) -> Iterator[ValidationWatch]:
+    made = ValidationWatch(stored, hand, hand.wait)
+    made.start()
+    assert 0 == hand.pauses.get(timeout=10)  # what is missing is stored at once
+    yield made
+    hand.end()
+    made.stop()
+    assert [] == [thread.name for thread in threading.enumerate() if thread.name == "validation"]
+    assert 1 <= stored.closed
+
+
+@pytest.fixture
+def said() -> Iterator[list[tuple[str, str]]]:
+    lines: list[tuple[str, str]] = []
+    sink = logger.add(lambda line: lines.append((line.record["level"].name, line.record["message"])), level="INFO")
+    yield lines
+    logger.remove(sink)
+
+
+def test_a_day_is_judged_a_minute_after_its_end(watch: ValidationWatch, stored: Stored, hand: Hand) -> None:
+    # Two minutes to midnight: three to the day's verdict.
+    assert 180 == hand.on()
+    hand.time = EVENING + timedelta(minutes=3)
+    assert LOOK == hand.on()
+    # Half a minute after midnight the day's last snapshot may not be there yet.
+    hand.time = EVENING + timedelta(minutes=2, seconds=30)
+    assert 30 == hand.on()
+    midnight = EVENING + timedelta(minutes=2)
+    assert [False, True, False] == [until >= midnight for until in stored.asked]
+
+
+def test_a_database_that_is_away_is_tried_again(
+    watch: ValidationWatch, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+) -> None:
+    stored.errors = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
+    assert [AGAIN, AGAIN, 180] == [hand.on(), hand.on(), hand.on()]
+    assert (1, []) == (len(stored.asked), said)
+
+
+def test_whatever_goes_wrong_is_said_once_and_ends_nothing(
+    watch: ValidationWatch, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+) -> None:
+    lacking = DatabaseUnsuitable("the database role lacks a right")
+    stored.errors = [ZeroDivisionError("x"), ZeroDivisionError("x"), lacking]
+    assert [LOOK, LOOK, LOOK, 180] == [hand.on(), hand.on(), hand.on(), hand.on()]
+    assert [
+        ("ERROR", "the day's verdict could not be made, and is tried again: ZeroDivisionError: x"),
+        ("ERROR", f"the day's verdict could not be made, and is tried again: DatabaseUnsuitable: {lacking}"),
+    ] == said
+
+
+def test_ends_and_verdicts_are_in_the_log(
+    watch: ValidationWatch, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+) -> None:
+    stored.sentences = ["validation run spring has ended: max_price_age 30 → 60 since epoch 12"]
+    days = Operations(DAY_1, DAY_1 + 14 * DAY)
+    run = Run(1, "spring", DAY_1)
+    stored.verdicts = [judge("default", history(TRIPS, good()), days, Criteria(), real_prices=True, run=run)]
+    hand.on()
+    unmet = "operationally failed (uptime, audits and prices in time)"
+    assert [
+        ("WARNING", "validation run spring has ended: max_price_age 30 → 60 since epoch 12"),
+        ("INFO", f"validation run spring, 2026-01-14: portfolio default is not ready: {unmet}"),
+    ] == said
+
+
+def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:
+    stored.errors = [Fenced("epoch 3 does not write any more")]
+    watch = ValidationWatch(stored, hand, hand.wait)
+    watch.start()
+    hand.pauses.get(timeout=10)
+    hand._go.put(False)
+    watch._thread.join(10)
+    assert not watch._thread.is_alive()
+    watch.stop()
+    assert ([], 1) == (stored.asked, stored.closed)

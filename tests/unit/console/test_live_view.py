@@ -1,0 +1,237 @@
+"""The frame of the live view: what stands in it, at each size, and that nothing in it is ever wider than the screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from rich.cells import cell_len
+from rich.text import Text
+
+from console.display import chart
+from console.display.table import Column, flow, printable, share, table
+from console.live.layout import frame
+from console.live.state import Checked, Glimpse
+from tests.support.values.view_states import actor, at, decision, glance, glimpse, portfolio, position, process
+
+SIZES = [(1, 1), (7, 30), (20, 5), (40, 10), (60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50), (300, 90)]
+FULL = """\
+Paper trading  running for 2 h 14 min                               12:00:00 UTC
+12.3 decisions/s · 5 waiting · books balance, checked 8 s ago
+simulated prices: results prove nothing about real markets
+portfolio       worth          result                  cash  held
+cautious     9,995.31  USDT     -4.69   -0.05 %    9,594.79     1
+default     10,111.74  USDT   +111.74   +1.12 %    7,648.85     2
+together    20,107.05  USDT   +107.05   +0.54 %   17,243.64     3
+equity                                                   20,107.05 USDT  +107.05
+20,107.05 ┤                                                ⣀⣀⣀⣀⣀⠤⠤⠤⠤⠤⠔⠒⠒⠒⠒⠒⠒⠊⠉⠉⠉
+          ┤                                 ⣀⣀⣀⠤⠤⠤⠔⠒⠒⠒⠊⠉⠉⠉⠉
+19,983.00 ┤⠒⠒⠒⠢⠤⠤⠤⠤⠤⠤⢄⣀⣀⣀⣀⣀⣀⠤⠤⠤⠤⠤⠤⠤⠒⠒⠒⠒⠒⠊⠉⠉⠉
+          11:55:00                     ── 5 min ──                      12:00:00
+position   portfolio  quantity        last     age     value    result
+DOGE/USDT  cautious      1,635     0.21549   0.4 s    352.42     +5.33   +1.54 %
+BTC/USDT   default     0.01445  112,405.73   0.4 s  1,623.71     -8.33   -0.51 %
+ETH/USDT   default      0.5127    3,918.09   0.4 s  2,008.80    -10.60   -0.53 %
+decision  portfolio  what  symbol     outcome    why, or fill
+#10       default    BUY   XRP/USDT   pending
+#9        default    SELL  BTC/USDT   executed   0.01792 @ 112,375.67 net +24.30
+#8        default    BUY   DOGE/USDT  rejected   no room: DOGE/USDT is worth 19…
+#7        default    HOLD  SOL/USDT   ignored    hold: nothing to do
+prices  BTC/USDT 112,405.73 (0.4 s)  DOGE/USDT 0.21549 (45 s)
+actors  7 well  mailboxes empty  0 restarts
+q ends"""
+
+
+def shown(seen: Glimpse, width: int = 80, height: int = 24) -> str:
+    lines = frame(seen, width, height, Text("q ends"))
+    return "\n".join(line.plain.rstrip() for line in lines)
+
+
+def crowded() -> Glimpse:
+    """More of everything than any screen has room for, and what somebody might write to break it."""
+    hostile = "\x1b[2J\x1b]0;gone\x07 \r\n\t 漢字 " * 20
+    return glimpse(
+        process=process(
+            actors=[actor("Sizer", state="waiting", busy_for=3.2, mailbox=123_456, restarts=12)],
+            failures=[{"reference": "3-1", "at": at(-5).isoformat(), "kind": "crash", "actor": "Sizer",
+                       "error": hostile}],
+            intake_paused_since=at(-5).isoformat(),
+            lease_held=False,
+        ),
+        away=hostile,
+        away_since=at(-5),
+        checked=Checked(at(0), [hostile] * 9, {"executed": 10**9}, 3, 1.0),
+        glance=glance(
+            portfolios=[portfolio(f"漢字{hostile}{n}", "1" + "0" * 20, "1", 0, halted=hostile) for n in range(50)],
+            positions=[position(f"S{n}{hostile}/USDT", "1e19", "1e-9", "1e19", price_time=None) for n in range(50)],
+            decisions=[decision(n, "buy", hostile, "rejected", hostile) for n in range(100)],
+        ),
+    )  # fmt: skip
+
+
+def test_a_frame_of_80_by_24() -> None:
+    assert FULL == shown(glimpse())
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("seen", [glimpse(), crowded(), Glimpse(at=at(0)), glimpse(process=None, curve=())])
+def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(width: int, height: int, seen: Glimpse) -> None:
+    lines = frame(seen, width, height, Text("q ends"))
+    assert height == len(lines)
+    assert [] == [line.plain for line in lines if cell_len(line.plain) > width or not line.plain.isprintable()]
+    assert ("q ends" if width > 6 else "…") == lines[-1].plain
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50)])
+def test_the_essentials_are_there_from_60_by_20_upward(width: int, height: int) -> None:
+    text = shown(glimpse(), width, height)
+    for word in (
+        "running",
+        "12.3 decisions/s",
+        "books balance",
+        "prove nothing",
+        "+107.05",
+        "position",
+        "#9",
+        "7 well",
+    ):
+        assert word in text or (word == "7 well" and "DecisionWatcher" in text), word
+
+
+def test_a_wide_frame_has_a_row_for_each_price_and_actor_at_the_right() -> None:
+    lines = shown(glimpse(), 160, 50).splitlines()
+    assert any("Sizer" in line and line.endswith("16") and "┤" in line for line in lines)
+    assert any(line.endswith("+0.36 %  ▁▄█") and "BTC/USDT   112,405.73   0.4 s" in line for line in lines)
+    assert "22 executed · 9 ignored · 7 rejected" in lines[1]
+
+
+def test_nothing_runs_and_nothing_answers_are_said() -> None:
+    idle = {**glance().served, "running": False}
+    stopped = glimpse(process=None, glance=glance(served=idle))
+    assert "nothing runs; the last was process 7 on home" in shown(stopped, 100)
+    assert 3 == stopped.exit_code
+    away = glimpse(away="the database is not available: refused", away_since=at(-90))
+    text = shown(away)
+    assert "no answer from the database for 1 min 30 s: the database is not available" in text
+    assert "what is below was so at 12:00:00 UTC" in text
+    assert 1 == away.exit_code
+    blind = replace(away, process=None)
+    assert "whether anything runs is not known" in shown(blind)
+    assert 1 == blind.exit_code
+    elsewhere = glimpse(process=None)
+    assert "running for 2 h 14 min by process 7 on home" in shown(elsewhere)
+    assert "not seen: the process is not of this user" in shown(elsewhere)
+    assert 0 == elsewhere.exit_code
+
+
+def test_what_needs_looking_after_stands_above_the_rest() -> None:
+    actors = [actor("PositionKeeper", state="waiting", busy_for=7.0, mailbox=41), actor("Sizer", restarts=2)]
+    failure = {"reference": "3-1", "at": at(-60).isoformat(), "kind": "hang", "actor": "Sizer", "error": "oh"}
+    troubled = glimpse(
+        process=process(
+            actors=actors, failures=[failure], lease_held=False, intake_paused_since=at(-9).isoformat()
+        ),
+        checked=Checked(at(0), ["cash of portfolio default is 1, its fills make it 2"], {}, 1, 0.1),
+        glance=glance(portfolios=[portfolio("default", "10000", "10000", 0, halted="too wild")]),
+    )  # fmt: skip
+    text = shown(troubled, 100, 40)
+    for sentence in (
+        "intake pauses since 11:59:51 UTC",
+        "the lease's connection is lost",
+        "failure 3-1 at 11:59:00: hang of Sizer: oh",
+        "default is halted: too wild",
+        "books: cash of portfolio default is 1, its fills make it 2",
+        "1 in quarantine",
+    ):
+        assert sentence in text
+    assert "books balance" not in text
+    assert 1 == troubled.exit_code
+    (line,) = [each for each in shown(troubled, 100, 24).splitlines() if each.startswith("actors")]
+    assert "actors  PositionKeeper waiting 7 s  1 well  41 wait for PositionKeeper  2 restarts" == line
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (160, 50)])
+def test_before_the_first_decision_and_price_it_says_that_there_is_none(width: int, height: int) -> None:
+    text = shown(glimpse(glance=glance(decisions=[], positions=[], prices=[])), width, height)
+    assert 2 == text.count("none yet")
+    assert "nothing held" in text
+    assert " 0 of " not in text
+
+
+def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after() -> None:
+    away = process()
+    away["prices"] = {**away["prices"], "source": "kraken", "real": True, "instruments": None}
+    assert "prices: kraken has not said what it trades yet" in shown(glimpse(process=away))
+    away["prices"]["instruments"] = 0
+    assert "what it trades" not in shown(glimpse(process=away))
+
+
+def test_what_the_price_source_tries_again_is_something_to_look_after() -> None:
+    away = process()
+    away["prices"] |= {"troubles": ["kraken gives no prices, and is tried again: RequestTimeout"]}
+    assert "prices: kraken gives no prices, and is tried again: RequestTimeout" in shown(glimpse(process=away))
+
+
+def test_real_prices_have_no_mark_and_another_currency_is_not_added_up() -> None:
+    real = process()
+    real["prices"] = {**real["prices"], "source": "kraken", "real": True}
+    pots = [portfolio("default", "10010", "10010", 0), portfolio("euros", "10000", "10000", 0, "EUR")]
+    text = shown(glimpse(process=real, glance=glance(portfolios=pots, prices=[], positions=[])))
+    assert "prove nothing" not in text
+    assert "together" not in text
+    assert "nothing held" in text
+
+
+def test_columns_give_way_in_order_and_numbers_are_never_cut() -> None:
+    columns = [
+        Column("a", ["first"]),
+        Column("b", ["123456"], right=True, gives_way=2),
+        Column("c", ["1234"], right=True, gives_way=1),
+    ]
+    assert ["a", "b", "c"] == table(columns, 19, 2)[0].plain.split()
+    assert ["a", "c"] == table(columns, 18, 2)[0].plain.split()
+    assert ["a"] == table(columns, 10, 2)[0].plain.split()
+
+
+def test_a_heading_says_how_many_of_the_rows_are_shown() -> None:
+    lines = table([Column("position", ["x", "y", "z"])], 20, 3)
+    assert ["position 2 of 3", "x", "y"] == [line.plain.rstrip() for line in lines]
+    assert [] == table([Column("position", ["x"])], 20, 0)
+
+
+def test_rows_are_shared_out_by_importance_then_in_turn() -> None:
+    parts = [("a", 2, 3), ("b", 4, 9), ("c", 3, 5)]
+    assert {"a": 2, "b": 4, "c": 0} == share(6, parts) | {"c": 0}
+    assert {"a": 0, "b": 0, "c": 0} == share(1, parts)
+    assert {"a": 3, "b": 5, "c": 4} == share(12, parts)
+    assert {"a": 3, "b": 9, "c": 5} == share(99, parts)
+
+
+def test_items_flow_without_being_divided() -> None:
+    assert ["one · two", "three"] == [line.plain for line in flow([("one", ""), ("two", ""), ("three", "")], 11, 3)]
+
+
+def test_what_is_written_by_others_cannot_move_the_cursor() -> None:
+    assert "a b [31mred c" == printable("a\n b\x1b[31mred\u202ec")
+
+
+def test_a_curve_has_its_ends_at_the_edges() -> None:
+    assert ["⠀⠀⡠⠊", "⡠⠊⠀⠀"] == chart.curve([(0, 1), (9, 2)], 4, 2)
+    assert [chart.BLANK * 3] == chart.curve([], 3, 1)
+    (flat,) = chart.curve([(0, 5), (1, 5)], 3, 1)
+    assert 1 == len(set(flat))
+    assert "▁▄█" == chart.blocks([9, 1, 2, 3], 3)
+    assert "" == chart.blocks([], 3)
+
+
+def test_a_curve_shows_a_spike_of_one_point_among_many() -> None:
+    points = [(float(x), 100.0 if x == 500 else 1.0) for x in range(1000)]
+    top, *_ = chart.curve(points, 40, 5)
+    assert top.strip(chart.BLANK)
+
+
+def test_a_worth_that_stands_still_has_one_label() -> None:
+    still = glimpse(curve=[(at(0), Decimal(20_000))])
+    lines = [line for line in shown(still).splitlines() if "┤" in line]
+    assert 1 == sum("20,000.00" in line for line in lines)

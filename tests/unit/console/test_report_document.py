@@ -1,0 +1,43 @@
+"""docs/report.md names every field of the JSON document, and what each file of CSV is made of."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from domain.analytics.equity_curve import CurvePoint, Mark
+from domain.analytics.funnel import Funnel, Lost
+from domain.analytics.histogram import Bin
+from domain.analytics.performance import Performance
+from domain.analytics.period_returns import Gain
+from domain.analytics.report import OpenPosition, Report
+from domain.analytics.returns import Drawdown
+from domain.analytics.round_trips import RoundTrip
+from persistence.queries.export import TABLES, Table
+
+pytestmark = pytest.mark.clock
+
+PAGE = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "kind", [Report, Performance, Drawdown, Gain, Mark, Bin, Funnel, Lost, OpenPosition, RoundTrip]
+)
+def test_every_field_of_the_document_is_named(kind: type) -> None:
+    names = {field.name for field in fields(kind)}
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_points_of_the_curve_are_described() -> None:
+    assert "`time`, `value`, `peak`, `drawdown`" in PAGE
+    assert ("time", "value", "peak") == CurvePoint._fields
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.file)
+def test_every_file_is_described(table: Table) -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{table.file}.csv`"))
+    assert f"`{table.relation}`" in line
+    assert f"`{table.at}`" in line
+    assert table.last_too == ("at the very end" in line)

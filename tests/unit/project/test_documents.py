@@ -1,0 +1,127 @@
+"""docs/arithmetic.md and docs/performance.md compute what they say; docs/database.md describes the schema of sql/."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from domain.analytics.performance import History, Performance
+from domain.analytics.returns import Valuation
+from domain.analytics.trade_stats import Results
+from domain.validation.criteria import Criteria
+from domain.validation.operational import Operations, operational
+from domain.validation.statistical import plain_criteria
+
+ROOT = Path(__file__).parents[3]
+ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")
+PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+VALIDATION = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+TABLES = "".join(
+    (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    for name in ("0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation")
+)
+TRIGGERS = "".join(
+    (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
+)
+VIEWS = (ROOT / "sql" / "0003_views.sql").read_text(encoding="utf-8")
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?![\w-])")
+CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
+
+
+def wrong_examples(page: str) -> tuple[int, str]:
+    """Run the examples of a page from top to bottom; return how many there are, and a report of the wrong ones."""
+    # Blocks stay where they are in the page, so that a report names the page's own lines.
+    lines = [""] * page.count("\n")
+    for block in BLOCK.finditer(page):
+        first = page.count("\n", 0, block.start(1))
+        code = block[1].splitlines()
+        lines[first : first + len(code)] = code
+    test = doctest.DocTestParser().get_doctest("\n".join(lines), {}, "page", "the page", 0)
+    report: list[str] = []
+    doctest.DocTestRunner(verbose=False, optionflags=0).run(test, out=report.append)
+    return len(test.examples), "".join(report)
+
+
+def numbers(text: str) -> set[Decimal]:
+    """The numbers in a text, without their signs; ``1 593.75`` is one."""
+    return {Decimal(found.replace(" ", "")) for found in NUMBER.findall(text)}
+
+
+def test_every_example_of_arithmetic_computes_what_it_says() -> None:
+    count, report = wrong_examples(ARITHMETIC)
+    assert report == ""
+    assert count > 50
+
+
+def test_every_example_of_performance_computes_what_it_says() -> None:
+    count, report = wrong_examples(PERFORMANCE)
+    assert report == ""
+    assert count > 10
+
+
+def test_every_example_of_validation_computes_what_it_says() -> None:
+    count, report = wrong_examples(VALIDATION)
+    assert report == ""
+    assert count > 2
+
+
+def test_validation_names_every_criterion_and_its_setting() -> None:
+    settings = {f"validation_{name}": value for name, value in Criteria().stored().items()}
+    assert [name for name, value in settings.items() if f"`{name}` {value}" not in VALIDATION] == []
+    opening = Valuation(datetime(2026, 1, 1, tzinfo=UTC), Decimal(1000))
+    figures = plain_criteria(History.whole(opening, opening.time), Criteria())
+    program = operational(Operations(opening.time, opening.time), Criteria())
+    assert [each.name for each in (*program, *figures) if f"| `{each.name}` |" not in VALIDATION] == []
+
+
+def test_performance_names_every_figure() -> None:
+    names = {*Results.__dataclass_fields__, *Performance.__dataclass_fields__} - {"results", "returns"}
+    assert {name for name in names if f"`{name}`" not in PERFORMANCE} == set()
+
+
+@pytest.mark.parametrize("digit", ["9997.5809286", "1593.75\n", "33.333333333334", "196.2"])
+def test_an_example_with_one_wrong_digit_is_found(digit: str) -> None:
+    wrong = digit.translate(str.maketrans("123456789", "234567891"))
+    spoiled = BLOCK.sub(lambda block: block[0].replace(digit, wrong), ARITHMETIC)
+    assert spoiled != ARITHMETIC
+    _, report = wrong_examples(spoiled)
+    assert wrong.strip() in report
+
+
+def test_every_number_in_the_text_and_tables_of_arithmetic_stands_in_an_example() -> None:
+    computed = numbers("\n".join(BLOCK.findall(ARITHMETIC)).replace("_", ""))
+    said = numbers(BLOCK.sub("", ARITHMETIC))
+    small = {number for number in said if number < 1000 and number == number.to_integral_value()}
+    assert said - small - computed == set()
+
+
+def section(page: str, heading: str) -> str:
+    """The text below a heading, to the next one of its level, on one line."""
+    found = re.search(rf"^### `{heading}`.*?(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/database.md has no section on {heading}"
+    return " ".join(found[0].split())
+
+
+@pytest.mark.parametrize(("table", "body"), CREATED.findall(TABLES))
+def test_database_describes_every_column_and_every_sentence_of_a_table(table: str, body: str) -> None:
+    text = section(DATABASE, table)
+    columns = re.findall(r"^    ([a-z_]+) +[a-z]", body, re.MULTILINE)
+    assert [column for column in columns if f"`{column}`" not in text] == []
+    sentences = re.findall(r'CONSTRAINT "([^"]+)"', body)
+    assert [sentence for sentence in sentences if sentence not in text] == []
+
+
+def test_database_names_every_function_and_view_and_quotes_the_sentences_of_the_guards() -> None:
+    made = re.findall(r"^CREATE (?:VIEW|FUNCTION) (\w+)", TABLES + TRIGGERS + VIEWS, re.MULTILINE)
+    assert [name for name in made if f"`{name}" not in DATABASE] == []
+    # A sentence of a guard names the portfolio; what stands around the name is quoted.
+    raised = [part.strip() for text in re.findall(r"RAISE EXCEPTION '([^']+)'", TRIGGERS) for part in text.split("%")]
+    assert [part for part in raised if part not in DATABASE] == []

@@ -1,0 +1,244 @@
+"""Posts on real threads: asks over a rebuild, control before data, answers for whoever asked, dead letters."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pykka
+import pytest
+
+from actors.messages import Describe, Ping, Restart
+from actors.runtime.dead_letters import KEPT
+from domain.errors import PaperTradingError
+from tests.support.actors.hosts import SOON, Deaf, Do, Grouping, Letter, Repeater, Say, Stage, ended, staged, thread_of
+
+CONTROL = 3 * 0.1
+"""Seconds: three times what is promised for an answer to control."""
+BACKLOG = 100_000
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with staged() as opened:
+        yield opened
+
+
+# Asks
+
+
+def test_a_queued_ask_keeps_its_future_over_a_rebuild_and_over_a_successor(stage: Stage) -> None:
+    stage.post.start()
+    error = ValueError("x")
+
+    def crash() -> None:
+        raise error
+
+    gate = stage.hang(crash)
+    answer = stage.ask(Say("after the rebuild"))
+    gate.set()
+    assert error is stage.crashes.get(timeout=SOON).error
+    with pytest.raises(pykka.Timeout):
+        answer.get(timeout=0)
+    stage.to.tell(Restart())
+    assert ["tried again", "after the rebuild"] == [stage.next(), stage.next()]
+    assert answer.get(timeout=SOON) is None
+    stage.hang()
+    answer = stage.ask(Say("after the successor"))
+    stage.post.replace()
+    stage.to.tell(Restart())
+    assert ["tried again", "after the successor"] == [stage.next(), stage.next()]
+    assert answer.get(timeout=SOON) is None
+
+
+def test_an_ask_whose_handling_failed_gets_the_exception_and_is_a_crash(stage: Stage) -> None:
+    stage.post.start()
+    error = ValueError("for both")
+
+    def crash() -> None:
+        raise error
+
+    answer = stage.ask(Do(crash))
+    with pytest.raises(ValueError, match="for both"):
+        answer.get(timeout=SOON)
+    crashed = stage.crashes.get(timeout=SOON)
+    assert (error, "Do", False) == (crashed.error, crashed.message, crashed.again)
+    stage.to.tell(Restart())
+    stage.to.tell(Say("not tried again"))
+    assert "not tried again" == stage.next()
+    assert stage.crashes.empty()
+
+
+def test_whoever_asked_what_hangs_is_told_when_it_is_given_up(stage: Stage) -> None:
+    stage.post.start()
+    entered, release = threading.Event(), threading.Event()
+    stage.releases.append(release)
+    answer = stage.ask(Do(lambda: (entered.set(), release.wait())))  # type: ignore[arg-type, return-value]
+    assert entered.wait(SOON)
+    stage.post.replace()
+    with pytest.raises(PaperTradingError, match="subject was given up while it handled this"):
+        answer.get(timeout=SOON)
+    release.set()  # its late answer disturbs nobody
+
+
+def test_whoever_asked_is_told_at_the_stop(stage: Stage) -> None:
+    stage.post.start()
+    gate = stage.hang()
+    answer = stage.ask(Say("too late"))
+    stage.post.stop()
+    gate.set()
+    with pytest.raises(PaperTradingError, match="the system has stopped before it took this in"):
+        answer.get(timeout=SOON)
+
+
+# Control before data
+
+
+@pytest.mark.parametrize("build", [Repeater, Grouping])
+def test_control_is_answered_and_obeyed_at_once_behind_a_long_backlog(stage: Stage, build: type[Repeater]) -> None:
+    stage.build = build
+    stage.post.start()
+    gate = stage.hang()
+    stage.post.mailbox.give_back([Say("x")] * BACKLOG)  # as good as told, and faster
+    described: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+    gate.set()
+    stage.next()
+    began = time.monotonic()
+    assert "subject" == stage.ask(Ping()).get(timeout=SOON)
+    ping = time.monotonic() - began
+    stage.to.tell(Describe(described.put))
+    seen = described.get(timeout=SOON)["heard"]
+    answered = time.monotonic() - began - ping
+    stopping = time.monotonic()
+    stage.post.stop()
+    assert stage.post.wait(time.monotonic() + SOON)
+    stopped = time.monotonic() - stopping
+    assert seen < BACKLOG  # it was behind a backlog indeed
+    assert stage.heard.qsize() < BACKLOG
+    assert max(ping, answered, stopped) < CONTROL
+
+
+def test_looking_in_ends_nobody(stage: Stage) -> None:
+    def refuse(_: Mapping[str, Any]) -> None:
+        raise SystemExit(1)
+
+    stage.post.start()
+    stage.to.tell(Describe(refuse))
+    stage.to.tell(Say("goes on"))
+    assert "goes on" == stage.next()
+    assert (True, True) == (stage.crashes.empty(), stage.post.alive)
+
+
+# Whatever is raised, wherever
+
+
+def recurse() -> None:
+    recurse()
+
+
+def exhaust() -> None:
+    _ = [b""] * (2**62)
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("expected", "action"),
+    [(RecursionError, recurse), (MemoryError, exhaust), (SystemExit, leave), (KeyboardInterrupt, interrupt)],
+)
+@pytest.mark.parametrize("where", ["a handler", "the start", "the rebuild"])
+def test_whatever_is_raised_the_thread_stays_and_nothing_is_lost(
+    stage: Stage, where: str, expected: type[BaseException], action: Callable[[], None]
+) -> None:
+    if where == "the start":
+        stage.starts = [action]
+    stage.post.start()
+    if where == "a handler":
+        stage.to.tell(Do(action))
+    if where == "the rebuild":
+        stage.starts = [action]
+        stage.to.tell(Restart())
+    crashed = stage.crashes.get(timeout=SOON)
+    assert expected is type(crashed.error)
+    stage.to.tell(Say("waits"))
+    assert "subject" == stage.ask(Ping()).get(timeout=SOON)
+    stage.to.tell(Restart())
+    if where == "a handler":  # once more, alone, and then never again
+        assert stage.crashes.get(timeout=SOON).again
+        stage.to.tell(Restart())
+    assert "waits" == stage.next()
+
+
+def test_a_thread_that_ends_by_itself_leaves_its_mailbox_to_the_successor(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.post.start()
+    gate = stage.hang()
+    assert stage.post._cell is not None
+    first = thread_of(stage.post)
+    for n in range(3):
+        stage.to.tell(Say(str(n)))
+    answer = stage.ask(Say("asked"))
+
+    def broken(message: object) -> object:
+        raise RuntimeError("a defect of the cell itself")
+
+    monkeypatch.setattr(stage.post._cell, "receive", broken)
+    gate.set()
+    assert ended(first)
+    assert not stage.post.alive
+    stage.post.replace()
+    assert stage.post.alive
+    stage.to.tell(Restart())
+    # The one that the thread had taken when it ended is gone, as is nothing else.
+    assert ["1", "2", "asked"] == [stage.next() for _ in range(3)]
+    assert answer.get(timeout=SOON) is None
+
+
+def test_one_who_cannot_be_told_of_the_stop_keeps_nobody_else_from_being_told(stage: Stage) -> None:
+    told: queue.Queue[BaseException] = queue.Queue()
+    stage.post.start()
+    gate = stage.hang()
+    for message in (Letter(told), Deaf(), Letter(told)):
+        stage.to.tell(message)
+    stage.post.stop()
+    gate.set()
+    assert [PaperTradingError] * 2 == [type(told.get(timeout=SOON)) for _ in range(2)]
+    assert ended(thread_of(stage.post))
+
+
+def test_who_was_told_to_end_is_not_missed_and_gets_no_successor(stage: Stage) -> None:
+    stage.post.start()
+    stage.stop()
+    assert ended(thread_of(stage.post))
+    assert stage.post.alive
+
+
+# Dead letters
+
+
+def test_dead_letters_are_counted_bounded_and_never_raised_in_the_sender(stage: Stage) -> None:
+    stage.post.start()
+    stage.stop()
+    senders = [
+        threading.Thread(target=lambda: [stage.to.tell(Say(str(n))) for n in range(KEPT)])  # type: ignore[func-returns-value]
+        for _ in range(3)
+    ]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(SOON)
+    stage.to.tell(Restart())
+    assert 3 * KEPT + 1 == stage.dead.count
+    assert KEPT == len(stage.dead.last)
+    assert ("subject", "Restart") == (stage.dead.last[-1].to, stage.dead.last[-1].message)
+    assert stage.heard.empty()

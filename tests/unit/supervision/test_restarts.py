@@ -1,0 +1,190 @@
+"""How often and how soon: intensity, backoff, budgets of a child and of the tree, strikes of decisions."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.supervision.restarts import (
+    MOST_SUSPECTS,
+    Backoff,
+    Budget,
+    ChildSpec,
+    Intensity,
+    RestartRule,
+    Restarts,
+    Strikes,
+)
+from domain.errors import RestartLimitReached
+from tests.support.values.builders import NOON
+
+SECOND = timedelta(seconds=1)
+MS = timedelta(milliseconds=1)
+
+
+class Never(random.Random):
+    """Adds nothing by chance."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def a_budget(*names: str, own: int = 5, tree: int = 5, generator: random.Random | None = None) -> Budget:
+    specs = tuple(ChildSpec(name, intensity=Intensity(own, 30 * SECOND)) for name in names)
+    return Budget(specs, Intensity(tree, 30 * SECOND), Backoff(), generator or Never())
+
+
+# Intensity
+
+
+def test_so_many_restarts_are_allowed_and_one_more_is_not() -> None:
+    restarts = Restarts(Intensity(3, 30 * SECOND))
+    assert [0, 1, 2] == [restarts.count(NOON + n * SECOND) for n in range(3)]
+    with pytest.raises(RestartLimitReached, match=r"^gave up after 3 restarts within 30 s$"):
+        restarts.count(NOON + 29 * SECOND)
+
+
+def test_those_out_of_the_window_are_forgotten() -> None:
+    restarts = Restarts(Intensity(3, 30 * SECOND))
+    for n in range(3):
+        restarts.count(NOON + n * SECOND)
+    assert 2 == restarts.count(NOON + 30 * SECOND)  # the first is 30 s old
+    with pytest.raises(RestartLimitReached):
+        restarts.count(NOON + 30.999 * SECOND)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=40).map(sorted))
+def test_the_limit_is_met_exactly_where_the_window_holds_too_many(moments: list[float]) -> None:
+    restarts = Restarts(Intensity(5, 30 * SECOND))
+    for index, moment in enumerate(moments):
+        at = NOON + timedelta(seconds=moment)
+        inside = sum(at - (NOON + timedelta(seconds=m)) < 30 * SECOND for m in moments[:index])
+        if inside < 5:
+            assert inside == restarts.count(at)
+        else:
+            with pytest.raises(RestartLimitReached):
+                restarts.count(at)
+
+
+def test_what_is_taken_back_does_not_count() -> None:
+    restarts = Restarts(Intensity(1, 30 * SECOND))
+    restarts.take_back(NOON)  # nothing to take back
+    for n in range(100):
+        assert 0 == restarts.count(NOON + n * MS)
+        assert restarts.last == NOON + n * MS
+        restarts.take_back(NOON + n * MS)
+    assert restarts.last is None
+
+
+# Backoff
+
+
+def test_each_restart_waits_twice_as_long_up_to_the_longest() -> None:
+    expected = [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]
+    assert [n * MS for n in expected] == [Backoff().delay(before, 0.0) for before in range(9)]
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_chance_adds_its_part_and_no_more(before: int, chance: float) -> None:
+    backoff = Backoff(shortest=50 * MS, longest=5 * SECOND, jitter=0.2)
+    least = backoff.delay(before, 0.0)
+    assert 50 * MS <= least <= 5 * SECOND
+    assert least <= backoff.delay(before, chance) <= 1.2 * least
+
+
+# Budget
+
+
+def test_the_delay_grows_with_each_restart_of_the_actor_and_resets_after_a_quiet_time() -> None:
+    budget = a_budget("Sizer")
+    assert [50 * MS, 100 * MS, 200 * MS] == [budget.spend("Sizer", NOON + n * SECOND) for n in range(3)]
+    assert 50 * MS == budget.spend("Sizer", NOON + 33 * SECOND)
+
+
+def test_the_generator_spreads_the_delay() -> None:
+    chance = random.Random(7).random()
+    budget = a_budget("Sizer", generator=random.Random(7))
+    assert 50 * MS * (1 + 0.2 * chance) == budget.spend("Sizer", NOON)
+
+
+def test_each_actor_has_its_own_delay_and_the_tree_counts_all() -> None:
+    budget = a_budget("Sizer", "PriceTracker", own=3, tree=4)
+    for n in range(2):
+        assert 50 * 2**n * MS == budget.spend("Sizer", NOON)
+        assert 50 * 2**n * MS == budget.spend("PriceTracker", NOON)
+    with pytest.raises(RestartLimitReached, match="4 restarts"):
+        budget.spend("Sizer", NOON)
+
+
+def test_an_actor_has_its_own_limit() -> None:
+    budget = a_budget("Sizer", "PriceTracker", own=2, tree=100)
+    for _ in range(2):
+        budget.spend("Sizer", NOON)
+    budget.spend("PriceTracker", NOON)
+    with pytest.raises(RestartLimitReached, match="2 restarts"):
+        budget.spend("Sizer", NOON)
+
+
+def test_a_refund_gives_both_back_and_the_others_keep_theirs() -> None:
+    budget = a_budget("Sizer", "PriceTracker", own=2, tree=3)
+    budget.spend("PriceTracker", NOON)
+    for _ in range(50):
+        assert 50 * MS == budget.spend("Sizer", NOON)
+        budget.refund("Sizer")
+    assert 100 * MS == budget.spend("PriceTracker", NOON)
+
+
+def test_a_refund_takes_the_actors_own_restart_back_however_many_came_after_it() -> None:
+    budget = a_budget("Sizer", "PriceTracker", own=9, tree=2)
+    budget.spend("Sizer", NOON)
+    budget.spend("PriceTracker", NOON + 20 * SECOND)
+    budget.refund("Sizer")
+    # What is left is the PriceTracker's, 20 s after noon: at 31 s it still counts.
+    budget.spend("Sizer", NOON + 31 * SECOND)
+    with pytest.raises(RestartLimitReached):
+        budget.spend("Sizer", NOON + 32 * SECOND)
+
+
+def test_a_spec_restarts_the_actor_alone_five_times_in_thirty_seconds_by_default() -> None:
+    spec = ChildSpec("Snapshotter")
+    assert (RestartRule.ALONE, 5, 30 * SECOND) == (spec.rule, spec.intensity.restarts, spec.intensity.window)
+    assert "5 restarts within 30 s" == str(spec.intensity)
+
+
+# Strikes
+
+
+def test_the_second_strike_on_a_decision_is_once_too_often() -> None:
+    strikes = Strikes()
+    assert strikes.strike(frozenset({1})) is None
+    assert strikes.strike(frozenset({2})) is None
+    assert 1 == strikes.strike(frozenset({1}))
+    assert frozenset({2}) == strikes.suspects
+
+
+def test_a_group_is_suspect_and_only_one_handled_alone_is_the_culprit() -> None:
+    strikes = Strikes()
+    assert strikes.strike(frozenset({1, 2, 3})) is None
+    assert frozenset({1, 2, 3}) == strikes.suspects
+    assert strikes.strike(frozenset({1, 2})) is None  # still more than one
+    assert 2 == strikes.strike(frozenset({2}))
+    assert frozenset({1, 3}) == strikes.suspects
+
+
+def test_a_crash_about_nothing_strikes_nobody() -> None:
+    strikes = Strikes()
+    assert strikes.strike(frozenset()) is None
+    assert frozenset() == strikes.suspects
+
+
+def test_suspects_are_bounded_and_the_oldest_forgotten() -> None:
+    strikes = Strikes()
+    strikes.strike(frozenset({-1}))
+    for first in range(0, MOST_SUSPECTS, 100):
+        strikes.strike(frozenset(range(first, first + 100)))
+    assert MOST_SUSPECTS == len(strikes.suspects)
+    assert -1 not in strikes.suspects

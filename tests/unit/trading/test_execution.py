@@ -1,0 +1,231 @@
+"""Section 5, rows *slippage* and *commission*, and what a fill is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.trading import execution
+from domain.trading.arithmetic import CONTEXT, divide
+from domain.trading.execution import chance, commission, execute, slippage_rate, slipped, worst_cost
+from domain.trading.orders import Costs, Order, order_id, position_id
+from domain.types import OrderId, OrderType, Side
+from tests.support.values import strategies
+from tests.support.values.builders import NOON, costs, filled, instrument, order, uid
+
+MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
+GOLDEN_RATE = Decimal("0.001188297")
+GOLDEN_BASE = Decimal("110485.85")
+
+
+@pytest.fixture
+def golden_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The U that gives 0.01 BTC at 110 485.85 the golden rate: 0.001 × 1.011048585 × U = 0.001188297."""
+    u = divide(GOLDEN_RATE, Decimal("0.001011048585"))
+    monkeypatch.setattr(execution, "chance", lambda _: u)
+
+
+@pytest.mark.parametrize(
+    ("expected", "base_notional", "order_type", "u"),
+    [
+        ("0.001", "0", MARKET, "1"),
+        ("0.00025", "0", LIMIT, "1"),
+        ("0.0005", "0", MARKET, "0.5"),
+        ("0.0015", "0", MARKET, "1.5"),
+        ("0.00101104858", "1104.858", MARKET, "1"),
+        ("0.0011", "10000", MARKET, "1"),
+        ("0.000275", "10000", LIMIT, "1"),
+        ("0.002", "100000", MARKET, "1"),
+        ("0.004999999", "399999.9", MARKET, "1"),
+        ("0.005", "400000", MARKET, "1"),
+        ("0.005", "400000.01", MARKET, "1"),
+        ("0.005", "1000000000", MARKET, "1"),
+        ("0.0075", "1000000000", MARKET, "1.5"),
+        ("0.000625", "1000000000", LIMIT, "0.5"),
+    ],
+)
+def test_slippage_grows_with_type_size_up_to_four_times_more_and_chance(
+    expected: str, base_notional: str, order_type: OrderType, u: str
+) -> None:
+    assert Decimal(expected) == slippage_rate(Decimal(base_notional), Decimal("0.0005"), order_type, Decimal(u))
+
+
+def test_slippage_rate_is_rounded_once_to_1e_12_with_a_tie_away_from_zero() -> None:
+    tie = slippage_rate(Decimal(0), Decimal("0.0005"), MARKET, Decimal("1.0000000005"))
+    assert Decimal("0.001000000001") == tie
+    assert Decimal("0.001") == slippage_rate(Decimal(0), Decimal("0.0005"), MARKET, Decimal("1.0000000004999"))
+
+
+def test_chance_is_one_half_and_the_first_eight_bytes_of_the_ids_hash() -> None:
+    # printf '%s' 5f0c6a1e-8f4b-5d0a-9d7e-0a4c1b2d3e4f | sha256sum: eb8e73be4f959b8a…, a fraction of 2⁶⁴
+    u = chance(OrderId(UUID("5f0c6a1e-8f4b-5d0a-9d7e-0a4c1b2d3e4f")))
+    assert Decimal("1.42014239689122805847341229901203973895") == CONTEXT.quantize(u, Decimal("1e-38"))
+    assert u == chance(OrderId(UUID("5F0C6A1E-8F4B-5D0A-9D7E-0A4C1B2D3E4F")))
+
+
+@pytest.mark.parametrize(
+    ("expected", "digest"),
+    [
+        ("0.5", bytes(32)),
+        ("1", b"\x80" + bytes(31)),
+        ("0.5", bytes(8) + b"\xff" * 24),
+        ("1.499999999999999999945789891375724778", b"\xff" * 32),
+    ],
+)
+def test_chance_is_from_one_half_to_less_than_one_and_a_half(
+    expected: str, digest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = SimpleNamespace(sha256=lambda _: SimpleNamespace(digest=lambda: digest))
+    monkeypatch.setattr(execution, "hashlib", fake)
+    u = chance(OrderId(uid(1)))
+    assert Decimal(expected) == CONTEXT.quantize(u, Decimal("1e-36"))
+    assert Decimal("0.5") <= u < Decimal("1.5")
+
+
+@given(st.uuids())
+def test_chance_of_any_order_is_in_its_bounds_and_always_the_same(some: UUID) -> None:
+    assert Decimal("0.5") <= chance(OrderId(some)) < Decimal("1.5")
+    assert chance(OrderId(some)) == chance(OrderId(UUID(str(some))))
+
+
+@pytest.mark.parametrize(
+    ("expected", "side", "base", "slip", "tick"),
+    [
+        ("110617.14", Side.BUY, "110485.85", "0.001188297", "0.01"),
+        ("110354.56", Side.SELL, "110485.85", "0.001188297", "0.01"),
+        ("100.13", Side.BUY, "100", "0.00125", "0.01"),
+        ("99.88", Side.SELL, "100", "0.00125", "0.01"),
+        ("100.125", Side.BUY, "100", "0.00125", "0.000000000001"),
+        ("100.25", Side.BUY, "100", "0.00125", "0.25"),
+        ("100", Side.SELL, "100", "0.00124", "0.25"),
+    ],
+)
+def test_slippage_takes_a_buy_up_and_a_sell_down_to_the_tick(
+    expected: str, side: Side, base: str, slip: str, tick: str
+) -> None:
+    assert Decimal(expected) == slipped(side, Decimal(base), Decimal(slip), Decimal(tick))
+
+
+@pytest.mark.parametrize(
+    ("expected", "side", "limit"),
+    [
+        ("100.05", "BUY", "100.05"),
+        ("99", "BUY", "99"),
+        ("100.2", "BUY", "100.5"),
+        ("99.95", "SELL", "99.95"),
+        ("101", "SELL", "101"),
+        ("99.8", "SELL", "99.5"),
+    ],
+)
+def test_a_limit_order_is_never_worse_than_its_limit(
+    expected: str, side: str, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "chance", lambda _: Decimal(1))
+    steep = costs(slippage_pct="0.004")
+    fill = filled(order(side, "0.001", costs=steep, order_type=LIMIT, limit_price=limit))
+    assert Decimal(expected) == fill.price
+
+
+def test_an_order_slips_by_the_notional_at_its_base_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "chance", lambda _: Decimal("1.25"))
+    fill = filled(order("BUY", 500, 100))
+    assert Decimal("0.001875") == fill.slippage_rate  # 0.0005 × 2 × (1 + 50 000 / 100 000) × 1.25
+    assert Decimal("100.19") == fill.price
+    limited = filled(order("BUY", 500, 100, order_type=LIMIT, limit_price=200))
+    assert Decimal("0.00046875") == limited.slippage_rate
+    assert Decimal("100.05") == limited.price
+
+
+@pytest.mark.parametrize(
+    ("expected", "notional", "costs"),
+    [
+        ("1.1061714", "1106.1714", costs()),
+        ("1.602258265", "1602.258265", costs()),
+        ("1", "999.99", costs()),
+        ("1", "1000", costs()),
+        ("1.00001", "1000.01", costs()),
+        ("1", "0", costs()),
+        ("2.5", "1106.1714", costs(min_commission="2.5")),
+        ("0", "1106.1714", costs(commission_pct=0, min_commission=0)),
+        ("0.000000000001", "0.0000000005", costs(min_commission=0)),
+        ("0.000000000003", "0.0000000025", costs(min_commission=0)),
+    ],
+)
+def test_commission_is_a_fraction_of_the_notional_but_the_minimum_at_least(
+    expected: str, notional: str, costs: Costs
+) -> None:
+    assert Decimal(expected) == commission(Decimal(notional), costs)
+
+
+def test_worst_cost_is_the_dearest_fill_that_the_slippage_rule_allows() -> None:
+    # rate 0.001 × 1.011048585 × 1.5 = 0.0015165728775, to 1e-12 0.001516572878; price 110 653.41
+    assert Decimal("1107.6406341") == worst_cost(Decimal("0.01"), GOLDEN_BASE, Decimal("0.01"), costs())
+    # the minimum counts: 0.001 × 1.001 × 1.5 = 0.0015015; 100.15 + 1
+    assert Decimal("101.15") == worst_cost(Decimal(1), Decimal(100), Decimal("0.01"), costs())
+
+
+@given(strategies.orders())
+def test_no_market_buy_costs_more_than_the_worst(bought: Order) -> None:
+    fill = filled(replace(bought, side=Side.BUY))
+    worst = worst_cost(bought.quantity, bought.quote.price, bought.instrument.tick, bought.costs)
+    assert fill.notional + fill.commission <= worst
+
+
+@pytest.mark.usefixtures("golden_rate")
+def test_golden_buy_of_one_hundredth_bitcoin() -> None:
+    later = NOON + timedelta(seconds=1)
+    what = order("BUY", "0.01", GOLDEN_BASE)
+    fill = filled(what, later)
+    assert Decimal("0.001188297") == fill.slippage_rate
+    assert Decimal("110617.14") == fill.price
+    assert Decimal("1106.1714") == fill.notional
+    assert Decimal("1.1061714") == fill.commission
+    assert Decimal("1107.2775714") == fill.notional + fill.commission
+    assert Decimal("1.3129") == fill.slippage  # 0.01 × 131.29
+    assert Decimal("110485.85") == fill.base_price
+    assert (what, 1, Decimal("0.01"), later) == (fill.order, fill.fill_no, fill.quantity, fill.filled_at)
+
+
+@pytest.mark.usefixtures("golden_rate")
+def test_slippage_is_money_and_a_cost_is_positive_for_a_sell_too() -> None:
+    fill = filled(order("SELL", "0.01", GOLDEN_BASE))
+    assert Decimal("110354.56") == fill.price
+    assert Decimal("1.3129") == fill.slippage
+    assert Decimal("1.1035456") == fill.commission
+
+
+def test_slippage_counts_the_tick_that_was_met_not_the_rate_that_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "chance", lambda _: Decimal(1))
+    fill = filled(order("BUY", 3, 100, instrument=instrument(tick="0.25")))  # 100.1003 goes back to 100
+    assert (Decimal(100), Decimal(0)) == (fill.price, fill.slippage)
+
+
+def test_nobody_sells_for_nothing() -> None:
+    coarse = instrument(tick=1)
+    expected = "slippage takes the price 0.4 to 0"
+    assert expected == execute(order("SELL", 100, "0.4", instrument=coarse), NOON)
+    assert expected == execute(order("BUY", 100, "0.4", instrument=coarse), NOON)
+    assert Decimal(1) == filled(order("SELL", 100, "0.6", instrument=coarse)).price
+
+
+def test_nobody_sells_for_nothing_and_its_sentence_has_no_exponents() -> None:
+    shiny = instrument(tick="0.01")
+    expected = "slippage takes the price 0.0000004 to 0"
+    assert expected == execute(order("SELL", 100, "0.0000004", instrument=shiny), NOON)
+
+
+def test_ids_are_named_after_the_decision_and_its_leg() -> None:
+    decision = UUID("12345678-1234-5678-1234-567812345678")
+    # python -c "import uuid; print(uuid.uuid5(uuid.UUID('12345678-1234-5678-1234-567812345678'), '1'))"
+    expected = UUID("e076edda-bf70-5105-a9a9-118d7eecd0c4")
+    assert expected == order_id(decision, 1)
+    assert order_id(decision, 1) != order_id(decision, 2)
+    assert position_id(order_id(decision, 1)) == position_id(order_id(decision, 1))
+    assert position_id(order_id(decision, 1)) not in {order_id(decision, 1), position_id(order_id(decision, 2))}

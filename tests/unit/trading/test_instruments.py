@@ -1,0 +1,103 @@
+"""How symbols are spelt, and what an instrument is without a venue's rules."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.trading.instruments import Instrument, SymbolBook
+from domain.types import Symbol
+from tests.support.values.builders import instrument
+from tests.support.values.strategies import INSTRUMENTS
+
+BOOK = SymbolBook([instrument(name) for name in ("BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT")])
+
+
+@pytest.mark.parametrize("typed", ["BTC/USDT", "btc/usdt", "BTC-USDT", "BTCUSDT", "btc_usdt", "Btc Usdt", "btcusdt"])
+def test_usual_spellings_resolve_to_the_venues_symbol(typed: str) -> None:
+    found = BOOK.resolve(typed)
+    assert isinstance(found, Instrument)
+    assert Symbol("BTC/USDT") == found.symbol
+
+
+def test_a_perpetual_is_another_market() -> None:
+    for typed in ("btc/usdt:usdt", "BTCUSDTUSDT", "btc-usdt-usdt"):
+        assert BOOK.instruments["BTC/USDT:USDT"] is BOOK.resolve(typed)
+
+
+def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
+    book = SymbolBook([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
+    expected = "'abc' could be any of A/BC, AB/C"
+    assert expected == book.resolve("abc")
+    assert book.instruments["AB/C"] is book.resolve("AB/C")
+    assert book.instruments["A/BC"] is book.resolve("A/BC")
+
+
+@pytest.mark.parametrize(
+    ("expected", "typed"),
+    [
+        ("'BTC/USDX' is not traded here; did you mean BTC/USD or BTC/USDT or BTC/USDT:USDT?", "BTC/USDX"),
+        ("'appl' is not traded here; did you mean AAPL?", "appl"),
+        ("'ZZZZ' is not traded here", "ZZZZ"),
+        ("'' is not traded here", ""),
+        ("'/' is not traded here", "/"),
+        (
+            '"\'; DROP TABLE paper_orders; --" is not traded here',
+            "'; DROP TABLE paper_orders; --",
+        ),
+    ],
+)
+def test_an_unknown_symbol_is_said_with_what_is_near(expected: str, typed: str) -> None:
+    assert expected == BOOK.resolve(typed)
+
+
+def test_a_book_lists_its_instruments_once() -> None:
+    assert len(BOOK) == len(BOOK.instruments)
+    assert {"BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT"} == set(BOOK.instruments)
+    empty = SymbolBook([])
+    assert (len(empty), empty.resolve("BTC/USDT")) == (0, "'BTC/USDT' is not traded here")
+
+
+@given(st.text(max_size=12))
+def test_whatever_is_typed_is_an_instrument_or_a_sentence(typed: str) -> None:
+    found = BOOK.resolve(typed)
+    assert isinstance(found, Instrument) or found.startswith(repr(typed))
+
+
+@given(st.sampled_from(INSTRUMENTS), st.sampled_from(["/", "-", "_", "", " "]), st.booleans())
+def test_separator_and_case_do_not_matter(meant: Instrument, separator: str, lower: bool) -> None:
+    typed = meant.symbol.replace("/", separator)
+    assert meant is SymbolBook(INSTRUMENTS).resolve(typed.lower() if lower else typed)
+
+
+def test_an_instrument_has_defaults_for_what_its_venue_does_not_say() -> None:
+    bare = Instrument(Symbol("AAPL"), None)
+    assert (Decimal("1e-12"), Decimal("1e-8"), Decimal(0)) == (bare.tick, bare.step, bare.min_notional)
+    assert (bare.quote, bare.asset_class) == (None, "crypto")
+
+
+GONE = Instrument(Symbol("LUNA/USDT"), "USDT", not_traded="is delisted or suspended at kraken")
+SWAP = Instrument(Symbol("BTC/USDT:USDT"), "USDT", not_traded="is a swap at kraken, and only spot markets are traded")
+
+
+@pytest.mark.parametrize("typed", ["LUNA/USDT", "luna-usdt", "LUNAUSDT"])
+def test_what_is_not_traded_now_says_why(typed: str) -> None:
+    assert "LUNA/USDT is delisted or suspended at kraken" == SymbolBook([GONE]).resolve(typed)
+
+
+def test_what_is_traded_goes_before_what_is_not() -> None:
+    spot = Instrument(Symbol("BTC/USDT"), "USDT")
+    twin = Instrument(Symbol("BTC-USDT"), "USDT", not_traded="is delisted or suspended at kraken")
+    book = SymbolBook([SWAP, twin, spot])
+    assert spot is book.resolve("btcusdt")
+    assert "BTC/USDT:USDT is a swap at kraken, and only spot markets are traded" == book.resolve("BTC/USDT:USDT")
+
+
+def test_a_large_book_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
+    many = [Instrument(Symbol(f"C{number}/USDT"), "USDT") for number in range(600)]
+    book = SymbolBook([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
+    assert "'BTCC/USDT' is not traded here; did you mean BTC/USDT?" == book.resolve("BTCC/USDT")
+    assert "'VTC/USDT' is not traded here" == book.resolve("VTC/USDT")
