@@ -23,8 +23,8 @@ from domain.trading.decision import Decision, Outcome
 from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
-from persistence.log_once import Trouble
-from persistence.queries.row_lists import Books
+from persistence.log_once import LogOnce
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
 
 READ_AGAIN = 10.0
@@ -37,7 +37,7 @@ class TradingClient(ABC):
     """Sends decisions and reads the books."""
 
     def __init__(self, database_url: str) -> None:
-        self.books = Books(database_url)
+        self.ledger_reader = LedgerReader(database_url)
 
     @abstractmethod
     def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
@@ -90,22 +90,22 @@ class TradingClient(ABC):
             reraise=True,
         )
         try:
-            return retrying(self.books.order, outcome.order_id)
+            return retrying(self.ledger_reader.order, outcome.order_id)
         except DatabaseUnavailable as error:
             msg = f"order {outcome.order_id} is executed, do not send it again; its row cannot be read: {error}"
             raise DatabaseUnavailable(msg) from error
 
     def positions(self, portfolio: str | None = DEFAULT_PORTFOLIO) -> list[dict[str, Any]]:
         """Return what a portfolio holds, valued at the last market prices; None: what all of them hold."""
-        return self.books.positions(portfolio)
+        return self.ledger_reader.positions(portfolio)
 
     def portfolio(self, name: str = DEFAULT_PORTFOLIO) -> dict[str, Any]:
         """Return a portfolio's cash, value and rules."""
-        return self.books.portfolio(name)
+        return self.ledger_reader.portfolio(name)
 
     def performance_summary(self, portfolio: str = DEFAULT_PORTFOLIO) -> dict[str, Any]:
         """Return ``portfolio_value``, ``total_pnl``, ``win_rate``, ``profit_factor``, ``total_trades`` and more."""
-        return self.books.performance(portfolio)
+        return self.ledger_reader.performance(portfolio)
 
 
 class AttachedSystem(TradingClient):
@@ -117,7 +117,7 @@ class AttachedSystem(TradingClient):
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
-        self.trouble = Trouble()
+        self.trouble = LogOnce()
         self._engine = engine_for(database_url, "attached")
         self._changed = threading.Condition()
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
@@ -163,7 +163,7 @@ class AttachedSystem(TradingClient):
                 decision_id, PaperTradingError("detached before the outcome was heard of; it is committed all the same")
             )
         self._engine.dispose()
-        self.books.close()
+        self.ledger_reader.close()
 
     def _watch(self) -> None:
         while not self._closed.is_set():

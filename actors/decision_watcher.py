@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 from loguru import logger
 from pykka import ThreadingFuture
 
-from actors.introspection.counters import Tally
+from actors.introspection.counters import Counters
 from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
 from actors.ports import Address, Decisions
 from actors.runtime.behaviour import PathBehaviour
-from actors.runtime.database_retry import Interrupted, Patience
+from actors.runtime.database_retry import DatabaseRetry, Interrupted
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
 from domain.errors import (
     DatabaseUnavailable,
@@ -24,8 +24,8 @@ from domain.errors import (
     PaperTradingError,
     SubmissionInDoubt,
 )
-from domain.trading.decision import Accepted, Outcome, Reason, Received, Refusal
-from domain.trading.sizing import outlived
+from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.sizing import expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
 
 MOST_UNDER_WAY = 1_000
@@ -78,7 +78,7 @@ class DecisionWatcher(PathBehaviour):
         wake_later: has this actor woken again shortly.
         patience: for waiting on the database.
         clock: when decisions are received.
-        tally: is told what is taken in, and what became of it.
+        counters: is told what is taken in, and what became of it.
         max_decision_age: what has waited longer when it is taken in, as over a downtime, expires; None: nothing does.
     """
 
@@ -92,9 +92,9 @@ class DecisionWatcher(PathBehaviour):
         sizer: Address,
         supervisor: Address,
         wake_later: Callable[[], None],
-        patience: Patience,
+        patience: DatabaseRetry,
         clock: Clock,
-        tally: Tally,
+        counters: Counters,
         max_decision_age: timedelta | None = None,
     ) -> None:
         self._decisions = decisions
@@ -104,7 +104,7 @@ class DecisionWatcher(PathBehaviour):
         self._wake_later = wake_later
         self._patience = patience
         self._clock = clock
-        self._tally = tally
+        self._tally = counters
         self._max_decision_age = max_decision_age
         self._under_way: set[DecisionId] = set()
         self._quarantined: set[DecisionId] = set()
@@ -198,7 +198,7 @@ class DecisionWatcher(PathBehaviour):
         except (DatabaseUnavailable, Fenced) as error:
             assert generation is not None
             self.generation = None
-            self._patience.breathe()
+            self._patience.backoff()
             self._supervisor.tell(RaiseGeneration(generation, str(error)))
         else:
             self._patience.refresh()
@@ -227,7 +227,7 @@ class DecisionWatcher(PathBehaviour):
                 self._max_decision_age.total_seconds(),
             )
 
-    def _pending(self, room: int) -> list[Received | Refusal]:
+    def _pending(self, room: int) -> list[PendingDecision | Refusal]:
         """Return what is pending and not under way; nothing while the database is away."""
         known = self._under_way | self._quarantined
         try:
@@ -244,8 +244,8 @@ class DecisionWatcher(PathBehaviour):
             self._tally.received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
         return received
 
-    def _outlived(self, decision: Received) -> Refusal | None:
-        return outlived(decision, decision.received_at, self._max_decision_age)
+    def _outlived(self, decision: PendingDecision) -> Refusal | None:
+        return expire_if_stale(decision, decision.received_at, self._max_decision_age)
 
     def _refuse(self, refusals: list[Refusal]) -> int:
         """End what is not to be sized; return how many expired."""
@@ -255,11 +255,11 @@ class DecisionWatcher(PathBehaviour):
                 ended = self._end(refusals)
         return sum(refusal.reason is Reason.EXPIRED for refusal in refusals if refusal.decision_id in ended)
 
-    def _send(self, decisions: Iterable[Received | Refusal]) -> None:
+    def _send(self, decisions: Iterable[PendingDecision | Refusal]) -> None:
         for decision in decisions:
             if self.generation is None:
                 return
-            assert isinstance(decision, Received)
+            assert isinstance(decision, PendingDecision)
             self.about = decision.id
             self._under_way.add(decision.id)
             logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)

@@ -20,10 +20,10 @@ from pykka import ThreadingFuture, Timeout
 
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
-from domain.trading.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.trading.instruments import SymbolBook
+from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.instruments import InstrumentCatalog
 from domain.trading.orders import Fill, Order
-from domain.trading.portfolio import Portfolio, Terms
+from domain.trading.portfolio import Portfolio, PortfolioRules
 from domain.trading.quotes import Quote
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
@@ -169,7 +169,7 @@ class Submit(Message):
 class Decide(PathMessage):
     """DecisionWatcher to Sizer: size this."""
 
-    decision: Received
+    decision: PendingDecision
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
@@ -248,7 +248,7 @@ class Settled(PathMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class SendTerms(PathMessage):
+class RequestRules(PathMessage):
     """Sizer to PositionKeeper: read the portfolios again, a decision names one that I do not know.
 
     Attributes:
@@ -259,14 +259,14 @@ class SendTerms(PathMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class TermsChanged(PathMessage):
+class RulesChanged(PathMessage):
     """PositionKeeper to Sizer: what each portfolio trades under from now on; one that is missing is gone.
 
     Attributes:
-        answered: the last `SendTerms` that came before this was read.
+        answered: the last `RequestRules` that came before this was read.
     """
 
-    terms: tuple[Terms, ...]
+    rules: tuple[PortfolioRules, ...]
     answered: int = 0
 
 
@@ -317,10 +317,10 @@ class QuotesSeen(Latest):
 
 
 @dataclass(frozen=True, slots=True)
-class BookKnown(Message):
+class InstrumentsLoaded(Message):
     """The price source knows its instruments."""
 
-    book: SymbolBook
+    book: InstrumentCatalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +357,7 @@ class Prices(Message):
         marks: the newest price of each symbol, stored ones where this process has seen none.
     """
 
-    book: SymbolBook | None
+    book: InstrumentCatalog | None
     quotes: Mapping[Symbol, Quote]
     marks: Mapping[Symbol, Decimal]
 

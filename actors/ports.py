@@ -10,8 +10,8 @@ from typing import Protocol
 from domain.alarms import Alarm
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
-from domain.trading.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.trading.portfolio import Applied, Portfolio, Terms
+from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules
 from domain.trading.quotes import Quote
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
@@ -26,7 +26,7 @@ class Ledger(Protocol):
     def load(self) -> tuple[Portfolio, ...]:
         """Return the committed state."""
 
-    def terms(self) -> tuple[Terms, ...]:
+    def rules(self) -> tuple[PortfolioRules, ...]:
         """Return what each portfolio trades under."""
 
     def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
@@ -39,7 +39,9 @@ class Ledger(Protocol):
 class Decisions(Protocol):
     """The table of decisions, as the DecisionWatcher uses it; see `persistence.stores.decisions.DecisionStore`."""
 
-    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
+    def pending(
+        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+    ) -> list[PendingDecision | Refusal]:
         """Return decisions without outcome that are not under way, oldest first; a refusal for a row that is none."""
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
@@ -93,7 +95,7 @@ class Failures(Protocol):
 class Alarms(Protocol):
     """Who tells people of alarms; `console.alerts.sender` does."""
 
-    def sound(self, alarm: Alarm) -> None:
+    def notify(self, alarm: Alarm) -> None:
         """Have people told soon; never waits."""
 
 

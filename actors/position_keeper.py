@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from loguru import logger
 
-from actors.introspection.counters import Tally
+from actors.introspection.counters import Counters
 from actors.messages import (
     Audit,
     Committed,
@@ -18,17 +18,17 @@ from actors.messages import (
     Message,
     Rebuild,
     Refused,
-    SendTerms,
+    RequestRules,
+    RulesChanged,
     Settled,
-    TermsChanged,
     Wake,
 )
 from actors.ports import Address, Ledger
 from actors.runtime.behaviour import PathBehaviour
-from actors.runtime.database_retry import Patience
-from actors.supervision.alarms import Halts
+from actors.runtime.database_retry import DatabaseRetry
+from actors.supervision.alarms import HaltMonitor
 from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
-from domain.alarms import AlarmKind, Sound
+from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.audit import differences
 from domain.trading.decision import Outcome, Refusal
@@ -48,8 +48,8 @@ class PositionKeeper(PathBehaviour):
         wake_later: has this actor woken again shortly.
         patience: for waiting on the database.
         halts: what is known of halts, over restarts.
-        sound: has people told of what the audit finds.
-        tally: is told what is committed, and what the audit finds.
+        notify: has people told of what the audit finds.
+        counters: is told what is committed, and what the audit finds.
     """
 
     group_limit: ClassVar[int] = 100
@@ -63,10 +63,10 @@ class PositionKeeper(PathBehaviour):
         snapshotter: Address,
         supervisor: Address,
         wake_later: Callable[[], None],
-        patience: Patience,
-        halts: Halts,
-        sound: Sound,
-        tally: Tally,
+        patience: DatabaseRetry,
+        halts: HaltMonitor,
+        notify: Notify,
+        counters: Counters,
     ) -> None:
         self._ledger = ledger
         self._watcher = watcher
@@ -76,8 +76,8 @@ class PositionKeeper(PathBehaviour):
         self._wake_later = wake_later
         self._patience = patience
         self._halts = halts
-        self._sound = sound
-        self._tally = tally
+        self._sound = notify
+        self._tally = counters
         self._committed: dict[PortfolioName, Portfolio] = {}
         self._question = 0
 
@@ -90,7 +90,7 @@ class PositionKeeper(PathBehaviour):
             self._supervisor.tell(Failed(LeaseHeld(str(error))))
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
-        self._halts.look(portfolio.terms for portfolio in portfolios)
+        self._halts.look(portfolio.rules for portfolio in portfolios)
         self._question = 0
         self.generation = word.generation
         self._snapshotter.tell(Committed(dict(self._committed), complete=True))
@@ -132,7 +132,7 @@ class PositionKeeper(PathBehaviour):
         for message in messages:
             if isinstance(message, Audit):
                 self._audit(message)
-        questions = [message.question for message in messages if isinstance(message, SendTerms)]
+        questions = [message.question for message in messages if isinstance(message, RequestRules)]
         self._question = max([self._question, *questions])
         # Between two generations a poll has nothing to read: the next one reloads.
         if self.generation is not None and (questions or any(isinstance(message, Wake) for message in messages)):
@@ -158,7 +158,7 @@ class PositionKeeper(PathBehaviour):
             self._end_generation(RaiseGeneration(generation, str(error), missing=error.ids))
             return False
         except (DatabaseUnavailable, Fenced) as error:
-            self._patience.breathe()
+            self._patience.backoff()
             self._end_generation(RaiseGeneration(generation, str(error)))
             return False
         return True
@@ -167,8 +167,8 @@ class PositionKeeper(PathBehaviour):
         try:
             self._commit([applied])
         except WriteRefused as error:
-            present = self._patience.until_done_unless_away(self._ledger.terms)
-            if applied.portfolio.name not in {terms.portfolio for terms in present}:
+            present = self._patience.until_done_unless_away(self._ledger.rules)
+            if applied.portfolio.name not in {rules.portfolio for rules in present}:
                 raise Fenced("a portfolio was deleted while it traded") from error
             raise _Poisoned(applied.fill.order.decision_id, error) from error
 
@@ -180,7 +180,7 @@ class PositionKeeper(PathBehaviour):
         self._tally.committed(applied.fill.order.decision_id for applied in group)
         touched = {applied.portfolio.name: applied.portfolio for applied in group}
         for name, portfolio in touched.items():
-            self._committed[name] = replace(portfolio, terms=self._committed[name].terms)
+            self._committed[name] = replace(portfolio, rules=self._committed[name].rules)
         self._snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
         self._settle(group, [])
 
@@ -227,31 +227,31 @@ class PositionKeeper(PathBehaviour):
         """Tell the Sizer what people changed; it counts from the next decision sized."""
         assert self.generation is not None
         try:
-            terms = self._patience.once(self._ledger.terms)
+            rules = self._patience.once(self._ledger.rules)
         except DatabaseError as error:
             logger.debug("the portfolios' rules are read again shortly: {}", error)
             self._wake_later()
             return
-        known = {name: portfolio.terms for name, portfolio in self._committed.items()}
-        if any(t.portfolio in known and not t.same_portfolio(known[t.portfolio]) for t in terms):
+        known = {name: portfolio.rules for name, portfolio in self._committed.items()}
+        if any(t.portfolio in known and not t.same_portfolio(known[t.portfolio]) for t in rules):
             # Another portfolio under a known name: only reloading tells its cash.
             self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted and made anew"))
             return
         question, self._question = self._question, 0
-        if {t.portfolio: t for t in terms} == known and not question:
+        if {t.portfolio: t for t in rules} == known and not question:
             return
         self._committed = {
-            t.portfolio: replace(self._committed[t.portfolio], terms=t)
+            t.portfolio: replace(self._committed[t.portfolio], rules=t)
             if t.portfolio in self._committed
             else Portfolio.opened(t)
-            for t in terms
+            for t in rules
         }
-        self._halts.look(terms)
-        for t in terms:
+        self._halts.look(rules)
+        for t in rules:
             before = known.get(t.portfolio)
             if before is None or t.revision != before.revision:  # a halt changes terms, too, and no rule
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
-        self._sizer.tell(TermsChanged(self.generation, terms, question))
+        self._sizer.tell(RulesChanged(self.generation, rules, question))
         self._snapshotter.tell(Committed(dict(self._committed), complete=True))
 
 

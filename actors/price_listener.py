@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from actors.messages import BookKnown, QuotesSeen, SourceEnded
+from actors.messages import InstrumentsLoaded, QuotesSeen, SourceEnded
 from actors.ports import Address
-from domain.trading.instruments import SymbolBook
+from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 
 
-class TrackerDoor:
+class TrackerListener:
     """What the price source calls: puts a message into the PriceTracker's mailbox."""
 
     def __init__(self, tracker: Address) -> None:
         self._tracker = tracker
 
-    def book_known(self, book: SymbolBook) -> None:
+    def instruments_loaded(self, book: InstrumentCatalog) -> None:
         """The source knows its instruments."""
-        self._tracker.tell(BookKnown(book))
+        self._tracker.tell(InstrumentsLoaded(book))
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         """The source saw prices."""

@@ -10,7 +10,7 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import (
-    BookKnown,
+    InstrumentsLoaded,
     Message,
     Prices,
     QuotesSeen,
@@ -22,9 +22,9 @@ from actors.messages import (
 )
 from actors.ports import Address, PriceRecords
 from actors.runtime.behaviour import Behaviour
-from domain.alarms import AlarmKind, Sound
-from domain.trading.instruments import Instrument, SymbolBook
-from domain.trading.price_filter import FAR, PriceScreen
+from domain.alarms import AlarmKind, Notify
+from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.price_filter import FAR, PriceFilter
 from domain.trading.quotes import PriceSource, Quote
 from domain.types import Clock, Symbol
 
@@ -44,7 +44,7 @@ class PriceTracker(Behaviour):
         clock: the time.
         retention: how long stored prices are kept.
         silent_after: a source, or a symbol that is needed, without a price for so long is reported.
-        sound: has people told of that.
+        notify: has people told of that.
         always: symbols that the source was told to watch from the start, as people type them.
     """
 
@@ -58,7 +58,7 @@ class PriceTracker(Behaviour):
         clock: Clock,
         retention: timedelta,
         silent_after: timedelta,
-        sound: Sound,
+        notify: Notify,
         always: Sequence[str] = (),
     ) -> None:
         self._source = source
@@ -68,10 +68,10 @@ class PriceTracker(Behaviour):
         self._me = me
         self._clock = clock
         self._retention = retention
-        self._silence = Silence(source.name, silent_after, sound)
-        self._screen = PriceScreen()
+        self._silence = Silence(source.name, silent_after, notify)
+        self._screen = PriceFilter()
         self._doubted: set[Symbol] = set()
-        self._book: SymbolBook | None = None
+        self._book: InstrumentCatalog | None = None
         self._named: list[Symbol] = []
         self._begun = clock.now()
         self._quotes: dict[Symbol, Quote] = {}
@@ -95,7 +95,7 @@ class PriceTracker(Behaviour):
         match message:
             case QuotesSeen():
                 self._seen(message.quotes.values())
-            case BookKnown():
+            case InstrumentsLoaded():
                 self._know(message.book)
                 self._silence.speaks()
                 self._sizer.tell(message)
@@ -115,7 +115,7 @@ class PriceTracker(Behaviour):
                 self._record()
                 self._look_after_symbols()
 
-    def _know(self, book: SymbolBook | None) -> None:
+    def _know(self, book: InstrumentCatalog | None) -> None:
         self._book = book
         found = [book.resolve(name) for name in self._always] if book is not None else []
         self._named = [each.symbol for each in found if isinstance(each, Instrument)]
@@ -123,7 +123,7 @@ class PriceTracker(Behaviour):
     def _seen(self, quotes: Iterable[Quote]) -> None:
         good = {}
         for quote in quotes:
-            if self._screen.believes(quote):
+            if self._screen.accepts(quote):
                 good[quote.symbol] = quote
             else:
                 self._set_aside(quote)
@@ -236,9 +236,9 @@ class Silence:
         ended: the source said itself that nothing more comes.
     """
 
-    def __init__(self, source: str, after: timedelta, sound: Sound) -> None:
+    def __init__(self, source: str, after: timedelta, notify: Notify) -> None:
         self.ended = False
-        self._sound = sound
+        self._sound = notify
         self._source = source
         self._after = after
         self._last: dict[Symbol, datetime] = {}

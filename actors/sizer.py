@@ -12,11 +12,11 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import (
-    BookKnown,
     Control,
     Decide,
     Execute,
     Flush,
+    InstrumentsLoaded,
     Message,
     Pause,
     Priced,
@@ -24,21 +24,21 @@ from actors.messages import (
     QuotesSeen,
     Rebuild,
     Refused,
+    RequestRules,
+    RulesChanged,
     SendPrices,
-    SendTerms,
     Subscribe,
-    TermsChanged,
     Tick,
     Waits,
 )
 from actors.ports import Address
 from actors.runtime.behaviour import PathBehaviour
 from actors.supervision.messages import Rebuilt
-from domain.trading.decision import Reason, Received, Refusal, refuse
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.portfolio import Portfolio, apply, described
 from domain.trading.quotes import Quote
-from domain.trading.sizing import outlived, screen, size
+from domain.trading.sizing import expire_if_stale, pre_trade_check, size
 from domain.types import Clock, PortfolioName, Symbol
 
 
@@ -47,7 +47,7 @@ class _Queue:
     """One portfolio's way: its projection, the decisions that have a price, and whether one is being priced."""
 
     projection: Portfolio
-    ready: deque[tuple[Received, Instrument]] = field(default_factory=deque)
+    ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
     pricing: bool = False
 
 
@@ -95,13 +95,13 @@ class Sizer(PathBehaviour):
         self._max_decision_age = max_decision_age
         self._same_currency = same_currency
         self._queues: dict[PortfolioName, _Queue] = {}
-        self._book: SymbolBook | None = None
+        self._book: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
         self._marks: dict[Symbol, Decimal] = {}
         # By symbol; None while the source does not know its instruments yet.
-        self._waiting: dict[Symbol | None, list[Received]] = {}
+        self._waiting: dict[Symbol | None, list[PendingDecision]] = {}
         # Decisions whose portfolio is being looked up, with the number of the question.
-        self._homeless: list[tuple[int, Received]] = []
+        self._homeless: list[tuple[int, PendingDecision]] = []
         self._question = 0
         self._draining = False
 
@@ -152,7 +152,7 @@ class Sizer(PathBehaviour):
                 self._priced(message)
             case QuotesSeen():
                 self._seen(message.quotes.values())
-            case TermsChanged():
+            case RulesChanged():
                 self._change_terms(message)
             case Prices():
                 self._book = message.book or self._book
@@ -161,7 +161,7 @@ class Sizer(PathBehaviour):
                 unknown = [quote for symbol, quote in message.quotes.items() if symbol not in self._quotes]
                 self._look_again({None} if self._book is not None else set())
                 self._seen(unknown)
-            case BookKnown():
+            case InstrumentsLoaded():
                 self._book = message.book
                 self._look_again({None})
             case Tick():
@@ -171,7 +171,7 @@ class Sizer(PathBehaviour):
                 self._execution.tell(message)
         self.about = None
 
-    def _take(self, decision: Received) -> None:
+    def _take(self, decision: PendingDecision) -> None:
         """Refuse, queue, or let wait for a price."""
         self.about = decision.id
         queue = self._queues.get(decision.portfolio)
@@ -182,7 +182,7 @@ class Sizer(PathBehaviour):
             self._park(decision, None)
             return
         instrument = self._book.resolve(decision.symbol)
-        refusal = screen(decision, queue.projection.terms, instrument, self._same_currency)
+        refusal = pre_trade_check(decision, queue.projection.rules, instrument, self._same_currency)
         if refusal is not None:
             self._refuse(refusal)
             return
@@ -194,21 +194,21 @@ class Sizer(PathBehaviour):
         queue.ready.append((decision, instrument))
         self._pump(queue)
 
-    def _ask_for_portfolio(self, decision: Received) -> None:
+    def _ask_for_portfolio(self, decision: PendingDecision) -> None:
         """Let a decision wait while its portfolio is looked up: it may have been created a moment ago."""
         assert self.generation is not None
         self._question += 1
         self._homeless.append((self._question, decision))
-        self._keeper.tell(SendTerms(self.generation, self._question))
+        self._keeper.tell(RequestRules(self.generation, self._question))
 
-    def _price_of(self, decision: Received, instrument: Instrument) -> Quote | None:
+    def _price_of(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
         """Return the newest price, if it was seen late enough for this decision."""
         quote = self._quotes.get(instrument.symbol)
         if quote is None or quote.seen_at < decision.received_at - self._price_grace:
             return None
         return quote
 
-    def _park(self, decision: Received, symbol: Symbol | None) -> None:
+    def _park(self, decision: PendingDecision, symbol: Symbol | None) -> None:
         assert self.generation is not None
         self._waiting.setdefault(symbol, []).append(decision)
         self._watcher.tell(Waits(self.generation, decision.id))
@@ -219,14 +219,14 @@ class Sizer(PathBehaviour):
         while queue.ready and not queue.pricing and not self._draining:
             decision, instrument = queue.ready.popleft()
             self.about = decision.id
-            terms = queue.projection.terms
+            rules = queue.projection.rules
             quote = self._price_of(decision, instrument)
             assert quote is not None
             # Again, because the portfolio's rules may have changed while it waited.
             now = self._clock.now()
             sized = (
-                screen(decision, terms, instrument, self._same_currency)
-                or outlived(decision, now, self._max_decision_age)
+                pre_trade_check(decision, rules, instrument, self._same_currency)
+                or expire_if_stale(decision, now, self._max_decision_age)
                 or size(decision, queue.projection, instrument, quote, self._marks, now)
             )
             if isinstance(sized, Refusal):
@@ -269,14 +269,14 @@ class Sizer(PathBehaviour):
             else:
                 del self._waiting[symbol]
 
-    def _gave_up(self, decision: Received) -> bool:
+    def _gave_up(self, decision: PendingDecision) -> bool:
         """Refuse a decision that has waited too long for a price."""
         self.about = decision.id
         now = self._clock.now()
         if decision.expired(now):
             self._refuse(refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price"))
             return True
-        if (refusal := outlived(decision, now, self._max_decision_age)) is not None:
+        if (refusal := expire_if_stale(decision, now, self._max_decision_age)) is not None:
             self._refuse(refusal)
             return True
         if now - decision.received_at > self._max_price_age:
@@ -289,15 +289,15 @@ class Sizer(PathBehaviour):
         assert self.generation is not None
         self._execution.tell(Refused(self.generation, refusal))
 
-    def _change_terms(self, message: TermsChanged) -> None:
+    def _change_terms(self, message: RulesChanged) -> None:
         homeless, self._homeless = self._homeless, []
-        present = {terms.portfolio for terms in message.terms}
-        for terms in message.terms:
-            queue = self._queues.get(terms.portfolio)
+        present = {rules.portfolio for rules in message.rules}
+        for rules in message.rules:
+            queue = self._queues.get(rules.portfolio)
             if queue is None:
-                self._queues[terms.portfolio] = _Queue(Portfolio.opened(terms))
+                self._queues[rules.portfolio] = _Queue(Portfolio.opened(rules))
             else:
-                queue.projection = replace(queue.projection, terms=terms)
+                queue.projection = replace(queue.projection, rules=rules)
         for name in [name for name in self._queues if name not in present]:
             gone = self._queues.pop(name)
             for decision, _ in gone.ready:

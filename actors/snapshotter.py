@@ -12,7 +12,7 @@ from loguru import logger
 from actors.messages import Committed, Flush, Message, Prices, SendPrices, Tick
 from actors.ports import Address, Snapshots
 from actors.runtime.behaviour import Behaviour
-from actors.runtime.database_retry import Patience
+from actors.runtime.database_retry import DatabaseRetry
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
 from domain.trading.portfolio import Portfolio, described
@@ -42,7 +42,7 @@ class Snapshotter(Behaviour):
         states: dict[PortfolioName, Portfolio],
         supervisor: Address,
         me: Address,
-        patience: Patience,
+        patience: DatabaseRetry,
         clock: Clock,
         interval: timedelta,
     ) -> None:
@@ -98,7 +98,7 @@ class Snapshotter(Behaviour):
 
     def _value(self, portfolio: Portfolio, marks: Mapping[Symbol, Decimal], time: datetime) -> Snapshot:
         assert self._opening is not None
-        opening = self._opening[1].get(portfolio.name, portfolio.terms.initial_capital)
+        opening = self._opening[1].get(portfolio.name, portfolio.rules.initial_capital)
         if time == self._opening[0]:
             opening = portfolio.equity(marks)  # the day opens with this snapshot
         return value(portfolio, marks, opening, time)

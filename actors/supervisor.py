@@ -49,7 +49,7 @@ from actors.supervision.messages import (
 )
 from actors.supervision.recovery import PATH, Recovery
 from actors.supervision.restarts import Budget, RestartRule, Strikes
-from domain.alarms import AlarmKind, Sound
+from domain.alarms import AlarmKind, Notify
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
 from domain.types import Clock, DecisionId, Generation
@@ -59,7 +59,7 @@ DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})
 
 
 class Child(Protocol):
-    """An actor under supervision; `actors.runtime.host.Post` is one."""
+    """An actor under supervision; `actors.runtime.host.ActorHost` is one."""
 
     name: str
 
@@ -87,7 +87,7 @@ class Child(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class ProcessHooks:
     """What the Supervisor needs of the process.
 
     Attributes:
@@ -97,7 +97,7 @@ class Office:
         record: has a failure stored; never waits.
         later: sends a message to the Supervisor after a while.
         disconnect: ends an actor's database connections, and has the answer sent to the Supervisor; never waits.
-        sound: has people told of what is quarantined.
+        notify: has people told of what is quarantined.
         hide: masks secrets in a text that is stored and shown: whatever was raised may name an address.
     """
 
@@ -107,7 +107,7 @@ class Office:
     record: Callable[[Failure], None]
     later: Callable[[timedelta, Recover], None]
     disconnect: Callable[[str, float], None]
-    sound: Sound
+    notify: Notify
     hide: Callable[[str], str] = str
 
 
@@ -146,7 +146,7 @@ class Supervisor(Behaviour):
         generation: Generation,
         *,
         epoch: int,
-        office: Office,
+        hooks: ProcessHooks,
         clock: Clock,
         hang_timeout: timedelta,
         log: Log,
@@ -155,11 +155,11 @@ class Supervisor(Behaviour):
         self._rules = rules
         self._budget = budget
         self._epoch = epoch
-        self._office = office
+        self._hooks = hooks
         self._clock = clock
         self._hang_timeout = hang_timeout.total_seconds()
         self._log = log
-        self._recovery = Recovery({name: children[name].address for name in PATH}, generation, office.ready)
+        self._recovery = Recovery({name: children[name].address for name in PATH}, generation, hooks.ready)
         self._strikes = Strikes()
         self._numbers = itertools.count(1)
         self._missing = Strikes()
@@ -210,7 +210,7 @@ class Supervisor(Behaviour):
             case Drained():
                 self._passed.add(message.actor)
                 if self._passed >= DRAINED_LAST:
-                    self._office.drained()
+                    self._hooks.drained()
             case Failed():
                 self._end(message.error)
 
@@ -251,7 +251,7 @@ class Supervisor(Behaviour):
             self._recovery.pause()
         if unit not in self._pending and not self._ended:
             self._pending.add(unit)
-            self._office.later(delay, Recover(unit))
+            self._hooks.later(delay, Recover(unit))
 
     def _recover(self, actor: str | None) -> None:
         self._pending.discard(actor)
@@ -288,9 +288,9 @@ class Supervisor(Behaviour):
                 continue
             if activity.in_call:
                 # As long as the database does not answer anybody, this is waiting; once it does, this call ends.
-                self._office.disconnect(child.name, doing.since)
+                self._hooks.disconnect(child.name, doing.since)
             else:
-                self._office.disconnect(child.name, 0.0)
+                self._hooks.disconnect(child.name, 0.0)
                 self._replace(child, FailureKind.HANG, f"has been busy with {doing.what} for {activity.busy_for:.1f} s")
 
     def _disconnected(self, message: Disconnected) -> None:
@@ -331,14 +331,14 @@ class Supervisor(Behaviour):
         self._recovery.poison(decision_id, failure)
         sentence = f"decision {decision_id} is quarantined ({failure.reference}): {reason}"
         logger.bind(decision=decision_id).error("{}", sentence)
-        self._office.sound(AlarmKind.QUARANTINE, sentence)
+        self._hooks.notify(AlarmKind.QUARANTINE, sentence)
 
     def _put_aside(self, actor: str, what: str, cause: str, told: str) -> None:
         failure = self._failure(FailureKind.QUARANTINE, actor, what, None, f"crashed twice on it ({cause})", told)
         self._log.quarantined += 1
         sentence = f"{actor} crashed twice on {what}; it is dropped ({failure.reference}): {cause}"
         logger.error("{}", sentence)
-        self._office.sound(AlarmKind.QUARANTINE, sentence)
+        self._hooks.notify(AlarmKind.QUARANTINE, sentence)
 
     def _failure(
         self, kind: FailureKind, actor: str, what: str, decision_id: DecisionId | None, error: str, told: str
@@ -352,11 +352,11 @@ class Supervisor(Behaviour):
             actor=actor,
             message=what,
             decision_id=decision_id,
-            error=self._office.hide(error),
-            traceback=self._office.hide(told),
+            error=self._hooks.hide(error),
+            traceback=self._hooks.hide(told),
         )
         self._log.failures.append(failure)
-        self._office.record(failure)
+        self._hooks.record(failure)
         return failure
 
     def _now(self) -> datetime:
@@ -365,7 +365,7 @@ class Supervisor(Behaviour):
     def _end(self, error: Exception) -> None:
         if not self._ended:
             self._ended = True
-            self._office.give_up(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
+            self._hooks.give_up(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
 
 
 def _line(error: BaseException) -> str:

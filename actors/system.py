@@ -17,14 +17,14 @@ from actors.introspection.inspection import Inspector
 from actors.introspection.status import SystemStatus, described, status_of
 from actors.messages import Crash, Drain, Message, Submit
 from actors.ports import Alarms
-from actors.price_listener import TrackerDoor
+from actors.price_listener import TrackerListener
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.supervision.messages import Begin, Failed
 from actors.supervision.recovery import PATH
 from actors.supervision.shutdown import Phase, Shutdown
-from actors.validation_job import ValidationWatch
+from actors.validation_job import ValidationJob
 from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.program import command_name
@@ -174,15 +174,15 @@ class TradingSystem(TradingClient):
             )
             undo.callback(wiring.end)
             wiring.start()
-            lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.bell.sound)
-            source.start(TrackerDoor(wiring.address("PriceTracker")))
+            lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.bell.notify)
+            source.start(TrackerListener(wiring.address("PriceTracker")))
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
             _await_ready(wiring, ended)
             listener = Listener(url, ["paper_decisions", "paper_config"], wiring.woken)
             listener.start()
             undo.callback(listener.stop)
-            validation = ValidationWatch(VerdictStore(url, lease), clock)
+            validation = ValidationJob(VerdictStore(url, lease), clock)
             validation.start()
             undo.callback(validation.stop)
             wiring.schedule()
@@ -268,13 +268,13 @@ class TradingSystem(TradingClient):
             quarantined=wiring.log.quarantined,
             dead_letters=wiring.dead_letters.count,
             prices_dropped=self._prices.dropped,
-            expired_at_intake=wiring.tally.stale,
+            expired_at_intake=wiring.counters.stale,
         )
 
     @property
     def counts(self) -> Counts:
         """What has happened in this process, counted."""
-        return self._wiring.tally.counts()
+        return self._wiring.counters.counts()
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -313,7 +313,7 @@ class TradingSystem(TradingClient):
                     "somebody is still busy; what is not committed waits in the database",
                 )
             )
-            self.books.close()
+            self.ledger_reader.close()
             self._undo.close()
 
     def hurry(self) -> None:

@@ -38,7 +38,7 @@ class Verdicts(Protocol):
         """Give the connection back."""
 
 
-class ValidationWatch:
+class ValidationJob:
     """A daemon thread from `start` to `stop`, on a connection of its own; nobody waits for it.
 
     Args:

@@ -13,7 +13,7 @@ from loguru import logger
 
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
-from actors.introspection.counters import Tally
+from actors.introspection.counters import Counters
 from actors.messages import Audit, Ping, Tick, Wake
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
@@ -22,18 +22,18 @@ from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.cell import Builder
-from actors.runtime.database_retry import Patience
+from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.dead_letters import DeadLetters
-from actors.runtime.host import Post
+from actors.runtime.host import ActorHost
 from actors.runtime.timer import Timer
 from actors.settings import Settings
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervision.alarms import Bell, DatabaseWatch, Halts
+from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, Office, Supervisor
+from actors.supervisor import Log, ProcessHooks, Supervisor
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
@@ -82,7 +82,7 @@ class Wiring:
         bell: sounds alarms.
         posts: of all actors, by name, in the order in which they start.
         log: the last failures.
-        tally: what has happened, counted.
+        counters: what has happened, counted.
     """
 
     def __init__(
@@ -97,13 +97,13 @@ class Wiring:
         alarms: Alarms | None = None,
         hide: Callable[[str], str] = str,
     ) -> None:
-        self.bell = Bell(alarms, clock)
+        self.bell = AlarmNotifier(alarms, clock)
         self.ready = threading.Event()
         self.drained = threading.Event()
         self.stopping = threading.Event()
         self.timer = Timer(clock)
         self.log = Log()
-        self.tally = Tally()
+        self.counters = Counters()
         self.dead_letters = DeadLetters(clock)
         self._settings = settings
         self._ports = ports
@@ -113,7 +113,7 @@ class Wiring:
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
         self._disconnecting: set[str] = set()
-        self._halts = Halts(self.bell.sound)
+        self._halts = HaltMonitor(self.bell.notify)
         self._gave_up = False
         # What others rest on comes first.
         builders: dict[str, Builder] = {
@@ -125,9 +125,13 @@ class Wiring:
             "DecisionWatcher": self._decision_watcher,
         }
         last_resort = _LastResort(self._give_up)
-        supervisor = Post("Supervisor", lambda _: self._supervisor(generation, epoch), last_resort, self.dead_letters)
-        children = {name: Post(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()}
-        self.posts: dict[str, Post] = {**children, "Supervisor": supervisor}
+        supervisor = ActorHost(
+            "Supervisor", lambda _: self._supervisor(generation, epoch), last_resort, self.dead_letters
+        )
+        children = {
+            name: ActorHost(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()
+        }
+        self.posts: dict[str, ActorHost] = {**children, "Supervisor": supervisor}
         self._children = children
 
     def address(self, name: str) -> MailAddress:
@@ -144,7 +148,7 @@ class Wiring:
         self.timer.every(look, supervisor.address, Tick())
         self.timer.every(look, _Watchman(supervisor, hang_timeout, self._give_up), Ping())
         path = [self.posts[name] for name in PATH]
-        watch = DatabaseWatch(path, self.bell.sound, self._clock, DATABASE_MAY_BE_AWAY)
+        watch = DatabaseWatch(path, self.bell.notify, self._clock, DATABASE_MAY_BE_AWAY)
         self.timer.every(min(LOOK_FOR_HANGS, DATABASE_MAY_BE_AWAY), watch, Ping())
 
     def schedule(self) -> None:
@@ -187,7 +191,7 @@ class Wiring:
         )
         if not self._gave_up and not self.stopping.is_set():  # at a stop, threads end and nobody need know
             self._gave_up = True
-            self.bell.sound(_kind_of_end(reason), f"the process ends: {reason}")
+            self.bell.notify(_kind_of_end(reason), f"the process ends: {reason}")
         self._report(reason)
 
     def _supervisor(self, generation: Generation, epoch: Epoch) -> Behaviour:
@@ -200,14 +204,14 @@ class Wiring:
             Budget(specs, intensity, Backoff(), random.Random(self._settings.seed)),  # noqa: S311 - spreads restarts
             generation,
             epoch=epoch,
-            office=Office(
+            hooks=ProcessHooks(
                 ready=self.ready.set,
                 drained=self.drained.set,
                 give_up=self._give_up,
                 record=self._record,
                 later=self._recover_later,
                 disconnect=self._disconnect,
-                sound=self.bell.sound,
+                notify=self.bell.notify,
                 hide=self._hide,
             ),
             clock=self._clock,
@@ -216,7 +220,7 @@ class Wiring:
         )
 
     def _record(self, failure: Failure) -> None:
-        self.tally.failed(failure.kind)
+        self.counters.failed(failure.kind)
         self._ports.failures.record(failure)
 
     def _recover_later(self, delay: timedelta, word: Recover) -> None:
@@ -243,8 +247,8 @@ class Wiring:
         age = self._settings.max_decision_age
         return timedelta(seconds=age) if age > 0 else None
 
-    def _patience(self, name: str, activity: Activity) -> Patience:
-        return Patience(name, activity, self._clock, self.stopping)
+    def _patience(self, name: str, activity: Activity) -> DatabaseRetry:
+        return DatabaseRetry(name, activity, self._clock, self.stopping)
 
     def _wake_later(self, name: str) -> Callable[[], None]:
         return lambda: self.timer.after(WAKE_AGAIN, self.address(name), Wake(), key=name)
@@ -258,7 +262,7 @@ class Wiring:
             clock=self._clock,
             retention=timedelta(days=self._settings.price_retention_days),
             silent_after=timedelta(seconds=self._settings.max_price_age),
-            sound=self.bell.sound,
+            notify=self.bell.notify,
             always=self._settings.symbols or (),
         )
 
@@ -285,8 +289,8 @@ class Wiring:
             wake_later=self._wake_later("PositionKeeper"),
             patience=self._patience("PositionKeeper", activity),
             halts=self._halts,
-            sound=self.bell.sound,
-            tally=self.tally,
+            notify=self.bell.notify,
+            counters=self.counters,
         )
 
     def _execution_simulator(self, _: Activity) -> Behaviour:
@@ -321,7 +325,7 @@ class Wiring:
             wake_later=self._wake_later("DecisionWatcher"),
             patience=self._patience("DecisionWatcher", activity),
             clock=self._clock,
-            tally=self.tally,
+            counters=self.counters,
             max_decision_age=self._max_decision_age,
         )
 
@@ -351,7 +355,7 @@ class _LastResort:
 class _Watchman:
     """Who looks after the Supervisor: the timer's thread, at each tick."""
 
-    def __init__(self, post: Post, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
+    def __init__(self, post: ActorHost, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
         self._post = post
         self._hang_timeout = hang_timeout
         self._give_up = give_up

@@ -13,7 +13,7 @@ from loguru import logger
 from actors import Decision, Settings, TradingSystem
 from benchmarks.database import connect, temporary_database, temporary_folder
 from persistence import schema
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 DECISIONS, TRADES, POSITIONS = 1_000_000, 200_000, 1_000
 LIMIT = 3.0
@@ -83,9 +83,9 @@ def main() -> int:
         fill(url, DECISIONS, TRADES, POSITIONS)
         print(f"filled in {time.monotonic() - begun:.1f} s", file=sys.stderr)
         took = [first_accepted(url) for _ in range(3)]
-        books = Books(url)
-        differences = books.ledger_differences()
-        books.close()
+        ledger_reader = LedgerReader(url)
+        differences = ledger_reader.ledger_differences()
+        ledger_reader.close()
     print(
         f"{DECISIONS:,} past decisions, {TRADES:,} trades, {POSITIONS:,} open positions: "
         f"first decision accepted {min(took):.2f} to {max(took):.2f} s after the start began (promised: {LIMIT:g} s)"

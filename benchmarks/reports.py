@@ -23,7 +23,7 @@ from persistence import schema
 from persistence.connections import engine_for
 from persistence.queries import reports
 from persistence.queries.history import history_of, one_moment
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 LIMIT = 10.0
 """Seconds that are promised."""
@@ -84,9 +84,9 @@ def main() -> int:
             begun = time.perf_counter()
             fill(url, trips=TRIPS // share, minutes=MINUTES // share, refused=REFUSED // share)
             print(f"filled in {time.perf_counter() - begun:.1f} s", file=sys.stderr)
-            books = Books(url)
-            differences = books.ledger_differences()
-            books.close()
+            ledger_reader = LedgerReader(url)
+            differences = ledger_reader.ledger_differences()
+            ledger_reader.close()
         slowest = 0.0
         print(f"{MINUTES // share:,} snapshots, {TRIPS // share:,} round trips; with start and end of the database:")
         # Before this process is large: a child's most memory is at first that of its parent.

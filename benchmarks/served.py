@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import TradingSystem
-from console.debug.server import ConsoleDoor
-from console.service.queries import Looking
+from console.debug.server import ConsoleServer
+from console.service.queries import ServiceQueries
 from domain.types import Symbol
 from market.simulated import SimulatedMarket, simulated_instruments
 
@@ -110,7 +110,7 @@ def main(database_url: str, interval: str, log: str) -> None:
     settings = Settings.isolated(database_url=SecretStr(database_url))
     with (
         TradingSystem.start(settings, source=market) as system,
-        ConsoleDoor(Path(log).parent / "console.sock", Looking(system, settings).commands),
+        ConsoleServer(Path(log).parent / "console.sock", ServiceQueries(system, settings).commands),
     ):
         print("ready", flush=True)
         for _ in sys.stdin:

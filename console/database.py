@@ -11,7 +11,7 @@ from persistence import schema
 from persistence.connections import PUBLIC, shown, with_schema
 from persistence.embedded.server import EmbeddedServer
 from persistence.lease import Lease
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 
 @contextmanager
@@ -36,10 +36,10 @@ def opened(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def books(settings: Settings) -> Iterator[Books]:
+def ledger_reader(settings: Settings) -> Iterator[LedgerReader]:
     """Yield the database, for reading."""
     with opened(settings) as url:
-        reader = Books(url)
+        reader = LedgerReader(url)
         try:
             yield reader
         finally:

@@ -45,7 +45,7 @@ class Alarm:
     over: bool = False
 
 
-class Sound(Protocol):
+class Notify(Protocol):
     """How an alarm is sounded: never waits, and never raises."""
 
     def __call__(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from loguru import logger
 
 from domain.errors import PaperTradingError
-from domain.trading.instruments import SymbolBook
+from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import PriceListener
 from domain.types import Clock, Symbol
 
@@ -47,7 +47,7 @@ class ThreadedSource(ABC):
     notes: Sequence[str] = ()
     troubles: Sequence[str] = ()
 
-    def __init__(self, book: SymbolBook, clock: Clock, stopwatch: Stopwatch | None = None) -> None:
+    def __init__(self, book: InstrumentCatalog, clock: Clock, stopwatch: Stopwatch | None = None) -> None:
         self.book = book
         self._clock = clock
         self._stopwatch = stopwatch or Stopwatch()
@@ -84,7 +84,7 @@ class ThreadedSource(ABC):
 
     def _run(self, listener: PriceListener, stopped: threading.Event) -> None:
         try:
-            listener.book_known(self.book)
+            listener.instruments_loaded(self.book)
             reason = self._play(listener, stopped)
         except PaperTradingError as error:
             reason = str(error)

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from domain.errors import SettingsError
 from domain.trading.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Symbol
 from market.base import Stopwatch, ThreadedSource
@@ -70,7 +70,7 @@ KNOWN = (
     _known("DOGE/USDT", "0.195", "0.00001", Decimal("0.01"), 1.0),
 )
 """The demo's five."""
-_KNOWN_BOOK = SymbolBook(known.instrument for known in KNOWN)
+_KNOWN_BOOK = InstrumentCatalog(known.instrument for known in KNOWN)
 _KNOWN_BY_SYMBOL = {known.instrument.symbol: known for known in KNOWN}
 _PAIR = re.compile(r"[A-Z0-9]{1,40}/[A-Z0-9]{1,40}")
 
@@ -149,7 +149,7 @@ class TickingMarket(ThreadedSource):
     def __init__(
         self, instruments: Iterable[Instrument], interval: float, clock: Clock, stopwatch: Stopwatch | None = None
     ) -> None:
-        super().__init__(SymbolBook(instruments), clock, stopwatch)
+        super().__init__(InstrumentCatalog(instruments), clock, stopwatch)
         if not len(self.book) or not 0 < interval < math.inf:
             msg = f"interval = {interval}, {len(self.book)} instruments: both must be above 0"
             raise ValueError(msg)

@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 T = TypeVar("T")
 
 
-class RoundTrips:
+class DatabaseTimings:
     """Those of one name.
 
     Attributes:
@@ -38,10 +38,10 @@ class RoundTrips:
             self.seconds += seconds
 
 
-_BY_NAME: dict[str, RoundTrips] = {}
+_BY_NAME: dict[str, DatabaseTimings] = {}
 
 
-def round_trips() -> Mapping[str, RoundTrips]:
+def round_trips() -> Mapping[str, DatabaseTimings]:
     """Return those of this process, by the name that its connections carry."""
     return dict(_BY_NAME)
 
@@ -49,11 +49,11 @@ def round_trips() -> Mapping[str, RoundTrips]:
 class CountedConnection(psycopg.Connection[Any]):
     """A connection that counts."""
 
-    trips: RoundTrips | None = None
+    trips: DatabaseTimings | None = None
 
     def count_as(self, name: str | None) -> None:
         """Count under ``name`` from now on; None: nothing."""
-        self.trips = None if name is None else _BY_NAME.setdefault(name, RoundTrips())
+        self.trips = None if name is None else _BY_NAME.setdefault(name, DatabaseTimings())
 
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
         """Wait for the server."""

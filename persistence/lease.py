@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
-from domain.alarms import AlarmKind, Sound
+from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.types import Epoch
 from persistence.connections import (
@@ -35,7 +35,7 @@ from persistence.connections import (
     transaction,
     translated,
 )
-from persistence.log_once import Trouble
+from persistence.log_once import LogOnce
 from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
@@ -117,7 +117,7 @@ class Lease:
 
     def __init__(self, database_url: str, connection: psycopg.Connection) -> None:
         self.epoch = Epoch(0)
-        self.trouble = Trouble()
+        self.trouble = LogOnce()
         self._url = database_url
         self._connection = connection
         self._uptime = Uptime()
@@ -184,14 +184,14 @@ class Lease:
         if not self.held:
             raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
 
-    def keep(self, on_lost: Callable[[str], None], sound: Sound) -> None:
+    def keep(self, on_lost: Callable[[str], None], notify: Notify) -> None:
         """Renew in a thread.
 
         Args:
             on_lost: called once, with a sentence, when another process has taken over.
-            sound: has people told when the connection is lost, and when the lease is ours again.
+            notify: has people told when the connection is lost, and when the lease is ours again.
         """
-        self._start(lambda: self._keep(on_lost, sound))
+        self._start(lambda: self._keep(on_lost, notify))
 
     def _start(self, keeping: Callable[[], None]) -> None:
         def keep_and_give_back() -> None:
@@ -237,7 +237,7 @@ class Lease:
         if row is not None:
             self._uptime.grow(self._connection, self.epoch, row[0])
 
-    def _keep(self, on_lost: Callable[[str], None], sound: Sound) -> None:
+    def _keep(self, on_lost: Callable[[str], None], notify: Notify) -> None:
         pause = RENEWAL
         while not self._stopping.wait(pause):
             try:
@@ -250,7 +250,7 @@ class Lease:
                     return
                 else:
                     self.trouble.over(OURS_AGAIN)
-                    sound(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
+                    notify(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
                     pause = 0.0  # renewed at once, so that the uptime has no longer gap than there was
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 pause = RETRY
@@ -260,7 +260,7 @@ class Lease:
                     continue
                 if self._held.is_set():
                     self.trouble.over()
-                    sound(AlarmKind.LEASE_LOST, f"{LOST}: {first_line(error)}")
+                    notify(AlarmKind.LEASE_LOST, f"{LOST}: {first_line(error)}")
                 self._held.clear()
                 self.trouble.happened(LOST, error)
         if self._held.is_set():

@@ -14,7 +14,7 @@ from contextlib import suppress
 import psycopg
 
 from persistence.connections import connect
-from persistence.log_once import Trouble
+from persistence.log_once import LogOnce
 
 BEAT = 0.25
 """Seconds after which a stop is noticed at the latest."""
@@ -30,7 +30,7 @@ class Listener:
     """
 
     def __init__(self, database_url: str, channels: Sequence[str], woken: Callable[[str], None]) -> None:
-        self.trouble = Trouble()
+        self.trouble = LogOnce()
         self._url = database_url
         self._channels = channels
         self._woken = woken

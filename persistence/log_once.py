@@ -8,7 +8,7 @@ from loguru import logger
 from domain.errors import PaperTradingError
 
 
-class Trouble:
+class LogOnce:
     """Counts what goes wrong, and says it once until something goes well.
 
     Attributes:

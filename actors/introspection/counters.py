@@ -93,7 +93,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counters:
     """Counts. Outlives the actors that report to it.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.introspection.status import ActorStatus, described, status_of
 from actors.messages import Crash, Message, Subscribe, Tick, Wake
-from actors.runtime.host import Post
+from actors.runtime.host import ActorHost
 from actors.runtime.tracing import text_of
 from actors.supervision.messages import Replace
 from actors.wiring import Wiring
@@ -90,7 +90,7 @@ class Inspector:
             raise InvalidRequest(f"{kind} cannot be made of that: {error}") from None
         post.address.tell(built)
 
-    def _post(self, actor: str) -> Post:
+    def _post(self, actor: str) -> ActorHost:
         return self._wiring.posts[nearest(actor, self._wiring.posts, "actor")]
 
 
@@ -113,7 +113,7 @@ def nearest(name: str, known: Iterable[str], what: str) -> str:
     )
 
 
-def busy_with(post: Post) -> str:
+def busy_with(post: ActorHost) -> str:
     """Return what an actor is busy with: ``busy with Filled for 3.2 s in persistence/stores/ledger.py:120``."""
     status = status_of(post)
     frames = [line.strip() for line in post.stack.splitlines() if line.startswith("  File")]

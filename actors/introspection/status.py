@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from actors.messages import Describe
-from actors.runtime.host import Post
+from actors.runtime.host import ActorHost
 from domain.failures import Failure
 
 DESCRIBED_WITHIN = 0.1
@@ -70,7 +70,7 @@ class SystemStatus:
     expired_at_intake: int = 0
 
 
-def status_of(post: Post) -> ActorStatus:
+def status_of(post: ActorHost) -> ActorStatus:
     """Return what the actor at a post does now."""
     activity = post.activity
     doing, waiting = activity.doing, activity.waiting_since
@@ -94,7 +94,7 @@ def status_of(post: Post) -> ActorStatus:
     )
 
 
-def described(posts: Iterable[Post], within: float = DESCRIBED_WITHIN) -> dict[str, Mapping[str, Any] | None]:
+def described(posts: Iterable[ActorHost], within: float = DESCRIBED_WITHIN) -> dict[str, Mapping[str, Any] | None]:
     """Return what actors have in memory; None for one that does not tell in time, because it is busy."""
     asked: dict[str, SimpleQueue[Mapping[str, Any]]] = {}
     for post in posts:

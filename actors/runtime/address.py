@@ -15,14 +15,14 @@ class Sender(Protocol):
     """Whoever handles messages in the present thread.
 
     Attributes:
-        given_up: a successor does its work.
+        abandoned: a successor does its work.
     """
 
     name: str
-    given_up: bool
+    abandoned: bool
 
 
-class GivenUp(BaseException):
+class Abandoned(BaseException):
     """Ends what a thread is still doing that was given up: nobody hears it any more."""
 
 
@@ -34,15 +34,15 @@ PRESENT = _Present()
 """Who handles messages in this thread."""
 
 
-def require_office() -> None:
+def require_current() -> None:
     """Go on only where whoever handles messages in this thread has no successor.
 
     Raises:
-        GivenUp: he has.
+        Abandoned: he has.
     """
     sender = PRESENT.sender
-    if sender is not None and sender.given_up:
-        raise GivenUp(sender.name)
+    if sender is not None and sender.abandoned:
+        raise Abandoned(sender.name)
 
 
 class MailAddress:
@@ -55,11 +55,11 @@ class MailAddress:
         """Put ``message`` into the mailbox; never raises, whatever the receiver's state.
 
         Raises:
-            GivenUp: the sender itself was given up, and has a successor.
+            Abandoned: the sender itself was given up, and has a successor.
         """
         if failpoints.hook is not None:
             failpoints.reach("sends", type(message).__name__)
-        require_office()
+        require_current()
         self._mailbox.put(Envelope(message))
         if failpoints.hook is not None:
             failpoints.reach("sent", type(message).__name__)

@@ -22,10 +22,10 @@ from actors.messages import Control, Crash, Describe, Message, PathMessage, Ping
 from actors.ports import Address
 from actors.runtime import tracing
 from actors.runtime.activity import Activity
-from actors.runtime.address import PRESENT, GivenUp, require_office
+from actors.runtime.address import PRESENT, Abandoned, require_current
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import Interrupted
-from actors.runtime.envelopes import Again, Asked
+from actors.runtime.envelopes import AskEnvelope, Redelivery
 from actors.runtime.mailbox import Mailbox
 from actors.supervision.messages import Crashed
 from domain import failpoints
@@ -48,7 +48,7 @@ class Cell:
         mailbox: outlives it.
         activity: what it does now.
         in_hand: the messages that it is handling.
-        given_up: a successor does its work; nobody hears it any more.
+        abandoned: a successor does its work; nobody hears it any more.
         thread: that runs it, once it does.
     """
 
@@ -59,7 +59,7 @@ class Cell:
         self.mailbox = mailbox
         self.activity = Activity()
         self.in_hand: list[Message] = []
-        self.given_up = False
+        self.abandoned = False
         self._build = build
         self._supervisor = supervisor
         self._behaviour: Behaviour | None = None
@@ -80,7 +80,7 @@ class Cell:
             case Restart():
                 self._attempt("Restart", self._fresh)
             case Control():
-                if self.given_up:  # its thread took what is meant for the successor
+                if self.abandoned:  # its thread took what is meant for the successor
                     self.mailbox.put(Envelope(message))
                     return None
                 self._attempt(type(message).__name__, lambda: self._controlled(message))
@@ -106,7 +106,7 @@ class Cell:
     def give_up(self) -> list[Message]:
         """Let nothing be heard of it any more, whatever its thread does; return what it has in hand."""
         with self._leaving:
-            self.given_up = True
+            self.abandoned = True
             in_hand = list(self.in_hand)
         self.mailbox.wake()
         return in_hand
@@ -120,25 +120,29 @@ class Cell:
     def keep(self, messages: Sequence[Message], error: BaseException) -> None:
         """Put what was in hand at a crash back, as far as it is to be tried again."""
         # Messages of the path are not: the DecisionWatcher sends their decisions again, in the next generation.
-        again = [m for m in messages if not isinstance(m, PathMessage | Again | Asked | Crash) and not _answered(m)]
-        self.mailbox.give_back([Again(replace(m, tried=True) if isinstance(m, Submit) else m) for m in again])
+        again = [
+            m
+            for m in messages
+            if not isinstance(m, PathMessage | Redelivery | AskEnvelope | Crash) and not _answered(m)
+        ]
+        self.mailbox.give_back([Redelivery(replace(m, tried=True) if isinstance(m, Submit) else m) for m in again])
         for message in messages:
             match message:
-                case Asked():
+                case AskEnvelope():
                     message.abandon(error)
-                case Again():
+                case Redelivery():
                     message.abandon(PaperTradingError(f"{self.name} crashed twice on this; it was not taken in"))
 
     def _alone(self, message: Message) -> bool:
-        return isinstance(message, Again | Asked | Crash) or (
+        return isinstance(message, Redelivery | AskEnvelope | Crash) or (
             bool(self._suspects) and not self._suspects.isdisjoint(message.decisions)
         )
 
     def _handle(self, group: list[Message]) -> None:
         match group[0]:
-            case Asked() as asked:
+            case AskEnvelope() as asked:
                 self._attempt(type(asked.message).__name__, lambda: self._answer(asked), group)
-            case Again() as again:
+            case Redelivery() as again:
                 self._attempt(type(again.message).__name__, lambda: self._handled([again.message]), group)
             case first:
                 self._attempt(type(first).__name__, lambda: self._handled(group), group)
@@ -146,7 +150,7 @@ class Cell:
     def _attempt(self, what: str, action: Callable[[], None], group: list[Message] | None = None) -> None:
         group = group or []
         with self._leaving:  # what is taken is either in the hand that is given up, or left to the successor
-            if self.given_up:
+            if self.abandoned:
                 self.mailbox.give_back(group)
                 return
             self.in_hand = group
@@ -157,7 +161,7 @@ class Cell:
         try:
             if failpoints.hook is not None:
                 failpoints.reach("takes", what)
-                require_office()
+                require_current()
             action()
             if failpoints.hook is not None:
                 failpoints.reach("handled", what)
@@ -167,7 +171,7 @@ class Cell:
         except Interrupted as error:
             for message in group:
                 message.abandon(error)
-        except GivenUp:
+        except Abandoned:
             logger.debug("{}: what was given up has ended", self.name)
         except BaseException as error:  # noqa: BLE001 - pykka would stop every actor of the process
             self._crashed(error, what, group)
@@ -207,13 +211,13 @@ class Cell:
             raise InjectedCrash(self.name)
         self._behaviour.handle_group(group)
 
-    def _answer(self, asked: Asked) -> None:
+    def _answer(self, asked: AskEnvelope) -> None:
         self._handled([asked.message])
         asked.answer(None)
 
     def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
         with self._leaving:  # who is given up while it crashes must not hold the successor's mailbox
-            if self.given_up:
+            if self.abandoned:
                 return
             about = self.about
             self._behaviour = None
@@ -221,9 +225,9 @@ class Cell:
             self.activity.failed += 1
             self.keep(group, error)
             self.in_hand = []
-        again = any(isinstance(message, Again) for message in group)
+        again = any(isinstance(message, Redelivery) for message in group)
         # Not under the lock: should it hang here, the Supervisor must still be able to give it up.
-        with suppress(GivenUp):
+        with suppress(Abandoned):
             self._supervisor.tell(Crashed(self.name, error, what if group else "", about, again))
 
 

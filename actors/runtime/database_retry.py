@@ -20,7 +20,7 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from actors.runtime.activity import Activity
-from actors.runtime.address import require_office
+from actors.runtime.address import require_current
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
 from domain.types import Clock
 
@@ -39,7 +39,7 @@ class Interrupted(PaperTradingError):
     """The system stops while something waits."""
 
 
-class Patience:
+class DatabaseRetry:
     """Tries again until the database is there, or the system stops.
 
     Args:
@@ -77,14 +77,14 @@ class Patience:
         """Return what ``action`` returns; its errors are the caller's.
 
         Raises:
-            GivenUp: whoever calls has a successor: it writes nothing any more, and tells nobody what came of it.
+            Abandoned: whoever calls has a successor: it writes nothing any more, and tells nobody what came of it.
         """
-        require_office()
+        require_current()
         try:
             with self._activity.call():
                 result = action()
         finally:
-            require_office()
+            require_current()
         if self._activity.waiting_since is not None:
             self._back(self._activity.waiting_since)
         return result
@@ -95,7 +95,7 @@ class Patience:
             self._activity.waiting_since = self._clock.now()
             logger.warning("{} waits for the database: {}", self._name, error)
 
-    def breathe(self) -> None:
+    def backoff(self) -> None:
         """Wait a little before the same may go wrong again: 50 ms, doubling to a second until `refresh`."""
         self._stopping.wait(self._breath)
         self._breath = min(2 * self._breath, LONGEST)

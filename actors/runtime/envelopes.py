@@ -13,7 +13,7 @@ from actors.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Message):
+class AskEnvelope(Message):
     """A message whose sender waits for the answer: handled alone, and tried once."""
 
     message: Message
@@ -31,7 +31,7 @@ class Asked(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Again(Message):
+class Redelivery(Message):
     """A message that its actor crashed on, or in whose group: tried once more, alone."""
 
     message: Message

@@ -41,12 +41,12 @@ class _Inbox:
         self._cell.mailbox.put(envelope)
 
     def get(self) -> Envelope[Any]:
-        return self._cell.mailbox.get(lambda: self._cell.given_up) or Envelope(_ActorStop())
+        return self._cell.mailbox.get(lambda: self._cell.abandoned) or Envelope(_ActorStop())
 
     def empty(self) -> bool:
         # pykka throws away what is left when a thread ends. After a stop that is right; else a successor handles it.
         mailbox = self._cell.mailbox
-        return self._cell.given_up or not mailbox.closed or not len(mailbox)
+        return self._cell.abandoned or not mailbox.closed or not len(mailbox)
 
 
 class _Thread(pykka.ThreadingActor):
@@ -80,7 +80,7 @@ class _Thread(pykka.ThreadingActor):
 
     def on_stop(self) -> None:
         """Tell those who wait for an answer that there will be none."""
-        if self._cell.given_up:
+        if self._cell.abandoned:
             return
         name = self._cell.name
         for left in self._cell.mailbox.close(lambda message: self._dead_letters.add(name, message)):
@@ -90,7 +90,7 @@ class _Thread(pykka.ThreadingActor):
                 logger.warning("{}: whoever sent {} could not be told of the stop: {!r}", name, left, error)
 
 
-class Post:
+class ActorHost:
     """An actor's place.
 
     Attributes:

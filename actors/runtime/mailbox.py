@@ -23,7 +23,7 @@ from typing import Any
 from pykka._envelope import Envelope
 
 from actors.messages import Control, Latest, Message
-from actors.runtime.envelopes import Asked
+from actors.runtime.envelopes import AskEnvelope
 
 Undeliverable = Callable[[object], None]
 
@@ -67,7 +67,7 @@ class Mailbox:
         else:
             # The cell answers what was asked, also when it is handled in a group, or after a rebuild.
             reply = envelope.reply_to
-            entry = [envelope if reply is None else Envelope(Asked(message, reply))]
+            entry = [envelope if reply is None else Envelope(AskEnvelope(message, reply))]
             self._data.append(entry)
             if isinstance(message, Latest) and reply is None:
                 self._waiting[type(message)] = entry

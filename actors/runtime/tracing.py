@@ -17,7 +17,7 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import Message
-from actors.runtime.envelopes import Again, Asked
+from actors.runtime.envelopes import AskEnvelope, Redelivery
 from domain.types import DecisionId
 
 LONGEST_TEXT = 500
@@ -83,7 +83,7 @@ class Tap:
 
     def _take(self, actor: str, group: Sequence[Message], took: float) -> None:
         for each in group:
-            message = each.message if isinstance(each, Again | Asked) else each
+            message = each.message if isinstance(each, Redelivery | AskEnvelope) else each
             if self._wants(message):
                 number = next(self._numbers)
                 if self._allowed():

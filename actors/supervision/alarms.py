@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from loguru import logger
 
 from actors.ports import Alarms
-from actors.runtime.host import Post
-from domain.alarms import Alarm, AlarmKind, Sound, one_line
-from domain.trading.portfolio import Terms
+from actors.runtime.host import ActorHost
+from domain.alarms import Alarm, AlarmKind, Notify, one_line
+from domain.trading.portfolio import PortfolioRules
 from domain.types import Clock, PortfolioName
 
 
-class Bell:
+class AlarmNotifier:
     """Sounds alarms.
 
     Args:
@@ -26,8 +26,8 @@ class Bell:
         self._receiver = receiver
         self._clock = clock
 
-    def sound(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
-        """Have people told soon; see `domain.alarms.Sound`."""
+    def notify(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
+        """Have people told soon; see `domain.alarms.Notify`."""
         alarm = Alarm(self._clock.now(), kind, one_line(text), over)
         # To the file alone: whoever sounds it has said to the terminal what happened.
         level = "INFO" if over else "WARNING"
@@ -35,24 +35,24 @@ class Bell:
         if self._receiver is None:
             return
         try:
-            self._receiver.sound(alarm)
+            self._receiver.notify(alarm)
         except Exception as error:  # noqa: BLE001 - no actor may fail because of who passes alarms on
             logger.error("an alarm was not passed on: {!r}", error)
 
 
-class Halts:
+class HaltMonitor:
     """Sounds an alarm where a portfolio is newly halted, and where it trades again.
 
     Outlives the PositionKeeper, so that no crash hides a halt. What is halted at the start was told before.
     """
 
-    def __init__(self, sound: Sound) -> None:
-        self._sound = sound
+    def __init__(self, notify: Notify) -> None:
+        self._sound = notify
         self._known: dict[PortfolioName, str | None] | None = None
 
-    def look(self, terms: Iterable[Terms]) -> None:
+    def look(self, rules: Iterable[PortfolioRules]) -> None:
         """Compare what stands now with what stood before."""
-        now = {each.portfolio: each.halted for each in terms}
+        now = {each.portfolio: each.halted for each in rules}
         known, self._known = self._known, now
         if known is None:
             return
@@ -75,14 +75,14 @@ class DatabaseWatch:
 
     Args:
         posts: of the decision path.
-        sound: how alarms are sounded.
+        notify: how alarms are sounded.
         clock: the time.
         after: so long it may be away unheard.
     """
 
-    def __init__(self, posts: Iterable[Post], sound: Sound, clock: Clock, after: timedelta) -> None:
+    def __init__(self, posts: Iterable[ActorHost], notify: Notify, clock: Clock, after: timedelta) -> None:
         self._posts = tuple(posts)
-        self._sound = sound
+        self._sound = notify
         self._clock = clock
         self._after = after
         self._told: datetime | None = None

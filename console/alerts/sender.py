@@ -63,7 +63,7 @@ class AlertSender:
     ) -> None:
         self._couriers = [Courier(channel, Outbox(window), limit, patience, longest) for channel in channels]
 
-    def sound(self, alarm: Alarm) -> None:
+    def notify(self, alarm: Alarm) -> None:
         """Have people told soon; never waits."""
         alarm = replace(alarm, text=secrets_hidden(alarm.text))
         for courier in self._couriers:
@@ -72,7 +72,7 @@ class AlertSender:
     @property
     def undelivered(self) -> int:
         """How many alarms were given up, by all receivers together."""
-        return sum(courier.given_up for courier in self._couriers)
+        return sum(courier.abandoned for courier in self._couriers)
 
     def hurry(self) -> None:
         """Have a stop that is under way wait for nothing any more."""
@@ -100,11 +100,11 @@ class Courier:
     """Brings letters to one receiver, from a thread of its own.
 
     Attributes:
-        given_up: alarms that could not be told.
+        abandoned: alarms that could not be told.
     """
 
     def __init__(self, channel: Channel, outbox: Outbox, limit: float, patience: float, longest: float) -> None:
-        self.given_up = 0
+        self.abandoned = 0
         self._channel = channel
         self._outbox = outbox
         self._limit = limit
@@ -200,7 +200,7 @@ class Courier:
         logger.debug("{} was told of {} after {:.2f} s", self._channel.setting, letter.alarm.kind, seconds)
 
     def _lost(self, letter: Letter, why: str) -> None:
-        self.given_up += letter.count
+        self.abandoned += letter.count
         self._undelivered += letter.count
         text = "{} is not told of {} ({} alarms): {}"
         logger.error(text, self._channel.setting, letter.alarm.kind, letter.count, why)

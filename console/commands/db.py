@@ -20,17 +20,17 @@ from persistence import schema
 from persistence.connections import dsn, probe, with_schema
 from persistence.embedded import backup as backups
 from persistence.embedded import restore as restores
-from persistence.embedded.backup_file import Archive
+from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import Lease
 
 app = typer.Typer(rich_markup_mode=None)
-BackupFile = Annotated[str, typer.Argument(metavar="FILE", help="The backup, one file.")]
+BackupPath = Annotated[str, typer.Argument(metavar="FILE", help="The backup, one file.")]
 
 
 @app.command()
 def backup(
-    file: BackupFile,
+    file: BackupPath,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")] = False,
     as_json: AsJson = False,
     home: Home = None,
@@ -53,7 +53,7 @@ def backup(
 
 @app.command()
 def restore(
-    file: BackupFile,
+    file: BackupPath,
     replace: Annotated[
         bool, typer.Option("--replace", help="Even if the database holds decisions: they are lost. Asks first.")
     ] = False,
@@ -76,7 +76,7 @@ def restore(
     settings = quiet_settings(home=home, log_level=log_level)
     path = Path(file).expanduser()
     _require_embedded(settings)
-    Archive(path)  # what is no backup is said before a server starts, or anybody is asked
+    BackupFile(path)  # what is no backup is said before a server starts, or anybody is asked
     with _embedded(settings) as server:
         if replace and not yes:
             _ask(settings, restores.contents(server.url))

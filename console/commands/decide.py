@@ -30,7 +30,7 @@ from domain.trading.decision import Accepted, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, DecisionId
 from persistence.connections import connect, engine_for, transaction, translated
 from persistence.lease import RENEWAL
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up
 
 LOOK_AGAIN = 2.0
@@ -95,18 +95,22 @@ def decide(
     queue: _Queue | None = None
     try:
         with opened(settings) as url:
-            books = Books(url)
+            ledger_reader = LedgerReader(url)
             try:
                 if wanted.portfolio != DEFAULT_PORTFOLIO:  # which the first start makes
-                    books.require_portfolio(wanted.portfolio)
+                    ledger_reader.require_portfolio(wanted.portfolio)
                 sent = _insert(url, wanted)
                 age = settings.max_decision_age
-                row = _awaited(url, books, sent.decision_id, age) if wait else books.decision(sent.decision_id)
-                running = bool(books.served()["running"])
-                queue = None if running or row["processed_at"] is not None else _queue(books, row, age)
+                row = (
+                    _awaited(url, ledger_reader, sent.decision_id, age)
+                    if wait
+                    else ledger_reader.decision(sent.decision_id)
+                )
+                running = bool(ledger_reader.served()["running"])
+                queue = None if running or row["processed_at"] is not None else _queue(ledger_reader, row, age)
                 result = _told(row, wanted, running=running, queue=queue)
             finally:
-                books.close()
+                ledger_reader.close()
     except (NotRunning, DecisionGone):
         raise
     except Exception as error:
@@ -133,16 +137,16 @@ class _Queue:
     sentence: str
 
 
-def _queue(books: Books, row: dict[str, Any], own_age: float) -> _Queue:
+def _queue(ledger_reader: LedgerReader, row: dict[str, Any], own_age: float) -> _Queue:
     """Return until when a decision waits for a start.
 
     Args:
-        books: the database.
+        ledger_reader: of the database.
         row: the decision's.
         own_age: `max_decision_age` of this command. That of the last process comes first: most likely the next process
             has the same, and this command may run with other settings than the service.
     """
-    now, age = books.last_decision_age()
+    now, age = ledger_reader.last_decision_age()
     age = own_age if age is None else age
     limits = [(row["expires_at"], "its expires_at")] if row["expires_at"] is not None else []
     if age > 0:
@@ -182,7 +186,7 @@ def _look_up(engine: Engine, decision: Decision) -> Accepted:
         raise DatabaseUnavailable(msg, in_doubt=True) from error
 
 
-def _awaited(url: str, books: Books, id_: DecisionId, age: float) -> dict[str, Any]:
+def _awaited(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float) -> dict[str, Any]:
     """Return the decision's row once it has its outcome.
 
     Raises:
@@ -192,14 +196,14 @@ def _awaited(url: str, books: Books, id_: DecisionId, age: float) -> dict[str, A
         connection.execute("LISTEN paper_outcomes")
         while True:
             # In this order: what has stopped meanwhile may have ended this decision last.
-            served = books.served()
-            row = books.decision(id_)
+            served = ledger_reader.served()
+            row = ledger_reader.decision(id_)
             if row["processed_at"] is not None:
                 return row
             # Without the lock for a moment: its database may have been restarted, and it is about to lock again.
             just_seen = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(seconds=RENEWAL)
             if not served["running"] and not just_seen:
-                fate = _queue(books, row, age).sentence
+                fate = _queue(ledger_reader, row, age).sentence
                 msg = f"decision {id_} queued, nothing running: no outcome to wait for; {fate}"
                 raise NotRunning(msg)
             for _ in connection.notifies(timeout=LOOK_AGAIN, stop_after=1):

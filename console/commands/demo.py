@@ -18,12 +18,12 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
 from console.debug.protocol import socket_path
-from console.debug.server import ConsoleDoor
+from console.debug.server import ConsoleServer
 from console.demo.live import screen_for
 from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.demo.screen import Screen
 from console.display.format import amount, document
-from console.metrics.collector import Measured
+from console.metrics.collector import MetricsCollector
 from console.options import AsJson, Home
 from console.service.actions import answers
 from console.signals import Stop, stoppable
@@ -73,14 +73,14 @@ def demo(
     screen = screen_for(seconds, stderr=as_json)
     result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
     begun = False
-    measured = Measured()
+    measured = MetricsCollector()
     with stoppable() as signals, _new_folder(settings.home):
         screen.title(seed)
         logs.to_file(settings.home, settings.log_level)
         with (
             TradingSystem.start(settings) as system,
             measured.serving(system),
-            ConsoleDoor(socket_path(settings), {**answers(system, settings), **measured.commands}),
+            ConsoleServer(socket_path(settings), {**answers(system, settings), **measured.commands}),
         ):
             begun = True
             cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}
@@ -108,7 +108,7 @@ class _Tour:
     """Sends decisions and shows what becomes of them."""
 
     def __init__(self, system: TradingSystem, agent: SampleAgent, screen: Screen) -> None:
-        self._books = system.books
+        self._ledger_reader = system.ledger_reader
         self._agent = agent
         self._screen = screen
         self._open: set[int] = set()
@@ -150,14 +150,14 @@ class _Tour:
         self._woken.wait(BEAT)
         self._woken.clear()
         elapsed = self._elapsed
-        for row in self._books.rows(ENDED, ids=list(self._open)):
+        for row in self._ledger_reader.rows(ENDED, ids=list(self._open)):
             self._open.discard(row["id"])
             self._screen.ended(elapsed, row)
         if elapsed - self._told >= EQUITY_EVERY:
             self._told = elapsed
-            self._screen.equity(elapsed, self._books.portfolios())
+            self._screen.equity(elapsed, self._ledger_reader.portfolios())
         if not self._worth or elapsed % 1 < BEAT:
-            self._worth = amount(total(row["total_value"] for row in self._books.portfolios()))
+            self._worth = amount(total(row["total_value"] for row in self._ledger_reader.portfolios()))
         self._screen.progress(elapsed, f"{self._sent} sent, worth {self._worth}")
 
 
@@ -207,13 +207,15 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 
 def _read(system: TradingSystem, settings: Settings, seconds: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    books = system.books
-    performance = {row["portfolio"]: books.performance(row["portfolio"]) for row in books.portfolios()}
-    rows = [{**performance[row["portfolio"]], **row} for row in books.portfolios()]
-    counted = books.rows(COUNTED)[0]
+    ledger_reader = system.ledger_reader
+    performance = {row["portfolio"]: ledger_reader.performance(row["portfolio"]) for row in ledger_reader.portfolios()}
+    rows = [{**performance[row["portfolio"]], **row} for row in ledger_reader.portfolios()]
+    counted = ledger_reader.rows(COUNTED)[0]
     equity = {row["portfolio"]: row["total_value"] for row in rows}
-    differences = [row["difference"] for row in books.ledger_differences()]
-    found = _result(settings, seconds, books.outcomes(), counted["fills"], counted["trades"], equity, differences)
+    differences = [row["difference"] for row in ledger_reader.ledger_differences()]
+    found = _result(
+        settings, seconds, ledger_reader.outcomes(), counted["fills"], counted["trades"], equity, differences
+    )
     return found, rows
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from console.database import books
+from console.database import ledger_reader
 from console.display.format import amount, answer, moment, number, percent, price, signed, sources_line, table, terminal
 from console.options import AsJson, DatabaseUrl, Home, Limit, LogLevel, Portfolio, quiet_settings
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
 """The columns of a table: heading, and what stands in a row's cell."""
@@ -125,7 +125,7 @@ def decisions(
 
 def _show(
     name: str,
-    read: Callable[[Books], list[dict[str, Any]]],
+    read: Callable[[LedgerReader], list[dict[str, Any]]],
     cells: Cells,
     as_json: bool,
     home: str | None,
@@ -133,7 +133,7 @@ def _show(
     log_level: str | None,
 ) -> None:
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with books(settings) as reader:
+    with ledger_reader(settings) as reader:
         rows, sources = read(reader), reader.price_sources()
 
     def tell() -> None:

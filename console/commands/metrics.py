@@ -19,7 +19,7 @@ from console.display.format import document
 from console.metrics.families import build_info, of_database, of_last_audit, of_lease, up
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import DatabaseError, NotRunning
-from persistence.queries.metrics import Measures, Reading
+from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
 
 PATIENCE = 30.0
@@ -70,7 +70,7 @@ def _at_rest(settings: Settings) -> str:
     if settings.url is not None or (settings.home / "postgres").exists():
         try:
             with opened(settings) as url:
-                measures = Measures(url, reading=PATIENCE)
+                measures = MetricsReader(url, reading=PATIENCE)
                 try:
                     reading = measures.look()
                 finally:

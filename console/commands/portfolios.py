@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from console.database import books, opened
+from console.database import ledger_reader, opened
 from console.display.format import amount, answer, number, percent, signed, sources_line, table, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.decision import exact_number
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 
 app = typer.Typer(rich_markup_mode=None)
@@ -89,7 +89,7 @@ def show(
 ) -> None:
     """Show every portfolio: its money at the last market prices, and the rules that it trades under."""
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with books(settings) as reader:
+    with ledger_reader(settings) as reader:
         rows, sources = reader.portfolios(), reader.price_sources()
     answer(as_json, {"portfolios": rows, "price_sources": sources}, lambda: _tell(rows, sources))
 
@@ -170,7 +170,7 @@ def _refused(error: WriteRefused, name: str) -> SettingsError:
 
 
 def _row(url: str, name: str) -> dict[str, Any]:
-    reader = Books(url)
+    reader = LedgerReader(url)
     try:
         return reader.portfolio(name)
     finally:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from sqlalchemy.engine import Engine
 
 from actors.settings import Settings
-from console.database import books
+from console.database import ledger_reader
 from console.display.format import answer, size, terminal, visible
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
 from console.report import files
@@ -31,7 +31,7 @@ from domain.validation.verdict import Verdict
 from domain.wording import counted, quoted
 from persistence.connections import engine_for
 from persistence.queries import export, reports
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 Strategy = Annotated[
     str | None, typer.Option("--strategy", metavar="NAME", help="Only this strategy; (none): decisions without one.")
@@ -97,7 +97,7 @@ def report(
         force,
     )  # fmt: skip
     _require_sense(asked, html, csv)
-    with books(settings) as reader, _uncollected():
+    with ledger_reader(settings) as reader, _uncollected():
         _require_known(reader, asked)
         engine = engine_for(reader.url, "report")
         try:
@@ -127,7 +127,7 @@ def _require_sense(asked: Asked, html: str | None, csv: str | None) -> None:
         files.require_room_for_folder(asked.csv, names, force=asked.force)
 
 
-def _require_known(reader: Books, asked: Asked) -> None:
+def _require_known(reader: LedgerReader, asked: Asked) -> None:
     if asked.portfolio is not None:
         reader.require_portfolio(asked.portfolio)
 

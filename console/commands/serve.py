@@ -18,9 +18,9 @@ from console.alerts.sender import AlertSender
 from console.cli import complain
 from console.database import described
 from console.debug.protocol import Line, socket_path
-from console.debug.server import ConsoleDoor
+from console.debug.server import ConsoleServer
 from console.display.format import NO_PROOF, amount, document, number
-from console.metrics.collector import Measured
+from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.service.actions import answers
@@ -86,7 +86,7 @@ def start(
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
-    measured = Measured()
+    measured = MetricsCollector()
     with (
         stoppable() as signals,
         _endpoint(settings, measured) as endpoint,
@@ -95,7 +95,7 @@ def start(
             settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
         ) as system,
         measured.serving(system),
-        ConsoleDoor(socket_path(settings), {**answers(system, settings, allow_repl=allow_repl), **measured.commands}),
+        ConsoleServer(socket_path(settings), {**answers(system, settings, allow_repl=allow_repl), **measured.commands}),
     ):
 
         def hurry() -> None:
@@ -125,7 +125,7 @@ def start(
 
 
 @contextmanager
-def _endpoint(settings: Settings, measured: Measured) -> Iterator[MetricsEndpoint]:
+def _endpoint(settings: Settings, measured: MetricsCollector) -> Iterator[MetricsEndpoint]:
     """Answer at metrics_port; where the one that serves already has the port, that is what is said.
 
     Raises:
@@ -152,8 +152,8 @@ def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:
 
 
 def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> dict[str, Any]:
-    books = system.books
-    rows = books.portfolios()
+    ledger_reader = system.ledger_reader
+    rows = ledger_reader.portfolios()
     default = next(row for row in rows if row["portfolio"] == DEFAULT_PORTFOLIO)
     return {
         "version": version(),
@@ -166,7 +166,7 @@ def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> di
             {name: row[name] for name in ("portfolio", "currency", "cash", "total_value", "num_positions")}
             for row in rows
         ],
-        "decisions_waiting": books.waiting(),
+        "decisions_waiting": ledger_reader.waiting(),
         "decisions_expired": system.status().expired_at_intake,
         "max_decision_age": settings.max_decision_age,
         "metrics": metrics,

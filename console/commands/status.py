@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from actors.settings import Settings
-from console.database import books, described
+from console.database import described, ledger_reader
 from console.debug.protocol import Line, Refused, socket_path
 from console.display.format import (
     MUTE,
@@ -29,7 +29,7 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
 from persistence.connections import probe
-from persistence.queries.row_lists import Books, idle_sentence
+from persistence.queries.row_lists import LedgerReader, idle_sentence
 
 SHOWN_FAILURES = 5
 
@@ -52,7 +52,7 @@ def status(
         raise NotRunning(msg)
     process = _process(settings)
     try:
-        with books(settings) as reader:
+        with ledger_reader(settings) as reader:
             found = _found(settings, reader)
     except DatabaseUnavailable as away:
         if process is None:
@@ -80,7 +80,7 @@ def _process(settings: Settings) -> dict[str, Any] | None:
         return None
 
 
-def _found(settings: Settings, reader: Books) -> dict[str, Any]:
+def _found(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
     served = reader.served()
     url = reader.url
     differences = [row["difference"] for row in reader.ledger_differences()]

@@ -22,13 +22,13 @@ from console.debug.protocol import Line, Refused, socket_path
 from console.display.format import answer, duration, terminal
 from console.live.layout import frame
 from console.live.poller import Watch
-from console.live.state import Glimpse, Looker, check
+from console.live.state import ViewPoller, ViewState, check
 from console.live.terminal import Terminal, can_show
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.signals import restore_signals, take_signals
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 FOOT = "q ends this view"
 PRINTED = os.terminal_size((100, 60))
@@ -65,7 +65,7 @@ def top(
         msg = f"nothing is running, and nothing has ever run with home {settings.home}; {command_name()} start begins"
         raise NotRunning(msg)
     asker = _Asker(settings)
-    looker = Looker(lambda: opened(settings), asker.ask)
+    looker = ViewPoller(lambda: opened(settings), asker.ask)
     try:
         if not as_json and can_show(sys.stdout):
             glimpse = _live(looker, interval)
@@ -103,27 +103,27 @@ class _Asker:
         return None
 
 
-def _once(looker: Looker) -> Glimpse:
+def _once(looker: ViewPoller) -> ViewState:
     glimpse = looker.look()
     if glimpse.away is not None and glimpse.process is None:
         raise DatabaseUnavailable(glimpse.away)  # there is nothing to show
     if looker.url is None or glimpse.away is not None:
         return glimpse
-    reader = Books(looker.url)
+    reader = LedgerReader(looker.url)
     try:
         return looker.look(check(reader))
     finally:
         reader.close()
 
 
-def _print(glimpse: Glimpse) -> None:
+def _print(glimpse: ViewState) -> None:
     columns = shutil.get_terminal_size(PRINTED).columns if "COLUMNS" in os.environ else PRINTED.columns
     out = terminal()
     for line in frame(glimpse, columns, PRINTED.lines):
         out.print(line, soft_wrap=True)
 
 
-def _live(looker: Looker, interval: float) -> Glimpse:
+def _live(looker: ViewPoller, interval: float) -> ViewState:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def wake(why: bytes) -> None:
@@ -184,7 +184,7 @@ def _signals(wake: Any) -> Iterator[None]:
         restore_signals(before)
 
 
-def told(glimpse: Glimpse) -> dict[str, Any]:
+def told(glimpse: ViewState) -> dict[str, Any]:
     """Return a glimpse as a document."""
     glance, checked = glimpse.glance, glimpse.checked
     return {

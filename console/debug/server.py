@@ -41,7 +41,7 @@ A generator's values are told one by one, as they come; None is told to nobody, 
 """
 
 
-class ConsoleDoor:
+class ConsoleServer:
     """Listens from `open` to `close`.
 
     Args:
@@ -82,7 +82,7 @@ class ConsoleDoor:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> ConsoleDoor:
+    def __enter__(self) -> ConsoleServer:
         self.open()
         return self
 

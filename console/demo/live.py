@@ -17,7 +17,7 @@ from console.demo.screen import Screen
 from console.display.format import document
 from console.live.layout import frame
 from console.live.poller import Watch
-from console.live.state import Glimpse, Looker
+from console.live.state import ViewPoller, ViewState
 from console.live.terminal import Terminal, can_show
 from console.signals import Stop
 
@@ -44,7 +44,7 @@ class LiveScreen(Screen):
         self._system: TradingSystem | None = None
         self._watch: Watch | None = None
         self._terminal: Terminal | None = None
-        self._shown: tuple[Glimpse, str, object] | None = None
+        self._shown: tuple[ViewState, str, object] | None = None
         self._note = ""
 
     def heading(self, system: TradingSystem) -> None:
@@ -54,7 +54,7 @@ class LiveScreen(Screen):
     def __enter__(self) -> Self:
         system = self._system
         assert system is not None
-        looker = Looker(
+        looker = ViewPoller(
             lambda: contextlib.nullcontext(system.database_url), lambda: json.loads(document(system.status()))
         )
         with ExitStack() as undo:

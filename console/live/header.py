@@ -11,10 +11,10 @@ from rich.text import Text
 from console.display.format import COLOURS, MUTE, NO_PROOF, duration, moment, mute
 from console.display.style import ALARM, DOUBT, GOOD
 from console.display.table import cut, flow, printable
-from console.live.state import Glimpse
+from console.live.state import ViewState
 
 
-def title(glimpse: Glimpse, width: int) -> Text:
+def title(glimpse: ViewState, width: int) -> Text:
     """Return the first line: what runs, and what time it is."""
     clock = f"{moment(glimpse.at)[11:]} UTC"
     state, style = _state(glimpse)
@@ -25,7 +25,7 @@ def title(glimpse: Glimpse, width: int) -> Text:
     return cut(line, width)
 
 
-def _state(glimpse: Glimpse) -> tuple[str, str]:
+def _state(glimpse: ViewState) -> tuple[str, str]:
     if glimpse.away is not None and glimpse.process is None:
         return "whether anything runs is not known", ALARM
     if glimpse.glance is None:
@@ -43,7 +43,7 @@ def _state(glimpse: Glimpse) -> tuple[str, str]:
     return f"running for {lasting}{where}", GOOD
 
 
-def facts(glimpse: Glimpse, width: int, lines: int) -> list[Text]:
+def facts(glimpse: ViewState, width: int, lines: int) -> list[Text]:
     """Return throughput, waiting decisions, the books and whether prices are real, on as few lines as they take."""
     items = []
     if glimpse.glance is not None:
@@ -65,7 +65,7 @@ def facts(glimpse: Glimpse, width: int, lines: int) -> list[Text]:
     return found
 
 
-def alarms(glimpse: Glimpse, width: int) -> list[Text]:
+def alarms(glimpse: ViewState, width: int) -> list[Text]:
     """Return a line for each thing that somebody should look after; usually none."""
     said: list[tuple[str, str]] = []
     if glimpse.away is not None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from console.display.table import beside, cut, share
 from console.live import header as head
 from console.live import panels as parts
-from console.live.state import Glimpse
+from console.live.state import ViewState
 
 WIDE = 136
 """Columns from which on parts stand side by side."""
@@ -19,10 +19,10 @@ TALL = 34
 """Lines from which on prices and actors get tables in the narrow view, too."""
 GAP = 2
 
-Part = Callable[[Glimpse, int, int], list[Text]]
+Part = Callable[[ViewState, int, int], list[Text]]
 
 
-def frame(glimpse: Glimpse, width: int, height: int, foot: Text | None = None) -> list[Text]:
+def frame(glimpse: ViewState, width: int, height: int, foot: Text | None = None) -> list[Text]:
     """Return the lines of a frame, at most ``height`` of them and none wider than ``width``.
 
     Args:
@@ -47,7 +47,7 @@ def frame(glimpse: Glimpse, width: int, height: int, foot: Text | None = None) -
     return lines[: max(height, 0)]
 
 
-def _narrow(glimpse: Glimpse, width: int, rows: int, tall: bool) -> list[Text]:
+def _narrow(glimpse: ViewState, width: int, rows: int, tall: bool) -> list[Text]:
     assert glimpse.glance is not None
     glance = glimpse.glance
     pots = len(glance.portfolios) + (len(glimpse.together) > 1)
@@ -90,7 +90,7 @@ def _narrow(glimpse: Glimpse, width: int, rows: int, tall: bool) -> list[Text]:
     return lines
 
 
-def _wide(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def _wide(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     assert glimpse.glance is not None
     glance = glimpse.glance
     left = width - RIGHT - GAP

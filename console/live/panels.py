@@ -14,7 +14,7 @@ from console.display import chart
 from console.display.format import COLOURS, amount, duration, moment, number, percent, price, signed
 from console.display.style import ALARM, DOUBT, GOOD, gain
 from console.display.table import BAR, Column, cut, flow, printable, table
-from console.live.state import Glimpse
+from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
 
 FOUR_DIGITS = Context(prec=4)
@@ -25,7 +25,7 @@ LEAST_CURVE = 8
 """Characters below which a curve says nothing."""
 
 
-def portfolios(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def portfolios(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return what each portfolio is worth; together, too, where they share a currency."""
     assert glimpse.glance is not None
     shown: list[Mapping[str, Any]] = list(glimpse.glance.portfolios)
@@ -62,7 +62,7 @@ def _together(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     }
 
 
-def equity(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def equity(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return the curve of what the portfolios are worth together, with its least, its most and its times."""
     points, capital = glimpse.curve, glimpse.capital
     if not points or rows < 3:
@@ -103,7 +103,7 @@ def _times(first: datetime, last: datetime, before: int, width: int) -> Text:
     return cut(line, width)
 
 
-def positions(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def positions(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return what is held, with its result as of now and the age of the price that says so."""
     assert glimpse.glance is not None
     held = glimpse.glance.positions
@@ -128,7 +128,7 @@ def positions(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     return table(columns, width, rows)
 
 
-def decisions(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def decisions(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return the last decisions, the newest first, with outcome and reason, or fill and result."""
     assert glimpse.glance is not None
     shown = glimpse.glance.decisions[: max(rows - 1, 0)]
@@ -160,7 +160,7 @@ def _why(row: Mapping[str, Any]) -> str:
     return told if row["net_pnl"] is None else f"{told} net {signed(row['net_pnl'])}"
 
 
-def prices(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def prices(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return the last price of each symbol and its age; as it went while this looked on, where there is room."""
     assert glimpse.glance is not None
     shown = recent(glimpse)
@@ -178,7 +178,7 @@ def prices(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     return table(columns, width, rows)
 
 
-def prices_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def prices_line(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return last prices and ages, one after another."""
     assert glimpse.glance is not None
     shown = recent(glimpse)
@@ -189,7 +189,7 @@ def prices_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     return flow(items, width, rows, "  ")
 
 
-def recent(glimpse: Glimpse) -> list[Mapping[str, Any]]:
+def recent(glimpse: ViewState) -> list[Mapping[str, Any]]:
     """Return the prices of what is held or was seen in the hour before the newest price."""
     assert glimpse.glance is not None
     rows = glimpse.glance.prices
@@ -198,7 +198,7 @@ def recent(glimpse: Glimpse) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["symbol"] in held or newest - row["time"] < timedelta(hours=1)]
 
 
-def actors(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def actors(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return what each actor does: state, mailbox, restarts, messages a second."""
     if glimpse.process is None:
         return table([Column("actor", [_unseen(glimpse)], flexible=True)], width, rows)
@@ -216,7 +216,7 @@ def actors(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     return table(columns, width, rows)
 
 
-def actors_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
+def actors_line(glimpse: ViewState, width: int, rows: int) -> list[Text]:
     """Return the same on a line: who is in trouble by name, the rest counted."""
     if glimpse.process is None:
         return flow([("actors", "bold"), (_unseen(glimpse), "dim")], width, rows, "  ")
@@ -230,7 +230,7 @@ def actors_line(glimpse: Glimpse, width: int, rows: int) -> list[Text]:
     return flow(items, width, rows, "  ")
 
 
-def _unseen(glimpse: Glimpse) -> str:
+def _unseen(glimpse: ViewState) -> str:
     return "not seen: the process is not of this user, home and machine" if glimpse.running else "none seen"
 
 
@@ -246,7 +246,7 @@ def _doing(actor: Mapping[str, Any]) -> str:
     return str(actor["state"])
 
 
-def _age(glimpse: Glimpse, at: datetime | None) -> tuple[str, str]:
+def _age(glimpse: ViewState, at: datetime | None) -> tuple[str, str]:
     assert glimpse.glance is not None
     if at is None:
         return "–", "dim"

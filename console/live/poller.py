@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from console.live.state import Checked, Glimpse, Looker, check
+from console.live.state import Checked, ViewPoller, ViewState, check
 from domain.errors import DatabaseError
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 CHECK_EVERY = 10.0
 """Seconds between two checks of the books, at least."""
@@ -33,8 +33,8 @@ class Watch:
         failure: why it looks no more; a defect.
     """
 
-    def __init__(self, looker: Looker, interval: float, woken: Callable[[], None]) -> None:
-        self.newest: Glimpse = looker.look()
+    def __init__(self, looker: ViewPoller, interval: float, woken: Callable[[], None]) -> None:
+        self.newest: ViewState = looker.look()
         self.failure: Exception | None = None
         self._looker = looker
         self._interval = interval
@@ -73,7 +73,7 @@ class Watch:
         while not self._ended.is_set():
             pause = 1.0
             if self._looker.url is not None:
-                reader = Books(self._looker.url)
+                reader = LedgerReader(self._looker.url)
                 try:
                     self._checked = check(reader)
                     pause = max(CHECK_EVERY, CHECK_SHARE * self._checked.took)

@@ -14,8 +14,8 @@ from domain.errors import DatabaseError, NotRunning
 from domain.trading.arithmetic import add, total
 from domain.trading.quotes import NOT_REAL
 from domain.types import DEFAULT_PORTFOLIO
-from persistence.queries.live_view import CURVE_WINDOW, Glance, Glances
-from persistence.queries.row_lists import Books
+from persistence.queries.live_view import CURVE_WINDOW, DatabaseView, DatabaseViews
+from persistence.queries.row_lists import LedgerReader
 
 MOST_POINTS = 4_000
 TRAIL = 40
@@ -44,7 +44,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
+class ViewState:
     """All that a frame shows.
 
     Attributes:
@@ -62,7 +62,7 @@ class Glimpse:
 
     at: datetime
     process: Process | None = None
-    glance: Glance | None = None
+    glance: DatabaseView | None = None
     away: str | None = None
     away_since: datetime | None = None
     checked: Checked | None = None
@@ -111,7 +111,7 @@ def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     return [row for row in rows if row["currency"] == currency]
 
 
-def check(reader: Books) -> Checked:
+def check(reader: LedgerReader) -> Checked:
     """Go over all rows: whether the books balance, and what became of all decisions.
 
     Raises:
@@ -124,7 +124,7 @@ def check(reader: Books) -> Checked:
     return Checked(now, differences, outcomes, quarantined, (now - begin).total_seconds())
 
 
-class Looker:
+class ViewPoller:
     """Looks at process and database, and remembers what only shows over time. For one thread.
 
     Args:
@@ -136,8 +136,8 @@ class Looker:
         self._opened = opened
         self._ask = ask
         self._undo = ExitStack()
-        self._glances: Glances | None = None
-        self._glance: Glance | None = None
+        self._glances: DatabaseViews | None = None
+        self._glance: DatabaseView | None = None
         self._away_since: datetime | None = None
         self._names: list[str] = []
         self._curve: list[Point] = []
@@ -146,7 +146,7 @@ class Looker:
         self._handled: tuple[datetime, dict[str, int]] | None = None
         self.url: str | None = None
 
-    def look(self, checked: Checked | None = None) -> Glimpse:
+    def look(self, checked: Checked | None = None) -> ViewState:
         """Return how it stands now; what is away is said, not raised.
 
         Raises:
@@ -160,7 +160,7 @@ class Looker:
         except DatabaseError as error:
             away, self._away_since = str(error), self._away_since or now
         together = sharing_currency(self._glance.portfolios) if self._glance is not None else []
-        return Glimpse(
+        return ViewState(
             at=now,
             process=process,
             glance=self._glance,
@@ -180,7 +180,7 @@ class Looker:
     def _read(self, process: Process | None) -> None:
         if self._glances is None:
             self.url = self._undo.enter_context(self._opened())
-            self._glances = Glances(self.url)
+            self._glances = DatabaseViews(self.url)
             self._undo.callback(self._glances.close)
         glance = self._glances.look(DECISIONS)
         self._lengthen(glance, running=process is not None or bool(glance.served["running"]))
@@ -190,7 +190,7 @@ class Looker:
                 self._trails.setdefault(row["symbol"], deque(maxlen=TRAIL)).append(float(row["price"]))
         self._glance = glance
 
-    def _lengthen(self, glance: Glance, *, running: bool) -> None:
+    def _lengthen(self, glance: DatabaseView, *, running: bool) -> None:
         """Add the worth of now to the curve; where nothing runs, what the last prices make it stays the last point."""
         assert self._glances is not None
         rows = sharing_currency(glance.portfolios)

@@ -28,7 +28,7 @@ from console.metrics.families import (
 )
 from domain.errors import PaperTradingError
 from persistence.database_timing import round_trips
-from persistence.queries.metrics import Measures, Reading
+from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
 
 DATABASE_WITHIN = 1.0
@@ -38,7 +38,7 @@ HANGING = 0.5
 T = TypeVar("T")
 
 
-class Measured(Collector):
+class MetricsCollector(Collector):
     """What is measured of this process: not much before it serves, and while it stops.
 
     Attributes:
@@ -55,7 +55,7 @@ class Measured(Collector):
     @contextmanager
     def serving(self, system: TradingSystem) -> Iterator[None]:
         """Measure a system that runs, until it is about to stop."""
-        measures = Measures(system.database_url)
+        measures = MetricsReader(system.database_url)
         database = Asked(measures.look)
         self._serving = _Serving(system, database)
         try:

@@ -25,7 +25,7 @@ from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
 from console.display.format import mute
 from domain.types import PortfolioName
-from persistence.database_timing import RoundTrips
+from persistence.database_timing import DatabaseTimings
 from persistence.queries.metrics import Reading, Standing
 
 MOST_SYMBOLS = 200
@@ -136,7 +136,7 @@ def of_prices(status: SystemStatus, now: datetime) -> Iterator[Metric]:
     yield _counter("paper_prices_set_aside", "Prices too far from the last one to be believed at once", aside)
 
 
-def of_round_trips(trips: Mapping[str, RoundTrips]) -> Metric:
+def of_round_trips(trips: Mapping[str, DatabaseTimings]) -> Metric:
     """Return how often the database was asked, and how long the answers took."""
     text = "Round trips to the database: statements, COPY, BEGIN and COMMIT, by who waited for the answer"
     family = SummaryMetricFamily("paper_database_round_trip_seconds", text, labels=["client"])

@@ -12,10 +12,10 @@ from markupsafe import Markup
 from console.display.format import duration, moment
 from console.report.html.formatting import Amounts, change, exact, ratio, share, typeset
 from domain.analytics.performance import Performance
-from domain.analytics.performance_metric import Figure
+from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.report import Report
 from domain.analytics.returns import Drawdown
-from domain.analytics.trade_stats import Results
+from domain.analytics.trade_stats import TradeStats
 
 DEFINITIONS = {
     "Gross of closings": "What closings brought before commissions. Slippage is in the prices, so it is paid already.",
@@ -95,7 +95,7 @@ def _risk(found: Performance, write: Amounts) -> Iterator[Shown]:
     yield _figure("Track record needed", found.minimum_track_record, _days, f"of which {days} are there")
 
 
-def _trips(results: Results, write: Amounts) -> Iterator[Shown]:
+def _trips(results: TradeStats, write: Amounts) -> Iterator[Shown]:
     even = results.total_trades - results.winning_trades - results.losing_trades
     parts = [f"{results.winning_trades:,} won", f"{results.losing_trades:,} lost"] + (
         [f"{even:,} even"] if even else []
@@ -125,7 +125,9 @@ def _sure(label: str, value: Markup, note: str | Markup = "") -> Shown:
     return Shown(label, value, "", note, DEFINITIONS[label])
 
 
-def _figure(label: str, figure: Figure, write: Callable[[Decimal], Markup], note: str | Markup = "") -> Shown:
+def _figure(
+    label: str, figure: PerformanceMetric, write: Callable[[Decimal], Markup], note: str | Markup = ""
+) -> Shown:
     if figure.value is None:
         return Shown(label, Markup(), figure.reason or "", "", DEFINITIONS[label])
     return Shown(label, write(figure.value), "", note, DEFINITIONS[label])

@@ -21,7 +21,7 @@ from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
 from console.debug.server import Command
-from console.service.queries import Given, Looking, given, text
+from console.service.queries import Given, ServiceQueries, given, text
 from domain.errors import DatabaseError, InvalidRequest
 from persistence.stores import halts, retries
 
@@ -32,11 +32,11 @@ DECIDE_WITHIN = 30.0
 
 def answers(system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> dict[str, Command]:
     """Return everything that a console can ask, by the name that a request has."""
-    looking = Looking(system, settings, allow_repl=allow_repl)
-    return {**looking.commands, **Acting(system, settings, allow_repl=allow_repl).commands}
+    looking = ServiceQueries(system, settings, allow_repl=allow_repl)
+    return {**looking.commands, **ServiceActions(system, settings, allow_repl=allow_repl).commands}
 
 
-class Acting:
+class ServiceActions:
     """Commands that change something.
 
     Args:
@@ -97,7 +97,7 @@ class Acting:
         reason = f"committed, without an outcome after {DECIDE_WITHIN:g} s"
         by_uid = "SELECT id FROM trading_decisions WHERE uid = :uid"
         try:
-            id_ = self._system.books.rows(by_uid, uid=decision.uid)[0]["id"]
+            id_ = self._system.ledger_reader.rows(by_uid, uid=decision.uid)[0]["id"]
         except (DatabaseError, IndexError):
             return {"decision_id": None, "outcome": "pending", "reason": f"{reason}; its uid is {decision.uid}"}
         return {"decision_id": id_, "outcome": "pending", "reason": f"{reason}; chain {id_} shows where it waits"}

@@ -31,7 +31,7 @@ STUCK = 1.0
 """Seconds that a call to the database takes where it does not answer."""
 
 
-class Looking:
+class ServiceQueries:
     """Commands that change nothing.
 
     Args:
@@ -65,9 +65,9 @@ class Looking:
             "dead": self._dead,
             "quarantine": self._quarantine,
             "positions": lambda g: self._system.positions(given(g, "portfolio")),
-            "orders": lambda g: self._system.books.orders(given(g, "portfolio"), whole(g, "n", 20, 1_000)),
-            "decisions": lambda g: self._system.books.decisions(whole(g, "n", 20, 1_000)),
-            "portfolio": lambda _: self._system.books.portfolios(),
+            "orders": lambda g: self._system.ledger_reader.orders(given(g, "portfolio"), whole(g, "n", 20, 1_000)),
+            "decisions": lambda g: self._system.ledger_reader.decisions(whole(g, "n", 20, 1_000)),
+            "portfolio": lambda _: self._system.ledger_reader.portfolios(),
             "prices": self._prices,
             "lease": self._lease,
             "audit": self._audit,
@@ -97,8 +97,10 @@ class Looking:
         if any(actor.waiting_since is not None or (actor.busy_for or 0.0) > STUCK for actor in waiting):
             return [], []
         try:
-            books = self._system.books
-            return [str(row["id"]) for row in books.decisions(50)], [row["portfolio"] for row in books.portfolios()]
+            ledger_reader = self._system.ledger_reader
+            return [str(row["id"]) for row in ledger_reader.decisions(50)], [
+                row["portfolio"] for row in ledger_reader.portfolios()
+            ]
         except DatabaseError:
             return [], []
 
@@ -147,7 +149,7 @@ class Looking:
     def _chain(self, given: Given) -> dict[str, Any]:
         id_ = text(given, "id")
         try:
-            found = chain(self._system.books, id_)
+            found = chain(self._system.ledger_reader, id_)
         except WriteRefused:
             # Ids are whatever the table that was adopted has: its own column knows what is none.
             raise InvalidRequest(f"there is no decision {id_!r}, and no id looks like that") from None
@@ -163,14 +165,14 @@ class Looking:
 
     def _quarantine(self, given: Given) -> list[dict[str, Any]]:
         statement = "SELECT * FROM v_paper_quarantine ORDER BY at DESC LIMIT :n"
-        return self._system.books.rows(statement, n=whole(given, "n", 20, 1_000))
+        return self._system.ledger_reader.rows(statement, n=whole(given, "n", 20, 1_000))
 
     def _prices(self, _: Given) -> dict[str, Any]:
         quotes = self._inspector.state("Sizer").get("quotes", {})
         return {"now": datetime.now(UTC), "source": self._inspector.state("PriceTracker"), "quotes": quotes}
 
     def _lease(self, _: Given) -> dict[str, Any]:
-        return {**self._system.books.served(), "connection_held": self._system.status().lease_held}
+        return {**self._system.ledger_reader.served(), "connection_held": self._system.status().lease_held}
 
     def _audit(self, _: Given) -> dict[str, Any]:
         """Compare memory with the database, and the books with the fills."""
@@ -179,8 +181,8 @@ class Looking:
         memory: list[str] | None = None
         with suppress(Empty):  # the database is away, or the PositionKeeper is busy
             memory = list(told.get(timeout=AUDIT_WITHIN))
-        books = [row["difference"] for row in self._system.books.ledger_differences()]
-        return {"memory": memory, "books": books, "sound": memory == [] and books == []}
+        ledger = [row["difference"] for row in self._system.ledger_reader.ledger_differences()]
+        return {"memory": memory, "books": ledger, "sound": memory == [] and ledger == []}
 
 
 def _whereabouts(id_: str, inspector: Inspector) -> str:

@@ -13,7 +13,7 @@ from actors import Decision, Settings, TradingSystem
 from console.debug.client import Session
 from console.debug.command_spec import read
 from console.debug.protocol import Line
-from console.debug.server import ConsoleDoor
+from console.debug.server import ConsoleServer
 from console.service.actions import answers
 from docs.pictures.svg import svg
 
@@ -31,7 +31,7 @@ def draw() -> str:
             for symbol, confidence in (("BTC/USDT", "0.8"), ("ETH/USDT", "0.75")):
                 system.submit(Decision(symbol=symbol, decision="BUY", confidence=confidence)).get(timeout=10)
             path = Path(home) / "console.sock"
-            with ConsoleDoor(path, answers(system, settings)), Line(path) as line:
+            with ConsoleServer(path, answers(system, settings)), Line(path) as line:
                 session = Session(line, out)
                 for each in LINES:
                     out.print(f"[bold]paper>[/bold] {each}", markup=True)

@@ -20,7 +20,7 @@ from domain.trading.decision import Reason
 from domain.trading.execution import execute
 from domain.trading.instruments import Instrument
 from domain.trading.orders import Costs, Fill, Order, order_id
-from domain.trading.portfolio import Portfolio, Terms, Trade, apply
+from domain.trading.portfolio import Portfolio, PortfolioRules, Trade, apply
 from domain.trading.quotes import Quote
 from domain.types import OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
 from domain.validation.criteria import Criteria
@@ -175,12 +175,12 @@ class _Desk:
 
 def history(plan: Plan, seed: int, days: int = DAYS) -> tuple[History, _Desk]:
     """Return what a plan came to, and the desk as it was left."""
-    terms = Terms(
+    rules = PortfolioRules(
         PortfolioName(plan.name), plan.currency, plan.capital, COSTS, Decimal("0.2"), Decimal("0.6"), Decimal(10), ZERO
     )
     desk = _Desk(
         plan, random.Random(f"{seed} {plan.name}"), {symbol: Decimal(price) for symbol, price in plan.symbols.items()},
-        Portfolio.opened(terms),
+        Portfolio.opened(rules),
     )  # fmt: skip
     for hour in range(1, days * 24 + 1):
         desk.hour(FIRST_DAY + timedelta(hours=hour))

@@ -17,7 +17,7 @@ from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.display.format import document
 from console.live.layout import frame
 from console.live.poller import Watch
-from console.live.state import Glimpse, Looker
+from console.live.state import ViewPoller, ViewState
 from docs.pictures.svg import svg
 from persistence.stores import portfolios
 
@@ -32,13 +32,13 @@ def draw() -> str:
     return svg(lines, WIDTH, "run.py top")
 
 
-def _seen() -> Glimpse:
+def _seen() -> ViewState:
     with tempfile.TemporaryDirectory() as home:
         settings = demo_settings(home, SEED)
         with TradingSystem.start(settings) as system:
             values = {**settings.portfolio_values(), "max_position_size": "0.05"}
             portfolios.create(system.database_url, CAUTIOUS, values)
-            looker = Looker(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
+            looker = ViewPoller(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
             looked = threading.Event()
             with SampleAgent(system.database_url, SEED) as agent, Watch(looker, 1.0, looked.set) as watch:
                 begin = time.monotonic()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from domain.analytics.performance_metric import Figure, known, mean, unknown
+from domain.analytics.performance_metric import PerformanceMetric, known, mean, unknown
 from domain.analytics.returns import (
     DailyReturns,
     Drawdown,
@@ -29,7 +29,7 @@ from domain.analytics.returns import (
 )
 from domain.analytics.round_trips import Execution
 from domain.analytics.significance import minimum_track_record, probabilistic_sharpe_ratio
-from domain.analytics.trade_stats import Dealings, Results
+from domain.analytics.trade_stats import TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, divide
 from domain.trading.portfolio import Trade
 
@@ -44,14 +44,14 @@ class History:
     Attributes:
         opening: the initial capital, and when it was there; of a period, what it was worth at its beginning.
         until: the end; times are UTC and aware.
-        dealings: what was traded; `Dealings.by` tells it apart by symbol, strategy, ….
+        dealings: what was traded; `TradeHistory.by` tells it apart by symbol, strategy, ….
         valuations: every snapshot, oldest first; of a period, those after its beginning.
         resumed: whether it existed before the opening, so that days without snapshot count from there.
     """
 
     opening: Valuation
     until: datetime
-    dealings: Dealings
+    dealings: TradeHistory
     valuations: tuple[Valuation, ...] = ()
     resumed: bool = False
 
@@ -73,7 +73,7 @@ class History:
             executions: every fill, oldest first.
             valuations: every snapshot, oldest first.
         """
-        return cls(opening, until, Dealings(trades, executions, opening.time, until), valuations)
+        return cls(opening, until, TradeHistory(trades, executions, opening.time, until), valuations)
 
     def during(self, since: datetime | None = None, until: datetime | None = None) -> History:
         """Return the part from ``since`` to ``until``, each within what is known; None leaves that end as it is.
@@ -132,17 +132,17 @@ class Performance:
             daily closes. Not annualised.
     """
 
-    results: Results
+    results: TradeStats
     returns: DailyReturns
-    sharpe_ratio: Figure
-    sortino_ratio: Figure
-    annual_return: Figure
-    calmar_ratio: Figure
+    sharpe_ratio: PerformanceMetric
+    sortino_ratio: PerformanceMetric
+    annual_return: PerformanceMetric
+    calmar_ratio: PerformanceMetric
     max_drawdown: Drawdown
-    probabilistic_sharpe_ratio: Figure
-    minimum_track_record: Figure
-    exposure: Figure
-    turnover: Figure
+    probabilistic_sharpe_ratio: PerformanceMetric
+    minimum_track_record: PerformanceMetric
+    exposure: PerformanceMetric
+    turnover: PerformanceMetric
 
 
 def performance(history: History) -> Performance:
@@ -165,6 +165,6 @@ def performance(history: History) -> Performance:
     )
 
 
-def _turnover(traded: Decimal, opening: Valuation, returns: DailyReturns) -> Figure:
+def _turnover(traded: Decimal, opening: Valuation, returns: DailyReturns) -> PerformanceMetric:
     worth = mean([valuation.total_value for valuation in (opening, *returns.closes)])
     return known(divide(traded, worth)) if worth > ZERO else unknown("the portfolio had no value on the mean")

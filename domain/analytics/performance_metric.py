@@ -13,7 +13,7 @@ MOST_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class PerformanceMetric:
     """A number to 1e-12, or the reason why it does not exist; made by `known` and `unknown`.
 
     Attributes:
@@ -25,14 +25,14 @@ class Figure:
     reason: str | None = None
 
 
-def known(value: Decimal) -> Figure:
+def known(value: Decimal) -> PerformanceMetric:
     """Return the figure of that value, rounded once."""
-    return Figure(value if value.adjusted() > MOST_DIGITS else rate(value))
+    return PerformanceMetric(value if value.adjusted() > MOST_DIGITS else rate(value))
 
 
-def unknown(reason: str) -> Figure:
+def unknown(reason: str) -> PerformanceMetric:
     """Return a figure that does not exist, and why."""
-    return Figure(None, reason)
+    return PerformanceMetric(None, reason)
 
 
 def mean(values: Sequence[Decimal]) -> Decimal:
@@ -40,7 +40,7 @@ def mean(values: Sequence[Decimal]) -> Decimal:
     return divide(total(values), Decimal(len(values)))
 
 
-def average(values: Sequence[Decimal], reason: str) -> Figure:
+def average(values: Sequence[Decimal], reason: str) -> PerformanceMetric:
     """Return the mean as a figure; without values, ``reason``."""
     return known(mean(values)) if values else unknown(reason)
 

@@ -14,7 +14,7 @@ from domain.trading.portfolio import Trade
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class PeriodReturn:
     """What one day or month brought. Amounts in the portfolio's currency.
 
     Attributes:
@@ -31,30 +31,30 @@ class Gain:
     whole: bool
 
 
-def daily_gains(history: History) -> tuple[Gain, ...]:
+def daily_gains(history: History) -> tuple[PeriodReturn, ...]:
     """Return what each day brought a portfolio, as its daily returns have it, then the running day so far."""
     return _gains(history, {_day_of_end(end.time): end for end in _ends(history)}, lambda day: day + DAY)
 
 
-def monthly_gains(history: History) -> tuple[Gain, ...]:
+def monthly_gains(history: History) -> tuple[PeriodReturn, ...]:
     """Return what each month brought a portfolio: the value at its end against that at the end of the month before."""
     ends = {_day_of_end(end.time).replace(day=1): end for end in _ends(history)}
     return _gains(history, ends, lambda first: (first + 31 * DAY).replace(day=1))
 
 
-def strategy_gains(trades: Iterable[Trade], *, monthly: bool) -> tuple[Gain, ...]:
+def strategy_gains(trades: Iterable[Trade], *, monthly: bool) -> tuple[PeriodReturn, ...]:
     """Return the net results of closings by the day, or month, on which they were made; others are left out."""
     found: dict[date, Decimal] = {}
     for trade in trades:
         day = trade.exit_time.astimezone(UTC).date()
         start = day.replace(day=1) if monthly else day
         found[start] = add(found.get(start, ZERO), trade.net)
-    return tuple(Gain(start, net, None, whole=True) for start, net in sorted(found.items()))
+    return tuple(PeriodReturn(start, net, None, whole=True) for start, net in sorted(found.items()))
 
 
-def by_month(gains: Iterable[Gain]) -> Mapping[int, Mapping[int, Gain]]:
+def by_month(gains: Iterable[PeriodReturn]) -> Mapping[int, Mapping[int, PeriodReturn]]:
     """Return monthly gains by year and month, for a table that has a line for each year."""
-    found: dict[int, dict[int, Gain]] = {}
+    found: dict[int, dict[int, PeriodReturn]] = {}
     for gain in gains:
         found.setdefault(gain.start.year, {})[gain.start.month] = gain
     return found
@@ -67,14 +67,16 @@ def _ends(history: History) -> tuple[Valuation, ...]:
     return (*closes, line[-1]) if line and line[-1].time > known_until else closes
 
 
-def _gains(history: History, ends: Mapping[date, Valuation], next_after: Callable[[date], date]) -> tuple[Gain, ...]:
+def _gains(
+    history: History, ends: Mapping[date, Valuation], next_after: Callable[[date], date]
+) -> tuple[PeriodReturn, ...]:
     found = []
     before = history.opening.total_value
     for start, end in ends.items():
         begin, over = _midnight(start), _midnight(next_after(start))
         change = rate(subtract(divide(end.total_value, before), ONE)) if before > ZERO else None
         whole = history.opening.time <= begin and over <= history.until
-        found.append(Gain(start, subtract(end.total_value, before), change, whole))
+        found.append(PeriodReturn(start, subtract(end.total_value, before), change, whole))
         before = end.total_value
     return tuple(found)
 

@@ -11,10 +11,10 @@ from domain.analytics.equity_curve import CurvePoint, Mark, curve, marks
 from domain.analytics.funnel import Funnel
 from domain.analytics.histogram import Bin, histogram
 from domain.analytics.performance import History, Performance, performance
-from domain.analytics.period_returns import Gain, daily_gains, monthly_gains, strategy_gains
+from domain.analytics.period_returns import PeriodReturn, daily_gains, monthly_gains, strategy_gains
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import RoundTrip
-from domain.analytics.trade_stats import Dealings, Dimension, Results
+from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, add
 from domain.trading.portfolio import Trade
 
@@ -82,12 +82,12 @@ class Report:
     closing: Decimal
     closing_at: datetime
     performance: Performance | None
-    results: Results
-    by: Mapping[Dimension, Mapping[str, Results]]
+    results: TradeStats
+    by: Mapping[Dimension, Mapping[str, TradeStats]]
     curve: tuple[CurvePoint, ...]
     marks: tuple[Mark, ...]
-    days: tuple[Gain, ...]
-    months: tuple[Gain, ...]
+    days: tuple[PeriodReturn, ...]
+    months: tuple[PeriodReturn, ...]
     trips: tuple[RoundTrip, ...]
     distribution: tuple[Bin, ...]
     funnel: Funnel
@@ -147,7 +147,7 @@ def report(
     )
 
 
-def _net_so_far(dealings: Dealings, history: History) -> Sequence[Valuation]:
+def _net_so_far(dealings: TradeHistory, history: History) -> Sequence[Valuation]:
     """What a strategy's closings brought up to each of them, from 0 on."""
     found = [Valuation(history.opening.time, ZERO)]
     trades: Sequence[Trade] = dealings.trades

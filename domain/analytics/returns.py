@@ -15,7 +15,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from domain.analytics.performance_metric import Figure, deviation, known, mean, unknown
+from domain.analytics.performance_metric import PerformanceMetric, deviation, known, mean, unknown
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
 from domain.trading.snapshot import day_of
 
@@ -122,7 +122,7 @@ def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto
     return DailyReturns(tuple(closes), tuple(values), days)
 
 
-def sharpe_ratio(returns: DailyReturns) -> Figure:
+def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
     """Return the Sharpe ratio: mean(r) / s(r) × √days_a_year, s the sample standard deviation, risk-free rate 0.
 
     Source: W. F. Sharpe, *The Sharpe Ratio*, Journal of Portfolio Management 21 (1994), the ex post ratio. Unknown
@@ -136,7 +136,7 @@ def sharpe_ratio(returns: DailyReturns) -> Figure:
     return known(returns.annual(divide(mean(returns.values), spread)))
 
 
-def sortino_ratio(returns: DailyReturns) -> Figure:
+def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:
     """Return the Sortino ratio: mean(r) / √(Σ min(r, 0)² / n) × √days_a_year, target 0, n counting all returns.
 
     Source: F. A. Sortino and L. N. Price, *Performance Measurement in a Downside Risk Framework*, Journal of Investing
@@ -150,7 +150,7 @@ def sortino_ratio(returns: DailyReturns) -> Figure:
     return known(returns.annual(divide(mean(returns.values), downside)))
 
 
-def annual_return(returns: DailyReturns) -> Figure:
+def annual_return(returns: DailyReturns) -> PerformanceMetric:
     """Return the compound annual growth rate (Π(1 + rₜ))^(days_a_year / n) − 1, a fraction. Unknown below 10 returns.
 
     Over weeks it says what a year would bring if every day were like these: for comparing, not for expecting.
@@ -166,7 +166,7 @@ def annual_return(returns: DailyReturns) -> Figure:
     return known(subtract(CONTEXT.power(growth, divide(ONE, years)), ONE))
 
 
-def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> Figure:
+def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> PerformanceMetric:
     """Return the Calmar ratio: annual return / maximum drawdown, of the period at hand.
 
     Source: T. W. Young, *Calmar Ratio: A Smoother Tool*, Futures 20 (1991), who takes 36 months. Unknown below 10
@@ -231,7 +231,7 @@ def _deeper(so_far: Drawdown, peak: Valuation, trough: Valuation, end: datetime,
     return Drawdown(fraction, amount, peak.time, trough.time, end if recovered else None, end - peak.time)
 
 
-def exposure(valuations: Sequence[Valuation], until: datetime) -> Figure:
+def exposure(valuations: Sequence[Valuation], until: datetime) -> PerformanceMetric:
     """Return how much of the value was at work: the time-weighted mean of |positions value| / total value, a fraction.
 
     Each valuation counts until the next one, the last until ``until``.

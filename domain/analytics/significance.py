@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
 
-from domain.analytics.performance_metric import Figure, deviation, known, mean, moment, unknown
+from domain.analytics.performance_metric import PerformanceMetric, deviation, known, mean, moment, unknown
 from domain.analytics.returns import DailyReturns
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, add, divide, multiply, subtract
 
@@ -43,7 +43,7 @@ class Shape:
         return add(subtract(ONE, multiply(self.skewness, self.sharpe)), tails)
 
 
-def shape(returns: DailyReturns) -> Shape | Figure:
+def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
     """Return the shape of daily returns, or an unknown figure: below 10, or where all are equal."""
     if returns.missing is not None:
         return unknown(returns.missing)
@@ -56,7 +56,7 @@ def shape(returns: DailyReturns) -> Shape | Figure:
     return Shape(len(values), divide(mean(values), deviation(values)), skewness, kurtosis)
 
 
-def probability(of: Shape, benchmark: Decimal = ZERO) -> Figure:
+def probability(of: Shape, benchmark: Decimal = ZERO) -> PerformanceMetric:
     """Return PSR(SR*) = Φ((SR − SR*) · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²)), from 0 to 1.
 
     Args:
@@ -70,7 +70,7 @@ def probability(of: Shape, benchmark: Decimal = ZERO) -> Figure:
     return known(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(of.variance))))))
 
 
-def track_record(of: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> Figure:
+def track_record(of: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:
     """Return minTRL = 1 + (1 − γ₃·SR + (γ₄ − 1)/4 · SR²) · (Φ⁻¹(confidence) / (SR − SR*))², in returns.
 
     Args:
@@ -87,7 +87,7 @@ def track_record(of: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CON
     return known(add(ONE, multiply(of.variance, multiply(quantile, quantile))))
 
 
-def probabilistic_sharpe_ratio(returns: DailyReturns, benchmark: Decimal = ZERO) -> Figure:
+def probabilistic_sharpe_ratio(returns: DailyReturns, benchmark: Decimal = ZERO) -> PerformanceMetric:
     """Return the probability that the true Sharpe ratio is above ``benchmark``, as `probability` defines it.
 
     Args:
@@ -95,10 +95,12 @@ def probabilistic_sharpe_ratio(returns: DailyReturns, benchmark: Decimal = ZERO)
         benchmark: an *annualised* Sharpe ratio.
     """
     found = shape(returns)
-    return found if isinstance(found, Figure) else probability(found, _daily(benchmark, returns))
+    return found if isinstance(found, PerformanceMetric) else probability(found, _daily(benchmark, returns))
 
 
-def minimum_track_record(returns: DailyReturns, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> Figure:
+def minimum_track_record(
+    returns: DailyReturns, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE
+) -> PerformanceMetric:
     """Return how many daily returns like these it takes to be that sure, as `track_record` defines it.
 
     Args:
@@ -107,7 +109,9 @@ def minimum_track_record(returns: DailyReturns, benchmark: Decimal = ZERO, confi
         confidence: above 0.5 and below 1.
     """
     found = shape(returns)
-    return found if isinstance(found, Figure) else track_record(found, _daily(benchmark, returns), confidence)
+    return (
+        found if isinstance(found, PerformanceMetric) else track_record(found, _daily(benchmark, returns), confidence)
+    )
 
 
 def _daily(annual: Decimal, returns: DailyReturns) -> Decimal:

@@ -12,7 +12,7 @@ from functools import cached_property
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-from domain.analytics.performance_metric import Figure, average, known, unknown
+from domain.analytics.performance_metric import PerformanceMetric, average, known, unknown
 from domain.analytics.returns import DAY, MICROSECOND
 from domain.analytics.round_trips import Execution, RoundTrip, round_trips
 from domain.trading.arithmetic import ZERO, divide, negate, subtract, total
@@ -38,7 +38,7 @@ class Dimension(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class TradeStats:
     """What trading brought and cost, under the names of ``v_paper_performance_metrics``; amounts in the own currency.
 
     The net result of a round trip decides: a win is net > 0, a loss net < 0; exactly 0 is neither, and counts in every
@@ -69,21 +69,21 @@ class Results:
     total_trades: int
     winning_trades: int
     losing_trades: int
-    win_rate: Figure
-    win_rate_gross: Figure
-    avg_win: Figure
-    avg_loss: Figure
-    profit_factor: Figure
-    expectancy: Figure
-    best_trade: Figure
-    worst_trade: Figure
-    avg_hold_seconds: Figure
+    win_rate: PerformanceMetric
+    win_rate_gross: PerformanceMetric
+    avg_win: PerformanceMetric
+    avg_loss: PerformanceMetric
+    profit_factor: PerformanceMetric
+    expectancy: PerformanceMetric
+    best_trade: PerformanceMetric
+    worst_trade: PerformanceMetric
+    avg_hold_seconds: PerformanceMetric
     gross_pnl: Decimal
     net_pnl: Decimal
     total_commission: Decimal
     total_slippage: Decimal
     traded: Decimal
-    time_in_market: Figure
+    time_in_market: PerformanceMetric
 
 
 Span = tuple[datetime, datetime]
@@ -105,7 +105,7 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Dealings:
+class TradeHistory:
     """What a portfolio did in some time, and its results.
 
     Attributes:
@@ -123,7 +123,7 @@ class Dealings:
     until: datetime
     before: tuple[Sequence[Trade], Sequence[Execution]] = ((), ())
 
-    def during(self, since: datetime, until: datetime) -> Dealings:
+    def during(self, since: datetime, until: datetime) -> TradeHistory:
         """Return what was dealt from ``since`` until just before ``until``, with what was open then behind it."""
         trades = [trade for trade in (*self.before[0], *self.trades) if trade.exit_time < until]
         executions = [fill for fill in (*self.before[1], *self.executions) if fill.at < until]
@@ -132,7 +132,7 @@ class Dealings:
             tuple(trade for trade in trades if trade.exit_time < since and trade.position_id not in over),
             tuple(fill for fill in executions if fill.at < since and fill.position_id not in over),
         )
-        return Dealings(
+        return TradeHistory(
             tuple(trade for trade in trades if trade.exit_time >= since),
             tuple(fill for fill in executions if fill.at >= since),
             since,
@@ -140,7 +140,7 @@ class Dealings:
             before,
         )
 
-    def of(self, strategy: str) -> Dealings:
+    def of(self, strategy: str) -> TradeHistory:
         """Return the dealings of one strategy; ``(none)`` is the one of those that name none."""
 
         def its(records: Sequence[Any]) -> tuple[Any, ...]:
@@ -160,11 +160,11 @@ class Dealings:
         """The round trips that ended, in the order of their ends."""
         return self._trips
 
-    def results(self) -> Results:
+    def results(self) -> TradeStats:
         """Return the results in all."""
         return self._whole
 
-    def by(self, dimension: Dimension) -> dict[str, Results]:
+    def by(self, dimension: Dimension) -> dict[str, TradeStats]:
         """Return the results of each symbol, strategy, asset class, day or side (LONG, SHORT), sorted by its name.
 
         A day is one of UTC on which something was executed, named as 2026-01-31: a round trip belongs to the day of its
@@ -184,7 +184,7 @@ class Dealings:
         window = self.since, self.until
         return {each: _results(group, held.get(each, ()), window) for each, group in sorted(groups.items())}
 
-    def _by_day(self) -> dict[str, Results]:
+    def _by_day(self) -> dict[str, TradeStats]:
         groups = self._groups(lambda records: [_end(record).astimezone(UTC).date() for record in records])
         held = _spans_by_day(span for span, _ in self._held)
         found = {}
@@ -211,7 +211,7 @@ class Dealings:
         return round_trips((*self.before[0], *self.trades))
 
     @cached_property
-    def _whole(self) -> Results:
+    def _whole(self) -> TradeStats:
         whole = Group(list(self._trips), self._closings, list(self.executions))
         return _results(whole, (span for span, _ in self._held), (self.since, self.until))
 
@@ -270,7 +270,7 @@ def _spans_by_day(spans: Iterable[Span]) -> dict[date, list[Span]]:
     return days
 
 
-def _time_in_market(spans: Iterable[Span], window: Span) -> Figure:
+def _time_in_market(spans: Iterable[Span], window: Span) -> PerformanceMetric:
     """How much of a window was within any of the spans, which come by their beginnings."""
     since, until = window
     if until <= since:
@@ -284,7 +284,7 @@ def _time_in_market(spans: Iterable[Span], window: Span) -> Figure:
     return known(divide(Decimal(held // MICROSECOND), Decimal((until - since) // MICROSECOND)))
 
 
-def _results(group: Group, spans: Iterable[Span], window: Span) -> Results:
+def _results(group: Group, spans: Iterable[Span], window: Span) -> TradeStats:
     trips, closings, executions = group
     nets = [trip.net for trip in trips]
     wins = [net for net in nets if net > ZERO]
@@ -292,14 +292,14 @@ def _results(group: Group, spans: Iterable[Span], window: Span) -> Results:
     number, held = Decimal(len(trips)), sum((trip.held for trip in trips), timedelta())
     gross = total([closing.gross for closing in closings])
 
-    def of_trips(value: Decimal) -> Figure:
+    def of_trips(value: Decimal) -> PerformanceMetric:
         return known(divide(value, number)) if trips else unknown(NO_TRIPS)
 
     if losses:
         profit_factor = known(divide(total(wins), negate(total(losses))))
     else:
         profit_factor = unknown("no losing round trip yet" if trips else NO_TRIPS)
-    return Results(
+    return TradeStats(
         total_trades=len(trips),
         winning_trades=len(wins),
         losing_trades=len(losses),

@@ -17,7 +17,7 @@ def differences(remembered: Mapping[PortfolioName, Portfolio], stored: Iterable[
     found = {}
     for portfolio in stored:
         mine = remembered.get(portfolio.name)
-        if mine is not None and mine.terms.same_portfolio(portfolio.terms):
+        if mine is not None and mine.rules.same_portfolio(portfolio.rules):
             told = _difference(mine, portfolio)
             if told is not None:
                 found[portfolio.name] = f"portfolio {portfolio.name}: {told}"

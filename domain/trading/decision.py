@@ -132,7 +132,7 @@ def _refusal(error: ValidationError) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class PendingDecision:
     """A decision's row as the DecisionWatcher took it in.
 
     Attributes:
@@ -274,6 +274,6 @@ def status_of(reason: Reason) -> OutcomeStatus:
     }.get(reason, OutcomeStatus.REJECTED)
 
 
-def refuse(decision: Received, reason: Reason, detail: str) -> Refusal:
+def refuse(decision: PendingDecision, reason: Reason, detail: str) -> Refusal:
     """Say that ``decision`` gets no order; the reason tells the status."""
     return Refusal(decision.id, decision.portfolio, status_of(reason), reason, detail)

@@ -20,7 +20,7 @@ LOWEST_CHANCE = Decimal("0.5")
 HIGHEST_CHANCE = Decimal("1.5")
 
 
-def chance(order_id: OrderId) -> Decimal:
+def slippage_draw(order_id: OrderId) -> Decimal:
     """Return U of an order, in [0.5, 1.5): 0.5 + (first 8 bytes of SHA-256 of its id) / 2⁶⁴."""
     digest = hashlib.sha256(str(order_id).encode()).digest()
     return add(LOWEST_CHANCE, divide(Decimal(int.from_bytes(digest[:8])), Decimal(2**64)))
@@ -33,13 +33,13 @@ def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: Ord
         base_notional: quantity × base price, in money; larger orders slip further.
         slippage_pct: the portfolio's setting, a fraction.
         order_type: market orders slip four times as far as limit orders.
-        u: the chance, see `chance`.
+        u: the chance, see `slippage_draw`.
     """
     size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), LARGEST_SIZE_SURCHARGE))
     return rate(multiply(multiply(multiply(slippage_pct, TYPE_FACTOR[order_type]), size_factor), u))
 
 
-def slipped(side: Side, base_price: Decimal, slip: Decimal, tick: Decimal) -> Decimal:
+def slippage_price(side: Side, base_price: Decimal, slip: Decimal, tick: Decimal) -> Decimal:
     """Return the price that an order of ``side`` gets at slippage rate ``slip``, to the tick."""
     factor = add(ONE, slip) if side is Side.BUY else subtract(ONE, slip)
     return round_to(multiply(base_price, factor), tick)
@@ -54,7 +54,7 @@ def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Cos
     """Return what buying ``quantity`` at market costs at most, commission included, in money."""
     base_notional = money(multiply(quantity, base_price))
     slip = slippage_rate(base_notional, costs.slippage_pct, OrderType.MARKET, HIGHEST_CHANCE)
-    notional = money(multiply(quantity, slipped(Side.BUY, base_price, slip, tick)))
+    notional = money(multiply(quantity, slippage_price(Side.BUY, base_price, slip, tick)))
     return add(notional, commission(notional, costs))
 
 
@@ -66,8 +66,8 @@ def execute(order: Order, filled_at: datetime) -> Fill | str:
     """
     base = order.quote.price
     base_notional = money(multiply(order.quantity, base))
-    slip = slippage_rate(base_notional, order.costs.slippage_pct, order.order_type, chance(order.order_id))
-    price = slipped(order.side, base, slip, order.instrument.tick)
+    slip = slippage_rate(base_notional, order.costs.slippage_pct, order.order_type, slippage_draw(order.order_id))
+    price = slippage_price(order.side, base, slip, order.instrument.tick)
     if order.limit_price is not None:
         better = min if order.side is Side.BUY else max
         price = better(price, order.limit_price)

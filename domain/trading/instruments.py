@@ -41,10 +41,10 @@ FEW = 500
 """Up to so many symbols, all of them are compared with a misspelled one."""
 
 
-class SymbolBook:
+class InstrumentCatalog:
     """Resolves what people type to the venue's symbol.
 
-    >>> book = SymbolBook([Instrument(Symbol("BTC/USDT"), "USDT")])
+    >>> book = InstrumentCatalog([Instrument(Symbol("BTC/USDT"), "USDT")])
     >>> book.resolve("btc-usdt").symbol
     'BTC/USDT'
     """

@@ -17,7 +17,7 @@ from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Side,
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PortfolioRules:
     """What a portfolio trades under: its row in ``paper_trading_config``, cash apart. Ratios are fractions.
 
     Attributes:
@@ -39,7 +39,7 @@ class Terms:
     created_at: datetime | None = None
     halted: str | None = None
 
-    def same_portfolio(self, other: Terms) -> bool:
+    def same_portfolio(self, other: PortfolioRules) -> bool:
         """Say whether both are of one portfolio; a name can be deleted and used again."""
         mine = (self.portfolio, self.currency, self.initial_capital, self.created_at)
         return mine == (other.portfolio, other.currency, other.initial_capital, other.created_at)
@@ -135,20 +135,20 @@ class Trade:
 class Portfolio:
     """A portfolio as it stands after its order ``seq``."""
 
-    terms: Terms
+    rules: PortfolioRules
     cash: Decimal
     seq: int
     positions: Mapping[Symbol, Position]
 
     @classmethod
-    def opened(cls, terms: Terms) -> Portfolio:
+    def opened(cls, rules: PortfolioRules) -> Portfolio:
         """Return a new portfolio: all cash."""
-        return cls(terms, terms.initial_capital, 0, {})
+        return cls(rules, rules.initial_capital, 0, {})
 
     @property
     def name(self) -> PortfolioName:
         """Its name."""
-        return self.terms.portfolio
+        return self.rules.portfolio
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return cash + Σ value at ``marks``; a position without a mark counts at its last fill's price."""
@@ -200,8 +200,8 @@ def described(portfolio: Portfolio) -> dict[str, Any]:
     return {
         "cash": portfolio.cash,
         "seq": portfolio.seq,
-        "revision": portfolio.terms.revision,
-        "currency": portfolio.terms.currency,
+        "revision": portfolio.rules.revision,
+        "currency": portfolio.rules.currency,
         "positions": positions,
     }
 
@@ -219,10 +219,10 @@ def apply(portfolio: Portfolio, fill: Fill) -> Applied:
     held = portfolio.positions.get(order.instrument.symbol)
     grows_as = PositionSide.LONG if order.side is Side.BUY else PositionSide.SHORT
     if held is None or held.side is grows_as:
-        position: Position | None = _grown(held, fill, grows_as)
+        position: Position | None = _increase(held, fill, grows_as)
         trade = None
     else:
-        position, trade = _reduced(held, fill)
+        position, trade = _reduce(held, fill)
     positions = dict(portfolio.positions)
     if position is None:
         del positions[order.instrument.symbol]
@@ -237,7 +237,7 @@ def apply(portfolio: Portfolio, fill: Fill) -> Applied:
     return Applied(after, fill, touched, position, trade, cash_delta, asset_delta)
 
 
-def _grown(held: Position | None, fill: Fill, side: PositionSide) -> Position:
+def _increase(held: Position | None, fill: Fill, side: PositionSide) -> Position:
     order = fill.order
     if held is None:
         return Position(
@@ -261,7 +261,7 @@ def _grown(held: Position | None, fill: Fill, side: PositionSide) -> Position:
     )
 
 
-def _reduced(held: Position, fill: Fill) -> tuple[Position | None, Trade]:
+def _reduce(held: Position, fill: Fill) -> tuple[Position | None, Trade]:
     left = subtract(held.quantity, fill.quantity)
     if left < ZERO:
         msg = f"order {fill.order.order_id} closes {fill.quantity} of {held.quantity} {held.symbol}"

@@ -12,7 +12,7 @@ FAR = Decimal(10)
 """A price more than so many times above or below the last one is not believed at once."""
 
 
-class PriceScreen:
+class PriceFilter:
     """Lets prices through, one symbol after the other.
 
     Attributes:
@@ -27,7 +27,7 @@ class PriceScreen:
         """Take ``price`` as the last one of a symbol that has none yet: what an earlier process stored."""
         self._last.setdefault(symbol, price)
 
-    def believes(self, quote: Quote) -> bool:
+    def accepts(self, quote: Quote) -> bool:
         """Say whether a price may be used; one that is not is a suspect, or no price at all.
 
         A suspect is confirmed by a later price of the market, not by the same one seen again, that is near to it. Most

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from domain.trading.instruments import SymbolBook
+from domain.trading.instruments import InstrumentCatalog
 from domain.types import Symbol
 
 NOT_REAL = frozenset({"simulated", "file"})
@@ -39,7 +39,7 @@ class Quote:
 class PriceListener(Protocol):
     """Who hears the prices. Called from the source's thread; puts a message in a mailbox, never blocks or raises."""
 
-    def book_known(self, book: SymbolBook) -> None:
+    def instruments_loaded(self, book: InstrumentCatalog) -> None:
         """Take what can be traded; comes before the first price of each start."""
         ...
 
@@ -74,7 +74,7 @@ class PriceSource(Protocol):
         ...
 
     @property
-    def book(self) -> SymbolBook | None:
+    def book(self) -> InstrumentCatalog | None:
         """What can be traded, None until it is known."""
         ...
 

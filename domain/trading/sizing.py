@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
-from domain.trading.decision import Reason, Received, Refusal, refuse
+from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.execution import worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.orders import Order, order_id
-from domain.trading.portfolio import Portfolio, Position, Terms
+from domain.trading.portfolio import Portfolio, PortfolioRules, Position
 from domain.trading.quotes import Quote
 from domain.types import Action, OrderType, Side, Symbol
 
@@ -31,27 +31,27 @@ class Sized:
     note: str = ""
 
 
-def screen(
-    decision: Received, terms: Terms, instrument: Instrument | str, same_currency: frozenset[str]
+def pre_trade_check(
+    decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | str, same_currency: frozenset[str]
 ) -> Refusal | None:
     """Refuse what needs no price to be refused.
 
     Args:
         decision: as it was taken in.
-        terms: of its portfolio.
+        rules: of its portfolio.
         instrument: what its symbol means, or the sentence that says why it means nothing.
         same_currency: currencies that count 1:1.
     """
     if decision.action is Action.HOLD:
         return refuse(decision, Reason.HOLD, "nothing to do")
-    if terms.halted is not None:
-        return refuse(decision, Reason.HALTED, terms.halted)
-    if decision.confidence < terms.decision_confidence_threshold:
-        compared = f"{plain(decision.confidence)} is below {plain(terms.decision_confidence_threshold)}"
+    if rules.halted is not None:
+        return refuse(decision, Reason.HALTED, rules.halted)
+    if decision.confidence < rules.decision_confidence_threshold:
+        compared = f"{plain(decision.confidence)} is below {plain(rules.decision_confidence_threshold)}"
         return refuse(decision, Reason.LOW_CONFIDENCE, compared)
     if isinstance(instrument, str):
         return refuse(decision, Reason.UNKNOWN_SYMBOL, instrument)
-    quote, own = instrument.quote, terms.currency
+    quote, own = instrument.quote, rules.currency
     if quote not in {None, own} and not {quote, own} <= same_currency:
         return refuse(
             decision, Reason.OTHER_CURRENCY, f"{instrument.symbol} trades in {quote}, the portfolio holds {own}"
@@ -59,7 +59,7 @@ def screen(
     return None
 
 
-def outlived(decision: Received, now: datetime, max_age: timedelta | None) -> Refusal | None:
+def expire_if_stale(decision: PendingDecision, now: datetime, max_age: timedelta | None) -> Refusal | None:
     """Refuse what has waited longer than ``max_age``, as over a downtime; None: any age will do."""
     if max_age is None or decision.age(now) <= max_age:
         return None
@@ -68,7 +68,7 @@ def outlived(decision: Received, now: datetime, max_age: timedelta | None) -> Re
 
 
 def size(
-    decision: Received,
+    decision: PendingDecision,
     portfolio: Portfolio,
     instrument: Instrument,
     quote: Quote,
@@ -78,7 +78,7 @@ def size(
     """Size a screened decision against the portfolio as it stands after every earlier one.
 
     Args:
-        decision: a BUY or a SELL that `screen` let pass.
+        decision: a BUY or a SELL that `pre_trade_check` let pass.
         portfolio: the projection.
         instrument: what is traded.
         quote: the base price; the fill will use the same one.
@@ -95,7 +95,7 @@ def size(
     others.pop(instrument.symbol, None)
     equity = portfolio.equity({**others, instrument.symbol: quote.price})
     if decision.action is Action.SELL:
-        sized = _sell(decision, held, portfolio.terms, instrument, quote.price)
+        sized = _sell(decision, held, portfolio.rules, instrument, quote.price)
     else:
         sized = _buy(decision, held, portfolio, instrument, quote.price, equity)
     if isinstance(sized, Refusal):
@@ -111,8 +111,8 @@ def size(
         order_type=OrderType.MARKET,
         quantity=sized.quantity,
         quote=quote,
-        costs=portfolio.terms.costs,
-        revision=portfolio.terms.revision,
+        costs=portfolio.rules.costs,
+        revision=portfolio.rules.revision,
         equity=equity,
         marks=others,
         created_at=now,
@@ -128,16 +128,16 @@ def budget(equity: Decimal, confidence: Decimal, risk_score: Decimal, max_positi
     return money(divide(wanted, REFERENCE_CONFIDENCE))
 
 
-def _smallest(terms: Terms, instrument: Instrument) -> Decimal:
-    return max(terms.min_notional, instrument.min_notional)
+def _smallest(rules: PortfolioRules, instrument: Instrument) -> Decimal:
+    return max(rules.min_notional, instrument.min_notional)
 
 
 def _too_small(
-    decision: Received, quantity: Decimal, price: Decimal, terms: Terms, instrument: Instrument
+    decision: PendingDecision, quantity: Decimal, price: Decimal, rules: PortfolioRules, instrument: Instrument
 ) -> Refusal | None:
     """Refuse an order that portfolio or venue would not take for its size; closing a whole position is exempt."""
     notional = money(multiply(quantity, price))
-    smallest = _smallest(terms, instrument)
+    smallest = _smallest(rules, instrument)
     if quantity == ZERO:
         detail = f"it is less than one step of {plain(instrument.step)} at {plain(price)}"
     elif notional < smallest:
@@ -150,7 +150,7 @@ def _too_small(
 
 
 def _sell(
-    decision: Received, held: Position | None, terms: Terms, instrument: Instrument, price: Decimal
+    decision: PendingDecision, held: Position | None, rules: PortfolioRules, instrument: Instrument, price: Decimal
 ) -> Sized | Refusal:
     if held is None:
         return refuse(decision, Reason.NOTHING_HELD, f"there is no {instrument.symbol} to sell")
@@ -160,21 +160,21 @@ def _sell(
     if asked > held.quantity:
         return Sized(held.quantity, f"all that was held, {plain(asked)} was asked for")
     quantity = floor_to(asked, instrument.step)
-    return _too_small(decision, quantity, price, terms, instrument) or Sized(quantity)
+    return _too_small(decision, quantity, price, rules, instrument) or Sized(quantity)
 
 
 def _buy(
-    decision: Received,
+    decision: PendingDecision,
     held: Position | None,
     portfolio: Portfolio,
     instrument: Instrument,
     price: Decimal,
     equity: Decimal,
 ) -> Sized | Refusal:
-    terms = portfolio.terms
+    rules = portfolio.rules
     if portfolio.cash <= ZERO:
         return refuse(decision, Reason.NO_CASH, f"free cash is {plain(portfolio.cash)}")
-    cap = money(multiply(terms.max_position_size, equity))
+    cap = money(multiply(rules.max_position_size, equity))
     held_value = held.value(price) if held is not None else ZERO
     room = subtract(cap, held_value)
     if room <= ZERO:
@@ -187,23 +187,23 @@ def _buy(
             return sized
         quantity = sized
     else:
-        risk = terms.default_risk_score if decision.risk_score is None else decision.risk_score
-        spend = min(budget(equity, decision.confidence, risk, terms.max_position_size), room)
+        risk = rules.default_risk_score if decision.risk_score is None else decision.risk_score
+        spend = min(budget(equity, decision.confidence, risk, rules.max_position_size), room)
         quantity = affordable(spend, price, instrument.step)
         wanted = quantity
         quantity = _paid_for(quantity, portfolio, instrument, price)
-        if quantity < wanted and _too_small(decision, quantity, price, terms, instrument):
-            least = max(_smallest(terms, instrument), money(multiply(instrument.min_quantity, price)))
+        if quantity < wanted and _too_small(decision, quantity, price, rules, instrument):
+            least = max(_smallest(rules, instrument), money(multiply(instrument.min_quantity, price)))
             return refuse(
                 decision,
                 Reason.NO_CASH,
                 f"free cash {plain(portfolio.cash)} does not buy the least, {plain(least)}, with its costs",
             )
-    return _too_small(decision, quantity, price, terms, instrument) or Sized(quantity)
+    return _too_small(decision, quantity, price, rules, instrument) or Sized(quantity)
 
 
 def _asked(
-    decision: Received,
+    decision: PendingDecision,
     asked: Decimal,
     portfolio: Portfolio,
     instrument: Instrument,
@@ -216,7 +216,7 @@ def _asked(
     worth = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}"
     if notional > room:
         return refuse(decision, Reason.NO_ROOM, f"{worth}, the room under max_position_size is {plain(room)}")
-    cost = worst_cost(quantity, price, instrument.tick, portfolio.terms.costs)
+    cost = worst_cost(quantity, price, instrument.tick, portfolio.rules.costs)
     if quantity > ZERO and cost > portfolio.cash:
         return refuse(
             decision, Reason.NO_CASH, f"{worth} and may cost {plain(cost)}, free cash is {plain(portfolio.cash)}"
@@ -226,7 +226,7 @@ def _asked(
 
 def _paid_for(quantity: Decimal, portfolio: Portfolio, instrument: Instrument, price: Decimal) -> Decimal:
     """Return the largest multiple of the step up to ``quantity`` that free cash pays for at the worst price."""
-    costs, step, tick = portfolio.terms.costs, instrument.step, instrument.tick
+    costs, step, tick = portfolio.rules.costs, instrument.step, instrument.tick
 
     def pays(candidate: Decimal) -> bool:
         return worst_cost(candidate, price, tick, costs) <= portfolio.cash

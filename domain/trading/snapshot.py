@@ -48,7 +48,7 @@ def value(portfolio: Portfolio, marks: Mapping[Symbol, Decimal], opening_value: 
         worth = position.value(marks.get(position.symbol, position.last_price))
         by_class[position.asset_class] = add(by_class.get(position.asset_class, ZERO), worth)
     total_value = portfolio.equity(marks)
-    initial = portfolio.terms.initial_capital
+    initial = portfolio.rules.initial_capital
     parts = {"cash": portfolio.cash, **by_class}
     return Snapshot(
         portfolio=portfolio.name,

@@ -84,7 +84,7 @@ def operational(seen: Operations, criteria: Criteria) -> tuple[Criterion, ...]:
         _outcomes(seen, criteria),
         _prices(seen, criteria),
         _quarantine(seen),
-        _books(seen),
+        _ledger_reader(seen),
     )
 
 
@@ -185,7 +185,7 @@ def _quarantine(seen: Operations) -> Criterion:
     return Criterion("quarantine", "quarantine", "nothing in it", text, not found, shortened(told))
 
 
-def _books(seen: Operations) -> Criterion:
+def _ledger_reader(seen: Operations) -> Criterion:
     text = f"{counted(len(seen.ledger), 'difference')}" if seen.ledger else "no difference"
     required = "they balance (v_paper_ledger_check)"
     return Criterion("books", "books", required, text, not seen.ledger, shortened(seen.ledger))

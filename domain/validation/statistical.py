@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from domain.analytics.performance import History
-from domain.analytics.performance_metric import Figure
+from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
@@ -43,7 +43,7 @@ class Findings:
 
     result: Statistical
     criteria: tuple[Criterion, ...]
-    psr: Figure
+    psr: PerformanceMetric
 
 
 def statistical(history: History, criteria: Criteria) -> Findings:

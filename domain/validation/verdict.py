@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.analytics.performance import History
-from domain.analytics.performance_metric import Figure
+from domain.analytics.performance_metric import PerformanceMetric
 from domain.validation.criteria import Criteria, Criterion
 from domain.validation.operational import Operations, operational
 from domain.validation.statistical import Statistical, power, statistical
@@ -64,7 +64,7 @@ class Verdict:
     operational: tuple[Criterion, ...]
     criteria: tuple[Criterion, ...]
     statistical: Statistical
-    psr: Figure
+    psr: PerformanceMetric
     min_psr: Decimal
     notes: tuple[str, ...]
     real_prices: bool

@@ -217,7 +217,7 @@ class _Run:
         if self._stopped.is_set():
             return
         if self._source.book is not None:
-            self._listener.book_known(self._source.book)
+            self._listener.instruments_loaded(self._source.book)
         self._venue = self._source.make_venue()
         if not self._venue.answers and not self._venue.streams:
             msg = f"{self._source.name} gives no tickers through ccxt; choose another exchange"
@@ -267,7 +267,7 @@ class _Run:
                 return  # a later start may know more by now
             if self._source.renew_book(instruments):
                 assert self._source.book is not None
-                self._listener.book_known(self._source.book)
+                self._listener.instruments_loaded(self._source.book)
                 self._unknown.clear()
                 self._changed()
             closed = all(instrument.not_traded for instrument in instruments)  # maintenance, which is soon over

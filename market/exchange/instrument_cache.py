@@ -14,19 +14,19 @@ from typing import Any
 from loguru import logger
 
 from domain.trading.arithmetic import plain
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
 
 VERSION = 1
 
 
-def read(path: Path, exchange: str) -> SymbolBook | None:
+def read(path: Path, exchange: str) -> InstrumentCatalog | None:
     """Return the book that was kept, None without one; a damaged file is said and ignored."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if (kept["version"], kept["exchange"]) != (VERSION, exchange):
             return None
-        return SymbolBook([_instrument(row) for row in kept["instruments"]])
+        return InstrumentCatalog([_instrument(row) for row in kept["instruments"]])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
@@ -34,7 +34,7 @@ def read(path: Path, exchange: str) -> SymbolBook | None:
         return None
 
 
-def write(path: Path, exchange: str, book: SymbolBook) -> None:
+def write(path: Path, exchange: str, book: InstrumentCatalog) -> None:
     """Keep ``book``; a reader sees the old file or the new one, never a part. What fails is said, and no harm."""
     rows = [_row(instrument) for instrument in book.instruments.values()]
     text = json.dumps({"version": VERSION, "exchange": exchange, "instruments": rows})
@@ -52,13 +52,13 @@ def write(path: Path, exchange: str, book: SymbolBook) -> None:
         logger.warning("the markets of {} cannot be kept in {}: {}", exchange, path, error.strerror)
 
 
-def renewed(before: SymbolBook | None, instruments: Iterable[Instrument], exchange: str) -> SymbolBook:
+def renewed(before: InstrumentCatalog | None, instruments: Iterable[Instrument], exchange: str) -> InstrumentCatalog:
     """Return the book as the exchange tells it now; what it told before and tells no more is not traded."""
     now = {instrument.symbol: instrument for instrument in instruments}
     for symbol, instrument in (before.instruments if before is not None else {}).items():
         if symbol not in now:
             now[Symbol(symbol)] = replace(instrument, not_traded=f"is not listed at {exchange} any more")
-    return SymbolBook(now.values())
+    return InstrumentCatalog(now.values())
 
 
 def _make_private(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Symbol
 from market.base import Stopwatch, ThreadedSource
@@ -86,7 +86,7 @@ class FilePrices(ThreadedSource):
             msg = f"speed = {speed}: must be above 0; inf plays as fast as possible"
             raise ValueError(msg)
         self._file = PriceFile(path)
-        super().__init__(SymbolBook(_instrument(symbol) for symbol in self._file.symbols), clock, stopwatch)
+        super().__init__(InstrumentCatalog(_instrument(symbol) for symbol in self._file.symbols), clock, stopwatch)
         self._path = path
         self._speed = speed
         self._played = 0

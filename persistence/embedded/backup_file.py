@@ -22,7 +22,7 @@ LEFT_OUT = re.compile(r"^\d+; \d+ \d+ ((DEFAULT )?ACL |COMMENT - EXTENSION )")
 """Of the list of contents: rights come later, one by one; only a superuser may comment on an extension."""
 
 
-class Archive:
+class BackupFile:
     """A backup that can be restored by this program.
 
     Attributes:

@@ -14,7 +14,7 @@ from domain.errors import BackupRefused, DatabaseBusy, DatabaseError, DatabaseUn
 from persistence import schema
 from persistence.connections import PUBLIC, connect, engine_for, transaction, translated, with_schema
 from persistence.embedded.backup import TABLES, Contents, contents_of
-from persistence.embedded.backup_file import Archive
+from persistence.embedded.backup_file import BackupFile
 from persistence.lease import Lease, holder_name
 
 LEAP = 1_000_000
@@ -75,7 +75,7 @@ def restore(database_url: str, file: Path, *, replace: bool = False, cancel_wait
         DatabaseBusy: somebody holds a lock. Nothing was changed.
         DatabaseUnavailable: the database does not answer, or went away.
     """
-    archive = Archive(file)
+    archive = BackupFile(file)
     engine = engine_for(database_url, "restore")
     try:
         with ExitStack() as leases:
@@ -102,7 +102,7 @@ def _schemas(database_url: str) -> list[str]:
         return [name for name, table, _ in connection.execute(TABLES).fetchall() if table == "paper_lease"]
 
 
-def _restore(cursor: psycopg.Cursor, archive: Archive, *, replace: bool, cancel_waiting: bool) -> Restored:
+def _restore(cursor: psycopg.Cursor, archive: BackupFile, *, replace: bool, cancel_waiting: bool) -> Restored:
     epochs = _locked_epochs(cursor)
     if not replace:
         _require_nothing_to_lose(cursor)

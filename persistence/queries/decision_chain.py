@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain.trading.arithmetic import plain
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 ORDER = "SELECT * FROM paper_orders WHERE decision_id::text = :id ORDER BY leg"
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
@@ -19,30 +19,30 @@ RETRIES = "SELECT id, created_at, status FROM trading_decisions WHERE retry_of::
 STARTS = "SELECT started_at, holder, epoch FROM paper_lease WHERE started_at BETWEEN :begin AND :end"
 
 
-def chain(books: Books, decision_id: object) -> dict[str, Any]:
+def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
     """Return a decision with its orders, fills, position, trades, failures and retries, and what happened when.
 
     Raises:
         DecisionGone: there is no such decision.
     """
-    decision = books.decision(decision_id)
+    decision = ledger_reader.decision(decision_id)
     id_ = str(decision["id"])
-    orders = books.rows(ORDER, id=id_)
-    fills = [fill for order in orders for fill in books.rows(FILLS, order_id=order["order_id"])]
+    orders = ledger_reader.rows(ORDER, id=id_)
+    fills = [fill for order in orders for fill in ledger_reader.rows(FILLS, order_id=order["order_id"])]
     positions = sorted({fill["position_id"] for fill in fills}, key=str)
     found = {
         "decision": decision,
         "orders": orders,
         "fills": fills,
-        "positions": books.rows(OPEN, positions=positions),
-        "trades": books.rows(TRADES, positions=positions),
-        "failures": books.rows(FAILURES, id=id_),
-        "retries": books.rows(RETRIES, id=id_),
+        "positions": ledger_reader.rows(OPEN, positions=positions),
+        "trades": ledger_reader.rows(TRADES, positions=positions),
+        "failures": ledger_reader.rows(FAILURES, id=id_),
+        "retries": ledger_reader.rows(RETRIES, id=id_),
     }
-    return {**found, "events": _events(books, found)}
+    return {**found, "events": _events(ledger_reader, found)}
 
 
-def _events(books: Books, found: dict[str, Any]) -> list[dict[str, Any]]:
+def _events(ledger_reader: LedgerReader, found: dict[str, Any]) -> list[dict[str, Any]]:
     """What happened, in its order; the price that a fill used may have been seen before the decision was made."""
     decision = found["decision"]
     own = {order["order_id"] for order in found["orders"]}
@@ -61,7 +61,7 @@ def _events(books: Books, found: dict[str, Any]) -> list[dict[str, Any]]:
     if decision["processed_at"] is not None:
         events.append((decision["processed_at"], decision["status"], decision["outcome_reason"] or ""))
         span = {"begin": decision["created_at"], "end": decision["processed_at"]}
-        for start in books.rows(STARTS, **span):
+        for start in ledger_reader.rows(STARTS, **span):
             events.append((start["started_at"], "process started", f"{start['holder']}, epoch {start['epoch']}"))
     events.sort(key=lambda event: event[0])
     begin = decision["created_at"]

@@ -91,7 +91,7 @@ GROUP BY date_bin(:bucket, time, TIMESTAMPTZ '2000-01-01 00:00:00Z') ORDER BY 1
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class DatabaseView:
     """What the database holds at one moment.
 
     Attributes:
@@ -112,7 +112,7 @@ class Glance:
     waiting: int
 
 
-class Glances:
+class DatabaseViews:
     """The database, for a view that is drawn again every second. One connection, read only."""
 
     def __init__(self, database_url: str) -> None:
@@ -124,7 +124,7 @@ class Glances:
         """Give the connection back."""
         self._engine.dispose()
 
-    def look(self, decisions: int) -> Glance:
+    def look(self, decisions: int) -> DatabaseView:
         """Return what there is now, with so many of the last decisions.
 
         Raises:
@@ -134,7 +134,7 @@ class Glances:
             connection.execute(text(LIMIT))
             positions = rows(connection, POSITIONS)
             counted = exact(rows(connection, RATE)[0])
-            return Glance(
+            return DatabaseView(
                 at=counted["now"],
                 served=rows(connection, SERVED, key=self._key)[0],
                 portfolios=[valued(row, positions) for row in rows(connection, PORTFOLIOS)],

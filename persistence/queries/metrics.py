@@ -102,7 +102,7 @@ class Reading:
     audited_ago: timedelta | None
 
 
-class Measures:
+class MetricsReader:
     """The database, for numbers. One connection, read only; one thread at a time.
 
     Args:

@@ -62,7 +62,7 @@ SELECT clock_timestamp() AS now,
 """
 
 
-class Books:
+class LedgerReader:
     """The database, for reading.
 
     Attributes:
@@ -204,7 +204,7 @@ def idle_sentence(served: Mapping[str, Any]) -> str:
     """Say of a database that nothing serves what was the last to serve it, and who has its lock all the same.
 
     Args:
-        served: as `Books.served` returns it.
+        served: as `LedgerReader.served` returns it.
     """
     if served["renewed_at"] is None:
         sentence = "The service is not running, and nothing has served this database yet"

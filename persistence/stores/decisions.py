@@ -33,7 +33,7 @@ from domain.errors import (
     SubmissionInDoubt,
     WriteRefused,
 )
-from domain.trading.decision import Accepted, Decision, Outcome, Reason, Received, Refusal, row_flaw
+from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import quoted
 from persistence.connections import engine_for, first_line, transaction, translated
@@ -171,7 +171,9 @@ class DecisionStore:
         self.engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
         self._lease = lease
 
-    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
+    def pending(
+        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+    ) -> list[PendingDecision | Refusal]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first.
 
         A row that no door would let in, because somebody took its constraint away, comes as its refusal. So does one
@@ -190,7 +192,7 @@ class DecisionStore:
 
     def _pending_one_by_one(
         self, under_way: Collection[DecisionId], limit: int, received_at: datetime
-    ) -> list[Received | Refusal]:
+    ) -> list[PendingDecision | Refusal]:
         with transaction(self.engine) as cursor:
             ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
             return [_read_alone(cursor, row[0], received_at) for row in ids]
@@ -309,7 +311,7 @@ def _values(decision: Decision) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> Received | Refusal:
+def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> PendingDecision | Refusal:
     try:
         with translated(), cursor.connection.transaction():  # a savepoint: the rows after it are still to be read
             rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
@@ -324,11 +326,11 @@ def _unreadable(id_: DecisionId, why: str) -> Refusal:
     return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, why)
 
 
-def _received(row: Sequence[Any], received_at: datetime) -> Received | Refusal:
+def _received(row: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:
     id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind, now = row
     if (flaw := row_flaw(symbol, decision, confidence, risk, quantity, portfolio, created_at)) is not None:
         return _unreadable(id_, flaw)
-    return Received(
+    return PendingDecision(
         id=id_,
         uid=uid,
         symbol=symbol,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from persistence.connections import engine_for, transaction
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 INSERT = "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, %s, %s, %s)"
 
@@ -23,11 +23,11 @@ def insert(database_url: str, portfolio: str | None, reason: str, by_whom: str, 
         WriteRefused: a text is empty or too long.
     """
     if portfolio is not None:
-        books = Books(database_url)
+        ledger_reader = LedgerReader(database_url)
         try:
-            books.require_portfolio(portfolio)
+            ledger_reader.require_portfolio(portfolio)
         finally:
-            books.close()
+            ledger_reader.close()
     engine = engine_for(database_url, "halts")
     try:
         with transaction(engine) as cursor:

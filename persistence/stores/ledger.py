@@ -12,7 +12,7 @@ import psycopg
 from domain.errors import DecisionsEnded, Fenced
 from domain.trading.arithmetic import CONTEXT, plain
 from domain.trading.orders import Costs
-from domain.trading.portfolio import Applied, Portfolio, Position, Terms
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position
 from domain.types import Generation, PortfolioName, PositionId, PositionSide, Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import FENCE, Lease, writing
@@ -97,7 +97,7 @@ class LedgerStore:
         """Return the committed state of every portfolio, history left aside."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            terms = cursor.execute(READ_TERMS).fetchall()
+            rules = cursor.execute(READ_TERMS).fetchall()
             # The index (portfolio, seq) gives each last number at once, however long the history.
             last = cursor.execute(
                 "SELECT portfolio, (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio)"
@@ -112,10 +112,10 @@ class LedgerStore:
         for row in rows:
             positions.setdefault(row[0], {})[Symbol(row[2])] = _position(row)
         return tuple(
-            Portfolio(_terms(row), CONTEXT.plus(row[3]), seqs[row[0]], positions.get(row[0], {})) for row in terms
+            Portfolio(_terms(row), CONTEXT.plus(row[3]), seqs[row[0]], positions.get(row[0], {})) for row in rules
         )
 
-    def terms(self) -> tuple[Terms, ...]:
+    def rules(self) -> tuple[PortfolioRules, ...]:
         """Return the terms of every portfolio as people set them last."""
         with transaction(self.engine) as cursor:
             return tuple(_terms(row) for row in cursor.execute(READ_TERMS).fetchall())
@@ -204,7 +204,7 @@ class LedgerStore:
         cursor.executemany(
             "UPDATE paper_trading_config SET current_capital = %s"
             " WHERE portfolio = %s AND created_at = coalesce(%s, created_at)",
-            [(portfolio.cash, name, portfolio.terms.created_at) for name, portfolio in last.items()],
+            [(portfolio.cash, name, portfolio.rules.created_at) for name, portfolio in last.items()],
         )
         if cursor.rowcount != len(last):
             # Its cash is not this one's, and nobody knows yet.
@@ -280,9 +280,9 @@ def _position(row: tuple[object, ...]) -> Position:
     )
 
 
-def _terms(row: Sequence[Any]) -> Terms:
+def _terms(row: Sequence[Any]) -> PortfolioRules:
     name, currency, initial, _cash, commission, least, slippage, largest, threshold, notional, risk, *rest = row
-    return Terms(
+    return PortfolioRules(
         portfolio=PortfolioName(name),
         currency=currency,
         initial_capital=initial,

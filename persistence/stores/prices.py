@@ -15,7 +15,7 @@ from domain.trading.quotes import Quote
 from domain.types import Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
-from persistence.log_once import Trouble
+from persistence.log_once import LogOnce
 
 COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 
@@ -78,7 +78,7 @@ class PriceRecorder:
 
     def __init__(self, store: PriceStore) -> None:
         self.dropped = 0
-        self.trouble = Trouble()
+        self.trouble = LogOnce()
         self._store = store
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()

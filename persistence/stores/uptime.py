@@ -9,7 +9,7 @@ from psycopg import sql
 
 from domain.types import Epoch
 from persistence.connections import answered
-from persistence.log_once import Trouble
+from persistence.log_once import LogOnce
 
 GAP = timedelta(seconds=10)
 """A new span begins where more than this has passed since the last renewal, or where the clock was set back by more."""
@@ -30,7 +30,7 @@ class Uptime:
     def __init__(self) -> None:
         self._since: datetime | None = None
         self._renewed: datetime | None = None
-        self._trouble = Trouble()
+        self._trouble = LogOnce()
 
     def grow(self, connection: psycopg.Connection, epoch: Epoch, now: datetime) -> None:
         """Store that the process served up to ``now``; where the database says no, the next renewal stores it.

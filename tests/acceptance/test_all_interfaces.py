@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from tests.support.database.servers import wheel
 from tests.support.system.program import ROOT, Program, environment, run
 from tests.support.system.running_system import assert_sound, until_all_ended
@@ -44,7 +44,7 @@ def test_200_by_psql_20_by_command_20_from_python(database_url: str, tmp_path: P
     psql = shutil.which("psql") or str(wheel() / "pginstall18" / "bin" / "psql")
     with Program("start", env=env) as service, ThreadPoolExecutor(2) as pool:
         service.wait_for("Serving")
-        books = Books(database_url)
+        ledger_reader = LedgerReader(database_url)
         python = subprocess.Popen(
             [sys.executable, "-c", BY_PYTHON, database_url], env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
@@ -57,14 +57,14 @@ def test_200_by_psql_20_by_command_20_from_python(database_url: str, tmp_path: P
         ]
         assert [0] * 20 == [command.result(60).code for command in commands]
         assert "20\n" == python.communicate(timeout=60)[0]
-        until_all_ended(books, 10)
-        assert_sound(books, 240)
-        rows = books.rows(FILLS)
+        until_all_ended(ledger_reader, 10)
+        assert_sound(ledger_reader, 240)
+        rows = ledger_reader.rows(FILLS)
         sample = [next(r for r in rows if r["symbol"] == symbol) for symbol in RULES.ticks]
         assert len(sample) == 5
         for row in [*sample, next(r for r in rows if r["side"] == "SELL")]:
             assert_by_hand(row, RULES)
         stopped = service.stop()
         assert 0 == stopped.code
-        assert_sound(books, 240)
-        books.close()
+        assert_sound(ledger_reader, 240)
+        ledger_reader.close()

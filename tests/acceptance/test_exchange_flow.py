@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from domain.trading.decision import Reason
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from tests.support.exchange.server import ExchangeServer
 from tests.support.system.program import Program, environment
 from tests.support.system.running_system import assert_sound, until, until_all_ended
@@ -136,7 +136,7 @@ def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_
     )
     with Program("start", env=env) as service:
         service.wait_for("Serving")
-        books = Books(timescale_url)
+        books = LedgerReader(timescale_url)
         play(server, timescale_url)
         until_all_ended(books, 30)
         until(lambda: not server.faults_left, 30)

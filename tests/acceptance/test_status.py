@@ -17,7 +17,7 @@ import pytest
 from actors import Settings
 from console.commands.halts import user
 from console.debug.protocol import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
-from console.debug.server import ConsoleDoor
+from console.debug.server import ConsoleServer
 from domain.errors import NotRunning
 from tests.support.database.servers import Server
 from tests.support.system.program import Program, environment, run, until
@@ -86,7 +86,7 @@ def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: s
 @contextmanager
 def opened(tmp_path: Path, **commands: Any) -> Iterator[Path]:
     path = tmp_path / "console.sock"
-    with ConsoleDoor(path, commands):
+    with ConsoleServer(path, commands):
         yield path
 
 
@@ -150,7 +150,7 @@ def test_a_long_home_has_its_socket_in_a_private_folder(tmp_path: Path) -> None:
     home = tmp_path / ("x" * 120)
     path = socket_path(Settings.isolated(home=home))
     assert len(os.fsencode(path)) <= 103
-    with ConsoleDoor(path, {"echo": dict}), Line(path) as line:
+    with ConsoleServer(path, {"echo": dict}), Line(path) as line:
         assert {"who": user()} == line.ask("echo")
         assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
     path.parent.rmdir()

@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 
+from tests.faults.counters import Counters
 from tests.faults.matrix import find
 from tests.faults.parts import PARTS, Job, do, end_in_order, jobs, present
 from tests.faults.report import report
-from tests.faults.tally import Tally
 
 SIDE_BY_SIDE = 3
 """Most of the time is spent waiting: for a successor, a restart, a commit."""
@@ -33,12 +33,12 @@ def main() -> int:
     wanted = [name for name in names if name not in missing]
     for name in wanted:
         print(f"{name}: {PARTS[name].what}", flush=True)  # noqa: T201
-    whole = Tally.total(_done(jobs(wanted, asked.seed, asked.quick, asked.point, asked.rounds)))
+    whole = Counters.total(_done(jobs(wanted, asked.seed, asked.quick, asked.point, asked.rounds)))
     print(report(whole, time.monotonic() - begun, missing))  # noqa: T201
-    return 0 if whole.sound else 1
+    return 0 if whole.passed else 1
 
 
-def _done(todo: Sequence[Job]) -> list[Tally]:
+def _done(todo: Sequence[Job]) -> list[Counters]:
     if len(todo) == 1:
         return [do(todo[0])]
     context = multiprocessing.get_context("spawn")
@@ -54,12 +54,12 @@ def _done(todo: Sequence[Job]) -> list[Tally]:
     return found
 
 
-def _result(ready: Future[Tally], job: Job) -> Tally:
+def _result(ready: Future[Counters], job: Job) -> Counters:
     try:
         return ready.result()
     except Exception as error:  # noqa: BLE001 - the others are to be told of, too
         repeat = f'make faults ARGS="--only {job.part} --seed {job.seed}"'
-        return Tally(repeat=[f"{job.part} broke off, {error!r}: {repeat}"])
+        return Counters(repeat=[f"{job.part} broke off, {error!r}: {repeat}"])
 
 
 def _asked() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from loguru import logger
 from actors import TradingSystem
 from domain import failpoints
 from tests.faults import flow
-from tests.faults.books import memory_differences
+from tests.faults.ledger_checks import memory_differences
 from tests.faults.matrix import Needs, Point, who
 from tests.support.system.running_system import until, until_all_ended
 
@@ -89,7 +89,7 @@ def main(url: str, death: Death | None, say: Connection) -> None:
 
     failpoints.hook = hook
     with flow.serving(url, **({"hang_timeout": 0.4} if needs is Needs.HANG else {})) as system:
-        until_all_ended(system.books, PATIENCE)
+        until_all_ended(system.ledger_reader, PATIENCE)
         say.send(("recovered", _differences(system, url)))
         if death is not None:
             executioner.armed = True
@@ -121,7 +121,7 @@ def _live(
             return  # with some of them still under way; a flush that comes with fills is not taken by its own name
         # Ticks come once a second, whatever else happens.
         begun = time.monotonic()
-        until_all_ended(system.books, PATIENCE)
+        until_all_ended(system.ledger_reader, PATIENCE)
         threading.Event().wait(max(0.0, 1.1 - (time.monotonic() - begun)))
 
 

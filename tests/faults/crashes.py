@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
+from tests.faults.counters import Counters
 from tests.faults.matrix import ACTORS, AFTER, MATRIX, Needs, Point
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
-from tests.faults.tally import Tally
 from tests.support.database.server import Server
 
 KINDS: tuple[type[BaseException], ...] = (ValueError, MemoryError, RecursionError, KeyboardInterrupt, SystemExit)
@@ -19,7 +19,7 @@ HELPERS = ("timer", "listener", "price recorder", "failures", "disconnector")
 
 def once(
     server: Server, seed: int, chosen: Iterable[Point] = MATRIX, kinds: int = len(KINDS), say: Say = silent
-) -> Tally:
+) -> Counters:
     """Raise once at each point of the actors, while decisions flow: everything ends all the same.
 
     Args:
@@ -65,7 +65,7 @@ def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
 
     failpoints.hook = hook
     for _ in range(5):
-        stage.send(dead=point.what in {"Subscribe", "Waits", "SendTerms", "TermsChanged"})
+        stage.send(dead=point.what in {"Subscribe", "Waits", "RequestRules", "RulesChanged"})
         flow.stir(stage.system, point, rebuild=point.needs is Needs.REBUILD)
         if wait_for(lambda: fault.fired > 0, 1.5):
             break
@@ -75,7 +75,7 @@ def _once(stage: Stage, point: Point, kind: type[BaseException]) -> None:
     if not fault.fired:
         stage.failed(point, "was not reached")
         return
-    stage.tally.faults["exception"] += 1
+    stage.counters.faults["exception"] += 1
     if not stage.ended():
         stage.failed(point, f"{kind.__name__}: not everything ended; {stage.system.wait(0)!r}, {stage.system.status()}")
     stage.check(point)
@@ -101,7 +101,7 @@ def _around(stage: Stage, point: Point, kind: type[BaseException]) -> None:
     if not fault.fired and point.needs is not Needs.GONE:
         stage.failed(point, "was not reached")
         return
-    stage.tally.faults["exception"] += 1
+    stage.counters.faults["exception"] += 1
     if point.who == "Supervisor" and point.needs is not Needs.STOP and fault.fired and reason is None:
         stage.failed(point, f"{kind.__name__} in the Supervisor, and the process goes on")
     stage.rest()
@@ -126,7 +126,7 @@ def others_go_on(point: Point) -> bool:
     return point.moment in AFTER.values() or point.what in {"Priced", "Settled"}
 
 
-def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Tally:
+def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Counters:
     """Raise each time that a chosen decision comes to a point: it alone is quarantined, at no cost of restarts."""
     stage = Stage(server, "poison", seed, say)
     wanted = set(chosen)
@@ -154,7 +154,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
     assert fault is not None
     if not fault.fired:
         return  # decisions of this kind do not come there
-    stage.tally.faults["exception, each time"] += fault.fired
+    stage.counters.faults["exception, each time"] += fault.fired
     if not ended:
         stage.failed(point, f"{action}: not everything ended; {stage.system.wait(0)!r}")
     ((status, reason),) = stage.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = %s", id_)

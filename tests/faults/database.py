@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.faults.tally import Tally
+from tests.faults.counters import Counters
 from tests.support.database.faults import FAULTS
 from tests.support.database.servers import ServerPool
 from tests.support.system.load import disturbed
@@ -13,29 +13,29 @@ DECISIONS = 90
 """By the SQL door, at each fault; callers send as many as they can besides."""
 
 
-def run(rounds: int, seed: int) -> Tally:
+def run(rounds: int, seed: int) -> Counters:
     """Let each fault strike in each round, under load."""
-    tally = Tally()
+    counters = Counters()
     servers = ServerPool()
     try:
         for number in range(seed, seed + rounds):
             for name in FAULTS:
-                _one(servers, name, number, tally)
+                _one(servers, name, number, counters)
     finally:
         servers.close()
-    return tally
+    return counters
 
 
-def _one(servers: ServerPool, name: str, seed: int, tally: Tally) -> None:
+def _one(servers: ServerPool, name: str, seed: int, counters: Counters) -> None:
     server = servers.get("embedded-18")
     url = server.create_database()
     try:
         with disturbed(server, url, [name], count=DECISIONS, seed=seed) as found:
-            outcomes = Counter(found.books.outcomes())
-        tally.decisions += outcomes.total()
-        tally.outcomes += outcomes
+            outcomes = Counter(found.ledger_reader.outcomes())
+        counters.decisions += outcomes.total()
+        counters.outcomes += outcomes
     except Exception as error:  # noqa: BLE001 - the next fault is to strike, too
         told = " ".join(str(error).split())[:500] or repr(error)
-        tally.repeat.append(f'{name}: {told}: make faults ARGS="--only database --seed {seed} --rounds 1"')
-    tally.faults["database"] += 1
+        counters.repeat.append(f'{name}: {told}: make faults ARGS="--only database --seed {seed} --rounds 1"')
+    counters.faults["database"] += 1
     servers.get("embedded-18").drop_database(url)

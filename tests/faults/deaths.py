@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from uuid import UUID
 
-from tests.faults import books, child, flow
+from tests.faults import child, flow, ledger_checks
 from tests.faults.child import Death
+from tests.faults.counters import Counters
 from tests.faults.matrix import MATRIX, Needs, Point
-from tests.faults.tally import Tally
 from tests.support.database.server import Server
 
 SERIES = 25
@@ -44,7 +44,7 @@ class Series:
     """
 
     def __init__(self, server: Server, seed: int) -> None:
-        self.tally = Tally()
+        self.counters = Counters()
         self._seed = seed
         self._url = server.create_database()
         self._server = server
@@ -53,16 +53,16 @@ class Series:
         self._processes.set_forkserver_preload([child.__name__])
         flow.prepare(self._url)
 
-    def run(self, planned: Iterable[Death]) -> Tally:
+    def run(self, planned: Iterable[Death]) -> Counters:
         """Let each die; then have one live, and see that everything is there."""
         for death in planned:
             self._one(death)
         self._one(None)
-        self._laws(None, ended=True).count_in(self.tally)
-        for note in books.snapshot_differences(self._url):
+        self._laws(None, ended=True).count_in(self.counters)
+        for note in ledger_checks.snapshot_differences(self._url):
             self._failed(None, note)
         self._server.drop_database(self._url)
-        return self.tally
+        return self.counters
 
     def _one(self, death: Death | None) -> None:
         ear, mouth = self._processes.Pipe(duplex=False)
@@ -77,7 +77,7 @@ class Series:
             self._failed(death, "the child hung")
         expected = 0 if death is None else -signal.SIGKILL if death.kill else child.EXIT_CODE
         if process.exitcode == expected:
-            self.tally.faults["death"] += death is not None
+            self.counters.faults["death"] += death is not None
         else:
             reached = "its point was not reached" if "survived" in said else f"after {said[-1:]}"
             self._failed(death, f"the child ended with {process.exitcode}, {reached}")
@@ -96,14 +96,14 @@ class Series:
                         self._accepted.add(value)
                     if word == "recovered" and value:
                         self._failed(death, f"memory and database differ after recovery: {value}")
-                        self.tally.unbalanced += len(value)
+                        self.counters.unbalanced += len(value)
             except (EOFError, OSError):  # it died
                 pass
         return said
 
-    def _laws(self, death: Death | None, *, ended: bool = False) -> books.Findings:
-        found = books.check(self._url, self._accepted, ended=ended)
-        found.add_to(self.tally)
+    def _laws(self, death: Death | None, *, ended: bool = False) -> ledger_checks.Findings:
+        found = ledger_checks.check(self._url, self._accepted, ended=ended)
+        found.add_to(self.counters)
         self._accepted -= found.gone  # each is told once
         for note in found.notes:
             self._failed(death, note)
@@ -111,13 +111,13 @@ class Series:
 
     def _failed(self, death: Death | None, what: str) -> None:
         only = f" --point '{death.point}'" if death is not None else ""
-        self.tally.repeat.append(f'{what}: make faults ARGS="--only deaths --seed {self._seed}{only}"')
+        self.counters.repeat.append(f'{what}: make faults ARGS="--only deaths --seed {self._seed}{only}"')
 
 
-def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _: None) -> Tally:
+def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _: None) -> Counters:
     """Let processes die as planned, in series of `SERIES`."""
     parts = []
     for begin in range(0, len(planned), SERIES):
         parts.append(Series(server, seed).run(planned[begin : begin + SERIES]))
         say(f"{min(begin + SERIES, len(planned))} of {len(planned)} deaths")
-    return Tally.total(parts)
+    return Counters.total(parts)

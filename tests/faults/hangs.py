@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
+from tests.faults.counters import Counters
 from tests.faults.crashes import POISON, others_go_on
 from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
-from tests.faults.tally import Tally
 from tests.support.database.server import Server
 
 HANG_TIMEOUT = 0.4
@@ -56,7 +56,7 @@ class Trap:
         return not any(thread.is_alive() for thread in self.hanging)
 
 
-def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Tally:
+def once(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Counters:
     """Have each actor's thread hang once at each of its points."""
     stage = Stage(server, "hangs", seed, say)
     points_ = [point for point in chosen if point.who in {*ACTORS, "Supervisor"} and point.needs is not Needs.HANG]
@@ -93,7 +93,7 @@ def _once(stage: Stage, point: Point) -> None:
         stage.failed(point, "was not reached")
         trap.release()
         return
-    stage.tally.faults["hang"] += 1
+    stage.counters.faults["hang"] += 1
     _await_successor(stage, point, trap)
     if not stage.ended():
         stage.failed(point, f"not everything ended while it hung; {stage.system.wait(0)!r}")
@@ -110,7 +110,7 @@ def _once(stage: Stage, point: Point) -> None:
 
 def _reach(stage: Stage, point: Point, fault: Fault, meddler: flow.Meddler) -> None:
     for _ in range(5):
-        stage.send(dead=point.what in {"Subscribe", "Waits", "SendTerms", "TermsChanged"})
+        stage.send(dead=point.what in {"Subscribe", "Waits", "RequestRules", "RulesChanged"})
         flow.stir(stage.system, point, rebuild=point.needs is Needs.REBUILD)
         if wait_for(lambda: fault.fired > 0, 1.5):
             return
@@ -173,7 +173,7 @@ def _around(stage: Stage, point: Point) -> None:
     if not fault.fired:
         stage.failed(point, "was not reached")
         return
-    stage.tally.faults["hang"] += 1
+    stage.counters.faults["hang"] += 1
     if point.who == "Supervisor" and point.needs is not Needs.STOP and reason is None:
         stage.failed(point, "the Supervisor hangs, and the process goes on")
     trap.release()
@@ -181,7 +181,7 @@ def _around(stage: Stage, point: Point) -> None:
     stage.rest()
 
 
-def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Tally:
+def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Counters:
     """Hang each time that a chosen decision comes to a point: it alone is quarantined."""
     stage = Stage(server, "hanging-poison", seed, say)
     wanted = set(chosen)
@@ -215,7 +215,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
     ended = stage.ended()
     assert fault is not None
     if fault.fired:
-        stage.tally.faults["hang, each time"] += fault.fired
+        stage.counters.faults["hang, each time"] += fault.fired
         if not ended:
             stage.failed(point, f"{action}: not everything ended; {stage.system.wait(0)!r}")
         _await_successor(stage, point, trap)
@@ -229,7 +229,7 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
         stage.check(point)
 
 
-def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Tally:
+def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Counters:
     """Let each actor's thread just end, with messages in its mailbox; and fail to stop."""
     stage = Stage(server, "silence", seed, silent)
     with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
@@ -242,7 +242,7 @@ def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Ta
             stage.send()
             if not wait_for(lambda: not thread.is_alive(), 10):  # noqa: B023
                 stage.failed(None, f"{actor}'s thread did not end")
-            stage.tally.faults["thread ended"] += 1
+            stage.counters.faults["thread ended"] += 1
             stage.send()
             if not stage.ended():
                 stage.failed(None, f"{actor}'s thread ended, and not everything after it")
@@ -252,7 +252,7 @@ def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Ta
         supervisor = system._wiring.posts["Supervisor"]
         assert supervisor._ref is not None
         supervisor._ref.actor_stopped.set()
-        stage.tally.faults["thread ended"] += 1
+        stage.counters.faults["thread ended"] += 1
         if gives_up(system) is None:
             stage.failed(None, "the Supervisor's thread ended, and the process goes on")
     stage.rest()
@@ -260,7 +260,7 @@ def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Ta
         stage.send()
         for post in system._wiring.posts.values():
             post.mailbox.close = _failing  # type: ignore[assignment]
-            stage.tally.faults["exception in on_stop"] += 1
+            stage.counters.faults["exception in on_stop"] += 1
     stage.rest()
     return stage.close()
 

@@ -76,7 +76,7 @@ class Laws:
         self._outcomes()
         for name, portfolio in self.database.portfolios.items():
             if self._seen.get(name) is not portfolio:
-                self._books(portfolio)
+                self._check_ledger(portfolio)
                 self._seen[name] = portfolio
         self._memory(stepper)
 
@@ -90,7 +90,7 @@ class Laws:
             raise Broken("the actors did not come to rest")
         self.check_callers(life, "after all")
         self._failures()
-        present = [cell.name for cell in stepper.born if not cell.given_up]
+        present = [cell.name for cell in stepper.born if not cell.abandoned]
         if sorted(present) != sorted(stepper.cells):
             raise Broken(f"these actors are there: {present}")
         keeper = stepper.cells["PositionKeeper"].behaviour
@@ -142,7 +142,7 @@ class Laws:
         if self._filled != self._executed:
             raise Broken(f"executed and filled differ: {self._executed ^ self._filled}", "doubled")
 
-    def _books(self, committed: Portfolio) -> None:
+    def _check_ledger(self, committed: Portfolio) -> None:
         fills = [a for a in self.database.fills if a.fill.order.portfolio == committed.name]
         if [a.fill.order.seq for a in fills] != list(range(1, len(fills) + 1)) or committed.seq != len(fills):
             raise Broken(f"the orders of {committed.name} are not numbered in their order", "unbalanced")
@@ -156,7 +156,7 @@ class Laws:
             )
             for a in fills
         ]
-        capital = committed.terms.initial_capital
+        capital = committed.rules.initial_capital
         model = ledger(capital, deals, 0, 0)
         modelled = {s: (h.quantity, h.cost, h.entry_commission) for s, h in model.holdings.items()}
         held = {
@@ -180,7 +180,7 @@ class Laws:
             return
         for name, portfolio in keeper._committed.items():
             stored = self.database.portfolios.get(name)
-            if stored is None or not stored.terms.same_portfolio(portfolio.terms):
+            if stored is None or not stored.rules.same_portfolio(portfolio.rules):
                 continue  # somebody has removed it, and it has not heard of that yet
             if (stored.cash, stored.seq, stored.positions) != (portfolio.cash, portfolio.seq, portfolio.positions):
                 raise Broken(f"memory and database differ: {portfolio}, {stored}", "unbalanced")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from domain.trading.orders import Costs
+from tests.faults.counters import Counters
 from tests.faults.seeds import ERRORS, MOMENTS, TRADED
-from tests.faults.tally import Tally
 from tests.faults.world import NAMES, WORKERS, World
 
 STEPS = 40
@@ -171,16 +171,16 @@ class TradingMachine(RuleBasedStateMachine):
             self.told(self.world)
 
 
-def run(rounds: int, seed: int) -> Tally:
+def run(rounds: int, seed: int) -> Counters:
     """Let Hypothesis try so many sequences, drawn from ``seed``."""
-    tally = Tally()
+    counters = Counters()
 
     class Counted(TradingMachine):
         @staticmethod
         def told(world: World) -> None:
-            tally.faults += world.injected
-            tally.decisions += world.decisions
-            tally.outcomes += world.outcomes
+            counters.faults += world.injected
+            counters.decisions += world.decisions
+            counters.outcomes += world.outcomes
 
     profile = settings(
         max_examples=rounds,
@@ -195,9 +195,9 @@ def run(rounds: int, seed: int) -> Tally:
         run_state_machine_as_test(hypothesis.seed(seed)(Counted), settings=profile)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
         law = getattr(error, "law", "")
-        tally.lost += law == "lost"
-        tally.doubled += law == "doubled"
-        tally.unbalanced += law == "unbalanced"
+        counters.lost += law == "lost"
+        counters.doubled += law == "doubled"
+        counters.unbalanced += law == "unbalanced"
         said = "\n".join([str(error), *getattr(error, "__notes__", [])])
-        tally.repeat.append(f'{said}\nmake faults ARGS="--only machine --seed {seed} --rounds {rounds}"')
-    return tally
+        counters.repeat.append(f'{said}\nmake faults ARGS="--only machine --seed {seed} --rounds {rounds}"')
+    return counters

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from tests.faults import crashes, deaths, hangs
+from tests.faults.counters import Counters
 from tests.faults.matrix import MATRIX, Point, find
-from tests.faults.tally import Tally
 from tests.support.database.servers import ServerPool
 
 EMBEDDED = "embedded-18"
@@ -61,48 +61,48 @@ class Part:
     """
 
     what: str
-    run: Callable[[Job], Tally]
+    run: Callable[[Job], Counters]
     shares: int = 1
 
 
-def _deaths(job: Job) -> Tally:
+def _deaths(job: Job) -> Counters:
     planned = deaths.deaths(job.seed, job.points(15))
     with pool() as servers:
         return deaths.run(servers.get(EMBEDDED), planned, job.seed, job.say)
 
 
-def _exceptions(job: Job) -> Tally:
+def _exceptions(job: Job) -> Counters:
     with pool() as servers:
         return crashes.once(servers.get(EMBEDDED), job.seed, job.points(25), kinds=1 if job.quick else 2, say=job.say)
 
 
-def _poison(job: Job) -> Tally:
+def _poison(job: Job) -> Counters:
     with pool() as servers:
         return crashes.poison(servers.get(EMBEDDED), job.seed, job.points(60), job.say)
 
 
-def _hangs(job: Job) -> Tally:
+def _hangs(job: Job) -> Counters:
     with pool() as servers:
         return hangs.once(servers.get(EMBEDDED), job.seed, job.points(15), job.say)
 
 
-def _hanging_poison(job: Job) -> Tally:
+def _hanging_poison(job: Job) -> Counters:
     with pool() as servers:
         return hangs.poison(servers.get(EMBEDDED), job.seed, job.points(40), job.say)
 
 
-def _silence(job: Job) -> Tally:
+def _silence(job: Job) -> Counters:
     with pool() as servers:
         return hangs.silent_ends(servers.get(EMBEDDED), job.seed)
 
 
-def _elsewhere(module: str, usual: int, quick: int) -> Callable[[Job], Tally]:
+def _elsewhere(module: str, usual: int, quick: int) -> Callable[[Job], Counters]:
     """Return how a module with ``run(rounds, seed)`` is run."""
 
-    def run(job: Job) -> Tally:
+    def run(job: Job) -> Counters:
         rounds = job.rounds or (quick if job.quick else usual)
-        tally: Tally = importlib.import_module(module).run(rounds, job.seed)
-        return tally
+        counters: Counters = importlib.import_module(module).run(rounds, job.seed)
+        return counters
 
     return run
 
@@ -135,16 +135,16 @@ def present(name: str) -> bool:
     return name not in ELSEWHERE or find_spec(ELSEWHERE[name]) is not None
 
 
-def do(job: Job) -> Tally:
+def do(job: Job) -> Counters:
     """Do one share of a part."""
     from loguru import logger  # noqa: PLC0415 - in the process that does it
 
     logger.remove()
-    tally = PARTS[job.part].run(job)
-    job.say(f"{tally.faults.total()} faults, {'sound' if tally.sound else f'{len(tally.repeat)} FAILURES'}")
-    for failure in tally.repeat:
+    counters = PARTS[job.part].run(job)
+    job.say(f"{counters.faults.total()} faults, {'sound' if counters.passed else f'{len(counters.repeat)} FAILURES'}")
+    for failure in counters.repeat:
         job.say(f"FAILED: {failure}")
-    return tally
+    return counters
 
 
 def end_in_order() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.faults.tally import Tally
+from tests.faults.counters import Counters
 
 
-def report(whole: Tally, seconds: float, missing: Mapping[str, str]) -> str:
+def report(whole: Counters, seconds: float, missing: Mapping[str, str]) -> str:
     """Return the table: faults by kind, decisions, outcomes, and the three numbers that must be 0.
 
     Args:

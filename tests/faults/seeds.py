@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import Any
 
 from domain.trading.orders import Costs
+from tests.faults.counters import Counters
 from tests.faults.laws import Broken, InjectedFault
-from tests.faults.tally import Tally
 from tests.faults.world import NAMES, WORKERS, World
 
 DECISIONS = 46
@@ -32,12 +32,12 @@ class Played:
 
     Attributes:
         trace: what happened, in order.
-        books: ledger and outcomes at the end.
+        ledger: ledger and outcomes at the end.
         broken: the law that does not hold, if one does not.
     """
 
     trace: list[str]
-    books: list[str]
+    ledger: list[str]
     faults: Counter[str]
     decisions: int
     outcomes: Counter[str]
@@ -46,7 +46,7 @@ class Played:
     @property
     def digest(self) -> str:
         """Equal for equal traces and books."""
-        return hashlib.sha256("\n".join([*self.trace, *self.books]).encode()).hexdigest()
+        return hashlib.sha256("\n".join([*self.trace, *self.ledger]).encode()).hexdigest()
 
 
 def decision(draw: random.Random) -> dict[str, Any]:
@@ -76,25 +76,25 @@ def play(seed: int, decisions: int = DECISIONS) -> Played:
         world.settle()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
         broken = error
-    return Played(world.trace, world.books, world.injected, world.decisions, world.outcomes, broken)
+    return Played(world.trace, world.ledger, world.injected, world.decisions, world.outcomes, broken)
 
 
-def run(rounds: int, seed: int) -> Tally:
+def run(rounds: int, seed: int) -> Counters:
     """Play so many seeds, the first of them ``seed``."""
-    tally = Tally()
+    counters = Counters()
     for number in range(seed, seed + rounds):
         played = play(number)
-        tally.faults += played.faults
-        tally.decisions += played.decisions
-        tally.outcomes += played.outcomes
+        counters.faults += played.faults
+        counters.decisions += played.decisions
+        counters.outcomes += played.outcomes
         if played.broken is None:
             continue
         law = played.broken.law if isinstance(played.broken, Broken) else ""
-        tally.lost += law == "lost"
-        tally.doubled += law == "doubled"
-        tally.unbalanced += law == "unbalanced"
-        tally.repeat.append(f'{played.broken!r}: make faults ARGS="--only seeds --seed {number} --rounds 1"')
-    return tally
+        counters.lost += law == "lost"
+        counters.doubled += law == "doubled"
+        counters.unbalanced += law == "unbalanced"
+        counters.repeat.append(f'{played.broken!r}: make faults ARGS="--only seeds --seed {number} --rounds 1"')
+    return counters
 
 
 def _submit(world: World, draw: random.Random) -> None:

@@ -18,9 +18,9 @@ from actors import TradingSystem
 from domain import failpoints
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
-from tests.faults import books, flow
+from tests.faults import flow, ledger_checks
+from tests.faults.counters import Counters
 from tests.faults.matrix import Point, who
-from tests.faults.tally import Tally
 from tests.support.database.server import Server
 from tests.support.system.running_system import INSERT, until
 
@@ -84,7 +84,7 @@ class Stage:
     Attributes:
         system: that runs now.
         url: of the database.
-        tally: of what was found.
+        counters: of what was found.
 
     Args:
         server: where.
@@ -96,7 +96,7 @@ class Stage:
     system: TradingSystem
 
     def __init__(self, server: Server, part: str, seed: int, say: Say) -> None:
-        self.tally = Tally()
+        self.counters = Counters()
         self.url = server.create_database()
         self.draw = random.Random(seed)
         self._server = server
@@ -120,7 +120,7 @@ class Stage:
 
     def begin(self, point: Point, how: str = "") -> None:
         """Draw anew for each fault, so that it can be repeated without those before it; tell how far it got."""
-        if (count := self.tally.faults.total()) >= self._told + TELL_EVERY:
+        if (count := self.counters.faults.total()) >= self._told + TELL_EVERY:
             self._told = count
             self._say(f"{count} faults")
         self.draw = random.Random(f"{self._seed} {point} {how}")
@@ -149,24 +149,24 @@ class Stage:
 
     def ended(self) -> bool:
         """Whether each decision has its outcome, in time."""
-        waiting = self.system.books.waiting
+        waiting = self.system.ledger_reader.waiting
         wait_for(lambda: waiting() == 0 or self.system.wait(0) is not None, WITHIN)
         return waiting() == 0
 
     def check(self, point: Point | None, *, memory: bool = True) -> None:
         """Hold everything to the laws, memory, too."""
-        found = books.check(self.url, self._accepted, ended=True)
-        found.add_to(self.tally)
+        found = ledger_checks.check(self.url, self._accepted, ended=True)
+        found.add_to(self.counters)
         self._accepted -= found.gone  # each is told once
         for note in found.notes:
             self.failed(point, note)
         self._answers(point)
         if memory:
             with suppress(AssertionError):
-                until(lambda: not books.memory_differences(self.system, self.url), 5)
+                until(lambda: not ledger_checks.memory_differences(self.system, self.url), 5)
                 return
-            self.tally.unbalanced += 1
-            self.failed(point, f"memory and database differ: {books.memory_differences(self.system, self.url)}")
+            self.counters.unbalanced += 1
+            self.failed(point, f"memory and database differ: {ledger_checks.memory_differences(self.system, self.url)}")
 
     def _answers(self, point: Point | None) -> None:
         """See that each caller gets the outcome that is in the table; or hears that the system has ended."""
@@ -199,18 +199,18 @@ class Stage:
     def failed(self, point: Point | None, what: str) -> None:
         """Take note of a failure, with the command that repeats it."""
         only = f" --point '{point}'" if point is not None else ""
-        self.tally.repeat.append(f'{point}: {what}: make faults ARGS="{self._command}{only}"')
+        self.counters.repeat.append(f'{point}: {what}: make faults ARGS="{self._command}{only}"')
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read from the database."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(statement, values).fetchall()
 
-    def close(self) -> Tally:
+    def close(self) -> Counters:
         """End; return what was found."""
-        books.check(self.url).count_in(self.tally)
+        ledger_checks.check(self.url).count_in(self.counters)
         self._server.drop_database(self.url)
-        return self.tally
+        return self.counters
 
     def rest(self) -> None:
         """Let a system go on where one ended in trouble, and see that nothing is missing."""
@@ -218,7 +218,7 @@ class Stage:
             if not self.ended():
                 self.failed(None, "not everything ended after a restart")
             self.check(None)
-        for note in books.snapshot_differences(self.url):
+        for note in ledger_checks.snapshot_differences(self.url):
             self.failed(None, note)
 
 

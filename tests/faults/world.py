@@ -28,7 +28,7 @@ from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_cell import SteppedCell
 from tests.support.actors.stepper import StepClock, Stepper
-from tests.support.values.builders import costs, instrument, terms, uid
+from tests.support.values.builders import costs, instrument, rules, uid
 
 INSTRUMENTS = [
     instrument("BTC/USDT"),
@@ -110,8 +110,8 @@ class World:
         names = sorted(self.database.portfolios)
         if names:
             portfolio = self.database.portfolios[names[number % len(names)]]
-            changed = replace(portfolio.terms, revision=portfolio.terms.revision + 1, **changes)
-            self.database.portfolios[portfolio.name] = replace(portfolio, terms=changed)
+            changed = replace(portfolio.rules, revision=portfolio.rules.revision + 1, **changes)
+            self.database.portfolios[portfolio.name] = replace(portfolio, rules=changed)
             self.faults["rules changed"] += 1
             self.stepper.tell("PositionKeeper", Wake())
 
@@ -172,7 +172,7 @@ class World:
             if cell.name != "Supervisor":
                 self.faults[f"hang at {moment}"] += 1
                 self.stepper.hang(cell.name, steps)
-                if cell.given_up and moment in {"commits", "committed"}:
+                if cell.abandoned and moment in {"commits", "committed"}:
                     in_doubt = moment == "committed"  # its connection was ended when it was given up
                     raise DatabaseUnavailable("the connection was lost", in_doubt=in_doubt)
 
@@ -272,7 +272,7 @@ class World:
         return +found
 
     @property
-    def books(self) -> list[str]:
+    def ledger(self) -> list[str]:
         """The ledger and every outcome in their order, as text."""
         fills = [
             f"{a.fill.order.portfolio} {a.fill.order.seq} {a.fill.order.order_id} {a.fill.quantity} {a.fill.price} "
@@ -328,7 +328,7 @@ class World:
                 if row is not None and self._poison.get(row.decision.uid) == cell.name:
                     self.faults["poison"] += 1
                     raise InjectedFault(f"{INJECTED}: poison {id_}")
-        if self._fuse is None or cell.given_up:
+        if self._fuse is None or cell.abandoned:
             return
         where, left, burn, actor = self._fuse
         if where == moment and actor in {None, cell.name}:
@@ -353,7 +353,7 @@ class World:
         return pending[number % len(pending)] if pending else None
 
     def _open(self, name: str, capital: int = 10_000) -> None:
-        made = terms(name, initial_capital=capital, costs=costs())
+        made = rules(name, initial_capital=capital, costs=costs())
         self.database.open_portfolio(
             replace(made, created_at=self.clock.now() + timedelta(microseconds=len(self.trace)))
         )

@@ -1,8 +1,8 @@
 """The charts of a report's page, as plotly draws them: equity with drawdown and trades, days, distribution.
 
-A chart is what `plotly.graph_objects.Figure` takes, as plain data. Colours are words (``gain``, ``loss``, ``ink``, …)
-that the page replaces by its own, so that charts follow light, dark and paper. Every text that is not written here is
-escaped, since plotly takes ``<b>`` and ``<a>`` in a text for markup.
+A chart is what `plotly.graph_objects.Figure` takes, as plain data. Colours are words (``gain``, ``loss``,
+``ink``, …) that the page replaces by its own, so that charts follow light, dark and paper. Every text that is not
+written here is escaped, since plotly takes ``<b>`` and ``<a>`` in a text for markup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from console.display.format import percent
 from console.report.html.formatting import Amounts, typeset
 from domain.analytics.equity_curve import CurvePoint, Mark
 from domain.analytics.histogram import Bin
-from domain.analytics.period_returns import Gain
+from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
 from domain.analytics.returns import DAY
 
@@ -184,7 +184,7 @@ def _closings(mark: Mark, write: Amounts) -> str:
     return f"{what} {'won' if mark.won else 'lost or even'}<br>{_result(mark.net, write)} net"
 
 
-def _day(gain: Gain, write: Amounts) -> str:
+def _day(gain: PeriodReturn, write: Amounts) -> str:
     so_far = "" if gain.whole else " (part of the day)"
     change = "" if gain.change is None else f" ({typeset(percent(gain.change))})"
     return f"{gain.start:%a %d %b %Y}{so_far}<br>{_result(gain.result, write)}{change}"

@@ -14,7 +14,7 @@ from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
 from console.report.metrics_table import Shown, key_figures
 from domain.analytics.equity_curve import CurvePoint
-from domain.analytics.performance_metric import Figure, known, unknown
+from domain.analytics.performance_metric import PerformanceMetric, known, unknown
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
@@ -86,7 +86,7 @@ class Section:
         return subtract(report.closing, report.opening) if report.strategy is None else report.results.net_pnl
 
     @property
-    def change(self) -> Figure:
+    def change(self) -> PerformanceMetric:
         """The same as a fraction of the value at its beginning."""
         if self.report.strategy is not None:
             return unknown("a strategy has no value of its own")

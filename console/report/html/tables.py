@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.analytics.funnel import Funnel, Lost
-from domain.analytics.performance_metric import Figure, known, unknown
-from domain.analytics.period_returns import Gain, by_month
-from domain.analytics.trade_stats import Dimension, Results
+from domain.analytics.performance_metric import PerformanceMetric, known, unknown
+from domain.analytics.period_returns import PeriodReturn, by_month
+from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply, subtract, total
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -32,7 +32,7 @@ class Month:
         shade: −4 to 4, how deep its colour is; 0 is none.
     """
 
-    gain: Gain | None
+    gain: PeriodReturn | None
     shade: int
 
 
@@ -69,7 +69,7 @@ class Line:
     commission: Decimal
     slippage: Decimal
     round_trips: int
-    results: Results | None
+    results: TradeStats | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ class Cost:
 
     label: str
     amount: Decimal
-    of_gross: Figure
-    of_traded: Figure
+    of_gross: PerformanceMetric
+    of_traded: PerformanceMetric
     sum: bool = False
 
 
-def years(gains: Sequence[Gain]) -> list[Year]:
+def years(gains: Sequence[PeriodReturn]) -> list[Year]:
     """Return the table of months, newest year first."""
     sizes = [absolute(size) for gain in gains if (size := _size(gain)) is not None]
     largest = max(sizes, default=ZERO)
@@ -127,11 +127,11 @@ def years(gains: Sequence[Gain]) -> list[Year]:
     ]
 
 
-def _size(gain: Gain) -> Decimal:
+def _size(gain: PeriodReturn) -> Decimal:
     return gain.result if gain.change is None else gain.change
 
 
-def _month(gain: Gain | None, largest: Decimal) -> Month:
+def _month(gain: PeriodReturn | None, largest: Decimal) -> Month:
     size = ZERO if gain is None else _size(gain)
     if not size or not largest:
         return Month(gain, 0)
@@ -139,7 +139,7 @@ def _month(gain: Gain | None, largest: Decimal) -> Month:
     return Month(gain, depth if size > ZERO else -depth)
 
 
-def _compounded(gains: Iterable[Gain]) -> Decimal | None:
+def _compounded(gains: Iterable[PeriodReturn]) -> Decimal | None:
     growth = ONE
     for gain in gains:
         if gain.change is None:
@@ -148,19 +148,19 @@ def _compounded(gains: Iterable[Gain]) -> Decimal | None:
     return subtract(growth, ONE)
 
 
-def groups(by: Mapping[Dimension, Mapping[str, Results]]) -> list[Group]:
+def groups(by: Mapping[Dimension, Mapping[str, TradeStats]]) -> list[Group]:
     """Return the tables that tell results apart, the best line of each first; those without a line are left out."""
     return [_group(title, by[dimension]) for dimension, title in GROUPS.items() if by.get(dimension)]
 
 
-def _group(title: str, by: Mapping[str, Results]) -> Group:
+def _group(title: str, by: Mapping[str, TradeStats]) -> Group:
     ordered = sorted(by.items(), key=lambda each: (-each[1].net_pnl, each[0]))
     if len(ordered) > MOST_LINES:
         half = MOST_LINES // 2
         first, between, last = ordered[:half], ordered[half:-half], ordered[-half:]
     else:
         first, between, last = ordered, [], []
-    rows: list[tuple[str, list[Results]]] = [(name, [results]) for name, results in first]
+    rows: list[tuple[str, list[TradeStats]]] = [(name, [results]) for name, results in first]
     if between:
         rows.append((f"{len(between)} between them", [results for _, results in between]))
     rows += [(name, [results]) for name, results in last]
@@ -192,7 +192,7 @@ def _group(title: str, by: Mapping[str, Results]) -> Group:
     return Group(title, place(ZERO), tuple(lines))
 
 
-def costs(results: Results) -> list[Cost]:
+def costs(results: TradeStats) -> list[Cost]:
     """Return what trading cost, and what it brought before and after."""
     commission, slippage = results.total_commission, results.total_slippage
     before = add(results.gross_pnl, slippage)

@@ -20,7 +20,7 @@ from console.display.style import BAD, GOOD, gain
 from console.report.html.tables import MONTHS, years
 from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.histogram import Bin
-from domain.analytics.period_returns import Gain
+from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.returns import DAY
 from domain.trading.arithmetic import ZERO, absolute
 
@@ -163,7 +163,7 @@ def _bound(value: Decimal) -> str:
     return f"{value.normalize():,f}" if value else "0"
 
 
-def days(gains: Sequence[Gain], width: int, most: int) -> list[Text]:
+def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
     """Return lines for the last days: each its result, and a bar to the left for a loss, to the right for a gain.
 
     Days that brought nothing, one after another, are a line together.
@@ -174,11 +174,11 @@ def days(gains: Sequence[Gain], width: int, most: int) -> list[Text]:
         most: lines.
     """
     groups = [(some, list(group)) for some, group in groupby(gains, key=lambda each: bool(each.result))]
-    rows: list[Gain | tuple[Gain, Gain]] = []
+    rows: list[PeriodReturn | tuple[PeriodReturn, PeriodReturn]] = []
     for some, group in groups:
         rows += group if some or len(group) < FEWEST_IDLE else [(group[0], group[-1])]
     rows = rows[-most:]
-    told = [row for row in rows if isinstance(row, Gain)]
+    told = [row for row in rows if isinstance(row, PeriodReturn)]
     results, changes = [signed(each.result) for each in told], [percent(each.change) for each in told]
     room = max(map(len, results), default=0)
     wide = max(map(len, changes)) if any(each.change is not None for each in told) else 0
@@ -186,7 +186,7 @@ def days(gains: Sequence[Gain], width: int, most: int) -> list[Text]:
     largest = max((float(absolute(each.result)) for each in told), default=0.0)
     lines = []
     for row in rows:
-        if not isinstance(row, Gain):
+        if not isinstance(row, PeriodReturn):
             first, last = row
             number = (last.start - first.start).days + 1
             lines.append(line(f"{first.start:%a %Y-%m-%d}  to {last.start:%Y-%m-%d}: {number} days, +0.00", "dim"))
@@ -201,7 +201,7 @@ def days(gains: Sequence[Gain], width: int, most: int) -> list[Text]:
     return lines
 
 
-def months(gains: Sequence[Gain], width: int) -> list[Text]:
+def months(gains: Sequence[PeriodReturn], width: int) -> list[Text]:
     """Return a table with a line of percentages and one of amounts for each year, the newest first.
 
     Where it is narrow, a year takes two parts, of which one without any month is left out.
@@ -212,7 +212,7 @@ def months(gains: Sequence[Gain], width: int) -> list[Text]:
     lines: list[Text] = []
     for year in years(gains):
         shown = [month.gain for month in year.months]
-        whole = Gain(date(year.year, 1, 1), year.result, year.change, whole=True)
+        whole = PeriodReturn(date(year.year, 1, 1), year.result, year.change, whole=True)
         for first in range(0, 12, together):
             part = shown[first : first + together]
             if not any(part):
@@ -232,13 +232,13 @@ def months(gains: Sequence[Gain], width: int) -> list[Text]:
     return lines
 
 
-def _cell(each: Gain | None, write: Callable[[Gain], str], width: int) -> str:
+def _cell(each: PeriodReturn | None, write: Callable[[PeriodReturn], str], width: int) -> str:
     if each is None:
         return " " * width
     return f"{write(each):>{width - 1}}{' ' if each.whole else PART}"
 
 
-def _colour(each: Gain | None) -> str:
+def _colour(each: PeriodReturn | None) -> str:
     return "" if each is None else gain(each.result)
 
 

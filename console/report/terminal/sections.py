@@ -16,9 +16,9 @@ from console.display.table import Column, beside, table
 from console.report.html.tables import costs
 from console.report.terminal.charts import bar, line, wrapped
 from domain.analytics.funnel import Funnel
-from domain.analytics.performance_metric import Figure
+from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.report import OpenPosition, Report
-from domain.analytics.trade_stats import Dimension, Results
+from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.program import command_name
 from domain.trading.arithmetic import add
 
@@ -105,7 +105,7 @@ def _of_trips(report: Report) -> Iterator[Told]:
     yield _figure("Time in market", results.time_in_market, _share)
 
 
-def _figure(label: str, figure: Figure, write: Callable[[Decimal], str], *, coloured: bool = False) -> Told:
+def _figure(label: str, figure: PerformanceMetric, write: Callable[[Decimal], str], *, coloured: bool = False) -> Told:
     if figure.value is None:
         return Told(label, "–", "dim", figure.reason)
     return Told(label, write(figure.value), gain(figure.value) if coloured else "")
@@ -137,10 +137,10 @@ def fall(report: Report) -> str:
     return f"deepest {percent(-found.fraction)} ({amount(found.amount)}), {lasted}"
 
 
-def groups(by: Mapping[Dimension, Mapping[str, Results]], width: int) -> list[Text]:
+def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int) -> list[Text]:
     """Return results by symbol, strategy, asset class and side, the best first; one that is alone says so on a line."""
     names: list[str | tuple[str, str]] = []
-    rows: list[Results | None] = []
+    rows: list[TradeStats | None] = []
     alone = []
     for dimension, title in DIMENSIONS.items():
         found = sorted(by[dimension].items(), key=lambda each: (-each[1].net_pnl, each[0]))
@@ -159,7 +159,7 @@ def groups(by: Mapping[Dimension, Mapping[str, Results]], width: int) -> list[Te
     if not rows:
         return wrapped(", ".join(alone), width)
 
-    def cells(write: Callable[[Results], str | tuple[str, str]]) -> list[str | tuple[str, str]]:
+    def cells(write: Callable[[TradeStats], str | tuple[str, str]]) -> list[str | tuple[str, str]]:
         return ["" if row is None else write(row) for row in rows]
 
     columns = [
@@ -177,7 +177,7 @@ def groups(by: Mapping[Dimension, Mapping[str, Results]], width: int) -> list[Te
     return [*lines, *(wrapped(", ".join(alone), width, "dim") if alone else [])]
 
 
-def _told(figure: Figure, write: Callable[[Decimal], str]) -> str:
+def _told(figure: PerformanceMetric, write: Callable[[Decimal], str]) -> str:
     return "–" if figure.value is None else write(figure.value)
 
 
@@ -192,7 +192,7 @@ def plain_headed(lines: list[Text]) -> list[Text]:
     return lines
 
 
-def cost_table(results: Results, width: int) -> list[Text]:
+def cost_table(results: TradeStats, width: int) -> list[Text]:
     """Return what trading cost: in money, of what was traded, and of what it brought before costs."""
     found = costs(results)
     columns = [

@@ -12,8 +12,8 @@ import pytest
 
 from actors import TradingSystem
 from domain.analytics.performance import History, Performance, performance
-from domain.analytics.performance_metric import Figure, unknown
-from domain.analytics.trade_stats import Dimension, Results
+from domain.analytics.performance_metric import PerformanceMetric, unknown
+from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
 from persistence.connections import engine_for
@@ -39,8 +39,8 @@ def histories(url: str) -> dict[str, History]:
 
 def as_view(found: Performance) -> dict[str, Any]:
     """The figures under the names of the view's columns."""
-    results = {field.name: getattr(found.results, field.name) for field in fields(Results)}
-    columns = {name: one.value if isinstance(one, Figure) else one for name, one in results.items()}
+    results = {field.name: getattr(found.results, field.name) for field in fields(TradeStats)}
+    columns = {name: one.value if isinstance(one, PerformanceMetric) else one for name, one in results.items()}
     return columns | {
         "sharpe_ratio": found.sharpe_ratio.value,
         "sharpe_reason": found.sharpe_ratio.reason,

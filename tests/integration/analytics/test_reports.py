@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import Engine
 
-from domain.analytics.performance_metric import Figure, known, unknown
-from domain.analytics.period_returns import Gain
+from domain.analytics.performance_metric import PerformanceMetric, known, unknown
+from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
 from domain.analytics.trade_stats import Dimension
 from domain.validation.criteria import Criteria
@@ -58,7 +58,7 @@ def test_totals_are_those_of_the_view(url: str, found: dict[str, Report], name: 
     row = row_of(url, "SELECT * FROM v_paper_performance_metrics WHERE portfolio = %s", name)
     report = found[name]
     results = {key: getattr(report.results, key) for key in row if hasattr(report.results, key)}
-    mine = {key: one.value if isinstance(one, Figure) else one for key, one in results.items()}
+    mine = {key: one.value if isinstance(one, PerformanceMetric) else one for key, one in results.items()}
     assert 14 == len(mine)
     assert {key: row[key] for key in mine} == mine
     assert (CAPITAL[name], "USDT", None) == (report.initial_capital, report.currency, report.strategy)
@@ -203,7 +203,7 @@ def test_one_trade(deals: Engine) -> None:
     assert [(8, 9, 1)] == [(each.low, each.high, each.number) for each in report.distribution]
     assert [(8, 1, True)] == [(mark.net, mark.number, mark.won) for mark in report.marks]
     assert ("simulated",) == report.price_sources
-    first = Gain(BEGUN.date(), Decimal(8), Decimal("0.008"), whole=False)
+    first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), whole=False)
     assert first == report.days[0]
 
 

@@ -24,7 +24,7 @@ class Heard:
     def __init__(self) -> None:
         self.alarms: list[Alarm] = []
 
-    def sound(self, alarm: Alarm) -> None:
+    def notify(self, alarm: Alarm) -> None:
         self.alarms.append(alarm)
 
     def expect(self, kind: str, text: str, *, over: bool = False) -> None:

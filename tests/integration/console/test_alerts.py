@@ -61,7 +61,7 @@ class Recording:
 
 def test_500_then_200_is_told_once(said: list[str]) -> None:
     with Receiver([500, 500]) as receiver, AlertSender([UrlChannel(receiver.url())], longest=0.01) as sender:
-        sender.sound(alarm())
+        sender.notify(alarm())
         assert ["it burns"] * 3 == [receiver.next()["text"] for _ in range(3)]
     assert receiver.got.empty()
     assert ["WARNING alert_url could not be told, and is tried again: 127.0.0.1 answered 500"] == said
@@ -72,7 +72,7 @@ def test_a_flood_is_one_letter_a_window_and_all_are_counted() -> None:
     channel = Recording()
     with AlertSender([channel], window=0.3) as sender:
         for number in range(1_000):
-            sender.sound(alarm(f"number {number}"))
+            sender.notify(alarm(f"number {number}"))
         assert channel.told.acquire(timeout=5)
         until(lambda: sum(letter.count for letter in channel.letters) == 1_000)
         assert "number 999" == channel.letters[-1].alarm.text
@@ -85,7 +85,7 @@ def test_a_receiver_that_hangs_keeps_neither_the_caller_nor_another_one_waiting(
         with AlertSender([UrlChannel(receiver.url()), channel], limit=20) as sender:
             begun = time.monotonic()
             for _ in range(100):
-                sender.sound(alarm())
+                sender.notify(alarm())
             assert time.monotonic() - begun < 1
             assert channel.told.acquire(timeout=5)
             receiver.next()
@@ -97,7 +97,7 @@ def test_what_cannot_be_told_is_given_up_counted_logged_and_said_with_the_next_o
     channel = Recording(AlertFailed("no", again=False), ValueError("a fault of ours"))
     with AlertSender([channel], window=0) as sender:
         for kind in (AlarmKind.HALT, AlarmKind.QUARANTINE, AlarmKind.TEST):
-            sender.sound(alarm(kind=kind))
+            sender.notify(alarm(kind=kind))
         assert channel.told.acquire(timeout=5)
     assert [(AlarmKind.TEST, 2)] == [(letter.alarm.kind, letter.undelivered) for letter in channel.letters]
     assert [
@@ -110,7 +110,7 @@ def test_what_cannot_be_told_is_given_up_counted_logged_and_said_with_the_next_o
 def test_trying_again_has_an_end(said: list[str]) -> None:
     channel = Recording(*[AlertFailed("still no")] * 1_000)
     with AlertSender([channel], patience=0.05, longest=0.01) as sender:
-        sender.sound(alarm())
+        sender.notify(alarm())
         until(lambda: sender.undelivered == 1)
     assert 1 < channel.tried < 100
     assert "ERROR alert_test is not told of test (1 alarms): still no" == said[-1]
@@ -119,13 +119,13 @@ def test_trying_again_has_an_end(said: list[str]) -> None:
 def test_the_end_waits_a_moment_and_longer_for_why_the_process_ends(said: list[str]) -> None:
     with Receiver([500, 500]) as receiver:
         with AlertSender([UrlChannel(receiver.url())]) as sender:
-            sender.sound(alarm("gave up", AlarmKind.RESTART_LIMIT))
+            sender.notify(alarm("gave up", AlarmKind.RESTART_LIMIT))
         assert ["gave up"] * 3 == [receiver.next(0.1)["text"] for _ in range(3)]
     assert 0 == sender.undelivered
     channel = Recording(*[AlertFailed("no")] * 1_000)
     begun = time.monotonic()
     with AlertSender([channel]) as sender:
-        sender.sound(alarm(kind=AlarmKind.HALT))
+        sender.notify(alarm(kind=AlarmKind.HALT))
         until(lambda: channel.tried > 0)
     assert time.monotonic() - begun < 3
     assert 1 == sender.undelivered
@@ -137,7 +137,7 @@ def test_the_end_does_not_wait_for_ever_and_in_a_hurry_not_at_all(monkeypatch: p
     for hurry in (False, True):
         channel = Recording(*[AlertFailed("no")] * 1_000)
         with AlertSender([channel]) as sender:
-            sender.sound(alarm(kind=AlarmKind.RESTART_LIMIT))
+            sender.notify(alarm(kind=AlarmKind.RESTART_LIMIT))
             until(lambda channel=channel: channel.tried > 0)  # type: ignore[misc]
             if hurry:
                 monkeypatch.setattr(sender_module, "LAST", 60)
@@ -151,7 +151,7 @@ def test_a_command_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     hanging = CommandChannel(["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"])
     with AlertSender([hanging]) as sender:
-        sender.sound(alarm())
+        sender.notify(alarm())
         until(pid.exists)
     until(lambda: state(int(pid.read_text())) == "Z")
 
@@ -159,9 +159,9 @@ def test_a_command_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
 def test_what_was_held_back_is_told_at_the_end() -> None:
     channel = Recording()
     with AlertSender([channel], window=3_600) as sender:
-        sender.sound(alarm("first"))
+        sender.notify(alarm("first"))
         assert channel.told.acquire(timeout=5)
-        sender.sound(alarm("second"))
+        sender.notify(alarm("second"))
     assert ["first", "second"] == [letter.alarm.text for letter in channel.letters]
 
 
@@ -184,7 +184,7 @@ def test_no_secret_of_the_settings_is_told_or_logged(said: list[str], monkeypatc
         logger.configure(patcher=logs._patch)
         try:
             with AlertSender([UrlChannel(url)]) as sender:
-                sender.sound(alarm("connection as u with dbpass failed"))
+                sender.notify(alarm("connection as u with dbpass failed"))
                 assert "connection as u with ******** failed" == receiver.next()["text"]
                 until(lambda: sender.undelivered == 1)
         finally:
@@ -233,7 +233,7 @@ def test_alarms_of_far_apart_moments_are_told_in_their_order() -> None:
     sender = AlertSender([channel], window=60)
     late, early = alarm("late", AlarmKind.HALT), alarm("early", AlarmKind.QUARANTINE)
     for each in (Alarm(late.at + timedelta(hours=1), late.kind, late.text), early):
-        sender.sound(each)
+        sender.notify(each)
     with sender:
         assert channel.told.acquire(timeout=5)
     assert ["early", "late"] == [letter.alarm.text for letter in channel.letters]

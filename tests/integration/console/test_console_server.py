@@ -21,7 +21,7 @@ from rich.console import Console
 from console.debug.client import Session
 from console.debug.command_spec import WORDS
 from console.debug.protocol import Line, Refused
-from console.debug.server import MOST_CLIENTS, ConsoleDoor
+from console.debug.server import MOST_CLIENTS, ConsoleServer
 from domain.errors import PaperTradingError
 from tests.support.database.servers import Server
 from tests.support.system.console_sessions import Talk, bought, talking
@@ -67,7 +67,7 @@ def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -
     folder = Path("/tmp") / f"paper-console-{os.getpid()}"
     folder.mkdir(mode=0o711)
     try:
-        with ConsoleDoor(folder / "console.sock", {"echo": dict}):
+        with ConsoleServer(folder / "console.sock", {"echo": dict}):
             attempt = f"import socket; socket.socket(socket.AF_UNIX).connect({str(folder / 'console.sock')!r})"
             done = subprocess.run(
                 [python, "-c", attempt], user="nobody", group="nogroup", extra_groups=[], capture_output=True,
@@ -80,7 +80,7 @@ def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -
 
 def test_one_console_too_many_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "console.sock"
-    with ConsoleDoor(path, {"echo": dict}), ExitStack() as crowd:
+    with ConsoleServer(path, {"echo": dict}), ExitStack() as crowd:
         lines = [crowd.enter_context(Line(path)) for _ in range(MOST_CLIENTS)]
         assert [{"n": 1, "who": ANY}] * MOST_CLIENTS == [line.ask("echo", n=1) for line in lines]
         for _ in range(3):
@@ -108,7 +108,7 @@ def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None
 
 def without_files(path: Path) -> None:
     first, client = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(2))
-    with ConsoleDoor(path, {"echo": dict}), first, client:
+    with ConsoleServer(path, {"echo": dict}), first, client:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         lowest = os.dup(0)
         os.close(lowest)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from console.live.poller import Watch
-from console.live.state import Looker, check
+from console.live.state import ViewPoller, check
 from persistence import schema
 from persistence.queries import live_view
 from persistence.queries.row_lists import SERVED
@@ -31,14 +31,14 @@ HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades", "
 
 
 @contextmanager
-def lookout(url: str) -> Iterator[Looker]:
+def lookout(url: str) -> Iterator[ViewPoller]:
     """Somebody who looks at a database, and knows of no process."""
 
     @contextmanager
     def opened() -> Iterator[str]:
         yield url
 
-    looker = Looker(opened, lambda: None)
+    looker = ViewPoller(opened, lambda: None)
     try:
         yield looker
     finally:
@@ -50,16 +50,16 @@ def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(databa
         with psycopg.connect(database_url, autocommit=True) as session:
             session.execute(DECIDE, ["BTC/USDT", "BUY", Decimal("0.01")])
             session.execute(DECIDE, ["ETH/USDT", "HOLD", None])
-            until(lambda: system.books.waiting() == 0)
+            until(lambda: system.ledger_reader.waiting() == 0)
             session.execute(DECIDE, ["BTC/USDT", "SELL", Decimal("0.004")])
             session.execute(DECIDE, ["DEAD/USDT", "BUY", None])  # has no price, so it waits
-        until(lambda: system.books.waiting() == 1)
-        until(lambda: len(system.books.rows("SELECT DISTINCT symbol FROM market_prices")) == 3)
-        seen = looker.look(check(system.books))
+        until(lambda: system.ledger_reader.waiting() == 1)
+        until(lambda: len(system.ledger_reader.rows("SELECT DISTINCT symbol FROM market_prices")) == 3)
+        seen = looker.look(check(system.ledger_reader))
         found, checked = seen.glance, seen.checked
         assert found is not None
         assert checked is not None
-        (overview,), (trade,) = system.books.portfolios(), system.books.trades()
+        (overview,), (trade,) = system.ledger_reader.portfolios(), system.ledger_reader.trades()
         (pot,) = found.portfolios
         assert (overview["total_value"], overview["total_pnl"]) == (pot["worth"], pot["result"])
         assert overview["total_value"] == seen.curve[-1][1]
@@ -75,7 +75,7 @@ def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(databa
 
 def test_no_question_goes_over_history_and_all_are_of_one_moment(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    looker = live_view.Glances(embedded_url)
+    looker = live_view.DatabaseViews(embedded_url)
     plans = {}
     with looker._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()

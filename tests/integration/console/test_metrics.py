@@ -17,15 +17,15 @@ from sqlalchemy import text
 
 from actors import Decision, TradingSystem
 from actors.messages import Audit
-from console.metrics.collector import Measured
+from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from domain.errors import DatabaseUnavailable, SettingsError
 from persistence import schema
 from persistence.connections import engine_for, transaction
 from persistence.database_timing import round_trips
 from persistence.queries import metrics
-from persistence.queries.metrics import Measures
-from persistence.queries.row_lists import Books
+from persistence.queries.metrics import MetricsReader
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 from tests.support.database.proxy import Proxy
 from tests.support.database.server import Server, free_port
@@ -44,7 +44,7 @@ FROM generate_series(%s::int, %s::int) n, (VALUES ('default', 1), ('second', 7))
 @contextmanager
 def measured(url: str) -> Iterator[tuple[TradingSystem, int]]:
     """A system, and the port of its endpoint."""
-    port, numbers = free_port(), Measured()
+    port, numbers = free_port(), MetricsCollector()
     with MetricsEndpoint(port, numbers.registry), running(url) as system, numbers.serving(system):
         yield system, port
 
@@ -136,10 +136,10 @@ def test_a_database_that_is_gone_is_said_at_once(embedded_server: Server, embedd
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence_and_one_that_was_left_is_free_again() -> None:
-    port, numbers = free_port(), Measured()
+    port, numbers = free_port(), MetricsCollector()
     with MetricsEndpoint(port, numbers.registry):
         assert 0 == fetch(port).value("paper_up")
-        with pytest.raises(SettingsError) as raised, MetricsEndpoint(port, Measured().registry):
+        with pytest.raises(SettingsError) as raised, MetricsEndpoint(port, MetricsCollector().registry):
             pass
         sentence = f"setting metrics_port = {port}: 127.0.0.1:{port} cannot be listened at (address already in use); "
         assert f"{sentence}choose a port that is free, or none" == str(raised.value)
@@ -157,13 +157,13 @@ def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
     schema.upgrade(database_url)
     for name in ("default", "second"):
         portfolios.create(database_url, name, settings(database_url).portfolio_values())
-    books, looker = Books(database_url), Measures(database_url, reading=30.0)
+    ledger_reader, looker = LedgerReader(database_url), MetricsReader(database_url, reading=30.0)
     with psycopg.connect(database_url, autocommit=True) as session:
         session.execute("SET paper.writer = 'Snapshotter'")
 
         def walk(first: int, last: int) -> dict[str, object]:
             session.execute(WALK, [first, last])
-            return {name: books.performance(name)["max_drawdown"] for name in ("default", "second")}
+            return {name: ledger_reader.performance(name)["max_drawdown"] for name in ("default", "second")}
 
         def seen() -> dict[str, object]:
             standings = looker.look().portfolios
@@ -174,14 +174,14 @@ def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
         further = walk(71, 100)
         session.execute("DELETE FROM paper_portfolio_snapshots WHERE time <= '2026-01-05 13:10Z'")
         assert further == seen()
-        assert further != {name: books.performance(name)["max_drawdown"] for name in further}
+        assert further != {name: ledger_reader.performance(name)["max_drawdown"] for name in further}
     looker.close()
-    books.close()
+    ledger_reader.close()
 
 
 def test_no_question_goes_over_history(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    looker = Measures(embedded_url)
+    looker = MetricsReader(embedded_url)
     given = {"portfolio": "default", "last": metrics.EARLIEST, "peak": 1, "number": 7}
     with looker._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
@@ -203,7 +203,7 @@ def test_a_history_that_cannot_be_read_in_time_costs_the_drawdown_alone(
 ) -> None:
     schema.upgrade(embedded_url)
     portfolios.create(embedded_url, "default", settings(embedded_url).portfolio_values())
-    looker = Measures(embedded_url)
+    looker = MetricsReader(embedded_url)
     with monkeypatch.context() as broken:
         broken.setattr(metrics, "FALLS", "SELECT 1 / 0")
         (standing,) = looker.look().portfolios
@@ -235,7 +235,7 @@ def test_statements_copy_and_commit_are_round_trips_and_giving_a_connection_back
 
 
 def test_a_database_that_is_not_there_adds_nothing(tmp_path: Path) -> None:
-    looker = Measures(f"postgresql:///d?host={tmp_path}")
+    looker = MetricsReader(f"postgresql:///d?host={tmp_path}")
     with pytest.raises(DatabaseUnavailable):
         looker.look()
     looker.close()

@@ -13,7 +13,7 @@ import pytest
 from console.cli import main
 from domain.errors import DatabaseUnavailable
 from persistence import connections
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import decisions
 from tests.support.system.running_system import running
 
@@ -55,7 +55,7 @@ def test_what_cannot_be_read_afterwards_is_no_failure(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(Books, method, raising(error))
+    monkeypatch.setattr(LedgerReader, method, raising(error))
     assert main([*WORDS, *wait, "--json", f"--database-url={url}"]) == 0
     out, err = capsys.readouterr()
     assert err == f"run.py: decision 1 is committed; what became of it cannot be read: {error}\n"
@@ -98,18 +98,18 @@ def test_an_executed_order_is_read_again_until_the_database_answers(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actors.client.READ_AGAIN", 1.0)
-    read = Books.order
+    read = LedgerReader.order
     failures = [DatabaseUnavailable("away")]
 
-    def order(books: Books, order_id: object) -> dict[str, Any]:
+    def order(ledger_reader: LedgerReader, order_id: object) -> dict[str, Any]:
         if failures:
             raise failures.pop()
-        return read(books, order_id)
+        return read(ledger_reader, order_id)
 
     with running(embedded_url) as system:
-        monkeypatch.setattr(Books, "order", order)
+        monkeypatch.setattr(LedgerReader, "order", order)
         assert system.execute_order("BTC/USDT", "BUY", "0.001")["status"] == "filled"
-        monkeypatch.setattr(Books, "order", raising(DatabaseUnavailable("away")))
+        monkeypatch.setattr(LedgerReader, "order", raising(DatabaseUnavailable("away")))
         with pytest.raises(DatabaseUnavailable, match=r"order .* is executed, do not send it again; .*: away"):
             system.execute_order("BTC/USDT", "BUY", "0.001")
 

@@ -12,12 +12,12 @@ import pytest
 
 from console.cli import main
 from console.live.header import title
-from console.live.state import Glimpse
+from console.live.state import ViewState
 from domain.errors import LeaseHeld
 from persistence import schema
 from persistence.lease import Lease, holder_name, lock_key
 from persistence.queries import live_view
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 AGE = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() - interval '{} seconds'"
 
@@ -33,8 +33,8 @@ def url(embedded_url: str) -> str:
 
 
 @pytest.fixture
-def books(url: str) -> Iterator[Books]:
-    reader = Books(url)
+def ledger_reader(url: str) -> Iterator[LedgerReader]:
+    reader = LedgerReader(url)
     yield reader
     reader.close()
 
@@ -52,17 +52,17 @@ def session_of(connection: psycopg.Connection) -> str:
 
 
 def test_a_process_serves_only_with_the_lock_and_a_renewal_younger_than_30_s(
-    books: Books, stranger: psycopg.Connection
+    ledger_reader: LedgerReader, stranger: psycopg.Connection
 ) -> None:
     for age, running in ((29, True), (31, False), (3_600, False)):
         stranger.execute(AGE.format(age))  # type: ignore[call-overload]
-        served = books.served()
+        served = ledger_reader.served()
         assert (age, running, session_of(stranger)) == (age, served["running"], served["locked_by"])
     stranger.execute("UPDATE paper_lease_renewal SET renewed_at = '-infinity'")
-    assert books.served()["running"] is False
+    assert ledger_reader.served()["running"] is False
     stranger.execute(AGE.format(1))  # type: ignore[call-overload]
     stranger.execute("SELECT pg_advisory_unlock_all()")
-    served = books.served()
+    served = ledger_reader.served()
     assert (False, None) == (served["running"], served["locked_by"])
     assert served["renewed_ago"] < timedelta(seconds=30)
 
@@ -97,11 +97,11 @@ def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(
     assert "\npaper_lease_held 0.0\n" in capsys.readouterr().out
     assert 3 == main(["top", "--json", *options])
     assert json.loads(capsys.readouterr().out)["running"] is False
-    looker = live_view.Glances(url)
+    looker = live_view.DatabaseViews(url)
     glance = looker.look(5)
     looker.close()
     assert f"nothing runs, and its lock is held by {session_of(stranger)}" in title(
-        Glimpse(datetime(2026, 1, 5, tzinfo=UTC), glance=glance), 200
+        ViewState(datetime(2026, 1, 5, tzinfo=UTC), glance=glance), 200
     )
 
 
@@ -115,10 +115,12 @@ def test_a_start_names_the_session_that_is_in_its_way(url: str, stranger: psycop
     assert sentence.endswith(f"pg_terminate_backend({stranger.info.backend_pid})")
 
 
-def test_a_process_of_the_program_that_has_the_lock_and_does_not_renew_is_called_so(books: Books, url: str) -> None:
+def test_a_process_of_the_program_that_has_the_lock_and_does_not_renew_is_called_so(
+    ledger_reader: LedgerReader, url: str
+) -> None:
     lease = Lease.take(url)
     with psycopg.connect(url, autocommit=True) as anybody:
         anybody.execute(AGE.format(240))  # type: ignore[call-overload]
-    served = books.served()
+    served = ledger_reader.served()
     lease.release()
     assert (False, "paper-trading lease" in served["locked_by"]) == (served["running"], True)

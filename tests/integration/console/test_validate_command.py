@@ -127,7 +127,7 @@ def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
 ) -> None:
     with running(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
-        until(lambda: system.books.waiting() == 0)
+        until(lambda: system.ledger_reader.waiting() == 0)
         code, told, _ = validate("start", "spring", "--portfolio", "default")
         assert (0, "validation run spring has begun: portfolio default, strategy manual") == (
             code,
@@ -150,8 +150,8 @@ def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
     # Its successor, with other settings, ends it at its start.
     with running(embedded_url, max_price_age=60.0) as system:
         ended = "SELECT end_reason FROM paper_validation_runs WHERE name = 'autumn' AND ended_at IS NOT NULL"
-        until(lambda: bool(system.books.rows(ended)))
-        assert [{"end_reason": "max_price_age 30 → 60 since epoch 2"}] == system.books.rows(ended)
+        until(lambda: bool(system.ledger_reader.rows(ended)))
+        assert [{"end_reason": "max_price_age 30 → 60 since epoch 2"}] == system.ledger_reader.rows(ended)
 
 
 def test_a_run_is_stopped_with_a_reason(embedded_url: str, validate: Validate) -> None:
@@ -204,11 +204,11 @@ def test_days_in_which_nothing_ran_are_judged_at_the_next_start(embedded_url: st
     execute(embedded_url, "DELETE FROM paper_trading_config WHERE portfolio = 'gone'")  # of which nothing is known now
     with running(embedded_url) as system:
         days = "SELECT DISTINCT day FROM v_paper_validation WHERE portfolio = 'default' ORDER BY day"
-        until(lambda: len(system.books.rows(days)) == 3)
+        until(lambda: len(system.ledger_reader.rows(days)) == 3)
         assert [(FIRST_DAY + timedelta(days=n)).date() for n in range(3)] == [
-            row["day"] for row in system.books.rows(days)
+            row["day"] for row in system.ledger_reader.rows(days)
         ]
-        (seen,) = system.books.rows(
+        (seen,) = system.ledger_reader.rows(
             "SELECT DISTINCT seen FROM v_paper_validation WHERE criterion = 'uptime' AND day = '2026-01-06'"
         )
         assert seen["seen"].startswith("0 % of ")

@@ -15,13 +15,13 @@ import pytest
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.performance import History, performance
 from domain.analytics.period_returns import daily_gains, monthly_gains
-from domain.analytics.trade_stats import Dimension, Results
+from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.decision import Reason
 from persistence.connections import engine_for
 from persistence.queries.history import read_history
 from tests.support.database.reader import make_reader, reader_url, remove_reader
 from tests.support.database.servers import Server
-from tests.support.system.dashboard import Looking, Row, board, missing, queries, rows
+from tests.support.system.dashboard import Row, ServiceQueries, board, missing, queries, rows
 from tests.support.system.histories import CAPITAL, NOW, as_of, write
 
 FELL = [
@@ -47,13 +47,13 @@ class Shown:
     histories: dict[str, History]
     lists: dict[str, dict[str, list[str]]]
 
-    def look(self, portfolio: str = "default", **chosen: Any) -> Looking:
+    def look(self, portfolio: str = "default", **chosen: Any) -> ServiceQueries:
         """All of it, unless something else is chosen."""
         history = self.histories[portfolio]
         everything = {"portfolio": portfolio, "currency": "USDT", **self.lists[portfolio]}
-        return Looking(history.opening.time - timedelta(days=1), history.until, everything | chosen)
+        return ServiceQueries(history.opening.time - timedelta(days=1), history.until, everything | chosen)
 
-    def rows(self, title: str, looking: Looking) -> list[Row]:
+    def rows(self, title: str, looking: ServiceQueries) -> list[Row]:
         return rows(self.reader, dict(queries())[title], looking)
 
 
@@ -87,7 +87,7 @@ def shown(server: Server) -> Iterator[Shown]:
         histories = {name: read_history(engine, name) for name in CAPITAL}
     engine.dispose()
     with psycopg.connect(reader_url(url), autocommit=True) as reader:
-        everything = Looking(NOW, NOW)
+        everything = ServiceQueries(NOW, NOW)
         lists: dict[str, dict[str, list[str]]] = {}
         for name in CAPITAL:
             chosen = replace(everything, chosen={"portfolio": name})
@@ -207,7 +207,7 @@ def test_days_and_months_bring_what_the_report_says(shown: Shown, name: str) -> 
     assert [last, last] == [sum(days.values()), sum(months.values())]
 
 
-def as_row(found: Results) -> Row:
+def as_row(found: TradeStats) -> Row:
     return {
         "round trips": found.total_trades,
         "win rate": found.win_rate.value,

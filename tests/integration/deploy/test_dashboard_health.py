@@ -13,7 +13,7 @@ import pytest
 from deploy.dashboard.running import UPTIME, VALIDATION
 from persistence import schema
 from persistence.stores import portfolios
-from tests.support.system.dashboard import Looking, Row, missing, panels, rows
+from tests.support.system.dashboard import Row, ServiceQueries, missing, panels, rows
 
 VERDICT = (
     "run_id", "run", "started_at", "ended_at", "end_reason", "day", "portfolio", "part", "criterion", "title",
@@ -37,7 +37,7 @@ def found(
     owner: psycopg.Connection[Any], title: str, since: datetime, until: datetime, portfolio: str = "default"
 ) -> list[Row]:
     chosen = {"portfolio": portfolio, "currency": "USDT", "symbol": [], "strategy": []}
-    return rows(owner, panels()[title], Looking(since, until, chosen))
+    return rows(owner, panels()[title], ServiceQueries(since, until, chosen))
 
 
 def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Connection[Any]) -> None:

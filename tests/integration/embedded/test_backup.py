@@ -17,7 +17,7 @@ from domain.errors import BackupFailed, BackupRefused, DatabaseBusy, Fenced, Lea
 from persistence import connections, schema
 from persistence.connections import engine_for, with_schema
 from persistence.embedded.backup import Backup, Contents, back_up
-from persistence.embedded.backup_file import Archive
+from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.restore import LEAP, restore
 from persistence.lease import Lease, current_holder, writing
 from tests.support.database.servers import Server, ServerPool, wheel
@@ -81,8 +81,8 @@ def filled(embedded_server: Server) -> Iterator[str]:
         system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.00712345")
         insert(url, [(f"00000000-0000-4000-8000-00000000000{n}", s, "BUY", "0.7", None, "default")
                      for n, s in enumerate([*PRICES, "NOPE/USDT"])])  # fmt: skip
-        until_all_ended(system.books)
-        assert_sound(system.books, 10)
+        until_all_ended(system.ledger_reader)
+        assert_sound(system.ledger_reader, 10)
     insert(url, [("00000000-0000-4000-8000-000000000009", "ETH/USDT", "SELL", "0.9", None, "default")])
     schema.upgrade(with_schema(url, "alpha"))
     with embedded_server.connect() as superuser:
@@ -121,10 +121,10 @@ def test_a_restored_database_is_the_same_to_the_last_digit_and_goes_on(
     assert everything(filled) == everything(embedded_url)
     assert schema.is_current(embedded_url)
     with running(embedded_url) as system:  # the decision that waited is traded, the next one has the next number
-        until_all_ended(system.books)
+        until_all_ended(system.ledger_reader)
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
-        assert_sound(system.books, 12)
-        assert max(row["id"] for row in system.books.decisions()) == 12
+        assert_sound(system.ledger_reader, 12)
+        assert max(row["id"] for row in system.ledger_reader.decisions()) == 12
 
 
 def test_what_waited_at_the_backup_is_cancelled_if_that_is_wanted(backup: Backup, embedded_url: str) -> None:
@@ -173,9 +173,9 @@ def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
             enough.set()
             sender.join(30)
         assert not sender.is_alive()
-        until_all_ended(system.books)
-        assert system.books.ledger_differences() == []
-        assert sum(system.books.outcomes().values()) > made.contents.decisions > 1
+        until_all_ended(system.ledger_reader)
+        assert system.ledger_reader.ledger_differences() == []
+        assert sum(system.ledger_reader.outcomes().values()) > made.contents.decisions > 1
     restored = restore(target, tmp_path / "b")
     assert restored.contents == made.contents
     assert restored.differences == ()
@@ -358,7 +358,7 @@ def test_no_file_is_overwritten_unless_that_is_wanted(
         back_up(url, tmp_path, overwrite=True)
     assert file.read_text() == "mine"
     back_up(url, file, overwrite=True)
-    assert Archive(file).schemas == Archive(backup.file).schemas
+    assert BackupFile(file).schemas == BackupFile(backup.file).schemas
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -166,5 +166,5 @@ def test_decisions_go_on_after_a_crash_of_the_server(
                 return False
 
         until(sold)
-        assert system.books.ledger_differences() == []
-        assert system.books.outcomes() == {"executed": 2, "pending": 1}
+        assert system.ledger_reader.ledger_differences() == []
+        assert system.ledger_reader.outcomes() == {"executed": 2, "pending": 1}

@@ -13,7 +13,7 @@ from actors import Decision
 from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import adoption, schema
 from persistence.lease import Lease
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from tests.support.system.running_system import running, until_all_ended
 
 PAGE = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="utf-8")
@@ -52,26 +52,26 @@ def test_the_page_shows_what_becomes_of_each(embedded_url: str, before: str, aft
 def test_adopted_with_its_rows_and_traded(database_url: str, table: str) -> None:
     psql(database_url, table, OLD.format("OVERRIDING SYSTEM VALUE" if table == FLOATS else "", *IDS[table]))
     with running(database_url) as system:
-        assert system.books.outcomes() == {"ignored": 2}
-        assert {row["outcome_reason"] for row in system.books.decisions()} == {adoption.REASON}
+        assert system.ledger_reader.outcomes() == {"ignored": 2}
+        assert {row["outcome_reason"] for row in system.ledger_reader.decisions()} == {adoption.REASON}
         psql(
             database_url,
             "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 0.8)",
         )
-        until_all_ended(system.books)
+        until_all_ended(system.ledger_reader)
         sent = Decision(symbol="ETH/USDT", decision="BUY", confidence="0.75", quantity="0.01")
         outcome = system.submit(sent).get(timeout=10)
         assert outcome.status == "executed"
-        row = system.books.decision(outcome.decision_id)
+        row = system.ledger_reader.decision(outcome.decision_id)
         assert row["created_at"].tzinfo is not None
         assert str(row["confidence"]).rstrip("0") == "0.75"
         held = system.submit(Decision(symbol="DEAD/USDT", decision="HOLD", confidence=1)).get(timeout=10)
         assert held.status == "ignored"
         assert adoption.include_backlog(database_url) == (1, 1)
         assert adoption.include_backlog(database_url) == (0, 1)
-        until_all_ended(system.books)
-        assert system.books.outcomes() == {"executed": 3, "ignored": 3}
-        assert system.books.ledger_differences() == []
+        until_all_ended(system.ledger_reader)
+        assert system.ledger_reader.outcomes() == {"executed": 3, "ignored": 3}
+        assert system.ledger_reader.ledger_differences() == []
         for wrong in ("'NaN'", "2", "NULL"):
             with pytest.raises(psycopg.errors.CheckViolation if wrong != "NULL" else psycopg.IntegrityError):
                 psql(
@@ -116,9 +116,9 @@ def test_old_rows_of_no_time_that_a_program_knows_can_be_shown(embedded_url: str
             [moment, moment],
         )
     schema.upgrade(embedded_url)
-    books = Books(embedded_url)
-    shown = [(row["created_at"], row["expires_at"], str(row["confidence"])) for row in books.decisions()]
-    books.close()
+    ledger_reader = LedgerReader(embedded_url)
+    shown = [(row["created_at"], row["expires_at"], str(row["confidence"])) for row in ledger_reader.decisions()]
+    ledger_reader.close()
     assert [(None, None, "NaN")] == shown
 
 
@@ -137,7 +137,7 @@ def test_a_column_with_a_default_of_its_own_needs_no_value_and_one_without_is_wa
                 Decision(symbol="BTC/USDT", decision="SELL", confidence=1, quantity="0.01", reasoning="r", strategy="s",
                          current_price=2)]  # fmt: skip
         outcomes = [system.submit(decision).get(timeout=10) for decision in sent]
-        rows = [system.books.decision(outcome.decision_id) for outcome in outcomes]
+        rows = [system.ledger_reader.decision(outcome.decision_id) for outcome in outcomes]
         assert ["executed", "executed"] == [row["status"] for row in rows]
         evidence = [(row["reasoning"], row["current_price"], row["strategy"]) for row in rows]
         assert [("", 1, None), ("r", 2, "s")] == evidence

@@ -36,7 +36,7 @@ def test_what_is_taken_away_is_said_once_waited_for_and_a_start_refuses(
         assert future.get(timeout=10).status == "executed"
         logger.remove(handler)
         assert not any("Traceback" in line for line in said)
-        assert system.books.ledger_differences() == []
+        assert system.ledger_reader.ledger_differences() == []
 
 
 def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded_url: str) -> None:
@@ -52,7 +52,7 @@ def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded
             with pytest.raises(psycopg.errors.CheckViolation, match="written by the program alone"):
                 somebody.execute(statement)
         somebody.execute("UPDATE trading_decisions SET status = 'cancelled', processed_at = now()")
-        until_all_ended(system.books)
+        until_all_ended(system.ledger_reader)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_row_that_its_constraint_would_have_refused_is_rejected_and_the_others
         somebody.execute(f"INSERT INTO trading_decisions ({', '.join(row)}) VALUES ({', '.join(row.values())})")
         good = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
         assert good.get(timeout=10).status == "ignored"
-        until_all_ended(system.books)
+        until_all_ended(system.ledger_reader)
         told = somebody.execute(
             "SELECT status, outcome_reason FROM trading_decisions WHERE outcome_reason ^@ 'invalid'"
         )

@@ -54,10 +54,10 @@ def test_a_lock_is_said_and_all_is_traded_after_it(embedded_url: str, said: list
                 until(lambda: any(f"session {somebody.info.backend_pid} (report" in line for line in said))
                 somebody.rollback()
             sender.execute(INSERT.replace("BTC", "ETH"))
-            until_all_ended(system.books)
+            until_all_ended(system.ledger_reader)
         expected = {"executed": 1 + ("trading_decisions" not in lock), "rejected": 1}
-        assert expected == system.books.outcomes()
-        assert system.books.ledger_differences() == []
+        assert expected == system.ledger_reader.outcomes()
+        assert system.ledger_reader.ledger_differences() == []
     assert not any("Traceback" in line for line in said)
 
 
@@ -66,9 +66,9 @@ def test_what_somebody_has_inserted_and_not_committed_blocks_nothing(embedded_ur
         somebody.execute(INSERT)
         with psycopg.connect(embedded_url, autocommit=True) as sender:
             sender.execute(INSERT.replace("BTC", "ETH"))
-        until(lambda: system.books.outcomes() == {"executed": 1})
+        until(lambda: system.ledger_reader.outcomes() == {"executed": 1})
         somebody.commit()
-        until(lambda: system.books.outcomes() == {"executed": 2})
+        until(lambda: system.ledger_reader.outcomes() == {"executed": 2})
     assert said == []
 
 
@@ -78,9 +78,9 @@ def test_a_slow_trigger_is_said_and_tried_again(embedded_url: str, said: list[st
         somebody.execute(INSERT)
         until(lambda: any("the database took too long" in line for line in said))
         somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
-        until_all_ended(system.books)
-        assert system.books.outcomes() == {"executed": 1}
-        assert system.books.ledger_differences() == []
+        until_all_ended(system.ledger_reader)
+        assert system.ledger_reader.outcomes() == {"executed": 1}
+        assert system.ledger_reader.ledger_differences() == []
     assert not any("Traceback" in line for line in said)
 
 
@@ -95,15 +95,15 @@ def test_a_trigger_that_refuses_outcomes_keeps_those_decisions_waiting_and_no_ot
         for id_ in (1, 2):
             until(lambda id_=id_: any(f"decision {id_} stays pending" in line for line in said))
         somebody.execute(INSERT.replace("BTC", "ETH"))
-        until(lambda: system.books.outcomes().get("executed") == 1)
-        assert system.books.waiting() == 2
+        until(lambda: system.ledger_reader.outcomes().get("executed") == 1)
+        assert system.ledger_reader.waiting() == 2
         assert system.wait(0) is None
         somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
     assert not any("Traceback" in line for line in said)
     with running(embedded_url) as system:
-        until_all_ended(system.books)
-        assert system.books.outcomes() == {"executed": 2, "ignored": 1}
-        assert system.books.ledger_differences() == []
+        until_all_ended(system.ledger_reader)
+        assert system.ledger_reader.outcomes() == {"executed": 2, "ignored": 1}
+        assert system.ledger_reader.ledger_differences() == []
 
 
 def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str, said: list[str]) -> None:
@@ -115,13 +115,13 @@ def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str
             "INSERT INTO trading_decisions (symbol, decision, confidence, signal) VALUES ('DEAD/USDT', 'BUY', 1, 1)"
         )
         somebody.execute(WAITING)
-        until(lambda: system.books.waiting() == 2)
+        until(lambda: system.ledger_reader.waiting() == 2)
         somebody.execute("DELETE FROM signals")
         somebody.execute("DELETE FROM trading_decisions")
         somebody.execute(INSERT)
-        until(lambda: system.books.outcomes() == {"executed": 1})
+        until(lambda: system.ledger_reader.outcomes() == {"executed": 1})
         somebody.execute(WAITING)
-        until_all_ended(system.books)
-        assert system.books.outcomes() == {"executed": 1, "rejected": 1}
-        assert system.books.ledger_differences() == []
+        until_all_ended(system.ledger_reader)
+        assert system.ledger_reader.outcomes() == {"executed": 1, "rejected": 1}
+        assert system.ledger_reader.ledger_differences() == []
     assert not any("Traceback" in line for line in said)

@@ -15,7 +15,7 @@ import pytest
 
 from actors import Decision
 from actors.messages import Audit
-from domain.alarms import Sound
+from domain.alarms import Notify
 from domain.errors import Fenced, WriteRefused
 from domain.types import Epoch, PortfolioName
 from persistence import lease as lease_module
@@ -29,7 +29,7 @@ from persistence.version import version
 from tests.support.system.running_system import next_line, running, settings, until
 from tests.support.values.builders import NOON
 
-SILENT: Sound = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
+SILENT: Notify = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
 SPANS = "SELECT epoch, since, until FROM paper_uptime ORDER BY epoch, since"
 AUDITS = "SELECT epoch, portfolios, differences FROM paper_audits ORDER BY id"
 REFUSE = """
@@ -168,9 +168,9 @@ def test_an_ordered_stop_ends_the_span_and_the_next_process_has_its_own(
     held.release()
     ((_, same, ended),) = rows(somebody, SPANS)
     assert (since, True) == (same, ended > begun)
-    successor = Lease.take(url)
-    successor.begin_epoch()
-    successor.release()
+    replacement = Lease.take(url)
+    replacement.begin_epoch()
+    replacement.release()
     assert [1, 2] == [row[0] for row in rows(somebody, SPANS)]
     assert [(1, same, ended)] == rows(somebody, SPANS)[:1]
 

@@ -15,7 +15,7 @@ from domain.trading.decision import Accepted
 from persistence import schema
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import DecisionStore
 from tests.support.database.proxy import Proxy
 from tests.support.database.proxy_link import Moment
@@ -179,7 +179,7 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
                 submitted.result(0.2)
             proxy.admit()
             assert submitted.result(5).get(timeout=5).status == "executed"
-            assert {"executed": 2} == system.books.outcomes()
+            assert {"executed": 2} == system.ledger_reader.outcomes()
 
             monkeypatch.setattr("persistence.stores.decisions.LOOK_UP", 0.1)
             again = decision()
@@ -189,6 +189,6 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
                 attached.submit(again)
             proxy.admit()
             assert attached.submit(again).get(timeout=5).status == "executed"
-    books = Books(embedded_url)
-    assert {"executed": 3} == books.outcomes()
-    books.close()
+    ledger_reader = LedgerReader(embedded_url)
+    assert {"executed": 3} == ledger_reader.outcomes()
+    ledger_reader.close()

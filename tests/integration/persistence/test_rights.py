@@ -44,7 +44,7 @@ def trades(url: str) -> None:
     with running(url) as system:
         outcome = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")).get(timeout=10)
         assert outcome.status == "executed"
-        assert system.books.ledger_differences() == []
+        assert system.ledger_reader.ledger_differences() == []
 
 
 def test_the_program_needs_to_create_in_public_and_nothing_else(role: Role) -> None:
@@ -91,8 +91,8 @@ def test_who_sends_cancels_attaches_and_reads(role: Role, embedded_url: str) -> 
         sender = role("GRANT INSERT ON trading_decisions TO {}")
         with psycopg.connect(sender, autocommit=True) as agent:
             agent.execute(GOOD)
-            until_all_ended(system.books)
-            assert system.books.outcomes() == {"executed": 1}
+            until_all_ended(system.ledger_reader)
+            assert system.ledger_reader.outcomes() == {"executed": 1}
             for more in (GOOD + " RETURNING id", "UPDATE trading_decisions SET status = 'cancelled'"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     agent.execute(more)
@@ -109,8 +109,8 @@ def test_who_sends_cancels_attaches_and_reads(role: Role, embedded_url: str) -> 
                 " processed_at = now() WHERE id = %s",
                 row,
             )
-            until_all_ended(system.books)
-            assert system.books.outcomes() == {"executed": 1, "cancelled": 1}
+            until_all_ended(system.ledger_reader)
+            assert system.ledger_reader.outcomes() == {"executed": 1, "cancelled": 1}
 
         attached = role(
             "GRANT SELECT, INSERT ON trading_decisions TO {}", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}"

@@ -44,8 +44,8 @@ def test_one_run_from_decision_to_views(every_server: Server, every_url: str) ->
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.3")
         system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.004")
         assert system.submit(Decision(symbol="BTC/USDT", decision="SELL", confidence=1)).get(timeout=10).order_id
-        until_all_ended(system.books)
-        (default,) = system.books.portfolios()
+        until_all_ended(system.ledger_reader)
+        (default,) = system.ledger_reader.portfolios()
         # Bought 0.01 at 110485.85 and 0.3 at 3950.01, sold the BTC at the same price: commissions are all that is lost.
         lost = Decimal("1.1048585") + Decimal("1.185003") + Decimal(1) + Decimal(1)
         assert -lost == default["total_pnl"]
@@ -107,7 +107,7 @@ def test_a_database_newer_than_the_program_is_refused(embedded_url: str) -> None
 def test_the_ledger_check_finds(embedded_url: str, statement: str, sentence: str) -> None:
     with running(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
-        assert system.books.ledger_differences() == []
+        assert system.ledger_reader.ledger_differences() == []
     with psycopg.connect(embedded_url) as connection:
         connection.execute("SET paper.writer = 'PositionKeeper'")
         connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")  # they would refuse some of it

@@ -29,8 +29,8 @@ def test_two_systems_side_by_side_in_one_database(database_url: str) -> None:
         second.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
         assert [row["symbol"] for row in first.positions()] == ["BTC/USDT"]
         assert [row["symbol"] for row in second.positions()] == ["ETH/USDT"]
-        assert first.books.served()["running"]
-        assert second.books.served()["running"]
+        assert first.ledger_reader.served()["running"]
+        assert second.ledger_reader.served()["running"]
         with pytest.raises(LeaseHeld):
             Lease.take(own, patience=0)
         with psycopg.connect(database_url) as anybody:
@@ -38,7 +38,7 @@ def test_two_systems_side_by_side_in_one_database(database_url: str) -> None:
             value = anybody.execute("SELECT own.get_portfolio_value(), public.get_portfolio_value()").fetchone()
             assert value is not None
             assert None not in value
-        assert second.books.ledger_differences() == []
+        assert second.ledger_reader.ledger_differences() == []
     assert schema.is_current(own)
 
 

@@ -94,8 +94,8 @@ def test_a_decision_that_latin1_cannot_hold_is_executed(
         )
         assert main(["decisions", f"--database-url={url}"]) == 0
         assert main(["status", f"--database-url={url}"]) == 0
-        assert [row["strategy"] for row in system.books.decisions()] == ["🚀", "momentum 🚀"]
-        assert_sound(system.books, 2)
+        assert [row["strategy"] for row in system.ledger_reader.decisions()] == ["🚀", "momentum 🚀"]
+        assert_sound(system.ledger_reader, 2)
     assert capsys.readouterr().err == ""
 
 

@@ -98,11 +98,11 @@ def test_one_outcome_with_its_reason(system: TradingSystem, changes: dict[str, A
     portfolio = f"p{abs(hash(str(changes)))}"
     psql(system, "INSERT INTO paper_trading_config (portfolio) VALUES (%s)", portfolio)
     number = put(system, {"portfolio": portfolio, **changes})
-    until_all_ended(system.books)
-    (row,) = system.books.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = :id", id=number)
+    until_all_ended(system.ledger_reader)
+    (row,) = system.ledger_reader.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = :id", id=number)
     assert status == row["status"]
     assert row["outcome_reason"].startswith(reason)
-    assert system.books.ledger_differences() == []
+    assert system.ledger_reader.ledger_differences() == []
 
 
 def psql(system: TradingSystem, statement: str, *values: Any) -> None:
@@ -129,7 +129,7 @@ def test_the_second_use_of_a_key_is_refused(system: TradingSystem) -> None:
 )
 def test_an_outcome_never_changes(system: TradingSystem, change: str, sentence: str) -> None:
     number = put(system, {"decision": "HOLD"})
-    until_all_ended(system.books)
+    until_all_ended(system.ledger_reader)
     with pytest.raises(psycopg.Error, match=sentence):
         psql(system, f"UPDATE trading_decisions SET {change} WHERE id = %s", number)
 
@@ -157,8 +157,8 @@ def test_the_example_of_the_documents_is_a_complete_decision(system: TradingSyst
         "INSERT INTO trading_decisions (symbol, decision, confidence, reasoning, current_price)"
         " VALUES ('ETH/USDT', 'BUY', 0.75, 'strong momentum', 3950)",
     )
-    until_all_ended(system.books)
-    (newest,) = system.books.decisions(limit=1)
+    until_all_ended(system.ledger_reader)
+    (newest,) = system.ledger_reader.decisions(limit=1)
     assert newest["status"] == "executed"
 
 
@@ -187,21 +187,21 @@ def test_the_guards_of_a_portfolio(system: TradingSystem, statement: str, senten
 def test_a_changed_rule_counts_from_the_next_decision_and_the_order_says_which(system: TradingSystem) -> None:
     psql(system, "INSERT INTO paper_trading_config (portfolio) VALUES ('changing')")
     first = put(system, {"portfolio": "changing", "quantity": "0.001"})
-    until_all_ended(system.books)
-    (order,) = system.books.rows("SELECT * FROM paper_orders WHERE decision_id = :id", id=first)
+    until_all_ended(system.ledger_reader)
+    (order,) = system.ledger_reader.rows("SELECT * FROM paper_orders WHERE decision_id = :id", id=first)
     assert (1, Decimal(1)) == (order["config_revision"], order["commission"])
     psql(system, "UPDATE paper_trading_config SET commission_pct = 0.1 WHERE portfolio = 'changing'")
     # The change reaches the Sizer by its own wake-up; until it does, the old rule is the one in effect.
     commissions = {first: (1, False)}
     while len(set(commissions.values())) < 2:
         number = put(system, {"portfolio": "changing", "quantity": "0.001"})
-        until_all_ended(system.books)
-        (order,) = system.books.rows("SELECT * FROM paper_orders WHERE decision_id = :id", id=number)
+        until_all_ended(system.ledger_reader)
+        (order,) = system.ledger_reader.rows("SELECT * FROM paper_orders WHERE decision_id = :id", id=number)
         commissions[number] = (order["config_revision"], order["commission"] > 2)
         assert len(commissions) < 20
     assert {(1, False), (2, True)} >= set(commissions.values())
     assert commissions[number] == (2, True)
-    (before,) = system.books.rows("SELECT config_revision FROM paper_orders WHERE decision_id = :id", id=first)
+    (before,) = system.ledger_reader.rows("SELECT config_revision FROM paper_orders WHERE decision_id = :id", id=first)
     assert before["config_revision"] == 1
 
 
@@ -215,8 +215,8 @@ def test_a_portfolio_created_a_moment_ago_is_known(system: TradingSystem) -> Non
                 [f"new {number}"],
             )
             connection.commit()
-    until_all_ended(system.books)
-    (row,) = system.books.rows("SELECT count(*) AS number FROM paper_orders WHERE portfolio LIKE 'new %'")
+    until_all_ended(system.ledger_reader)
+    (row,) = system.ledger_reader.rows("SELECT count(*) AS number FROM paper_orders WHERE portfolio LIKE 'new %'")
     assert row["number"] == 20
 
 
@@ -225,13 +225,13 @@ def test_a_name_used_again_is_another_portfolio(system: TradingSystem) -> None:
     for capital in (1000, 5000):
         psql(system, "INSERT INTO paper_trading_config (portfolio, initial_capital) VALUES ('phoenix', %s)", capital)
         put(system, {"portfolio": "phoenix", "symbol": "NOPE"})  # the Sizer knows the portfolio now
-        until_all_ended(system.books)
+        until_all_ended(system.ledger_reader)
         if capital == 1000:
             psql(system, "DELETE FROM paper_trading_config WHERE portfolio = 'phoenix'")
     put(system, {"portfolio": "phoenix", "quantity": "0.005"})
-    until_all_ended(system.books)
-    assert system.books.ledger_differences() == []
-    (order,) = system.books.orders("phoenix")
+    until_all_ended(system.ledger_reader)
+    assert system.ledger_reader.ledger_differences() == []
+    (order,) = system.ledger_reader.orders("phoenix")
     assert Decimal(5000) == order["equity"]
 
 
@@ -272,9 +272,9 @@ def test_a_locked_row_lets_the_rest_wait_and_loses_nothing(system: TradingSystem
         somebody.execute("SELECT FROM paper_trading_config WHERE portfolio = 'default' FOR UPDATE")
         number = put(system, {"symbol": "ETH/USDT", "quantity": "0.01"})
         somebody.execute("SELECT pg_sleep(0.5)")
-        (row,) = system.books.rows("SELECT status FROM trading_decisions WHERE id = :id", id=number)
+        (row,) = system.ledger_reader.rows("SELECT status FROM trading_decisions WHERE id = :id", id=number)
         assert row["status"] == "pending"
         somebody.rollback()
-    until_all_ended(system.books)
-    (row,) = system.books.rows("SELECT status FROM trading_decisions WHERE id = :id", id=number)
+    until_all_ended(system.ledger_reader)
+    (row,) = system.ledger_reader.rows("SELECT status FROM trading_decisions WHERE id = :id", id=number)
     assert row["status"] == "executed"

@@ -12,21 +12,21 @@ import psycopg
 import pytest
 
 from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.trading.decision import Decision, Outcome, Reason, Received, Refusal
+from domain.trading.decision import Decision, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.orders import Fill, order_id
 from domain.trading.portfolio import Applied, Portfolio, apply
 from domain.trading.snapshot import value
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence import schema
 from persistence.lease import Lease
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 from persistence.stores.decisions import PENDING, DecisionStore
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceStore
 from persistence.stores.snapshots import SnapshotStore
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.values.builders import BTC, NOON, order, quote, terms, uid
+from tests.support.values.builders import BTC, NOON, order, quote, rules, uid
 from tests.support.values.builders import filled as fill_of
 
 FIRST = Generation(1)
@@ -45,7 +45,7 @@ class Stores:
         self.decisions = DecisionStore(url, self.lease)
         self.prices = PriceStore(url, self.lease)
         self.snapshots = SnapshotStore(url, self.lease)
-        self.books = Books(url)
+        self.ledger_reader = LedgerReader(url)
 
     def remove(self) -> None:
         with psycopg.connect(self.url) as connection:
@@ -56,7 +56,7 @@ class Stores:
         portfolios.create(self.url, "default", {"initial_capital": capital})
 
     def close(self) -> None:
-        for store in (self.ledger, self.decisions, self.prices, self.snapshots, self.books):
+        for store in (self.ledger, self.decisions, self.prices, self.snapshots, self.ledger_reader):
             store.close()
         self.lease.release()
 
@@ -66,13 +66,13 @@ class InMemory:
 
     def __init__(self) -> None:
         self.ledger = self.decisions = self.prices = self.snapshots = database = MemoryDatabase()
-        database.open_portfolio(replace(terms(), created_at=NOON))
+        database.open_portfolio(replace(rules(), created_at=NOON))
 
     def remove(self) -> None:
         self.ledger.portfolios.clear()
 
     def remake(self, capital: int) -> None:
-        self.ledger.open_portfolio(replace(terms(initial_capital=capital), created_at=NOON + timedelta(seconds=1)))
+        self.ledger.open_portfolio(replace(rules(initial_capital=capital), created_at=NOON + timedelta(seconds=1)))
 
 
 @pytest.fixture(params=["memory", "database"])
@@ -96,12 +96,12 @@ def a_decision(number: int = 1, **changes: Any) -> Decision:
     return Decision(**{"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75", "uid": uid(number), **changes})
 
 
-def taken(stores: Any, *decisions: Decision) -> list[Received]:
+def taken(stores: Any, *decisions: Decision) -> list[PendingDecision]:
     stores.decisions.insert(decisions)
     return list(stores.decisions.pending([], 100, NOON))
 
 
-def filled(portfolio: Portfolio, received: Received, side: str = "BUY", quantity: str = "0.01") -> Applied:
+def filled(portfolio: Portfolio, received: PendingDecision, side: str = "BUY", quantity: str = "0.01") -> Applied:
     made = order(side, quantity, "110485.85", seq=portfolio.seq + 1)
     return apply(portfolio, fill_of(replace(made, decision_id=received.id, order_id=order_id(received.uid, 1))))
 
@@ -250,9 +250,9 @@ def test_a_committed_fill_is_what_people_read(real: Stores) -> None:
     (before,) = real.ledger.load()
     applied = filled(before, received)
     real.ledger.commit(FIRST, [applied])
-    assert real.books.ledger_differences() == []
-    assert real.books.performance("default")["total_trades"] == 0
-    (position,) = real.books.positions()
+    assert real.ledger_reader.ledger_differences() == []
+    assert real.ledger_reader.performance("default")["total_trades"] == 0
+    (position,) = real.ledger_reader.positions()
     assert Decimal("0.01") == position["quantity"]
 
 
@@ -264,7 +264,7 @@ def test_a_value_out_of_range_is_refused_and_nothing_is_written(real: Stores) ->
     huge = Fill(**{**{f: getattr(applied.fill, f) for f in Fill.__slots__}, "commission": Decimal("1e27")})
     with pytest.raises(WriteRefused):
         real.ledger.commit(FIRST, [apply(before, huge)])
-    assert real.books.ledger_differences() == []
+    assert real.ledger_reader.ledger_differences() == []
     assert real.ledger.load() == (before,)
 
 
@@ -275,8 +275,8 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
     with pytest.raises(LeaseHeld, match="serves the database"):
         Lease.take(real.url, patience=0)
     real.lease.release()
-    successor = Lease.take(real.url)
-    successor.begin_epoch()
+    replacement = Lease.take(real.url)
+    replacement.begin_epoch()
     with pytest.raises(Fenced):
         real.ledger.commit(FIRST, [filled(before, received)])
     with pytest.raises(Fenced):
@@ -285,7 +285,7 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
         real.snapshots.save([value(before, {}, Decimal(10_000), NOON)])
     with pytest.raises(Fenced):
         real.prices.record([quote("100")])
-    successor.release()
+    replacement.release()
 
 
 @pytest.mark.clock

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from tests.support.database.server import url_of
 from tests.support.database.servers import Server
 from tests.support.system.running_system import running, until_all_ended
@@ -18,9 +18,9 @@ GOOD = "INSERT INTO {} (symbol, decision, confidence) VALUES (%s, 'BUY', 0.9)"
 BAD = "INSERT INTO {} (symbol, decision, confidence, strategy) VALUES ('ETH/USDT', 'BUY', 0.9, {})"
 
 
-def outcomes(books: Books) -> list[tuple[str, str]]:
+def outcomes(ledger_reader: LedgerReader) -> list[tuple[str, str]]:
     """Status and reason of each decision, in the order in which they came; of what is executed the status alone."""
-    found = books.rows("SELECT status, outcome_reason FROM trading_decisions ORDER BY id")
+    found = ledger_reader.rows("SELECT status, outcome_reason FROM trading_decisions ORDER BY id")
     return [(row["status"], row["outcome_reason"] if row["status"] != "executed" else "") for row in found]
 
 
@@ -58,9 +58,13 @@ def test_a_value_that_the_server_cannot_compute(database_url: str, strategy: str
             owner.execute("ALTER TABLE trading_decisions RENAME TO kept_decisions")
             owner.execute(f"CREATE VIEW trading_decisions AS SELECT {columns[0]} FROM kept_decisions d")  # type: ignore[call-overload]
         insert(database_url, "kept_decisions", sql.Literal("bad"))
-        until_all_ended(system.books)
-        assert outcomes(system.books) == [("executed", ""), ("rejected", f"invalid: {reason}"), ("executed", "")]
-        assert system.books.ledger_differences() == []
+        until_all_ended(system.ledger_reader)
+        assert outcomes(system.ledger_reader) == [
+            ("executed", ""),
+            ("rejected", f"invalid: {reason}"),
+            ("executed", ""),
+        ]
+        assert system.ledger_reader.ledger_differences() == []
         assert system.wait(0) is None
 
 
@@ -84,7 +88,7 @@ def ascii_url(server: Server) -> Iterator[str]:
 def test_bytes_that_are_no_text(ascii_url: str) -> None:
     with running(ascii_url) as system:
         insert(ascii_url, "trading_decisions", sql.SQL(r"E'\xff'"))
-        until_all_ended(system.books)
+        until_all_ended(system.ledger_reader)
         reason = 'invalid: invalid byte sequence for encoding "UTF8": 0xff'
-        assert outcomes(system.books) == [("executed", ""), ("rejected", reason), ("executed", "")]
+        assert outcomes(system.ledger_reader) == [("executed", ""), ("rejected", reason), ("executed", "")]
         assert system.wait(0) is None

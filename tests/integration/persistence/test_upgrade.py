@@ -105,9 +105,9 @@ def test_a_database_of_the_release_before_goes_on_where_it_stood(database_url: s
     assert before == psql(database_url, path, held)
     assert [] == psql(database_url, path, "SELECT * FROM v_paper_ledger_check")
     with running(old) as system:
-        until_all_ended(system.books)
-        assert {"executed": 4} == system.books.outcomes()
-        assert [] == system.books.ledger_differences()
+        until_all_ended(system.ledger_reader)
+        assert {"executed": 4} == system.ledger_reader.outcomes()
+        assert [] == system.ledger_reader.ledger_differences()
         halts.insert(old, "default", "to see that it can be", "me", halted=True)
         assert [("default", "to see that it can be")] == psql(old, "SELECT portfolio, reason FROM v_paper_halted")
     assert [] == psql(database_url, path, "SELECT * FROM paper_failures")

@@ -54,8 +54,8 @@ def system(embedded_server: Server, said: list[str]) -> Iterator[TradingSystem]:
         handler = logger.add(lambda message: said.append(str(message)), level="WARNING", backtrace=True)
         with running(url) as running_system:
             yield running_system
-            until_all_ended(running_system.books)
-            assert_sound(running_system.books, sum(running_system.books.outcomes().values()))
+            until_all_ended(running_system.ledger_reader)
+            assert_sound(running_system.ledger_reader, sum(running_system.ledger_reader.outcomes().values()))
         logger.remove(handler)
     embedded_server.drop_database(url)
 
@@ -83,8 +83,8 @@ def test_any_text_by_sql_is_refused_or_ends_and_the_next_is_executed(
             )
         except (psycopg.errors.DataError, psycopg.errors.IntegrityError, psycopg.DataError) as error:
             assert str(error)
-    until_all_ended(system.books)
-    assert system.books.ledger_differences() == []
+    until_all_ended(system.ledger_reader)
+    assert system.ledger_reader.ledger_differences() == []
     assert said == []
 
 
@@ -135,7 +135,7 @@ def test_control_characters_of_others_do_not_reach_the_terminal(
             "INSERT INTO trading_decisions (symbol, decision, confidence, portfolio, strategy)"
             r" VALUES (E'\x1b[2J\u202eX\nY', 'BUY', 1, E'\x1b]0;p\x07', E'\u009b31m')"
         )
-    until_all_ended(system.books)
+    until_all_ended(system.ledger_reader)
     assert main(["decisions", f"--database-url={system.database_url}"]) == 0
     shown = capsys.readouterr().out
     assert r"\x1b[2J\u202eX\nY" in shown

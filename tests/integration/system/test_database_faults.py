@@ -68,11 +68,11 @@ def test_wake_ups_that_are_lost_cost_nothing_but_time(embedded_url: str) -> None
             proxy.cut("listener")
             insert(embedded_url, decisions(2))
             # Nobody listened, so the wake-up is lost; what came is read when the listener is back, a second later.
-            until(lambda: system.books.outcomes().get("executed") == 2, 5)
+            until(lambda: system.ledger_reader.outcomes().get("executed") == 2, 5)
             # A commit that is overtaken by one with a higher id is seen all the same.
             slow.commit()
-            until_all_ended(system.books, 5)
-        assert_sound(system.books, 3)
+            until_all_ended(system.ledger_reader, 5)
+        assert_sound(system.ledger_reader, 3)
 
 
 def insert_as(connection: psycopg.Connection, strategy: str) -> None:
@@ -109,5 +109,5 @@ def test_what_the_database_refuses_for_good_is_refused_once_and_alone(embedded_u
         told = [future.get(timeout=10) for future in futures]
         assert ["executed", "rejected", "executed"] == [outcome.status for outcome in told]
         assert "never" in told[1].reason
-        assert_sound(system.books, 3)
-        assert system.books.served()["generation"] == 2  # not a restart, and once
+        assert_sound(system.ledger_reader, 3)
+        assert system.ledger_reader.served()["generation"] == 2  # not a restart, and once

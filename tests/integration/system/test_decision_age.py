@@ -32,7 +32,7 @@ def queue(url: str, *ages: str) -> None:
 
 
 def outcomes(system: TradingSystem) -> list[tuple[Any, Any]]:
-    rows = system.books.rows(
+    rows = system.ledger_reader.rows(
         "SELECT status, split_part(outcome_reason, ':', 1) AS word FROM trading_decisions ORDER BY id"
     )
     return [(row["status"], row["word"]) for row in rows]
@@ -64,7 +64,7 @@ def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
             facts["max_decision_age"],
             system.status().expired_at_intake,
         )
-        assert system.books.ledger_differences() == []
+        assert system.ledger_reader.ledger_differences() == []
     said = "WARNING 3 decisions expired: more than max_decision_age = 300 s had gone by when this process could"
     assert [f"{said} take them in\n"] == warnings(log)
 
@@ -102,13 +102,13 @@ def test_the_backlog_of_an_adopted_table_is_traded_in_its_own_order_whatever_its
     source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
     with TradingSystem.start(settings(database_url), source=source, include_backlog=True) as system:
         until_none_waits(system)
-        rows = system.books.rows(
+        rows = system.ledger_reader.rows(
             "SELECT symbol, status FROM trading_decisions WHERE status <> 'ignored' ORDER BY created_at"
         )
         assert [("BTC/USDT", "executed"), ("ETH/USDT", "executed")] == [(row["symbol"], row["status"]) for row in rows]
         young = "SELECT count(*) AS n FROM trading_decisions WHERE created_at > now() - interval '5 minutes'"
-        assert 2 == system.books.rows(young)[0]["n"]
+        assert 2 == system.ledger_reader.rows(young)[0]["n"]
 
 
 def until_none_waits(system: TradingSystem) -> None:
-    until(lambda: system.books.waiting() == 0)
+    until(lambda: system.ledger_reader.waiting() == 0)

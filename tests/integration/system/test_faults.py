@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
+from tests.faults.counters import Counters
+
 from domain import failpoints
-from tests.faults import books, crashes, deaths, flow, hangs
+from tests.faults import crashes, deaths, flow, hangs, ledger_reader
 from tests.faults.child import Death
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, Needs, Point, find, who
-from tests.faults.tally import Tally
 from tests.support.database.server import Server
 from tests.support.system.running_system import until_all_ended
 
@@ -19,10 +20,10 @@ def at(*names: str) -> list[Point]:
     return [find(name) for name in names]
 
 
-def assert_sound(faults: dict[str, int], tally: Tally) -> None:
-    assert [] == tally.repeat
-    assert tally.sound
-    assert faults == dict(tally.faults)
+def assert_sound(faults: dict[str, int], counters: Counters) -> None:
+    assert [] == counters.repeat
+    assert counters.notify
+    assert faults == dict(counters.faults)
 
 
 def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded_url: str) -> None:
@@ -44,14 +45,14 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
                 rows = [flow.a_decision(draw) for _ in range(8)]  # those without a price cost time
                 flow.send(system, embedded_url, flow.drawn(draw, 15) if point is needed[0] else rows, lambda *_: None)
                 flow.stir(system, point)
-                until_all_ended(system.books)
+                until_all_ended(system.ledger_reader)
                 meddler.released.set()
     finally:
         failpoints.hook = None
     ours = {point.key for point in MATRIX}
     assert [] == sorted(key for key in reached - ours if key[2] not in LEFT_OUT)
     assert [] == sorted(ours - reached)
-    found = books.check(embedded_url, ended=True)
+    found = ledger_reader.check(embedded_url, ended=True)
     assert [] == found.notes
 
 
@@ -86,10 +87,10 @@ def test_an_exception_anywhere_loses_nothing(embedded_server: Server) -> None:
 
 def test_a_decision_that_crashes_its_actor_each_time_is_quarantined_alone(embedded_server: Server) -> None:
     chosen = at("DecisionWatcher sends Decide", "Sizer sends Execute", "PositionKeeper commits fills")
-    tally = crashes.poison(embedded_server, SEED, chosen)
-    assert [] == tally.repeat
+    counters = crashes.poison(embedded_server, SEED, chosen)
+    assert [] == counters.repeat
     # What is bought comes to all three points, what is held to the first (and to the last in a group): twice each.
-    assert tally.faults["exception, each time"] >= 8
+    assert counters.faults["exception, each time"] >= 8
 
 
 def test_a_thread_that_hangs_gets_a_successor_and_does_no_harm_when_it_wakes(embedded_server: Server) -> None:

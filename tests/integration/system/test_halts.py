@@ -34,9 +34,9 @@ def test_a_halted_portfolio_trades_nothing_until_it_may_again(embedded_url: str)
         until(lambda: decided(system, portfolio="other") == "halted: everything")
         halts.insert(embedded_url, "default", "go on", "tester", halted=False)
         until(lambda: decided(system).startswith("bought"))
-        assert ["other"] == [row["portfolio"] for row in system.books.halted()]
+        assert ["other"] == [row["portfolio"] for row in system.ledger_reader.halted()]
         assert {"default": None, "other": "everything"} == {
-            row["portfolio"]: row["halted"] for row in system.books.portfolios()
+            row["portfolio"]: row["halted"] for row in system.ledger_reader.portfolios()
         }
     with running(embedded_url) as system:  # a halt outlives the process
         assert decided(system, portfolio="other") == "halted: everything"
@@ -82,7 +82,7 @@ def test_the_audit_finds_what_somebody_changed_and_halts_the_portfolio(embedded_
         (difference,) = told.get(timeout=10)
         assert difference.startswith("portfolio default: cash is ")
         until(lambda: decided(system).startswith("halted: audit: portfolio default: cash is"))
-        (halted,) = system.books.halted()
+        (halted,) = system.ledger_reader.halted()
         assert "audit" == halted["by_whom"]
         with psycopg.connect(embedded_url, autocommit=True) as somebody:
             somebody.execute("SET paper.writer = 'PositionKeeper'")
@@ -91,4 +91,4 @@ def test_the_audit_finds_what_somebody_changed_and_halts_the_portfolio(embedded_
         assert 1 == len(told.get(timeout=10))
         halts.insert(embedded_url, None, "put right", "tester", halted=False)
         until(lambda: decided(system).startswith("bought"))
-        assert_sound(system.books, sum(system.books.outcomes().values()))
+        assert_sound(system.ledger_reader, sum(system.ledger_reader.outcomes().values()))

@@ -16,7 +16,7 @@ import pytest
 
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnavailable, PaperTradingError, RestartLimitReached, SettingsError
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from tests.support.database.servers import Server
 from tests.support.system.running_system import (
     assert_sound,
@@ -34,24 +34,24 @@ WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator"
 
 
 @pytest.fixture
-def books(database_url: str) -> Iterator[Books]:
-    opened = Books(database_url)
+def ledger_reader(database_url: str) -> Iterator[LedgerReader]:
+    opened = LedgerReader(database_url)
     yield opened
     opened.close()
 
 
 def test_each_worker_killed_while_decisions_flow_changes_nothing(
-    server: Server, database_url: str, books: Books
+    server: Server, database_url: str, ledger_reader: LedgerReader
 ) -> None:
     wanted = decisions(300)
     with running(database_url):
         insert(database_url, wanted)
-        until_all_ended(books)
-    undisturbed = ledger(books)
+        until_all_ended(ledger_reader)
+    undisturbed = ledger(ledger_reader)
     assert len(undisturbed) > 50
 
     url = server.create_database()
-    disturbed = Books(url)
+    disturbed = LedgerReader(url)
     try:
         # A minute's tick is far away: what is told to the Snapshotter here are the committed states.
         with running(url, snapshot_interval=1) as system:
@@ -71,23 +71,25 @@ def test_each_worker_killed_while_decisions_flow_changes_nothing(
         server.drop_database(url)
 
 
-def test_the_database_away_for_a_while_is_not_a_crash(server: Server, database_url: str, books: Books) -> None:
+def test_the_database_away_for_a_while_is_not_a_crash(
+    server: Server, database_url: str, ledger_reader: LedgerReader
+) -> None:
     if not server.may_stop:
         pytest.skip("this server was configured, and cannot be stopped here")
     wanted = decisions(400)
     with running(database_url) as system:
         insert(database_url, wanted[:200])
-        until(lambda: books.outcomes().get("executed", 0) > 5)
+        until(lambda: ledger_reader.outcomes().get("executed", 0) > 5)
         server.stop(immediate=True)
         with pytest.raises((DatabaseUnavailable, PaperTradingError)):
             system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1))
         assert system.wait(10) is None  # ten seconds without a database, and nobody gave up
         server.start()
         insert(database_url, wanted[200:])
-        until_all_ended(books)
+        until_all_ended(ledger_reader)
         outcome = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
         assert outcome.status == "ignored"
-    assert_sound(books, 401)
+    assert_sound(ledger_reader, 401)
 
 
 CHILD = """
@@ -100,7 +102,7 @@ with running(sys.argv[1]) as system:
 """
 
 
-def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, books: Books) -> None:
+def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_reader: LedgerReader) -> None:
     insert_into = decisions(1000, seed=9)
     with running(database_url):
         pass  # the schema
@@ -117,13 +119,13 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, books: 
     finally:
         child.kill()
         child.stdout.close()
-    assert 0 < books.waiting() < 1000
+    assert 0 < ledger_reader.waiting() < 1000
     with running(database_url):
-        until_all_ended(books)
-    assert_sound(books, 1000)
+        until_all_ended(ledger_reader)
+    assert_sound(ledger_reader, 1000)
 
 
-def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, books: Books) -> None:
+def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, ledger_reader: LedgerReader) -> None:
     with running(database_url) as system:
         future = system.submit(Decision(symbol="NOPE/USDT", decision="BUY", confidence=1, quantity=1))
         assert future.get(timeout=5).status == "rejected"
@@ -135,8 +137,8 @@ def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, books: 
             connection.execute(
                 "UPDATE trading_decisions SET status = 'cancelled', processed_at = now() WHERE processed_at IS NULL"
             )
-    assert_sound(books, 2)
-    assert books.outcomes() == {"cancelled": 1, "rejected": 1}
+    assert_sound(ledger_reader, 2)
+    assert ledger_reader.outcomes() == {"cancelled": 1, "rejected": 1}
 
 
 def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_url: str) -> None:
@@ -167,14 +169,14 @@ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$
 """
 
 
-def test_a_full_disk_raises_no_storm_of_generations(database_url: str, books: Books) -> None:
+def test_a_full_disk_raises_no_storm_of_generations(database_url: str, ledger_reader: LedgerReader) -> None:
     with running(database_url) as system:
         with psycopg.connect(database_url) as connection:
             connection.execute(FULL_DISK)
             connection.execute("CREATE TRIGGER t BEFORE INSERT ON paper_orders EXECUTE FUNCTION full_disk()")
         future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
         assert system.wait(3) is None
-        assert books.served()["generation"] < 20
+        assert ledger_reader.served()["generation"] < 20
         with psycopg.connect(database_url) as connection:
             connection.execute("DROP TRIGGER t ON paper_orders")
         assert future.get(timeout=10).status == "executed"
@@ -209,5 +211,5 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(embedded_server: Serve
         assert time.monotonic() - begun < 3 * 5  # the promise, three times
     embedded_server.start()
     with running(embedded_url) as system:
-        until_all_ended(system.books)
-        assert_sound(system.books, 500)
+        until_all_ended(system.ledger_reader)
+        assert_sound(system.ledger_reader, 500)

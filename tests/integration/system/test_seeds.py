@@ -31,15 +31,16 @@ def elsewhere() -> Iterator[subprocess.Popen[str]]:
 
 
 def test_fifty_seeds_keep_the_laws() -> None:
-    tally = run(SEEDS, seed=0)
-    assert [] == tally.repeat
-    assert tally.sound
-    assert tally.decisions > SEEDS * 40
-    assert tally.decisions == sum(tally.outcomes.values())
+    counters = run(SEEDS, seed=0)
+    assert [] == counters.repeat
+    assert counters.notify
+    assert counters.decisions > SEEDS * 40
+    assert counters.decisions == sum(counters.outcomes.values())
     # Otherwise the seeds show less than they seem to.
-    assert tally.outcomes["executed"] > tally.decisions / 5
+    assert counters.outcomes["executed"] > counters.decisions / 5
     assert (
-        min(tally.faults[kind] for kind in ("crash", "poison", "process killed", "database away", "answer lost")) > 20
+        min(counters.faults[kind] for kind in ("crash", "poison", "process killed", "database away", "answer lost"))
+        > 20
     )
 
 
@@ -56,9 +57,9 @@ def test_a_seed_that_breaks_a_law_is_told_by_the_command_that_repeats_it(monkeyp
         raise Broken("decision 7 got no outcome", "lost")
 
     monkeypatch.setattr(World, "settle", broken)
-    tally = run(2, seed=11)
-    assert (False, 2, 0, 0) == (tally.sound, tally.lost, tally.doubled, tally.unbalanced)
+    counters = run(2, seed=11)
+    assert (False, 2, 0, 0) == (counters.notify, counters.lost, counters.doubled, counters.unbalanced)
     assert [
         f'{Broken("decision 7 got no outcome")!r}: make faults ARGS="--only seeds --seed {seed} --rounds 1"'
         for seed in (11, 12)
-    ] == tally.repeat
+    ] == counters.repeat

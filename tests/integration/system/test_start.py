@@ -7,7 +7,7 @@ import psycopg
 from actors import Decision, TradingSystem
 from benchmarks.history import fill
 from persistence import schema
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from tests.support.system.running_system import settings
 
 HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades")
@@ -29,10 +29,10 @@ def test_a_long_history_is_not_read_at_a_start(embedded_url: str) -> None:
     before = rows_read(embedded_url)
     with TradingSystem.start(settings(embedded_url, prices="simulated")) as system:
         system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
-        assert 100 == len(system.books.positions())
+        assert 100 == len(system.ledger_reader.positions())
     after = rows_read(embedded_url)
     # Its own decision, the last order of each portfolio, the first fill, and what is looked up by key.
     assert dict.fromkeys(HISTORY, True) == {table: after[table] - before[table] < 50 for table in HISTORY}
-    books = Books(embedded_url)
-    assert [] == books.ledger_differences()
-    books.close()
+    ledger_reader = LedgerReader(embedded_url)
+    assert [] == ledger_reader.ledger_differences()
+    ledger_reader.close()

@@ -13,7 +13,7 @@ import pytest
 from loguru import logger
 
 from actors import Decision, TradingSystem
-from domain.alarms import Sound
+from domain.alarms import Notify
 from domain.types import Epoch, Symbol
 from persistence import lease as lease_module
 from persistence import schema
@@ -26,7 +26,7 @@ from tests.support.database.proxy import Proxy
 from tests.support.system.running_system import running, until
 from tests.support.values.builders import NOON, quote
 
-SILENT: Sound = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
+SILENT: Notify = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from domain.trading.decision import Decision
 from domain.types import DecisionId
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import instrument, terms, uid
+from tests.support.values.builders import instrument, rules, uid
 
 INSTRUMENTS = [
     instrument("BTC/USDT"),
@@ -23,7 +23,7 @@ INSTRUMENTS = [
 
 def opened(memory: MemoryDatabase) -> MemoryDatabase:
     """With the usual portfolio."""
-    memory.open_portfolio(terms())
+    memory.open_portfolio(rules())
     return memory
 
 

@@ -15,7 +15,7 @@ import pykka
 from actors.messages import Message
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.dead_letters import DeadLetters
-from actors.runtime.host import Post
+from actors.runtime.host import ActorHost
 from actors.runtime.timer import SystemClock
 from actors.supervision.messages import Crashed
 
@@ -90,7 +90,7 @@ class Stage:
         self.starts: list[Callable[[], None]] = []
         self.dead = DeadLetters(SystemClock())
         self.build: type[Repeater] = Repeater
-        self.post = Post("subject", lambda _: self.build(self), self, self.dead)
+        self.post = ActorHost("subject", lambda _: self.build(self), self, self.dead)
         self.to = self.post.address
         self.releases: list[threading.Event] = []
 
@@ -137,7 +137,7 @@ def staged() -> Iterator[Stage]:
     opened.stop()
 
 
-def thread_of(post: Post) -> threading.Thread:
+def thread_of(post: ActorHost) -> threading.Thread:
     assert post._thread is not None
     return post._thread
 

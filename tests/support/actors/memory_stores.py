@@ -25,8 +25,8 @@ from domain.errors import (
 )
 from domain.failures import Failure
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.decision import Accepted, Decision, Outcome, Received, Refusal
-from domain.trading.portfolio import Applied, Portfolio, Terms, Trade
+from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Trade
 from domain.trading.quotes import Quote
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Epoch, Generation, OutcomeStatus, PortfolioName, Symbol
@@ -83,9 +83,9 @@ class MemoryDatabase:
         self.rows[id_] = Row(id_, decision, created_at)
         return id_
 
-    def open_portfolio(self, terms: Terms) -> None:
+    def open_portfolio(self, rules: PortfolioRules) -> None:
         """Insert a row into the table of portfolios."""
-        self.portfolios[terms.portfolio] = Portfolio.opened(terms)
+        self.portfolios[rules.portfolio] = Portfolio.opened(rules)
 
     # Ledger
 
@@ -104,16 +104,16 @@ class MemoryDatabase:
         self._answer()
         return tuple(self.portfolios[name] for name in sorted(self.portfolios))
 
-    def terms(self) -> tuple[Terms, ...]:
+    def rules(self) -> tuple[PortfolioRules, ...]:
         self._answer()
-        return tuple(self.portfolios[name].terms for name in sorted(self.portfolios))
+        return tuple(self.portfolios[name].rules for name in sorted(self.portfolios))
 
     def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
         self._answer()
         self.audits.append((portfolios, tuple(found.values())))
         for name, told in found.items():
             portfolio = self.portfolios[name]
-            self.portfolios[name] = replace(portfolio, terms=replace(portfolio.terms, halted=f"audit: {told}"))
+            self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=f"audit: {told}"))
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._answer()
@@ -131,7 +131,7 @@ class MemoryDatabase:
             present = self.portfolios.get(applied.portfolio.name)
             if present is None:
                 raise WriteRefused("an order needs its portfolio")
-            if not present.terms.same_portfolio(applied.portfolio.terms):
+            if not present.rules.same_portfolio(applied.portfolio.rules):
                 raise Fenced("a portfolio was deleted and made anew")
         for applied in group:
             order = applied.fill.order
@@ -141,13 +141,15 @@ class MemoryDatabase:
             self.fills.append(applied)
             if applied.trade is not None:
                 self.trades.append(applied.trade)
-            self.portfolios[order.portfolio] = _stored(applied.portfolio, self.portfolios[order.portfolio].terms)
+            self.portfolios[order.portfolio] = _stored(applied.portfolio, self.portfolios[order.portfolio].rules)
         failpoints.reach("committed", "fills")
         self._lose()
 
     # Decisions
 
-    def pending(self, under_way: Collection[DecisionId], limit: int, received_at: datetime) -> list[Received | Refusal]:
+    def pending(
+        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+    ) -> list[PendingDecision | Refusal]:
         self._answer()
         waiting = [row for row in self.rows.values() if row.outcome is None and row.id not in under_way]
         waiting.sort(key=lambda row: (row.created_at, row.id))
@@ -277,7 +279,7 @@ class Session:
             raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")
 
 
-def _stored(portfolio: Portfolio, terms: Terms) -> Portfolio:
+def _stored(portfolio: Portfolio, rules: PortfolioRules) -> Portfolio:
     """The portfolio as its columns would give it back."""
     positions = {
         symbol: replace(
@@ -289,12 +291,12 @@ def _stored(portfolio: Portfolio, terms: Terms) -> Portfolio:
         )
         for symbol, position in portfolio.positions.items()
     }
-    return Portfolio(terms, CONTEXT.quantize(portfolio.cash, MONEY), portfolio.seq, positions)
+    return Portfolio(rules, CONTEXT.quantize(portfolio.cash, MONEY), portfolio.seq, positions)
 
 
-def _received(row: Row, received_at: datetime) -> Received:
+def _received(row: Row, received_at: datetime) -> PendingDecision:
     d = row.decision
-    return Received(
+    return PendingDecision(
         row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
         PortfolioName(d.portfolio), row.created_at, d.expires_at, received_at, d.asset_class,
         received_at - row.created_at,

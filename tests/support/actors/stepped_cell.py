@@ -13,7 +13,7 @@ from actors.ports import Address
 from actors.runtime.activity import Activity
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.cell import Builder, Cell
-from actors.runtime.database_retry import Patience
+from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.mailbox import Mailbox
 from domain.errors import DatabaseUnavailable
 
@@ -24,7 +24,7 @@ class WouldWait(BaseException):
     """A thread would wait here until the database is back."""
 
 
-class Impatient(Patience):
+class Impatient(DatabaseRetry):
     """Waits for nothing: says that it would."""
 
     def until_done(self, action: Callable[[], T]) -> T:
@@ -38,7 +38,7 @@ class Impatient(Patience):
 
     for_a_while = until_done_unless_away
 
-    def breathe(self) -> None:
+    def backoff(self) -> None:
         """No time passes by itself."""
 
 

@@ -17,26 +17,26 @@ from decimal import Decimal
 
 from actors.decision_watcher import Callers, DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
-from actors.introspection.counters import Tally
+from actors.introspection.counters import Counters
 from actors.messages import Message, QuotesSeen, Tick, Wake
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceTracker
 from actors.runtime.activity import Activity
 from actors.runtime.address import PRESENT, MailAddress
 from actors.runtime.cell import Builder
-from actors.runtime.database_retry import Patience
+from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.mailbox import Mailbox
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
-from actors.supervision.alarms import Bell, Halts
+from actors.supervision.alarms import AlarmNotifier, HaltMonitor
 from actors.supervision.messages import Begin, Crashed, Disconnected
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, Office, Supervisor
+from actors.supervisor import Log, ProcessHooks, Supervisor
 from actors.wiring import WAKE_AGAIN
 from domain.alarms import Alarm
 from domain.errors import PaperTradingError
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.portfolio import Portfolio
 from domain.trading.quotes import Quote
 from domain.types import DecisionId, PortfolioName, Symbol
@@ -68,7 +68,7 @@ class PassiveSource:
     troubles: Sequence[str] = ()
 
     def __init__(self, instruments: list[Instrument]) -> None:
-        self.book = SymbolBook(instruments)
+        self.book = InstrumentCatalog(instruments)
         self.wanted: set[Symbol] = set()
 
     def start(self, listener: object) -> None:
@@ -85,7 +85,7 @@ class PassiveSource:
 
 
 class SteppedChild:
-    """What the Supervisor sees of a stepped cell, or of its successor: a `Post` without a thread."""
+    """What the Supervisor sees of a stepped cell, or of its successor: a `ActorHost` without a thread."""
 
     alive = True
     stack = ""
@@ -106,9 +106,9 @@ class SteppedChild:
         old = self._stepper.cells[self.name]
         about = old.about
         in_hand = old.give_up()
-        successor = self._stepper.cell(self.name)
-        successor.succeed(old)
-        successor.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        replacement = self._stepper.cell(self.name)
+        replacement.succeed(old)
+        replacement.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
         return about
 
 
@@ -135,7 +135,7 @@ class Stepper:
         trace: what happened, in order; equal for equal seeds.
         ended: why the Supervisor gave up, if it did.
         log: the Supervisor's.
-        tally: of this process.
+        counters: of this process.
         cells: by name; of one that was given up, its successor.
         born: every cell that there ever was.
         later: what is to happen after a while: when, whom to tell, and what.
@@ -163,10 +163,10 @@ class Stepper:
         self.ready = False
         self.drained = False
         self.log = Log()
-        self.tally = Tally(lambda: self.clock.now().timestamp())
+        self.counters = Counters(lambda: self.clock.now().timestamp())
         self.alarms: list[Alarm] = []
-        bell = Bell(self, self.clock)
-        halts = Halts(bell.sound)
+        bell = AlarmNotifier(self, self.clock)
+        halts = HaltMonitor(bell.notify)
         self._random = random.Random(seed)
         self._delays = delays
         self.later: list[tuple[datetime, str, Message]] = []
@@ -181,7 +181,7 @@ class Stepper:
                 clock=self.clock,
                 retention=timedelta(days=30),
                 silent_after=timedelta(seconds=30),
-                sound=bell.sound,
+                notify=bell.notify,
             ),
             "Snapshotter": lambda activity: Snapshotter(
                 self.session,
@@ -202,8 +202,8 @@ class Stepper:
                 wake_later=lambda: self._wake_later("PositionKeeper"),
                 patience=self._patience("PositionKeeper", activity),
                 halts=halts,
-                sound=bell.sound,
-                tally=self.tally,
+                notify=bell.notify,
+                counters=self.counters,
             ),
             "ExecutionSimulator": lambda _: ExecutionSimulator(
                 sizer=self.to("Sizer"),
@@ -232,7 +232,7 @@ class Stepper:
                 wake_later=lambda: self._wake_later("DecisionWatcher"),
                 patience=self._patience("DecisionWatcher", activity),
                 clock=self.clock,
-                tally=self.tally,
+                counters=self.counters,
                 max_decision_age=max_decision_age,
             ),
         }
@@ -245,14 +245,14 @@ class Stepper:
             Budget(specs, intensity, Backoff(), self._random),
             database.generation,
             epoch=self.session.epoch,
-            office=Office(
+            hooks=ProcessHooks(
                 ready=lambda: setattr(self, "ready", True),
                 drained=lambda: setattr(self, "drained", True),
                 give_up=self._give_up,
                 record=database.failures.append,
                 later=lambda delay, word: self._after(delay, "Supervisor", word),
                 disconnect=self._disconnect,
-                sound=bell.sound,
+                notify=bell.notify,
             ),
             clock=self.clock,
             hang_timeout=timedelta(days=1),
@@ -275,7 +275,7 @@ class Stepper:
         self.born.append(cell)
         return cell
 
-    def sound(self, alarm: Alarm) -> None:
+    def notify(self, alarm: Alarm) -> None:
         """Take note of an alarm."""
         self.alarms.append(alarm)
 
@@ -379,7 +379,7 @@ class Stepper:
     def _disconnect(self, actor: str, since: float) -> None:
         self.tell("Supervisor", Disconnected(actor, since, not self.database.away))
 
-    def _patience(self, name: str, activity: Activity) -> Patience:
+    def _patience(self, name: str, activity: Activity) -> DatabaseRetry:
         return Impatient(name, activity, self.clock, threading.Event())
 
 

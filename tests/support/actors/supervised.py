@@ -13,11 +13,11 @@ from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour, PathBehaviour
 from actors.runtime.mailbox import Mailbox
-from actors.supervision.alarms import Bell
+from actors.supervision.alarms import AlarmNotifier
 from actors.supervision.messages import Begin, RaiseGeneration, Rebuilt, Recover
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, Office, Supervisor
+from actors.supervisor import Log, ProcessHooks, Supervisor
 from domain.failures import Failure, FailureKind
 from domain.types import DecisionId, Generation
 from tests.support.actors.stepped_cell import SteppedCell
@@ -137,14 +137,14 @@ class Stage:
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in NAMES}
         window = timedelta(seconds=30)
         specs = tuple(ChildSpec(name, rules[name], Intensity(own, window)) for name in NAMES)
-        office = Office(
+        hooks = ProcessHooks(
             ready=lambda: setattr(self, "ready", self.ready + 1),
             drained=lambda: setattr(self, "drained", self.drained + 1),
             give_up=self.reasons.append,
             record=self.failures.append,
             later=lambda delay, word: self.later.append((delay, word)),
             disconnect=lambda actor, since: self.disconnected.append((actor, since)),
-            sound=Bell(None, self.clock).sound,
+            notify=AlarmNotifier(None, self.clock).notify,
             hide=lambda text: text.replace("sesame", "********"),
         )
         self.supervisor = Supervisor(
@@ -153,7 +153,7 @@ class Stage:
             Budget(specs, Intensity(tree, window), Backoff(jitter=0), random.Random(1)),
             Generation(0),
             epoch=7,
-            office=office,
+            hooks=hooks,
             clock=self.clock,
             hang_timeout=timedelta(seconds=HANG),
             log=self.log,

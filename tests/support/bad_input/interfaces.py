@@ -64,7 +64,9 @@ def _by_sql(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str,
         return "refused", error.sqlstate or "driver", rule or error.diag.message_primary or str(error)
     assert row is not None
     ended: list[dict[str, Any]] = []
-    until(lambda: bool(ended.extend(r for r in [system.books.decision(row[0])] if r["processed_at"]) or ended), 10)
+    until(
+        lambda: bool(ended.extend(r for r in [system.ledger_reader.decision(row[0])] if r["processed_at"]) or ended), 10
+    )
     status, reason = ended[0]["status"], ended[0]["outcome_reason"]
     return status, reason_code(status, reason), reason
 

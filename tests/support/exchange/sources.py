@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from actors.runtime.timer import SystemClock
-from domain.trading.instruments import SymbolBook
+from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 from market.exchange.ccxt_source import ExchangePrices
@@ -31,13 +31,13 @@ class Heard:
     """What a source says."""
 
     def __init__(self) -> None:
-        self.books: list[SymbolBook] = []
+        self.books: list[InstrumentCatalog] = []
         self.quotes: list[Quote] = []
         self.ended: list[str] = []
         self.times: list[float] = []
         self._changed = threading.Condition()
 
-    def book_known(self, book: SymbolBook) -> None:
+    def instruments_loaded(self, book: InstrumentCatalog) -> None:
         with self._changed:
             self.books.append(book)
             self._changed.notify_all()

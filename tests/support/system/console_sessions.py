@@ -15,7 +15,7 @@ from actors import Decision, TradingSystem
 from console.debug.client import Session
 from console.debug.command_spec import read
 from console.debug.protocol import Line
-from console.debug.server import ConsoleDoor
+from console.debug.server import ConsoleServer
 from console.service.actions import answers
 from tests.support.system.running_system import running, settings
 
@@ -46,7 +46,7 @@ def talking(url: str, tmp_path: Path, **changes: Any) -> Iterator[Talk]:
     allow_repl = changes.pop("allow_repl", False)
     with running(url, home=tmp_path, **changes) as system:
         commands = answers(system, settings(url, home=tmp_path), allow_repl=allow_repl)
-        with ConsoleDoor(tmp_path / "console.sock", commands):
+        with ConsoleServer(tmp_path / "console.sock", commands):
             talk = Talk(system, tmp_path / "console.sock")
             with talk.session.line:
                 yield talk

@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Looking:
+class ServiceQueries:
     """What somebody has chosen.
 
     Attributes:
@@ -69,7 +69,7 @@ def queries() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"variable {variable['name']}", {"targets": [{"rawSql": variable["query"], "format": "table"}]}
 
 
-def expanded(sql: str, looking: Looking, finest: str | None = None) -> str:
+def expanded(sql: str, looking: ServiceQueries, finest: str | None = None) -> str:
     """That query as PostgreSQL gets it.
 
     Args:
@@ -106,7 +106,7 @@ def expanded(sql: str, looking: Looking, finest: str | None = None) -> str:
     return MACRO.sub(macro, VARIABLE.sub(value, sql))
 
 
-def rows(connection: Connection[Any], panel: Mapping[str, Any], looking: Looking) -> list[Row]:
+def rows(connection: Connection[Any], panel: Mapping[str, Any], looking: ServiceQueries) -> list[Row]:
     """What PostgreSQL answers, held to what Grafana wants of it: names, and the order of time."""
     (target,) = panel["targets"]
     sql = expanded(target["rawSql"], looking, panel.get("interval"))

@@ -110,7 +110,7 @@ def fill(deal: Deal, portfolio: Portfolio, decision_id: Any) -> Applied:
     strategy = "trend" if deal.number % 3 else None
     made = order(
         deal.side, deal.quantity, deal.price, seq=portfolio.seq + 1, instrument=what, strategy=strategy,
-        costs=portfolio.terms.costs,
+        costs=portfolio.rules.costs,
     )  # fmt: skip
     ids = {"decision_id": decision_id, "order_id": order_id(uid(deal.number), 1), "portfolio": portfolio.name}
     return apply(portfolio, filled(replace(made, created_at=deal.at, **ids), deal.at))

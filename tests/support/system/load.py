@@ -22,7 +22,7 @@ from actors.messages import Prices, SendPrices
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, SubmissionInDoubt
 from domain.trading.decision import Outcome
 from persistence import schema
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 from tests.support.database.faults import FAULTS, Scene
 from tests.support.database.proxy import Proxy
@@ -121,7 +121,7 @@ class Report:
         generation: the last.
     """
 
-    books: Books
+    ledger_reader: LedgerReader
     callers: dict[str, Caller]
     said: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -147,9 +147,9 @@ def disturbed(
     schema.upgrade(url)
     for name in CALLERS:
         portfolios.create(url, name, {"initial_capital": 1_000_000_000})
-    books = Books(url)
+    ledger_reader = LedgerReader(url)
     with ExitStack() as undo:
-        undo.callback(books.close)
+        undo.callback(ledger_reader.close)
         said: list[str] = []
         undo.callback(logger.remove, logger.add(lambda line: said.append(str(line)), level="WARNING"))
         proxy = undo.enter_context(Proxy(url))
@@ -172,20 +172,22 @@ def disturbed(
                 feed(url, during[strike * size : (strike + 1) * size])
             feed(url, wanted[2 * count // 3 :])
             until(lambda: all(len(caller.accepted) >= LEAST or caller.failure for caller in callers.values()))
-        until_all_ended(books)
-        assert_kept(system, books, callers, count)
-        assert undisturbed(server, count, seed) == [row for row in ledger(books) if row["portfolio"] == "default"]
+        until_all_ended(ledger_reader)
+        assert_kept(system, ledger_reader, callers, count)
+        assert undisturbed(server, count, seed) == [
+            row for row in ledger(ledger_reader) if row["portfolio"] == "default"
+        ]
         assert [] == [line for line in said if "crashed" in line or "Traceback" in line], "\n".join(said)
-        yield Report(books, callers, said, Counter(proxy.counts), books.served()["generation"])
+        yield Report(ledger_reader, callers, said, Counter(proxy.counts), ledger_reader.served()["generation"])
 
 
-def assert_kept(system: TradingSystem, books: Books, callers: Mapping[str, Caller], count: int) -> None:
+def assert_kept(system: TradingSystem, ledger_reader: LedgerReader, callers: Mapping[str, Caller], count: int) -> None:
     """Nothing is lost and nothing happened twice, whatever anybody was told."""
     assert system.wait(0) is None
     for name, caller in callers.items():
         assert caller.failure is None, repr(caller.failure)
         answers = {uid: future.get(timeout=20) for uid, future in caller.accepted.items()}
-        rows = books.rows(
+        rows = ledger_reader.rows(
             "SELECT uid, status, order_id, decision FROM trading_decisions WHERE portfolio = :name", name=name
         )
         # What a caller is told is that the database is away or busy, never that it or its URL is wrong.
@@ -194,7 +196,7 @@ def assert_kept(system: TradingSystem, books: Books, callers: Mapping[str, Calle
         assert {} == {uid: error for uid, error in caller.refused.items() if uid in stored}
         assert {uid: (answer.status, answer.order_id) for uid, answer in answers.items()} == stored
         assert {"BUY executed", "HOLD ignored"} == {f"{row['decision']} {row['status']}" for row in rows}
-    assert_sound(books, count + sum(len(caller.accepted) for caller in callers.values()))
+    assert_sound(ledger_reader, count + sum(len(caller.accepted) for caller in callers.values()))
 
 
 _undisturbed: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
@@ -208,8 +210,8 @@ def undisturbed(server: Server, count: int, seed: int) -> list[dict[str, Any]]:
         try:
             with running(url) as system:
                 feed(url, decisions(count, seed))
-                until_all_ended(system.books)
-                _undisturbed[key] = ledger(system.books)
+                until_all_ended(system.ledger_reader)
+                _undisturbed[key] = ledger(system.ledger_reader)
         finally:
             server.drop_database(url)
     return _undisturbed[key]

@@ -21,7 +21,7 @@ from actors.runtime.timer import SystemClock
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from market.simulated import StandingMarket
-from persistence.queries.row_lists import Books
+from persistence.queries.row_lists import LedgerReader
 
 PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
 
@@ -82,14 +82,14 @@ def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
         pause.wait(0.02)
 
 
-def until_all_ended(books: Books, seconds: float = 30.0) -> None:
+def until_all_ended(ledger_reader: LedgerReader, seconds: float = 30.0) -> None:
     """Wait until no decision is without outcome."""
-    until(lambda: books.waiting() == 0, seconds)
+    until(lambda: ledger_reader.waiting() == 0, seconds)
 
 
-def ledger(books: Books) -> list[dict[str, Any]]:
+def ledger(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
     """What was done, to the last digit, without the times."""
-    return books.rows(
+    return ledger_reader.rows(
         "SELECT o.portfolio, o.seq, d.uid, o.order_id, o.symbol, o.side, o.quantity, o.equity, f.price, f.commission,"
         " f.cash_delta, f.slippage_rate, d.outcome_reason"
         " FROM paper_orders o JOIN paper_fills f USING (order_id) JOIN trading_decisions d ON d.id = o.decision_id"
@@ -97,11 +97,11 @@ def ledger(books: Books) -> list[dict[str, Any]]:
     )
 
 
-def assert_sound(books: Books, decisions: int) -> None:
+def assert_sound(ledger_reader: LedgerReader, decisions: int) -> None:
     """One outcome each, books balanced."""
-    assert books.ledger_differences() == []
-    assert books.waiting() == 0
-    assert sum(books.outcomes().values()) == decisions
+    assert ledger_reader.ledger_differences() == []
+    assert ledger_reader.waiting() == 0
+    assert sum(ledger_reader.outcomes().values()) == decisions
 
 
 def next_line(process: subprocess.Popen[str], seconds: float = 60.0) -> str:

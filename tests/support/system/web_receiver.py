@@ -16,7 +16,7 @@ HANG = 0
 
 
 @dataclass(frozen=True)
-class Post:
+class ActorHost:
     """What the server was sent."""
 
     path: str
@@ -32,7 +32,7 @@ class Receiver:
     """
 
     def __init__(self, answers: Iterable[int] = (), said: str = "") -> None:
-        self.got: SimpleQueue[Post] = SimpleQueue()
+        self.got: SimpleQueue[ActorHost] = SimpleQueue()
         self._answers = deque(answers)
         self._said = said.encode()
         self._ending = threading.Event()
@@ -73,7 +73,7 @@ class Receiver:
     def _post(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         self.got.put(
-            Post(handler.path, {name.lower(): value for name, value in handler.headers.items()}, json.loads(body))
+            ActorHost(handler.path, {name.lower(): value for name, value in handler.headers.items()}, json.loads(body))
         )
         status = self._answers.popleft() if self._answers else 200
         if status == HANG:

@@ -11,7 +11,7 @@ from domain.analytics.returns import DailyReturns, Valuation, daily_closes, dail
 from domain.analytics.round_trips import Execution
 from domain.trading.portfolio import Applied, Portfolio, Trade
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
-from tests.support.values.builders import BTC, Number, deal, terms
+from tests.support.values.builders import BTC, Number, deal, rules
 
 DAY_1 = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -105,7 +105,7 @@ def execution_of(applied: Applied) -> Execution:
 
 def dealt(*deals: tuple[str, str, Number, Number, float]) -> tuple[tuple[Trade, ...], tuple[Execution, ...]]:
     """What deals (symbol, side, quantity, price, hours after DAY_1) at the usual commission leave behind."""
-    portfolio = Portfolio.opened(terms())
+    portfolio = Portfolio.opened(rules())
     trades, executions = [], []
     for symbol, side, quantity, price, hours in deals:
         applied = deal(portfolio, side, quantity, price, symbol=symbol, at=DAY_1 + hours * HOUR, strategy="s")

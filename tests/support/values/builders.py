@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from domain.trading.decision import Received, Refusal
+from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.execution import execute
 from domain.trading.instruments import Instrument
 from domain.trading.orders import Costs, Fill, Order, order_id
-from domain.trading.portfolio import Applied, Portfolio, Terms, apply
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, apply
 from domain.trading.quotes import Quote
 from domain.trading.sizing import size
 from domain.types import Action, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
@@ -41,7 +41,7 @@ def at_given_prices() -> Costs:
     return costs(slippage_pct=0)
 
 
-def terms(
+def rules(
     portfolio: str = "default",
     *,
     currency: str = "USDT",
@@ -52,8 +52,8 @@ def terms(
     min_notional: Number = 10,
     default_risk_score: Number = "0.3",
     revision: int = 1,
-) -> Terms:
-    return Terms(
+) -> PortfolioRules:
+    return PortfolioRules(
         portfolio=PortfolioName(portfolio),
         currency=currency,
         initial_capital=Decimal(initial_capital),
@@ -95,8 +95,8 @@ def received(
     strategy: str | None = None,
     portfolio: str = "default",
     expires_at: datetime | None = None,
-) -> Received:
-    return Received(
+) -> PendingDecision:
+    return PendingDecision(
         id=number,
         uid=uid(number),
         symbol=symbol,
@@ -174,17 +174,17 @@ def holding(
     *positions: tuple[Number, Number],
     costs: Costs = free(),  # noqa: B008
     symbol: str = BTC,
-    of: Terms | None = None,
+    of: PortfolioRules | None = None,
 ) -> Portfolio:
     """A portfolio after buying each (quantity, price) in turn."""
-    portfolio = Portfolio.opened(of or terms())
+    portfolio = Portfolio.opened(of or rules())
     for quantity, price in positions:
         portfolio = deal(portfolio, "BUY", quantity, price, costs=costs, symbol=symbol).portfolio
     return portfolio
 
 
 def sized(
-    decision: Received,
+    decision: PendingDecision,
     portfolio: Portfolio,
     price: Number = 100,
     *,
@@ -197,7 +197,7 @@ def sized(
 
 
 def ordered(
-    decision: Received,
+    decision: PendingDecision,
     portfolio: Portfolio,
     price: Number = 100,
     *,

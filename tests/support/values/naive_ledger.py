@@ -46,7 +46,7 @@ class Holding:
 
 
 @dataclass
-class Books:
+class LedgerReader:
     cash: Fraction
     holdings: dict[str, Holding] = field(default_factory=dict)
     trades: list[Closed] = field(default_factory=list)
@@ -68,16 +68,16 @@ def money(amount: Fraction) -> Fraction:
     return size if amount > 0 else -size
 
 
-def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> Books:
+def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> LedgerReader:
     """Tell cash, holdings and trades from the deals alone."""
-    books = Books(Fraction(capital))
+    ledger_reader = LedgerReader(Fraction(capital))
     for deal in deals:
         signed = Fraction(deal.quantity) * (1 if deal.buy else -1)
         paid = money(signed * Fraction(deal.price))
         rate, least = deal.rates or (commission_pct, min_commission)
         commission = max(money(abs(paid) * Fraction(rate)), Fraction(least))
-        books.cash -= paid + commission
-        holding = books.holdings.setdefault(deal.symbol, Holding())
+        ledger_reader.cash -= paid + commission
+        holding = ledger_reader.holdings.setdefault(deal.symbol, Holding())
         if holding.quantity * signed >= 0:
             holding.quantity += signed
             holding.cost += paid
@@ -90,7 +90,7 @@ def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_c
         holding.cost -= cost
         holding.entry_commission -= entry_commission
         gross = -paid - cost
-        books.trades.append(Closed(deal.symbol, abs(signed), gross, gross - entry_commission - commission))
+        ledger_reader.trades.append(Closed(deal.symbol, abs(signed), gross, gross - entry_commission - commission))
         if holding.quantity == 0:
-            del books.holdings[deal.symbol]
-    return books
+            del ledger_reader.holdings[deal.symbol]
+    return ledger_reader

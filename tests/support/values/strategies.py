@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from domain.trading.arithmetic import QUANTITY_STEP
 from domain.trading.orders import Costs, Order
-from domain.trading.portfolio import Terms
+from domain.trading.portfolio import PortfolioRules
 from domain.types import Action, OrderType, Symbol
-from tests.support.values.builders import costs, instrument, order, terms
+from tests.support.values.builders import costs, instrument, order, rules
 from tests.support.values.naive_ledger import Deal
 
 INSTRUMENTS = (
@@ -40,10 +40,10 @@ def costs_() -> st.SearchStrategy[Costs]:
     )
 
 
-def terms_() -> st.SearchStrategy[Terms]:
+def terms_() -> st.SearchStrategy[PortfolioRules]:
     """Terms of a portfolio: from one that can hardly pay its commissions to one whose size moves the market."""
     return st.builds(
-        terms,
+        rules,
         initial_capital=st.sampled_from(
             [Decimal(10_000), Decimal("1234.567890123456"), Decimal(5_000_000), Decimal(60)]
         ),

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from console.live.state import Checked, Glimpse
-from persistence.queries.live_view import Glance
+from console.live.state import Checked, ViewState
+from persistence.queries.live_view import DatabaseView
 from tests.support.values.builders import NOON
 
 ACTORS = (
@@ -65,7 +65,7 @@ def decision(number: Any, what: str, symbol: str, status: str, reason: str, **ch
     return {**usual, "side": None, "quantity": None, "price": None, "net_pnl": None, **changes}
 
 
-def glance(**changes: Any) -> Glance:
+def glance(**changes: Any) -> DatabaseView:
     usual: dict[str, Any] = {
         "at": NOON,
         "served": {"holder": "process 7 on home", "started_at": at(-8040), "epoch": 3, "running": True},
@@ -93,13 +93,13 @@ def glance(**changes: Any) -> Glance:
         "rate": 12.34,
         "waiting": 5,
     }  # fmt: skip
-    return Glance(**{**usual, **changes})
+    return DatabaseView(**{**usual, **changes})
 
 
-def glimpse(**changes: Any) -> Glimpse:
+def glimpse(**changes: Any) -> ViewState:
     """A glimpse of a system that is well; what is given differs."""
     worths = ["20000", "19983", "20010", "20054", "20080", "20107.05"]
-    usual = Glimpse(
+    usual = ViewState(
         at=NOON,
         process=process(),
         glance=glance(),

@@ -18,7 +18,7 @@ from domain.trading.decision import Decision
 from domain.types import OutcomeStatus
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import NOON, Stepper
-from tests.support.values.builders import instrument, terms, uid
+from tests.support.values.builders import instrument, rules, uid
 from tests.support.values.naive_ledger import Deal, ledger
 
 INSTRUMENTS = [instrument("BTC/USDT"), instrument("ETH/USDT"), instrument("DEAD/USDT")]
@@ -31,7 +31,7 @@ PORTFOLIOS = ("default", "second")
 def a_database() -> MemoryDatabase:
     database = MemoryDatabase()
     for name in PORTFOLIOS:
-        database.open_portfolio(terms(name))
+        database.open_portfolio(rules(name))
     return database
 
 
@@ -73,7 +73,7 @@ def a_steady_decision(number: int, seed: int) -> Decision:
     )
 
 
-def books(stepper: Stepper) -> list[tuple[object, ...]]:
+def ledger_reader(stepper: Stepper) -> list[tuple[object, ...]]:
     """The ledger to the last digit, without the times."""
     return [
         (
@@ -148,7 +148,7 @@ def played(seed: int, order_seed: int, decisions: int, faults: Faults = NO_FAULT
 def assert_laws(stepper: Stepper) -> None:
     """Laws 1 and 2, memory equal to the database, against the naive model; and each outcome and fill counted once."""
     database = stepper.database
-    counts = stepper.tally.counts()
+    counts = stepper.counters.counts()
     assert Counter((row.outcome.status, row.outcome.code) for row in database.rows.values()) == Counter(counts.ended)
     assert Counter(a.fill.order.portfolio for a in database.fills) == Counter(counts.fills)
     assert (0, 0) == counts.under_way
@@ -179,7 +179,7 @@ def test_every_order_of_steps_gives_the_same_ledger(seed: int, order_seed: int, 
     first = played(seed, 0, decisions)
     again = played(seed, order_seed, decisions)
     assert_laws(first)
-    assert books(first) == books(again)
+    assert ledger_reader(first) == ledger_reader(again)
     assert outcomes(first.database) == outcomes(again.database)
 
 
@@ -195,7 +195,7 @@ def test_faults_anywhere_change_nothing(seed: int, order_seed: int, decisions: i
     undisturbed = played(seed, 0, decisions, make=a_steady_decision)
     disturbed = played(seed, order_seed, decisions, faults, a_steady_decision)
     assert_laws(disturbed)
-    assert books(undisturbed) == books(disturbed)
+    assert ledger_reader(undisturbed) == ledger_reader(disturbed)
     assert outcomes(undisturbed.database) == outcomes(disturbed.database)
 
 
@@ -208,7 +208,7 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 @cache
 def undisturbed_books() -> list[tuple[object, ...]]:
-    return books(played(7, 0, 12, make=a_steady_decision))
+    return ledger_reader(played(7, 0, 12, make=a_steady_decision))
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -217,4 +217,4 @@ def test_each_worker_may_crash_at_any_step(worker: str, step: int) -> None:
     disturbed = played(7, step, 12, Faults({step: worker}), a_steady_decision)
     assert f"{worker} crashed" in disturbed.trace
     assert_laws(disturbed)
-    assert undisturbed_books() == books(disturbed)
+    assert undisturbed_books() == ledger_reader(disturbed)

@@ -16,7 +16,7 @@ from domain.types import OutcomeStatus
 from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, status, submit
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import NOON, Stepper
-from tests.support.values.builders import costs, terms, uid
+from tests.support.values.builders import costs, rules, uid
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def stepper(database: MemoryDatabase) -> Stepper:
 
 def test_two_decisions_of_one_moment_cannot_spend_the_same_cash(database: MemoryDatabase) -> None:
     database.portfolios.clear()
-    database.open_portfolio(terms(max_position_size=1, costs=costs(0, 0, 0)))
+    database.open_portfolio(rules(max_position_size=1, costs=costs(0, 0, 0)))
     stepper = Stepper(database, INSTRUMENTS, seed=3)
     stepper.run()
     stepper.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
@@ -51,11 +51,11 @@ def test_two_decisions_of_one_moment_cannot_spend_the_same_cash(database: Memory
 
 def test_a_changed_rule_counts_from_the_next_decision(stepper: Stepper) -> None:
     default = stepper.database.portfolios["default"]  # type: ignore[index]
-    changed = replace(default.terms, revision=2, decision_confidence_threshold=Decimal("0.9"))
+    changed = replace(default.rules, revision=2, decision_confidence_threshold=Decimal("0.9"))
     first = put(stepper, 1)
     stepper.settle()
     after = stepper.database.portfolios[default.name]
-    stepper.database.portfolios[default.name] = replace(after, terms=changed)
+    stepper.database.portfolios[default.name] = replace(after, rules=changed)
     stepper.tell("PositionKeeper", Wake())
     stepper.run()
     second = put(stepper, 2)
@@ -289,7 +289,7 @@ def test_the_day_opens_with_the_snapshot_at_midnight(stepper: Stepper) -> None:
 
 
 def test_a_portfolio_that_is_gone_gets_no_snapshots(stepper: Stepper) -> None:
-    stepper.database.open_portfolio(terms("second"))
+    stepper.database.open_portfolio(rules("second"))
     stepper.tell("PositionKeeper", Wake())
     stepper.run()
     del stepper.database.portfolios["second"]  # type: ignore[arg-type]

@@ -16,14 +16,14 @@ from domain.trading.decision import Accepted, Decision
 from tests.faults.world import World
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import terms, uid
+from tests.support.values.builders import rules, uid
 from tests.unit.actors.test_actor_laws import INSTRUMENTS
 
 
 @pytest.fixture
 def stepper() -> Stepper:
     database = MemoryDatabase()
-    database.open_portfolio(terms())
+    database.open_portfolio(rules())
     started = Stepper(database, INSTRUMENTS, seed=1, delays=True)
     started.run()
     started.quote({"BTC/USDT": "100"})

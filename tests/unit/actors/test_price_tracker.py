@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 
 from actors.messages import (
-    BookKnown,
+    InstrumentsLoaded,
     Message,
     Prices,
     QuotesSeen,
@@ -19,9 +19,9 @@ from actors.messages import (
     Tick,
 )
 from actors.price_tracker import NEEDED_FOR, PriceTracker
-from actors.supervision.alarms import Bell
+from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Symbol
 from tests.support.actors.stepper import StepClock
@@ -38,7 +38,7 @@ class Exchange:
     real = True
     notes: Sequence[str] = ()
     troubles: Sequence[str] = ()
-    book = SymbolBook([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
+    book = InstrumentCatalog([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
 
     def __init__(self) -> None:
         self.watched: set[Symbol] = set()
@@ -95,10 +95,10 @@ class Tracked:
             clock=self.clock,
             retention=timedelta(days=30),
             silent_after=timedelta(seconds=30),
-            sound=Bell(self, self.clock).sound,
+            notify=AlarmNotifier(self, self.clock).notify,
         )
 
-    def sound(self, alarm: Alarm) -> None:
+    def notify(self, alarm: Alarm) -> None:
         assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
         self.alarms.append(alarm)
 
@@ -259,7 +259,7 @@ def test_a_source_that_does_not_say_what_it_trades_is_reported_once_and_its_word
     tracked.tracker.started()
     for _ in range(3):
         tracked.after(20)
-    tracked.tracker.handle(BookKnown(book))
+    tracked.tracker.handle(InstrumentsLoaded(book))
     assert [
         "WARNING price source kraken has not said what it trades since 12:00:00 UTC; " + SO,
         "INFO price source kraken says what it trades",

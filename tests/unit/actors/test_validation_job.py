@@ -10,7 +10,7 @@ from queue import SimpleQueue
 import pytest
 from loguru import logger
 
-from actors.validation_job import AGAIN, LOOK, ValidationWatch
+from actors.validation_job import AGAIN, LOOK, ValidationJob
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
@@ -81,8 +81,8 @@ def hand() -> Hand:
 
 
 @pytest.fixture
-def watch(stored: Stored, hand: Hand) -> Iterator[ValidationWatch]:
-    made = ValidationWatch(stored, hand, hand.wait)
+def watch(stored: Stored, hand: Hand) -> Iterator[ValidationJob]:
+    made = ValidationJob(stored, hand, hand.wait)
     made.start()
     assert 0 == hand.pauses.get(timeout=10)  # what is missing is stored at once
     yield made
@@ -100,7 +100,7 @@ def said() -> Iterator[list[tuple[str, str]]]:
     logger.remove(sink)
 
 
-def test_a_day_is_judged_a_minute_after_its_end(watch: ValidationWatch, stored: Stored, hand: Hand) -> None:
+def test_a_day_is_judged_a_minute_after_its_end(watch: ValidationJob, stored: Stored, hand: Hand) -> None:
     # Two minutes to midnight: three to the day's verdict.
     assert 180 == hand.on()
     hand.time = EVENING + timedelta(minutes=3)
@@ -113,7 +113,7 @@ def test_a_day_is_judged_a_minute_after_its_end(watch: ValidationWatch, stored: 
 
 
 def test_a_database_that_is_away_is_tried_again(
-    watch: ValidationWatch, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+    watch: ValidationJob, stored: Stored, hand: Hand, said: list[tuple[str, str]]
 ) -> None:
     stored.errors = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
     assert [AGAIN, AGAIN, 180] == [hand.on(), hand.on(), hand.on()]
@@ -121,7 +121,7 @@ def test_a_database_that_is_away_is_tried_again(
 
 
 def test_whatever_goes_wrong_is_said_once_and_ends_nothing(
-    watch: ValidationWatch, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+    watch: ValidationJob, stored: Stored, hand: Hand, said: list[tuple[str, str]]
 ) -> None:
     lacking = DatabaseUnsuitable("the database role lacks a right")
     stored.errors = [ZeroDivisionError("x"), ZeroDivisionError("x"), lacking]
@@ -133,7 +133,7 @@ def test_whatever_goes_wrong_is_said_once_and_ends_nothing(
 
 
 def test_ends_and_verdicts_are_in_the_log(
-    watch: ValidationWatch, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+    watch: ValidationJob, stored: Stored, hand: Hand, said: list[tuple[str, str]]
 ) -> None:
     stored.sentences = ["validation run spring has ended: max_price_age 30 → 60 since epoch 12"]
     days = Operations(DAY_1, DAY_1 + 14 * DAY)
@@ -149,7 +149,7 @@ def test_ends_and_verdicts_are_in_the_log(
 
 def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:
     stored.errors = [Fenced("epoch 3 does not write any more")]
-    watch = ValidationWatch(stored, hand, hand.wait)
+    watch = ValidationJob(stored, hand, hand.wait)
     watch.start()
     hand.pauses.get(timeout=10)
     hand._go.put(False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from domain.analytics.performance_metric import Figure
+from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.returns import (
     DailyReturns,
     Valuation,
@@ -33,7 +33,7 @@ scipy_stats = pytest.importorskip("scipy.stats")
 OPENING = Valuation(DAY_1, Decimal(1000))
 
 
-def number(figure: Figure) -> float:
+def number(figure: PerformanceMetric) -> float:
     assert figure.value is not None, figure
     return float(figure.value)
 

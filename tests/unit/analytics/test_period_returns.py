@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.analytics.performance import History
-from domain.analytics.period_returns import Gain, by_month, daily_gains, monthly_gains, strategy_gains
+from domain.analytics.period_returns import PeriodReturn, by_month, daily_gains, monthly_gains, strategy_gains
 from domain.analytics.returns import Valuation
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing
 
@@ -20,8 +20,8 @@ OPENING = Valuation(DAY_1, Decimal(1000))
 NEW_YEAR = datetime(2025, 12, 31, tzinfo=UTC)
 
 
-def gain(day: date, result: int, change: str | None, *, whole: bool = True) -> Gain:
-    return Gain(day, Decimal(result), None if change is None else Decimal(change), whole)
+def gain(day: date, result: int, change: str | None, *, whole: bool = True) -> PeriodReturn:
+    return PeriodReturn(day, Decimal(result), None if change is None else Decimal(change), whole)
 
 
 def test_days_known_by_hand() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.analytics.performance import History, performance
-from domain.analytics.performance_metric import Figure, known
+from domain.analytics.performance_metric import PerformanceMetric, known
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import Dimension
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of, valued
@@ -20,8 +20,8 @@ from tests.support.values.builders import BTC, ETH
 pytestmark = pytest.mark.clock
 
 
-def number(value: str) -> Figure:
-    return Figure(Decimal(value))
+def number(value: str) -> PerformanceMetric:
+    return PerformanceMetric(Decimal(value))
 
 
 OPENING = Valuation(DAY_1, Decimal(1000))

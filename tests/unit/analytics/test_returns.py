@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.analytics.performance import History, performance
-from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.performance_metric import PerformanceMetric, unknown
 from domain.analytics.returns import (
     Drawdown,
     Valuation,
@@ -35,8 +35,8 @@ SWINGING = [Decimal(1000) * Decimal("1.08") ** (n // 2) * (Decimal("1.2") if n %
 values = st.lists(st.decimals(1, 100_000, places=6), min_size=1, max_size=30)
 
 
-def number(value: str) -> Figure:
-    return Figure(Decimal(value))
+def number(value: str) -> PerformanceMetric:
+    return PerformanceMetric(Decimal(value))
 
 
 def test_sharpe_sortino_and_growth_known_by_hand() -> None:

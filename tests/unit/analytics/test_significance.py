@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.performance_metric import PerformanceMetric, unknown
 from domain.analytics.significance import (
     Shape,
     minimum_track_record,
@@ -25,7 +25,7 @@ def per_period(annual: str, periods: int) -> Decimal:
     return Decimal(annual) / Decimal(periods).sqrt()
 
 
-def number(figure: Figure) -> float:
+def number(figure: PerformanceMetric) -> float:
     assert figure.value is not None, figure
     return float(figure.value)
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.analytics.performance_metric import Figure, unknown
+from domain.analytics.performance_metric import PerformanceMetric, unknown
 from domain.analytics.round_trips import Execution, round_trips
-from domain.analytics.trade_stats import Dealings, Dimension, Results
+from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.portfolio import Trade
 from domain.types import PositionSide
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of
@@ -37,18 +37,18 @@ DEALS = (
 )
 
 
-def of(*trades: Trade) -> Results:
+def of(*trades: Trade) -> TradeStats:
     executions = [fill for trade in trades for fill in (entry_of(trade), exit_of(trade))]
-    return Dealings(trades, executions, DAY_1, UNTIL).results()
+    return TradeHistory(trades, executions, DAY_1, UNTIL).results()
 
 
-def number(value: str) -> Figure:
-    return Figure(Decimal(value))
+def number(value: str) -> PerformanceMetric:
+    return PerformanceMetric(Decimal(value))
 
 
 def test_results_known_by_hand() -> None:
-    found = Dealings(*dealt(*DEALS), DAY_1, UNTIL).results()
-    expected = Results(
+    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).results()
+    expected = TradeStats(
         total_trades=3,
         winning_trades=1,
         losing_trades=2,
@@ -73,7 +73,7 @@ def test_results_known_by_hand() -> None:
 
 
 def test_by_symbol_known_by_hand() -> None:
-    found = Dealings(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.SYMBOL)
+    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.SYMBOL)
     assert [BTC, ETH] == list(found)
     assert [(2, 1), (1, 0)] == [(one.total_trades, one.winning_trades) for one in found.values()]
     assert [Decimal("97.3985"), Decimal("-74.5")] == [one.net_pnl for one in found.values()]
@@ -81,7 +81,7 @@ def test_by_symbol_known_by_hand() -> None:
 
 
 def test_by_day_known_by_hand() -> None:
-    found = Dealings(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.DAY)
+    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.DAY)
     assert ["2026-01-01", "2026-01-02"] == list(found)
     assert [3, 0] == [one.total_trades for one in found.values()]
     assert [Decimal("14.3985"), Decimal("8.5")] == [one.net_pnl for one in found.values()]
@@ -99,7 +99,7 @@ def test_by_side_strategy_and_asset_class() -> None:
     fills = [entry_of(trade, slippage="0.25") for trade in trades]
 
     def nets(dimension: Dimension) -> dict[str, tuple[int, Decimal, Decimal]]:
-        found = Dealings(trades, fills, DAY_1, UNTIL).by(dimension)
+        found = TradeHistory(trades, fills, DAY_1, UNTIL).by(dimension)
         return {name: (one.total_trades, one.net_pnl, one.total_slippage) for name, one in found.items()}
 
     quarter, half = Decimal("0.25"), Decimal("0.5")
@@ -113,7 +113,7 @@ def test_nothing_traded_is_no_number() -> None:
     for name in ("win_rate", "win_rate_gross", "avg_win", "avg_loss", "profit_factor", "expectancy", "best_trade"):
         assert unknown("no round trip yet") == getattr(found, name), name
     assert (0, Decimal(0), number("0")) == (found.total_trades, found.net_pnl, found.time_in_market)
-    assert {} == Dealings((), (), DAY_1, UNTIL).by(Dimension.DAY)
+    assert {} == TradeHistory((), (), DAY_1, UNTIL).by(Dimension.DAY)
 
 
 def test_one_round_trip() -> None:
@@ -146,7 +146,7 @@ def test_a_position_closed_in_part_is_no_round_trip_until_it_is_flat() -> None:
 
 
 def test_time_in_market_without_time() -> None:
-    assert unknown("no time has passed") == Dealings((), (), DAY_1, DAY_1).results().time_in_market
+    assert unknown("no time has passed") == TradeHistory((), (), DAY_1, DAY_1).results().time_in_market
 
 
 amounts = st.decimals(-10_000, 10_000, places=4)
@@ -180,7 +180,7 @@ def histories(draw: st.DrawFn) -> tuple[tuple[Trade, ...], tuple[Execution, ...]
 @settings(max_examples=50)
 @given(histories())
 def test_results_against_fractions(history: tuple[tuple[Trade, ...], tuple[Execution, ...]]) -> None:
-    found = Dealings(*history, DAY_1, UNTIL).results()
+    found = TradeHistory(*history, DAY_1, UNTIL).results()
     nets: dict[object, Fraction] = {}
     for trade in history[0]:
         nets[trade.position_id] = nets.get(trade.position_id, Fraction(0)) + Fraction(trade.net)
@@ -200,13 +200,13 @@ def test_results_against_fractions(history: tuple[tuple[Trade, ...], tuple[Execu
     assert all((one.value is None) != (one.reason is None) for one in figures(found).values())
 
 
-def close_to(exact: Fraction, found: Figure) -> bool:
+def close_to(exact: Fraction, found: PerformanceMetric) -> bool:
     return found.value is not None and abs(exact - Fraction(found.value)) <= Fraction(1, 2 * 10**12)
 
 
-def figures(found: Results) -> dict[str, Figure]:
-    values = {name: getattr(found, name) for name in Results.__dataclass_fields__}
-    return {name: value for name, value in values.items() if isinstance(value, Figure)}
+def figures(found: TradeStats) -> dict[str, PerformanceMetric]:
+    values = {name: getattr(found, name) for name in TradeStats.__dataclass_fields__}
+    return {name: value for name, value in values.items() if isinstance(value, PerformanceMetric)}
 
 
 @settings(max_examples=50)
@@ -226,8 +226,8 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
         for trade in trades
     )
     before, after = (
-        Dealings(trades, executions, DAY_1, UNTIL).results(),
-        Dealings(larger, executions, DAY_1, UNTIL).results(),
+        TradeHistory(trades, executions, DAY_1, UNTIL).results(),
+        TradeHistory(larger, executions, DAY_1, UNTIL).results(),
     )
     ratios = ("win_rate", "win_rate_gross", "profit_factor", "avg_hold_seconds", "time_in_market")
     assert [getattr(before, name) for name in ratios] == [getattr(after, name) for name in ratios]
@@ -242,8 +242,8 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
 def test_groups_add_up_to_the_whole(
     dimension: Dimension, history: tuple[tuple[Trade, ...], tuple[Execution, ...]]
 ) -> None:
-    whole = Dealings(*history, DAY_1, UNTIL).results()
-    groups = Dealings(*history, DAY_1, UNTIL).by(dimension).values()
+    whole = TradeHistory(*history, DAY_1, UNTIL).results()
+    groups = TradeHistory(*history, DAY_1, UNTIL).by(dimension).values()
     for name in ("total_trades", "winning_trades", "losing_trades", "gross_pnl", "net_pnl", "total_commission",
                  "total_slippage", "traded"):  # fmt: skip
         assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name

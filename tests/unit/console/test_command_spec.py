@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.debug.command_spec import WORDS, read
-from console.service.actions import Acting
-from console.service.queries import Looking
+from console.service.actions import ServiceActions
+from console.service.queries import ServiceQueries
 from domain.errors import InvalidRequest
 
 
@@ -85,7 +85,7 @@ def test_every_word_is_known_to_the_process_or_is_the_consoles_own() -> None:
     # Properties of classes that need a system; their names stand in the source.
     answered = {
         name
-        for kind in (Looking, Acting)
+        for kind in (ServiceQueries, ServiceActions)
         for name in (kind.commands.fget.__code__.co_consts or ())  # type: ignore[attr-defined]
         for name in (name if isinstance(name, tuple) else (name,))
         if isinstance(name, str)

@@ -12,7 +12,7 @@ from rich.text import Text
 from console.display import chart
 from console.display.table import Column, flow, printable, share, table
 from console.live.layout import frame
-from console.live.state import Checked, Glimpse
+from console.live.state import Checked, ViewState
 from tests.support.values.view_states import actor, at, decision, glance, glimpse, portfolio, position, process
 
 SIZES = [(1, 1), (7, 30), (20, 5), (40, 10), (60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50), (300, 90)]
@@ -43,12 +43,12 @@ actors  7 well  mailboxes empty  0 restarts
 q ends"""
 
 
-def shown(seen: Glimpse, width: int = 80, height: int = 24) -> str:
+def shown(seen: ViewState, width: int = 80, height: int = 24) -> str:
     lines = frame(seen, width, height, Text("q ends"))
     return "\n".join(line.plain.rstrip() for line in lines)
 
 
-def crowded() -> Glimpse:
+def crowded() -> ViewState:
     """More of everything than any screen has room for, and what somebody might write to break it."""
     hostile = "\x1b[2J\x1b]0;gone\x07 \r\n\t 漢字 " * 20
     return glimpse(
@@ -75,8 +75,10 @@ def test_a_frame_of_80_by_24() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("seen", [glimpse(), crowded(), Glimpse(at=at(0)), glimpse(process=None, curve=())])
-def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(width: int, height: int, seen: Glimpse) -> None:
+@pytest.mark.parametrize("seen", [glimpse(), crowded(), ViewState(at=at(0)), glimpse(process=None, curve=())])
+def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(
+    width: int, height: int, seen: ViewState
+) -> None:
     lines = frame(seen, width, height, Text("q ends"))
     assert height == len(lines)
     assert [] == [line.plain for line in lines if cell_len(line.plain) > width or not line.plain.isprintable()]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from prometheus_client.core import Metric
 
-from actors.introspection.counters import BUCKETS, Durations, Tally
+from actors.introspection.counters import BUCKETS, Counters, Durations
 from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
 from console.metrics import families
@@ -24,7 +24,7 @@ from domain.errors import DatabaseUnavailable
 from domain.failures import FailureKind
 from domain.trading.decision import Outcome
 from domain.types import Generation, OutcomeStatus, PortfolioName
-from persistence.database_timing import RoundTrips
+from persistence.database_timing import DatabaseTimings
 from persistence.queries.metrics import Reading, Standing
 from tests.support.system.scrapes import Scrape, scrape
 from tests.support.values.builders import NOON
@@ -44,24 +44,24 @@ class Stopwatch:
         return self.now
 
 
-def a_tally(watch: Stopwatch) -> Tally:
+def a_tally(watch: Stopwatch) -> Counters:
     """Three decisions ended, each in another way, and one under way; an audit, and two failures."""
-    tally = Tally(watch, Generation(3))
+    counters = Counters(watch, Generation(3))
     for id_ in (1, 2, 3, 4):
-        tally.received(id_, DEFAULT if id_ < 3 else SECOND)
-    tally.waits(3)
+        counters.received(id_, DEFAULT if id_ < 3 else SECOND)
+    counters.waits(3)
     watch.now += 0.003
-    tally.committed([1])
+    counters.committed([1])
     watch.now += 1.0  # until the DecisionWatcher hears of it
-    tally.ended(Outcome(1, OutcomeStatus.EXECUTED, "bought 1 BTC/USDT at 100"))
-    tally.ended(Outcome(2, OutcomeStatus.REJECTED, "no room: 0 left"))
+    counters.ended(Outcome(1, OutcomeStatus.EXECUTED, "bought 1 BTC/USDT at 100"))
+    counters.ended(Outcome(2, OutcomeStatus.REJECTED, "no room: 0 left"))
     watch.now += 29.5
-    tally.ended(Outcome(3, OutcomeStatus.REJECTED, "no price in time: none of DEAD/USDT"))
-    tally.audited(2)
-    tally.failed(FailureKind.CRASH)
-    tally.failed(FailureKind.THREAD_ENDED)
+    counters.ended(Outcome(3, OutcomeStatus.REJECTED, "no price in time: none of DEAD/USDT"))
+    counters.audited(2)
+    counters.failed(FailureKind.CRASH)
+    counters.failed(FailureKind.THREAD_ENDED)
     watch.now += 12.0
-    return tally
+    return counters
 
 
 def an_actor(name: str, **changes: object) -> ActorStatus:
@@ -92,12 +92,12 @@ def a_reading() -> Reading:
     return Reading(portfolios, 12, served, audited_ago=timedelta(minutes=5))
 
 
-def everything(status: SystemStatus, tally: Tally, reading: Reading | None) -> Iterator[Metric]:
+def everything(status: SystemStatus, counters: Counters, reading: Reading | None) -> Iterator[Metric]:
     """What a running process tells, but for what it says of itself as any Python program does."""
-    trips = RoundTrips()
+    trips = DatabaseTimings()
     trips.add(0.25)
     trips.add(0.5)
-    counts = tally.counts()
+    counts = counters.counts()
     yield families.up(running=True)
     yield families.build_info("1.2.3", FACTS)
     yield families.of_round_trips({"PositionKeeper": trips})
@@ -200,7 +200,7 @@ def test_where_nothing_runs_the_database_says_who_holds_the_lease() -> None:
 
 
 def test_a_process_that_has_not_audited_yet_has_the_last_audit_from_the_database() -> None:
-    fresh = Tally(Stopwatch()).counts()
+    fresh = Counters(Stopwatch()).counts()
     ages = [
         scrape([families.of_last_audit(counts, reading)]).value("paper_audit_age_seconds")
         for counts, reading in ((fresh, a_reading()), (None, a_reading()), (fresh, None))
@@ -227,14 +227,14 @@ def test_a_bucket_takes_what_does_not_exceed_its_bound() -> None:
 
 def test_a_decision_taken_in_again_counts_from_the_first_time_and_once() -> None:
     watch = Stopwatch()
-    tally = Tally(watch)
-    tally.received(1, DEFAULT)
+    counters = Counters(watch)
+    counters.received(1, DEFAULT)
     watch.now += 2.0
-    tally.received(1, DEFAULT)
+    counters.received(1, DEFAULT)
     outcome = Outcome(1, OutcomeStatus.EXECUTED, "bought")
-    tally.ended(outcome)
-    tally.ended(outcome)
-    counts = tally.counts()
+    counters.ended(outcome)
+    counters.ended(outcome)
+    counts = counters.counts()
     assert (1, 1, 2.0) == (
         counts.ended[OutcomeStatus.EXECUTED, "executed"],
         counts.fills[DEFAULT],
@@ -243,10 +243,10 @@ def test_a_decision_taken_in_again_counts_from_the_first_time_and_once() -> None
 
 
 def test_one_that_was_deleted_is_under_way_no_more() -> None:
-    tally = Tally(Stopwatch())
-    tally.received(1, DEFAULT)
-    tally.gone(1)
-    assert ((0, 0), 0) == (tally.counts().under_way, sum(tally.counts().ended.values()))
+    counters = Counters(Stopwatch())
+    counters.received(1, DEFAULT)
+    counters.gone(1)
+    assert ((0, 0), 0) == (counters.counts().under_way, sum(counters.counts().ended.values()))
 
 
 # --- the document

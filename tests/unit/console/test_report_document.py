@@ -11,7 +11,7 @@ from domain.analytics.equity_curve import CurvePoint, Mark
 from domain.analytics.funnel import Funnel, Lost
 from domain.analytics.histogram import Bin
 from domain.analytics.performance import Performance
-from domain.analytics.period_returns import Gain
+from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import OpenPosition, Report
 from domain.analytics.returns import Drawdown
 from domain.analytics.round_trips import RoundTrip
@@ -23,7 +23,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="ut
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, Performance, Drawdown, Gain, Mark, Bin, Funnel, Lost, OpenPosition, RoundTrip]
+    "kind", [Report, Performance, Drawdown, PeriodReturn, Mark, Bin, Funnel, Lost, OpenPosition, RoundTrip]
 )
 def test_every_field_of_the_document_is_named(kind: type) -> None:
     names = {field.name for field in fields(kind)}

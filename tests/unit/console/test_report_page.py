@@ -24,10 +24,10 @@ from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.performance import History
 from domain.analytics.performance_metric import known, unknown
-from domain.analytics.period_returns import Gain
+from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report, report
 from domain.analytics.returns import Valuation
-from domain.analytics.trade_stats import Dimension, Results
+from domain.analytics.trade_stats import Dimension, TradeStats
 
 pytestmark = pytest.mark.clock
 
@@ -125,8 +125,10 @@ def test_every_figure_is_defined_and_an_unknown_one_says_why() -> None:
 
 
 def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
-    def gain(year: int, month: int, result: str, share: str | None) -> Gain:
-        return Gain(date(year, month, 1), Decimal(result), None if share is None else Decimal(share), whole=True)
+    def gain(year: int, month: int, result: str, share: str | None) -> PeriodReturn:
+        return PeriodReturn(
+            date(year, month, 1), Decimal(result), None if share is None else Decimal(share), whole=True
+        )
 
     newest, oldest = tables.years([gain(2025, 12, "100", "0.1"), gain(2026, 1, "-55", "-0.05"),
                                          gain(2026, 2, "1", "0.001")])  # fmt: skip
@@ -152,7 +154,7 @@ def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything
 
 
 def test_costs_are_shares_of_what_was_won_before_them() -> None:
-    results: Results = replace(
+    results: TradeStats = replace(
         SHOWN[0].results, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
         traded=Decimal(1000),
     )  # fmt: skip

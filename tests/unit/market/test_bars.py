@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SettingsError
-from domain.trading.instruments import SymbolBook
+from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 from market.files.file_source import FilePrices, PriceFile
@@ -38,7 +38,7 @@ class Listener:
         self.ends: list[str] = []
         self.ended = threading.Event()
 
-    def book_known(self, book: SymbolBook) -> None:
+    def instruments_loaded(self, book: InstrumentCatalog) -> None:
         self.symbols += book.instruments
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:

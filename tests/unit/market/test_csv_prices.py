@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SettingsError
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 from market.base import Stopwatch
@@ -30,12 +30,12 @@ class StandingClock:
 
 class Listener:
     def __init__(self, stop_after: int | None = None) -> None:
-        self.books: list[SymbolBook] = []
+        self.books: list[InstrumentCatalog] = []
         self.batches: list[Sequence[Quote]] = []
         self.ends: list[str] = []
         self.ended = threading.Event()
 
-    def book_known(self, book: SymbolBook) -> None:
+    def instruments_loaded(self, book: InstrumentCatalog) -> None:
         self.books.append(book)
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
 from market.exchange import instrument_cache
 
@@ -27,7 +27,7 @@ def test_what_is_kept_is_read_again_and_private_with_every_folder_that_was_made(
     open_to_all: None, tmp_path: Path
 ) -> None:
     path = tmp_path / "home" / "markets" / "kraken.json"
-    book = SymbolBook([Instrument(Symbol("BTC/USDT"), "USDT", tick=Decimal("0.01"))])
+    book = InstrumentCatalog([Instrument(Symbol("BTC/USDT"), "USDT", tick=Decimal("0.01"))])
     instrument_cache.write(path, "kraken", book)
     kept = instrument_cache.read(path, "kraken")
     assert kept is not None

@@ -13,7 +13,7 @@ import pytest
 
 from domain.errors import SettingsError
 from domain.trading.arithmetic import QUANTITY_STEP, divide
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceSource, Quote
 from domain.types import Symbol
 from market.base import Stopwatch
@@ -45,12 +45,12 @@ class CountingClock:
 
 class Listener:
     def __init__(self, enough: int = 1) -> None:
-        self.books: list[SymbolBook] = []
+        self.books: list[InstrumentCatalog] = []
         self.batches: list[Sequence[Quote]] = []
         self.ends: list[str] = []
         self.enough, self.has_enough, self.ended = enough, threading.Event(), threading.Event()
 
-    def book_known(self, book: SymbolBook) -> None:
+    def instruments_loaded(self, book: InstrumentCatalog) -> None:
         assert not self.batches
         self.books.append(book)
 

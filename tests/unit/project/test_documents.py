@@ -12,7 +12,7 @@ import pytest
 
 from domain.analytics.performance import History, Performance
 from domain.analytics.returns import Valuation
-from domain.analytics.trade_stats import Results
+from domain.analytics.trade_stats import TradeStats
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations, operational
 from domain.validation.statistical import plain_criteria
@@ -83,7 +83,7 @@ def test_validation_names_every_criterion_and_its_setting() -> None:
 
 
 def test_performance_names_every_figure() -> None:
-    names = {*Results.__dataclass_fields__, *Performance.__dataclass_fields__} - {"results", "returns"}
+    names = {*TradeStats.__dataclass_fields__, *Performance.__dataclass_fields__} - {"results", "returns"}
     assert {name for name in names if f"`{name}`" not in PERFORMANCE} == set()
 
 

@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 
 from tests.faults import __main__ as command
+from tests.faults.counters import Counters
 from tests.faults.parts import PARTS, jobs
 from tests.faults.report import report
-from tests.faults.tally import Tally
 
 
 def test_the_table_has_the_three_numbers_that_must_be_0() -> None:
-    tally = Tally(Counter(death=100, hang=3), 20_000, Counter(executed=19_000, rejected=1_000))
-    lines = [" ".join(line.split()) for line in report(tally, 90, {"seeds": "it is not there"}).splitlines()]
+    counters = Counters(Counter(death=100, hang=3), 20_000, Counter(executed=19_000, rejected=1_000))
+    lines = [" ".join(line.split()) for line in report(counters, 90, {"seeds": "it is not there"}).splitlines()]
     assert [
         "",
         "faults 103",
@@ -33,7 +33,7 @@ def test_the_table_has_the_three_numbers_that_must_be_0() -> None:
 
 def test_a_failure_is_told_with_the_command_that_repeats_it() -> None:
     repeat = 'one is lost: make faults ARGS="--only deaths --seed 17"'
-    assert report(Tally(lost=1, repeat=[repeat]), 1, {}).endswith(repeat)
+    assert report(Counters(lost=1, repeat=[repeat]), 1, {}).endswith(repeat)
 
 
 def test_all_shares_of_a_part_together_have_every_point_once() -> None:

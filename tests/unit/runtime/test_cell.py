@@ -14,7 +14,7 @@ import pytest
 from actors.messages import Crash, Message, Ping, Restart, Submit
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.dead_letters import DeadLetters
-from actors.runtime.host import Post
+from actors.runtime.host import ActorHost
 from actors.runtime.timer import SystemClock
 from actors.supervision.messages import Crashed
 from domain.errors import PaperTradingError
@@ -64,7 +64,7 @@ class Stage:
         self.heard: queue.Queue[str] = queue.Queue()
         self.crashes: queue.Queue[Crashed] = queue.Queue()
         self.dead = DeadLetters(SystemClock())
-        self.post = Post("subject", lambda _: self.build(), self, self.dead)
+        self.post = ActorHost("subject", lambda _: self.build(), self, self.dead)
         self.address = self.post.address
         self.build: Callable[[], Behaviour] = lambda: Recorder(self.heard)
 

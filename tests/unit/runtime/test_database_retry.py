@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 
 from actors.runtime.activity import Activity
-from actors.runtime.database_retry import Patience
+from actors.runtime.database_retry import DatabaseRetry
 from domain.errors import DatabaseUnavailable
 from tests.support.actors.stepper import StepClock
 
 
 def test_between_two_tries_it_waits_and_within_one_it_can_be_seen_to_hang() -> None:
     activity, clock, stopping = Activity(), StepClock(), threading.Event()
-    patience = Patience("PositionKeeper", activity, clock, stopping)
+    patience = DatabaseRetry("PositionKeeper", activity, clock, stopping)
     seen: list[tuple[bool, bool, bool]] = []
 
     def call() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.messages import Ping, Restart
-from actors.runtime.address import GivenUp, MailAddress
+from actors.runtime.address import Abandoned, MailAddress
 from actors.runtime.cell import Cell
 from actors.runtime.mailbox import Mailbox
 from tests.support.actors.hosts import SOON, Grouping, Say, Stage, ended, staged, thread_of
@@ -45,7 +45,7 @@ def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
         for _ in range(2):
             try:
                 MailAddress(other).tell(Say("from the grave"))
-            except GivenUp as error:
+            except Abandoned as error:
                 raised.put(error)
         raise ValueError("a zombie's crash is nobody's business")
 
@@ -54,7 +54,7 @@ def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
     release = stage.hang(go_on)
     stage.post.replace()
     release.set()
-    assert [True, True] == [isinstance(raised.get(timeout=SOON), GivenUp) for _ in range(2)]
+    assert [True, True] == [isinstance(raised.get(timeout=SOON), Abandoned) for _ in range(2)]
     assert ended(zombie)
     assert 0 == len(other)
     assert stage.crashes.empty()

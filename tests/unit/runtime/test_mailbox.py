@@ -9,7 +9,7 @@ from pykka._envelope import Envelope
 
 from actors.messages import Message, Restart, Tick, Wake
 from actors.runtime.address import MailAddress
-from actors.runtime.envelopes import Asked
+from actors.runtime.envelopes import AskEnvelope
 from actors.runtime.mailbox import Mailbox
 
 
@@ -65,7 +65,7 @@ def test_what_is_asked_keeps_its_future_also_in_a_group() -> None:
     mailbox = Mailbox()
     reply: ThreadingFuture[object] = ThreadingFuture()
     mailbox.put(Envelope(Say("what?"), reply_to=reply))
-    assert [Asked(Say("what?"), reply)] == mailbox.take(10)
+    assert [AskEnvelope(Say("what?"), reply)] == mailbox.take(10)
 
 
 def test_what_is_to_be_handled_alone_ends_a_group() -> None:

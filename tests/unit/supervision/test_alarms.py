@@ -13,14 +13,14 @@ from loguru import logger
 
 from actors.messages import Audit, Crash, Tick, Wake
 from actors.runtime.activity import Activity
-from actors.supervision.alarms import Bell, DatabaseWatch, Halts
+from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from domain import failpoints
 from domain.alarms import LONGEST, Alarm, AlarmKind, one_line
 from domain.trading.decision import Decision
 from domain.types import PortfolioName
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import NOON, StepClock, Stepper
-from tests.support.values.builders import instrument, terms, uid
+from tests.support.values.builders import instrument, rules, uid
 
 DEFAULT = PortfolioName("default")
 PAGE = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ class Heard:
     def __init__(self) -> None:
         self.alarms: list[Alarm] = []
 
-    def sound(self, alarm: Alarm) -> None:
+    def notify(self, alarm: Alarm) -> None:
         self.alarms.append(alarm)
 
     @property
@@ -43,7 +43,7 @@ class Heard:
 @pytest.fixture
 def stepper() -> Stepper:
     database = MemoryDatabase()
-    database.open_portfolio(terms())
+    database.open_portfolio(rules())
     started = Stepper(database, [instrument("BTC/USDT")], seed=1)
     started.run()
     started.quote({"BTC/USDT": "100"})
@@ -57,7 +57,7 @@ def told(stepper: Stepper) -> list[tuple[str, str]]:
 
 def halt(stepper: Stepper, reason: str | None) -> None:
     portfolio = stepper.database.portfolios[DEFAULT]
-    stepper.database.portfolios[DEFAULT] = replace(portfolio, terms=replace(portfolio.terms, halted=reason))
+    stepper.database.portfolios[DEFAULT] = replace(portfolio, rules=replace(portfolio.rules, halted=reason))
 
 
 def test_a_quiet_day_has_no_alarms(stepper: Stepper) -> None:
@@ -93,11 +93,11 @@ def test_no_crash_hides_a_halt(stepper: Stepper) -> None:
 
 def test_halts_of_many_portfolios_are_one_alarm_and_what_is_halted_at_the_start_is_none() -> None:
     heard = Heard()
-    halts = Halts(Bell(heard, StepClock()).sound)
-    halted = [replace(terms(name), halted="all") for name in ("a", "b", "c")]
-    halts.look([terms("a"), terms("b"), halted[2]])
-    halts.look([*halted, replace(terms("new"), halted="all")])
-    halts.look([replace(halted[0], halted="another reason"), halted[1], terms("c")])
+    halts = HaltMonitor(AlarmNotifier(heard, StepClock()).notify)
+    halted = [replace(rules(name), halted="all") for name in ("a", "b", "c")]
+    halts.look([rules("a"), rules("b"), halted[2]])
+    halts.look([*halted, replace(rules("new"), halted="all")])
+    halts.look([replace(halted[0], halted="another reason"), halted[1], rules("c")])
     assert [
         ("halt", "halted: portfolios a, b (all)"),
         ("halt", "halted: portfolio a (another reason)"),
@@ -155,7 +155,7 @@ def clock() -> StepClock:
 def test_a_database_that_is_away_for_long_is_told_once_an_outage(clock: StepClock) -> None:
     heard, activities = Heard(), [Activity(), Activity()]
     posts = [SimpleNamespace(activity=activity) for activity in activities]
-    watch = DatabaseWatch(posts, Bell(heard, clock).sound, clock, timedelta(minutes=1))  # type: ignore[arg-type]
+    watch = DatabaseWatch(posts, AlarmNotifier(heard, clock).notify, clock, timedelta(minutes=1))  # type: ignore[arg-type]
 
     def look(seconds: float) -> None:
         clock.pass_by(seconds)
@@ -199,17 +199,17 @@ def logged() -> Iterator[list[str]]:
 
 
 def test_every_alarm_is_in_the_log_whoever_is_told(clock: StepClock, logged: list[str]) -> None:
-    Bell(None, clock).sound(AlarmKind.HALT, "halted")
-    Bell(Heard(), clock).sound(AlarmKind.HALT, "on again", over=True)
+    AlarmNotifier(None, clock).notify(AlarmKind.HALT, "halted")
+    AlarmNotifier(Heard(), clock).notify(AlarmKind.HALT, "on again", over=True)
     assert ["WARNING alarm: halted halt", "INFO alarm: on again halt"] == logged
 
 
 def test_who_tells_people_cannot_make_an_actor_fail(clock: StepClock) -> None:
     class Broken:
-        def sound(self, alarm: Alarm) -> None:
+        def notify(self, alarm: Alarm) -> None:
             raise RuntimeError("broken")
 
-    Bell(Broken(), clock).sound(AlarmKind.HALT, "halted")
+    AlarmNotifier(Broken(), clock).notify(AlarmKind.HALT, "halted")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_hang_is_given_up_disconnected_and_replaced(stage: Stage) -> None:
     stage.cells["PriceTracker"].mailbox.hold()  # its thread takes nothing
     stage.tell(Tick())
     assert [("PriceTracker", 0.0)] == stage.disconnected
-    assert old.given_up
+    assert old.abandoned
     assert stage.cells["PriceTracker"] is not old
     assert [HUNG] == stage.kinds
     assert ("PriceTracker", "Work", "has been busy with Work for 30.1 s") == (

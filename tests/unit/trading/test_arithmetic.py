@@ -26,14 +26,14 @@ from domain.trading.arithmetic import (
     subtract,
     total,
 )
-from domain.trading.execution import chance, slippage_rate, worst_cost
+from domain.trading.execution import slippage_draw, slippage_rate, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.orders import Order
 from domain.trading.portfolio import Applied, Portfolio, Position, Trade
 from domain.trading.sizing import budget
 from domain.trading.snapshot import value
 from domain.types import OrderId, OrderType, Symbol
-from tests.support.values.builders import BTC, NOON, costs, deal, filled, ordered, received, terms, uid
+from tests.support.values.builders import BTC, NOON, costs, deal, filled, ordered, received, rules, uid
 
 
 def test_quanta_are_a_trillionth_and_steps_a_hundred_millionth() -> None:
@@ -141,11 +141,11 @@ def test_sixty_digits_are_exact_and_more_are_rounded() -> None:
 
 
 def asked() -> Order:
-    return ordered(received(confidence="0.75"), Portfolio.opened(terms()), "110485.85")
+    return ordered(received(confidence="0.75"), Portfolio.opened(rules()), "110485.85")
 
 
 def bought() -> Applied:
-    return deal(Portfolio.opened(terms()), "BUY", "0.01442492", "110485.85", costs=costs())
+    return deal(Portfolio.opened(rules()), "BUY", "0.01442492", "110485.85", costs=costs())
 
 
 def sold() -> Applied:
@@ -165,7 +165,7 @@ def rest() -> Position:
 COMPUTED: dict[str, Callable[[], object]] = {
     "money": lambda: money(Decimal("1.23456789012345678")),
     "sums": lambda: total([Decimal("1234.5678"), Decimal("0.00009")]),
-    "chance": lambda: chance(OrderId(uid(7))),
+    "chance": lambda: slippage_draw(OrderId(uid(7))),
     "rate": lambda: slippage_rate(Decimal("12345.678"), Decimal("0.0005"), OrderType.MARKET, Decimal("1.1234567")),
     "worst cost": lambda: worst_cost(Decimal("1.2345678"), Decimal("123.45"), Decimal("0.01"), costs()),
     "budget": lambda: budget(Decimal("12345.678901"), Decimal("0.7777"), Decimal("0.3333"), Decimal("0.2222")),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from domain.trading import execution
 from domain.trading.arithmetic import CONTEXT, divide
-from domain.trading.execution import chance, commission, execute, slippage_rate, slipped, worst_cost
+from domain.trading.execution import commission, execute, slippage_draw, slippage_price, slippage_rate, worst_cost
 from domain.trading.orders import Costs, Order, order_id, position_id
 from domain.types import OrderId, OrderType, Side
 from tests.support.values import strategies
@@ -29,7 +29,7 @@ GOLDEN_BASE = Decimal("110485.85")
 def golden_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """The U that gives 0.01 BTC at 110 485.85 the golden rate: 0.001 × 1.011048585 × U = 0.001188297."""
     u = divide(GOLDEN_RATE, Decimal("0.001011048585"))
-    monkeypatch.setattr(execution, "chance", lambda _: u)
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: u)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_slippage_rate_is_rounded_once_to_1e_12_with_a_tie_away_from_zero() -> N
 
 def test_chance_is_one_half_and_the_first_eight_bytes_of_the_ids_hash() -> None:
     # printf '%s' 5f0c6a1e-8f4b-5d0a-9d7e-0a4c1b2d3e4f | sha256sum: eb8e73be4f959b8a…, a fraction of 2⁶⁴
-    u = chance(OrderId(UUID("5f0c6a1e-8f4b-5d0a-9d7e-0a4c1b2d3e4f")))
+    u = slippage_draw(OrderId(UUID("5f0c6a1e-8f4b-5d0a-9d7e-0a4c1b2d3e4f")))
     assert Decimal("1.42014239689122805847341229901203973895") == CONTEXT.quantize(u, Decimal("1e-38"))
-    assert u == chance(OrderId(UUID("5F0C6A1E-8F4B-5D0A-9D7E-0A4C1B2D3E4F")))
+    assert u == slippage_draw(OrderId(UUID("5F0C6A1E-8F4B-5D0A-9D7E-0A4C1B2D3E4F")))
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_chance_is_from_one_half_to_less_than_one_and_a_half(
 ) -> None:
     fake = SimpleNamespace(sha256=lambda _: SimpleNamespace(digest=lambda: digest))
     monkeypatch.setattr(execution, "hashlib", fake)
-    u = chance(OrderId(uid(1)))
+    u = slippage_draw(OrderId(uid(1)))
     assert Decimal(expected) == CONTEXT.quantize(u, Decimal("1e-36"))
     assert Decimal("0.5") <= u < Decimal("1.5")
 
 
 @given(st.uuids())
 def test_chance_of_any_order_is_in_its_bounds_and_always_the_same(some: UUID) -> None:
-    assert Decimal("0.5") <= chance(OrderId(some)) < Decimal("1.5")
-    assert chance(OrderId(some)) == chance(OrderId(UUID(str(some))))
+    assert Decimal("0.5") <= slippage_draw(OrderId(some)) < Decimal("1.5")
+    assert slippage_draw(OrderId(some)) == slippage_draw(OrderId(UUID(str(some))))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_chance_of_any_order_is_in_its_bounds_and_always_the_same(some: UUID) ->
 def test_slippage_takes_a_buy_up_and_a_sell_down_to_the_tick(
     expected: str, side: Side, base: str, slip: str, tick: str
 ) -> None:
-    assert Decimal(expected) == slipped(side, Decimal(base), Decimal(slip), Decimal(tick))
+    assert Decimal(expected) == slippage_price(side, Decimal(base), Decimal(slip), Decimal(tick))
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_slippage_takes_a_buy_up_and_a_sell_down_to_the_tick(
 def test_a_limit_order_is_never_worse_than_its_limit(
     expected: str, side: str, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "chance", lambda _: Decimal(1))
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
     steep = costs(slippage_pct="0.004")
     fill = filled(order(side, "0.001", costs=steep, order_type=LIMIT, limit_price=limit))
     assert Decimal(expected) == fill.price
 
 
 def test_an_order_slips_by_the_notional_at_its_base_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "chance", lambda _: Decimal("1.25"))
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal("1.25"))
     fill = filled(order("BUY", 500, 100))
     assert Decimal("0.001875") == fill.slippage_rate  # 0.0005 × 2 × (1 + 50 000 / 100 000) × 1.25
     assert Decimal("100.19") == fill.price
@@ -202,7 +202,7 @@ def test_slippage_is_money_and_a_cost_is_positive_for_a_sell_too() -> None:
 
 
 def test_slippage_counts_the_tick_that_was_met_not_the_rate_that_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "chance", lambda _: Decimal(1))
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
     fill = filled(order("BUY", 3, 100, instrument=instrument(tick="0.25")))  # 100.1003 goes back to 100
     assert (Decimal(100), Decimal(0)) == (fill.price, fill.slippage)
 

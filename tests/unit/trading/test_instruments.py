@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.trading.instruments import Instrument, SymbolBook
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
 from tests.support.values.builders import instrument
 from tests.support.values.strategies import INSTRUMENTS
 
-BOOK = SymbolBook([instrument(name) for name in ("BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT")])
+BOOK = InstrumentCatalog(
+    [instrument(name) for name in ("BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT")]
+)
 
 
 @pytest.mark.parametrize("typed", ["BTC/USDT", "btc/usdt", "BTC-USDT", "BTCUSDT", "btc_usdt", "Btc Usdt", "btcusdt"])
@@ -29,7 +31,7 @@ def test_a_perpetual_is_another_market() -> None:
 
 
 def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
-    book = SymbolBook([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
+    book = InstrumentCatalog([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
     expected = "'abc' could be any of A/BC, AB/C"
     assert expected == book.resolve("abc")
     assert book.instruments["AB/C"] is book.resolve("AB/C")
@@ -57,7 +59,7 @@ def test_an_unknown_symbol_is_said_with_what_is_near(expected: str, typed: str) 
 def test_a_book_lists_its_instruments_once() -> None:
     assert len(BOOK) == len(BOOK.instruments)
     assert {"BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT"} == set(BOOK.instruments)
-    empty = SymbolBook([])
+    empty = InstrumentCatalog([])
     assert (len(empty), empty.resolve("BTC/USDT")) == (0, "'BTC/USDT' is not traded here")
 
 
@@ -70,7 +72,7 @@ def test_whatever_is_typed_is_an_instrument_or_a_sentence(typed: str) -> None:
 @given(st.sampled_from(INSTRUMENTS), st.sampled_from(["/", "-", "_", "", " "]), st.booleans())
 def test_separator_and_case_do_not_matter(meant: Instrument, separator: str, lower: bool) -> None:
     typed = meant.symbol.replace("/", separator)
-    assert meant is SymbolBook(INSTRUMENTS).resolve(typed.lower() if lower else typed)
+    assert meant is InstrumentCatalog(INSTRUMENTS).resolve(typed.lower() if lower else typed)
 
 
 def test_an_instrument_has_defaults_for_what_its_venue_does_not_say() -> None:
@@ -85,19 +87,19 @@ SWAP = Instrument(Symbol("BTC/USDT:USDT"), "USDT", not_traded="is a swap at krak
 
 @pytest.mark.parametrize("typed", ["LUNA/USDT", "luna-usdt", "LUNAUSDT"])
 def test_what_is_not_traded_now_says_why(typed: str) -> None:
-    assert "LUNA/USDT is delisted or suspended at kraken" == SymbolBook([GONE]).resolve(typed)
+    assert "LUNA/USDT is delisted or suspended at kraken" == InstrumentCatalog([GONE]).resolve(typed)
 
 
 def test_what_is_traded_goes_before_what_is_not() -> None:
     spot = Instrument(Symbol("BTC/USDT"), "USDT")
     twin = Instrument(Symbol("BTC-USDT"), "USDT", not_traded="is delisted or suspended at kraken")
-    book = SymbolBook([SWAP, twin, spot])
+    book = InstrumentCatalog([SWAP, twin, spot])
     assert spot is book.resolve("btcusdt")
     assert "BTC/USDT:USDT is a swap at kraken, and only spot markets are traded" == book.resolve("BTC/USDT:USDT")
 
 
 def test_a_large_book_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
     many = [Instrument(Symbol(f"C{number}/USDT"), "USDT") for number in range(600)]
-    book = SymbolBook([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
+    book = InstrumentCatalog([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
     assert "'BTCC/USDT' is not traded here; did you mean BTC/USDT?" == book.resolve("BTCC/USDT")
     assert "'VTC/USDT' is not traded here" == book.resolve("VTC/USDT")

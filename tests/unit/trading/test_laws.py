@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.decision import Reason, Received, Refusal, refuse
+from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.execution import execute, worst_cost
 from domain.trading.orders import Fill, Order
-from domain.trading.portfolio import Applied, Portfolio, Position, Terms, apply
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position, apply
 from domain.trading.quotes import Quote
-from domain.trading.sizing import budget, screen, size
+from domain.trading.sizing import budget, pre_trade_check, size
 from domain.types import Action, Side, Symbol
 from tests.support.values.builders import NOON, deal, quote, received
-from tests.support.values.naive_ledger import Books, Deal, ledger, money
+from tests.support.values.naive_ledger import Deal, LedgerReader, ledger, money
 from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, price_of, terms_, wishes
 
 CURRENCIES = frozenset({"USD", "USDT", "USDC"})
@@ -34,11 +34,11 @@ class Run:
 
     portfolio: Portfolio
     marks: dict[Symbol, Decimal] = field(default_factory=dict)
-    sent: list[tuple[Received, Quote]] = field(default_factory=list)
+    sent: list[tuple[PendingDecision, Quote]] = field(default_factory=list)
     outcomes: list[Applied | Refusal] = field(default_factory=list)
     states: list[Portfolio] = field(default_factory=list)
 
-    def meet(self, decision: Received, base: Quote) -> None:
+    def meet(self, decision: PendingDecision, base: Quote) -> None:
         """The whole way of one decision at one price: screen, size, execute, apply."""
         self.marks[base.symbol] = base.price
         outcome = self._outcome(decision, base)
@@ -48,9 +48,9 @@ class Run:
         self.outcomes.append(outcome)
         self.states.append(self.portfolio)
 
-    def _outcome(self, decision: Received, base: Quote) -> Applied | Refusal:
+    def _outcome(self, decision: PendingDecision, base: Quote) -> Applied | Refusal:
         what = BY_SYMBOL[base.symbol]
-        refusal = screen(decision, self.portfolio.terms, what, CURRENCIES)
+        refusal = pre_trade_check(decision, self.portfolio.rules, what, CURRENCIES)
         if refusal is not None:
             return refusal
         sized = size(decision, self.portfolio, what, base, self.marks, base.seen_at)
@@ -64,7 +64,7 @@ class Run:
         return [outcome for outcome in self.outcomes if isinstance(outcome, Applied)]
 
 
-def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[Received, Quote]:
+def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[PendingDecision, Quote]:
     """The decision that a wish comes to with what is held and owned now, and its price."""
     which = wish.which
     if wish.action is Action.SELL and portfolio.positions:
@@ -76,7 +76,7 @@ def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[Received, Qu
     if wish.share is not None and wish.action is Action.SELL and portfolio.positions:
         quantity = CONTEXT.multiply(portfolio.positions[what.symbol].quantity, wish.share)
     elif wish.share is not None and wish.action is Action.BUY:
-        room = CONTEXT.multiply(max(portfolio.cash, Decimal(1)), portfolio.terms.max_position_size)
+        room = CONTEXT.multiply(max(portfolio.cash, Decimal(1)), portfolio.rules.max_position_size)
         quantity = CONTEXT.divide(CONTEXT.multiply(room, wish.share), price)
     decision = received(
         wish.action,
@@ -89,7 +89,7 @@ def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[Received, Qu
     return decision, quote(price, what.symbol, at=NOON + timedelta(seconds=number))
 
 
-def lived(start: Terms, wanted: Sequence[Wish]) -> Run:
+def lived(start: PortfolioRules, wanted: Sequence[Wish]) -> Run:
     run = Run(Portfolio.opened(start))
     for number, wish in enumerate(wanted, start=1):
         run.meet(*decided(wish, number, run.portfolio))
@@ -121,7 +121,7 @@ def reloaded(portfolio: Portfolio) -> Portfolio:
     return replace(portfolio, cash=stored(portfolio.cash, 12), positions=positions)
 
 
-def assert_same_books(expected: Books, portfolio: Portfolio, applied: Sequence[Applied]) -> None:
+def assert_same_books(expected: LedgerReader, portfolio: Portfolio, applied: Sequence[Applied]) -> None:
     assert expected.cash == Fraction(portfolio.cash)
     assert {symbol: abs(holding.quantity) for symbol, holding in expected.holdings.items()} == {
         symbol: Fraction(position.quantity) for symbol, position in portfolio.positions.items()
@@ -141,13 +141,13 @@ def assert_same_books(expected: Books, portfolio: Portfolio, applied: Sequence[A
 
 def imbalance(portfolio: Portfolio, applied: Sequence[Applied], at: dict[Symbol, Decimal]) -> Fraction:
     """Law 1's left side less its right side, in exact fractions of the domain's own numbers."""
-    left = Fraction(portfolio.cash) - Fraction(portfolio.terms.initial_capital)
+    left = Fraction(portfolio.cash) - Fraction(portfolio.rules.initial_capital)
     right = sum((Fraction(outcome.trade.net) for outcome in applied if outcome.trade is not None), Fraction(0))
     for position in portfolio.positions.values():
         mark = at.get(position.symbol, position.last_price)
         left += Fraction(position.value(mark))
         right += Fraction(position.unrealized(mark)) - Fraction(position.entry_commission)
-    assert Fraction(portfolio.equity(at)) == left + Fraction(portfolio.terms.initial_capital)
+    assert Fraction(portfolio.equity(at)) == left + Fraction(portfolio.rules.initial_capital)
     return left - right
 
 
@@ -157,7 +157,7 @@ def imbalance(portfolio: Portfolio, applied: Sequence[Applied], at: dict[Symbol,
 @SOME
 @given(terms_(), wishes(), marks(), st.data())
 def test_law_1_the_books_balance_at_every_state_and_any_marks(
-    start: Terms, wanted: list[Wish], at: dict[Symbol, Decimal], data: st.DataObject
+    start: PortfolioRules, wanted: list[Wish], at: dict[Symbol, Decimal], data: st.DataObject
 ) -> None:
     run = lived(start, wanted)
     seen: list[Applied] = []
@@ -170,7 +170,7 @@ def test_law_1_the_books_balance_at_every_state_and_any_marks(
 
 @SOME
 @given(terms_(), wishes())
-def test_the_ledger_equals_the_naive_model(start: Terms, wanted: list[Wish]) -> None:
+def test_the_ledger_equals_the_naive_model(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     fills = [as_deal(outcome.fill) for outcome in run.applied]
     expected = ledger(start.initial_capital, fills, start.costs.commission_pct, start.costs.min_commission)
@@ -180,7 +180,7 @@ def test_the_ledger_equals_the_naive_model(start: Terms, wanted: list[Wish]) -> 
 @SOME
 @given(terms_(), deals(), marks())
 def test_long_and_short_equal_the_naive_model_and_balance(
-    start: Terms, given_deals: list[Deal], at: dict[Symbol, Decimal]
+    start: PortfolioRules, given_deals: list[Deal], at: dict[Symbol, Decimal]
 ) -> None:
     fees = replace(start.costs, slippage_pct=Decimal(0))
     portfolio, applied = Portfolio.opened(start), []
@@ -198,7 +198,7 @@ def test_long_and_short_equal_the_naive_model_and_balance(
 
 @SOME
 @given(terms_(), wishes())
-def test_cash_and_positions_are_the_sums_of_the_fills_deltas(start: Terms, wanted: list[Wish]) -> None:
+def test_cash_and_positions_are_the_sums_of_the_fills_deltas(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     cash = Fraction(start.initial_capital) + sum(Fraction(outcome.cash_delta) for outcome in run.applied)
     assert cash == Fraction(run.portfolio.cash)
@@ -213,7 +213,7 @@ def test_cash_and_positions_are_the_sums_of_the_fills_deltas(start: Terms, wante
 
 @SOME
 @given(terms_(), wishes())
-def test_every_decision_gets_an_outcome_with_a_reason_in_plain_words(start: Terms, wanted: list[Wish]) -> None:
+def test_every_decision_gets_an_outcome_with_a_reason_in_plain_words(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     assert len(wanted) == len(run.outcomes)
     for (decision, _), outcome in zip(run.sent, run.outcomes, strict=True):
@@ -231,7 +231,9 @@ def test_every_decision_gets_an_outcome_with_a_reason_in_plain_words(start: Term
 
 @SOME
 @given(terms_(), wishes())
-def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(start: Terms, wanted: list[Wish]) -> None:
+def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(
+    start: PortfolioRules, wanted: list[Wish]
+) -> None:
     run = lived(start, wanted)
     cash = start.initial_capital
     for outcome in run.applied:
@@ -243,7 +245,7 @@ def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(start: Ter
 
 @SOME
 @given(terms_(), wishes())
-def test_a_buy_is_the_largest_that_budget_room_and_cash_allow(start: Terms, wanted: list[Wish]) -> None:
+def test_a_buy_is_the_largest_that_budget_room_and_cash_allow(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     before = Portfolio.opened(start)
     for (decision, base), outcome, after in zip(run.sent, run.outcomes, run.states, strict=True):
@@ -252,12 +254,12 @@ def test_a_buy_is_the_largest_that_budget_room_and_cash_allow(start: Terms, want
         before = after
 
 
-def assert_largest(decision: Received, base: Quote, before: Portfolio, order: Order) -> None:
+def assert_largest(decision: PendingDecision, base: Quote, before: Portfolio, order: Order) -> None:
     """The order's quantity fits; one step more does not, unless the user wanted no more."""
-    price, step, cap = Fraction(base.price), order.instrument.step, before.terms.max_position_size
+    price, step, cap = Fraction(base.price), order.instrument.step, before.rules.max_position_size
     held = before.positions.get(base.symbol)
     room = Fraction(cap) * Fraction(order.equity) - (Fraction(held.quantity) * price if held is not None else 0)
-    risk = before.terms.default_risk_score if decision.risk_score is None else decision.risk_score
+    risk = before.rules.default_risk_score if decision.risk_score is None else decision.risk_score
     wanted = Fraction(cap) * Fraction(order.equity) * Fraction(decision.confidence) / Fraction("0.8")
     wanted *= 1 - Fraction(risk) / 2
     rounding = Fraction(2, 10**12)
@@ -286,7 +288,7 @@ def assert_largest(decision: Received, base: Quote, before: Portfolio, order: Or
 
 @SOME
 @given(terms_(), wishes())
-def test_law_7_the_same_again_gives_the_identical_ledger(start: Terms, wanted: list[Wish]) -> None:
+def test_law_7_the_same_again_gives_the_identical_ledger(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     again = Run(Portfolio.opened(start))
     for decision, base in run.sent:
@@ -299,7 +301,7 @@ def test_law_7_the_same_again_gives_the_identical_ledger(start: Terms, wanted: l
 @SOME
 @given(terms_(), wishes(), st.data())
 def test_a_rebuild_from_the_database_in_the_middle_changes_nothing(
-    start: Terms, wanted: list[Wish], data: st.DataObject
+    start: PortfolioRules, wanted: list[Wish], data: st.DataObject
 ) -> None:
     run = lived(start, wanted)
     crash = data.draw(st.integers(0, len(run.sent)), label="crash")
@@ -318,7 +320,7 @@ def test_a_rebuild_from_the_database_in_the_middle_changes_nothing(
 @SOME
 @given(terms_(), wishes(), st.data())
 def test_folding_fills_in_chunks_each_reloaded_gives_the_same_as_at_once(
-    start: Terms, wanted: list[Wish], data: st.DataObject
+    start: PortfolioRules, wanted: list[Wish], data: st.DataObject
 ) -> None:
     run = lived(start, wanted)
     fills = [outcome.fill for outcome in run.applied]
@@ -336,7 +338,7 @@ def test_folding_fills_in_chunks_each_reloaded_gives_the_same_as_at_once(
 
 @SOME
 @given(terms_(), wishes())
-def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: Terms, wanted: list[Wish]) -> None:
+def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: PortfolioRules, wanted: list[Wish]) -> None:
     for outcome in lived(start, wanted).applied:
         fill, trade = outcome.fill, outcome.trade
         amounts = [fill.notional, fill.commission, fill.slippage, fill.slippage_rate, outcome.cash_delta]

@@ -24,11 +24,11 @@ from tests.support.values.builders import (
     holding,
     instrument,
     order,
-    terms,
+    rules,
     uid,
 )
 
-NEW = Portfolio.opened(terms())
+NEW = Portfolio.opened(rules())
 HOUR = timedelta(hours=1)
 
 
@@ -44,7 +44,7 @@ def left(applied: Applied, symbol: Symbol = BTC) -> Position:
 
 
 def test_a_new_portfolio_is_all_cash() -> None:
-    portfolio = Portfolio.opened(terms("agent", initial_capital="1234.5"))
+    portfolio = Portfolio.opened(rules("agent", initial_capital="1234.5"))
     assert ("agent", Decimal("1234.5"), 0, {}) == (portfolio.name, portfolio.cash, portfolio.seq, portfolio.positions)
     assert Decimal("1234.5") == portfolio.equity({})
 
@@ -54,7 +54,7 @@ def test_a_new_portfolio_is_all_cash() -> None:
 
 def test_golden_buy_of_one_hundredth_bitcoin(monkeypatch: pytest.MonkeyPatch) -> None:
     u = divide(Decimal("0.001188297"), Decimal("0.001011048585"))
-    monkeypatch.setattr(execution, "chance", lambda _: u)
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: u)
     mark = Decimal("110485.85")
     applied = apply(NEW, filled(order("BUY", "0.01", mark)))
     assert Decimal("110617.14") == applied.fill.price

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.trading.decision import Received
+from domain.trading.decision import PendingDecision
 from domain.trading.execution import worst_cost
 from domain.trading.orders import Costs, Order, order_id
 from domain.trading.portfolio import Portfolio
@@ -27,12 +27,12 @@ from tests.support.values.builders import (
     quote,
     received,
     refused,
+    rules,
     sized,
-    terms,
     uid,
 )
 
-NEW = Portfolio.opened(terms())
+NEW = Portfolio.opened(rules())
 COARSE = instrument(step="0.01")
 
 
@@ -84,9 +84,9 @@ def test_budget_scales_with_confidence_and_shrinks_with_risk(
     ],
 )
 def test_a_buy_spends_its_budget_and_the_portfolios_risk_counts_where_it_has_none(
-    expected: str, decision: Received, default_risk: str
+    expected: str, decision: PendingDecision, default_risk: str
 ) -> None:
-    portfolio = Portfolio.opened(terms(default_risk_score=default_risk))
+    portfolio = Portfolio.opened(rules(default_risk_score=default_risk))
     assert Decimal(expected) == ordered(decision, portfolio, of=COARSE).quantity
 
 
@@ -139,7 +139,7 @@ def test_a_position_grown_past_the_cap_gets_no_more_and_is_not_sold() -> None:
 # caps: cash
 
 
-ALL_IN = terms(initial_capital=1000, max_position_size=1)
+ALL_IN = rules(initial_capital=1000, max_position_size=1)
 
 
 def test_cash_pays_for_the_worst_price_with_commission_and_not_for_one_step_more() -> None:
@@ -153,7 +153,7 @@ def test_cash_pays_for_the_worst_price_with_commission_and_not_for_one_step_more
 @pytest.mark.parametrize(("expected", "capital"), [("9.97", "999.4955"), ("9.96", "999.495499999999")])
 def test_cost_may_be_all_of_the_free_cash(expected: str, capital: str) -> None:
     portfolio = replace(Portfolio.opened(ALL_IN), cash=Decimal(capital))
-    portfolio = replace(portfolio, terms=terms(max_position_size=2))
+    portfolio = replace(portfolio, rules=rules(max_position_size=2))
     assert Decimal(expected) == ordered(received(confidence=1, risk_score=0), portfolio, of=COARSE).quantity
 
 
@@ -170,7 +170,7 @@ def test_cost_may_be_all_of_the_free_cash(expected: str, capital: str) -> None:
 def test_cash_caps_at_the_largest_multiple_of_the_step(
     capital: str, price: str, step: str, tick: str, fees: Costs
 ) -> None:
-    portfolio = Portfolio.opened(terms(initial_capital=capital, max_position_size=1, costs=fees))
+    portfolio = Portfolio.opened(rules(initial_capital=capital, max_position_size=1, costs=fees))
     what = instrument(step=step, tick=tick)
     quantity = ordered(received(confidence=1, risk_score=0), portfolio, price, of=what).quantity
     assert Decimal(0) == quantity % what.step
@@ -215,7 +215,7 @@ def test_a_users_quantity_beyond_the_cash_is_rejected_with_rule_and_numbers_neve
     assert Decimal("9.97") == ordered(received(quantity="9.97"), portfolio, of=COARSE).quantity
     expected = "not enough cash: 9.98 at 100 is worth 998 and may cost 1000.497, free cash is 1000"
     refused(expected, sized(received(quantity="9.98"), portfolio, of=COARSE))
-    exact = replace(Portfolio.opened(terms(max_position_size=2)), cash=Decimal("999.4955"))
+    exact = replace(Portfolio.opened(rules(max_position_size=2)), cash=Decimal("999.4955"))
     assert Decimal("9.97") == ordered(received(quantity="9.97"), exact, of=COARSE).quantity
 
 
@@ -232,7 +232,7 @@ def test_too_small_is_below_the_least_at_the_base_price() -> None:
         "too small: 0.99 at 10.1 is worth 9.999, the least is 10",
         sized(received(quantity="0.999"), NEW, "10.1", of=COARSE),
     )
-    little = Portfolio.opened(terms(initial_capital=50))
+    little = Portfolio.opened(rules(initial_capital=50))
     refused("too small: 0.08 at 100 is worth 8, the least is 10", sized(received(), little, of=COARSE))
 
 
@@ -245,9 +245,9 @@ def test_too_small_for_the_venue_if_its_minimum_is_larger() -> None:
 
 
 def test_too_small_for_one_step_is_too_small_even_without_a_least() -> None:
-    lax = Portfolio.opened(terms(min_notional=0, initial_capital=1))
+    lax = Portfolio.opened(rules(min_notional=0, initial_capital=1))
     refused("too small: it is less than one step of 1 at 100", sized(received(), lax, of=instrument(step=1)))
-    rich = Portfolio.opened(terms(min_notional=0))
+    rich = Portfolio.opened(rules(min_notional=0))
     refused(
         "too small: it is less than one step of 1 at 100", sized(received(quantity="0.5"), rich, of=instrument(step=1))
     )
@@ -259,7 +259,7 @@ def test_too_small_for_the_venues_least_quantity() -> None:
         "too small: 0.49 is below the venue's least quantity, 0.5", sized(received(quantity="0.499"), NEW, of=venue)
     )
     assert Decimal("0.5") == ordered(received(quantity="0.5"), NEW, of=venue).quantity
-    little = Portfolio.opened(terms(initial_capital=100))
+    little = Portfolio.opened(rules(initial_capital=100))
     refused("too small: 0.17 is below the venue's least quantity, 0.5", sized(received(), little, of=venue))
     held = holding((10, 100))
     refused(
@@ -329,7 +329,7 @@ def test_sell_with_nothing_held_is_rejected(quantity: str | None) -> None:
 
 
 def test_sell_is_never_refused_for_cash_and_then_nothing_is_bought_until_cash_is_positive() -> None:
-    portfolio = replace(holding((2, 100)), cash=Decimal("0.25"), terms=terms(min_notional=0))
+    portfolio = replace(holding((2, 100)), cash=Decimal("0.25"), rules=rules(min_notional=0))
     order = ordered(received("SELL", quantity="0.1"), portfolio, 5)
     assert Decimal("0.1") == order.quantity
     poorer = deal(portfolio, "SELL", order.quantity, 5).portfolio
@@ -344,7 +344,7 @@ def test_sell_is_never_refused_for_cash_and_then_nothing_is_bought_until_cash_is
 
 
 def test_an_order_carries_everything_that_its_fill_and_its_evidence_need() -> None:
-    portfolio = replace(NEW, seq=41, terms=terms(revision=7))
+    portfolio = replace(NEW, seq=41, rules=rules(revision=7))
     base = quote("110485.85")
     order = ordered(received(strategy="momentum"), portfolio, "110485.85")
     expected = Order(

@@ -17,7 +17,7 @@ from actors.position_keeper import PositionKeeper
 from actors.runtime.behaviour import Behaviour
 from actors.sizer import Sizer
 from persistence.stores.ledger import LedgerStore
-from tests.faults.tally import Tally
+from tests.faults.counters import Counters
 from tests.support.values.naive_ledger import Deal, ledger
 
 FILLS = """
@@ -57,16 +57,16 @@ class Findings:
     gone: set[UUID] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
-    def add_to(self, tally: Tally) -> None:
+    def add_to(self, counters: Counters) -> None:
         """Count what is wrong."""
-        tally.lost += self.lost
-        tally.doubled += self.doubled
-        tally.unbalanced += self.unbalanced
+        counters.lost += self.lost
+        counters.doubled += self.doubled
+        counters.unbalanced += self.unbalanced
 
-    def count_in(self, tally: Tally) -> None:
+    def count_in(self, counters: Counters) -> None:
         """Count the decisions, once for each database."""
-        tally.decisions += self.decisions
-        tally.outcomes += self.outcomes
+        counters.decisions += self.decisions
+        counters.outcomes += self.outcomes
 
 
 def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> Findings:
@@ -104,11 +104,11 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
         for name, reason in rows("SELECT portfolio, reason FROM paper_halts"):
             found.unbalanced += 1
             found.notes.append(f"the audit halted {name}: {reason}")
-        _books(found, rows)
+        _count(found, rows)
     return found
 
 
-def _books(found: Findings, rows: Any) -> None:
+def _count(found: Findings, rows: Any) -> None:
     wrong: set[str] = set()
     for difference in rows("SELECT * FROM v_paper_ledger_check"):
         wrong.add(str(difference[0]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Tally:
+class Counters:
     """Counts of one part, or of all together.
 
     Attributes:
@@ -30,12 +30,12 @@ class Tally:
     repeat: list[str] = field(default_factory=list)
 
     @property
-    def sound(self) -> bool:
+    def passed(self) -> bool:
         """Whether nothing went wrong that must not."""
         return not (self.lost or self.doubled or self.unbalanced or self.repeat)
 
     @classmethod
-    def total(cls, parts: Iterable[Tally]) -> Tally:
+    def total(cls, parts: Iterable[Counters]) -> Counters:
         """Return all parts together."""
         whole = cls()
         for part in parts:
