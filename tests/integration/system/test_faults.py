@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 
-from tests.faults.counters import Counters
-
 from domain import failpoints
-from tests.faults import crashes, deaths, flow, hangs, ledger_reader
+from tests.faults import crashes, deaths, flow, hangs, ledger_checks
 from tests.faults.child import Death
+from tests.faults.counters import Counters
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, Needs, Point, find, who
 from tests.support.database.server import Server
 from tests.support.system.running_system import until_all_ended
@@ -52,7 +51,7 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
     ours = {point.key for point in MATRIX}
     assert [] == sorted(key for key in reached - ours if key[2] not in LEFT_OUT)
     assert [] == sorted(ours - reached)
-    found = ledger_reader.check(embedded_url, ended=True)
+    found = ledger_checks.check(embedded_url, ended=True)
     assert [] == found.notes
 
 
