@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from pydantic_core import ErrorDetails
-
 from domain.trading.arithmetic import plain
 
 LONGEST_QUOTE = 60
@@ -44,8 +42,12 @@ def _bound(value: object) -> object:
     return plain(Decimal(written[1])) if written else value
 
 
-def allowed(error: ErrorDetails) -> str:
-    """Return what would have been allowed, in plain words: ``must be at most 1``."""
+def allowed(error: Mapping[str, Any]) -> str:
+    """Return what would have been allowed, in plain words: ``must be at most 1``.
+
+    Args:
+        error: one of pydantic's ``ErrorDetails``.
+    """
     context: Mapping[str, Any] = {name: _bound(value) for name, value in error.get("ctx", {}).items()}
     sentences = {
         "greater_than": "must be above {gt}",
@@ -77,7 +79,7 @@ def allowed(error: ErrorDetails) -> str:
         return pattern
     if error["type"] in sentences:
         return sentences[error["type"]].format_map(context).replace("'", "")
-    message = error["msg"].removeprefix("Value error, ")
+    message: str = error["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 
 

@@ -1,7 +1,6 @@
 """Connections: how they are made, how a transaction runs, and what its errors mean.
 
-SQLAlchemy gives the pool and the reading side. What is hot goes through psycopg's cursor, because COPY and arrays are
-worth more there than anything else.
+SQLAlchemy gives the pool and the reading side; the hot path uses psycopg's cursor for COPY and arrays.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, create_engine, event, exc, make_url
+from sqlalchemy import Engine as Engine  # noqa: PLC0414 - commands take it from here
 
 from domain import failpoints
 from domain.errors import (

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 from loguru import logger
-from sqlalchemy import Engine
 
 from console.cli import complain
 from console.database import opened
@@ -28,7 +27,7 @@ from domain.errors import (
 )
 from domain.trading.decision import Accepted, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, DecisionId
-from persistence.connections import connect, engine_for, transaction, translated
+from persistence.connections import Engine, connect, engine_for, transaction, translated
 from persistence.lease import RENEWAL
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
 from console.database import ledger_reader, opened
@@ -159,9 +158,7 @@ def _numbers(**given: str | None) -> dict[str, Decimal]:
 
 def _refused(error: WriteRefused, name: str) -> SettingsError:
     """Return the sentence for values that the database does not take: its constraints are sentences."""
-    cause = error.__cause__
-    cause = getattr(cause, "orig", cause)
-    constraint = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
+    constraint = portfolios.violated_constraint(error)
     if constraint == "paper_trading_config_pkey":
         return SettingsError(
             f"portfolio {name.strip()!r} exists already; `{command_name()} portfolio set` changes its rules"

@@ -14,7 +14,6 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy.engine import Engine
 
 from actors.settings import Settings
 from console.database import ledger_reader
@@ -29,7 +28,7 @@ from domain.errors import InvalidRequest
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from domain.wording import counted, quoted
-from persistence.connections import engine_for
+from persistence.connections import Engine, engine_for
 from persistence.queries import export, reports
 from persistence.queries.row_lists import LedgerReader
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.engine import Engine
 
 from actors.settings import Settings
 from console.commands.halts import user
@@ -19,7 +18,7 @@ from domain.trading.arithmetic import plain
 from domain.validation.criteria import Criteria, limit
 from domain.validation.verdict import Verdict
 from domain.wording import joined
-from persistence.connections import engine_for, transaction
+from persistence.connections import Engine, engine_for, transaction
 from persistence.queries import validation
 from persistence.stores import validation_runs
 from persistence.stores.validation_runs import StoredRun

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+import psycopg
 from psycopg import sql
 
-from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio
+from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio, WriteRefused
 from domain.program import command_name
 from persistence.connections import engine_for, transaction
 
@@ -97,3 +98,9 @@ def require_source(database_url: str, source: str) -> None:
                 "cannot be told apart; use that source, or another database or home"
             )
             raise SettingsError(msg)
+
+
+def violated_constraint(error: WriteRefused) -> str | None:
+    """Return the name of the constraint that refused a row; the names read as messages."""
+    cause = getattr(error.__cause__, "orig", error.__cause__)
+    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
