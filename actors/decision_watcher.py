@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 from loguru import logger
 from pykka import ThreadingFuture
 
-from actors.introspection.counters import Counters
 from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
-from actors.ports import Address, Decisions
+from actors.ports import Decisions
+from actors.routes import PathServices, Routes
 from actors.runtime.behaviour import PathBehaviour
-from actors.runtime.database_retry import DatabaseRetry, Interrupted
+from actors.runtime.database_retry import Interrupted
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
 from domain.errors import (
     DatabaseUnavailable,
@@ -72,14 +72,11 @@ class DecisionWatcher(PathBehaviour):
 
     Args:
         decisions: the table.
-        callers: who waits for outcomes.
-        sizer: where decisions go.
-        supervisor: who is told when the generation must end.
-        wake_later: has this actor woken again shortly.
-        patience: for waiting on the database.
-        clock: when decisions are received.
-        counters: is told what is taken in, and what became of it.
-        max_decision_age: what has waited longer when it is taken in, as over a downtime, expires; None: nothing does.
+        callers: the futures of those who wait for outcomes.
+        routes: the addresses of the actors.
+        services: database retries, wake-ups and counters.
+        clock: the time at which decisions are received.
+        max_decision_age: a decision that is older when it is taken in, as after a downtime, expires; None: no limit.
     """
 
     group_limit: ClassVar[int] = 500
@@ -88,23 +85,18 @@ class DecisionWatcher(PathBehaviour):
         self,
         decisions: Decisions,
         callers: Callers,
-        *,
-        sizer: Address,
-        supervisor: Address,
-        wake_later: Callable[[], None],
-        patience: DatabaseRetry,
+        routes: Routes,
+        services: PathServices,
         clock: Clock,
-        counters: Counters,
         max_decision_age: timedelta | None = None,
     ) -> None:
         self._decisions = decisions
         self._callers = callers
-        self._sizer = sizer
-        self._supervisor = supervisor
-        self._wake_later = wake_later
-        self._patience = patience
+        self._routes = routes
+        self._retry = services.retry
+        self._wake_later = services.wake_later
+        self._counters = services.counters
         self._clock = clock
-        self._tally = counters
         self._max_decision_age = max_decision_age
         self._under_way: set[DecisionId] = set()
         self._quarantined: set[DecisionId] = set()
@@ -131,20 +123,20 @@ class DecisionWatcher(PathBehaviour):
             self._drain()  # it was told to a predecessor, or while there was nobody to hear it
         with self._ending_the_generation():
             if poisoned:
-                self._patience.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
+                self._retry.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
             # Also what nobody waits for: the commit that ended it may not have been heard of.
-            self._look_up(list(dict.fromkeys([*self._callers.ids, *self._tally.under_way])))
+            self._look_up(list(dict.fromkeys([*self._callers.ids, *self._counters.under_way])))
             self._keep_out(word.poisoned)
             self._under_way = set()
             self._waiting = set()
             self._read()
-            self._tally.generation = word.generation
-            self._supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
+            self._counters.generation = word.generation
+            self._routes.supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
 
     def _drain(self) -> None:
         if not self._draining:
             self._draining = True
-            self._sizer.tell(Flush())
+            self._routes.sizer.tell(Flush())
 
     def describe(self) -> Mapping[str, Any]:
         """Return which decisions are under way, and who waits."""
@@ -165,7 +157,7 @@ class DecisionWatcher(PathBehaviour):
         for message in messages:
             if isinstance(message, Waits):
                 self._waiting.add(message.decision_id)
-                self._tally.waits(message.decision_id)
+                self._counters.waits(message.decision_id)
         with self._ending_the_generation():
             self._settle(settled)
         if submitted:
@@ -174,13 +166,13 @@ class DecisionWatcher(PathBehaviour):
         if wanted or (self._more and self._busy < READ_MORE_BELOW):
             self._read()
         if any(isinstance(message, Flush) for message in messages):
-            self._supervisor.tell(Drained("DecisionWatcher"))
+            self._routes.supervisor.tell(Drained("DecisionWatcher"))
 
     def _keep_out(self, poisoned: Collection[DecisionId]) -> None:
         """Remember which quarantined decisions are still pending: somebody keeps their rows from being ended."""
         suspects = self._quarantined.union(poisoned)
         if suspects:
-            found = self._patience.until_done_unless_away(lambda: self._decisions.outcomes(suspects))
+            found = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(suspects))
             before, self._quarantined = self._quarantined, {id_ for id_, told in found.items() if told is None}
             for id_ in self._quarantined - before:
                 logger.bind(decision=id_).error(
@@ -198,10 +190,10 @@ class DecisionWatcher(PathBehaviour):
         except (DatabaseUnavailable, Fenced) as error:
             assert generation is not None
             self.generation = None
-            self._patience.backoff()
-            self._supervisor.tell(RaiseGeneration(generation, str(error)))
+            self._retry.backoff()
+            self._routes.supervisor.tell(RaiseGeneration(generation, str(error)))
         else:
-            self._patience.refresh()
+            self._retry.refresh()
 
     @property
     def _busy(self) -> int:
@@ -219,7 +211,7 @@ class DecisionWatcher(PathBehaviour):
             if not self._more or not any(refusals):
                 break
         if stale and self._max_decision_age is not None:
-            self._tally.stale += stale
+            self._counters.stale += stale
             logger.warning(
                 "{} {} expired: more than max_decision_age = {:g} s had gone by when this process could take them in",
                 stale,
@@ -231,17 +223,17 @@ class DecisionWatcher(PathBehaviour):
         """Return what is pending and not under way; nothing while the database is away."""
         known = self._under_way | self._quarantined
         try:
-            received = self._patience.until_done_unless_away(
+            received = self._retry.until_done_unless_away(
                 lambda: self._decisions.pending(known, room, self._clock.now())
             )
             # What callers wait for and nobody sent may have been ended or deleted before it was read.
             self._look_up([id_ for id_ in self._callers.ids if id_ not in known])
         except DatabaseUnavailable as error:
-            self._patience.away(error)
+            self._retry.away(error)
             self._wake_later()
             return []
         for row in received:
-            self._tally.received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
+            self._counters.received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
         return received
 
     def _outlived(self, decision: PendingDecision) -> Refusal | None:
@@ -263,7 +255,7 @@ class DecisionWatcher(PathBehaviour):
             self.about = decision.id
             self._under_way.add(decision.id)
             logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)
-            self._sizer.tell(Decide(self.generation, decision))
+            self._routes.sizer.tell(Decide(self.generation, decision))
         self.about = None
 
     def _settle(self, messages: list[Settled]) -> None:
@@ -278,7 +270,7 @@ class DecisionWatcher(PathBehaviour):
         """Write outcomes; return which decisions were ended by it."""
         assert self.generation is not None
         generation = self.generation
-        ended = self._patience.until_done_unless_away(lambda: self._decisions.end(generation, refusals))
+        ended = self._retry.until_done_unless_away(lambda: self._decisions.end(generation, refusals))
         others: list[DecisionId] = []
         for refusal in refusals:
             if refusal.decision_id in ended:
@@ -295,7 +287,7 @@ class DecisionWatcher(PathBehaviour):
     def _ended(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)
         self._callers.answer(outcome)
-        self._tally.ended(outcome)
+        self._counters.ended(outcome)
         logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
 
     def _forget(self, decision_id: DecisionId) -> None:
@@ -306,14 +298,14 @@ class DecisionWatcher(PathBehaviour):
         """Learn from the table what became of decisions, and answer callers: the outcome, or that the row is gone."""
         if not ids:
             return
-        found = self._patience.until_done_unless_away(lambda: self._decisions.outcomes(ids))
+        found = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(ids))
         for id_ in ids:
             if id_ not in found:
                 self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
-                self._tally.gone(id_)
+                self._counters.gone(id_)
             elif (outcome := found[id_]) is not None:
                 self._callers.answer(outcome)
-                self._tally.ended(outcome)
+                self._counters.ended(outcome)
 
     def _insert(self, submitted: list[Submit]) -> None:
         decisions = [submit.decision for submit in submitted]
@@ -321,7 +313,7 @@ class DecisionWatcher(PathBehaviour):
         try:
             if self._draining:
                 raise DatabaseUnavailable("the system is stopping and takes nothing in any more")
-            answers = list(self._patience.once(lambda: self._decisions.insert(decisions)))
+            answers = list(self._retry.once(lambda: self._decisions.insert(decisions)))
         except DatabaseUnavailable as error:
             answers = [error] * len(decisions)
             if error.in_doubt:
@@ -339,7 +331,7 @@ class DecisionWatcher(PathBehaviour):
     def _resolve(self, submitted: list[Submit]) -> list[Accepted | PaperTradingError | None]:
         """Find out by uid whether a COMMIT whose answer was lost happened; never insert again."""
         try:
-            found = self._patience.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
+            found = self._retry.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
         except (DatabaseUnavailable, Interrupted):
             found = [None] * len(submitted)
         return [accepted or SubmissionInDoubt(s.decision.uid) for s, accepted in zip(submitted, found, strict=True)]

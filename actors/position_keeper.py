@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
 from loguru import logger
 
-from actors.introspection.counters import Counters
 from actors.messages import (
     Audit,
     Committed,
@@ -23,9 +22,9 @@ from actors.messages import (
     Settled,
     Wake,
 )
-from actors.ports import Address, Ledger
+from actors.ports import Ledger
+from actors.routes import PathServices, Routes
 from actors.runtime.behaviour import PathBehaviour
-from actors.runtime.database_retry import DatabaseRetry
 from actors.supervision.alarms import HaltMonitor
 from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
@@ -41,15 +40,10 @@ class PositionKeeper(PathBehaviour):
 
     Args:
         ledger: the tables.
-        watcher: who is told of outcomes.
-        sizer: who is told of changed terms.
-        snapshotter: who is told of committed states.
-        supervisor: who is told when a generation begins or must end.
-        wake_later: has this actor woken again shortly.
-        patience: for waiting on the database.
-        halts: what is known of halts, over restarts.
-        notify: has people told of what the audit finds.
-        counters: is told what is committed, and what the audit finds.
+        routes: the addresses of the actors.
+        services: database retries, wake-ups and counters.
+        halts: the halts of all portfolios; it outlives restarts of this actor.
+        notify: sends an alarm when the audit finds a difference.
     """
 
     group_limit: ClassVar[int] = 100
@@ -57,44 +51,35 @@ class PositionKeeper(PathBehaviour):
     def __init__(
         self,
         ledger: Ledger,
-        *,
-        watcher: Address,
-        sizer: Address,
-        snapshotter: Address,
-        supervisor: Address,
-        wake_later: Callable[[], None],
-        patience: DatabaseRetry,
+        routes: Routes,
+        services: PathServices,
         halts: HaltMonitor,
         notify: Notify,
-        counters: Counters,
     ) -> None:
         self._ledger = ledger
-        self._watcher = watcher
-        self._sizer = sizer
-        self._snapshotter = snapshotter
-        self._supervisor = supervisor
-        self._wake_later = wake_later
-        self._patience = patience
+        self._routes = routes
+        self._retry = services.retry
+        self._wake_later = services.wake_later
+        self._counters = services.counters
         self._halts = halts
-        self._sound = notify
-        self._tally = counters
+        self._notify = notify
         self._committed: dict[PortfolioName, Portfolio] = {}
         self._question = 0
 
     def rebuild(self, word: Rebuild) -> None:
         """Drop what is not committed, shut older generations out, and reload."""
         try:
-            self._patience.until_done(lambda: self._ledger.raise_generation(word.generation))
-            portfolios = self._patience.until_done(self._ledger.load)
+            self._retry.until_done(lambda: self._ledger.raise_generation(word.generation))
+            portfolios = self._retry.until_done(self._ledger.load)
         except Fenced as error:
-            self._supervisor.tell(Failed(LeaseHeld(str(error))))
+            self._routes.supervisor.tell(Failed(LeaseHeld(str(error))))
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
         self._halts.look(portfolio.rules for portfolio in portfolios)
         self._question = 0
         self.generation = word.generation
-        self._snapshotter.tell(Committed(dict(self._committed), complete=True))
-        self._supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
+        self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
+        self._routes.supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
 
     def describe(self) -> Mapping[str, Any]:
         """Return the committed state of each portfolio."""
@@ -108,8 +93,8 @@ class PositionKeeper(PathBehaviour):
         self._handle(messages)
         for message in messages:
             if isinstance(message, Flush):
-                self._watcher.tell(message)
-                self._snapshotter.tell(message)
+                self._routes.decision_watcher.tell(message)
+                self._routes.snapshotter.tell(message)
 
     def _handle(self, messages: list[Message]) -> None:
         """Apply a group to a draft, write it, and only then let it be the state and tell of it."""
@@ -158,7 +143,7 @@ class PositionKeeper(PathBehaviour):
             self._end_generation(RaiseGeneration(generation, str(error), missing=error.ids))
             return False
         except (DatabaseUnavailable, Fenced) as error:
-            self._patience.backoff()
+            self._retry.backoff()
             self._end_generation(RaiseGeneration(generation, str(error)))
             return False
         return True
@@ -167,7 +152,7 @@ class PositionKeeper(PathBehaviour):
         try:
             self._commit([applied])
         except WriteRefused as error:
-            present = self._patience.until_done_unless_away(self._ledger.rules)
+            present = self._retry.until_done_unless_away(self._ledger.rules)
             if applied.portfolio.name not in {rules.portfolio for rules in present}:
                 raise Fenced("a portfolio was deleted while it traded") from error
             raise _Poisoned(applied.fill.order.decision_id, error) from error
@@ -175,13 +160,13 @@ class PositionKeeper(PathBehaviour):
     def _commit(self, group: Sequence[Applied]) -> None:
         assert self.generation is not None
         generation = self.generation
-        self._patience.until_done_unless_away(lambda: self._ledger.commit(generation, group))
-        self._patience.refresh()
-        self._tally.committed(applied.fill.order.decision_id for applied in group)
+        self._retry.until_done_unless_away(lambda: self._ledger.commit(generation, group))
+        self._retry.refresh()
+        self._counters.committed(applied.fill.order.decision_id for applied in group)
         touched = {applied.portfolio.name: applied.portfolio for applied in group}
         for name, portfolio in touched.items():
             self._committed[name] = replace(portfolio, rules=self._committed[name].rules)
-        self._snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
+        self._routes.snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
         self._settle(group, [])
 
     def _settle(self, group: Sequence[Applied], refusals: Sequence[Refusal]) -> None:
@@ -190,30 +175,30 @@ class PositionKeeper(PathBehaviour):
             Outcome(a.fill.order.decision_id, OutcomeStatus.EXECUTED, a.sentence, a.fill.order.order_id) for a in group
         )
         if outcomes or refusals:
-            self._watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
+            self._routes.decision_watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
 
     def _end_generation(self, word: RaiseGeneration) -> None:
         self.generation = None
-        self._supervisor.tell(word)
+        self._routes.supervisor.tell(word)
 
     def _audit(self, message: Audit) -> None:
         """Compare memory with the database; a portfolio that differs is halted, said, and read again."""
         if self.generation is None:
             return
         try:
-            stored = self._patience.once(self._ledger.load)
+            stored = self._retry.once(self._ledger.load)
         except DatabaseError as error:
             logger.debug("the audit is made another time: {}", error)
             return
         found = differences(self._committed, stored)
-        self._tally.audited(len(found))
+        self._counters.audited(len(found))
         if found:
-            self._sound(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
+            self._notify(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
         for told in found.values():
             logger.critical("the audit halts a portfolio: {}", told)
         try:
             # On record and halted in one transaction: whatever dies here, neither stands without the other.
-            self._patience.once(partial(self._ledger.record_audit, len(stored), found))
+            self._retry.once(partial(self._ledger.record_audit, len(stored), found))
         except DatabaseError as error:
             logger.debug("what the audit found is not on record: {}", error)
             if found:
@@ -227,7 +212,7 @@ class PositionKeeper(PathBehaviour):
         """Tell the Sizer what people changed; it counts from the next decision sized."""
         assert self.generation is not None
         try:
-            rules = self._patience.once(self._ledger.rules)
+            rules = self._retry.once(self._ledger.rules)
         except DatabaseError as error:
             logger.debug("the portfolios' rules are read again shortly: {}", error)
             self._wake_later()
@@ -251,8 +236,8 @@ class PositionKeeper(PathBehaviour):
             before = known.get(t.portfolio)
             if before is None or t.revision != before.revision:  # a halt changes terms, too, and no rule
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
-        self._sizer.tell(RulesChanged(self.generation, rules, question))
-        self._snapshotter.tell(Committed(dict(self._committed), complete=True))
+        self._routes.sizer.tell(RulesChanged(self.generation, rules, question))
+        self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
 
 
 class _Poisoned(Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,8 @@ from actors.messages import (
     Subscribe,
     Tick,
 )
-from actors.ports import Address, PriceRecords
+from actors.ports import PriceRecords
+from actors.routes import Routes
 from actors.runtime.behaviour import Behaviour
 from domain.alarms import AlarmKind, Notify
 from domain.trading.instruments import Instrument, InstrumentCatalog
@@ -33,42 +35,48 @@ NEEDED_FOR = timedelta(minutes=15)
 """So long after a decision asked for it, a symbol that is not held is watched; a decision asks again."""
 
 
+@dataclass(frozen=True, slots=True)
+class PriceRules:
+    """The rules by which the PriceTracker keeps and expects prices.
+
+    Attributes:
+        retention: how long stored prices are kept.
+        silent_after: a source, or a symbol that is needed, without a price for longer than this is reported.
+        always: symbols that the source watches from the start, as people type them.
+    """
+
+    retention: timedelta
+    silent_after: timedelta
+    always: tuple[str, ...] = ()
+
+
 class PriceTracker(Behaviour):
     """Passes prices on to those that need them, and has at most one a symbol and tick (a second) stored.
 
     Args:
         source: where prices come from; started and stopped by the system.
         records: the table.
-        sizer: who needs each price.
-        me: this actor's own way to be told what it asked for.
+        routes: the addresses of the actors.
+        rules: how long prices are kept, and which symbols must not be silent.
         clock: the time.
-        retention: how long stored prices are kept.
-        silent_after: a source, or a symbol that is needed, without a price for so long is reported.
-        notify: has people told of that.
-        always: symbols that the source was told to watch from the start, as people type them.
+        notify: sends an alarm when the source is silent.
     """
 
     def __init__(
         self,
         source: PriceSource,
         records: PriceRecords,
-        *,
-        sizer: Address,
-        me: Callable[[Message], None],
+        routes: Routes,
+        rules: PriceRules,
         clock: Clock,
-        retention: timedelta,
-        silent_after: timedelta,
         notify: Notify,
-        always: Sequence[str] = (),
     ) -> None:
         self._source = source
-        self._always = tuple(always)
         self._records = records
-        self._sizer = sizer
-        self._me = me
+        self._routes = routes
+        self._rules = rules
         self._clock = clock
-        self._retention = retention
-        self._silence = Silence(source.name, silent_after, notify)
+        self._silence = Silence(source.name, rules.silent_after, notify)
         self._screen = PriceFilter()
         self._doubted: set[Symbol] = set()
         self._book: InstrumentCatalog | None = None
@@ -98,7 +106,7 @@ class PriceTracker(Behaviour):
             case InstrumentsLoaded():
                 self._know(message.book)
                 self._silence.speaks()
-                self._sizer.tell(message)
+                self._routes.sizer.tell(message)
             case Subscribe():
                 self._asked[message.symbol] = self._clock.now()
                 self._source.subscribe([message.symbol])
@@ -117,7 +125,7 @@ class PriceTracker(Behaviour):
 
     def _know(self, book: InstrumentCatalog | None) -> None:
         self._book = book
-        found = [book.resolve(name) for name in self._always] if book is not None else []
+        found = [book.resolve(name) for name in self._rules.always] if book is not None else []
         self._named = [each.symbol for each in found if isinstance(each, Instrument)]
 
     def _seen(self, quotes: Iterable[Quote]) -> None:
@@ -131,7 +139,7 @@ class PriceTracker(Behaviour):
         self._quotes.update(good)
         self._unrecorded.update(good)
         self._silence.heard(good)
-        self._sizer.tell(QuotesSeen(good))
+        self._routes.sizer.tell(QuotesSeen(good))
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
@@ -164,7 +172,7 @@ class PriceTracker(Behaviour):
         now = self._clock.now()
         if self._forgotten_at is None or now - self._forgotten_at >= FORGET_EVERY:
             self._forgotten_at = now
-            self._records.forget(self._retention)
+            self._records.forget(self._rules.retention)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the source's health and the newest prices."""
@@ -193,7 +201,7 @@ class PriceTracker(Behaviour):
 
     def _read_stored(self) -> None:
         # By the recorder's thread: prices go on while the database does not answer.
-        self._records.read(lambda prices: self._me(StoredPrices(prices)))
+        self._records.read(lambda prices: self._routes.price_tracker.tell(StoredPrices(prices)))
 
     def _no_more_asked(self) -> list[Symbol]:
         now = self._clock.now()

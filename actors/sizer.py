@@ -31,7 +31,7 @@ from actors.messages import (
     Tick,
     Waits,
 )
-from actors.ports import Address
+from actors.routes import Routes
 from actors.runtime.behaviour import PathBehaviour
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
@@ -51,49 +51,36 @@ class _Queue:
     pricing: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SizerRules:
+    """The rules by which the Sizer accepts prices and decisions.
+
+    Attributes:
+        price_grace: a quote seen up to this long before the decision was received is fresh enough.
+        max_price_age: a decision without a price for longer than this is rejected.
+        max_decision_age: a decision that is older when it would be sized expires; None: no limit.
+        same_currency: currencies that count 1:1.
+    """
+
+    price_grace: timedelta
+    max_price_age: timedelta
+    max_decision_age: timedelta | None
+    same_currency: frozenset[str]
+
+
 class Sizer(PathBehaviour):
     """Keeps a projection of each portfolio: committed state plus the priced fills after it.
 
     Args:
-        execution: where orders and refusals go.
-        keeper: who knows the portfolios.
-        watcher: who is told that a decision waits for a price.
-        tracker: who has the prices.
-        supervisor: who is told when a generation has begun.
-        me: this actor's own address, for answers.
+        routes: the addresses of the actors.
+        rules: age limits and currencies.
         clock: the time.
-        price_grace: a price seen up to so long before a decision was received will do.
-        max_price_age: without a price in that time a decision is rejected.
-        max_decision_age: a decision that has waited longer when it would be sized is expired; None: any age will do.
-        same_currency: currencies that count 1:1.
     """
 
-    def __init__(
-        self,
-        *,
-        execution: Address,
-        keeper: Address,
-        watcher: Address,
-        tracker: Address,
-        supervisor: Address,
-        me: Address,
-        clock: Clock,
-        price_grace: timedelta,
-        max_price_age: timedelta,
-        max_decision_age: timedelta | None,
-        same_currency: frozenset[str],
-    ) -> None:
-        self._execution = execution
-        self._keeper = keeper
-        self._watcher = watcher
-        self._tracker = tracker
-        self._supervisor = supervisor
-        self._me = me
+    def __init__(self, routes: Routes, rules: SizerRules, clock: Clock) -> None:
+        self._routes = routes
+        self._rules = rules
         self._clock = clock
-        self._price_grace = price_grace
-        self._max_price_age = max_price_age
-        self._max_decision_age = max_decision_age
-        self._same_currency = same_currency
         self._queues: dict[PortfolioName, _Queue] = {}
         self._book: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
@@ -111,8 +98,8 @@ class Sizer(PathBehaviour):
         self._waiting = {}
         self._homeless = []
         self.generation = word.generation
-        self._tracker.tell(SendPrices(self._me.tell))
-        self._supervisor.tell(Rebuilt("Sizer", word.generation))
+        self._routes.price_tracker.tell(SendPrices(self._routes.sizer.tell))
+        self._routes.supervisor.tell(Rebuilt("Sizer", word.generation))
 
     def describe(self) -> Mapping[str, Any]:
         """Return the projections, what waits for its turn or for a price, and the newest quotes."""
@@ -168,7 +155,7 @@ class Sizer(PathBehaviour):
                 self._give_up_waiting()
             case Flush():
                 self._draining = True
-                self._execution.tell(message)
+                self._routes.execution_simulator.tell(message)
         self.about = None
 
     def _take(self, decision: PendingDecision) -> None:
@@ -182,13 +169,13 @@ class Sizer(PathBehaviour):
             self._park(decision, None)
             return
         instrument = self._book.resolve(decision.symbol)
-        refusal = pre_trade_check(decision, queue.projection.rules, instrument, self._same_currency)
+        refusal = pre_trade_check(decision, queue.projection.rules, instrument, self._rules.same_currency)
         if refusal is not None:
             self._refuse(refusal)
             return
         assert isinstance(instrument, Instrument)
         if self._price_of(decision, instrument) is None:
-            self._tracker.tell(Subscribe(instrument.symbol))
+            self._routes.price_tracker.tell(Subscribe(instrument.symbol))
             self._park(decision, instrument.symbol)
             return
         queue.ready.append((decision, instrument))
@@ -199,19 +186,19 @@ class Sizer(PathBehaviour):
         assert self.generation is not None
         self._question += 1
         self._homeless.append((self._question, decision))
-        self._keeper.tell(RequestRules(self.generation, self._question))
+        self._routes.position_keeper.tell(RequestRules(self.generation, self._question))
 
     def _price_of(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
         """Return the newest price, if it was seen late enough for this decision."""
         quote = self._quotes.get(instrument.symbol)
-        if quote is None or quote.seen_at < decision.received_at - self._price_grace:
+        if quote is None or quote.seen_at < decision.received_at - self._rules.price_grace:
             return None
         return quote
 
     def _park(self, decision: PendingDecision, symbol: Symbol | None) -> None:
         assert self.generation is not None
         self._waiting.setdefault(symbol, []).append(decision)
-        self._watcher.tell(Waits(self.generation, decision.id))
+        self._routes.decision_watcher.tell(Waits(self.generation, decision.id))
 
     def _pump(self, queue: _Queue) -> None:
         """Size the next decision of a portfolio, unless one is being priced."""
@@ -225,8 +212,8 @@ class Sizer(PathBehaviour):
             # Again, because the portfolio's rules may have changed while it waited.
             now = self._clock.now()
             sized = (
-                pre_trade_check(decision, rules, instrument, self._same_currency)
-                or expire_if_stale(decision, now, self._max_decision_age)
+                pre_trade_check(decision, rules, instrument, self._rules.same_currency)
+                or expire_if_stale(decision, now, self._rules.max_decision_age)
                 or size(decision, queue.projection, instrument, quote, self._marks, now)
             )
             if isinstance(sized, Refusal):
@@ -234,7 +221,7 @@ class Sizer(PathBehaviour):
                 continue
             logger.bind(decision=decision.id).debug("sized: {} {} {}", sized.side, sized.quantity, instrument.symbol)
             queue.pricing = True
-            self._execution.tell(Execute(self.generation, sized))
+            self._routes.execution_simulator.tell(Execute(self.generation, sized))
 
     def _priced(self, message: Priced) -> None:
         queue = self._queues.get(message.portfolio)
@@ -276,18 +263,18 @@ class Sizer(PathBehaviour):
         if decision.expired(now):
             self._refuse(refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price"))
             return True
-        if (refusal := expire_if_stale(decision, now, self._max_decision_age)) is not None:
+        if (refusal := expire_if_stale(decision, now, self._rules.max_decision_age)) is not None:
             self._refuse(refusal)
             return True
-        if now - decision.received_at > self._max_price_age:
-            waited = f"none of {decision.symbol} was seen within {self._max_price_age.total_seconds():g} s"
+        if now - decision.received_at > self._rules.max_price_age:
+            waited = f"none of {decision.symbol} was seen within {self._rules.max_price_age.total_seconds():g} s"
             self._refuse(refuse(decision, Reason.NO_PRICE, waited))
             return True
         return False
 
     def _refuse(self, refusal: Refusal) -> None:
         assert self.generation is not None
-        self._execution.tell(Refused(self.generation, refusal))
+        self._routes.execution_simulator.tell(Refused(self.generation, refusal))
 
     def _change_terms(self, message: RulesChanged) -> None:
         homeless, self._homeless = self._homeless, []

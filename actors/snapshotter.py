@@ -10,7 +10,8 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import Committed, Flush, Message, Prices, SendPrices, Tick
-from actors.ports import Address, Snapshots
+from actors.ports import Snapshots
+from actors.routes import Routes
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import DatabaseRetry
 from actors.supervision.messages import Drained
@@ -25,11 +26,9 @@ class Snapshotter(Behaviour):
 
     Args:
         snapshots: the table.
-        tracker: who has the marks.
-        states: the committed states that a predecessor of this behaviour was told; it is kept up to date.
-        supervisor: who is told at an ordered stop that the last snapshot is stored.
-        me: this actor's own address, for answers.
-        patience: for calls to the database.
+        states: the committed states; this behaviour keeps them up to date for the one that follows a restart.
+        routes: the addresses of the actors.
+        retry: for calls to the database.
         clock: the time.
         interval: of the grid.
     """
@@ -37,21 +36,16 @@ class Snapshotter(Behaviour):
     def __init__(
         self,
         snapshots: Snapshots,
-        *,
-        tracker: Address,
         states: dict[PortfolioName, Portfolio],
-        supervisor: Address,
-        me: Address,
-        patience: DatabaseRetry,
+        routes: Routes,
+        retry: DatabaseRetry,
         clock: Clock,
         interval: timedelta,
     ) -> None:
         self._snapshots = snapshots
-        self._tracker = tracker
         self._states = states
-        self._supervisor = supervisor
-        self._me = me
-        self._patience = patience
+        self._routes = routes
+        self._retry = retry
         self._clock = clock
         self._interval = interval
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
@@ -72,14 +66,14 @@ class Snapshotter(Behaviour):
                     self._states.clear()
                 self._states.update(message.portfolios)
             case Tick():
-                self._tracker.tell(SendPrices(self._me.tell))
+                self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Flush():
                 self._last = True
-                self._tracker.tell(SendPrices(self._me.tell))
+                self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Prices():
                 self._take(message.marks)
                 if self._last:
-                    self._supervisor.tell(Drained("Snapshotter"))
+                    self._routes.supervisor.tell(Drained("Snapshotter"))
 
     def _take(self, marks: Mapping[Symbol, Decimal]) -> None:
         now = self._clock.now()
@@ -88,9 +82,9 @@ class Snapshotter(Behaviour):
         time = now if self._last else on_grid
         try:
             if self._opening is None or self._opening[0] != midnight:
-                self._opening = midnight, self._patience.once(lambda: self._snapshots.opening_values(midnight))
+                self._opening = midnight, self._retry.once(lambda: self._snapshots.opening_values(midnight))
             taken = [self._value(portfolio, marks, time) for portfolio in self._states.values()]
-            self._patience.once(lambda: self._snapshots.save(taken))
+            self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # what was just stored is the value that the day opens with
         except DatabaseError as error:

@@ -52,7 +52,7 @@ from actors.supervision.restarts import Budget, RestartRule, Strikes
 from domain.alarms import AlarmKind, Notify
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
-from domain.types import Clock, DecisionId, Generation
+from domain.types import Clock, DecisionId, Epoch, Generation
 
 KEPT_FAILURES = 50
 DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})
@@ -84,6 +84,34 @@ class Child(Protocol):
     @property
     def stack(self) -> str:
         """Where its thread is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """Where this process takes over from the one before it.
+
+    Attributes:
+        generation: the last one committed; the first rebuild raises it.
+        epoch: of this process.
+    """
+
+    generation: Generation
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How children are supervised.
+
+    Attributes:
+        rules: what is rebuilt with each actor that fails, by name.
+        budget: how many restarts are allowed, and how soon.
+        hang_timeout: a message that takes longer than this hangs.
+    """
+
+    rules: Mapping[str, RestartRule]
+    budget: Budget
+    hang_timeout: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,38 +156,31 @@ class Supervisor(Behaviour):
 
     Args:
         children: by name, in the order in which they start.
-        rules: what is rebuilt with each.
-        budget: how many restarts are allowed, and how soon.
-        generation: the last one committed; the first rebuild raises it.
-        epoch: of this process.
-        office: what it needs of the process.
-        clock: when failures happen.
-        hang_timeout: a message that takes longer hangs.
-        log: where the last failures can be seen.
+        policy: which actors restart together, how often, and what counts as a hang.
+        start: where this process takes over.
+        hooks: what the Supervisor needs of the process.
+        clock: the time of failures.
+        log: the last failures, for other threads to read.
     """
 
     def __init__(
         self,
         children: Mapping[str, Child],
-        rules: Mapping[str, RestartRule],
-        budget: Budget,
-        generation: Generation,
-        *,
-        epoch: int,
+        policy: RestartPolicy,
+        start: StartingPoint,
         hooks: ProcessHooks,
         clock: Clock,
-        hang_timeout: timedelta,
         log: Log,
     ) -> None:
         self._children = children
-        self._rules = rules
-        self._budget = budget
-        self._epoch = epoch
+        self._rules = policy.rules
+        self._budget = policy.budget
+        self._epoch = start.epoch
         self._hooks = hooks
         self._clock = clock
-        self._hang_timeout = hang_timeout.total_seconds()
+        self._hang_timeout = policy.hang_timeout.total_seconds()
         self._log = log
-        self._recovery = Recovery({name: children[name].address for name in PATH}, generation, hooks.ready)
+        self._recovery = Recovery({name: children[name].address for name in PATH}, start.generation, hooks.ready)
         self._strikes = Strikes()
         self._numbers = itertools.count(1)
         self._missing = Strikes()

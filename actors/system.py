@@ -24,6 +24,7 @@ from actors.settings import Settings
 from actors.supervision.messages import Begin, Failed
 from actors.supervision.recovery import PATH
 from actors.supervision.shutdown import Phase, Shutdown
+from actors.supervisor import StartingPoint
 from actors.validation_job import ValidationJob
 from actors.wiring import STOP_LIMIT, Ports, Wiring
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
@@ -160,18 +161,9 @@ class TradingSystem(TradingClient):
                 "PositionKeeper": ledger.engine, "DecisionWatcher": decisions.engine, "Snapshotter": snapshots.engine
             }  # fmt: skip
 
-            ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source)
-            generation = ledger.last_generation()
-            wiring = Wiring(
-                settings,
-                ports,
-                generation=generation,
-                epoch=epoch,
-                clock=clock,
-                give_up=ended.because,
-                alarms=alarms,
-                hide=hide,
-            )
+            ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source, alarms)
+            point = StartingPoint(ledger.last_generation(), epoch)
+            wiring = Wiring(settings, ports, point, clock, ended.because, hide)
             undo.callback(wiring.end)
             wiring.start()
             lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.bell.notify)

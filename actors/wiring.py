@@ -17,7 +17,8 @@ from actors.introspection.counters import Counters
 from actors.messages import Audit, Ping, Tick, Wake
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
-from actors.price_tracker import PriceTracker
+from actors.price_tracker import PriceRules, PriceTracker
+from actors.routes import PathServices, Routes
 from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour
@@ -27,19 +28,19 @@ from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost
 from actors.runtime.timer import Timer
 from actors.settings import Settings
-from actors.sizer import Sizer
+from actors.sizer import Sizer, SizerRules
 from actors.snapshotter import Snapshotter
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, ProcessHooks, Supervisor
+from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
 from domain.trading.portfolio import Portfolio
 from domain.trading.quotes import PriceSource
-from domain.types import Clock, Epoch, Generation, PortfolioName
+from domain.types import Clock, PortfolioName
 
 POLL_FOR_PRICES = timedelta(milliseconds=100)
 """How often the Sizer looks for decisions that have waited too long for a price."""
@@ -54,7 +55,11 @@ DATABASE_MAY_BE_AWAY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the actors reach outside: the database's tables and the price source."""
+    """What the actors reach outside: the database's tables, the price source, and the sender of alarms.
+
+    Attributes:
+        alarms: sends alarms to people; None: the log alone has them.
+    """
 
     ledger: Ledger
     decisions: Decisions
@@ -63,6 +68,7 @@ class Ports:
     failures: Failures
     connections: Connections
     source: PriceSource
+    alarms: Alarms | None = None
 
 
 class Wiring:
@@ -70,13 +76,11 @@ class Wiring:
 
     Args:
         settings: intervals, limits and currencies.
-        ports: database and market.
-        generation: the last one committed.
-        epoch: of this process.
+        ports: database, market and alarms.
+        start: the last generation committed, and the epoch of this process.
         clock: the time, for all of them.
         give_up: called, from any thread, when the process cannot go on.
-        alarms: who tells people of what they must know.
-        hide: masks secrets in what failures tell.
+        hide: masks secrets in the text of failures.
 
     Attributes:
         bell: sounds alarms.
@@ -89,15 +93,12 @@ class Wiring:
         self,
         settings: Settings,
         ports: Ports,
-        *,
-        generation: Generation,
-        epoch: Epoch,
+        start: StartingPoint,
         clock: Clock,
         give_up: Callable[[Exception], None],
-        alarms: Alarms | None = None,
         hide: Callable[[str], str] = str,
     ) -> None:
-        self.bell = AlarmNotifier(alarms, clock)
+        self.bell = AlarmNotifier(ports.alarms, clock)
         self.ready = threading.Event()
         self.drained = threading.Event()
         self.stopping = threading.Event()
@@ -125,14 +126,21 @@ class Wiring:
             "DecisionWatcher": self._decision_watcher,
         }
         last_resort = _LastResort(self._give_up)
-        supervisor = ActorHost(
-            "Supervisor", lambda _: self._supervisor(generation, epoch), last_resort, self.dead_letters
-        )
+        supervisor = ActorHost("Supervisor", lambda _: self._supervisor(start), last_resort, self.dead_letters)
         children = {
             name: ActorHost(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()
         }
         self.posts: dict[str, ActorHost] = {**children, "Supervisor": supervisor}
         self._children = children
+        self._routes = Routes(
+            decision_watcher=self.address("DecisionWatcher"),
+            sizer=self.address("Sizer"),
+            execution_simulator=self.address("ExecutionSimulator"),
+            position_keeper=self.address("PositionKeeper"),
+            price_tracker=self.address("PriceTracker"),
+            snapshotter=self.address("Snapshotter"),
+            supervisor=self.address("Supervisor"),
+        )
 
     def address(self, name: str) -> MailAddress:
         """Return where to send messages to an actor."""
@@ -194,30 +202,23 @@ class Wiring:
             self.bell.notify(_kind_of_end(reason), f"the process ends: {reason}")
         self._report(reason)
 
-    def _supervisor(self, generation: Generation, epoch: Epoch) -> Behaviour:
+    def _supervisor(self, start: StartingPoint) -> Behaviour:
         intensity = Intensity(self._settings.max_restarts, timedelta(seconds=self._settings.restart_window))
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in self._children}
         specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
-        return Supervisor(
-            self._children,
-            rules,
-            Budget(specs, intensity, Backoff(), random.Random(self._settings.seed)),  # noqa: S311 - spreads restarts
-            generation,
-            epoch=epoch,
-            hooks=ProcessHooks(
-                ready=self.ready.set,
-                drained=self.drained.set,
-                give_up=self._give_up,
-                record=self._record,
-                later=self._recover_later,
-                disconnect=self._disconnect,
-                notify=self.bell.notify,
-                hide=self._hide,
-            ),
-            clock=self._clock,
-            hang_timeout=timedelta(seconds=self._settings.hang_timeout),
-            log=self.log,
+        budget = Budget(specs, intensity, Backoff(), random.Random(self._settings.seed))  # noqa: S311 - spreads restarts
+        policy = RestartPolicy(rules, budget, timedelta(seconds=self._settings.hang_timeout))
+        hooks = ProcessHooks(
+            ready=self.ready.set,
+            drained=self.drained.set,
+            give_up=self._give_up,
+            record=self._record,
+            later=self._recover_later,
+            disconnect=self._disconnect,
+            notify=self.bell.notify,
+            hide=self._hide,
         )
+        return Supervisor(self._children, policy, start, hooks, self._clock, self.log)
 
     def _record(self, failure: Failure) -> None:
         self.counters.failed(failure.kind)
@@ -247,86 +248,55 @@ class Wiring:
         age = self._settings.max_decision_age
         return timedelta(seconds=age) if age > 0 else None
 
-    def _patience(self, name: str, activity: Activity) -> DatabaseRetry:
+    def _retry(self, name: str, activity: Activity) -> DatabaseRetry:
         return DatabaseRetry(name, activity, self._clock, self.stopping)
+
+    def _services(self, name: str, activity: Activity) -> PathServices:
+        return PathServices(self._retry(name, activity), self._wake_later(name), self.counters)
 
     def _wake_later(self, name: str) -> Callable[[], None]:
         return lambda: self.timer.after(WAKE_AGAIN, self.address(name), Wake(), key=name)
 
     def _price_tracker(self, _: Activity) -> Behaviour:
-        return PriceTracker(
-            self._ports.source,
-            self._ports.prices,
-            sizer=self.address("Sizer"),
-            me=self.address("PriceTracker").tell,
-            clock=self._clock,
+        rules = PriceRules(
             retention=timedelta(days=self._settings.price_retention_days),
             silent_after=timedelta(seconds=self._settings.max_price_age),
-            notify=self.bell.notify,
-            always=self._settings.symbols or (),
+            always=tuple(self._settings.symbols or ()),
         )
+        ports = self._ports
+        return PriceTracker(ports.source, ports.prices, self._routes, rules, self._clock, self.bell.notify)
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
-        self._states = dict(self._states)  # a predecessor that was given up may still change its own
+        self._states = dict(self._states)  # the thread of an abandoned predecessor may still change its own
         return Snapshotter(
             self._ports.snapshots,
-            tracker=self.address("PriceTracker"),
-            states=self._states,
-            supervisor=self.address("Supervisor"),
-            me=self.address("Snapshotter"),
-            patience=self._patience("Snapshotter", activity),
-            clock=self._clock,
-            interval=timedelta(seconds=self._settings.snapshot_interval),
+            self._states,
+            self._routes,
+            self._retry("Snapshotter", activity),
+            self._clock,
+            timedelta(seconds=self._settings.snapshot_interval),
         )
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
-        return PositionKeeper(
-            self._ports.ledger,
-            watcher=self.address("DecisionWatcher"),
-            sizer=self.address("Sizer"),
-            snapshotter=self.address("Snapshotter"),
-            supervisor=self.address("Supervisor"),
-            wake_later=self._wake_later("PositionKeeper"),
-            patience=self._patience("PositionKeeper", activity),
-            halts=self._halts,
-            notify=self.bell.notify,
-            counters=self.counters,
-        )
+        services = self._services("PositionKeeper", activity)
+        return PositionKeeper(self._ports.ledger, self._routes, services, self._halts, self.bell.notify)
 
     def _execution_simulator(self, _: Activity) -> Behaviour:
-        return ExecutionSimulator(
-            sizer=self.address("Sizer"),
-            keeper=self.address("PositionKeeper"),
-            supervisor=self.address("Supervisor"),
-            clock=self._clock,
-        )
+        return ExecutionSimulator(self._routes, self._clock)
 
     def _sizer(self, _: Activity) -> Behaviour:
-        return Sizer(
-            execution=self.address("ExecutionSimulator"),
-            keeper=self.address("PositionKeeper"),
-            watcher=self.address("DecisionWatcher"),
-            tracker=self.address("PriceTracker"),
-            supervisor=self.address("Supervisor"),
-            me=self.address("Sizer"),
-            clock=self._clock,
+        rules = SizerRules(
             price_grace=timedelta(seconds=self._settings.price_grace),
             max_price_age=timedelta(seconds=self._settings.max_price_age),
             max_decision_age=self._max_decision_age,
             same_currency=frozenset(self._settings.same_currency),
         )
+        return Sizer(self._routes, rules, self._clock)
 
     def _decision_watcher(self, activity: Activity) -> Behaviour:
+        services = self._services("DecisionWatcher", activity)
         return DecisionWatcher(
-            self._ports.decisions,
-            self._callers,
-            sizer=self.address("Sizer"),
-            supervisor=self.address("Supervisor"),
-            wake_later=self._wake_later("DecisionWatcher"),
-            patience=self._patience("DecisionWatcher", activity),
-            clock=self._clock,
-            counters=self.counters,
-            max_decision_age=self._max_decision_age,
+            self._ports.decisions, self._callers, self._routes, services, self._clock, self._max_decision_age
         )
 
 

@@ -20,19 +20,20 @@ from actors.execution_simulator import ExecutionSimulator
 from actors.introspection.counters import Counters
 from actors.messages import Message, QuotesSeen, Tick, Wake
 from actors.position_keeper import PositionKeeper
-from actors.price_tracker import PriceTracker
+from actors.price_tracker import PriceRules, PriceTracker
+from actors.routes import PathServices, Routes
 from actors.runtime.activity import Activity
 from actors.runtime.address import PRESENT, MailAddress
 from actors.runtime.cell import Builder
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.mailbox import Mailbox
-from actors.sizer import Sizer
+from actors.sizer import Sizer, SizerRules
 from actors.snapshotter import Snapshotter
 from actors.supervision.alarms import AlarmNotifier, HaltMonitor
 from actors.supervision.messages import Begin, Crashed, Disconnected
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, ProcessHooks, Supervisor
+from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
 from actors.wiring import WAKE_AGAIN
 from domain.alarms import Alarm
 from domain.errors import PaperTradingError
@@ -43,6 +44,15 @@ from domain.types import DecisionId, PortfolioName, Symbol
 from tests.support.actors.memory_stores import MemoryDatabase, Session
 from tests.support.actors.stepped_cell import Impatient, SteppedCell
 
+NAMES = (
+    "PriceTracker",
+    "Snapshotter",
+    "PositionKeeper",
+    "ExecutionSimulator",
+    "Sizer",
+    "DecisionWatcher",
+    "Supervisor",
+)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
@@ -171,69 +181,55 @@ class Stepper:
         self._delays = delays
         self.later: list[tuple[datetime, str, Message]] = []
         self.source = PassiveSource(instruments)
+        self._mailboxes = {name: Mailbox() for name in NAMES}
+        routes = Routes(
+            decision_watcher=self.to("DecisionWatcher"),
+            sizer=self.to("Sizer"),
+            execution_simulator=self.to("ExecutionSimulator"),
+            position_keeper=self.to("PositionKeeper"),
+            price_tracker=self.to("PriceTracker"),
+            snapshotter=self.to("Snapshotter"),
+            supervisor=self.to("Supervisor"),
+        )
         states: dict[PortfolioName, Portfolio] = {}
         builders: dict[str, Builder] = {
             "PriceTracker": lambda _: PriceTracker(
                 self.source,
                 self.session,
-                sizer=self.to("Sizer"),
-                me=self.to("PriceTracker").tell,
-                clock=self.clock,
-                retention=timedelta(days=30),
-                silent_after=timedelta(seconds=30),
-                notify=bell.notify,
+                routes,
+                PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
+                self.clock,
+                bell.notify,
             ),
             "Snapshotter": lambda activity: Snapshotter(
                 self.session,
-                tracker=self.to("PriceTracker"),
-                states=states,
-                supervisor=self.to("Supervisor"),
-                me=self.to("Snapshotter"),
-                patience=self._patience("Snapshotter", activity),
-                clock=self.clock,
-                interval=timedelta(seconds=60),
+                states,
+                routes,
+                self._retry("Snapshotter", activity),
+                self.clock,
+                timedelta(seconds=60),
             ),
             "PositionKeeper": lambda activity: PositionKeeper(
-                self.session,
-                watcher=self.to("DecisionWatcher"),
-                sizer=self.to("Sizer"),
-                snapshotter=self.to("Snapshotter"),
-                supervisor=self.to("Supervisor"),
-                wake_later=lambda: self._wake_later("PositionKeeper"),
-                patience=self._patience("PositionKeeper", activity),
-                halts=halts,
-                notify=bell.notify,
-                counters=self.counters,
+                self.session, routes, self._services("PositionKeeper", activity), halts, bell.notify
             ),
-            "ExecutionSimulator": lambda _: ExecutionSimulator(
-                sizer=self.to("Sizer"),
-                keeper=self.to("PositionKeeper"),
-                supervisor=self.to("Supervisor"),
-                clock=self.clock,
-            ),
+            "ExecutionSimulator": lambda _: ExecutionSimulator(routes, self.clock),
             "Sizer": lambda _: Sizer(
-                execution=self.to("ExecutionSimulator"),
-                keeper=self.to("PositionKeeper"),
-                watcher=self.to("DecisionWatcher"),
-                tracker=self.to("PriceTracker"),
-                supervisor=self.to("Supervisor"),
-                me=self.to("Sizer"),
-                clock=self.clock,
-                price_grace=timedelta(seconds=1),
-                max_price_age=timedelta(seconds=30),
-                max_decision_age=max_decision_age,
-                same_currency=frozenset({"USD", "USDT", "USDC"}),
+                routes,
+                SizerRules(
+                    price_grace=timedelta(seconds=1),
+                    max_price_age=timedelta(seconds=30),
+                    max_decision_age=max_decision_age,
+                    same_currency=frozenset({"USD", "USDT", "USDC"}),
+                ),
+                self.clock,
             ),
             "DecisionWatcher": lambda activity: DecisionWatcher(
                 self.session,
                 self.callers,
-                sizer=self.to("Sizer"),
-                supervisor=self.to("Supervisor"),
-                wake_later=lambda: self._wake_later("DecisionWatcher"),
-                patience=self._patience("DecisionWatcher", activity),
-                clock=self.clock,
-                counters=self.counters,
-                max_decision_age=max_decision_age,
+                routes,
+                self._services("DecisionWatcher", activity),
+                self.clock,
+                max_decision_age,
             ),
         }
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in builders}
@@ -241,11 +237,9 @@ class Stepper:
         specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
         builders["Supervisor"] = lambda _: Supervisor(
             {name: SteppedChild(name, self) for name in rules},
-            rules,
-            Budget(specs, intensity, Backoff(), self._random),
-            database.generation,
-            epoch=self.session.epoch,
-            hooks=ProcessHooks(
+            RestartPolicy(rules, Budget(specs, intensity, Backoff(), self._random), timedelta(days=1)),
+            StartingPoint(database.generation, self.session.epoch),
+            ProcessHooks(
                 ready=lambda: setattr(self, "ready", True),
                 drained=lambda: setattr(self, "drained", True),
                 give_up=self._give_up,
@@ -254,12 +248,10 @@ class Stepper:
                 disconnect=self._disconnect,
                 notify=bell.notify,
             ),
-            clock=self.clock,
-            hang_timeout=timedelta(days=1),
-            log=self.log,
+            self.clock,
+            self.log,
         )
         self._builders = builders
-        self._mailboxes = {name: Mailbox() for name in builders}
         self.cells: dict[str, SteppedCell] = {}
         self.born: list[SteppedCell] = []
         for name in builders:
@@ -379,8 +371,11 @@ class Stepper:
     def _disconnect(self, actor: str, since: float) -> None:
         self.tell("Supervisor", Disconnected(actor, since, not self.database.away))
 
-    def _patience(self, name: str, activity: Activity) -> DatabaseRetry:
+    def _retry(self, name: str, activity: Activity) -> DatabaseRetry:
         return Impatient(name, activity, self.clock, threading.Event())
+
+    def _services(self, name: str, activity: Activity) -> PathServices:
+        return PathServices(self._retry(name, activity), lambda: self._wake_later(name), self.counters)
 
 
 def _named(message: Message) -> str:

@@ -17,9 +17,9 @@ from actors.supervision.alarms import AlarmNotifier
 from actors.supervision.messages import Begin, RaiseGeneration, Rebuilt, Recover
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, ProcessHooks, Supervisor
+from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
 from domain.failures import Failure, FailureKind
-from domain.types import DecisionId, Generation
+from domain.types import DecisionId, Epoch, Generation
 from tests.support.actors.stepped_cell import SteppedCell
 from tests.support.actors.stepper import StepClock, SteppedChild
 
@@ -137,6 +137,7 @@ class Stage:
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in NAMES}
         window = timedelta(seconds=30)
         specs = tuple(ChildSpec(name, rules[name], Intensity(own, window)) for name in NAMES)
+        budget = Budget(specs, Intensity(tree, window), Backoff(jitter=0), random.Random(1))
         hooks = ProcessHooks(
             ready=lambda: setattr(self, "ready", self.ready + 1),
             drained=lambda: setattr(self, "drained", self.drained + 1),
@@ -149,14 +150,11 @@ class Stage:
         )
         self.supervisor = Supervisor(
             self.children,
-            rules,
-            Budget(specs, Intensity(tree, window), Backoff(jitter=0), random.Random(1)),
-            Generation(0),
-            epoch=7,
-            hooks=hooks,
-            clock=self.clock,
-            hang_timeout=timedelta(seconds=HANG),
-            log=self.log,
+            RestartPolicy(rules, budget, timedelta(seconds=HANG)),
+            StartingPoint(Generation(0), Epoch(7)),
+            hooks,
+            self.clock,
+            self.log,
         )
         cell = SteppedCell("Supervisor", self.mailboxes["Supervisor"], lambda _: self.supervisor, self.to("Supervisor"))
         cell.begin()

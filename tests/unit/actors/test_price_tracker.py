@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
 
@@ -18,7 +19,10 @@ from actors.messages import (
     Subscribe,
     Tick,
 )
-from actors.price_tracker import NEEDED_FOR, PriceTracker
+from actors.price_tracker import NEEDED_FOR, PriceRules, PriceTracker
+from actors.routes import Routes
+from actors.runtime.address import MailAddress
+from actors.runtime.mailbox import Mailbox
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.trading.instruments import Instrument, InstrumentCatalog
@@ -87,16 +91,19 @@ class Tracked:
     def __init__(self) -> None:
         self.source, self.records, self.sizer, self.clock = Exchange(), Records(), Heard(), StepClock()
         self.alarms: list[Alarm] = []
+        others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
         self.tracker = PriceTracker(
             self.source,
             self.records,
-            sizer=self.sizer,
-            me=lambda message: self.tracker.handle(message),  # noqa: PLW0108 - there is no tracker yet
-            clock=self.clock,
-            retention=timedelta(days=30),
-            silent_after=timedelta(seconds=30),
-            notify=AlarmNotifier(self, self.clock).notify,
+            Routes(**{**others, "sizer": self.sizer, "price_tracker": self}),
+            PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
+            self.clock,
+            AlarmNotifier(self, self.clock).notify,
         )
+
+    def tell(self, message: Message, /) -> None:
+        """Act as the PriceTracker's own address: without a mailbox between."""
+        self.tracker.handle(message)
 
     def notify(self, alarm: Alarm) -> None:
         assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
