@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 
-NAMES = {
-    name: "what the value is: reason, message, rows, option, order"
-    for name in (
-        "told", "told_", "_told", "found", "shown", "given", "said", "word", "each", "whole", "known", "asked",
-    )
-} | {
+NAMES = dict.fromkeys(
+    ("told", "told_", "_told", "found", "shown", "given", "said", "word", "each", "whole", "known", "asked"),
+    "what the value is: reason, message, rows, option, order",
+) | {
     "me": "self_address, or what it is",
     "tally": "counters",
     "slipped": "slippage_price",
