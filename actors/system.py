@@ -142,7 +142,7 @@ class TradingSystem(TradingClient):
                 adoption.include_backlog(url)
             # What counts is the source in use, which need not be the one that the settings name.
             used = {"price_source": source.name, "real_prices": source.real}
-            epoch = lease.begin_epoch(version(), {**settings.that_count(), **used})
+            epoch = lease.begin_epoch(version(), {**settings.recorded_values(), **used})
             server = probe(url)
             portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
             portfolios.require_source(url, source.name)

@@ -66,7 +66,7 @@ def channels(settings: Settings) -> list[Channel]:
         SettingsError: the command's program cannot be run, or the address is none.
     """
     found: list[Channel] = []
-    if words := settings.alert_words():
+    if words := settings.alert_arguments():
         found.append(CommandChannel(words))
     if settings.alert_url is not None:
         found.append(UrlChannel(settings.alert_url.get_secret_value()))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actors.settings import FILE
+from actors.introspection.settings_sources import SETTINGS_FILE
 from console import logs
 from console.alerts.channels import Channel, channels
 from console.alerts.outbox import Letter
@@ -45,7 +45,7 @@ def alert(
     if not found:
         msg = (
             "nobody is told of alarms: set alert_command or alert_url,"
-            f" in {FILE} or as PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
+            f" in {SETTINGS_FILE} or as PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
         )
         raise SettingsError(msg)
     letter = Letter(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(one_line(text))))

@@ -1,26 +1,32 @@
-"""``run.py check``: the settings in effect, where each comes from, and whether the database can serve."""
+"""``run.py check``: the settings in effect, the source of each, and whether the database can be used."""
 
 from __future__ import annotations
 
-import os
-import tomllib
 from typing import Annotated, Any
 
 import typer
 
+from actors.introspection.settings_reference import VARIABLE_PREFIX, SettingReference, setting_references
+from actors.introspection.settings_sources import did_you_mean, setting_origins
 from actors.runtime.timer import SystemClock
-from actors.settings import FILE, PREFIX, Settings
+from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
 from console.database import connected, described
 from console.display.format import answer, table, terminal
 from console.display.table import printable
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from domain.errors import SettingsError
+from domain.program import command_name
 from persistence import schema
 from persistence.connections import probe
 
 
 def check(
+    explain: Annotated[
+        str | None,
+        typer.Option("--explain", metavar="NAME", help="Explain one setting, and check nothing."),
+    ] = None,
     prices: Annotated[
         str | None,
         typer.Option("--prices", metavar="SOURCE", help="ccxt, simulated, or the path of a CSV or Parquet file."),
@@ -30,35 +36,65 @@ def check(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Each setting with its value and where it comes from, passwords masked; then the price source and the database.
+    r"""Each setting with its value and its source, passwords masked; then the price source and the database.
 
-    No schema is changed; an embedded database is made or started for the moment. Ends with 2 if a setting
-    is wrong, with 1 if the database cannot be used.
+    No schema is changed; an embedded database is created or started for the check. The exit code is 2 if a setting
+    is wrong, and 1 if the database cannot be used.
 
     \b
       run.py check
+      run.py check --explain max_position_size
       PAPER_DATABASE_URL=postgresql://... run.py check --json
     """
-    given = {"prices": prices, "home": home, "database_url": database_url, "log_level": log_level}
-    settings = quiet_settings(**given)
-    origins = _origins({name for name, value in given.items() if value is not None})
-    shown = settings.shown()
+    if explain is not None:
+        _explain(explain, as_json)
+        return
+    options = {"prices": prices, "home": home, "database_url": database_url, "log_level": log_level}
+    settings = quiet_settings(**options)
+    origins = setting_origins(Settings.model_fields, {name for name, value in options.items() if value is not None})
+    values = settings.redacted()
     source = price_source(settings, SystemClock())
     channels(settings)
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         terminal().print(
-            table(["setting", "value", "from"], [(name, value or "–", origins[name]) for name, value in shown.items()])
+            table(["setting", "value", "from"], [(name, value or "–", origins[name]) for name, value in values.items()])
         )
         for note in source.notes:
             terminal().print(f"prices    {printable(note)}", soft_wrap=True)
-    found = _database(settings)
+    database = _database(settings)
     document = {
-        "settings": {name: {"value": value, "from": origins[name]} for name, value in shown.items()},
+        "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
         "prices": {"source": source.name, "notes": list(source.notes)},
-        "database": found,
+        "database": database,
     }
-    answer(as_json, document, lambda: _tell(found))
+    answer(as_json, document, lambda: _print_database(database))
+
+
+def _explain(name: str, as_json: bool) -> None:
+    wanted = name.strip().lower().removeprefix(VARIABLE_PREFIX.lower())
+    references = {reference.name: reference for reference in setting_references(Settings.model_fields)}
+    if wanted not in references:
+        suggestion = did_you_mean(wanted, references) or f"; {command_name()} check lists them"
+        msg = f"{name!r} is not a setting{suggestion}"
+        raise SettingsError(msg)
+    reference = references[wanted]
+    answer(as_json, reference, lambda: _print_reference(reference))
+
+
+def _print_reference(reference: SettingReference) -> None:
+    out = terminal()
+    out.print(f"{reference.name}: {reference.meaning.replace('`', '')}\n", soft_wrap=True, markup=False)
+    rows = {
+        "unit": reference.unit,
+        "default": reference.default or "none",
+        "allowed": reference.allowed,
+        "paper.toml": reference.example,
+        "variable": reference.variable,
+    }
+    for heading, text in rows.items():
+        if text:
+            out.print(f"{heading:<12}{text}", soft_wrap=True, markup=False)
 
 
 def _database(settings: Settings) -> dict[str, Any]:
@@ -68,23 +104,6 @@ def _database(settings: Settings) -> dict[str, Any]:
         return {"where": described(settings, url), "server": server, "schema_current": current}
 
 
-def _origins(options: set[str]) -> dict[str, str]:
-    """Return where each setting comes from: an option, a variable, the file, or the default."""
-    variables = {name.upper() for name, value in os.environ.items() if value}
-    in_file = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
-    origins = {}
-    for name in Settings.model_fields:
-        variable = f"{PREFIX}{name}".upper()
-        if name in options:
-            origins[name] = "option"
-        elif variable in variables:
-            origins[name] = variable
-        else:
-            origins[name] = str(FILE) if name in in_file else "default"
-    return origins
-
-
-def _tell(found: dict[str, Any]) -> None:
-    out = terminal()
-    schema_told = "schema up to date" if found["schema_current"] else "schema is made or upgraded by the next start"
-    out.print(f"\ndatabase  {found['where']}; {found['server']}; {schema_told}", soft_wrap=True)
+def _print_database(database: dict[str, Any]) -> None:
+    state = "schema up to date" if database["schema_current"] else "schema is created or upgraded by the next start"
+    terminal().print(f"\ndatabase  {database['where']}; {database['server']}; {state}", soft_wrap=True)

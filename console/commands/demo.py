@@ -237,5 +237,5 @@ def _result(
         "ledger_differences": differences,
         "real_prices": False,
         "seconds": seconds,
-        "settings": settings.shown(),
+        "settings": settings.redacted(),
     }

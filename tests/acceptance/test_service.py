@@ -260,7 +260,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, int, str]] = {
         2,
         'invalid URI query parameter: "oops"',
     ),
-    "unknown key": ({}, 'commision_pct = "0.1"', 2, "'commision_pct' in paper.toml is no setting; did you mean"),
+    "unknown key": ({}, 'commision_pct = "0.1"', 2, "'commision_pct' in paper.toml is not a setting; did you mean"),
     "no toml": ({}, "prices = ", 2, "paper.toml cannot be read as TOML"),
 }
 

@@ -174,9 +174,9 @@ def test_no_secret_of_the_settings_is_told_or_logged(said: list[str], monkeypatc
         settings = Settings.isolated(
             alert_url=url, alert_command="curl -d x https://h/k3y-of-mine", database_url="postgresql://u:dbpass@h/d"
         )
-        assert "********" == settings.shown()["alert_url"]
-        assert "curl ********" == settings.shown()["alert_command"]
-        told = f"{settings!r} {settings} {settings.model_dump()} {settings.shown()}"
+        assert "********" == settings.redacted()["alert_url"]
+        assert "curl ********" == settings.redacted()["alert_command"]
+        told = f"{settings!r} {settings} {settings.model_dump()} {settings.redacted()}"
         assert [] == [secret for secret in ("s3cr3t", "passw0rd", "k3y", "dbpass") if secret in told]
         for address in settings.addresses():
             logs.hide_address(address)

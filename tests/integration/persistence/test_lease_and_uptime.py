@@ -80,7 +80,7 @@ def test_a_process_and_its_settings_are_on_record_with_its_epoch(url: str, someb
     with running(url, **chosen) as system:
         row = rows(somebody, "SELECT epoch, version, settings, p.holder = l.holder, p.started_at = l.started_at"
                              " FROM paper_processes p JOIN paper_lease l USING (epoch)")  # fmt: skip
-        told = settings(url, **chosen).that_count()
+        told = settings(url, **chosen).recorded_values()
         assert "ccxt" == told["prices"]  # which is not where this system's prices come from
         told |= {"price_source": "simulated", "real_prices": False}
         assert [(system.facts.epoch, version(), told, True, True)] == row

@@ -129,13 +129,13 @@ def test_a_wrong_one_says_where_it_stands(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_unknown_ones_are_refused_with_the_nearest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sentence(sead=1) == "'sead' is no setting; did you mean seed?"
+    assert sentence(sead=1) == "'sead' is not a setting; did you mean seed?"
     monkeypatch.setenv("PAPER_COMISSION_PCT", "0.1")
-    told = "the environment variable PAPER_COMISSION_PCT is no setting; did you mean PAPER_COMMISSION_PCT?"
+    told = "the environment variable PAPER_COMISSION_PCT is not a setting; did you mean PAPER_COMMISSION_PCT?"
     assert sentence() == told
     monkeypatch.delenv("PAPER_COMISSION_PCT")
     (folder / "paper.toml").write_text("[portfolio]\ninitial_capital = 5")
-    assert sentence() == "'portfolio' in paper.toml is no setting"
+    assert sentence() == "'portfolio' in paper.toml is not a setting"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_the_database_url_is_never_told(url: object) -> None:
 def test_a_secret_is_masked_wherever_settings_are_shown() -> None:
     settings = Settings(database_url="postgresql://u:s3cret@h/d?application_name=a@b")
     assert settings.url == "postgresql://u:s3cret@h/d?application_name=a@b"
-    assert settings.shown()["database_url"] == "********"
+    assert settings.redacted()["database_url"] == "********"
     assert "s3cret" not in repr(settings) + str(settings) + str(settings.model_dump())
 
 
@@ -196,7 +196,7 @@ def test_isolated_settings_see_neither_file_nor_variables(folder: Path, monkeypa
     monkeypatch.setenv("PAPER_NONSENSE", "3")
     settings = Settings.isolated(home=folder)
     assert (settings.seed, settings.home) == (1, folder)
-    with pytest.raises(SettingsError, match="'sead' is no setting"):
+    with pytest.raises(SettingsError, match="'sead' is not a setting"):
         Settings.isolated(sead=1)
 
 
@@ -237,7 +237,7 @@ def test_of_exchange_options_only_what_is_known_to_be_harmless_is_shown() -> Non
         "options2": {"type": ["spot", "********"], "nonce": {"deep": ["********"]}},
         "********": 1,
     }  # fmt: skip
-    assert str(shown) == settings.shown()["exchange_options"]
+    assert str(shown) == settings.redacted()["exchange_options"]
     for secret in ("s3cret", "w0rd", "a=b", "4711"):
         assert secret not in repr(settings) + str(settings)
 
@@ -254,7 +254,7 @@ def test_what_may_be_a_secret_of_exchange_options_is_known_to_whoever_hides_it()
 
 def test_the_program_that_is_told_of_alarms_is_shown_only_where_it_looks_like_one() -> None:
     for command, shown in (("curl -H x", "curl ********"), ("sh", "sh"), ("TOKEN=s3cret curl", "******** ********")):
-        assert shown == Settings(alert_command=command).shown()["alert_command"]
+        assert shown == Settings(alert_command=command).redacted()["alert_command"]
 
 
 NOT_COUNTED = {
@@ -272,14 +272,14 @@ CHANGES = {
 
 def test_each_setting_counts_or_belongs_to_a_portfolio_or_is_known_not_to_count() -> None:
     settings = Settings.isolated()
-    counted = settings.that_count().keys()
+    counted = settings.recorded_values().keys()
     assert Settings.model_fields.keys() == counted | settings.portfolio_values().keys() | NOT_COUNTED
     assert CHANGES.keys() == counted
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_of_a_setting_that_counts_is_seen(name: str) -> None:
-    before, after = Settings.isolated().that_count(), Settings.isolated(**{name: CHANGES[name]}).that_count()
+    before, after = Settings.isolated().recorded_values(), Settings.isolated(**{name: CHANGES[name]}).recorded_values()
     assert {name} == {key for key in before if before[key] != after[key]}
     assert after == json.loads(json.dumps(after, allow_nan=False))
 
@@ -291,7 +291,7 @@ SECRETS = {
 
 
 def test_what_counts_holds_nothing_that_may_be_a_secret() -> None:
-    told = json.dumps(Settings.isolated(exchange_options=SECRETS).that_count()["exchange_options"])
+    told = json.dumps(Settings.isolated(exchange_options=SECRETS).recorded_values()["exchange_options"])
     for secret in ("s3cret", "me:", "proxy:1", "12345", "w0rd", "Bearer", "7", "k3y", "2031"):
         assert secret not in re.sub(r"#[0-9a-f]{4}", "#", told)
     assert SECRETS.keys() == json.loads(told).keys()
@@ -311,18 +311,19 @@ def test_what_counts_holds_nothing_that_may_be_a_secret() -> None:
 )
 def test_a_change_within_the_exchanges_options_is_seen(change: dict[str, Any]) -> None:
     before = Settings.isolated(exchange_options=SECRETS)
-    assert before.that_count() == Settings.isolated(exchange_options=dict(SECRETS)).that_count()
-    assert before.that_count() != Settings.isolated(exchange_options={**SECRETS, **change}).that_count()
+    assert before.recorded_values() == Settings.isolated(exchange_options=dict(SECRETS)).recorded_values()
+    assert before.recorded_values() != Settings.isolated(exchange_options={**SECRETS, **change}).recorded_values()
 
 
 def test_a_name_that_holds_a_secret_is_not_stored_either() -> None:
-    told = json.dumps(Settings.isolated(exchange_options={"a": {"http://u:s3cret@h": 1, "sid=w0rd": 2}}).that_count())
-    assert (False, False, True) == ("s3cret" in told, "w0rd" in told, '"a"' in told)
+    settings = Settings.isolated(exchange_options={"a": {"http://u:s3cret@h": 1, "sid=w0rd": 2}})
+    stored = json.dumps(settings.recorded_values())
+    assert (False, False, True) == ("s3cret" in stored, "w0rd" in stored, '"a"' in stored)
 
 
 def test_what_json_or_postgresql_cannot_hold_is_told_as_text() -> None:
     options = {"a\0": math.nan, "b": object(), "c": {"d": True, "e": None, "f": 0.5, "g": 10**30}}
-    told = Settings.isolated(exchange_options=options).that_count()["exchange_options"]
+    told = Settings.isolated(exchange_options=options).recorded_values()["exchange_options"]
     assert isinstance(told, dict)
     assert {"a\\0": "nan", "b": told["b"], "c": options["c"]} == told
-    assert told == Settings.isolated(exchange_options={**options, "b": object()}).that_count()["exchange_options"]
+    assert told == Settings.isolated(exchange_options={**options, "b": object()}).recorded_values()["exchange_options"]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings import PREFIX, Settings
+from actors.introspection.settings_reference import VARIABLE_PREFIX
+from actors.settings import Settings
 from console.cli import _command_line
 from domain.errors import LeaseHeld, SettingsError
 
@@ -84,7 +85,7 @@ def test_what_they_start_is_a_command_of_this_program(unit: str, command: str) -
 def test_what_they_set_are_settings_of_this_program(unit: str) -> None:
     names = [value.partition("=")[0] for value in values(unit, "Environment")]
     assert names == ["PAPER_HOME"]
-    assert {name.removeprefix(PREFIX).lower() for name in names} <= set(Settings.model_fields)
+    assert {name.removeprefix(VARIABLE_PREFIX).lower() for name in names} <= set(Settings.model_fields)
 
 
 def test_only_what_would_end_the_same_is_not_tried_again() -> None:

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 import paper_trading_actors
-from actors.settings import PREFIX, Settings
+from actors.introspection.settings_reference import VARIABLE_PREFIX
+from actors.settings import Settings
 from console.cli import _command_line
 from deploy.dashboard.__main__ import FILE, text
 from deploy.dashboard.parts import GRAFANA, UID, WIDTH
@@ -126,7 +127,7 @@ def test_what_the_program_gets_are_settings_of_its_own() -> None:
     assert "postgresql://paper@database:5432/paper" == environment("paper")["PAPER_DATABASE_URL"]
     assert {"POSTGRES_USER": "paper", "POSTGRES_DB": "paper"}.items() <= environment("database").items()
     assert environment("paper")["PGPASSWORD"] == environment("database")["POSTGRES_PASSWORD"]
-    names = re.findall(rf"\b{PREFIX}([A-Z_]+)=", DOCKERFILE)
+    names = re.findall(rf"\b{VARIABLE_PREFIX}([A-Z_]+)=", DOCKERFILE)
     assert names == ["HOME"]
     assert {name.lower() for name in names} <= set(Settings.model_fields)
     assert [{"path": "paper.env", "required": False}] == SERVICES["paper"]["env_file"]

@@ -1,0 +1,109 @@
+"""Where settings come from, and the message about one that is wrong: it names the setting, its value and its source."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from actors.introspection.settings_redaction import MASK
+from actors.introspection.settings_reference import VARIABLE_PREFIX
+from domain.errors import SettingsError
+from domain.wording import allowed, quoted
+
+SETTINGS_FILE = Path("paper.toml")
+ALERT_VARIABLES = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
+"""Variables that the program sets for `alert_command`. They are not settings; the command may call this program."""
+SECRET_SETTINGS = frozenset({"database_url", "alert_command", "alert_url"})
+UNQUOTED_SETTINGS = SECRET_SETTINGS | {"exchange_options"}
+"""Settings whose value is not repeated in a message, because it may hold a password."""
+
+
+def read_settings_file() -> dict[str, Any]:
+    """Return the content of ``paper.toml`` in the working folder; empty if there is no such file.
+
+    Raises:
+        SettingsError: it cannot be read, or is not TOML.
+    """
+    try:
+        content = SETTINGS_FILE.read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a byte order mark first
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        msg = f"{SETTINGS_FILE} cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        line, column = content.count(b"\n", 0, error.start) + 1, error.start - content.rfind(b"\n", 0, error.start)
+        msg = f"{SETTINGS_FILE} cannot be read as TOML: it is not UTF-8 (at line {line}, column {column})"
+    except ValueError as error:  # also an integer of thousands of digits
+        msg = f"{SETTINGS_FILE} cannot be read as TOML: {error}"
+    except RecursionError:
+        msg = f"{SETTINGS_FILE} cannot be read as TOML: it is nested too deeply"
+    raise SettingsError(msg)
+
+
+def setting_origins(names: Collection[str], options: Collection[str]) -> dict[str, str]:
+    """Return the source of each setting: ``option``, the name of a variable or of the file, or ``default``.
+
+    Args:
+        names: the names of all settings.
+        options: the names of those that an option sets.
+    """
+    variables = {name.upper() for name, value in os.environ.items() if value}
+    in_file = read_settings_file()
+    origins = {}
+    for name in names:
+        variable = f"{VARIABLE_PREFIX}{name}".upper()
+        if name in options:
+            origins[name] = "option"
+        elif variable in variables:
+            origins[name] = variable
+        else:
+            origins[name] = str(SETTINGS_FILE) if name in in_file else "default"
+    return origins
+
+
+def refuse_unknown_variables(names: Collection[str]) -> None:
+    """Check that each ``PAPER_*`` variable is a setting.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    variables = {f"{VARIABLE_PREFIX}{name}".upper() for name in names}
+    for variable in os.environ:
+        if variable.upper().startswith(VARIABLE_PREFIX) and variable.upper() not in variables | ALERT_VARIABLES:
+            suggestion = did_you_mean(variable.upper(), variables)
+            msg = f"the environment variable {variable} is not a setting{suggestion}"
+            raise SettingsError(msg)
+
+
+def did_you_mean(name: str, names: Collection[str]) -> str:
+    """Return the end of a sentence that suggests the name most like ``name``; empty if none is like it."""
+    similar = difflib.get_close_matches(name, sorted(names), n=1)
+    return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def settings_message(error: ValidationError, options: Mapping[str, object], names: Collection[str]) -> str:
+    """Return one sentence on the first thing that is wrong.
+
+    Args:
+        error: what pydantic raised.
+        options: the values that were passed to the constructor.
+        names: the names of all settings.
+    """
+    first = error.errors()[0]
+    if not first["loc"]:
+        return allowed(first)
+    name = str(first["loc"][0]).lower().removeprefix(VARIABLE_PREFIX.lower())
+    if first["type"] == "extra_forbidden":
+        source = "" if name in options else f" in {SETTINGS_FILE}"
+        return f"{name!r}{source} is not a setting{did_you_mean(name, names)}"
+    variable = f"{VARIABLE_PREFIX}{name}".upper()
+    source = "" if name in options else f" (from {variable if variable in os.environ else SETTINGS_FILE})"
+    value = MASK if name in UNQUOTED_SETTINGS else quoted(first["input"])
+    return f"setting {name} = {value}{source}: {allowed(first)}"

@@ -1,0 +1,124 @@
+"""The types of settings: bounds, unit, form, and the checks of values that are more than a number or a word."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shlex
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from actors.introspection.settings_reference import Form, Unit
+from domain.trading.decision import Number
+from domain.wording import SCHEMA
+
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _split_list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _parse_table(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    if not isinstance(value, dict):
+        msg = 'must be a table, as a variable in JSON: {"timeout": 5000}'
+        raise ValueError(msg)
+    return value
+
+
+def _absolute_folder(home: Path) -> Path:
+    try:
+        home = home.expanduser().absolute()
+    except RuntimeError:
+        msg = "must be a folder, and there is no such user"
+        raise ValueError(msg) from None
+    try:
+        home.resolve()
+        not_a_folder = home.exists() and not home.is_dir()
+    except (RuntimeError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.errno != errno.ELOOP else None
+        msg = f"must be a folder, and {reason or 'its links lead in a circle'}"
+        raise ValueError(msg) from None
+    if not_a_folder:
+        msg = "must be a folder, and is a file"
+        raise ValueError(msg)
+    return home
+
+
+def _own_schema(schema: str) -> str:
+    if schema.startswith("pg_") or schema == "information_schema":
+        msg = "must not be a schema of PostgreSQL's own, such as this one"
+        raise ValueError(msg)
+    return schema
+
+
+def _database_url(url: SecretStr | None) -> SecretStr | None:
+    authority = url.get_secret_value().partition("://")[2] if url is not None else ""
+    if authority.partition("?")[0].count("@") > 1:
+        # What follows the first one would be taken for the host, and printed.
+        msg = "an @ in user or password must be written as %40"
+        raise ValueError(msg)
+    return url
+
+
+def _alert_command(command: SecretStr | None) -> SecretStr | None:
+    if command is not None:
+        try:
+            arguments = shlex.split(command.get_secret_value())
+        except ValueError as error:
+            msg = f"must be words as in a shell: {str(error).lower()}"
+            raise ValueError(msg) from None
+        if not arguments or not arguments[0] or any("\0" in argument for argument in arguments):
+            msg = "must be a program and its arguments, without NUL characters"
+            raise ValueError(msg)
+    return command
+
+
+def _alert_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not _is_web_address(url.get_secret_value()):
+        msg = "must be an address of http or https without blanks, such as https://example.com/alerts"
+        raise ValueError(msg)
+    return url
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is not a number, or the IPv6 address is incomplete
+        return False
+    return complete and url.isprintable() and not re.search(r"\s", url)
+
+
+def _log_level(level: str) -> str:
+    if level.upper() not in LOG_LEVELS:
+        msg = "must be TRACE, DEBUG, INFO, WARNING or ERROR"
+        raise ValueError(msg)
+    return level.upper()
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), Unit("s")]
+SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Unit("s")]
+Factor = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), Unit("factor")]
+Fraction = Annotated[Number, Field(ge=0, le=1), Unit("fraction")]
+Amount = Annotated[Number, Field(ge=0, lt=Decimal("1e20")), Unit("money")]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list), Form("list, or text with commas")]
+Table = Annotated[dict[str, Any], NoDecode, BeforeValidator(_parse_table), Form("table; in a variable, JSON")]
+Folder = Annotated[Path, AfterValidator(_absolute_folder), Form("folder")]
+SchemaName = Annotated[str, Field(pattern=SCHEMA), AfterValidator(_own_schema)]
+DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("URL of PostgreSQL")]
+AlertCommand = Annotated[SecretStr | None, AfterValidator(_alert_command), Form("program and arguments")]
+AlertUrl = Annotated[SecretStr | None, AfterValidator(_alert_url), Form("http or https URL")]
+LogLevel = Annotated[str, AfterValidator(_log_level), Form("TRACE, DEBUG, INFO, WARNING or ERROR")]
