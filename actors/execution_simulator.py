@@ -11,6 +11,7 @@ from actors.runtime.behaviour import PathBehaviour
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import Reason, Refusal
 from domain.trading.execution import execute
+from domain.trading.orders import NotFilled
 from domain.types import Clock, OutcomeStatus
 
 
@@ -46,8 +47,8 @@ class ExecutionSimulator(PathBehaviour):
     def _execute(self, message: Execute) -> None:
         order = message.order
         result = execute(order, self._clock.now())
-        if isinstance(result, str):
-            refusal = Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, result)
+        if isinstance(result, NotFilled):
+            refusal = Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, result.reason)
             self._routes.sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, None))
             self._routes.position_keeper.tell(Refused(message.generation, refusal))
             return

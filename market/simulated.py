@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from domain.errors import SettingsError
 from domain.trading.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
-from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Symbol
 from market.base import Stopwatch, ThreadedSource
@@ -100,7 +100,7 @@ def _named(typed: str) -> SimulatedInstrument:
     name = typed.strip().upper()
     if not _PAIR.fullmatch(name):
         meant = _KNOWN_BOOK.resolve(name)
-        if isinstance(meant, str):
+        if isinstance(meant, Unresolved):
             msg = f"symbols = {typed!r}: a simulated market has a name of the form BASE/QUOTE, such as BTC/USDT"
             raise SettingsError(msg)
         name = meant.symbol
@@ -243,8 +243,8 @@ class StandingMarket(TickingMarket):
             ValueError: the symbol is unknown, or the price not above 0.
         """
         instrument = self.book.resolve(symbol)
-        if isinstance(instrument, str):
-            raise ValueError(instrument)
+        if isinstance(instrument, Unresolved):
+            raise ValueError(instrument.reason)
         exact = Decimal(price)
         _check_price(instrument.symbol, exact)
         # A new mapping each time: the thread reads the old one to its end.

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, rate, round_to, subtract
-from domain.trading.orders import Costs, Fill, Order
+from domain.trading.orders import Costs, Fill, NotFilled, Order
 from domain.types import OrderId, OrderType, Side
 
 TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
@@ -58,11 +58,11 @@ def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Cos
     return add(notional, commission(notional, costs))
 
 
-def execute(order: Order, filled_at: datetime) -> Fill | str:
-    """Fill the whole order from the quote that travels in it, or say why it cannot be filled.
+def execute(order: Order, filled_at: datetime) -> Fill | NotFilled:
+    """Fill the whole order from the quote that it carries.
 
     Returns:
-        The fill; or the sentence for a price that slipped to zero, since nobody sells for nothing.
+        The fill; `NotFilled` where slippage takes the price to zero, because nobody sells for nothing.
     """
     base = order.quote.price
     base_notional = money(multiply(order.quantity, base))
@@ -72,7 +72,7 @@ def execute(order: Order, filled_at: datetime) -> Fill | str:
         better = min if order.side is Side.BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
-        return f"slippage takes the price {plain(base)} to {plain(price)}"
+        return NotFilled(f"slippage takes the price {plain(base)} to {plain(price)}")
     notional = money(multiply(order.quantity, price))
     return Fill(
         order=order,

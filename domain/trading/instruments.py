@@ -37,15 +37,22 @@ class Instrument:
     not_traded: str | None = None
 
 
-FEW = 500
-"""Up to so many symbols, all of them are compared with a misspelled one."""
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """The reason why a symbol stands for no instrument that can be traded: a sentence for a person."""
+
+    reason: str
+
+
+FULL_COMPARISON_LIMIT = 500
+"""A misspelled symbol is compared with every symbol of a catalogue of at most this size."""
 
 
 class InstrumentCatalog:
     """Resolves what people type to the venue's symbol.
 
-    >>> book = InstrumentCatalog([Instrument(Symbol("BTC/USDT"), "USDT")])
-    >>> book.resolve("btc-usdt").symbol
+    >>> catalog = InstrumentCatalog([Instrument(Symbol("BTC/USDT"), "USDT")])
+    >>> catalog.resolve("btc-usdt").symbol
     'BTC/USDT'
     """
 
@@ -64,27 +71,27 @@ class InstrumentCatalog:
         """Every instrument, by the venue's spelling."""
         return self._by_symbol
 
-    def resolve(self, typed: str) -> Instrument | str:
-        """Return the instrument meant, or a sentence that says why there is none."""
+    def resolve(self, typed: str) -> Instrument | Unresolved:
+        """Return the instrument that ``typed`` stands for, or the reason why there is none."""
         exact = self._by_symbol.get(typed)
         meant = [exact] if exact is not None else self._by_letters.get(_letters(typed), [])
         traded = [instrument for instrument in meant if instrument.not_traded is None]
         if len(traded) == 1:
             return traded[0]
         if traded:
-            return f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}"
+            return Unresolved(f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}")
         if meant:
-            return f"{meant[0].symbol} {meant[0].not_traded}"
+            return Unresolved(f"{meant[0].symbol} {meant[0].not_traded}")
         near = self._near(typed)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        return f"{typed!r} is not traded here{hint}"
+        return Unresolved(f"{typed!r} is not traded here{hint}")
 
     def _near(self, typed: str) -> list[str]:
         name = typed.upper()
-        # A venue may have thousands, and whoever sends one misspelled symbol may send many.
-        few = len(self) <= FEW
-        alike = [symbol for symbol in self._by_symbol if few or symbol[:1] == name[:1]]
-        return difflib.get_close_matches(name, alike, n=3)
+        # A venue may have thousands of symbols, and a sender of one misspelled symbol may send many.
+        compare_all = len(self) <= FULL_COMPARISON_LIMIT
+        candidates = [symbol for symbol in self._by_symbol if compare_all or symbol[:1] == name[:1]]
+        return difflib.get_close_matches(name, candidates, n=3)
 
 
 def _letters(symbol: str) -> str:

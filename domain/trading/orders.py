@@ -68,6 +68,13 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class NotFilled:
+    """The reason why an order got no fill: a sentence for a person."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
     """One execution of all or part of an order, with its evidence.
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.execution import worst_cost
-from domain.trading.instruments import Instrument
+from domain.trading.instruments import Instrument, Unresolved
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import Portfolio, PortfolioRules, Position
 from domain.trading.quotes import Quote
@@ -32,14 +32,14 @@ class Sized:
 
 
 def pre_trade_check(
-    decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | str, same_currency: frozenset[str]
+    decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | Unresolved, same_currency: frozenset[str]
 ) -> Refusal | None:
     """Refuse what needs no price to be refused.
 
     Args:
         decision: as it was taken in.
         rules: of its portfolio.
-        instrument: what its symbol means, or the sentence that says why it means nothing.
+        instrument: what its symbol resolves to.
         same_currency: currencies that count 1:1.
     """
     if decision.action is Action.HOLD:
@@ -49,8 +49,8 @@ def pre_trade_check(
     if decision.confidence < rules.decision_confidence_threshold:
         compared = f"{plain(decision.confidence)} is below {plain(rules.decision_confidence_threshold)}"
         return refuse(decision, Reason.LOW_CONFIDENCE, compared)
-    if isinstance(instrument, str):
-        return refuse(decision, Reason.UNKNOWN_SYMBOL, instrument)
+    if isinstance(instrument, Unresolved):
+        return refuse(decision, Reason.UNKNOWN_SYMBOL, instrument.reason)
     quote, own = instrument.quote, rules.currency
     if quote not in {None, own} and not {quote, own} <= same_currency:
         return refuse(

@@ -381,7 +381,7 @@ class _Run:
                 meant.add(instrument.symbol)
             elif each not in self._unknown:
                 self._unknown.add(each)
-                logger.warning("no prices of {}: {}", each, instrument)
+                logger.warning("no prices of {}: {}", each, instrument.reason)
         return sorted(meant)
 
     def _see(self, tickers: Collection[Mapping[str, Any]], asked: float) -> None:

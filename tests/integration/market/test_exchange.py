@@ -12,7 +12,7 @@ import pytest
 
 from actors.runtime.timer import SystemClock
 from domain.errors import SettingsError
-from domain.trading.instruments import Instrument
+from domain.trading.instruments import Instrument, Unresolved
 from domain.types import Symbol
 from market.exchange.ccxt_source import ExchangePrices
 from market.exchange.retry import sentence
@@ -50,7 +50,7 @@ def test_what_is_traded_and_by_which_rules(exchange: str, opened: Opened) -> Non
         BTC, "USDT", Decimal("0.1"), Decimal("0.00000001"), Decimal(5), "crypto", min_quantity=Decimal("0.0001")
     )
     assert rules == book.resolve("btcusdt")
-    assert f"DOT/USDT is delisted or suspended at {exchange}" == book.resolve("dot-usdt")
+    assert Unresolved(f"DOT/USDT is delisted or suspended at {exchange}") == book.resolve("dot-usdt")
     assert "'BTC/USTD' is not traded here; did you mean BTC/USDT" in str(book.resolve("BTC/USTD"))
 
 
@@ -284,8 +284,8 @@ def test_a_symbol_that_vanishes_takes_no_other_with_it(exchange: str, opened: Op
     server.remove(ETH)
     server.set_price(BTC, "110001")
     heard.price(BTC, "110001")
-    heard.wait(lambda: isinstance(heard.books[-1].resolve(ETH), str))
-    assert f"ETH/USDT is not listed at {exchange} any more" == heard.books[-1].resolve(ETH)
+    heard.wait(lambda: isinstance(heard.books[-1].resolve(ETH), Unresolved))
+    assert Unresolved(f"ETH/USDT is not listed at {exchange} any more") == heard.books[-1].resolve(ETH)
     server.set_price(BTC, "110002")
     heard.price(BTC, "110002")
 

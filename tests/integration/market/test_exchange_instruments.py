@@ -14,7 +14,7 @@ import pytest
 from actors import Settings, TradingSystem
 from actors.runtime.timer import SystemClock
 from domain.trading.decision import Decision
-from domain.trading.instruments import Instrument
+from domain.trading.instruments import Instrument, Unresolved
 from domain.types import OutcomeStatus
 from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.listings import BODIES
@@ -64,7 +64,7 @@ def test_a_suspended_market_says_so_once_the_book_was_read_again(opened: Opened,
     _, heard = opened("kraken", BTC)
     heard.wait(lambda: bool(heard.books))
     server.suspend(BTC)
-    heard.wait(lambda: heard.books[-1].resolve(BTC) == "BTC/USDT is delisted or suspended at kraken")
+    heard.wait(lambda: heard.books[-1].resolve(BTC) == Unresolved("BTC/USDT is delisted or suspended at kraken"))
 
 
 @BOTH
@@ -76,7 +76,7 @@ def test_an_exchange_that_is_closed_altogether_is_asked_again_soon(
         server.suspend(symbol)
     _, heard = opened(exchange, BTC, pace=replace(QUICK, books=3600))
     heard.wait(lambda: bool(heard.books))
-    assert f"BTC/USDT is delisted or suspended at {exchange}" == heard.books[-1].resolve(BTC)
+    assert Unresolved(f"BTC/USDT is delisted or suspended at {exchange}") == heard.books[-1].resolve(BTC)
     for symbol in symbols:
         server.reopen(symbol)
     heard.price(BTC, "110485.8")
@@ -206,7 +206,7 @@ def test_a_list_that_leaves_out_many_markets_is_believed_only_once_it_stays_so(
         server.remove(symbol)
     until(lambda: bool(source.troubles))
     assert isinstance(heard.books[-1].resolve(ETH), Instrument)
-    heard.wait(lambda: heard.books[-1].resolve(ETH) == f"ETH/USDT is not listed at {exchange} any more")
+    heard.wait(lambda: heard.books[-1].resolve(ETH) == Unresolved(f"ETH/USDT is not listed at {exchange} any more"))
     said = "DoubtfulMarkets: its list of markets leaves out 3 of 6, such as ETH/USDT; it is believed once it has done"
     assert 1 == len([line for line in told if said in line])
     heard.price(BTC, "110485.8")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from domain.trading import execution
 from domain.trading.arithmetic import CONTEXT, divide
 from domain.trading.execution import commission, execute, slippage_draw, slippage_price, slippage_rate, worst_cost
-from domain.trading.orders import Costs, Order, order_id, position_id
+from domain.trading.orders import Costs, NotFilled, Order, order_id, position_id
 from domain.types import OrderId, OrderType, Side
 from tests.support.values import strategies
 from tests.support.values.builders import NOON, costs, filled, instrument, order, uid
@@ -209,7 +209,7 @@ def test_slippage_counts_the_tick_that_was_met_not_the_rate_that_was_drawn(monke
 
 def test_nobody_sells_for_nothing() -> None:
     coarse = instrument(tick=1)
-    expected = "slippage takes the price 0.4 to 0"
+    expected = NotFilled("slippage takes the price 0.4 to 0")
     assert expected == execute(order("SELL", 100, "0.4", instrument=coarse), NOON)
     assert expected == execute(order("BUY", 100, "0.4", instrument=coarse), NOON)
     assert Decimal(1) == filled(order("SELL", 100, "0.6", instrument=coarse)).price
@@ -217,7 +217,7 @@ def test_nobody_sells_for_nothing() -> None:
 
 def test_nobody_sells_for_nothing_and_its_sentence_has_no_exponents() -> None:
     shiny = instrument(tick="0.01")
-    expected = "slippage takes the price 0.0000004 to 0"
+    expected = NotFilled("slippage takes the price 0.0000004 to 0")
     assert expected == execute(order("SELL", 100, "0.0000004", instrument=shiny), NOON)
 
 

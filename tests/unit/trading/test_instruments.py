@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.types import Symbol
 from tests.support.values.builders import instrument
 from tests.support.values.strategies import INSTRUMENTS
@@ -32,7 +32,7 @@ def test_a_perpetual_is_another_market() -> None:
 
 def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
     book = InstrumentCatalog([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
-    expected = "'abc' could be any of A/BC, AB/C"
+    expected = Unresolved("'abc' could be any of A/BC, AB/C")
     assert expected == book.resolve("abc")
     assert book.instruments["AB/C"] is book.resolve("AB/C")
     assert book.instruments["A/BC"] is book.resolve("A/BC")
@@ -53,20 +53,20 @@ def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
     ],
 )
 def test_an_unknown_symbol_is_said_with_what_is_near(expected: str, typed: str) -> None:
-    assert expected == BOOK.resolve(typed)
+    assert Unresolved(expected) == BOOK.resolve(typed)
 
 
 def test_a_book_lists_its_instruments_once() -> None:
     assert len(BOOK) == len(BOOK.instruments)
     assert {"BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT"} == set(BOOK.instruments)
     empty = InstrumentCatalog([])
-    assert (len(empty), empty.resolve("BTC/USDT")) == (0, "'BTC/USDT' is not traded here")
+    assert (len(empty), empty.resolve("BTC/USDT")) == (0, Unresolved("'BTC/USDT' is not traded here"))
 
 
 @given(st.text(max_size=12))
 def test_whatever_is_typed_is_an_instrument_or_a_sentence(typed: str) -> None:
     found = BOOK.resolve(typed)
-    assert isinstance(found, Instrument) or found.startswith(repr(typed))
+    assert isinstance(found, Instrument) or found.reason.startswith(repr(typed))
 
 
 @given(st.sampled_from(INSTRUMENTS), st.sampled_from(["/", "-", "_", "", " "]), st.booleans())
@@ -87,7 +87,8 @@ SWAP = Instrument(Symbol("BTC/USDT:USDT"), "USDT", not_traded="is a swap at krak
 
 @pytest.mark.parametrize("typed", ["LUNA/USDT", "luna-usdt", "LUNAUSDT"])
 def test_what_is_not_traded_now_says_why(typed: str) -> None:
-    assert "LUNA/USDT is delisted or suspended at kraken" == InstrumentCatalog([GONE]).resolve(typed)
+    expected = Unresolved("LUNA/USDT is delisted or suspended at kraken")
+    assert expected == InstrumentCatalog([GONE]).resolve(typed)
 
 
 def test_what_is_traded_goes_before_what_is_not() -> None:
@@ -95,11 +96,13 @@ def test_what_is_traded_goes_before_what_is_not() -> None:
     twin = Instrument(Symbol("BTC-USDT"), "USDT", not_traded="is delisted or suspended at kraken")
     book = InstrumentCatalog([SWAP, twin, spot])
     assert spot is book.resolve("btcusdt")
-    assert "BTC/USDT:USDT is a swap at kraken, and only spot markets are traded" == book.resolve("BTC/USDT:USDT")
+    expected = Unresolved("BTC/USDT:USDT is a swap at kraken, and only spot markets are traded")
+    assert expected == book.resolve("BTC/USDT:USDT")
 
 
 def test_a_large_book_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
     many = [Instrument(Symbol(f"C{number}/USDT"), "USDT") for number in range(600)]
     book = InstrumentCatalog([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
-    assert "'BTCC/USDT' is not traded here; did you mean BTC/USDT?" == book.resolve("BTCC/USDT")
-    assert "'VTC/USDT' is not traded here" == book.resolve("VTC/USDT")
+    expected = Unresolved("'BTCC/USDT' is not traded here; did you mean BTC/USDT?")
+    assert expected == book.resolve("BTCC/USDT")
+    assert Unresolved("'VTC/USDT' is not traded here") == book.resolve("VTC/USDT")

@@ -57,7 +57,7 @@ class Run:
         if isinstance(sized, Refusal):
             return sized
         fill = execute(sized, base.seen_at)
-        return apply(self.portfolio, fill) if isinstance(fill, Fill) else refuse(decision, Reason.NO_FILL, fill)
+        return apply(self.portfolio, fill) if isinstance(fill, Fill) else refuse(decision, Reason.NO_FILL, fill.reason)
 
     @property
     def applied(self) -> list[Applied]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.trading.instruments import Unresolved
 from domain.trading.sizing import pre_trade_check
 from domain.types import OutcomeStatus
 from tests.support.values.builders import (
@@ -23,7 +24,11 @@ def test_hold_is_ignored_with_the_reason() -> None:
         OutcomeStatus.IGNORED,
     )
     unsure = received("HOLD", confidence=0)
-    refused("hold: nothing to do", pre_trade_check(unsure, rules(), "no such thing", CURRENCIES), OutcomeStatus.IGNORED)
+    refused(
+        "hold: nothing to do",
+        pre_trade_check(unsure, rules(), Unresolved("no such thing"), CURRENCIES),
+        OutcomeStatus.IGNORED,
+    )
 
 
 @pytest.mark.parametrize("action", ["BUY", "SELL"])
@@ -42,7 +47,9 @@ def test_filter_ignores_what_is_below_the_threshold_with_the_reason(action: str)
 
 def test_unknown_symbol_is_rejected_with_the_books_own_sentence() -> None:
     expected = "unknown symbol: 'FOO' is not traded here"
-    refused(expected, pre_trade_check(received(symbol="FOO"), rules(), "'FOO' is not traded here", CURRENCIES))
+    refused(
+        expected, pre_trade_check(received(symbol="FOO"), rules(), Unresolved("'FOO' is not traded here"), CURRENCIES)
+    )
 
 
 @pytest.mark.parametrize("own", ["USD", "USDT", "USDC"])
