@@ -13,8 +13,8 @@ from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
 from console.database import connected, described
-from console.display.format import answer, table, terminal
-from console.display.table import printable
+from console.display.format import answer, one_line, terminal
+from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import SettingsError
 from domain.program import command_name
@@ -58,10 +58,12 @@ def check(
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
         terminal().print(
-            table(["setting", "value", "from"], [(name, value or "–", origins[name]) for name, value in values.items()])
+            full_table(
+                ["setting", "value", "from"], [(name, value or "–", origins[name]) for name, value in values.items()]
+            )
         )
         for note in source.notes:
-            terminal().print(f"prices    {printable(note)}", soft_wrap=True)
+            terminal().print(f"prices    {one_line(note)}", soft_wrap=True)
     database = _database(settings)
     document = {
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from console.database import ledger_reader
-from console.display.format import amount, answer, moment, number, percent, price, signed, sources_line, table, terminal
+from console.display.format import amount, answer, moment, number, percent, price, signed, sources_line, terminal
+from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, Limit, LogLevel, Portfolio, quiet_settings
 from persistence.queries.row_lists import LedgerReader
 
@@ -142,7 +143,7 @@ def _show(
             out.print(f"No {name}.")
             return
         told = [[cell(row) for cell in cells.values()] for row in rows]
-        out.print(table(list(cells), told, right=set(cells) - WORDS))
+        out.print(full_table(list(cells), told, right=set(cells) - WORDS))
         if (line := sources_line(sources)) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 

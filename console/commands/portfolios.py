@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from console.database import ledger_reader, opened
-from console.display.format import amount, answer, number, percent, signed, sources_line, table, terminal
+from console.display.format import amount, answer, number, percent, signed, sources_line, terminal
+from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
@@ -181,7 +182,7 @@ def _tell(rows: list[dict[str, Any]], sources: list[str]) -> None:
         return
     money = ["portfolio", "currency", "capital", "cash", "held", "worth", "result", ""]
     out.print(
-        table(
+        full_table(
             money,
             [
                 (
@@ -200,7 +201,7 @@ def _tell(rows: list[dict[str, Any]], sources: list[str]) -> None:
     out.print()
     rules = ["portfolio", "max position", "threshold", "commission", "min", "slippage", "min order", "risk"]
     out.print(
-        table(
+        full_table(
             rules,
             [
                 (

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from actors.settings import Settings
 from console.database import ledger_reader
-from console.display.format import answer, size, terminal, visible
+from console.display.format import answer, escape_control, size, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
 from console.report import files
 from console.report.json_document import described
@@ -151,7 +151,7 @@ def _read(engine: Engine, settings: Settings, asked: Asked) -> tuple[list[Report
     with ThreadPoolExecutor(1) as beside, _progress() as shown:
         ledger = beside.submit(reports.differences, engine)
         for name in chosen:
-            task = shown.add_task(visible(name), total=None, doing="reading")
+            task = shown.add_task(escape_control(name), total=None, doing="reading")
 
             def told(done: int, whole: int, task: Any = task) -> None:
                 doing = "computing" if done >= whole else f"reading {done:,} of {whole:,} rows"
@@ -162,7 +162,7 @@ def _read(engine: Engine, settings: Settings, asked: Asked) -> tuple[list[Report
                 engine, name, Criteria.set_by(settings), ledger.result, since=asked.since, until=asked.until,
                 strategy=asked.strategy, progress=told,
             )  # fmt: skip
-            shown.update(task, visible=False)
+            shown.update(task, escape_control=False)
             # A database that was put together by hand may have trades that are older than their portfolio.
             if asked.until is None or each.until > each.since or each.results.traded or each.funnel.received:
                 found.append(each)
@@ -233,7 +233,7 @@ def _write_page(engine: Engine, settings: Settings, asked: Asked, file: Path, no
     if not found:
         raise InvalidRequest("there is no portfolio yet, so there is nothing to report; the first start creates one")
     with _progress() as shown:
-        shown.add_task(visible(file.name), total=None, doing="drawing")
+        shown.add_task(escape_control(file.name), total=None, doing="drawing")
         text = page(found, verdicts, made_at=now)
     return {"file": str(file), "bytes": files.write_whole(file, text)}
 

@@ -12,19 +12,19 @@ from actors.settings import Settings
 from console.database import described, ledger_reader
 from console.debug.protocol import Line, Refused, socket_path
 from console.display.format import (
-    MUTE,
+    INSTRUMENTS_UNKNOWN,
     amount,
     answer,
     duration,
+    instruments_unknown,
     moment,
-    mute,
+    one_line,
     percent,
     signed,
     sources_line,
-    table,
     terminal,
 )
-from console.display.table import printable
+from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
@@ -161,7 +161,7 @@ def _tell_books(found: dict[str, Any], out: Console) -> None:
             for row in found["portfolios"]
         ]  # fmt: skip
         out.print()
-        out.print(table(columns, rows, right=columns[2:]))
+        out.print(full_table(columns, rows, right=columns[2:]))
 
 
 def _tell_process(process: dict[str, Any], out: Console) -> None:
@@ -175,11 +175,15 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
     if not process["lease_held"]:
         say("lease", "its connection is lost; nothing is written until it is back", "bold red")
     if (prices := process["prices"]) is not None:
-        say("source", _source(prices), "yellow" if prices["silent"] or prices["ended"] or mute(prices) else "")
+        say(
+            "source",
+            _source(prices),
+            "yellow" if prices["silent"] or prices["ended"] or instruments_unknown(prices) else "",
+        )
         for trouble in prices.get("troubles", ()):  # a process of an earlier version reports none
-            say("source", printable(trouble), "yellow")
+            say("source", one_line(trouble), "yellow")
         for note in prices.get("notes", ()):
-            say("source", printable(note))
+            say("source", one_line(note))
     if expired := process.get("expired_at_intake"):  # a process of an older version does not say it
         say("expired", f"{expired} had waited longer than max_decision_age when this process took them in", "yellow")
     if process["dead_letters"] or process["prices_dropped"]:
@@ -193,7 +197,7 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
         for each in process["actors"]
     ]  # fmt: skip
     out.print()
-    out.print(table(columns, rows, right=columns[3:]))
+    out.print(full_table(columns, rows, right=columns[3:]))
     if process["failures"]:
         out.print()
         for failure in process["failures"][-SHOWN_FAILURES:]:
@@ -204,8 +208,8 @@ def _tell_process(process: dict[str, Any], out: Console) -> None:
 def _source(prices: dict[str, Any]) -> str:
     if prices["ended"]:
         return f"{prices['source']} has ended"
-    if mute(prices):
-        return f"{prices['source']} {MUTE}"
+    if instruments_unknown(prices):
+        return f"{prices['source']} {INSTRUMENTS_UNKNOWN}"
     silent = f"; silent: {', '.join(prices['silent'])}" if prices["silent"] else ""
     newest = moment(datetime.fromisoformat(prices["newest"])) + " UTC" if prices["newest"] else "none yet"
     return f"{prices['source']}, {prices['symbols']} symbols, newest price {newest}{silent}"

@@ -21,8 +21,8 @@ from console.database import opened
 from console.debug.protocol import Line, Refused, socket_path
 from console.display.format import answer, duration, terminal
 from console.live.layout import frame
-from console.live.poller import Watch
-from console.live.state import ViewPoller, ViewState, check
+from console.live.poller import ViewPoller
+from console.live.state import ViewReader, ViewState, check_ledger
 from console.live.terminal import Terminal, can_show
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.signals import restore_signals, take_signals
@@ -65,17 +65,17 @@ def top(
         msg = f"nothing is running, and nothing has ever run with home {settings.home}; {command_name()} start begins"
         raise NotRunning(msg)
     asker = _Asker(settings)
-    looker = ViewPoller(lambda: opened(settings), asker.ask)
+    looker = ViewReader(lambda: opened(settings), asker.ask)
     try:
         if not as_json and can_show(sys.stdout):
-            glimpse = _live(looker, interval)
+            state = _live(looker, interval)
         else:
-            glimpse = _once(looker)
-            answer(as_json, told(glimpse), lambda: _print(glimpse))
+            state = _once(looker)
+            answer(as_json, told(state), lambda: _print(state))
     finally:
         looker.close()
-    if glimpse.exit_code:
-        raise typer.Exit(glimpse.exit_code)
+    if state.exit_code:
+        raise typer.Exit(state.exit_code)
 
 
 class _Asker:
@@ -103,27 +103,27 @@ class _Asker:
         return None
 
 
-def _once(looker: ViewPoller) -> ViewState:
-    glimpse = looker.look()
-    if glimpse.away is not None and glimpse.process is None:
-        raise DatabaseUnavailable(glimpse.away)  # there is nothing to show
-    if looker.url is None or glimpse.away is not None:
-        return glimpse
+def _once(looker: ViewReader) -> ViewState:
+    state = looker.read()
+    if state.database_error is not None and state.process is None:
+        raise DatabaseUnavailable(state.database_error)  # there is nothing to show
+    if looker.url is None or state.database_error is not None:
+        return state
     reader = LedgerReader(looker.url)
     try:
-        return looker.look(check(reader))
+        return looker.read(check_ledger(reader))
     finally:
         reader.close()
 
 
-def _print(glimpse: ViewState) -> None:
+def _print(state: ViewState) -> None:
     columns = shutil.get_terminal_size(PRINTED).columns if "COLUMNS" in os.environ else PRINTED.columns
     out = terminal()
-    for line in frame(glimpse, columns, PRINTED.lines):
+    for line in frame(state, columns, PRINTED.lines):
         out.print(line, soft_wrap=True)
 
 
-def _live(looker: ViewPoller, interval: float) -> ViewState:
+def _live(looker: ViewReader, interval: float) -> ViewState:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def wake(why: bytes) -> None:
@@ -133,7 +133,7 @@ def _live(looker: ViewPoller, interval: float) -> ViewState:
     try:
         with (
             _signals(wake),
-            Watch(looker, interval, lambda: wake(NEWS)) as watch,
+            ViewPoller(looker, interval, lambda: wake(NEWS)) as watch,
             Terminal(sys.stdout) as screen,
         ):
             while not _ended(screen, reading):
@@ -144,16 +144,16 @@ def _live(looker: ViewPoller, interval: float) -> ViewState:
     return watch.newest
 
 
-def _show(screen: Terminal, watch: Watch, interval: float) -> None:
+def _show(screen: Terminal, watch: ViewPoller, interval: float) -> None:
     if watch.failure is not None:
         raise watch.failure
-    glimpse, size = watch.newest, screen.size
-    silent = datetime.now(UTC) - glimpse.at
+    state, size = watch.newest, screen.size
+    silent = datetime.now(UTC) - state.at
     late = silent.total_seconds() > LATE + interval
-    foot = f"{FOOT}; trading goes on" if glimpse.running else FOOT
+    foot = f"{FOOT}; trading goes on" if state.running else FOOT
     if late:
         foot = f"nothing new for {duration(silent)}: the database hangs; {FOOT}"
-    screen.paint(frame(glimpse, *size, Text(foot, style="bold red" if late else "dim", end="")), size)
+    screen.paint(frame(state, *size, Text(foot, style="bold red" if late else "dim", end="")), size)
 
 
 def _ended(screen: Terminal, reading: int) -> bool:
@@ -184,24 +184,24 @@ def _signals(wake: Any) -> Iterator[None]:
         restore_signals(before)
 
 
-def told(glimpse: ViewState) -> dict[str, Any]:
+def told(state: ViewState) -> dict[str, Any]:
     """Return a glimpse as a document."""
-    glance, checked = glimpse.glance, glimpse.checked
+    database, checked = state.database, state.ledger_check
     return {
-        "at": glimpse.at,
-        "running": glimpse.running,
-        "database_away": glimpse.away,
-        "price_sources_not_real": glimpse.unreal,
-        "served": glance.served if glance else None,
-        "portfolios": glance.portfolios if glance else [],
-        "equity": [{"time": at, "worth": worth} for at, worth in glimpse.curve],
-        "positions": glance.positions if glance else [],
-        "decisions": glance.decisions if glance else [],
-        "decisions_per_second": glance.rate if glance else None,
-        "waiting": glance.waiting if glance else None,
-        "prices": glance.prices if glance else [],
+        "at": state.at,
+        "running": state.running,
+        "database_away": state.database_error,
+        "price_sources_not_real": state.unreal_sources,
+        "served": database.served if database else None,
+        "portfolios": database.portfolios if database else [],
+        "equity": [{"time": at, "worth": worth} for at, worth in state.equity_curve],
+        "positions": database.positions if database else [],
+        "decisions": database.decisions if database else [],
+        "decisions_per_second": database.rate if database else None,
+        "waiting": database.waiting if database else None,
+        "prices": database.prices if database else [],
         "outcomes": checked.outcomes if checked else None,
         "ledger_ok": not checked.differences if checked else None,
         "ledger_differences": checked.differences if checked else None,
-        "process": glimpse.process,
+        "process": state.process,
     }

@@ -9,7 +9,8 @@ import typer
 from actors.settings import Settings
 from console.commands.halts import user
 from console.database import opened
-from console.display.format import answer, moment, sources_line, table, terminal
+from console.display.format import answer, moment, sources_line, terminal
+from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.report.verdicts import described, tell
 from domain.errors import InvalidRequest
@@ -286,4 +287,4 @@ def _tell_runs(found: list[StoredRun]) -> None:
         )
         for stored in found
     ]  # fmt: skip
-    out.print(table(["run", "since", "until", "portfolios", "strategies", "by", ""], rows))
+    out.print(full_table(["run", "since", "until", "portfolios", "strategies", "by", ""], rows))

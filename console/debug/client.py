@@ -13,7 +13,8 @@ from actors.introspection.inspection import nearest
 from console.debug.command_spec import WORDS, Request, read
 from console.debug.protocol import Line
 from console.debug.render import passed, processes, show
-from console.display.format import document, table
+from console.display.format import document
+from console.display.table import full_table
 from domain.errors import InvalidRequest, PaperTradingError
 
 BETWEEN = 0.5
@@ -139,7 +140,7 @@ class Session:
             self._out.print(f"{word.usage}\n  {word.help}")
             return
         lines = [[word.name, word.help, "changes something" if word.changes else ""] for word in WORDS.values()]
-        self._out.print(table(["command", "", ""], lines))
+        self._out.print(full_table(["command", "", ""], lines))
 
 
 def tried(session: Session, line: str, out: Console) -> bool:

@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from console.display.format import COLOURS, duration, table
+from console.display.format import duration
+from console.display.style import STATUS_COLOURS
+from console.display.table import full_table
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
 LONGEST = 100
@@ -36,7 +38,7 @@ def rows(found: Sequence[Mapping[str, Any]], out: Console, columns: Sequence[str
         out.print("nothing")
         return
     names = list(columns or found[0])
-    out.print(table(names, [[cell(row.get(name)) for name in names] for row in found]))
+    out.print(full_table(names, [[cell(row.get(name)) for name in names] for row in found]))
 
 
 def cell(value: Any) -> str:
@@ -94,7 +96,7 @@ def processes(result: Mapping[str, Any], before: Mapping[str, Any] | None = None
                 f"{each['handled']:,}", "–" if rate is None else f"{rate:,.0f}", str(each["restarts"]),
             ]
         )  # fmt: skip
-    shown = table(columns, lines, right=columns[3:])
+    shown = full_table(columns, lines, right=columns[3:])
     for row, each in enumerate(result["actors"]):
         shown.rows[row].style = STATES.get(each["state"], "")
     return shown
@@ -171,7 +173,7 @@ def passed(message: Mapping[str, Any], out: Console) -> None:
 
 def _chain(result: Mapping[str, Any], out: Console) -> None:
     decision = result["decision"]
-    style = COLOURS.get(decision["status"], "")
+    style = STATUS_COLOURS.get(decision["status"], "")
     sure = (
         f"{decision['decision']} {decision['symbol']}, {decision['confidence']} sure, portfolio {decision['portfolio']}"
     )
@@ -219,7 +221,7 @@ def _prices(result: Mapping[str, Any], out: Console) -> None:
         [symbol, quote["price"], f"{(now - datetime.fromisoformat(quote['seen_at'])).total_seconds():.1f} s"]
         for symbol, quote in sorted(result["quotes"].items())
     ]
-    out.print(table(["symbol", "price", "age"], lines, right=["price", "age"]))
+    out.print(full_table(["symbol", "price", "age"], lines, right=["price", "age"]))
 
 
 def _audit(result: Mapping[str, Any], out: Console) -> None:

@@ -16,8 +16,8 @@ from actors.system import TradingSystem
 from console.demo.screen import Screen
 from console.display.format import document
 from console.live.layout import frame
-from console.live.poller import Watch
-from console.live.state import ViewPoller, ViewState
+from console.live.poller import ViewPoller
+from console.live.state import ViewReader, ViewState
 from console.live.terminal import Terminal, can_show
 from console.signals import Stop
 
@@ -42,7 +42,7 @@ class LiveScreen(Screen):
         self._seconds = seconds
         self._undo = ExitStack()
         self._system: TradingSystem | None = None
-        self._watch: Watch | None = None
+        self._watch: ViewPoller | None = None
         self._terminal: Terminal | None = None
         self._shown: tuple[ViewState, str, object] | None = None
         self._note = ""
@@ -54,11 +54,11 @@ class LiveScreen(Screen):
     def __enter__(self) -> Self:
         system = self._system
         assert system is not None
-        looker = ViewPoller(
+        looker = ViewReader(
             lambda: contextlib.nullcontext(system.database_url), lambda: json.loads(document(system.status()))
         )
         with ExitStack() as undo:
-            self._watch = undo.enter_context(Watch(looker, EVERY, lambda: None))
+            self._watch = undo.enter_context(ViewPoller(looker, EVERY, lambda: None))
             self._terminal = undo.enter_context(Terminal(self._stream))
             self._undo = undo.pop_all()
         return self

@@ -11,7 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from actors.system import TradingSystem
-from console.display.format import COLOURS, NO_PROOF, amount, number, percent, price, signed, table, terminal
+from console.display.format import NO_PROOF, amount, number, percent, price, signed, terminal
+from console.display.style import STATUS_COLOURS
+from console.display.table import full_table
 from domain.program import command_name
 
 _FOUR_DIGITS = Context(prec=4)
@@ -80,7 +82,7 @@ class Screen:
         )
         text = Text(head + self._fitting(_fill(row) if row["side"] is not None else [row["outcome_reason"]], len(head)))
         begin = head.rindex(row["status"])
-        text.stylize(COLOURS.get(row["status"], ""), begin, begin + len(row["status"]))
+        text.stylize(STATUS_COLOURS.get(row["status"], ""), begin, begin + len(row["status"]))
         self._print(text)
 
     def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -114,7 +116,7 @@ class Screen:
             )
             for row in rows
         ]  # fmt: skip
-        self._out.print(table(columns, told, right=columns[1:]))
+        self._out.print(full_table(columns, told, right=columns[1:]))
         self.line("")
         if result["ledger_ok"]:
             self.line("Ledger check: the books balance, and each decision has exactly one outcome.", "green")

@@ -1,4 +1,4 @@
-"""Curves out of characters: braille dots, two across and four down in each, and blocks of eight heights."""
+"""Charts made of characters: curves of braille dots (2 × 4 in a character), and blocks of eight heights."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> list[str]:
-    """Draw a line through points, in braille.
+    """Draw a line through points in braille, scaled to fill the chart.
 
     Args:
-        points: x and y, by rising x; the first stands at the left edge, the last at the right one, the lowest on the
-            bottom, the highest at the top.
+        points: x and y, by rising x.
         width: characters.
         height: lines.
     """
@@ -27,7 +26,7 @@ def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
     before: tuple[int, int] | None = None
     for x, ys in columns.items():
         rows = [row_of(y, low, high, 4 * height) for y in ys]
-        # All that a column saw: the peak of an hour is in the picture of a day.
+        # Each column covers all its values: the peak of an hour is seen in the chart of a day.
         for at, dot in [*_line(before or (x, rows[0]), (x, rows[0])), *_line((x, min(rows)), (x, max(rows)))]:
             cells[dot // 4][at // 2] |= DOTS[at % 2][dot % 4]
         before = x, rows[-1]
@@ -35,7 +34,7 @@ def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
 
 
 def row_of(y: float, low: float, high: float, rows: int) -> int:
-    """Return the row in which a value stands, 0 at the top; the middle one where all values are the same."""
+    """Return the row of a value, 0 at the top; the middle one where all values are the same."""
     if high <= low:
         return rows // 2
     return round((high - y) / (high - low) * (rows - 1))
@@ -43,27 +42,27 @@ def row_of(y: float, low: float, high: float, rows: int) -> int:
 
 def blocks(values: Sequence[float], width: int) -> str:
     """Draw the last ``width`` values side by side, the lowest as the lowest block."""
-    shown = values[-width:]
-    if not shown:
+    last = values[-width:]
+    if not last:
         return ""
-    low, high = min(shown), max(shown)
-    return "".join(BLOCKS[len(BLOCKS) - 1 - row_of(value, low, high, len(BLOCKS))] for value in shown)
+    low, high = min(last), max(last)
+    return "".join(BLOCKS[len(BLOCKS) - 1 - row_of(value, low, high, len(BLOCKS))] for value in last)
 
 
 def _columns(points: Sequence[tuple[float, float]], width: int) -> dict[int, list[float]]:
-    """Return the values in each column that has any."""
+    """Return the values of each column that has any."""
     if not points:
         return {}
     first, last = points[0][0], points[-1][0]
     span = last - first
-    found: dict[int, list[float]] = {}
+    columns: dict[int, list[float]] = {}
     for x, y in points:
-        found.setdefault(round((x - first) / span * (width - 1)) if span > 0 else width - 1, []).append(y)
-    return found
+        columns.setdefault(round((x - first) / span * (width - 1)) if span > 0 else width - 1, []).append(y)
+    return columns
 
 
 def _line(begin: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return the dots from one to another (Bresenham 1965), both among them."""
+    """Return the dots from one to another, including both (Bresenham 1965)."""
     (x, y), (to_x, to_y) = begin, end
     wide, tall = abs(to_x - x), -abs(to_y - y)
     step_x, step_y = (1 if x < to_x else -1), (1 if y < to_y else -1)

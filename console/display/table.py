@@ -1,4 +1,4 @@
-"""Lines of text for a screen of a given width: columns that fit, or give way in order; nothing wraps."""
+"""Tables: `full_table`, which is never cut, and `fitted_table`, which fits a screen of a given size."""
 
 from __future__ import annotations
 
@@ -6,12 +6,39 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
+from rich.table import Table
 from rich.text import Text
 
-GAP = 2
-LEAST_FLEXIBLE = 30
-"""Characters for which other columns give way to the one that takes what is left."""
+from console.display.format import escape_control
+from console.display.style import STATUS_COLOURS
+
+GAP_COLUMNS = 2
+MIN_FLEXIBLE_COLUMNS = 30
+"""Least width of a flexible column; other columns are left out to make space for it."""
 BAR = "bold reverse"
+"""Style of a heading."""
+
+
+def full_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
+    """Return a table without lines, in which nothing is cut.
+
+    Args:
+        columns: headings.
+        rows: cells; a status gets its colour.
+        right: headings of the columns of numbers.
+    """
+    numbers, rows = set(right), [tuple(map(escape_control, row)) for row in rows]
+    result = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        justify = "right" if column in numbers else "left"
+        result.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    # A number that is cut is a wrong number: on a narrow terminal the lines are folded by the terminal instead.
+    widths = [max(cell_len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    needed = sum(widths) + 2 * (len(widths) - 1)
+    result.width = needed + 1
+    for row in rows:
+        result.add_row(*(Text(cell, style=STATUS_COLOURS.get(cell, "")) for cell in row))
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +46,13 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: its heading.
+        name: heading.
         cells: text of each row, or text and style.
-        right: whether it holds numbers.
-        gives_way: the highest goes first where there is no room; 0 stays.
-        least: characters that it takes at least, so that nothing jumps from one frame to the next.
-        flexible: takes what is left, and is cut with an ellipsis. Numbers never are: they would be
-            wrong.
+        right: whether to align the cells to the right, as numbers are.
+        gives_way: on a narrow screen, columns with the highest value are left out first; those with 0 stay.
+        least: least width in characters, so that columns do not move from one frame to the next.
+        flexible: whether the column takes the remaining width and is cut with an ellipsis. Numbers are
+            never cut: they would be wrong.
     """
 
     name: str
@@ -37,53 +64,50 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters that it takes, at least."""
+        """Least width, in characters."""
         if self.flexible:
-            return LEAST_FLEXIBLE
+            return MIN_FLEXIBLE_COLUMNS
         return max(self.least, cell_len(self.name), *(cell_len(text_of(cell)) for cell in self.cells))
 
 
 def text_of(cell: str | tuple[str, str]) -> str:
-    """Return a cell's text."""
+    """Return the text of a cell."""
     return cell if isinstance(cell, str) else cell[0]
 
 
-def printable(text: object) -> str:
-    """Return what somebody wrote on one line, and without anything that would move the cursor."""
-    return "".join(sign if sign.isprintable() else " " for sign in " ".join(str(text).split()))
-
-
-def table(columns: Sequence[Column], width: int, rows: int, *, counted: bool = True) -> list[Text]:
-    """Return a heading and as many rows as there is room for.
+def fitted_table(columns: Sequence[Column], width: int, rows: int, *, counted: bool = True) -> list[Text]:
+    """Return the lines of a table: a heading and as many rows as fit.
 
     Args:
-        columns: in their order; those that find no room are left out.
+        columns: from left to right; those for which there is no space are left out.
         width: characters.
-        rows: lines, the heading among them.
-        counted: whether the heading says how many rows there are where not all are shown.
+        rows: lines, including the heading.
+        counted: whether the heading says "3 of 7" where not all rows fit.
     """
     number = len(columns[0].cells)
-    shown = max(min(number, rows - 1), 0)
-    if counted and shown < number:
-        columns = [replace(columns[0], name=f"{columns[0].name} {shown} of {number}"), *columns[1:]]
+    visible_rows = max(min(number, rows - 1), 0)
+    if counted and visible_rows < number:
+        columns = [replace(columns[0], name=f"{columns[0].name} {visible_rows} of {number}"), *columns[1:]]
     fitting = _fitting(columns, width)
     widths = [column.width for column in fitting]
-    others = sum(each for each, column in zip(widths, fitting, strict=True) if not column.flexible)
-    free = max(width - others - GAP * (len(fitting) - 1), 0)
-    widths = [free if column.flexible else each for each, column in zip(widths, fitting, strict=True)]
+    others = sum(column_width for column_width, column in zip(widths, fitting, strict=True) if not column.flexible)
+    free = max(width - others - GAP_COLUMNS * (len(fitting) - 1), 0)
+    widths = [free if column.flexible else column_width for column_width, column in zip(widths, fitting, strict=True)]
     lines = [_line([column.name for column in fitting], fitting, widths, width, BAR)]
-    lines += [_line([column.cells[index] for column in fitting], fitting, widths, width) for index in range(shown)]
+    lines += [
+        _line([column.cells[index] for column in fitting], fitting, widths, width) for index in range(visible_rows)
+    ]
     return lines[: max(rows, 0)]
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    shown = list(columns)
-    while sum(column.width for column in shown) + GAP * (len(shown) - 1) > width:
-        least = max(shown, key=lambda column: column.gives_way)
-        if least.gives_way == 0:
+    fitting = list(columns)
+    while sum(column.width for column in fitting) + GAP_COLUMNS * (len(fitting) - 1) > width:
+        least_important = max(fitting, key=lambda column: column.gives_way)
+        if least_important.gives_way == 0:
             break
-        shown.remove(least)
-    return shown
+        fitting.remove(least_important)
+    return fitting
 
 
 def _line(
@@ -96,14 +120,14 @@ def _line(
     line = Text(style=style, no_wrap=True, end="")
     for index, (cell, column, wide) in enumerate(zip(cells, columns, widths, strict=True)):
         text, colour = (cell, "") if isinstance(cell, str) else cell
-        line.append(" " * GAP if index else "")
-        line.append(_set(text, wide, right=column.right), style=colour)
+        line.append(" " * GAP_COLUMNS if index else "")
+        line.append(_aligned(text, wide, right=column.right), style=colour)
     if style:
         line.append(" " * max(width - line.cell_len, 0))
     return cut(line, width)
 
 
-def _set(text: str, width: int, *, right: bool) -> str:
+def _aligned(text: str, width: int, *, right: bool) -> str:
     missing = width - cell_len(text)
     if missing < 0:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
@@ -111,7 +135,7 @@ def _set(text: str, width: int, *, right: bool) -> str:
 
 
 def cut(line: Text, width: int) -> Text:
-    """Return a line no wider than the screen."""
+    """Return a line, cut with an ellipsis where it is wider than ``width`` characters."""
     if line.cell_len > width:
         line = line.copy()
         line.truncate(max(width, 0), overflow="ellipsis")
@@ -119,7 +143,14 @@ def cut(line: Text, width: int) -> Text:
 
 
 def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str = " · ") -> list[Text]:
-    """Return items, each with its style, one after another on lines that have room; an item is not divided."""
+    """Return items, separated by ``between``, on as few lines as they take. An item is never divided.
+
+    Args:
+        items: text and style of each.
+        width: characters of a line.
+        lines: how many there may be at most; further items are left out.
+        between: separator.
+    """
     result: list[Text] = []
     for text, style in items:
         if not result or result[-1].cell_len + cell_len(between) + cell_len(text) > width:
@@ -131,41 +162,41 @@ def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str 
 
 
 def beside(left: Sequence[Text], right: Sequence[Text], at: int, gap: int) -> list[Text]:
-    """Return lines side by side; those at the right begin at column ``at + gap``."""
+    """Return two blocks of lines side by side; the right one begins at column ``at + gap``."""
     result = []
     for index in range(max(len(left), len(right))):
         line = left[index].copy() if index < len(left) else Text(no_wrap=True, end="")
         if index < len(right):
-            # Styles of the line itself are the left one's alone.
-            whole = Text(no_wrap=True, end="")
-            whole.append_text(line)
-            whole.append(" " * (at + gap - line.cell_len))
-            whole.append_text(right[index])
-            line = whole
+            # A style of the left line must not spread to the right one.
+            joined = Text(no_wrap=True, end="")
+            joined.append_text(line)
+            joined.append(" " * (at + gap - line.cell_len))
+            joined.append_text(right[index])
+            line = joined
         result.append(line)
     return result
 
 
 def share(rows: int, parts: Sequence[tuple[str, int, int]]) -> dict[str, int]:
-    """Share out the lines of a screen.
+    """Divide the lines of a screen among its parts.
 
     Args:
-        rows: lines that there are.
-        parts: the most important first: name, the least that makes sense, the most that is of use.
+        rows: lines of the screen.
+        parts: name, least and largest useful number of lines; the most important part first.
 
     Returns:
-        The lines of each part; 0 for one that found no room.
+        The lines of each part; 0 for a part that has to be left out.
     """
-    found = dict.fromkeys((name for name, _, _ in parts), 0)
+    lines = dict.fromkeys((name for name, _, _ in parts), 0)
     for name, least, most in parts:
-        given = min(least, most)
-        if 0 < given <= rows:
-            found[name], rows = given, rows - given
+        needed = min(least, most)
+        if 0 < needed <= rows:
+            lines[name], rows = needed, rows - needed
     while rows > 0:
-        growing = [name for name, _, most in parts if 0 < found[name] < most]
+        growing = [name for name, _, most in parts if 0 < lines[name] < most]
         if not growing:
             break
         for name in growing[:rows]:
-            found[name] += 1
+            lines[name] += 1
         rows -= min(rows, len(growing))
-    return found
+    return lines

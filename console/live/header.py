@@ -1,4 +1,4 @@
-"""The first lines of the live view: what runs, how fast, whether the books balance, and what needs looking after."""
+"""The first lines of the live view: what runs, throughput, whether the books balance, and what needs attention."""
 
 from __future__ import annotations
 
@@ -8,105 +8,114 @@ from typing import Any
 
 from rich.text import Text
 
-from console.display.format import COLOURS, MUTE, NO_PROOF, duration, moment, mute
-from console.display.style import ALARM, DOUBT, GOOD
-from console.display.table import cut, flow, printable
+from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, moment, one_line, sources_line
+from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS
+from console.display.table import cut, flow
 from console.live.state import ViewState
 
 
-def title(glimpse: ViewState, width: int) -> Text:
-    """Return the first line: what runs, and what time it is."""
-    clock = f"{moment(glimpse.at)[11:]} UTC"
-    state, style = _state(glimpse)
-    line = Text.assemble(("Paper trading", "bold"), "  ", (state, style), no_wrap=True, end="")
+def title(state: ViewState, width: int) -> Text:
+    """Return the first line: what runs, and the time."""
+    clock = f"{moment(state.at)[11:]} UTC"
+    running, style = _running(state)
+    line = Text.assemble(("Paper trading", "bold"), "  ", (running, style), no_wrap=True, end="")
     line = cut(line, width - len(clock) - 1)
     line.append(" " * max(width - line.cell_len - len(clock), 1))
     line.append(clock)
     return cut(line, width)
 
 
-def _state(glimpse: ViewState) -> tuple[str, str]:
-    if glimpse.away is not None and glimpse.process is None:
-        return "whether anything runs is not known", ALARM
-    if glimpse.glance is None:
-        return ("runs", GOOD) if glimpse.running else ("nothing runs", ALARM)
-    served = glimpse.glance.served
+def _running(state: ViewState) -> tuple[str, str]:
+    if state.database_error is not None and state.process is None:
+        return "it is not known whether a service runs", ALARM
+    if state.database is None:
+        return ("running", GOOD) if state.running else ("no service runs", ALARM)
+    served = state.database.served
     since = served["started_at"]
-    if not glimpse.running:
+    if not state.running:
         if (session := served.get("locked_by")) is not None:
-            return f"nothing runs, and its lock is held by {printable(session)}", ALARM
+            return f"no service runs, but {one_line(session)} holds its lock", ALARM
         if since is None:
-            return "nothing runs, and nothing has run on this database yet", ALARM
-        return f"nothing runs; the last was {printable(served['holder'])}, from {moment(since)}", ALARM
-    lasting = duration(glimpse.at - since) if since is not None else "a moment"
-    where = "" if glimpse.process is not None else f" by {printable(served['holder'])}"
-    return f"running for {lasting}{where}", GOOD
+            return "no service runs, and none has run on this database yet", ALARM
+        return f"no service runs; the last was {one_line(served['holder'])}, from {moment(since)}", ALARM
+    uptime = duration(state.at - since) if since is not None else "a moment"
+    where = "" if state.process is not None else f" by {one_line(served['holder'])}"
+    return f"running for {uptime}{where}", GOOD
 
 
-def facts(glimpse: ViewState, width: int, lines: int) -> list[Text]:
-    """Return throughput, waiting decisions, the books and whether prices are real, on as few lines as they take."""
+def facts(state: ViewState, width: int, lines: int) -> list[Text]:
+    """Return throughput, waiting decisions, the state of the books, and whether prices are real.
+
+    Args:
+        state: to be described.
+        width: characters of a line.
+        lines: how many there may be at most.
+    """
     items = []
-    if glimpse.glance is not None:
-        items.append((f"{glimpse.glance.rate:.1f} decisions/s", ""))
-        items.append((f"{glimpse.glance.waiting:,} waiting", ""))
-    checked = glimpse.checked
+    if state.database is not None:
+        items.append((f"{state.database.rate:.1f} decisions/s", ""))
+        items.append((f"{state.database.waiting:,} waiting", ""))
+    checked = state.ledger_check
     if checked is None:
         items.append(("books not checked yet", "dim"))
     elif not checked.differences:
-        ago = f", checked {duration(max(glimpse.at - checked.at, timedelta()))} ago" if width >= 80 else ""
+        ago = f", checked {duration(max(state.at - checked.at, timedelta()))} ago" if width >= 80 else ""
         items.append((f"books balance{ago}", GOOD))
     if checked is not None and checked.outcomes and lines > 2:
-        ended = [f"{counted:,} {status}" for status, counted in checked.outcomes.items() if status in COLOURS]
-        items += [(each, "dim") for each in ended if not each.endswith("pending")]
-    unreal = glimpse.unreal
-    found = flow(items, width, max(lines - bool(unreal), 1))
-    if unreal and len(found) < lines:
-        found.append(cut(Text(f"{' and '.join(unreal)} prices: {NO_PROOF}", style=DOUBT, end=""), width))
-    return found
+        items += [
+            (f"{number:,} {status}", "dim")
+            for status, number in checked.outcomes.items()
+            if status in STATUS_COLOURS and status != "pending"
+        ]
+    warning = sources_line(state.unreal_sources)
+    result = flow(items, width, max(lines - (warning is not None), 1))
+    if warning is not None and len(result) < lines:
+        result.append(cut(Text(warning, style=DOUBT, end=""), width))
+    return result
 
 
-def alarms(glimpse: ViewState, width: int) -> list[Text]:
-    """Return a line for each thing that somebody should look after; usually none."""
-    said: list[tuple[str, str]] = []
-    if glimpse.away is not None:
-        since = glimpse.away_since or glimpse.at
-        said.append(
-            (f"no answer from the database for {duration(glimpse.at - since)}: {printable(glimpse.away)}", ALARM)
+def alarms(state: ViewState, width: int) -> list[Text]:
+    """Return a line for each problem that needs attention; usually none."""
+    problems: list[tuple[str, str]] = []
+    if state.database_error is not None:
+        since = state.database_error_since or state.at
+        problems.append(
+            (f"database unreachable for {duration(state.at - since)}: {one_line(state.database_error)}", ALARM)
         )
-        if glimpse.glance is not None:
-            said.append((f"what is below was so at {moment(glimpse.glance.at)[11:]} UTC", DOUBT))
-    said += _alarms_of_process(glimpse.process) if glimpse.process is not None else []
-    if glimpse.glance is not None:
-        said += [
-            (f"{printable(row['portfolio'])} is halted: {printable(row['halted'])}", ALARM)
-            for row in glimpse.glance.portfolios
+        if state.database is not None:
+            problems.append((f"the data below is of {moment(state.database.at)[11:]} UTC", DOUBT))
+    problems += _alarms_of_process(state.process) if state.process is not None else []
+    if state.database is not None:
+        problems += [
+            (f"{one_line(row['portfolio'])} is halted: {one_line(row['halted'])}", ALARM)
+            for row in state.database.portfolios
             if row["halted"] is not None
         ]
-    if glimpse.checked is not None:
-        said += [(f"books: {printable(difference)}", ALARM) for difference in glimpse.checked.differences[:3]]
-        if glimpse.checked.quarantined:
-            said.append((f"{glimpse.checked.quarantined} in quarantine (v_paper_quarantine has them)", DOUBT))
-    return [cut(Text(text, style=style, no_wrap=True, end=""), width) for text, style in said]
+    if state.ledger_check is not None:
+        problems += [(f"books: {one_line(difference)}", ALARM) for difference in state.ledger_check.differences[:3]]
+        if state.ledger_check.quarantined:
+            problems.append((f"{state.ledger_check.quarantined} in quarantine (v_paper_quarantine has them)", DOUBT))
+    return [cut(Text(text, style=style, no_wrap=True, end=""), width) for text, style in problems]
 
 
 def _alarms_of_process(process: Mapping[str, Any]) -> list[tuple[str, str]]:
-    said = []
+    problems = []
     if (paused := process["intake_paused_since"]) is not None:
         at = moment(datetime.fromisoformat(paused))[11:]
-        said.append((f"intake pauses since {at} UTC: the database is away; nothing is lost", ALARM))
+        problems.append((f"intake paused since {at} UTC: the database is unreachable; no decision is lost", ALARM))
     if not process["lease_held"]:
-        said.append(("the lease's connection is lost; nothing is written until it is back", ALARM))
+        problems.append(("the connection that holds the lease is lost; nothing is written until it is back", ALARM))
     if (prices := process["prices"]) is not None:
         if prices["ended"]:
-            said.append((f"prices: {printable(prices['source'])} has ended", DOUBT))
-        if mute(prices):
-            said.append((f"prices: {printable(prices['source'])} {MUTE}", DOUBT))
+            problems.append((f"prices: {one_line(prices['source'])} has ended", DOUBT))
+        if instruments_unknown(prices):
+            problems.append((f"prices: {one_line(prices['source'])} {INSTRUMENTS_UNKNOWN}", DOUBT))
         if prices["silent"]:
-            said.append((f"prices: silent are {printable(', '.join(prices['silent']))}", DOUBT))
-        said += [(f"prices: {printable(trouble)}", DOUBT) for trouble in prices.get("troubles", ())]
+            problems.append((f"prices: none arrive for {one_line(', '.join(prices['silent']))}", DOUBT))
+        problems += [(f"prices: {one_line(trouble)}", DOUBT) for trouble in prices.get("troubles", ())]
     if process["failures"]:
         last = process["failures"][-1]
         at = moment(datetime.fromisoformat(last["at"]))[11:]
-        what = f"{last['reference']} at {at}: {last['kind']} of {last['actor']}: {printable(last['error'])}"
-        said.append((f"failure {what}", DOUBT))
-    return said
+        failure = f"{last['reference']} at {at}: {last['kind']} of {last['actor']}: {one_line(last['error'])}"
+        problems.append((f"failure {failure}", DOUBT))
+    return problems

@@ -1,4 +1,4 @@
-"""How the parts of the live view are arranged: under each other where it is narrow, in two columns where it is wide."""
+"""Layout of the live view: panels stand below each other on a narrow screen, and in two columns on a wide one."""
 
 from __future__ import annotations
 
@@ -7,39 +7,42 @@ from collections.abc import Callable
 from rich.text import Text
 
 from console.display.table import beside, cut, share
-from console.live import header as head
-from console.live import panels as parts
+from console.live import header, panels
 from console.live.state import ViewState
 
-WIDE = 136
-"""Columns from which on parts stand side by side."""
-RIGHT = 54
-"""Columns of what then stands at the right: what tables of actors and prices need to show all that they have."""
-TALL = 34
-"""Lines from which on prices and actors get tables in the narrow view, too."""
-GAP = 2
+WIDE_LAYOUT_COLUMNS = 136
+"""Least width at which panels stand side by side."""
+RIGHT_COLUMNS = 54
+"""Width of the right side: enough for all columns of the tables of actors and prices."""
+TALL_LAYOUT_LINES = 34
+"""Least height at which prices and actors get tables in the narrow layout, too."""
+GAP_COLUMNS = 2
 
-Part = Callable[[ViewState, int, int], list[Text]]
+Panel = Callable[[ViewState, int, int], list[Text]]
 
 
-def frame(glimpse: ViewState, width: int, height: int, foot: Text | None = None) -> list[Text]:
+def frame(state: ViewState, width: int, height: int, foot: Text | None = None) -> list[Text]:
     """Return the lines of a frame, at most ``height`` of them and none wider than ``width``.
 
     Args:
-        glimpse: what is known.
-        width: characters of the screen.
-        height: its lines.
+        state: to be drawn.
+        width: of the screen, in characters.
+        height: of the screen, in lines.
         foot: the last line.
     """
-    lines = [head.title(glimpse, width)]
-    lines += head.facts(glimpse, width, 3 if height >= 28 else 2 if height >= 16 else 1)
-    lines += head.alarms(glimpse, width)[: max(height // 4, 1)]
-    room = height - len(lines) - (foot is not None)
-    if glimpse.glance is None:
-        body = parts.actors(glimpse, width, room)
+    lines = [header.title(state, width)]
+    lines += header.facts(state, width, 3 if height >= 28 else 2 if height >= 16 else 1)
+    lines += header.alarms(state, width)[: max(height // 4, 1)]
+    free = height - len(lines) - (foot is not None)
+    if state.database is None:
+        body = panels.actors(state, width, free)
     else:
-        body = _wide(glimpse, width, room) if width >= WIDE else _narrow(glimpse, width, room, height >= TALL)
-    lines += body[: max(room, 0)]
+        body = (
+            _wide(state, width, free)
+            if width >= WIDE_LAYOUT_COLUMNS
+            else _narrow(state, width, free, height >= TALL_LAYOUT_LINES)
+        )
+    lines += body[: max(free, 0)]
     lines = lines[: height - (foot is not None)]
     if foot is not None:
         lines += [Text(end="")] * (height - 1 - len(lines))
@@ -47,75 +50,77 @@ def frame(glimpse: ViewState, width: int, height: int, foot: Text | None = None)
     return lines[: max(height, 0)]
 
 
-def _narrow(glimpse: ViewState, width: int, rows: int, tall: bool) -> list[Text]:
-    assert glimpse.glance is not None
-    glance = glimpse.glance
-    pots = len(glance.portfolios) + (len(glimpse.together) > 1)
-    watched = max(len(parts.recent(glimpse)), 1)
-    aside = tall and width >= 80
+def _narrow(state: ViewState, width: int, rows: int, tall: bool) -> list[Text]:
+    assert state.database is not None
+    database = state.database
+    portfolio_rows = len(database.portfolios) + (len(state.together) > 1)
+    price_rows = max(len(panels.recent_prices(state)), 1)
+    side_by_side = tall and width >= 80
     sizes = share(
         rows,
         [
-            ("portfolios", min(1 + pots, 4 if rows >= 18 else 2), 1 + pots),
-            ("decisions", 4 if glance.decisions else 2, 1 + max(len(glance.decisions), 1)),
-            ("positions", 3 if glance.positions else 2, 1 + max(len(glance.positions), 1)),
+            ("portfolios", min(1 + portfolio_rows, 4 if rows >= 18 else 2), 1 + portfolio_rows),
+            ("decisions", 4 if database.decisions else 2, 1 + max(len(database.decisions), 1)),
+            ("positions", 3 if database.positions else 2, 1 + max(len(database.positions), 1)),
             ("actors", 1 + 7 if tall else 1, 1 + 7 if tall else 1),
-            ("equity", 5 if glimpse.curve else 0, 14),
-            ("prices", 0 if aside else 1, 0 if aside else 1 + watched if tall else 2),
+            ("equity", 5 if state.equity_curve else 0, 14),
+            ("prices", 0 if side_by_side else 1, 0 if side_by_side else 1 + price_rows if tall else 2),
         ],
     )
     lines: list[Text] = []
-    shown: list[tuple[str, Part]] = [
-        ("portfolios", parts.portfolios),
-        ("equity", parts.equity),
-        ("positions", parts.positions),
-        ("decisions", parts.decisions),
+    stacked: list[tuple[str, Panel]] = [
+        ("portfolios", panels.portfolios),
+        ("equity", panels.equity),
+        ("positions", panels.positions),
+        ("decisions", panels.decisions),
     ]
-    for name, part in shown:
-        lines += part(glimpse, width, sizes[name]) if sizes[name] else []
-    if aside and sizes["actors"]:
-        left = (width - GAP) // 2
+    for name, panel in stacked:
+        lines += panel(state, width, sizes[name]) if sizes[name] else []
+    if side_by_side and sizes["actors"]:
+        left = (width - GAP_COLUMNS) // 2
         return lines + beside(
-            parts.prices(glimpse, left, sizes["actors"]),
-            parts.actors(glimpse, width - GAP - left, sizes["actors"]),
+            panels.prices(state, left, sizes["actors"]),
+            panels.actors(state, width - GAP_COLUMNS - left, sizes["actors"]),
             left,
-            GAP,
+            GAP_COLUMNS,
         )
     for name, table, line in (
-        ("prices", parts.prices, parts.prices_line),
-        ("actors", parts.actors, parts.actors_line),
+        ("prices", panels.prices, panels.prices_line),
+        ("actors", panels.actors, panels.actors_line),
     ):
         if sizes[name]:
-            lines += (table if tall else line)(glimpse, width, sizes[name])
+            lines += (table if tall else line)(state, width, sizes[name])
     return lines
 
 
-def _wide(glimpse: ViewState, width: int, rows: int) -> list[Text]:
-    assert glimpse.glance is not None
-    glance = glimpse.glance
-    left = width - RIGHT - GAP
+def _wide(state: ViewState, width: int, rows: int) -> list[Text]:
+    assert state.database is not None
+    database = state.database
+    left = width - RIGHT_COLUMNS - GAP_COLUMNS
     sizes = share(
         rows,
         [
-            ("decisions", 6 if glance.decisions else 2, 1 + max(len(glance.decisions), 1)),
-            ("positions", 4 if glance.positions else 2, 1 + max(len(glance.positions), 1)),
-            ("equity", 7 if glimpse.curve else 0, 18),
+            ("decisions", 6 if database.decisions else 2, 1 + max(len(database.decisions), 1)),
+            ("positions", 4 if database.positions else 2, 1 + max(len(database.positions), 1)),
+            ("equity", 7 if state.equity_curve else 0, 18),
         ],
     )
-    columns = parts.equity(glimpse, left, sizes["equity"]) if sizes["equity"] else []
-    columns += parts.positions(glimpse, left, sizes["positions"]) if sizes["positions"] else []
-    columns += parts.decisions(glimpse, left, sizes["decisions"]) if sizes["decisions"] else []
-    pots = len(glance.portfolios) + (len(glimpse.together) > 1)
-    watched = max(len(parts.recent(glimpse)), 1)
-    beyond = share(
+    left_column = panels.equity(state, left, sizes["equity"]) if sizes["equity"] else []
+    left_column += panels.positions(state, left, sizes["positions"]) if sizes["positions"] else []
+    left_column += panels.decisions(state, left, sizes["decisions"]) if sizes["decisions"] else []
+    portfolio_rows = len(database.portfolios) + (len(state.together) > 1)
+    price_rows = max(len(panels.recent_prices(state)), 1)
+    right_sizes = share(
         rows,
         [
-            ("portfolios", min(1 + pots, 4), 1 + pots),
+            ("portfolios", min(1 + portfolio_rows, 4), 1 + portfolio_rows),
             ("actors", 8, 8),
-            ("prices", 3, 1 + watched),
+            ("prices", 3, 1 + price_rows),
         ],
     )
-    aside = parts.portfolios(glimpse, RIGHT, beyond["portfolios"]) if beyond["portfolios"] else []
-    aside += parts.prices(glimpse, RIGHT, beyond["prices"]) if beyond["prices"] else []
-    aside += parts.actors(glimpse, RIGHT, beyond["actors"]) if beyond["actors"] else []
-    return beside(columns, aside, left, GAP)
+    right_column = (
+        panels.portfolios(state, RIGHT_COLUMNS, right_sizes["portfolios"]) if right_sizes["portfolios"] else []
+    )
+    right_column += panels.prices(state, RIGHT_COLUMNS, right_sizes["prices"]) if right_sizes["prices"] else []
+    right_column += panels.actors(state, RIGHT_COLUMNS, right_sizes["actors"]) if right_sizes["actors"] else []
+    return beside(left_column, right_column, left, GAP_COLUMNS)

@@ -1,4 +1,4 @@
-"""What the live view knows at one moment, and how it comes to know it: two sources, either of which may be away."""
+"""State of the live view, merged from the service (socket) and the database; either may be unreachable."""
 
 from __future__ import annotations
 
@@ -17,90 +17,96 @@ from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.live_view import CURVE_WINDOW, DatabaseView, DatabaseViews
 from persistence.queries.row_lists import LedgerReader
 
-MOST_POINTS = 4_000
-TRAIL = 40
-"""Prices that are remembered of each symbol."""
-DECISIONS = 60
-"""Decisions that are read; no screen shows more."""
+MAX_CURVE_POINTS = 4_000
+PRICE_HISTORY_LENGTH = 40
+"""Prices that are kept of each symbol."""
+MAX_DECISIONS = 60
+"""Decisions that are read; no screen has room for more."""
 
 Process = Mapping[str, Any]
-"""What `TradingSystem.status` says, as JSON has it."""
+"""Status of the running process: `TradingSystem.status` as JSON."""
 Point = tuple[datetime, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What is too heavy to be asked each second: it goes over all rows.
+class LedgerCheck:
+    """Result of a check of the books. It reads all rows, so it cannot run every second.
 
     Attributes:
-        took: seconds.
+        at: when the check ended.
+        differences: a sentence for each difference; empty where the books balance.
+        outcomes: number of decisions by status.
+        quarantined: decisions and messages in quarantine.
+        duration_s: how long the check took, in seconds.
     """
 
     at: datetime
     differences: Sequence[str]
     outcomes: Mapping[str, int]
     quarantined: int
-    took: float
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class ViewState:
-    """All that a frame shows.
+    """Everything that a frame shows.
 
     Attributes:
-        at: when it was looked, by this machine's clock.
-        process: None where none of this home and database runs on this machine.
-        glance: what the database held when it last answered; None until it has.
-        away: why it does not answer now; None while it does.
-        away_since: the first time in a row that it did not.
-        checked: None until it was checked.
-        curve: worth of the portfolios that share the first one's currency, over time.
-        capital: what they began with.
-        trails: the last prices of each symbol, as they were seen while this looked on.
-        speeds: messages a second of each actor since the look before.
+        at: time of the reading, by this machine's clock.
+        process: status of the process; None where none of this home and database runs on this machine.
+        database: content of the database when it last answered; None until its first answer.
+        database_error: why the database does not answer now; None while it answers.
+        database_error_since: beginning of this outage.
+        ledger_check: the last check of the books; None until the first one.
+        equity_curve: total value of the portfolios of `together`, over time.
+        capital: their initial capital.
+        price_history: the last prices of each symbol, as read since the view began.
+        messages_per_s: messages a second of each actor since the reading before.
     """
 
     at: datetime
     process: Process | None = None
-    glance: DatabaseView | None = None
-    away: str | None = None
-    away_since: datetime | None = None
-    checked: Checked | None = None
-    curve: Sequence[Point] = ()
+    database: DatabaseView | None = None
+    database_error: str | None = None
+    database_error_since: datetime | None = None
+    ledger_check: LedgerCheck | None = None
+    equity_curve: Sequence[Point] = ()
     capital: Decimal = Decimal(0)
-    trails: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    speeds: Mapping[str, float] = field(default_factory=dict)
+    price_history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    messages_per_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
         """Whether a process serves the database, here or elsewhere."""
-        served = self.glance is not None and self.away is None and bool(self.glance.served["running"])
+        served = self.database is not None and self.database_error is None and bool(self.database.served["running"])
         return self.process is not None or served
 
     @property
     def paused(self) -> bool:
-        """Whether decisions are not taken, or not known to be."""
-        return self.away is not None or (self.process is not None and self.process["intake_paused_since"] is not None)
+        """Whether the intake of decisions is paused, or cannot be known because the database is unreachable."""
+        return self.database_error is not None or (
+            self.process is not None and self.process["intake_paused_since"] is not None
+        )
 
     @property
     def exit_code(self) -> int:
-        """What `run.py status` would end with."""
-        if not self.running and self.away is None:
+        """The exit code with which `run.py status` would end."""
+        if not self.running and self.database_error is None:
             return NotRunning.exit_code
-        return int(self.paused or (self.checked is not None and bool(self.checked.differences)))
+        return int(self.paused or (self.ledger_check is not None and bool(self.ledger_check.differences)))
 
     @property
-    def unreal(self) -> list[str]:
-        """The sources of prices that prove nothing."""
-        sources = {row["source"] for row in self.glance.prices} if self.glance is not None else set()
+    def unreal_sources(self) -> list[str]:
+        """The price sources that are not real markets."""
+        sources = {row["source"] for row in self.database.prices} if self.database is not None else set()
         if self.process is not None and self.process["prices"] is not None:
             sources.add(self.process["prices"]["source"])
         return sorted(NOT_REAL & sources)
 
     @property
     def together(self) -> list[Mapping[str, Any]]:
-        """The portfolios whose worth can be added up: those in the currency of `default`, else of the first."""
-        return sharing_currency(self.glance.portfolios) if self.glance is not None else []
+        """The portfolios whose values can be added up: those in the currency of `default`, else of the first one."""
+        return sharing_currency(self.database.portfolios) if self.database is not None else []
 
 
 def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -111,8 +117,8 @@ def sharing_currency(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     return [row for row in rows if row["currency"] == currency]
 
 
-def check(reader: LedgerReader) -> Checked:
-    """Go over all rows: whether the books balance, and what became of all decisions.
+def check_ledger(reader: LedgerReader) -> LedgerCheck:
+    """Compare all books, and count all decisions by outcome.
 
     Raises:
         DatabaseError: the database does not answer.
@@ -121,91 +127,104 @@ def check(reader: LedgerReader) -> Checked:
     differences = [row["difference"] for row in reader.ledger_differences()]
     outcomes, quarantined = reader.outcomes(), reader.quarantined()
     now = datetime.now(UTC)
-    return Checked(now, differences, outcomes, quarantined, (now - begin).total_seconds())
+    return LedgerCheck(now, differences, outcomes, quarantined, (now - begin).total_seconds())
 
 
-class ViewPoller:
-    """Looks at process and database, and remembers what only shows over time. For one thread.
+class ViewReader:
+    """Reads process and database, and keeps what only shows over time. For use by one thread.
 
     Args:
-        opened: opens the database and gives its URL; tried again until it does.
-        ask: returns what the process says of itself, None where none runs.
+        open_database: opens the database and yields its URL; it is called again until it succeeds.
+        read_process: returns the status of the process, None where none runs.
+
+    Attributes:
+        url: of the database; None until it has been opened.
     """
 
-    def __init__(self, opened: Callable[[], AbstractContextManager[str]], ask: Callable[[], Process | None]) -> None:
-        self._opened = opened
-        self._ask = ask
+    def __init__(
+        self, open_database: Callable[[], AbstractContextManager[str]], read_process: Callable[[], Process | None]
+    ) -> None:
+        self._open_database = open_database
+        self._read_process = read_process
         self._undo = ExitStack()
-        self._glances: DatabaseViews | None = None
-        self._glance: DatabaseView | None = None
-        self._away_since: datetime | None = None
-        self._names: list[str] = []
-        self._curve: list[Point] = []
-        self._trails: dict[str, deque[float]] = {}
-        self._seen: dict[str, datetime] = {}
+        self._database_reader: DatabaseViews | None = None
+        self._database: DatabaseView | None = None
+        self._database_error_since: datetime | None = None
+        self._curve_portfolios: list[str] = []
+        self._equity_curve: list[Point] = []
+        self._price_history: dict[str, deque[float]] = {}
+        self._price_times: dict[str, datetime] = {}
         self._handled: tuple[datetime, dict[str, int]] | None = None
         self.url: str | None = None
 
-    def look(self, checked: Checked | None = None) -> ViewState:
-        """Return how it stands now; what is away is said, not raised.
+    def read(self, ledger_check: LedgerCheck | None = None) -> ViewState:
+        """Return the state of now. An unreachable database does not raise: `ViewState.database_error` says why.
+
+        Args:
+            ledger_check: the last check of the books, which becomes part of the state.
 
         Raises:
             PaperTradingError: the database answers, but cannot be used.
         """
-        process, away = self._ask(), None
+        process, database_error = self._read_process(), None
         now = datetime.now(UTC)
         try:
-            self._read(process)
-            self._away_since = None
+            self._read_database(process)
+            self._database_error_since = None
         except DatabaseError as error:
-            away, self._away_since = str(error), self._away_since or now
-        together = sharing_currency(self._glance.portfolios) if self._glance is not None else []
+            database_error, self._database_error_since = str(error), self._database_error_since or now
+        together = sharing_currency(self._database.portfolios) if self._database is not None else []
         return ViewState(
             at=now,
             process=process,
-            glance=self._glance,
-            away=away,
-            away_since=self._away_since,
-            checked=checked,
-            curve=tuple(self._curve),
+            database=self._database,
+            database_error=database_error,
+            database_error_since=self._database_error_since,
+            ledger_check=ledger_check,
+            equity_curve=tuple(self._equity_curve),
             capital=total(row["initial_capital"] for row in together),
-            trails={symbol: tuple(trail) for symbol, trail in self._trails.items()},
-            speeds=self._speeds(process, now),
+            price_history={symbol: tuple(prices) for symbol, prices in self._price_history.items()},
+            messages_per_s=self._message_rates(process, now),
         )
 
     def close(self) -> None:
-        """Let the database go."""
+        """Close the connection to the database."""
         self._undo.close()
 
-    def _read(self, process: Process | None) -> None:
-        if self._glances is None:
-            self.url = self._undo.enter_context(self._opened())
-            self._glances = DatabaseViews(self.url)
-            self._undo.callback(self._glances.close)
-        glance = self._glances.look(DECISIONS)
-        self._lengthen(glance, running=process is not None or bool(glance.served["running"]))
-        for row in glance.prices:
-            if self._seen.get(row["symbol"]) != row["time"]:
-                self._seen[row["symbol"]] = row["time"]
-                self._trails.setdefault(row["symbol"], deque(maxlen=TRAIL)).append(float(row["price"]))
-        self._glance = glance
+    def _read_database(self, process: Process | None) -> None:
+        if self._database_reader is None:
+            self.url = self._undo.enter_context(self._open_database())
+            self._database_reader = DatabaseViews(self.url)
+            self._undo.callback(self._database_reader.close)
+        database = self._database_reader.look(MAX_DECISIONS)
+        self._extend_curve(database, running=process is not None or bool(database.served["running"]))
+        for row in database.prices:
+            if self._price_times.get(row["symbol"]) != row["time"]:
+                self._price_times[row["symbol"]] = row["time"]
+                self._price_history.setdefault(row["symbol"], deque(maxlen=PRICE_HISTORY_LENGTH)).append(
+                    float(row["price"])
+                )
+        self._database = database
 
-    def _lengthen(self, glance: DatabaseView, *, running: bool) -> None:
-        """Add the worth of now to the curve; where nothing runs, what the last prices make it stays the last point."""
-        assert self._glances is not None
-        rows = sharing_currency(glance.portfolios)
-        names, worth = [row["portfolio"] for row in rows], total(row["worth"] for row in rows)
-        if names != self._names:
+    def _extend_curve(self, database: DatabaseView, *, running: bool) -> None:
+        """Add the current total value to the curve.
+
+        Where no process runs, the value at the last known prices is its last point, at the time of those prices.
+        """
+        assert self._database_reader is not None
+        rows = sharing_currency(database.portfolios)
+        names, value = [row["portfolio"] for row in rows], total(row["worth"] for row in rows)
+        if names != self._curve_portfolios:
             capital = total(row["initial_capital"] for row in rows)
-            self._curve = [(at, add(capital, result)) for at, result in self._glances.curve(names)]
-            self._names = names
+            self._equity_curve = [(at, add(capital, result)) for at, result in self._database_reader.curve(names)]
+            self._curve_portfolios = names
         if running:
-            self._curve = _thinned([*self._curve, (glance.at, worth)])
-        elif not self._curve or self._curve[-1][1] != worth:
-            seen = [row["time"] for row in glance.prices] + [at for at, _ in self._curve]
-            self._curve = _thinned([*self._curve, (max(seen, default=glance.at), worth)])
+            self._equity_curve = _thinned([*self._equity_curve, (database.at, value)])
+        elif not self._equity_curve or self._equity_curve[-1][1] != value:
+            times = [row["time"] for row in database.prices] + [at for at, _ in self._equity_curve]
+            self._equity_curve = _thinned([*self._equity_curve, (max(times, default=database.at), value)])
 
-    def _speeds(self, process: Process | None, now: datetime) -> dict[str, float]:
+    def _message_rates(self, process: Process | None, now: datetime) -> dict[str, float]:
         if process is None:
             self._handled = None
             return {}
@@ -218,10 +237,10 @@ class ViewPoller:
 
 
 def _thinned(points: list[Point]) -> list[Point]:
-    """Return the last day of a curve, its older half with every other point where there are too many."""
+    """Return the last day of a curve; where it has too many points, every other one of the older half is left out."""
     while points[-1][0] - points[0][0] > CURVE_WINDOW + timedelta(minutes=1):
         points.pop(0)
-    if len(points) <= MOST_POINTS:
+    if len(points) <= MAX_CURVE_POINTS:
         return points
     half = len(points) // 2
     return points[:half:2] + points[half:]

@@ -23,7 +23,7 @@ from prometheus_client.core import (
 from actors.introspection.counters import BUCKETS, Counts
 from actors.introspection.status import ActorStatus, SystemStatus
 from actors.system import Facts
-from console.display.format import mute
+from console.display.format import instruments_unknown
 from domain.types import PortfolioName
 from persistence.database_timing import DatabaseTimings
 from persistence.queries.metrics import Reading, Standing
@@ -119,7 +119,7 @@ def _actors(actors: Iterable[ActorStatus]) -> Iterator[Metric]:
 def of_prices(status: SystemStatus, now: datetime) -> Iterator[Metric]:
     """Yield how old prices are, and how their source is; of the source nothing while the PriceTracker is busy."""
     prices = status.prices
-    ill = prices is not None and (prices["ended"] or mute(prices) or prices["silent"])
+    ill = prices is not None and (prices["ended"] or instruments_unknown(prices) or prices["silent"])
     yield _gauge(
         "paper_price_source_healthy",
         "1 while every price that is needed comes; 0 if the source has ended, says nothing, or a symbol is silent",

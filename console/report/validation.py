@@ -9,7 +9,7 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from rich.text import Text
 
-from console.display.format import moment, visible
+from console.display.format import escape_control, moment
 from console.display.style import ALARM, BAD, DOUBT, GOOD
 from console.report.terminal.charts import line, wrapped
 from domain.validation.criteria import Criterion
@@ -23,7 +23,7 @@ VERDICTS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}
 def gate(verdict: Verdict, width: int) -> list[Text]:
     """Return both verdicts of the gate, what each criterion asked for and saw, and what they mean."""
     operational, statistical = "passed" if verdict.operational_passed else "failed", str(verdict.statistical)
-    over = f"run {visible(verdict.run.name)}" if verdict.run is not None else "no run"
+    over = f"run {escape_control(verdict.run.name)}" if verdict.run is not None else "no run"
     lines = [line(f"{over}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim")]
     figures = *verdict.criteria, _psr(verdict)
     first = max(cell_len(each.title) for each in (*verdict.operational, *figures))
@@ -31,12 +31,12 @@ def gate(verdict: Verdict, width: int) -> list[Text]:
     lines += _verdict("Statistical", statistical, figures, first, width)
     lines += [line()]
     if verdict.ready:
-        accepted = f", accepted by {visible(verdict.accepted_by)}" if verdict.accepted_by is not None else ""
+        accepted = f", accepted by {escape_control(verdict.accepted_by)}" if verdict.accepted_by is not None else ""
         lines.append(line(f"Ready{accepted}.", f"bold {GOOD}"))
     else:
-        lines += wrapped(f"Not ready: {visible('; '.join(verdict.missing))}.", width, ALARM)
+        lines += wrapped(f"Not ready: {escape_control('; '.join(verdict.missing))}.", width, ALARM)
     for note in verdict.notes:
-        lines += wrapped(visible(note), width)
+        lines += wrapped(escape_control(note), width)
     return lines
 
 
@@ -49,7 +49,7 @@ def _verdict(name: str, result: str, criteria: Sequence[Criterion], first: int, 
     left = free // 2
     for each in criteria:
         required = textwrap.wrap(each.required, left)
-        seen = textwrap.wrap(visible(each.seen), free - left) or [""]
+        seen = textwrap.wrap(escape_control(each.seen), free - left) or [""]
         for index, (wanted, found) in enumerate(zip_longest(required, seen, fillvalue="")):
             told = line("  ")
             told.append(("✓" if each.passed else "✗") if index == 0 else " ", style=GOOD if each.passed else BAD)
@@ -57,7 +57,7 @@ def _verdict(name: str, result: str, criteria: Sequence[Criterion], first: int, 
             told.append(found, style="" if each.passed else BAD)
             lines.append(told)
         if not each.passed and each.evidence:
-            shown = [visible(one) for one in each.evidence[:MOST_EVIDENCE]]
+            shown = [escape_control(one) for one in each.evidence[:MOST_EVIDENCE]]
             more = len(each.evidence) - len(shown)
             said = "; ".join([*shown, *([f"and {more} more"] if more else [])])
             lines += [line(f"    {part}", "dim") for part in textwrap.wrap(said, width - 4)]

@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from console.display.format import NO_PROOF, duration, moment, table, terminal
+from console.display.format import NO_PROOF, duration, moment, terminal
+from console.display.table import full_table
 from domain.validation.criteria import Criterion, limit, percent
 from domain.validation.statistical import Statistical
 from domain.validation.verdict import Verdict
@@ -94,7 +95,7 @@ def _psr(verdict: Verdict) -> Criterion:
 
 def _criteria(criteria: Sequence[Criterion], out: Console) -> None:
     rows = [(each.title, each.required, each.seen, "✓ met" if each.passed else "✗ not met") for each in criteria]
-    shown = table(["criterion", "required", "seen", ""], rows)
+    shown = full_table(["criterion", "required", "seen", ""], rows)
     for row, each in zip(shown.rows, criteria, strict=True):
         row.style = "" if each.passed else "red"
     out.print(shown)

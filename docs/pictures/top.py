@@ -16,8 +16,8 @@ from console.commands.top import FOOT
 from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.display.format import document
 from console.live.layout import frame
-from console.live.poller import Watch
-from console.live.state import ViewPoller, ViewState
+from console.live.poller import ViewPoller
+from console.live.state import ViewReader, ViewState
 from docs.pictures.svg import svg
 from persistence.stores import portfolios
 
@@ -38,9 +38,9 @@ def _seen() -> ViewState:
         with TradingSystem.start(settings) as system:
             values = {**settings.portfolio_values(), "max_position_size": "0.05"}
             portfolios.create(system.database_url, CAUTIOUS, values)
-            looker = ViewPoller(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
+            looker = ViewReader(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
             looked = threading.Event()
-            with SampleAgent(system.database_url, SEED) as agent, Watch(looker, 1.0, looked.set) as watch:
+            with SampleAgent(system.database_url, SEED) as agent, ViewPoller(looker, 1.0, looked.set) as watch:
                 begin = time.monotonic()
                 while time.monotonic() - begin < SECONDS:
                     agent.decide()

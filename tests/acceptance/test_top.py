@@ -16,7 +16,7 @@ def test_the_demo_is_a_live_view_in_a_terminal_and_ends_with_its_summary(tmp_pat
     with Screen("demo", "--seconds", "600", env=environment(tmp_path)) as screen:
         screen.wait_for(r"#3 ")
         assert ("h", "l", "l", False) == (screen.mode("?1049"), screen.mode("?25"), screen.mode("?7"), screen.echoes())
-        for words in ("Paper trading  running", "decisions/s", "prove nothing", "together", "┤", "7 well", "sent"):
+        for words in ("Paper trading  running", "decisions/s", "prove nothing", "together", "┤", "7 healthy", "sent"):
             screen.wait_for(words)
         screen.resize(140, 40)
         screen.wait_for(r"\d\d:\d\d:\d\d UTC\n")
@@ -54,12 +54,12 @@ def test_top_of_a_service_that_ends_while_it_is_shown(embedded_url: str, tmp_pat
         with Screen("top", "--interval", "0.2", env=plain) as screen, Screen("top", env=env) as other:
             screen.wait_for(r"books balance")
             other.wait_for(r"books balance")
-            screen.wait_for("7 well")
+            screen.wait_for("7 healthy")
             other.kill(signal.SIGTERM)
             assert 0 == other.ended()
             assert other.as_it_was()
             assert 0 == service.stop().code
-            screen.wait_for(r"nothing runs; the last was")
+            screen.wait_for(r"no service runs; the last was")
             screen.send("q")
             assert 3 == screen.ended()
             assert screen.as_it_was()
@@ -67,7 +67,7 @@ def test_top_of_a_service_that_ends_while_it_is_shown(embedded_url: str, tmp_pat
             assert not re.search(rb"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7])[;m]", screen.raw)
     stopped = run("top", env=env)
     assert 3 == stopped.code
-    assert "nothing runs" in stopped.out
+    assert "no service runs" in stopped.out
 
 
 def test_without_a_database_there_is_nothing_to_show(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from console.display.format import percent, price, signed, visible
+from console.display.format import escape_control, percent, price, signed
 from domain.analytics.report import Report
 from domain.trading.arithmetic import CONTEXT, ZERO, plain
 
@@ -98,7 +98,7 @@ def quantity(value: Decimal) -> Markup:
 
 def name(value: object) -> str:
     """Return a text of anybody's on one line, with control characters written out."""
-    return visible(" ".join(str(value).split()))
+    return escape_control(" ".join(str(value).split()))
 
 
 def whole(value: int) -> Markup:

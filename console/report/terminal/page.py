@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from console.display.format import amount, duration, moment, percent, signed, sources_line, visible
+from console.display.format import amount, duration, escape_control, moment, percent, signed, sources_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut
 from console.report.terminal import charts as drawn
@@ -69,10 +69,10 @@ def is_empty(report: Report) -> bool:
 def nothing(report: Report, verdict: Verdict | None) -> str:
     """Return all that there is to say of a portfolio in which nothing happened."""
     worth = f"worth {amount(report.closing)} {report.currency}"
-    of_strategy = f" by strategy {visible(report.strategy)}" if report.strategy is not None else ""
+    of_strategy = f" by strategy {escape_control(report.strategy)}" if report.strategy is not None else ""
     span = f"from {day(report.since)} to {day(report.until)} nothing was decided, traded or held{of_strategy}"
     ready = "" if verdict is None else f"; the gate: {'ready' if verdict.ready else 'not ready'}"
-    return f"{visible(report.portfolio)}: {worth}; {span}{ready}"
+    return f"{escape_control(report.portfolio)}: {worth}; {span}{ready}"
 
 
 def day(at: datetime) -> str:
@@ -95,9 +95,9 @@ def pages(report: Report, verdict: Verdict | None, width: int, *, over: bool) ->
 
 
 def _head(report: Report, width: int) -> Iterator[Text]:
-    name = f"Portfolio {visible(report.portfolio)}"
+    name = f"Portfolio {escape_control(report.portfolio)}"
     if report.strategy is not None:
-        name += f", strategy {visible(report.strategy)}"
+        name += f", strategy {escape_control(report.strategy)}"
     span = f"{day(report.since)} to {day(report.until)} UTC, {duration(report.until - report.since)}"
     title = line(name, "bold")
     if cell_len(name) + cell_len(span) + 2 <= width:

@@ -10,9 +10,9 @@ from decimal import Decimal
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from console.display.format import amount, duration, moment, number, percent, price, signed, visible
+from console.display.format import amount, duration, escape_control, moment, number, percent, price, signed
 from console.display.style import gain
-from console.display.table import Column, beside, table
+from console.display.table import Column, beside, fitted_table
 from console.report.html.tables import costs
 from console.report.terminal.charts import bar, line, wrapped
 from domain.analytics.funnel import Funnel
@@ -145,7 +145,7 @@ def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int) -> list
     for dimension, title in DIMENSIONS.items():
         found = sorted(by[dimension].items(), key=lambda each: (-each[1].net_pnl, each[0]))
         if len(found) == 1:
-            alone.append(f"{title} {visible(found[0][0])} alone")
+            alone.append(f"{title} {escape_control(found[0][0])} alone")
             continue
         shown = found if len(found) <= MOST_GROUPS else [*found[: MOST_GROUPS // 2], *found[-MOST_GROUPS // 2 :]]
         names.append((f"by {title}", "bold"))
@@ -173,7 +173,7 @@ def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int) -> list
         Column("net", cells(lambda row: (signed(row.net_pnl), gain(row.net_pnl))), right=True),
         Column("in market", cells(lambda row: _told(row.time_in_market, _share)), right=True, gives_way=3),
     ]
-    lines = plain_headed(table(columns, width, len(rows) + 1))
+    lines = plain_headed(fitted_table(columns, width, len(rows) + 1))
     return [*lines, *(wrapped(", ".join(alone), width, "dim") if alone else [])]
 
 
@@ -182,7 +182,7 @@ def _told(figure: PerformanceMetric, write: Callable[[Decimal], str]) -> str:
 
 
 def _name(text: str) -> str:
-    found = visible(" ".join(text.split()))
+    found = escape_control(" ".join(text.split()))
     return found if cell_len(found) <= LONGEST_NAME else set_cell_size(found, LONGEST_NAME - 1).rstrip() + "…"
 
 
@@ -204,7 +204,7 @@ def cost_table(results: TradeStats, width: int) -> list[Text]:
     before = add(results.gross_pnl, results.total_slippage)
     heading = line("Gross before costs  ")
     heading.append(signed(before), style=gain(before))
-    return [heading, *plain_headed(table(columns, width, len(found) + 1))]
+    return [heading, *plain_headed(fitted_table(columns, width, len(found) + 1))]
 
 
 def _fine(value: Decimal) -> str:
@@ -225,7 +225,7 @@ def positions(held: Sequence[OpenPosition], width: int) -> list[Text]:
         Column("", [percent(each.unrealized_pnl_pct) for each in shown], right=True, gives_way=1),
         Column("since", [moment(each.opened_at)[:16] for each in shown], gives_way=3),
     ]
-    lines = plain_headed(table(columns, width, len(shown) + 1))
+    lines = plain_headed(fitted_table(columns, width, len(shown) + 1))
     more = len(held) - len(shown)
     return [
         *lines,
@@ -238,7 +238,7 @@ def funnel(found: Funnel, width: int) -> list[Text]:
     rows: list[tuple[str, int, bool]] = []
     for stage, counted in found.stages.items():
         rows.append((str(stage), counted, True))
-        rows += [(f"  {visible(lost.reason)}", lost.number, False) for lost in found.lost if lost.after is stage]
+        rows += [(f"  {escape_control(lost.reason)}", lost.number, False) for lost in found.lost if lost.after is stage]
         if stage == "received" and found.waiting:
             rows.append(("  waiting", found.waiting, False))
     room = max(cell_len(label) for label, _, _ in rows)

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from console.live.poller import Watch
-from console.live.state import ViewPoller, check
+from console.live.poller import ViewPoller
+from console.live.state import ViewReader, check_ledger
 from persistence import schema
 from persistence.queries import live_view
 from persistence.queries.row_lists import SERVED
@@ -31,22 +31,22 @@ HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades", "
 
 
 @contextmanager
-def lookout(url: str) -> Iterator[ViewPoller]:
+def lookout(url: str) -> Iterator[ViewReader]:
     """Somebody who looks at a database, and knows of no process."""
 
     @contextmanager
     def opened() -> Iterator[str]:
         yield url
 
-    looker = ViewPoller(opened, lambda: None)
+    reader = ViewReader(opened, lambda: None)
     try:
-        yield looker
+        yield reader
     finally:
-        looker.close()
+        reader.close()
 
 
 def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(database_url: str) -> None:
-    with running(database_url) as system, lookout(database_url) as looker:
+    with running(database_url) as system, lookout(database_url) as reader:
         with psycopg.connect(database_url, autocommit=True) as session:
             session.execute(DECIDE, ["BTC/USDT", "BUY", Decimal("0.01")])
             session.execute(DECIDE, ["ETH/USDT", "HOLD", None])
@@ -55,14 +55,14 @@ def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(databa
             session.execute(DECIDE, ["DEAD/USDT", "BUY", None])  # has no price, so it waits
         until(lambda: system.ledger_reader.waiting() == 1)
         until(lambda: len(system.ledger_reader.rows("SELECT DISTINCT symbol FROM market_prices")) == 3)
-        seen = looker.look(check(system.ledger_reader))
-        found, checked = seen.glance, seen.checked
+        seen = reader.read(check_ledger(system.ledger_reader))
+        found, checked = seen.database, seen.ledger_check
         assert found is not None
         assert checked is not None
         (overview,), (trade,) = system.ledger_reader.portfolios(), system.ledger_reader.trades()
         (pot,) = found.portfolios
         assert (overview["total_value"], overview["total_pnl"]) == (pot["worth"], pot["result"])
-        assert overview["total_value"] == seen.curve[-1][1]
+        assert overview["total_value"] == seen.equity_curve[-1][1]
         sold = next(row for row in found.decisions if row["side"] == "SELL")
         assert (trade["net_pnl"], Decimal("0.004")) == (sold["net_pnl"], sold["quantity"])
         assert {"executed": 2, "ignored": 1, "pending": 1} == checked.outcomes
@@ -75,55 +75,55 @@ def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(databa
 
 def test_no_question_goes_over_history_and_all_are_of_one_moment(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    looker = live_view.DatabaseViews(embedded_url)
+    reader = live_view.DatabaseViews(embedded_url)
     plans = {}
-    with looker._engine.connect() as connection:
+    with reader._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
         assert "on" == connection.execute(text("SHOW transaction_read_only")).scalar()
         # In an empty table going over all rows is cheapest; where an index can answer, this has it answer.
         connection.execute(text("SET LOCAL enable_seqscan = off"))
         for statement, given in QUESTIONS.items():
             plans[statement] = "\n".join(connection.execute(text(f"EXPLAIN {statement}"), given).scalars())
-    looker.close()
+    reader.close()
     assert [] == [plan for plan in plans.values() if any(f"Seq Scan on {table}" in plan for table in HISTORY)]
 
 
 def test_a_database_that_goes_away_is_said_and_asked_again(embedded_server: Server, embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    with lookout(embedded_url) as looker:
-        before = looker.look()
-        assert (None, 3) == (before.away, before.exit_code)
+    with lookout(embedded_url) as reader:
+        before = reader.read()
+        assert (None, 3) == (before.database_error, before.exit_code)
         embedded_server.stop(immediate=True)
-        away = looker.look()
-        assert (1, before.glance) == (away.exit_code, away.glance)
-        assert away.away is not None
-        again = looker.look()
-        assert away.away_since == again.away_since
+        away = reader.read()
+        assert (1, before.database) == (away.exit_code, away.database)
+        assert away.database_error is not None
+        again = reader.read()
+        assert away.database_error_since == again.database_error_since
         embedded_server.start()
-        assert looker.look().away is None
+        assert reader.read().database_error is None
 
 
 def test_one_that_was_never_there_leaves_nothing_to_show() -> None:
-    with lookout("postgresql://u@127.0.0.1:1/d") as looker:
-        seen = looker.look()
-    assert (None, 1) == (seen.glance, seen.exit_code)
-    assert seen.away is not None
-    assert "not available" in seen.away
+    with lookout("postgresql://u@127.0.0.1:1/d") as reader:
+        seen = reader.read()
+    assert (None, 1) == (seen.database, seen.exit_code)
+    assert seen.database_error is not None
+    assert "not available" in seen.database_error
 
 
 def test_a_watch_looks_on_and_checks_the_books_until_it_ends(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     looks: list[None] = []
-    with lookout(embedded_url) as looker, Watch(looker, 0.05, lambda: looks.append(None)) as watch:
-        until(lambda: watch.newest.checked is not None and len(looks) > 2)
-        assert () == tuple(watch.newest.checked.differences if watch.newest.checked else ["unchecked"])
+    with lookout(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: looks.append(None)) as watch:
+        until(lambda: watch.newest.ledger_check is not None and len(looks) > 2)
+        assert () == tuple(watch.newest.ledger_check.differences if watch.newest.ledger_check else ["unchecked"])
     assert watch.failure is None
     assert [] == [thread.name for thread in threading.enumerate() if thread.name.startswith("live view")]
 
     # A defect ends it, and is told.
-    with lookout(embedded_url) as looker:
-        watch = Watch(looker, 0.05, lambda: None)
-        looker.look = lambda checked=None: 1 / 0  # type: ignore[method-assign, assignment]
+    with lookout(embedded_url) as reader:
+        watch = ViewPoller(reader, 0.05, lambda: None)
+        reader.read = lambda ledger_check=None: 1 / 0  # type: ignore[method-assign, assignment]
         with watch:
             until(lambda: watch.failure is not None)
     assert isinstance(watch.failure, ZeroDivisionError)
@@ -131,7 +131,7 @@ def test_a_watch_looks_on_and_checks_the_books_until_it_ends(embedded_url: str) 
 
 def test_a_defect_in_the_check_ends_a_watch_and_is_told(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     schema.upgrade(embedded_url)
-    monkeypatch.setattr("console.live.poller.check", lambda reader: 1 / 0)
-    with lookout(embedded_url) as looker, Watch(looker, 0.05, lambda: None) as watch:
+    monkeypatch.setattr("console.live.poller.check_ledger", lambda reader: 1 / 0)
+    with lookout(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: None) as watch:
         until(lambda: watch.failure is not None)
     assert isinstance(watch.failure, ZeroDivisionError)

@@ -97,11 +97,11 @@ def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(
     assert "\npaper_lease_held 0.0\n" in capsys.readouterr().out
     assert 3 == main(["top", "--json", *options])
     assert json.loads(capsys.readouterr().out)["running"] is False
-    looker = live_view.DatabaseViews(url)
-    glance = looker.look(5)
-    looker.close()
-    assert f"nothing runs, and its lock is held by {session_of(stranger)}" in title(
-        ViewState(datetime(2026, 1, 5, tzinfo=UTC), glance=glance), 200
+    reader = live_view.DatabaseViews(url)
+    database_view = reader.look(5)
+    reader.close()
+    assert f"no service runs, but {session_of(stranger)} holds its lock" in title(
+        ViewState(datetime(2026, 1, 5, tzinfo=UTC), database=database_view), 200
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from console.live.state import Checked, ViewState
+from console.live.state import LedgerCheck, ViewState
 from persistence.queries.live_view import DatabaseView
 from tests.support.values.builders import NOON
 
@@ -65,7 +65,7 @@ def decision(number: Any, what: str, symbol: str, status: str, reason: str, **ch
     return {**usual, "side": None, "quantity": None, "price": None, "net_pnl": None, **changes}
 
 
-def glance(**changes: Any) -> DatabaseView:
+def database_view(**changes: Any) -> DatabaseView:
     usual: dict[str, Any] = {
         "at": NOON,
         "served": {"holder": "process 7 on home", "started_at": at(-8040), "epoch": 3, "running": True},
@@ -96,17 +96,17 @@ def glance(**changes: Any) -> DatabaseView:
     return DatabaseView(**{**usual, **changes})
 
 
-def glimpse(**changes: Any) -> ViewState:
+def view_state(**changes: Any) -> ViewState:
     """A glimpse of a system that is well; what is given differs."""
     worths = ["20000", "19983", "20010", "20054", "20080", "20107.05"]
     usual = ViewState(
         at=NOON,
         process=process(),
-        glance=glance(),
-        checked=Checked(at(-8), (), {"executed": 22, "ignored": 9, "pending": 5, "rejected": 7}, 0, 0.01),
-        curve=[(at(60 * (index - 5)), Decimal(worth)) for index, worth in enumerate(worths)],
+        database=database_view(),
+        ledger_check=LedgerCheck(at(-8), (), {"executed": 22, "ignored": 9, "pending": 5, "rejected": 7}, 0, 0.01),
+        equity_curve=[(at(60 * (index - 5)), Decimal(worth)) for index, worth in enumerate(worths)],
         capital=Decimal(20_000),
-        trails={"BTC/USDT": (112000.0, 112200.0, 112405.73)},
-        speeds={"Sizer": 15.7},
+        price_history={"BTC/USDT": (112000.0, 112200.0, 112405.73)},
+        messages_per_s={"Sizer": 15.7},
     )
     return replace(usual, **changes)

@@ -10,20 +10,30 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.table import Column, flow, printable, share, table
+from console.display.format import one_line
+from console.display.table import Column, fitted_table, flow, share
 from console.live.layout import frame
-from console.live.state import Checked, ViewState
-from tests.support.values.view_states import actor, at, decision, glance, glimpse, portfolio, position, process
+from console.live.state import LedgerCheck, ViewState
+from tests.support.values.view_states import (
+    actor,
+    at,
+    database_view,
+    decision,
+    portfolio,
+    position,
+    process,
+    view_state,
+)
 
 SIZES = [(1, 1), (7, 30), (20, 5), (40, 10), (60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50), (300, 90)]
 FULL = """\
 Paper trading  running for 2 h 14 min                               12:00:00 UTC
 12.3 decisions/s · 5 waiting · books balance, checked 8 s ago
 simulated prices: results prove nothing about real markets
-portfolio       worth          result                  cash  held
-cautious     9,995.31  USDT     -4.69   -0.05 %    9,594.79     1
-default     10,111.74  USDT   +111.74   +1.12 %    7,648.85     2
-together    20,107.05  USDT   +107.05   +0.54 %   17,243.64     3
+portfolio       value          result                  cash  positions
+cautious     9,995.31  USDT     -4.69   -0.05 %    9,594.79          1
+default     10,111.74  USDT   +111.74   +1.12 %    7,648.85          2
+together    20,107.05  USDT   +107.05   +0.54 %   17,243.64          3
 equity                                                   20,107.05 USDT  +107.05
 20,107.05 ┤                                                ⣀⣀⣀⣀⣀⠤⠤⠤⠤⠤⠔⠒⠒⠒⠒⠒⠒⠊⠉⠉⠉
           ┤                                 ⣀⣀⣀⠤⠤⠤⠔⠒⠒⠒⠊⠉⠉⠉⠉
@@ -33,13 +43,13 @@ position   portfolio  quantity        last     age     value    result
 DOGE/USDT  cautious      1,635     0.21549   0.4 s    352.42     +5.33   +1.54 %
 BTC/USDT   default     0.01445  112,405.73   0.4 s  1,623.71     -8.33   -0.51 %
 ETH/USDT   default      0.5127    3,918.09   0.4 s  2,008.80    -10.60   -0.53 %
-decision  portfolio  what  symbol     outcome    why, or fill
+decision  portfolio  side  symbol     outcome    reason, or fill
 #10       default    BUY   XRP/USDT   pending
 #9        default    SELL  BTC/USDT   executed   0.01792 @ 112,375.67 net +24.30
 #8        default    BUY   DOGE/USDT  rejected   no room: DOGE/USDT is worth 19…
 #7        default    HOLD  SOL/USDT   ignored    hold: nothing to do
 prices  BTC/USDT 112,405.73 (0.4 s)  DOGE/USDT 0.21549 (45 s)
-actors  7 well  mailboxes empty  0 restarts
+actors  7 healthy  mailboxes empty  0 restarts
 q ends"""
 
 
@@ -51,7 +61,7 @@ def shown(seen: ViewState, width: int = 80, height: int = 24) -> str:
 def crowded() -> ViewState:
     """More of everything than any screen has room for, and what somebody might write to break it."""
     hostile = "\x1b[2J\x1b]0;gone\x07 \r\n\t 漢字 " * 20
-    return glimpse(
+    return view_state(
         process=process(
             actors=[actor("Sizer", state="waiting", busy_for=3.2, mailbox=123_456, restarts=12)],
             failures=[{"reference": "3-1", "at": at(-5).isoformat(), "kind": "crash", "actor": "Sizer",
@@ -59,10 +69,10 @@ def crowded() -> ViewState:
             intake_paused_since=at(-5).isoformat(),
             lease_held=False,
         ),
-        away=hostile,
-        away_since=at(-5),
-        checked=Checked(at(0), [hostile] * 9, {"executed": 10**9}, 3, 1.0),
-        glance=glance(
+        database_error=hostile,
+        database_error_since=at(-5),
+        ledger_check=LedgerCheck(at(0), [hostile] * 9, {"executed": 10**9}, 3, 1.0),
+        database=database_view(
             portfolios=[portfolio(f"漢字{hostile}{n}", "1" + "0" * 20, "1", 0, halted=hostile) for n in range(50)],
             positions=[position(f"S{n}{hostile}/USDT", "1e19", "1e-9", "1e19", price_time=None) for n in range(50)],
             decisions=[decision(n, "buy", hostile, "rejected", hostile) for n in range(100)],
@@ -71,11 +81,13 @@ def crowded() -> ViewState:
 
 
 def test_a_frame_of_80_by_24() -> None:
-    assert FULL == shown(glimpse())
+    assert FULL == shown(view_state())
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("seen", [glimpse(), crowded(), ViewState(at=at(0)), glimpse(process=None, curve=())])
+@pytest.mark.parametrize(
+    "seen", [view_state(), crowded(), ViewState(at=at(0)), view_state(process=None, equity_curve=())]
+)
 def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(
     width: int, height: int, seen: ViewState
 ) -> None:
@@ -87,7 +99,7 @@ def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(
 
 @pytest.mark.parametrize(("width", "height"), [(60, 20), (80, 24), (100, 30), (135, 40), (136, 34), (160, 50)])
 def test_the_essentials_are_there_from_60_by_20_upward(width: int, height: int) -> None:
-    text = shown(glimpse(), width, height)
+    text = shown(view_state(), width, height)
     for word in (
         "running",
         "12.3 decisions/s",
@@ -96,51 +108,51 @@ def test_the_essentials_are_there_from_60_by_20_upward(width: int, height: int) 
         "+107.05",
         "position",
         "#9",
-        "7 well",
+        "7 healthy",
     ):
-        assert word in text or (word == "7 well" and "DecisionWatcher" in text), word
+        assert word in text or (word == "7 healthy" and "DecisionWatcher" in text), word
 
 
 def test_a_wide_frame_has_a_row_for_each_price_and_actor_at_the_right() -> None:
-    lines = shown(glimpse(), 160, 50).splitlines()
+    lines = shown(view_state(), 160, 50).splitlines()
     assert any("Sizer" in line and line.endswith("16") and "┤" in line for line in lines)
     assert any(line.endswith("+0.36 %  ▁▄█") and "BTC/USDT   112,405.73   0.4 s" in line for line in lines)
     assert "22 executed · 9 ignored · 7 rejected" in lines[1]
 
 
 def test_nothing_runs_and_nothing_answers_are_said() -> None:
-    idle = {**glance().served, "running": False}
-    stopped = glimpse(process=None, glance=glance(served=idle))
-    assert "nothing runs; the last was process 7 on home" in shown(stopped, 100)
+    idle = {**database_view().served, "running": False}
+    stopped = view_state(process=None, database=database_view(served=idle))
+    assert "no service runs; the last was process 7 on home" in shown(stopped, 100)
     assert 3 == stopped.exit_code
-    away = glimpse(away="the database is not available: refused", away_since=at(-90))
+    away = view_state(database_error="the database is not available: refused", database_error_since=at(-90))
     text = shown(away)
-    assert "no answer from the database for 1 min 30 s: the database is not available" in text
-    assert "what is below was so at 12:00:00 UTC" in text
+    assert "database unreachable for 1 min 30 s: the database is not available" in text
+    assert "the data below is of 12:00:00 UTC" in text
     assert 1 == away.exit_code
     blind = replace(away, process=None)
-    assert "whether anything runs is not known" in shown(blind)
+    assert "it is not known whether a service runs" in shown(blind)
     assert 1 == blind.exit_code
-    elsewhere = glimpse(process=None)
+    elsewhere = view_state(process=None)
     assert "running for 2 h 14 min by process 7 on home" in shown(elsewhere)
-    assert "not seen: the process is not of this user" in shown(elsewhere)
+    assert "not visible: the process is not of this user" in shown(elsewhere)
     assert 0 == elsewhere.exit_code
 
 
 def test_what_needs_looking_after_stands_above_the_rest() -> None:
     actors = [actor("PositionKeeper", state="waiting", busy_for=7.0, mailbox=41), actor("Sizer", restarts=2)]
     failure = {"reference": "3-1", "at": at(-60).isoformat(), "kind": "hang", "actor": "Sizer", "error": "oh"}
-    troubled = glimpse(
+    troubled = view_state(
         process=process(
             actors=actors, failures=[failure], lease_held=False, intake_paused_since=at(-9).isoformat()
         ),
-        checked=Checked(at(0), ["cash of portfolio default is 1, its fills make it 2"], {}, 1, 0.1),
-        glance=glance(portfolios=[portfolio("default", "10000", "10000", 0, halted="too wild")]),
+        ledger_check=LedgerCheck(at(0), ["cash of portfolio default is 1, its fills make it 2"], {}, 1, 0.1),
+        database=database_view(portfolios=[portfolio("default", "10000", "10000", 0, halted="too wild")]),
     )  # fmt: skip
     text = shown(troubled, 100, 40)
     for sentence in (
-        "intake pauses since 11:59:51 UTC",
-        "the lease's connection is lost",
+        "intake paused since 11:59:51 UTC",
+        "the connection that holds the lease is lost",
         "failure 3-1 at 11:59:00: hang of Sizer: oh",
         "default is halted: too wild",
         "books: cash of portfolio default is 1, its fills make it 2",
@@ -150,39 +162,39 @@ def test_what_needs_looking_after_stands_above_the_rest() -> None:
     assert "books balance" not in text
     assert 1 == troubled.exit_code
     (line,) = [each for each in shown(troubled, 100, 24).splitlines() if each.startswith("actors")]
-    assert "actors  PositionKeeper waiting 7 s  1 well  41 wait for PositionKeeper  2 restarts" == line
+    assert "actors  PositionKeeper waiting 7 s  1 healthy  41 wait for PositionKeeper  2 restarts" == line
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (160, 50)])
 def test_before_the_first_decision_and_price_it_says_that_there_is_none(width: int, height: int) -> None:
-    text = shown(glimpse(glance=glance(decisions=[], positions=[], prices=[])), width, height)
+    text = shown(view_state(database=database_view(decisions=[], positions=[], prices=[])), width, height)
     assert 2 == text.count("none yet")
-    assert "nothing held" in text
+    assert "none open" in text
     assert " 0 of " not in text
 
 
 def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after() -> None:
     away = process()
     away["prices"] = {**away["prices"], "source": "kraken", "real": True, "instruments": None}
-    assert "prices: kraken has not said what it trades yet" in shown(glimpse(process=away))
+    assert "prices: kraken has not sent its list of instruments yet" in shown(view_state(process=away))
     away["prices"]["instruments"] = 0
-    assert "what it trades" not in shown(glimpse(process=away))
+    assert "list of instruments" not in shown(view_state(process=away))
 
 
 def test_what_the_price_source_tries_again_is_something_to_look_after() -> None:
     away = process()
     away["prices"] |= {"troubles": ["kraken gives no prices, and is tried again: RequestTimeout"]}
-    assert "prices: kraken gives no prices, and is tried again: RequestTimeout" in shown(glimpse(process=away))
+    assert "prices: kraken gives no prices, and is tried again: RequestTimeout" in shown(view_state(process=away))
 
 
 def test_real_prices_have_no_mark_and_another_currency_is_not_added_up() -> None:
     real = process()
     real["prices"] = {**real["prices"], "source": "kraken", "real": True}
     pots = [portfolio("default", "10010", "10010", 0), portfolio("euros", "10000", "10000", 0, "EUR")]
-    text = shown(glimpse(process=real, glance=glance(portfolios=pots, prices=[], positions=[])))
+    text = shown(view_state(process=real, database=database_view(portfolios=pots, prices=[], positions=[])))
     assert "prove nothing" not in text
     assert "together" not in text
-    assert "nothing held" in text
+    assert "none open" in text
 
 
 def test_columns_give_way_in_order_and_numbers_are_never_cut() -> None:
@@ -191,15 +203,15 @@ def test_columns_give_way_in_order_and_numbers_are_never_cut() -> None:
         Column("b", ["123456"], right=True, gives_way=2),
         Column("c", ["1234"], right=True, gives_way=1),
     ]
-    assert ["a", "b", "c"] == table(columns, 19, 2)[0].plain.split()
-    assert ["a", "c"] == table(columns, 18, 2)[0].plain.split()
-    assert ["a"] == table(columns, 10, 2)[0].plain.split()
+    assert ["a", "b", "c"] == fitted_table(columns, 19, 2)[0].plain.split()
+    assert ["a", "c"] == fitted_table(columns, 18, 2)[0].plain.split()
+    assert ["a"] == fitted_table(columns, 10, 2)[0].plain.split()
 
 
 def test_a_heading_says_how_many_of_the_rows_are_shown() -> None:
-    lines = table([Column("position", ["x", "y", "z"])], 20, 3)
+    lines = fitted_table([Column("position", ["x", "y", "z"])], 20, 3)
     assert ["position 2 of 3", "x", "y"] == [line.plain.rstrip() for line in lines]
-    assert [] == table([Column("position", ["x"])], 20, 0)
+    assert [] == fitted_table([Column("position", ["x"])], 20, 0)
 
 
 def test_rows_are_shared_out_by_importance_then_in_turn() -> None:
@@ -215,7 +227,7 @@ def test_items_flow_without_being_divided() -> None:
 
 
 def test_what_is_written_by_others_cannot_move_the_cursor() -> None:
-    assert "a b [31mred c" == printable("a\n b\x1b[31mred\u202ec")
+    assert "a b [31mred c" == one_line("a\n b\x1b[31mred\u202ec")
 
 
 def test_a_curve_has_its_ends_at_the_edges() -> None:
@@ -234,6 +246,6 @@ def test_a_curve_shows_a_spike_of_one_point_among_many() -> None:
 
 
 def test_a_worth_that_stands_still_has_one_label() -> None:
-    still = glimpse(curve=[(at(0), Decimal(20_000))])
+    still = view_state(equity_curve=[(at(0), Decimal(20_000))])
     lines = [line for line in shown(still).splitlines() if "┤" in line]
     assert 1 == sum("20,000.00" in line for line in lines)
