@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         examples=["simulated"],
     )
     exchange: Annotated[str, Field(pattern=EXCHANGE)] = Field(
-        "kraken", description="With `prices = ccxt`: the exchange.", examples=["binance"]
+        "kraken", description='With `prices = "ccxt"`: the exchange.', examples=["binance"]
     )
     exchange_options: Table = Field(
         default_factory=dict,
@@ -109,8 +109,8 @@ class Settings(BaseSettings):
     )
     symbols: Annotated[TextList | None, Form("list, or text with commas")] = Field(
         None,
-        description="With `prices = ccxt`: symbols that are watched from the start; any other one is watched from its "
-        "first decision. With `simulated`: the symbols of the market; without it, five usual ones.",
+        description='With `prices = "ccxt"`: symbols that are watched from the start; any other one from its first '
+        'decision. With `prices = "simulated"`: the symbols of the market; without it, five usual ones.',
         examples=["BTC/USDT, ETH/USDT"],
     )
     seed: int = Field(1, description="Seed of the simulated market.", examples=[7])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.settings_page import PAGE, settings_page
 from domain.analytics.performance import History, Performance
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import TradeStats
@@ -71,6 +72,10 @@ def test_every_example_of_validation_computes_what_it_says() -> None:
     count, report = wrong_examples(VALIDATION)
     assert report == ""
     assert count > 2
+
+
+def test_the_page_of_settings_is_the_one_that_is_generated() -> None:
+    assert settings_page() == PAGE.read_text(encoding="utf-8"), "run `python -m docs.settings_page` and commit the page"
 
 
 def test_validation_names_every_criterion_and_its_setting() -> None:
