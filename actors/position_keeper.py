@@ -75,7 +75,7 @@ class PositionKeeper(PathBehaviour):
             self._routes.supervisor.tell(Failed(LeaseHeld(str(error))))
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
-        self._halts.look(portfolio.rules for portfolio in portfolios)
+        self._halts.update(portfolio.rules for portfolio in portfolios)
         self._question = 0
         self.generation = word.generation
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
@@ -231,7 +231,7 @@ class PositionKeeper(PathBehaviour):
             else Portfolio.opened(t)
             for t in rules
         }
-        self._halts.look(rules)
+        self._halts.update(rules)
         for t in rules:
             before = known.get(t.portfolio)
             if before is None or t.revision != before.revision:  # a halt changes terms, too, and no rule

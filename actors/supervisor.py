@@ -1,20 +1,20 @@
-"""Supervisor: starts the children in order, brings back what crashed, and gives up what hangs.
+"""Supervisor: starts the other actors in order, rebuilds those that crash, and replaces threads that hang.
 
-It never waits for the database: it sends a word, and the next step follows on the answer.
+It never waits for the database: it sends a message, and the next step follows when the answer arrives.
 
 ============================  =========================================================================================
-what happened                 what it does
+what happens                  what the Supervisor does
 ============================  =========================================================================================
-crash on a decision           begins a generation at once; the second crash on the same decision quarantines it; does
-                              not count against the budget of restarts, unless memory ran out, or more than
-                              `MOST_CULPRITS` were quarantined within the window: then the program or its machine is at
-                              fault, and should not go through all that is pending
-crash on another message      restarts after a while (`Backoff`); the cell tries the message once more, then drops it;
-                              the restart does not count
-any other crash               restarts after a while; too many end the process
-hang                          gives the thread up, ends its database connections, has a successor go on; counts
-the database is not heard of  waits: that is no hang
-a thread has ended            the same as a hang
+crash on a decision           begins a new generation at once. The second crash on the same decision quarantines it.
+                              These restarts do not count against the restart budget, unless memory ran out or more than
+                              `MAX_CULPRITS` decisions were quarantined within the window: then the fault is in the
+                              program or its machine, and the rest of the decisions should not be quarantined
+crash on another message      restarts the actor after a delay (`Backoff`). The cell tries the message once more, then
+                              drops it; the restart of a dropped message does not count
+any other crash               restarts the actor after a delay; too many restarts end the process
+hang                          abandons the thread, ends its database connections, and starts a replacement; counts
+the database does not answer  waits: that is no hang
+a thread has ended            the same as for a hang
 ============================  =========================================================================================
 
 The rules are plain values in `actors.supervision.restarts`.
@@ -54,36 +54,36 @@ from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
 from domain.types import Clock, DecisionId, Epoch, Generation
 
-KEPT_FAILURES = 50
-DRAINED_LAST = frozenset({"DecisionWatcher", "Snapshotter"})
+MAX_KEPT_FAILURES = 50
+LAST_TO_DRAIN = frozenset({"DecisionWatcher", "Snapshotter"})
 
 
 class Child(Protocol):
-    """An actor under supervision; `actors.runtime.host.ActorHost` is one."""
+    """An actor under supervision; `actors.runtime.host.ActorHost` implements it."""
 
     name: str
 
     @property
     def address(self) -> Address:
-        """Where to send messages to it."""
+        """The address for messages to it."""
 
     def start(self) -> None:
         """Start its thread; return when it answers."""
 
     def replace(self) -> frozenset[DecisionId]:
-        """Give up its thread, start a successor; return the decisions that it had in hand."""
+        """Abandon its thread and start a replacement; return the decisions that it was handling."""
 
     @property
     def activity(self) -> Activity:
-        """What it does now."""
+        """What it is doing now."""
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is there."""
+        """Whether its thread is running."""
 
     @property
     def stack(self) -> str:
-        """Where its thread is now."""
+        """The present stack of its thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +120,18 @@ class ProcessHooks:
 
     Attributes:
         ready: called when a generation takes decisions.
-        drained: called once an ordered stop has let everything through.
-        give_up: called when the process cannot go on.
-        record: has a failure stored; never waits.
-        later: sends a message to the Supervisor after a while.
-        disconnect: ends an actor's database connections, and has the answer sent to the Supervisor; never waits.
-        notify: has people told of what is quarantined.
-        hide: masks secrets in a text that is stored and shown: whatever was raised may name an address.
+        drained: called at an ordered stop when every decision under way has passed.
+        end_process: called when the process cannot go on.
+        record: stores a failure; never waits.
+        later: sends a message to the Supervisor after a delay.
+        disconnect: ends an actor's database connections and sends the result to the Supervisor; never waits.
+        notify: sends an alarm when a decision or message is quarantined.
+        hide: masks secrets in a text that is stored and displayed; an error message may contain a URL with a password.
     """
 
     ready: Callable[[], None]
     drained: Callable[[], None]
-    give_up: Callable[[Exception], None]
+    end_process: Callable[[Exception], None]
     record: Callable[[Failure], None]
     later: Callable[[timedelta, Recover], None]
     disconnect: Callable[[str, float], None]
@@ -141,21 +141,21 @@ class ProcessHooks:
 
 @dataclass(slots=True)
 class Log:
-    """The last failures, for whoever looks in from another thread.
+    """The last failures; other threads read it.
 
     Attributes:
-        quarantined: how many messages and decisions this process has put aside.
+        quarantined: the number of messages and decisions that this process has quarantined.
     """
 
-    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT_FAILURES))
+    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=MAX_KEPT_FAILURES))
     quarantined: int = 0
 
 
 class Supervisor(Behaviour):
-    """Watches over its children.
+    """The parent of the other six actors; see the module for its rules.
 
     Args:
-        children: by name, in the order in which they start.
+        children: the actors by name, in the order in which they start.
         policy: which actors restart together, how often, and what counts as a hang.
         start: where this process takes over.
         hooks: what the Supervisor needs of the process.
@@ -184,10 +184,11 @@ class Supervisor(Behaviour):
         self._strikes = Strikes()
         self._numbers = itertools.count(1)
         self._missing = Strikes()
-        # Since when those hung, by actor, whose connections were ended.
-        self._cut: dict[str, float] = {}
-        self._passed: set[str] = set()
-        self._pending: set[str | None] = set()
+        # By actor: when it took the message during which its database connections were ended.
+        self._disconnected_at: dict[str, float] = {}
+        self._drained: set[str] = set()
+        # The restarts that are scheduled: actors off the path, and None for the path.
+        self._scheduled: set[str | None] = set()
         self._ended = False
 
     def control(self, message: Control) -> None:
@@ -197,10 +198,10 @@ class Supervisor(Behaviour):
             self._children["DecisionWatcher"].address.tell(message)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the generation, what waits for its restart, the budgets, and the decisions with a strike."""
+        """Return the generation, the scheduled restarts, the restarts left, and the decisions with a strike."""
         return {
             "generation": self._recovery.generation,
-            "restarting": sorted(unit or "decision path" for unit in self._pending),
+            "restarting": sorted(unit or "decision path" for unit in self._scheduled),
             "restarts_left": self._budget.left(self._clock.now()),
             "suspects": sorted(self._strikes.suspects, key=str),
             "quarantined": self._log.quarantined,
@@ -214,68 +215,68 @@ class Supervisor(Behaviour):
                     child.start()
                 self._recovery.begin(frozenset())
             case Crashed():
-                self._crashed(message)
+                self._handle_crash(message)
             case Recover():
-                if message.actor in self._pending:  # else something else has begun it afresh meanwhile
+                if message.actor in self._scheduled:  # otherwise another message has already rebuilt it
                     self._recover(message.actor)
             case RaiseGeneration():
-                self._raise_for(message)
+                self._raise_generation(message)
             case Rebuilt():
                 self._recovery.rebuilt(message)
             case Tick():
-                self._look()
+                self._check_children()
             case Disconnected():
-                self._disconnected(message)
+                self._handle_disconnect(message)
             case Replace():
-                self._replace(self._children[message.actor], FailureKind.REPLACED, "was replaced by hand")
+                self._replace(self._children[message.actor], FailureKind.REPLACED, "was replaced on request")
             case Drained():
-                self._passed.add(message.actor)
-                if self._passed >= DRAINED_LAST:
+                self._drained.add(message.actor)
+                if self._drained >= LAST_TO_DRAIN:
                     self._hooks.drained()
             case Failed():
-                self._end(message.error)
+                self._end_process(message.error)
 
-    def _crashed(self, message: Crashed) -> None:
-        cause = _line(message.error)
-        told = "".join(traceback.format_exception(message.error))
+    def _handle_crash(self, message: Crashed) -> None:
+        cause = _summary(message.error)
+        trace = "".join(traceback.format_exception(message.error))
         only = next(iter(message.about)) if len(message.about) == 1 else None
-        failure = self._failure(FailureKind.CRASH, message.actor, message.message, only, cause, told)
+        failure = self._failure(FailureKind.CRASH, message.actor, message.message, only, cause, trace)
         logger.opt(exception=message.error).error("{} crashed ({}): {}", message.actor, failure.reference, cause)
         if message.about:
             at_fault = not isinstance(message.error, MemoryError)
             if (culprit := self._strikes.strike(message.about)) is not None:
                 reason = f"{message.actor} crashed twice on it ({cause})"
-                self._quarantine(culprit, message.actor, message.message, reason, told)
-                at_fault = self._budget.blames(self._now()) and at_fault
+                self._quarantine(culprit, message.actor, message.message, reason, trace)
+                at_fault = self._budget.allows_culprit(self._now()) and at_fault
             if at_fault:
                 self._recover_now(f"{message.actor} crashed")
             else:
                 self._restart(message.actor, cause)
         elif message.again:
             self._budget.refund(message.actor)
-            self._put_aside(message.actor, message.message, cause, told)
-            self._recover(self._unit(message.actor))
+            self._drop_message(message.actor, message.message, cause, trace)
+            self._recover(self._restart_unit(message.actor))
         else:
             self._restart(message.actor, cause)
 
     def _restart(self, actor: str, cause: str) -> None:
-        """Begin an actor, or with it the path, afresh after a while; end the process where that is once too often."""
+        """Schedule the restart of an actor, or of the path; end the process if the budget is used up."""
         try:
             delay = self._budget.spend(actor, self._clock.now())
         except RestartLimitReached as limit:
             error = RestartLimitReached(f"{limit}; the last to fail was {actor} ({cause})")
             self._failure(FailureKind.GAVE_UP, actor, "", None, str(error), "")
-            self._end(error)
+            self._end_process(error)
             return
-        unit = self._unit(actor)
+        unit = self._restart_unit(actor)
         if unit is None:
             self._recovery.pause()
-        if unit not in self._pending and not self._ended:
-            self._pending.add(unit)
+        if unit not in self._scheduled and not self._ended:
+            self._scheduled.add(unit)
             self._hooks.later(delay, Recover(unit))
 
     def _recover(self, actor: str | None) -> None:
-        self._pending.discard(actor)
+        self._scheduled.discard(actor)
         if self._ended:
             return
         if actor is None:
@@ -285,21 +286,21 @@ class Supervisor(Behaviour):
 
     def _recover_now(self, reason: str) -> None:
         if not self._ended:
-            self._pending.discard(None)
+            self._scheduled.discard(None)
             self._recovery.begin(self._strikes.suspects)
             logger.warning("generation {} begins: {}", self._recovery.generation, reason)
 
-    def _raise_for(self, message: RaiseGeneration) -> None:
-        if message.generation != self._recovery.generation or None in self._pending:
-            return  # said in a generation that has ended already
+    def _raise_generation(self, message: RaiseGeneration) -> None:
+        if message.generation != self._recovery.generation or None in self._scheduled:
+            return  # that generation has ended already
         twice = [id_ for id_ in message.missing if self._missing.strike(frozenset({id_})) is not None]
         reasons = {**dict.fromkeys(twice, "its row could not be ended, twice"), **message.poisoned}
         for id_, reason in reasons.items():
             self._quarantine(id_, "PositionKeeper", "Filled", reason, "")
         self._recover_now(message.reason)
 
-    def _look(self) -> None:
-        """Look for threads that have ended, and for messages that take too long."""
+    def _check_children(self) -> None:
+        """Replace threads that have ended, and those that take too long for a message."""
         for child in self._children.values():
             if not child.alive:
                 self._replace(child, FailureKind.THREAD_ENDED, "its thread ended")
@@ -308,61 +309,60 @@ class Supervisor(Behaviour):
             if doing is None or activity.busy_for <= self._hang_timeout:
                 continue
             if activity.in_call:
-                # As long as the database does not answer anybody, this is waiting; once it does, this call ends.
+                # While the database answers nobody, this is waiting. Once it answers others, this call is ended.
                 self._hooks.disconnect(child.name, doing.since)
             else:
                 self._hooks.disconnect(child.name, 0.0)
                 self._replace(child, FailureKind.HANG, f"has been busy with {doing.what} for {activity.busy_for:.1f} s")
 
-    def _disconnected(self, message: Disconnected) -> None:
+    def _handle_disconnect(self, message: Disconnected) -> None:
         child = self._children[message.actor]
         doing = child.activity.doing
         if message.ended and doing is not None and doing.since == message.since and child.activity.in_call:
-            logger.warning("{} hears nothing from the database, which answers others", child.name)
-            again = self._cut.get(child.name) == message.since
-            self._cut[child.name] = message.since
-            # Not the first time: where the database answered nobody for long, it may just have begun to.
+            logger.warning("{} gets no answer from the database, which answers others", child.name)
+            again = self._disconnected_at.get(child.name) == message.since
+            self._disconnected_at[child.name] = message.since
+            # Not the first time: after a long outage the database may have begun to answer only just now.
             if again and child.activity.busy_for > 2 * self._hang_timeout:
-                self._replace(
-                    child, FailureKind.HANG, f"is deaf to the end of its connection while it does {doing.what}"
-                )
+                cause = f"is still busy with {doing.what} after its database connection was ended"
+                self._replace(child, FailureKind.HANG, cause)
 
     def _replace(self, child: Child, kind: FailureKind, cause: str) -> None:
-        """Give up a thread for good; a successor goes on at the same mailbox."""
+        """Abandon a thread; a replacement serves the same mailbox."""
         doing, stack = child.activity.doing, child.stack
         what = doing.what if doing is not None else ""
-        logger.error("{} {}; a successor takes over. Its stack:\n{}", child.name, cause, stack)
+        logger.error("{} {}; a replacement takes over. Its stack:\n{}", child.name, cause, stack)
         about = child.replace()
         only = next(iter(about)) if len(about) == 1 else None
         self._failure(kind, child.name, what, only, cause, stack)
-        if kind is FailureKind.REPLACED:  # somebody's wish, and nobody's fault
-            self._recover(self._unit(child.name))
+        if kind is FailureKind.REPLACED:  # a person asked for it: it is no fault
+            self._recover(self._restart_unit(child.name))
             return
         if about and (culprit := self._strikes.strike(about)) is not None:
-            self._quarantine(culprit, child.name, what, f"{child.name} {cause}, the second time", stack)
+            self._quarantine(culprit, child.name, what, f"{child.name} {cause}, for the second time", stack)
         self._restart(child.name, cause)
 
-    def _unit(self, actor: str) -> str | None:
-        """What is rebuilt together with an actor: the path, which is None, or itself."""
+    def _restart_unit(self, actor: str) -> str | None:
+        """Return what restarts together with an actor: None for the whole path, otherwise the actor's own name."""
         return None if self._rules[actor] is RestartRule.PATH else actor
 
-    def _quarantine(self, decision_id: DecisionId, actor: str, what: str, reason: str, told: str) -> None:
-        failure = self._failure(FailureKind.QUARANTINE, actor, what, decision_id, reason, told)
+    def _quarantine(self, decision_id: DecisionId, actor: str, what: str, reason: str, trace: str) -> None:
+        failure = self._failure(FailureKind.QUARANTINE, actor, what, decision_id, reason, trace)
         self._log.quarantined += 1
         self._recovery.poison(decision_id, failure)
         sentence = f"decision {decision_id} is quarantined ({failure.reference}): {reason}"
         logger.bind(decision=decision_id).error("{}", sentence)
         self._hooks.notify(AlarmKind.QUARANTINE, sentence)
 
-    def _put_aside(self, actor: str, what: str, cause: str, told: str) -> None:
-        failure = self._failure(FailureKind.QUARANTINE, actor, what, None, f"crashed twice on it ({cause})", told)
+    def _drop_message(self, actor: str, what: str, cause: str, trace: str) -> None:
+        failure = self._failure(FailureKind.QUARANTINE, actor, what, None, f"crashed twice on it ({cause})", trace)
         self._log.quarantined += 1
         sentence = f"{actor} crashed twice on {what}; it is dropped ({failure.reference}): {cause}"
         logger.error("{}", sentence)
         self._hooks.notify(AlarmKind.QUARANTINE, sentence)
 
     def _failure(
-        self, kind: FailureKind, actor: str, what: str, decision_id: DecisionId | None, error: str, told: str
+        self, kind: FailureKind, actor: str, what: str, decision_id: DecisionId | None, error: str, trace: str
     ) -> Failure:
         failure = Failure(
             epoch=self._epoch,
@@ -374,7 +374,7 @@ class Supervisor(Behaviour):
             message=what,
             decision_id=decision_id,
             error=self._hooks.hide(error),
-            traceback=self._hooks.hide(told),
+            traceback=self._hooks.hide(trace),
         )
         self._log.failures.append(failure)
         self._hooks.record(failure)
@@ -383,11 +383,11 @@ class Supervisor(Behaviour):
     def _now(self) -> datetime:
         return self._clock.now()
 
-    def _end(self, error: Exception) -> None:
+    def _end_process(self, error: Exception) -> None:
         if not self._ended:
             self._ended = True
-            self._hooks.give_up(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
+            self._hooks.end_process(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
 
 
-def _line(error: BaseException) -> str:
+def _summary(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -125,7 +125,7 @@ class Wiring:
             "Sizer": self._sizer,
             "DecisionWatcher": self._decision_watcher,
         }
-        last_resort = _LastResort(self._give_up)
+        last_resort = _LastResort(self._end_process)
         supervisor = ActorHost("Supervisor", lambda _: self._supervisor(start), last_resort, self.dead_letters)
         children = {
             name: ActorHost(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()
@@ -154,7 +154,7 @@ class Wiring:
         hang_timeout = self._settings.hang_timeout
         look = min(LOOK_FOR_HANGS, timedelta(seconds=hang_timeout) / 4)
         self.timer.every(look, supervisor.address, Tick())
-        self.timer.every(look, _Watchman(supervisor, hang_timeout, self._give_up), Ping())
+        self.timer.every(look, _Watchman(supervisor, hang_timeout, self._end_process), Ping())
         path = [self.posts[name] for name in PATH]
         watch = DatabaseWatch(path, self.bell.notify, self._clock, DATABASE_MAY_BE_AWAY)
         self.timer.every(min(LOOK_FOR_HANGS, DATABASE_MAY_BE_AWAY), watch, Ping())
@@ -192,7 +192,7 @@ class Wiring:
         self.timer.stop()
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
-    def _give_up(self, reason: Exception) -> None:
+    def _end_process(self, reason: Exception) -> None:
         """Nobody will be answered any more: say so, first to those who wait."""
         self._callers.fail_all(
             PaperTradingError(f"the system has ended ({reason}); the decision waits in the database")
@@ -211,7 +211,7 @@ class Wiring:
         hooks = ProcessHooks(
             ready=self.ready.set,
             drained=self.drained.set,
-            give_up=self._give_up,
+            end_process=self._end_process,
             record=self._record,
             later=self._recover_later,
             disconnect=self._disconnect,
@@ -314,12 +314,12 @@ class _LastResort:
     """Who is told when the Supervisor itself crashes."""
 
     def __init__(self, give_up: Callable[[Exception], None]) -> None:
-        self._give_up = give_up
+        self._end_process = give_up
 
     def tell(self, message: object, /) -> None:
         """End the process: nobody is left who could mend it."""
         if isinstance(message, Crashed):
-            self._give_up(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
+            self._end_process(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
 
 
 class _Watchman:
@@ -328,12 +328,12 @@ class _Watchman:
     def __init__(self, post: ActorHost, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
         self._post = post
         self._hang_timeout = hang_timeout
-        self._give_up = give_up
+        self._end_process = give_up
 
     def tell(self, _: object, /) -> None:
         """End the process where nobody is left who could mend it."""
         if not self._post.alive:
-            self._give_up(PaperTradingError("the Supervisor's thread ended"))
+            self._end_process(PaperTradingError("the Supervisor's thread ended"))
         elif self._post.activity.busy_for > self._hang_timeout:
             logger.error("the Supervisor hangs. Its stack:\n{}", self._post.stack)
-            self._give_up(PaperTradingError("the Supervisor hangs; the log has its stack"))
+            self._end_process(PaperTradingError("the Supervisor hangs; the log has its stack"))

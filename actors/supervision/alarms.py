@@ -1,4 +1,4 @@
-"""Alarms as the actors sound them: stamped, logged, and handed to whoever tells people. Nobody waits for that."""
+"""Alarms of the actors: each is stamped, logged and passed to the sender. No actor waits for that."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from domain.types import Clock, PortfolioName
 
 
 class AlarmNotifier:
-    """Sounds alarms.
+    """The function by which actors send alarms.
 
     Args:
-        receiver: who passes them on; None: the log alone has them.
-        clock: when they are.
+        receiver: sends them to people; None: the log alone has them.
+        clock: the time of alarms.
     """
 
     def __init__(self, receiver: Alarms | None, clock: Clock) -> None:
@@ -27,77 +27,78 @@ class AlarmNotifier:
         self._clock = clock
 
     def notify(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
-        """Have people told soon; see `domain.alarms.Notify`."""
+        """Log an alarm and pass it to the sender; see `domain.alarms.Notify`."""
         alarm = Alarm(self._clock.now(), kind, one_line(text), over)
-        # To the file alone: whoever sounds it has said to the terminal what happened.
+        # To the file alone: the caller has already logged what happened to the terminal.
         level = "INFO" if over else "WARNING"
         logger.bind(alarm=kind.value, file_only=True).log(level, "alarm: {}", alarm.text)
         if self._receiver is None:
             return
         try:
             self._receiver.notify(alarm)
-        except Exception as error:  # noqa: BLE001 - no actor may fail because of who passes alarms on
-            logger.error("an alarm was not passed on: {!r}", error)
+        except Exception as error:  # noqa: BLE001 - no actor may fail because of the sender
+            logger.error("cannot pass an alarm to the sender: {!r}", error)
 
 
 class HaltMonitor:
-    """Sounds an alarm where a portfolio is newly halted, and where it trades again.
+    """Sends an alarm when a portfolio is halted, and when it trades again.
 
-    Outlives the PositionKeeper, so that no crash hides a halt. What is halted at the start was told before.
+    It outlives the PositionKeeper, so that no crash hides a halt. A portfolio that is halted at the start causes no
+    alarm: the process before sent it.
     """
 
     def __init__(self, notify: Notify) -> None:
-        self._sound = notify
-        self._known: dict[PortfolioName, str | None] | None = None
+        self._notify = notify
+        self._halted: dict[PortfolioName, str | None] | None = None
 
-    def look(self, rules: Iterable[PortfolioRules]) -> None:
-        """Compare what stands now with what stood before."""
-        now = {each.portfolio: each.halted for each in rules}
-        known, self._known = self._known, now
-        if known is None:
+    def update(self, rules: Iterable[PortfolioRules]) -> None:
+        """Compare the halts of all portfolios with those of the last call, and send an alarm for each change."""
+        halted = {row.portfolio: row.halted for row in rules}
+        before, self._halted = self._halted, halted
+        if before is None:
             return
-        news: dict[str | None, list[str]] = {}
-        for name, reason in now.items():
-            if known.get(name, reason) != reason:
-                news.setdefault(reason, []).append(name)
-        for reason, names in news.items():
-            which = f"portfolio {names[0]}" if len(names) == 1 else f"portfolios {', '.join(sorted(names))}"
+        changes: dict[str | None, list[str]] = {}
+        for name, reason in halted.items():
+            if before.get(name, reason) != reason:
+                changes.setdefault(reason, []).append(name)
+        for reason, names in changes.items():
+            portfolios = f"portfolio {names[0]}" if len(names) == 1 else f"portfolios {', '.join(sorted(names))}"
             if reason is None:
-                self._sound(AlarmKind.HALT, f"no longer halted: {which}", over=True)
+                self._notify(AlarmKind.HALT, f"no longer halted: {portfolios}", over=True)
             else:
-                self._sound(AlarmKind.HALT, f"halted: {which} ({reason})")
+                self._notify(AlarmKind.HALT, f"halted: {portfolios} ({reason})")
 
 
 class DatabaseWatch:
-    """Sounds an alarm where the decision path waits for the database too long, once until it is back.
+    """Sends an alarm when the decision path has waited for the database too long, and one when it is back.
 
-    Told by the timer when to look.
+    The timer calls `tell` at intervals.
 
     Args:
         posts: of the decision path.
-        notify: how alarms are sounded.
+        notify: sends alarms.
         clock: the time.
-        after: so long it may be away unheard.
+        after: how long the path may wait before an alarm is sent.
     """
 
     def __init__(self, posts: Iterable[ActorHost], notify: Notify, clock: Clock, after: timedelta) -> None:
         self._posts = tuple(posts)
-        self._sound = notify
+        self._notify = notify
         self._clock = clock
         self._after = after
-        self._told: datetime | None = None
+        self._away_since: datetime | None = None
 
     def tell(self, _: object, /) -> None:
-        """Look whether somebody waits, and since when."""
+        """Check since when actors of the path have been waiting for the database."""
         waiting = [since for post in self._posts if (since := post.activity.waiting_since) is not None]
         now = self._clock.now()
         if not waiting:
-            if self._told is not None:
-                seconds = (now - self._told).total_seconds()
-                self._sound(AlarmKind.DATABASE_AWAY, f"the database is back after {seconds:.0f} s", over=True)
-                self._told = None
-        elif self._told is None and now - min(waiting) > self._after:
-            self._told = min(waiting)
-            begun = f"{self._told.astimezone(UTC):%H:%M:%S} UTC"
-            text = f"the database is away, or locked, since {begun}; nothing is lost, and nothing is traded meanwhile"
-            self._sound(AlarmKind.DATABASE_AWAY, text)
+            if self._away_since is not None:
+                seconds = (now - self._away_since).total_seconds()
+                self._notify(AlarmKind.DATABASE_AWAY, f"the database is back after {seconds:.0f} s", over=True)
+                self._away_since = None
+        elif self._away_since is None and now - min(waiting) > self._after:
+            self._away_since = min(waiting)
+            start = f"{self._away_since.astimezone(UTC):%H:%M:%S} UTC"
+            text = f"the database has been unavailable or locked since {start}; nothing is lost, nothing is traded"
+            self._notify(AlarmKind.DATABASE_AWAY, text)

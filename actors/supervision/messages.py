@@ -1,4 +1,4 @@
-"""What is said to the Supervisor, and by whom."""
+"""The messages to the Supervisor."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Begin(Message):
 
 @dataclass(frozen=True, slots=True)
 class Crashed(Message):
-    """A cell to the Supervisor: the behaviour of this actor is gone.
+    """From a cell: the behaviour of this actor has crashed.
 
     Attributes:
-        message: kind of the message in hand, empty where it was none.
-        about: the decisions that it was about.
-        again: it had crashed on the same message before; the message is dropped.
+        message: the class name of the message that it was handling; empty if there was none.
+        about: the decisions that the message was about.
+        again: it is the second crash on the same message; the message is dropped.
     """
 
     actor: str
@@ -34,10 +34,10 @@ class Crashed(Message):
 
 @dataclass(frozen=True, slots=True)
 class Recover(Message):
-    """To itself, after a while: rebuild the decision path, or an actor off it.
+    """From the Supervisor to itself, after a delay: rebuild the decision path, or an actor off the path.
 
     Attributes:
-        actor: off the path; None is the path.
+        actor: the actor off the path; None: the path.
     """
 
     actor: str | None = None
@@ -45,11 +45,11 @@ class Recover(Message):
 
 @dataclass(frozen=True, slots=True)
 class Disconnected(Message):
-    """The database connections of an actor that hangs were ended, or could not be.
+    """The result of ending the database connections of an actor that hangs.
 
     Attributes:
-        since: when the actor took the message in hand that it hangs on, by `time.monotonic`.
-        ended: False where the database does not answer.
+        since: when the actor began the message on which it hangs, by `time.monotonic`.
+        ended: False if the database does not answer.
     """
 
     actor: str
@@ -59,14 +59,14 @@ class Disconnected(Message):
 
 @dataclass(frozen=True, slots=True)
 class Replace(Message):
-    """Somebody wants an actor's thread given up, whatever it does."""
+    """From a person: replace the thread of this actor, whatever it is doing."""
 
     actor: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt(Message):
-    """An actor of the path has begun a generation."""
+    """From an actor of the path: it has begun this generation."""
 
     actor: str
     generation: Generation
@@ -75,11 +75,11 @@ class Rebuilt(Message):
 
 @dataclass(frozen=True, slots=True)
 class RaiseGeneration(Message):
-    """An actor of the path cannot go on in ``generation``, and has not crashed.
+    """From an actor of the path that has not crashed, but cannot go on in ``generation``.
 
     Attributes:
-        missing: decisions that could not be ended; if it happens to one twice, it is quarantined.
-        poisoned: decisions whose fill the database refuses, with the reason.
+        missing: decisions that could not be ended; the second time, a decision is quarantined.
+        poisoned: decisions whose fill the database refuses, with the error.
     """
 
     generation: Generation
@@ -97,6 +97,6 @@ class Failed(Message):
 
 @dataclass(frozen=True, slots=True)
 class Drained(Message):
-    """An actor has passed the flush: nothing that it was given is left."""
+    """From an actor at an ordered stop: it has passed the flush and has no messages left."""
 
     actor: str

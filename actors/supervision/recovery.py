@@ -1,7 +1,7 @@
-"""Recovery: one protocol for every cause, the start included.
+"""Recovery of the decision path: one protocol for every cause, including the start.
 
-A new generation is raised; then the decision path is rebuilt, downstream first. Nothing here waits: a word is sent, and
-the next step follows on the answer.
+It raises the generation and rebuilds the actors of the path, downstream first. It never waits: it sends a message, and
+takes the next step when the answer arrives.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from domain.failures import Failure
 from domain.types import DecisionId, Generation
 
 PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
-"""The decision path, downstream first."""
+"""The actors of the decision path, downstream first."""
 
 
 class Recovery:
     """The generations of the decision path.
 
     Args:
-        addresses: of the actors of the path.
-        generation: the last one committed; the first one begun raises it.
+        addresses: the addresses of the actors of the path, by name.
+        generation: the last one committed; the first recovery raises it.
         done: called when a generation takes decisions.
 
     Attributes:
         generation: the present one.
-        draining: an ordered stop is under way: nobody who is built now takes anything in.
+        draining: an ordered stop is under way; actors that are rebuilt now take no new decisions.
     """
 
     def __init__(self, addresses: Mapping[str, Address], generation: Generation, done: Callable[[], None]) -> None:
@@ -43,11 +43,11 @@ class Recovery:
         self._suspects: frozenset[DecisionId] = frozenset()
 
     def poison(self, decision_id: DecisionId, failure: Failure) -> None:
-        """Have a decision ended as an internal error by the next generation."""
+        """Let the next generation end a decision as an internal error."""
         self._poisoned[decision_id] = failure
 
     def pause(self) -> None:
-        """Let the path rest until the next generation."""
+        """Stop the path until the next generation begins."""
         self._awaited = set()
         for name in PATH:
             self._addresses[name].tell(Pause())
@@ -60,7 +60,7 @@ class Recovery:
         self._rebuild("PositionKeeper")
 
     def rebuilt(self, message: Rebuilt) -> None:
-        """Go on with the next step."""
+        """Take the next step after an actor has reported that it is rebuilt."""
         if message.generation != self.generation or message.actor not in self._awaited:
             return
         self._awaited.discard(message.actor)
@@ -77,5 +77,5 @@ class Recovery:
         self._awaited = set(names)
         portfolios = message.portfolios if message is not None else ()
         for name in names:
-            word = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects, self.draining)
-            self._addresses[name].tell(word)
+            rebuild = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects, self.draining)
+            self._addresses[name].tell(rebuild)

@@ -1,6 +1,6 @@
-"""How often and how soon what failed is begun afresh: the rules of supervision as plain values.
+"""The rules of supervision as plain values: how often and how soon a failed actor restarts.
 
-Named after Erlang/OTP's supervisor: *intensity* is how many restarts within how long are still no reason to give up.
+The terms are those of Erlang/OTP's supervisor: *intensity* is the number of restarts that are allowed within a window.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from domain.types import DecisionId
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """More than ``restarts`` within ``window`` are too many."""
+    """The number of ``restarts`` that are allowed within ``window``."""
 
     restarts: int = 5
     window: timedelta = timedelta(seconds=30)
@@ -29,24 +29,24 @@ class Intensity:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before a restart: ``min(longest, shortest · 2ⁿ) · (1 + jitter · chance)``, n restarts before it.
+    """The delay before a restart: ``min(longest, shortest · 2ⁿ) · (1 + jitter · draw)``, after n earlier restarts.
 
     Attributes:
-        jitter: the largest part that chance adds; chance is drawn from 0 to 1.
+        jitter: the largest fraction that the random draw adds.
     """
 
     shortest: timedelta = timedelta(milliseconds=50)
     longest: timedelta = timedelta(seconds=5)
     jitter: float = 0.2
 
-    def delay(self, before: int, chance: float) -> timedelta:
-        """Return how long to wait after so many restarts."""
-        doubled: timedelta = self.shortest * 2 ** min(before, 30)
-        return min(self.longest, doubled) * (1 + self.jitter * chance)
+    def delay(self, earlier: int, draw: float) -> timedelta:
+        """Return the delay after ``earlier`` restarts, with a random ``draw`` from 0 to 1."""
+        doubled: timedelta = self.shortest * 2 ** min(earlier, 30)
+        return min(self.longest, doubled) * (1 + self.jitter * draw)
 
 
 class RestartRule(StrEnum):
-    """What is rebuilt with an actor that failed."""
+    """What is rebuilt when an actor fails."""
 
     PATH = "the whole decision path, in a new generation"
     ALONE = "the actor alone"
@@ -54,11 +54,11 @@ class RestartRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """How an actor is supervised. The order of the specs is the order of the start.
+    """The supervision of one actor. Actors start in the order of their specs.
 
     Attributes:
-        rule: what is rebuilt with it.
-        intensity: of the actor itself; the tree has one of its own.
+        rule: what is rebuilt when it fails.
+        intensity: the limit for this actor; the tree of all actors has its own.
     """
 
     name: str
@@ -67,17 +67,17 @@ class ChildSpec:
 
 
 class Restarts:
-    """Counts restarts, of one actor or of the tree; those out of the window are forgotten."""
+    """The restarts of one actor, or of the tree, within the window."""
 
     def __init__(self, intensity: Intensity) -> None:
         self._intensity = intensity
         self._at: deque[datetime] = deque()
 
     def count(self, now: datetime) -> int:
-        """Take note of one; return how many there were in the window before it.
+        """Count a restart; return how many came before it within the window.
 
         Raises:
-            RestartLimitReached: it is one too many.
+            RestartLimitReached: it exceeds the intensity.
         """
         before = self._intensity.restarts - self.left(now)
         self._at.append(now)
@@ -86,46 +86,46 @@ class Restarts:
         return before
 
     def left(self, now: datetime) -> int:
-        """Return how many more are allowed now."""
+        """Return how many more restarts are allowed now."""
         while self._at and self._at[0] <= now - self._intensity.window:
             self._at.popleft()
         return self._intensity.restarts - len(self._at)
 
     @property
     def last(self) -> datetime | None:
-        """When the last one was, as far as it is remembered."""
+        """The time of the last restart; None if there is none within the window."""
         return self._at[-1] if self._at else None
 
     def take_back(self, at: datetime) -> None:
-        """The one at that moment was a message's fault, not the actor's."""
+        """Remove the restart at a time: it was a message's fault, not the actor's."""
         with suppress(ValueError):
             self._at.remove(at)
 
 
 class Budget:
-    """The restarts of one actor, and the tree's."""
+    """The restarts that each actor, and all of them together, have left."""
 
     def __init__(
         self, specs: tuple[ChildSpec, ...], tree: Intensity, backoff: Backoff, generator: random.Random
     ) -> None:
         self._tree = Restarts(tree)
-        self._culprits = Restarts(Intensity(MOST_CULPRITS, tree.window))
+        self._culprits = Restarts(Intensity(MAX_CULPRITS, tree.window))
         self._own = {spec.name: Restarts(spec.intensity) for spec in specs}
         self._backoff = backoff
         self._generator = generator
 
     def spend(self, actor: str, now: datetime) -> timedelta:
-        """Count a restart of ``actor``; return how long to wait before it.
+        """Count a restart of ``actor``; return the delay before it.
 
         Raises:
-            RestartLimitReached: it is one too many, for the actor or for the tree.
+            RestartLimitReached: it exceeds the intensity of the actor or of the tree.
         """
-        before = self._own[actor].count(now)
+        earlier = self._own[actor].count(now)
         self._tree.count(now)
-        return self._backoff.delay(before, self._generator.random())
+        return self._backoff.delay(earlier, self._generator.random())
 
-    def blames(self, now: datetime) -> bool:
-        """Take note of a decision that is quarantined; say whether such decisions may still be at fault themselves."""
+    def allows_culprit(self, now: datetime) -> bool:
+        """Count a decision that is quarantined; return False if there are too many for the decisions to be at fault."""
         try:
             self._culprits.count(now)
         except RestartLimitReached:
@@ -133,45 +133,46 @@ class Budget:
         return True
 
     def left(self, now: datetime) -> dict[str, int]:
-        """Return how many restarts are allowed now, of each actor and of all (``tree``)."""
+        """Return how many restarts are allowed now, by actor and for all together (``tree``)."""
         return {**{name: own.left(now) for name, own in self._own.items()}, "tree": self._tree.left(now)}
 
     def refund(self, actor: str) -> None:
-        """The actor's last restart was a message's fault."""
+        """Give an actor's last restart back: it was a message's fault."""
         own = self._own[actor]
         if (at := own.last) is not None:
             own.take_back(at)
             self._tree.take_back(at)
 
 
-MOST_CULPRITS = 100
-"""More decisions within the window than that are not at fault: whoever handles them is."""
-MOST_SUSPECTS = 10_000
+MAX_CULPRITS = 100
+"""Decisions quarantined within the window; with more, the fault is in the program, not in the decisions."""
+MAX_SUSPECTS = 10_000
+"""Decisions whose strike is remembered."""
 
 
 class Strikes:
-    """Decisions that an actor has crashed on: twice is once too often, whichever actors it were.
+    """The decisions on which an actor has crashed. A second crash quarantines a decision, whichever actor it was.
 
-    A crash on a group is a strike for each decision in it; from then on they are handled alone, so that the second
-    crash tells the culprit from the others.
+    A crash on a group of messages is a strike for each decision in it. Those decisions are then handled one by one, so
+    that the second crash identifies the culprit.
     """
 
     def __init__(self) -> None:
         self._struck: dict[DecisionId, None] = {}
 
     def strike(self, about: frozenset[DecisionId]) -> DecisionId | None:
-        """Count a crash on a message about these decisions; return the one that is not to be tried again."""
+        """Count a crash on messages about these decisions; return the decision to quarantine, or None."""
         if len(about) == 1:
             (only,) = about
             if only in self._struck:
                 del self._struck[only]
                 return only
         self._struck.update(dict.fromkeys(about))
-        while len(self._struck) > MOST_SUSPECTS:
+        while len(self._struck) > MAX_SUSPECTS:
             del self._struck[next(iter(self._struck))]
         return None
 
     @property
     def suspects(self) -> frozenset[DecisionId]:
-        """Decisions with a strike."""
+        """The decisions with a strike."""
         return frozenset(self._struck)

@@ -1,4 +1,7 @@
-"""The ordered stop, in phases, each with a time limit. What is cut short loses nothing: it waits in the database."""
+"""The ordered stop in phases, each with a time limit.
+
+A phase that is cut short loses nothing: decisions without an outcome stay in the database until the next start.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-BEAT = 0.02
+POLL_INTERVAL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +21,10 @@ class Phase:
 
     Attributes:
         name: ``intake``, ``path``, ``writers`` or ``database``.
-        limit: seconds that it gets.
-        begin: has it begin; does not wait.
-        done: says whether it has ended.
-        cut: what is said where it did not end in time.
+        limit: its time limit, in seconds.
+        begin: starts it; does not wait.
+        done: waits up to the given number of seconds; returns whether the phase has ended.
+        cut: the log message if it did not end in time.
     """
 
     name: str
@@ -32,22 +35,22 @@ class Phase:
 
 
 class Shutdown:
-    """Runs the phases in their order.
+    """The runner of the phases.
 
     Attributes:
-        hurry: once set, nothing is waited for any more.
+        hurry: when set, no phase is waited for.
     """
 
     def __init__(self) -> None:
         self.hurry = threading.Event()
 
     def run(self, *phases: Phase) -> None:
-        """Run them; each ends when it is done, at its limit, or when somebody is in a hurry."""
+        """Run the phases in order; each ends when it is done, at its limit, or when `hurry` is set."""
         for phase in phases:
             phase.begin()
             deadline = time.monotonic() + phase.limit
-            while not phase.done(BEAT):
+            while not phase.done(POLL_INTERVAL_S):
                 if self.hurry.is_set() or time.monotonic() > deadline:
-                    why = "in a hurry" if self.hurry.is_set() else f"not within {phase.limit:g} s"
-                    logger.warning("stopping, {} ({}): {}", phase.name, why, phase.cut)
+                    reason = "second signal" if self.hurry.is_set() else f"not done within {phase.limit:g} s"
+                    logger.warning("stopping, {} ({}): {}", phase.name, reason, phase.cut)
                     break

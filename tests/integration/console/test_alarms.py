@@ -110,6 +110,6 @@ def test_the_database_away(
     monkeypatch.setattr(wiring, "DATABASE_MAY_BE_AWAY", timedelta(seconds=0.3))
     with running(embedded_url, heard):
         embedded_server.stop(immediate=True)
-        heard.expect("database_away", "the database is away, or locked, since ")
+        heard.expect("database_away", "the database has been unavailable or locked since ")
         embedded_server.start()
         heard.expect("database_away", "the database is back after ", over=True)

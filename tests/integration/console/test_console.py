@@ -109,7 +109,7 @@ def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embed
             assert "busy with Execute for" in talk.do("state ExecutionSimulator")
             talk.do("restart ExecutionSimulator")
             assert "executed" == future.get(timeout=10).status
-            assert "was replaced by hand" in talk.do("failures")
+            assert "was replaced on request" in talk.do("failures")
         finally:
             failpoints.hook = None
             go.set()

@@ -242,7 +242,7 @@ class Stepper:
             ProcessHooks(
                 ready=lambda: setattr(self, "ready", True),
                 drained=lambda: setattr(self, "drained", True),
-                give_up=self._give_up,
+                end_process=self._end_process,
                 record=database.failures.append,
                 later=lambda delay, word: self._after(delay, "Supervisor", word),
                 disconnect=self._disconnect,
@@ -261,7 +261,7 @@ class Stepper:
 
     def cell(self, name: str) -> SteppedCell:
         """Make the cell that serves this actor's mailbox from now on."""
-        supervisor = LastResort(self._give_up) if name == "Supervisor" else self.to("Supervisor")
+        supervisor = LastResort(self._end_process) if name == "Supervisor" else self.to("Supervisor")
         cell = SteppedCell(name, self._mailboxes[name], self._builders[name], supervisor)
         self.cells[name] = cell
         self.born.append(cell)
@@ -353,7 +353,7 @@ class Stepper:
         """Where to send messages to an actor."""
         return MailAddress(self._mailboxes[name])
 
-    def _give_up(self, error: Exception) -> None:
+    def _end_process(self, error: Exception) -> None:
         self.ended = self.ended or error
 
     def _after(self, delay: timedelta, actor: str, message: Message) -> None:

@@ -141,7 +141,7 @@ class Stage:
         hooks = ProcessHooks(
             ready=lambda: setattr(self, "ready", self.ready + 1),
             drained=lambda: setattr(self, "drained", self.drained + 1),
-            give_up=self.reasons.append,
+            end_process=self.reasons.append,
             record=self.failures.append,
             later=lambda delay, word: self.later.append((delay, word)),
             disconnect=lambda actor, since: self.disconnected.append((actor, since)),

@@ -95,9 +95,9 @@ def test_halts_of_many_portfolios_are_one_alarm_and_what_is_halted_at_the_start_
     heard = Heard()
     halts = HaltMonitor(AlarmNotifier(heard, StepClock()).notify)
     halted = [replace(rules(name), halted="all") for name in ("a", "b", "c")]
-    halts.look([rules("a"), rules("b"), halted[2]])
-    halts.look([*halted, replace(rules("new"), halted="all")])
-    halts.look([replace(halted[0], halted="another reason"), halted[1], rules("c")])
+    halts.update([rules("a"), rules("b"), halted[2]])
+    halts.update([*halted, replace(rules("new"), halted="all")])
+    halts.update([replace(halted[0], halted="another reason"), halted[1], rules("c")])
     assert [
         ("halt", "halted: portfolios a, b (all)"),
         ("halt", "halted: portfolio a (another reason)"),
@@ -175,7 +175,7 @@ def test_a_database_that_is_away_for_long_is_told_once_an_outage(clock: StepCloc
     activities[1].waiting_since = None
     look(1)
     look(1)
-    away = "the database is away, or locked, since 12:10:00 UTC; nothing is lost, and nothing is traded meanwhile"
+    away = "the database has been unavailable or locked since 12:10:00 UTC; nothing is lost, nothing is traded"
     assert [("database_away", away), ("database_away over", "the database is back after 163 s")] == heard.told
     activities[1].waiting_since = clock.now()
     look(59)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.supervision.restarts import (
-    MOST_SUSPECTS,
+    MAX_SUSPECTS,
     Backoff,
     Budget,
     ChildSpec,
@@ -184,7 +184,7 @@ def test_a_crash_about_nothing_strikes_nobody() -> None:
 def test_suspects_are_bounded_and_the_oldest_forgotten() -> None:
     strikes = Strikes()
     strikes.strike(frozenset({-1}))
-    for first in range(0, MOST_SUSPECTS, 100):
+    for first in range(0, MAX_SUSPECTS, 100):
         strikes.strike(frozenset(range(first, first + 100)))
-    assert MOST_SUSPECTS == len(strikes.suspects)
+    assert MAX_SUSPECTS == len(strikes.suspects)
     assert -1 not in strikes.suspects

@@ -9,7 +9,7 @@ import pytest
 from actors.messages import Drain
 from actors.supervision.messages import Crashed, Drained, Failed, RaiseGeneration, Rebuilt, Recover
 from actors.supervision.recovery import PATH
-from actors.supervision.restarts import MOST_CULPRITS
+from actors.supervision.restarts import MAX_CULPRITS
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.types import Generation
 from tests.support.actors.supervised import CRASH, GAVE_UP, QUARANTINE, Say, Stage, Work
@@ -39,14 +39,14 @@ def test_a_crash_on_a_decision_begins_a_generation_at_once_and_costs_no_restart(
 
 
 def test_many_decisions_that_crash_within_the_window_are_not_at_fault_themselves(stage: Stage) -> None:
-    ids = range(MOST_CULPRITS + 50)
+    ids = range(MAX_CULPRITS + 50)
     stage.bad = set(ids)
     stage.send(*ids)
     while stage.later:
         stage.wait()
     assert "gave up after 5 restarts within 30 s; the last to fail was PositionKeeper" in str(stage.reasons[0])
-    assert MOST_CULPRITS + 5 == len(stage.poisoned)
-    assert [*range(MOST_CULPRITS + 5, MOST_CULPRITS + 50)] == stage.pending[:45]
+    assert MAX_CULPRITS + 5 == len(stage.poisoned)
+    assert [*range(MAX_CULPRITS + 5, MAX_CULPRITS + 50)] == stage.pending[:45]
 
 
 def test_where_memory_runs_out_a_decision_is_quarantined_the_second_time_and_each_crash_costs_a_restart(

@@ -70,7 +70,7 @@ def test_the_second_hang_on_a_decision_quarantines_it(stage: Stage) -> None:
         stage.tell(Tick())
     stage.wait()
     assert [HUNG, HUNG, QUARANTINE] == stage.kinds
-    assert "Sizer has been busy with Work for 31.0 s, the second time" == stage.poisoned[5].error
+    assert "Sizer has been busy with Work for 31.0 s, for the second time" == stage.poisoned[5].error
 
 
 def test_a_replacement_by_hand_costs_no_restart_and_is_no_strike(stage: Stage) -> None:
@@ -112,7 +112,7 @@ def test_in_a_call_to_the_database_it_waits_until_the_database_answers_others(st
         assert [] == stage.failures
         stage.tell(Disconnected("PositionKeeper", since, ended=True))
     assert [HUNG] == stage.kinds
-    assert "is deaf to the end of its connection while it does Work" == stage.failures[0].error
+    assert "is still busy with Work after its database connection was ended" == stage.failures[0].error
 
 
 def test_where_the_database_answered_nobody_for_long_its_first_answer_gives_nobody_up(stage: Stage) -> None:
