@@ -23,7 +23,7 @@ from domain.trading.decision import Decision, Outcome
 from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
-from persistence.log_once import LogOnce
+from persistence.log_once import LogErrorsOnce
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
 
@@ -112,12 +112,12 @@ class AttachedSystem(TradingClient):
     """A system that runs in another process: inserts, and waits for outcomes by LISTEN and poll, without the lease.
 
     Attributes:
-        trouble: what went wrong while it waited for outcomes; it goes on until `close`.
+        failures: what went wrong while it waited for outcomes; it goes on until `close`.
     """
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
-        self.trouble = LogOnce()
+        self.failures = LogErrorsOnce()
         self._engine = engine_for(database_url, "attached")
         self._changed = threading.Condition()
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
@@ -172,10 +172,10 @@ class AttachedSystem(TradingClient):
             try:
                 self._answer_waiting()
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
-                self.trouble.happened("outcomes are not heard of until the database is back", error)
+                self.failures.raised("outcomes are not heard of until the database is back", error)
                 self._closed.wait(LOOK_AGAIN)
             else:
-                self.trouble.over()
+                self.failures.recovered()
 
     def _answer_waiting(self) -> None:
         with self._changed:

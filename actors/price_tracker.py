@@ -25,6 +25,7 @@ from actors.ports import PriceRecords
 from actors.routes import Routes
 from actors.runtime.behaviour import Behaviour
 from domain.alarms import AlarmKind, Notify
+from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.price_filter import FAR, PriceFilter
 from domain.trading.quotes import PriceSource, Quote
@@ -78,7 +79,7 @@ class PriceTracker(Behaviour):
         self._clock = clock
         self._silence = Silence(source.name, rules.silent_after, notify)
         self._screen = PriceFilter()
-        self._doubted: set[Symbol] = set()
+        self._set_aside_log = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
         self._book: InstrumentCatalog | None = None
         self._named: list[Symbol] = []
         self._begun = clock.now()
@@ -135,7 +136,8 @@ class PriceTracker(Behaviour):
                 good[quote.symbol] = quote
             else:
                 self._set_aside(quote)
-        self._doubted.difference_update(good)
+        for symbol in good:
+            self._set_aside_log.recovered(key=symbol)
         self._quotes.update(good)
         self._unrecorded.update(good)
         self._silence.heard(good)
@@ -143,12 +145,10 @@ class PriceTracker(Behaviour):
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
-        if quote.symbol in self._doubted:
-            return  # said once, until a good price comes
-        self._doubted.add(quote.symbol)
         suspect = quote.symbol in self._screen.suspects
         what = f"over {FAR} times away from the last price; set aside until confirmed" if suspect else "dropped"
-        logger.warning("price source {} sent {:f} for {}: {}", quote.source, quote.price, quote.symbol, what)
+        message = f"price source {quote.source} sent {quote.price:f} for {quote.symbol}: {what}"
+        self._set_aside_log.failed(message, key=quote.symbol)  # until a good price comes
 
     def _look_after_symbols(self) -> None:
         """Watch what is held, let go what nobody needs any more, and say what has gone silent."""
@@ -252,7 +252,7 @@ class Silence:
         self._last: dict[Symbol, datetime] = {}
         self._silent: set[Symbol] = set()
         self._all = False
-        self._mute = False
+        self._catalog = LogOnce(self._bad, self._good)
 
     def heard(self, quotes: Mapping[Symbol, Quote]) -> None:
         """Take note of prices."""
@@ -268,15 +268,12 @@ class Silence:
 
     def mute(self, since: datetime, now: datetime) -> None:
         """Report that the source has not said yet what it trades, so that no price can be asked for."""
-        if not self._mute and now - since > self._after:
-            self._mute = True
-            self._bad(f"price source {self._source} has not said what it trades {_told(since)}")
+        if now - since > self._after:
+            self._catalog.failed(f"price source {self._source} has not said what it trades {_told(since)}")
 
     def speaks(self) -> None:
         """The source has said what it trades."""
-        if self._mute:
-            self._mute = False
-            self._good(f"price source {self._source} says what it trades")
+        self._catalog.recovered(f"price source {self._source} says what it trades")
 
     def end(self, reason: str) -> None:
         """The source said that nothing more comes."""

@@ -11,6 +11,7 @@ from loguru import logger
 
 from domain.analytics.returns import DAY
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced
+from domain.log_once import LogOnce
 from domain.trading.snapshot import day_of
 from domain.types import Clock
 from domain.validation.verdict import Verdict
@@ -52,7 +53,7 @@ class ValidationJob:
         self._clock = clock
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
-        self._trouble: str | None = None
+        self._failures = LogOnce(logger.opt(depth=1).error, logger.opt(depth=1).info)
         self._thread = threading.Thread(target=self._watch, name="validation", daemon=True)
 
     def start(self) -> None:
@@ -72,7 +73,7 @@ class ValidationJob:
             try:
                 self._look()
                 pause = self._pause()
-                self._trouble = None
+                self._failures.recovered()
             except Fenced:
                 return  # the process is about to end
             except (DatabaseUnavailable, DatabaseBusy) as error:
@@ -82,11 +83,8 @@ class ValidationJob:
                 if self._stopping.is_set():
                     return  # its connection was closed under it
                 pause = LOOK
-                if (
-                    told := f"{type(error).__name__}: {error}"
-                ) != self._trouble:  # said once, however often it is tried
-                    self._trouble = told
-                    logger.error("the day's verdict could not be made, and is tried again: {}", told)
+                reason = f"{type(error).__name__}: {error}"
+                self._failures.failed(f"the day's verdict could not be made, and is tried again: {reason}", key=reason)
 
     def _look(self) -> None:
         for sentence in self._store.end_changed():

@@ -35,7 +35,7 @@ from persistence.connections import (
     transaction,
     translated,
 )
-from persistence.log_once import LogOnce
+from persistence.log_once import LogErrorsOnce
 from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
@@ -112,12 +112,12 @@ class Lease:
 
     Attributes:
         epoch: of this process; 0 before `begin_epoch`.
-        trouble: what went wrong while it was kept.
+        failures: what went wrong while it was kept.
     """
 
     def __init__(self, database_url: str, connection: psycopg.Connection) -> None:
         self.epoch = Epoch(0)
-        self.trouble = LogOnce()
+        self.failures = LogErrorsOnce()
         self._url = database_url
         self._connection = connection
         self._uptime = Uptime()
@@ -243,26 +243,26 @@ class Lease:
             try:
                 if self._held.is_set():
                     self._renew()
-                    self.trouble.over()
+                    self.failures.recovered()
                     pause = RENEWAL
                 elif (taken_by := self._retake()) is not None:
                     on_lost(taken_by)
                     return
                 else:
-                    self.trouble.over(OURS_AGAIN)
+                    self.failures.recovered(OURS_AGAIN)
                     notify(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
                     pause = 0.0  # renewed at once, so that the uptime has no longer gap than there was
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 pause = RETRY
                 if self._held.is_set() and answered(error, self._connection):
                     # The session has the lock still; somebody locks its row, or nothing can be written at the moment.
-                    self.trouble.happened("the lease cannot be renewed at the moment", error)
+                    self.failures.raised("the lease cannot be renewed at the moment", error)
                     continue
                 if self._held.is_set():
-                    self.trouble.over()
+                    self.failures.recovered()
                     notify(AlarmKind.LEASE_LOST, f"{LOST}: {first_line(error)}")
                 self._held.clear()
-                self.trouble.happened(LOST, error)
+                self.failures.raised(LOST, error)
         if self._held.is_set():
             with suppress(psycopg.Error):
                 self._renew()  # it served until now

@@ -14,7 +14,7 @@ from contextlib import suppress
 import psycopg
 
 from persistence.connections import connect
-from persistence.log_once import LogOnce
+from persistence.log_once import LogErrorsOnce
 
 BEAT = 0.25
 """Seconds after which a stop is noticed at the latest."""
@@ -26,11 +26,11 @@ class Listener:
     """A thread that calls ``woken(channel)`` for each notification, and for each channel after an attempt to connect.
 
     Attributes:
-        trouble: what went wrong; nothing ends the thread but `stop`.
+        failures: what went wrong; nothing ends the thread but `stop`.
     """
 
     def __init__(self, database_url: str, channels: Sequence[str], woken: Callable[[str], None]) -> None:
-        self.trouble = LogOnce()
+        self.failures = LogErrorsOnce()
         self._url = database_url
         self._channels = channels
         self._woken = woken
@@ -53,7 +53,7 @@ class Listener:
                     self._listen(connection)
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 if not self._stopping.is_set():
-                    self.trouble.happened("no wake-ups from the database until it is back, the poll goes on", error)
+                    self.failures.raised("no wake-ups from the database until it is back, the poll goes on", error)
                     # A server does not end its sessions all at once: an actor that looks right after this connection
                     # was lost may still get an answer on its own. So it is woken after each failed attempt.
                     for channel in self._channels:
@@ -64,7 +64,7 @@ class Listener:
     def _listen(self, connection: psycopg.Connection) -> None:
         for channel in self._channels:
             connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
-        self.trouble.over("the database wakes us again")
+        self.failures.recovered("the database wakes us again")
         for channel in self._channels:
             self._wake(channel)
         while not self._stopping.is_set():
@@ -75,6 +75,6 @@ class Listener:
         try:
             self._woken(channel)
         except Exception as error:  # noqa: BLE001 - the next wake-up is not this one's fault
-            self.trouble.happened(f"a wake-up on {channel} was lost, the poll goes on", error)
+            self.failures.raised(f"a wake-up on {channel} was lost, the poll goes on", error)
         else:
-            self.trouble.over()
+            self.failures.recovered()

@@ -1,4 +1,4 @@
-"""What goes wrong in a thread that has to go on."""
+"""Errors of background threads: each failing state is logged once, with its reason."""
 
 from __future__ import annotations
 
@@ -6,31 +6,19 @@ import psycopg
 from loguru import logger
 
 from domain.errors import PaperTradingError
+from domain.log_once import LogOnce
 
 
-class LogOnce:
-    """Counts what goes wrong, and says it once until something goes well.
-
-    Attributes:
-        count: of everything that went wrong so far.
-    """
+class LogErrorsOnce(LogOnce):
+    """A `LogOnce` that takes the exception too."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._said = False
+        super().__init__(logger.opt(depth=1).warning, logger.opt(depth=1).info)
 
-    def happened(self, sentence: str, error: Exception) -> None:
-        """Say ``sentence`` with the reason; with a traceback where it is none that was to be expected."""
-        self.count += 1
-        if self._said:
-            return
-        self._said = True
+    def raised(self, message: str, error: Exception) -> None:
+        """Log ``message`` with the error's reason, and with a traceback if nobody expects such an error."""
         expected = isinstance(error, psycopg.Error | PaperTradingError)
         reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
-        logger.opt(exception=None if expected else error).warning("{}: {}", sentence, reason)
-
-    def over(self, sentence: str | None = None) -> None:
-        """Something went well: say so, if it was said that it did not."""
-        if self._said and sentence is not None:
-            logger.info(sentence)
-        self._said = False
+        text = f"{message}: {reason}"
+        if self.begins(text):
+            logger.opt(depth=1, exception=None if expected else error).warning("{}", text)

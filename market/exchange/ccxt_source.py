@@ -12,6 +12,7 @@ from typing import Any
 from loguru import logger
 
 from domain.errors import PriceSourceError
+from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import PriceListener
 from domain.types import Clock, Symbol
@@ -19,7 +20,7 @@ from market.base import STOP_WITHIN
 from market.exchange import instrument_cache
 from market.exchange.market_list import MarketListCheck
 from market.exchange.quote_order import QuoteOrder
-from market.exchange.retry import Attempts, Pace, Troubles, is_network, sentence
+from market.exchange.retry import Attempts, Pace, is_network, sentence
 from market.exchange.venue import Venue, check, quotes
 
 
@@ -129,7 +130,7 @@ class ExchangePrices:
     def troubles(self) -> Sequence[str]:
         """What is tried again at this moment because it fails."""
         run = self._run
-        return run.troubles.messages if run is not None else ()
+        return run.log.messages if run is not None else ()
 
     def renew_book(self, instruments: Collection[Instrument]) -> bool:
         """Take what the exchange trades now; return whether that is news."""
@@ -163,7 +164,7 @@ class _Run:
 
     def __init__(self, source: ExchangePrices, listener: PriceListener) -> None:
         self.thread = threading.Thread(target=self._begin, name=f"prices-{source.name}", daemon=True)
-        self.troubles = Troubles()
+        self.log = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
         self._source = source
         self._listener = listener
         self._pace = source.pace
@@ -171,7 +172,7 @@ class _Run:
         self._main: asyncio.Task[None] | None = None
         self._stopped = threading.Event()
         self._unknown: set[Symbol] = set()
-        self._doubtful: set[Symbol] = set()
+        self._refused = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
         self._listened: set[Symbol] = set()
         self._heard = float("-inf")
         self._order = QuoteOrder(self._pace.late)
@@ -253,7 +254,7 @@ class _Run:
             await asyncio.sleep(self._pace.longest_retry)
 
     def _attempts(self, fails: str, works: str, longest: Callable[[], float] | None = None) -> Attempts:
-        return Attempts(self._venue, self._pace, fails, works, self.troubles, longest)
+        return Attempts(self._venue, self._pace, fails, works, self.log, longest)
 
     def _longest_list_retry(self) -> float:
         return self._pace.longest_list_retry if self._venue.listed else self._pace.longest_retry
@@ -322,16 +323,14 @@ class _Run:
                 continue
             if symbol not in answered:
                 self._doubt(symbol, "the answer leaves it out")
-            elif symbol not in self._doubtful:
+            elif not self._refused.is_failing(symbol):
                 self._ask_soon(symbol)
 
     def _doubt(self, symbol: Symbol, why: str) -> None:
         """Count what is no price, and ask again; say it once, until a good one comes."""
         self._source.refused += 1
         self._ask_soon(symbol)
-        if symbol not in self._doubtful:
-            self._doubtful.add(symbol)
-            logger.warning("{} gives no price of {}: {}", self._source.name, symbol, why)
+        self._refused.failed(f"{self._source.name} gives no price of {symbol}: {why}", key=symbol)
 
     def _ask_soon(self, symbol: Symbol) -> None:
         asyncio.get_running_loop().call_later(self._pace.longest_retry, self._source.ask_again, symbol)
@@ -393,6 +392,7 @@ class _Run:
                 self._doubt(symbol, f"the last trade is {price}")
         arrived = asyncio.get_running_loop().time()
         good = [quote for quote in good if quote.symbol in wanted and self._order.accepts(quote, asked, arrived)]
-        self._doubtful.difference_update(quote.symbol for quote in good)
+        for quote in good:
+            self._refused.recovered(key=quote.symbol)
         if good and not self._stopped.is_set():
             self._listener.quotes_seen(good)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from loguru import logger
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
 
+from domain.log_once import LogOnce
 from market.exchange.venue import Venue
 
 T = TypeVar("T")
@@ -47,27 +46,6 @@ class Pace:
     late: float = 10.0
 
 
-class Troubles:
-    """What fails at this moment and is tried again. From any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._messages: dict[str, str] = {}
-
-    def report(self, what: str, message: str | None) -> None:
-        """Take the sentence about what fails; None once it works again."""
-        with self._lock:
-            self._messages.pop(what, None)
-            if message is not None:
-                self._messages[what] = message
-
-    @property
-    def messages(self) -> tuple[str, ...]:
-        """A sentence for each thing that fails."""
-        with self._lock:
-            return tuple(self._messages.values())
-
-
 class Attempts:
     """Tries until it is done, with growing pauses; logs once what fails, and once that it works again.
 
@@ -76,7 +54,7 @@ class Attempts:
         pace: the pauses.
         fails: what is logged after the venue's name while it fails.
         works: the same, once it works again.
-        troubles: has the sentence that says what fails, for as long as it does.
+        log: logs a failure once, and its end once.
         longest: the longest pause at this moment, in seconds; that of the pace unless given.
     """
 
@@ -86,16 +64,15 @@ class Attempts:
         pace: Pace,
         fails: str,
         works: str,
-        troubles: Troubles,
+        log: LogOnce,
         longest: Callable[[], float] | None = None,
     ) -> None:
         self._venue = venue
         self._fails = fails
         self._works = works
-        self._troubles = troubles
+        self._log = log
         self._first = pace.first_retry
         self._longest = longest or (lambda: pace.longest_retry)
-        self._down = False
 
     async def until_done(self, do: Callable[[], Awaitable[T]]) -> T:
         """Return what ``do`` returns in the end."""
@@ -103,10 +80,7 @@ class Attempts:
             retry=retry_if_exception_type(Exception), wait=self._wait, before_sleep=self._failed, reraise=True
         )
         result: T = await retrying(do)
-        if self._down:
-            self._down = False
-            self._troubles.report(self._fails, None)
-            logger.info("{} {}", self._venue.name, self._works)
+        self._log.recovered(f"{self._venue.name} {self._works}", key=self._fails)
         return result
 
     def _wait(self, state: RetryCallState) -> float:
@@ -118,11 +92,7 @@ class Attempts:
             return
         error = state.outcome.exception()
         assert error is not None
-        message = f"{self._venue.name} {self._fails}, and is tried again: {sentence(error)}"
-        self._troubles.report(self._fails, message)
-        if not self._down:
-            self._down = True
-            logger.warning("{}", message)
+        self._log.failed(f"{self._venue.name} {self._fails}, and is tried again: {sentence(error)}", key=self._fails)
 
 
 def is_network(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import threading
 from loguru import logger
 
 from domain.errors import EmbeddedServerError
+from domain.log_once import LogOnce
 from persistence.embedded.server import EmbeddedServer
 
 INTERVAL = 1.0
@@ -15,6 +16,7 @@ LONGEST_PAUSE = 30.0
 """Seconds between two attempts that fail, at most; the pause doubles up to here."""
 LAST_ATTEMPT = 5.0
 """Seconds that `EmbeddedWatch.stop` waits for an attempt under way."""
+DEAD = "the embedded PostgreSQL was found dead; it is started again"
 
 
 class EmbeddedWatch:
@@ -30,7 +32,7 @@ class EmbeddedWatch:
         self._interval = interval
         self._pause = interval
         self._dead = False
-        self._said: set[str] = set()
+        self._failures = LogOnce(logger.opt(depth=1).error, logger.opt(depth=1).info)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="embedded watch", daemon=True)
 
@@ -56,17 +58,14 @@ class EmbeddedWatch:
     def _look(self) -> None:
         if not self._dead and not self._server.alive:
             self._dead = True
-            logger.warning("the embedded PostgreSQL was found dead; it is started again")
+            if self._failures.begins(DEAD, DEAD):
+                logger.warning(DEAD)
         if self._dead:
             self._server.ensure_running()
-        if self._dead or self._said:
-            logger.info("the embedded PostgreSQL is back")
+        self._failures.recovered("the embedded PostgreSQL is back")
         self._dead = False
-        self._said.clear()
         self._pause = self._interval
 
-    def _failed(self, sentence: str) -> None:
+    def _failed(self, message: str) -> None:
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        if sentence not in self._said:  # said once, however often it is tried
-            self._said.add(sentence)
-            logger.error("{} It is tried again.", sentence)
+        self._failures.failed(f"{message} It is tried again.", key=message)

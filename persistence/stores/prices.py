@@ -15,7 +15,7 @@ from domain.trading.quotes import Quote
 from domain.types import Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
-from persistence.log_once import LogOnce
+from persistence.log_once import LogErrorsOnce
 
 COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 
@@ -70,7 +70,7 @@ class PriceRecorder:
 
     Attributes:
         dropped: quotes that were not stored.
-        trouble: what went wrong; nothing ends the thread but `close`.
+        failures: what went wrong; nothing ends the thread but `close`.
     """
 
     MOST_WAITING = 60
@@ -78,7 +78,7 @@ class PriceRecorder:
 
     def __init__(self, store: PriceStore) -> None:
         self.dropped = 0
-        self.trouble = LogOnce()
+        self.failures = LogErrorsOnce()
         self._store = store
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -141,7 +141,7 @@ class PriceRecorder:
                 job.run()
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
                 self.dropped += job.quotes
-                self.trouble.happened("prices are not stored at the moment", error)
+                self.failures.raised("prices are not stored at the moment", error)
             else:
                 if job.quotes:
-                    self.trouble.over("prices are stored again")
+                    self.failures.recovered("prices are stored again")

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from domain.types import Epoch
 from persistence.connections import answered
-from persistence.log_once import LogOnce
+from persistence.log_once import LogErrorsOnce
 
 GAP = timedelta(seconds=10)
 """A new span begins where more than this has passed since the last renewal, or where the clock was set back by more."""
@@ -30,7 +30,7 @@ class Uptime:
     def __init__(self) -> None:
         self._since: datetime | None = None
         self._renewed: datetime | None = None
-        self._trouble = LogOnce()
+        self._failures = LogErrorsOnce()
 
     def grow(self, connection: psycopg.Connection, epoch: Epoch, now: datetime) -> None:
         """Store that the process served up to ``now``; where the database says no, the next renewal stores it.
@@ -53,6 +53,6 @@ class Uptime:
         except psycopg.Error as error:
             if not answered(error, connection):
                 raise
-            self._trouble.happened("how long the program has been up cannot be stored at the moment", error)
+            self._failures.raised("how long the program has been up cannot be stored at the moment", error)
         else:
-            self._trouble.over()
+            self._failures.recovered()

@@ -93,7 +93,7 @@ def test_the_listener_goes_on_when_what_it_calls_raises(embedded_url: str, said:
         notify(embedded_url)
         assert heard.acquire(timeout=5)
     listener.stop()
-    assert 3 == listener.trouble.count
+    assert 3 == listener.failures.count
     (line,) = said
     assert line.startswith("a wake-up on paper_decisions was lost, the poll goes on: nobody expects this")
     assert "Traceback" in line
@@ -114,7 +114,7 @@ def test_the_listener_goes_on_when_connecting_raises_what_nobody_expects(
         assert heard.acquire(timeout=5)
     listener.stop()
     assert not heard.acquire(blocking=False)
-    assert 4 == listener.trouble.count
+    assert 4 == listener.failures.count
     assert 2 == len(said)  # once for what came before the first connection, once for what ended it
 
 
@@ -153,7 +153,7 @@ def test_the_lease_comes_back_whatever_reconnecting_raises(
     until(lambda: renewed_at(embedded_url) > before, 5)
     monkeypatch.setattr(lease_module, "connect", failing(3, connect))
     assert terminate(embedded_url, "lease")
-    until(lambda: held.trouble.count >= 4 and held.held, 5)
+    until(lambda: held.failures.count >= 4 and held.held, 5)
     before = renewed_at(embedded_url)
     until(lambda: renewed_at(embedded_url) > before, 5)
     assert [] == lost
@@ -171,7 +171,7 @@ def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url:
         somebody.execute("CREATE TRIGGER r BEFORE UPDATE ON paper_lease_renewal EXECUTE FUNCTION refuse()")
         lost: list[str] = []
         held.keep(lost.append, SILENT)
-        until(lambda: held.trouble.count >= 3, 5)
+        until(lambda: held.failures.count >= 3, 5)
         assert held.held
         somebody.execute("DROP TRIGGER r ON paper_lease_renewal")
         before = renewed_at(embedded_url)
@@ -187,7 +187,7 @@ def test_prices_are_stored_again_after_anything(held: Lease, embedded_url: str, 
     until(lambda: _stored(embedded_url) == 1, 5)
     recorder.close()
     assert 2 == recorder.dropped
-    assert 1 == recorder.trouble.count
+    assert 1 == recorder.failures.count
     (line,) = said
     assert line.startswith("prices are not stored at the moment: 'str' object has no attribute")
 
@@ -222,7 +222,7 @@ def test_an_attached_client_hears_outcomes_after_anything(
         monkeypatch.setattr("actors.client.read_outcomes", failing(2, read_outcomes))
         impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))
         impatient.set(None)  # whoever waits may answer it himself
-        until(lambda: attached.trouble.count == 2, 5)
+        until(lambda: attached.failures.count == 2, 5)
         patient = attached.submit(Decision(symbol="ETH/USDT", decision="HOLD", confidence=1))
         assert patient.get(timeout=5).status == "ignored"
     (line,) = said
