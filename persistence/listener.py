@@ -8,12 +8,12 @@ attempt to reconnect, so that an actor which has nothing to do notices the outag
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import psycopg
 
-from persistence.connections import connect
+from persistence.connections import connect, translated
 from persistence.log_once import LogErrorsOnce
 
 BEAT = 0.25
@@ -62,8 +62,7 @@ class Listener:
                 self._stopping.wait(RECONNECT)
 
     def _listen(self, connection: psycopg.Connection) -> None:
-        for channel in self._channels:
-            connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        _listen(connection, self._channels)
         self.failures.recovered("the database wakes us again")
         for channel in self._channels:
             self._wake(channel)
@@ -78,3 +77,25 @@ class Listener:
             self.failures.raised(f"a wake-up on {channel} was lost, the poll goes on", error)
         else:
             self.failures.recovered()
+
+
+@contextmanager
+def wake_ups(database_url: str, name: str, channel: str) -> Iterator[Callable[[float], None]]:
+    """Listen to ``channel`` on a connection of its own; the value waits for a notification, so many seconds at most.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with translated(), connect(database_url, name) as connection:
+        _listen(connection, [channel])
+
+        def wait(timeout: float) -> None:
+            for _ in connection.notifies(timeout=timeout, stop_after=1):
+                pass
+
+        yield wait
+
+
+def _listen(connection: psycopg.Connection, channels: Sequence[str]) -> None:
+    for channel in channels:
+        connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))

@@ -27,8 +27,9 @@ from domain.errors import (
 )
 from domain.trading.decision import Accepted, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, DecisionId
-from persistence.connections import Engine, connect, engine_for, transaction, translated
+from persistence.connections import Engine, engine_for, transaction
 from persistence.lease import RENEWAL
+from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up
 
@@ -191,8 +192,7 @@ def _awaited(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float)
     Raises:
         NotRunning: nothing serves the database, or not any more.
     """
-    with translated(), connect(url, "decide") as connection:
-        connection.execute("LISTEN paper_outcomes")
+    with wake_ups(url, "decide", "paper_outcomes") as wait:
         while True:
             # In this order: what has stopped meanwhile may have ended this decision last.
             served = ledger_reader.served()
@@ -205,8 +205,7 @@ def _awaited(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float)
                 fate = _queue(ledger_reader, row, age).sentence
                 msg = f"decision {id_} queued, nothing running: no outcome to wait for; {fate}"
                 raise NotRunning(msg)
-            for _ in connection.notifies(timeout=LOOK_AGAIN, stop_after=1):
-                pass
+            wait(LOOK_AGAIN)
 
 
 def _told(row: dict[str, Any], wanted: Decision, *, running: bool, queue: _Queue | None) -> dict[str, Any]:

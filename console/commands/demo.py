@@ -39,13 +39,6 @@ BEAT = 0.1
 EQUITY_EVERY = 5.0
 LAST_OUTCOMES = 10.0
 """Seconds that the last decisions get for their outcomes."""
-ENDED = """
-SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
-       f.side, f.quantity, f.price, t.net_pnl
-FROM trading_decisions d LEFT JOIN paper_fills f USING (order_id) LEFT JOIN paper_trades t USING (order_id, fill_no)
-WHERE d.id = ANY(:ids) AND d.processed_at IS NOT NULL ORDER BY d.processed_at, d.id
-"""
-COUNTED = "SELECT (SELECT count(*) FROM paper_fills) AS fills, (SELECT count(*) FROM paper_trades) AS trades"
 
 
 def demo(
@@ -150,7 +143,7 @@ class _Tour:
         self._woken.wait(BEAT)
         self._woken.clear()
         elapsed = self._elapsed
-        for row in self._ledger_reader.rows(ENDED, ids=list(self._open)):
+        for row in self._ledger_reader.ended_decisions(self._open):
             self._open.discard(row["id"])
             self._screen.ended(elapsed, row)
         if elapsed - self._told >= EQUITY_EVERY:
@@ -210,12 +203,10 @@ def _read(system: TradingSystem, settings: Settings, seconds: float) -> tuple[di
     ledger_reader = system.ledger_reader
     performance = {row["portfolio"]: ledger_reader.performance(row["portfolio"]) for row in ledger_reader.portfolios()}
     rows = [{**performance[row["portfolio"]], **row} for row in ledger_reader.portfolios()]
-    counted = ledger_reader.rows(COUNTED)[0]
+    fills, trades = ledger_reader.execution_counts()
     equity = {row["portfolio"]: row["total_value"] for row in rows}
     differences = [row["difference"] for row in ledger_reader.ledger_differences()]
-    found = _result(
-        settings, seconds, ledger_reader.outcomes(), counted["fills"], counted["trades"], equity, differences
-    )
+    found = _result(settings, seconds, ledger_reader.outcomes(), fills, trades, equity, differences)
     return found, rows
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from persistence.connections import connect
+from persistence.stores.sample_decisions import insert_sample
 
 CAUTIOUS = "cautious"
 PARTS = {"BTC/USDT": "0.004", "ETH/USDT": "0.1", "SOL/USDT": "2.5", "XRP/USDT": "200", "DOGE/USDT": "2500"}
@@ -19,11 +20,6 @@ REASONS = {
     "SELL": ("target reached", "momentum fades", "risk reduced", "support broken"),
     "HOLD": ("no clear signal", "waiting for the close"),
 }
-INSERT = """
-INSERT INTO trading_decisions (portfolio, symbol, decision, confidence, risk_score, quantity, strategy, reasoning)
-VALUES (%(portfolio)s, %(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, 'demo', %(reasoning)s)
-RETURNING id
-"""
 
 
 class Sample(NamedTuple):
@@ -93,6 +89,4 @@ class SampleAgent:
             **sample._asdict(),
             "reasoning": self._chance.choice(REASONS[sample.decision]),
         }
-        row = self._connection.execute(INSERT, values).fetchone()
-        assert row is not None
-        return int(row[0])
+        return insert_sample(self._connection, values)

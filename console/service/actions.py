@@ -22,7 +22,7 @@ from actors.system import TradingSystem
 from console import logs
 from console.debug.server import Command
 from console.service.queries import Given, ServiceQueries, given, text
-from domain.errors import DatabaseError, InvalidRequest
+from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from persistence.stores import halts, retries
 
 AUDIT_LOG = "console.jsonl"
@@ -95,10 +95,9 @@ class ServiceActions:
     def _waiting(self, decision: Decision) -> dict[str, Any]:
         """Return what is known of a decision that is committed; that it cannot be read does not make it a failure."""
         reason = f"committed, without an outcome after {DECIDE_WITHIN:g} s"
-        by_uid = "SELECT id FROM trading_decisions WHERE uid = :uid"
         try:
-            id_ = self._system.ledger_reader.rows(by_uid, uid=decision.uid)[0]["id"]
-        except (DatabaseError, IndexError):
+            id_ = self._system.ledger_reader.decision_id(decision.uid)
+        except (DatabaseError, DecisionGone):
             return {"decision_id": None, "outcome": "pending", "reason": f"{reason}; its uid is {decision.uid}"}
         return {"decision_id": id_, "outcome": "pending", "reason": f"{reason}; chain {id_} shows where it waits"}
 

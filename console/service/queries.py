@@ -164,8 +164,7 @@ class ServiceQueries:
         return {"count": letters.count, "last": list(letters.last)}
 
     def _quarantine(self, given: Given) -> list[dict[str, Any]]:
-        statement = "SELECT * FROM v_paper_quarantine ORDER BY at DESC LIMIT :n"
-        return self._system.ledger_reader.rows(statement, n=whole(given, "n", 20, 1_000))
+        return self._system.ledger_reader.quarantine(whole(given, "n", 20, 1_000))
 
     def _prices(self, _: Given) -> dict[str, Any]:
         quotes = self._inspector.state("Sizer").get("quotes", {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from domain.errors import DecisionGone, UnknownPortfolio
 from domain.program import command_name
+from domain.types import DecisionId
 from domain.wording import quoted
 from persistence.connections import engine_for, translated
 from persistence.lease import LOCKED_BY, OWN_SESSION, STALE, lock_key
@@ -55,6 +56,15 @@ SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
 FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
 """
 """Who serves, by the database's clock: the lock alone tells nothing, since any role may take it."""
+
+ENDED_DECISIONS = """
+SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
+       f.side, f.quantity, f.price, t.net_pnl
+FROM trading_decisions d LEFT JOIN paper_fills f USING (order_id) LEFT JOIN paper_trades t USING (order_id, fill_no)
+WHERE d.id = ANY(:ids) AND d.processed_at IS NOT NULL ORDER BY d.processed_at, d.id
+"""
+
+EXECUTION_COUNTS = "SELECT (SELECT count(*) FROM paper_fills) AS fills, (SELECT count(*) FROM paper_trades) AS trades"
 
 LAST_DECISION_AGE = """
 SELECT clock_timestamp() AS now,
@@ -100,6 +110,27 @@ class LedgerReader:
         if not rows:
             raise DecisionGone(f"there is no decision {decision_id}; if there was one, its row was deleted")
         return exact(rows[0])
+
+    def decision_id(self, uid: object) -> DecisionId:
+        """Return the id of the decision that was sent with ``uid``.
+
+        Raises:
+            DecisionGone: there is no such row.
+        """
+        rows = self.rows("SELECT id FROM trading_decisions WHERE uid = :uid", uid=uid)
+        if not rows:
+            raise DecisionGone(f"there is no decision of uid {uid}")
+        id_: DecisionId = rows[0]["id"]
+        return id_
+
+    def ended_decisions(self, ids: Iterable[int]) -> list[dict[str, Any]]:
+        """Return those of ``ids`` that have an outcome, each with its fill and trade, in the order of their ends."""
+        return self.rows(ENDED_DECISIONS, ids=list(ids))
+
+    def execution_counts(self) -> tuple[int, int]:
+        """Return how many fills and how many trades there are."""
+        (row,) = self.rows(EXECUTION_COUNTS)
+        return row["fills"], row["trades"]
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""
@@ -180,6 +211,10 @@ class LedgerReader:
     def quarantined(self) -> int:
         """Return how many decisions and messages were put aside because they made an actor crash twice."""
         return int(self.rows("SELECT count(*) AS number FROM v_paper_quarantine")[0]["number"])
+
+    def quarantine(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the last decisions and messages in quarantine, newest first."""
+        return self.rows("SELECT * FROM v_paper_quarantine ORDER BY at DESC LIMIT :limit", limit=limit)
 
     def halted(self) -> list[dict[str, Any]]:
         """Return the portfolios in which nothing is traded now, with reason, who said so, and since when."""

@@ -1,0 +1,20 @@
+"""Decisions of the demo's agent, inserted as any other program would insert them: by plain SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import psycopg
+
+INSERT = """
+INSERT INTO trading_decisions (portfolio, symbol, decision, confidence, risk_score, quantity, strategy, reasoning)
+VALUES (%(portfolio)s, %(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, 'demo', %(reasoning)s)
+RETURNING id
+"""
+
+
+def insert_sample(connection: psycopg.Connection, values: Mapping[str, object]) -> int:
+    """Insert one decision and commit it; return its id."""
+    row = connection.execute(INSERT, values).fetchone()
+    assert row is not None
+    return int(row[0])
