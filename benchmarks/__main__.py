@@ -58,7 +58,7 @@ class Figures:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a look in half a minute: fewer rounds, fewer decisions")
+    parser.add_argument("--quick", action="store_true", help="half a minute: fewer rounds, fewer decisions")
     parser.add_argument(
         "--database-url",
         metavar="URL",
@@ -112,8 +112,8 @@ def _measure(url: str, folder: Path, plan: Plan) -> Figures:
         figures.bare_delays = bare_trickle(mirror, groups[-count:], A_SECOND)
         counts = connection.execute("SELECT status, count(*) FROM trading_decisions GROUP BY status ORDER BY 2 DESC")
         figures.outcomes = ", ".join(f"{count} {status}" for status, count in counts)
-        found = connection.execute("SELECT difference FROM v_paper_ledger_check LIMIT 5").fetchall()
-        figures.differences = [difference for (difference,) in found]
+        rows = connection.execute("SELECT difference FROM v_paper_ledger_check LIMIT 5").fetchall()
+        figures.differences = [difference for (difference,) in rows]
     return figures
 
 

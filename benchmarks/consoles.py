@@ -1,4 +1,4 @@
-"""``python -m benchmarks.consoles [--quick]``: what looking in costs those who trade.
+"""``python -m benchmarks.consoles [--quick]``: what open consoles cost the trading.
 
 Latency of decisions with nine idle consoles and one that traces 100 messages a second, against none, in turn; and what
 a message costs more because it could be traced, while nobody does.

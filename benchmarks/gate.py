@@ -24,9 +24,9 @@ EDGE = 0.0445
 
 def verdict(history: History) -> tuple[bool, bool, bool]:
     """Whether it passes, meets the six plain criteria, and has PSR(0) ≥ 0.95."""
-    found = statistical(history, Criteria())
-    sure = found.psr.value is not None and found.psr.value >= Criteria().min_psr
-    return found.result is Statistical.PASSED, found.result is not Statistical.FAILED, sure
+    verdict = statistical(history, Criteria())
+    sure = verdict.psr.value is not None and verdict.psr.value >= Criteria().min_psr
+    return verdict.result is Statistical.PASSED, verdict.result is not Statistical.FAILED, sure
 
 
 def once(days: int, options: Mapping[str, Any], seed: int) -> tuple[bool, bool, bool]:
@@ -47,31 +47,31 @@ def true_sharpe(edge: float, seeds: range) -> float:
     return statistics.mean(returns) / statistics.stdev(returns) * 365**0.5
 
 
-def said(what: str, results: Iterable[tuple[bool, bool, bool]]) -> str:
-    found = list(results)
-    passed, plain, sure = (sum(part) / len(found) for part in zip(*found, strict=True))
-    return f"{what:<46} {passed:7.2%} {plain:14.2%} {sure:9.2%} {len(found):>8}"
+def line(what: str, results: Iterable[tuple[bool, bool, bool]]) -> str:
+    rows = list(results)
+    passed, plain, sure = (sum(part) / len(rows) for part in zip(*rows, strict=True))
+    return f"{what:<46} {passed:7.2%} {plain:14.2%} {sure:9.2%} {len(rows):>8}"
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--runs", type=int, default=1000)
-    runs = asked.parse_args().runs
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    runs = parser.parse_args().runs
     with ProcessPoolExecutor() as pool:
         many = partial(pool.map, chunksize=50)
         print(f"{'':<46} {'passed':>7} {'the six alone':>14} {'PSR alone':>9} {'runs':>8}")
-        print(said("coin flips, 14 days", many(partial(once, 14, {}), range(20 * runs))))
-        print(said("the same, held up to a day", many(partial(once, 14, {"longest": 24}), range(10 * runs))))
-        print(said("coin flips, 60 days", many(partial(once, 60, {}), range(runs))))
+        print(line("coin flips, 14 days", many(partial(once, 14, {}), range(20 * runs))))
+        print(line("the same, held up to a day", many(partial(once, 14, {"longest": 24}), range(10 * runs))))
+        print(line("coin flips, 60 days", many(partial(once, 60, {}), range(runs))))
         print(
-            said(
+            line(
                 "winners sold at 1 %, losers held, 14 days", many(partial(once, 14, {"target": 0.01}), range(5 * runs))
             )
         )
-        print(said("coin flips, looked at daily until day 60", many(ever, range(runs))))
+        print(line("coin flips, looked at daily until day 60", many(ever, range(runs))))
         print(f"a true Sharpe ratio of {true_sharpe(EDGE, range(runs)):.2f}:")
         for days in (14, 60, 112):
-            print(said(f"  {days} days", many(partial(once, days, {"edge": EDGE}), range(runs))))
+            print(line(f"  {days} days", many(partial(once, days, {"edge": EDGE}), range(runs))))
 
 
 if __name__ == "__main__":

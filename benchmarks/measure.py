@@ -19,7 +19,7 @@ from benchmarks.decisions import COLUMNS, Row
 WINDOW = 500
 """Decisions under way that are asked for at once; named one by one, so that the primary key is used for certain."""
 LIMIT = 120.0
-"""Seconds after which a measurement is given up."""
+"""Seconds after which a measurement ends with an error."""
 INSERT = f"INSERT INTO trading_decisions ({COLUMNS}) VALUES ({{}}) RETURNING id"
 PLACES = sql.SQL(INSERT)
 
@@ -72,9 +72,9 @@ def burst(database_url: str, rows: Sequence[Row]) -> Burst:
                     copy.write_row(row)
             # Nobody else sees these rows yet, and nothing else is pending.
             pending = "FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending'"
-            found = cursor.execute(f"SELECT max(id), count(*) {pending} GROUP BY portfolio").fetchall()
-            assert sum(count for _, count in found) == len(rows)
-            last = [id_ for id_, _ in found]
+            newest = cursor.execute(f"SELECT max(id), count(*) {pending} GROUP BY portfolio").fetchall()
+            assert sum(count for _, count in newest) == len(rows)
+            last = [id_ for id_, _ in newest]
             begin = time.perf_counter()
         commits = 0
         while time.perf_counter() < begin + LIMIT:
@@ -95,7 +95,7 @@ def bare_burst(mirror: Mirror, groups: Sequence[Group]) -> Burst:
 
 
 def trickle(database_url: str, rows: Sequence[Row], rate: float) -> Delays:
-    """Insert decisions one by one, evenly, and find out how long each took; every time is told by the server's clock.
+    """Insert decisions one by one, evenly, and find out how long each took; every time is of the server's clock.
 
     One session inserts and, in the same message, asks for the time after COMMIT. Another one, woken by the notification
     that follows a fill's COMMIT, reads the outcomes that it finds and the time: a decision counts from the one until
@@ -116,7 +116,7 @@ def trickle(database_url: str, rows: Sequence[Row], rate: float) -> Delays:
                 for number, row in enumerate(rows):
                     time.sleep(max(0.0, begin + number / rate - time.perf_counter()))
                     inserted.append(_insert(connection, row))
-        except BaseException as error:  # noqa: BLE001 - told by the thread that waits for this one
+        except BaseException as error:  # noqa: BLE001 - the thread that waits for this one raises it
             failed.append(error)
 
     seen: dict[int, tuple[datetime, datetime]] = {}

@@ -39,20 +39,20 @@ def steps(url: str) -> list[tuple[str, float, float]]:
     """Return each step of a report, its seconds, and those of this process's CPU."""
     engine = engine_for(url, "benchmark")
     gc.disable()  # as the command does
-    found = []
+    steps = []
     try:
         begun, cpu = time.perf_counter(), time.process_time()
         with one_moment(engine) as cursor:
             history = history_of(cursor, "default")
-        found.append(("reading", time.perf_counter() - begun, time.process_time() - cpu))
+        steps.append(("reading", time.perf_counter() - begun, time.process_time() - cpu))
         with one_moment(engine) as cursor:
             parts = reports.parts(cursor, "default", None, None, None)
         begun, cpu = time.perf_counter(), time.process_time()
         reports.report(history, **parts)
-        found.append(("computing", time.perf_counter() - begun, time.process_time() - cpu))
+        steps.append(("computing", time.perf_counter() - begun, time.process_time() - cpu))
     finally:
         engine.dispose()
-    return found
+    return steps
 
 
 def run(words: tuple[str, ...], home: Path, folder: Path) -> tuple[float, float, int]:

@@ -1,7 +1,7 @@
 """The system in a process of its own, as in service: ``python -m benchmarks.served URL INTERVAL LOG``.
 
 It says ``ready`` on stdout, answers each line on stdin with ``TICKS SECONDS`` (how often the market has ticked until
-then), and stops when stdin ends, so that it never outlives whoever started it.
+then), and stops when stdin ends, so that it never outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def served(database_url: str, interval: float, folder: Path) -> Iterator[ServedS
     Raises:
         RuntimeError: it does not start, or does not stop; the message ends with its last words.
     """
-    said = folder / "stderr"
+    stderr_file = folder / "stderr"
     with (
-        said.open("a") as stderr,
+        stderr_file.open("a") as stderr,
         subprocess.Popen(
             [sys.executable, "-m", "benchmarks.served", database_url, str(interval), str(folder / "log.json")],
             cwd=Path(__file__).parent.parent,
@@ -87,7 +87,7 @@ def served(database_url: str, interval: float, folder: Path) -> Iterator[ServedS
         system = ServedSystem(process)
         try:
             if system.line() != "ready\n":
-                msg = f"the system did not start: {said.read_text()[-2000:]}"
+                msg = f"the system did not start: {stderr_file.read_text()[-2000:]}"
                 raise RuntimeError(msg)
             yield system
         finally:
@@ -97,7 +97,7 @@ def served(database_url: str, interval: float, folder: Path) -> Iterator[ServedS
                 process.wait(STOP_LIMIT)
             except subprocess.TimeoutExpired:
                 process.kill()
-                msg = f"the system did not stop within {STOP_LIMIT:g} s: {said.read_text()[-2000:]}"
+                msg = f"the system did not stop within {STOP_LIMIT:g} s: {stderr_file.read_text()[-2000:]}"
                 raise RuntimeError(msg) from None
 
 

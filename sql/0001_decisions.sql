@@ -1,6 +1,6 @@
 -- The table of decisions. Where there is one already, persistence/adoption.py makes it obey the same rules.
 
--- What somebody wants. Inserted by anyone; ended once, always WHERE processed_at IS NULL.
+-- Decisions: what a sender wants. Inserted by anyone; ended once, always WHERE processed_at IS NULL.
 CREATE TABLE trading_decisions (
     id              bigint         GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     uid             uuid           NOT NULL DEFAULT gen_random_uuid(),

@@ -1,4 +1,4 @@
--- What keeps the tables as the program left them. It guards against mistakes, not against somebody who wants to deceive.
+-- What keeps the tables as the program left them. It guards against mistakes, not against intent.
 
 -- What a decision asks for is settled by its INSERT: it may be under way already.
 CREATE FUNCTION paper_decision_stands() RETURNS trigger LANGUAGE plpgsql AS $$

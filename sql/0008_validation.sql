@@ -1,6 +1,6 @@
 -- The gate to real money: validation runs, the verdict of each day, and who takes an underpowered result as enough.
 
--- A run and what it is bound to. Inserted by people, ended once by whoever sees a change first, never deleted.
+-- A run and what it is bound to. Inserted by people, ended once by the first process that sees a change, never deleted.
 CREATE TABLE paper_validation_runs (
     id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text        NOT NULL,

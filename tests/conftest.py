@@ -3,7 +3,8 @@
 A test that takes ``server`` or ``database_url`` runs twice, on the embedded PostgreSQL and on TimescaleDB; one that
 takes ``embedded_server``, ``embedded_url`` or ``timescale_url`` runs once; one that takes ``every_server`` or
 ``every_url`` runs on each supported version. A server starts when the first test asks for it. One that is missing skips
-its tests, aloud; with ``TIMESCALEDB_REQUIRED=1`` (as in CI) TimescaleDB missing is a failure.
+its tests, and pytest lists them with the reason; with ``TIMESCALEDB_REQUIRED=1`` (as in CI) TimescaleDB missing is a
+failure.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Says aloud which servers were missing: a green run without them shows less than it seems to."""
+    """Print which servers were missing: a green run without them shows less than it seems to."""
     if (servers := config.stash.get(POOL, None)) is not None:
         for name, reason in servers.missing.items():
             terminalreporter.write_line(f"NOT TESTED on {name}: {reason}", red=True, bold=True)

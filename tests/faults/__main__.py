@@ -25,17 +25,17 @@ SIDE_BY_SIDE = 3
 
 def main() -> int:
     """Run what was asked for; return 1 unless everything is sound."""
-    asked = _asked()
+    options = _options()
     end_in_order()
     begun = time.monotonic()
-    names = [name for name in PARTS if asked.only in {None, name}]
+    names = [name for name in PARTS if options.only in {None, name}]
     missing = {name: "it is not there" for name in names if not present(name)}
     wanted = [name for name in names if name not in missing]
     for name in wanted:
         print(f"{name}: {PARTS[name].what}", flush=True)  # noqa: T201
-    whole = Counters.total(_done(jobs(wanted, asked.seed, asked.quick, asked.point, asked.rounds)))
-    print(report(whole, time.monotonic() - begun, missing))  # noqa: T201
-    return 0 if whole.passed else 1
+    total = Counters.total(_done(jobs(wanted, options.seed, options.quick, options.point, options.rounds)))
+    print(report(total, time.monotonic() - begun, missing))  # noqa: T201
+    return 0 if total.passed else 1
 
 
 def _done(todo: Sequence[Job]) -> list[Counters]:
@@ -45,39 +45,39 @@ def _done(todo: Sequence[Job]) -> list[Counters]:
     with ProcessPoolExecutor(SIDE_BY_SIDE, context, initializer=end_in_order) as workers:
         running = {workers.submit(do, job): job for job in todo}
         try:
-            found = [_result(ready, running[ready]) for ready in as_completed(running)]
+            results = [_result(ready, running[ready]) for ready in as_completed(running)]
         except BaseException:
             workers.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()  # each ends its servers, see `end_in_order`
             raise
-    return found
+    return results
 
 
 def _result(ready: Future[Counters], job: Job) -> Counters:
     try:
         return ready.result()
-    except Exception as error:  # noqa: BLE001 - the others are to be told of, too
+    except Exception as error:  # noqa: BLE001 - the other parts are reported, too
         repeat = f'make faults ARGS="--only {job.part} --seed {job.seed}"'
         return Counters(repeat=[f"{job.part} broke off, {error!r}: {repeat}"])
 
 
-def _asked() -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description="Let everything go wrong, and count what is lost.")
     parser.add_argument("--seed", type=int, default=1, help="what is drawn is drawn from it (1)")
     parser.add_argument("--quick", action="store_true", help="a little of each part")
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--point", help="of the matrix, such as 'Sizer sends Execute'; with --only")
     parser.add_argument("--rounds", type=int, help="of a part that counts in rounds")
-    asked = parser.parse_args()
-    if asked.point is not None:
-        if asked.only is None:
+    options = parser.parse_args()
+    if options.point is not None:
+        if options.only is None:
             parser.error("--point needs --only PART")
         try:
-            find(asked.point)
+            find(options.point)
         except ValueError as error:
             parser.error(str(error))
-    return asked
+    return options
 
 
 if __name__ == "__main__":

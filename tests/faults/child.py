@@ -21,7 +21,7 @@ from tests.support.system.running_system import until, until_all_ended
 
 EXIT_CODE = 86
 ROUNDS = 3
-PATIENCE = 40.0
+END_WITHIN_S = 40.0
 """Seconds; the machine may be busy."""
 
 
@@ -89,7 +89,7 @@ def main(url: str, death: Death | None, say: Connection) -> None:
 
     failpoints.hook = hook
     with flow.serving(url, **({"hang_timeout": 0.4} if needs is Needs.HANG else {})) as system:
-        until_all_ended(system.ledger_reader, PATIENCE)
+        until_all_ended(system.ledger_reader, END_WITHIN_S)
         say.send(("recovered", _differences(system, url)))
         if death is not None:
             executioner.armed = True
@@ -121,7 +121,7 @@ def _live(
             return  # with some of them still under way; a flush that comes with fills is not taken by its own name
         # Ticks come once a second, whatever else happens.
         begun = time.monotonic()
-        until_all_ended(system.ledger_reader, PATIENCE)
+        until_all_ended(system.ledger_reader, END_WITHIN_S)
         threading.Event().wait(max(0.0, 1.1 - (time.monotonic() - begun)))
 
 

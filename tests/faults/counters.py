@@ -37,13 +37,13 @@ class Counters:
     @classmethod
     def total(cls, parts: Iterable[Counters]) -> Counters:
         """Return all parts together."""
-        whole = cls()
+        total = cls()
         for part in parts:
-            whole.faults += part.faults
-            whole.decisions += part.decisions
-            whole.outcomes += part.outcomes
-            whole.lost += part.lost
-            whole.doubled += part.doubled
-            whole.unbalanced += part.unbalanced
-            whole.repeat += part.repeat
-        return whole
+            total.faults += part.faults
+            total.decisions += part.decisions
+            total.outcomes += part.outcomes
+            total.lost += part.lost
+            total.doubled += part.doubled
+            total.unbalanced += part.unbalanced
+            total.repeat += part.repeat
+        return total

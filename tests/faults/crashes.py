@@ -27,7 +27,7 @@ def once(
         seed: of everything that is drawn.
         chosen: the points.
         kinds: of exceptions at each point, drawn from `KINDS`; one where a process has to be started for it.
-        say: is told how far it got.
+        say: takes a line on the progress.
     """
     stage = Stage(server, "exceptions", seed, say)
     reachable = [point for point in chosen if point.needs is not Needs.HANG]
@@ -160,13 +160,13 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
     ((status, reason),) = stage.rows("SELECT status, outcome_reason FROM trading_decisions WHERE id = %s", id_)
     if fault.fired > 1:
         wait_for(lambda: bool(_quarantine(stage, id_)), 5)
-        found = _quarantine(stage, id_)
+        entries = _quarantine(stage, id_)
         if others_go_on(point) and not str(reason).startswith("internal error"):
             pass  # another actor has ended it meanwhile
-        elif status != "rejected" or not reason.startswith("internal error: ") or len(found) != 1:
-            stage.failed(point, f"{action}: ended {status}, {reason}; quarantined: {found}")
-        elif f"reference {found[0][0]}" not in reason or "ValueError: injected" not in found[0][1]:
-            stage.failed(point, f"{action}: {reason} does not lead to its traceback: {found}")
+        elif status != "rejected" or not reason.startswith("internal error: ") or len(entries) != 1:
+            stage.failed(point, f"{action}: ended {status}, {reason}; quarantined: {entries}")
+        elif f"reference {entries[0][0]}" not in reason or "ValueError: injected" not in entries[0][1]:
+            stage.failed(point, f"{action}: {reason} does not lead to its traceback: {entries}")
     if fault.fired > 2:
         stage.failed(point, f"{action}: tried {fault.fired} times")
     others = stage.rows(
@@ -183,8 +183,8 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
 
 def _quarantine(stage: Stage, id_: object) -> list[tuple[str, str]]:
     return [
-        (reference, told)
-        for reference, told in stage.rows(
+        (reference, traceback)
+        for reference, traceback in stage.rows(
             "SELECT reference, traceback FROM v_paper_quarantine WHERE decision_id = %s", str(id_)
         )
     ]

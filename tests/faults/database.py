@@ -10,7 +10,7 @@ from tests.support.database.servers import ServerPool
 from tests.support.system.load import disturbed
 
 DECISIONS = 90
-"""By the SQL door, at each fault; callers send as many as they can besides."""
+"""Through SQL, at each fault; callers send as many as they can besides."""
 
 
 def run(rounds: int, seed: int) -> Counters:
@@ -30,12 +30,12 @@ def _one(servers: ServerPool, name: str, seed: int, counters: Counters) -> None:
     server = servers.get("embedded-18")
     url = server.create_database()
     try:
-        with disturbed(server, url, [name], count=DECISIONS, seed=seed) as found:
-            outcomes = Counter(found.ledger_reader.outcomes())
+        with disturbed(server, url, [name], count=DECISIONS, seed=seed) as outcome_report:
+            outcomes = Counter(outcome_report.ledger_reader.outcomes())
         counters.decisions += outcomes.total()
         counters.outcomes += outcomes
     except Exception as error:  # noqa: BLE001 - the next fault is to strike, too
-        told = " ".join(str(error).split())[:500] or repr(error)
-        counters.repeat.append(f'{name}: {told}: make faults ARGS="--only database --seed {seed} --rounds 1"')
+        message = " ".join(str(error).split())[:500] or repr(error)
+        counters.repeat.append(f'{name}: {message}: make faults ARGS="--only database --seed {seed} --rounds 1"')
     counters.faults["database"] += 1
     servers.get("embedded-18").drop_database(url)

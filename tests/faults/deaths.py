@@ -24,15 +24,15 @@ Say = Callable[[str], None]
 
 def deaths(seed: int, points: Iterable[Point] = MATRIX, variants: Sequence[int] = (0, 1)) -> list[Death]:
     """Return the deaths at these points, each by `os._exit` (variant 0) and by SIGKILL (1), in an order drawn."""
-    found = []
+    drawn = []
     for point in points:
         for variant in variants:
             draw = random.Random(f"{seed} {point} {variant}")  # so that it can be repeated without the others
             early = point.needs is Needs.START or (point.needs is Needs.REBUILD and draw.random() < 0.5)
             nth = 1 if early else draw.randint(1, 3)
-            found.append(Death(point, nth, kill=variant == 1, early=early, seed=draw.getrandbits(32)))
-    random.Random(seed).shuffle(found)
-    return found
+            drawn.append(Death(point, nth, kill=variant == 1, early=early, seed=draw.getrandbits(32)))
+    random.Random(seed).shuffle(drawn)
+    return drawn
 
 
 class Series:
@@ -69,7 +69,7 @@ class Series:
         process = self._processes.Process(target=child.main, args=(self._url, death, mouth), daemon=True)
         process.start()
         mouth.close()
-        said = self._listen(ear, death)
+        kinds = self._listen(ear, death)
         process.join(HANGING)
         if process.exitcode is None:
             process.kill()
@@ -79,39 +79,39 @@ class Series:
         if process.exitcode == expected:
             self.counters.faults["death"] += death is not None
         else:
-            reached = "its point was not reached" if "survived" in said else f"after {said[-1:]}"
+            reached = "its point was not reached" if "survived" in kinds else f"after {kinds[-1:]}"
             self._failed(death, f"the child ended with {process.exitcode}, {reached}")
         process.close()
         if death is not None:
             self._laws(death)
 
     def _listen(self, ear: Connection, death: Death | None) -> list[str]:
-        said = []
+        kinds = []
         with ear:
             try:
                 while ear.poll(HANGING):
-                    word, value = ear.recv()
-                    said.append(word)
-                    if word == "accepted":
+                    kind, value = ear.recv()
+                    kinds.append(kind)
+                    if kind == "accepted":
                         self._accepted.add(value)
-                    if word == "recovered" and value:
+                    if kind == "recovered" and value:
                         self._failed(death, f"memory and database differ after recovery: {value}")
                         self.counters.unbalanced += len(value)
             except (EOFError, OSError):  # it died
                 pass
-        return said
+        return kinds
 
     def _laws(self, death: Death | None, *, ended: bool = False) -> ledger_checks.Findings:
-        found = ledger_checks.check(self._url, self._accepted, ended=ended)
-        found.add_to(self.counters)
-        self._accepted -= found.gone  # each is told once
-        for note in found.notes:
+        findings = ledger_checks.check(self._url, self._accepted, ended=ended)
+        findings.add_to(self.counters)
+        self._accepted -= findings.gone  # a loss counts once
+        for note in findings.notes:
             self._failed(death, note)
-        return found
+        return findings
 
     def _failed(self, death: Death | None, what: str) -> None:
         only = f" --point '{death.point}'" if death is not None else ""
-        self.counters.repeat.append(f'{what}: make faults ARGS="--only deaths --seed {self._seed}{only}"')
+        self.counters.repeat.append(f'{what}: make faults ARGS="--only findings --seed {self._seed}{only}"')
 
 
 def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _: None) -> Counters:
@@ -119,5 +119,5 @@ def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _
     parts = []
     for begin in range(0, len(planned), SERIES):
         parts.append(Series(server, seed).run(planned[begin : begin + SERIES]))
-        say(f"{min(begin + SERIES, len(planned))} of {len(planned)} deaths")
+        say(f"{min(begin + SERIES, len(planned))} of {len(planned)} findings")
     return Counters.total(parts)

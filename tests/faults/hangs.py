@@ -99,7 +99,7 @@ def _once(stage: Stage, point: Point) -> None:
         stage.failed(point, f"not everything ended while it hung; {stage.system.wait(0)!r}")
     _release(stage, point, trap)
     failpoints.hook = None
-    if not _stack_is_told(stage, point):
+    if not _stack_is_stored(stage, point):
         stage.failed(point, "the stack of the hanging thread is nowhere")
     if stage.system.wait(0) is None:
         stage.send()
@@ -134,8 +134,8 @@ def _release(stage: Stage, point: Point, trap: Trap) -> None:
         stage.failed(point, f"when it was let go, the thread that hung {trap.harm}")
 
 
-def _stack_is_told(stage: Stage, point: Point) -> bool:
-    def told() -> bool:
+def _stack_is_stored(stage: Stage, point: Point) -> bool:
+    def is_stored() -> bool:
         return bool(
             stage.rows(
                 "SELECT 1 FROM paper_failures WHERE kind = 'hang' AND actor = %s AND traceback LIKE %s"
@@ -143,7 +143,7 @@ def _stack_is_told(stage: Stage, point: Point) -> bool:
             )
         )  # fmt: skip
 
-    return wait_for(told, 5)
+    return wait_for(is_stored, 5)
 
 
 def _around(stage: Stage, point: Point) -> None:
@@ -201,13 +201,13 @@ def _poison(stage: Stage, point: Point, action: str) -> None:
 
     def arm(id_: object) -> None:
         nonlocal fault
-        found = fault = Fault(point, trap, chosen=id_)
+        armed = fault = Fault(point, trap, chosen=id_)
 
         def hook(moment: str, what: str) -> None:
             if threading.current_thread() in trap.hanging:
                 trap.watch(moment, what)
             else:
-                found(moment, what)
+                armed(moment, what)
 
         failpoints.hook = hook
 

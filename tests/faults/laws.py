@@ -32,7 +32,7 @@ class InjectedFault(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who has submitted a decision.
+    """A caller that has submitted a decision.
 
     Attributes:
         life: number of the process that he has called.
@@ -59,7 +59,7 @@ class Laws:
 
     Attributes:
         callers: everybody who has submitted something.
-        deleted: decisions whose rows somebody has deleted.
+        deleted: decisions whose rows were deleted.
     """
 
     def __init__(self, database: MemoryDatabase) -> None:
@@ -72,7 +72,7 @@ class Laws:
         self._seen: dict[PortfolioName, Portfolio] = {}
 
     def check(self, stepper: Stepper) -> None:
-        """Laws 1 and 2, and memory against database, as far as they can be told at any moment."""
+        """Laws 1 and 2, and memory against database, as far as they can be checked at any moment."""
         self._outcomes()
         for name, portfolio in self.database.portfolios.items():
             if self._seen.get(name) is not portfolio:
@@ -107,7 +107,7 @@ class Laws:
             if isinstance(accepted, Timeout):
                 raise Broken(f"the caller of {uid_} waits {when}")
             if isinstance(accepted, DatabaseUnavailable) and stands:
-                raise Broken(f"decision {uid_} is in, and its caller was told that it is not: {accepted!r}")
+                raise Broken(f"decision {uid_} is in, and its caller heard that it is not: {accepted!r}")
             if not isinstance(accepted, Accepted):
                 continue
             id_ = accepted.decision_id
@@ -118,12 +118,12 @@ class Laws:
                 raise Broken(f"the caller of decision {id_} waits for its outcome {when}")
             if isinstance(outcome, Outcome):
                 if outcome != self.database.rows[id_].outcome:
-                    raise Broken(f"decision {id_} did not end as its caller was told: {outcome}")
+                    raise Broken(f"decision {id_} did not end as its caller heard: {outcome}")
             elif isinstance(outcome, DecisionGone):
                 if id_ not in self.deleted:
-                    raise Broken(f"the caller of decision {id_} was told that it is gone")
+                    raise Broken(f"the caller of decision {id_} heard that it is gone")
             elif when == "after all":
-                raise Broken(f"the caller of decision {id_} was told {outcome!r}")
+                raise Broken(f"the caller of decision {id_} got {outcome!r}")
 
     def _outcomes(self) -> None:
         for row in self.database.rows.values():
@@ -181,7 +181,7 @@ class Laws:
         for name, portfolio in keeper._committed.items():
             stored = self.database.portfolios.get(name)
             if stored is None or not stored.rules.same_portfolio(portfolio.rules):
-                continue  # somebody has removed it, and it has not heard of that yet
+                continue  # it was removed, and the Snapshotter has not heard of that yet
             if (stored.cash, stored.seq, stored.positions) != (portfolio.cash, portfolio.seq, portfolio.positions):
                 raise Broken(f"memory and database differ: {portfolio}, {stored}", "unbalanced")
 
@@ -189,10 +189,10 @@ class Laws:
         for failure in self.database.failures:
             if failure.kind is FailureKind.CRASH and INJECTED not in failure.error:
                 raise Broken(f"{failure.actor} crashed by itself: {failure.error}\n{failure.traceback}")
-        known = {f.reference: f for f in self.database.failures if f.kind is FailureKind.QUARANTINE}
+        quarantine = {f.reference: f for f in self.database.failures if f.kind is FailureKind.QUARANTINE}
         for row in self.database.rows.values():
             if row.outcome is not None and row.outcome.reason.startswith(Reason.INTERNAL_ERROR):
-                quarantined = known.get(row.outcome.reason.rpartition("reference ")[2])
+                quarantined = quarantine.get(row.outcome.reason.rpartition("reference ")[2])
                 if quarantined is None or quarantined.decision_id != row.id:
                     raise Broken(f"the outcome {row.outcome} names no failure of its own")
 

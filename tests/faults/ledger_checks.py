@@ -77,7 +77,7 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
         accepted: the uids of decisions that `submit()` accepted.
         ended: whether each decision must have its outcome by now.
     """
-    found = Findings()
+    findings = Findings()
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
@@ -85,34 +85,34 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
             return connection.execute(statement, values).fetchall()
 
         statuses = rows("SELECT status, count(*) FROM trading_decisions GROUP BY 1")
-        found.outcomes = Counter({status: count for status, count in statuses if status != "pending"})
-        found.decisions = sum(count for _, count in statuses)
-        if ended and (waiting := found.decisions - found.outcomes.total()):
-            found.lost += waiting
-            found.notes.append(f"{waiting} decisions without outcome")
+        findings.outcomes = Counter({status: count for status, count in statuses if status != "pending"})
+        findings.decisions = sum(count for _, count in statuses)
+        if ended and (waiting := findings.decisions - findings.outcomes.total()):
+            findings.lost += waiting
+            findings.notes.append(f"{waiting} decisions without outcome")
         there = {uid for (uid,) in rows("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", list(accepted))}
-        found.gone = set(accepted) - there
-        if found.gone:
-            found.lost += len(found.gone)
-            found.notes.append(
-                f"{len(found.gone)} accepted decisions are not in the table: {[*map(str, found.gone)][:3]}"
+        findings.gone = set(accepted) - there
+        if findings.gone:
+            findings.lost += len(findings.gone)
+            findings.notes.append(
+                f"{len(findings.gone)} accepted decisions are not in the table: {[*map(str, findings.gone)][:3]}"
             )
         for statement, what in ((DOUBLED, "decisions with two orders"), (CROSSED, "orders that do not match")):
             if count := rows(statement)[0][0]:
-                found.doubled += count
-                found.notes.append(f"{count} {what}")
+                findings.doubled += count
+                findings.notes.append(f"{count} {what}")
         for name, reason in rows("SELECT portfolio, reason FROM paper_halts"):
-            found.unbalanced += 1
-            found.notes.append(f"the audit halted {name}: {reason}")
-        _count(found, rows)
-    return found
+            findings.unbalanced += 1
+            findings.notes.append(f"the audit halted {name}: {reason}")
+        _count(findings, rows)
+    return findings
 
 
-def _count(found: Findings, rows: Any) -> None:
+def _count(findings: Findings, rows: Any) -> None:
     wrong: set[str] = set()
     for difference in rows("SELECT * FROM v_paper_ledger_check"):
         wrong.add(str(difference[0]))
-        found.notes.append(f"the ledger check says: {difference}")
+        findings.notes.append(f"the ledger check says: {difference}")
     config = {
         name: (capital, cash, pct, least)
         for name, capital, cash, pct, least in rows(
@@ -142,15 +142,15 @@ def _count(found: Findings, rows: Any) -> None:
         for what, same in differences.items():
             if not same:
                 wrong.add(name)
-                found.notes.append(f"portfolio {name}: {what} differ from the model")
-    found.unbalanced += len(wrong)
+                findings.notes.append(f"portfolio {name}: {what} differ from the model")
+    findings.unbalanced += len(wrong)
 
 
 def snapshot_differences(url: str) -> list[str]:
     """Return which portfolios' last snapshot is not their state; to be asked after an ordered stop."""
     with psycopg.connect(url) as connection:
-        found = connection.execute(SNAPSHOTS).fetchall()
-    return [f"the last snapshot of {name} has cash {then}, the portfolio {now}" for name, then, now in found]
+        snapshots = connection.execute(SNAPSHOTS).fetchall()
+    return [f"the last snapshot of {name} has cash {then}, the portfolio {now}" for name, then, now in snapshots]
 
 
 def memory_differences(system: TradingSystem, url: str) -> list[str]:

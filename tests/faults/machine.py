@@ -50,10 +50,10 @@ class TradingMachine(RuleBasedStateMachine):
     """The real actors under any sequence of deeds; `World` checks the laws after each step of an actor.
 
     Attributes:
-        told: hears of each world that has come to rest.
+        on_settled: called with each world that has come to rest.
     """
 
-    told: Callable[[World], None] = staticmethod(lambda _: None)
+    on_settled: Callable[[World], None] = staticmethod(lambda _: None)
     world: World
 
     @initialize(
@@ -165,10 +165,10 @@ class TradingMachine(RuleBasedStateMachine):
         self.world.stop()
 
     def teardown(self) -> None:
-        """Everything settles, and everybody has his answer."""
+        """Let everything settle; every caller has an answer then."""
         if hasattr(self, "world"):
             self.world.settle()
-            self.told(self.world)
+            self.on_settled(self.world)
 
 
 def run(rounds: int, seed: int) -> Counters:
@@ -177,7 +177,7 @@ def run(rounds: int, seed: int) -> Counters:
 
     class Counted(TradingMachine):
         @staticmethod
-        def told(world: World) -> None:
+        def on_settled(world: World) -> None:
             counters.faults += world.injected
             counters.decisions += world.decisions
             counters.outcomes += world.outcomes
@@ -193,11 +193,11 @@ def run(rounds: int, seed: int) -> Counters:
     )
     try:
         run_state_machine_as_test(hypothesis.seed(seed)(Counted), settings=profile)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
+    except Exception as error:  # noqa: BLE001 - any failure is reported with its seed
         law = getattr(error, "law", "")
         counters.lost += law == "lost"
         counters.doubled += law == "doubled"
         counters.unbalanced += law == "unbalanced"
-        said = "\n".join([str(error), *getattr(error, "__notes__", [])])
-        counters.repeat.append(f'{said}\nmake faults ARGS="--only machine --seed {seed} --rounds {rounds}"')
+        message = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        counters.repeat.append(f'{message}\nmake faults ARGS="--only machine --seed {seed} --rounds {rounds}"')
     return counters

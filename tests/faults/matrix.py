@@ -24,11 +24,11 @@ class Needs(StrEnum):
     FLOW = "decisions and prices"
     CRASH = "a crash of its actor"
     ANY_CRASH = "a crash on the path, and one off it"
-    GONE = "a decision that somebody cancels while it is under way"
+    GONE = "a decision that is cancelled while it is under way"
     AWAY = "a connection that is lost in COMMIT"
     HANG = "an actor that hangs"
     ENDED = "a price source that ends"
-    BY_HAND = "a word of somebody at the console"
+    BY_HAND = "a command at the console"
     STOP = "an ordered stop"
 
 

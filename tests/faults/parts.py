@@ -123,11 +123,11 @@ ELSEWHERE = {"seeds": "tests.faults.seeds", "database": "tests.support.system.lo
 
 def jobs(names: Sequence[str], seed: int, quick: bool, point: str | None, rounds: int | None) -> list[Job]:
     """Return what is to be done for these parts."""
-    found = []
+    jobs_ = []
     for name in names:
         shares = 1 if quick or point is not None else PARTS[name].shares
-        found += [Job(name, seed, share, shares, quick, point, rounds) for share in range(shares)]
-    return found
+        jobs_ += [Job(name, seed, share, shares, quick, point, rounds) for share in range(shares)]
+    return jobs_
 
 
 def present(name: str) -> bool:

@@ -74,7 +74,7 @@ def play(seed: int, decisions: int = DECISIONS) -> Played:
             draw.choices(list(deeds), weights=list(deeds.values()))[0](world, draw)
             world.run(draw.randrange(12))
         world.settle()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
+    except Exception as error:  # noqa: BLE001 - any failure is reported with its seed
         broken = error
     return Played(world.trace, world.ledger, world.injected, world.decisions, world.outcomes, broken)
 

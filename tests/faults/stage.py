@@ -90,7 +90,7 @@ class Stage:
         server: where.
         part: of the proof, for the command that repeats a failure.
         seed: of all that is drawn.
-        say: is told how far it got.
+        say: takes a line on the progress.
     """
 
     system: TradingSystem
@@ -105,7 +105,7 @@ class Stage:
         self._command = f"--only {part} --seed {seed}"
         self._accepted: set[UUID] = set()
         self._futures: dict[UUID, pykka.Future[Outcome]] = {}
-        self._told = 0
+        self._reported_count = 0
         flow.prepare(self.url)
 
     @contextmanager
@@ -120,8 +120,8 @@ class Stage:
 
     def begin(self, point: Point, how: str = "") -> None:
         """Draw anew for each fault, so that it can be repeated without those before it; tell how far it got."""
-        if (count := self.counters.faults.total()) >= self._told + TELL_EVERY:
-            self._told = count
+        if (count := self.counters.faults.total()) >= self._reported_count + TELL_EVERY:
+            self._reported_count = count
             self._say(f"{count} faults")
         self.draw = random.Random(f"{self._seed} {point} {how}")
 
@@ -155,10 +155,10 @@ class Stage:
 
     def check(self, point: Point | None, *, memory: bool = True) -> None:
         """Hold everything to the laws, memory, too."""
-        found = ledger_checks.check(self.url, self._accepted, ended=True)
-        found.add_to(self.counters)
-        self._accepted -= found.gone  # each is told once
-        for note in found.notes:
+        findings = ledger_checks.check(self.url, self._accepted, ended=True)
+        findings.add_to(self.counters)
+        self._accepted -= findings.gone  # a loss counts once
+        for note in findings.notes:
             self.failed(point, note)
         self._answers(point)
         if memory:
@@ -171,18 +171,18 @@ class Stage:
     def _answers(self, point: Point | None) -> None:
         """See that each caller gets the outcome that is in the table; or hears that the system has ended."""
         uids = list(self._futures)
-        told = dict(self.rows("SELECT uid, status FROM trading_decisions WHERE uid = ANY(%s)", uids))
+        stored = dict(self.rows("SELECT uid, status FROM trading_decisions WHERE uid = ANY(%s)", uids))
         for uid, future in self._futures.items():
             try:
                 outcome = future.get(timeout=ANSWERED_WITHIN)
             except pykka.Timeout:
-                self.failed(point, f"who submitted {uid} waits for ever; it ended {told.get(uid)}")
+                self.failed(point, f"who submitted {uid} waits for ever; it ended {stored.get(uid)}")
             except PaperTradingError as error:
                 if self.system.wait(0) is None and not self.system._wiring.stopping.is_set():
-                    self.failed(point, f"who submitted {uid} was told {error!r}; it ended {told.get(uid)}")
+                    self.failed(point, f"who submitted {uid} got {error!r}; it ended {stored.get(uid)}")
             else:
-                if outcome.status != told.get(uid):
-                    self.failed(point, f"who submitted {uid} was told {outcome}; it ended {told.get(uid)}")
+                if outcome.status != stored.get(uid):
+                    self.failed(point, f"who submitted {uid} got {outcome}; it ended {stored.get(uid)}")
         self._futures = {}
 
     def _nobody_waits(self) -> None:

@@ -1,8 +1,9 @@
 """People, prices, faults and the laws around a `tests.support.actors.stepper.Stepper`: what may be done to it, and
 what must hold.
 
-Every deed is one that somebody or something outside could do. After each step `check` compares the committed state with
-the naive model; `settle` lets everything come to rest and asks for what each decision and each caller was promised.
+Every action is one that a person or a program outside could do. After each step `check` compares the committed state
+with the naive model; `settle` lets everything come to rest and asks for what each decision and each caller was
+promised.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class World:
     # What people do
 
     def add(self, **wanted: Any) -> None:
-        """Somebody inserts a row."""
+        """Insert a row, as a sender does."""
         decision = self._decision(wanted)
         id_ = self.database.add(decision, self.clock.now())
         self.trace.append(f"row {id_}")
@@ -93,20 +94,20 @@ class World:
         self.stepper.tell("DecisionWatcher", message)
 
     def cancel(self, number: int) -> None:
-        """Somebody ends a pending decision by hand."""
+        """End a pending decision by hand."""
         if (row := self._pending(number)) is not None:
             row.outcome = Outcome(row.id, OutcomeStatus.CANCELLED, "by hand")
             self.faults["cancelled by hand"] += 1
 
     def delete(self, number: int) -> None:
-        """Somebody deletes the row of a pending decision."""
+        """Delete the row of a pending decision."""
         if (row := self._pending(number)) is not None:
             del self.database.rows[row.id]
             self.laws.deleted.add(row.id)
             self.faults["row deleted"] += 1
 
     def change_terms(self, number: int, **changes: Any) -> None:
-        """Somebody changes the rules of a portfolio."""
+        """Change the rules of a portfolio."""
         names = sorted(self.database.portfolios)
         if names:
             portfolio = self.database.portfolios[names[number % len(names)]]
@@ -116,7 +117,7 @@ class World:
             self.stepper.tell("PositionKeeper", Wake())
 
     def create(self, number: int, capital: int = 10_000) -> None:
-        """Somebody creates a portfolio, or removes one without orders and makes it anew."""
+        """Create a portfolio, or remove one without orders and create it again."""
         name = PortfolioName(NAMES[number % len(NAMES)])
         if self._removable(name):
             self._open(name, capital)
@@ -124,7 +125,7 @@ class World:
             self.stepper.tell("PositionKeeper", Wake())
 
     def remove(self, number: int) -> None:
-        """Somebody removes a portfolio; one that has orders cannot be."""
+        """Remove a portfolio; one that has orders cannot be removed."""
         name = PortfolioName(NAMES[number % len(NAMES)])
         if self._removable(name) and self.database.portfolios.pop(name, None) is not None:
             self.faults["portfolio removed"] += 1
@@ -173,7 +174,7 @@ class World:
                 self.faults[f"hang at {moment}"] += 1
                 self.stepper.hang(cell.name, steps)
                 if cell.abandoned and moment in {"commits", "committed"}:
-                    in_doubt = moment == "committed"  # its connection was ended when it was given up
+                    in_doubt = moment == "committed"  # its connection was ended when the thread was abandoned
                     raise DatabaseUnavailable("the connection was lost", in_doubt=in_doubt)
 
         self._fuse = moment, count, burn, actor
@@ -267,9 +268,9 @@ class World:
     @property
     def outcomes(self) -> Counter[str]:
         """What became of all decisions."""
-        found = Counter(row.outcome.status.value if row.outcome else "none" for row in self.database.rows.values())
-        found["deleted"] = len(self.laws.deleted)
-        return +found
+        counts = Counter(row.outcome.status.value if row.outcome else "none" for row in self.database.rows.values())
+        counts["deleted"] = len(self.laws.deleted)
+        return +counts
 
     @property
     def ledger(self) -> list[str]:
@@ -285,7 +286,7 @@ class World:
     # Inside
 
     def _check_culprits(self) -> None:
-        """Where nothing else struck anybody, whoever is quarantined deserves it."""
+        """Check that only decisions with a fault of their own are quarantined, where nothing else struck."""
         deserved = {row.id for row in self._rows() if row.decision.uid in self._poison} | self.database.refuse
         quarantined = {row.id for row in self._rows() if row.outcome.reason.startswith(Reason.INTERNAL_ERROR)}
         if not quarantined <= deserved:
@@ -338,10 +339,10 @@ class World:
 
     def _decision(self, wanted: dict[str, Any]) -> Decision:
         number = len(self.sent)
-        given = {"symbol": "ETH/USDT", "decision": "BUY", "confidence": "0.8", **wanted}
-        if (seconds := given.pop("expires_in", None)) is not None:
-            given["expires_at"] = self.clock.now() + timedelta(seconds=seconds)
-        decision = Decision(uid=uid(number), **given)
+        fields = {"symbol": "ETH/USDT", "decision": "BUY", "confidence": "0.8", **wanted}
+        if (seconds := fields.pop("expires_in", None)) is not None:
+            fields["expires_at"] = self.clock.now() + timedelta(seconds=seconds)
+        decision = Decision(uid=uid(number), **fields)
         self.sent.append(decision.uid)
         return decision
 

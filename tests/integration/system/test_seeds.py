@@ -33,7 +33,7 @@ def elsewhere() -> Iterator[subprocess.Popen[str]]:
 def test_fifty_seeds_keep_the_laws() -> None:
     counters = run(SEEDS, seed=0)
     assert [] == counters.repeat
-    assert counters.notify
+    assert counters.passed
     assert counters.decisions > SEEDS * 40
     assert counters.decisions == sum(counters.outcomes.values())
     # Otherwise the seeds show less than they seem to.
@@ -58,7 +58,7 @@ def test_a_seed_that_breaks_a_law_is_told_by_the_command_that_repeats_it(monkeyp
 
     monkeypatch.setattr(World, "settle", broken)
     counters = run(2, seed=11)
-    assert (False, 2, 0, 0) == (counters.notify, counters.lost, counters.doubled, counters.unbalanced)
+    assert (False, 2, 0, 0) == (counters.passed, counters.lost, counters.doubled, counters.unbalanced)
     assert [
         f'{Broken("decision 7 got no outcome")!r}: make faults ARGS="--only seeds --seed {seed} --rounds 1"'
         for seed in (11, 12)

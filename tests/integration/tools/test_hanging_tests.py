@@ -30,9 +30,9 @@ def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(tmp_path: P
     (tmp_path / "test_hanging.py").write_text(HANGS)
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\n")
-    found = re.search(r"-m pytest (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
-    assert found is not None
-    words = found[1].replace("$(JOBS)", "1").split()
+    command = re.search(r"-m pytest (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
+    assert command is not None
+    words = command[1].replace("$(JOBS)", "1").split()
     limits = ["-o", "faulthandler_timeout=3", "-o", "timeout=12", "-o", "timeout_method=thread"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v"],

@@ -42,7 +42,7 @@ def test_databases_are_separate_and_empty(every_server: Server) -> None:
         connection.execute("CREATE TABLE kept (a integer)")
     assert number(second, "SELECT count(*) FROM pg_class WHERE relname = 'kept'") == 0
     assert number(second, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == 0
-    with psycopg.connect(first):  # somebody still connected does not keep a database
+    with psycopg.connect(first):  # an open connection does not keep a database
         every_server.drop_database(first)
     every_server.drop_database(second)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
@@ -87,23 +87,23 @@ def test_server_fixture_gives_databases(server: Server, database_url: str, embed
 
 
 def test_configured_server_is_used_and_left_clean(monkeypatch: pytest.MonkeyPatch, embedded_server: Server) -> None:
-    """A server of somebody else: a role that is no superuser makes databases there, and nothing of them stays."""
+    """A server that other people run: a role that is no superuser makes databases there, and nothing of them stays."""
     with embedded_server.connect() as admin:
-        admin.execute("CREATE ROLE somebody LOGIN CREATEDB CREATEROLE")
+        admin.execute("CREATE ROLE anybody LOGIN CREATEDB CREATEROLE")
         before = admin.execute("SELECT count(*) FROM pg_roles").fetchall()
-    configured = conninfo_to_dict(embedded_server.admin_url) | {"user": "somebody", "password": "a b/c@d"}
+    configured = conninfo_to_dict(embedded_server.admin_url) | {"user": "anybody", "password": "a b/c@d"}
     monkeypatch.setenv("TEST_TIMESCALEDB_URL", url_of(configured))
     servers = ServerPool()
     theirs = servers.get(TIMESCALEDB)
     url = theirs.create_database()
     assert number(url, "SELECT count(*) FROM pg_roles WHERE rolname = current_user AND NOT rolsuper") == 1
-    assert conninfo_to_dict(url)["user"] != "somebody"
+    assert conninfo_to_dict(url)["user"] != "anybody"
     with pytest.raises(Unavailable, match="may not stop"):
         theirs.stop()
     servers.close()
     with embedded_server.connect() as admin:
         assert admin.execute("SELECT count(*) FROM pg_roles").fetchall() == before
-        admin.execute("DROP ROLE somebody")
+        admin.execute("DROP ROLE anybody")
 
 
 def test_configured_server_that_is_away_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def options(unit: str) -> list[tuple[str, str]]:
 
 
 def values(unit: str, name: str) -> list[str]:
-    return [value for each, value in options(unit) if each == name]
+    return [value for option, value in options(unit) if option == name]
 
 
 def complaints(folder: Path, change: tuple[str, str] = ("", "")) -> str:
@@ -54,7 +54,7 @@ def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "complaint"),
     [
         ("ProtectClock=yes", "ProtectClocks=yes", "ProtectClocks"),
         ("Type=notify", "Type=notified", "notified"),
@@ -62,8 +62,8 @@ def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path) -> None:
         ("~@privileged", "~@privilege", "@privilege"),
     ],
 )
-def test_a_misspelt_option_is_found(right: str, wrong: str, told: str, tmp_path: Path) -> None:
-    assert told in complaints(tmp_path, (right, wrong))
+def test_a_misspelt_option_is_found(right: str, wrong: str, complaint: str, tmp_path: Path) -> None:
+    assert complaint in complaints(tmp_path, (right, wrong))
 
 
 @pytest.mark.parametrize(("unit", "command"), [(SERVICES[0], "start"), (SERVICES[1], "status")])
@@ -75,9 +75,9 @@ def test_what_they_start_is_a_command_of_this_program(unit: str, command: str) -
     assert command == words[0]
     group = _command_line(command)
     with group.make_context("run.py", list(words)) as context:
-        name, found, rest = group.resolve_command(context, list(words))
-        assert found is not None
-        with found.make_context(name, rest, parent=context):
+        name, command, rest = group.resolve_command(context, list(words))
+        assert command is not None
+        with command.make_context(name, rest, parent=context):
             pass  # each option is known, and its value is of the right kind
 
 
@@ -108,7 +108,7 @@ def test_the_health_check_may_do_no_more_than_the_service() -> None:
     limits = ("StartLimit", "Timeout", "Restart")
 
     def shared(unit: str) -> list[tuple[str, str]]:
-        return [each for each in options(unit) if each[0] not in own and not each[0].startswith(limits)]
+        return [option for option in options(unit) if option[0] not in own and not option[0].startswith(limits)]
 
     assert shared(SERVICES[0]) == shared(SERVICES[1])
     assert ("NoNewPrivileges", "yes") in shared(SERVICES[1])

@@ -90,17 +90,20 @@ def test_no_secret_stands_in_any_file() -> None:
 
 
 def test_a_variable_that_is_missing_is_asked_for() -> None:
-    found = {name: (sign, rest) for name, sign, rest in INTERPOLATED.findall(COMPOSE)}
-    assert {"POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD", "POSTGRES_PORT", "GRAFANA_PORT"} == found.keys()
-    assert ("?", "set POSTGRES_PASSWORD to a password of your choice") == found["POSTGRES_PASSWORD"]
+    defaults = {name: (sign, rest) for name, sign, rest in INTERPOLATED.findall(COMPOSE)}
+    passwords = {"POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD"}
+    assert passwords | {"POSTGRES_PORT", "GRAFANA_PORT"} == defaults.keys()
+    assert ("?", "set POSTGRES_PASSWORD to a password of your choice") == defaults["POSTGRES_PASSWORD"]
     # Those who want TimescaleDB alone need no other, so compose itself must not ask for these.
-    assert [("-", ""), ("-", "")] == [found["READER_PASSWORD"], found["GRAFANA_PASSWORD"]]
-    asked = {line.removesuffix("=") for line in (DEPLOY / "example.env").read_text().splitlines() if line.endswith("=")}
-    assert {"POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD"} == asked
+    assert [("-", ""), ("-", "")] == [defaults["READER_PASSWORD"], defaults["GRAFANA_PASSWORD"]]
+    required = {
+        line.removesuffix("=") for line in (DEPLOY / "example.env").read_text().splitlines() if line.endswith("=")
+    }
+    assert {"POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD"} == required
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("env", "missing"),
     [
         ({}, "GRAFANA_PASSWORD"),
         ({"GF_SECURITY_ADMIN_PASSWORD": "", "READER_PASSWORD": "r"}, "GRAFANA_PASSWORD"),
@@ -108,17 +111,17 @@ def test_a_variable_that_is_missing_is_asked_for() -> None:
         ({"GF_SECURITY_ADMIN_PASSWORD": "g", "READER_PASSWORD": "r"}, None),
     ],
 )
-def test_grafana_does_not_start_without_its_passwords(given: dict[str, str], told: str | None) -> None:
+def test_grafana_does_not_start_without_its_passwords(env: dict[str, str], missing: str | None) -> None:
     shell, option, command = SERVICES["grafana"]["entrypoint"]
     assert ("/bin/sh", "-c") == (shell, option)
     # Compose makes one `$` of two. /run.sh is the image's own.
     script = command.replace("$$", "$").replace("exec /run.sh", "echo started")
-    done = subprocess.run([shell, option, script], env=given, capture_output=True, text=True, check=False, timeout=10)
-    if told is None:
+    done = subprocess.run([shell, option, script], env=env, capture_output=True, text=True, check=False, timeout=10)
+    if missing is None:
         assert (0, "started\n", "") == (done.returncode, done.stdout, done.stderr)
     else:
         assert done.returncode != 0
-        assert f"set {told} to a password of your choice" in done.stderr
+        assert f"set {missing} to a password of your choice" in done.stderr
         assert done.stdout == ""
 
 
@@ -152,9 +155,9 @@ def test_its_health_is_that_of_status() -> None:
     assert seconds(check["timeout"]) < seconds(check["interval"])
 
 
-def instructions(word: str) -> list[str]:
+def instructions(name: str) -> list[str]:
     joined = DOCKERFILE.replace("\\\n", " ")
-    return [line.partition(" ")[2].strip() for line in joined.splitlines() if line.startswith(f"{word} ")]
+    return [line.partition(" ")[2].strip() for line in joined.splitlines() if line.startswith(f"{name} ")]
 
 
 def copied() -> list[str]:
@@ -207,15 +210,15 @@ def test_the_board_asks_the_source_that_is_provisioned() -> None:
 
     def sources(part: Any) -> list[Any]:
         if isinstance(part, list):
-            return [found for each in part for found in sources(each)]
+            return [source for child in part for source in sources(child)]
         if not isinstance(part, dict):
             return []
         own = [part["datasource"]] if "datasource" in part else []
-        return own + [found for each in part.values() for found in sources(each)]
+        return own + [source for child in part.values() for source in sources(child)]
 
-    found = sources(board())
-    assert len(found) > 2 * len(panels())
-    assert all(each == wanted for each in found)
+    used = sources(board())
+    assert len(used) > 2 * len(panels())
+    assert all(source == wanted for source in used)
     (provider,) = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/paper-trading.yml").read_text())[
         "providers"
     ]
@@ -255,7 +258,7 @@ def test_each_panel_says_what_it_shows_and_in_what_unit() -> None:
         "By symbol",
         "Open positions",
     ):
-        assert any(each.startswith(f"{title} ($currency)") for each in panels())
+        assert any(panel.startswith(f"{title} ($currency)") for panel in panels())
     assert board()["timezone"] == "utc"
 
 
@@ -268,10 +271,10 @@ def test_what_is_said_of_no_row_is_not_said_of_a_null() -> None:
 
 
 def test_variables_are_quoted_as_grafana_fills_them_in() -> None:
-    several = {each["name"]: each["multi"] for each in board()["templating"]["list"]}
+    several = {variable["name"]: variable["multi"] for variable in board()["templating"]["list"]}
     assert {"portfolio": False, "currency": False, "strategy": True, "symbol": True} == several
-    for name, found in queries():
-        sql = found["targets"][0]["rawSql"]
+    for name, panel in queries():
+        sql = panel["targets"][0]["rawSql"]
         # One value stands in quotes, a list in an array, which may be empty. All else is a macro or an interval.
         rest = sql.replace("'$portfolio'", "").replace("ARRAY[${symbol}]", "").replace("ARRAY[${strategy}]", "")
         assert set(re.findall(r"\$\{?\w+", rest)) <= {

@@ -28,8 +28,8 @@ AROUND = ("wiring", "system", "price_listener", "introspection/status", "introsp
 MESSAGES = {
     name
     for module in (messages, supervision_messages)
-    for name, found in vars(module).items()
-    if isinstance(found, type) and issubclass(found, Message) and found is not Message
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, Message) and value is not Message
 }
 BY_OTHERS = {("PriceTracker", "StoredPrices"), ("Supervisor", "Recover")}
 """Messages that an actor makes and another thread sends."""
@@ -65,7 +65,7 @@ def called(node: ast.AST) -> str:
 
 
 def names(node: ast.AST) -> set[str]:
-    return {found.id for found in ast.walk(node) if isinstance(found, ast.Name)} & MESSAGES
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)} & MESSAGES
 
 
 def asked_for(node: ast.AST) -> set[str]:
@@ -81,8 +81,8 @@ def passed_on(call: ast.Call) -> set[str]:
     """The kinds that ``tell(message)`` may send, where it does not make the message itself."""
     assert isinstance(call.args[0], ast.Name)
     for node in around(call):
-        if found := asked_for(node):
-            return found
+        if message := asked_for(node):
+            return message
         if isinstance(node, ast.FunctionDef):
             annotations = [arg.annotation for arg in node.args.args if arg.arg == call.args[0].id]
             return {kind for annotation in annotations if annotation is not None for kind in names(annotation)}
@@ -90,23 +90,23 @@ def passed_on(call: ast.Call) -> set[str]:
 
 
 def sends(tree: ast.Module) -> set[str]:
-    found = set()
+    kinds = set()
     for node in ast.walk(tree):
         if called(node) in MESSAGES:
-            found.add(called(node))
+            kinds.add(called(node))
         elif isinstance(node, ast.Call) and called(node) == "tell" and isinstance(node.args[0], ast.Name):
-            found |= passed_on(node)
-    return found
+            kinds |= passed_on(node)
+    return kinds
 
 
 def takes(tree: ast.Module) -> set[str]:
-    found = set()
+    kinds = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.match_case):
-            found |= names(node.pattern)
+            kinds |= names(node.pattern)
         elif called(node) == "isinstance":
-            found |= names(node)
-    return found
+            kinds |= names(node)
+    return kinds
 
 
 def in_matrix(who: str, moment: str) -> set[str]:
@@ -115,41 +115,41 @@ def in_matrix(who: str, moment: str) -> set[str]:
 
 @pytest.mark.parametrize("actor", MODULES)
 def test_each_message_that_an_actor_sends_is_in_the_matrix(actor: str) -> None:
-    found = {kind for module in MODULES[actor] for kind in sends(actor_module(module))}
-    found -= {kind for who, kind in BY_OTHERS if who == actor}
+    kinds = {kind for module in MODULES[actor] for kind in sends(actor_module(module))}
+    kinds -= {kind for who, kind in BY_OTHERS if who == actor}
     if actor in ACTORS:
-        found.add("Crashed")  # by its cell
-    assert in_matrix(actor, "sends") == found - LEFT_OUT.keys()
+        kinds.add("Crashed")  # by its cell
+    assert in_matrix(actor, "sends") == kinds - LEFT_OUT.keys()
 
 
 @pytest.mark.parametrize("actor", MODULES)
 def test_each_message_that_an_actor_takes_is_in_the_matrix(actor: str) -> None:
-    found = {kind for module in MODULES[actor] for kind in takes(actor_module(module))} | {"start"}
+    kinds = {kind for module in MODULES[actor] for kind in takes(actor_module(module))} | {"start"}
     if actor in PATH:
-        found |= takes(actor_module("runtime/behaviour")) - {"PathMessage"}
+        kinds |= takes(actor_module("runtime/behaviour")) - {"PathMessage"}
     elif actor in ACTORS:
-        found.add("Restart")
-    assert in_matrix(actor, "takes") == found - LEFT_OUT.keys()
+        kinds.add("Restart")
+    assert in_matrix(actor, "takes") == kinds - LEFT_OUT.keys()
 
 
 def test_each_message_from_around_the_actors_is_in_the_matrix() -> None:
-    found = {kind for module in AROUND for kind in sends(actor_module(module))}
+    kinds = {kind for module in AROUND for kind in sends(actor_module(module))}
     there = {point.what for point in MATRIX if point.moment == "sends" and point.who not in MODULES}
-    assert there - {"StoredPrices", "Recover"} == found - LEFT_OUT.keys()
+    assert there - {"StoredPrices", "Recover"} == kinds - LEFT_OUT.keys()
 
 
 def test_each_transaction_on_the_way_has_a_name_that_is_in_the_matrix() -> None:
-    found, unnamed = set(), set()
+    transactions, unnamed = set(), set()
     for path in [*(ROOT / "persistence").rglob("*.py"), *(ROOT / "actors").rglob("*.py")]:
         for node in ast.walk(parsed(path)):
             if called(node) in {"transaction", "writing"}:
                 assert isinstance(node, ast.Call)
                 words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-                found.update(words)
+                transactions.update(words)
                 if called(node) == "writing" and not words:
                     within = next(n.name for n in around(node) if isinstance(n, ast.FunctionDef))
                     unnamed.add((path.stem, within))
-    assert {point.what for point in MATRIX if point.moment == "commits"} == found
+    assert {point.what for point in MATRIX if point.moment == "commits"} == transactions
     assert UNNAMED == unnamed
 
 

@@ -45,17 +45,17 @@ def test_all_shares_of_a_part_together_have_every_point_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--only", "deaths", "--point", "Sizer sends Nonsense"], "no point is called 'Sizer sends Nonsense'"),
         (["--point", "Sizer sends Execute"], "--point needs --only PART"),
     ],
 )
 def test_what_does_not_exist_is_refused(
-    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["make faults", *arguments])
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert 2 == ended.value.code
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

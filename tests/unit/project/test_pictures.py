@@ -49,9 +49,9 @@ def test_what_a_browser_drew_is_small() -> None:
 def test_without_a_browser_one_sentence_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
     assert 1 == main(["report"])
-    told = capsys.readouterr().err
-    assert told.startswith("the picture report cannot be drawn: CHROMIUM=/nowhere/chromium is no program; install")
-    assert 1 == told.count("\n")
+    message = capsys.readouterr().err
+    assert message.startswith("the picture report cannot be drawn: CHROMIUM=/nowhere/chromium is no program; install")
+    assert 1 == message.count("\n")
 
 
 def test_an_unknown_picture_is_said(capsys: pytest.CaptureFixture[str]) -> None:
