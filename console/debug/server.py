@@ -33,6 +33,8 @@ AGAIN = 0.25
 """Seconds until the next try, where nobody can be let in."""
 SLOW = 5.0
 """Seconds in which a client must take an answer."""
+DRAIN_TIMEOUT_S = 2.0
+"""Seconds that `ConsoleServer.close` waits for the answers to requests that are being handled."""
 
 Command = Callable[[Mapping[str, Any]], Any]
 """Takes what came ``with`` the request, and ``who`` asks.
@@ -54,7 +56,7 @@ class ConsoleServer:
         self._commands = commands
         self._listener: socket.socket | None = None
         self._clients: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._closing = threading.Event()
 
     def open(self) -> None:
@@ -67,7 +69,10 @@ class ConsoleServer:
         threading.Thread(target=self._accept, args=(self._listener,), name="console", daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening, and cut everybody off."""
+        """Stop listening; let requests that are being handled be answered, then close every connection.
+
+        A command may itself end the process (a crash over the limit of restarts): its answer must get out before.
+        """
         self._closing.set()
         if self._listener is None:
             return
@@ -77,10 +82,13 @@ class ConsoleServer:
         with suppress(OSError):
             self._path.unlink()
         with self._lock:
-            clients = list(self._clients)
-        for client in clients:
-            with suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+            for client in self._clients:
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RD)  # an idle connection ends; one with a request can still answer it
+            self._lock.wait_for(lambda: not self._clients, DRAIN_TIMEOUT_S)
+            for client in self._clients:
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> ConsoleServer:
         self.open()
@@ -148,7 +156,7 @@ class ConsoleServer:
                         for answer in answers:
                             if answer:
                                 client.sendall(answer)
-                            elif hung_up(client):
+                            if self._closing.is_set() or (not answer and hung_up(client)):
                                 return
                     if not line.endswith(b"\n"):
                         return  # too long, or half a line
@@ -189,10 +197,11 @@ class ConsoleServer:
             yield encode({"id": number, "ok": False, "error": sentence, "code": "failed"})
 
     def _drop(self, client: socket.socket) -> None:
-        with self._lock:
-            self._clients.discard(client)
         with suppress(OSError):
             client.close()
+        with self._lock:
+            self._clients.discard(client)
+            self._lock.notify_all()
 
 
 def _name(uid: int | None) -> str:

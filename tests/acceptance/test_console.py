@@ -27,7 +27,7 @@ SHOWS = {
     "inbox Sizer 5": "as many as",
     "trace Execute --max 5": "the trace has ended: 5 messages",
     "chain 1": "decision 1: BUY BTC/USDT",
-    "stack PositionKeeper": "host.py",
+    "stack PositionKeeper": "_actor_loop",  # a frame of pykka's that is there whatever the actor does
     "failures": "nothing",
     "dead": "0 dead letters",
     "quarantine": "nothing",

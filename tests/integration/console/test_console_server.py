@@ -11,8 +11,12 @@ import resource
 import shutil
 import socket
 import subprocess
-from contextlib import ExitStack
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 from unittest.mock import ANY
 
 import pytest
@@ -22,7 +26,7 @@ from console.debug.client import Session
 from console.debug.command_spec import WORDS
 from console.debug.protocol import Line, Refused
 from console.debug.server import MOST_CLIENTS, ConsoleServer
-from domain.errors import PaperTradingError
+from domain.errors import NotRunning, PaperTradingError
 from tests.support.database.servers import Server
 from tests.support.system.console_sessions import Talk, bought, talking
 from tests.support.system.running_system import until
@@ -96,6 +100,49 @@ def test_one_console_too_many_is_told_so(tmp_path: Path) -> None:
                 return False
 
         until(let_in)
+
+
+def test_close_waits_for_the_answer_to_a_request_that_is_being_handled(tmp_path: Path) -> None:
+    path = tmp_path / "console.sock"
+
+    def end(request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a crash over the limit of restarts does: the process closes the server before this returns."""
+        threading.Thread(target=server.close).start()
+        until(lambda: not path.exists())  # it does not listen any more, and closes the connections next
+        threading.Event().wait(0.2)
+        return {"n": request["n"]}
+
+    server = ConsoleServer(path, {"end": end})
+    with server, Line(path) as line, Line(path) as idle:
+        assert {"n": 1} == line.ask("end", n=1)
+        with pytest.raises(NotRunning):
+            idle.ask("end", n=2)
+
+
+def test_close_ends_a_stream_and_does_not_wait_for_a_command_that_hangs(tmp_path: Path) -> None:
+    path = tmp_path / "console.sock"
+    released = threading.Event()
+    server = ConsoleServer(
+        path, {"stream": lambda _: (number for number in count()), "hang": lambda _: released.wait()}
+    )
+    try:
+        with server, Line(path) as streaming, Line(path) as hanging:
+            numbers = streaming.stream("stream")
+            assert 0 == next(numbers)
+            request = threading.Thread(target=suppressed_request, args=(hanging, "hang"))
+            request.start()
+            server.close()
+            with pytest.raises(NotRunning):
+                list(numbers)
+            request.join(10)
+            assert not request.is_alive()
+    finally:
+        released.set()
+
+
+def suppressed_request(line: Line, command: str) -> None:
+    with suppress(NotRunning):
+        line.ask(command)
 
 
 def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None:
