@@ -9,9 +9,9 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from pykka import ThreadingFuture
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from actors.runtime.pykka_adapter import ThreadingFuture
 from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
 
-from pykka import ThreadingFuture, Timeout
-
+from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal

@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import pykka
-
 from actors.client import AttachedSystem, TradingClient
 from actors.introspection.counters import Counts
 from actors.introspection.inspection import Inspector
@@ -19,6 +17,7 @@ from actors.messages import Crash, Drain, Message, Submit
 from actors.ports import Alarms
 from actors.price_listener import TrackerListener
 from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.supervision.messages import Begin, Failed
@@ -212,16 +211,16 @@ class TradingSystem(TradingClient):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def submit(self, decision: Decision) -> pykka.ThreadingFuture[Outcome]:
+    def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
         """Commit a decision; see `TradingClient.submit`."""
         self._require_running()
-        message = Submit(decision, pykka.ThreadingFuture(), pykka.ThreadingFuture())
+        message = Submit(decision, ThreadingFuture(), ThreadingFuture())
         self._wiring.address("DecisionWatcher").tell(message)
         deadline = time.monotonic() + SUBMIT_LIMIT
         while True:
             try:
                 message.accepted.get(timeout=LOOK_UP)
-            except pykka.Timeout:
+            except Timeout:
                 self._require_running()
                 if time.monotonic() > deadline:
                     raise SubmissionInDoubt(decision.uid) from None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from pykka._envelope import Envelope
-
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.pykka_adapter import Envelope
 from domain import failpoints
 
 

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from loguru import logger
-from pykka._envelope import Envelope
 
 from actors.messages import Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
 from actors.ports import Address
@@ -27,6 +26,7 @@ from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import Interrupted
 from actors.runtime.envelopes import AskEnvelope, Redelivery
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.pykka_adapter import Envelope
 from actors.supervision.messages import Crashed
 from domain import failpoints
 from domain.errors import PaperTradingError

@@ -7,9 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pykka import Future
-
 from actors.messages import Message
+from actors.runtime.pykka_adapter import Future
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,7 @@ import time
 import traceback
 from typing import Any
 
-import pykka
 from loguru import logger
-from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
 from actors.messages import Ping
 from actors.ports import Address
@@ -24,6 +21,7 @@ from actors.runtime.address import MailAddress
 from actors.runtime.cell import Builder, Cell
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.pykka_adapter import ActorRef, Envelope, Inbox, InboxActor, StopMessage, Timeout, detach
 from domain.errors import PaperTradingError
 from domain.types import DecisionId
 
@@ -41,7 +39,7 @@ class _Inbox:
         self._cell.mailbox.put(envelope)
 
     def get(self) -> Envelope[Any]:
-        return self._cell.mailbox.get(lambda: self._cell.abandoned) or Envelope(_ActorStop())
+        return self._cell.mailbox.get(lambda: self._cell.abandoned) or Envelope(StopMessage())
 
     def empty(self) -> bool:
         # pykka throws away what is left when a thread ends. After a stop that is right; else a successor handles it.
@@ -49,17 +47,16 @@ class _Inbox:
         return self._cell.abandoned or not mailbox.closed or not len(mailbox)
 
 
-class _Thread(pykka.ThreadingActor):
+class _Thread(InboxActor):
     """The pykka actor: a thread that lets a cell handle what comes."""
-
-    use_daemon_thread = True
 
     def __init__(self, cell: Cell, dead_letters: DeadLetters) -> None:
         self._cell = cell
         self._dead_letters = dead_letters
         super().__init__()
 
-    def _create_actor_inbox(self) -> _Inbox:  # type: ignore[override]
+    def create_inbox(self) -> Inbox:
+        """Return an inbox that reads the cell's mailbox."""
         return _Inbox(self._cell)
 
     def on_start(self) -> None:
@@ -106,7 +103,7 @@ class ActorHost:
         self._supervisor = supervisor
         self._dead_letters = dead_letters
         self._cell: Cell | None = None
-        self._ref: pykka.ActorRef[_Thread] | None = None
+        self._ref: ActorRef[_Thread] | None = None
         self._stopped = False
 
     def start(self) -> None:
@@ -123,8 +120,7 @@ class ActorHost:
         assert self._ref is not None
         old = self._cell
         cell = Cell(self.name, self.mailbox, self._build, self._supervisor)
-        self._ref.actor_stopped.set()
-        pykka.ActorRegistry.unregister(self._ref)
+        detach(self._ref)
         about = old.about
         in_hand = old.give_up()
         cell.succeed(old)
@@ -168,5 +164,5 @@ class ActorHost:
         self._ref = _Thread.start(cell, self._dead_letters)
         try:
             self._ref.ask(Ping(), timeout=BARRIER)
-        except pykka.Timeout:
+        except Timeout:
             raise PaperTradingError(f"{self.name} did not answer within {BARRIER:g} s; the log says more") from None

@@ -20,10 +20,9 @@ from collections.abc import Callable
 from threading import Condition
 from typing import Any
 
-from pykka._envelope import Envelope
-
 from actors.messages import Control, Latest, Message
 from actors.runtime.envelopes import AskEnvelope
+from actors.runtime.pykka_adapter import Envelope
 
 Undeliverable = Callable[[object], None]
 

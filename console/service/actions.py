@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pykka
 from loguru import logger
 
 from actors import Decision
+from actors.runtime.pykka_adapter import Timeout
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
@@ -88,7 +88,7 @@ class ServiceActions:
         future = self._system.submit(decision)
         try:
             outcome = future.get(timeout=DECIDE_WITHIN)
-        except pykka.Timeout:
+        except Timeout:
             return self._waiting(decision)
         return {"decision_id": outcome.decision_id, "outcome": outcome.status, "reason": outcome.reason}
 

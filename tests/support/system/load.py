@@ -14,11 +14,11 @@ from uuid import UUID, uuid5
 
 import psycopg
 from loguru import logger
-from pykka import ThreadingFuture
 
 from actors import Decision, TradingSystem
 from actors.client import TradingClient
 from actors.messages import Prices, SendPrices
+from actors.runtime.pykka_adapter import ThreadingFuture
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, SubmissionInDoubt
 from domain.trading.decision import Outcome
 from persistence import schema

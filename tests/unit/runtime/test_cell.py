@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import pykka
 import pytest
 
 from actors.messages import Crash, Message, Ping, Restart, Submit
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost
+from actors.runtime.pykka_adapter import Future, ThreadingFuture
 from actors.runtime.timer import SystemClock
 from actors.supervision.messages import Crashed
 from domain.errors import PaperTradingError
@@ -72,7 +72,7 @@ class Stage:
         self.build = build or self.build
         self.post.start()
 
-    def ask(self, message: Message) -> pykka.Future[Any]:
+    def ask(self, message: Message) -> Future[Any]:
         assert self.post._ref is not None
         return self.post._ref.ask(message, block=False)
 
@@ -155,9 +155,7 @@ def test_whoever_waits_for_an_answer_is_told_at_the_stop(stage: Stage) -> None:
     stage.start()
     stage.address.tell(Crash())
     stage.crashes.get(timeout=5)
-    submit = Submit(
-        Decision(symbol="A", decision="HOLD", confidence=1), pykka.ThreadingFuture(), pykka.ThreadingFuture()
-    )
+    submit = Submit(Decision(symbol="A", decision="HOLD", confidence=1), ThreadingFuture(), ThreadingFuture())
     stage.address.tell(submit)
     stage.stop()
     with pytest.raises(PaperTradingError, match="stopped"):

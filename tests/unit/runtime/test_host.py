@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import pykka
 import pytest
 
 from actors.messages import Describe, Ping, Restart
 from actors.runtime.dead_letters import KEPT
+from actors.runtime.pykka_adapter import Timeout
 from domain.errors import PaperTradingError
 from tests.support.actors.hosts import SOON, Deaf, Do, Grouping, Letter, Repeater, Say, Stage, ended, staged, thread_of
 
@@ -41,7 +41,7 @@ def test_a_queued_ask_keeps_its_future_over_a_rebuild_and_over_a_successor(stage
     answer = stage.ask(Say("after the rebuild"))
     gate.set()
     assert error is stage.crashes.get(timeout=SOON).error
-    with pytest.raises(pykka.Timeout):
+    with pytest.raises(Timeout):
         answer.get(timeout=0)
     stage.to.tell(Restart())
     assert ["tried again", "after the rebuild"] == [stage.next(), stage.next()]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pykka import ThreadingFuture
-from pykka._envelope import Envelope
-
 from actors.messages import Message, Restart, Tick, Wake
 from actors.runtime.address import MailAddress
 from actors.runtime.envelopes import AskEnvelope
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.pykka_adapter import Envelope, ThreadingFuture
 
 
 @dataclass(frozen=True, slots=True)
