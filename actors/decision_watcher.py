@@ -157,7 +157,7 @@ class DecisionWatcher(PathBehaviour):
         for message in messages:
             if isinstance(message, Waits):
                 self._waiting.add(message.decision_id)
-                self._counters.waits(message.decision_id)
+                self._counters.mark_waiting(message.decision_id)
         with self._ending_the_generation():
             self._settle(settled)
         if submitted:
@@ -193,7 +193,7 @@ class DecisionWatcher(PathBehaviour):
             self._retry.backoff()
             self._routes.supervisor.tell(RaiseGeneration(generation, str(error)))
         else:
-            self._retry.refresh()
+            self._retry.reset()
 
     @property
     def _busy(self) -> int:
@@ -211,7 +211,7 @@ class DecisionWatcher(PathBehaviour):
             if not self._more or not any(refusals):
                 break
         if stale and self._max_decision_age is not None:
-            self._counters.stale += stale
+            self._counters.expired_at_intake += stale
             logger.warning(
                 "{} {} expired: more than max_decision_age = {:g} s had gone by when this process could take them in",
                 stale,
@@ -229,11 +229,11 @@ class DecisionWatcher(PathBehaviour):
             # What callers wait for and nobody sent may have been ended or deleted before it was read.
             self._look_up([id_ for id_ in self._callers.ids if id_ not in known])
         except DatabaseUnavailable as error:
-            self._retry.away(error)
+            self._retry.mark_unavailable(error)
             self._wake_later()
             return []
         for row in received:
-            self._counters.received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
+            self._counters.count_received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
         return received
 
     def _outlived(self, decision: PendingDecision) -> Refusal | None:
@@ -287,7 +287,7 @@ class DecisionWatcher(PathBehaviour):
     def _ended(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)
         self._callers.answer(outcome)
-        self._counters.ended(outcome)
+        self._counters.count_outcome(outcome)
         logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
 
     def _forget(self, decision_id: DecisionId) -> None:
@@ -302,10 +302,10 @@ class DecisionWatcher(PathBehaviour):
         for id_ in ids:
             if id_ not in found:
                 self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
-                self._counters.gone(id_)
+                self._counters.discard(id_)
             elif (outcome := found[id_]) is not None:
                 self._callers.answer(outcome)
-                self._counters.ended(outcome)
+                self._counters.count_outcome(outcome)
 
     def _insert(self, submitted: list[Submit]) -> None:
         decisions = [submit.decision for submit in submitted]

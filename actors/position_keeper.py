@@ -161,8 +161,8 @@ class PositionKeeper(PathBehaviour):
         assert self.generation is not None
         generation = self.generation
         self._retry.until_done_unless_away(lambda: self._ledger.commit(generation, group))
-        self._retry.refresh()
-        self._counters.committed(applied.fill.order.decision_id for applied in group)
+        self._retry.reset()
+        self._counters.count_fills(applied.fill.order.decision_id for applied in group)
         touched = {applied.portfolio.name: applied.portfolio for applied in group}
         for name, portfolio in touched.items():
             self._committed[name] = replace(portfolio, rules=self._committed[name].rules)
@@ -191,7 +191,7 @@ class PositionKeeper(PathBehaviour):
             logger.debug("the audit is made another time: {}", error)
             return
         found = differences(self._committed, stored)
-        self._counters.audited(len(found))
+        self._counters.count_audit(len(found))
         if found:
             self._notify(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
         for told in found.values():

@@ -12,7 +12,7 @@ from pathlib import Path
 from actors.client import AttachedSystem, TradingClient
 from actors.introspection.counters import Counts
 from actors.introspection.inspection import Inspector
-from actors.introspection.status import SystemStatus, described, status_of
+from actors.introspection.status import SystemStatus, describe_actors, status_of
 from actors.messages import Crash, Drain, Message, Submit
 from actors.ports import Alarms
 from actors.price_listener import TrackerListener
@@ -165,7 +165,9 @@ class TradingSystem(TradingClient):
             wiring = Wiring(settings, ports, point, clock, ended.because, hide)
             undo.callback(wiring.end)
             wiring.start()
-            lease.keep(lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.bell.notify)
+            lease.keep(
+                lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.notifier.notify
+            )
             source.start(TrackerListener(wiring.address("PriceTracker")))
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
@@ -246,20 +248,20 @@ class TradingSystem(TradingClient):
     def status(self) -> SystemStatus:
         """Return what the system and its actors do now; answered at once, whatever they are busy with."""
         wiring = self._wiring
-        actors = tuple(status_of(post) for post in wiring.posts.values())
+        actors = tuple(status_of(host) for host in wiring.hosts.values())
         waiting = [actor for actor in actors if actor.actor in PATH and actor.waiting_since is not None]
-        tracker = wiring.posts["PriceTracker"]
+        tracker = wiring.hosts["PriceTracker"]
         return SystemStatus(
             actors=actors,
             intake_paused_since=min((a.waiting_since for a in waiting if a.waiting_since is not None), default=None),
             lease_held=self._lease.held,
             lease_renewed_ago=self._lease.renewed_ago,
-            prices=described([tracker])[tracker.name],
+            prices=describe_actors([tracker])[tracker.name],
             failures=tuple(wiring.log.failures),
             quarantined=wiring.log.quarantined,
             dead_letters=wiring.dead_letters.count,
             prices_dropped=self._prices.dropped,
-            expired_at_intake=wiring.counters.stale,
+            expired_at_intake=wiring.counters.expired_at_intake,
         )
 
     @property

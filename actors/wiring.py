@@ -72,7 +72,7 @@ class Ports:
 
 
 class Wiring:
-    """Seven posts with their addresses. Nothing runs before `start`.
+    """The seven actor hosts with their addresses. Nothing runs before `start`.
 
     Args:
         settings: intervals, limits and currencies.
@@ -83,8 +83,8 @@ class Wiring:
         hide: masks secrets in the text of failures.
 
     Attributes:
-        bell: sounds alarms.
-        posts: of all actors, by name, in the order in which they start.
+        notifier: sends alarms.
+        hosts: of all actors, by name, in the order in which they start.
         log: the last failures.
         counters: what has happened, counted.
     """
@@ -98,7 +98,7 @@ class Wiring:
         give_up: Callable[[Exception], None],
         hide: Callable[[str], str] = str,
     ) -> None:
-        self.bell = AlarmNotifier(ports.alarms, clock)
+        self.notifier = AlarmNotifier(ports.alarms, clock)
         self.ready = threading.Event()
         self.drained = threading.Event()
         self.stopping = threading.Event()
@@ -114,7 +114,7 @@ class Wiring:
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
         self._disconnecting: set[str] = set()
-        self._halts = HaltMonitor(self.bell.notify)
+        self._halts = HaltMonitor(self.notifier.notify)
         self._gave_up = False
         # What others rest on comes first.
         builders: dict[str, Builder] = {
@@ -130,7 +130,7 @@ class Wiring:
         children = {
             name: ActorHost(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()
         }
-        self.posts: dict[str, ActorHost] = {**children, "Supervisor": supervisor}
+        self.hosts: dict[str, ActorHost] = {**children, "Supervisor": supervisor}
         self._children = children
         self._routes = Routes(
             decision_watcher=self.address("DecisionWatcher"),
@@ -144,19 +144,19 @@ class Wiring:
 
     def address(self, name: str) -> MailAddress:
         """Return where to send messages to an actor."""
-        return self.posts[name].address
+        return self.hosts[name].address
 
     def start(self) -> None:
         """Start the Supervisor, which starts the rest once it is told to begin."""
         self.timer.start()
-        supervisor = self.posts["Supervisor"]
+        supervisor = self.hosts["Supervisor"]
         supervisor.start()
         hang_timeout = self._settings.hang_timeout
         look = min(LOOK_FOR_HANGS, timedelta(seconds=hang_timeout) / 4)
         self.timer.every(look, supervisor.address, Tick())
         self.timer.every(look, _Watchman(supervisor, hang_timeout, self._end_process), Ping())
-        path = [self.posts[name] for name in PATH]
-        watch = DatabaseWatch(path, self.bell.notify, self._clock, DATABASE_MAY_BE_AWAY)
+        path = [self.hosts[name] for name in PATH]
+        watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_MAY_BE_AWAY)
         self.timer.every(min(LOOK_FOR_HANGS, DATABASE_MAY_BE_AWAY), watch, Ping())
 
     def schedule(self) -> None:
@@ -178,12 +178,12 @@ class Wiring:
     def stop(self) -> None:
         """Have every actor end after what it has in hand, intake first; does not wait."""
         self.stopping.set()
-        for post in reversed(self.posts.values()):
-            post.stop()
+        for host in reversed(self.hosts.values()):
+            host.stop()
 
     def stopped(self, deadline: float) -> bool:
         """Wait for their end until `time.monotonic` is at ``deadline``; say whether all have ended."""
-        return all(post.wait(deadline) for post in reversed(self.posts.values()))
+        return all(host.wait(deadline) for host in reversed(self.hosts.values()))
 
     def end(self) -> None:
         """The end of everything that runs; what is still busy is left to its daemon thread."""
@@ -199,7 +199,7 @@ class Wiring:
         )
         if not self._gave_up and not self.stopping.is_set():  # at a stop, threads end and nobody need know
             self._gave_up = True
-            self.bell.notify(_kind_of_end(reason), f"the process ends: {reason}")
+            self.notifier.notify(_kind_of_end(reason), f"the process ends: {reason}")
         self._report(reason)
 
     def _supervisor(self, start: StartingPoint) -> Behaviour:
@@ -215,13 +215,13 @@ class Wiring:
             record=self._record,
             later=self._recover_later,
             disconnect=self._disconnect,
-            notify=self.bell.notify,
+            notify=self.notifier.notify,
             hide=self._hide,
         )
         return Supervisor(self._children, policy, start, hooks, self._clock, self.log)
 
     def _record(self, failure: Failure) -> None:
-        self.counters.failed(failure.kind)
+        self.counters.count_failure(failure.kind)
         self._ports.failures.record(failure)
 
     def _recover_later(self, delay: timedelta, word: Recover) -> None:
@@ -264,7 +264,7 @@ class Wiring:
             always=tuple(self._settings.symbols or ()),
         )
         ports = self._ports
-        return PriceTracker(ports.source, ports.prices, self._routes, rules, self._clock, self.bell.notify)
+        return PriceTracker(ports.source, ports.prices, self._routes, rules, self._clock, self.notifier.notify)
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
         self._states = dict(self._states)  # the thread of an abandoned predecessor may still change its own
@@ -279,7 +279,7 @@ class Wiring:
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
         services = self._services("PositionKeeper", activity)
-        return PositionKeeper(self._ports.ledger, self._routes, services, self._halts, self.bell.notify)
+        return PositionKeeper(self._ports.ledger, self._routes, services, self._halts, self.notifier.notify)
 
     def _execution_simulator(self, _: Activity) -> Behaviour:
         return ExecutionSimulator(self._routes, self._clock)
@@ -325,15 +325,15 @@ class _LastResort:
 class _Watchman:
     """Who looks after the Supervisor: the timer's thread, at each tick."""
 
-    def __init__(self, post: ActorHost, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
-        self._post = post
+    def __init__(self, host: ActorHost, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
+        self._host = host
         self._hang_timeout = hang_timeout
         self._end_process = give_up
 
     def tell(self, _: object, /) -> None:
         """End the process where nobody is left who could mend it."""
-        if not self._post.alive:
+        if not self._host.alive:
             self._end_process(PaperTradingError("the Supervisor's thread ended"))
-        elif self._post.activity.busy_for > self._hang_timeout:
-            logger.error("the Supervisor hangs. Its stack:\n{}", self._post.stack)
+        elif self._host.activity.busy_for > self._hang_timeout:
+            logger.error("the Supervisor hangs. Its stack:\n{}", self._host.stack)
             self._end_process(PaperTradingError("the Supervisor hangs; the log has its stack"))

@@ -1,1 +1,1 @@
-"""What can be seen of the actors from outside, and asked of them."""
+"""Introspection: status, counters and state of the actors, read from outside."""

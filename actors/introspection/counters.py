@@ -1,4 +1,4 @@
-"""What has happened in this process, counted, for whoever measures it; see docs/metrics.md.
+"""Counters of the events of this process, for the metrics; see docs/metrics.md.
 
 Each number has one writer among the actors, and is read by any thread without a lock. A count outlives the crashes of
 its writer: a decision that was in hand when its actor crashed, or whose COMMIT was not answered, is counted once its
@@ -19,22 +19,22 @@ from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds in seconds: a market order takes milliseconds, and a price is waited for up to 30 s by default."""
-Ends = tuple[OutcomeStatus, str]
+OutcomeKey = tuple[OutcomeStatus, str]
 """A status and the code of its reason; see `domain.trading.decision.Outcome.code`."""
-POSSIBLE: tuple[Ends, ...] = (
+OUTCOME_KEYS: tuple[OutcomeKey, ...] = (
     (OutcomeStatus.EXECUTED, "executed"),
     (OutcomeStatus.CANCELLED, "cancelled"),
     *((status_of(reason), reason.name.lower()) for reason in Reason if reason is not Reason.ADOPTED),
 )
-"""How a decision can end: counted from the start, because a count that appears later has no growth to be seen."""
+"""All possible outcomes. Each is counted from 0 on, because the growth of a count that appears later is not visible."""
 
 
 class Durations:
-    """How many took how long.
+    """Histogram of durations.
 
     Attributes:
-        counts: by the first of `BUCKETS` that is not exceeded; the last is of those that exceed them all.
-        total: seconds, of all together.
+        counts: number of durations by the first of `BUCKETS` that they do not exceed; the last is above all buckets.
+        total: sum of all durations in seconds.
     """
 
     def __init__(self) -> None:
@@ -42,148 +42,150 @@ class Durations:
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Take note of one."""
+        """Count one duration."""
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 
 
 @dataclass(slots=True)
-class _Begun:
-    """A decision that was taken in.
+class _InProgress:
+    """A decision that was taken in and has no outcome yet.
 
     Attributes:
-        at: when, in seconds of the tally's clock.
-        waited: it had to wait for a price.
-        committed: when its last fill was.
+        portfolio: its portfolio.
+        received_at: time at which it was taken in, in seconds of the counters' clock.
+        waited: whether it had to wait for a price.
+        last_fill_at: time at which its last fill was committed; None before the first.
+        fills: number of its fills.
     """
 
     portfolio: PortfolioName
-    at: float
+    received_at: float
     waited: bool = False
-    committed: float | None = None
+    last_fill_at: float | None = None
     fills: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a tally held at one moment.
+    """Values of the counters at one moment.
 
     Attributes:
-        ended: decisions of this process, by how they ended.
-        fills: by portfolio.
-        took: from the moment a decision was taken in to the commit that ended it, by outcome and whether it had to
-            wait for a price.
-        under_way: decisions without outcome, those that have not had to wait for a price, and those that have.
-        failures: by kind.
-        audits: comparisons of memory with the database.
-        differences: that they found, all together.
-        audited_ago: seconds since the last one; None before it.
-        generation: that takes decisions, or was the last to.
+        outcomes: number of decisions of this process by outcome.
+        fills: number of fills by portfolio.
+        durations: bucket counts and sum of the seconds from taking a decision in to the commit that ended it, by status
+            and whether it had to wait for a price.
+        under_way: number of decisions without outcome: those that have not had to wait for a price, those that have.
+        failures: number of failures by kind.
+        audits: number of comparisons of memory with the database.
+        differences: number of differences that the audits found.
+        seconds_since_audit: seconds since the last audit; None before the first.
+        generation: the generation that takes decisions, or was the last to.
     """
 
-    ended: Mapping[Ends, int]
+    outcomes: Mapping[OutcomeKey, int]
     fills: Mapping[PortfolioName, int]
-    took: Mapping[tuple[OutcomeStatus, bool], tuple[tuple[int, ...], float]]
+    durations: Mapping[tuple[OutcomeStatus, bool], tuple[tuple[int, ...], float]]
     under_way: tuple[int, int]
     failures: Mapping[FailureKind, int]
     audits: int
     differences: int
-    audited_ago: float | None
+    seconds_since_audit: float | None
     generation: Generation | None
 
 
 @dataclass(slots=True)
 class Counters:
-    """Counts. Outlives the actors that report to it.
+    """Counters of a process; they outlive the actors that write them.
 
     Attributes:
-        now: a clock that only goes forward, in seconds.
-        generation: that takes decisions, or was the last to; told by the DecisionWatcher.
-        stale: decisions that expired because they had waited too long when they were taken in; likewise.
+        now: returns the seconds of a clock that only goes forward.
+        generation: the generation that takes decisions, or was the last to; written by the DecisionWatcher.
+        expired_at_intake: number of decisions that had waited too long when they were taken in; written by the same.
     """
 
     now: Callable[[], float] = time.monotonic
     generation: Generation | None = None
-    stale: int = 0
-    _begun: dict[DecisionId, _Begun] = field(default_factory=dict)
-    _ended: Counter[Ends] = field(default_factory=lambda: Counter(dict.fromkeys(POSSIBLE, 0)))
-    _took: dict[tuple[OutcomeStatus, bool], Durations] = field(
+    expired_at_intake: int = 0
+    _in_progress: dict[DecisionId, _InProgress] = field(default_factory=dict)
+    _outcomes: Counter[OutcomeKey] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOME_KEYS, 0)))
+    _durations: dict[tuple[OutcomeStatus, bool], Durations] = field(
         default_factory=lambda: {(status, waited): Durations() for status in OutcomeStatus for waited in (False, True)}
     )
     _fills: Counter[PortfolioName] = field(default_factory=Counter)
     _failures: Counter[FailureKind] = field(default_factory=lambda: Counter(dict.fromkeys(FailureKind, 0)))
     _audits: int = 0
     _differences: int = 0
-    _audited: float | None = None
+    _last_audit_at: float | None = None
 
-    # --- by the DecisionWatcher
+    # --- written by the DecisionWatcher
 
-    def received(self, decision_id: DecisionId, portfolio: PortfolioName) -> None:
-        """A decision was taken in; taken in again after a rebuild, it counts from the first time."""
-        if decision_id not in self._begun:
-            self._begun[decision_id] = _Begun(portfolio, self.now())
+    def count_received(self, decision_id: DecisionId, portfolio: PortfolioName) -> None:
+        """Record that a decision was taken in; only the first time counts, also after a rebuild."""
+        if decision_id not in self._in_progress:
+            self._in_progress[decision_id] = _InProgress(portfolio, self.now())
 
-    def waits(self, decision_id: DecisionId) -> None:
-        """A decision waits for a price."""
-        if (begun := self._begun.get(decision_id)) is not None:
-            begun.waited = True
+    def mark_waiting(self, decision_id: DecisionId) -> None:
+        """Record that a decision waits for a price."""
+        if (decision := self._in_progress.get(decision_id)) is not None:
+            decision.waited = True
 
-    def ended(self, outcome: Outcome) -> None:
-        """The outcome of a decision stands in the database."""
-        begun = self._begun.pop(outcome.decision_id, None)
-        if begun is None:
-            return  # of somebody who asked for an outcome a second time
-        self._ended[outcome.status, outcome.code] += 1
-        end = begun.committed if begun.committed is not None else self.now()
-        self._took[outcome.status, begun.waited].add(end - begun.at)
+    def count_outcome(self, outcome: Outcome) -> None:
+        """Count an outcome that is committed, with its duration."""
+        decision = self._in_progress.pop(outcome.decision_id, None)
+        if decision is None:
+            return  # already counted: an idempotent resubmit
+        self._outcomes[outcome.status, outcome.code] += 1
+        end = decision.last_fill_at if decision.last_fill_at is not None else self.now()
+        self._durations[outcome.status, decision.waited].add(end - decision.received_at)
         if outcome.status is OutcomeStatus.EXECUTED:
-            self._fills[begun.portfolio] += max(begun.fills, 1)  # 1: nobody heard of its commit
+            self._fills[decision.portfolio] += max(decision.fills, 1)  # 0 where the answer to its COMMIT was lost
 
-    def gone(self, decision_id: DecisionId) -> None:
-        """Somebody deleted the decision; it ends without outcome."""
-        self._begun.pop(decision_id, None)
+    def discard(self, decision_id: DecisionId) -> None:
+        """Discard a decision whose row was deleted; it ends without outcome."""
+        self._in_progress.pop(decision_id, None)
 
     @property
     def under_way(self) -> Collection[DecisionId]:
-        """Decisions that were taken in, and whose outcome is not known."""
-        return list(self._begun)
+        """Ids of the decisions that were taken in and have no outcome yet."""
+        return list(self._in_progress)
 
-    # --- by the PositionKeeper
+    # --- written by the PositionKeeper
 
-    def committed(self, decisions: Iterable[DecisionId]) -> None:
-        """A fill of each was committed just now."""
+    def count_fills(self, decisions: Iterable[DecisionId]) -> None:
+        """Count one fill, just committed, of each of these decisions."""
         now = self.now()
         for decision_id in decisions:
-            if (begun := self._begun.get(decision_id)) is not None:
-                begun.committed = now
-                begun.fills += 1
+            if (decision := self._in_progress.get(decision_id)) is not None:
+                decision.last_fill_at = now
+                decision.fills += 1
 
-    def audited(self, differences: int) -> None:
-        """Memory was compared with the database."""
+    def count_audit(self, differences: int) -> None:
+        """Count a comparison of memory with the database, and the differences that it found."""
         self._audits += 1
         self._differences += differences
-        self._audited = self.now()
+        self._last_audit_at = self.now()
 
-    # --- by the Supervisor
+    # --- written by the Supervisor
 
-    def failed(self, kind: FailureKind) -> None:
-        """Something failed."""
+    def count_failure(self, kind: FailureKind) -> None:
+        """Count a failure."""
         self._failures[kind] += 1
 
-    # --- by whoever looks
+    # --- read by any thread
 
     def counts(self) -> Counts:
-        """Return what there is now; from any thread."""
-        begun = self._begun.copy().values()
-        waited = sum(each.waited for each in begun)
+        """Return the present values; may be called from any thread."""
+        in_progress = self._in_progress.copy().values()
+        waited = sum(decision.waited for decision in in_progress)
         return Counts(
-            ended=dict(self._ended),
+            outcomes=dict(self._outcomes),
             fills=dict(self._fills),
-            took={each: (tuple(durations.counts), durations.total) for each, durations in self._took.items()},
-            under_way=(len(begun) - waited, waited),
+            durations={key: (tuple(value.counts), value.total) for key, value in self._durations.items()},
+            under_way=(len(in_progress) - waited, waited),
             failures=dict(self._failures),
             audits=self._audits,
             differences=self._differences,
-            audited_ago=None if self._audited is None else self.now() - self._audited,
+            seconds_since_audit=None if self._last_audit_at is None else self.now() - self._last_audit_at,
             generation=self.generation,
         )

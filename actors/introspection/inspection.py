@@ -1,7 +1,7 @@
-"""What somebody outside may see of the actors, and do to them: behind the debug console.
+"""Inspection and control of the actors from outside, for the debug console.
 
-Nothing here waits for an actor longer than `actors.introspection.status.DESCRIBED_WITHIN`; what changes something goes
-through the Supervisor, or through the mailbox as any message does.
+No method waits for an actor longer than `actors.introspection.status.DESCRIBE_TIMEOUT_S`. A change goes through the
+Supervisor, or through the mailbox like any message.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from actors.introspection.status import ActorStatus, described, status_of
+from actors.introspection.status import ActorStatus, describe_actors, status_of
 from actors.messages import Crash, Message, Subscribe, Tick, Wake
 from actors.runtime.host import ActorHost
 from actors.runtime.tracing import text_of
@@ -20,11 +20,11 @@ from domain.errors import InvalidRequest
 from domain.types import Symbol
 
 SENDABLE: Mapping[str, type[Message]] = {kind.__name__: kind for kind in (Wake, Tick, Subscribe)}
-"""What may be sent by hand: messages that ask for a look, which no actor can be hurt by."""
+"""Messages that may be sent by hand: each has an actor check for work, and can do no harm."""
 
 
 class Inspector:
-    """Looks into the actors of a running system.
+    """Inspector of the actors of a running system.
 
     Args:
         wiring: the actors.
@@ -35,88 +35,93 @@ class Inspector:
 
     @property
     def names(self) -> list[str]:
-        """The actors, in the order in which they start; the Supervisor is the last."""
-        return list(self._wiring.posts)
+        """Names of the actors, in the order in which they start; the Supervisor is the last."""
+        return list(self._wiring.hosts)
 
     def actors(self) -> list[ActorStatus]:
-        """Return what each actor does now."""
-        return [status_of(post) for post in self._wiring.posts.values()]
+        """Return the status of each actor."""
+        return [status_of(host) for host in self._wiring.hosts.values()]
 
     def state(self, actor: str) -> Mapping[str, Any]:
-        """Return what an actor has in memory; what it is busy with, where it does not tell in time."""
-        post = self._post(actor)
-        told = described([post])[post.name]
-        return told if told is not None else {"busy": busy_with(post)}
+        """Return an actor's state in memory; if it does not answer in time, what it is busy with."""
+        host = self._host(actor)
+        state = describe_actors([host])[host.name]
+        return state if state is not None else {"busy": busy_with(host)}
 
     def inbox(self, actor: str, limit: int) -> dict[str, Any]:
-        """Return what waits in an actor's mailbox, the first first; it stays there."""
-        mailbox = self._post(actor).mailbox
+        """Return the messages that wait in an actor's mailbox, oldest first, without taking them."""
+        mailbox = self._host(actor).mailbox
         first = [{"message": type(message).__name__, "text": text_of(message)} for message in mailbox.peek(limit)]
-        return {"waiting": len(mailbox), "most": mailbox.most, "suspended": mailbox.suspended, "first": first}
+        return {"waiting": len(mailbox), "most": mailbox.max_waiting, "suspended": mailbox.suspended, "first": first}
 
     def stack(self, actor: str) -> str:
-        """Return where an actor's thread is now."""
-        return self._post(actor).stack
+        """Return the stack of an actor's thread."""
+        return self._host(actor).stack
 
     def suspend(self, actor: str, *, suspended: bool) -> None:
-        """Let an actor's data wait, or go on; control is still answered."""
-        post = self._post(actor)
-        if suspended and post.name == "Supervisor":
-            raise InvalidRequest("the Supervisor cannot be suspended: nobody would bring back what crashes meanwhile")
-        post.mailbox.suspend(suspended=suspended)
+        """Hold back the data of an actor, or release it; control is still served."""
+        host = self._host(actor)
+        if suspended and host.name == "Supervisor":
+            raise InvalidRequest("the Supervisor cannot be suspended: crashed actors would not be restarted")
+        host.mailbox.suspend(suspended=suspended)
 
     def crash(self, actor: str) -> None:
         """Have an actor crash at its next message."""
-        self._post(actor).address.tell(Crash())
+        self._host(actor).address.tell(Crash())
 
     def replace(self, actor: str) -> None:
-        """Have the Supervisor give up an actor's thread, whatever it does, and start a successor."""
-        post = self._post(actor)
-        if post.name == "Supervisor":
-            raise InvalidRequest("the Supervisor cannot be replaced: it is who replaces; restart the process")
-        self._wiring.address("Supervisor").tell(Replace(post.name))
+        """Have the Supervisor abandon an actor's thread, whatever it does, and start a replacement."""
+        host = self._host(actor)
+        if host.name == "Supervisor":
+            raise InvalidRequest("the Supervisor cannot be replaced: it replaces the others; restart the process")
+        self._wiring.address("Supervisor").tell(Replace(host.name))
 
-    def send(self, actor: str, kind: str, given: Mapping[str, Any]) -> None:
+    def send(self, actor: str, kind: str, content: Mapping[str, Any]) -> None:
         """Send a message by hand.
 
         Raises:
-            InvalidRequest: it cannot be sent by hand, or lacks something.
+            InvalidRequest: messages of this kind cannot be sent by hand, or the content does not fit.
         """
-        post = self._post(actor)
-        message = SENDABLE[nearest(kind, SENDABLE, "message that can be sent by hand")]
+        host = self._host(actor)
+        message_type = SENDABLE[nearest(kind, SENDABLE, "message that can be sent by hand")]
         try:
-            built = message(**{name: Symbol(str(value)) for name, value in given.items()})
+            message = message_type(**{name: Symbol(str(value)) for name, value in content.items()})
         except TypeError as error:
-            raise InvalidRequest(f"{kind} cannot be made of that: {error}") from None
-        post.address.tell(built)
+            raise InvalidRequest(f"cannot make a {kind} of that content: {error}") from None
+        host.address.tell(message)
 
-    def _post(self, actor: str) -> ActorHost:
-        return self._wiring.posts[nearest(actor, self._wiring.posts, "actor")]
+    def _host(self, actor: str) -> ActorHost:
+        return self._wiring.hosts[nearest(actor, self._wiring.hosts, "actor")]
 
 
-def nearest(name: str, known: Iterable[str], what: str) -> str:
-    """Return the known name that is meant, whatever its case, or a beginning that is one's alone.
+def nearest(name: str, candidates: Iterable[str], what: str) -> str:
+    """Return the candidate that equals ``name`` in any case, or else the only one that begins with it.
+
+    Args:
+        name: name as a person typed it.
+        candidates: names that exist.
+        what: noun for the error's message.
 
     Raises:
-        InvalidRequest: none is meant; the sentence has the nearest.
+        InvalidRequest: no candidate, or more than one, fits; the message names the nearest.
     """
-    names: Sequence[str] = list(known)
-    folded = [each for each in names if each.casefold() == name.casefold()]
-    begun = [each for each in names if name and each.casefold().startswith(name.casefold())]
-    meant = folded or begun
-    if len(meant) == 1:
-        return meant[0]
-    near = difflib.get_close_matches(name.casefold(), [each.casefold() for each in names], n=1)
-    hints = [each for each in names if each.casefold() in near] or names
+    names: Sequence[str] = list(candidates)
+    equal = [candidate for candidate in names if candidate.casefold() == name.casefold()]
+    prefixed = [candidate for candidate in names if name and candidate.casefold().startswith(name.casefold())]
+    matches = equal or prefixed
+    if len(matches) == 1:
+        return matches[0]
+    near = difflib.get_close_matches(name.casefold(), [candidate.casefold() for candidate in names], n=1)
+    hints = [candidate for candidate in names if candidate.casefold() in near] or names
     raise InvalidRequest(
         f"there is no {what} {name[:50]!r}; {'did you mean' if near else 'there are'} {', '.join(hints)}"
     )
 
 
-def busy_with(post: ActorHost) -> str:
+def busy_with(host: ActorHost) -> str:
     """Return what an actor is busy with: ``busy with Filled for 3.2 s in persistence/stores/ledger.py:120``."""
-    status = status_of(post)
-    frames = [line.strip() for line in post.stack.splitlines() if line.startswith("  File")]
+    status = status_of(host)
+    frames = [line.strip() for line in host.stack.splitlines() if line.startswith("  File")]
     where = f" in {frames[-1].removeprefix('File ')}" if frames else ""
     if status.doing is None:
         return f"it does not answer{where}"

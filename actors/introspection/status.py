@@ -1,4 +1,4 @@
-"""What a running system says of itself, at any moment, without disturbing anybody. No secrets."""
+"""Status of a running system, read at any moment without disturbing the actors. It holds no secrets."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from actors.messages import Describe
 from actors.runtime.host import ActorHost
 from domain.failures import Failure
 
-DESCRIBED_WITHIN = 0.1
-"""Seconds that an actor gets to tell what it has in memory; it is busy otherwise, and what it does is told instead."""
+DESCRIBE_TIMEOUT_S = 0.1
+"""Seconds within which an actor must describe its state; else it is busy, and its current message is shown instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorStatus:
-    """What an actor does now.
+    """Status of one actor.
 
     Attributes:
+        actor: name of the actor.
         state: ``idle``, ``busy``, ``waiting`` (for the database), ``suspended`` (by hand) or ``ended``.
         doing: kind of the message in hand.
-        busy_for: seconds since its last sign of life; None where nothing is in hand.
-        waiting_since: since when it finds the database away.
-        restarts: how often it crashed or hung, and was begun afresh.
-        mailbox: messages that wait.
-        most: as many as ever waited.
+        busy_for: seconds since it took the message in hand; None while there is none.
+        waiting_since: time since which it finds the database unavailable.
+        restarts: number of crashes and hangs, each with a restart.
+        handled: number of messages handled.
+        mailbox: number of waiting messages.
+        most: largest number of messages that ever waited.
     """
 
     actor: str
@@ -44,18 +46,19 @@ class ActorStatus:
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
-    """What the whole system does now.
+    """Status of the whole system.
 
     Attributes:
-        intake_paused_since: since when no decision is taken because the database is away; None while they are.
-        lease_held: whether the lease's connection is there; without it nothing is written.
-        lease_renewed_ago: seconds since it was renewed, every 5 s while the database is there.
-        prices: the price source's health; None while the PriceTracker is busy.
-        failures: the last ones, the newest last.
-        quarantined: decisions and messages that this process has put aside.
-        dead_letters: messages to an actor that has ended.
-        prices_dropped: prices that were not stored.
-        expired_at_intake: decisions that had waited longer than `max_decision_age` when they were taken in.
+        actors: status of each actor.
+        intake_paused_since: time since which intake is paused because the database is unavailable; None while it runs.
+        lease_held: whether the lease's connection is open; without it nothing is written.
+        lease_renewed_ago: seconds since the lease was renewed; it is renewed every 5 s while the database is available.
+        prices: health of the price source; None while the PriceTracker is busy.
+        failures: the last failures, the newest last.
+        quarantined: number of decisions and messages that this process has put aside.
+        dead_letters: number of messages to an actor that had ended.
+        prices_dropped: number of prices that were not stored.
+        expired_at_intake: number of decisions that had waited longer than `max_decision_age` when they were taken in.
     """
 
     actors: tuple[ActorStatus, ...]
@@ -70,41 +73,43 @@ class SystemStatus:
     expired_at_intake: int = 0
 
 
-def status_of(post: ActorHost) -> ActorStatus:
-    """Return what the actor at a post does now."""
-    activity = post.activity
+def status_of(host: ActorHost) -> ActorStatus:
+    """Return the status of an actor."""
+    activity = host.activity
     doing, waiting = activity.doing, activity.waiting_since
     state = "busy" if doing is not None else "idle"
     if waiting is not None or (doing is not None and activity.in_call):
         state = "waiting"
-    if post.mailbox.suspended:
+    if host.mailbox.suspended:
         state = "suspended"
-    if not post.alive:
+    if not host.alive:
         state = "ended"
     return ActorStatus(
-        actor=post.name,
+        actor=host.name,
         state=state,
         doing=doing.what if doing is not None else None,
         busy_for=time.monotonic() - doing.since if doing is not None else None,
         waiting_since=waiting,
         restarts=activity.failed,
         handled=activity.handled,
-        mailbox=len(post.mailbox),
-        most=post.mailbox.most,
+        mailbox=len(host.mailbox),
+        most=host.mailbox.max_waiting,
     )
 
 
-def described(posts: Iterable[ActorHost], within: float = DESCRIBED_WITHIN) -> dict[str, Mapping[str, Any] | None]:
-    """Return what actors have in memory; None for one that does not tell in time, because it is busy."""
-    asked: dict[str, SimpleQueue[Mapping[str, Any]]] = {}
-    for post in posts:
-        asked[post.name] = SimpleQueue()
-        post.address.tell(Describe(asked[post.name].put))
-    deadline = time.monotonic() + within
-    found: dict[str, Mapping[str, Any] | None] = {}
-    for name, answer in asked.items():
+def describe_actors(
+    hosts: Iterable[ActorHost], timeout: float = DESCRIBE_TIMEOUT_S
+) -> dict[str, Mapping[str, Any] | None]:
+    """Return the state of each actor, by name; None for one that does not answer within ``timeout`` seconds."""
+    answers: dict[str, SimpleQueue[Mapping[str, Any]]] = {}
+    for host in hosts:
+        answers[host.name] = SimpleQueue()
+        host.address.tell(Describe(answers[host.name].put))
+    deadline = time.monotonic() + timeout
+    states: dict[str, Mapping[str, Any] | None] = {}
+    for name, answer in answers.items():
         try:
-            found[name] = answer.get(timeout=max(0.0, deadline - time.monotonic()))
+            states[name] = answer.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
-            found[name] = None
-    return found
+            states[name] = None
+    return states

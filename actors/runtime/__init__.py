@@ -1,1 +1,1 @@
-"""What actors run on: cells, mailboxes, hosts and addresses, over pykka."""
+"""The runtime of actors, built on pykka: cells, mailboxes, hosts and addresses."""

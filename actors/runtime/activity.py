@@ -1,6 +1,6 @@
 """What an actor is doing: written by its own thread, read by any other.
 
-Each attribute is replaced whole, so a reader needs no lock and never waits.
+Each attribute is replaced as one object, so a reader needs no lock and never waits.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
-    """A message in hand.
+class MessageInHand:
+    """The message that an actor is handling.
 
     Attributes:
-        what: its kind.
-        since: seconds of `time.monotonic` at which it was taken.
+        what: kind of the message.
+        since: seconds of `time.monotonic` at which the actor took it.
     """
 
     what: str
@@ -26,54 +26,54 @@ class Doing:
 
 
 class Activity:
-    """What one actor does.
+    """Activity of one actor.
 
     Attributes:
-        doing: the message in hand, None while there is none.
-        handled: messages handled to their end.
-        failed: crashes and hangs.
-        waiting_since: since when the database is away, as far as it knows; None while it is there.
-        patient: whether it is just waiting to ask the database again; a call is none, it may hang.
+        doing: the message in hand; None while there is none.
+        handled: number of messages handled to their end.
+        failed: number of crashes and hangs.
+        waiting_since: time since which the actor finds the database unavailable; None while it is available.
+        backing_off: True while the actor sleeps between two tries; False during a call, because a call may hang.
     """
 
     def __init__(self) -> None:
-        self.doing: Doing | None = None
+        self.doing: MessageInHand | None = None
         self.handled = 0
         self.failed = 0
         self.waiting_since: datetime | None = None
-        self.patient = False
-        self._calling = False
-        self._moved = 0.0
+        self.backing_off = False
+        self._in_call = False
+        self._call_ended_at = 0.0
 
     def begin(self, what: str) -> None:
-        """A message is taken in hand."""
-        self.doing = Doing(what, time.monotonic())
+        """Record that the actor takes a message of the kind ``what``."""
+        self.doing = MessageInHand(what, time.monotonic())
 
     def end(self, handled: int) -> None:
-        """So many messages are done."""
+        """Record that the actor has handled so many messages, and has none in hand."""
         self.doing = None
         self.handled += handled
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """A call to the database; its end is a sign of life."""
-        self._calling = True
-        self.patient = False
+        """Mark a call to the database; its end is a sign of life."""
+        self._in_call = True
+        self.backing_off = False
         try:
             yield
         finally:
-            self._calling = False
-            self._moved = time.monotonic()
+            self._in_call = False
+            self._call_ended_at = time.monotonic()
 
     @property
     def in_call(self) -> bool:
-        """Whether it is the database that it hears nothing from."""
-        return self._calling
+        """Whether the actor waits for an answer of the database."""
+        return self._in_call
 
     @property
     def busy_for(self) -> float:
-        """Seconds since the last sign of life; 0 while nothing is in hand, or the database is waited for."""
+        """Seconds since the last sign of life; 0 while no message is in hand, and while the actor backs off."""
         doing = self.doing
-        if doing is None or self.patient:
+        if doing is None or self.backing_off:
             return 0.0
-        return time.monotonic() - max(doing.since, self._moved)
+        return time.monotonic() - max(doing.since, self._call_ended_at)

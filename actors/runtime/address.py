@@ -1,4 +1,7 @@
-"""Where messages are sent: an address outlives the actor's restarts, and never raises in a sender that is in office."""
+"""Stable addresses: an address outlives the actor's restarts, and sending to it does not fail.
+
+The one exception is a sender that was replaced: its sending raises `Abandoned`, which ends its thread's work.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from domain import failpoints
 
 
 class Sender(Protocol):
-    """Whoever handles messages in the present thread.
+    """The cell that handles messages in the present thread.
 
     Attributes:
-        abandoned: a successor does its work.
+        abandoned: whether a replacement does its work.
     """
 
     name: str
@@ -22,39 +25,39 @@ class Sender(Protocol):
 
 
 class Abandoned(BaseException):
-    """Ends what a thread is still doing that was given up: nobody hears it any more."""
+    """Ends the work of a thread that was replaced; nothing that it sends is delivered."""
 
 
-class _Present(threading.local):
+class _CurrentThread(threading.local):
     sender: Sender | None = None
 
 
-PRESENT = _Present()
-"""Who handles messages in this thread."""
+CURRENT = _CurrentThread()
+"""The sender of the present thread."""
 
 
 def require_current() -> None:
-    """Go on only where whoever handles messages in this thread has no successor.
+    """Check that the sender of this thread was not replaced.
 
     Raises:
-        Abandoned: he has.
+        Abandoned: it was.
     """
-    sender = PRESENT.sender
+    sender = CURRENT.sender
     if sender is not None and sender.abandoned:
         raise Abandoned(sender.name)
 
 
 class MailAddress:
-    """Puts messages into a mailbox."""
+    """Address of a mailbox."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
 
     def tell(self, message: object, /) -> None:
-        """Put ``message`` into the mailbox; never raises, whatever the receiver's state.
+        """Put ``message`` into the mailbox, whatever the state of the receiver.
 
         Raises:
-            Abandoned: the sender itself was given up, and has a successor.
+            Abandoned: the sender was replaced.
         """
         if failpoints.hook is not None:
             failpoints.reach("sends", type(message).__name__)

@@ -1,4 +1,4 @@
-"""What an actor does: plain objects that know neither pykka nor threads."""
+"""Behaviours: what actors do with messages, as plain objects that know neither pykka nor threads."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from domain.types import DecisionId, Generation
 
 
 class Behaviour:
-    """What an actor does. Plain object, no threads: each message is handled to its end before the next."""
+    """What an actor does with messages. It has no thread: each message is handled to its end before the next."""
 
     group_limit: ClassVar[int] = 1
-    """How many waiting messages it takes at once."""
+    """Number of waiting messages that it takes at once."""
     about: DecisionId | None = None
-    """The decision that it works on, where the message in hand is about another one, or about none."""
+    """The decision that it works on, where that is not the decision of the message in hand."""
 
     def started(self) -> None:
-        """Begin, before the first message; may raise, which counts as a crash."""
+        """Begin, before the first message; an exception counts as a crash."""
 
     def handle(self, message: Message) -> None:
-        """Handle one message; those that handle groups need not."""
+        """Handle one message; a behaviour that overrides `handle_group` need not define it."""
         logger.warning("{} does not handle {}", type(self).__name__, type(message).__name__)
 
     def handle_group(self, messages: list[Message]) -> None:
-        """Handle what was waiting, in its order."""
+        """Handle the messages that were waiting, in their order."""
         for message in messages:
             self.handle(message)
 
     def control(self, message: Control) -> None:
-        """Handle what overtakes the rest."""
+        """Handle a control message; these overtake all others."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what is in memory, for people: copies, never what goes on changing."""
+        """Return the state in memory, for people: copies, never an object that changes later."""
         return {}
 
 
 class PathBehaviour(Behaviour, ABC):
-    """An actor on the way of a decision: belongs to one generation at a time, to none between two."""
+    """An actor of the decision path. It belongs to one generation at a time, and to none between two."""
 
     generation: Generation | None = None
 
     @abstractmethod
-    def rebuild(self, word: Rebuild) -> None:
-        """Begin the generation of ``word`` afresh."""
+    def rebuild(self, message: Rebuild) -> None:
+        """Begin the generation of ``message`` afresh."""
 
     def control(self, message: Control) -> None:
         """Begin a generation, or end one."""
@@ -59,7 +59,7 @@ class PathBehaviour(Behaviour, ABC):
                 self.generation = None
 
     def handle_group(self, messages: list[Message]) -> None:
-        """Drop what belongs to another generation, and handle the rest."""
+        """Drop messages of another generation, and handle the rest."""
         current = [m for m in messages if not isinstance(m, PathMessage) or m.generation == self.generation]
         if current:
             self.handle_current(current)
@@ -67,6 +67,6 @@ class PathBehaviour(Behaviour, ABC):
     def handle_current(self, messages: list[Message]) -> None:
         """Handle messages of this generation, in their order."""
         for message in messages:
-            # One of them may have ended the generation.
+            # An earlier message of the group may have ended the generation.
             if not isinstance(message, PathMessage) or message.generation == self.generation:
                 self.handle(message)

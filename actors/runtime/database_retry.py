@@ -1,4 +1,4 @@
-"""Waiting for the database: a state that can be seen and ended, not a hang."""
+"""Retries of database calls: waiting for the database is a visible state, which ends at a stop, and not a hang."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, Data
 from domain.types import Clock
 
 T = TypeVar("T")
-SHORTEST, LONGEST = 0.05, 1.0
-"""Seconds between two tries."""
-WHILE = 10.0
-"""Seconds that a caller can be made to wait for an answer that was lost."""
+MIN_BACKOFF_S, MAX_BACKOFF_S = 0.05, 1.0
+"""Seconds between two tries: the shortest and the longest wait."""
+CALLER_TIMEOUT_S = 10.0
+"""Seconds that a caller may have to wait for an answer that was lost."""
 
 
-MENDABLE: tuple[type[DatabaseError], ...] = (DatabaseBusy, DatabaseUnsuitable)
-"""What wrote nothing and may go well later: somebody's lock, or a table or right that was taken away while it ran."""
+RETRYABLE: tuple[type[DatabaseError], ...] = (DatabaseBusy, DatabaseUnsuitable)
+"""Errors after which nothing was written and a retry may succeed: a lock, or a table or right that is missing now."""
 
 
 class Interrupted(PaperTradingError):
-    """The system stops while something waits."""
+    """The system stops while an actor waits for the database."""
 
 
 class DatabaseRetry:
-    """Tries again until the database is there, or the system stops.
+    """Repeats calls until the database is available, or the system stops.
 
     Args:
-        name: of the actor that waits.
-        activity: where its waiting can be seen.
-        clock: since when.
-        stopping: set when the system stops.
+        name: name of the actor that calls.
+        activity: record of its waiting.
+        clock: gives the time since which it waits.
+        stopping: event that is set when the system stops.
     """
 
     def __init__(self, name: str, activity: Activity, clock: Clock, stopping: threading.Event) -> None:
@@ -54,7 +54,7 @@ class DatabaseRetry:
         self._activity = activity
         self._clock = clock
         self._stopping = stopping
-        self._breath = SHORTEST
+        self._backoff_s = MIN_BACKOFF_S
 
     def until_done(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns once the database is available, not busy, and as the program needs it.
@@ -62,22 +62,22 @@ class DatabaseRetry:
         Raises:
             Interrupted: the system stops.
         """
-        return self._retrying(action, (DatabaseUnavailable, *MENDABLE), stop_never)
+        return self._retrying(action, (DatabaseUnavailable, *RETRYABLE), stop_never)
 
     def until_done_unless_away(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns once the database is not busy, and as the program needs it.
 
         Raises:
-            DatabaseUnavailable: it is away; whoever waits must reload.
+            DatabaseUnavailable: it is unavailable; the actor must reload its state.
             Interrupted: the system stops.
         """
-        return self._retrying(action, MENDABLE, stop_never)
+        return self._retrying(action, RETRYABLE, stop_never)
 
     def once(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns; its errors are the caller's.
 
         Raises:
-            Abandoned: whoever calls has a successor: it writes nothing any more, and tells nobody what came of it.
+            Abandoned: the caller was replaced; it writes and sends nothing more.
         """
         require_current()
         try:
@@ -86,57 +86,57 @@ class DatabaseRetry:
         finally:
             require_current()
         if self._activity.waiting_since is not None:
-            self._back(self._activity.waiting_since)
+            self._log_return(self._activity.waiting_since)
         return result
 
-    def away(self, error: Exception) -> None:
-        """The database is away, and this actor goes on without it for now."""
+    def mark_unavailable(self, error: Exception) -> None:
+        """Record that the database is unavailable and that the actor goes on without it for now."""
         if self._activity.waiting_since is None:
             self._activity.waiting_since = self._clock.now()
             logger.warning("{} waits for the database: {}", self._name, error)
 
     def backoff(self) -> None:
-        """Wait a little before the same may go wrong again: 50 ms, doubling to a second until `refresh`."""
-        self._stopping.wait(self._breath)
-        self._breath = min(2 * self._breath, LONGEST)
+        """Sleep with exponential backoff: 50 ms, doubling to 1 s until `reset`."""
+        self._stopping.wait(self._backoff_s)
+        self._backoff_s = min(2 * self._backoff_s, MAX_BACKOFF_S)
 
-    def refresh(self) -> None:
-        """Something went well: the next breath is a short one."""
-        self._breath = SHORTEST
+    def reset(self) -> None:
+        """Begin the next backoff at 50 ms: a call succeeded."""
+        self._backoff_s = MIN_BACKOFF_S
 
     def for_a_while(self, action: Callable[[], T]) -> T:
-        """Return what ``action`` returns, if the database is available within some seconds.
+        """Return what ``action`` returns, if the database is available within `CALLER_TIMEOUT_S` seconds.
 
         Raises:
-            DatabaseUnavailable: it is not.
+            DatabaseUnavailable: it was not.
             Interrupted: the system stops.
         """
         try:
-            return self._retrying(action, (DatabaseUnavailable, *MENDABLE), stop_after_delay(WHILE))
-        except MENDABLE as error:
+            return self._retrying(action, (DatabaseUnavailable, *RETRYABLE), stop_after_delay(CALLER_TIMEOUT_S))
+        except RETRYABLE as error:
             raise DatabaseUnavailable(str(error)) from error
 
     def _retrying(self, action: Callable[[], T], errors: tuple[type[Exception], ...], stop: stop_base) -> T:
         retrying = Retrying(
             retry=retry_if_exception_type(errors),
-            wait=wait_random_exponential(multiplier=SHORTEST, min=SHORTEST, max=LONGEST),
+            wait=wait_random_exponential(multiplier=MIN_BACKOFF_S, min=MIN_BACKOFF_S, max=MAX_BACKOFF_S),
             stop=stop,
             sleep=sleep_using_event(self._stopping),
-            before_sleep=self._say,
+            before_sleep=self._before_sleep,
             reraise=True,
         )
         try:
             return retrying(lambda: self.once(action))
         finally:
-            self._activity.patient = False
+            self._activity.backing_off = False
 
-    def _say(self, state: RetryCallState) -> None:
+    def _before_sleep(self, state: RetryCallState) -> None:
         if self._stopping.is_set():
-            raise Interrupted(f"{self._name} stops while it waits for the database")
-        self._activity.patient = True
+            raise Interrupted(f"{self._name} stopped while it waited for the database")
+        self._activity.backing_off = True
         error = state.outcome.exception() if state.outcome is not None else None
-        self.away(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
+        self.mark_unavailable(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
 
-    def _back(self, since: datetime) -> None:
+    def _log_return(self, since: datetime) -> None:
         self._activity.waiting_since = None
         logger.info("{}: the database is back after {:.1f} s", self._name, (self._clock.now() - since).total_seconds())

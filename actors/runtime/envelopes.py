@@ -1,4 +1,4 @@
-"""What mailbox and cell make of messages: one whose sender waits for the answer, one that is tried again."""
+"""Messages around messages: one whose sender waits for the answer, and one that is handled a second time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from actors.runtime.pykka_adapter import Future
 
 @dataclass(frozen=True, slots=True)
 class AskEnvelope(Message):
-    """A message whose sender waits for the answer: handled alone, and tried once."""
+    """A message whose sender waits for the answer; it is handled alone, and only once."""
 
     message: Message
     reply: Future[Any]
 
     def answer(self, value: object) -> None:
-        """Give the sender its answer, unless it has one."""
+        """Answer the sender, unless it has its answer."""
         with suppress(queue.Full):
             self.reply.set(value)
 
@@ -31,10 +31,10 @@ class AskEnvelope(Message):
 
 @dataclass(frozen=True, slots=True)
 class Redelivery(Message):
-    """A message that its actor crashed on, or in whose group: tried once more, alone."""
+    """A message that was in hand at a crash of its actor; it is handled once more, alone."""
 
     message: Message
 
     def abandon(self, error: BaseException) -> None:
-        """Tell whoever waits for an answer."""
+        """Raise ``error`` in the sender of the message, where it waits for an answer."""
         self.message.abandon(error)

@@ -1,7 +1,7 @@
-"""A post: an actor's place, and the thread that serves it now.
+"""An actor's host: its mailbox and address, and the thread that serves them now.
 
-The mailbox and the address outlive everything. A thread that hangs cannot be ended, so it is given up: nobody hears it
-any more, and a successor serves the same mailbox.
+Mailbox and address last as long as the process. A thread that hangs cannot be ended, so it is abandoned: nothing that
+it sends is delivered any more, and a replacement serves the same mailbox.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from actors.runtime.pykka_adapter import ActorRef, Envelope, Inbox, InboxActor, 
 from domain.errors import PaperTradingError
 from domain.types import DecisionId
 
-BARRIER = 10.0
-"""Seconds in which an actor's thread must answer."""
+START_TIMEOUT_S = 10.0
+"""Seconds within which an actor's thread must answer after its start."""
 
 
 class _Inbox:
-    """What pykka asks of an inbox, for one thread: the mailbox until its cell is given up, then nothing."""
+    """Pykka's inbox for one thread: the mailbox, until the thread's cell is abandoned; then it is empty."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -42,13 +42,13 @@ class _Inbox:
         return self._cell.mailbox.get(lambda: self._cell.abandoned) or Envelope(StopMessage())
 
     def empty(self) -> bool:
-        # pykka throws away what is left when a thread ends. After a stop that is right; else a successor handles it.
+        # Pykka drops what is left when a thread ends. That is right after a stop; else a replacement handles it.
         mailbox = self._cell.mailbox
         return self._cell.abandoned or not mailbox.closed or not len(mailbox)
 
 
 class _Thread(InboxActor):
-    """The pykka actor: a thread that lets a cell handle what comes."""
+    """The pykka actor: a thread whose messages a cell handles."""
 
     def __init__(self, cell: Cell, dead_letters: DeadLetters) -> None:
         self._cell = cell
@@ -60,39 +60,41 @@ class _Thread(InboxActor):
         return _Inbox(self._cell)
 
     def on_start(self) -> None:
-        """Build the first behaviour, unless this is a successor, which waits for the Supervisor's word."""
+        """Build the first behaviour, unless this is a replacement, which waits for the Supervisor's `Restart`."""
         self._cell.thread = threading.current_thread()
         self._cell.thread.name = self._cell.name
         if not self._cell.activity.failed:
             self._cell.begin()
 
     def on_receive(self, message: Any) -> Any:
-        """Have it handled."""
+        """Have the cell handle a message."""
         try:
             return self._cell.receive(message)
         except Exception:
-            raise  # not even the crash could be told: this thread ends, and the Supervisor gives it a successor
+            raise  # the crash could not be reported: this thread ends, and the Supervisor replaces it
         except BaseException as error:
-            raise PaperTradingError(f"{self._cell.name} could not go on: {error!r}") from error  # pykka would stop all
+            # Pykka would stop all actors of the process.
+            raise PaperTradingError(f"{self._cell.name} cannot go on: {error!r}") from error
 
     def on_stop(self) -> None:
-        """Tell those who wait for an answer that there will be none."""
+        """Close the mailbox, and fail the messages whose senders wait for an answer."""
         if self._cell.abandoned:
             return
         name = self._cell.name
-        for left in self._cell.mailbox.close(lambda message: self._dead_letters.add(name, message)):
+        for message in self._cell.mailbox.close(lambda late: self._dead_letters.add(name, late)):
             try:
-                left.abandon(PaperTradingError("the system has stopped before it took this in"))
-            except Exception as error:  # noqa: BLE001 - the others wait, too
-                logger.warning("{}: whoever sent {} could not be told of the stop: {!r}", name, left, error)
+                message.abandon(PaperTradingError("the system stopped before it handled this message"))
+            except Exception as error:  # noqa: BLE001 - the other senders wait, too
+                logger.warning("{}: cannot answer the sender of {} at the stop: {!r}", name, message, error)
 
 
 class ActorHost:
-    """An actor's place.
+    """Host of one actor.
 
     Attributes:
-        name: of the actor.
-        address: where to send messages to it.
+        name: name of the actor.
+        mailbox: its messages.
+        address: address of the mailbox.
     """
 
     def __init__(self, name: str, build: Builder, supervisor: Address, dead_letters: DeadLetters) -> None:
@@ -111,10 +113,10 @@ class ActorHost:
         self._serve(Cell(self.name, self.mailbox, self._build, self._supervisor))
 
     def replace(self) -> frozenset[DecisionId]:
-        """Give up the thread that serves it, and start a successor, which waits for the word to build a behaviour.
+        """Abandon the thread, and start a replacement, which builds a behaviour at the next `Restart` or `Rebuild`.
 
         Returns:
-            The decisions that the messages in hand were about.
+            Ids of the decisions that the abandoned thread was handling.
         """
         assert self._cell is not None
         assert self._ref is not None
@@ -122,37 +124,37 @@ class ActorHost:
         cell = Cell(self.name, self.mailbox, self._build, self._supervisor)
         detach(self._ref)
         about = old.about
-        in_hand = old.give_up()
-        cell.succeed(old)
-        cell.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        in_hand = old.abandon()
+        cell.take_over(old)
+        cell.requeue(in_hand, PaperTradingError(f"{self.name} was replaced while it handled this"))
         self._serve(cell)
         return about
 
     @property
     def activity(self) -> Activity:
-        """What it does now."""
+        """What the actor does now."""
         return self._cell.activity if self._cell is not None else Activity()
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is there; True before it was started, and once it was told to end: nobody misses it."""
+        """Whether the thread runs; also True before the start and after `stop`, when no thread is expected."""
         return self._stopped or self._thread is None or self._thread.is_alive()
 
     @property
     def stack(self) -> str:
-        """Where its thread is now, as Python prints stacks."""
+        """The stack of the thread now, as Python prints it."""
         thread = self._thread
         frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None  # noqa: SLF001
         return "".join(traceback.format_stack(frame)) if frame is not None else "its thread is gone\n"
 
     def stop(self) -> None:
-        """Have the thread end after what it has in hand; does not wait."""
+        """Have the thread end after the message in hand, without waiting for that."""
         self._stopped = True
         if self._ref is not None:
             self._ref.stop(block=False)
 
     def wait(self, deadline: float) -> bool:
-        """Wait until the thread has ended, or `time.monotonic` is at ``deadline``; say whether it has."""
+        """Wait for the end of the thread until `time.monotonic` is at ``deadline``; return whether it has ended."""
         return self._ref is None or self._ref.actor_stopped.wait(timeout=max(0.0, deadline - time.monotonic()))
 
     @property
@@ -163,6 +165,7 @@ class ActorHost:
         self._cell = cell
         self._ref = _Thread.start(cell, self._dead_letters)
         try:
-            self._ref.ask(Ping(), timeout=BARRIER)
+            self._ref.ask(Ping(), timeout=START_TIMEOUT_S)
         except Timeout:
-            raise PaperTradingError(f"{self.name} did not answer within {BARRIER:g} s; the log says more") from None
+            reason = f"{self.name} did not answer within {START_TIMEOUT_S:g} s; see the log"
+            raise PaperTradingError(reason) from None

@@ -1,14 +1,14 @@
 """A mailbox with two lanes, which outlives the behaviour and the thread that read it.
 
-Control overtakes data. While the actor is being rebuilt, data waits and control goes on.
+Control overtakes data. While the actor is being rebuilt, data waits and control is served.
 
-What keeps it small, by kind of message:
+Why it stays small, by kind of message:
 
 ========================  ============================================================================================
-prices, wake-ups, states  `Latest`: one that waits is replaced by the next of its kind, so they never pile up
-decisions                 taken in at most 1 000 at a time, so at most that many messages are on their way for each step
-submitted decisions       each has a caller's thread that waits for its answer
-results                   never dropped, never more than there are decisions under way
+prices, wake-ups, states  `Latest`: one that waits is replaced by the next of its kind, so at most one of a kind waits
+decisions                 at most 1 000 are in progress at a time, so each step sends at most as many messages
+submitted decisions       a caller's thread waits for the answer to each
+results                   never dropped, never more than there are decisions in progress
 ========================  ============================================================================================
 """
 
@@ -25,29 +25,30 @@ from actors.runtime.envelopes import AskEnvelope
 from actors.runtime.pykka_adapter import Envelope
 
 Undeliverable = Callable[[object], None]
+"""Receives each message to a closed mailbox."""
 
 
 class Mailbox:
-    """Two lanes of messages.
+    """Two lanes of messages: control and data.
 
     Attributes:
-        most: as many as ever waited at once.
-        suspended: somebody has data wait until he lets it through again.
+        max_waiting: largest number of data messages that ever waited at once.
+        suspended: whether data waits because a person said so.
     """
 
     def __init__(self) -> None:
-        self.most = 0
+        self.max_waiting = 0
         self.suspended = False
         self._changed = Condition()
         self._control: deque[Envelope[Any]] = deque()
-        # Each entry is a list of one, so that a later message can take the place of one that waits.
+        # Each entry is a list of one, so that a later message can replace one that waits.
         self._data: deque[list[Envelope[Any]]] = deque()
         self._waiting: dict[type[Latest], list[Envelope[Any]]] = {}
         self._held = False
         self._undeliverable: Undeliverable | None = None
 
     def put(self, envelope: Envelope[Any], /) -> None:
-        """Add a message at the end of its lane; one to an actor that has ended is a dead letter."""
+        """Add a message at the end of its lane; after `close` it is undeliverable."""
         message = envelope.message
         with self._changed:
             if self._undeliverable is None or not isinstance(message, Message):
@@ -64,17 +65,17 @@ class Mailbox:
             entry[0] = Envelope(entry[0].message.merged(message))
             return
         else:
-            # The cell answers what was asked, also when it is handled in a group, or after a rebuild.
+            # The cell answers an `ask`, also when it is handled in a group or after a rebuild.
             reply = envelope.reply_to
             entry = [envelope if reply is None else Envelope(AskEnvelope(message, reply))]
             self._data.append(entry)
             if isinstance(message, Latest) and reply is None:
                 self._waiting[type(message)] = entry
-            self.most = max(self.most, len(self._data))
+            self.max_waiting = max(self.max_waiting, len(self._data))
         self._changed.notify()
 
     def get(self, ended: Callable[[], bool] = lambda: False) -> Envelope[Any] | None:
-        """Return the next message, control first; waits for one. None once ``ended`` says so."""
+        """Wait for the next message and return it, control first; return None once ``ended`` returns True."""
         with self._changed:
             while not ended():
                 if self.deliverable:
@@ -84,7 +85,7 @@ class Mailbox:
 
     @property
     def closed(self) -> bool:
-        """Whether it takes nothing in any more."""
+        """Whether it accepts no more messages."""
         return self._undeliverable is not None
 
     @property
@@ -93,7 +94,7 @@ class Mailbox:
         return bool(self._control) or (bool(self._data) and not self._held and not self.suspended)
 
     def take(self, limit: int, alone: Callable[[Message], bool] = lambda _: False) -> list[Message]:
-        """Take up to ``limit`` data messages that wait now, none from the first on that is to be handled alone."""
+        """Take up to ``limit`` data messages that wait now, and stop before the first that is handled ``alone``."""
         taken: list[Message] = []
         with self._changed:
             while self._data and len(taken) < limit and not alone(self._data[0][0].message):
@@ -101,42 +102,42 @@ class Mailbox:
         return taken
 
     def give_back(self, messages: list[Message]) -> None:
-        """Put messages back to the front of the data lane, in their order."""
+        """Put messages back at the front of the data lane, in their order."""
         with self._changed:
             self._data.extendleft([Envelope(message)] for message in reversed(messages))
             self._changed.notify()
 
     def hold(self) -> None:
-        """Let data wait until `release`."""
+        """Hold data back until `release`."""
         with self._changed:
             self._held = True
 
     def release(self) -> None:
-        """Let data through again."""
+        """End a `hold`."""
         with self._changed:
             self._held = False
             self._changed.notify()
 
     def suspend(self, *, suspended: bool) -> None:
-        """Let data wait, or let it through again; control goes on."""
+        """Hold data back, or release it, by hand; control is still served."""
         with self._changed:
             self.suspended = suspended
             self._changed.notify()
 
     def peek(self, limit: int) -> list[Message]:
-        """Return the first messages that wait, control first; they stay where they are."""
+        """Return the first waiting messages, control first, without taking them."""
         with self._changed:
             first = itertools.islice((entry[0] for entry in self._data), limit)
             waiting = [envelope.message for envelope in (*self._control, *first)]
         return [message for message in waiting if isinstance(message, Message)][:limit]
 
     def wake(self) -> None:
-        """Have everybody who waits in `get` look whether it has ended."""
+        """Have each thread that waits in `get` check whether it has ended."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self, undeliverable: Undeliverable) -> list[Message]:
-        """Take nothing more in: from now on each message is told to ``undeliverable``; return what still waited."""
+        """Accept no more messages and return those that waited; each later one goes to ``undeliverable``."""
         with self._changed:
             self._undeliverable = undeliverable
             self._held = self.suspended = False

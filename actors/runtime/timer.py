@@ -1,4 +1,4 @@
-"""The one clock that ticks: a thread that sends messages when their time has come."""
+"""The timer: one thread that sends messages when they are due."""
 
 from __future__ import annotations
 
@@ -20,27 +20,35 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """Return the present moment, UTC and aware."""
+        """Return the present time, UTC and aware."""
         return datetime.now(UTC)
 
 
-LONGEST_WAIT = 1.0
-"""Seconds after which the timer looks again: the machine's clock may have been set."""
+MAX_WAIT_S = 1.0
+"""Seconds after which the timer checks again what is due: the machine's clock may have been set."""
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
+    """A message to be sent.
+
+    Attributes:
+        due: returns the seconds until it is due; 0 or less: now.
+        send: sends it.
+        following: returns the next entry of a repeated message; None for one that is sent once.
+        key: at most one entry of a key waits at a time.
+    """
+
     due: Callable[[], float]
-    """Seconds from now; not positive: send."""
     send: Callable[[], None]
-    again: Callable[[], _Entry] | None
+    following: Callable[[], _Entry] | None
     key: str | None = None
 
 
 class Timer:
-    """Sends messages at intervals, on the UTC grid, or once after a while.
+    """Sends messages at intervals, on the UTC grid, or once after a delay.
 
-    Intervals run on a clock that never jumps; the grid follows the clock of the wall, however it is set.
+    Intervals run on a clock that never jumps; the grid follows the machine's clock, also when it is set.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -50,27 +58,27 @@ class Timer:
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
 
-    def every(self, interval: timedelta, to: Address, message: Message) -> None:
-        """Send ``message`` each ``interval``, the first time after one."""
-        self._add(self._interval(interval, lambda: to.tell(message)))
+    def every(self, interval: timedelta, receiver: Address, message: Message) -> None:
+        """Send ``message`` every ``interval``, the first time after one interval."""
+        self._add(self._interval(interval, lambda: receiver.tell(message)))
 
-    def on_grid(self, interval: timedelta, to: Address, message: Message) -> None:
+    def on_grid(self, interval: timedelta, receiver: Address, message: Message) -> None:
         """Send ``message`` at each multiple of ``interval`` since midnight UTC."""
-        self._add(self._grid(interval, lambda: to.tell(message)))
+        self._add(self._grid(interval, lambda: receiver.tell(message)))
 
-    def after(self, delay: timedelta, to: Address, message: Message, *, key: str) -> None:
-        """Send ``message`` once, after ``delay``, unless one of the same ``key`` waits already."""
+    def after(self, delay: timedelta, receiver: Address, message: Message, *, key: str) -> None:
+        """Send ``message`` once, after ``delay``, unless one with the same ``key`` waits already."""
         with self._changed:
             if all(entry.key != key for entry in self._entries):
-                self._entries.append(self._once(delay.total_seconds(), lambda: to.tell(message), key))
+                self._entries.append(self._once(delay.total_seconds(), lambda: receiver.tell(message), key))
                 self._changed.notify()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; nothing is sent after that."""
+        """Stop the thread; nothing is sent after that."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -88,12 +96,12 @@ class Timer:
     def _grid(self, interval: timedelta, send: Callable[[], None]) -> _Entry:
         due = next_on_grid(self._clock.now(), interval)
 
-        def left() -> float:
+        def seconds_left() -> float:
             seconds = (due - self._clock.now()).total_seconds()
-            # Further away than one interval: the clock was set back, and the grid begins anew.
+            # More than one interval away: the clock was set back, so the grid starts again.
             return seconds if seconds <= interval.total_seconds() else 0.0
 
-        return _Entry(left, send, lambda: self._grid(interval, send))
+        return _Entry(seconds_left, send, lambda: self._grid(interval, send))
 
     def _add(self, entry: _Entry) -> None:
         with self._changed:
@@ -107,17 +115,17 @@ class Timer:
                     return
                 due = [entry for entry in self._entries if entry.due() <= 0]
                 self._entries = [entry for entry in self._entries if entry not in due]
-                self._entries.extend(entry.again() for entry in due if entry.again is not None)
+                self._entries.extend(entry.following() for entry in due if entry.following is not None)
                 if not due:
-                    next_due = min((entry.due() for entry in self._entries), default=LONGEST_WAIT)
-                    self._changed.wait(timeout=min(max(0.0, next_due), LONGEST_WAIT))
+                    next_due = min((entry.due() for entry in self._entries), default=MAX_WAIT_S)
+                    self._changed.wait(timeout=min(max(0.0, next_due), MAX_WAIT_S))
             for entry in due:
                 self._send(entry)
 
     def _send(self, entry: _Entry) -> None:
         try:
             entry.send()
-        except Exception as error:  # noqa: BLE001 - without this thread nothing is polled, and nobody begun afresh
-            logger.opt(exception=error).error("the timer could not send something; it goes on")
-            if entry.again is None:  # else it comes again by itself
-                self._add(self._once(LONGEST_WAIT, entry.send, entry.key))
+        except Exception as error:  # noqa: BLE001 - without this thread nothing is polled, and no actor restarted
+            logger.opt(exception=error).error("the timer could not send a message; it goes on")
+            if entry.following is None:  # a repeated message comes again by itself
+                self._add(self._once(MAX_WAIT_S, entry.send, entry.key))

@@ -1,6 +1,6 @@
-"""Messages as they pass, for whoever looks in. While nobody does, a message costs one look at an empty tuple.
+"""Tracing: taps that record messages as actors handle them. Without a tap, a message costs one test of an empty tuple.
 
-A tap takes a limited number at a limited rate, and then ends by itself: tracing cannot become the load that it shows.
+A tap records a limited number of messages at a limited rate and then ends, so that tracing cannot load the system.
 """
 
 from __future__ import annotations
@@ -20,17 +20,23 @@ from actors.messages import Message
 from actors.runtime.envelopes import AskEnvelope, Redelivery
 from domain.types import DecisionId
 
-LONGEST_TEXT = 500
+MAX_TEXT_LENGTH = 500
+"""Characters of a message's text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class TracedMessage:
     """A message that an actor has handled.
 
     Attributes:
-        number: counts what the tap saw; a gap is what the rate cut.
-        took: seconds, of the group that it was handled in.
-        group: how many were handled together.
+        number: position among the messages of the tap; the rate limit leaves gaps.
+        at: time at which it was handled.
+        actor: name of the actor.
+        message: kind of the message.
+        decisions: ids of the decisions that it concerns.
+        text: contents of the message.
+        took: seconds in which its group was handled.
+        group: number of messages that were handled together.
     """
 
     number: int
@@ -44,14 +50,14 @@ class Passed:
 
 
 class Tap:
-    """Collects messages from the moment it is opened.
+    """Recorder of messages, from `open_tap` on.
 
     Args:
-        actor: only of this one; None: of all.
-        kind: only messages of this type; None: of all.
-        decision: only messages about this decision, compared as text; None: about any.
-        most: as many as it takes at all.
-        a_second: as many as it takes a second.
+        actor: records messages of this actor only; None: of all actors.
+        kind: records messages of this type only; None: of all types.
+        decision: records messages about this decision only, compared as text; None: about any.
+        max_messages: number of messages after which the tap ends.
+        max_per_second: number of messages that it records a second.
     """
 
     def __init__(
@@ -59,92 +65,92 @@ class Tap:
         actor: str | None = None,
         kind: str | None = None,
         decision: str | None = None,
-        most: int = 1_000,
-        a_second: int = 1_000,
+        max_messages: int = 1_000,
+        max_per_second: int = 1_000,
     ) -> None:
         self._actor = actor
         self._kind = kind
         self._decision = decision
-        self._left = most
-        self._a_second = a_second
+        self._left = max_messages
+        self._max_per_second = max_per_second
         self._second, self._in_second = 0, 0
         self._numbers = itertools.count(1)
-        self._seen: SimpleQueue[Passed] = SimpleQueue()
+        self._messages: SimpleQueue[TracedMessage] = SimpleQueue()
 
-    def passed(self, actor: str, group: Sequence[Message], took: float) -> None:
-        """Take what is wanted of it; called by actors' threads, never waits and never raises."""
+    def record(self, actor: str, group: Sequence[Message], took: float) -> None:
+        """Record the messages of a group that match; called by actors' threads, never waits and never raises."""
         if self._left <= 0 or (self._actor is not None and actor != self._actor):
             return
         try:
-            self._take(actor, group, took)
-        except Exception as error:  # noqa: BLE001 - what cannot be shown must not be an actor's crash
-            logger.opt(exception=error).warning("a trace has ended: a message of {} cannot be shown", actor)
+            self._record_group(actor, group, took)
+        except Exception as error:  # noqa: BLE001 - an error of a tap must not be an actor's crash
+            logger.opt(exception=error).warning("a trace has ended: it cannot record a message of {}", actor)
             self._left = 0
 
-    def _take(self, actor: str, group: Sequence[Message], took: float) -> None:
-        for each in group:
-            message = each.message if isinstance(each, Redelivery | AskEnvelope) else each
-            if self._wants(message):
+    def _record_group(self, actor: str, group: Sequence[Message], took: float) -> None:
+        for handled in group:
+            message = handled.message if isinstance(handled, Redelivery | AskEnvelope) else handled
+            if self._matches(message):
                 number = next(self._numbers)
-                if self._allowed():
+                if self._within_limits():
                     self._left -= 1
-                    self._seen.put(_passed(number, actor, message, took, len(group)))
+                    self._messages.put(_traced(number, actor, message, took, len(group)))
 
-    def next(self, timeout: float) -> Passed | None:
-        """Return the next message; None where none comes within ``timeout`` seconds."""
+    def next(self, timeout: float) -> TracedMessage | None:
+        """Wait for the next message and return it; return None after ``timeout`` seconds."""
         try:
-            return self._seen.get(timeout=timeout)
+            return self._messages.get(timeout=timeout)
         except Empty:
             return None
 
     @property
     def done(self) -> bool:
-        """Whether it takes no more and all that it took was read."""
-        return self._left <= 0 and self._seen.empty()
+        """Whether it records no more and all that it recorded was read."""
+        return self._left <= 0 and self._messages.empty()
 
-    def _wants(self, message: Message) -> bool:
+    def _matches(self, message: Message) -> bool:
         if self._kind is not None and type(message).__name__ != self._kind:
             return False
         return self._decision is None or self._decision in map(str, message.decisions)
 
-    def _allowed(self) -> bool:
+    def _within_limits(self) -> bool:
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._in_second = second, 0
         self._in_second += 1
-        return self._left > 0 and self._in_second <= self._a_second
+        return self._left > 0 and self._in_second <= self._max_per_second
 
 
 TAPS: tuple[Tap, ...] = ()
-"""Those that are open; replaced whole, so that actors read it without a lock."""
+"""The open taps; replaced as one object, so that actors read it without a lock."""
 _changing = threading.Lock()
 
 
 def open_tap(tap: Tap) -> None:
-    """Let ``tap`` see what passes from now on."""
-    global TAPS  # noqa: PLW0603 - the one place where who looks in and what passes meet
+    """Have ``tap`` record from now on."""
+    global TAPS  # noqa: PLW0603 - actors and consoles share the taps of the process
     with _changing:
         TAPS = (*TAPS, tap)
 
 
 def close_tap(tap: Tap) -> None:
-    """Let ``tap`` see nothing any more."""
+    """Have ``tap`` record no more."""
     global TAPS  # noqa: PLW0603
     with _changing:
-        TAPS = tuple(each for each in TAPS if each is not tap)
+        TAPS = tuple(other for other in TAPS if other is not tap)
 
 
-def _passed(number: int, actor: str, message: Message, took: float, group: int) -> Passed:
-    return Passed(
+def _traced(number: int, actor: str, message: Message, took: float, group: int) -> TracedMessage:
+    return TracedMessage(
         number, datetime.now(UTC), actor, type(message).__name__, message.decisions, text_of(message), took, group
     )
 
 
 def text_of(message: Message) -> str:
-    """Return what a message holds, for people, cut to a length that a line takes."""
-    shown: dict[str, Any] = {}
-    for each in fields(message):
-        value = getattr(message, each.name)
-        shown[each.name] = f"({len(value)})" if isinstance(value, dict) and len(value) > 3 else value
-    text = " ".join(f"{name}={value}" for name, value in shown.items())
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+    """Return the contents of a message as one line of at most `MAX_TEXT_LENGTH` characters."""
+    values: dict[str, Any] = {}
+    for field in fields(message):
+        value = getattr(message, field.name)
+        values[field.name] = f"({len(value)})" if isinstance(value, dict) and len(value) > 3 else value
+    text = " ".join(f"{name}={value}" for name, value in values.items())
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…"

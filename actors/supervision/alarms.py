@@ -75,14 +75,14 @@ class DatabaseWatch:
     The timer calls `tell` at intervals.
 
     Args:
-        posts: of the decision path.
+        hosts: of the decision path.
         notify: sends alarms.
         clock: the time.
         after: how long the path may wait before an alarm is sent.
     """
 
-    def __init__(self, posts: Iterable[ActorHost], notify: Notify, clock: Clock, after: timedelta) -> None:
-        self._posts = tuple(posts)
+    def __init__(self, hosts: Iterable[ActorHost], notify: Notify, clock: Clock, after: timedelta) -> None:
+        self._hosts = tuple(hosts)
         self._notify = notify
         self._clock = clock
         self._after = after
@@ -90,7 +90,7 @@ class DatabaseWatch:
 
     def tell(self, _: object, /) -> None:
         """Check since when actors of the path have been waiting for the database."""
-        waiting = [since for post in self._posts if (since := post.activity.waiting_since) is not None]
+        waiting = [since for host in self._hosts if (since := host.activity.waiting_since) is not None]
         now = self._clock.now()
         if not waiting:
             if self._away_since is not None:

@@ -75,7 +75,7 @@ def _decisions(counts: Counts) -> Iterator[Metric]:
     yield _counter(
         "paper_decisions",
         "Decisions that this process took in, by what became of them",
-        {(status.value, code): number for (status, code), number in counts.ended.items()},
+        {(status.value, code): number for (status, code), number in counts.outcomes.items()},
         "outcome", "reason",
     )  # fmt: skip
     straight, waited = counts.under_way
@@ -90,7 +90,7 @@ def _decisions(counts: Counts) -> Iterator[Metric]:
         "From the moment a decision was taken in to the commit that ended it, by whether it had to wait for a price",
         labels=["outcome", "waited_for_price"],
     )
-    for (status, had_to_wait), (numbers, seconds) in counts.took.items():
+    for (status, had_to_wait), (numbers, seconds) in counts.durations.items():
         took.add_metric([status.value, str(had_to_wait).lower()], _cumulated(numbers), sum_value=seconds)
     yield took
 
@@ -159,7 +159,7 @@ def of_lease(status: SystemStatus | None, reading: Reading | None) -> Iterator[M
 
 def of_last_audit(counts: Counts | None, reading: Reading | None) -> Metric:
     """Return how long ago the last audit was: as the process knows it, else as the database does."""
-    ago = counts.audited_ago if counts is not None else None
+    ago = counts.seconds_since_audit if counts is not None else None
     if ago is None and reading is not None and reading.audited_ago is not None:
         ago = reading.audited_ago.total_seconds()
     return _gauge("paper_audit_age_seconds", "Seconds since the last audit; missing before the first", ago)

@@ -45,7 +45,7 @@ class ServiceQueries:
         self._settings = settings
         self._allow_repl = allow_repl
         self._inspector: Inspector = system.inspector
-        self._traced: deque[tracing.Passed] = deque(maxlen=KEPT_MESSAGES)
+        self._traced: deque[tracing.TracedMessage] = deque(maxlen=KEPT_MESSAGES)
         self._begun = datetime.now(UTC)
 
     @property
@@ -132,8 +132,8 @@ class ServiceQueries:
             actor=of if of in self._inspector.names else None,
             kind=next(iter(kinds), None),
             decision=of if of and of not in self._inspector.names and not kinds else None,
-            most=whole(given, "max", 100, MOST_TRACED),
-            a_second=whole(given, "rate", 100, 1_000),
+            max_messages=whole(given, "max", 100, MOST_TRACED),
+            max_per_second=whole(given, "rate", 100, 1_000),
         )
         end = time.monotonic() + whole(given, "seconds", 60, LONGEST_TRACE)
         tracing.open_tap(tap)

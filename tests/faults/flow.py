@@ -14,7 +14,7 @@ import pykka
 
 from actors import Decision, TradingSystem
 from actors.messages import Execute, SourceEnded
-from actors.runtime.address import PRESENT
+from actors.runtime.address import CURRENT
 from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
@@ -164,7 +164,7 @@ class Meddler:
 
 def in_hand() -> list[Any]:
     """Return what the actor of this thread handles now."""
-    return getattr(PRESENT.sender, "in_hand", [])
+    return getattr(CURRENT.sender, "in_hand", [])
 
 
 def disconnect(url: str, actor: str) -> None:

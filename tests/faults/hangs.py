@@ -119,8 +119,8 @@ def _reach(stage: Stage, point: Point, fault: Fault, meddler: flow.Meddler) -> N
 
 def _await_successor(stage: Stage, point: Point, trap: Trap) -> None:
     """Wait until the actor is served by a thread that does not hang."""
-    post = stage.system._wiring.posts[point.who]
-    if not wait_for(lambda: post._thread not in trap.hanging, SUCCESSOR_WITHIN):
+    host = stage.system._wiring.hosts[point.who]
+    if not wait_for(lambda: host._thread not in trap.hanging, SUCCESSOR_WITHIN):
         stage.failed(point, "nobody took over")
 
 
@@ -234,11 +234,11 @@ def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Co
     stage = Stage(server, "silence", seed, silent)
     with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
         for actor in actors:
-            post = system._wiring.posts[actor]
-            thread = post._thread
-            assert post._ref is not None
+            host = system._wiring.hosts[actor]
+            thread = host._thread
+            assert host._ref is not None
             assert thread is not None
-            post._ref.actor_stopped.set()
+            host._ref.actor_stopped.set()
             stage.send()
             if not wait_for(lambda: not thread.is_alive(), 10):  # noqa: B023
                 stage.failed(None, f"{actor}'s thread did not end")
@@ -249,7 +249,7 @@ def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Co
             stage.check(None)
     with stage.serving(hang_timeout=HANG_TIMEOUT) as system:
         stage.send()
-        supervisor = system._wiring.posts["Supervisor"]
+        supervisor = system._wiring.hosts["Supervisor"]
         assert supervisor._ref is not None
         supervisor._ref.actor_stopped.set()
         stage.counters.faults["thread ended"] += 1
@@ -258,8 +258,8 @@ def silent_ends(server: Server, seed: int, actors: Sequence[str] = ACTORS) -> Co
     stage.rest()
     with stage.serving() as system:
         stage.send()
-        for post in system._wiring.posts.values():
-            post.mailbox.close = _failing  # type: ignore[assignment]
+        for host in system._wiring.hosts.values():
+            host.mailbox.close = _failing  # type: ignore[assignment]
             stage.counters.faults["exception in on_stop"] += 1
     stage.rest()
     return stage.close()

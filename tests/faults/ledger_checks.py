@@ -173,5 +173,5 @@ def memory_differences(system: TradingSystem, url: str) -> list[str]:
 
 
 def _behaviour(system: TradingSystem, actor: str) -> Behaviour | None:
-    cell = system._wiring.posts[actor]._cell
+    cell = system._wiring.hosts[actor]._cell
     return cell._behaviour if cell is not None else None

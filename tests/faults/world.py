@@ -20,7 +20,7 @@ from uuid import UUID
 from pykka import ThreadingFuture
 
 from actors.messages import Drain, Submit, Tick, Wake
-from actors.runtime.address import PRESENT
+from actors.runtime.address import CURRENT
 from domain import failpoints
 from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason
@@ -320,7 +320,7 @@ class World:
         return able
 
     def _reached(self, moment: str, what: str) -> None:
-        cell = PRESENT.sender
+        cell = CURRENT.sender
         if not isinstance(cell, SteppedCell) or what == "Crashed":
             return  # what a cell says about its own crash is not the handler's any more
         if moment == "takes" and self._poison:

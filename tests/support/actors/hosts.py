@@ -90,8 +90,8 @@ class Stage:
         self.starts: list[Callable[[], None]] = []
         self.dead = DeadLetters(SystemClock())
         self.build: type[Repeater] = Repeater
-        self.post = ActorHost("subject", lambda _: self.build(self), self, self.dead)
-        self.to = self.post.address
+        self.host = ActorHost("subject", lambda _: self.build(self), self, self.dead)
+        self.to = self.host.address
         self.releases: list[threading.Event] = []
 
     def tell(self, message: Any, /) -> None:
@@ -99,8 +99,8 @@ class Stage:
         self.crashes.put(message)
 
     def ask(self, message: Message) -> pykka.Future[Any]:
-        assert self.post._ref is not None
-        return self.post._ref.ask(message, block=False)
+        assert self.host._ref is not None
+        return self.host._ref.ask(message, block=False)
 
     def next(self) -> str:
         return self.heard.get(timeout=SOON)
@@ -123,8 +123,8 @@ class Stage:
         return release
 
     def stop(self) -> None:
-        self.post.stop()
-        assert self.post.wait(time.monotonic() + SOON)
+        self.host.stop()
+        assert self.host.wait(time.monotonic() + SOON)
 
 
 @contextmanager
@@ -137,9 +137,9 @@ def staged() -> Iterator[Stage]:
     opened.stop()
 
 
-def thread_of(post: ActorHost) -> threading.Thread:
-    assert post._thread is not None
-    return post._thread
+def thread_of(host: ActorHost) -> threading.Thread:
+    assert host._thread is not None
+    return host._thread
 
 
 def ended(thread: threading.Thread) -> bool:

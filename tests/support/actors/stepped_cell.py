@@ -71,9 +71,9 @@ class SteppedCell(Cell):
         """For those who look in; None between a crash and the rebuild."""
         return self._behaviour
 
-    def _crashed(self, error: BaseException, what: str, group: list[Message]) -> None:
+    def _report_crash(self, error: BaseException, what: str, group: list[Message]) -> None:
         if not isinstance(error, WouldWait):
-            super()._crashed(error, what, group)
+            super()._report_crash(error, what, group)
             return
         self.waits = True
         if group:
@@ -98,4 +98,4 @@ class SteppedCell(Cell):
             self._crashed_for(error)
 
     def _crashed_for(self, error: Exception) -> None:
-        super()._crashed(error, "", [])
+        super()._report_crash(error, "", [])

@@ -23,7 +23,7 @@ from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceRules, PriceTracker
 from actors.routes import PathServices, Routes
 from actors.runtime.activity import Activity
-from actors.runtime.address import PRESENT, MailAddress
+from actors.runtime.address import CURRENT, MailAddress
 from actors.runtime.cell import Builder
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.mailbox import Mailbox
@@ -115,10 +115,10 @@ class SteppedChild:
     def replace(self) -> frozenset[DecisionId]:
         old = self._stepper.cells[self.name]
         about = old.about
-        in_hand = old.give_up()
+        in_hand = old.abandon()
         replacement = self._stepper.cell(self.name)
-        replacement.succeed(old)
-        replacement.keep(in_hand, PaperTradingError(f"{self.name} was given up while it handled this"))
+        replacement.take_over(old)
+        replacement.requeue(in_hand, PaperTradingError(f"{self.name} was replaced while it handled this"))
         return about
 
 
@@ -175,8 +175,8 @@ class Stepper:
         self.log = Log()
         self.counters = Counters(lambda: self.clock.now().timestamp())
         self.alarms: list[Alarm] = []
-        bell = AlarmNotifier(self, self.clock)
-        halts = HaltMonitor(bell.notify)
+        notifier = AlarmNotifier(self, self.clock)
+        halts = HaltMonitor(notifier.notify)
         self._random = random.Random(seed)
         self._delays = delays
         self.later: list[tuple[datetime, str, Message]] = []
@@ -199,7 +199,7 @@ class Stepper:
                 routes,
                 PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
                 self.clock,
-                bell.notify,
+                notifier.notify,
             ),
             "Snapshotter": lambda activity: Snapshotter(
                 self.session,
@@ -210,7 +210,7 @@ class Stepper:
                 timedelta(seconds=60),
             ),
             "PositionKeeper": lambda activity: PositionKeeper(
-                self.session, routes, self._services("PositionKeeper", activity), halts, bell.notify
+                self.session, routes, self._services("PositionKeeper", activity), halts, notifier.notify
             ),
             "ExecutionSimulator": lambda _: ExecutionSimulator(routes, self.clock),
             "Sizer": lambda _: Sizer(
@@ -246,7 +246,7 @@ class Stepper:
                 record=database.failures.append,
                 later=lambda delay, word: self._after(delay, "Supervisor", word),
                 disconnect=self._disconnect,
-                notify=bell.notify,
+                notify=notifier.notify,
             ),
             self.clock,
             self.log,
@@ -291,12 +291,12 @@ class Stepper:
         activity = self.cells[actor].activity
         self.trace.append(f"{actor} hangs")
         activity.hangs = True
-        before, PRESENT.sender = PRESENT.sender, None
+        before, CURRENT.sender = CURRENT.sender, None
         for _ in range(steps):
             if activity is self.cells[actor].activity:
                 self.tell("Supervisor", Tick())
             self.pass_by(0.02 if self.step() else 1)
-        PRESENT.sender = before
+        CURRENT.sender = before
         activity.hangs = False
         self.trace.append(f"{actor} goes on")
 
@@ -312,7 +312,7 @@ class Stepper:
         """The process ends as it should: whoever waits for an answer is told that there will be none here."""
         for mailbox in self._mailboxes.values():
             for left in mailbox.close(lambda _: None):
-                left.abandon(PaperTradingError("the system has stopped before it took this in"))
+                left.abandon(PaperTradingError("the system stopped before it handled this message"))
         self.callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def step(self) -> bool:

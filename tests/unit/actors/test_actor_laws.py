@@ -149,7 +149,7 @@ def assert_laws(stepper: Stepper) -> None:
     """Laws 1 and 2, memory equal to the database, against the naive model; and each outcome and fill counted once."""
     database = stepper.database
     counts = stepper.counters.counts()
-    assert Counter((row.outcome.status, row.outcome.code) for row in database.rows.values()) == Counter(counts.ended)
+    assert Counter((row.outcome.status, row.outcome.code) for row in database.rows.values()) == Counter(counts.outcomes)
     assert Counter(a.fill.order.portfolio for a in database.fills) == Counter(counts.fills)
     assert (0, 0) == counts.under_way
     assert [row.id for row in database.rows.values() if row.outcome is None] == []

@@ -52,8 +52,8 @@ def test_all_that_waited_too_long_expires_at_the_first_read_whatever_it_asked_fo
     stepper.run()
     assert stepper.ready
     assert {"expired"} == {(status(stepper, id_) or ("",))[0] for id_ in old + more[1:]}
-    assert (None, 2_503) == (status(stepper, more[0]), stepper.counters.stale)
-    assert 2_503 == stepper.counters.counts().ended[OutcomeStatus.EXPIRED, "expired"]
+    assert (None, 2_503) == (status(stepper, more[0]), stepper.counters.expired_at_intake)
+    assert 2_503 == stepper.counters.counts().outcomes[OutcomeStatus.EXPIRED, "expired"]
 
 
 def test_one_that_is_just_young_enough_is_traded_and_one_dated_ahead_counts_from_its_intake(
@@ -66,7 +66,7 @@ def test_one_that_is_just_young_enough_is_traded_and_one_dated_ahead_counts_from
     stepper.run()
     stepper.quote({"BTC/USDT": "100"})
     stepper.settle()
-    assert ("executed", 0) == ((status(stepper, just) or ("",))[0], stepper.counters.stale)
+    assert ("executed", 0) == ((status(stepper, just) or ("",))[0], stepper.counters.expired_at_intake)
     assert status(stepper, ahead) is None
     stepper.clock.pass_by(301)
     stepper.settle()

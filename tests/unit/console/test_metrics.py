@@ -48,18 +48,18 @@ def a_tally(watch: Stopwatch) -> Counters:
     """Three decisions ended, each in another way, and one under way; an audit, and two failures."""
     counters = Counters(watch, Generation(3))
     for id_ in (1, 2, 3, 4):
-        counters.received(id_, DEFAULT if id_ < 3 else SECOND)
-    counters.waits(3)
+        counters.count_received(id_, DEFAULT if id_ < 3 else SECOND)
+    counters.mark_waiting(3)
     watch.now += 0.003
-    counters.committed([1])
+    counters.count_fills([1])
     watch.now += 1.0  # until the DecisionWatcher hears of it
-    counters.ended(Outcome(1, OutcomeStatus.EXECUTED, "bought 1 BTC/USDT at 100"))
-    counters.ended(Outcome(2, OutcomeStatus.REJECTED, "no room: 0 left"))
+    counters.count_outcome(Outcome(1, OutcomeStatus.EXECUTED, "bought 1 BTC/USDT at 100"))
+    counters.count_outcome(Outcome(2, OutcomeStatus.REJECTED, "no room: 0 left"))
     watch.now += 29.5
-    counters.ended(Outcome(3, OutcomeStatus.REJECTED, "no price in time: none of DEAD/USDT"))
-    counters.audited(2)
-    counters.failed(FailureKind.CRASH)
-    counters.failed(FailureKind.THREAD_ENDED)
+    counters.count_outcome(Outcome(3, OutcomeStatus.REJECTED, "no price in time: none of DEAD/USDT"))
+    counters.count_audit(2)
+    counters.count_failure(FailureKind.CRASH)
+    counters.count_failure(FailureKind.THREAD_ENDED)
     watch.now += 12.0
     return counters
 
@@ -228,25 +228,25 @@ def test_a_bucket_takes_what_does_not_exceed_its_bound() -> None:
 def test_a_decision_taken_in_again_counts_from_the_first_time_and_once() -> None:
     watch = Stopwatch()
     counters = Counters(watch)
-    counters.received(1, DEFAULT)
+    counters.count_received(1, DEFAULT)
     watch.now += 2.0
-    counters.received(1, DEFAULT)
+    counters.count_received(1, DEFAULT)
     outcome = Outcome(1, OutcomeStatus.EXECUTED, "bought")
-    counters.ended(outcome)
-    counters.ended(outcome)
+    counters.count_outcome(outcome)
+    counters.count_outcome(outcome)
     counts = counters.counts()
     assert (1, 1, 2.0) == (
-        counts.ended[OutcomeStatus.EXECUTED, "executed"],
+        counts.outcomes[OutcomeStatus.EXECUTED, "executed"],
         counts.fills[DEFAULT],
-        counts.took[OutcomeStatus.EXECUTED, False][1],
+        counts.durations[OutcomeStatus.EXECUTED, False][1],
     )
 
 
 def test_one_that_was_deleted_is_under_way_no_more() -> None:
     counters = Counters(Stopwatch())
-    counters.received(1, DEFAULT)
-    counters.gone(1)
-    assert ((0, 0), 0) == (counters.counts().under_way, sum(counters.counts().ended.values()))
+    counters.count_received(1, DEFAULT)
+    counters.discard(1)
+    assert ((0, 0), 0) == (counters.counts().under_way, sum(counters.counts().outcomes.values()))
 
 
 # --- the document

@@ -64,17 +64,17 @@ class Stage:
         self.heard: queue.Queue[str] = queue.Queue()
         self.crashes: queue.Queue[Crashed] = queue.Queue()
         self.dead = DeadLetters(SystemClock())
-        self.post = ActorHost("subject", lambda _: self.build(), self, self.dead)
-        self.address = self.post.address
+        self.host = ActorHost("subject", lambda _: self.build(), self, self.dead)
+        self.address = self.host.address
         self.build: Callable[[], Behaviour] = lambda: Recorder(self.heard)
 
     def start(self, build: Callable[[], Behaviour] | None = None) -> None:
         self.build = build or self.build
-        self.post.start()
+        self.host.start()
 
     def ask(self, message: Message) -> Future[Any]:
-        assert self.post._ref is not None
-        return self.post._ref.ask(message, block=False)
+        assert self.host._ref is not None
+        return self.host._ref.ask(message, block=False)
 
     def tell(self, message: Any, /) -> None:
         """As the supervisor's address."""
@@ -88,8 +88,8 @@ class Stage:
         return self.heard.get(timeout=5)
 
     def stop(self) -> None:
-        self.post.stop()
-        assert self.post.wait(time.monotonic() + 5)
+        self.host.stop()
+        assert self.host.wait(time.monotonic() + 5)
 
 
 @pytest.fixture
@@ -178,10 +178,10 @@ def test_a_thread_that_ends_leaves_the_mailbox_to_its_successor(stage: Stage, er
     stage.tell = failing  # type: ignore[method-assign]  # not even the crash can be told
     stage.address.tell(Crash())
     stage.address.tell(Say("after"))
-    thread = stage.post._thread
+    thread = stage.host._thread
     assert thread is not None
     thread.join(5)
-    assert not stage.post.alive
-    stage.post.replace()
+    assert not stage.host.alive
+    stage.host.replace()
     stage.address.tell(Restart())
     assert "after" == stage.next()

@@ -12,17 +12,17 @@ from tests.support.actors.stepper import StepClock
 
 def test_between_two_tries_it_waits_and_within_one_it_can_be_seen_to_hang() -> None:
     activity, clock, stopping = Activity(), StepClock(), threading.Event()
-    patience = DatabaseRetry("PositionKeeper", activity, clock, stopping)
+    retry = DatabaseRetry("PositionKeeper", activity, clock, stopping)
     seen: list[tuple[bool, bool, bool]] = []
 
     def call() -> str:
-        seen.append((activity.patient, activity.in_call, activity.waiting_since is not None))
+        seen.append((activity.backing_off, activity.in_call, activity.waiting_since is not None))
         if len(seen) < 3:
             raise DatabaseUnavailable("away")
         return "done"
 
     activity.begin("Filled")
-    assert "done" == patience.until_done(call)
+    assert "done" == retry.until_done(call)
     assert [(False, True, False), (False, True, True), (False, True, True)] == seen
     assert activity.waiting_since is None
     assert activity.busy_for > 0

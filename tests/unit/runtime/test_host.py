@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from actors.messages import Describe, Ping, Restart
-from actors.runtime.dead_letters import KEPT
+from actors.runtime.dead_letters import MAX_KEPT
 from actors.runtime.pykka_adapter import Timeout
 from domain.errors import PaperTradingError
 from tests.support.actors.hosts import SOON, Deaf, Do, Grouping, Letter, Repeater, Say, Stage, ended, staged, thread_of
@@ -31,7 +31,7 @@ def stage() -> Iterator[Stage]:
 
 
 def test_a_queued_ask_keeps_its_future_over_a_rebuild_and_over_a_successor(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     error = ValueError("x")
 
     def crash() -> None:
@@ -48,14 +48,14 @@ def test_a_queued_ask_keeps_its_future_over_a_rebuild_and_over_a_successor(stage
     assert answer.get(timeout=SOON) is None
     stage.hang()
     answer = stage.ask(Say("after the successor"))
-    stage.post.replace()
+    stage.host.replace()
     stage.to.tell(Restart())
     assert ["tried again", "after the successor"] == [stage.next(), stage.next()]
     assert answer.get(timeout=SOON) is None
 
 
 def test_an_ask_whose_handling_failed_gets_the_exception_and_is_a_crash(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     error = ValueError("for both")
 
     def crash() -> None:
@@ -73,24 +73,24 @@ def test_an_ask_whose_handling_failed_gets_the_exception_and_is_a_crash(stage: S
 
 
 def test_whoever_asked_what_hangs_is_told_when_it_is_given_up(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     entered, release = threading.Event(), threading.Event()
     stage.releases.append(release)
     answer = stage.ask(Do(lambda: (entered.set(), release.wait())))  # type: ignore[arg-type, return-value]
     assert entered.wait(SOON)
-    stage.post.replace()
-    with pytest.raises(PaperTradingError, match="subject was given up while it handled this"):
+    stage.host.replace()
+    with pytest.raises(PaperTradingError, match="subject was replaced while it handled this"):
         answer.get(timeout=SOON)
     release.set()  # its late answer disturbs nobody
 
 
 def test_whoever_asked_is_told_at_the_stop(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     gate = stage.hang()
     answer = stage.ask(Say("too late"))
-    stage.post.stop()
+    stage.host.stop()
     gate.set()
-    with pytest.raises(PaperTradingError, match="the system has stopped before it took this in"):
+    with pytest.raises(PaperTradingError, match="the system stopped before it handled this message"):
         answer.get(timeout=SOON)
 
 
@@ -100,9 +100,9 @@ def test_whoever_asked_is_told_at_the_stop(stage: Stage) -> None:
 @pytest.mark.parametrize("build", [Repeater, Grouping])
 def test_control_is_answered_and_obeyed_at_once_behind_a_long_backlog(stage: Stage, build: type[Repeater]) -> None:
     stage.build = build
-    stage.post.start()
+    stage.host.start()
     gate = stage.hang()
-    stage.post.mailbox.give_back([Say("x")] * BACKLOG)  # as good as told, and faster
+    stage.host.mailbox.give_back([Say("x")] * BACKLOG)  # as good as told, and faster
     described: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
     gate.set()
     stage.next()
@@ -113,8 +113,8 @@ def test_control_is_answered_and_obeyed_at_once_behind_a_long_backlog(stage: Sta
     seen = described.get(timeout=SOON)["heard"]
     answered = time.monotonic() - began - ping
     stopping = time.monotonic()
-    stage.post.stop()
-    assert stage.post.wait(time.monotonic() + SOON)
+    stage.host.stop()
+    assert stage.host.wait(time.monotonic() + SOON)
     stopped = time.monotonic() - stopping
     assert seen < BACKLOG  # it was behind a backlog indeed
     assert stage.heard.qsize() < BACKLOG
@@ -125,11 +125,11 @@ def test_looking_in_ends_nobody(stage: Stage) -> None:
     def refuse(_: Mapping[str, Any]) -> None:
         raise SystemExit(1)
 
-    stage.post.start()
+    stage.host.start()
     stage.to.tell(Describe(refuse))
     stage.to.tell(Say("goes on"))
     assert "goes on" == stage.next()
-    assert (True, True) == (stage.crashes.empty(), stage.post.alive)
+    assert (True, True) == (stage.crashes.empty(), stage.host.alive)
 
 
 # Whatever is raised, wherever
@@ -161,7 +161,7 @@ def test_whatever_is_raised_the_thread_stays_and_nothing_is_lost(
 ) -> None:
     if where == "the start":
         stage.starts = [action]
-    stage.post.start()
+    stage.host.start()
     if where == "a handler":
         stage.to.tell(Do(action))
     if where == "the rebuild":
@@ -181,10 +181,10 @@ def test_whatever_is_raised_the_thread_stays_and_nothing_is_lost(
 def test_a_thread_that_ends_by_itself_leaves_its_mailbox_to_the_successor(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.post.start()
+    stage.host.start()
     gate = stage.hang()
-    assert stage.post._cell is not None
-    first = thread_of(stage.post)
+    assert stage.host._cell is not None
+    first = thread_of(stage.host)
     for n in range(3):
         stage.to.tell(Say(str(n)))
     answer = stage.ask(Say("asked"))
@@ -192,12 +192,12 @@ def test_a_thread_that_ends_by_itself_leaves_its_mailbox_to_the_successor(
     def broken(message: object) -> object:
         raise RuntimeError("a defect of the cell itself")
 
-    monkeypatch.setattr(stage.post._cell, "receive", broken)
+    monkeypatch.setattr(stage.host._cell, "receive", broken)
     gate.set()
     assert ended(first)
-    assert not stage.post.alive
-    stage.post.replace()
-    assert stage.post.alive
+    assert not stage.host.alive
+    stage.host.replace()
+    assert stage.host.alive
     stage.to.tell(Restart())
     # The one that the thread had taken when it ended is gone, as is nothing else.
     assert ["1", "2", "asked"] == [stage.next() for _ in range(3)]
@@ -206,31 +206,31 @@ def test_a_thread_that_ends_by_itself_leaves_its_mailbox_to_the_successor(
 
 def test_one_who_cannot_be_told_of_the_stop_keeps_nobody_else_from_being_told(stage: Stage) -> None:
     told: queue.Queue[BaseException] = queue.Queue()
-    stage.post.start()
+    stage.host.start()
     gate = stage.hang()
     for message in (Letter(told), Deaf(), Letter(told)):
         stage.to.tell(message)
-    stage.post.stop()
+    stage.host.stop()
     gate.set()
     assert [PaperTradingError] * 2 == [type(told.get(timeout=SOON)) for _ in range(2)]
-    assert ended(thread_of(stage.post))
+    assert ended(thread_of(stage.host))
 
 
 def test_who_was_told_to_end_is_not_missed_and_gets_no_successor(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     stage.stop()
-    assert ended(thread_of(stage.post))
-    assert stage.post.alive
+    assert ended(thread_of(stage.host))
+    assert stage.host.alive
 
 
 # Dead letters
 
 
 def test_dead_letters_are_counted_bounded_and_never_raised_in_the_sender(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     stage.stop()
     senders = [
-        threading.Thread(target=lambda: [stage.to.tell(Say(str(n))) for n in range(KEPT)])  # type: ignore[func-returns-value]
+        threading.Thread(target=lambda: [stage.to.tell(Say(str(n))) for n in range(MAX_KEPT)])  # type: ignore[func-returns-value]
         for _ in range(3)
     ]
     for sender in senders:
@@ -238,7 +238,7 @@ def test_dead_letters_are_counted_bounded_and_never_raised_in_the_sender(stage: 
     for sender in senders:
         sender.join(SOON)
     stage.to.tell(Restart())
-    assert 3 * KEPT + 1 == stage.dead.count
-    assert KEPT == len(stage.dead.last)
-    assert ("subject", "Restart") == (stage.dead.last[-1].to, stage.dead.last[-1].message)
+    assert 3 * MAX_KEPT + 1 == stage.dead.count
+    assert MAX_KEPT == len(stage.dead.last)
+    assert ("subject", "Restart") == (stage.dead.last[-1].receiver, stage.dead.last[-1].message)
     assert stage.heard.empty()

@@ -22,19 +22,19 @@ def stage() -> Iterator[Stage]:
 
 
 def test_a_successor_handles_what_waited_in_its_order_and_the_hung_message_first(stage: Stage) -> None:
-    stage.post.start()
-    zombie = thread_of(stage.post)
+    stage.host.start()
+    zombie = thread_of(stage.host)
     stage.hang()
     for n in range(100):
         stage.to.tell(Say(str(n)))
-    assert frozenset() == stage.post.replace()
+    assert frozenset() == stage.host.replace()
     assert "subject" == stage.ask(Ping()).get(timeout=SOON)
     assert stage.heard.empty()  # the successor waits for the word
-    assert zombie is not thread_of(stage.post)
+    assert zombie is not thread_of(stage.host)
     assert zombie.is_alive()
     stage.to.tell(Restart())
     assert ["tried again", *map(str, range(100))] == [stage.next() for _ in range(101)]
-    assert 1 == stage.post.activity.failed
+    assert 1 == stage.host.activity.failed
 
 
 def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
@@ -49,10 +49,10 @@ def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
                 raised.put(error)
         raise ValueError("a zombie's crash is nobody's business")
 
-    stage.post.start()
-    zombie = thread_of(stage.post)
+    stage.host.start()
+    zombie = thread_of(stage.host)
     release = stage.hang(go_on)
-    stage.post.replace()
+    stage.host.replace()
     release.set()
     assert [True, True] == [isinstance(raised.get(timeout=SOON), Abandoned) for _ in range(2)]
     assert ended(zombie)
@@ -65,22 +65,22 @@ def test_nothing_that_a_zombie_tells_arrives(stage: Stage) -> None:
 
 
 def test_a_zombie_that_raises_given_up_ends_quietly_and_stops_nobody(stage: Stage) -> None:
-    stage.post.start()
-    zombie = thread_of(stage.post)
+    stage.host.start()
+    zombie = thread_of(stage.host)
     release = stage.hang(lambda: MailAddress(Mailbox()).tell(Say("x")))
-    stage.post.replace()
+    stage.host.replace()
     release.set()
     assert ended(zombie)
     assert stage.crashes.empty()
-    assert stage.post.alive
+    assert stage.host.alive
 
 
 def test_an_idle_zombie_takes_no_further_message(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     stage.to.tell(Say("to the first"))
     assert "to the first" == stage.next()
-    idle = thread_of(stage.post)
-    stage.post.replace()
+    idle = thread_of(stage.host)
+    stage.host.replace()
     assert ended(idle)
     for n in range(10):
         stage.to.tell(Say(str(n)))
@@ -94,7 +94,7 @@ def test_what_a_thread_had_just_taken_when_it_was_given_up_goes_back(stage: Stag
     cell.begin()
     for word in ("b", "c"):
         MailAddress(cell.mailbox).tell(Say(word))
-    assert [] == cell.give_up()
+    assert [] == cell.abandon()
     cell.receive(Say("a"))
     assert [Say("a"), Say("b"), Say("c")] == cell.mailbox.take(10)
     assert stage.heard.empty()
@@ -103,12 +103,12 @@ def test_what_a_thread_had_just_taken_when_it_was_given_up_goes_back(stage: Stag
 def test_a_zombie_that_builds_a_behaviour_lets_nothing_through_to_a_successor_that_has_none(stage: Stage) -> None:
     entered, release = threading.Event(), threading.Event()
     stage.releases.append(release)
-    stage.post.start()
-    zombie = thread_of(stage.post)
+    stage.host.start()
+    zombie = thread_of(stage.host)
     stage.starts = [lambda: (entered.set(), release.wait())]  # type: ignore[list-item, return-value]
     stage.to.tell(Restart())
     assert entered.wait(SOON)
-    stage.post.replace()
+    stage.host.replace()
     stage.to.tell(Say("waits"))
     release.set()
     assert ended(zombie)
@@ -119,17 +119,17 @@ def test_a_zombie_that_builds_a_behaviour_lets_nothing_through_to_a_successor_th
 
 
 def test_successor_after_successor_each_goes_on_where_the_last_one_hung(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     for number in range(5):
         stage.hang()
         stage.to.tell(Say(f"behind {number}"))
-        stage.post.replace()
+        stage.host.replace()
         stage.to.tell(Restart())
         assert ["tried again", f"behind {number}"] == [stage.next(), stage.next()]
-    assert 5 == stage.post.activity.failed
+    assert 5 == stage.host.activity.failed
 
 
 def test_the_stack_of_a_hung_thread_says_where_it_is(stage: Stage) -> None:
-    stage.post.start()
+    stage.host.start()
     stage.hang()
-    assert "release.wait()" in stage.post.stack
+    assert "release.wait()" in stage.host.stack

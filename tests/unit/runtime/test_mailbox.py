@@ -96,4 +96,4 @@ def test_it_knows_how_many_ever_waited() -> None:
     mailbox = Mailbox()
     put(mailbox, *[Say(str(n)) for n in range(7)])
     mailbox.take(7)
-    assert (7, 0) == (mailbox.most, len(mailbox))
+    assert (7, 0) == (mailbox.max_waiting, len(mailbox))

@@ -47,7 +47,7 @@ def test_intervals_go_on_while_the_clock_stands_or_goes_back() -> None:
 
 
 def test_the_grid_follows_the_clock_forward_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.runtime.timer.LONGEST_WAIT", 0.01)  # it looks at the clock again after so long
+    monkeypatch.setattr("actors.runtime.timer.MAX_WAIT_S", 0.01)  # it looks at the clock again after so long
     clock, inbox = SetClock(), Inbox()
     timer = Timer(clock)
     timer.on_grid(timedelta(minutes=1), inbox, Tick())

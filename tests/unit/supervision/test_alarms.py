@@ -154,8 +154,8 @@ def clock() -> StepClock:
 
 def test_a_database_that_is_away_for_long_is_told_once_an_outage(clock: StepClock) -> None:
     heard, activities = Heard(), [Activity(), Activity()]
-    posts = [SimpleNamespace(activity=activity) for activity in activities]
-    watch = DatabaseWatch(posts, AlarmNotifier(heard, clock).notify, clock, timedelta(minutes=1))  # type: ignore[arg-type]
+    hosts = [SimpleNamespace(activity=activity) for activity in activities]
+    watch = DatabaseWatch(hosts, AlarmNotifier(heard, clock).notify, clock, timedelta(minutes=1))  # type: ignore[arg-type]
 
     def look(seconds: float) -> None:
         clock.pass_by(seconds)
