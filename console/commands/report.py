@@ -20,9 +20,9 @@ from console.database import ledger_reader
 from console.display.format import answer, escape_control, size, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
 from console.report import files
-from console.report.json_document import described
+from console.report.json_document import report_to_dict
 from console.report.period import period
-from console.report.terminal.page import tell
+from console.report.terminal.page import print_reports
 from domain.analytics.report import Report
 from domain.errors import InvalidRequest
 from domain.validation.criteria import Criteria
@@ -120,10 +120,10 @@ def _require_sense(asked: Asked, html: str | None, csv: str | None) -> None:
         option, what = ("--html", "file") if html == "" else ("--csv", "folder")
         raise InvalidRequest(f"{option} is empty: name a {what}")
     if asked.html is not None:
-        files.require_room_for_file(asked.html)
+        files.require_writable_file(asked.html)
     if asked.csv is not None:
         names = [f"{table.file}.csv" for table in export.TABLES]
-        files.require_room_for_folder(asked.csv, names, force=asked.force)
+        files.require_writable_folder(asked.csv, names, force=asked.force)
 
 
 def _require_known(reader: LedgerReader, asked: Asked) -> None:
@@ -196,12 +196,12 @@ def _progress() -> Progress:
 
 def _show(engine: Engine, settings: Settings, asked: Asked, as_json: bool, now: datetime) -> None:
     found, verdicts = _read(engine, settings, asked)
-    document = {"made_at": now, "portfolios": [described(each, verdicts.get(each.portfolio)) for each in found]}
+    document = {"made_at": now, "portfolios": [report_to_dict(each, verdicts.get(each.portfolio)) for each in found]}
 
     def said() -> None:
         if not found:
             terminal().print("No portfolios yet; the first start creates the portfolio default.")
-        tell(found, verdicts, terminal(), now=now, ends=asked.until)
+        print_reports(found, verdicts, terminal(), now=now, ends=asked.until)
 
     answer(as_json, document, said)
 
@@ -235,13 +235,13 @@ def _write_page(engine: Engine, settings: Settings, asked: Asked, file: Path, no
     with _progress() as shown:
         shown.add_task(escape_control(file.name), total=None, doing="drawing")
         text = page(found, verdicts, made_at=now)
-    return {"file": str(file), "bytes": files.write_whole(file, text)}
+    return {"file": str(file), "bytes": files.write_atomically(file, text)}
 
 
 def _write_csv(engine: Engine, asked: Asked, folder: Path) -> list[dict[str, Any]]:
     """Write the tables, all of them or none."""
     written: Mapping[str, export.Rows] = {}
-    with files.written_together(folder) as aside, _progress() as shown, ExitStack() as opened:
+    with files.folder_written_atomically(folder) as aside, _progress() as shown, ExitStack() as opened:
         task = shown.add_task("CSV", total=None, doing="counting")
 
         def begin(name: str) -> export.Write:

@@ -12,7 +12,7 @@ from console.database import opened
 from console.display.format import answer, moment, sources_line, terminal
 from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
-from console.report.verdicts import described, tell
+from console.report.verdicts import print_verdicts, verdict_to_dict
 from domain.errors import InvalidRequest
 from domain.program import command_name
 from domain.trading.arithmetic import plain
@@ -79,8 +79,8 @@ def show(
         finally:
             engine.dispose()
     ready = bool(found) and all(verdict.ready for verdict in found)
-    document = {"ready": ready, "portfolios": [described(verdict) for verdict in found]}
-    answer(as_json, document, lambda: tell(found))
+    document = {"ready": ready, "portfolios": [verdict_to_dict(verdict) for verdict in found]}
+    answer(as_json, document, lambda: print_verdicts(found))
     if not ready:
         raise typer.Exit(NOT_READY)
 

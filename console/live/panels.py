@@ -83,17 +83,21 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
     label_width = max(cell_len(label) for label in labels.values())
     if width - label_width - 2 < MIN_CURVE_COLUMNS:
         return []
-    drawn = chart.curve([(at.timestamp(), float(value)) for at, value in points], width - label_width - 2, rows - 2)
+    curve_lines = chart.curve(
+        [(at.timestamp(), float(value)) for at, value in points], width - label_width - 2, rows - 2
+    )
     heading = Text("equity", style=BAR, no_wrap=True, end="")
     currency = state.together[0]["currency"] if state.together else ""
     summary = f"{amount(last)} {currency}  {signed(subtract(last, capital))}"
     heading.append(" " * max(width - len("equity") - cell_len(summary), 2) + summary)
     lines = [cut(heading, width)]
-    for index, drawn_line in enumerate(drawn):
+    for index, curve_line in enumerate(curve_lines):
         line = Text.assemble((f"{labels.get(index, ''):>{label_width}} ┤", "dim"), no_wrap=True, end="")
-        for sign in drawn_line:
-            empty = sign == chart.BLANK
-            line.append("┄" if empty and index == base else " " if empty else sign, style="dim" if empty else colour)
+        for character in curve_line:
+            empty = character == chart.BLANK
+            line.append(
+                "┄" if empty and index == base else " " if empty else character, style="dim" if empty else colour
+            )
         lines.append(line)
     return [*lines, _times(points[0][0], points[-1][0], label_width + 1, width)]
 

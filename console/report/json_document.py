@@ -1,4 +1,4 @@
-"""A report as a JSON document: everything of it, amounts and figures as strings."""
+"""JSON document of a report: complete, with amounts and metrics as strings."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from domain.analytics.returns import DailyReturns
 from domain.validation.verdict import Verdict
 
 
-def described(report: Report, verdict: Verdict | None) -> dict[str, object]:
-    """Return a report and the gate's verdict; docs/report.md says what the fields are."""
-    found: dict[str, object] = {each.name: getattr(report, each.name) for each in fields(report)}
-    found["performance"] = None if report.performance is None else _performance(report.performance)
-    found["curve"] = [{**point._asdict(), "drawdown": point.drawdown} for point in report.curve]
-    found["gate"] = None if verdict is None else verdicts.described(verdict)
-    return found
+def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]:
+    """Return a report and its verdict for JSON; docs/report.md describes the fields."""
+    document: dict[str, object] = {field.name: getattr(report, field.name) for field in fields(report)}
+    document["performance"] = None if report.performance is None else _performance(report.performance)
+    document["curve"] = [{**point._asdict(), "drawdown": point.drawdown} for point in report.curve]
+    document["gate"] = None if verdict is None else verdicts.verdict_to_dict(verdict)
+    return document
 
 
 def _performance(performance: Performance) -> Mapping[str, object]:
-    # Its results stand in the report itself.
-    found: dict[str, Any] = {
-        each.name: getattr(performance, each.name) for each in fields(performance) if each.name != "results"
+    # The report itself holds the results.
+    document: dict[str, Any] = {
+        field.name: getattr(performance, field.name) for field in fields(performance) if field.name != "results"
     }
-    return {**found, "returns": _returns(performance.returns)}
+    return {**document, "returns": _returns(performance.returns)}
 
 
 def _returns(returns: DailyReturns) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""The period that a report is asked for: days and moments as people write them."""
+"""The period of a report, read from the options ``--from`` and ``--to``."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from domain.wording import quoted
 
 WRITTEN = re.compile(r"\d{4}-\d\d-\d\d(?P<time>[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-"""Outside of these somebody mistyped a year."""
+"""A time outside of these is taken for a mistyped year."""
 
 
 def period(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """Return the moments that are meant; None where an end is open.
+    """Return begin and end of the period; None where an end is open.
 
     Args:
-        since: a day such as 2026-01-31, from its 00:00 UTC on, or a moment such as 2026-01-31T12:00.
-        until: the same; a day is meant with all of it.
-        now: nothing can be told of what comes later.
+        since: a day such as 2026-01-31, meaning its 00:00 UTC, or a time such as 2026-01-31T12:00.
+        until: the same; a day is included completely.
+        now: the period may not begin later.
 
     Raises:
-        InvalidRequest: one is neither, or they do not make a period.
+        InvalidRequest: one of them is neither a day nor a time, or begin is not before end.
     """
-    begin = None if since is None else _moment("--from", since)
-    end = None if until is None else _moment("--to", until, whole_day=True)
+    begin = None if since is None else _parse("--from", since)
+    end = None if until is None else _parse("--to", until, whole_day=True)
     if begin is not None and begin > now:
-        raise InvalidRequest(f"--from {since} is in the future; a report tells what has been")
+        raise InvalidRequest(f"--from {since} is in the future; a report covers the past")
     if begin is not None and end is not None and begin >= end:
         raise InvalidRequest(f"--from {since} must be before --to {until}")
     return begin, end
 
 
-def _moment(option: str, text: str, *, whole_day: bool = False) -> datetime:
+def _parse(option: str, text: str, *, whole_day: bool = False) -> datetime:
     written = WRITTEN.fullmatch(text.strip())
-    wanted = f"{option} {quoted(text)}: must be a day such as 2026-01-31, or a moment such as 2026-01-31T12:00 (UTC)"
+    expected = f"{option} {quoted(text)}: must be a day such as 2026-01-31, or a time such as 2026-01-31T12:00 (UTC)"
     years = f"{option} {quoted(text)}: must be from {EARLIEST:%Y} to {LATEST.year - 1}"
     if written is None:
-        raise InvalidRequest(wanted)
+        raise InvalidRequest(expected)
     try:
-        found = datetime.fromisoformat(text.strip().replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
-        found = (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
+        time = datetime.fromisoformat(text.strip().replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
+        time = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)
         if whole_day and written["time"] is None:
-            found += DAY
+            time += DAY
     except OverflowError:  # the end of the year 9999, or beyond it in UTC
         raise InvalidRequest(years) from None
     except ValueError:  # a 30th of February; a year 0
-        raise InvalidRequest(wanted) from None
-    if not EARLIEST <= found <= LATEST:
+        raise InvalidRequest(expected) from None
+    if not EARLIEST <= time <= LATEST:
         raise InvalidRequest(years)
-    return found
+    return time

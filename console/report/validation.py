@@ -1,4 +1,4 @@
-"""What a report tells of the gate to real money: both verdicts, and each criterion with what was required and seen."""
+"""The validation in a report: both verdicts, and each criterion with its requirement and its result."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from domain.validation.criteria import Criterion
 from domain.validation.criteria import percent as fraction
 from domain.validation.verdict import Verdict
 
-MOST_EVIDENCE = 3
-VERDICTS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}
+MAX_EVIDENCE_LINES = 3
+VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}
 
 
-def gate(verdict: Verdict, width: int) -> list[Text]:
-    """Return both verdicts of the gate, what each criterion asked for and saw, and what they mean."""
+def validation_lines(verdict: Verdict, width: int) -> list[Text]:
+    """Return both verdicts, the criteria with requirement and result, and the notes."""
     operational, statistical = "passed" if verdict.operational_passed else "failed", str(verdict.statistical)
-    over = f"run {escape_control(verdict.run.name)}" if verdict.run is not None else "no run"
-    lines = [line(f"{over}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim")]
-    figures = *verdict.criteria, _psr(verdict)
-    first = max(cell_len(each.title) for each in (*verdict.operational, *figures))
-    lines += _verdict("Operational", operational, verdict.operational, first, width)
-    lines += _verdict("Statistical", statistical, figures, first, width)
+    run = f"run {escape_control(verdict.run.name)}" if verdict.run is not None else "no run"
+    lines = [line(f"{run}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim")]
+    statistical_criteria = *verdict.criteria, _psr(verdict)
+    title_width = max(cell_len(criterion.title) for criterion in (*verdict.operational, *statistical_criteria))
+    lines += _verdict("Operational", operational, verdict.operational, title_width, width)
+    lines += _verdict("Statistical", statistical, statistical_criteria, title_width, width)
     lines += [line()]
     if verdict.ready:
         accepted = f", accepted by {escape_control(verdict.accepted_by)}" if verdict.accepted_by is not None else ""
@@ -40,33 +40,35 @@ def gate(verdict: Verdict, width: int) -> list[Text]:
     return lines
 
 
-def _verdict(name: str, result: str, criteria: Sequence[Criterion], first: int, width: int) -> list[Text]:
-    made = line(f"{name}: ")
-    made.append(result, style=VERDICTS[result])
-    lines = [made]
-    # No sentence is cut: what does not fit goes on below.
-    free = max(width - first - 8, 30)
+def _verdict(name: str, result: str, criteria: Sequence[Criterion], title_width: int, width: int) -> list[Text]:
+    heading = line(f"{name}: ")
+    heading.append(result, style=VERDICT_COLOURS[result])
+    lines = [heading]
+    # Sentences are wrapped, never cut.
+    free = max(width - title_width - 8, 30)
     left = free // 2
-    for each in criteria:
-        required = textwrap.wrap(each.required, left)
-        seen = textwrap.wrap(escape_control(each.seen), free - left) or [""]
-        for index, (wanted, found) in enumerate(zip_longest(required, seen, fillvalue="")):
-            told = line("  ")
-            told.append(("✓" if each.passed else "✗") if index == 0 else " ", style=GOOD if each.passed else BAD)
-            told.append(f" {each.title if index == 0 else '':<{first}}  {wanted:<{left}}  ")
-            told.append(found, style="" if each.passed else BAD)
-            lines.append(told)
-        if not each.passed and each.evidence:
-            shown = [escape_control(one) for one in each.evidence[:MOST_EVIDENCE]]
-            more = len(each.evidence) - len(shown)
-            said = "; ".join([*shown, *([f"and {more} more"] if more else [])])
-            lines += [line(f"    {part}", "dim") for part in textwrap.wrap(said, width - 4)]
+    for criterion in criteria:
+        required = textwrap.wrap(criterion.required, left)
+        seen = textwrap.wrap(escape_control(criterion.seen), free - left) or [""]
+        for index, (required_part, seen_part) in enumerate(zip_longest(required, seen, fillvalue="")):
+            text = line("  ")
+            text.append(
+                ("✓" if criterion.passed else "✗") if index == 0 else " ", style=GOOD if criterion.passed else BAD
+            )
+            text.append(f" {criterion.title if index == 0 else '':<{title_width}}  {required_part:<{left}}  ")
+            text.append(seen_part, style="" if criterion.passed else BAD)
+            lines.append(text)
+        if not criterion.passed and criterion.evidence:
+            first = [escape_control(piece) for piece in criterion.evidence[:MAX_EVIDENCE_LINES]]
+            more = len(criterion.evidence) - len(first)
+            evidence = "; ".join([*first, *([f"and {more} more"] if more else [])])
+            lines += [line(f"    {part}", "dim") for part in textwrap.wrap(evidence, width - 4)]
     return lines
 
 
 def _psr(verdict: Verdict) -> Criterion:
-    """PSR as one of the criteria: below it, a result that meets all others is underpowered."""
+    """Return the PSR as a criterion: below it, a result that meets all others is underpowered."""
     value = verdict.psr.value
     seen = str(verdict.psr.reason) if value is None else fraction(value, verdict.min_psr)
     passed = value is not None and value >= verdict.min_psr
-    return Criterion("psr", "sure to be above 0", f"at least {fraction(verdict.min_psr)}", seen, passed)
+    return Criterion("psr", "Sharpe ratio above 0", f"at least {fraction(verdict.min_psr)}", seen, passed)

@@ -1,4 +1,4 @@
-"""How the gate's verdicts are told: to a person, and as JSON."""
+"""Verdicts of the validation, as text for people and as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.validation.verdict import Verdict
 STYLES = {Statistical.PASSED: "green", Statistical.UNDERPOWERED: "yellow", Statistical.FAILED: "red"}
 
 
-def described(verdict: Verdict) -> dict[str, Any]:
+def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict for JSON."""
     run = verdict.run
     return {
@@ -42,31 +42,31 @@ def described(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def tell(verdicts: Sequence[Verdict]) -> None:
-    """Print verdicts for a person."""
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Print verdicts for people."""
     out = terminal()
     if not verdicts:
         out.print("not ready: there is no portfolio yet; the first start creates the portfolio default")
     for number, verdict in enumerate(verdicts):
         if number:
             out.print()
-        _tell(verdict, out)
+        _print_verdict(verdict, out)
 
 
-def _tell(verdict: Verdict, out: Console) -> None:
+def _print_verdict(verdict: Verdict, out: Console) -> None:
     run = verdict.run
-    over = f"run {run.name}" if run is not None else "a preview, no run"
+    heading = f"run {run.name}" if run is not None else "a preview, no run"
     span = f"{moment(verdict.since)} to {moment(verdict.until)} UTC, {duration(verdict.until - verdict.since)}"
-    out.print(f"portfolio {verdict.portfolio} · {over} · {span}", style="bold", soft_wrap=True)
+    out.print(f"portfolio {verdict.portfolio} · {heading} · {span}", style="bold", soft_wrap=True)
     if not verdict.real_prices and verdict.sources:
         out.print(f"{verdict.priced} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True)
     if run is not None and run.ended_at is not None:
         out.print(f"the run ended at {moment(run.ended_at)} UTC: {run.end_reason}", style="yellow", soft_wrap=True)
     passed = verdict.operational_passed
     out.print(f"\noperational: {'passed' if passed else 'failed'}", style="green" if passed else "red")
-    _criteria(verdict.operational, out)
+    _print_criteria(verdict.operational, out)
     out.print(f"\nstatistical: {verdict.statistical}", style=STYLES[verdict.statistical])
-    _criteria((*verdict.criteria, _psr(verdict)), out)
+    _print_criteria((*verdict.criteria, _psr(verdict)), out)
     if verdict.accepted_by is not None:
         out.print(f"accepted as it is by {verdict.accepted_by}", soft_wrap=True)
     if verdict.notes:
@@ -81,7 +81,7 @@ def _tell(verdict: Verdict, out: Console) -> None:
 
 
 def _psr(verdict: Verdict) -> Criterion:
-    """PSR as a row: below it, a result that meets all else is underpowered."""
+    """Return the PSR as a criterion: below it, a result that meets all others is underpowered."""
     value = verdict.psr.value
     return Criterion(
         "psr",
@@ -93,12 +93,16 @@ def _psr(verdict: Verdict) -> Criterion:
     )
 
 
-def _criteria(criteria: Sequence[Criterion], out: Console) -> None:
-    rows = [(each.title, each.required, each.seen, "✓ met" if each.passed else "✗ not met") for each in criteria]
-    shown = full_table(["criterion", "required", "seen", ""], rows)
-    for row, each in zip(shown.rows, criteria, strict=True):
-        row.style = "" if each.passed else "red"
-    out.print(shown)
-    for each in criteria:
-        if each.evidence:
-            out.print(f"  {each.title}: {'; '.join(each.evidence)}", style="dim" if each.passed else "", soft_wrap=True)
+def _print_criteria(criteria: Sequence[Criterion], out: Console) -> None:
+    rows = [
+        (criterion.title, criterion.required, criterion.seen, "✓ met" if criterion.passed else "✗ not met")
+        for criterion in criteria
+    ]
+    table = full_table(["criterion", "required", "seen", ""], rows)
+    for row, criterion in zip(table.rows, criteria, strict=True):
+        row.style = "" if criterion.passed else "red"
+    out.print(table)
+    for criterion in criteria:
+        if criterion.evidence:
+            evidence = "; ".join(criterion.evidence)
+            out.print(f"  {criterion.title}: {evidence}", style="dim" if criterion.passed else "", soft_wrap=True)

@@ -12,7 +12,7 @@ from console.display.format import duration, moment, sources_line
 from console.report.html import charts, formatting, tables
 from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
-from console.report.metrics_table import Shown, key_figures
+from console.report.metrics_table import MetricRow, metric_rows
 from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.performance_metric import PerformanceMetric, known, unknown
 from domain.analytics.report import Report
@@ -141,9 +141,9 @@ class Section:
         return charts.distribution(self.report) if self.report.distribution else None
 
     @cached_property
-    def figures(self) -> dict[str, list[Shown]]:
+    def figures(self) -> dict[str, list[MetricRow]]:
         """The key figures."""
-        return key_figures(self.report) if self.traded or self.valued else {}
+        return metric_rows(self.report) if self.traded or self.valued else {}
 
     @cached_property
     def years(self) -> list[tables.Year]:

@@ -1,4 +1,4 @@
-"""A report for people in a terminal: sections one after another, in two columns where there is room."""
+"""The report in a terminal: sections below each other, and in two columns on a wide terminal."""
 
 from __future__ import annotations
 
@@ -12,80 +12,78 @@ from rich.text import Text
 from console.display.format import amount, duration, escape_control, moment, percent, signed, sources_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut
-from console.report.terminal import charts as drawn
-from console.report.terminal import sections as told
+from console.report.terminal import charts, sections
 from console.report.terminal.charts import line, wrapped
-from console.report.validation import gate
+from console.report.validation import validation_lines
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
 from domain.wording import counted
 
-LEAST, MOST, PIPED = 60, 140, 100
-"""Columns."""
-BETWEEN = 4
-LAST_DAYS = 14
+MIN_COLUMNS, MAX_COLUMNS, PIPE_COLUMNS = 60, 140, 100
+GAP_COLUMNS = 4
+MAX_DAYS = 14
 
 Section = tuple[str, list[Text]]
 
 
 def width_of(out: Console) -> int:
-    """Return how many columns a report takes: the terminal's, within reason; 100 where it is none."""
-    return min(max(out.width, LEAST), MOST) if out.file.isatty() else PIPED
+    """Return the width of a report: the terminal's, from 60 to 140 columns; 100 where the output is no terminal."""
+    return min(max(out.width, MIN_COLUMNS), MAX_COLUMNS) if out.file.isatty() else PIPE_COLUMNS
 
 
-def tell(
+def print_reports(
     reports: Sequence[Report], verdicts: Mapping[str, Verdict], out: Console, *, now: datetime, ends: datetime | None
 ) -> None:
-    """Print reports, those with something to tell first.
+    """Print reports; portfolios in which nothing happened come last.
 
     Args:
         reports: of one period.
-        verdicts: the gate's, by portfolio.
-        out: where.
-        now: when they were made.
-        ends: the end of the period that was asked for; None: now.
+        verdicts: of the validation, by portfolio.
+        out: console to print to.
+        now: when the reports were made.
+        ends: requested end of the period; None: now.
     """
     width = width_of(out)
-    told_fully = [report for report in reports if not is_empty(report)]
-    for index, report in enumerate(told_fully):
+    eventful = [report for report in reports if not is_empty(report)]
+    for index, report in enumerate(eventful):
         if index:
             out.print()
-        for text in pages(report, verdicts.get(report.portfolio), width, over=ends is not None and ends < now):
+        for text in report_lines(report, verdicts.get(report.portfolio), width, over=ends is not None and ends < now):
             out.print(text)
     empty = [report for report in reports if is_empty(report)]
-    if empty and told_fully:
+    if empty and eventful:
         out.print()
     for report in empty:
-        for text in wrapped(nothing(report, verdicts.get(report.portfolio)), width):
+        for text in wrapped(empty_report_sentence(report, verdicts.get(report.portfolio)), width):
             out.print(text)
 
 
 def is_empty(report: Report) -> bool:
-    """Say whether nothing was decided, traded or held."""
+    """Return whether nothing was decided, traded or held."""
     return not (report.funnel.received or report.results.traded or report.trips or report.positions)
 
 
-def nothing(report: Report, verdict: Verdict | None) -> str:
-    """Return all that there is to say of a portfolio in which nothing happened."""
-    worth = f"worth {amount(report.closing)} {report.currency}"
+def empty_report_sentence(report: Report, verdict: Verdict | None) -> str:
+    """Return the sentence on a portfolio in which nothing happened."""
+    value = f"value {amount(report.closing)} {report.currency}"
     of_strategy = f" by strategy {escape_control(report.strategy)}" if report.strategy is not None else ""
     span = f"from {day(report.since)} to {day(report.until)} nothing was decided, traded or held{of_strategy}"
-    ready = "" if verdict is None else f"; the gate: {'ready' if verdict.ready else 'not ready'}"
-    return f"{escape_control(report.portfolio)}: {worth}; {span}{ready}"
+    ready = "" if verdict is None else f"; validation: {'ready' if verdict.ready else 'not ready'}"
+    return f"{escape_control(report.portfolio)}: {value}; {span}{ready}"
 
 
 def day(at: datetime) -> str:
-    """Return a moment for a person; a midnight as its day."""
+    """Format a time for people; midnight as its day alone."""
     return f"{at:%Y-%m-%d}" if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{at:%Y-%m-%d %H:%M}"
 
 
-def pages(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
+def report_lines(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
     """Yield the lines of one report.
 
     Args:
         report: of a portfolio in which something happened.
-        verdict: the gate's.
+        verdict: of the validation; None where there is none.
         width: characters.
         over: whether the period ended before now.
     """
@@ -108,28 +106,28 @@ def _head(report: Report, width: int) -> Iterator[Text]:
         yield title
         yield line(span)
     yield line("━" * width)
-    if (mark := sources_line(report.price_sources)) is not None:
-        yield line(mark, DOUBT)
+    if (warning := sources_line(report.price_sources)) is not None:
+        yield line(warning, DOUBT)
     result = subtract(report.closing, report.opening)
     if report.strategy is not None:
         result = report.results.net_pnl
-        made = line(f"Net {report.currency} ")
-        made.append(signed(result), style=gain(result) or "")
-        yield made
+        headline = line(f"Net {report.currency} ")
+        headline.append(signed(result), style=gain(result) or "")
+        yield headline
         return
     change = divide(result, report.opening) if report.opening > ZERO else None
-    made = line(f"Worth {amount(report.closing)} {report.currency}  ", "bold")
-    made.append(f"{signed(result)} ({percent(change)})", style=gain(result))
-    made.append(f"  from {amount(report.opening)}", style="not bold")
+    headline = line(f"Value {amount(report.closing)} {report.currency}  ", "bold")
+    headline.append(f"{signed(result)} ({percent(change)})", style=gain(result))
+    headline.append(f"  from {amount(report.opening)}", style="not bold")
     if report.opening != report.initial_capital:
-        made.append(f", initial capital {amount(report.initial_capital)}", style="not bold")
-    yield made
-    if (told_at := _valued(report)) is not None:
-        yield line(told_at, "dim")
+        headline.append(f", initial capital {amount(report.initial_capital)}", style="not bold")
+    yield headline
+    if (note := _valuation_note(report)) is not None:
+        yield line(note, "dim")
 
 
-def _valued(report: Report) -> str | None:
-    """Say of when the value is; figures know closings after it, so the two need not agree."""
+def _valuation_note(report: Report) -> str | None:
+    """Return the time of the value. Figures include later closings, so the two need not agree."""
     if report.closing_at <= report.since and report.closing == report.opening:
         return (
             "no snapshot in this period yet, so this is the value at its beginning" if report.results.traded else None
@@ -140,80 +138,85 @@ def _valued(report: Report) -> str | None:
 
 
 def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
-    two = width >= drawn.WIDE
-    half = (width - BETWEEN) // 2 if two else width
+    two_columns = width >= charts.WIDE_LAYOUT_COLUMNS
+    half = (width - GAP_COLUMNS) // 2 if two_columns else width
     if len(report.curve) > 1 and report.curve[0].time < report.curve[-1].time:
-        yield from _headed("Net result so far" if report.strategy is not None else "Value", _curve(report, width, two))
+        yield from _with_heading(
+            "Net result so far" if report.strategy is not None else "Value", _curve(report, width, two_columns)
+        )
     if report.results.traded or report.trips:
-        yield from _headed("Figures", told.figures(report, width))
+        yield from _with_heading("Figures", sections.figures(report, width))
     if report.months:
-        yield from _headed("Months", _months(report, width))
+        yield from _with_heading("Months", _months(report, width))
     left = _days(report, half)
     right = _distribution(report, half)
-    yield from _both(left, right, half, two)
+    yield from _pair(left, right, half, two_columns)
     if report.results.traded:
-        yield from _headed("Where it came from", told.groups(report.by, width))
-        yield from _both(
-            ("Costs", told.cost_table(report.results, half)), ("Decisions", told.funnel(report.funnel, half)), half, two
+        yield from _with_heading("Where it came from", sections.groups(report.by, width))
+        yield from _pair(
+            ("Costs", sections.cost_table(report.results, half)),
+            ("Decisions", sections.funnel(report.funnel, half)),
+            half,
+            two_columns,
         )
     elif report.funnel.received:
-        yield from _headed("Decisions", told.funnel(report.funnel, width))
+        yield from _with_heading("Decisions", sections.funnel(report.funnel, width))
     if report.positions:
         now = "Open positions now, after the end of the period" if over else "Open positions"
-        yield from _headed(now, told.positions(report.positions, width))
+        yield from _with_heading(now, sections.positions(report.positions, width))
     elif report.results.traded:
-        yield from _headed("Open positions", [line("none")])
+        yield from _with_heading("Open positions", [line("none")])
     if verdict is not None:
-        of = "The gate to real money" + (", for the whole portfolio" if report.strategy is not None else "")
-        yield from _headed(of, gate(verdict, width))
+        heading = "Validation" + (" of the whole portfolio" if report.strategy is not None else "")
+        yield from _with_heading(heading, validation_lines(verdict, width))
 
 
-def _headed(heading: str, lines: Sequence[Text]) -> Iterator[Text]:
+def _with_heading(heading: str, lines: Sequence[Text]) -> Iterator[Text]:
     if lines:
         yield line()
         yield line(heading, "bold")
         yield from lines
 
 
-def _both(left: Section, right: Section, half: int, two: bool) -> Iterator[Text]:
-    """Yield two sections side by side where there is room; one that has nothing to say is left out."""
-    if two and left[1] and right[1]:
+def _pair(left: Section, right: Section, half: int, two_columns: bool) -> Iterator[Text]:
+    """Yield two sections, side by side where ``two_columns``; an empty one is left out."""
+    if two_columns and left[1] and right[1]:
         yield line()
-        yield from beside([line(left[0], "bold"), *left[1]], [line(right[0], "bold"), *right[1]], half, BETWEEN)
+        yield from beside([line(left[0], "bold"), *left[1]], [line(right[0], "bold"), *right[1]], half, GAP_COLUMNS)
         return
-    for heading, found in (left, right):
-        yield from _headed(heading, found)
+    for heading, lines in (left, right):
+        yield from _with_heading(heading, lines)
 
 
-def _curve(report: Report, width: int, two: bool) -> list[Text]:
-    begun = ZERO if report.strategy is not None else report.opening
-    lines = drawn.value_chart(report.curve, width, 12 if two else 8, begun)
-    falls = drawn.drawdown_chart(report.curve, width, 5 if two else 4)
+def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
+    opening = ZERO if report.strategy is not None else report.opening
+    lines = charts.value_chart(report.curve, width, 12 if two_columns else 8, opening)
+    falls = charts.drawdown_chart(report.curve, width, 5 if two_columns else 4)
     if falls:
         # The times stand below both.
         lines = [*lines[:-1], line(), line("Below its peak", "bold"), *falls]
-        lines += wrapped(fall, width, "dim") if (fall := told.fall(report)) else []
+        lines += wrapped(sentence, width, "dim") if (sentence := sections.fall_sentence(report)) else []
     return lines
 
 
 def _months(report: Report, width: int) -> list[Text]:
-    lines = drawn.months(report.months, width)
+    lines = charts.months(report.months, width)
     if any(not month.whole for month in report.months):
-        lines.append(line("* not all of the month is in the period", "dim"))
+        lines.append(line("* only part of the month is in the period", "dim"))
     return lines
 
 
 def _days(report: Report, width: int) -> Section:
     if not report.days:
         return "Days", []
-    lines = drawn.days(report.days, width, LAST_DAYS)
-    if any(drawn.PART in text.plain for text in lines):
-        lines.append(line("* not all of the day is in the period", "dim"))
-    return "Last days" if len(report.days) > LAST_DAYS else "Days", lines
+    lines = charts.days(report.days, width, MAX_DAYS)
+    if any(charts.PARTIAL_MARK in text.plain for text in lines):
+        lines.append(line("* only part of the day is in the period", "dim"))
+    return "Last days" if len(report.days) > MAX_DAYS else "Days", lines
 
 
 def _distribution(report: Report, width: int) -> Section:
     if not report.distribution:
         return "Net results of round trips", []
     trips = counted(report.results.total_trades, "round trip")
-    return f"Net results of {trips}", drawn.distribution(report.distribution, width)
+    return f"Net results of {trips}", charts.distribution(report.distribution, width)

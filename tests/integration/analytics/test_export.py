@@ -134,7 +134,7 @@ def test_all_files_or_none(url: str, tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["report", "--csv", str(folder), "--database-url", url]) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert f"run.py: {folder} could not be written: File too large\n" == capsys.readouterr().err
+    assert f"run.py: cannot write {folder}: File too large\n" == capsys.readouterr().err
     assert ([folder] if there else []) == list(tmp_path.rglob("*"))
 
 

@@ -46,37 +46,37 @@ def sold(embedded_server: Server) -> Iterator[str]:
     embedded_server.drop_database(made)
 
 
-def told(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> str:
-    """What the command prints; it must end with 0, and say nothing on stderr."""
+def report_output(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> str:
+    """Return what the command prints on stdout; check that it exits with 0 and prints nothing on stderr."""
     assert main(["report", *words, "--database-url", url]) == 0, capsys.readouterr().err
-    said = capsys.readouterr()
-    assert said.err == ""
-    return said.out
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out
 
 
 def document(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> Any:
-    return json.loads(told(capsys, url, "--json", *words))
+    return json.loads(report_output(capsys, url, "--json", *words))
 
 
 def refused(capsys: pytest.CaptureFixture[str], url: str, *words: str) -> str:
     assert main(["report", *words, "--database-url", url]) == 2
-    said = capsys.readouterr()
-    assert (said.out, 1) == ("", len(said.err.splitlines()))
-    return said.err.removeprefix("run.py: ").strip()
+    output = capsys.readouterr()
+    assert (output.out, 1) == ("", len(output.err.splitlines()))
+    return output.err.removeprefix("run.py: ").strip()
 
 
 def test_in_a_pipe_it_is_plain_text_of_a_hundred_columns(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = told(capsys, url)
+    text = report_output(capsys, url)
     assert "\x1b" not in text
     assert 100 == max(map(len, text.splitlines()))
     assert [] == [line for line in text.splitlines() if line != line.rstrip()]
     heads = re.findall(r"^Portfolio (\w+) ", text, re.MULTILINE)
     assert ["default", "shares", "losers"] == heads
-    # What traded nothing stands in a sentence at the end.
-    assert re.search(r"^empty: worth 10,000\.00 USDT; from .* nothing was decided, traded\n", text, re.MULTILINE)
+    # A portfolio without trades is one sentence at the end.
+    assert re.search(r"^empty: value 10,000\.00 USDT; from .* nothing was decided, traded\n", text, re.MULTILINE)
     losers = text[text.index("Portfolio losers") :]
     assert re.search(r"^Win rate +0\.00 %|Win rate +0\.00 %$", losers, re.MULTILINE)
-    # Why figures are missing is said once.
+    # The reason for missing figures appears once.
     missing = re.findall(r"\d+ of\s+at\s+least 10 daily returns$", losers, re.MULTILINE)
     assert 1 == len(re.findall(r"^– Annual return, .*$", losers, re.MULTILINE))
     assert missing
@@ -85,18 +85,18 @@ def test_in_a_pipe_it_is_plain_text_of_a_hundred_columns(url: str, capsys: pytes
 def test_simulated_prices_are_marked_at_the_top_and_empty_portfolios_do_not_hide_the_others(
     sold: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = told(capsys, sold).splitlines()
+    lines = report_output(capsys, sold).splitlines()
     assert lines[0].startswith("Portfolio one ")
     assert "simulated prices: results prove nothing about real markets" == lines[2]
-    assert lines[3].startswith("Worth 1,008.00 USDT  +8.00 (+0.80 %)  from 1,000.00")
+    assert lines[3].startswith("Value 1,008.00 USDT  +8.00 (+0.80 %)  from 1,000.00")
     empty = [line for line in lines if re.match(r"a\d: ", line)]
     assert 10 == len(empty)
     assert [f"a{number}" for number in range(10)] == [line[:2] for line in empty]
-    assert lines.index(empty[0]) > lines.index("The gate to real money")
+    assert lines.index(empty[0]) > lines.index("Validation")
 
 
-def test_one_deal_is_told_with_every_number(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = " ".join(told(capsys, sold, "--portfolio", "one").split())
+def test_the_report_of_one_round_trip_has_every_number(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(report_output(capsys, sold, "--portfolio", "one").split())
     for words in (
         "as of the last snapshot, 2026-01-10 14:00:00 UTC",
         "Net result +8.00", "Gross result +10.00", "Round trips 1", "Won, lost 1, 0", "Win rate 100.00 %",
@@ -111,7 +111,7 @@ def test_one_deal_is_told_with_every_number(sold: str, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize(("columns", "side_by_side"), [(80, False), (120, True)])
 def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: bool) -> None:
-    # pytest-xdist tells its own width to what it starts.
+    # pytest-xdist passes its own width to its workers.
     env = {name: kept for name, kept in environment(tmp_path, database_url=url).items() if name != "COLUMNS"}
     words = "report", "--portfolio", "default", "--to", f"{NOW:%Y-%m-%dT%H:%M}"
     with Screen(*words, env=env, columns=columns, lines=140) as screen:
@@ -124,9 +124,9 @@ def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: boo
     for heading in ("Value", "Below its peak", "Figures", "Months", "Last days", "Where it came from", "Costs"):
         assert any(line.startswith(heading) for line in lines), heading
     # The curve has its highest and lowest value and its first and last day beside it.
-    drawn = lines[lines.index("Value") + 1 : lines.index("Below its peak")]
-    assert re.match(r" *[\d,]+\.\d\d ┤", drawn[0])
-    assert re.search(r"[⠁-⣿]", "".join(drawn))
+    chart = lines[lines.index("Value") + 1 : lines.index("Below its peak")]
+    assert re.match(r" *[\d,]+\.\d\d ┤", chart[0])
+    assert re.search(r"[⠁-⣿]", "".join(chart))
     assert re.search(r"^ +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d$", text, re.MULTILINE)
     # No number is cut.
     assert "…" not in re.sub(r" +…$", "", text, flags=re.MULTILINE)
@@ -134,8 +134,8 @@ def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: boo
 
 def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     end = MIDNIGHT - timedelta(days=10)
-    found = document(capsys, url, "--portfolio", "default", "--to", f"{end:%Y-%m-%dT%H:%M}")
-    (mine,) = found["portfolios"]
+    result = document(capsys, url, "--portfolio", "default", "--to", f"{end:%Y-%m-%dT%H:%M}")
+    (mine,) = result["portfolios"]
     engine = engine_for(url, "reader")
     report = read_report(engine, "default", until=end)
     engine.dispose()
@@ -162,9 +162,9 @@ def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_strategy_in_json_has_no_value_of_its_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = document(capsys, url, "--strategy", "trend")
-    assert {"default", "shares", "losers"} == {each["portfolio"] for each in found["portfolios"]}
-    assert [None] * 3 == [each["performance"] for each in found["portfolios"]]
+    reported_portfolios = document(capsys, url, "--strategy", "trend")["portfolios"]
+    assert {"default", "shares", "losers"} == {portfolio["portfolio"] for portfolio in reported_portfolios}
+    assert [None] * 3 == [portfolio["performance"] for portfolio in reported_portfolios]
 
 
 def test_days_are_whole_and_moments_are_utc(sold: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,26 +184,26 @@ WRONG = {
     "--portfolio nobody": "there is no portfolio 'nobody'; `run.py portfolio list` shows those that exist",
     "--strategy tredn": "there is no strategy 'tredn'; did you mean 'trend'?",
     "--strategy x --portfolio one": "there is no strategy 'x' in portfolio one; known: trend",
-    "--from soon": "--from 'soon': must be a day such as 2026-01-31, or a moment such as 2026-01-31T12:00 (UTC)",
-    "--to 2026-02-30": "--to '2026-02-30': must be a day such as 2026-01-31, or a moment",
+    "--from soon": "--from 'soon': must be a day such as 2026-01-31, or a time such as 2026-01-31T12:00 (UTC)",
+    "--to 2026-02-30": "--to '2026-02-30': must be a day such as 2026-01-31, or a time",
     "--from 0000-01-01": "--from '0000-01-01': must be a day such as",
     "--from 0044-03-15": "--from '0044-03-15': must be from 1970 to 2999",
     "--to 9999-12-31": "--to '9999-12-31': must be from 1970 to 2999",
     "--to 9998-12-31": "--to '9998-12-31': must be from 1970 to 2999",
-    "--from 2900-01-01": "--from 2900-01-01 is in the future; a report tells what has been",
+    "--from 2900-01-01": "--from 2900-01-01 is in the future; a report covers the past",
     "--from 2026-02-01 --to 2026-01-31": "--from 2026-02-01 must be before --to 2026-01-31",
     "--portfolio one --to 1999-12-31": "the period ends before portfolio one began; leave --to out, or take",
     "--to 1999-12-31": "the period ends before any portfolio asked for began",
     "--force": "--force counts with --csv only",
     "--csv {folder}/new --strategy trend": "--csv writes whole portfolios",
     "--csv {folder}/file": "--csv {folder}/file is a file; name a folder",
-    "--csv {folder}/no/new": "--csv {folder}/no/new: there is no folder {folder}/no; make it first",
-    "--csv {folder}": "--csv {folder} has trades.csv already; choose another folder, or --force to replace it",
+    "--csv {folder}/no/new": "--csv {folder}/no/new: there is no folder {folder}/no; create it first",
+    "--csv {folder}": "--csv {folder} holds trades.csv already; choose another folder or use --force",
     "--html {folder}": "--html {folder} is a folder; name a file, such as {folder}/report.html",
-    "--html -": "--html -: the page goes to a file alone; name one, such as report.html",
+    "--html -": "--html -: the page cannot go to stdout; name a file, such as report.html",
     "--html=": "--html is empty: name a file",
     "--csv=": "--csv is empty: name a folder",
-    "--html {folder}/no/page.html": "--html {folder}/no/page.html: there is no folder {folder}/no; make it first",
+    "--html {folder}/no/page.html": "--html {folder}/no/page.html: there is no folder {folder}/no; create it first",
 }
 
 
@@ -213,8 +213,8 @@ def test_wrong_usage_is_one_sentence(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "trades.csv").touch()
-    said = refused(capsys, sold, *words.format(folder=tmp_path).split())
-    assert said.startswith(sentence.format(folder=tmp_path))
+    message = refused(capsys, sold, *words.format(folder=tmp_path).split())
+    assert message.startswith(sentence.format(folder=tmp_path))
     assert {"file", "trades.csv"} == {path.name for path in tmp_path.iterdir()}
 
 
@@ -222,7 +222,7 @@ def test_with_no_portfolio_there_is_nothing_to_report(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     schema.upgrade(embedded_url)
-    assert "No portfolios yet; the first start creates the portfolio default.\n" == told(capsys, embedded_url)
+    assert "No portfolios yet; the first start creates the portfolio default.\n" == report_output(capsys, embedded_url)
     assert [] == document(capsys, embedded_url)["portfolios"]
     assert "nothing to report" in refused(capsys, embedded_url, "--html", str(tmp_path / "page.html"))
 
@@ -236,10 +236,10 @@ def test_a_page_is_written_whole_or_not_at_all(sold: str, tmp_path: Path, capsys
         assert main(["report", "--html", str(file), "--database-url", sold]) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert f"run.py: {file} could not be written: File too large\n" == capsys.readouterr().err
+    assert f"run.py: cannot write {file}: File too large\n" == capsys.readouterr().err
     assert ("old", [file]) == (file.read_text(), list(tmp_path.iterdir()))
-    said = told(capsys, sold, "--html", str(file))
-    assert re.fullmatch(rf"{re.escape(str(file))}: [\d.]+ (kB|MB)\n", said)
+    output = report_output(capsys, sold, "--html", str(file))
+    assert re.fullmatch(rf"{re.escape(str(file))}: [\d.]+ (kB|MB)\n", output)
     assert "</html>" in file.read_text()
     assert [file] == list(tmp_path.iterdir())
     written = document(capsys, sold, "--html", str(file))["written"]
@@ -254,6 +254,6 @@ def test_it_reads_and_changes_nothing(url: str, capsys: pytest.CaptureFixture[st
             ).fetchall()
 
     before = state()
-    told(capsys, url)
+    report_output(capsys, url)
     assert before == state()
-    assert set(CAPITAL) == {each["portfolio"] for each in document(capsys, url)["portfolios"]}
+    assert set(CAPITAL) == {portfolio["portfolio"] for portfolio in document(capsys, url)["portfolios"]}

@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 from console.report.html import charts, tables
 from console.report.html.formatting import Amounts, change, share
 from console.report.html.page import page
-from console.report.metrics_table import DEFINITIONS, key_figures
+from console.report.metrics_table import DEFINITIONS, metric_rows
 from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.performance import History
@@ -113,9 +113,9 @@ def test_a_portfolio_of_less_than_ten_is_not_rounded_to_cents() -> None:
 
 def test_every_figure_is_defined_and_an_unknown_one_says_why() -> None:
     young = one(PLANS[0], SEED, days=2)
-    labels = {each.label for group in key_figures(young).values() for each in group}
+    labels = {each.label for group in metric_rows(young).values() for each in group}
     assert set(DEFINITIONS) == labels
-    sharpe = next(each for each in key_figures(young)["Risk"] if each.label == "Sharpe ratio")
+    sharpe = next(each for each in metric_rows(young)["Risk"] if each.label == "Sharpe ratio")
     assert ("", "2 of at least 10 daily returns") == (str(sharpe.value), sharpe.reason)
     read = text_of(page([young], {}, made_at=MADE))
     assert "Sharpe ratio – 2 of at least 10 daily returns" in read
