@@ -28,7 +28,7 @@ from benchmarks.database import prepare, temporary_database, temporary_folder
 from benchmarks.decisions import MANY, Agent
 from benchmarks.measure import burst, percentile, trickle
 from benchmarks.served import served
-from console.debug.protocol import Line
+from console.debug.protocol import ConsoleConnection
 from domain.errors import NotRunning
 
 A_SECOND = 200.0
@@ -63,12 +63,12 @@ def looking_in(folder: Path) -> Iterator[None]:
 
 def attach(path: Path) -> None:
     """Be nine idle consoles and one that traces, until stdin ends."""
-    idle = [Line(path) for _ in range(IDLE)]
+    idle = [ConsoleConnection(path) for _ in range(IDLE)]
 
     def trace() -> None:
         try:
             while True:
-                with Line(path) as line:
+                with ConsoleConnection(path) as line:
                     for _ in line.stream("trace", max=10_000, rate=TRACED_A_SECOND, seconds=600):
                         pass
         except NotRunning:

@@ -1,4 +1,4 @@
-"""``run.py console``: looks into a running process, from another one. See docs/console.md."""
+"""``run.py console``: the debug console of a running service. See docs/console.md."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Annotated
 import typer
 
 from console.debug.client import Session
-from console.debug.command_spec import read
-from console.debug.protocol import Line, socket_path
+from console.debug.command_spec import parse
+from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 
 
 def console(
     command: Annotated[
-        list[str] | None, typer.Option("-c", "--command", metavar="COMMAND", help="Do this and end; may be repeated.")
+        list[str] | None,
+        typer.Option("-c", "--command", metavar="COMMAND", help="Run a command and exit; repeatable."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm what changes something, in a script.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm changes, in a script.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Look into the process that serves: what does each actor do, and why did this decision end so.
+    r"""Inspect the running service: what does each actor do, and why did this decision end so?
 
     \b
       run.py console                            a prompt; help lists its commands
@@ -32,20 +33,20 @@ def console(
       run.py console -c "chain 42" --json
       run.py console -c "restart Sizer" --yes
 
-    It attaches over a Unix socket that only the owner of the process can open. Nothing that it asks can block an actor.
-    What changes something asks back, needs --yes in a script, and is written to logs/console.jsonl.
+    It connects to a Unix socket that only the owner of the process can open. No command can block an actor. Commands
+    that change something ask for confirmation, need --yes in a script, and are recorded in logs/console.jsonl.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with Line(socket_path(settings)) as line:
-        session = Session(line, terminal(), as_json=as_json, yes=yes)
+    with ConsoleConnection(socket_path(settings)) as connection:
+        session = Session(connection, terminal(), as_json=as_json, yes=yes)
         if command is not None:
-            for each in command:
-                session.do(read(each))
+            for line in command:
+                session.do(parse(line))
         elif sys.stdin.isatty() and sys.stdout.isatty():
-            from console.debug.prompt import converse  # noqa: PLC0415 - the prompt's libraries take a moment to load
+            from console.debug.prompt import run_prompt  # noqa: PLC0415 - the prompt's libraries are slow to load
 
-            converse(session, settings)
+            run_prompt(session, settings)
         else:
-            for each in sys.stdin:
-                if each.strip():
-                    session.do(read(each))
+            for line in sys.stdin:
+                if line.strip():
+                    session.do(parse(line))

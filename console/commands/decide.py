@@ -33,7 +33,7 @@ from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up
 
-LOOK_AGAIN = 2.0
+SERVICE_CHECK_INTERVAL_S = 2.0
 """Seconds after which somebody who waits makes sure that something still serves."""
 
 
@@ -205,7 +205,7 @@ def _awaited(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float)
                 fate = _queue(ledger_reader, row, age).sentence
                 msg = f"decision {id_} queued, nothing running: no outcome to wait for; {fate}"
                 raise NotRunning(msg)
-            wait(LOOK_AGAIN)
+            wait(SERVICE_CHECK_INTERVAL_S)
 
 
 def _told(row: dict[str, Any], wanted: Decision, *, running: bool, queue: _Queue | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from console.demo.screen import Screen
 from console.display.format import amount, document
 from console.metrics.collector import MetricsCollector
 from console.options import AsJson, Home
-from console.service.actions import answers
+from console.service.actions import service_commands
 from console.signals import Stop, stoppable
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.trading.arithmetic import total
@@ -73,7 +73,7 @@ def demo(
         with (
             TradingSystem.start(settings) as system,
             measured.serving(system),
-            ConsoleServer(socket_path(settings), {**answers(system, settings), **measured.commands}),
+            ConsoleServer(socket_path(settings), {**service_commands(system, settings), **measured.commands}),
         ):
             begun = True
             cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}

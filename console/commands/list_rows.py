@@ -13,7 +13,7 @@ from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
 """The columns of a table: heading, and what stands in a row's cell."""
-WORDS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "strategy"}
+TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "strategy"}
 
 POSITIONS: Cells = {
     "portfolio": lambda row: row["portfolio"],
@@ -143,7 +143,7 @@ def _show(
             out.print(f"No {name}.")
             return
         told = [[cell(row) for cell in cells.values()] for row in rows]
-        out.print(full_table(list(cells), told, right=set(cells) - WORDS))
+        out.print(full_table(list(cells), told, right=set(cells) - TEXT_COLUMNS))
         if (line := sources_line(sources)) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 

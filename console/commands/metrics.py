@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from actors.settings import Settings
 from console.database import opened
-from console.debug.protocol import Line, socket_path
+from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import document
 from console.metrics.families import build_info, of_database, of_last_audit, of_lease, up
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
@@ -58,7 +58,7 @@ def samples(text: str) -> list[dict[str, Any]]:
 def _of_process(settings: Settings) -> str | None:
     """Return what the running process tells; None where none of this home and database runs here."""
     try:
-        with Line(socket_path(settings)) as line:
+        with ConsoleConnection(socket_path(settings)) as line:
             return str(line.ask("metrics")["text"])
     except NotRunning:
         return None

@@ -17,13 +17,13 @@ from console.alerts.channels import channels
 from console.alerts.sender import AlertSender
 from console.cli import complain
 from console.database import described
-from console.debug.protocol import Line, socket_path
+from console.debug.protocol import ConsoleConnection, socket_path
 from console.debug.server import ConsoleServer
 from console.display.format import NO_PROOF, amount, document, number
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
-from console.service.actions import answers
+from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, tell_manager
 from console.signals import stoppable
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimitReached, SettingsError
@@ -95,7 +95,9 @@ def start(
             settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
         ) as system,
         measured.serving(system),
-        ConsoleServer(socket_path(settings), {**answers(system, settings, allow_repl=allow_repl), **measured.commands}),
+        ConsoleServer(
+            socket_path(settings), {**service_commands(system, settings, allow_repl=allow_repl), **measured.commands}
+        ),
     ):
 
         def hurry() -> None:
@@ -136,7 +138,7 @@ def _endpoint(settings: Settings, measured: MetricsCollector) -> Iterator[Metric
         try:
             endpoint = undo.enter_context(MetricsEndpoint(settings.metrics_port, measured.registry))
         except SettingsError:
-            with suppress(NotRunning), Line(socket_path(settings)):
+            with suppress(NotRunning), ConsoleConnection(socket_path(settings)):
                 msg = f"another process with home {settings.home} serves this database already"
                 raise LeaseHeld(msg) from None
             raise

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from actors.settings import Settings
 from console.database import described, ledger_reader
-from console.debug.protocol import Line, Refused, socket_path
+from console.debug.protocol import ConsoleConnection, Refused, socket_path
 from console.display.format import (
     INSTRUMENTS_UNKNOWN,
     amount,
@@ -73,7 +73,7 @@ def status(
 def _process(settings: Settings) -> dict[str, Any] | None:
     """Return what the running process says of itself; None where none of this home and database runs here."""
     try:
-        with Line(socket_path(settings)) as line:
+        with ConsoleConnection(socket_path(settings)) as line:
             said: dict[str, Any] = line.ask("status")
             return said
     except (NotRunning, Refused):

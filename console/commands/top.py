@@ -18,7 +18,7 @@ from rich.text import Text
 
 from actors.settings import Settings
 from console.database import opened
-from console.debug.protocol import Line, Refused, socket_path
+from console.debug.protocol import ConsoleConnection, Refused, socket_path
 from console.display.format import answer, duration, terminal
 from console.live.layout import frame
 from console.live.poller import ViewPoller
@@ -83,14 +83,14 @@ class _Asker:
 
     def __init__(self, settings: Settings) -> None:
         self._path = socket_path(settings)
-        self._line: Line | None = None
+        self._line: ConsoleConnection | None = None
 
     def ask(self) -> Mapping[str, Any] | None:
         """Return what the process says of itself; None where none of this home and database runs here."""
         for _ in range(2):  # a line that is old may have been cut
             fresh = self._line is None
             try:
-                self._line = self._line or Line(self._path, patience=LATE)
+                self._line = self._line or ConsoleConnection(self._path, timeout=LATE)
                 said: Mapping[str, Any] = self._line.ask("status")
             except (NotRunning, Refused):
                 if self._line is not None:

@@ -1,7 +1,7 @@
-"""The words of the debug console: its commands, what each takes, and how a line is read.
+"""Specification of the debug console's commands, and the parser of a command line.
 
-A line is read as a shell reads it: ``state Sizer projections.default --json``. Names may be shortened as long as it is
-clear which one is meant.
+A line is split as a shell splits it: ``state Sizer projections.default --json``. Any unambiguous beginning of a name
+stands for the name.
 """
 
 from __future__ import annotations
@@ -15,36 +15,37 @@ from actors.introspection.inspection import nearest
 from domain.errors import InvalidRequest
 
 ACTOR, SYMBOL, DECISION, PORTFOLIO, LEVEL, ANY = "actor", "symbol", "decision", "portfolio", "level", "any"
-"""What an argument is: what is offered when it is completed."""
+"""Kinds of arguments; the prompt completes a value by its kind."""
 COMMON = ("json", "yes")
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Something that a command takes.
+    """Argument of a command.
 
     Attributes:
-        name: of the field in the request; for an option ``--name`` on the line.
-        kind: what it is, see above.
-        needed: whether the command makes no sense without it.
-        option: ``--name VALUE``, else by its place.
+        name: the field's name in the request; an option is ``--name`` on the line.
+        kind: one of the kinds above.
+        required: whether the command needs it.
+        option: True for ``--name VALUE``, False for a positional argument.
         rest: takes the rest of the line.
     """
 
     name: str
     kind: str = ANY
-    needed: bool = True
+    required: bool = True
     option: bool = False
     rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A command.
+class CommandSpec:
+    """Command of the debug console.
 
     Attributes:
-        changes: it changes something: asks back in a terminal, needs ``--yes`` in a script.
-        example: a line with it, where its usage alone is not clear enough.
+        changes: whether it changes something. It then asks for confirmation in a terminal and needs ``--yes`` in a
+            script.
+        example: a sample line, if the usage alone is not clear enough.
     """
 
     name: str
@@ -55,183 +56,188 @@ class Word:
 
     @property
     def help(self) -> str:
-        """Return what it does, and how, for a list of commands."""
+        """Return the summary, with the example if there is one."""
         return f"{self.summary}: {self.example}" if self.example else self.summary
 
     @property
     def usage(self) -> str:
-        """Return how a line with it looks: ``trace [OF] [--max N]``."""
-        words = [self.name]
-        for each in self.arguments:
-            shown = f"--{each.name} {each.kind.upper()}" if each.option else each.name.upper()
-            words.append(shown if each.needed else f"[{shown}]")
-        return " ".join([*words, "[--json]", *(["[--yes]"] if self.changes else [])])
+        """Return the syntax: ``trace [OF] [--max N]``."""
+        parts = [self.name]
+        for argument in self.arguments:
+            syntax = f"--{argument.name} {argument.kind.upper()}" if argument.option else argument.name.upper()
+            parts.append(syntax if argument.required else f"[{syntax}]")
+        return " ".join([*parts, "[--json]", *(["[--yes]"] if self.changes else [])])
 
 
 def _actor(*more: Argument) -> tuple[Argument, ...]:
     return (Argument("actor", ACTOR), *more)
 
 
-_LIMIT = Argument("n", needed=False)
-_PORTFOLIO = Argument("portfolio", PORTFOLIO, needed=False, option=True)
+_LIMIT = Argument("n", required=False)
+_PORTFOLIO = Argument("portfolio", PORTFOLIO, required=False, option=True)
 _REASON = Argument("reason", rest=True)
-WORDS: Mapping[str, Word] = {
-    word.name: word
-    for word in (
-        Word("ps", "what each actor does: state, mailbox, messages handled and a second, restarts"),
-        Word("top", "the same, again and again; Ctrl-C ends it"),
-        Word("tree", "supervision: who is restarted with whom, and how many restarts are left"),
-        Word("state", "what an actor has in memory", _actor(Argument("path", needed=False))),
-        Word("inbox", "what waits in an actor's mailbox", _actor(_LIMIT)),
-        Word(
+COMMAND_SPECS: Mapping[str, CommandSpec] = {
+    spec.name: spec
+    for spec in (
+        CommandSpec("ps", "list the actors: state, mailbox, messages handled in total and per second, restarts"),
+        CommandSpec("top", "the same list, refreshed every second; Ctrl-C ends it"),
+        CommandSpec("tree", "show supervision: which actors restart together, and how many restarts are left"),
+        CommandSpec("state", "show the state that an actor has in memory", _actor(Argument("path", required=False))),
+        CommandSpec("inbox", "show the messages that wait in an actor's mailbox", _actor(_LIMIT)),
+        CommandSpec(
             "trace",
-            "messages as they pass: of an actor, of a type, about a decision, or all",
+            "show messages as actors handle them: of one actor, one type, one decision, or all",
             (
-                Argument("of", needed=False),
-                Argument("max", needed=False, option=True),
-                Argument("rate", needed=False, option=True),
-                Argument("seconds", needed=False, option=True),
+                Argument("of", required=False),
+                Argument("max", required=False, option=True),
+                Argument("rate", required=False, option=True),
+                Argument("seconds", required=False, option=True),
             ),
         ),
-        Word("chain", "everything that followed from a decision", (Argument("id", DECISION),)),
-        Word("stack", "where an actor's thread is now", _actor()),
-        Word("failures", "the last crashes and hangs of this process", (_LIMIT,)),
-        Word("dead", "messages to actors that have ended", ()),
-        Word("quarantine", "what made its actor crash twice", (_LIMIT,)),
-        Word("positions", "what is held", (_PORTFOLIO,)),
-        Word("orders", "the last orders", (_LIMIT, _PORTFOLIO)),
-        Word("decisions", "the last decisions and what became of each", (_LIMIT,)),
-        Word("prices", "the newest prices with their age"),
-        Word("portfolio", "pots of money: cash, worth, result"),
-        Word("lease", "who serves the database, since when"),
-        Word("audit", "compare memory with the database, and the books with the fills"),
-        Word("status", "what the command status knows of this process"),
-        Word(
+        CommandSpec("chain", "show everything that followed from a decision", (Argument("id", DECISION),)),
+        CommandSpec("stack", "show the stack of an actor's thread", _actor()),
+        CommandSpec("failures", "list the last crashes and hangs of this process", (_LIMIT,)),
+        CommandSpec("dead", "list dead letters: messages to actors that have ended", ()),
+        CommandSpec("quarantine", "list what is in quarantine: each made its actor crash twice", (_LIMIT,)),
+        CommandSpec("positions", "list the open positions", (_PORTFOLIO,)),
+        CommandSpec("orders", "list the last orders", (_LIMIT, _PORTFOLIO)),
+        CommandSpec("decisions", "list the last decisions with their outcomes", (_LIMIT,)),
+        CommandSpec("prices", "list the newest prices with their age"),
+        CommandSpec("portfolio", "list the portfolios: cash, value, result"),
+        CommandSpec("lease", "show which process serves the database, and since when"),
+        CommandSpec("audit", "compare memory with the database, and the books with the fills"),
+        CommandSpec("status", "show this process as `run.py status --json` does"),
+        CommandSpec(
             "decide",
-            "send a decision, and wait for its outcome",
+            "send a decision and wait for its outcome",
             (
                 Argument("decision"),
                 Argument("symbol", SYMBOL),
                 Argument("confidence", option=True),
                 *(
-                    Argument(name, PORTFOLIO if name == "portfolio" else ANY, needed=False, option=True)
+                    Argument(name, PORTFOLIO if name == "portfolio" else ANY, required=False, option=True)
                     for name in ("quantity", "portfolio", "risk_score", "reasoning", "strategy")
                 ),
             ),
             changes=True,
             example="decide BUY BTC/USDT --confidence 0.8",
         ),
-        Word("retry", "send a decision once more that got no order", (Argument("id", DECISION),), changes=True),
-        Word("suspend", "let an actor's messages wait", _actor(), changes=True),
-        Word("resume-actor", "let a suspended actor go on", _actor(), changes=True),
-        Word("restart", "give up an actor's thread, whatever it does, and start another", _actor(), changes=True),
-        Word("crash", "make an actor crash at its next message", _actor(), changes=True),
-        Word(
+        CommandSpec("retry", "send a copy of a decision that got no order", (Argument("id", DECISION),), changes=True),
+        CommandSpec("suspend", "suspend an actor; its messages wait", _actor(), changes=True),
+        CommandSpec("resume-actor", "resume a suspended actor", _actor(), changes=True),
+        CommandSpec(
+            "restart", "abandon an actor's thread, whatever it does, and start a replacement", _actor(), changes=True
+        ),
+        CommandSpec("crash", "make an actor crash at its next message", _actor(), changes=True),
+        CommandSpec(
             "send",
-            "put a message into a mailbox",
-            _actor(Argument("type"), Argument("json", needed=False, rest=True)),
+            "put a message into an actor's mailbox",
+            _actor(Argument("type"), Argument("json", required=False, rest=True)),
             changes=True,
             example='send PriceTracker Subscribe {"symbol": "BTC/USDT"}',
         ),
-        Word(
+        CommandSpec(
             "halt",
-            "trade nothing more",
+            "halt trading in one portfolio, or in all",
             (_PORTFOLIO, _REASON),
             changes=True,
             example="halt --portfolio default too many losses",
         ),
-        Word("resume", "trade again", (_PORTFOLIO, _REASON), changes=True),
-        Word("loglevel", "log from another level on", (Argument("level", LEVEL),), changes=True),
-        Word("repl", "a Python prompt in the process, if it was started with --allow-repl"),
-        Word("help", "this, or one command", (Argument("command", needed=False),)),
-        Word("exit", "leave the console; the process goes on"),
+        CommandSpec("resume", "resume trading", (_PORTFOLIO, _REASON), changes=True),
+        CommandSpec("loglevel", "set the log level", (Argument("level", LEVEL),), changes=True),
+        CommandSpec("repl", "open a Python prompt in the process, if it was started with --allow-repl"),
+        CommandSpec("help", "list the commands, or explain one", (Argument("command", required=False),)),
+        CommandSpec("exit", "leave the console; the process goes on"),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A line that was read.
+    """Parsed command line.
 
     Attributes:
-        given: what goes with the request.
-        as_json: whether JSON was asked for.
-        yes: whether what changes something was confirmed on the line.
+        spec: the command.
+        arguments: the values of its arguments by name.
+        as_json: whether the line has ``--json``.
+        yes: whether the line confirms a change with ``--yes``.
     """
 
-    word: Word
-    given: Mapping[str, Any]
+    spec: CommandSpec
+    arguments: Mapping[str, Any]
     as_json: bool = False
     yes: bool = False
 
     @property
-    def told(self) -> str:
-        """Return the line as it was understood: ``decide BUY SOL/USDT --confidence 0.7``."""
-        words = [self.word.name]
-        for each in sorted(self.word.arguments, key=lambda argument: argument.option):
-            if each.name in self.given:
-                option = f"--{each.name.replace('_', '-')} " if each.option else ""
-                words.append(f"{option}{self.given[each.name]}")
-        return " ".join(words)
+    def command_line(self) -> str:
+        """Return the line with all names in full: ``decide BUY SOL/USDT --confidence 0.7``."""
+        parts = [self.spec.name]
+        for argument in sorted(self.spec.arguments, key=lambda argument: argument.option):
+            if argument.name in self.arguments:
+                option = f"--{argument.name.replace('_', '-')} " if argument.option else ""
+                parts.append(f"{option}{self.arguments[argument.name]}")
+        return " ".join(parts)
 
 
-def read(line: str) -> Request:
-    """Read a line.
+def parse(line: str) -> Request:
+    """Parse a command line.
 
     Raises:
-        InvalidRequest: one sentence on what is wrong with it, and how it should look.
+        InvalidRequest: the line is wrong; the message says why, and gives the usage.
     """
     try:
-        words = shlex.split(line) if "{" not in line else _split_before_brace(line)
+        tokens = shlex.split(line) if "{" not in line else _split_before_brace(line)
     except ValueError as error:
-        raise InvalidRequest(f"that line cannot be read: {str(error).lower()}") from None
-    if not words:
+        raise InvalidRequest(f"cannot parse this line: {str(error).lower()}") from None
+    if not tokens:
         raise InvalidRequest("help lists the commands")
-    word = WORDS[nearest(words[0], WORDS, "command")]
-    options, places = _options(word, words[1:])
-    given: dict[str, Any] = {name: value for name, value in options.items() if name not in COMMON}
-    takes = [argument for argument in word.arguments if not argument.option]
-    for position, argument in enumerate(takes):
+    spec = COMMAND_SPECS[nearest(tokens[0], COMMAND_SPECS, "command")]
+    options, positionals = _split_options(spec, tokens[1:])
+    arguments: dict[str, Any] = {name: value for name, value in options.items() if name not in COMMON}
+    positional_arguments = [argument for argument in spec.arguments if not argument.option]
+    for position, argument in enumerate(positional_arguments):
         if argument.rest:
-            given[argument.name] = " ".join(places[position:])
-            places = places[:position]
+            arguments[argument.name] = " ".join(positionals[position:])
+            positionals = positionals[:position]
             break
-        if position < len(places):
-            given[argument.name] = places[position]
-    if len(places) > len(takes):
-        raise InvalidRequest(f"{word.name} does not take {places[len(takes)]!r}; usage: {word.usage}")
-    for argument in word.arguments:
-        if argument.needed and not given.get(argument.name):
-            raise InvalidRequest(f"{word.name} needs {argument.name}; usage: {word.usage}")
-    cleaned = {name: value for name, value in given.items() if value != ""}
-    return Request(word, cleaned, as_json="json" in options and options["json"] is True, yes="yes" in options)
+        if position < len(positionals):
+            arguments[argument.name] = positionals[position]
+    if len(positionals) > len(positional_arguments):
+        surplus = positionals[len(positional_arguments)]
+        raise InvalidRequest(f"{spec.name} does not take {surplus!r}; usage: {spec.usage}")
+    for argument in spec.arguments:
+        if argument.required and not arguments.get(argument.name):
+            raise InvalidRequest(f"{spec.name} needs {argument.name}; usage: {spec.usage}")
+    cleaned = {name: value for name, value in arguments.items() if value != ""}
+    return Request(spec, cleaned, as_json="json" in options and options["json"] is True, yes="yes" in options)
 
 
 def _split_before_brace(line: str) -> list[str]:
-    """Leave an object of JSON whole: a shell would take its quotes away."""
+    """Return the tokens of a line, with a JSON object as one token: shlex would remove its quotes."""
     head, brace, tail = line.partition("{")
     body, close, after = tail.rpartition("}")
     return [*shlex.split(head), f"{brace}{body}{close}", *shlex.split(after)]
 
 
-def _options(word: Word, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    known = {argument.name.replace("_", "-"): argument.name for argument in word.arguments if argument.option}
+def _split_options(spec: CommandSpec, tokens: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the options by name, and the positional tokens."""
+    option_names = {argument.name.replace("_", "-"): argument.name for argument in spec.arguments if argument.option}
     options: dict[str, Any] = {}
-    places: list[str] = []
-    rest = iter(words)
-    for each in rest:
-        if not each.startswith("--"):
-            places.append(each)
+    positionals: list[str] = []
+    rest = iter(tokens)
+    for token in rest:
+        if not token.startswith("--"):
+            positionals.append(token)
             continue
-        name, equals, value = each[2:].partition("=")
+        name, equals, inline_value = token[2:].partition("=")
         if name in COMMON and not equals:
             options[name] = True
             continue
-        name = nearest(name, known, f"option of {word.name}") if known else name
-        if name not in known:
-            raise InvalidRequest(f"{word.name} has no option --{name}; usage: {word.usage}")
-        taken = value if equals else next(rest, None)
-        if taken is None:
-            raise InvalidRequest(f"--{name} needs a value; usage: {word.usage}")
-        options[known[name]] = taken
-    return options, places
+        name = nearest(name, option_names, f"option of {spec.name}") if option_names else name
+        if name not in option_names:
+            raise InvalidRequest(f"{spec.name} has no option --{name}; usage: {spec.usage}")
+        value = inline_value if equals else next(rest, None)
+        if value is None:
+            raise InvalidRequest(f"--{name} needs a value; usage: {spec.usage}")
+        options[option_names[name]] = value
+    return options, positionals

@@ -1,4 +1,4 @@
-"""The debug console's prompt: completion, history, and a toolbar with the process's health."""
+"""Prompt of the debug console: completion, history, and a toolbar with the health of the process."""
 
 from __future__ import annotations
 
@@ -14,67 +14,67 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.shortcuts import confirm
 
 from actors.settings import Settings
-from console.debug.client import Session, tried
-from console.debug.command_spec import ACTOR, COMMON, DECISION, LEVEL, PORTFOLIO, SYMBOL, WORDS
-from console.debug.protocol import Line, socket_path
+from console.debug.client import Session, run_line
+from console.debug.command_spec import ACTOR, COMMAND_SPECS, COMMON, DECISION, LEVEL, PORTFOLIO, SYMBOL
+from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import terminal
 from domain.errors import PaperTradingError
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
 
-class Words(Completer):
-    """Completes commands, options, actors, symbols, portfolios and ids."""
+class CommandCompleter(Completer):
+    """Completer of commands, options, actors, symbols, portfolios and ids."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
-        """Yield what may stand where the cursor is."""
-        words = document.text_before_cursor.split(" ")
-        begun = words[-1]
-        for text, meta in self._candidates(words[:-1]):
-            if text.casefold().startswith(begun.casefold()):
-                yield Completion(text, start_position=-len(begun), display_meta=meta)
+        """Yield the completions at the cursor."""
+        tokens = document.text_before_cursor.split(" ")
+        prefix = tokens[-1]
+        for text, meta in self._candidates(tokens[:-1]):
+            if text.casefold().startswith(prefix.casefold()):
+                yield Completion(text, start_position=-len(prefix), display_meta=meta)
 
     def _candidates(self, before: list[str]) -> Iterator[tuple[str, str]]:
         if not before:
-            yield from ((word.name, word.summary) for word in WORDS.values())
+            yield from ((spec.name, spec.summary) for spec in COMMAND_SPECS.values())
             return
-        word = WORDS.get(before[0])
-        if word is None:
+        spec = COMMAND_SPECS.get(before[0])
+        if spec is None:
             return
-        options = [argument for argument in word.arguments if argument.option]
+        options = [argument for argument in spec.arguments if argument.option]
         if before[-1].startswith("--"):
             kinds = [argument.kind for argument in options if before[-1] == f"--{argument.name.replace('_', '-')}"]
             yield from self._of_kind(kinds[0] if kinds else "")
             return
-        places = [argument for argument in word.arguments if not argument.option]
-        position = len([each for each in before[1:] if not each.startswith("--")])
-        if position < len(places):
-            argument = places[position]
-            if word.name == "help":
-                yield from ((each.name, each.summary) for each in WORDS.values())
-            elif word.name == "decide" and argument.name == "decision":
+        positionals = [argument for argument in spec.arguments if not argument.option]
+        position = len([token for token in before[1:] if not token.startswith("--")])
+        if position < len(positionals):
+            argument = positionals[position]
+            if spec.name == "help":
+                yield from ((spec.name, spec.summary) for spec in COMMAND_SPECS.values())
+            elif spec.name == "decide" and argument.name == "decision":
                 yield from (("BUY", ""), ("SELL", ""), ("HOLD", ""))
             else:
-                yield from self._of_kind(ACTOR if word.name == "trace" else argument.kind)
+                yield from self._of_kind(ACTOR if spec.name == "trace" else argument.kind)
         yield from ((f"--{argument.name.replace('_', '-')}", "") for argument in options)
-        yield from ((f"--{name}", "") for name in COMMON if name != "yes" or word.changes)
+        yield from ((f"--{name}", "") for name in COMMON if name != "yes" or spec.changes)
 
     def _of_kind(self, kind: str) -> Iterator[tuple[str, str]]:
-        known = {
+        values = {
             ACTOR: self._session.hello["actors"],
             SYMBOL: self._session.hello["symbols"],
             PORTFOLIO: self._session.hello["portfolios"],
             DECISION: self._session.hello["decisions"],
             LEVEL: LEVELS,
         }
-        yield from ((str(name), "") for name in known.get(kind, ()))
+        yield from ((str(name), "") for name in values.get(kind, ()))
 
 
-def converse(session: Session, settings: Settings) -> None:
-    """Talk until the person leaves, or the process ends."""
+def run_prompt(session: Session, settings: Settings) -> None:
+    """Run the prompt until the user leaves it or the service ends."""
     out = terminal()
     hello = session.hello
     health = Health(settings)
@@ -82,14 +82,14 @@ def converse(session: Session, settings: Settings) -> None:
     history = settings.home / "console-history"
     prompt: PromptSession[str] = PromptSession(
         history=FileHistory(_private(history)),
-        completer=Words(session),
+        completer=CommandCompleter(session),
         complete_while_typing=True,
-        bottom_toolbar=health.line,
+        bottom_toolbar=health.status_line,
         refresh_interval=2.0,
     )
     out.print(f"process {hello['pid']} on {hello['database']}, prices: {hello['prices']}")
     out.print("help lists the commands, Tab completes, Ctrl-D leaves.")
-    # Here Ctrl-C ends what is shown, not the console.
+    # Ctrl-C ends the current output, not the console.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     while True:
         try:
@@ -98,7 +98,7 @@ def converse(session: Session, settings: Settings) -> None:
             continue
         except EOFError:
             return
-        if typed.strip() and not tried(session, typed, out):
+        if typed.strip() and not run_line(session, typed, out):
             return
 
 
@@ -109,27 +109,27 @@ def _private(path: Path) -> str:
 
 
 class Health:
-    """The toolbar: asked over a line of its own, so that it never waits behind a command."""
+    """Toolbar; it has a connection of its own, so that it never waits for a command."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = socket_path(settings)
 
-    def line(self) -> str:
-        """Return one line on the process's health."""
+    def status_line(self) -> str:
+        """Return the health of the process in one line."""
         try:
-            with Line(self._path, patience=0.5) as line:
-                status = line.ask("status")
+            with ConsoleConnection(self._path, timeout=0.5) as connection:
+                status = connection.ask("status")
         except PaperTradingError as error:
             return f" {error}"
-        troubled = [f"{a['actor']} {a['state']}" for a in status["actors"] if a["state"] in {"ended", "suspended"}]
-        troubled += [
+        problems = [f"{a['actor']} {a['state']}" for a in status["actors"] if a["state"] in {"ended", "suspended"}]
+        problems += [
             f"{a['actor']} busy for {a['busy_for']:.0f} s" for a in status["actors"] if (a["busy_for"] or 0) > 2
         ]
         if status["intake_paused_since"] is not None:
-            troubled.append("database away")
+            problems.append("database unreachable")
         if status["quarantined"]:
-            troubled.append(f"{status['quarantined']} in quarantine")
+            problems.append(f"{status['quarantined']} in quarantine")
         waiting = sum(actor["mailbox"] for actor in status["actors"])
         handled = sum(actor["handled"] for actor in status["actors"])
         wait = "1 message waits" if waiting == 1 else f"{waiting:,} messages wait"
-        return f" {', '.join(troubled) or 'all well'} · {wait} · {handled:,} handled"
+        return f" {', '.join(problems) or 'all well'} · {wait} · {handled:,} handled"

@@ -1,10 +1,10 @@
-"""How a command talks to the running process: JSON lines over a Unix socket that only its owner can open.
+"""Protocol between a command and the running service: JSON lines over a Unix socket that only its owner can open.
 
-A line asks, one or more answer (`PROTOCOL` is the version, a number that both sides must share)::
+One line is a request, one or more lines are its answer. `PROTOCOL` is the version; both sides must have the same::
 
     {"v": 1, "id": 7, "do": "status", "with": {}}
     {"v": 1, "id": 7, "ok": true, "result": {...}}
-    {"v": 1, "id": 7, "ok": true, "result": {...}, "more": true}     of several, not the last
+    {"v": 1, "id": 7, "ok": true, "result": {...}, "more": true}     one of several, not the last
     {"v": 1, "id": 7, "ok": false, "error": "one sentence", "code": "invalid_request"}
 """
 
@@ -27,136 +27,141 @@ from domain.program import command_name
 from persistence.connections import shown
 
 PROTOCOL = 1
-LONGEST_REQUEST = 64 * 1024
-"""Bytes of a line that asks."""
-LONGEST_ANSWER = 16 * 1024 * 1024
-PATIENCE = 5.0
-"""Seconds that a command waits for an answer."""
-PATIENCE_FOR: Mapping[str, float] = {"decide": 100.0, "audit": 20.0}
-"""The same for what waits for others itself: longer than it does, so that what was done is never called unanswered."""
-LONGEST_PATH = 103
-"""Bytes of a socket's path; macOS takes 103, Linux 107."""
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+RESPONSE_TIMEOUT_S = 5.0
+COMMAND_TIMEOUTS_S: Mapping[str, float] = {"decide": 100.0, "audit": 20.0}
+"""Longer time limits of commands that wait themselves: the client must not time out while the command still works."""
+MAX_SOCKET_PATH_BYTES = 103
+"""macOS accepts 103 bytes, Linux 107."""
 
 
 class Refused(PaperTradingError):
-    """The running process did not do what it was asked; the message is its sentence."""
+    """The service refused a request; the message is the service's own."""
 
     exit_code = 2
 
 
 def socket_path(settings: Settings) -> Path:
-    """Return where the process that serves these settings listens: in ``home``, else in a private folder in /tmp.
+    """Return the path of the service's socket: in ``home``, or in a private folder in /tmp if that path is too long.
 
-    Several services may share a home, one for each database.
+    Several services may share a home, one for each database, so the name depends on the database.
     """
     name = "console.sock"
     if settings.url is not None:
         served = f"{shown(settings.url)} {settings.database_schema}"
         name = f"console-{hashlib.sha256(served.encode()).hexdigest()[:8]}.sock"
     path = settings.home.resolve() / name
-    if len(os.fsencode(path)) <= LONGEST_PATH:
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
     folder = hashlib.sha256(os.fsencode(path.parent)).hexdigest()[:16]
     return Path("/tmp") / f"paper-trading-{os.geteuid()}-{folder}" / name  # noqa: S108 - private, see `is_private`
 
 
 def is_private(folder: Path) -> bool:
-    """Say whether a folder belongs to this user and nobody else can write there."""
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+    """Return whether a folder belongs to this user and nobody else can write there."""
+    info = folder.lstat()
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o022
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Return a message as a line."""
+    """Return a message encoded as a line."""
     return (document({"v": PROTOCOL, **message}, indent=False) + "\n").encode()
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """Return the message in a line.
+    """Return the message that a line encodes.
 
     Raises:
-        Refused: it is none, or of another version.
+        Refused: the line is not valid, or of another version of the protocol.
     """
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
-        raise Refused("that is no line of JSON") from None
+        raise Refused("the line is not valid JSON") from None
     if not isinstance(message, dict) or message.get("v") != PROTOCOL:
-        raise Refused(f"both sides must speak version {PROTOCOL} of the protocol; restart the older one")
+        raise Refused(f"both sides must use version {PROTOCOL} of the protocol; restart the older one")
     return message
 
 
-class Line:
-    """A client's connection to the running process."""
+class ConsoleConnection:
+    """Client's connection to the running service.
 
-    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+    Args:
+        path: the service's socket.
+        timeout: longest wait for an answer, in seconds.
+
+    Raises:
+        NotRunning: no service of this user listens there.
+    """
+
+    def __init__(self, path: Path, timeout: float = RESPONSE_TIMEOUT_S) -> None:
         self._path = path
-        self._patience = patience
+        self._timeout = timeout
         self._number = 0
         self._connect()
 
     def _connect(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(self._patience)
+        self._socket.settimeout(self._timeout)
         try:
             if not is_private(self._path.parent) or self._path.lstat().st_uid != os.geteuid():
                 raise NotRunning(f"{self._path} belongs to another user")
             self._socket.connect(str(self._path))
         except OSError as error:
             self._socket.close()
-            raise NotRunning(
-                f"nothing runs here that could be asked ({self._path}); {command_name()} start begins"
-            ) from error
+            msg = f"The service is not running; start it with `{command_name()} start` (no socket at {self._path})"
+            raise NotRunning(msg) from error
         except NotRunning:
             self._socket.close()
             raise
         self._lines = self._socket.makefile("rb")
 
-    def ask(self, do: str, **given: Any) -> Any:
+    def ask(self, do: str, **arguments: Any) -> Any:
         """Return the answer to a request.
 
         Raises:
-            Refused: with the process's sentence.
-            NotRunning: it ended, or did not answer in time.
+            Refused: the service refused the request.
+            NotRunning: the service ended, or did not answer in time.
         """
-        self._send(do, given)
-        self._socket.settimeout(max(self._patience, PATIENCE_FOR.get(do, 0.0)))
+        self._send(do, arguments)
+        self._socket.settimeout(max(self._timeout, COMMAND_TIMEOUTS_S.get(do, 0.0)))
         try:
             return self._receive().get("result")
         finally:
-            self._socket.settimeout(self._patience)
+            self._socket.settimeout(self._timeout)
 
-    def stream(self, do: str, **given: Any) -> Iterator[Any]:
-        """Yield the answers to a request that gives several, as they come; see `ask`."""
-        self._send(do, given)
-        # Answers may be far apart; the process says itself when there are no more.
+    def stream(self, do: str, **arguments: Any) -> Iterator[Any]:
+        """Yield the answers to a request that has several, as they arrive; see `ask`."""
+        self._send(do, arguments)
+        # There may be long pauses between answers; the service marks the last one.
         self._socket.settimeout(None)
-        whole = False
+        complete = False
         try:
             while (answer := self._receive()).get("more"):
                 yield answer.get("result")
-            whole = True
+            complete = True
         finally:
-            if not whole:  # what else comes on this connection answers a question that nobody asks any more
+            if not complete:  # the rest of the answers must not be taken for those to the next request
                 self.close()
                 self._connect()
-            self._socket.settimeout(self._patience)
+            self._socket.settimeout(self._timeout)
 
-    def _send(self, do: str, given: dict[str, Any]) -> None:
+    def _send(self, do: str, arguments: dict[str, Any]) -> None:
         self._number += 1
         try:
-            self._socket.sendall(encode({"id": self._number, "do": do, "with": given}))
+            self._socket.sendall(encode({"id": self._number, "do": do, "with": arguments}))
         except OSError as error:
-            self._receive()  # it may have said why before it hung up
-            raise NotRunning("the running process has ended") from error
+            self._receive()  # raises the reason if the service sent one before it disconnected
+            raise NotRunning("the service has ended") from error
 
     def _receive(self) -> dict[str, Any]:
         try:
-            line = self._lines.readline(LONGEST_ANSWER)
+            line = self._lines.readline(MAX_RESPONSE_BYTES)
         except OSError as error:
-            raise NotRunning("the running process does not answer") from error
+            raise NotRunning("the service does not answer") from error
         if not line.endswith(b"\n"):
-            raise NotRunning("the running process ended before it answered")
+            raise NotRunning("the service ended before it answered")
         answer = decode(line)
         if not answer.get("ok"):
             refused = Refused(str(answer.get("error")))
@@ -165,12 +170,12 @@ class Line:
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         with suppress(OSError):
             self._lines.close()
             self._socket.close()
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> ConsoleConnection:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""How the debug console shows what the process told: tables, trees, and times with their distances."""
+"""Rendering of the debug console's answers: tables, trees, and events with the time between them."""
 
 from __future__ import annotations
 
@@ -18,50 +18,51 @@ from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
-LONGEST = 100
+MAX_TEXT_LENGTH = 100
+MAX_BRANCHES = 100
 
 
-def show(name: str, result: Any, out: Console) -> None:
-    """Show the answer to a command."""
-    shower = SHOWERS.get(name)
-    if shower is not None:
-        shower(result, out)
+def render(name: str, result: Any, out: Console) -> None:
+    """Print the answer to a command."""
+    renderer = RENDERERS.get(name)
+    if renderer is not None:
+        renderer(result, out)
     elif isinstance(result, list):
-        rows(result, out)
+        print_rows(result, out)
     else:
-        _pairs(result, out)
+        _print_pairs(result, out)
 
 
-def rows(found: Sequence[Mapping[str, Any]], out: Console, columns: Sequence[str] = ()) -> None:
-    """Show rows as a table; only ``columns``, where some are named."""
-    if not found:
+def print_rows(rows: Sequence[Mapping[str, Any]], out: Console, columns: Sequence[str] = ()) -> None:
+    """Print rows as a table, of ``columns`` or of all columns."""
+    if not rows:
         out.print("nothing")
         return
-    names = list(columns or found[0])
-    out.print(full_table(names, [[cell(row.get(name)) for name in names] for row in found]))
+    names = list(columns or rows[0])
+    out.print(full_table(names, [[cell(row.get(name)) for name in names] for row in rows]))
 
 
 def cell(value: Any) -> str:
-    """Return a value for a cell of a table, on one line."""
+    """Return a value as the text of a table's cell, on one line."""
     if value is None:
         return "–"
     if isinstance(value, float):
         return f"{value:.3f}"
-    text = when(value) if isinstance(value, str) and _moment(value) is not None else str(value)
+    text = when(value) if isinstance(value, str) and _timestamp(value) is not None else str(value)
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…"
 
 
 def when(text: str) -> str:
-    """Return a moment for a person: the time of today's, else date and time; UTC."""
-    moment = _moment(text)
+    """Return a timestamp for a person, in UTC: the time if it is of today, else date and time."""
+    moment = _timestamp(text)
     if moment is None:
         return text
     today = datetime.now(UTC).date() == moment.date()
     return f"{moment:%H:%M:%S.%f}"[:-3] if today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-def _moment(text: str) -> datetime | None:
+def _timestamp(text: str) -> datetime | None:
     if len(text) < 19 or text[10:11] != "T":
         return None
     try:
@@ -70,7 +71,7 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _pairs(result: Any, out: Console) -> None:
+def _print_pairs(result: Any, out: Console) -> None:
     if not isinstance(result, Mapping):
         out.print(str(result))
         return
@@ -82,30 +83,30 @@ def _pairs(result: Any, out: Console) -> None:
         )
 
 
-def processes(result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
-    """Return ``ps`` as a table; with an earlier answer, messages a second between the two."""
-    earlier = {each["actor"]: each["handled"] for each in before["actors"]} if before is not None else {}
+def actor_table(result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
+    """Return the answer to ``ps`` as a table; with an earlier answer, it has the messages per second since then."""
+    handled_before = {actor["actor"]: actor["handled"] for actor in before["actors"]} if before is not None else {}
     seconds = result["at"] - before["at"] if before is not None else 0.0
-    columns = ["actor", "state", "doing", "mailbox", "most", "handled", "a second", "restarts"]
+    columns = ["actor", "state", "doing", "mailbox", "max", "handled", "per second", "restarts"]
     lines = []
-    for each in result["actors"]:
-        rate = (each["handled"] - earlier.get(each["actor"], 0)) / seconds if seconds > 0 else None
+    for actor in result["actors"]:
+        rate = (actor["handled"] - handled_before.get(actor["actor"], 0)) / seconds if seconds > 0 else None
         lines.append(
             [
-                each["actor"], each["state"], doing(each), str(each["mailbox"]), str(each["most"]),
-                f"{each['handled']:,}", "–" if rate is None else f"{rate:,.0f}", str(each["restarts"]),
+                actor["actor"], actor["state"], doing(actor), str(actor["mailbox"]), str(actor["most"]),
+                f"{actor['handled']:,}", "–" if rate is None else f"{rate:,.0f}", str(actor["restarts"]),
             ]
         )  # fmt: skip
-    shown = full_table(columns, lines, right=columns[3:])
-    for row, each in enumerate(result["actors"]):
-        shown.rows[row].style = STATES.get(each["state"], "")
-    return shown
+    actors = full_table(columns, lines, right=columns[3:])
+    for row, actor in enumerate(result["actors"]):
+        actors.rows[row].style = STATES.get(actor["state"], "")
+    return actors
 
 
 def doing(actor: Mapping[str, Any]) -> str:
-    """Return what an actor is at, for a person."""
+    """Return the message that an actor handles, and for how long."""
     if actor["waiting_since"] is not None:
-        return f"database away since {when(actor['waiting_since'])}"
+        return f"database unreachable since {when(actor['waiting_since'])}"
     if actor["doing"] is None:
         return ""
     seconds = actor["busy_for"] or 0.0
@@ -113,27 +114,31 @@ def doing(actor: Mapping[str, Any]) -> str:
 
 
 def _tree(result: Mapping[str, Any], out: Console) -> None:
-    top = result["supervisor"]
-    left = top.get("restarts_left", {})
-    actors = {each["actor"]: each for each in result["actors"]}
-    root = Tree(f"Supervisor  generation {top.get('generation')}, {left.get('tree', '?')} restarts left")
-    path = root.add("decision path  rebuilt together, downstream first")
+    supervisor = result["supervisor"]
+    restarts_left = supervisor.get("restarts_left", {})
+    actors = {actor["actor"]: actor for actor in result["actors"]}
+    root = Tree(
+        f"Supervisor  generation {supervisor.get('generation')}, {restarts_left.get('tree', '?')} restarts left"
+    )
+    path = root.add("decision path  restarted together, downstream first")
     for name in ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher"):
-        path.add(_leaf(actors[name], left))
+        path.add(_leaf(actors[name], restarts_left))
     alone = root.add("alone")
     for name in ("PriceTracker", "Snapshotter"):
-        alone.add(_leaf(actors[name], left))
+        alone.add(_leaf(actors[name], restarts_left))
     out.print(root)
-    if top.get("restarting"):
-        out.print(f"restarting soon: {', '.join(top['restarting'])}", style="yellow")
-    if top.get("suspects"):
-        out.print(f"decisions that an actor crashed on once: {', '.join(map(str, top['suspects']))}", style="yellow")
+    if supervisor.get("restarting"):
+        out.print(f"restarting soon: {', '.join(supervisor['restarting'])}", style="yellow")
+    if supervisor.get("suspects"):
+        suspects = ", ".join(map(str, supervisor["suspects"]))
+        out.print(f"decisions on which an actor crashed once: {suspects}", style="yellow")
 
 
-def _leaf(actor: Mapping[str, Any], left: Mapping[str, Any]) -> Text:
+def _leaf(actor: Mapping[str, Any], restarts_left: Mapping[str, Any]) -> Text:
     restarts = "once" if actor["restarts"] == 1 else f"{actor['restarts']} times"
-    told = f"{actor['actor']}  {actor['state']}, restarted {restarts}, {left.get(actor['actor'], '?')} left"
-    return Text(told, style=STATES.get(actor["state"], ""))
+    left = restarts_left.get(actor["actor"], "?")
+    text = f"{actor['actor']}  {actor['state']}, restarted {restarts}, {left} left"
+    return Text(text, style=STATES.get(actor["state"], ""))
 
 
 def _state(result: Any, out: Console) -> None:
@@ -146,38 +151,39 @@ def _state(result: Any, out: Console) -> None:
 def _branch(name: str, value: Any) -> Tree:
     tree = Tree(name or "memory")
     items = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for key, each in itertools.islice(items, LONGEST):
-        if isinstance(each, Mapping | list) and each:
-            tree.children.append(_branch(str(key), each))
+    for key, child in itertools.islice(items, MAX_BRANCHES):
+        if isinstance(child, Mapping | list) and child:
+            tree.children.append(_branch(str(key), child))
         else:
-            tree.add(Text(f"{key}: {cell(each) if not isinstance(each, Mapping | list) else 'nothing'}"))
-    if len(value) > LONGEST:
-        tree.add(f"… and {len(value) - LONGEST} more; name a part, or take --json")
+            tree.add(Text(f"{key}: {cell(child) if not isinstance(child, Mapping | list) else 'nothing'}"))
+    if len(value) > MAX_BRANCHES:
+        tree.add(f"… and {len(value) - MAX_BRANCHES} more; name a part, or use --json")
     return tree
 
 
 def _inbox(result: Mapping[str, Any], out: Console) -> None:
     suspended = ", suspended" if result["suspended"] else ""
-    out.print(f"{result['waiting']} wait{suspended}; as many as {result['most']} ever did")
+    out.print(f"{result['waiting']} waiting{suspended}; at most {result['most']} so far")
     if result["first"]:
-        rows(result["first"], out)
+        print_rows(result["first"], out)
 
 
-def passed(message: Mapping[str, Any], out: Console) -> None:
-    """Show a traced message."""
-    about = " ".join(f"#{id_}" for id_ in message["decisions"])
+def render_message(message: Mapping[str, Any], out: Console) -> None:
+    """Print a traced message."""
+    decisions = " ".join(f"#{id_}" for id_ in message["decisions"])
     group = f" ×{message['group']}" if message["group"] > 1 else ""
     line = f"{when(message['at'])}  {message['actor']:<18} {message['message']:<14} {message['took'] * 1000:8.2f} ms"
-    out.print(Text(f"{line}{group}  " + (about or message["text"][:LONGEST])), soft_wrap=True)
+    out.print(Text(f"{line}{group}  " + (decisions or message["text"][:MAX_TEXT_LENGTH])), soft_wrap=True)
 
 
 def _chain(result: Mapping[str, Any], out: Console) -> None:
     decision = result["decision"]
     style = STATUS_COLOURS.get(decision["status"], "")
-    sure = (
-        f"{decision['decision']} {decision['symbol']}, {decision['confidence']} sure, portfolio {decision['portfolio']}"
+    request = (
+        f"{decision['decision']} {decision['symbol']}, confidence {decision['confidence']}, "
+        f"portfolio {decision['portfolio']}"
     )
-    out.print(Text(f"decision {decision['id']}: {sure}"))
+    out.print(Text(f"decision {decision['id']}: {request}"))
     out.print(
         Text(f"  {decision['status']}: {decision['outcome_reason'] or result['now'] or ''}", style=style),
         soft_wrap=True,
@@ -201,11 +207,11 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
     ):
         if result[title]:
             out.print(f"\n{title}", style="bold")
-            rows(result[title], out, names)
+            print_rows(result[title], out, names)
     if result["messages"]:
-        out.print("\nmessages that a trace saw", style="bold")
+        out.print("\ntraced messages", style="bold")
         for message in result["messages"]:
-            passed(message, out)
+            render_message(message, out)
 
 
 def _stack(result: Mapping[str, Any], out: Console) -> None:
@@ -226,7 +232,7 @@ def _prices(result: Mapping[str, Any], out: Console) -> None:
 
 def _audit(result: Mapping[str, Any], out: Console) -> None:
     if result["memory"] is None:
-        out.print("memory could not be compared: the PositionKeeper is busy, or the database is away", style="yellow")
+        out.print("cannot compare memory: the PositionKeeper is busy, or the database is unreachable", style="yellow")
     for difference in [*(result["memory"] or []), *result["books"]]:
         out.print(Text(difference, style="bold red"), soft_wrap=True)
     if result["sound"]:
@@ -234,38 +240,42 @@ def _audit(result: Mapping[str, Any], out: Console) -> None:
 
 
 def _failures(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    rows(result, out, ("reference", "at", "kind", "actor", "message", "decision_id", "error"))
+    print_rows(result, out, ("reference", "at", "kind", "actor", "message", "decision_id", "error"))
 
 
 def _dead(result: Mapping[str, Any], out: Console) -> None:
     out.print(f"{result['count']} dead letters")
     if result["last"]:
-        rows(result["last"], out)
+        print_rows(result["last"], out)
 
 
 def _positions(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    rows(result, out, ("portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl"))
+    print_rows(
+        result, out, ("portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl")
+    )
 
 
 def _orders(result: Sequence[Mapping[str, Any]], out: Console) -> None:
     names = ("created_at", "decision_id", "portfolio", "symbol", "side", "quantity", "status", "average_fill_price")
-    rows(result, out, names)
+    print_rows(result, out, names)
 
 
 def _decisions(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    rows(result, out, ("id", "created_at", "portfolio", "decision", "symbol", "confidence", "status", "outcome_reason"))
+    print_rows(
+        result, out, ("id", "created_at", "portfolio", "decision", "symbol", "confidence", "status", "outcome_reason")
+    )
 
 
 def _portfolios(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    rows(result, out, ("portfolio", "currency", "cash", "total_value", "total_pnl", "num_positions"))
+    print_rows(result, out, ("portfolio", "currency", "cash", "total_value", "total_pnl", "num_positions"))
 
 
 def _quarantine(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    rows(result, out, ("reference", "at", "actor", "message", "decision_id", "error"))
+    print_rows(result, out, ("reference", "at", "actor", "message", "decision_id", "error"))
 
 
-SHOWERS: Mapping[str, Callable[[Any, Console], None]] = {
-    "ps": lambda result, out: out.print(processes(result)),
+RENDERERS: Mapping[str, Callable[[Any, Console], None]] = {
+    "ps": lambda result, out: out.print(actor_table(result)),
     "tree": _tree,
     "state": _state,
     "inbox": _inbox,

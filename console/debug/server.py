@@ -1,7 +1,7 @@
-"""The running process's side of the console: answers requests, from threads of its own, and disturbs nobody.
+"""Server of the debug console in the running process: answers requests in threads of its own.
 
-Nothing that is asked here can block, slow or crash an actor: what they do is read from what they publish, and whoever
-asks too much, too long or too slowly is cut off.
+No request can block, slow or crash an actor: queries read what the actors publish, and the server disconnects a client
+whose requests are too large, too long or too slow.
 """
 
 from __future__ import annotations
@@ -13,42 +13,35 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from types import GeneratorType
-from typing import Any
 
 from loguru import logger
 
-from console.debug.protocol import LONGEST_ANSWER, LONGEST_REQUEST, Refused, decode, encode, is_private
+from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refused, decode, encode, is_private
 from console.logs import secrets_hidden
+from console.service.requests import Command
 from domain.errors import PaperTradingError
 
-MOST_CLIENTS = 32
-FULL = f"{MOST_CLIENTS} consoles are open already; close one"
-IDLE = 600.0
-"""Seconds after which a client that asks nothing is cut off."""
-AGAIN = 0.25
-"""Seconds until the next try, where nobody can be let in."""
-SLOW = 5.0
-"""Seconds in which a client must take an answer."""
+MAX_CLIENTS = 32
+FULL = f"{MAX_CLIENTS} consoles are open already; close one"
+IDLE_TIMEOUT_S = 600.0
+"""Time without a request after which a client is disconnected."""
+ACCEPT_RETRY_INTERVAL_S = 0.25
+SEND_TIMEOUT_S = 5.0
+"""Time in which a client must read an answer."""
 DRAIN_TIMEOUT_S = 2.0
-"""Seconds that `ConsoleServer.close` waits for the answers to requests that are being handled."""
-
-Command = Callable[[Mapping[str, Any]], Any]
-"""Takes what came ``with`` the request, and ``who`` asks.
-
-A generator's values are told one by one, as they come; None is told to nobody, it asks whether somebody still listens.
-"""
+"""Longest time that `ConsoleServer.close` waits for the answers to requests that are being handled."""
 
 
 class ConsoleServer:
-    """Listens from `open` to `close`.
+    """Console server; it listens from `open` to `close`.
 
     Args:
         path: of the socket.
-        commands: what can be asked, by name; each takes what came ``with`` the request. Run in a client's thread.
+        commands: the commands by name; each runs in the thread of its client.
     """
 
     def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
@@ -60,18 +53,18 @@ class ConsoleServer:
         self._closing = threading.Event()
 
     def open(self) -> None:
-        """Begin to listen. Where that is not possible it is said; trading does not depend on it."""
+        """Start listening. A failure is logged only, because trading does not depend on the console."""
         try:
-            self._listener = self._listening()
+            self._listener = self._listen()
         except OSError as error:
-            logger.warning("no console: {} cannot be listened at ({})", self._path, error.strerror or error)
+            logger.warning("no console: cannot listen at {} ({})", self._path, error.strerror or error)
             return
         threading.Thread(target=self._accept, args=(self._listener,), name="console", daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening; let requests that are being handled be answered, then close every connection.
+        """Stop listening, finish the requests that are being handled, then disconnect all clients.
 
-        A command may itself end the process (a crash over the limit of restarts): its answer must get out before.
+        A command may itself end the process (a crash over the restart limit): its answer must be sent before that.
         """
         self._closing.set()
         if self._listener is None:
@@ -97,36 +90,36 @@ class ConsoleServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _listening(self) -> socket.socket:
+    def _listen(self) -> socket.socket:
         folder = self._path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_private(folder):
-            raise PermissionError(1, f"folder {folder} is not this user's alone")
+            raise PermissionError(1, f"folder {folder} is not private to this user")
         with suppress(FileNotFoundError):
-            self._path.unlink()  # left by a process that was killed: the lease says that there is none now
+            self._path.unlink()  # left by a killed process: this one holds the lease, so no other serves
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
             listener.bind(str(self._path))
         finally:
             os.umask(before)
-        listener.listen(MOST_CLIENTS)
+        listener.listen(MAX_CLIENTS)
         return listener
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._closing.is_set():
             try:
-                self._take(listener)
+                self._accept_next(listener)
             except (OSError, RuntimeError, MemoryError) as error:
-                if not self._closing.wait(AGAIN):  # no file, thread or memory is to be had now; there may be again
-                    logger.debug("a console could not be let in: {!r}", error)
+                if not self._closing.wait(ACCEPT_RETRY_INTERVAL_S):  # no file, thread or memory is free now
+                    logger.debug("cannot accept a console: {!r}", error)
 
-    def _take(self, listener: socket.socket) -> None:
-        """Let the next client in."""
+    def _accept_next(self, listener: socket.socket) -> None:
+        """Accept the next client."""
         client, _ = listener.accept()
         try:
             with self._lock:
-                full = len(self._clients) >= MOST_CLIENTS
+                full = len(self._clients) >= MAX_CLIENTS
                 if not full:
                     self._clients.add(client)
             if peer_uid(client) not in {os.geteuid(), 0}:
@@ -143,58 +136,58 @@ class ConsoleServer:
             raise
 
     def _serve(self, client: socket.socket) -> None:
-        who = _name(peer_uid(client))
+        who = _user_name(peer_uid(client))
         try:
             with client.makefile("rb") as lines:
                 while True:
-                    client.settimeout(IDLE)
-                    line = lines.readline(LONGEST_REQUEST + 1)
+                    client.settimeout(IDLE_TIMEOUT_S)
+                    line = lines.readline(MAX_REQUEST_BYTES + 1)
                     if not line:
                         return
-                    client.settimeout(SLOW)
+                    client.settimeout(SEND_TIMEOUT_S)
                     with closing(self._answers(line, who)) as answers:
                         for answer in answers:
                             if answer:
                                 client.sendall(answer)
-                            if self._closing.is_set() or (not answer and hung_up(client)):
+                            if self._closing.is_set() or (not answer and is_disconnected(client)):
                                 return
                     if not line.endswith(b"\n"):
-                        return  # too long, or half a line
+                        return  # too long, or an incomplete line
         except OSError as error:
-            logger.debug("a console is cut off: {}", error)
+            logger.debug("a console was disconnected: {}", error)
         finally:
             self._drop(client)
 
     def _answers(self, line: bytes, who: str) -> Generator[bytes]:
-        """Answer a line, empty where a generator has nothing yet; it ends where the client has gone."""
+        """Yield the encoded answers to a request; an empty one asks the caller to check the connection."""
         number: object = None
         try:
-            if len(line) > LONGEST_REQUEST:
-                raise Refused(f"a request has at most {LONGEST_REQUEST} bytes")
+            if len(line) > MAX_REQUEST_BYTES:
+                raise Refused(f"a request has at most {MAX_REQUEST_BYTES} bytes")
             message = decode(line)
             number = message.get("id") if isinstance(message.get("id"), int) else None
-            command, given = self._commands.get(str(message.get("do"))), message.get("with", {})
+            command, arguments = self._commands.get(str(message.get("do"))), message.get("with", {})
             if command is None:
                 raise Refused(f"there is no command {str(message.get('do'))[:50]!r}")
-            if not isinstance(given, dict):
+            if not isinstance(arguments, dict):
                 raise Refused("with must be an object")
-            result = command({**given, "who": who})
+            result = command({**arguments, "who": who})
             if isinstance(result, GeneratorType):
                 with closing(result):
-                    for each in result:
-                        more = {"id": number, "ok": True, "result": each, "more": True}
-                        yield encode(more) if each is not None else b""
+                    for value in result:
+                        more = {"id": number, "ok": True, "result": value, "more": True}
+                        yield encode(more) if value is not None else b""
                 result = None
             answer = encode({"id": number, "ok": True, "result": result})
-            if len(answer) > LONGEST_ANSWER:
+            if len(answer) > MAX_RESPONSE_BYTES:
                 raise Refused("the answer is too long; ask for less")
             yield answer
         except PaperTradingError as error:
             yield encode({"id": number, "ok": False, "error": secrets_hidden(str(error)), "code": error.code})
-        except Exception as error:  # noqa: BLE001 - a defect here must not reach anybody but the client
-            logger.opt(exception=error).error("a request of a console failed: {!r}", error)
-            sentence = secrets_hidden(f"it failed: {error!r}")
-            yield encode({"id": number, "ok": False, "error": sentence, "code": "failed"})
+        except Exception as error:  # noqa: BLE001 - a defect must reach the client alone
+            logger.opt(exception=error).error("a console request failed: {!r}", error)
+            text = secrets_hidden(f"the request failed: {error!r}")
+            yield encode({"id": number, "ok": False, "error": text, "code": "failed"})
 
     def _drop(self, client: socket.socket) -> None:
         with suppress(OSError):
@@ -204,22 +197,22 @@ class ConsoleServer:
             self._lock.notify_all()
 
 
-def _name(uid: int | None) -> str:
+def _user_name(uid: int | None) -> str:
     try:
-        return pwd.getpwuid(uid).pw_name if uid is not None else "somebody"
+        return pwd.getpwuid(uid).pw_name if uid is not None else "unknown user"
     except KeyError:
         return f"user {uid}"
 
 
-def hung_up(client: socket.socket) -> bool:
-    """Say whether the other end has closed the connection; never waits."""
+def is_disconnected(client: socket.socket) -> bool:
+    """Return whether the other end has closed the connection, without waiting."""
     poll = select.poll()
     poll.register(client, select.POLLIN)
     return bool(poll.poll(0)) and client.recv(1, socket.MSG_PEEK) == b""
 
 
 def peer_uid(client: socket.socket) -> int | None:
-    """Return the user at the other end of a Unix socket, None where the system does not tell."""
+    """Return the uid of the user at the other end of a Unix socket; None where the system does not provide it."""
     try:
         if sys.platform == "linux":
             packed = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))

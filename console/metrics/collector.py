@@ -15,7 +15,6 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from actors.system import TradingSystem
-from console.debug.server import Command
 from console.metrics.families import (
     build_info,
     of_database,
@@ -26,6 +25,7 @@ from console.metrics.families import (
     of_round_trips,
     up,
 )
+from console.service.requests import Command
 from domain.errors import PaperTradingError
 from persistence.database_timing import round_trips
 from persistence.queries.metrics import MetricsReader, Reading

@@ -1,1 +1,1 @@
-"""What can be asked of a running service, and done to it: used by every interface."""
+"""Queries and actions of a running service, used by every interface."""

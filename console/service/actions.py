@@ -1,4 +1,4 @@
-"""What the running process does for a console that changes something: each is written down, with who and when."""
+"""Actions of the running service: commands that change something; an audit log records each with user and time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,29 +20,29 @@ from actors.runtime.pykka_adapter import Timeout
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console import logs
-from console.debug.server import Command
-from console.service.queries import Given, ServiceQueries, given, text
+from console.service.queries import ServiceQueries
+from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from persistence.stores import halts, retries
 
 AUDIT_LOG = "console.jsonl"
-DECIDE_WITHIN = 30.0
-"""Seconds that a decision's outcome is waited for once it is committed; then its row tells the rest."""
+DECISION_TIMEOUT_S = 30.0
+"""Longest wait for the outcome of a committed decision."""
 
 
-def answers(system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> dict[str, Command]:
-    """Return everything that a console can ask, by the name that a request has."""
-    looking = ServiceQueries(system, settings, allow_repl=allow_repl)
-    return {**looking.commands, **ServiceActions(system, settings, allow_repl=allow_repl).commands}
+def service_commands(system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> dict[str, Command]:
+    """Return every query and action of a running service, by the name that a request gives."""
+    queries = ServiceQueries(system, settings, allow_repl=allow_repl)
+    return {**queries.commands, **ServiceActions(system, settings, allow_repl=allow_repl).commands}
 
 
 class ServiceActions:
     """Commands that change something.
 
     Args:
-        system: that runs.
-        settings: that it runs with.
-        allow_repl: whether it was started so.
+        system: the running system.
+        settings: its settings.
+        allow_repl: whether the service was started with ``--allow-repl``.
     """
 
     def __init__(self, system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> None:
@@ -54,95 +54,98 @@ class ServiceActions:
 
     @property
     def commands(self) -> dict[str, Command]:
-        """By the name that a request has."""
-        done: dict[str, Callable[[Given], Any]] = {
-            "suspend": lambda g: self._inspector.suspend(text(g, "actor"), suspended=True),
-            "resume-actor": lambda g: self._inspector.suspend(text(g, "actor"), suspended=False),
-            "crash": lambda g: self._inspector.crash(text(g, "actor")),
-            "restart": lambda g: self._inspector.replace(text(g, "actor")),
+        """Commands by the name that a request gives."""
+        actions: dict[str, Command] = {
+            "suspend": lambda args: self._inspector.suspend(required_text(args, "actor"), suspended=True),
+            "resume-actor": lambda args: self._inspector.suspend(required_text(args, "actor"), suspended=False),
+            "crash": lambda args: self._inspector.crash(required_text(args, "actor")),
+            "restart": lambda args: self._inspector.replace(required_text(args, "actor")),
             "send": self._send,
             "retry": self._retry,
             "decide": self._decide,
-            "halt": lambda g: self._halt(g, halted=True),
-            "resume": lambda g: self._halt(g, halted=False),
+            "halt": lambda args: self._halt(args, halted=True),
+            "resume": lambda args: self._halt(args, halted=False),
             "loglevel": self._loglevel,
             "repl": self._python,
         }
-        return {name: self._log.written(name, command) for name, command in done.items()}
+        return {name: self._log.recorded(name, command) for name, command in actions.items()}
 
-    def _send(self, given: Given) -> None:
+    def _send(self, arguments: Arguments) -> None:
         try:
-            content = json.loads(str(given.get("json") or "{}"))
+            content = json.loads(str(arguments.get("json") or "{}"))
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise InvalidRequest('what is sent must be an object of JSON, such as {"symbol": "BTC/USDT"}')
-        self._inspector.send(text(given, "actor"), text(given, "type"), content)
+            raise InvalidRequest('the message must be a JSON object, such as {"symbol": "BTC/USDT"}')
+        self._inspector.send(required_text(arguments, "actor"), required_text(arguments, "type"), content)
 
-    def _retry(self, given: Given) -> dict[str, Any]:
-        return {"decision_id": retries.retry(self._system.database_url, text(given, "id"))}
+    def _retry(self, arguments: Arguments) -> dict[str, Any]:
+        return {"decision_id": retries.retry(self._system.database_url, required_text(arguments, "id"))}
 
-    def _decide(self, given: Given) -> dict[str, Any]:
-        names = [name for name in Decision.model_fields if given.get(name) is not None]
-        decision = Decision(**{name: given[name] for name in names})
+    def _decide(self, arguments: Arguments) -> dict[str, Any]:
+        names = [name for name in Decision.model_fields if arguments.get(name) is not None]
+        decision = Decision(**{name: arguments[name] for name in names})
         future = self._system.submit(decision)
         try:
-            outcome = future.get(timeout=DECIDE_WITHIN)
+            outcome = future.get(timeout=DECISION_TIMEOUT_S)
         except Timeout:
-            return self._waiting(decision)
+            return self._pending(decision)
         return {"decision_id": outcome.decision_id, "outcome": outcome.status, "reason": outcome.reason}
 
-    def _waiting(self, decision: Decision) -> dict[str, Any]:
-        """Return what is known of a decision that is committed; that it cannot be read does not make it a failure."""
-        reason = f"committed, without an outcome after {DECIDE_WITHIN:g} s"
+    def _pending(self, decision: Decision) -> dict[str, Any]:
+        """Return the answer for a committed decision without an outcome.
+
+        If its row cannot be read, the answer has the uid in place of the id: the decision itself has not failed.
+        """
+        reason = f"committed, without an outcome after {DECISION_TIMEOUT_S:g} s"
         try:
             id_ = self._system.ledger_reader.decision_id(decision.uid)
         except (DatabaseError, DecisionGone):
             return {"decision_id": None, "outcome": "pending", "reason": f"{reason}; its uid is {decision.uid}"}
         return {"decision_id": id_, "outcome": "pending", "reason": f"{reason}; chain {id_} shows where it waits"}
 
-    def _halt(self, request: Given, *, halted: bool) -> dict[str, Any]:
-        portfolio, reason = given(request, "portfolio"), text(request, "reason")
-        halts.insert(self._system.database_url, portfolio, reason, text(request, "who"), halted=halted)
+    def _halt(self, arguments: Arguments, *, halted: bool) -> dict[str, Any]:
+        portfolio, reason = optional_text(arguments, "portfolio"), required_text(arguments, "reason")
+        halts.insert(self._system.database_url, portfolio, reason, required_text(arguments, "who"), halted=halted)
         return {"portfolio": portfolio, "halted": halted, "reason": reason}
 
-    def _loglevel(self, given: Given) -> dict[str, Any]:
-        level = text(given, "level").upper()
+    def _loglevel(self, arguments: Arguments) -> dict[str, Any]:
+        level = required_text(arguments, "level").upper()
         if level not in {"TRACE", "DEBUG", "INFO", "WARNING", "ERROR"}:
             raise InvalidRequest("level must be TRACE, DEBUG, INFO, WARNING or ERROR")
         logs.set_level(self._settings.home, level)
         return {"level": level}
 
-    def _python(self, given: Given) -> dict[str, Any]:
+    def _python(self, arguments: Arguments) -> dict[str, Any]:
         if self._repl is None:
             raise InvalidRequest(
-                "the service was started without --allow-repl: whoever gets a Python prompt in it can do anything "
-                "that it can, its database and its books included"
+                "the service was started without --allow-repl; a Python prompt could change everything in it, "
+                "its database and its books included"
             )
-        return self._repl.run(str(given.get("source") or ""))
+        return self._repl.run(str(arguments.get("source") or ""))
 
 
 class AuditLog:
-    """Who changed what, when: a JSON line each, in a file that only the owner reads."""
+    """Record of actions: a JSON line each, with user and time, in a file that only its owner may read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
 
-    def written(self, name: str, command: Callable[[Given], Any]) -> Command:
-        """Return ``command`` so that each call is written down, whatever comes of it."""
+    def recorded(self, name: str, command: Command) -> Command:
+        """Return ``command`` wrapped so that each call is recorded, also a failed one."""
 
-        def run(request: Given) -> Any:
-            told = {key: value for key, value in request.items() if key != "who"}
-            entry = {"at": datetime.now(UTC).isoformat(), "who": request.get("who"), "command": name, "with": told}
+        def run(request: Arguments) -> Any:
+            arguments = {key: value for key, value in request.items() if key != "who"}
+            entry = {"at": datetime.now(UTC).isoformat(), "who": request.get("who"), "command": name, "with": arguments}
             try:
                 result = command(request)
-            except BaseException as error:  # such as what a Python prompt raises
+            except BaseException as error:  # such as a SystemExit that a Python prompt raises
                 self._write({**entry, "failed": f"{type(error).__name__}: {error}"})
                 raise
             self._write(entry)
-            logger.warning("console: {} by {} {}", name, request.get("who"), told or "")
-            return result if result is not None else {"done": name, **told}
+            logger.warning("console: {} by {} {}", name, request.get("who"), arguments or "")
+            return result if result is not None else {"done": name, **arguments}
 
         return run
 
@@ -155,22 +158,22 @@ class AuditLog:
                 with os.fdopen(descriptor, "a", encoding="utf-8") as file:
                     file.write(line)
         except OSError as error:
-            logger.error("console: what was done could not be written down ({}): {}", error, line.strip())
+            logger.error("console: cannot record an action in the audit log ({}): {}", error, line.strip())
 
 
 class Repl:
-    """A Python prompt with the system's objects; one at a time."""
+    """Python prompt with the system's objects; runs one piece of source at a time."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._interpreter = code.InteractiveInterpreter(names)
         self._lock = threading.Lock()
 
     def run(self, source: str) -> dict[str, Any]:
-        """Run a piece of source; return what it printed, and whether more lines are needed."""
+        """Run a piece of source; return its output, and whether it needs more lines."""
         printed = io.StringIO()
         with self._lock, redirect_stdout(printed), redirect_stderr(printed):
             try:
                 more = self._interpreter.runsource(source)
             except SystemExit:
-                raise InvalidRequest("exit() would end a thread here, not the process: an empty line leaves") from None
+                raise InvalidRequest("exit() would not end the process; leave the prompt with an empty line") from None
         return {"output": printed.getvalue(), "more": more}

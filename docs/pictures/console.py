@@ -11,10 +11,10 @@ from rich.text import Text
 
 from actors import Decision, Settings, TradingSystem
 from console.debug.client import Session
-from console.debug.command_spec import read
-from console.debug.protocol import Line
+from console.debug.command_spec import parse
+from console.debug.protocol import ConsoleConnection
 from console.debug.server import ConsoleServer
-from console.service.actions import answers
+from console.service.actions import service_commands
 from docs.pictures.svg import svg
 
 WIDTH = 124
@@ -31,11 +31,11 @@ def draw() -> str:
             for symbol, confidence in (("BTC/USDT", "0.8"), ("ETH/USDT", "0.75")):
                 system.submit(Decision(symbol=symbol, decision="BUY", confidence=confidence)).get(timeout=10)
             path = Path(home) / "console.sock"
-            with ConsoleServer(path, answers(system, settings)), Line(path) as line:
+            with ConsoleServer(path, service_commands(system, settings)), ConsoleConnection(path) as line:
                 session = Session(line, out)
                 for each in LINES:
                     out.print(f"[bold]paper>[/bold] {each}", markup=True)
-                    session.do(read(each))
+                    session.do(parse(each))
                     out.print()
     lines = [Text.from_ansi(each) for each in shown.getvalue().rstrip().splitlines()]
     return svg(lines, WIDTH, "run.py console")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pexpect
 import psycopg
 
-from console.debug.command_spec import WORDS
+from console.debug.command_spec import COMMAND_SPECS
 from tests.support.system.program import ROOT, Program, environment, run
 
 A_SECOND = 200
@@ -24,7 +24,7 @@ SHOWS = {
     "top": "PositionKeeper",
     "tree": "decision path",
     "state Sizer projections": "cash",
-    "inbox Sizer 5": "as many as",
+    "inbox Sizer 5": "at most",
     "trace Execute --max 5": "the trace has ended: 5 messages",
     "chain 1": "decision 1: BUY BTC/USDT",
     "stack PositionKeeper": "_actor_loop",  # a frame of pykka's that is there whatever the actor does
@@ -50,7 +50,7 @@ SHOWS = {
     "resume --portfolio default looked": "looked",
     "loglevel WARNING": "WARNING",
     "repl": "was started without --allow-repl",
-    "help trace": "messages as they pass",
+    "help trace": "messages as actors handle them",
 }
 """Each command, and something that its answer holds."""
 
@@ -82,7 +82,7 @@ def decisions_flow(url: str) -> Iterator[None]:
 
 
 def test_every_command_in_a_terminal_under_load(embedded_url: str, tmp_path: Path) -> None:
-    assert set(WORDS) - {"exit"} == {line.split()[0] for line in SHOWS}
+    assert set(COMMAND_SPECS) - {"exit"} == {line.split()[0] for line in SHOWS}
     env = environment(tmp_path, prices="simulated", database_url=embedded_url) | {"TERM": "xterm"}
     env["PROMPT_TOOLKIT_NO_CPR"] = "1"  # nobody here answers where the cursor is
     with Program("start", env=env) as service:
@@ -103,7 +103,7 @@ def test_every_command_in_a_terminal_under_load(embedded_url: str, tmp_path: Pat
                 expect_text(console, "paper>", "")
                 for line, shows in SHOWS.items():
                     console.sendline(line)
-                    if WORDS[line.split()[0]].changes:
+                    if COMMAND_SPECS[line.split()[0]].changes:
                         console.expect("Really")
                         console.send("y")
                     expect_text(console, shows, line)
@@ -164,4 +164,4 @@ def test_in_a_script(embedded_url: str, tmp_path: Path) -> None:
 def test_with_nothing_running_it_says_so(tmp_path: Path) -> None:
     told = run("console", "-c", "ps", env=environment(tmp_path, prices="simulated"))
     assert told.code == 3
-    assert "nothing runs here that could be asked" in told.err
+    assert "The service is not running; start it with" in told.err

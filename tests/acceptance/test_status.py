@@ -16,7 +16,7 @@ import pytest
 
 from actors import Settings
 from console.commands.halts import user
-from console.debug.protocol import LONGEST_REQUEST, Line, Refused, decode, encode, socket_path
+from console.debug.protocol import MAX_REQUEST_BYTES, ConsoleConnection, Refused, decode, encode, socket_path
 from console.debug.server import ConsoleServer
 from domain.errors import NotRunning
 from tests.support.database.servers import Server
@@ -52,7 +52,7 @@ def test_status_tells_what_actors_do_and_that_the_intake_pauses(
         assert "balance" in shown.out
 
         embedded_server.stop(immediate=True)
-        with Line(socket_path(Settings.isolated(home=tmp_path, database_url=embedded_url))) as line:
+        with ConsoleConnection(socket_path(Settings.isolated(home=tmp_path, database_url=embedded_url))) as line:
             until(lambda: line.ask("status")["intake_paused_since"] is not None, "it notices")
             told = run("status", "--json", env=env)
             assert (told.code, told.json["running"], told.json["ledger_ok"]) == (1, True, None)
@@ -110,19 +110,19 @@ def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
 def test_what_is_no_request_is_refused_in_one_sentence_and_harms_nobody(tmp_path: Path) -> None:
     with opened(tmp_path, echo=dict) as path:
         for sent, error in [
-            (b"hello\n", "that is no line of JSON"),
-            (b"[" * 20_000 + b"\n", "that is no line of JSON"),
-            (b'{"v": 99, "do": "echo"}\n', "both sides must speak version 1"),
+            (b"hello\n", "the line is not valid JSON"),
+            (b"[" * 20_000 + b"\n", "the line is not valid JSON"),
+            (b'{"v": 99, "do": "echo"}\n', "both sides must use version 1"),
             (encode({"id": 1, "do": "rm -rf"}), "there is no command 'rm -rf'"),
             (encode({"id": 1, "do": "echo", "with": 3}), "with must be an object"),
-            (b"x" * (LONGEST_REQUEST + 1), "a request has at most 65536 bytes"),
+            (b"x" * (MAX_REQUEST_BYTES + 1), "a request has at most 65536 bytes"),
         ]:
             answer = decode(raw(path, sent).splitlines(keepends=True)[0])
             assert answer["ok"] is False
             assert answer["error"].startswith(error)
         assert raw(path, b"") == b""
         assert raw(path, os.urandom(3_000).replace(b"\n", b"")).count(b"\n") == 1
-        with Line(path) as line:
+        with ConsoleConnection(path) as line:
             assert {"a": 1, "who": user()} == line.ask("echo", a=1)
             with pytest.raises(Refused, match="no command 'x'"):
                 line.ask("x")
@@ -135,22 +135,22 @@ def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> Non
 
     with (
         opened(tmp_path, fail=fail) as path,
-        Line(path) as line,
-        pytest.raises(Refused, match="it failed: ZeroDivisionError"),
+        ConsoleConnection(path) as line,
+        pytest.raises(Refused, match="the request failed: ZeroDivisionError"),
     ):
         line.ask("fail")
 
 
 def test_without_a_process_nothing_runs(tmp_path: Path) -> None:
-    with pytest.raises(NotRunning, match="nothing runs here that could be asked"):
-        Line(tmp_path / "console.sock")
+    with pytest.raises(NotRunning, match="The service is not running; start it with"):
+        ConsoleConnection(tmp_path / "console.sock")
 
 
 def test_a_long_home_has_its_socket_in_a_private_folder(tmp_path: Path) -> None:
     home = tmp_path / ("x" * 120)
     path = socket_path(Settings.isolated(home=home))
     assert len(os.fsencode(path)) <= 103
-    with ConsoleServer(path, {"echo": dict}), Line(path) as line:
+    with ConsoleServer(path, {"echo": dict}), ConsoleConnection(path) as line:
         assert {"who": user()} == line.ask("echo")
         assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
     path.parent.rmdir()

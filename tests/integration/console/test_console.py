@@ -16,8 +16,8 @@ from actors import Decision
 from actors.runtime import tracing
 from console.debug import client as client_module
 from console.debug.client import Session
-from console.debug.command_spec import WORDS, read
-from console.debug.protocol import Line, Refused
+from console.debug.command_spec import COMMAND_SPECS, parse
+from console.debug.protocol import ConsoleConnection, Refused
 from domain import failpoints
 from domain.errors import InvalidRequest
 from tests.support.system.console_sessions import bought, talking
@@ -35,41 +35,41 @@ def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
             "send": 'PriceTracker Subscribe {"symbol": "BTC/USDT"}', "halt": "just so", "resume": "all clear",
             "loglevel": "WARNING",
         }  # fmt: skip
-        for name in WORDS:
+        for name in COMMAND_SPECS:
             if name not in {"exit", "repl"}:
                 assert talk.do(f"{name} {arguments.get(name, '')}"), name
             if name not in {"exit", "repl", "help", "top", "trace"}:
-                talk.json(f"{name} {arguments.get(name, '')}") if not WORDS[name].changes else None
+                talk.json(f"{name} {arguments.get(name, '')}") if not COMMAND_SPECS[name].changes else None
         with pytest.raises(Refused, match="the service was started without --allow-repl"):
-            talk.session.line.ask("repl", source="1 + 1")
+            talk.session.connection.ask("repl", source="1 + 1")
 
 
-def test_what_is_shown_is_what_is(embedded_url: str, tmp_path: Path) -> None:
+def test_queries_show_the_state_of_the_system(embedded_url: str, tmp_path: Path) -> None:
     with talking(embedded_url, tmp_path) as talk:
         bought(talk.system, quantity="0.004")
         portfolio = talk.system.portfolio()
         assert str(portfolio["cash"].normalize()) == talk.do("state PositionKeeper portfolios.default.cash").strip()
         assert talk.do("state Sizer projections.default.cash") == talk.do("state Pos portfolios.default.cash")
         assert "0.004" == talk.do("state Sizer projections.default.positions.BTC/USDT.quantity").strip()
-        actors = {each["actor"]: each for each in talk.json("ps")["actors"]}
+        actors = {actor["actor"]: actor for actor in talk.json("ps")["actors"]}
         assert list(actors) == talk.system.inspector.names
-        assert {"idle", "busy"} >= {each["state"] for each in actors.values()}
+        assert {"idle", "busy"} >= {actor["state"] for actor in actors.values()}
         assert "memory equals the database, and the books balance" in talk.do("audit")
         assert "running" in talk.do("lease")
         with pytest.raises(Refused, match="there is no part 'projektions'; did you mean projections"):
             talk.do("state Sizer projektions")
 
 
-def test_a_trace_shows_messages_as_they_pass_and_ends_by_itself(embedded_url: str, tmp_path: Path) -> None:
+def test_a_trace_shows_messages_and_ends_after_its_maximum(embedded_url: str, tmp_path: Path) -> None:
     with talking(embedded_url, tmp_path) as talk:
-        found: list[str] = []
+        messages: list[str] = []
         started = threading.Event()
 
         def trace() -> None:
-            with Line(talk.path) as line:
-                stream = line.stream("trace", of="Execute", max=3, seconds=20)
+            with ConsoleConnection(talk.path) as connection:
+                stream = connection.stream("trace", of="Execute", max=3, seconds=20)
                 started.set()
-                found.extend(message["message"] for message in stream)
+                messages.extend(message["message"] for message in stream)
 
         thread = threading.Thread(target=trace, daemon=True)
         thread.start()
@@ -77,11 +77,11 @@ def test_a_trace_shows_messages_as_they_pass_and_ends_by_itself(embedded_url: st
         while thread.is_alive():
             bought(talk.system)
         thread.join(10)
-        assert ["Execute"] * 3 == found
+        assert ["Execute"] * 3 == messages
         until(lambda: tracing.TAPS == ())
 
 
-def test_a_trace_of_somebody_who_has_hung_up_ends(embedded_url: str, tmp_path: Path) -> None:
+def test_a_trace_ends_when_its_client_disconnects(embedded_url: str, tmp_path: Path) -> None:
     with talking(embedded_url, tmp_path) as talk:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.connect(str(talk.path))
@@ -90,7 +90,7 @@ def test_a_trace_of_somebody_who_has_hung_up_ends(embedded_url: str, tmp_path: P
         until(lambda: tracing.TAPS == ())
 
 
-def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embedded_url: str, tmp_path: Path) -> None:
+def test_the_console_finds_and_replaces_an_actor_that_hangs(embedded_url: str, tmp_path: Path) -> None:
     stuck, go = threading.Event(), threading.Event()
 
     def hook(moment: str, what: str) -> None:
@@ -103,7 +103,7 @@ def test_an_actor_that_is_stuck_is_found_and_replaced_by_the_console_alone(embed
         try:
             future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
             assert stuck.wait(10)
-            (actor,) = (each for each in talk.json("ps")["actors"] if each["actor"] == "ExecutionSimulator")
+            (actor,) = (actor for actor in talk.json("ps")["actors"] if actor["actor"] == "ExecutionSimulator")
             assert ("busy", "Execute") == (actor["state"], actor["doing"])
             assert "go.wait(60)" in talk.do("stack ExecutionSimulator")
             assert "busy with Execute for" in talk.do("state ExecutionSimulator")
@@ -127,9 +127,9 @@ def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_ur
         talk.do("restart PositionKeeper")
         talk.do("resume-actor Sizer")
         assert "executed" == future.get(timeout=10).status
-        shown = talk.do("chain 2")
+        chain = talk.do("chain 2")
         for what in ("inserted", "price seen", "sized", "filled", "executed", "cash_delta"):
-            assert what in shown
+            assert what in chain
 
         def poison(moment: str, what: str) -> None:
             if (moment, what) == ("takes", "Execute"):
@@ -141,8 +141,8 @@ def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_ur
         finally:
             failpoints.hook = None
         until(lambda: "quarantine" in talk.do(f"chain {quarantined}"))
-        shown = talk.do(f"chain {quarantined}")
-        assert "internal error: ExecutionSimulator crashed twice on it (ValueError: boom); reference 1-" in shown
+        chain = talk.do(f"chain {quarantined}")
+        assert "internal error: ExecutionSimulator crashed twice on it (ValueError: boom); reference 1-" in chain
         assert f" {quarantined} " in talk.do("quarantine")
         again = talk.json(f"retry {quarantined}")["decision_id"]
         until(lambda: "executed" in talk.do(f"chain {again}"))
@@ -153,52 +153,55 @@ def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_ur
 
 
 class Film(io.StringIO):
-    """What a terminal is sent; after some frames a person presses Ctrl-C."""
+    """Output stream of a terminal; raises KeyboardInterrupt at the third frame, as Ctrl-C does."""
 
     def __init__(self) -> None:
         super().__init__()
         self.frames: list[str] = []
 
-    def write(self, told: str) -> int:
-        if "Supervisor" in told:
-            self.frames.append(told)
+    def write(self, text: str) -> int:
+        if "Supervisor" in text:
+            self.frames.append(text)
             if len(self.frames) == 3:
                 raise KeyboardInterrupt
-        return super().write(told)
+        return super().write(text)
 
 
-def test_each_look_of_top_takes_the_place_of_the_one_before(
+def test_each_frame_of_top_replaces_the_one_before(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "TOP_EVERY", 0.01)
+    monkeypatch.setattr(client_module, "TOP_INTERVAL_S", 0.01)
     with talking(embedded_url, tmp_path) as talk:
         film = Film()
         screen = Console(file=film, force_terminal=True, width=120, height=40)
-        Session(talk.session.line, screen).do(read("top"))
+        Session(talk.session.connection, screen).do(parse("top"))
         assert [1, 1, 1] == [frame.count("PriceTracker") for frame in film.frames[:3]]
 
 
-def test_what_is_no_id_is_said_in_a_sentence(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk, pytest.raises(Refused, match="there is no decision 'abc', and no id"):
+def test_an_invalid_id_is_refused_with_a_message(embedded_url: str, tmp_path: Path) -> None:
+    with (
+        talking(embedded_url, tmp_path) as talk,
+        pytest.raises(Refused, match="there is no decision 'abc', and it cannot"),
+    ):
         talk.do("chain abc")
 
 
-def test_what_changes_something_must_be_confirmed_and_is_written_down(embedded_url: str, tmp_path: Path) -> None:
+def test_a_change_must_be_confirmed_and_is_recorded(embedded_url: str, tmp_path: Path) -> None:
     with talking(embedded_url, tmp_path) as talk:
-        asked: list[str] = []
-        careful = Session(Line(talk.path), Console(file=io.StringIO()))
+        questions: list[str] = []
+        careful = Session(ConsoleConnection(talk.path), Console(file=io.StringIO()))
         with pytest.raises(InvalidRequest, match="'crash Sizer' changes something; confirm it with --yes"):
-            careful.do(read("crash Sizer"))
-        careful.confirm = lambda question: bool(asked.append(question))
+            careful.do(parse("crash Sizer"))
+        careful.confirm = lambda question: bool(questions.append(question))
         with pytest.raises(InvalidRequest, match="nothing was done"):
-            careful.do(read("crash Sizer"))
+            careful.do(parse("crash Sizer"))
         with pytest.raises(InvalidRequest, match="nothing was done"):
-            careful.do(read("decide --confidence 0.7 BUY SOL/USDT"))
+            careful.do(parse("decide --confidence 0.7 BUY SOL/USDT"))
         assert [
             "crash Sizer: make an actor crash at its next message. Really?",
-            "decide BUY SOL/USDT --confidence 0.7: send a decision, and wait for its outcome. Really?",
-        ] == asked
-        careful.line.close()
+            "decide BUY SOL/USDT --confidence 0.7: send a decision and wait for its outcome. Really?",
+        ] == questions
+        careful.connection.close()
         talk.do("suspend Snapshotter")
         with pytest.raises(Refused, match="there is no actor 'Nobody'"):
             talk.do("crash Nobody")
@@ -209,31 +212,31 @@ def test_what_changes_something_must_be_confirmed_and_is_written_down(embedded_u
         assert 0o600 == log.stat().st_mode & 0o777
 
 
-def test_a_python_prompt_only_where_it_was_allowed(embedded_url: str, tmp_path: Path) -> None:
+def test_a_python_prompt_opens_only_where_it_is_allowed(embedded_url: str, tmp_path: Path) -> None:
     with talking(embedded_url, tmp_path, allow_repl=True) as talk:
-        ask = talk.session.line.ask
+        ask = talk.session.connection.ask
         assert {"output": "2\n", "more": False} == ask("repl", source="1 + 1")
         assert ask("repl", source="for n in range(2):")["more"]
         assert "ZeroDivisionError" in ask("repl", source="1 / 0")["output"]
         assert "10000" in ask("repl", source="system.portfolio()['cash']")["output"]
-        with pytest.raises(Refused, match=r"exit\(\) would end a thread here, not the process"):
+        with pytest.raises(Refused, match=r"exit\(\) would not end the process"):
             ask("repl", source="exit()")
         log = (tmp_path / "logs" / "console.jsonl").read_text().splitlines()
         assert "exit()" == json.loads(log[-1])["with"]["source"]
 
 
-def test_a_decision_that_waits_is_said_to_be_committed(
+def test_the_answer_to_a_decision_that_waits_says_that_it_is_committed(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("console.service.actions.DECIDE_WITHIN", 0.3)
-    with talking(embedded_url, tmp_path) as talk, Line(talk.path, patience=0.1) as hasty:
-        told = hasty.ask("decide", decision="BUY", symbol="DEAD/USDT", confidence="1", quantity="1")
-        assert "pending" == told["outcome"]
-        assert f"chain {told['decision_id']} shows where it waits" in told["reason"]
-        assert "waits in the Sizer for a price of DEAD/USDT" in talk.do(f"chain {told['decision_id']}")
+    monkeypatch.setattr("console.service.actions.DECISION_TIMEOUT_S", 0.3)
+    with talking(embedded_url, tmp_path) as talk, ConsoleConnection(talk.path, timeout=0.1) as hasty:
+        answer = hasty.ask("decide", decision="BUY", symbol="DEAD/USDT", confidence="1", quantity="1")
+        assert "pending" == answer["outcome"]
+        assert f"chain {answer['decision_id']} shows where it waits" in answer["reason"]
+        assert "waits in the Sizer for a price of DEAD/USDT" in talk.do(f"chain {answer['decision_id']}")
 
 
-def test_what_makes_no_sense_is_refused_with_a_sentence(
+def test_a_wrong_argument_is_refused_with_a_message(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("console.logs._secrets", {"s3cret-token"})
@@ -246,9 +249,9 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(
             talk.do("state s3cret-token")
 
 
-def test_rows_of_somebody_else_do_not_disturb(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk, psycopg.connect(embedded_url, autocommit=True) as somebody:
-        somebody.execute(
+def test_control_characters_in_a_row_are_not_printed(embedded_url: str, tmp_path: Path) -> None:
+    with talking(embedded_url, tmp_path) as talk, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(
             "INSERT INTO trading_decisions (symbol, decision, confidence, reasoning)"
             " VALUES ('BTC/USDT', 'HOLD', 1, %s)",
             ["\x1b[31mred\x1b[0m [bold]markup[/bold] {braces} %s"],

@@ -23,9 +23,9 @@ import pytest
 from rich.console import Console
 
 from console.debug.client import Session
-from console.debug.command_spec import WORDS
-from console.debug.protocol import Line, Refused
-from console.debug.server import MOST_CLIENTS, ConsoleServer
+from console.debug.command_spec import COMMAND_SPECS
+from console.debug.protocol import ConsoleConnection, Refused
+from console.debug.server import MAX_CLIENTS, ConsoleServer
 from domain.errors import NotRunning, PaperTradingError
 from tests.support.database.servers import Server
 from tests.support.system.console_sessions import Talk, bought, talking
@@ -36,7 +36,9 @@ def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -
     draw = random.Random(1)
 
     def spoiled() -> bytes:
-        good = json.dumps({"v": 1, "id": 1, "do": draw.choice([*WORDS, "hello"]), "with": {"actor": "Sizer", "n": -1}})
+        good = json.dumps(
+            {"v": 1, "id": 1, "do": draw.choice([*COMMAND_SPECS, "hello"]), "with": {"actor": "Sizer", "n": -1}}
+        )
         data = bytearray(good.encode() + b"\n")
         for _ in range(draw.randint(1, 8)):
             place = draw.randrange(len(data))
@@ -85,16 +87,19 @@ def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -
 def test_one_console_too_many_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "console.sock"
     with ConsoleServer(path, {"echo": dict}), ExitStack() as crowd:
-        lines = [crowd.enter_context(Line(path)) for _ in range(MOST_CLIENTS)]
-        assert [{"n": 1, "who": ANY}] * MOST_CLIENTS == [line.ask("echo", n=1) for line in lines]
+        lines = [crowd.enter_context(ConsoleConnection(path)) for _ in range(MAX_CLIENTS)]
+        assert [{"n": 1, "who": ANY}] * MAX_CLIENTS == [line.ask("echo", n=1) for line in lines]
         for _ in range(3):
-            with Line(path) as late, pytest.raises(Refused, match=r"^32 consoles are open already; close one$"):
+            with (
+                ConsoleConnection(path) as late,
+                pytest.raises(Refused, match=r"^32 consoles are open already; close one$"),
+            ):
                 late.ask("echo")
         lines[0].close()
 
         def let_in() -> bool:
             try:
-                with Line(path) as line:
+                with ConsoleConnection(path) as line:
                     return bool(line.ask("echo"))
             except Refused:
                 return False
@@ -113,7 +118,7 @@ def test_close_waits_for_the_answer_to_a_request_that_is_being_handled(tmp_path:
         return {"n": request["n"]}
 
     server = ConsoleServer(path, {"end": end})
-    with server, Line(path) as line, Line(path) as idle:
+    with server, ConsoleConnection(path) as line, ConsoleConnection(path) as idle:
         assert {"n": 1} == line.ask("end", n=1)
         with pytest.raises(NotRunning):
             idle.ask("end", n=2)
@@ -126,7 +131,7 @@ def test_close_ends_a_stream_and_does_not_wait_for_a_command_that_hangs(tmp_path
         path, {"stream": lambda _: (number for number in count()), "hang": lambda _: released.wait()}
     )
     try:
-        with server, Line(path) as streaming, Line(path) as hanging:
+        with server, ConsoleConnection(path) as streaming, ConsoleConnection(path) as hanging:
             numbers = streaming.stream("stream")
             assert 0 == next(numbers)
             request = threading.Thread(target=suppressed_request, args=(hanging, "hang"))
@@ -140,9 +145,9 @@ def test_close_ends_a_stream_and_does_not_wait_for_a_command_that_hangs(tmp_path
         released.set()
 
 
-def suppressed_request(line: Line, command: str) -> None:
+def suppressed_request(connection: ConsoleConnection, command: str) -> None:
     with suppress(NotRunning):
-        line.ask(command)
+        connection.ask(command)
 
 
 def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None:
@@ -179,7 +184,7 @@ def test_while_the_database_is_away_a_console_can_look_in(
     with talking(embedded_url, tmp_path) as talk:
         embedded_server.stop(immediate=True)
         try:
-            with Line(talk.path) as line:
+            with ConsoleConnection(talk.path) as line:
                 session = Session(line, Console(file=io.StringIO()))
                 assert ([], []) == (session.hello["decisions"], session.hello["portfolios"])
                 assert 7 == len(line.ask("ps")["actors"])
@@ -209,7 +214,7 @@ def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, t
 def attempt(talk: Talk) -> str:
     """A new console, once there is room for one."""
     try:
-        with Line(talk.path) as line:
+        with ConsoleConnection(talk.path) as line:
             return str(line.ask("ps"))
     except PaperTradingError:
         return ""

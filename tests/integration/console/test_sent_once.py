@@ -17,7 +17,7 @@ from persistence.queries.row_lists import LedgerReader
 from persistence.stores import decisions
 from tests.support.system.running_system import running
 
-WORDS = ["decide", "BUY", "BTC/USDT", "--confidence=0.9"]
+COMMAND_SPECS = ["decide", "BUY", "BTC/USDT", "--confidence=0.9"]
 ERRORS = [
     DatabaseUnavailable("the database is not available: the connection is closed"),
     NotImplementedError("can't parse interval with IntervalStyle sql_standard: 0"),
@@ -56,12 +56,12 @@ def test_what_cannot_be_read_afterwards_is_no_failure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(LedgerReader, method, raising(error))
-    assert main([*WORDS, *wait, "--json", f"--database-url={url}"]) == 0
+    assert main([*COMMAND_SPECS, *wait, "--json", f"--database-url={url}"]) == 0
     out, err = capsys.readouterr()
     assert err == f"run.py: decision 1 is committed; what became of it cannot be read: {error}\n"
     document = json.loads(out)
     assert (document["decision_id"], document["outcome"], document["running"]) == (1, None, None)
-    assert main([*WORDS, *wait, f"--database-url={url}"]) == 0
+    assert main([*COMMAND_SPECS, *wait, f"--database-url={url}"]) == 0
     assert capsys.readouterr().out == "decision 2 accepted: BUY BTC/USDT\n"
     assert sent(url) == 2
 
@@ -75,7 +75,7 @@ def test_a_commit_that_was_not_answered_is_looked_up(
 
     with monkeypatch.context() as patch:
         patch.setattr("console.commands.decide.transaction", transaction_with(lost))
-        assert main([*WORDS, f"--database-url={url}"]) == 0
+        assert main([*COMMAND_SPECS, f"--database-url={url}"]) == 0
     assert capsys.readouterr() == ("decision 1 accepted: BUY BTC/USDT\n", "")
     assert sent(url) == 1
 
@@ -89,7 +89,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
 
     monkeypatch.setattr(decisions, "LOOK_UP", 0.1)
     monkeypatch.setattr("console.commands.decide.transaction", transaction_with(lost))
-    assert main([*WORDS, f"--database-url={embedded_url}"]) == 1
+    assert main([*COMMAND_SPECS, f"--database-url={embedded_url}"]) == 1
     assert "is in is not known: look for it with `run.py decisions --json`" in capsys.readouterr().err
     assert sent(embedded_url) == 0
 

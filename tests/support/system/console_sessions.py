@@ -13,10 +13,10 @@ from rich.console import Console
 
 from actors import Decision, TradingSystem
 from console.debug.client import Session
-from console.debug.command_spec import read
-from console.debug.protocol import Line
+from console.debug.command_spec import parse
+from console.debug.protocol import ConsoleConnection
 from console.debug.server import ConsoleServer
-from console.service.actions import answers
+from console.service.actions import service_commands
 from tests.support.system.running_system import running, settings
 
 
@@ -28,13 +28,13 @@ class Talk:
         self.path = path
         self.shown = io.StringIO()
         out = Console(file=self.shown, width=160, highlight=False, markup=False)
-        self.session = Session(Line(path), out, yes=True)
+        self.session = Session(ConsoleConnection(path), out, yes=True)
 
     def do(self, line: str) -> str:
         """What a line shows."""
         self.shown.seek(0)
         self.shown.truncate()
-        self.session.do(read(line))
+        self.session.do(parse(line))
         return self.shown.getvalue()
 
     def json(self, line: str) -> Any:
@@ -45,10 +45,10 @@ class Talk:
 def talking(url: str, tmp_path: Path, **changes: Any) -> Iterator[Talk]:
     allow_repl = changes.pop("allow_repl", False)
     with running(url, home=tmp_path, **changes) as system:
-        commands = answers(system, settings(url, home=tmp_path), allow_repl=allow_repl)
+        commands = service_commands(system, settings(url, home=tmp_path), allow_repl=allow_repl)
         with ConsoleServer(tmp_path / "console.sock", commands):
             talk = Talk(system, tmp_path / "console.sock")
-            with talk.session.line:
+            with talk.session.connection:
                 yield talk
 
 

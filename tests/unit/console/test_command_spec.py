@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.debug.command_spec import WORDS, read
+from console.debug.command_spec import COMMAND_SPECS, parse
 from console.service.actions import ServiceActions
 from console.service.queries import ServiceQueries
 from domain.errors import InvalidRequest
@@ -36,16 +36,16 @@ from domain.errors import InvalidRequest
         ),
     ],
 )
-def test_a_line_is_read_as_a_shell_reads_it(line: str, name: str, given: dict[str, str]) -> None:
-    request = read(line)
-    assert (name, given) == (request.word.name, request.given)
+def test_a_line_is_split_as_a_shell_splits_it(line: str, name: str, arguments: dict[str, str]) -> None:
+    request = parse(line)
+    assert (name, arguments) == (request.spec.name, request.arguments)
     assert (False, False) == (request.as_json, request.yes)
 
 
 def test_json_and_yes_may_stand_anywhere() -> None:
-    assert read("ps --json").as_json
-    request = read("crash --yes Sizer --json")
-    assert (True, True, {"actor": "Sizer"}) == (request.as_json, request.yes, request.given)
+    assert parse("ps --json").as_json
+    request = parse("crash --yes Sizer --json")
+    assert (True, True, {"actor": "Sizer"}) == (request.as_json, request.yes, request.arguments)
 
 
 @pytest.mark.parametrize(
@@ -60,27 +60,27 @@ def test_json_and_yes_may_stand_anywhere() -> None:
         ("trace --ratte 5", "there is no option of trace 'ratte'; did you mean rate"),
         ("trace --max", "--max needs a value; usage: trace [OF]"),
         ("ps --max 5", "ps has no option --max; usage: ps [--json]"),
-        ("chain 'half", "that line cannot be read: no closing quotation"),
+        ("chain 'half", "cannot parse this line: no closing quotation"),
         ("decide BUY BTC/USDT", "decide needs confidence; usage: decide DECISION SYMBOL --confidence ANY"),
         ("halt", "halt needs reason; usage: halt"),
     ],
 )
-def test_what_is_wrong_with_a_line_is_one_sentence_that_helps(line: str, sentence: str) -> None:
-    with pytest.raises(InvalidRequest) as told:
-        read(line)
-    assert str(told.value).startswith(sentence)
-    assert "\n" not in str(told.value)
+def test_an_error_in_a_line_is_one_helpful_sentence(line: str, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse(line)
+    assert str(raised.value).startswith(sentence)
+    assert "\n" not in str(raised.value)
 
 
 @given(st.text(max_size=60))
-def test_any_line_is_read_or_refused_in_one_sentence(line: str) -> None:
+def test_any_line_is_parsed_or_refused_in_one_sentence(line: str) -> None:
     try:
-        read(line)
+        parse(line)
     except InvalidRequest as error:
         assert str(error)
 
 
-def test_every_word_is_known_to_the_process_or_is_the_consoles_own() -> None:
+def test_the_service_or_the_client_answers_every_command() -> None:
     own = {"top", "help", "exit"}
     # Properties of classes that need a system; their names stand in the source.
     answered = {
@@ -90,4 +90,4 @@ def test_every_word_is_known_to_the_process_or_is_the_consoles_own() -> None:
         for name in (name if isinstance(name, tuple) else (name,))
         if isinstance(name, str)
     }
-    assert set(WORDS) - own <= answered
+    assert set(COMMAND_SPECS) - own <= answered
