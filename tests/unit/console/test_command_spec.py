@@ -13,7 +13,7 @@ from domain.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "given"),
+    ("line", "name", "arguments"),
     [
         ("ps", "ps", {}),
         ("  STATE sizer  ", "state", {"actor": "sizer"}),
