@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 
 from tests.faults.counters import Counters
+from tests.faults.jobs import PARTS, Job, do, end_in_order, jobs, present
 from tests.faults.matrix import find
-from tests.faults.parts import PARTS, Job, do, end_in_order, jobs, present
 from tests.faults.report import report
 
 SIDE_BY_SIDE = 3

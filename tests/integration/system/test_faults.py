@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 from domain import failpoints
-from tests.faults import crashes, deaths, flow, hangs, ledger_checks
-from tests.faults.child import Death
+from tests.faults import flow, ledger_checks
 from tests.faults.counters import Counters
 from tests.faults.matrix import ACTORS, LEFT_OUT, MATRIX, Needs, Point, find, who
+from tests.faults.parts import crashes, deaths, hangs
+from tests.faults.parts.child import Death
 from tests.support.database.server import Server
 from tests.support.system.running_system import until_all_ended
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.laws import Broken
-from tests.faults.seeds import play, run
+from tests.faults.parts.seeds import play, run
 from tests.faults.world import World
 
 SEEDS = 50
@@ -22,7 +22,7 @@ def elsewhere() -> Iterator[subprocess.Popen[str]]:
     """Another process, which hashes otherwise and plays some seeds; it runs beside the first test."""
     other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.seeds", *map(str, PLAYED_AGAIN)],
+        [sys.executable, "-m", "tests.faults.parts.seeds", *map(str, PLAYED_AGAIN)],
         env={**os.environ, "PYTHONHASHSEED": other, "LOGURU_LEVEL": "CRITICAL"},
         stdout=subprocess.PIPE,
         text=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-from tests.faults.machine import TradingMachine
+from tests.faults.parts.machine import TradingMachine
 
 TestTradingMachine = TradingMachine.TestCase
 TestTradingMachine.settings = settings(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import __main__ as command
 from tests.faults.counters import Counters
-from tests.faults.parts import PARTS, jobs
+from tests.faults.jobs import PARTS, jobs
 from tests.faults.report import report
 
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from domain.trading.orders import Costs
 from tests.faults.counters import Counters
-from tests.faults.seeds import ERRORS, MOMENTS, TRADED
+from tests.faults.parts.seeds import ERRORS, MOMENTS, TRADED
 from tests.faults.world import NAMES, WORKERS, World
 
 STEPS = 40

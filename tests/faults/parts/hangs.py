@@ -14,8 +14,8 @@ from domain import failpoints
 from domain.errors import PaperTradingError
 from tests.faults import flow
 from tests.faults.counters import Counters
-from tests.faults.crashes import POISON, others_go_on
 from tests.faults.matrix import ACTORS, MATRIX, Needs, Point
+from tests.faults.parts.crashes import POISON, others_go_on
 from tests.faults.stage import Fault, Say, Stage, gives_up, silent, wait_for
 from tests.support.database.server import Server
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from tests.faults import crashes, deaths, hangs
 from tests.faults.counters import Counters
 from tests.faults.matrix import MATRIX, Point, find
+from tests.faults.parts import crashes, deaths, hangs
 from tests.support.database.servers import ServerPool
 
 EMBEDDED = "embedded-18"
@@ -114,11 +114,13 @@ PARTS = {
     "hanging-poison": Part("a decision on which an actor hangs each time", _hanging_poison),
     "poison": Part("a decision on which an actor crashes each time", _poison),
     "silence": Part("threads that end without a word, and a stop that fails", _silence),
-    "seeds": Part("the actors stepped through in an order out of a seed", _elsewhere("tests.faults.seeds", 500, 20)),
-    "database": Part("connections, statements, servers", _elsewhere("tests.faults.database", 1, 1)),
+    "seeds": Part(
+        "the actors stepped through in an order out of a seed", _elsewhere("tests.faults.parts.seeds", 500, 20)
+    ),
+    "database": Part("connections, statements, servers", _elsewhere("tests.faults.parts.database", 1, 1)),
 }
 """By name, the longest first."""
-ELSEWHERE = {"seeds": "tests.faults.seeds", "database": "tests.support.system.load"}
+ELSEWHERE = {"seeds": "tests.faults.parts.seeds", "database": "tests.support.system.load"}
 
 
 def jobs(names: Sequence[str], seed: int, quick: bool, point: str | None, rounds: int | None) -> list[Job]:

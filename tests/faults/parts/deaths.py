@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from uuid import UUID
 
-from tests.faults import child, flow, ledger_checks
-from tests.faults.child import Death
+from tests.faults import flow, ledger_checks
 from tests.faults.counters import Counters
 from tests.faults.matrix import MATRIX, Needs, Point
+from tests.faults.parts import child
+from tests.faults.parts.child import Death
 from tests.support.database.server import Server
 
 SERIES = 25
