@@ -12,10 +12,10 @@ from loguru import logger
 
 from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
 from actors.ports import Decisions
-from actors.routes import PathServices, Routes
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.database_retry import Interrupted
 from actors.runtime.pykka_adapter import ThreadingFuture
+from actors.runtime.routes import PathServices, Routes
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
 from domain.errors import (
     DatabaseUnavailable,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Refused
-from actors.routes import Routes
 from actors.runtime.behaviour import PathBehaviour
+from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import Reason, Refusal
 from domain.trading.execution import execute

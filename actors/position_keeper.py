@@ -23,8 +23,8 @@ from actors.messages import (
     Wake,
 )
 from actors.ports import Ledger
-from actors.routes import PathServices, Routes
 from actors.runtime.behaviour import PathBehaviour
+from actors.runtime.routes import PathServices, Routes
 from actors.supervision.alarms import HaltMonitor
 from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify

@@ -22,8 +22,8 @@ from actors.messages import (
     Tick,
 )
 from actors.ports import PriceRecords
-from actors.routes import Routes
 from actors.runtime.behaviour import Behaviour
+from actors.runtime.routes import Routes
 from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument, InstrumentCatalog

@@ -31,8 +31,8 @@ from actors.messages import (
     Tick,
     Waits,
 )
-from actors.routes import Routes
 from actors.runtime.behaviour import PathBehaviour
+from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.instruments import Instrument, InstrumentCatalog

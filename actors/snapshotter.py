@@ -11,9 +11,9 @@ from loguru import logger
 
 from actors.messages import Committed, Flush, Message, Prices, SendPrices, Tick
 from actors.ports import Snapshots
-from actors.routes import Routes
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import DatabaseRetry
+from actors.runtime.routes import Routes
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
 from domain.trading.portfolio import Portfolio, described

@@ -18,7 +18,6 @@ from actors.messages import Audit, Ping, Tick, Wake
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceRules, PriceTracker
-from actors.routes import PathServices, Routes
 from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour
@@ -26,6 +25,7 @@ from actors.runtime.cell import Builder
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost
+from actors.runtime.routes import PathServices, Routes
 from actors.runtime.timer import Timer
 from actors.settings import Settings
 from actors.sizer import Sizer, SizerRules

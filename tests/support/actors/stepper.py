@@ -21,12 +21,12 @@ from actors.introspection.counters import Counters
 from actors.messages import Message, QuotesSeen, Tick, Wake
 from actors.position_keeper import PositionKeeper
 from actors.price_tracker import PriceRules, PriceTracker
-from actors.routes import PathServices, Routes
 from actors.runtime.activity import Activity
 from actors.runtime.address import CURRENT, MailAddress
 from actors.runtime.cell import Builder
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.routes import PathServices, Routes
 from actors.sizer import Sizer, SizerRules
 from actors.snapshotter import Snapshotter
 from actors.supervision.alarms import AlarmNotifier, HaltMonitor

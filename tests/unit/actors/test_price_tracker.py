@@ -20,9 +20,9 @@ from actors.messages import (
     Tick,
 )
 from actors.price_tracker import NEEDED_FOR, PriceRules, PriceTracker
-from actors.routes import Routes
 from actors.runtime.address import MailAddress
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.trading.instruments import Instrument, InstrumentCatalog
