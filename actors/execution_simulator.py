@@ -1,4 +1,4 @@
-"""ExecutionSimulator: fills orders at the price that travels with them."""
+"""ExecutionSimulator: fills each order at the quote that it carries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.types import Clock, OutcomeStatus
 
 
 class ExecutionSimulator(PathBehaviour):
-    """Prices each order, and tells the Sizer at once, so that the next decision need not wait for the commit.
+    """The simulated exchange. The Sizer gets each fill at once, so that the next decision need not wait for the commit.
 
     Args:
         routes: the addresses of the actors.
@@ -27,10 +27,10 @@ class ExecutionSimulator(PathBehaviour):
         self._routes = routes
         self._clock = clock
 
-    def rebuild(self, word: Rebuild) -> None:
-        """Begin; market orders leave nothing open."""
-        self.generation = word.generation
-        self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", word.generation))
+    def rebuild(self, message: Rebuild) -> None:
+        """Begin a generation. There is no state to restore: market orders are never open."""
+        self.generation = message.generation
+        self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
 
     def describe(self) -> Mapping[str, Any]:
         """Return the open orders; market orders are never open."""

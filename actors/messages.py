@@ -1,10 +1,10 @@
-"""Everything that actors say to each other. Messages are immutable.
+"""The messages between actors. All are immutable.
 
 Three kinds::
 
-    Control      overtakes the rest: rebuild, restart, pause, ping
-    PathMessage  on the way of a decision; carries its generation, an older one is dropped on arrival
-    Message      the rest; those with `merged` coalesce in the mailbox, so that they never pile up
+    Control      overtakes the others in the mailbox: rebuild, restart, pause, ping
+    PathMessage  carries the generation of the decision path; one of an older generation is dropped on arrival
+    Message      all others; those of `Latest` are merged in the mailbox, so that they never pile up
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Anything that one actor tells another."""
+    """A message to an actor."""
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The decisions that it is about: whoever crashes on it, crashes on them."""
+        """The decisions that it is about; an actor that crashes on the message gives each of them a strike."""
         return ()
 
     def abandon(self, error: BaseException) -> None:
-        """Tell whoever waits for an answer that there will be none."""
+        """Raise ``error`` in the caller that waits for an answer, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control(Message):
-    """Overtakes everything else in the mailbox."""
+    """A message that overtakes all others in the mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathMessage(Message):
-    """On the way from decision to outcome; dropped by whoever is in another generation."""
+    """A message of the decision path; an actor of another generation drops it."""
 
     generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
 class Latest(Message):
-    """One that the next of its kind replaces while it waits."""
+    """A message that is merged with the next of its kind while it waits in the mailbox."""
 
     def merged(self, newer: Self) -> Self:
-        """Return what stands for both."""
+        """Return one message in place of both."""
         return newer
 
 
@@ -66,18 +66,18 @@ class Latest(Message):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Control):
-    """A new generation is coming: handle nothing of the old one any more."""
+    """Stop handling messages of the present generation; a new one follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuild(Control):
-    """Begin ``generation`` afresh.
+    """Begin ``generation`` with fresh state.
 
     Attributes:
-        portfolios: the committed state, for those who build on it.
-        poisoned: decisions to be ended as internal errors before anything is sent again, with what happened.
-        suspects: decisions of which one has made an actor crash: what is about them is handled alone.
-        draining: what `Drain` says, for a behaviour that is newer.
+        portfolios: the committed state, for the actors that build on it.
+        poisoned: decisions to end as internal errors before any decision is sent again, with the failure of each.
+        suspects: decisions with a strike; messages about them are handled one by one.
+        draining: an ordered stop is under way, as after `Drain`.
     """
 
     generation: Generation
@@ -89,29 +89,29 @@ class Rebuild(Control):
 
 @dataclass(frozen=True, slots=True)
 class Restart(Control):
-    """Build a fresh behaviour; for actors off the path."""
+    """Build a new behaviour; for actors off the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping(Control):
-    """Answered by the cell itself: the actor's thread is there."""
+    """Check that the actor's thread is running; the cell itself answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain(Control):
-    """Take nothing in any more, and send `Flush` down the path."""
+    """Take no more decisions, and send `Flush` down the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Describe(Control):
-    """Tell what you have in memory; for people."""
+    """Describe the state in memory, for people."""
 
-    to: Callable[[Mapping[str, Any]], None]
+    reply_to: Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Crash(Message):
-    """A test hook: the actor that receives it crashes."""
+    """Crash the actor that receives it; for tests."""
 
 
 # --- intake ----------------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Crash(Message):
 
 @dataclass(frozen=True, slots=True)
 class Wake(Latest):
-    """There may be something new in the database."""
+    """Read the database: there may be new rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +127,9 @@ class Submit(Message):
     """A caller's decision.
 
     Attributes:
-        accepted: answered once the row is committed.
-        outcome: answered once the outcome is committed.
-        tried: once already, and nobody knows how far that came.
+        accepted: set when the row is committed.
+        outcome: set when the outcome is committed.
+        tried: it was handled once before; whether the row was committed is unknown.
     """
 
     decision: Decision
@@ -139,7 +139,7 @@ class Submit(Message):
 
     @property
     def answered(self) -> bool:
-        """Whether the caller knows already that it was taken in, or was not: then it must not be tried again."""
+        """Whether the caller has its answer; then the message must not be tried again."""
         try:
             self.accepted.get(timeout=0)
         except Timeout:
@@ -149,14 +149,14 @@ class Submit(Message):
         return True
 
     def abandon(self, error: BaseException) -> None:
-        """Raise ``error`` in the caller, unless it has its answer; after a try, that nobody knows what came of it."""
+        """Raise ``error`` in the caller unless it has its answer; `SubmissionInDoubt` if it was tried before."""
         if self.tried and not isinstance(error, WriteRefused):
             error = SubmissionInDoubt(self.decision.uid)
         with suppress(queue.Full):
             self.accepted.set_exception((type(error), error, None))
 
     def accept(self, answer: Accepted) -> None:
-        """Tell the caller that the row is committed, unless it knows."""
+        """Answer the caller that the row is committed, unless it has its answer."""
         with suppress(queue.Full):
             self.accepted.set(answer)
 
@@ -166,50 +166,50 @@ class Submit(Message):
 
 @dataclass(frozen=True, slots=True)
 class Decide(PathMessage):
-    """DecisionWatcher to Sizer: size this."""
+    """DecisionWatcher to Sizer: a decision to size."""
 
     decision: PendingDecision
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The one to be sized."""
+        """The decision to size."""
         return (self.decision.id,)
 
 
 @dataclass(frozen=True, slots=True)
 class Waits(PathMessage):
-    """Sizer to DecisionWatcher: this one waits for a price and does not count against the limit."""
+    """Sizer to DecisionWatcher: this decision waits for a price and does not count against the limit."""
 
     decision_id: DecisionId
 
 
 @dataclass(frozen=True, slots=True)
 class Execute(PathMessage):
-    """Sizer to ExecutionSimulator: fill this."""
+    """Sizer to ExecutionSimulator: an order to fill."""
 
     order: Order
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The one that the order is for."""
+        """The decision of the order."""
         return (self.order.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class Refused(PathMessage):
-    """Down the path behind the fills that it rests on, then back to the DecisionWatcher."""
+    """A refusal; it goes down the path behind the fills on which it rests, then back to the DecisionWatcher."""
 
     refusal: Refusal
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The one refused."""
+        """The refused decision."""
         return (self.refusal.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class Priced(PathMessage):
-    """ExecutionSimulator to Sizer: the order's fill, or None where there is none; the next one may be sized."""
+    """ExecutionSimulator to Sizer: the fill of an order, or None; the portfolio's next decision may be sized."""
 
     decision_id: DecisionId
     portfolio: PortfolioName
@@ -217,52 +217,52 @@ class Priced(PathMessage):
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The one priced."""
+        """The decision of the order."""
         return (self.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class Filled(PathMessage):
-    """ExecutionSimulator to PositionKeeper: write this."""
+    """ExecutionSimulator to PositionKeeper: a fill to write."""
 
     fill: Fill
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The one filled."""
+        """The decision of the fill."""
         return (self.fill.order.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class Settled(PathMessage):
-    """PositionKeeper to DecisionWatcher: committed outcomes, and refusals whose fills before them are committed."""
+    """PositionKeeper to DecisionWatcher: committed outcomes, and refusals whose earlier fills are committed."""
 
     outcomes: tuple[Outcome, ...]
     refusals: tuple[Refusal, ...]
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """All that it settles."""
+        """The decisions that end."""
         return (*(o.decision_id for o in self.outcomes), *(r.decision_id for r in self.refusals))
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRules(PathMessage):
-    """Sizer to PositionKeeper: read the portfolios again, a decision names one that I do not know.
+    """Sizer to PositionKeeper: read the portfolios' rules again, because a decision names an unknown portfolio.
 
     Attributes:
-        question: the number of the question, for the answer.
+        request: the number of this request; `RulesChanged` repeats it.
     """
 
-    question: int
+    request: int
 
 
 @dataclass(frozen=True, slots=True)
 class RulesChanged(PathMessage):
-    """PositionKeeper to Sizer: what each portfolio trades under from now on; one that is missing is gone.
+    """PositionKeeper to Sizer: the present rules of all portfolios; one that is missing was deleted.
 
     Attributes:
-        answered: the last `RequestRules` that came before this was read.
+        answered: the last `RequestRules` that arrived before the rules were read.
     """
 
     rules: tuple[PortfolioRules, ...]
@@ -274,15 +274,15 @@ class Audit(Message):
     """To the PositionKeeper: compare memory with the database.
 
     Attributes:
-        to: is told a sentence for each difference.
+        reply_to: called with a sentence for each difference.
     """
 
-    to: Callable[[tuple[str, ...]], None] | None = None
+    reply_to: Callable[[tuple[str, ...]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Flush(Message):
-    """Down the whole path at an ordered stop: whoever passes it on has nothing before it left."""
+    """Sent down the whole path at an ordered stop; an actor that passes it on has handled everything before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +290,7 @@ class Committed(Latest):
     """PositionKeeper to Snapshotter: committed states.
 
     Attributes:
-        complete: these are all portfolios; one that is missing is gone.
+        complete: these are all portfolios; one that is missing was deleted.
     """
 
     portfolios: Mapping[PortfolioName, Portfolio]
@@ -306,7 +306,7 @@ class Committed(Latest):
 
 @dataclass(frozen=True, slots=True)
 class QuotesSeen(Latest):
-    """From the price source by the PriceTracker to those that need prices."""
+    """Quotes, from the price source to the PriceTracker, and from there to the Sizer."""
 
     quotes: Mapping[Symbol, Quote]
 
@@ -317,17 +317,17 @@ class QuotesSeen(Latest):
 
 @dataclass(frozen=True, slots=True)
 class InstrumentsLoaded(Message):
-    """The price source knows its instruments."""
+    """The price source has loaded its instruments."""
 
-    book: InstrumentCatalog
+    catalog: InstrumentCatalog
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPrices(Message):
-    """The last stored price of each symbol held, None where none is stored.
+    """To the PriceTracker: the stored prices of the symbols with open positions.
 
     Attributes:
-        prices: None where they cannot be read now.
+        prices: the last stored price by symbol, None if none is stored; None if the database cannot be read now.
     """
 
     prices: Mapping[Symbol, Decimal | None] | None
@@ -335,7 +335,7 @@ class StoredPrices(Message):
 
 @dataclass(frozen=True, slots=True)
 class SourceEnded(Message):
-    """The price source sends nothing any more."""
+    """The price source sends no more prices."""
 
     reason: str
 
@@ -352,22 +352,23 @@ class Prices(Message):
     """PriceTracker's answer to `SendPrices`.
 
     Attributes:
-        quotes: seen by this process.
-        marks: the newest price of each symbol, stored ones where this process has seen none.
+        catalog: the instruments; None before they are loaded.
+        quotes: the newest quotes that this process has seen.
+        marks: the newest price of each symbol; a stored one if this process has seen none.
     """
 
-    book: InstrumentCatalog | None
+    catalog: InstrumentCatalog | None
     quotes: Mapping[Symbol, Quote]
     marks: Mapping[Symbol, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class SendPrices(Message):
-    """To the PriceTracker: tell me what you have."""
+    """To the PriceTracker: answer with `Prices`."""
 
-    to: Callable[[Prices], None]
+    reply_to: Callable[[Prices], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Tick(Latest):
-    """Time has passed."""
+    """A tick of the timer."""

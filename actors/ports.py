@@ -1,4 +1,4 @@
-"""What actors need of the world outside: narrow interfaces, kept by `persistence`, `market` and fakes in tests."""
+"""The interfaces by which actors reach the outside; `persistence`, `market` and the fakes of tests implement them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 
 class Ledger(Protocol):
-    """The books, as the PositionKeeper uses them; see `persistence.stores.ledger.LedgerStore` for what is raised."""
+    """The books, as the PositionKeeper uses them; for the errors see `persistence.stores.ledger.LedgerStore`."""
 
     def raise_generation(self, generation: Generation) -> None:
-        """Commit a generation, shutting earlier ones out."""
+        """Commit a generation; earlier ones can write no more."""
 
     def load(self) -> tuple[Portfolio, ...]:
-        """Return the committed state."""
+        """Return the committed state of all portfolios."""
 
     def rules(self) -> tuple[PortfolioRules, ...]:
-        """Return what each portfolio trades under."""
+        """Return the rules of each portfolio."""
 
-    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
-        """Store what the audit found of so many portfolios, and halt those that differ, in one transaction."""
+    def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
+        """Store the result of an audit of so many portfolios, and halt those that differ, in one transaction."""
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         """Write a group of fills in one transaction."""
@@ -42,44 +42,45 @@ class Decisions(Protocol):
     def pending(
         self, under_way: Collection[DecisionId], limit: int, received_at: datetime
     ) -> list[PendingDecision | Refusal]:
-        """Return decisions without outcome that are not under way, oldest first; a refusal for a row that is none."""
+        """Return decisions without outcome that are not under way, oldest first; a refusal for an invalid row."""
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
-        """Write outcomes; return the decisions that were ended by it."""
+        """Write the outcomes of refused decisions; return the decisions that this call has ended."""
 
     def insert(
         self, decisions: Sequence[Decision]
     ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
-        """Commit decisions of callers."""
+        """Commit decisions of callers; return an answer or an error for each."""
 
     def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
-        """Find decisions by uid or idempotency key."""
+        """Return the row of each decision, found by uid or idempotency key; None if there is none."""
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
-        """Return what became of decisions."""
+        """Return the outcome of each decision; None if it has none yet. A deleted decision is missing."""
 
 
 class PriceRecords(Protocol):
     """The table of prices, as the PriceTracker uses it; see `persistence.stores.prices`."""
 
-    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        """Have ``to`` told soon the last stored price of each symbol held, None where none is stored; never waits.
+    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        """Read the stored prices of the symbols with open positions; never waits.
 
-        It is told None where they cannot be read now.
+        A thread soon calls ``reply_to`` with the last stored price by symbol, None if none is stored; or with None if
+        the database cannot be read now.
         """
 
     def offer(self, quotes: Sequence[Quote]) -> None:
-        """Have quotes stored soon; never waits."""
+        """Store quotes soon; never waits."""
 
     def forget(self, retention: timedelta) -> None:
-        """Have old prices deleted soon; never waits."""
+        """Delete old prices soon; never waits."""
 
 
 class Snapshots(Protocol):
     """The table of snapshots, as the Snapshotter uses it."""
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
-        """Return each portfolio's value at the beginning of a day, where it is known."""
+        """Return the value of each portfolio at the start of a day, if it is stored."""
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots."""
@@ -89,25 +90,25 @@ class Failures(Protocol):
     """The table of failures, as the Supervisor uses it; see `persistence.stores.failures`."""
 
     def record(self, failure: Failure) -> None:
-        """Have a failure stored soon; never waits."""
+        """Store a failure soon; never waits."""
 
 
 class Alarms(Protocol):
-    """Who tells people of alarms; `console.alerts.sender` does."""
+    """The sender of alarms; `console.alerts.sender` implements it."""
 
     def notify(self, alarm: Alarm) -> None:
-        """Have people told soon; never waits."""
+        """Send an alarm soon; never waits."""
 
 
 class Connections(Protocol):
     """The database connections of all actors."""
 
     def disconnect(self, actor: str) -> bool:
-        """End an actor's database connections; say whether the database answered. May wait."""
+        """End an actor's database connections; return whether the database answered. May wait."""
 
 
 class Address(Protocol):
-    """Where to send messages to an actor; outlives its restarts, and never raises."""
+    """The address of an actor; it outlives restarts of the actor, and never raises."""
 
     def tell(self, message: object, /) -> None:
         """Put a message into the actor's mailbox."""

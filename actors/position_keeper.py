@@ -64,7 +64,7 @@ class PositionKeeper(PathBehaviour):
         self._halts = halts
         self._notify = notify
         self._committed: dict[PortfolioName, Portfolio] = {}
-        self._question = 0
+        self._last_request = 0
 
     def rebuild(self, word: Rebuild) -> None:
         """Drop what is not committed, shut older generations out, and reload."""
@@ -76,7 +76,7 @@ class PositionKeeper(PathBehaviour):
             return
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
         self._halts.update(portfolio.rules for portfolio in portfolios)
-        self._question = 0
+        self._last_request = 0
         self.generation = word.generation
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._routes.supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
@@ -117,10 +117,10 @@ class PositionKeeper(PathBehaviour):
         for message in messages:
             if isinstance(message, Audit):
                 self._audit(message)
-        questions = [message.question for message in messages if isinstance(message, RequestRules)]
-        self._question = max([self._question, *questions])
+        requests = [message.request for message in messages if isinstance(message, RequestRules)]
+        self._last_request = max([self._last_request, *requests])
         # Between two generations a poll has nothing to read: the next one reloads.
-        if self.generation is not None and (questions or any(isinstance(message, Wake) for message in messages)):
+        if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
             self._reread_terms()
 
     def _write(self, group: list[Applied], refusals: list[Refusal]) -> bool:
@@ -203,8 +203,8 @@ class PositionKeeper(PathBehaviour):
             logger.debug("what the audit found is not on record: {}", error)
             if found:
                 return  # and still differs when it looks again
-        if message.to is not None:
-            message.to(tuple(found.values()))
+        if message.reply_to is not None:
+            message.reply_to(tuple(found.values()))
         if found:
             self._end_generation(RaiseGeneration(self.generation, "; ".join(found.values())))
 
@@ -222,8 +222,8 @@ class PositionKeeper(PathBehaviour):
             # Another portfolio under a known name: only reloading tells its cash.
             self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted and made anew"))
             return
-        question, self._question = self._question, 0
-        if {t.portfolio: t for t in rules} == known and not question:
+        request, self._last_request = self._last_request, 0
+        if {t.portfolio: t for t in rules} == known and not request:
             return
         self._committed = {
             t.portfolio: replace(self._committed[t.portfolio], rules=t)
@@ -236,7 +236,7 @@ class PositionKeeper(PathBehaviour):
             before = known.get(t.portfolio)
             if before is None or t.revision != before.revision:  # a halt changes terms, too, and no rule
                 logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
-        self._routes.sizer.tell(RulesChanged(self.generation, rules, question))
+        self._routes.sizer.tell(RulesChanged(self.generation, rules, request))
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
 
 

@@ -1,4 +1,4 @@
-"""What calls in from outside: puts messages into mailboxes."""
+"""The listener of the price source: it puts messages into the PriceTracker's mailbox."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from domain.trading.quotes import Quote
 
 
 class TrackerListener:
-    """What the price source calls: puts a message into the PriceTracker's mailbox."""
+    """The object that the price source calls, from threads of its own."""
 
     def __init__(self, tracker: Address) -> None:
         self._tracker = tracker
 
     def instruments_loaded(self, book: InstrumentCatalog) -> None:
-        """The source knows its instruments."""
+        """Pass on the instruments that the source has loaded."""
         self._tracker.tell(InstrumentsLoaded(book))
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        """The source saw prices."""
+        """Pass on quotes."""
         self._tracker.tell(QuotesSeen({quote.symbol: quote for quote in quotes}))
 
     def source_ended(self, reason: str) -> None:
-        """The source sends nothing any more."""
+        """Pass on why the source sends no more prices."""
         self._tracker.tell(SourceEnded(reason))

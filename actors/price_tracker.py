@@ -1,4 +1,4 @@
-"""PriceTracker: the newest price of each symbol, and the health of their source."""
+"""PriceTracker: the newest price of each symbol, and the health of the price source."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ from domain.trading.price_filter import FAR, PriceFilter
 from domain.trading.quotes import PriceSource, Quote
 from domain.types import Clock, Symbol
 
-FORGET_EVERY = timedelta(hours=1)
-NEEDED_FOR = timedelta(minutes=15)
-"""So long after a decision asked for it, a symbol that is not held is watched; a decision asks again."""
+DELETE_INTERVAL = timedelta(hours=1)
+"""Between two deletions of old prices from the database."""
+SUBSCRIPTION_LIFETIME = timedelta(minutes=15)
+"""How long a symbol without an open position is watched after a decision subscribed to it; the next one renews it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,11 @@ class PriceRules:
 
 
 class PriceTracker(Behaviour):
-    """Passes prices on to those that need them, and has at most one a symbol and tick (a second) stored.
+    """The distributor of prices. It stores at most one price for each symbol and tick (a second).
 
     Args:
-        source: where prices come from; started and stopped by the system.
-        records: the table.
+        source: the price source; the system starts and stops it.
+        records: the table of prices.
         routes: the addresses of the actors.
         rules: how long prices are kept, and which symbols must not be silent.
         clock: the time.
@@ -77,42 +78,43 @@ class PriceTracker(Behaviour):
         self._routes = routes
         self._rules = rules
         self._clock = clock
-        self._silence = Silence(source.name, rules.silent_after, notify)
-        self._screen = PriceFilter()
+        self._silence = SilenceMonitor(source.name, rules.silent_after, notify)
+        self._filter = PriceFilter()
         self._set_aside_log = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
-        self._book: InstrumentCatalog | None = None
-        self._named: list[Symbol] = []
-        self._begun = clock.now()
+        self._catalog: InstrumentCatalog | None = None
+        self._configured: list[Symbol] = []
+        self._started_at = clock.now()
         self._quotes: dict[Symbol, Quote] = {}
         self._unrecorded: dict[Symbol, Quote] = {}
         self._stored: dict[Symbol, Decimal] | None = None
         self._held: frozenset[Symbol] | None = None
-        self._askers: list[Callable[[Prices], None]] = []
-        self._kept_waiting = False
-        self._asked: dict[Symbol, datetime] = {}
-        self._forgotten_at: datetime | None = None
+        self._price_requests: list[Callable[[Prices], None]] = []
+        self._requests_waited_a_tick = False
+        # By symbol: when a decision last subscribed to it.
+        self._subscribed_at: dict[Symbol, datetime] = {}
+        self._deleted_at: datetime | None = None
         self.refused = 0
 
     def started(self) -> None:
-        """Ask for the stored prices; the source tells the rest again."""
+        """Request the stored prices; the source sends the rest again."""
         self._read_stored()
-        self._know(self._source.book)
-        self._begun = self._clock.now()
+        self._set_catalog(self._source.book)
+        self._started_at = self._clock.now()
 
     def handle(self, message: Message) -> None:
         """Handle one message."""
         match message:
             case QuotesSeen():
-                self._seen(message.quotes.values())
+                self._take_quotes(message.quotes.values())
             case InstrumentsLoaded():
-                self._know(message.book)
-                self._silence.speaks()
+                self._set_catalog(message.catalog)
+                self._silence.record_instruments()
                 self._routes.sizer.tell(message)
             case Subscribe():
-                self._asked[message.symbol] = self._clock.now()
+                self._subscribed_at[message.symbol] = self._clock.now()
                 self._source.subscribe([message.symbol])
             case SendPrices():
-                self._askers.append(message.to)
+                self._price_requests.append(message.reply_to)
                 if self._stored is not None:
                     self._answer()
             case StoredPrices():
@@ -120,45 +122,45 @@ class PriceTracker(Behaviour):
             case SourceEnded():
                 self._silence.end(message.reason)
             case Tick():
-                self._wait_no_longer()
+                self._answer_overdue()
                 self._record()
-                self._look_after_symbols()
+                self._update_subscriptions()
 
-    def _know(self, book: InstrumentCatalog | None) -> None:
-        self._book = book
-        found = [book.resolve(name) for name in self._rules.always] if book is not None else []
-        self._named = [each.symbol for each in found if isinstance(each, Instrument)]
+    def _set_catalog(self, catalog: InstrumentCatalog | None) -> None:
+        self._catalog = catalog
+        resolved = [catalog.resolve(name) for name in self._rules.always] if catalog is not None else []
+        self._configured = [result.symbol for result in resolved if isinstance(result, Instrument)]
 
-    def _seen(self, quotes: Iterable[Quote]) -> None:
-        good = {}
+    def _take_quotes(self, quotes: Iterable[Quote]) -> None:
+        accepted = {}
         for quote in quotes:
-            if self._screen.accepts(quote):
-                good[quote.symbol] = quote
+            if self._filter.accepts(quote):
+                accepted[quote.symbol] = quote
             else:
                 self._set_aside(quote)
-        for symbol in good:
+        for symbol in accepted:
             self._set_aside_log.recovered(key=symbol)
-        self._quotes.update(good)
-        self._unrecorded.update(good)
-        self._silence.heard(good)
-        self._routes.sizer.tell(QuotesSeen(good))
+        self._quotes.update(accepted)
+        self._unrecorded.update(accepted)
+        self._silence.record_quotes(accepted)
+        self._routes.sizer.tell(QuotesSeen(accepted))
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
-        suspect = quote.symbol in self._screen.suspects
-        what = f"over {FAR} times away from the last price; set aside until confirmed" if suspect else "dropped"
-        message = f"price source {quote.source} sent {quote.price:f} for {quote.symbol}: {what}"
-        self._set_aside_log.failed(message, key=quote.symbol)  # until a good price comes
+        suspect = quote.symbol in self._filter.suspects
+        action = f"over {FAR} times away from the last price; set aside until confirmed" if suspect else "dropped"
+        message = f"price source {quote.source} sent {quote.price:f} for {quote.symbol}: {action}"
+        self._set_aside_log.failed(message, key=quote.symbol)  # until an accepted price arrives
 
-    def _look_after_symbols(self) -> None:
-        """Watch what is held, let go what nobody needs any more, and say what has gone silent."""
+    def _update_subscriptions(self) -> None:
+        """Renew what is watched, and report silent symbols."""
         now = self._clock.now()
-        if self._held is None or self._no_more_asked():
+        if self._held is None or self._outdated_subscriptions():
             self._read_stored()
-        if self._source.real and self._book is None:
-            self._silence.mute(self._begun, now)
+        if self._source.real and self._catalog is None:
+            self._silence.check_instruments(self._started_at, now)
         elif self._source.real:
-            self._silence.look({**dict.fromkeys(self._held or (), now), **self._asked}, now)
+            self._silence.check({**dict.fromkeys(self._held or (), now), **self._subscribed_at}, now)
 
     def _marks(self) -> dict[Symbol, Decimal]:
         return {**(self._stored or {}), **{symbol: quote.price for symbol, quote in self._quotes.items()}}
@@ -170,18 +172,18 @@ class PriceTracker(Behaviour):
             self._records.offer(list(self._unrecorded.values()))
             self._unrecorded = {}
         now = self._clock.now()
-        if self._forgotten_at is None or now - self._forgotten_at >= FORGET_EVERY:
-            self._forgotten_at = now
+        if self._deleted_at is None or now - self._deleted_at >= DELETE_INTERVAL:
+            self._deleted_at = now
             self._records.forget(self._rules.retention)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the source's health and the newest prices."""
+        """Return the health of the source and the times of the newest prices."""
         return {
             "source": self._source.name,
             "real": self._source.real,
             "ended": self._silence.ended,
             "symbols": len(self._quotes),
-            "instruments": len(self._book) if self._book is not None else None,
+            "instruments": len(self._catalog) if self._catalog is not None else None,
             "silent": self._silence.silent,
             "troubles": list(self._source.troubles),
             "notes": list(self._source.notes),
@@ -192,138 +194,149 @@ class PriceTracker(Behaviour):
 
     @property
     def _watched(self) -> list[Symbol]:
-        """What prices are expected of, the most needed first: held, asked for, named; all of a simulation or file.
+        """The symbols for which prices are expected: with open positions, subscribed, configured, in this order.
 
-        Of what nobody needs any more an exchange sends nothing, and its last price only gets older.
+        For a simulation or a file these are all symbols. An exchange sends nothing for a symbol that is not needed any
+        more, so the age of its last price means nothing.
         """
         everything = () if self._source.real else self._quotes
-        return list(dict.fromkeys([*sorted(self._held or ()), *sorted(self._asked), *self._named, *sorted(everything)]))
+        return list(
+            dict.fromkeys(
+                [*sorted(self._held or ()), *sorted(self._subscribed_at), *self._configured, *sorted(everything)]
+            )
+        )
 
     def _read_stored(self) -> None:
-        # By the recorder's thread: prices go on while the database does not answer.
+        # The recorder's thread reads them, so that prices go on while the database does not answer.
         self._records.read(lambda prices: self._routes.price_tracker.tell(StoredPrices(prices)))
 
-    def _no_more_asked(self) -> list[Symbol]:
+    def _outdated_subscriptions(self) -> list[Symbol]:
         now = self._clock.now()
-        return [symbol for symbol, asked in self._asked.items() if now - asked > NEEDED_FOR]
+        return [symbol for symbol, at in self._subscribed_at.items() if now - at > SUBSCRIPTION_LIFETIME]
 
-    def _wait_no_longer(self) -> None:
-        """Answer those who have waited a whole tick for stored prices: the database may be silent for long."""
-        if self._kept_waiting:
+    def _answer_overdue(self) -> None:
+        """Answer requests that have waited a tick for stored prices: the database may not answer for long."""
+        if self._requests_waited_a_tick:
             self._answer()
-        self._kept_waiting = bool(self._askers)
+        self._requests_waited_a_tick = bool(self._price_requests)
 
     def _answer(self) -> None:
-        askers, self._askers, self._kept_waiting = self._askers, [], False
-        for to in askers:
-            to(Prices(self._book, dict(self._quotes), self._marks()))
+        requests, self._price_requests, self._requests_waited_a_tick = self._price_requests, [], False
+        for reply_to in requests:
+            reply_to(Prices(self._catalog, dict(self._quotes), self._marks()))
 
     def _take_stored(self, stored: Mapping[Symbol, Decimal | None] | None) -> None:
         if stored is None:
-            # They cannot be read now; who asked for prices must not wait for that.
+            # They cannot be read now, and those who requested prices must not wait for them.
             self._answer()
             return
         self._stored = {symbol: price for symbol, price in stored.items() if price is not None}
         for symbol, price in self._stored.items():
-            self._screen.remember(symbol, price)
+            self._filter.remember(symbol, price)
         self._held = frozenset(stored)
         self._source.subscribe(self._held)
-        old = self._no_more_asked()
-        dropped = [symbol for symbol in old if symbol not in self._held]
-        for symbol in old:
-            del self._asked[symbol]
+        outdated = self._outdated_subscriptions()
+        dropped = [symbol for symbol in outdated if symbol not in self._held]
+        for symbol in outdated:
+            del self._subscribed_at[symbol]
         self._source.unsubscribe(dropped)
         self._silence.forget(dropped)
         self._answer()
 
 
-class Silence:
-    """Reports once what has gone silent, and once when it is back.
+class SilenceMonitor:
+    """Reports once when the source or a symbol becomes silent, and once when prices arrive again.
+
+    Args:
+        source: the name of the source.
+        after: how long a symbol may be without a price.
+        notify: sends the alarm.
 
     Attributes:
-        ended: the source said itself that nothing more comes.
+        ended: the source has reported its end.
     """
 
     def __init__(self, source: str, after: timedelta, notify: Notify) -> None:
         self.ended = False
-        self._sound = notify
+        self._notify = notify
         self._source = source
         self._after = after
-        self._last: dict[Symbol, datetime] = {}
+        self._last_seen: dict[Symbol, datetime] = {}
         self._silent: set[Symbol] = set()
-        self._all = False
-        self._catalog = LogOnce(self._bad, self._good)
+        self._all_silent = False
+        self._instruments_log = LogOnce(self._report, self._report_over)
 
-    def heard(self, quotes: Mapping[Symbol, Quote]) -> None:
-        """Take note of prices."""
+    def record_quotes(self, quotes: Mapping[Symbol, Quote]) -> None:
+        """Record the time of quotes, and report symbols that are no longer silent."""
         for quote in quotes.values():
-            self._last[quote.symbol] = quote.seen_at
-        if self._all and quotes:
-            self._all = False
+            self._last_seen[quote.symbol] = quote.seen_at
+        if self._all_silent and quotes:
+            self._all_silent = False
             self._silent.clear()
-            self._good(f"price source {self._source} sends prices again")
+            self._report_over(f"price source {self._source} sends prices again")
         for symbol in self._silent.intersection(quotes):
             self._silent.discard(symbol)
-            self._good(f"price source {self._source} sends prices of {symbol} again")
+            self._report_over(f"price source {self._source} sends prices of {symbol} again")
 
-    def mute(self, since: datetime, now: datetime) -> None:
-        """Report that the source has not said yet what it trades, so that no price can be asked for."""
+    def check_instruments(self, since: datetime, now: datetime) -> None:
+        """Report that the source has not loaded its instruments yet, so that no price can be requested."""
         if now - since > self._after:
-            self._catalog.failed(f"price source {self._source} has not said what it trades {_told(since)}")
+            message = f"price source {self._source} has not loaded its instruments {_since(since)}"
+            self._instruments_log.failed(message)
 
-    def speaks(self) -> None:
-        """The source has said what it trades."""
-        self._catalog.recovered(f"price source {self._source} says what it trades")
+    def record_instruments(self) -> None:
+        """Record that the source has loaded its instruments."""
+        self._instruments_log.recovered(f"price source {self._source} has loaded its instruments")
 
     def end(self, reason: str) -> None:
-        """The source said that nothing more comes."""
+        """Report that the source sends no more prices."""
         self.ended = True
-        self._bad(f"price source {self._source}: {reason}")
+        self._report(f"price source {self._source}: {reason}")
 
     @property
     def silent(self) -> list[Symbol]:
-        """What is needed and has not been heard of for too long."""
+        """The symbols that are needed and have been without a price for too long."""
         return sorted(self._silent)
 
     def forget(self, symbols: Iterable[Symbol]) -> None:
-        """Expect no prices of ``symbols`` any more."""
+        """Expect no more prices of ``symbols``."""
         for symbol in symbols:
-            self._last.pop(symbol, None)
+            self._last_seen.pop(symbol, None)
             self._silent.discard(symbol)
 
-    def look(self, needed: Mapping[Symbol, datetime], now: datetime) -> None:
-        """Report what is needed and has not been heard of, as far as it is news.
+    def check(self, needed: Mapping[Symbol, datetime], now: datetime) -> None:
+        """Report the needed symbols that have become silent since the last check.
 
         Args:
-            needed: symbols, with the moment since which each was expected at the latest.
-            now: the present moment.
+            needed: by symbol, the time since which a price is expected.
+            now: the present time.
         """
-        if self.ended or self._all:
+        if self.ended or self._all_silent:
             return
         for symbol, since in needed.items():
-            self._last.setdefault(symbol, since)
-        quiet = {symbol for symbol in needed if now - self._last[symbol] > self._after}
-        news = quiet - self._silent
-        self._silent |= news
-        if not news:
+            self._last_seen.setdefault(symbol, since)
+        silent = {symbol for symbol in needed if now - self._last_seen[symbol] > self._after}
+        newly_silent = silent - self._silent
+        self._silent |= newly_silent
+        if not newly_silent:
             return
-        last = max(self._last[symbol] for symbol in quiet)
-        told = _told(last)
-        if len(quiet) > 1 and quiet == needed.keys():
-            self._all = True
-            self._bad(f"price source {self._source} has been silent {told}")
+        last = max(self._last_seen[symbol] for symbol in silent)
+        since_text = _since(last)
+        if len(silent) > 1 and silent == needed.keys():
+            self._all_silent = True
+            self._report(f"price source {self._source} has been silent {since_text}")
         else:
-            for symbol in sorted(news):
-                self._bad(f"price source {self._source} has sent no price of {symbol} {told}")
+            for symbol in sorted(newly_silent):
+                self._report(f"price source {self._source} has sent no price of {symbol} {since_text}")
 
-    def _bad(self, told: str) -> None:
-        logger.warning("{}", told)
-        self._sound(AlarmKind.PRICE_SOURCE_SILENT, told)
+    def _report(self, text: str) -> None:
+        logger.warning("{}", text)
+        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text)
 
-    def _good(self, told: str) -> None:
-        logger.info("{}", told)
-        self._sound(AlarmKind.PRICE_SOURCE_SILENT, told, over=True)
+    def _report_over(self, text: str) -> None:
+        logger.info("{}", text)
+        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text, over=True)
 
 
-def _told(since: datetime) -> str:
+def _since(since: datetime) -> str:
     return f"since {since.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"

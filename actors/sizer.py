@@ -44,7 +44,13 @@ from domain.types import Clock, PortfolioName, Symbol
 
 @dataclass(slots=True)
 class _Queue:
-    """One portfolio's way: its projection, the decisions that have a price, and whether one is being priced."""
+    """The queue of one portfolio.
+
+    Attributes:
+        projection: the committed state plus the priced fills after it.
+        ready: decisions that have a price, in order.
+        pricing: an order is at the ExecutionSimulator.
+    """
 
     projection: Portfolio
     ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
@@ -69,7 +75,7 @@ class SizerRules:
 
 
 class Sizer(PathBehaviour):
-    """Keeps a projection of each portfolio: committed state plus the priced fills after it.
+    """The sizing of decisions. It keeps a projection of each portfolio: committed state plus the priced fills after it.
 
     Args:
         routes: the addresses of the actors.
@@ -82,27 +88,27 @@ class Sizer(PathBehaviour):
         self._rules = rules
         self._clock = clock
         self._queues: dict[PortfolioName, _Queue] = {}
-        self._book: InstrumentCatalog | None = None
+        self._catalog: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
         self._marks: dict[Symbol, Decimal] = {}
-        # By symbol; None while the source does not know its instruments yet.
+        # By symbol; under None while the source has not loaded its instruments.
         self._waiting: dict[Symbol | None, list[PendingDecision]] = {}
-        # Decisions whose portfolio is being looked up, with the number of the question.
-        self._homeless: list[tuple[int, PendingDecision]] = []
-        self._question = 0
+        # Decisions of unknown portfolios, each with the number of its `RequestRules`.
+        self._without_portfolio: list[tuple[int, PendingDecision]] = []
+        self._last_request = 0
         self._draining = False
 
-    def rebuild(self, word: Rebuild) -> None:
-        """Project from the committed state; ask for the prices that this process has seen."""
-        self._queues = {portfolio.name: _Queue(portfolio) for portfolio in word.portfolios}
+    def rebuild(self, message: Rebuild) -> None:
+        """Start from the committed state, and request the prices that this process has seen."""
+        self._queues = {portfolio.name: _Queue(portfolio) for portfolio in message.portfolios}
         self._waiting = {}
-        self._homeless = []
-        self.generation = word.generation
+        self._without_portfolio = []
+        self.generation = message.generation
         self._routes.price_tracker.tell(SendPrices(self._routes.sizer.tell))
-        self._routes.supervisor.tell(Rebuilt("Sizer", word.generation))
+        self._routes.supervisor.tell(Rebuilt("Sizer", message.generation))
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the projections, what waits for its turn or for a price, and the newest quotes."""
+        """Return the projections, the decisions that wait, and the newest quotes."""
         return {
             "generation": self.generation,
             "projections": {
@@ -117,7 +123,7 @@ class Sizer(PathBehaviour):
                 symbol or "(no instruments yet)": [decision.id for decision in decisions]
                 for symbol, decisions in self._waiting.items()
             },
-            "waiting_for_portfolio": [decision.id for _, decision in self._homeless],
+            "waiting_for_portfolio": [decision.id for _, decision in self._without_portfolio],
             "quotes": {
                 symbol: {"price": quote.price, "seen_at": quote.seen_at} for symbol, quote in self._quotes.items()
             },
@@ -125,91 +131,91 @@ class Sizer(PathBehaviour):
         }
 
     def control(self, message: Control) -> None:
-        """Begin a generation, or end one: prices are heard between two, but nothing waits for them."""
+        """Begin or end a generation. Between two generations prices still arrive, but no decision waits for them."""
         if isinstance(message, Pause):
-            self._queues, self._waiting, self._homeless = {}, {}, []
+            self._queues, self._waiting, self._without_portfolio = {}, {}, []
         super().control(message)
 
     def handle(self, message: Message) -> None:
         """Handle one message."""
         match message:
             case Decide():
-                self._take(message.decision)
+                self._admit(message.decision)
             case Priced():
-                self._priced(message)
+                self._apply_fill(message)
             case QuotesSeen():
-                self._seen(message.quotes.values())
+                self._take_quotes(message.quotes.values())
             case RulesChanged():
-                self._change_terms(message)
+                self._change_rules(message)
             case Prices():
-                self._book = message.book or self._book
+                self._catalog = message.catalog or self._catalog
                 self._marks = {**message.marks, **self._marks}
-                # What came by itself is newer; clocks may jump, so seen_at does not tell.
+                # Quotes that arrived on their own are newer. Clocks may jump, so `seen_at` does not decide.
                 unknown = [quote for symbol, quote in message.quotes.items() if symbol not in self._quotes]
-                self._look_again({None} if self._book is not None else set())
-                self._seen(unknown)
+                self._retry_waiting({None} if self._catalog is not None else set())
+                self._take_quotes(unknown)
             case InstrumentsLoaded():
-                self._book = message.book
-                self._look_again({None})
+                self._catalog = message.catalog
+                self._retry_waiting({None})
             case Tick():
-                self._give_up_waiting()
+                self._refuse_overdue()
             case Flush():
                 self._draining = True
                 self._routes.execution_simulator.tell(message)
         self.about = None
 
-    def _take(self, decision: PendingDecision) -> None:
-        """Refuse, queue, or let wait for a price."""
+    def _admit(self, decision: PendingDecision) -> None:
+        """Refuse a decision, queue it, or let it wait for a price."""
         self.about = decision.id
         queue = self._queues.get(decision.portfolio)
         if queue is None:
-            self._ask_for_portfolio(decision)
+            self._request_rules(decision)
             return
-        if self._book is None:
-            self._park(decision, None)
+        if self._catalog is None:
+            self._wait_for_price(decision, None)
             return
-        instrument = self._book.resolve(decision.symbol)
+        instrument = self._catalog.resolve(decision.symbol)
         refusal = pre_trade_check(decision, queue.projection.rules, instrument, self._rules.same_currency)
         if refusal is not None:
             self._refuse(refusal)
             return
         assert isinstance(instrument, Instrument)
-        if self._price_of(decision, instrument) is None:
+        if self._fresh_quote(decision, instrument) is None:
             self._routes.price_tracker.tell(Subscribe(instrument.symbol))
-            self._park(decision, instrument.symbol)
+            self._wait_for_price(decision, instrument.symbol)
             return
         queue.ready.append((decision, instrument))
-        self._pump(queue)
+        self._size_next(queue)
 
-    def _ask_for_portfolio(self, decision: PendingDecision) -> None:
-        """Let a decision wait while its portfolio is looked up: it may have been created a moment ago."""
+    def _request_rules(self, decision: PendingDecision) -> None:
+        """Let a decision wait while its portfolio is looked up, because it may have just been created."""
         assert self.generation is not None
-        self._question += 1
-        self._homeless.append((self._question, decision))
-        self._routes.position_keeper.tell(RequestRules(self.generation, self._question))
+        self._last_request += 1
+        self._without_portfolio.append((self._last_request, decision))
+        self._routes.position_keeper.tell(RequestRules(self.generation, self._last_request))
 
-    def _price_of(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
-        """Return the newest price, if it was seen late enough for this decision."""
+    def _fresh_quote(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
+        """Return the newest quote, if it is fresh enough for this decision."""
         quote = self._quotes.get(instrument.symbol)
         if quote is None or quote.seen_at < decision.received_at - self._rules.price_grace:
             return None
         return quote
 
-    def _park(self, decision: PendingDecision, symbol: Symbol | None) -> None:
+    def _wait_for_price(self, decision: PendingDecision, symbol: Symbol | None) -> None:
         assert self.generation is not None
         self._waiting.setdefault(symbol, []).append(decision)
         self._routes.decision_watcher.tell(Waits(self.generation, decision.id))
 
-    def _pump(self, queue: _Queue) -> None:
-        """Size the next decision of a portfolio, unless one is being priced."""
+    def _size_next(self, queue: _Queue) -> None:
+        """Size the next decision of a portfolio, unless an order of it is being priced."""
         assert self.generation is not None
         while queue.ready and not queue.pricing and not self._draining:
             decision, instrument = queue.ready.popleft()
             self.about = decision.id
             rules = queue.projection.rules
-            quote = self._price_of(decision, instrument)
+            quote = self._fresh_quote(decision, instrument)
             assert quote is not None
-            # Again, because the portfolio's rules may have changed while it waited.
+            # Check again: the portfolio's rules may have changed while the decision waited.
             now = self._clock.now()
             sized = (
                 pre_trade_check(decision, rules, instrument, self._rules.same_currency)
@@ -223,41 +229,41 @@ class Sizer(PathBehaviour):
             queue.pricing = True
             self._routes.execution_simulator.tell(Execute(self.generation, sized))
 
-    def _priced(self, message: Priced) -> None:
+    def _apply_fill(self, message: Priced) -> None:
         queue = self._queues.get(message.portfolio)
         if queue is None:
-            return  # the portfolio was removed meanwhile
+            return  # the portfolio was removed in the meantime
         if message.fill is not None:
             queue.projection = apply(queue.projection, message.fill).portfolio
         queue.pricing = False
-        self._pump(queue)
+        self._size_next(queue)
 
-    def _seen(self, quotes: Iterable[Quote]) -> None:
+    def _take_quotes(self, quotes: Iterable[Quote]) -> None:
         awaited: set[Symbol | None] = set()
         for quote in quotes:
             self._quotes[quote.symbol] = quote
             self._marks[quote.symbol] = quote.price
             if quote.symbol in self._waiting:
                 awaited.add(quote.symbol)
-        self._look_again(awaited)
+        self._retry_waiting(awaited)
 
-    def _look_again(self, symbols: set[Symbol | None]) -> None:
-        """Take decisions again that may have a price now, in the order in which they came."""
+    def _retry_waiting(self, symbols: set[Symbol | None]) -> None:
+        """Admit the decisions that waited for these symbols again, oldest first."""
         decisions = [decision for symbol in symbols for decision in self._waiting.pop(symbol, [])]
         for decision in sorted(decisions, key=lambda d: (d.created_at, d.id)):
-            if not self._gave_up(decision):
-                self._take(decision)
+            if not self._refuse_if_overdue(decision):
+                self._admit(decision)
 
-    def _give_up_waiting(self) -> None:
+    def _refuse_overdue(self) -> None:
         for symbol, decisions in list(self._waiting.items()):
-            left = [decision for decision in decisions if not self._gave_up(decision)]
-            if left:
-                self._waiting[symbol] = left
+            remaining = [decision for decision in decisions if not self._refuse_if_overdue(decision)]
+            if remaining:
+                self._waiting[symbol] = remaining
             else:
                 del self._waiting[symbol]
 
-    def _gave_up(self, decision: PendingDecision) -> bool:
-        """Refuse a decision that has waited too long for a price."""
+    def _refuse_if_overdue(self, decision: PendingDecision) -> bool:
+        """Refuse a decision that has expired or has waited too long for a price; return whether it was refused."""
         self.about = decision.id
         now = self._clock.now()
         if decision.expired(now):
@@ -267,8 +273,8 @@ class Sizer(PathBehaviour):
             self._refuse(refusal)
             return True
         if now - decision.received_at > self._rules.max_price_age:
-            waited = f"none of {decision.symbol} was seen within {self._rules.max_price_age.total_seconds():g} s"
-            self._refuse(refuse(decision, Reason.NO_PRICE, waited))
+            details = f"none of {decision.symbol} was seen within {self._rules.max_price_age.total_seconds():g} s"
+            self._refuse(refuse(decision, Reason.NO_PRICE, details))
             return True
         return False
 
@@ -276,8 +282,8 @@ class Sizer(PathBehaviour):
         assert self.generation is not None
         self._routes.execution_simulator.tell(Refused(self.generation, refusal))
 
-    def _change_terms(self, message: RulesChanged) -> None:
-        homeless, self._homeless = self._homeless, []
+    def _change_rules(self, message: RulesChanged) -> None:
+        unresolved, self._without_portfolio = self._without_portfolio, []
         present = {rules.portfolio for rules in message.rules}
         for rules in message.rules:
             queue = self._queues.get(rules.portfolio)
@@ -286,15 +292,15 @@ class Sizer(PathBehaviour):
             else:
                 queue.projection = replace(queue.projection, rules=rules)
         for name in [name for name in self._queues if name not in present]:
-            gone = self._queues.pop(name)
-            for decision, _ in gone.ready:
+            removed = self._queues.pop(name)
+            for decision, _ in removed.ready:
                 self._refuse(refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"portfolio {name!r} was removed"))
-        for question, decision in homeless:
+        for request, decision in unresolved:
             if decision.portfolio in self._queues:
-                self._take(decision)
-            elif question <= message.answered:
+                self._admit(decision)
+            elif request <= message.answered:
                 self._refuse(
                     refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
                 )
             else:
-                self._homeless.append((question, decision))
+                self._without_portfolio.append((request, decision))

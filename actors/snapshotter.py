@@ -1,4 +1,4 @@
-"""Snapshotter: each portfolio's committed state, valued on the UTC grid, and once more at an ordered stop."""
+"""Snapshotter: values each portfolio's committed state on a UTC grid, and once more at an ordered stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from domain.types import Clock, PortfolioName, Symbol
 
 
 class Snapshotter(Behaviour):
-    """Values the newest committed states at the newest marks.
+    """The writer of snapshots: the newest committed states at the newest marks.
 
     Args:
         snapshots: the table.
@@ -30,7 +30,7 @@ class Snapshotter(Behaviour):
         routes: the addresses of the actors.
         retry: for calls to the database.
         clock: the time.
-        interval: of the grid.
+        interval: the step of the grid.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Snapshotter(Behaviour):
         self._clock = clock
         self._interval = interval
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
-        self._last = False
+        self._stopping = False
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the states that the next snapshot values, and what the day opened with."""
+        """Return the states that the next snapshot values, and the opening values of the day."""
         return {
             "portfolios": {name: described(portfolio) for name, portfolio in self._states.items()},
             "opening": None if self._opening is None else {"day": self._opening[0], "values": dict(self._opening[1])},
@@ -68,31 +68,31 @@ class Snapshotter(Behaviour):
             case Tick():
                 self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Flush():
-                self._last = True
+                self._stopping = True
                 self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Prices():
-                self._take(message.marks)
-                if self._last:
+                self._save_snapshots(message.marks)
+                if self._stopping:
                     self._routes.supervisor.tell(Drained("Snapshotter"))
 
-    def _take(self, marks: Mapping[Symbol, Decimal]) -> None:
+    def _save_snapshots(self, marks: Mapping[Symbol, Decimal]) -> None:
         now = self._clock.now()
         midnight = day_of(now)
         on_grid = midnight + ((now - midnight) // self._interval) * self._interval
-        time = now if self._last else on_grid
+        time = now if self._stopping else on_grid
         try:
             if self._opening is None or self._opening[0] != midnight:
                 self._opening = midnight, self._retry.once(lambda: self._snapshots.opening_values(midnight))
             taken = [self._value(portfolio, marks, time) for portfolio in self._states.values()]
             self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
-                self._opening = None  # what was just stored is the value that the day opens with
+                self._opening = None  # the values just stored are the opening values of the day
         except DatabaseError as error:
-            logger.warning("no snapshot at {:%H:%M:%S} UTC: {}", time, error)
+            logger.warning("cannot store the snapshot of {:%H:%M:%S} UTC: {}", time, error)
 
     def _value(self, portfolio: Portfolio, marks: Mapping[Symbol, Decimal], time: datetime) -> Snapshot:
         assert self._opening is not None
         opening = self._opening[1].get(portfolio.name, portfolio.rules.initial_capital)
         if time == self._opening[0]:
-            opening = portfolio.equity(marks)  # the day opens with this snapshot
+            opening = portfolio.equity(marks)  # this snapshot opens the day
         return value(portfolio, marks, opening, time)

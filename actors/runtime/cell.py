@@ -193,7 +193,7 @@ class Cell:
         """Answer with the state in memory; an error here is not a crash of the actor."""
         try:
             state = self._behaviour.describe() if self._behaviour is not None else {}
-            message.to(state)
+            message.reply_to(state)
         except BaseException as error:  # noqa: BLE001 - to describe is not the actor's work
             logger.warning("cannot describe {}: {!r}", self.name, error)
 

@@ -19,7 +19,7 @@ from actors.messages import (
     Subscribe,
     Tick,
 )
-from actors.price_tracker import NEEDED_FOR, PriceRules, PriceTracker
+from actors.price_tracker import SUBSCRIPTION_LIFETIME, PriceRules, PriceTracker
 from actors.runtime.address import MailAddress
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.routes import Routes
@@ -36,7 +36,7 @@ BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
 
 
 class Exchange:
-    """A source that remembers what was asked of it."""
+    """A source that records its subscriptions."""
 
     name = "kraken"
     real = True
@@ -61,23 +61,23 @@ class Exchange:
 
 
 class Records:
-    """The table of prices, with what is held."""
+    """The table of prices of symbols with open positions."""
 
     def __init__(self) -> None:
         self.held: dict[Symbol, Decimal | None] = {}
         self.away = False
 
-    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        to(None if self.away else self.held)
+    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        reply_to(None if self.away else self.held)
 
     def offer(self, quotes: Sequence[Quote]) -> None:
-        """Not looked at here."""
+        """Not tested here."""
 
     def forget(self, retention: timedelta) -> None:
-        """Not looked at here."""
+        """Not tested here."""
 
 
-class Heard(list[Message]):
+class Mail(list[Message]):
     """The Sizer's mailbox."""
 
     def tell(self, message: object, /) -> None:
@@ -89,7 +89,7 @@ class Tracked:
     """A PriceTracker with all that it touches."""
 
     def __init__(self) -> None:
-        self.source, self.records, self.sizer, self.clock = Exchange(), Records(), Heard(), StepClock()
+        self.source, self.records, self.sizer, self.clock = Exchange(), Records(), Mail(), StepClock()
         self.alarms: list[Alarm] = []
         others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
         self.tracker = PriceTracker(
@@ -109,7 +109,7 @@ class Tracked:
         assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
         self.alarms.append(alarm)
 
-    def sounded(self) -> list[str]:
+    def sent_alarms(self) -> list[str]:
         return [f"{'INFO' if alarm.over else 'WARNING'} {alarm.text}" for alarm in self.alarms]
 
     def quote(self, **prices: str) -> None:
@@ -132,8 +132,8 @@ def tracked() -> Tracked:
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
-    """What the log says, as warnings and infos."""
+def log_lines() -> Iterator[list[str]]:
+    """The log lines, as level and message."""
     lines: list[str] = []
     sink = logger.add(
         lambda line: lines.append(line.rstrip("\n")),
@@ -145,13 +145,13 @@ def told() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def test_what_is_held_is_watched_from_the_start_even_without_a_stored_price(tracked: Tracked) -> None:
+def test_symbols_with_positions_are_watched_from_the_start_even_without_a_stored_price(tracked: Tracked) -> None:
     tracked.records.held = {BTC: Decimal(100), ETH: None}
     tracked.tracker.started()
     assert {BTC, ETH} == tracked.source.watched
 
 
-def test_what_is_held_is_watched_once_the_database_answers(tracked: Tracked) -> None:
+def test_symbols_with_positions_are_watched_once_the_database_answers(tracked: Tracked) -> None:
     tracked.records.held = {BTC: Decimal(100)}
     tracked.records.away = True
     tracked.tracker.started()
@@ -161,7 +161,7 @@ def test_what_is_held_is_watched_once_the_database_answers(tracked: Tracked) -> 
     assert {BTC} == tracked.source.watched
 
 
-def test_who_asks_for_prices_waits_for_the_stored_ones_but_not_for_a_database_that_is_away(tracked: Tracked) -> None:
+def test_a_request_for_prices_waits_for_the_stored_ones_but_not_for_an_unavailable_database(tracked: Tracked) -> None:
     answers: list[Prices] = []
     tracked.records.held = {BTC: Decimal(100)}
     tracked.tracker.handle(SendPrices(answers.append))
@@ -173,9 +173,9 @@ def test_who_asks_for_prices_waits_for_the_stored_ones_but_not_for_a_database_th
     assert {BTC: Decimal(100)} == answers[1].marks
 
 
-def test_nor_for_a_database_that_answers_nothing(tracked: Tracked) -> None:
+def test_a_request_for_prices_waits_at_most_a_tick_for_a_database_that_does_not_answer(tracked: Tracked) -> None:
     answers: list[Prices] = []
-    tracked.records.read = lambda to: None  # type: ignore[method-assign]
+    tracked.records.read = lambda reply_to: None  # type: ignore[method-assign]
     tracked.tracker.started()
     tracked.quote(BTC="100")
     tracked.tracker.handle(SendPrices(answers.append))
@@ -188,27 +188,27 @@ def test_nor_for_a_database_that_answers_nothing(tracked: Tracked) -> None:
     assert 1 == len(answers)
 
 
-def test_a_symbol_that_nobody_holds_is_let_go_after_a_while(tracked: Tracked) -> None:
+def test_a_symbol_without_position_is_unsubscribed_after_a_while(tracked: Tracked) -> None:
     tracked.tracker.started()
     for symbol in (BTC, ETH):
         tracked.tracker.handle(Subscribe(symbol))
     tracked.records.held = {ETH: None}
-    tracked.after(NEEDED_FOR.total_seconds())
+    tracked.after(SUBSCRIPTION_LIFETIME.total_seconds())
     assert {BTC, ETH} == tracked.source.watched
     tracked.after(1)
     assert {ETH} == tracked.source.watched
 
 
-def test_a_decision_that_asks_again_keeps_its_symbol(tracked: Tracked) -> None:
+def test_a_second_subscription_keeps_a_symbol(tracked: Tracked) -> None:
     tracked.tracker.started()
     tracked.tracker.handle(Subscribe(BTC))
-    tracked.clock.pass_by(NEEDED_FOR.total_seconds())
+    tracked.clock.pass_by(SUBSCRIPTION_LIFETIME.total_seconds())
     tracked.tracker.handle(Subscribe(BTC))
     tracked.after(1)
     assert {BTC} == tracked.source.watched
 
 
-def test_an_absurd_price_is_held_back_and_said_once(tracked: Tracked, told: list[str]) -> None:
+def test_an_absurd_price_is_held_back_and_logged_once(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.quote(BTC="100", ETH="10")
     absurd = Quote(BTC, Decimal("1e8"), tracked.clock.now(), tracked.clock.now(), "kraken")
     for _ in range(3):
@@ -217,18 +217,18 @@ def test_an_absurd_price_is_held_back_and_said_once(tracked: Tracked, told: list
     assert ["BTC/USDT 100", "ETH/USDT 10", "BTC/USDT 101"] == tracked.passed_on()
     assert [
         f"WARNING price source kraken sent 100000000 for BTC/USDT: {DOUBTED}",
-    ] == told
+    ] == log_lines
     assert 3 == tracked.tracker.refused
 
 
-def test_no_price_at_all_is_dropped_and_said_once_until_a_good_one_comes(tracked: Tracked, told: list[str]) -> None:
+def test_an_invalid_price_is_dropped_and_logged_once_until_a_valid_one(tracked: Tracked, log_lines: list[str]) -> None:
     for price in ("0", "-1", "NaN", "100", "0"):
         tracked.quote(BTC=price)
     assert ["BTC/USDT 100"] == tracked.passed_on()
-    assert ["WARNING price source kraken sent 0 for BTC/USDT: dropped"] * 2 == told
+    assert ["WARNING price source kraken sent 0 for BTC/USDT: dropped"] * 2 == log_lines
 
 
-def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, told: list[str]) -> None:
+def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.tracker.started()
     tracked.tracker.handle(Subscribe(BTC))
     tracked.tracker.handle(Subscribe(ETH))
@@ -239,11 +239,11 @@ def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, t
     assert [
         "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices of BTC/USDT again",
-    ] == told
-    assert tracked.sounded() == told
+    ] == log_lines
+    assert tracked.sent_alarms() == log_lines
 
 
-def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, told: list[str]) -> None:
+def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.records.held = {SOL: None}
     tracked.tracker.started()
     tracked.tracker.handle(Subscribe(BTC))
@@ -254,12 +254,12 @@ def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, t
     assert [
         "WARNING price source kraken has been silent since 12:00:00 UTC; " + SO,
         "INFO price source kraken sends prices again",
-    ] == told
-    assert tracked.sounded() == told
+    ] == log_lines
+    assert tracked.sent_alarms() == log_lines
 
 
-def test_a_source_that_does_not_say_what_it_trades_is_reported_once_and_its_word_too(
-    tracked: Tracked, told: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_source_that_does_not_load_its_instruments_is_reported_once_and_its_recovery_too(
+    tracked: Tracked, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = tracked.source.book
     monkeypatch.setattr(tracked.source, "book", None)  # as at the first start, with the exchange away
@@ -268,23 +268,23 @@ def test_a_source_that_does_not_say_what_it_trades_is_reported_once_and_its_word
         tracked.after(20)
     tracked.tracker.handle(InstrumentsLoaded(book))
     assert [
-        "WARNING price source kraken has not said what it trades since 12:00:00 UTC; " + SO,
-        "INFO price source kraken says what it trades",
-    ] == told
-    assert tracked.sounded() == told
+        "WARNING price source kraken has not loaded its instruments since 12:00:00 UTC; " + SO,
+        "INFO price source kraken has loaded its instruments",
+    ] == log_lines
+    assert tracked.sent_alarms() == log_lines
 
 
-def test_a_source_that_said_it_has_ended_is_not_called_silent(tracked: Tracked, told: list[str]) -> None:
+def test_a_source_that_has_ended_is_not_reported_as_silent(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.tracker.started()
     tracked.quote(BTC="100")
     tracked.tracker.handle(Subscribe(BTC))
     tracked.tracker.handle(SourceEnded("that was all"))
     tracked.after(31)
-    assert ["WARNING price source kraken: that was all"] == told
-    assert tracked.sounded() == told
+    assert ["WARNING price source kraken: that was all"] == log_lines
+    assert tracked.sent_alarms() == log_lines
 
 
-def test_what_the_source_tries_again_and_what_its_prices_rest_on_is_described(tracked: Tracked) -> None:
+def test_the_description_has_the_notes_of_the_source_and_what_it_retries(tracked: Tracked) -> None:
     tracked.source.troubles = ["kraken gives no prices, and is tried again: RequestTimeout"]
     tracked.source.notes = ["bars are 1h long"]
     described = tracked.tracker.describe()

@@ -1,4 +1,4 @@
-"""The watch of validation runs: what it does when, without a database and without waiting."""
+"""The job of validation runs, without a database and without waiting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from queue import SimpleQueue
 import pytest
 from loguru import logger
 
-from actors.validation_job import AGAIN, LOOK, ValidationJob
+from actors.validation_job import CHECK_INTERVAL_S, RETRY_INTERVAL_S, ValidationJob
 from domain.errors import DatabaseUnavailable, DatabaseUnsuitable, Fenced
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
@@ -24,10 +24,10 @@ EVENING = datetime(2026, 1, 5, 23, 58, tzinfo=UTC)
 
 
 class Stored:
-    """A store that remembers what it was asked for."""
+    """A store that records its calls."""
 
     def __init__(self) -> None:
-        self.asked: list[datetime] = []
+        self.filled_until: list[datetime] = []
         self.errors: list[Exception] = []
         self.sentences: list[str] = []
         self.verdicts: list[Verdict] = []
@@ -39,7 +39,7 @@ class Stored:
         return self.sentences
 
     def fill(self, until: datetime, stopping: Callable[[], bool]) -> list[Verdict]:
-        self.asked.append(until)
+        self.filled_until.append(until)
         return self.verdicts
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class Stored:
 
 
 class Hand:
-    """The clock, and the wake-up: the watch runs on when it is told to, and tells how long it would have waited."""
+    """The clock and the sleep of the job: a test lets it run on, and reads how long it would have slept."""
 
     def __init__(self, now: datetime) -> None:
         self.time = now
@@ -62,7 +62,7 @@ class Hand:
         return self._go.get(timeout=10)
 
     def on(self) -> float:
-        """Let it look once; return the pause that it wants then."""
+        """Let the job check once; return the pause that it wants next."""
         self._go.put(False)
         return self.pauses.get(timeout=10)
 
@@ -81,7 +81,7 @@ def hand() -> Hand:
 
 
 @pytest.fixture
-def watch(stored: Stored, hand: Hand) -> Iterator[ValidationJob]:
+def job(stored: Stored, hand: Hand) -> Iterator[ValidationJob]:
     made = ValidationJob(stored, hand, hand.wait)
     made.start()
     assert 0 == hand.pauses.get(timeout=10)  # what is missing is stored at once
@@ -93,47 +93,47 @@ def watch(stored: Stored, hand: Hand) -> Iterator[ValidationJob]:
 
 
 @pytest.fixture
-def said() -> Iterator[list[tuple[str, str]]]:
+def log_lines() -> Iterator[list[tuple[str, str]]]:
     lines: list[tuple[str, str]] = []
     sink = logger.add(lambda line: lines.append((line.record["level"].name, line.record["message"])), level="INFO")
     yield lines
     logger.remove(sink)
 
 
-def test_a_day_is_judged_a_minute_after_its_end(watch: ValidationJob, stored: Stored, hand: Hand) -> None:
+def test_a_day_is_judged_a_minute_after_its_end(job: ValidationJob, stored: Stored, hand: Hand) -> None:
     # Two minutes to midnight: three to the day's verdict.
     assert 180 == hand.on()
     hand.time = EVENING + timedelta(minutes=3)
-    assert LOOK == hand.on()
-    # Half a minute after midnight the day's last snapshot may not be there yet.
+    assert CHECK_INTERVAL_S == hand.on()
+    # Half a minute after midnight the day's last snapshot may not be stored yet.
     hand.time = EVENING + timedelta(minutes=2, seconds=30)
     assert 30 == hand.on()
     midnight = EVENING + timedelta(minutes=2)
-    assert [False, True, False] == [until >= midnight for until in stored.asked]
+    assert [False, True, False] == [until >= midnight for until in stored.filled_until]
 
 
 def test_a_database_that_is_away_is_tried_again(
-    watch: ValidationJob, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[tuple[str, str]]
 ) -> None:
     stored.errors = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
-    assert [AGAIN, AGAIN, 180] == [hand.on(), hand.on(), hand.on()]
-    assert (1, []) == (len(stored.asked), said)
+    assert [RETRY_INTERVAL_S, RETRY_INTERVAL_S, 180] == [hand.on(), hand.on(), hand.on()]
+    assert (1, []) == (len(stored.filled_until), log_lines)
 
 
 def test_whatever_goes_wrong_is_said_once_and_ends_nothing(
-    watch: ValidationJob, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[tuple[str, str]]
 ) -> None:
     lacking = DatabaseUnsuitable("the database role lacks a right")
     stored.errors = [ZeroDivisionError("x"), ZeroDivisionError("x"), lacking]
-    assert [LOOK, LOOK, LOOK, 180] == [hand.on(), hand.on(), hand.on(), hand.on()]
+    assert [CHECK_INTERVAL_S, CHECK_INTERVAL_S, CHECK_INTERVAL_S, 180] == [hand.on(), hand.on(), hand.on(), hand.on()]
     assert [
-        ("ERROR", "the day's verdict could not be made, and is tried again: ZeroDivisionError: x"),
-        ("ERROR", f"the day's verdict could not be made, and is tried again: DatabaseUnsuitable: {lacking}"),
-    ] == said
+        ("ERROR", "cannot compute the day's verdict, retrying: ZeroDivisionError: x"),
+        ("ERROR", f"cannot compute the day's verdict, retrying: DatabaseUnsuitable: {lacking}"),
+    ] == log_lines
 
 
 def test_ends_and_verdicts_are_in_the_log(
-    watch: ValidationJob, stored: Stored, hand: Hand, said: list[tuple[str, str]]
+    job: ValidationJob, stored: Stored, hand: Hand, log_lines: list[tuple[str, str]]
 ) -> None:
     stored.sentences = ["validation run spring has ended: max_price_age 30 → 60 since epoch 12"]
     days = Operations(DAY_1, DAY_1 + 14 * DAY)
@@ -144,16 +144,16 @@ def test_ends_and_verdicts_are_in_the_log(
     assert [
         ("WARNING", "validation run spring has ended: max_price_age 30 → 60 since epoch 12"),
         ("INFO", f"validation run spring, 2026-01-14: portfolio default is not ready: {unmet}"),
-    ] == said
+    ] == log_lines
 
 
 def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:
     stored.errors = [Fenced("epoch 3 does not write any more")]
-    watch = ValidationJob(stored, hand, hand.wait)
-    watch.start()
+    job = ValidationJob(stored, hand, hand.wait)
+    job.start()
     hand.pauses.get(timeout=10)
     hand._go.put(False)
-    watch._thread.join(10)
-    assert not watch._thread.is_alive()
-    watch.stop()
-    assert ([], 1) == (stored.asked, stored.closed)
+    job._thread.join(10)
+    assert not job._thread.is_alive()
+    job.stop()
+    assert ([], 1) == (stored.filled_until, stored.closed)
