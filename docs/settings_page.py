@@ -23,6 +23,15 @@ Settings come from four sources; the first one that has a value decides:
 `run.py check` shows the settings in effect and the source of each; `run.py check --explain NAME` shows what this page
 says about one. An unknown name or a wrong value ends every command with exit code 2 and one sentence.
 
+```toml
+# paper.toml; ratios are fractions, times are seconds
+database_url = "postgresql://paper@localhost:5432/paper"
+exchange = "kraken"
+symbols = "BTC/USDT, ETH/USDT"
+initial_capital = 10000
+max_position_size = 0.20
+```
+
 Times are in seconds (s). A *fraction* is a ratio: 0.001 is 0.1 %. *Money* is in the currency of the portfolio. The
 examples are lines of `paper.toml`.
 """

@@ -1,4 +1,4 @@
-"""docs/arithmetic.md and docs/performance.md compute what they say; docs/database.md describes the schema of sql/."""
+"""The documents agree with the code: their examples are executed, their tables compared, their links followed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ VIEWS = (ROOT / "sql" / "0003_views.sql").read_text(encoding="utf-8")
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?(?![\w-])")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
 
 
@@ -53,7 +54,13 @@ def wrong_examples(page: str) -> tuple[int, str]:
 
 def numbers(text: str) -> set[Decimal]:
     """The numbers in a text, without their signs; ``1 593.75`` is one."""
-    return {Decimal(found.replace(" ", "")) for found in NUMBER.findall(text)}
+    return {Decimal(number.replace(" ", "")) for number in NUMBER.findall(text)}
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_example_of_arithmetic_computes_what_it_says() -> None:
@@ -74,6 +81,34 @@ def test_every_example_of_validation_computes_what_it_says() -> None:
     assert count > 2
 
 
+def test_the_index_names_every_page_once() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"^\d+\. \[[^]]+\]\(([^)]+)\):", index, re.MULTILINE)
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(links) == sorted([*pages, "../deploy/README.md"])
+
+
+def test_each_link_from_one_page_to_another_leads_to_a_file_and_a_heading() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")]
+    broken = []
+    for page in pages:
+        text = FENCE.sub("", page.read_text(encoding="utf-8"))
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            file = page.parent / path if path else page
+            if not file.exists() or (anchor and anchor not in anchors(file)):
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def test_the_readme_is_about_a_thousand_words_and_its_paths_exist() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert 900 <= len(readme.split()) <= 1150
+    paths = re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", readme)
+    assert len(paths) >= 6
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+
+
 def test_the_page_of_settings_is_the_one_that_is_generated() -> None:
     assert settings_page() == PAGE.read_text(encoding="utf-8"), "run `python -m docs.settings_page` and commit the page"
 
@@ -84,7 +119,7 @@ def test_validation_names_every_criterion_and_its_setting() -> None:
     opening = Valuation(datetime(2026, 1, 1, tzinfo=UTC), Decimal(1000))
     figures = plain_criteria(History.whole(opening, opening.time), Criteria())
     program = operational(Operations(opening.time, opening.time), Criteria())
-    assert [each.name for each in (*program, *figures) if f"| `{each.name}` |" not in VALIDATION] == []
+    assert [item.name for item in (*program, *figures) if f"| `{item.name}` |" not in VALIDATION] == []
 
 
 def test_performance_names_every_figure() -> None:
@@ -103,16 +138,16 @@ def test_an_example_with_one_wrong_digit_is_found(digit: str) -> None:
 
 def test_every_number_in_the_text_and_tables_of_arithmetic_stands_in_an_example() -> None:
     computed = numbers("\n".join(BLOCK.findall(ARITHMETIC)).replace("_", ""))
-    said = numbers(BLOCK.sub("", ARITHMETIC))
-    small = {number for number in said if number < 1000 and number == number.to_integral_value()}
-    assert said - small - computed == set()
+    in_text = numbers(BLOCK.sub("", ARITHMETIC))
+    small = {number for number in in_text if number < 1000 and number == number.to_integral_value()}
+    assert in_text - small - computed == set()
 
 
 def section(page: str, heading: str) -> str:
     """The text below a heading, to the next one of its level, on one line."""
-    found = re.search(rf"^### `{heading}`.*?(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
-    assert found is not None, f"docs/database.md has no section on {heading}"
-    return " ".join(found[0].split())
+    match = re.search(rf"^### `{heading}`.*?(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
+    assert match is not None, f"docs/database.md has no section on {heading}"
+    return " ".join(match[0].split())
 
 
 @pytest.mark.parametrize(("table", "body"), CREATED.findall(TABLES))
