@@ -1,4 +1,4 @@
-"""DecisionWatcher: takes decisions in, and writes the outcomes of those that get no order."""
+"""DecisionWatcher: reads decisions from the database, and writes the outcomes of those that get no order."""
 
 from __future__ import annotations
 
@@ -28,50 +28,52 @@ from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, 
 from domain.trading.sizing import expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
 
-MOST_UNDER_WAY = 1_000
-READ_MORE_BELOW = MOST_UNDER_WAY // 2
+MAX_UNDER_WAY = 1_000
+"""Decisions sent down the path at once; those that wait for a price do not count."""
+READ_BELOW = MAX_UNDER_WAY // 2
+"""More decisions are read when fewer than this are under way."""
 
 
 class Callers:
-    """Those who wait for the outcome of a decision. Outlives the behaviour; touched by the DecisionWatcher alone."""
+    """The futures of callers that wait for outcomes. It outlives the behaviour; only the DecisionWatcher uses it."""
 
     def __init__(self) -> None:
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
 
     def add(self, decision_id: DecisionId, future: ThreadingFuture[Outcome]) -> None:
-        """Remember who waits."""
+        """Add the future of a caller that waits for the outcome of a decision."""
         waiting = self._waiting.setdefault(decision_id, [])
-        if future not in waiting:  # a message that is tried again after a crash brings the same one
+        if future not in waiting:  # a message that is tried again after a crash has the same future
             waiting.append(future)
 
     @property
     def ids(self) -> Collection[DecisionId]:
-        """The decisions that somebody waits for."""
+        """The decisions for whose outcomes callers wait."""
         return list(self._waiting)
 
     def answer(self, outcome: Outcome) -> None:
-        """Give each who waits for this decision its outcome."""
+        """Set the outcome in all futures of its decision."""
         for future in self._waiting.pop(outcome.decision_id, ()):
-            with suppress(queue.Full):  # it has its answer
+            with suppress(queue.Full):  # the future has its answer
                 future.set(outcome)
 
     def fail(self, decision_id: DecisionId, error: PaperTradingError) -> None:
-        """Raise ``error`` in each who waits for this decision."""
+        """Set ``error`` in all futures of a decision."""
         for future in self._waiting.pop(decision_id, ()):
             with suppress(queue.Full):
                 future.set_exception((type(error), error, None))
 
     def fail_all(self, error: PaperTradingError) -> None:
-        """Raise ``error`` in everybody who still waits."""
+        """Set ``error`` in all futures."""
         for decision_id in self.ids:
             self.fail(decision_id, error)
 
 
 class DecisionWatcher(PathBehaviour):
-    """The only taker of decisions: taking is memory, not a write.
+    """The intake of decisions. Taking a decision changes memory only, because no other process takes any.
 
     Args:
-        decisions: the table.
+        decisions: the table of decisions.
         callers: the futures of those who wait for outcomes.
         routes: the addresses of the actors.
         services: database retries, wake-ups and counters.
@@ -105,33 +107,38 @@ class DecisionWatcher(PathBehaviour):
         self._draining = False
 
     def control(self, message: Control) -> None:
-        """Begin or end a generation, or take nothing in any more."""
+        """Begin or end a generation, or stop taking decisions."""
         if isinstance(message, Drain):
             self._drain()
         else:
             super().control(message)
 
-    def rebuild(self, word: Rebuild) -> None:
-        """End what is poisoned, answer callers from the table, and send the rest again in order."""
+    def rebuild(self, message: Rebuild) -> None:
+        """End poisoned decisions, answer callers from the table, and send all pending decisions again, in order."""
         poisoned = [
-            Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INTERNAL_ERROR, told)
-            for id_, failure in word.poisoned.items()
-            for told in (f"{failure.error}; reference {failure.reference}",)
+            Refusal(
+                id_,
+                DEFAULT_PORTFOLIO,
+                OutcomeStatus.REJECTED,
+                Reason.INTERNAL_ERROR,
+                f"{failure.error}; reference {failure.reference}",
+            )
+            for id_, failure in message.poisoned.items()
         ]
-        self.generation = word.generation
-        if word.draining:
-            self._drain()  # it was told to a predecessor, or while there was nobody to hear it
+        self.generation = message.generation
+        if message.draining:
+            self._drain()  # `Drain` arrived before this behaviour was built
         with self._ending_the_generation():
             if poisoned:
-                self._retry.until_done_unless_away(lambda: self._decisions.end(word.generation, poisoned))
-            # Also what nobody waits for: the commit that ended it may not have been heard of.
+                self._retry.until_done_unless_away(lambda: self._decisions.end(message.generation, poisoned))
+            # Also decisions without a caller: the report of the commit that ended them may be lost.
             self._look_up(list(dict.fromkeys([*self._callers.ids, *self._counters.under_way])))
-            self._keep_out(word.poisoned)
+            self._update_quarantined(message.poisoned)
             self._under_way = set()
             self._waiting = set()
             self._read()
-            self._counters.generation = word.generation
-            self._routes.supervisor.tell(Rebuilt("DecisionWatcher", word.generation))
+            self._counters.generation = message.generation
+            self._routes.supervisor.tell(Rebuilt("DecisionWatcher", message.generation))
 
     def _drain(self) -> None:
         if not self._draining:
@@ -139,7 +146,7 @@ class DecisionWatcher(PathBehaviour):
             self._routes.sizer.tell(Flush())
 
     def describe(self) -> Mapping[str, Any]:
-        """Return which decisions are under way, and who waits."""
+        """Return the decisions under way, and the number of callers that wait."""
         return {
             "generation": self.generation,
             "under_way": sorted(self._under_way - self._waiting, key=str),
@@ -151,7 +158,7 @@ class DecisionWatcher(PathBehaviour):
         }
 
     def handle_current(self, messages: list[Message]) -> None:
-        """Write the outcomes of a group together, then insert what callers submit, then read what is new."""
+        """Write the outcomes of a group together, then insert submitted decisions, then read new ones."""
         settled = [message for message in messages if isinstance(message, Settled)]
         submitted = [message for message in messages if isinstance(message, Submit)]
         for message in messages:
@@ -159,31 +166,32 @@ class DecisionWatcher(PathBehaviour):
                 self._waiting.add(message.decision_id)
                 self._counters.mark_waiting(message.decision_id)
         with self._ending_the_generation():
-            self._settle(settled)
+            self._write_outcomes(settled)
         if submitted:
             self._insert(submitted)
-        wanted = bool(submitted) or any(isinstance(message, Wake) for message in messages)
-        if wanted or (self._more and self._busy < READ_MORE_BELOW):
+        read_now = bool(submitted) or any(isinstance(message, Wake) for message in messages)
+        if read_now or (self._more and self._in_progress < READ_BELOW):
             self._read()
         if any(isinstance(message, Flush) for message in messages):
             self._routes.supervisor.tell(Drained("DecisionWatcher"))
 
-    def _keep_out(self, poisoned: Collection[DecisionId]) -> None:
-        """Remember which quarantined decisions are still pending: somebody keeps their rows from being ended."""
+    def _update_quarantined(self, poisoned: Collection[DecisionId]) -> None:
+        """Record which quarantined decisions are still pending because a trigger keeps their rows from ending."""
         suspects = self._quarantined.union(poisoned)
         if suspects:
-            found = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(suspects))
-            before, self._quarantined = self._quarantined, {id_ for id_, told in found.items() if told is None}
+            outcomes = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(suspects))
+            before = self._quarantined
+            self._quarantined = {id_ for id_, outcome in outcomes.items() if outcome is None}
             for id_ in self._quarantined - before:
                 logger.bind(decision=id_).error(
-                    "decision {} stays pending until the next start: a trigger or rule of somebody's keeps its row "
-                    "from being ended",
+                    "decision {} stays pending until the next start: a trigger or rule of the database keeps its row "
+                    "from being updated",
                     id_,
                 )
 
     @contextmanager
     def _ending_the_generation(self) -> Iterator[None]:
-        """Where the database is away or shuts this generation out, only reloading tells what stands."""
+        """End the generation if the database is unavailable or refuses it: what was committed must be read again."""
         generation = self.generation
         try:
             yield
@@ -196,16 +204,18 @@ class DecisionWatcher(PathBehaviour):
             self._retry.reset()
 
     @property
-    def _busy(self) -> int:
+    def _in_progress(self) -> int:
         return len(self._under_way) - len(self._waiting)
 
     def _read(self) -> None:
-        """Take in what is pending, oldest first, as far as there is room; what is refused at once takes none."""
+        """Take pending decisions, oldest first, up to the limit; those that are refused at once do not count."""
         stale = 0
-        while self.generation is not None and not self._draining and (room := MOST_UNDER_WAY - self._busy) > 0:
-            received = self._pending(room)
-            self._more = len(received) == room
-            refusals = [row if isinstance(row, Refusal) else self._outlived(row) for row in received]
+        while (
+            self.generation is not None and not self._draining and (capacity := MAX_UNDER_WAY - self._in_progress) > 0
+        ):
+            received = self._pending(capacity)
+            self._more = len(received) == capacity
+            refusals = [row if isinstance(row, Refusal) else self._refuse_if_stale(row) for row in received]
             stale += self._refuse([refusal for refusal in refusals if refusal is not None])
             self._send(row for row, refusal in zip(received, refusals, strict=True) if refusal is None)
             if not self._more or not any(refusals):
@@ -213,21 +223,21 @@ class DecisionWatcher(PathBehaviour):
         if stale and self._max_decision_age is not None:
             self._counters.expired_at_intake += stale
             logger.warning(
-                "{} {} expired: more than max_decision_age = {:g} s had gone by when this process could take them in",
+                "{} {} expired: older than max_decision_age = {:g} s when this process could take them",
                 stale,
                 "decision" if stale == 1 else "decisions",
                 self._max_decision_age.total_seconds(),
             )
 
-    def _pending(self, room: int) -> list[PendingDecision | Refusal]:
-        """Return what is pending and not under way; nothing while the database is away."""
-        known = self._under_way | self._quarantined
+    def _pending(self, limit: int) -> list[PendingDecision | Refusal]:
+        """Return pending decisions that are not under way; none while the database is unavailable."""
+        excluded = self._under_way | self._quarantined
         try:
             received = self._retry.until_done_unless_away(
-                lambda: self._decisions.pending(known, room, self._clock.now())
+                lambda: self._decisions.pending(excluded, limit, self._clock.now())
             )
-            # What callers wait for and nobody sent may have been ended or deleted before it was read.
-            self._look_up([id_ for id_ in self._callers.ids if id_ not in known])
+            # A decision with a caller that was never sent may have been ended or deleted before it was read.
+            self._look_up([id_ for id_ in self._callers.ids if id_ not in excluded])
         except DatabaseUnavailable as error:
             self._retry.mark_unavailable(error)
             self._wake_later()
@@ -236,11 +246,11 @@ class DecisionWatcher(PathBehaviour):
             self._counters.count_received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
         return received
 
-    def _outlived(self, decision: PendingDecision) -> Refusal | None:
+    def _refuse_if_stale(self, decision: PendingDecision) -> Refusal | None:
         return expire_if_stale(decision, decision.received_at, self._max_decision_age)
 
     def _refuse(self, refusals: list[Refusal]) -> int:
-        """End what is not to be sized; return how many expired."""
+        """End refused decisions; return how many of them expired."""
         ended: set[DecisionId] = set()
         if refusals:
             with self._ending_the_generation():
@@ -258,33 +268,33 @@ class DecisionWatcher(PathBehaviour):
             self._routes.sizer.tell(Decide(self.generation, decision))
         self.about = None
 
-    def _settle(self, messages: list[Settled]) -> None:
+    def _write_outcomes(self, messages: list[Settled]) -> None:
         refusals = [refusal for message in messages for refusal in message.refusals]
         if refusals:
             self._end(refusals)
         for message in messages:
             for outcome in message.outcomes:
-                self._ended(outcome)
+                self._report_outcome(outcome)
 
     def _end(self, refusals: list[Refusal]) -> set[DecisionId]:
-        """Write outcomes; return which decisions were ended by it."""
+        """Write the outcomes of refused decisions; return the decisions that this call has ended."""
         assert self.generation is not None
         generation = self.generation
         ended = self._retry.until_done_unless_away(lambda: self._decisions.end(generation, refusals))
         others: list[DecisionId] = []
         for refusal in refusals:
             if refusal.decision_id in ended:
-                self._ended(Outcome(refusal.decision_id, refusal.status, refusal.sentence))
+                self._report_outcome(Outcome(refusal.decision_id, refusal.status, refusal.sentence))
             else:
-                # Somebody cancelled or deleted it meanwhile, or will not have it ended.
+                # It was cancelled or deleted in the meantime, or a trigger keeps it from ending.
                 self._forget(refusal.decision_id)
                 others.append(refusal.decision_id)
         self._look_up(others)
         if others:
-            self._keep_out(others)
+            self._update_quarantined(others)
         return ended
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _report_outcome(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)
         self._callers.answer(outcome)
         self._counters.count_outcome(outcome)
@@ -295,15 +305,15 @@ class DecisionWatcher(PathBehaviour):
         self._waiting.discard(decision_id)
 
     def _look_up(self, ids: Collection[DecisionId]) -> None:
-        """Learn from the table what became of decisions, and answer callers: the outcome, or that the row is gone."""
+        """Read the outcomes of decisions from the table, and answer their callers; a deleted decision fails."""
         if not ids:
             return
-        found = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(ids))
+        outcomes = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(ids))
         for id_ in ids:
-            if id_ not in found:
+            if id_ not in outcomes:
                 self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
                 self._counters.discard(id_)
-            elif (outcome := found[id_]) is not None:
+            elif (outcome := outcomes[id_]) is not None:
                 self._callers.answer(outcome)
                 self._counters.count_outcome(outcome)
 
@@ -312,7 +322,7 @@ class DecisionWatcher(PathBehaviour):
         answers: list[Accepted | PaperTradingError | None]
         try:
             if self._draining:
-                raise DatabaseUnavailable("the system is stopping and takes nothing in any more")
+                raise DatabaseUnavailable("the system is stopping and takes no more decisions")
             answers = list(self._retry.once(lambda: self._decisions.insert(decisions)))
         except DatabaseUnavailable as error:
             answers = [error] * len(decisions)
@@ -329,9 +339,9 @@ class DecisionWatcher(PathBehaviour):
                 submit.abandon(answer)
 
     def _resolve(self, submitted: list[Submit]) -> list[Accepted | PaperTradingError | None]:
-        """Find out by uid whether a COMMIT whose answer was lost happened; never insert again."""
+        """Find by uid which decisions were committed, after the answer to a COMMIT was lost; never insert again."""
         try:
-            found = self._retry.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
+            rows = self._retry.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))
         except (DatabaseUnavailable, Interrupted):
-            found = [None] * len(submitted)
-        return [accepted or SubmissionInDoubt(s.decision.uid) for s, accepted in zip(submitted, found, strict=True)]
+            rows = [None] * len(submitted)
+        return [accepted or SubmissionInDoubt(s.decision.uid) for s, accepted in zip(submitted, rows, strict=True)]

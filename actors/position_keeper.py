@@ -1,4 +1,4 @@
-"""PositionKeeper: the books. Writes each group of fills in one transaction, then tells what came of it."""
+"""PositionKeeper: keeps the books. It writes each group of fills in one transaction, then reports the outcomes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
 
 class PositionKeeper(PathBehaviour):
-    """Keeps the committed state of each portfolio; memory changes only after the commit.
+    """The committed state of each portfolio; memory changes only after the commit.
 
     Args:
-        ledger: the tables.
+        ledger: the tables of the books.
         routes: the addresses of the actors.
         services: database retries, wake-ups and counters.
         halts: the halts of all portfolios; it outlives restarts of this actor.
@@ -66,10 +66,10 @@ class PositionKeeper(PathBehaviour):
         self._committed: dict[PortfolioName, Portfolio] = {}
         self._last_request = 0
 
-    def rebuild(self, word: Rebuild) -> None:
-        """Drop what is not committed, shut older generations out, and reload."""
+    def rebuild(self, message: Rebuild) -> None:
+        """Drop uncommitted state, commit the generation so that older ones can write no more, and reload."""
         try:
-            self._retry.until_done(lambda: self._ledger.raise_generation(word.generation))
+            self._retry.until_done(lambda: self._ledger.raise_generation(message.generation))
             portfolios = self._retry.until_done(self._ledger.load)
         except Fenced as error:
             self._routes.supervisor.tell(Failed(LeaseHeld(str(error))))
@@ -77,9 +77,9 @@ class PositionKeeper(PathBehaviour):
         self._committed = {portfolio.name: portfolio for portfolio in portfolios}
         self._halts.update(portfolio.rules for portfolio in portfolios)
         self._last_request = 0
-        self.generation = word.generation
+        self.generation = message.generation
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
-        self._routes.supervisor.tell(Rebuilt("PositionKeeper", word.generation, portfolios))
+        self._routes.supervisor.tell(Rebuilt("PositionKeeper", message.generation, portfolios))
 
     def describe(self) -> Mapping[str, Any]:
         """Return the committed state of each portfolio."""
@@ -89,15 +89,15 @@ class PositionKeeper(PathBehaviour):
         }
 
     def handle_current(self, messages: list[Message]) -> None:
-        """Write what was filled; then, whatever came of that, nothing is left before a flush."""
-        self._handle(messages)
+        """Write the fills of a group; then pass on a flush, since everything before it is handled."""
+        self._handle_messages(messages)
         for message in messages:
             if isinstance(message, Flush):
                 self._routes.decision_watcher.tell(message)
                 self._routes.snapshotter.tell(message)
 
-    def _handle(self, messages: list[Message]) -> None:
-        """Apply a group to a draft, write it, and only then let it be the state and tell of it."""
+    def _handle_messages(self, messages: list[Message]) -> None:
+        """Apply a group to a draft and write it; after the commit the draft is the state, and others see it."""
         fills = [message.fill for message in messages if isinstance(message, Filled)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
         if any(fill.order.portfolio not in self._committed for fill in fills):
@@ -121,18 +121,18 @@ class PositionKeeper(PathBehaviour):
         self._last_request = max([self._last_request, *requests])
         # Between two generations a poll has nothing to read: the next one reloads.
         if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
-            self._reread_terms()
+            self._reload_rules()
 
     def _write(self, group: list[Applied], refusals: list[Refusal]) -> bool:
-        """Commit the group; where that fails, end the generation and return False."""
+        """Commit the group; if that fails, end the generation and return False."""
         assert self.generation is not None
         generation = self.generation
         try:
             try:
                 self._commit(group)
             except WriteRefused:
-                # One by one from the front: a refusal must not be told before the fills that it rests on, so those
-                # of this group wait for the next generation, in which their decisions are sent again.
+                # Commit one by one from the front. A refusal must not be reported before the fills on which it rests:
+                # if one fails, the refusals of this group are made again in the next generation.
                 for applied in group:
                     self._commit_alone(applied)
             self._settle([], refusals)
@@ -177,65 +177,67 @@ class PositionKeeper(PathBehaviour):
         if outcomes or refusals:
             self._routes.decision_watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
 
-    def _end_generation(self, word: RaiseGeneration) -> None:
+    def _end_generation(self, message: RaiseGeneration) -> None:
         self.generation = None
-        self._routes.supervisor.tell(word)
+        self._routes.supervisor.tell(message)
 
     def _audit(self, message: Audit) -> None:
-        """Compare memory with the database; a portfolio that differs is halted, said, and read again."""
+        """Compare memory with the database; halt, report and reload a portfolio that differs."""
         if self.generation is None:
             return
         try:
             stored = self._retry.once(self._ledger.load)
         except DatabaseError as error:
-            logger.debug("the audit is made another time: {}", error)
+            logger.debug("cannot audit now: {}", error)
             return
-        found = differences(self._committed, stored)
-        self._counters.count_audit(len(found))
-        if found:
-            self._notify(AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(found.values())}")
-        for told in found.values():
-            logger.critical("the audit halts a portfolio: {}", told)
+        by_portfolio = differences(self._committed, stored)
+        self._counters.count_audit(len(by_portfolio))
+        if by_portfolio:
+            self._notify(
+                AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(by_portfolio.values())}"
+            )
+        for difference in by_portfolio.values():
+            logger.critical("the audit halts a portfolio: {}", difference)
         try:
-            # On record and halted in one transaction: whatever dies here, neither stands without the other.
-            self._retry.once(partial(self._ledger.record_audit, len(stored), found))
+            # One transaction stores the result and halts the portfolios: after a crash neither stands alone.
+            self._retry.once(partial(self._ledger.record_audit, len(stored), by_portfolio))
         except DatabaseError as error:
-            logger.debug("what the audit found is not on record: {}", error)
-            if found:
-                return  # and still differs when it looks again
+            logger.debug("cannot store the result of the audit: {}", error)
+            if by_portfolio:
+                return  # the next audit finds the same difference
         if message.reply_to is not None:
-            message.reply_to(tuple(found.values()))
-        if found:
-            self._end_generation(RaiseGeneration(self.generation, "; ".join(found.values())))
+            message.reply_to(tuple(by_portfolio.values()))
+        if by_portfolio:
+            self._end_generation(RaiseGeneration(self.generation, "; ".join(by_portfolio.values())))
 
-    def _reread_terms(self) -> None:
-        """Tell the Sizer what people changed; it counts from the next decision sized."""
+    def _reload_rules(self) -> None:
+        """Read the rules that people change, and send them to the Sizer; the next decision is sized by them."""
         assert self.generation is not None
         try:
             rules = self._retry.once(self._ledger.rules)
         except DatabaseError as error:
-            logger.debug("the portfolios' rules are read again shortly: {}", error)
+            logger.debug("cannot read the portfolios' rules, retrying: {}", error)
             self._wake_later()
             return
-        known = {name: portfolio.rules for name, portfolio in self._committed.items()}
-        if any(t.portfolio in known and not t.same_portfolio(known[t.portfolio]) for t in rules):
-            # Another portfolio under a known name: only reloading tells its cash.
-            self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted and made anew"))
+        before = {name: portfolio.rules for name, portfolio in self._committed.items()}
+        if any(row.portfolio in before and not row.same_portfolio(before[row.portfolio]) for row in rules):
+            # It is a new portfolio under the old name; its cash must be read again.
+            self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted and created again"))
             return
         request, self._last_request = self._last_request, 0
-        if {t.portfolio: t for t in rules} == known and not request:
+        if {row.portfolio: row for row in rules} == before and not request:
             return
         self._committed = {
-            t.portfolio: replace(self._committed[t.portfolio], rules=t)
-            if t.portfolio in self._committed
-            else Portfolio.opened(t)
-            for t in rules
+            row.portfolio: replace(self._committed[row.portfolio], rules=row)
+            if row.portfolio in self._committed
+            else Portfolio.opened(row)
+            for row in rules
         }
         self._halts.update(rules)
-        for t in rules:
-            before = known.get(t.portfolio)
-            if before is None or t.revision != before.revision:  # a halt changes terms, too, and no rule
-                logger.info("portfolio {} trades under revision {} of its rules now", t.portfolio, t.revision)
+        for row in rules:
+            old = before.get(row.portfolio)
+            if old is None or row.revision != old.revision:  # a halt does not raise the revision
+                logger.info("portfolio {} now trades by revision {} of its rules", row.portfolio, row.revision)
         self._routes.sizer.tell(RulesChanged(self.generation, rules, request))
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
 

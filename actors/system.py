@@ -25,7 +25,7 @@ from actors.supervision.recovery import PATH
 from actors.supervision.shutdown import Phase, Shutdown
 from actors.supervisor import StartingPoint
 from actors.validation_job import ValidationJob
-from actors.wiring import STOP_LIMIT, Ports, Wiring
+from actors.wiring import STOP_TIMEOUT_S, Ports, Wiring
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, SubmissionInDoubt
 from domain.program import command_name
 from domain.trading.decision import Decision, Outcome
@@ -172,7 +172,7 @@ class TradingSystem(TradingClient):
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
             _await_ready(wiring, ended)
-            listener = Listener(url, ["paper_decisions", "paper_config"], wiring.woken)
+            listener = Listener(url, ["paper_decisions", "paper_config"], wiring.wake)
             listener.start()
             undo.callback(listener.stop)
             validation = ValidationJob(VerdictStore(url, lease), clock)
@@ -300,7 +300,7 @@ class TradingSystem(TradingClient):
             self._shutdown.run(
                 Phase(
                     "writers",
-                    STOP_LIMIT,
+                    STOP_TIMEOUT_S,
                     self._wiring.stop,
                     lambda beat: self._wiring.stopped(time.monotonic() + beat),
                     "somebody is still busy; what is not committed waits in the database",

@@ -1,4 +1,4 @@
-"""The seven actors, their mailboxes and addresses: who is told what."""
+"""The construction of the seven actors: their hosts, addresses, rules and ticks."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ from domain.trading.portfolio import Portfolio
 from domain.trading.quotes import PriceSource
 from domain.types import Clock, PortfolioName
 
-POLL_FOR_PRICES = timedelta(milliseconds=100)
-"""How often the Sizer looks for decisions that have waited too long for a price."""
-RECORD_PRICES = timedelta(seconds=1)
-WAKE_AGAIN = timedelta(milliseconds=250)
-STOP_LIMIT = 0.5
-"""Seconds that the actors get together to end; one that waits for a dead connection is left to its daemon thread."""
-LOOK_FOR_HANGS = timedelta(seconds=1)
-DATABASE_MAY_BE_AWAY = timedelta(minutes=1)
-"""Longer than that, people are told."""
+DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
+"""Between two checks of the Sizer for decisions that have waited too long for a price."""
+PRICE_STORE_INTERVAL = timedelta(seconds=1)
+WAKE_DELAY = timedelta(milliseconds=250)
+STOP_TIMEOUT_S = 0.5
+"""All actors together must end in it; one that waits for a dead connection is left to its daemon thread."""
+HANG_CHECK_INTERVAL = timedelta(seconds=1)
+DATABASE_ALARM_DELAY = timedelta(minutes=1)
+"""How long the database may be unavailable before an alarm is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ class Wiring:
         ports: database, market and alarms.
         start: the last generation committed, and the epoch of this process.
         clock: the time, for all of them.
-        give_up: called, from any thread, when the process cannot go on.
+        end_process: called from any thread when the process cannot go on.
         hide: masks secrets in the text of failures.
 
     Attributes:
         notifier: sends alarms.
-        hosts: of all actors, by name, in the order in which they start.
+        hosts: the hosts of all actors, by name, in the order in which they start.
         log: the last failures.
-        counters: what has happened, counted.
+        counters: the events of this process, counted.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Wiring:
         ports: Ports,
         start: StartingPoint,
         clock: Clock,
-        give_up: Callable[[Exception], None],
+        end_process: Callable[[Exception], None],
         hide: Callable[[str], str] = str,
     ) -> None:
         self.notifier = AlarmNotifier(ports.alarms, clock)
@@ -109,14 +109,14 @@ class Wiring:
         self._settings = settings
         self._ports = ports
         self._clock = clock
-        self._report = give_up
+        self._report_end = end_process
         self._hide = hide
         self._callers = Callers()
         self._states: dict[PortfolioName, Portfolio] = {}
         self._disconnecting: set[str] = set()
         self._halts = HaltMonitor(self.notifier.notify)
-        self._gave_up = False
-        # What others rest on comes first.
+        self._end_reported = False
+        # An actor comes after those on which it depends.
         builders: dict[str, Builder] = {
             "PriceTracker": self._price_tracker,
             "Snapshotter": self._snapshotter,
@@ -143,64 +143,64 @@ class Wiring:
         )
 
     def address(self, name: str) -> MailAddress:
-        """Return where to send messages to an actor."""
+        """Return the address of an actor."""
         return self.hosts[name].address
 
     def start(self) -> None:
-        """Start the Supervisor, which starts the rest once it is told to begin."""
+        """Start the Supervisor; it starts the other actors when it receives `Begin`."""
         self.timer.start()
         supervisor = self.hosts["Supervisor"]
         supervisor.start()
         hang_timeout = self._settings.hang_timeout
-        look = min(LOOK_FOR_HANGS, timedelta(seconds=hang_timeout) / 4)
-        self.timer.every(look, supervisor.address, Tick())
-        self.timer.every(look, _Watchman(supervisor, hang_timeout, self._end_process), Ping())
+        interval = min(HANG_CHECK_INTERVAL, timedelta(seconds=hang_timeout) / 4)
+        self.timer.every(interval, supervisor.address, Tick())
+        self.timer.every(interval, _SupervisorWatch(supervisor, hang_timeout, self._end_process), Ping())
         path = [self.hosts[name] for name in PATH]
-        watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_MAY_BE_AWAY)
-        self.timer.every(min(LOOK_FOR_HANGS, DATABASE_MAY_BE_AWAY), watch, Ping())
+        watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_ALARM_DELAY)
+        self.timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
 
     def schedule(self) -> None:
-        """Begin the ticks: polls, deadlines, prices to be stored, snapshots on the grid."""
+        """Start the ticks: polls, audits, deadlines, storing of prices, snapshots on the grid."""
         poll = timedelta(seconds=self._settings.check_interval)
         self.timer.every(poll, self.address("DecisionWatcher"), Wake())
         self.timer.every(poll, self.address("PositionKeeper"), Wake())
         audit = timedelta(seconds=self._settings.audit_interval)
         self.timer.every(audit, self.address("PositionKeeper"), Audit())
-        self.timer.every(POLL_FOR_PRICES, self.address("Sizer"), Tick())
-        self.timer.every(RECORD_PRICES, self.address("PriceTracker"), Tick())
+        self.timer.every(DEADLINE_CHECK_INTERVAL, self.address("Sizer"), Tick())
+        self.timer.every(PRICE_STORE_INTERVAL, self.address("PriceTracker"), Tick())
         grid = timedelta(seconds=self._settings.snapshot_interval)
         self.timer.on_grid(grid, self.address("Snapshotter"), Tick())
 
-    def woken(self, channel: str) -> None:
-        """Pass a wake-up of the database on."""
+    def wake(self, channel: str) -> None:
+        """Wake the actor that reads what a notification of the database is about."""
         self.address({"paper_config": "PositionKeeper"}.get(channel, "DecisionWatcher")).tell(Wake())
 
     def stop(self) -> None:
-        """Have every actor end after what it has in hand, intake first; does not wait."""
+        """Ask every actor to end after its present message, intake first; does not wait."""
         self.stopping.set()
         for host in reversed(self.hosts.values()):
             host.stop()
 
     def stopped(self, deadline: float) -> bool:
-        """Wait for their end until `time.monotonic` is at ``deadline``; say whether all have ended."""
+        """Wait until all actors have ended, or `time.monotonic` is at ``deadline``; return whether they have ended."""
         return all(host.wait(deadline) for host in reversed(self.hosts.values()))
 
     def end(self) -> None:
-        """The end of everything that runs; what is still busy is left to its daemon thread."""
+        """Stop the actors and the timer; an actor that is still busy is left to its daemon thread."""
         self.stop()
-        self.stopped(time.monotonic() + STOP_LIMIT)
+        self.stopped(time.monotonic() + STOP_TIMEOUT_S)
         self.timer.stop()
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def _end_process(self, reason: Exception) -> None:
-        """Nobody will be answered any more: say so, first to those who wait."""
+        """Report that the process ends: first to callers that wait, then as an alarm."""
         self._callers.fail_all(
             PaperTradingError(f"the system has ended ({reason}); the decision waits in the database")
         )
-        if not self._gave_up and not self.stopping.is_set():  # at a stop, threads end and nobody need know
-            self._gave_up = True
+        if not self._end_reported and not self.stopping.is_set():  # at an ordered stop threads end as they should
+            self._end_reported = True
             self.notifier.notify(_kind_of_end(reason), f"the process ends: {reason}")
-        self._report(reason)
+        self._report_end(reason)
 
     def _supervisor(self, start: StartingPoint) -> Behaviour:
         intensity = Intensity(self._settings.max_restarts, timedelta(seconds=self._settings.restart_window))
@@ -224,11 +224,11 @@ class Wiring:
         self.counters.count_failure(failure.kind)
         self._ports.failures.record(failure)
 
-    def _recover_later(self, delay: timedelta, word: Recover) -> None:
-        self.timer.after(delay, self.address("Supervisor"), word, key=f"recover {word.actor}")
+    def _recover_later(self, delay: timedelta, message: Recover) -> None:
+        self.timer.after(delay, self.address("Supervisor"), message, key=f"recover {message.actor}")
 
     def _disconnect(self, actor: str, since: float) -> None:
-        """End an actor's database connections, in a thread of its own; one at a time for each actor."""
+        """End an actor's database connections in a new thread; one at a time for each actor."""
         if actor in self._disconnecting:
             return
         self._disconnecting.add(actor)
@@ -238,7 +238,7 @@ class Wiring:
             try:
                 ended = self._ports.connections.disconnect(actor)
             finally:
-                self._disconnecting.discard(actor)  # else a failure here would be the last try
+                self._disconnecting.discard(actor)  # otherwise an error here would prevent the next try
             self.address("Supervisor").tell(Disconnected(actor, since, ended))
 
         threading.Thread(target=disconnect, name=f"disconnect {actor}", daemon=True).start()
@@ -255,7 +255,7 @@ class Wiring:
         return PathServices(self._retry(name, activity), self._wake_later(name), self.counters)
 
     def _wake_later(self, name: str) -> Callable[[], None]:
-        return lambda: self.timer.after(WAKE_AGAIN, self.address(name), Wake(), key=name)
+        return lambda: self.timer.after(WAKE_DELAY, self.address(name), Wake(), key=name)
 
     def _price_tracker(self, _: Activity) -> Behaviour:
         rules = PriceRules(
@@ -311,27 +311,27 @@ def _kind_of_end(reason: Exception) -> AlarmKind:
 
 
 class _LastResort:
-    """Who is told when the Supervisor itself crashes."""
+    """The address to which the Supervisor's own cell reports a crash."""
 
-    def __init__(self, give_up: Callable[[Exception], None]) -> None:
-        self._end_process = give_up
+    def __init__(self, end_process: Callable[[Exception], None]) -> None:
+        self._end_process = end_process
 
     def tell(self, message: object, /) -> None:
-        """End the process: nobody is left who could mend it."""
+        """End the process: no other actor can repair it."""
         if isinstance(message, Crashed):
             self._end_process(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
 
 
-class _Watchman:
-    """Who looks after the Supervisor: the timer's thread, at each tick."""
+class _SupervisorWatch:
+    """The check of the Supervisor itself; the timer's thread calls it at each tick."""
 
-    def __init__(self, host: ActorHost, hang_timeout: float, give_up: Callable[[Exception], None]) -> None:
+    def __init__(self, host: ActorHost, hang_timeout: float, end_process: Callable[[Exception], None]) -> None:
         self._host = host
         self._hang_timeout = hang_timeout
-        self._end_process = give_up
+        self._end_process = end_process
 
     def tell(self, _: object, /) -> None:
-        """End the process where nobody is left who could mend it."""
+        """End the process if the Supervisor's thread has ended or hangs."""
         if not self._host.alive:
             self._end_process(PaperTradingError("the Supervisor's thread ended"))
         elif self._host.activity.busy_for > self._hang_timeout:

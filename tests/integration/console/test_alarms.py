@@ -107,7 +107,7 @@ def test_the_lease_lost_ours_again_and_taken(embedded_url: str, heard: Heard, mo
 def test_the_database_away(
     embedded_server: Server, embedded_url: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "DATABASE_MAY_BE_AWAY", timedelta(seconds=0.3))
+    monkeypatch.setattr(wiring, "DATABASE_ALARM_DELAY", timedelta(seconds=0.3))
     with running(embedded_url, heard):
         embedded_server.stop(immediate=True)
         heard.expect("database_away", "the database has been unavailable or locked since ")

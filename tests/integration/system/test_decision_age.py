@@ -65,7 +65,7 @@ def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
             system.status().expired_at_intake,
         )
         assert system.ledger_reader.ledger_differences() == []
-    said = "WARNING 3 decisions expired: more than max_decision_age = 300 s had gone by when this process could"
+    said = "WARNING 3 decisions expired: older than max_decision_age = 300 s when this process could"
     assert [f"{said} take them in\n"] == warnings(log)
 
 

@@ -56,7 +56,7 @@ def test_the_log_tells_a_change_of_rules_and_does_not_call_a_halt_one(embedded_u
     finally:
         logger.remove(sink)
     rules = [line for line in said if "trades under" in line]
-    assert ["portfolio default trades under revision 2 of its rules now"] == rules
+    assert ["portfolio default now trades by revision 2 of its rules"] == rules
 
 
 def test_a_halt_is_never_changed_and_names_a_portfolio_that_exists(embedded_url: str) -> None:

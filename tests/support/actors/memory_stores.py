@@ -132,7 +132,7 @@ class MemoryDatabase:
             if present is None:
                 raise WriteRefused("an order needs its portfolio")
             if not present.rules.same_portfolio(applied.portfolio.rules):
-                raise Fenced("a portfolio was deleted and made anew")
+                raise Fenced("a portfolio was deleted and created again")
         for applied in group:
             order = applied.fill.order
             self.rows[order.decision_id].outcome = Outcome(

@@ -34,7 +34,7 @@ from actors.supervision.messages import Begin, Crashed, Disconnected
 from actors.supervision.recovery import PATH
 from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
 from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
-from actors.wiring import WAKE_AGAIN
+from actors.wiring import WAKE_DELAY
 from domain.alarms import Alarm
 from domain.errors import PaperTradingError
 from domain.trading.instruments import Instrument, InstrumentCatalog
@@ -366,7 +366,7 @@ class Stepper:
 
     def _wake_later(self, actor: str) -> None:
         if self._delays:
-            self._after(WAKE_AGAIN, actor, Wake())
+            self._after(WAKE_DELAY, actor, Wake())
 
     def _disconnect(self, actor: str, since: float) -> None:
         self.tell("Supervisor", Disconnected(actor, since, not self.database.away))

@@ -157,8 +157,8 @@ def test_a_row_that_cannot_be_ended_is_quarantined_at_the_second_time(stepper: S
 def test_more_quarantined_decisions_than_may_be_under_way_do_not_stop_the_intake(
     stepper: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.decision_watcher.MOST_UNDER_WAY", 10)
-    monkeypatch.setattr("actors.decision_watcher.READ_MORE_BELOW", 5)
+    monkeypatch.setattr("actors.decision_watcher.MAX_UNDER_WAY", 10)
+    monkeypatch.setattr("actors.decision_watcher.READ_BELOW", 5)
     refused = {put(stepper, number, quantity="0.2") for number in range(11)}
     stepper.database.refuse = set(refused)
     good = put(stepper, 2_000, quantity="0.2")
