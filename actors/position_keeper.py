@@ -31,7 +31,7 @@ from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.audit import differences
 from domain.trading.decision import Outcome, Refusal
-from domain.trading.portfolio import Applied, Portfolio, apply, described
+from domain.trading.portfolio import Applied, Portfolio, apply, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
 
@@ -85,7 +85,7 @@ class PositionKeeper(PathBehaviour):
         """Return the committed state of each portfolio."""
         return {
             "generation": self.generation,
-            "portfolios": {name: described(portfolio) for name, portfolio in self._committed.items()},
+            "portfolios": {name: to_dict(portfolio) for name, portfolio in self._committed.items()},
         }
 
     def handle_current(self, messages: list[Message]) -> None:

@@ -36,7 +36,7 @@ from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.portfolio import Portfolio, apply, described
+from domain.trading.portfolio import Portfolio, apply, to_dict
 from domain.trading.quotes import Quote
 from domain.trading.sizing import expire_if_stale, pre_trade_check, size
 from domain.types import Clock, PortfolioName, Symbol
@@ -113,7 +113,7 @@ class Sizer(PathBehaviour):
             "generation": self.generation,
             "projections": {
                 name: {
-                    **described(queue.projection),
+                    **to_dict(queue.projection),
                     "ready": [decision.id for decision, _ in queue.ready],
                     "pricing": queue.pricing,
                 }

@@ -16,8 +16,8 @@ from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
-from domain.trading.portfolio import Portfolio, described
-from domain.trading.snapshot import Snapshot, day_of, value
+from domain.trading.portfolio import Portfolio, to_dict
+from domain.trading.snapshot import Snapshot, day_of, take_snapshot
 from domain.types import Clock, PortfolioName, Symbol
 
 
@@ -54,7 +54,7 @@ class Snapshotter(Behaviour):
     def describe(self) -> Mapping[str, Any]:
         """Return the states that the next snapshot values, and the opening values of the day."""
         return {
-            "portfolios": {name: described(portfolio) for name, portfolio in self._states.items()},
+            "portfolios": {name: to_dict(portfolio) for name, portfolio in self._states.items()},
             "opening": None if self._opening is None else {"day": self._opening[0], "values": dict(self._opening[1])},
         }
 
@@ -95,4 +95,4 @@ class Snapshotter(Behaviour):
         opening = self._opening[1].get(portfolio.name, portfolio.rules.initial_capital)
         if time == self._opening[0]:
             opening = portfolio.equity(marks)  # this snapshot opens the day
-        return value(portfolio, marks, opening, time)
+        return take_snapshot(portfolio, marks, opening, time)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-LONGEST = 1_000
+MAX_ALARM_LENGTH = 1_000
 """Characters of an alarm's text; the rest is in the log."""
 
 
@@ -26,7 +26,7 @@ class AlarmKind(StrEnum):
     TEST = "test"
 
 
-LAST_WORDS = frozenset({AlarmKind.RESTART_LIMIT, AlarmKind.GAVE_UP, AlarmKind.LEASE_TAKEN})
+FATAL_KINDS = frozenset({AlarmKind.RESTART_LIMIT, AlarmKind.GAVE_UP, AlarmKind.LEASE_TAKEN})
 """Alarms with which the process ends."""
 
 
@@ -57,4 +57,4 @@ def one_line(text: str) -> str:
     """Return a text of anybody's on one line, shortened, its control characters written out."""
     line = " ".join(text.split())
     line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return line if len(line) <= MAX_ALARM_LENGTH else line[: MAX_ALARM_LENGTH - 1] + "…"

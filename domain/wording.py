@@ -42,7 +42,7 @@ def _bound(value: object) -> object:
     return plain(Decimal(written[1])) if written else value
 
 
-def allowed(error: Mapping[str, Any]) -> str:
+def requirement(error: Mapping[str, Any]) -> str:
     """Return what would have been allowed, in plain words: ``must be at most 1``.
 
     Args:
@@ -94,12 +94,12 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def moment(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """Write a time for a person."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def lasted(span: timedelta) -> str:
+def format_duration(span: timedelta) -> str:
     """Write how long something lasted: *3 d 4 h*, *12 min*, *8 s*."""
     seconds = int(span.total_seconds())
     for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):

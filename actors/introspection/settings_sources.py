@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from actors.introspection.settings_redaction import MASK
 from actors.introspection.settings_reference import VARIABLE_PREFIX
 from domain.errors import SettingsError
-from domain.wording import allowed, quoted
+from domain.wording import quoted, requirement
 
 SETTINGS_FILE = Path("paper.toml")
 ALERT_VARIABLES = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
@@ -98,7 +98,7 @@ def settings_message(error: ValidationError, options: Mapping[str, object], name
     """
     first = error.errors()[0]
     if not first["loc"]:
-        return allowed(first)
+        return requirement(first)
     name = str(first["loc"][0]).lower().removeprefix(VARIABLE_PREFIX.lower())
     if first["type"] == "extra_forbidden":
         source = "" if name in options else f" in {SETTINGS_FILE}"
@@ -106,4 +106,4 @@ def settings_message(error: ValidationError, options: Mapping[str, object], name
     variable = f"{VARIABLE_PREFIX}{name}".upper()
     source = "" if name in options else f" (from {variable if variable in os.environ else SETTINGS_FILE})"
     value = MASK if name in UNQUOTED_SETTINGS else quoted(first["input"])
-    return f"setting {name} = {value}{source}: {allowed(first)}"
+    return f"setting {name} = {value}{source}: {requirement(first)}"

@@ -24,7 +24,7 @@ from tenacity import (
 from console.alerts.channels import Channel
 from console.alerts.outbox import Letter, Outbox
 from console.logs import secrets_hidden
-from domain.alarms import LAST_WORDS, Alarm
+from domain.alarms import FATAL_KINDS, Alarm
 from domain.errors import AlertFailed
 
 WINDOW = 60.0
@@ -140,7 +140,7 @@ class Courier:
             waiting = self._outbox.waiting
             if self._in_hand is not None:
                 waiting.append(self._in_hand.alarm)
-        return any(alarm.kind in LAST_WORDS for alarm in waiting)
+        return any(alarm.kind in FATAL_KINDS for alarm in waiting)
 
     def finish(self) -> None:
         """Hold nothing back any more, and end once nothing waits."""

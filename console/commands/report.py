@@ -159,12 +159,12 @@ def _read(engine: Engine, settings: Settings, asked: Asked) -> tuple[list[Report
                 shown.update(task, completed=done, total=whole + 1, doing=doing)
 
             each, verdicts[name] = reports.read_judged(
-                engine, name, Criteria.set_by(settings), ledger.result, since=asked.since, until=asked.until,
+                engine, name, Criteria.from_settings(settings), ledger.result, since=asked.since, until=asked.until,
                 strategy=asked.strategy, progress=told,
             )  # fmt: skip
             shown.update(task, escape_control=False)
             # A database that was put together by hand may have trades that are older than their portfolio.
-            if asked.until is None or each.until > each.since or each.results.traded or each.funnel.received:
+            if asked.until is None or each.until > each.since or each.trade_stats.traded or each.funnel.received:
                 found.append(each)
     if chosen and not found:
         which = f"portfolio {asked.portfolio}" if asked.portfolio is not None else "any portfolio asked for"

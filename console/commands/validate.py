@@ -16,7 +16,7 @@ from console.report.verdicts import print_verdicts, verdict_to_dict
 from domain.errors import InvalidRequest
 from domain.program import command_name
 from domain.trading.arithmetic import plain
-from domain.validation.criteria import Criteria, limit
+from domain.validation.criteria import Criteria, format_limit
 from domain.validation.verdict import Verdict
 from domain.wording import joined
 from persistence.connections import Engine, engine_for, transaction
@@ -120,7 +120,7 @@ def start(
             _end_changed(engine)
             with transaction(engine) as cursor:
                 begun = validation_runs.begin(
-                    cursor, name, portfolio or [], strategy or [], Criteria.set_by(settings), user()
+                    cursor, name, portfolio or [], strategy or [], Criteria.from_settings(settings), user()
                 )
                 found = [validation.prices_of(cursor, each, begun.bound.process.settings) for each in begun.portfolios]
         finally:
@@ -181,7 +181,7 @@ def runs(
 
 def _verdicts(engine: Engine, settings: Settings, name: str | None, portfolios: list[str]) -> list[Verdict]:
     names = list(dict.fromkeys(portfolios))
-    return validation.verdicts(engine, Criteria.set_by(settings), name=name, portfolios=names)
+    return validation.verdicts(engine, Criteria.from_settings(settings), name=name, portfolios=names)
 
 
 def _end_changed(engine: Engine) -> None:
@@ -245,7 +245,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
         "by_whom": stored.by_whom,
         "portfolios": list(stored.portfolios),
         "strategies": list(stored.bound.strategies),
-        "criteria": stored.criteria.stored(),
+        "criteria": stored.criteria.to_dict(),
         "epoch": stored.bound.process.epoch,
         "version": stored.bound.process.version,
         "ended_at": run.ended_at,
@@ -269,9 +269,9 @@ def _tell_begun(stored: StoredRun, sources: set[str]) -> None:
 
 def _required(criteria: Criteria) -> str:
     return (
-        f"{criteria.min_days} days, {criteria.min_trades} round trips, win rate {limit(criteria.min_win_rate)}, "
-        f"Sharpe ratio {plain(criteria.min_sharpe)}, drawdown at most {limit(criteria.max_drawdown)}, "
-        f"PSR(0) {limit(criteria.min_psr)}"
+        f"{criteria.min_days} days, {criteria.min_trades} round trips, win rate {format_limit(criteria.min_win_rate)}, "
+        f"Sharpe ratio {plain(criteria.min_sharpe)}, drawdown at most {format_limit(criteria.max_drawdown)}, "
+        f"PSR(0) {format_limit(criteria.min_psr)}"
     )
 
 

@@ -147,12 +147,12 @@ def size(value: int) -> str:
 
 def moment(value: datetime | None) -> str:
     """Format a time for people, in UTC."""
-    return "–" if value is None else wording.moment(value)
+    return "–" if value is None else wording.format_time(value)
 
 
 def duration(value: timedelta | None) -> str:
     """Format a duration for people: ``3 d 4 h``, ``12 min``, ``8 s``."""
-    return "–" if value is None else wording.lasted(value)
+    return "–" if value is None else wording.format_duration(value)
 
 
 def sources_line(sources: Iterable[str]) -> str | None:

@@ -8,24 +8,35 @@ from typing import Any
 
 from console.report import verdicts
 from domain.analytics.performance import Performance
+from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
 from domain.analytics.returns import DailyReturns
 from domain.validation.verdict import Verdict
 
+KEYS = {"trade_stats": "results", "round_trips": "trips", "complete": "whole"}
+"""Keys of the document that differ from the field's name. Programs rely on them."""
+
 
 def report_to_dict(report: Report, verdict: Verdict | None) -> dict[str, object]:
     """Return a report and its verdict for JSON; docs/report.md describes the fields."""
-    document: dict[str, object] = {field.name: getattr(report, field.name) for field in fields(report)}
+    document = _with_keys(report)
     document["performance"] = None if report.performance is None else _performance(report.performance)
+    document["days"] = [_with_keys(day) for day in report.days]
+    document["months"] = [_with_keys(month) for month in report.months]
     document["curve"] = [{**point._asdict(), "drawdown": point.drawdown} for point in report.curve]
     document["gate"] = None if verdict is None else verdicts.verdict_to_dict(verdict)
     return document
 
 
+def _with_keys(record: Report | PeriodReturn) -> dict[str, object]:
+    """Return the record's fields by their keys in the document."""
+    return {KEYS.get(field.name, field.name): getattr(record, field.name) for field in fields(record)}
+
+
 def _performance(performance: Performance) -> Mapping[str, object]:
     # The report itself holds the results.
     document: dict[str, Any] = {
-        field.name: getattr(performance, field.name) for field in fields(performance) if field.name != "results"
+        field.name: getattr(performance, field.name) for field in fields(performance) if field.name != "trade_stats"
     }
     return {**document, "returns": _returns(performance.returns)}
 

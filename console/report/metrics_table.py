@@ -71,13 +71,13 @@ def metric_rows(report: Report) -> dict[str, list[MetricRow]]:
     return {
         "Return": list(_return(report)),
         **risk,
-        "Round trips": list(_round_trips(report.results, Amounts.of(report))),
+        "Round trips": list(_round_trips(report.trade_stats, Amounts.of(report))),
         "Activity": list(_activity(report)),
     }
 
 
 def _return(report: Report) -> Iterator[MetricRow]:
-    results, write = report.results, Amounts.of(report)
+    results, write = report.trade_stats, Amounts.of(report)
     yield _value_row("Net of closings", write.result(results.net_pnl))
     yield _value_row("Gross of closings", write.result(results.gross_pnl))
     if report.performance is not None:
@@ -112,7 +112,7 @@ def _round_trips(results: TradeStats, write: Amounts) -> Iterator[MetricRow]:
 
 
 def _activity(report: Report) -> Iterator[MetricRow]:
-    results = report.results
+    results = report.trade_stats
     yield _metric_row("Time held", results.avg_hold_seconds, _duration, "a round trip")
     yield _metric_row("Time in market", results.time_in_market, share)
     if report.performance is not None:

@@ -13,7 +13,7 @@ from console.display.format import escape_control, moment
 from console.display.style import ALARM, BAD, DOUBT, GOOD
 from console.report.terminal.charts import line, wrapped
 from domain.validation.criteria import Criterion
-from domain.validation.criteria import percent as fraction
+from domain.validation.criteria import format_percent as fraction
 from domain.validation.verdict import Verdict
 
 MAX_EVIDENCE_LINES = 3

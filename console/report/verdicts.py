@@ -9,7 +9,7 @@ from rich.console import Console
 
 from console.display.format import NO_PROOF, duration, moment, terminal
 from console.display.table import full_table
-from domain.validation.criteria import Criterion, limit, percent
+from domain.validation.criteria import Criterion, format_limit, format_percent
 from domain.validation.statistical import Statistical
 from domain.validation.verdict import Verdict
 
@@ -86,8 +86,8 @@ def _psr(verdict: Verdict) -> Criterion:
     return Criterion(
         "psr",
         "PSR(0)",
-        f"at least {limit(verdict.min_psr)}",
-        str(verdict.psr.reason) if value is None else percent(value, verdict.min_psr),
+        f"at least {format_limit(verdict.min_psr)}",
+        str(verdict.psr.reason) if value is None else format_percent(value, verdict.min_psr),
         value is not None and value >= verdict.min_psr,
         ("the probability that the true Sharpe ratio is above 0",) if value is not None else (),
     )

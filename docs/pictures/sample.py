@@ -186,7 +186,7 @@ def history(plan: Plan, seed: int, days: int = DAYS) -> tuple[History, _Desk]:
         desk.hour(FIRST_DAY + timedelta(hours=hour))
     opening = Valuation(FIRST_DAY, plan.capital)
     until = FIRST_DAY + timedelta(days=days)
-    return History.whole(opening, until, desk.trades, desk.executions, tuple(desk.valuations)), desk
+    return History.full(opening, until, desk.trades, desk.executions, tuple(desk.valuations)), desk
 
 
 def reports(seed: int, days: int = DAYS) -> tuple[Report, ...]:

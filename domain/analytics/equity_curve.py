@@ -40,7 +40,7 @@ class CurvePoint(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TradeMarker:
     """Closings near each other, on the curve.
 
     Attributes:
@@ -56,7 +56,7 @@ class Mark:
     won: bool
 
 
-def curve(line: Sequence[Valuation], most: int) -> tuple[CurvePoint, ...]:
+def equity_curve(line: Sequence[Valuation], most: int) -> tuple[CurvePoint, ...]:
     """Return at most ``most`` points of a line, its first and last, and the lowest and highest of each stretch.
 
     Args:
@@ -97,7 +97,7 @@ def _stretches(line: Sequence[Valuation], number: int) -> Iterator[tuple[int, in
             end += ((line[first].time - end) // length + 1) * length
 
 
-def marks(trades: Iterable[Trade], line: Sequence[CurvePoint], most: int) -> tuple[Mark, ...]:
+def trade_markers(trades: Iterable[Trade], line: Sequence[CurvePoint], most: int) -> tuple[TradeMarker, ...]:
     """Return closings as marks on a curve; what lies too near each other is one mark, won and lost apart.
 
     Args:
@@ -116,5 +116,5 @@ def marks(trades: Iterable[Trade], line: Sequence[CurvePoint], most: int) -> tup
     for (_, won), group in groups.items():
         time = group[-1].exit_time
         value = line[max(bisect_right(times, time) - 1, 0)].value
-        found.append(Mark(time, value, total(trade.net for trade in group), len(group), won))
+        found.append(TradeMarker(time, value, total(trade.net for trade in group), len(group), won))
     return tuple(sorted(found, key=lambda mark: (mark.time, mark.won)))

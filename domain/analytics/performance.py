@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from domain.analytics.performance_metric import PerformanceMetric, known, mean, unknown
+from domain.analytics.performance_metric import PerformanceMetric, defined, mean, undefined
 from domain.analytics.returns import (
     DailyReturns,
     Drawdown,
@@ -39,24 +39,24 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one portfolio up to one moment, or in a period; made by `whole` and `during`.
+    """What is known of one portfolio up to one moment, or in a period; made by `full` and `during`.
 
     Attributes:
         opening: the initial capital, and when it was there; of a period, what it was worth at its beginning.
         until: the end; times are UTC and aware.
-        dealings: what was traded; `TradeHistory.by` tells it apart by symbol, strategy, ….
+        trade_history: what was traded; `TradeHistory.by` tells it apart by symbol, strategy, ….
         valuations: every snapshot, oldest first; of a period, those after its beginning.
         resumed: whether it existed before the opening, so that days without snapshot count from there.
     """
 
     opening: Valuation
     until: datetime
-    dealings: TradeHistory
+    trade_history: TradeHistory
     valuations: tuple[Valuation, ...] = ()
     resumed: bool = False
 
     @classmethod
-    def whole(
+    def full(
         cls,
         opening: Valuation,
         until: datetime,
@@ -87,21 +87,21 @@ class History:
         if since is None and until is None:
             return self
         end = max(until or self.until, since or self.opening.time)
-        dealt = self.dealings.during(since or EVER, until or NEVER)
+        dealt = self.trade_history.during(since or EVER, until or NEVER)
         opening, resumed = self.opening, self.resumed
         first, last = 0, bisect_right(self.valuations, until or self.until, key=_time)
         if since is not None:
             first = bisect_right(self.valuations, since, key=_time)
             known = self.valuations[first - 1] if first else self.opening
             opening, resumed = known._replace(time=since), True
-        dealings = replace(dealt, since=opening.time, until=end)
-        return History(opening, end, dealings, self.valuations[first:last], resumed)
+        trade_history = replace(dealt, since=opening.time, until=end)
+        return History(opening, end, trade_history, self.valuations[first:last], resumed)
 
     @cached_property
     def returns(self) -> DailyReturns:
         """The returns of its whole days."""
         closes = daily_closes(self.valuations, self.until, self.opening if self.resumed else None)
-        return daily_returns(closes, self.opening.total_value, crypto=self.dealings.crypto)
+        return daily_returns(closes, self.opening.total_value, crypto=self.trade_history.crypto)
 
     @property
     def line(self) -> tuple[Valuation, ...]:
@@ -118,7 +118,7 @@ class Performance:
     """The figures of one portfolio, in all.
 
     Attributes:
-        results: what trading brought and cost.
+        trade_stats: what trading brought and cost.
         returns: of its whole days.
         sharpe_ratio: annualised; see `domain.analytics.returns.sharpe_ratio`.
         sortino_ratio: annualised.
@@ -132,7 +132,7 @@ class Performance:
             daily closes. Not annualised.
     """
 
-    results: TradeStats
+    trade_stats: TradeStats
     returns: DailyReturns
     sharpe_ratio: PerformanceMetric
     sortino_ratio: PerformanceMetric
@@ -147,11 +147,11 @@ class Performance:
 
 def performance(history: History) -> Performance:
     """Return every figure of a portfolio; each that does not exist says why."""
-    results = history.dealings.results()
+    trade_stats = history.trade_history.stats()
     returns = history.returns
     drawdown = max_drawdown(history.valuations, history.opening)
     return Performance(
-        results=results,
+        trade_stats=trade_stats,
         returns=returns,
         sharpe_ratio=sharpe_ratio(returns),
         sortino_ratio=sortino_ratio(returns),
@@ -161,10 +161,10 @@ def performance(history: History) -> Performance:
         probabilistic_sharpe_ratio=probabilistic_sharpe_ratio(returns),
         minimum_track_record=minimum_track_record(returns),
         exposure=exposure(history.line, history.until),
-        turnover=_turnover(results.traded, history.opening, returns),
+        turnover=_turnover(trade_stats.traded, history.opening, returns),
     )
 
 
 def _turnover(traded: Decimal, opening: Valuation, returns: DailyReturns) -> PerformanceMetric:
     worth = mean([valuation.total_value for valuation in (opening, *returns.closes)])
-    return known(divide(traded, worth)) if worth > ZERO else unknown("the portfolio had no value on the mean")
+    return defined(divide(traded, worth)) if worth > ZERO else undefined("the portfolio had no value on the mean")

@@ -14,7 +14,7 @@ MOST_DIGITS = 40
 
 @dataclass(frozen=True, slots=True)
 class PerformanceMetric:
-    """A number to 1e-12, or the reason why it does not exist; made by `known` and `unknown`.
+    """A number to 1e-12, or the reason why it does not exist; made by `defined` and `undefined`.
 
     Attributes:
         value: None where there is none.
@@ -25,12 +25,12 @@ class PerformanceMetric:
     reason: str | None = None
 
 
-def known(value: Decimal) -> PerformanceMetric:
+def defined(value: Decimal) -> PerformanceMetric:
     """Return the figure of that value, rounded once."""
     return PerformanceMetric(value if value.adjusted() > MOST_DIGITS else rate(value))
 
 
-def unknown(reason: str) -> PerformanceMetric:
+def undefined(reason: str) -> PerformanceMetric:
     """Return a figure that does not exist, and why."""
     return PerformanceMetric(None, reason)
 
@@ -42,7 +42,7 @@ def mean(values: Sequence[Decimal]) -> Decimal:
 
 def average(values: Sequence[Decimal], reason: str) -> PerformanceMetric:
     """Return the mean as a figure; without values, ``reason``."""
-    return known(mean(values)) if values else unknown(reason)
+    return defined(mean(values)) if values else undefined(reason)
 
 
 def moment(values: Sequence[Decimal], order: int) -> Decimal:

@@ -22,34 +22,34 @@ class PeriodReturn:
         result: value at its end less value at its beginning; of a strategy, Σ net of its closings.
         change: the same as a fraction of the value at its beginning; None for a strategy, and where that
             was not above 0.
-        whole: whether all of it lies in the period; the running day does not.
+        complete: whether all of it lies in the period; the running day does not.
     """
 
     start: date
     result: Decimal
     change: Decimal | None
-    whole: bool
+    complete: bool
 
 
-def daily_gains(history: History) -> tuple[PeriodReturn, ...]:
+def daily_period_returns(history: History) -> tuple[PeriodReturn, ...]:
     """Return what each day brought a portfolio, as its daily returns have it, then the running day so far."""
     return _gains(history, {_day_of_end(end.time): end for end in _ends(history)}, lambda day: day + DAY)
 
 
-def monthly_gains(history: History) -> tuple[PeriodReturn, ...]:
+def monthly_period_returns(history: History) -> tuple[PeriodReturn, ...]:
     """Return what each month brought a portfolio: the value at its end against that at the end of the month before."""
     ends = {_day_of_end(end.time).replace(day=1): end for end in _ends(history)}
     return _gains(history, ends, lambda first: (first + 31 * DAY).replace(day=1))
 
 
-def strategy_gains(trades: Iterable[Trade], *, monthly: bool) -> tuple[PeriodReturn, ...]:
+def strategy_period_returns(trades: Iterable[Trade], *, monthly: bool) -> tuple[PeriodReturn, ...]:
     """Return the net results of closings by the day, or month, on which they were made; others are left out."""
     found: dict[date, Decimal] = {}
     for trade in trades:
         day = trade.exit_time.astimezone(UTC).date()
         start = day.replace(day=1) if monthly else day
         found[start] = add(found.get(start, ZERO), trade.net)
-    return tuple(PeriodReturn(start, net, None, whole=True) for start, net in sorted(found.items()))
+    return tuple(PeriodReturn(start, net, None, complete=True) for start, net in sorted(found.items()))
 
 
 def by_month(gains: Iterable[PeriodReturn]) -> Mapping[int, Mapping[int, PeriodReturn]]:
@@ -75,8 +75,8 @@ def _gains(
     for start, end in ends.items():
         begin, over = _midnight(start), _midnight(next_after(start))
         change = rate(subtract(divide(end.total_value, before), ONE)) if before > ZERO else None
-        whole = history.opening.time <= begin and over <= history.until
-        found.append(PeriodReturn(start, subtract(end.total_value, before), change, whole))
+        complete = history.opening.time <= begin and over <= history.until
+        found.append(PeriodReturn(start, subtract(end.total_value, before), change, complete))
         before = end.total_value
     return tuple(found)
 

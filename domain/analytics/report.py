@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.analytics.equity_curve import CurvePoint, Mark, curve, marks
+from domain.analytics.equity_curve import CurvePoint, TradeMarker, equity_curve, trade_markers
 from domain.analytics.funnel import Funnel
 from domain.analytics.histogram import Bin, histogram
 from domain.analytics.performance import History, Performance, performance
-from domain.analytics.period_returns import PeriodReturn, daily_gains, monthly_gains, strategy_gains
+from domain.analytics.period_returns import (
+    PeriodReturn,
+    daily_period_returns,
+    monthly_period_returns,
+    strategy_period_returns,
+)
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
@@ -59,13 +64,13 @@ class Report:
         closing: its value at the end, as the last snapshot has it.
         closing_at: when that snapshot was made; the period's beginning where there is none.
         performance: the figures of the portfolio; None for a strategy, which has no value of its own.
-        results: of the portfolio, or of the strategy.
+        trade_stats: of the portfolio, or of the strategy.
         by: the same told apart.
         curve: the value over time; for a strategy its net result so far.
         marks: closings on the curve.
         days: what each day brought.
         months: what each month brought.
-        trips: the round trips that ended, oldest first.
+        round_trips: the round trips that ended, oldest first.
         distribution: of the net results of round trips.
         funnel: of the decisions that came in during the period.
         positions: what is held now, whatever the period.
@@ -82,13 +87,13 @@ class Report:
     closing: Decimal
     closing_at: datetime
     performance: Performance | None
-    results: TradeStats
+    trade_stats: TradeStats
     by: Mapping[Dimension, Mapping[str, TradeStats]]
     curve: tuple[CurvePoint, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[TradeMarker, ...]
     days: tuple[PeriodReturn, ...]
     months: tuple[PeriodReturn, ...]
-    trips: tuple[RoundTrip, ...]
+    round_trips: tuple[RoundTrip, ...]
     distribution: tuple[Bin, ...]
     funnel: Funnel
     positions: tuple[OpenPosition, ...]
@@ -118,10 +123,10 @@ def report(
         positions: what is held now, of the strategy if one is given.
         price_sources: see `Report`.
     """
-    dealings = history.dealings if strategy is None else history.dealings.of(strategy)
+    trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     value = (history.opening, *history.valuations)
-    line = value if strategy is None else _net_so_far(dealings, history)
-    drawn = curve(line, CURVE_POINTS)
+    line = value if strategy is None else _net_so_far(trade_history, history)
+    drawn = equity_curve(line, CURVE_POINTS)
     return Report(
         portfolio=portfolio,
         strategy=strategy,
@@ -133,24 +138,28 @@ def report(
         closing=value[-1].total_value,
         closing_at=value[-1].time,
         performance=performance(history) if strategy is None else None,
-        results=dealings.results(),
-        by={dimension: dealings.by(dimension) for dimension in Dimension},
+        trade_stats=trade_history.stats(),
+        by={dimension: trade_history.by(dimension) for dimension in Dimension},
         curve=drawn,
-        marks=marks(dealings.trades, drawn, MARKS),
-        days=daily_gains(history) if strategy is None else strategy_gains(dealings.trades, monthly=False),
-        months=monthly_gains(history) if strategy is None else strategy_gains(dealings.trades, monthly=True),
-        trips=dealings.trips,
-        distribution=histogram([trip.net for trip in dealings.trips], BINS),
+        marks=trade_markers(trade_history.trades, drawn, MARKS),
+        days=daily_period_returns(history)
+        if strategy is None
+        else strategy_period_returns(trade_history.trades, monthly=False),
+        months=monthly_period_returns(history)
+        if strategy is None
+        else strategy_period_returns(trade_history.trades, monthly=True),
+        round_trips=trade_history.round_trips,
+        distribution=histogram([trip.net for trip in trade_history.round_trips], BINS),
         funnel=funnel,
         positions=tuple(positions),
         price_sources=tuple(price_sources),
     )
 
 
-def _net_so_far(dealings: TradeHistory, history: History) -> Sequence[Valuation]:
+def _net_so_far(trade_history: TradeHistory, history: History) -> Sequence[Valuation]:
     """What a strategy's closings brought up to each of them, from 0 on."""
     found = [Valuation(history.opening.time, ZERO)]
-    trades: Sequence[Trade] = dealings.trades
+    trades: Sequence[Trade] = trade_history.trades
     for trade in trades:
         found.append(Valuation(trade.exit_time, add(found[-1].total_value, trade.net)))
     found.append(Valuation(max(history.until, found[-1].time), found[-1].total_value))

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from domain.analytics.performance_metric import PerformanceMetric, deviation, known, mean, unknown
+from domain.analytics.performance_metric import PerformanceMetric, defined, deviation, mean, undefined
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
 from domain.trading.snapshot import day_of
 
@@ -129,11 +129,11 @@ def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
     below 10 returns, and where all are equal.
     """
     if returns.missing is not None:
-        return unknown(returns.missing)
+        return undefined(returns.missing)
     spread = deviation(returns.values)
     if spread == ZERO:
-        return unknown("the daily returns do not differ")
-    return known(returns.annual(divide(mean(returns.values), spread)))
+        return undefined("the daily returns do not differ")
+    return defined(returns.annual(divide(mean(returns.values), spread)))
 
 
 def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:
@@ -143,11 +143,11 @@ def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:
     3 (1994). Unknown below 10 returns, and without a negative one.
     """
     if returns.missing is not None:
-        return unknown(returns.missing)
+        return undefined(returns.missing)
     downside = CONTEXT.sqrt(mean([multiply(low, low) for low in (min(r, ZERO) for r in returns.values)]))
     if downside == ZERO:
-        return unknown("no daily return is negative")
-    return known(returns.annual(divide(mean(returns.values), downside)))
+        return undefined("no daily return is negative")
+    return defined(returns.annual(divide(mean(returns.values), downside)))
 
 
 def annual_return(returns: DailyReturns) -> PerformanceMetric:
@@ -156,14 +156,14 @@ def annual_return(returns: DailyReturns) -> PerformanceMetric:
     Over weeks it says what a year would bring if every day were like these: for comparing, not for expecting.
     """
     if returns.missing is not None:
-        return unknown(returns.missing)
+        return undefined(returns.missing)
     growth = ONE
     for value in returns.values:
         growth = multiply(growth, add(ONE, value))
     if growth <= ZERO:
-        return unknown("nothing is left to grow")
+        return undefined("nothing is left to grow")
     years = divide(Decimal(len(returns.values)), Decimal(returns.days_a_year))
-    return known(subtract(CONTEXT.power(growth, divide(ONE, years)), ONE))
+    return defined(subtract(CONTEXT.power(growth, divide(ONE, years)), ONE))
 
 
 def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> PerformanceMetric:
@@ -176,8 +176,8 @@ def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> PerformanceMetric
     if growth.value is None:
         return growth
     if drawdown.fraction == ZERO:
-        return unknown("there was no drawdown")
-    return known(divide(growth.value, drawdown.fraction))
+        return undefined("there was no drawdown")
+    return defined(divide(growth.value, drawdown.fraction))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +249,11 @@ def exposure(valuations: Sequence[Valuation], until: datetime) -> PerformanceMet
         if lasting <= no_time:
             continue
         if worth <= ZERO:
-            return unknown(f"the portfolio had no value at {time:%Y-%m-%d %H:%M} UTC")
+            return undefined(f"the portfolio had no value at {time:%Y-%m-%d %H:%M} UTC")
         whole += lasting
         if held:
             shares[lasting] = add(shares.get(lasting, ZERO), divide(absolute(held), worth))
     if not whole:
-        return unknown("no snapshot yet")
+        return undefined("no snapshot yet")
     weighted = total(multiply(share, Decimal(lasting // MICROSECOND)) for lasting, share in shares.items())
-    return known(divide(weighted, Decimal(whole // MICROSECOND)))
+    return defined(divide(weighted, Decimal(whole // MICROSECOND)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
 
-from domain.analytics.performance_metric import PerformanceMetric, deviation, known, mean, moment, unknown
+from domain.analytics.performance_metric import PerformanceMetric, defined, deviation, mean, moment, undefined
 from domain.analytics.returns import DailyReturns
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, add, divide, multiply, subtract
 
@@ -46,11 +46,11 @@ class Shape:
 def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
     """Return the shape of daily returns, or an unknown figure: below 10, or where all are equal."""
     if returns.missing is not None:
-        return unknown(returns.missing)
+        return undefined(returns.missing)
     values = returns.values
     second = moment(values, 2)
     if second == ZERO:
-        return unknown("the daily returns do not differ")
+        return undefined("the daily returns do not differ")
     skewness = divide(moment(values, 3), multiply(second, CONTEXT.sqrt(second)))
     kurtosis = divide(moment(values, 4), multiply(second, second))
     return Shape(len(values), divide(mean(values), deviation(values)), skewness, kurtosis)
@@ -64,10 +64,10 @@ def probability(of: Shape, benchmark: Decimal = ZERO) -> PerformanceMetric:
         benchmark: SR*, the Sharpe ratio to beat, of one period.
     """
     if of.variance <= ZERO:
-        return unknown(NO_VARIANCE)
+        return undefined(NO_VARIANCE)
     distance = multiply(subtract(of.sharpe, benchmark), CONTEXT.sqrt(Decimal(of.count - 1)))
     # A probability is no amount: Φ is computed in floating point, which holds the 12 digits that are kept.
-    return known(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(of.variance))))))
+    return defined(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(of.variance))))))
 
 
 def track_record(of: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:
@@ -79,12 +79,12 @@ def track_record(of: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CON
         confidence: above 0.5 and below 1, the PSR that is to be reached.
     """
     if of.variance <= ZERO:
-        return unknown(NO_VARIANCE)
+        return undefined(NO_VARIANCE)
     distance = subtract(of.sharpe, benchmark)
     if distance <= ZERO:
-        return unknown("the Sharpe ratio is not above what it is measured against, so that no length is enough")
+        return undefined("the Sharpe ratio is not above what it is measured against, so that no length is enough")
     quantile = divide(Decimal(NORMAL.inv_cdf(float(confidence))), distance)
-    return known(add(ONE, multiply(of.variance, multiply(quantile, quantile))))
+    return defined(add(ONE, multiply(of.variance, multiply(quantile, quantile))))
 
 
 def probabilistic_sharpe_ratio(returns: DailyReturns, benchmark: Decimal = ZERO) -> PerformanceMetric:

@@ -12,7 +12,7 @@ from functools import cached_property
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-from domain.analytics.performance_metric import PerformanceMetric, average, known, unknown
+from domain.analytics.performance_metric import PerformanceMetric, average, defined, undefined
 from domain.analytics.returns import DAY, MICROSECOND
 from domain.analytics.round_trips import Execution, RoundTrip, round_trips
 from domain.trading.arithmetic import ZERO, divide, negate, subtract, total
@@ -22,7 +22,7 @@ from domain.types import PositionId, PositionSide
 
 CRYPTO = "crypto"
 NO_STRATEGY = "(none)"
-NO_TRIPS = "no round trip yet"
+NO_ROUND_TRIPS = "no round trip yet"
 N = TypeVar("N", date, str)
 SECOND = timedelta(seconds=1) // MICROSECOND
 
@@ -99,7 +99,7 @@ class Closing(NamedTuple):
 class Group(NamedTuple):
     """What belongs together in one dimension."""
 
-    trips: list[RoundTrip]
+    round_trips: list[RoundTrip]
     closings: list[Closing]
     executions: list[Execution]
 
@@ -155,14 +155,9 @@ class TradeHistory:
         """Whether crypto was held, so that a year has 365 days of trading."""
         return any(fill.asset_class == CRYPTO for fill in (*self.before[1], *self.executions))
 
-    @property
-    def trips(self) -> tuple[RoundTrip, ...]:
-        """The round trips that ended, in the order of their ends."""
-        return self._trips
-
-    def results(self) -> TradeStats:
+    def stats(self) -> TradeStats:
         """Return the results in all."""
-        return self._whole
+        return self._total
 
     def by(self, dimension: Dimension) -> dict[str, TradeStats]:
         """Return the results of each symbol, strategy, asset class, day or side (LONG, SHORT), sorted by its name.
@@ -180,9 +175,9 @@ class TradeHistory:
             for each in set(map(name, records)):
                 held.setdefault(each, []).append(span)
         if len(groups) == 1 and groups.keys() == held.keys():
-            return dict.fromkeys(groups, self._whole)
+            return dict.fromkeys(groups, self._total)
         window = self.since, self.until
-        return {each: _results(group, held.get(each, ()), window) for each, group in sorted(groups.items())}
+        return {each: _trade_stats(group, held.get(each, ()), window) for each, group in sorted(groups.items())}
 
     def _by_day(self) -> dict[str, TradeStats]:
         groups = self._groups(lambda records: [_end(record).astimezone(UTC).date() for record in records])
@@ -191,14 +186,14 @@ class TradeHistory:
         for day, group in sorted(groups.items()):
             midnight = datetime.combine(day, time.min, UTC)
             window = max(midnight, self.since), min(midnight + DAY, self.until)
-            found[day.isoformat()] = _results(group, held.get(day, ()), window)
+            found[day.isoformat()] = _trade_stats(group, held.get(day, ()), window)
         return found
 
     def _groups(self, names: Callable[[Sequence[Any]], Iterable[N]]) -> dict[N, Group]:
         """Put what has the same name together."""
         groups: defaultdict[N, Group] = defaultdict(lambda: Group([], [], []))
-        for name, trip in zip(names(self._trips), self._trips, strict=True):
-            groups[name].trips.append(trip)
+        for name, trip in zip(names(self.round_trips), self.round_trips, strict=True):
+            groups[name].round_trips.append(trip)
         for name, closing in zip(names(self.trades), self._closings, strict=True):
             groups[name].closings.append(closing)
         for name, execution in zip(names(self.executions), self.executions, strict=True):
@@ -207,13 +202,14 @@ class TradeHistory:
 
     # A year has tens of thousands of closings; what each question needs is put together once.
     @cached_property
-    def _trips(self) -> tuple[RoundTrip, ...]:
+    def round_trips(self) -> tuple[RoundTrip, ...]:
+        """The round trips that ended, in the order of their ends."""
         return round_trips((*self.before[0], *self.trades))
 
     @cached_property
-    def _whole(self) -> TradeStats:
-        whole = Group(list(self._trips), self._closings, list(self.executions))
-        return _results(whole, (span for span, _ in self._held), (self.since, self.until))
+    def _total(self) -> TradeStats:
+        group = Group(list(self.round_trips), self._closings, list(self.executions))
+        return _trade_stats(group, (span for span, _ in self._held), (self.since, self.until))
 
     @cached_property
     def _closings(self) -> list[Closing]:
@@ -274,44 +270,44 @@ def _time_in_market(spans: Iterable[Span], window: Span) -> PerformanceMetric:
     """How much of a window was within any of the spans, which come by their beginnings."""
     since, until = window
     if until <= since:
-        return unknown("no time has passed")
+        return undefined("no time has passed")
     covered, held = since, timedelta()
     for start, end in spans:
         first, last = max(start, covered), min(end, until)
         if last > first:
             held += last - first
             covered = last
-    return known(divide(Decimal(held // MICROSECOND), Decimal((until - since) // MICROSECOND)))
+    return defined(divide(Decimal(held // MICROSECOND), Decimal((until - since) // MICROSECOND)))
 
 
-def _results(group: Group, spans: Iterable[Span], window: Span) -> TradeStats:
-    trips, closings, executions = group
-    nets = [trip.net for trip in trips]
+def _trade_stats(group: Group, spans: Iterable[Span], window: Span) -> TradeStats:
+    round_trips, closings, executions = group
+    nets = [trip.net for trip in round_trips]
     wins = [net for net in nets if net > ZERO]
     losses = [net for net in nets if net < ZERO]
-    number, held = Decimal(len(trips)), sum((trip.held for trip in trips), timedelta())
+    number, held = Decimal(len(round_trips)), sum((trip.held for trip in round_trips), timedelta())
     gross = total([closing.gross for closing in closings])
 
-    def of_trips(value: Decimal) -> PerformanceMetric:
-        return known(divide(value, number)) if trips else unknown(NO_TRIPS)
+    def per_round_trip(value: Decimal) -> PerformanceMetric:
+        return defined(divide(value, number)) if round_trips else undefined(NO_ROUND_TRIPS)
 
     if losses:
-        profit_factor = known(divide(total(wins), negate(total(losses))))
+        profit_factor = defined(divide(total(wins), negate(total(losses))))
     else:
-        profit_factor = unknown("no losing round trip yet" if trips else NO_TRIPS)
+        profit_factor = undefined("no losing round trip yet" if round_trips else NO_ROUND_TRIPS)
     return TradeStats(
-        total_trades=len(trips),
+        total_trades=len(round_trips),
         winning_trades=len(wins),
         losing_trades=len(losses),
-        win_rate=of_trips(Decimal(len(wins))),
-        win_rate_gross=of_trips(Decimal(sum(trip.gross > ZERO for trip in trips))),
-        avg_win=average(wins, "no winning round trip yet" if trips else NO_TRIPS),
-        avg_loss=average(losses, "no losing round trip yet" if trips else NO_TRIPS),
+        win_rate=per_round_trip(Decimal(len(wins))),
+        win_rate_gross=per_round_trip(Decimal(sum(trip.gross > ZERO for trip in round_trips))),
+        avg_win=average(wins, "no winning round trip yet" if round_trips else NO_ROUND_TRIPS),
+        avg_loss=average(losses, "no losing round trip yet" if round_trips else NO_ROUND_TRIPS),
         profit_factor=profit_factor,
-        expectancy=average(nets, NO_TRIPS),
-        best_trade=known(max(nets)) if nets else unknown(NO_TRIPS),
-        worst_trade=known(min(nets)) if nets else unknown(NO_TRIPS),
-        avg_hold_seconds=of_trips(divide(Decimal(held // MICROSECOND), Decimal(SECOND))),
+        expectancy=average(nets, NO_ROUND_TRIPS),
+        best_trade=defined(max(nets)) if nets else undefined(NO_ROUND_TRIPS),
+        worst_trade=defined(min(nets)) if nets else undefined(NO_ROUND_TRIPS),
+        avg_hold_seconds=per_round_trip(divide(Decimal(held // MICROSECOND), Decimal(SECOND))),
         gross_pnl=gross,
         net_pnl=subtract(gross, total([closing.commission for closing in closings])),
         total_commission=total([execution.commission for execution in executions]),

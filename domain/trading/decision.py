@@ -23,9 +23,9 @@ from pydantic import (
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import CONTEXT
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
-from domain.wording import FREE_TEXT, NAME, allowed, quoted
+from domain.wording import FREE_TEXT, NAME, quoted, requirement
 
-LARGEST = Decimal("1e20")
+MAX_AMOUNT = Decimal("1e20")
 """Prices and quantities stay below it: they are stored as NUMERIC(38,18)."""
 
 
@@ -68,7 +68,7 @@ def _storable(moment: datetime) -> datetime:
 
 Number = Annotated[Decimal, BeforeValidator(exact_number)]
 Fraction = Annotated[Number, Field(ge=0, le=1, decimal_places=18)]
-Amount = Annotated[Number, Field(gt=0, lt=LARGEST, decimal_places=18)]
+Amount = Annotated[Number, Field(gt=0, lt=MAX_AMOUNT, decimal_places=18)]
 Text = Annotated[str, StringConstraints(pattern=FREE_TEXT, max_length=10_000)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NAME, max_length=100)]
 
@@ -128,7 +128,7 @@ def _refusal(error: ValidationError) -> tuple[str, str]:
         return f"a decision needs {field}", f"missing_{field}"
     if first["type"] == "extra_forbidden":
         return f"a decision has no {field!r}", "unknown_field"
-    return f"{field} = {quoted(first['input'])}: {allowed(first)}", f"invalid_{field}"
+    return f"{field} = {quoted(first['input'])}: {requirement(first)}", f"invalid_{field}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def row_flaw(
         return f"confidence is {confidence}, which is no number from 0 to 1"
     if risk_score is not None and not (risk_score.is_finite() and 0 <= risk_score <= 1):
         return f"risk_score is {risk_score}, which is no number from 0 to 1"
-    if quantity is not None and not (quantity.is_finite() and 0 < quantity < LARGEST):
+    if quantity is not None and not (quantity.is_finite() and 0 < quantity < MAX_AMOUNT):
         return f"quantity is {quantity}, which is no number above 0"
     missing = {"symbol": symbol, "portfolio": portfolio, "created_at": created_at}
     return next((f"it has no {name}" for name, value in missing.items() if value is None), None)

@@ -15,15 +15,15 @@ from domain.types import OrderId, OrderType, Side
 
 TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
 LARGE_NOTIONAL = Decimal(100_000)
-LARGEST_SIZE_SURCHARGE = Decimal(4)
-LOWEST_CHANCE = Decimal("0.5")
-HIGHEST_CHANCE = Decimal("1.5")
+MAX_SIZE_SURCHARGE = Decimal(4)
+MIN_SLIPPAGE_DRAW = Decimal("0.5")
+MAX_SLIPPAGE_DRAW = Decimal("1.5")
 
 
 def slippage_draw(order_id: OrderId) -> Decimal:
     """Return U of an order, in [0.5, 1.5): 0.5 + (first 8 bytes of SHA-256 of its id) / 2⁶⁴."""
     digest = hashlib.sha256(str(order_id).encode()).digest()
-    return add(LOWEST_CHANCE, divide(Decimal(int.from_bytes(digest[:8])), Decimal(2**64)))
+    return add(MIN_SLIPPAGE_DRAW, divide(Decimal(int.from_bytes(digest[:8])), Decimal(2**64)))
 
 
 def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal) -> Decimal:
@@ -35,7 +35,7 @@ def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: Ord
         order_type: market orders slip four times as far as limit orders.
         u: the chance, see `slippage_draw`.
     """
-    size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), LARGEST_SIZE_SURCHARGE))
+    size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
     return rate(multiply(multiply(multiply(slippage_pct, TYPE_FACTOR[order_type]), size_factor), u))
 
 
@@ -53,7 +53,7 @@ def commission(notional: Decimal, costs: Costs) -> Decimal:
 def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Costs) -> Decimal:
     """Return what buying ``quantity`` at market costs at most, commission included, in money."""
     base_notional = money(multiply(quantity, base_price))
-    slip = slippage_rate(base_notional, costs.slippage_pct, OrderType.MARKET, HIGHEST_CHANCE)
+    slip = slippage_rate(base_notional, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW)
     notional = money(multiply(quantity, slippage_price(Side.BUY, base_price, slip, tick)))
     return add(notional, commission(notional, costs))
 

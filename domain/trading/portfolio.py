@@ -184,7 +184,7 @@ class Applied:
         return f"{verb} {plain(fill.quantity)} {fill.order.instrument.symbol} at {plain(fill.price)}{note}"
 
 
-def described(portfolio: Portfolio) -> dict[str, Any]:
+def to_dict(portfolio: Portfolio) -> dict[str, Any]:
     """Return a portfolio for people to look at: cash, the last order's number, what is held."""
     positions = {
         symbol: {

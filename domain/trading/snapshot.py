@@ -34,7 +34,9 @@ class Snapshot:
     allocation: Mapping[str, Decimal]
 
 
-def value(portfolio: Portfolio, marks: Mapping[Symbol, Decimal], opening_value: Decimal, time: datetime) -> Snapshot:
+def take_snapshot(
+    portfolio: Portfolio, marks: Mapping[Symbol, Decimal], opening_value: Decimal, time: datetime
+) -> Snapshot:
     """Value ``portfolio`` at ``marks``; a position without a mark counts at its last fill's price.
 
     Args:

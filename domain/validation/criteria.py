@@ -44,19 +44,19 @@ class Criteria:
     max_no_price: Decimal = Decimal("0.05")
     outcome_grace: int = 300
 
-    def stored(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return them for JSON: amounts and ratios as text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
     @classmethod
-    def set_by(cls, settings: object) -> Criteria:
+    def from_settings(cls, settings: object) -> Criteria:
         """Return those that settings have under their names, each behind ``validation_``."""
         return cls(**{field.name: getattr(settings, f"validation_{field.name}") for field in fields(cls)})
 
     @classmethod
-    def from_stored(cls, values: Mapping[str, Any]) -> Criteria:
-        """Return what `stored` returned; one that was not known then has its default."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Criteria:
+        """Return what `to_dict` returned; one that was not known then has its default."""
         kinds = {field.name: Decimal if field.type == "Decimal" else int for field in fields(cls)}
         given: dict[str, Any] = {name: kind(values[name]) for name, kind in kinds.items() if name in values}
         return cls(**given)
@@ -94,17 +94,17 @@ def shortened(evidence: Sequence[str], count: int | None = None) -> tuple[str, .
     return (*evidence[:MOST_EVIDENCE], f"and {more} more") if more > 0 else tuple(evidence)
 
 
-def percent(fraction: Decimal, beside: Decimal | None = None) -> str:
+def format_percent(fraction: Decimal, beside: Decimal | None = None) -> str:
     """Write a fraction for a person: *58.33 %*; in full where rounded it would look like the limit that it is not."""
-    return f"{ratio(multiply(fraction, HUNDRED), None if beside is None else multiply(beside, HUNDRED))} %"
+    return f"{format_ratio(multiply(fraction, HUNDRED), None if beside is None else multiply(beside, HUNDRED))} %"
 
 
-def limit(fraction: Decimal) -> str:
+def format_limit(fraction: Decimal) -> str:
     """Write a fraction that is required: *55 %*, all of its digits."""
     return f"{plain(multiply(fraction, HUNDRED))} %"
 
 
-def ratio(value: Decimal, beside: Decimal | None = None) -> str:
+def format_ratio(value: Decimal, beside: Decimal | None = None) -> str:
     """Write a number for a person, to two places; in full where rounded it would look like the limit that it is not."""
     short = round_to(value, CENT)
     return plain(value if beside is not None and short == beside != value else short)

@@ -41,7 +41,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class UnlistedDecision:
     """The first decision that a strategy sent which is not one of the run's."""
 
     strategy: str
@@ -62,7 +62,10 @@ class Change:
 
 
 def changes(
-    bound: Fingerprint, processes: Sequence[Process], portfolios: Mapping[str, Mapping[str, Any]], sent: Sequence[Sent]
+    bound: Fingerprint,
+    processes: Sequence[Process],
+    portfolios: Mapping[str, Mapping[str, Any]],
+    sent: Sequence[UnlistedDecision],
 ) -> tuple[Change, ...]:
     """Return all that has changed since a run began, a sentence each; nothing: the run goes on.
 

@@ -11,10 +11,10 @@ from itertools import pairwise
 from domain.analytics.returns import MICROSECOND
 from domain.failures import FailureKind
 from domain.trading.arithmetic import ONE, divide
-from domain.validation.criteria import Criteria, Criterion, limit, percent, shortened
-from domain.wording import counted, lasted, moment
+from domain.validation.criteria import Criteria, Criterion, format_limit, format_percent, shortened
+from domain.wording import counted, format_duration, format_time
 
-TOLERATED = timedelta(seconds=10)
+UPTIME_END_TOLERANCE = timedelta(seconds=10)
 """The last span of uptime ends with the lease's last renewal; what follows counts until another one is overdue."""
 RESTARTS = frozenset({FailureKind.CRASH, FailureKind.HANG, FailureKind.THREAD_ENDED})
 
@@ -32,7 +32,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """A comparison of memory with the database that found differences."""
 
     id: int
@@ -66,7 +66,7 @@ class Operations:
     failures: Sequence[Incident] = ()
     audits: int = 0
     last_audit: datetime | None = None
-    findings: Sequence[Finding] = ()
+    findings: Sequence[AuditFinding] = ()
     decisions: int = 0
     late: Sequence[str] = ()
     late_count: int = 0
@@ -89,7 +89,7 @@ def operational(seen: Operations, criteria: Criteria) -> tuple[Criterion, ...]:
 
 
 def _uptime(seen: Operations, criteria: Criteria) -> Criterion:
-    required = f"at least {limit(criteria.min_uptime)} of the time"
+    required = f"at least {format_limit(criteria.min_uptime)} of the time"
     elapsed = seen.until - seen.since
     if elapsed <= timedelta():
         return Criterion("uptime", "uptime", required, "no time has passed", passed=False)
@@ -102,8 +102,10 @@ def _uptime(seen: Operations, criteria: Criteria) -> Criterion:
         if start > end
     ]
     gaps.sort(key=lambda gap: gap[0] - gap[1])
-    told = [f"nothing served for {lasted(b - a)}, from {moment(a)} to {moment(b)} UTC" for a, b in gaps]
-    text = "all of it" if part == ONE else f"{percent(part, criteria.min_uptime)} of {lasted(elapsed)}"
+    told = [
+        f"nothing served for {format_duration(b - a)}, from {format_time(a)} to {format_time(b)} UTC" for a, b in gaps
+    ]
+    text = "all of it" if part == ONE else f"{format_percent(part, criteria.min_uptime)} of {format_duration(elapsed)}"
     return Criterion("uptime", "uptime", required, text, part >= criteria.min_uptime, shortened(told))
 
 
@@ -116,7 +118,7 @@ def _merged(seen: Operations) -> list[Span]:
     found: list[Span] = []
     for start, end in sorted(seen.spans):
         first = max(start, seen.since, found[-1][1] if found else seen.since)
-        last = seen.until if timedelta() < seen.until - end <= TOLERATED else min(end, seen.until)
+        last = seen.until if timedelta() < seen.until - end <= UPTIME_END_TOLERANCE else min(end, seen.until)
         if last > first:
             found.append((first, last))
     return found
@@ -125,7 +127,7 @@ def _merged(seen: Operations) -> list[Span]:
 def _restarts(seen: Operations, criteria: Criteria) -> Criterion:
     failed = [failure for failure in seen.failures if failure.kind in RESTARTS]
     gave_up = [failure for failure in seen.failures if failure.kind is FailureKind.GAVE_UP]
-    told = [f"{f.reference}: {f.kind} of {f.actor} at {moment(f.at)} UTC" for f in (*gave_up, *failed)]
+    told = [f"{f.reference}: {f.kind} of {f.actor} at {format_time(f.at)} UTC" for f in (*gave_up, *failed)]
     text = f"{counted(len(failed), 'crash or hang', 'crashes or hangs')}" if failed else "no crash, no hang"
     if gave_up:
         text += f"; the program gave up {'once' if len(gave_up) == 1 else f'{len(gave_up)} times'}"
@@ -146,15 +148,17 @@ def _audits(seen: Operations) -> Criterion:
         text = f"{len(seen.findings)} of {counted(seen.audits, 'audit')} found a difference"
     else:
         text = f"{counted(seen.audits, 'audit')}, no difference"
-    told = [f"audit {found.id} at {moment(found.at)} UTC: {'; '.join(found.differences)}" for found in seen.findings]
+    told = [
+        f"audit {found.id} at {format_time(found.at)} UTC: {'; '.join(found.differences)}" for found in seen.findings
+    ]
     if seen.last_audit is not None and not told:
-        told.append(f"the last one was at {moment(seen.last_audit)} UTC")
+        told.append(f"the last one was at {format_time(seen.last_audit)} UTC")
     passed = bool(seen.audits) and not seen.findings
     return Criterion("audits", "audits", "memory equals the database whenever compared", text, passed, shortened(told))
 
 
 def _outcomes(seen: Operations, criteria: Criteria) -> Criterion:
-    grace = lasted(timedelta(seconds=criteria.outcome_grace))
+    grace = format_duration(timedelta(seconds=criteria.outcome_grace))
     text = f"{counted(seen.decisions, 'decision')}, " + (
         f"{seen.late_count} too late" if seen.late_count else "none late"
     )
@@ -169,18 +173,18 @@ def _outcomes(seen: Operations, criteria: Criteria) -> Criterion:
 
 
 def _prices(seen: Operations, criteria: Criteria) -> Criterion:
-    required = f"missing for at most {limit(criteria.max_no_price)} of the decisions"
+    required = f"missing for at most {format_limit(criteria.max_no_price)} of the decisions"
     told = shortened([f"decision {id_}" for id_ in seen.no_price], seen.no_price_count)
     if not seen.decisions:
         return Criterion("prices", "prices in time", required, "no decision yet", passed=False, evidence=told)
     part = divide(Decimal(seen.no_price_count), Decimal(seen.decisions))
-    text = f"missing for {percent(part, criteria.max_no_price)} ({seen.no_price_count} of {seen.decisions})"
+    text = f"missing for {format_percent(part, criteria.max_no_price)} ({seen.no_price_count} of {seen.decisions})"
     return Criterion("prices", "prices in time", required, text, part <= criteria.max_no_price, told)
 
 
 def _quarantine(seen: Operations) -> Criterion:
     found = [failure for failure in seen.failures if failure.kind is FailureKind.QUARANTINE]
-    told = [f"{failure.reference} at {moment(failure.at)} UTC, in {failure.actor}" for failure in found]
+    told = [f"{failure.reference} at {format_time(failure.at)} UTC, in {failure.actor}" for failure in found]
     text = f"{len(found)}" if found else "nothing"
     return Criterion("quarantine", "quarantine", "nothing in it", text, not found, shortened(told))
 

@@ -15,11 +15,11 @@ from domain.analytics.performance_metric import PerformanceMetric
 from domain.analytics.returns import DAY, DailyReturns, max_drawdown, sharpe_ratio
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.significance import NORMAL, minimum_track_record, probabilistic_sharpe_ratio
-from domain.analytics.trade_stats import NO_TRIPS
+from domain.analytics.trade_stats import NO_ROUND_TRIPS
 from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, plain, subtract, total
 from domain.trading.snapshot import day_of
-from domain.validation.criteria import CENT, Criteria, Criterion, limit, percent, ratio, shortened
-from domain.wording import counted, moment
+from domain.validation.criteria import CENT, Criteria, Criterion, format_limit, format_percent, format_ratio, shortened
+from domain.wording import counted, format_time
 
 FOREVER = 36_500
 """Days after which a date is not worth naming."""
@@ -63,12 +63,12 @@ def plain_criteria(history: History, criteria: Criteria) -> tuple[Criterion, ...
     """Return the six plain criteria: days, trades, win rate, Sharpe ratio, drawdown, net result."""
     # In a period, what was held before it began is not this run's doing.
     since = history.opening.time if history.resumed else None
-    trips = [trip for trip in history.dealings.trips if since is None or trip.opened_at >= since]
-    older = len(history.dealings.trips) - len(trips)
+    round_trips = [trip for trip in history.trade_history.round_trips if since is None or trip.opened_at >= since]
+    older = len(history.trade_history.round_trips) - len(round_trips)
     return (
         _days(history, criteria),
-        _trades(trips, older, criteria),
-        _win_rate(trips, criteria),
+        _trades(round_trips, older, criteria),
+        _win_rate(round_trips, criteria),
         _sharpe(history.returns, criteria),
         _drawdown(history, criteria),
         _net(history, criteria),
@@ -91,25 +91,27 @@ def _days(history: History, criteria: Criteria) -> Criterion:
     return Criterion("days", "whole days", required, str(len(known)), passed, shortened(told))
 
 
-def _trades(trips: Sequence[RoundTrip], older: int, criteria: Criteria) -> Criterion:
+def _trades(round_trips: Sequence[RoundTrip], older: int, criteria: Criteria) -> Criterion:
     told = (
-        [f"the last one ended at {moment(trips[-1].closed_at)} UTC, position {trips[-1].position_id}"] if trips else []
+        [f"the last one ended at {format_time(round_trips[-1].closed_at)} UTC, position {round_trips[-1].position_id}"]
+        if round_trips
+        else []
     )
     if older:
         were = "was opened before the run and does" if older == 1 else "were opened before the run and do"
         told.append(f"{older} that {were} not count")
-    passed = len(trips) >= criteria.min_trades
+    passed = len(round_trips) >= criteria.min_trades
     required = f"at least {criteria.min_trades}"
-    return Criterion("trades", "round trips", required, str(len(trips)), passed, tuple(told))
+    return Criterion("trades", "round trips", required, str(len(round_trips)), passed, tuple(told))
 
 
-def _win_rate(trips: Sequence[RoundTrip], criteria: Criteria) -> Criterion:
-    required = f"at least {limit(criteria.min_win_rate)}"
-    if not trips:
-        return Criterion("win_rate", "win rate", required, NO_TRIPS, passed=False)
-    wins = sum(trip.net > ZERO for trip in trips)
-    rate = divide(Decimal(wins), Decimal(len(trips)))
-    text = f"{percent(rate, criteria.min_win_rate)} ({wins} of {len(trips)})"
+def _win_rate(round_trips: Sequence[RoundTrip], criteria: Criteria) -> Criterion:
+    required = f"at least {format_limit(criteria.min_win_rate)}"
+    if not round_trips:
+        return Criterion("win_rate", "win rate", required, NO_ROUND_TRIPS, passed=False)
+    wins = sum(trip.net > ZERO for trip in round_trips)
+    rate = divide(Decimal(wins), Decimal(len(round_trips)))
+    text = f"{format_percent(rate, criteria.min_win_rate)} ({wins} of {len(round_trips)})"
     return Criterion("win_rate", "win rate", required, text, rate >= criteria.min_win_rate)
 
 
@@ -120,34 +122,36 @@ def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
         return Criterion("sharpe_ratio", "Sharpe ratio", required, str(figure.reason), passed=False)
     told = (f"of {len(returns.values)} daily returns, a year of {returns.days_a_year}",)
     passed = figure.value >= criteria.min_sharpe
-    return Criterion("sharpe_ratio", "Sharpe ratio", required, ratio(figure.value, criteria.min_sharpe), passed, told)
+    return Criterion(
+        "sharpe_ratio", "Sharpe ratio", required, format_ratio(figure.value, criteria.min_sharpe), passed, told
+    )
 
 
 def _drawdown(history: History, criteria: Criteria) -> Criterion:
-    required = f"at most {limit(criteria.max_drawdown)}"
+    required = f"at most {format_limit(criteria.max_drawdown)}"
     if not history.valuations:
         return Criterion("max_drawdown", "max drawdown", required, "no snapshot yet", passed=False)
     fall = max_drawdown(history.valuations, history.opening)
     told: tuple[str, ...] = ()
     if fall.peak_at is not None and fall.trough_at is not None:
-        told = (f"from the peak at {moment(fall.peak_at)} to the trough at {moment(fall.trough_at)} UTC",)
+        told = (f"from the peak at {format_time(fall.peak_at)} to the trough at {format_time(fall.trough_at)} UTC",)
     passed = fall.fraction <= criteria.max_drawdown
-    text = percent(fall.fraction, criteria.max_drawdown)
+    text = format_percent(fall.fraction, criteria.max_drawdown)
     return Criterion("max_drawdown", "max drawdown", required, text, passed, told)
 
 
 def _net(history: History, criteria: Criteria) -> Criterion:
     """Closings must have brought something, and so must everything: else losses that are left open would not count."""
     required = f"above {plain(criteria.min_net)}, of closings and of the value"
-    if not history.dealings.trades or not history.valuations:
+    if not history.trade_history.trades or not history.valuations:
         text = "nothing was closed yet" if history.valuations else "no snapshot yet"
         return Criterion("net_result", "net result", required, text, passed=False)
-    closed = total(trade.net for trade in history.dealings.trades)
+    closed = total(trade.net for trade in history.trade_history.trades)
     last = history.valuations[-1]
     gained = subtract(last.total_value, history.opening.total_value)
     text = f"closings {_signed(closed)}, value {_signed(gained)}"
     first = plain(history.opening.total_value)
-    told = (f"worth {first} at the beginning, {plain(last.total_value)} at {moment(last.time)} UTC",)
+    told = (f"worth {first} at the beginning, {plain(last.total_value)} at {format_time(last.time)} UTC",)
     passed = closed > criteria.min_net and gained > criteria.min_net
     return Criterion("net_result", "net result", required, text, passed, told)
 
@@ -161,26 +165,27 @@ def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
     """Return sentences on what so many days can show, and how many this strategy would need."""
     count, psr = len(returns.values), probabilistic_sharpe_ratio(returns)
     figure, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_a_year, criteria.min_psr)
-    told = []
+    notes = []
     if needed is not None and figure.value is not None and psr.value is not None:
-        told.append(
-            f"{counted(count, 'daily return')} must show an annualised Sharpe ratio of about {ratio(needed)} before it "
-            f"is {limit(criteria.min_psr)} sure that the true one is above 0, were they normally distributed; these "
-            f"show {ratio(figure.value)}, which makes it {percent(psr.value, criteria.min_psr)}"
+        notes.append(
+            f"{counted(count, 'daily return')} must show an annualised Sharpe ratio of about {format_ratio(needed)} "
+            f"before it is {format_limit(criteria.min_psr)} sure that the true one is above 0, were they normally "
+            f"distributed; these show {format_ratio(figure.value)}, which makes it "
+            f"{format_percent(psr.value, criteria.min_psr)}"
         )
     record = minimum_track_record(returns, confidence=criteria.min_psr)
     if record.value is None:
-        told.append(f"how many days this strategy would need is not known: {record.reason}")
+        notes.append(f"how many days this strategy would need is not known: {record.reason}")
     elif record.value - count > FOREVER:
-        told.append("with more days like these it would take this strategy more than a century to be that sure")
+        notes.append("with more days like these it would take this strategy more than a century to be that sure")
     else:
         days = math.ceil(record.value)
         last = returns.closes[-1].time + DAY * (days - count - 1)
-        told.append(
+        notes.append(
             f"if it goes on like this, the strategy needs {counted(days, 'daily return')} in all to be that sure: "
             f"{days - count} more, to the end of {last:%Y-%m-%d}"
         )
-    return tuple(told)
+    return tuple(notes)
 
 
 def sharpe_needed(count: int, days_a_year: int, confidence: Decimal) -> Decimal | None:

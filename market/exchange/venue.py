@@ -17,7 +17,7 @@ from typing import Any
 
 from domain.errors import SettingsError
 from domain.trading.arithmetic import CONTEXT, PRICE_QUANTUM, QUANTITY_STEP, ZERO, add, divide
-from domain.trading.decision import LARGEST
+from domain.trading.decision import MAX_AMOUNT
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
 from domain.types import Symbol
@@ -243,7 +243,7 @@ class Venue:
         if number is None:
             return otherwise
         if self._ccxt.precisionMode == TICK_SIZE:
-            return number if SMALLEST <= number < LARGEST else otherwise
+            return number if SMALLEST <= number < MAX_AMOUNT else otherwise
         if self._ccxt.precisionMode == DECIMAL_PLACES and number == number.to_integral_value() and abs(number) <= 18:
             return Decimal(1).scaleb(-int(number))
         return otherwise  # significant digits: the quantum depends on the price
@@ -279,7 +279,7 @@ TICK_SIZE = 4
 
 def _least(limit: Mapping[str, Any] | None) -> Decimal:
     number = _number((limit or {}).get("min"))
-    return number if number is not None and ZERO < number < LARGEST else ZERO
+    return number if number is not None and ZERO < number < MAX_AMOUNT else ZERO
 
 
 def _number(value: object) -> Decimal | None:
@@ -319,7 +319,7 @@ def quotes(
 
 def _positive(value: object) -> Decimal | None:
     number = _number(value)
-    if number is None or not ZERO < number < LARGEST:
+    if number is None or not ZERO < number < MAX_AMOUNT:
         return None
     return _stored(number)
 
@@ -327,7 +327,7 @@ def _positive(value: object) -> Decimal | None:
 def _volume(value: object) -> Decimal | None:
     """Return a volume that can be stored; it is evidence only, so a senseless one is left out and spoils no price."""
     number = _number(value)
-    if number is None or not ZERO <= number < LARGEST:
+    if number is None or not ZERO <= number < MAX_AMOUNT:
         return None
     return CONTEXT.quantize(number, SMALLEST) if int(number.as_tuple().exponent) < -18 else number
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from domain.errors import SettingsError
 from domain.trading.arithmetic import CONTEXT, ZERO, multiply
-from domain.trading.decision import LARGEST
+from domain.trading.decision import MAX_AMOUNT
 from domain.types import Symbol
 
 MOST_DECIMALS = 18
@@ -85,7 +85,7 @@ def number(name: str, text: str, *, rounded: bool = False) -> Decimal | None:
     if value is None:
         raise Wrong(f"{name} is {shown(text)}, it must be a number such as 110485.85")
     zero_allowed = name == "volume"  # a moment in which nothing was traded
-    if not (ZERO < value < LARGEST or (zero_allowed and value == ZERO)):
+    if not (ZERO < value < MAX_AMOUNT or (zero_allowed and value == ZERO)):
         least = "at least" if zero_allowed else "above"
         raise Wrong(f"{name} is {shown(text)}, it must be {least} 0 and below 1e20")
     if _exponent(value) < -MOST_DECIMALS:

@@ -134,7 +134,7 @@ def history_of(
         raise UnknownPortfolio(msg)
     now, capital, first = opened
     count = _Count(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)
-    return History.whole(
+    return History.full(
         opening=Valuation(first, capital),
         until=now,
         trades=count.read(TRADES, _trade),

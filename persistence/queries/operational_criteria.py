@@ -11,7 +11,7 @@ import psycopg
 from domain.failures import FailureKind
 from domain.trading.decision import Reason
 from domain.validation.criteria import MOST_EVIDENCE
-from domain.validation.operational import RESTARTS, TOLERATED, Finding, Incident, Operations
+from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
 
 COUNTED = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
 
@@ -95,7 +95,7 @@ def operations_of(
         "portfolio": portfolio,
         "since": since,
         "until": until,
-        "tolerated": TOLERATED,
+        "tolerated": UPTIME_END_TOLERANCE,
         "age": max_price_age,
         "grace": grace,
         "kinds": COUNTED,
@@ -116,7 +116,7 @@ def operations_of(
         ],
         audits=audits,
         last_audit=last_audit,
-        findings=[Finding(id_, at, tuple(map(str, told))) for id_, at, told in cursor.execute(FINDINGS, given)],
+        findings=[AuditFinding(id_, at, tuple(map(str, told))) for id_, at, told in cursor.execute(FINDINGS, given)],
         decisions=decisions,
         late=[f"decision {id_}, due at {due} UTC: {_when(ended)}" for id_, due, ended, _ in late],
         late_count=late[0][3] if late else 0,

@@ -16,7 +16,7 @@ from domain.program import command_name
 from domain.trading.quotes import NOT_REAL
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Run, Verdict, judge
-from domain.wording import moment, quoted
+from domain.wording import format_time, quoted
 from persistence.queries.history import history_of, one_moment
 from persistence.queries.operational_criteria import differences_of, operations_of
 from persistence.stores.validation_runs import StoredRun, last_process, run_named, runs
@@ -205,13 +205,13 @@ def _up_to_now(
 def _ended(run: Run | None) -> tuple[str, ...]:
     if run is None or run.ended_at is None:
         return ()
-    return (f"the last run, {run.name}, ended at {moment(run.ended_at)} UTC: {run.end_reason}",)
+    return (f"the last run, {run.name}, ended at {format_time(run.ended_at)} UTC: {run.end_reason}",)
 
 
 def _other(kept: Criteria, asked: Criteria) -> Iterator[str]:
     """Say which criteria are others than those of the settings now."""
-    for name, value in kept.stored().items():
-        if value != (now := asked.stored()[name]):
+    for name, value in kept.to_dict().items():
+        if value != (now := asked.to_dict()[name]):
             yield f"validation_{name} is {now} in the settings now; the run keeps the {value} that it began with"
 
 

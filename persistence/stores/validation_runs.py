@@ -17,7 +17,7 @@ from domain.analytics.trade_stats import NO_STRATEGY
 from domain.errors import InvalidRequest, UnknownPortfolio
 from domain.program import command_name
 from domain.validation.criteria import Criteria
-from domain.validation.fingerprint import Change, Fingerprint, Process, Sent, changes
+from domain.validation.fingerprint import Change, Fingerprint, Process, UnlistedDecision, changes
 from domain.validation.verdict import Run
 from domain.wording import joined, quoted
 
@@ -118,7 +118,7 @@ def changed(cursor: psycopg.Cursor, stored: StoredRun) -> tuple[Change, ...]:
         "portfolios": list(stored.portfolios),
         "strategies": list(stored.bound.strategies),
     }
-    sent = [Sent(*row) for row in cursor.execute(SENT, given).fetchall()]
+    sent = [UnlistedDecision(*row) for row in cursor.execute(SENT, given).fetchall()]
     return changes(stored.bound, processes, portfolios, sent)
 
 
@@ -209,7 +209,7 @@ def begin(
         msg = f"there was a run {quoted(name)} already; choose another name"
         raise InvalidRequest(msg)
     given = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": named}
-    cursor.execute(INSERT, {**given, "criteria": Jsonb(criteria.stored())})
+    cursor.execute(INSERT, {**given, "criteria": Jsonb(criteria.to_dict())})
     return run_named(cursor, name)
 
 
@@ -233,5 +233,5 @@ def _stored(row: Sequence[Any]) -> StoredRun:
         Run(id_, name, started_at, ended_at, reason),
         by_whom,
         Fingerprint(process, bound, tuple(strategies)),
-        Criteria.from_stored(criteria),
+        Criteria.from_dict(criteria),
     )

@@ -34,7 +34,7 @@ PAPER = 680
 
 
 def an_empty_one() -> Report:
-    history = History.whole(Valuation(FIRST_DAY, Decimal(10_000)), MADE)
+    history = History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE)
     return report(
         history, portfolio="idle", currency="USDT", initial_capital=Decimal(10_000), strategy=None,
         funnel=funnel([]), positions=[], price_sources=[],

@@ -16,7 +16,7 @@ from typing import Any
 
 from console.display.format import percent
 from console.report.html.formatting import Amounts, typeset
-from domain.analytics.equity_curve import CurvePoint, Mark
+from domain.analytics.equity_curve import CurvePoint, TradeMarker
 from domain.analytics.histogram import Bin
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
@@ -179,13 +179,13 @@ def _marks(report: Report, beside: Decimal, write: Amounts, *, won: bool) -> Spe
     }  # fmt: skip
 
 
-def _closings(mark: Mark, write: Amounts) -> str:
+def _closings(mark: TradeMarker, write: Amounts) -> str:
     what = "1 closing" if mark.number == 1 else f"{mark.number} closings"
     return f"{what} {'won' if mark.won else 'lost or even'}<br>{_result(mark.net, write)} net"
 
 
 def _day(gain: PeriodReturn, write: Amounts) -> str:
-    so_far = "" if gain.whole else " (part of the day)"
+    so_far = "" if gain.complete else " (part of the day)"
     change = "" if gain.change is None else f" ({typeset(percent(gain.change))})"
     return f"{gain.start:%a %d %b %Y}{so_far}<br>{_result(gain.result, write)}{change}"
 

@@ -14,7 +14,7 @@ from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
 from console.report.metrics_table import MetricRow, metric_rows
 from domain.analytics.equity_curve import CurvePoint
-from domain.analytics.performance_metric import PerformanceMetric, known, unknown
+from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
@@ -83,21 +83,21 @@ class Section:
     def result(self) -> Decimal:
         """What the period brought: of a strategy, its net result."""
         report = self.report
-        return subtract(report.closing, report.opening) if report.strategy is None else report.results.net_pnl
+        return subtract(report.closing, report.opening) if report.strategy is None else report.trade_stats.net_pnl
 
     @property
     def change(self) -> PerformanceMetric:
         """The same as a fraction of the value at its beginning."""
         if self.report.strategy is not None:
-            return unknown("a strategy has no value of its own")
+            return undefined("a strategy has no value of its own")
         if self.report.opening <= ZERO:
-            return unknown("there was no value at the beginning")
-        return known(divide(self.result, self.report.opening))
+            return undefined("there was no value at the beginning")
+        return defined(divide(self.result, self.report.opening))
 
     @property
     def traded(self) -> bool:
         """Whether anything was traded in the period."""
-        return self.report.results.traded > ZERO or bool(self.report.trips)
+        return self.report.trade_stats.traded > ZERO or bool(self.report.round_trips)
 
     @property
     def valued(self) -> bool:
@@ -168,7 +168,7 @@ class Section:
     @cached_property
     def costs(self) -> list[tables.Cost]:
         """The table of costs."""
-        return tables.costs(self.report.results) if self.traded else []
+        return tables.costs(self.report.trade_stats) if self.traded else []
 
     @cached_property
     def steps(self) -> list[tables.Step]:

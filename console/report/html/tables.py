@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.analytics.funnel import Funnel, Lost
-from domain.analytics.performance_metric import PerformanceMetric, known, unknown
+from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn, by_month
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply, subtract, total
@@ -198,8 +198,10 @@ def costs(results: TradeStats) -> list[Cost]:
     before = add(results.gross_pnl, slippage)
 
     def cost(label: str, amount: Decimal, *, is_sum: bool = False) -> Cost:
-        of_gross = known(divide(amount, before)) if before > ZERO else unknown("nothing was won before costs")
-        of_traded = known(divide(amount, results.traded)) if results.traded > ZERO else unknown("nothing was traded")
+        of_gross = defined(divide(amount, before)) if before > ZERO else undefined("nothing was won before costs")
+        of_traded = (
+            defined(divide(amount, results.traded)) if results.traded > ZERO else undefined("nothing was traded")
+        )
         return Cost(label, amount, of_gross, of_traded, is_sum)
 
     return [

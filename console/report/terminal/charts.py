@@ -195,7 +195,7 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
             lines.append(line(f"{first.start:%a %Y-%m-%d}  to {last.start:%Y-%m-%d}: {number} days, +0.00", "dim"))
             continue
         result, change = signed(row.result), percent(row.change)
-        text = line(f"{row.start:%a %Y-%m-%d}{' ' if row.whole else PARTIAL_MARK} ")
+        text = line(f"{row.start:%a %Y-%m-%d}{' ' if row.complete else PARTIAL_MARK} ")
         text.append(
             f"{result:>{result_width}}" + (f"  {change:>{change_width}}" if change_width else ""),
             style=gain(row.result),
@@ -218,7 +218,7 @@ def months(gains: Sequence[PeriodReturn], width: int) -> list[Text]:
     lines: list[Text] = []
     for year in years(gains):
         returns = [month.gain for month in year.months]
-        total = PeriodReturn(date(year.year, 1, 1), year.result, year.change, whole=True)
+        total = PeriodReturn(date(year.year, 1, 1), year.result, year.change, complete=True)
         for first in range(0, 12, together):
             part = returns[first : first + together]
             if not any(part):
@@ -241,7 +241,7 @@ def months(gains: Sequence[PeriodReturn], width: int) -> list[Text]:
 def _cell(month: PeriodReturn | None, write: Callable[[PeriodReturn], str], width: int) -> str:
     if month is None:
         return " " * width
-    return f"{write(month):>{width - 1}}{' ' if month.whole else PARTIAL_MARK}"
+    return f"{write(month):>{width - 1}}{' ' if month.complete else PARTIAL_MARK}"
 
 
 def _colour(month: PeriodReturn | None) -> str:

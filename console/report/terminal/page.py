@@ -61,7 +61,7 @@ def print_reports(
 
 def is_empty(report: Report) -> bool:
     """Return whether nothing was decided, traded or held."""
-    return not (report.funnel.received or report.results.traded or report.trips or report.positions)
+    return not (report.funnel.received or report.trade_stats.traded or report.round_trips or report.positions)
 
 
 def empty_report_sentence(report: Report, verdict: Verdict | None) -> str:
@@ -110,7 +110,7 @@ def _head(report: Report, width: int) -> Iterator[Text]:
         yield line(warning, DOUBT)
     result = subtract(report.closing, report.opening)
     if report.strategy is not None:
-        result = report.results.net_pnl
+        result = report.trade_stats.net_pnl
         headline = line(f"Net {report.currency} ")
         headline.append(signed(result), style=gain(result) or "")
         yield headline
@@ -130,7 +130,9 @@ def _valuation_note(report: Report) -> str | None:
     """Return the time of the value. Figures include later closings, so the two need not agree."""
     if report.closing_at <= report.since and report.closing == report.opening:
         return (
-            "no snapshot in this period yet, so this is the value at its beginning" if report.results.traded else None
+            "no snapshot in this period yet, so this is the value at its beginning"
+            if report.trade_stats.traded
+            else None
         )
     if report.until - report.closing_at < timedelta(seconds=1):
         return None
@@ -144,17 +146,17 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
         yield from _with_heading(
             "Net result so far" if report.strategy is not None else "Value", _curve(report, width, two_columns)
         )
-    if report.results.traded or report.trips:
+    if report.trade_stats.traded or report.round_trips:
         yield from _with_heading("Figures", sections.figures(report, width))
     if report.months:
         yield from _with_heading("Months", _months(report, width))
     left = _days(report, half)
     right = _distribution(report, half)
     yield from _pair(left, right, half, two_columns)
-    if report.results.traded:
+    if report.trade_stats.traded:
         yield from _with_heading("Where it came from", sections.groups(report.by, width))
         yield from _pair(
-            ("Costs", sections.cost_table(report.results, half)),
+            ("Costs", sections.cost_table(report.trade_stats, half)),
             ("Decisions", sections.funnel(report.funnel, half)),
             half,
             two_columns,
@@ -164,7 +166,7 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     if report.positions:
         now = "Open positions now, after the end of the period" if over else "Open positions"
         yield from _with_heading(now, sections.positions(report.positions, width))
-    elif report.results.traded:
+    elif report.trade_stats.traded:
         yield from _with_heading("Open positions", [line("none")])
     if verdict is not None:
         heading = "Validation" + (" of the whole portfolio" if report.strategy is not None else "")
@@ -201,7 +203,7 @@ def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
 
 def _months(report: Report, width: int) -> list[Text]:
     lines = charts.months(report.months, width)
-    if any(not month.whole for month in report.months):
+    if any(not month.complete for month in report.months):
         lines.append(line("* only part of the month is in the period", "dim"))
     return lines
 
@@ -218,5 +220,5 @@ def _days(report: Report, width: int) -> Section:
 def _distribution(report: Report, width: int) -> Section:
     if not report.distribution:
         return "Net results of round trips", []
-    trips = counted(report.results.total_trades, "round trip")
+    trips = counted(report.trade_stats.total_trades, "round trip")
     return f"Net results of {trips}", charts.distribution(report.distribution, width)

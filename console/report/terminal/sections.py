@@ -73,7 +73,7 @@ def _metric_line(metric: MetricLine, width: int) -> Text:
 
 
 def _portfolio_metrics(report: Report) -> list[MetricLine]:
-    results, performance = report.results, report.performance
+    results, performance = report.trade_stats, report.performance
     metrics = [
         MetricLine("Net result", signed(results.net_pnl), gain(results.net_pnl)),
         MetricLine("Gross result", signed(results.gross_pnl), gain(results.gross_pnl)),
@@ -97,7 +97,7 @@ def _portfolio_metrics(report: Report) -> list[MetricLine]:
 
 
 def _round_trip_metrics(report: Report) -> Iterator[MetricLine]:
-    results = report.results
+    results = report.trade_stats
     yield MetricLine("Round trips", f"{results.total_trades:,}")
     yield MetricLine("Won, lost", f"{results.winning_trades:,}, {results.losing_trades:,}")
     yield _metric("Win rate", results.win_rate, _share)

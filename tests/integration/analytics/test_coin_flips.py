@@ -28,7 +28,7 @@ def test_the_game_is_fair_and_busy() -> None:
     gains = [float(run.valuations[-1].total_value - run.opening.total_value) for run in runs]
     spread = (sum(gain * gain for gain in gains) / len(gains)) ** 0.5
     assert abs(sum(gains) / len(gains)) < 2 * spread / len(gains) ** 0.5
-    assert all(len(run.dealings.trips) >= 28 for run in runs)
+    assert all(len(run.trade_history.round_trips) >= 28 for run in runs)
     assert {14} == {len(run.returns.values) for run in runs}
     assert {24 * 14} == {len(run.valuations) for run in runs}
 

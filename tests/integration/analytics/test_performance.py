@@ -12,7 +12,7 @@ import pytest
 
 from actors import TradingSystem
 from domain.analytics.performance import History, Performance, performance
-from domain.analytics.performance_metric import PerformanceMetric, unknown
+from domain.analytics.performance_metric import PerformanceMetric, undefined
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
@@ -39,7 +39,7 @@ def histories(url: str) -> dict[str, History]:
 
 def as_view(found: Performance) -> dict[str, Any]:
     """The figures under the names of the view's columns."""
-    results = {field.name: getattr(found.results, field.name) for field in fields(TradeStats)}
+    results = {field.name: getattr(found.trade_stats, field.name) for field in fields(TradeStats)}
     columns = {name: one.value if isinstance(one, PerformanceMetric) else one for name, one in results.items()}
     return columns | {
         "sharpe_ratio": found.sharpe_ratio.value,
@@ -80,8 +80,8 @@ def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) 
     assert [365, 252] == [found[name].returns.days_a_year for name in ("default", "shares")]
     for name in ("default", "shares"):
         one = found[name]
-        assert one.results.losing_trades > 5 < one.results.winning_trades
-        assert one.results.win_rate != one.results.win_rate_gross or name == "shares"
+        assert one.trade_stats.losing_trades > 5 < one.trade_stats.winning_trades
+        assert one.trade_stats.win_rate != one.trade_stats.win_rate_gross or name == "shares"
         assert len(one.returns.values) == DAYS + 2
         assert [Decimal(0)] * 3 == list(one.returns.values[SILENT.start : SILENT.stop])
         assert all(
@@ -94,16 +94,16 @@ def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) 
                 one.turnover,
             )
         )
-        assert one.results.total_slippage > 0
-    assert unknown("no winning round trip yet") == found["losers"].results.avg_win
+        assert one.trade_stats.total_slippage > 0
+    assert undefined("no winning round trip yet") == found["losers"].trade_stats.avg_win
     assert found["losers"].sharpe_ratio.reason == f"{len(found['losers'].returns.values)} of at least 10 daily returns"
-    assert unknown("no round trip yet") == found["empty"].results.win_rate
+    assert undefined("no round trip yet") == found["empty"].trade_stats.win_rate
 
 
 @pytest.mark.parametrize("dimension", list(Dimension))
 def test_groups_of_real_rows_add_up(histories: dict[str, History], dimension: Dimension) -> None:
     for history in histories.values():
-        whole, groups = performance(history).results, history.dealings.by(dimension).values()
+        whole, groups = performance(history).trade_stats, history.trade_history.by(dimension).values()
         for name in ("total_trades", "net_pnl", "gross_pnl", "total_commission", "total_slippage", "traded"):
             assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
 
@@ -111,11 +111,11 @@ def test_groups_of_real_rows_add_up(histories: dict[str, History], dimension: Di
 def test_executions_belong_to_the_strategy_and_side_of_their_position(histories: dict[str, History]) -> None:
     # Exits are decided by whoever decides them; here two decisions of three have a strategy.
     for name in ("default", "shares"):
-        trades = {trade.position_id: (trade.strategy, trade.side) for trade in histories[name].dealings.trades}
-        fills = [fill for fill in histories[name].dealings.executions if fill.position_id in trades]
+        trades = {trade.position_id: (trade.strategy, trade.side) for trade in histories[name].trade_history.trades}
+        fills = [fill for fill in histories[name].trade_history.executions if fill.position_id in trades]
         assert len(fills) > len(trades)
         assert [trades[fill.position_id] for fill in fills] == [(fill.strategy, fill.side) for fill in fills]
-        assert {"(none)", "trend"} == histories[name].dealings.by(Dimension.STRATEGY).keys()
+        assert {"(none)", "trend"} == histories[name].trade_history.by(Dimension.STRATEGY).keys()
 
 
 def test_commissions_are_those_of_closings_and_of_what_is_open(url: str, histories: dict[str, History]) -> None:
@@ -124,7 +124,7 @@ def test_commissions_are_those_of_closings_and_of_what_is_open(url: str, histori
         assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
     open_ones = dict(rows)
     for name, history in histories.items():
-        found = performance(history).results
+        found = performance(history).trade_stats
         assert found.gross_pnl - found.net_pnl == found.total_commission - open_ones.get(name, Decimal(0))
 
 

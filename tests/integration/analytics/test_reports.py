@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import Engine
 
-from domain.analytics.performance_metric import PerformanceMetric, known, unknown
+from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
 from domain.analytics.trade_stats import Dimension
@@ -57,7 +57,7 @@ def row_of(url: str, statement: str, *values: object) -> dict[str, Any]:
 def test_totals_are_those_of_the_view(url: str, found: dict[str, Report], name: str) -> None:
     row = row_of(url, "SELECT * FROM v_paper_performance_metrics WHERE portfolio = %s", name)
     report = found[name]
-    results = {key: getattr(report.results, key) for key in row if hasattr(report.results, key)}
+    results = {key: getattr(report.trade_stats, key) for key in row if hasattr(report.trade_stats, key)}
     mine = {key: one.value if isinstance(one, PerformanceMetric) else one for key, one in results.items()}
     assert 14 == len(mine)
     assert {key: row[key] for key in mine} == mine
@@ -70,8 +70,10 @@ def test_its_parts_add_up(url: str, found: dict[str, Report], name: str) -> None
     for gains in (report.days, report.months):
         assert report.closing - report.opening == sum((gain.result for gain in gains), ZERO)
     for dimension in Dimension:
-        assert report.results.net_pnl == sum((each.net_pnl for each in report.by[dimension].values()), ZERO)
-    assert report.results.total_trades == len(report.trips) == sum(each.number for each in report.distribution)
+        assert report.trade_stats.net_pnl == sum((each.net_pnl for each in report.by[dimension].values()), ZERO)
+    assert (
+        report.trade_stats.total_trades == len(report.round_trips) == sum(each.number for each in report.distribution)
+    )
     assert sum(mark.number for mark in report.marks) == row_of(
         url, "SELECT count(*) FROM paper_trades WHERE portfolio = %s", name
     ).get("count")
@@ -112,9 +114,15 @@ def test_nothing_happened(found: dict[str, Report]) -> None:
     report = found["empty"]
     assert report.performance is not None
     assert (CAPITAL["empty"], CAPITAL["empty"]) == (report.opening, report.closing)
-    assert ((), (), (), (), ()) == (report.trips, report.distribution, report.days, report.months, report.positions)
-    assert unknown("no round trip yet") == report.results.win_rate == report.results.best_trade
-    assert unknown("0 of at least 10 daily returns") == report.performance.sharpe_ratio
+    assert ((), (), (), (), ()) == (
+        report.round_trips,
+        report.distribution,
+        report.days,
+        report.months,
+        report.positions,
+    )
+    assert undefined("no round trip yet") == report.trade_stats.win_rate == report.trade_stats.best_trade
+    assert undefined("0 of at least 10 daily returns") == report.performance.sharpe_ratio
     assert [0] * 5 == [*report.funnel.stages.values(), report.funnel.waiting]
 
 
@@ -124,9 +132,11 @@ def test_a_strategy_alone(url: str, engine: Engine, found: dict[str, Report]) ->
     assert ["(none)", "trend"] == [part.strategy for part in parts]
     for part in parts:
         assert part.performance is None
-        assert part.results.net_pnl == part.curve[-1].value == whole.by[Dimension.STRATEGY][str(part.strategy)].net_pnl
-        assert part.results.net_pnl == sum((day.result for day in part.days), ZERO)
-    assert whole.results.net_pnl == sum((part.results.net_pnl for part in parts), ZERO)
+        assert (
+            part.trade_stats.net_pnl == part.curve[-1].value == whole.by[Dimension.STRATEGY][str(part.strategy)].net_pnl
+        )
+        assert part.trade_stats.net_pnl == sum((day.result for day in part.days), ZERO)
+    assert whole.trade_stats.net_pnl == sum((part.trade_stats.net_pnl for part in parts), ZERO)
     assert len(whole.positions) == sum(len(part.positions) for part in parts)
     assert whole.funnel.received == sum(part.funnel.received for part in parts)
 
@@ -138,18 +148,18 @@ def test_two_halves_are_the_whole(engine: Engine, found: dict[str, Report]) -> N
     )  # fmt: skip
     whole = found["default"]
     assert (whole.opening, first.closing, whole.closing) == (first.opening, second.opening, second.closing)
-    assert whole.results.net_pnl == first.results.net_pnl + second.results.net_pnl
-    assert whole.trips == (*first.trips, *second.trips)
+    assert whole.trade_stats.net_pnl == first.trade_stats.net_pnl + second.trade_stats.net_pnl
+    assert whole.round_trips == (*first.round_trips, *second.round_trips)
     assert whole.funnel.received == first.funnel.received + second.funnel.received
 
 
 def test_periods_before_and_after_everything(engine: Engine, found: dict[str, Report]) -> None:
     whole = found["default"]
     before = read_report(engine, "default", until=whole.since - timedelta(days=9))
-    assert (whole.opening, whole.opening, ()) == (before.opening, before.closing, before.trips)
+    assert (whole.opening, whole.opening, ()) == (before.opening, before.closing, before.round_trips)
     assert (0, ()) == (before.funnel.received, before.days)
     after = read_report(engine, "default", since=NOW - timedelta(seconds=1))
-    assert (whole.closing, whole.closing, ()) == (after.opening, after.closing, after.trips)
+    assert (whole.closing, whole.closing, ()) == (after.opening, after.closing, after.round_trips)
 
 
 def test_the_gate_sees_the_whole_life_and_the_same_moment(engine: Engine) -> None:
@@ -194,24 +204,33 @@ def deals(embedded_server: Server) -> Iterator[Engine]:
 def test_one_trade(deals: Engine) -> None:
     report = read_report(deals, "one")
     assert ((10, 8), (2, 1), 210) == (
-        (report.results.gross_pnl, report.results.net_pnl),
-        (report.results.total_commission, report.results.total_slippage),
-        report.results.traded,
+        (report.trade_stats.gross_pnl, report.trade_stats.net_pnl),
+        (report.trade_stats.total_commission, report.trade_stats.total_slippage),
+        report.trade_stats.traded,
     )
-    assert known(Decimal(8)) == report.results.expectancy == report.results.avg_win == report.results.best_trade
-    assert unknown("no losing round trip yet") == report.results.profit_factor == report.results.avg_loss
+    assert (
+        defined(Decimal(8))
+        == report.trade_stats.expectancy
+        == report.trade_stats.avg_win
+        == report.trade_stats.best_trade
+    )
+    assert undefined("no losing round trip yet") == report.trade_stats.profit_factor == report.trade_stats.avg_loss
     assert [(8, 9, 1)] == [(each.low, each.high, each.number) for each in report.distribution]
     assert [(8, 1, True)] == [(mark.net, mark.number, mark.won) for mark in report.marks]
     assert ("simulated",) == report.price_sources
-    first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), whole=False)
+    first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), complete=False)
     assert first == report.days[0]
 
 
 def test_no_losers(deals: Engine) -> None:
     report = read_report(deals, "winners")
-    assert (2, 2, 0) == (report.results.total_trades, report.results.winning_trades, report.results.losing_trades)
-    assert Decimal("4.5") == report.results.net_pnl
-    assert unknown("no losing round trip yet") == report.results.profit_factor
+    assert (2, 2, 0) == (
+        report.trade_stats.total_trades,
+        report.trade_stats.winning_trades,
+        report.trade_stats.losing_trades,
+    )
+    assert Decimal("4.5") == report.trade_stats.net_pnl
+    assert undefined("no losing round trip yet") == report.trade_stats.profit_factor
     assert {"trend": 3, "(none)": Decimal("1.5")} == {
         name: each.net_pnl for name, each in report.by[Dimension.STRATEGY].items()
     }
@@ -219,7 +238,7 @@ def test_no_losers(deals: Engine) -> None:
 
 def test_all_losers(deals: Engine) -> None:
     report = read_report(deals, "losers")
-    assert (known(ZERO), known(ZERO)) == (report.results.win_rate, report.results.profit_factor)
-    assert (Decimal(-13), Decimal("-6.5")) == (report.results.net_pnl, report.results.expectancy.value)
-    assert unknown("no winning round trip yet") == report.results.avg_win
+    assert (defined(ZERO), defined(ZERO)) == (report.trade_stats.win_rate, report.trade_stats.profit_factor)
+    assert (Decimal(-13), Decimal("-6.5")) == (report.trade_stats.net_pnl, report.trade_stats.expectancy.value)
+    assert undefined("no winning round trip yet") == report.trade_stats.avg_win
     assert all(each.high <= 0 for each in report.distribution if each.number)

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from console.cli import main
+from console.report.json_document import KEYS
 from persistence import schema
 from persistence.connections import engine_for
 from persistence.queries.reports import read_report
@@ -139,16 +140,16 @@ def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> No
     engine = engine_for(url, "reader")
     report = read_report(engine, "default", until=end)
     engine.dispose()
-    assert {*report.__dataclass_fields__, "gate"} == mine.keys()
+    assert {*(KEYS.get(name, name) for name in report.__dataclass_fields__), "gate"} == mine.keys()
     assert report.until.isoformat() == mine["until"]
-    amounts = [report.opening, report.closing, report.results.net_pnl, report.results.traded]
+    amounts = [report.opening, report.closing, report.trade_stats.net_pnl, report.trade_stats.traded]
     results = mine["results"]
     assert amounts == [
         Decimal(one) for one in (mine["opening"], mine["closing"], results["net_pnl"], results["traded"])
     ]
     assert [point.value for point in report.curve] == [Decimal(point["value"]) for point in mine["curve"]]
     assert [point.drawdown for point in report.curve] == [Decimal(point["drawdown"]) for point in mine["curve"]]
-    assert [trip.net for trip in report.trips] == [Decimal(trip["net"]) for trip in mine["trips"]]
+    assert [trip.net for trip in report.round_trips] == [Decimal(trip["net"]) for trip in mine["trips"]]
     assert [day.start.isoformat() for day in report.days] == [day["start"] for day in mine["days"]]
     assert report.performance is not None
     sharpe = report.performance.sharpe_ratio

@@ -14,7 +14,7 @@ import pytest
 
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.performance import History, performance
-from domain.analytics.period_returns import daily_gains, monthly_gains
+from domain.analytics.period_returns import daily_period_returns, monthly_period_returns
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.decision import Reason
 from persistence.connections import engine_for
@@ -181,9 +181,9 @@ def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
     found = performance(replace(shown.histories[name], until=now[0]))
     sharpe = found.sharpe_ratio
     assert {
-        "round trips": found.results.total_trades,
-        "win rate": found.results.win_rate.value,
-        "profit factor": found.results.profit_factor.value,
+        "round trips": found.trade_stats.total_trades,
+        "win rate": found.trade_stats.win_rate.value,
+        "profit factor": found.trade_stats.profit_factor.value,
         "max drawdown": found.max_drawdown.fraction,
         "Sharpe ratio": sharpe.reason if sharpe.value is None else str(round(sharpe.value, 2)),
         "prices": "no fill yet" if name == "empty" else "test",
@@ -197,12 +197,12 @@ def test_figures_are_those_of_the_module(shown: Shown, name: str) -> None:
 def test_days_and_months_bring_what_the_report_says(shown: Shown, name: str) -> None:
     history = shown.histories[name]
     days = {row["time"].date(): row["result"] for row in shown.rows("Daily results ($currency)", shown.look(name))}
-    expected = {gain.start: gain.result for gain in daily_gains(history)}
+    expected = {gain.start: gain.result for gain in daily_period_returns(history)}
     assert {day: result for day, result in expected.items() if result} == {
         day: result for day, result in days.items() if result
     }
     months = {row["month"]: row["result"] for row in shown.rows("Monthly results ($currency)", shown.look(name))}
-    assert {f"{gain.start:%Y-%m}": gain.result for gain in monthly_gains(history)}.items() <= months.items()
+    assert {f"{gain.start:%Y-%m}": gain.result for gain in monthly_period_returns(history)}.items() <= months.items()
     last = history.valuations[-1].total_value - CAPITAL[name]
     assert [last, last] == [sum(days.values()), sum(months.values())]
 
@@ -242,7 +242,7 @@ def test_groups_are_those_of_the_module(
             looking, since=looking.until - timedelta(days=days + 30), until=looking.until - timedelta(days=30)
         )
         history = history.during(looking.since, looking.until)
-    expected = history.dealings.by(dimension)
+    expected = history.trade_history.by(dimension)
     found = {row.pop(dimension.value): row for row in shown.rows(title, looking)}
     # What was held and not touched in that time has a group of the module's, without a number.
     assert {key for key, value in expected.items() if value.traded} == found.keys()
@@ -251,7 +251,7 @@ def test_groups_are_those_of_the_module(
 
 
 def test_choosing_a_symbol_or_a_strategy_leaves_out_the_others(shown: Shown) -> None:
-    by = {dimension: shown.histories["default"].dealings.by(dimension) for dimension in Dimension}
+    by = {dimension: shown.histories["default"].trade_history.by(dimension) for dimension in Dimension}
     one_symbol, one_strategy = shown.look(symbol=["ETH/USDT"]), shown.look(strategy=["(none)"])
     for looking, title, group in (
         (one_symbol, "By symbol ($currency)", by[Dimension.SYMBOL]["ETH/USDT"]),
@@ -269,7 +269,7 @@ def test_choosing_a_symbol_or_a_strategy_leaves_out_the_others(shown: Shown) -> 
 
 @pytest.mark.parametrize("name", ["default", "shares", "losers"])
 def test_costs_distribution_and_marks_add_up(shown: Shown, name: str) -> None:
-    whole = performance(shown.histories[name]).results
+    whole = performance(shown.histories[name]).trade_stats
     looking = shown.look(name)
     (costs,) = shown.rows("Costs in the time range ($currency)", looking)
     days = shown.rows("Costs over time ($currency)", looking)
@@ -281,7 +281,7 @@ def test_costs_distribution_and_marks_add_up(shown: Shown, name: str) -> None:
     bins = shown.rows("Distribution of results ($currency)", looking)
     assert whole.total_trades == sum((row["lost"] or 0) + (row["won or even"] or 0) for row in bins)
     assert whole.losing_trades == sum(row["lost"] or 0 for row in bins)
-    trades = shown.histories[name].dealings.trades
+    trades = shown.histories[name].trade_history.trades
     won, lost = (shown.rows(mark["name"], looking) for mark in board()["annotations"]["list"])
     assert [sum(trade.net > 0 for trade in trades), sum(trade.net <= 0 for trade in trades)] == [len(won), len(lost)]
     assert {trade.exit_time for trade in trades} == {row["time"] for row in (*won, *lost)}
@@ -294,14 +294,14 @@ def test_open_positions_are_those_of_the_table(shown: Shown) -> None:
             " WHERE portfolio = 'default' ORDER BY symbol"
         ).fetchall()
     # Closings of one of them are no round trip yet.
-    assert {row[3] for row in held} & {trade.position_id for trade in shown.histories["default"].dealings.trades}
+    assert {row[3] for row in held} & {trade.position_id for trade in shown.histories["default"].trade_history.trades}
     found = shown.rows("Open positions ($currency)", shown.look())
     assert [row[:3] for row in held] == sorted((row["symbol"], row["quantity"], row["unrealised"]) for row in found)
     assert [] == shown.rows("Open positions ($currency)", shown.look(symbol=["DOGE/USDT"]))
 
 
 def test_the_funnel_is_that_of_the_report(shown: Shown) -> None:
-    filled = len(shown.histories["default"].dealings.executions)
+    filled = len(shown.histories["default"].trade_history.executions)
     counted = Counter((status or "pending", (reason or "").partition(":")[0] or None) for status, reason, _ in FELL)
     report = funnel([("executed", "bought", filled), *((*key, number) for key, number in counted.items())])
     found = {row["stage"]: row["decisions"] for row in shown.rows("Decision funnel", shown.look())}
@@ -320,5 +320,5 @@ def test_the_funnel_is_that_of_the_report(shown: Shown) -> None:
         "executed": filled, "rejected": 3, "ignored": 3, "expired or cancelled": 1, "waiting": 1,
     } == kinds  # fmt: skip
     only = {row["stage"]: row["decisions"] for row in shown.rows("Decision funnel", shown.look(symbol=["ETH/USDT"]))}
-    of_one = sum(fill.symbol == "ETH/USDT" for fill in shown.histories["default"].dealings.executions)
+    of_one = sum(fill.symbol == "ETH/USDT" for fill in shown.histories["default"].trade_history.executions)
     assert (of_one, of_one) == (only["received"], only["filled"])

@@ -15,7 +15,7 @@ from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.decision import Decision, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.orders import Fill, order_id
 from domain.trading.portfolio import Applied, Portfolio, apply
-from domain.trading.snapshot import value
+from domain.trading.snapshot import take_snapshot
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence import schema
 from persistence.lease import Lease
@@ -234,7 +234,7 @@ def test_an_outcome_of_a_row_that_is_gone_is_none(stores: Any) -> None:
 @pytest.mark.clock
 def test_a_snapshot_opens_the_next_day(stores: Any) -> None:
     (portfolio,) = stores.ledger.load()
-    evening = value(portfolio, {}, Decimal(10_000), NOON)
+    evening = take_snapshot(portfolio, {}, Decimal(10_000), NOON)
     stores.snapshots.save([evening])
     stores.snapshots.save([evening])
     assert stores.snapshots.opening_values(NOON - timedelta(seconds=1)) == {}
@@ -282,7 +282,7 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
     with pytest.raises(Fenced):
         real.ledger.raise_generation(Generation(2))
     with pytest.raises(Fenced):
-        real.snapshots.save([value(before, {}, Decimal(10_000), NOON)])
+        real.snapshots.save([take_snapshot(before, {}, Decimal(10_000), NOON)])
     with pytest.raises(Fenced):
         real.prices.record([quote("100")])
     replacement.release()

@@ -19,7 +19,7 @@ import pytest
 from domain.trading.decision import Decision
 from domain.trading.orders import order_id
 from domain.trading.portfolio import Applied, Portfolio, apply
-from domain.trading.snapshot import Snapshot, value
+from domain.trading.snapshot import Snapshot, take_snapshot
 from domain.types import Generation, Symbol
 from persistence import schema
 from persistence.lease import Lease
@@ -167,7 +167,7 @@ def store(
                 applied.append(fill(deal, states[deal.portfolio], ids[uid(deal.number)]))
                 states[deal.portfolio] = applied[-1].portfolio
             saved += [
-                value(state, marks, Decimal(capital[name]), moment)
+                take_snapshot(state, marks, Decimal(capital[name]), moment)
                 for name, state in states.items()
                 if valued(name, moment)
             ]

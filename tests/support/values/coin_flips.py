@@ -61,7 +61,7 @@ def coin_flips(
         price *= math.exp(drift - DEVIATION**2 / 2 + DEVIATION * draw.gauss())
         line.append(Valuation(now + STEP, _money(cash + held * price)))
     opening = Valuation(FIRST, _money(CAPITAL))
-    return History.whole(opening, FIRST + days * A_DAY * STEP, trades, executions, tuple(line))
+    return History.full(opening, FIRST + days * A_DAY * STEP, trades, executions, tuple(line))
 
 
 def _money(amount: float) -> Decimal:

@@ -20,7 +20,7 @@ def history(nets: list[int], values: list[Any], *, days: int | None = None) -> H
     ]
     line = [each for each, worth in zip(valued(*[v or 0 for v in values]), values, strict=True) if worth is not None]
     until = DAY_1 + (len(values) if days is None else days) * DAY
-    return History.whole(
+    return History.full(
         Valuation(DAY_1, Decimal(1000)), until, trades, [entry_of(each) for each in trades], tuple(line)
     )
 

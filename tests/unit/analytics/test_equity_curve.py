@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.analytics.equity_curve import CurvePoint, Mark, curve, marks
+from domain.analytics.equity_curve import CurvePoint, TradeMarker, equity_curve, trade_markers
 from domain.analytics.returns import Valuation, max_drawdown
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, valued
 
@@ -28,21 +28,21 @@ def test_a_short_line_is_itself() -> None:
         CurvePoint(DAY_1 + DAY * day, Decimal(worth), Decimal(peak))
         for day, worth, peak in ((1, 1000, 1000), (2, 1200, 1200), (3, 900, 1200))
     )
-    assert expected == curve(line, 100)
+    assert expected == equity_curve(line, 100)
     assert [Decimal(0), Decimal(0), Decimal(300)] == [point.fall for point in expected]
     assert [Decimal(0), Decimal(0), Decimal("0.25")] == [point.drawdown for point in expected]
-    assert () == curve([], 10)
+    assert () == equity_curve([], 10)
 
 
 def test_a_drawdown_from_nothing_is_no_fraction() -> None:
-    (_, low) = curve(valued(0, -5), 10)
+    (_, low) = equity_curve(valued(0, -5), 10)
     assert (Decimal(5), None) == (low.fall, low.drawdown)
 
 
 @given(lines, st.integers(4, 40))
 def test_ends_extremes_and_drawdown_stay(line: list[Valuation], most: int) -> None:
     line = sorted(line)
-    found = curve(line, most)
+    found = equity_curve(line, most)
     assert len(found) <= most
     assert [point.time for point in found] == sorted({point.time for point in found})
     of_line = {valuation.time: valuation.total_value for valuation in line}
@@ -58,28 +58,28 @@ def test_ends_extremes_and_drawdown_stay(line: list[Valuation], most: int) -> No
 
 
 def test_marks_are_put_together_and_won_apart_from_lost() -> None:
-    line = curve(valued(100, 110, 120, 130, step=HOUR), 100)
+    line = equity_curve(valued(100, 110, 120, 130, step=HOUR), 100)
     trades = [
         closing(gross, 1, position=number, at=DAY_1 + timedelta(minutes=minute))
         for number, (gross, minute) in enumerate(((5, 60), (7, 70), (-3, 75), (9, 230), (1, 239)))
     ]
-    found = marks(trades, line, most=4)
+    found = trade_markers(trades, line, most=4)
     assert (
-        Mark(DAY_1 + timedelta(minutes=70), Decimal(100), Decimal(10), 2, won=True),
-        Mark(DAY_1 + timedelta(minutes=75), Decimal(100), Decimal(-4), 1, won=False),
-        Mark(DAY_1 + timedelta(minutes=230), Decimal(120), Decimal(8), 1, won=True),
-        Mark(DAY_1 + timedelta(minutes=239), Decimal(120), Decimal(0), 1, won=False),
+        TradeMarker(DAY_1 + timedelta(minutes=70), Decimal(100), Decimal(10), 2, won=True),
+        TradeMarker(DAY_1 + timedelta(minutes=75), Decimal(100), Decimal(-4), 1, won=False),
+        TradeMarker(DAY_1 + timedelta(minutes=230), Decimal(120), Decimal(8), 1, won=True),
+        TradeMarker(DAY_1 + timedelta(minutes=239), Decimal(120), Decimal(0), 1, won=False),
     ) == found
-    assert () == marks(trades, (), most=4)
+    assert () == trade_markers(trades, (), most=4)
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(-9, 9)), max_size=40), st.integers(2, 20))
 def test_no_closing_is_lost_from_the_marks(pairs: list[tuple[int, int]], most: int) -> None:
-    line = curve(valued(100, 110, 120, 130, step=HOUR), 100)
+    line = equity_curve(valued(100, 110, 120, 130, step=HOUR), 100)
     trades = [
         closing(gross, position=number, at=DAY_1 + timedelta(minutes=minute))
         for number, (minute, gross) in enumerate(sorted(pairs))
     ]
-    found = marks(trades, line, most)
+    found = trade_markers(trades, line, most)
     assert len(trades) == sum(mark.number for mark in found)
     assert sum(trade.net for trade in trades) == sum(mark.net for mark in found)

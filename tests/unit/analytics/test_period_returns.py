@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.analytics.performance import History
-from domain.analytics.period_returns import PeriodReturn, by_month, daily_gains, monthly_gains, strategy_gains
+from domain.analytics.period_returns import (
+    PeriodReturn,
+    by_month,
+    daily_period_returns,
+    monthly_period_returns,
+    strategy_period_returns,
+)
 from domain.analytics.returns import Valuation
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing
 
@@ -20,14 +26,14 @@ OPENING = Valuation(DAY_1, Decimal(1000))
 NEW_YEAR = datetime(2025, 12, 31, tzinfo=UTC)
 
 
-def gain(day: date, result: int, change: str | None, *, whole: bool = True) -> PeriodReturn:
-    return PeriodReturn(day, Decimal(result), None if change is None else Decimal(change), whole)
+def gain(day: date, result: int, change: str | None, *, complete: bool = True) -> PeriodReturn:
+    return PeriodReturn(day, Decimal(result), None if change is None else Decimal(change), complete)
 
 
 def test_days_known_by_hand() -> None:
     # The second day has no snapshot, the fourth is running.
     worth = ((1 * DAY, 1100), (2 * DAY + HOUR, 1210), (3 * DAY, 605), (3 * DAY + HOUR, 1210))
-    history = History.whole(
+    history = History.full(
         OPENING,
         DAY_1 + 3 * DAY + 2 * HOUR,
         valuations=tuple(Valuation(DAY_1 + at, Decimal(value)) for at, value in worth),
@@ -36,44 +42,46 @@ def test_days_known_by_hand() -> None:
         gain(date(2026, 1, 1), 100, "0.1"),
         gain(date(2026, 1, 2), 0, "0"),
         gain(date(2026, 1, 3), -495, "-0.45"),
-        gain(date(2026, 1, 4), 605, "1", whole=False),
-    ) == daily_gains(history)
+        gain(date(2026, 1, 4), 605, "1", complete=False),
+    ) == daily_period_returns(history)
 
 
 def test_a_day_that_began_before_the_portfolio_is_not_whole() -> None:
     opening = Valuation(DAY_1 + HOUR, Decimal(1000))
-    history = History.whole(opening, DAY_1 + 2 * DAY, valuations=(Valuation(DAY_1 + DAY, Decimal(1100)),))
-    assert [False, True] == [each.whole for each in daily_gains(history)]
+    history = History.full(opening, DAY_1 + 2 * DAY, valuations=(Valuation(DAY_1 + DAY, Decimal(1100)),))
+    assert [False, True] == [each.complete for each in daily_period_returns(history)]
 
 
 def test_months_known_by_hand() -> None:
     opening = Valuation(NEW_YEAR, Decimal(1000))
     worth = ((1, 1100), (31, 900), (32, 990), (60, 1980), (61, 990))
-    history = History.whole(
+    history = History.full(
         opening,
         NEW_YEAR + 61 * DAY,
         valuations=tuple(Valuation(NEW_YEAR + at * DAY, Decimal(value)) for at, value in worth),
     )
     months = (
-        gain(date(2025, 12, 1), 100, "0.1", whole=False),
+        gain(date(2025, 12, 1), 100, "0.1", complete=False),
         gain(date(2026, 1, 1), -110, "-0.1"),
         gain(date(2026, 2, 1), 990, "1"),
-        gain(date(2026, 3, 1), -990, "-0.5", whole=False),
+        gain(date(2026, 3, 1), -990, "-0.5", complete=False),
     )
-    assert months == monthly_gains(history)
+    assert months == monthly_period_returns(history)
     assert {2025: [12], 2026: [1, 2, 3]} == {year: list(row) for year, row in by_month(months).items()}
 
 
 def test_nothing_was_valued_yet() -> None:
-    assert () == daily_gains(History.whole(OPENING, DAY_1 + DAY)) == monthly_gains(History.whole(OPENING, DAY_1))
+    assert (
+        ()
+        == daily_period_returns(History.full(OPENING, DAY_1 + DAY))
+        == monthly_period_returns(History.full(OPENING, DAY_1))
+    )
 
 
 def test_what_began_with_nothing_has_no_fraction() -> None:
-    history = History.whole(
-        Valuation(DAY_1, Decimal(0)), DAY_1 + DAY, valuations=(Valuation(DAY_1 + HOUR, Decimal(5)),)
-    )
+    history = History.full(Valuation(DAY_1, Decimal(0)), DAY_1 + DAY, valuations=(Valuation(DAY_1 + HOUR, Decimal(5)),))
     assert () == history.returns.values
-    assert [None] == [each.change for each in daily_gains(history)]
+    assert [None] == [each.change for each in daily_period_returns(history)]
 
 
 def test_of_a_strategy() -> None:
@@ -85,9 +93,9 @@ def test_of_a_strategy() -> None:
         gain(date(2026, 1, 1), 2, None),
         gain(date(2026, 1, 2), 5, None),
         gain(date(2026, 2, 1), -1, None),
-    ) == strategy_gains(trades, monthly=False)
+    ) == strategy_period_returns(trades, monthly=False)
     assert [("2026-01-01", Decimal(7)), ("2026-02-01", Decimal(-1))] == [
-        (each.start.isoformat(), each.result) for each in strategy_gains(trades, monthly=True)
+        (each.start.isoformat(), each.result) for each in strategy_period_returns(trades, monthly=True)
     ]
 
 
@@ -101,11 +109,11 @@ def test_days_and_months_add_up(pairs: list[tuple[int, int]], first: int, last: 
     line = tuple(
         Valuation(DAY_1 + timedelta(hours=hour), Decimal(worth)) for hour, worth in sorted(dict(pairs).items())
     )
-    history = History.whole(OPENING, DAY_1 + 101 * DAY, valuations=line)
+    history = History.full(OPENING, DAY_1 + 101 * DAY, valuations=line)
     part = history.during(DAY_1 + first * HOUR, DAY_1 + (first + last) * HOUR)
     for each in (history, part):
         brought = (each.valuations[-1] if each.valuations else each.opening).total_value - each.opening.total_value
-        for gains in (daily_gains(each), monthly_gains(each)):
+        for gains in (daily_period_returns(each), monthly_period_returns(each)):
             assert brought == sum((one.result for one in gains), Decimal(0))
             starts = [one.start for one in gains]
             assert sorted(set(starts)) == starts

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.analytics.performance import History, performance
-from domain.analytics.performance_metric import PerformanceMetric, known
+from domain.analytics.performance_metric import PerformanceMetric, defined
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import Dimension
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, closing, dealt, entry_of, exit_of, valued
@@ -36,7 +36,7 @@ def whole(until: datetime = DAY_1 + 5 * DAY) -> History:
         (BTC, "SELL", 6, 120, 80),
     )
     days = valued(1100, 1210, 1089, 0, 1200)
-    return History.whole(OPENING, until, trades, executions, (*days[:3], *days[4:]))
+    return History.full(OPENING, until, trades, executions, (*days[:3], *days[4:]))
 
 
 def test_a_period_opens_with_the_last_valuation_before_it() -> None:
@@ -52,7 +52,7 @@ def test_a_period_opens_with_the_last_valuation_before_it() -> None:
 def test_a_first_day_without_snapshot_ends_as_it_began() -> None:
     part = whole().during(DAY_1 + 3 * DAY)
     assert Decimal(1089) == part.opening.total_value
-    assert [number("0"), number("0.101928374656")] == [known(value) for value in part.returns.values]
+    assert [number("0"), number("0.101928374656")] == [defined(value) for value in part.returns.values]
 
 
 def test_a_period_without_any_snapshot() -> None:
@@ -64,26 +64,26 @@ def test_a_period_without_any_snapshot() -> None:
 def test_a_round_trip_counts_where_it_ended_with_all_of_its_closings() -> None:
     history = whole()
     first, second = history.during(None, DAY_1 + 2 * DAY), history.during(DAY_1 + 2 * DAY)
-    assert (0, 1) == (first.dealings.results().total_trades, second.dealings.results().total_trades)
-    (trip,) = history.dealings.trips
-    assert (trip,) == second.dealings.trips
+    assert (0, 1) == (first.trade_history.stats().total_trades, second.trade_history.stats().total_trades)
+    (trip,) = history.trade_history.round_trips
+    assert (trip,) == second.trade_history.round_trips
     # gross 4 × 10 and 6 × 20, each where it happened
-    assert (Decimal(40), Decimal(120)) == tuple(part.dealings.results().gross_pnl for part in (first, second))
+    assert (Decimal(40), Decimal(120)) == tuple(part.trade_history.stats().gross_pnl for part in (first, second))
 
 
 def test_what_was_open_at_the_beginning_was_held() -> None:
     # BTC until hour 80 of 120, ETH all the time; the period begins at hour 48.
     part = whole().during(DAY_1 + 2 * DAY)
-    assert Decimal(1) == part.dealings.results().time_in_market.value
-    assert [BTC] == list(part.dealings.by(Dimension.SYMBOL))
-    assert number("0.444444444444") == part.dealings.by(Dimension.SYMBOL)[BTC].time_in_market
+    assert Decimal(1) == part.trade_history.stats().time_in_market.value
+    assert [BTC] == list(part.trade_history.by(Dimension.SYMBOL))
+    assert number("0.444444444444") == part.trade_history.by(Dimension.SYMBOL)[BTC].time_in_market
 
 
 def test_a_year_has_as_many_days_as_what_was_held_has() -> None:
     crypto = closing(5, position=1, at=DAY_1 + HOUR)
     shares = closing(5, position=2, asset_class="equity", opened_at=DAY_1 + 2 * DAY, at=DAY_1 + 3 * DAY)
     fills = tuple(fill for trade in (crypto, shares) for fill in (entry_of(trade), exit_of(trade)))
-    history = History.whole(OPENING, DAY_1 + 5 * DAY, (crypto, shares), fills, valued(1, 2, 3, 4, 5))
+    history = History.full(OPENING, DAY_1 + 5 * DAY, (crypto, shares), fills, valued(1, 2, 3, 4, 5))
     assert [365, 365, 252] == [
         history.during(since).returns.days_a_year for since in (None, DAY_1 + HOUR, DAY_1 + 2 * HOUR)
     ]
@@ -94,14 +94,18 @@ def test_ends_out_of_reach_change_nothing() -> None:
     assert history == history.during() == history.during(DAY_1 - DAY, DAY_1 + 9 * DAY)
     late = history.during(DAY_1 + 9 * DAY)
     assert (DAY_1 + 9 * DAY, Decimal(1200), 0) == (late.until, late.opening.total_value, len(late.returns.values))
-    assert "no time has passed" == late.dealings.results().time_in_market.reason
+    assert "no time has passed" == late.trade_history.stats().time_in_market.reason
     early = history.during(None, DAY_1 - DAY)
-    assert ((), (), DAY_1) == (early.valuations, early.dealings.trades, early.until)
+    assert ((), (), DAY_1) == (early.valuations, early.trade_history.trades, early.until)
 
 
 def test_one_strategy() -> None:
-    assert whole().dealings == whole().dealings.of("s")
-    assert () == whole().dealings.of("(none)").trips == whole().during(DAY_1 + DAY).dealings.of("(none)").trips
+    assert whole().trade_history == whole().trade_history.of("s")
+    assert (
+        ()
+        == whole().trade_history.of("(none)").round_trips
+        == whole().during(DAY_1 + DAY).trade_history.of("(none)").round_trips
+    )
 
 
 @settings(max_examples=60)
@@ -111,8 +115,8 @@ def test_periods_side_by_side_add_up(hours: list[int]) -> None:
     cuts = [None, *(DAY_1 + timedelta(hours=hour) for hour in sorted(hours)), None]
     parts = [history.during(*ends) for ends in pairwise(cuts)]
     for name in ("total_trades", "gross_pnl", "net_pnl", "total_commission", "traded"):
-        found = [getattr(part.dealings.results(), name) for part in parts]
-        assert getattr(history.dealings.results(), name) == sum(found, Decimal(0)), name
+        found = [getattr(part.trade_history.stats(), name) for part in parts]
+        assert getattr(history.trade_history.stats(), name) == sum(found, Decimal(0)), name
     assert history.valuations == tuple(each for part in parts for each in part.valuations)
     closes = [close for part in parts for close in part.returns.closes]
     assert history.returns.closes == tuple(closes)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.analytics.performance import History, performance
-from domain.analytics.performance_metric import PerformanceMetric, unknown
+from domain.analytics.performance_metric import PerformanceMetric, undefined
 from domain.analytics.returns import (
     Drawdown,
     Valuation,
@@ -78,7 +78,7 @@ def test_calmar_known_by_hand() -> None:
     doubled = returns_of([1000] * 364 + [2000])
     assert number("1") == annual_return(doubled)
     assert number("2") == calmar_ratio(doubled, drawdown)
-    assert unknown("there was no drawdown") == calmar_ratio(doubled, Drawdown())
+    assert undefined("there was no drawdown") == calmar_ratio(doubled, Drawdown())
 
 
 def test_closes_are_the_last_snapshots_at_or_before_midnight() -> None:
@@ -103,19 +103,19 @@ def test_a_day_without_snapshots_has_a_return_of_zero() -> None:
 def test_too_few_or_equal_returns_are_no_number() -> None:
     few = returns_of([1000 + n for n in range(9)])
     for figure in (sharpe_ratio, sortino_ratio, annual_return, probabilistic_sharpe_ratio, minimum_track_record):
-        assert unknown("9 of at least 10 daily returns") == figure(few)
+        assert undefined("9 of at least 10 daily returns") == figure(few)
     for steady in (returns_of([1000] * 12), returns_of([3 ** (20 - n) for n in range(1, 13)], opening=3**20)):
         for figure in (sharpe_ratio, probabilistic_sharpe_ratio, minimum_track_record):
-            assert unknown("the daily returns do not differ") == figure(steady)
+            assert undefined("the daily returns do not differ") == figure(steady)
     rising = returns_of([1000 + n * n for n in range(12)])
-    assert unknown("no daily return is negative") == sortino_ratio(rising)
+    assert undefined("no daily return is negative") == sortino_ratio(rising)
 
 
 def test_no_return_is_made_up_where_nothing_was_left() -> None:
     ruined = returns_of([500] * 10 + [0, 100])
     reason = "no return is defined for the day up to 2026-01-13 00:00 UTC: it began with no value"
-    assert unknown(reason) == sharpe_ratio(ruined) == annual_return(ruined)
-    assert unknown("nothing is left to grow") == annual_return(returns_of([500] * 10 + [0]))
+    assert undefined(reason) == sharpe_ratio(ruined) == annual_return(ruined)
+    assert undefined("nothing is left to grow") == annual_return(returns_of([500] * 10 + [0]))
 
 
 def test_exposure_known_by_hand() -> None:
@@ -125,31 +125,31 @@ def test_exposure_known_by_hand() -> None:
         Valuation(DAY_1 + 3 * HOUR, Decimal(800), Decimal(-200)),
     ]
     assert number("0.3125") == exposure(snapshots, DAY_1 + 4 * HOUR)
-    assert unknown("no snapshot yet") == exposure([], DAY_1)
+    assert undefined("no snapshot yet") == exposure([], DAY_1)
     broke = [Valuation(DAY_1, Decimal(0))]
-    assert unknown("the portfolio had no value at 2026-01-01 00:00 UTC") == exposure(broke, DAY_1 + HOUR)
+    assert undefined("the portfolio had no value at 2026-01-01 00:00 UTC") == exposure(broke, DAY_1 + HOUR)
 
 
 def test_an_empty_portfolio_has_no_made_up_number() -> None:
-    found = performance(History.whole(OPENING, DAY_1 + DAY))
-    few = unknown("0 of at least 10 daily returns")
+    found = performance(History.full(OPENING, DAY_1 + DAY))
+    few = undefined("0 of at least 10 daily returns")
     assert few == found.sharpe_ratio == found.sortino_ratio == found.calmar_ratio == found.probabilistic_sharpe_ratio
     assert (Drawdown(), number("0")) == (found.max_drawdown, found.turnover)
-    assert unknown("no snapshot yet") == found.exposure
+    assert undefined("no snapshot yet") == found.exposure
 
 
 def test_ratios_of_days_do_not_depend_on_how_many_trades_made_them() -> None:
     # A daily mean over a deviation of trades, or the other way round, would differ between these two.
     trades = tuple(closing(n, position=n) for n in range(1, 30))
     snapshots = valued(*SWINGING)
-    few = History.whole(OPENING, DAY_1 + 10 * DAY, trades[:1], (entry_of(trades[0]),), snapshots)
-    many = History.whole(OPENING, DAY_1 + 10 * DAY, trades, tuple(map(entry_of, trades)), snapshots)
+    few = History.full(OPENING, DAY_1 + 10 * DAY, trades[:1], (entry_of(trades[0]),), snapshots)
+    many = History.full(OPENING, DAY_1 + 10 * DAY, trades, tuple(map(entry_of, trades)), snapshots)
     assert number("6.041522986797") == performance(few).sharpe_ratio == performance(many).sharpe_ratio
 
 
 def test_turnover_known_by_hand() -> None:
     trade = closing(0, position=1)
-    history = History.whole(OPENING, DAY_1 + 2 * DAY, (trade,), (entry_of(trade),), valued(2000, 3000))
+    history = History.full(OPENING, DAY_1 + 2 * DAY, (trade,), (entry_of(trade),), valued(2000, 3000))
     assert number("500") == performance(history).turnover
 
 
@@ -191,5 +191,5 @@ def test_closes_against_a_search_for_each_midnight(minutes: list[int], end: int)
 
 @pytest.mark.parametrize("worth", [[10**60, 1] * 6, ["0.000000000001", 10**20] * 6])
 def test_extreme_values_crash_nothing(worth: list[str]) -> None:
-    history = History.whole(OPENING, DAY_1 + 12 * DAY, valuations=valued(*worth))
+    history = History.full(OPENING, DAY_1 + 12 * DAY, valuations=valued(*worth))
     assert performance(history).sharpe_ratio.value is not None

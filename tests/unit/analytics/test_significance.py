@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.analytics.performance_metric import PerformanceMetric, unknown
+from domain.analytics.performance_metric import PerformanceMetric, undefined
 from domain.analytics.significance import (
     Shape,
     minimum_track_record,
@@ -82,7 +82,7 @@ def test_a_benchmark_is_annual_and_a_ratio_below_it_is_never_enough() -> None:
     annual = found.sharpe * Decimal(365).sqrt()
     assert pytest.approx(0.5) == number(probabilistic_sharpe_ratio(returns, annual))
     reason = "the Sharpe ratio is not above what it is measured against, so that no length is enough"
-    assert unknown(reason) == minimum_track_record(returns, annual + 1)
+    assert undefined(reason) == minimum_track_record(returns, annual + 1)
 
 
 shapes = st.builds(
@@ -107,4 +107,4 @@ def test_the_track_record_is_the_length_at_which_the_probability_is_reached(of: 
 def test_a_ratio_without_variance_is_no_number() -> None:
     # Two values only, so that kurtosis = 1 + skewness², at the Sharpe ratio where the variance is exactly 0.
     certain = Shape(20, Decimal(1), Decimal(2), Decimal(5))
-    assert unknown("the Sharpe ratio's own variance is 0") == probability(certain) == track_record(certain)
+    assert undefined("the Sharpe ratio's own variance is 0") == probability(certain) == track_record(certain)

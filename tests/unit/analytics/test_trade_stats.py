@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.analytics.performance_metric import PerformanceMetric, unknown
+from domain.analytics.performance_metric import PerformanceMetric, undefined
 from domain.analytics.round_trips import Execution, round_trips
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.portfolio import Trade
@@ -39,7 +39,7 @@ DEALS = (
 
 def of(*trades: Trade) -> TradeStats:
     executions = [fill for trade in trades for fill in (entry_of(trade), exit_of(trade))]
-    return TradeHistory(trades, executions, DAY_1, UNTIL).results()
+    return TradeHistory(trades, executions, DAY_1, UNTIL).stats()
 
 
 def number(value: str) -> PerformanceMetric:
@@ -47,7 +47,7 @@ def number(value: str) -> PerformanceMetric:
 
 
 def test_results_known_by_hand() -> None:
-    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).results()
+    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).stats()
     expected = TradeStats(
         total_trades=3,
         winning_trades=1,
@@ -87,7 +87,7 @@ def test_by_day_known_by_hand() -> None:
     assert [Decimal("14.3985"), Decimal("8.5")] == [one.net_pnl for one in found.values()]
     assert [Decimal("7.1015"), Decimal(2)] == [one.total_commission for one in found.values()]
     assert [number("0.208333333333"), number("0.5")] == [one.time_in_market for one in found.values()]
-    assert unknown("no round trip yet") == found["2026-01-02"].win_rate
+    assert undefined("no round trip yet") == found["2026-01-02"].win_rate
 
 
 def test_by_side_strategy_and_asset_class() -> None:
@@ -111,7 +111,7 @@ def test_by_side_strategy_and_asset_class() -> None:
 def test_nothing_traded_is_no_number() -> None:
     found = of()
     for name in ("win_rate", "win_rate_gross", "avg_win", "avg_loss", "profit_factor", "expectancy", "best_trade"):
-        assert unknown("no round trip yet") == getattr(found, name), name
+        assert undefined("no round trip yet") == getattr(found, name), name
     assert (0, Decimal(0), number("0")) == (found.total_trades, found.net_pnl, found.time_in_market)
     assert {} == TradeHistory((), (), DAY_1, UNTIL).by(Dimension.DAY)
 
@@ -120,16 +120,16 @@ def test_one_round_trip() -> None:
     found = of(closing(3, 1))
     assert (1, 1, 0) == (found.total_trades, found.winning_trades, found.losing_trades)
     assert (number("1"), number("2")) == (found.win_rate, found.expectancy)
-    assert unknown("no losing round trip yet") == found.profit_factor == found.avg_loss
+    assert undefined("no losing round trip yet") == found.profit_factor == found.avg_loss
 
 
 def test_all_losers_and_no_losers() -> None:
     losers = of(closing(-3, position=1), closing(-1, position=2))
     assert (number("0"), number("0"), number("-2")) == (losers.win_rate, losers.profit_factor, losers.avg_loss)
-    assert unknown("no winning round trip yet") == losers.avg_win
+    assert undefined("no winning round trip yet") == losers.avg_win
     winners = of(closing(3, position=1), closing(1, position=2))
     assert (number("1"), number("2")) == (winners.win_rate, winners.avg_win)
-    assert unknown("no losing round trip yet") == winners.profit_factor
+    assert undefined("no losing round trip yet") == winners.profit_factor
 
 
 def test_a_result_of_zero_is_neither_win_nor_loss_but_counts() -> None:
@@ -146,7 +146,7 @@ def test_a_position_closed_in_part_is_no_round_trip_until_it_is_flat() -> None:
 
 
 def test_time_in_market_without_time() -> None:
-    assert unknown("no time has passed") == TradeHistory((), (), DAY_1, DAY_1).results().time_in_market
+    assert undefined("no time has passed") == TradeHistory((), (), DAY_1, DAY_1).stats().time_in_market
 
 
 amounts = st.decimals(-10_000, 10_000, places=4)
@@ -180,7 +180,7 @@ def histories(draw: st.DrawFn) -> tuple[tuple[Trade, ...], tuple[Execution, ...]
 @settings(max_examples=50)
 @given(histories())
 def test_results_against_fractions(history: tuple[tuple[Trade, ...], tuple[Execution, ...]]) -> None:
-    found = TradeHistory(*history, DAY_1, UNTIL).results()
+    found = TradeHistory(*history, DAY_1, UNTIL).stats()
     nets: dict[object, Fraction] = {}
     for trade in history[0]:
         nets[trade.position_id] = nets.get(trade.position_id, Fraction(0)) + Fraction(trade.net)
@@ -226,8 +226,8 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
         for trade in trades
     )
     before, after = (
-        TradeHistory(trades, executions, DAY_1, UNTIL).results(),
-        TradeHistory(larger, executions, DAY_1, UNTIL).results(),
+        TradeHistory(trades, executions, DAY_1, UNTIL).stats(),
+        TradeHistory(larger, executions, DAY_1, UNTIL).stats(),
     )
     ratios = ("win_rate", "win_rate_gross", "profit_factor", "avg_hold_seconds", "time_in_market")
     assert [getattr(before, name) for name in ratios] == [getattr(after, name) for name in ratios]
@@ -242,7 +242,7 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
 def test_groups_add_up_to_the_whole(
     dimension: Dimension, history: tuple[tuple[Trade, ...], tuple[Execution, ...]]
 ) -> None:
-    whole = TradeHistory(*history, DAY_1, UNTIL).results()
+    whole = TradeHistory(*history, DAY_1, UNTIL).stats()
     groups = TradeHistory(*history, DAY_1, UNTIL).by(dimension).values()
     for name in ("total_trades", "winning_trades", "losing_trades", "gross_pnl", "net_pnl", "total_commission",
                  "total_slippage", "traded"):  # fmt: skip

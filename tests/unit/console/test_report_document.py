@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.analytics.equity_curve import CurvePoint, Mark
+from console.report.json_document import KEYS
+from domain.analytics.equity_curve import CurvePoint, TradeMarker
 from domain.analytics.funnel import Funnel, Lost
 from domain.analytics.histogram import Bin
 from domain.analytics.performance import Performance
@@ -23,10 +24,10 @@ PAGE = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="ut
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, Performance, Drawdown, PeriodReturn, Mark, Bin, Funnel, Lost, OpenPosition, RoundTrip]
+    "kind", [Report, Performance, Drawdown, PeriodReturn, TradeMarker, Bin, Funnel, Lost, OpenPosition, RoundTrip]
 )
 def test_every_field_of_the_document_is_named(kind: type) -> None:
-    names = {field.name for field in fields(kind)}
+    names = {KEYS.get(field.name, field.name) for field in fields(kind)}
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
 
 

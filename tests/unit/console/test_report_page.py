@@ -23,7 +23,7 @@ from console.report.metrics_table import DEFINITIONS, metric_rows
 from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
 from domain.analytics.funnel import Stage, funnel
 from domain.analytics.performance import History
-from domain.analytics.performance_metric import known, unknown
+from domain.analytics.performance_metric import defined, undefined
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report, report
 from domain.analytics.returns import Valuation
@@ -40,7 +40,7 @@ STRATEGY = one(PLANS[0], SEED, strategy="momentum")
 
 def empty(received: int = 0) -> Report:
     return report(
-        History.whole(Valuation(FIRST_DAY, Decimal(10_000)), MADE), portfolio="idle", currency="USDT",
+        History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE), portfolio="idle", currency="USDT",
         initial_capital=Decimal(10_000), strategy=None, funnel=funnel([("ignored", "hold", received)] * bool(received)),
         positions=[], price_sources=[],
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_charts_show_the_values() -> None:
     assert [float(day.result) for day in shown.days] == bars["y"]
     assert {"gain"} == {c for c, y in zip(bars["marker"]["color"], bars["y"], strict=True) if y > 0}
     counts = charts.distribution(shown).spec["data"][0]["y"]
-    assert shown.results.total_trades == sum(counts)
+    assert shown.trade_stats.total_trades == sum(counts)
 
 
 def test_numbers_are_exact_behind_what_is_rounded() -> None:
@@ -127,7 +127,7 @@ def test_every_figure_is_defined_and_an_unknown_one_says_why() -> None:
 def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
     def gain(year: int, month: int, result: str, share: str | None) -> PeriodReturn:
         return PeriodReturn(
-            date(year, month, 1), Decimal(result), None if share is None else Decimal(share), whole=True
+            date(year, month, 1), Decimal(result), None if share is None else Decimal(share), complete=True
         )
 
     newest, oldest = tables.years([gain(2025, 12, "100", "0.1"), gain(2026, 1, "-55", "-0.05"),
@@ -140,7 +140,7 @@ def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
 
 
 def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything() -> None:
-    results = SHOWN[0].results
+    results = SHOWN[0].trade_stats
     by = {f"S{number}": replace(results, net_pnl=Decimal(30 - number)) for number in range(60)}
     (group,) = tables.groups({Dimension.SYMBOL: by})
     assert (41, "20 between them") == (len(group.lines), group.lines[20].name)
@@ -155,16 +155,16 @@ def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything
 
 def test_costs_are_shares_of_what_was_won_before_them() -> None:
     results: TradeStats = replace(
-        SHOWN[0].results, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
+        SHOWN[0].trade_stats, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
         traded=Decimal(1000),
     )  # fmt: skip
     commission, slippage, both = tables.costs(results)
-    assert (known(Decimal("0.1")), known(Decimal("0.2")), known(Decimal("0.3"))) == (
+    assert (defined(Decimal("0.1")), defined(Decimal("0.2")), defined(Decimal("0.3"))) == (
         commission.of_gross, slippage.of_gross, both.of_gross,
     )  # fmt: skip
-    assert (Decimal(30), known(Decimal("0.03"))) == (both.amount, both.of_traded)
+    assert (Decimal(30), defined(Decimal("0.03"))) == (both.amount, both.of_traded)
     lost = tables.costs(replace(results, gross_pnl=Decimal(-80)))
-    assert {unknown("nothing was won before costs")} == {each.of_gross for each in lost}
+    assert {undefined("nothing was won before costs")} == {each.of_gross for each in lost}
 
 
 def test_the_funnel_names_what_fell_out_where() -> None:

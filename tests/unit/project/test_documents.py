@@ -114,16 +114,16 @@ def test_the_page_of_settings_is_the_one_that_is_generated() -> None:
 
 
 def test_validation_names_every_criterion_and_its_setting() -> None:
-    settings = {f"validation_{name}": value for name, value in Criteria().stored().items()}
+    settings = {f"validation_{name}": value for name, value in Criteria().to_dict().items()}
     assert [name for name, value in settings.items() if f"`{name}` {value}" not in VALIDATION] == []
     opening = Valuation(datetime(2026, 1, 1, tzinfo=UTC), Decimal(1000))
-    figures = plain_criteria(History.whole(opening, opening.time), Criteria())
+    figures = plain_criteria(History.full(opening, opening.time), Criteria())
     program = operational(Operations(opening.time, opening.time), Criteria())
     assert [item.name for item in (*program, *figures) if f"| `{item.name}` |" not in VALIDATION] == []
 
 
 def test_performance_names_every_figure() -> None:
-    names = {*TradeStats.__dataclass_fields__, *Performance.__dataclass_fields__} - {"results", "returns"}
+    names = {*TradeStats.__dataclass_fields__, *Performance.__dataclass_fields__} - {"trade_stats", "returns"}
     assert {name for name in names if f"`{name}`" not in PERFORMANCE} == set()
 
 

@@ -15,7 +15,7 @@ from actors.messages import Audit, Crash, Tick, Wake
 from actors.runtime.activity import Activity
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from domain import failpoints
-from domain.alarms import LONGEST, Alarm, AlarmKind, one_line
+from domain.alarms import MAX_ALARM_LENGTH, Alarm, AlarmKind, one_line
 from domain.trading.decision import Decision
 from domain.types import PortfolioName
 from tests.support.actors.memory_stores import MemoryDatabase
@@ -218,7 +218,7 @@ def test_who_tells_people_cannot_make_an_actor_fail(clock: StepClock) -> None:
         (" two\nlines\t", "two lines"),
         ("a\x00b\x1b[31m\u202ec\ud800", r"a\x00b\x1b[31m\u202ec\ud800"),
         ("„über“ 😀", "„über“ 😀"),
-        ("x" * (LONGEST + 1), "x" * (LONGEST - 1) + "…"),
+        ("x" * (MAX_ALARM_LENGTH + 1), "x" * (MAX_ALARM_LENGTH - 1) + "…"),
     ],
 )
 def test_a_text_is_one_printable_line(text: str, line: str) -> None:

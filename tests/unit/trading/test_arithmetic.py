@@ -31,7 +31,7 @@ from domain.trading.instruments import Instrument
 from domain.trading.orders import Order
 from domain.trading.portfolio import Applied, Portfolio, Position, Trade
 from domain.trading.sizing import budget
-from domain.trading.snapshot import value
+from domain.trading.snapshot import take_snapshot
 from domain.types import OrderId, OrderType, Symbol
 from tests.support.values.builders import BTC, NOON, costs, deal, filled, ordered, received, rules, uid
 
@@ -184,7 +184,7 @@ COMPUTED: dict[str, Callable[[], object]] = {
         rest().unrealized(Decimal("111222.33")),
     ),
     "equity": lambda: sold().portfolio.equity({BTC: Decimal("111222.33")}),
-    "snapshot": lambda: value(sold().portfolio, {BTC: Decimal("111222.33")}, Decimal("10001.234567"), NOON),
+    "snapshot": lambda: take_snapshot(sold().portfolio, {BTC: Decimal("111222.33")}, Decimal("10001.234567"), NOON),
 }
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from domain.trading.portfolio import Portfolio
-from domain.trading.snapshot import Snapshot, day_of, next_on_grid, value
+from domain.trading.snapshot import Snapshot, day_of, next_on_grid, take_snapshot
 from domain.types import PortfolioName, Symbol
 from tests.support.values.builders import BTC, ETH, NOON, deal, free, holding, rules
 
@@ -19,7 +19,7 @@ def test_a_portfolio_of_three_asset_classes() -> None:
     portfolio = holding((10, 100))
     portfolio = deal(portfolio, "BUY", 5, 200, costs=free(), symbol=ETH).portfolio
     portfolio = deal(portfolio, "BUY", 1, 1500, costs=free(), symbol="AAPL", asset_class="equity").portfolio
-    found = value(portfolio, {BTC: Decimal(150), ETH: Decimal(190)}, Decimal(10_400), NOON)
+    found = take_snapshot(portfolio, {BTC: Decimal(150), ETH: Decimal(190)}, Decimal(10_400), NOON)
     expected = Snapshot(
         portfolio=PortfolioName("default"),
         time=NOON,
@@ -41,7 +41,7 @@ def test_a_portfolio_of_three_asset_classes() -> None:
 
 def test_a_loss_is_negative_and_rates_have_twelve_places() -> None:
     portfolio = holding((1, 100), of=rules(initial_capital=300))
-    found = value(portfolio, {BTC: Decimal(99)}, Decimal(300), NOON)
+    found = take_snapshot(portfolio, {BTC: Decimal(99)}, Decimal(300), NOON)
     assert (Decimal(-1), Decimal("-0.003333333333"), Decimal(-1)) == (
         found.total_pnl,
         found.total_pnl_pct,
@@ -51,25 +51,25 @@ def test_a_loss_is_negative_and_rates_have_twelve_places() -> None:
 
 def test_a_short_is_worth_less_than_nothing_in_its_class() -> None:
     portfolio = deal(Portfolio.opened(rules()), "SELL", 20, 100, costs=free()).portfolio
-    found = value(portfolio, {BTC: Decimal(110)}, Decimal(10_000), NOON)
+    found = take_snapshot(portfolio, {BTC: Decimal(110)}, Decimal(10_000), NOON)
     assert (Decimal(-2200), Decimal(9800)) == (found.positions_value, found.total_value)
     assert {"cash": Decimal("1.224489795918"), "crypto": Decimal("-0.224489795918")} == found.allocation
 
 
 def test_a_position_without_mark_counts_at_its_last_fill() -> None:
-    found = value(holding((1, 100), (1, 120)), {Symbol("ETH/USDT"): Decimal(5)}, Decimal(10_000), NOON)
+    found = take_snapshot(holding((1, 100), (1, 120)), {Symbol("ETH/USDT"): Decimal(5)}, Decimal(10_000), NOON)
     assert (Decimal(240), 1) == (found.positions_value, found.num_positions)
 
 
 def test_a_new_portfolio_is_all_cash() -> None:
-    found = value(Portfolio.opened(rules()), {}, Decimal(10_000), NOON)
+    found = take_snapshot(Portfolio.opened(rules()), {}, Decimal(10_000), NOON)
     assert (Decimal(10_000), Decimal(0), 0) == (found.total_value, found.total_pnl, found.num_positions)
     assert {"cash": Decimal(1)} == found.allocation
 
 
 def test_nothing_has_no_allocation() -> None:
     broke = deal(Portfolio.opened(rules()), "BUY", 100, 100, costs=free()).portfolio
-    found = value(broke, {BTC: Decimal(0)}, Decimal(10_000), NOON)
+    found = take_snapshot(broke, {BTC: Decimal(0)}, Decimal(10_000), NOON)
     assert (Decimal(0), Decimal(-1), {}) == (found.total_value, found.total_pnl_pct, found.allocation)
 
 

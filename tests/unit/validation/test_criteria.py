@@ -15,8 +15,8 @@ from domain.analytics.performance import History
 from domain.analytics.significance import Shape, probability
 from domain.failures import FailureKind
 from domain.trading.arithmetic import CONTEXT
-from domain.validation.criteria import Criteria, Criterion, percent, ratio, shortened
-from domain.validation.operational import Finding, Incident, Operations, operational
+from domain.validation.criteria import Criteria, Criterion, format_percent, format_ratio, shortened
+from domain.validation.operational import AuditFinding, Incident, Operations, operational
 from domain.validation.statistical import Statistical, plain_criteria, sharpe_needed, statistical
 from domain.validation.verdict import Run, Verdict, judge
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR
@@ -266,7 +266,7 @@ def test_a_quarantine_fails_and_is_no_restart() -> None:
 def test_audits_must_be_made_and_find_nothing() -> None:
     assert operation("audits").passed
     assert ("none was made yet", False, ()) == shown(operation("audits", audits=0, last_audit=None))
-    found = operation("audits", findings=[Finding(7, DAY_1, ("cash is 1 in memory and 2 in the database",))])
+    found = operation("audits", findings=[AuditFinding(7, DAY_1, ("cash is 1 in memory and 2 in the database",))])
     assert not found.passed
     assert ("audit 7 at 2026-01-01 00:00:00 UTC: cash is 1 in memory and 2 in the database",) == found.evidence
 
@@ -282,13 +282,20 @@ def test_decisions_without_outcome_or_price_are_named() -> None:
 
 
 def test_numbers_are_short_unless_that_would_lie() -> None:
-    assert ("58.33 %", "55 %", "100 %") == (percent(Decimal("0.58333")), percent(Decimal("0.55")), percent(Decimal(1)))
-    assert "54.9999 %" == percent(Decimal("0.549999"), Decimal("0.55"))
-    assert ("1.499999", "1.5") == (ratio(Decimal("1.499999"), Decimal("1.5")), ratio(Decimal("1.5"), Decimal("1.5")))
+    assert ("58.33 %", "55 %", "100 %") == (
+        format_percent(Decimal("0.58333")),
+        format_percent(Decimal("0.55")),
+        format_percent(Decimal(1)),
+    )
+    assert "54.9999 %" == format_percent(Decimal("0.549999"), Decimal("0.55"))
+    assert ("1.499999", "1.5") == (
+        format_ratio(Decimal("1.499999"), Decimal("1.5")),
+        format_ratio(Decimal("1.5"), Decimal("1.5")),
+    )
     assert ("a",) == shortened(["a"])
 
 
 def test_criteria_are_stored_and_come_back() -> None:
     criteria = Criteria(min_days=30, max_drawdown=Decimal("0.2"))
-    assert criteria == Criteria.from_stored(criteria.stored())
-    assert Criteria() == Criteria.from_stored({"of a later version": 1})
+    assert criteria == Criteria.from_dict(criteria.to_dict())
+    assert Criteria() == Criteria.from_dict({"of a later version": 1})

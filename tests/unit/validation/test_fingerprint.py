@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.validation.fingerprint import Change, Fingerprint, Process, Sent, changes
+from domain.validation.fingerprint import Change, Fingerprint, Process, UnlistedDecision, changes
 from tests.support.values.analytics_builders import DAY, DAY_1
 
 SETTINGS = {"prices": "ccxt", "max_price_age": Decimal(30), "symbols": None, "same_currency": ["USD", "USDT"]}
@@ -67,11 +67,11 @@ def test_a_portfolio_that_is_gone_or_another_one() -> None:
 
 
 def test_a_strategy_that_is_not_of_the_run() -> None:
-    sent = Sent("manual", "1234", DAY_1 + DAY)
+    sent = UnlistedDecision("manual", "1234", DAY_1 + DAY)
     assert (Change("strategy manual sent decision 1234", DAY_1 + DAY),) == changes(BOUND, [], BOUND.portfolios, [sent])
 
 
 def test_all_changes_are_told() -> None:
-    sent = [Sent("manual", "1234", DAY_1)]
+    sent = [UnlistedDecision("manual", "1234", DAY_1)]
     rules = {**BOUND.portfolios, "default": {**RULES, "min_notional": Decimal(5)}}
     assert 3 == len(changes(replace(BOUND), [later(prices="simulated")], rules, sent))
