@@ -280,7 +280,7 @@ def test_check_and_status_tell_how_long_the_bars_of_a_file_are_taken_to_be(env: 
     with Program("start", env=env) as service:
         service.wait_for()
         until(lambda: f"source     {sentence}\n" in run("status", env=env).out, "the PriceTracker is not busy")
-        assert f"price file {path}: {sentence}" in service.said()
+        assert f"price file {path}: {sentence}" in service.printed()
         assert service.stop().code == 0
 
 

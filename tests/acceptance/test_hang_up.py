@@ -83,7 +83,7 @@ def test_under_nohup_it_outlives_its_terminal(env: dict[str, str]) -> None:
             service.send(signal.SIGHUP)
             decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
             assert (0, True) == (decided.code, "executed" in decided.out), decided.err
-            assert "stopping" not in service.said()
+            assert "stopping" not in service.printed()
             assert 0 == service.stop().code
     finally:
         signal.signal(signal.SIGHUP, before)

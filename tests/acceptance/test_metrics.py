@@ -16,7 +16,7 @@ def test_the_command_tells_what_the_endpoint_does_and_once_nothing_runs_what_the
     env = environment(tmp_path, prices="simulated", database_url=embedded_url, metrics_port=str(port))
     with Program("start", "--json", env=env) as service:
         service.wait_for("metrics", stream="out")
-        assert f'"metrics": "http://127.0.0.1:{port}/metrics"' in service.said("out")
+        assert f'"metrics": "http://127.0.0.1:{port}/metrics"' in service.printed("out")
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
         assert decided.code == 0, decided.err
         command = run("metrics", env=env)

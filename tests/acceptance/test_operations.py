@@ -145,7 +145,7 @@ def test_a_new_home_goes_on_where_the_backup_was_made(backup: Path, tmp_path: Pa
     assert not running(tmp_path / "new")
     with Program("start", env=env) as service:
         service.wait_for()
-        assert "1 held" in service.said()
+        assert "1 held" in service.printed()
         decide(tmp_path / "new")
 
 

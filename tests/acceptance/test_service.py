@@ -52,7 +52,7 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
     env = environment(embedded_home, prices="simulated")
     with Program(env=env) as service:
         service.wait_for()
-        told = service.said()
+        told = service.printed()
         assert "Paper trading 0.1.0" in told
         assert f"embedded, in {embedded_home}" in told
         assert "without TimescaleDB" in told
@@ -212,7 +212,7 @@ def test_a_setting_that_differs_from_the_portfolio_is_said(embedded_url: str, tm
     assert created.code == 0, created.err
     with Program("start", env=env) as service:
         service.wait_for()
-        note = next(line for line in service.said().splitlines() if line.strip().startswith("note"))
+        note = next(line for line in service.printed().splitlines() if line.strip().startswith("note"))
     assert "initial_capital 500 (setting: 10,000)" in note
     assert "max_position_size 0.1 (setting: 0.2)" in note
     assert "commission" not in note

@@ -74,7 +74,7 @@ def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: s
         )
     with Program("start", env=env) as service:
         service.wait_for()
-        said = service.said()
+        said = service.printed()
         status = run("status", env=env)
         assert 0 == service.stop().code
     assert "0 waiting\n             2 expired: waited longer than max_decision_age = 300 s while nothing ran\n" in said

@@ -21,7 +21,7 @@ from domain.trading.decision import Outcome
 from persistence import schema
 from persistence.stores import portfolios
 from tests.faults.matrix import Needs, Point, who
-from tests.support.system.running_system import INSERT, running, settings
+from tests.support.system.running_system import INSERT, isolated_settings, running_system
 
 CAPITAL = 1_000_000
 PORTFOLIOS = ("default", "second", "third")
@@ -50,7 +50,7 @@ Row = tuple[uuid.UUID, str, str, str, str | None, str]
 def prepare(url: str) -> None:
     """Make the tables, and the portfolios."""
     schema.upgrade(url)
-    values = settings(url, **SETTINGS).portfolio_values()
+    values = isolated_settings(url, **SETTINGS).portfolio_values()
     for name in PORTFOLIOS:
         portfolios.create(url, name, values)
 
@@ -58,7 +58,7 @@ def prepare(url: str) -> None:
 @contextmanager
 def serving(url: str, **changes: Any) -> Iterator[TradingSystem]:
     """A real system on that database, at prices that stand still."""
-    with running(url, **(SETTINGS | changes)) as system:
+    with running_system(url, **(SETTINGS | changes)) as system:
         yield system
 
 

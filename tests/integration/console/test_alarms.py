@@ -15,7 +15,7 @@ from domain.alarms import Alarm
 from persistence import lease
 from persistence.stores import halts
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running, until
+from tests.support.system.running_system import running_system, until
 
 
 class Heard:
@@ -51,7 +51,7 @@ def buy(system: TradingSystem) -> str:
 
 
 def test_halt_audit_quarantine_and_the_limit_of_restarts(embedded_url: str, heard: Heard) -> None:
-    with running(embedded_url, heard) as system:
+    with running_system(embedded_url, heard) as system:
         assert buy(system).startswith("bought")
         assert [] == heard.alarms
 
@@ -92,7 +92,7 @@ LEASE = (
 
 def test_the_lease_lost_ours_again_and_taken(embedded_url: str, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWAL", 0.05)
-    with running(embedded_url, heard) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with running_system(embedded_url, heard) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
         ((pid,),) = somebody.execute(LEASE).fetchall()
         somebody.execute("SELECT pg_terminate_backend(%s)", [pid])
         heard.expect("lease_lost", "the lease's connection is lost; nothing is written until it is back: ")
@@ -108,7 +108,7 @@ def test_the_database_away(
     embedded_server: Server, embedded_url: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wiring, "DATABASE_ALARM_DELAY", timedelta(seconds=0.3))
-    with running(embedded_url, heard):
+    with running_system(embedded_url, heard):
         embedded_server.stop(immediate=True)
         heard.expect("database_away", "the database has been unavailable or locked since ")
         embedded_server.start()

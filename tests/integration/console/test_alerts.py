@@ -22,13 +22,13 @@ from console.alerts.sender import AlertSender
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import AlertFailed, SettingsError
 from tests.support.system.alarms import alarm, no_proxy, state
-from tests.support.system.running_system import logged, until
+from tests.support.system.running_system import captured_log, until
 from tests.support.system.web_receiver import HANG, Receiver
 
 
 @pytest.fixture
 def said() -> Iterator[list[str]]:
-    with logged("console") as lines:
+    with captured_log("console") as lines:
         yield lines
 
 

@@ -20,14 +20,14 @@ from console.debug.command_spec import COMMAND_SPECS, parse
 from console.debug.protocol import ConsoleConnection, Refused
 from domain import failpoints
 from domain.errors import InvalidRequest
-from tests.support.system.console_sessions import bought, talking
+from tests.support.system.console_sessions import buy, console_session
 from tests.support.system.running_system import until
 
 
 def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
-        bought(talk.system)
-        rejected = bought(talk.system, symbol="NOPE")
+    with console_session(embedded_url, tmp_path) as talk:
+        buy(talk.system)
+        rejected = buy(talk.system, symbol="NOPE")
         arguments = {
             "state": "Sizer", "inbox": "Sizer", "stack": "Sizer", "chain": "1", "trace": "--max 1 --seconds 5",
             "decide": "BUY BTC/USDT --confidence 1 --quantity 0.001", "retry": str(rejected),
@@ -45,8 +45,8 @@ def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
 
 
 def test_queries_show_the_state_of_the_system(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
-        bought(talk.system, quantity="0.004")
+    with console_session(embedded_url, tmp_path) as talk:
+        buy(talk.system, quantity="0.004")
         portfolio = talk.system.portfolio()
         assert str(portfolio["cash"].normalize()) == talk.do("state PositionKeeper portfolios.default.cash").strip()
         assert talk.do("state Sizer projections.default.cash") == talk.do("state Pos portfolios.default.cash")
@@ -61,7 +61,7 @@ def test_queries_show_the_state_of_the_system(embedded_url: str, tmp_path: Path)
 
 
 def test_a_trace_shows_messages_and_ends_after_its_maximum(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         messages: list[str] = []
         started = threading.Event()
 
@@ -75,14 +75,14 @@ def test_a_trace_shows_messages_and_ends_after_its_maximum(embedded_url: str, tm
         thread.start()
         assert started.wait(5)
         while thread.is_alive():
-            bought(talk.system)
+            buy(talk.system)
         thread.join(10)
         assert ["Execute"] * 3 == messages
         until(lambda: tracing.TAPS == ())
 
 
 def test_a_trace_ends_when_its_client_disconnects(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.connect(str(talk.path))
             client.sendall(b'{"v": 1, "id": 1, "do": "trace", "with": {"of": "no such decision", "seconds": 600}}\n')
@@ -98,7 +98,7 @@ def test_the_console_finds_and_replaces_an_actor_that_hangs(embedded_url: str, t
             stuck.set()
             go.wait(60)
 
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         failpoints.hook = hook
         try:
             future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
@@ -117,8 +117,8 @@ def test_the_console_finds_and_replaces_an_actor_that_hangs(embedded_url: str, t
 
 
 def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
-        rejected = bought(talk.system, symbol="NOPE")
+    with console_session(embedded_url, tmp_path) as talk:
+        rejected = buy(talk.system, symbol="NOPE")
         assert "rejected: unknown symbol: 'NOPE' is not traded here" in talk.do(f"chain {rejected}")
         talk.do("suspend Sizer")
         future = talk.system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
@@ -137,7 +137,7 @@ def test_chains_of_a_rejected_a_restarted_and_a_quarantined_decision(embedded_ur
 
         failpoints.hook = poison
         try:
-            quarantined = bought(talk.system)
+            quarantined = buy(talk.system)
         finally:
             failpoints.hook = None
         until(lambda: "quarantine" in talk.do(f"chain {quarantined}"))
@@ -171,7 +171,7 @@ def test_each_frame_of_top_replaces_the_one_before(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "TOP_INTERVAL_S", 0.01)
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         film = Film()
         screen = Console(file=film, force_terminal=True, width=120, height=40)
         Session(talk.session.connection, screen).do(parse("top"))
@@ -180,14 +180,14 @@ def test_each_frame_of_top_replaces_the_one_before(
 
 def test_an_invalid_id_is_refused_with_a_message(embedded_url: str, tmp_path: Path) -> None:
     with (
-        talking(embedded_url, tmp_path) as talk,
+        console_session(embedded_url, tmp_path) as talk,
         pytest.raises(Refused, match="there is no decision 'abc', and it cannot"),
     ):
         talk.do("chain abc")
 
 
 def test_a_change_must_be_confirmed_and_is_recorded(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         questions: list[str] = []
         careful = Session(ConsoleConnection(talk.path), Console(file=io.StringIO()))
         with pytest.raises(InvalidRequest, match="'crash Sizer' changes something; confirm it with --yes"):
@@ -213,7 +213,7 @@ def test_a_change_must_be_confirmed_and_is_recorded(embedded_url: str, tmp_path:
 
 
 def test_a_python_prompt_opens_only_where_it_is_allowed(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path, allow_repl=True) as talk:
+    with console_session(embedded_url, tmp_path, allow_repl=True) as talk:
         ask = talk.session.connection.ask
         assert {"output": "2\n", "more": False} == ask("repl", source="1 + 1")
         assert ask("repl", source="for n in range(2):")["more"]
@@ -229,7 +229,7 @@ def test_the_answer_to_a_decision_that_waits_says_that_it_is_committed(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("console.service.actions.DECISION_TIMEOUT_S", 0.3)
-    with talking(embedded_url, tmp_path) as talk, ConsoleConnection(talk.path, timeout=0.1) as hasty:
+    with console_session(embedded_url, tmp_path) as talk, ConsoleConnection(talk.path, timeout=0.1) as hasty:
         answer = hasty.ask("decide", decision="BUY", symbol="DEAD/USDT", confidence="1", quantity="1")
         assert "pending" == answer["outcome"]
         assert f"chain {answer['decision_id']} shows where it waits" in answer["reason"]
@@ -240,7 +240,7 @@ def test_a_wrong_argument_is_refused_with_a_message(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("console.logs._secrets", {"s3cret-token"})
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         with pytest.raises(Refused, match=r"^seconds must be a whole number from 1 to 600$"):
             talk.do("trace --seconds soon")
         with pytest.raises(Refused, match=r"^the Supervisor cannot be suspended"):
@@ -250,7 +250,7 @@ def test_a_wrong_argument_is_refused_with_a_message(
 
 
 def test_control_characters_in_a_row_are_not_printed(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk, psycopg.connect(embedded_url, autocommit=True) as connection:
+    with console_session(embedded_url, tmp_path) as talk, psycopg.connect(embedded_url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO trading_decisions (symbol, decision, confidence, reasoning)"
             " VALUES ('BTC/USDT', 'HOLD', 1, %s)",

@@ -28,7 +28,7 @@ from console.debug.protocol import ConsoleConnection, Refused
 from console.debug.server import MAX_CLIENTS, ConsoleServer
 from domain.errors import NotRunning, PaperTradingError
 from tests.support.database.servers import Server
-from tests.support.system.console_sessions import Talk, bought, talking
+from tests.support.system.console_sessions import ConsoleSession, buy, console_session
 from tests.support.system.running_system import until
 
 
@@ -52,7 +52,7 @@ def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -
                     data[place:place] = bytes([draw.randrange(256)]) * draw.choice([1, 10, 5_000])
         return bytes(data)
 
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         for _ in range(100):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
                 client.connect(str(talk.path))
@@ -60,7 +60,7 @@ def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -
                     client.sendall(b"".join(spoiled() for _ in range(10)))
                 except OSError:
                     continue  # cut off, as it should be
-        assert 1 == len([bought(talk.system)])
+        assert 1 == len([buy(talk.system)])
         assert [0] * 7 == [each["restarts"] for each in talk.json("ps")["actors"]]
         assert "the books balance" in talk.do("audit")
 
@@ -181,7 +181,7 @@ def without_files(path: Path) -> None:
 def test_while_the_database_is_away_a_console_can_look_in(
     embedded_server: Server, embedded_url: str, tmp_path: Path
 ) -> None:
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         embedded_server.stop(immediate=True)
         try:
             with ConsoleConnection(talk.path) as line:
@@ -194,7 +194,7 @@ def test_while_the_database_is_away_a_console_can_look_in(
 
 
 def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, tmp_path: Path) -> None:
-    with talking(embedded_url, tmp_path) as talk:
+    with console_session(embedded_url, tmp_path) as talk:
         deaf = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(40)]
         try:
             for client in deaf:
@@ -203,7 +203,7 @@ def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, t
                     client.sendall(b'{"v": 1, "id": 1, "do": "decisions", "with": {"n": 1000}}\n' * 5)
                 except OSError:
                     continue
-            bought(talk.system)
+            buy(talk.system)
             assert 0 == talk.system.status().dead_letters
         finally:
             for client in deaf:
@@ -211,7 +211,7 @@ def test_a_client_that_hangs_is_cut_off_and_disturbs_nobody(embedded_url: str, t
         until(lambda: "PositionKeeper" in attempt(talk))
 
 
-def attempt(talk: Talk) -> str:
+def attempt(talk: ConsoleSession) -> str:
     """A new console, once there is room for one."""
     try:
         with ConsoleConnection(talk.path) as line:

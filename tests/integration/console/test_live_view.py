@@ -17,7 +17,7 @@ from persistence import schema
 from persistence.queries import live_view
 from persistence.queries.row_lists import SERVED
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running, until
+from tests.support.system.running_system import running_system, until
 
 DECIDE = "INSERT INTO trading_decisions (symbol, decision, confidence, quantity) VALUES (%s, %s, 0.8, %s)"
 QUESTIONS = {
@@ -46,7 +46,7 @@ def lookout(url: str) -> Iterator[ViewReader]:
 
 
 def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(database_url: str) -> None:
-    with running(database_url) as system, lookout(database_url) as reader:
+    with running_system(database_url) as system, lookout(database_url) as reader:
         with psycopg.connect(database_url, autocommit=True) as session:
             session.execute(DECIDE, ["BTC/USDT", "BUY", Decimal("0.01")])
             session.execute(DECIDE, ["ETH/USDT", "HOLD", None])

@@ -29,7 +29,7 @@ from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 from tests.support.database.proxy import Proxy
 from tests.support.database.server import Server, free_port
-from tests.support.system.running_system import running, settings, until
+from tests.support.system.running_system import isolated_settings, running_system, until
 from tests.support.system.scrapes import fetch
 
 WALK = """
@@ -45,7 +45,7 @@ FROM generate_series(%s::int, %s::int) n, (VALUES ('default', 1), ('second', 7))
 def measured(url: str) -> Iterator[tuple[TradingSystem, int]]:
     """A system, and the port of its endpoint."""
     port, numbers = free_port(), MetricsCollector()
-    with MetricsEndpoint(port, numbers.registry), running(url) as system, numbers.serving(system):
+    with MetricsEndpoint(port, numbers.registry), running_system(url) as system, numbers.serving(system):
         yield system, port
 
 
@@ -156,7 +156,7 @@ def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
     monkeypatch.setattr(metrics, "SNAPSHOTS", 7)
     schema.upgrade(database_url)
     for name in ("default", "second"):
-        portfolios.create(database_url, name, settings(database_url).portfolio_values())
+        portfolios.create(database_url, name, isolated_settings(database_url).portfolio_values())
     ledger_reader, looker = LedgerReader(database_url), MetricsReader(database_url, reading=30.0)
     with psycopg.connect(database_url, autocommit=True) as session:
         session.execute("SET paper.writer = 'Snapshotter'")
@@ -202,7 +202,7 @@ def test_a_history_that_cannot_be_read_in_time_costs_the_drawdown_alone(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema.upgrade(embedded_url)
-    portfolios.create(embedded_url, "default", settings(embedded_url).portfolio_values())
+    portfolios.create(embedded_url, "default", isolated_settings(embedded_url).portfolio_values())
     looker = MetricsReader(embedded_url)
     with monkeypatch.context() as broken:
         broken.setattr(metrics, "FALLS", "SELECT 1 / 0")

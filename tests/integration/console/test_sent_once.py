@@ -15,7 +15,7 @@ from domain.errors import DatabaseUnavailable
 from persistence import connections
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import decisions
-from tests.support.system.running_system import running
+from tests.support.system.running_system import running_system
 
 COMMAND_SPECS = ["decide", "BUY", "BTC/USDT", "--confidence=0.9"]
 ERRORS = [
@@ -40,7 +40,7 @@ def raising(error: Exception) -> Any:
 
 @pytest.fixture
 def url(embedded_url: str) -> Iterator[str]:
-    with running(embedded_url):
+    with running_system(embedded_url):
         yield embedded_url
 
 
@@ -106,7 +106,7 @@ def test_an_executed_order_is_read_again_until_the_database_answers(
             raise failures.pop()
         return read(ledger_reader, order_id)
 
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         monkeypatch.setattr(LedgerReader, "order", order)
         assert system.execute_order("BTC/USDT", "BUY", "0.001")["status"] == "filled"
         monkeypatch.setattr(LedgerReader, "order", raising(DatabaseUnavailable("away")))

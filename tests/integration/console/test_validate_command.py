@@ -13,7 +13,7 @@ from console.cli import main
 from persistence import schema
 from persistence.stores import portfolios
 from tests.support.system.histories import FIRST_DAY, Deal, Moment, as_of, store
-from tests.support.system.running_system import running, until
+from tests.support.system.running_system import running_system, until
 from tests.support.system.validation_runs import KEEPER, begun_at, execute, process
 from tests.support.values.builders import BTC
 
@@ -125,7 +125,7 @@ def test_an_empty_database_is_not_ready(embedded_url: str, validate: Validate) -
 def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
     embedded_url: str, validate: Validate
 ) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         until(lambda: system.ledger_reader.waiting() == 0)
         code, told, _ = validate("start", "spring", "--portfolio", "default")
@@ -148,7 +148,7 @@ def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
         assert "the last run, spring, ended at" in told
         assert 0 == validate("start", "autumn")[0]
     # Its successor, with other settings, ends it at its start.
-    with running(embedded_url, max_price_age=60.0) as system:
+    with running_system(embedded_url, max_price_age=60.0) as system:
         ended = "SELECT end_reason FROM paper_validation_runs WHERE name = 'autumn' AND ended_at IS NOT NULL"
         until(lambda: bool(system.ledger_reader.rows(ended)))
         assert [{"end_reason": "max_price_age 30 → 60 since epoch 2"}] == system.ledger_reader.rows(ended)
@@ -202,7 +202,7 @@ def test_days_in_which_nothing_ran_are_judged_at_the_next_start(embedded_url: st
     ended = "UPDATE paper_validation_runs SET ended_at = %s, end_reason = 'by hand'"
     execute(embedded_url, ended, FIRST_DAY + timedelta(days=3, hours=5))
     execute(embedded_url, "DELETE FROM paper_trading_config WHERE portfolio = 'gone'")  # of which nothing is known now
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         days = "SELECT DISTINCT day FROM v_paper_validation WHERE portfolio = 'default' ORDER BY day"
         until(lambda: len(system.ledger_reader.rows(days)) == 3)
         assert [(FIRST_DAY + timedelta(days=n)).date() for n in range(3)] == [

@@ -21,7 +21,7 @@ from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.restore import LEAP, restore
 from persistence.lease import Lease, current_holder, writing
 from tests.support.database.servers import Server, ServerPool, wheel
-from tests.support.system.running_system import PRICES, assert_sound, insert, running, until_all_ended
+from tests.support.system.running_system import PRICES, assert_sound, insert_decisions, running_system, until_all_ended
 
 CHANGED_ON_PURPOSE = {"paper_lease", "paper_lease_renewal"}
 
@@ -75,15 +75,15 @@ def epoch(url: str) -> int:
 def filled(embedded_server: Server) -> Iterator[str]:
     """A database that has seen all kinds of things; no test here changes it."""
     url = embedded_server.create_database()
-    with running(url) as system:
+    with running_system(url) as system:
         for number in range(1, 6):
             system.execute_order(symbol="BTC/USDT", side="BUY", quantity=f"0.00{number}12345")
         system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.00712345")
-        insert(url, [(f"00000000-0000-4000-8000-00000000000{n}", s, "BUY", "0.7", None, "default")
+        insert_decisions(url, [(f"00000000-0000-4000-8000-00000000000{n}", s, "BUY", "0.7", None, "default")
                      for n, s in enumerate([*PRICES, "NOPE/USDT"])])  # fmt: skip
         until_all_ended(system.ledger_reader)
         assert_sound(system.ledger_reader, 10)
-    insert(url, [("00000000-0000-4000-8000-000000000009", "ETH/USDT", "SELL", "0.9", None, "default")])
+    insert_decisions(url, [("00000000-0000-4000-8000-000000000009", "ETH/USDT", "SELL", "0.9", None, "default")])
     schema.upgrade(with_schema(url, "alpha"))
     with embedded_server.connect() as superuser:
         superuser.execute("CREATE ROLE agent")
@@ -120,7 +120,7 @@ def test_a_restored_database_is_the_same_to_the_last_digit_and_goes_on(
     assert dict(restored.schemas) == {"alpha": schema.newest_version(), "public": schema.newest_version()}
     assert everything(filled) == everything(embedded_url)
     assert schema.is_current(embedded_url)
-    with running(embedded_url) as system:  # the decision that waited is traded, the next one has the next number
+    with running_system(embedded_url) as system:  # the decision that waited is traded, the next one has the next number
         until_all_ended(system.ledger_reader)
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
         assert_sound(system.ledger_reader, 12)
@@ -163,7 +163,7 @@ def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
                     " SELECT 'BTC/USDT', 'BUY', 0.7, 0.0001 FROM generate_series(1, 5)"
                 )
 
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         sender = threading.Thread(target=send, daemon=True)
         sender.start()
         try:

@@ -16,7 +16,7 @@ from actors import Decision
 from domain.errors import DatabaseError, EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer
 from persistence.embedded.watch import EmbeddedWatch
-from tests.support.system.running_system import running, until
+from tests.support.system.running_system import running_system, until
 
 DEAD = "WARNING the embedded PostgreSQL was found dead; it is started again"
 BACK = "INFO the embedded PostgreSQL is back"
@@ -150,7 +150,7 @@ def test_after_its_stop_nothing_is_started(server: EmbeddedServer, watch: Embedd
 def test_decisions_go_on_after_a_crash_of_the_server(
     server: EmbeddedServer, watch: EmbeddedWatch, said: list[str]
 ) -> None:
-    with running(server.url) as system:
+    with running_system(server.url) as system:
         buy = Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001")
         assert system.submit(buy).get(timeout=10).status == "executed"
         system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))

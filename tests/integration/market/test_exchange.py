@@ -19,7 +19,7 @@ from market.exchange.retry import sentence
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, QUICK, RARE, SOL, Opened
-from tests.support.system.running_system import logged, until
+from tests.support.system.running_system import captured_log, until
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def server() -> Iterator[ExchangeServer]:
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
-    with logged("market") as lines:
+    with captured_log("market") as lines:
         yield lines
 
 

@@ -20,7 +20,7 @@ from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, QUICK, SOL, Heard, Opened
-from tests.support.system.running_system import logged, until
+from tests.support.system.running_system import captured_log, until
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def server() -> Iterator[ExchangeServer]:
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
-    with logged("market") as lines:
+    with captured_log("market") as lines:
         yield lines
 
 

@@ -14,7 +14,7 @@ from domain.errors import DatabaseBusy, DatabaseUnsuitable
 from persistence import adoption, schema
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
-from tests.support.system.running_system import running, until_all_ended
+from tests.support.system.running_system import running_system, until_all_ended
 
 PAGE = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"```sql\n(CREATE TABLE trading_decisions.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
@@ -51,7 +51,7 @@ def test_the_page_shows_what_becomes_of_each(embedded_url: str, before: str, aft
 @pytest.mark.parametrize("table", [MINIMAL, FLOATS, UUIDS], ids=["minimal", "floats", "uuids"])
 def test_adopted_with_its_rows_and_traded(database_url: str, table: str) -> None:
     psql(database_url, table, OLD.format("OVERRIDING SYSTEM VALUE" if table == FLOATS else "", *IDS[table]))
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         assert system.ledger_reader.outcomes() == {"ignored": 2}
         assert {row["outcome_reason"] for row in system.ledger_reader.decisions()} == {adoption.REASON}
         psql(
@@ -129,7 +129,7 @@ def test_a_column_with_a_default_of_its_own_needs_no_value_and_one_without_is_wa
     psql(embedded_url, "ALTER TABLE trading_decisions ADD model text NOT NULL, ADD quantity numeric NOT NULL DEFAULT 1")
     said: list[str] = []
     sink = logger.add(said.append, level="WARNING", format="{message}")
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         logger.remove(sink)
         assert ["model, quantity"] == [line.partition(" wants ")[2].partition(" in each row")[0] for line in said]
         psql(embedded_url, "ALTER TABLE trading_decisions ALTER model DROP NOT NULL")

@@ -9,7 +9,7 @@ from loguru import logger
 from actors import Decision
 from domain.errors import DatabaseUnsuitable
 from persistence import schema
-from tests.support.system.running_system import running, until, until_all_ended
+from tests.support.system.running_system import running_system, until, until_all_ended
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_what_is_taken_away_is_said_once_waited_for_and_a_start_refuses(
     embedded_url: str, change: str, mend: str
 ) -> None:
     said: list[str] = []
-    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
         handler = logger.add(lambda message: said.append(str(message)), level="WARNING")
         somebody.execute(change)
         future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
@@ -40,7 +40,7 @@ def test_what_is_taken_away_is_said_once_waited_for_and_a_start_refuses(
 
 
 def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded_url: str) -> None:
-    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
         somebody.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)")
         with pytest.raises(psycopg.errors.CheckViolation, match="a decision never changes; cancel it"):
             somebody.execute("UPDATE trading_decisions SET confidence = 0.7")
@@ -69,7 +69,7 @@ def test_a_row_that_its_constraint_would_have_refused_is_rejected_and_the_others
     embedded_url: str, dropped: str, changes: dict[str, str], reason: str
 ) -> None:
     row = {"symbol": "'BTC/USDT'", "decision": "'HOLD'", "confidence": "1", **changes}
-    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
         somebody.execute(f'ALTER TABLE trading_decisions DROP CONSTRAINT "{dropped}"')
         somebody.execute(f"INSERT INTO trading_decisions ({', '.join(row)}) VALUES ({', '.join(row.values())})")
         good = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from loguru import logger
 
-from tests.support.system.running_system import running, until, until_all_ended
+from tests.support.system.running_system import running_system, until, until_all_ended
 
 INSERT = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)"
 WAITING = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)"
@@ -44,7 +44,7 @@ def said() -> Iterator[list[str]]:
     ],
 )
 def test_a_lock_is_said_and_all_is_traded_after_it(embedded_url: str, said: list[str], lock: str) -> None:
-    with running(embedded_url, check_interval=0.2, max_price_age=0.5) as system:
+    with running_system(embedded_url, check_interval=0.2, max_price_age=0.5) as system:
         with psycopg.connect(embedded_url, autocommit=True) as sender:
             sender.execute(WAITING)  # ends after half a second, for want of a price
             with psycopg.connect(embedded_url, application_name="report") as somebody:
@@ -62,7 +62,7 @@ def test_a_lock_is_said_and_all_is_traded_after_it(embedded_url: str, said: list
 
 
 def test_what_somebody_has_inserted_and_not_committed_blocks_nothing(embedded_url: str, said: list[str]) -> None:
-    with running(embedded_url) as system, psycopg.connect(embedded_url) as somebody:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url) as somebody:
         somebody.execute(INSERT)
         with psycopg.connect(embedded_url, autocommit=True) as sender:
             sender.execute(INSERT.replace("BTC", "ETH"))
@@ -73,7 +73,7 @@ def test_what_somebody_has_inserted_and_not_committed_blocks_nothing(embedded_ur
 
 
 def test_a_slow_trigger_is_said_and_tried_again(embedded_url: str, said: list[str]) -> None:
-    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
         somebody.execute(TRIGGER.format("PERFORM pg_sleep(5); RETURN NEW;", ""))  # type: ignore[call-overload]
         somebody.execute(INSERT)
         until(lambda: any("the database took too long" in line for line in said))
@@ -88,7 +88,7 @@ def test_a_slow_trigger_is_said_and_tried_again(embedded_url: str, said: list[st
 def test_a_trigger_that_refuses_outcomes_keeps_those_decisions_waiting_and_no_other(
     embedded_url: str, said: list[str], body: str
 ) -> None:
-    with running(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
         somebody.execute(TRIGGER.format(body, "WHEN (OLD.symbol <> 'ETH/USDT')"))  # type: ignore[call-overload]
         somebody.execute(INSERT)
         somebody.execute(INSERT.replace("'BUY'", "'HOLD'"))
@@ -100,14 +100,17 @@ def test_a_trigger_that_refuses_outcomes_keeps_those_decisions_waiting_and_no_ot
         assert system.wait(0) is None
         somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
     assert not any("Traceback" in line for line in said)
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         until_all_ended(system.ledger_reader)
         assert system.ledger_reader.outcomes() == {"executed": 2, "ignored": 1}
         assert system.ledger_reader.ledger_differences() == []
 
 
 def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str, said: list[str]) -> None:
-    with running(embedded_url, max_price_age=0.5) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
+    with (
+        running_system(embedded_url, max_price_age=0.5) as system,
+        psycopg.connect(embedded_url, autocommit=True) as somebody,
+    ):
         somebody.execute(
             "CREATE TABLE signals (id bigint PRIMARY KEY);"
             "ALTER TABLE trading_decisions ADD signal bigint REFERENCES signals ON DELETE CASCADE;"

@@ -26,7 +26,7 @@ from persistence.stores import portfolios
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.uptime import GAP, Uptime
 from persistence.version import version
-from tests.support.system.running_system import next_line, running, settings, until
+from tests.support.system.running_system import isolated_settings, next_line, running_system, until
 from tests.support.values.builders import NOON
 
 SILENT: Notify = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
@@ -77,14 +77,14 @@ def at(seconds: float) -> datetime:
 
 def test_a_process_and_its_settings_are_on_record_with_its_epoch(url: str, somebody: psycopg.Connection) -> None:
     chosen: Mapping[str, Any] = {"exchange_options": {"httpsProxy": "http://me:s3cret@proxy:1"}, "price_grace": 2}
-    with running(url, **chosen) as system:
+    with running_system(url, **chosen) as system:
         row = rows(somebody, "SELECT epoch, version, settings, p.holder = l.holder, p.started_at = l.started_at"
                              " FROM paper_processes p JOIN paper_lease l USING (epoch)")  # fmt: skip
-        told = settings(url, **chosen).recorded_values()
+        told = isolated_settings(url, **chosen).recorded_values()
         assert "ccxt" == told["prices"]  # which is not where this system's prices come from
         told |= {"price_source": "simulated", "real_prices": False}
         assert [(system.facts.epoch, version(), told, True, True)] == row
-    with running(url):
+    with running_system(url):
         assert [(1, "2.0"), (2, "1.0")] == rows(
             somebody, "SELECT epoch, settings ->> 'price_grace' FROM paper_processes ORDER BY epoch"
         )
@@ -254,7 +254,7 @@ def test_kill_9_leaves_the_span_at_its_last_renewal(url: str, somebody: psycopg.
 
 def test_each_audit_is_on_record_with_what_it_found(url: str, somebody: psycopg.Connection) -> None:
     told: SimpleQueue[tuple[str, ...]] = SimpleQueue()
-    with running(url) as system:
+    with running_system(url) as system:
         portfolios.create(url, "other", {"initial_capital": 1000})
         future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
         assert "executed" == future.get(timeout=10).status
@@ -274,7 +274,7 @@ def test_each_audit_is_on_record_with_what_it_found(url: str, somebody: psycopg.
 
 def test_an_audit_that_cannot_be_stored_changes_nothing_else(url: str, somebody: psycopg.Connection) -> None:
     told: SimpleQueue[tuple[str, ...]] = SimpleQueue()
-    with running(url) as system:
+    with running_system(url) as system:
         somebody.execute(REFUSE.format("paper_audits"))  # type: ignore[call-overload]
         system.tell("PositionKeeper", Audit(told.put))
         assert () == told.get(timeout=10)

@@ -20,7 +20,7 @@ from persistence.stores.decisions import DecisionStore
 from tests.support.database.proxy import Proxy
 from tests.support.database.proxy_link import Moment
 from tests.support.database.server import Server
-from tests.support.system.running_system import running
+from tests.support.system.running_system import running_system
 
 TRIGGER = """
 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$;
@@ -168,7 +168,7 @@ def test_an_attached_caller_learns_of_its_decision_when_the_database_is_back(
     def decision() -> Decision:
         return Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003")
 
-    with running(embedded_url) as system, TradingSystem.attach(proxy.url_for(embedded_url)) as attached:
+    with running_system(embedded_url) as system, TradingSystem.attach(proxy.url_for(embedded_url)) as attached:
         attached.submit(decision()).get(timeout=5)
         with ThreadPoolExecutor(1) as other:
             proxy.refuse()

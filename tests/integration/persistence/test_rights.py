@@ -13,7 +13,7 @@ from actors import Decision, TradingSystem
 from domain.errors import DatabaseUnsuitable
 from persistence.connections import with_schema
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running, until_all_ended
+from tests.support.system.running_system import running_system, until_all_ended
 
 GOOD = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 0.75)"
 Role = Callable[..., str]
@@ -41,7 +41,7 @@ def role(embedded_server: Server, embedded_url: str) -> Iterator[Role]:
 
 
 def trades(url: str) -> None:
-    with running(url) as system:
+    with running_system(url) as system:
         outcome = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")).get(timeout=10)
         assert outcome.status == "executed"
         assert system.ledger_reader.ledger_differences() == []
@@ -87,7 +87,7 @@ def test_without_rights_the_start_is_one_sentence(role: Role) -> None:
 
 
 def test_who_sends_cancels_attaches_and_reads(role: Role, embedded_url: str) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         sender = role("GRANT INSERT ON trading_decisions TO {}")
         with psycopg.connect(sender, autocommit=True) as agent:
             agent.execute(GOOD)

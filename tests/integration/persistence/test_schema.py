@@ -12,7 +12,7 @@ from domain.errors import DatabaseUnsuitable
 from persistence import schema
 from persistence.connections import probe
 from tests.support.database.servers import TIMESCALEDB, Server
-from tests.support.system.running_system import running, until_all_ended
+from tests.support.system.running_system import running_system, until_all_ended
 
 VIEWS = (
     "v_paper_portfolio_overview",
@@ -39,7 +39,7 @@ ORDER BY symbol
 
 
 def test_one_run_from_decision_to_views(every_server: Server, every_url: str) -> None:
-    with running(every_url, slippage_pct=Decimal(0)) as system:
+    with running_system(every_url, slippage_pct=Decimal(0)) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.3")
         system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.004")
@@ -105,7 +105,7 @@ def test_a_database_newer_than_the_program_is_refused(embedded_url: str) -> None
     ],
 )
 def test_the_ledger_check_finds(embedded_url: str, statement: str, sentence: str) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         assert system.ledger_reader.ledger_differences() == []
     with psycopg.connect(embedded_url) as connection:

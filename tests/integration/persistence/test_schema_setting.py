@@ -9,7 +9,7 @@ from domain.errors import DatabaseUnsuitable, LeaseHeld
 from persistence import schema
 from persistence.connections import connect_options, schema_of, with_schema
 from persistence.lease import Lease
-from tests.support.system.running_system import running
+from tests.support.system.running_system import running_system
 
 
 def test_the_url_carries_the_schema_and_keeps_what_it_had() -> None:
@@ -24,7 +24,7 @@ def test_the_url_carries_the_schema_and_keeps_what_it_had() -> None:
 
 def test_two_systems_side_by_side_in_one_database(database_url: str) -> None:
     own = with_schema(database_url, "own")
-    with running(database_url) as first, running(own) as second:
+    with running_system(database_url) as first, running_system(own) as second:
         first.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         second.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
         assert [row["symbol"] for row in first.positions()] == ["BTC/USDT"]

@@ -20,7 +20,7 @@ from persistence.embedded.server import EmbeddedServer
 from tests.support.database import hostile_settings
 from tests.support.database.hostile_settings import SHELL, WRONG_SHELL
 from tests.support.database.servers import Server
-from tests.support.system.running_system import assert_sound, running
+from tests.support.system.running_system import assert_sound, running_system
 
 WAYS = [hostile_settings.set_by_database, hostile_settings.set_by_role, hostile_settings.set_by_url]
 WANTED = {
@@ -86,7 +86,7 @@ def test_a_decision_that_latin1_cannot_hold_is_executed(
     database_url: str, way: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = way(database_url)
-    with running(url) as system:
+    with running_system(url) as system:
         assert system.submit(ROCKET).get(timeout=20).status == "executed"
         assert (
             main(["decide", "BUY", "ETH/USDT", "--confidence=0.9", "--strategy=🚀", "--wait", f"--database-url={url}"])
@@ -100,7 +100,7 @@ def test_a_decision_that_latin1_cannot_hold_is_executed(
 
 
 def test_a_backup_holds_what_latin1_does_not(embedded_server: Server, embedded_url: str, tmp_path: Path) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         assert system.submit(ROCKET).get(timeout=20).status == "executed"
     hostile_settings.set_by_database(embedded_url)
     made = back_up(embedded_url.replace("paper@", "postgres@", 1), tmp_path / "b")

@@ -12,7 +12,7 @@ import pytest
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseBusy
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running, until_all_ended
+from tests.support.system.running_system import running_system, until_all_ended
 
 GOOD = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
 
@@ -70,8 +70,8 @@ ENDED = [
 @pytest.fixture(scope="module")
 def system(server: Server) -> Iterator[TradingSystem]:
     url = server.create_database()
-    with running(url) as running_system:
-        yield running_system
+    with running_system(url) as system:
+        yield system
     server.drop_database(url)
 
 
@@ -252,7 +252,7 @@ def test_a_key_that_somebody_holds_open_stops_only_its_own_caller(system: Tradin
 
 def test_a_trigger_that_refuses_a_fill_has_its_decision_quarantined(server: Server) -> None:
     url = server.create_database()
-    with running(url) as own:
+    with running_system(url) as own:
         psql(
             own, "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$"
         )

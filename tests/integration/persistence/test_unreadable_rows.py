@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from persistence.queries.row_lists import LedgerReader
 from tests.support.database.server import url_of
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running, until_all_ended
+from tests.support.system.running_system import running_system, until_all_ended
 
 GOOD = "INSERT INTO {} (symbol, decision, confidence) VALUES (%s, 'BUY', 0.9)"
 BAD = "INSERT INTO {} (symbol, decision, confidence, strategy) VALUES ('ETH/USDT', 'BUY', 0.9, {})"
@@ -43,7 +43,7 @@ def insert(url: str, table: str, bad: sql.Composable) -> None:
 )
 def test_a_value_that_the_server_cannot_compute(database_url: str, strategy: str, reason: str) -> None:
     """Simulated by a view in the table's place, as after somebody's change."""
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         with psycopg.connect(database_url) as owner:
             owner.execute(
                 "CREATE FUNCTION complain(text) RETURNS text STABLE LANGUAGE plpgsql AS"
@@ -86,7 +86,7 @@ def ascii_url(server: Server) -> Iterator[str]:
 
 
 def test_bytes_that_are_no_text(ascii_url: str) -> None:
-    with running(ascii_url) as system:
+    with running_system(ascii_url) as system:
         insert(ascii_url, "trading_decisions", sql.SQL(r"E'\xff'"))
         until_all_ended(system.ledger_reader)
         reason = 'invalid: invalid byte sequence for encoding "UTF8": 0xff'

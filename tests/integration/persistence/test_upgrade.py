@@ -28,7 +28,7 @@ from persistence.stores import halts, retries
 from tests.integration.persistence.test_adoption import OLD, UUIDS, psql
 from tests.support.database import dumps
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running, settings, until_all_ended
+from tests.support.system.running_system import isolated_settings, running_system, until_all_ended
 
 EARLIER_VERSION = "0004_guards"
 WRITERS = {
@@ -121,7 +121,7 @@ def copy_rows(url: str, source: str, target: str) -> None:
 
 
 def test_a_database_of_an_earlier_schema_is_continued(database_url: str) -> None:
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.3")
         system.execute_order(symbol="BTC/USDT", side="SELL", quantity="0.004")
@@ -138,7 +138,7 @@ def test_a_database_of_an_earlier_schema_is_continued(database_url: str) -> None
     path = "SET search_path = old, public"
     assert before == psql(database_url, path, positions)
     assert [] == psql(database_url, path, "SELECT * FROM v_paper_ledger_check")
-    with running(old) as system:
+    with running_system(old) as system:
         until_all_ended(system.ledger_reader)
         assert {"executed": 4} == system.ledger_reader.outcomes()
         assert [] == system.ledger_reader.ledger_differences()
@@ -174,7 +174,7 @@ def test_the_present_program_continues_a_database_that_0_1_0_left(
 
     # 0: the pending decision is years old, and is traded all the same.
     changes: dict[str, Any] = {"prices": "simulated", "price_interval": 0.1, "max_decision_age": 0}
-    with TradingSystem.start(settings(database_url, **changes)) as system:
+    with TradingSystem.start(isolated_settings(database_url, **changes)) as system:
         until_all_ended(system.ledger_reader)
         assert [] == system.ledger_reader.ledger_differences()
         assert 0 == main(["status", "--json", "--database-url", database_url])

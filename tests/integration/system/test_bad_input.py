@@ -21,7 +21,7 @@ from tests.support.bad_input.cases import CASES, GOOD, Case
 from tests.support.bad_input.interfaces import answers
 from tests.support.bad_input.page import PAGE, row, rows
 from tests.support.database.servers import Server
-from tests.support.system.running_system import assert_sound, running, until_all_ended
+from tests.support.system.running_system import assert_sound, running_system, until_all_ended
 
 FIELDS = (
     "symbol",
@@ -52,10 +52,10 @@ def system(embedded_server: Server, said: list[str]) -> Iterator[TradingSystem]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("console.logs.to_terminal", lambda _: None)  # it would take this test's log away
         handler = logger.add(lambda message: said.append(str(message)), level="WARNING", backtrace=True)
-        with running(url) as running_system:
-            yield running_system
-            until_all_ended(running_system.ledger_reader)
-            assert_sound(running_system.ledger_reader, sum(running_system.ledger_reader.outcomes().values()))
+        with running_system(url) as system:
+            yield system
+            until_all_ended(system.ledger_reader)
+            assert_sound(system.ledger_reader, sum(system.ledger_reader.outcomes().values()))
         logger.remove(handler)
     embedded_server.drop_database(url)
 

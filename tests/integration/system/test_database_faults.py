@@ -10,7 +10,14 @@ from tests.support.database.faults import COMMITS
 from tests.support.database.proxy import Proxy
 from tests.support.database.server import Server
 from tests.support.system.load import disturbed, prices_go_on
-from tests.support.system.running_system import assert_sound, decisions, insert, running, until, until_all_ended
+from tests.support.system.running_system import (
+    assert_sound,
+    decision_rows,
+    insert_decisions,
+    running_system,
+    until,
+    until_all_ended,
+)
 
 WRITERS = ("fills", "refusals", "submit()", "an attached submit()")
 NETWORK = (
@@ -62,11 +69,11 @@ def test_statements_that_fail(embedded_server: Server, embedded_url: str) -> Non
 
 
 def test_wake_ups_that_are_lost_cost_nothing_but_time(embedded_url: str) -> None:
-    with Proxy(embedded_url) as proxy, running(proxy.url_for(embedded_url)) as system:  # polls once a minute
+    with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:  # polls once a minute
         with psycopg.connect(embedded_url) as slow:
             insert_as(slow, "slow, with the lower id")
             proxy.cut("listener")
-            insert(embedded_url, decisions(2))
+            insert_decisions(embedded_url, decision_rows(2))
             # Nobody listened, so the wake-up is lost; what came is read when the listener is back, a second later.
             until(lambda: system.ledger_reader.outcomes().get("executed") == 2, 5)
             # A commit that is overtaken by one with a higher id is seen all the same.
@@ -83,7 +90,7 @@ def insert_as(connection: psycopg.Connection, strategy: str) -> None:
 
 
 def test_prices_go_on_when_their_actor_restarts_while_the_database_is_silent(embedded_url: str) -> None:
-    with Proxy(embedded_url) as proxy, running(proxy.url_for(embedded_url)) as system:
+    with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:
         system.execute_order(symbol="ETH/USDT", side="BUY", quantity="0.01")
         proxy.freeze()
         system.crash("PriceTracker")
@@ -94,7 +101,7 @@ def test_prices_go_on_when_their_actor_restarts_while_the_database_is_silent(emb
 
 @pytest.mark.parametrize("state", ["22003", "38000"])
 def test_what_the_database_refuses_for_good_is_refused_once_and_alone(embedded_url: str, state: str) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         with psycopg.connect(embedded_url) as somebody:
             somebody.execute(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

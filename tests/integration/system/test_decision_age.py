@@ -17,7 +17,7 @@ from domain.types import Symbol
 from market.simulated import StandingMarket
 from persistence import schema
 from tests.integration.persistence.test_adoption import MINIMAL, psql
-from tests.support.system.running_system import PRICES, running, settings, until
+from tests.support.system.running_system import PRICES, isolated_settings, running_system, until
 
 pytestmark = pytest.mark.clock
 
@@ -54,11 +54,11 @@ def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
     database_url: str, log: list[str]
 ) -> None:
     queue(database_url, "6 hours", "301 seconds", "200 years", "100 seconds", "-3 hours")
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         until_none_waits(system)
         assert [("expired", "expired")] * 3 == outcomes(system)[:3]
         assert ["executed"] * 2 == [status for status, _ in outcomes(system)[3:]]
-        facts = _facts(system, settings(database_url), None)
+        facts = _facts(system, isolated_settings(database_url), None)
         assert (3, 300.0, 3) == (
             facts["decisions_expired"],
             facts["max_decision_age"],
@@ -71,7 +71,7 @@ def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
 
 def test_with_0_nothing_is_too_old(database_url: str, log: list[str]) -> None:
     queue(database_url, "6 hours")
-    with running(database_url, max_decision_age=0) as system:
+    with running_system(database_url, max_decision_age=0) as system:
         until_none_waits(system)
         assert ["executed"] == [status for status, _ in outcomes(system)]
         assert 0 == system.status().expired_at_intake
@@ -90,7 +90,7 @@ def test_the_clock_of_the_database_decides_and_not_that_of_this_machine(database
     clock = Ahead()
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
     source = StandingMarket(PRICES, clock, 0.1, instruments)
-    with TradingSystem.start(settings(database_url), source=source, clock=clock) as system:
+    with TradingSystem.start(isolated_settings(database_url), source=source, clock=clock) as system:
         until_none_waits(system)
         assert ["executed", "expired"] == [status for status, _ in outcomes(system)]
 
@@ -100,7 +100,7 @@ def test_the_backlog_of_an_adopted_table_is_traded_in_its_own_order_whatever_its
          " ('ETH/USDT', 'BUY', 0.7, '2020-01-02'), ('BTC/USDT', 'BUY', 0.7, '2020-01-01')")  # fmt: skip
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
     source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
-    with TradingSystem.start(settings(database_url), source=source, include_backlog=True) as system:
+    with TradingSystem.start(isolated_settings(database_url), source=source, include_backlog=True) as system:
         until_none_waits(system)
         rows = system.ledger_reader.rows(
             "SELECT symbol, status FROM trading_decisions WHERE status <> 'ignored' ORDER BY created_at"

@@ -12,7 +12,7 @@ from actors import Decision, TradingSystem
 from actors.messages import Audit
 from domain.errors import UnknownPortfolio
 from persistence.stores import halts, portfolios
-from tests.support.system.running_system import assert_sound, running, until
+from tests.support.system.running_system import assert_sound, running_system, until
 
 
 def decided(system: TradingSystem, decision: str = "BUY", portfolio: str = "default") -> str:
@@ -23,7 +23,7 @@ def decided(system: TradingSystem, decision: str = "BUY", portfolio: str = "defa
 
 
 def test_a_halted_portfolio_trades_nothing_until_it_may_again(embedded_url: str) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         portfolios.create(embedded_url, "other", {"initial_capital": 1000})
         assert decided(system).startswith("bought")
         halts.insert(embedded_url, "default", "reviewing", "tester", halted=True)
@@ -38,7 +38,7 @@ def test_a_halted_portfolio_trades_nothing_until_it_may_again(embedded_url: str)
         assert {"default": None, "other": "everything"} == {
             row["portfolio"]: row["halted"] for row in system.ledger_reader.portfolios()
         }
-    with running(embedded_url) as system:  # a halt outlives the process
+    with running_system(embedded_url) as system:  # a halt outlives the process
         assert decided(system, portfolio="other") == "halted: everything"
 
 
@@ -46,7 +46,7 @@ def test_the_log_tells_a_change_of_rules_and_does_not_call_a_halt_one(embedded_u
     said: list[str] = []
     sink = logger.add(lambda line: said.append(line.strip()), level="INFO", format="{message}")
     try:
-        with running(embedded_url) as system:
+        with running_system(embedded_url) as system:
             halts.insert(embedded_url, "default", "reviewing", "tester", halted=True)
             until(lambda: decided(system).startswith("halted"))
             halts.insert(embedded_url, "default", "go on", "tester", halted=False)
@@ -60,7 +60,7 @@ def test_the_log_tells_a_change_of_rules_and_does_not_call_a_halt_one(embedded_u
 
 
 def test_a_halt_is_never_changed_and_names_a_portfolio_that_exists(embedded_url: str) -> None:
-    with running(embedded_url):
+    with running_system(embedded_url):
         with pytest.raises(UnknownPortfolio, match="there is no portfolio 'defalt'; did you mean 'default'"):
             halts.insert(embedded_url, "defalt", "x", "tester", halted=True)
         halts.insert(embedded_url, None, "x", "tester", halted=True)
@@ -69,7 +69,7 @@ def test_a_halt_is_never_changed_and_names_a_portfolio_that_exists(embedded_url:
 
 
 def test_the_audit_finds_what_somebody_changed_and_halts_the_portfolio(embedded_url: str) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         assert decided(system).startswith("bought")
         told: SimpleQueue[tuple[str, ...]] = SimpleQueue()
         keeper = system._wiring.address("PositionKeeper")

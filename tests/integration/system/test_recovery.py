@@ -20,12 +20,12 @@ from persistence.queries.row_lists import LedgerReader
 from tests.support.database.servers import Server
 from tests.support.system.running_system import (
     assert_sound,
-    decisions,
-    insert,
-    ledger,
+    decision_rows,
+    insert_decisions,
+    isolated_settings,
+    ledger_rows,
     next_line,
-    running,
-    settings,
+    running_system,
     until,
     until_all_ended,
 )
@@ -43,29 +43,29 @@ def ledger_reader(database_url: str) -> Iterator[LedgerReader]:
 def test_each_worker_killed_while_decisions_flow_changes_nothing(
     server: Server, database_url: str, ledger_reader: LedgerReader
 ) -> None:
-    wanted = decisions(300)
-    with running(database_url):
-        insert(database_url, wanted)
+    wanted = decision_rows(300)
+    with running_system(database_url):
+        insert_decisions(database_url, wanted)
         until_all_ended(ledger_reader)
-    undisturbed = ledger(ledger_reader)
+    undisturbed = ledger_rows(ledger_reader)
     assert len(undisturbed) > 50
 
     url = server.create_database()
     disturbed = LedgerReader(url)
     try:
         # A minute's tick is far away: what is told to the Snapshotter here are the committed states.
-        with running(url, snapshot_interval=1) as system:
+        with running_system(url, snapshot_interval=1) as system:
             for number, worker in enumerate(WORKERS[:5]):
-                insert(url, wanted[number * 50 : number * 50 + 50])
+                insert_decisions(url, wanted[number * 50 : number * 50 + 50])
                 system.crash(worker)
             until_all_ended(disturbed)
             assert [1] * 5 == [status.restarts for status in system.status().actors[:5]]
-        with running(url) as system:
-            insert(url, wanted[250:])
+        with running_system(url) as system:
+            insert_decisions(url, wanted[250:])
             system.crash(WORKERS[5])
             until_all_ended(disturbed)
         assert_sound(disturbed, 300)
-        assert undisturbed == ledger(disturbed)
+        assert undisturbed == ledger_rows(disturbed)
     finally:
         disturbed.close()
         server.drop_database(url)
@@ -76,16 +76,16 @@ def test_the_database_away_for_a_while_is_not_a_crash(
 ) -> None:
     if not server.may_stop:
         pytest.skip("this server was configured, and cannot be stopped here")
-    wanted = decisions(400)
-    with running(database_url) as system:
-        insert(database_url, wanted[:200])
+    wanted = decision_rows(400)
+    with running_system(database_url) as system:
+        insert_decisions(database_url, wanted[:200])
         until(lambda: ledger_reader.outcomes().get("executed", 0) > 5)
         server.stop(immediate=True)
         with pytest.raises((DatabaseUnavailable, PaperTradingError)):
             system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1))
         assert system.wait(10) is None  # ten seconds without a database, and nobody gave up
         server.start()
-        insert(database_url, wanted[200:])
+        insert_decisions(database_url, wanted[200:])
         until_all_ended(ledger_reader)
         outcome = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
         assert outcome.status == "ignored"
@@ -103,8 +103,8 @@ with running(sys.argv[1]) as system:
 
 
 def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_reader: LedgerReader) -> None:
-    insert_into = decisions(1000, seed=9)
-    with running(database_url):
+    insert_into = decision_rows(1000, seed=9)
+    with running_system(database_url):
         pass  # the schema
     child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
@@ -112,7 +112,7 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_
         assert next_line(child) == "serving\n"
         with psycopg.connect(database_url, autocommit=True) as ear:
             ear.execute("LISTEN paper_outcomes")
-            insert(database_url, insert_into)
+            insert_decisions(database_url, insert_into)
             next(ear.notifies(timeout=10))  # the first outcomes are committed
             os.kill(child.pid, signal.SIGKILL)
         child.wait(timeout=10)
@@ -120,13 +120,13 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_
         child.kill()
         child.stdout.close()
     assert 0 < ledger_reader.waiting() < 1000
-    with running(database_url):
+    with running_system(database_url):
         until_all_ended(ledger_reader)
     assert_sound(ledger_reader, 1000)
 
 
 def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, ledger_reader: LedgerReader) -> None:
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         future = system.submit(Decision(symbol="NOPE/USDT", decision="BUY", confidence=1, quantity=1))
         assert future.get(timeout=5).status == "rejected"
         with psycopg.connect(database_url) as connection:
@@ -142,7 +142,7 @@ def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, ledger_
 
 
 def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_url: str) -> None:
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         for _ in range(6):
             system.crash("Sizer")
         reason = system.wait(10)
@@ -152,7 +152,7 @@ def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_ur
 
 
 def test_when_the_process_gives_up_nobody_waits_for_ever(database_url: str) -> None:
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         dead = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
         for _ in range(6):
             system.crash("Sizer")
@@ -170,7 +170,7 @@ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$
 
 
 def test_a_full_disk_raises_no_storm_of_generations(database_url: str, ledger_reader: LedgerReader) -> None:
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         with psycopg.connect(database_url) as connection:
             connection.execute(FULL_DISK)
             connection.execute("CREATE TRIGGER t BEFORE INSERT ON paper_orders EXECUTE FUNCTION full_disk()")
@@ -183,7 +183,7 @@ def test_a_full_disk_raises_no_storm_of_generations(database_url: str, ledger_re
 
 
 def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str) -> None:
-    with running(database_url) as system:
+    with running_system(database_url) as system:
         futures = [
             system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001")) for _ in range(5)
         ]
@@ -194,22 +194,22 @@ def test_a_caller_gets_the_outcome_over_a_crash_of_the_watcher(database_url: str
 
 
 def test_another_price_source_stops_the_start(embedded_url: str, tmp_path: Path) -> None:
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
     recorded = tmp_path / "prices.csv"
     recorded.write_text("time,symbol,price\n2026-01-05T12:00:00Z,BTC/USDT,100\n")
     with pytest.raises(SettingsError, match="portfolio default was filled at simulated prices, and prices is file now"):
-        TradingSystem.start(settings(embedded_url, prices=str(recorded)))
+        TradingSystem.start(isolated_settings(embedded_url, prices=str(recorded)))
 
 
 def test_a_stop_does_not_wait_for_a_database_that_is_away(embedded_server: Server, embedded_url: str) -> None:
-    with running(embedded_url) as system:
-        insert(embedded_url, decisions(500))
+    with running_system(embedded_url) as system:
+        insert_decisions(embedded_url, decision_rows(500))
         embedded_server.stop(immediate=True)
         begun = time.monotonic()
         system.stop()
         assert time.monotonic() - begun < 3 * 5  # the promise, three times
     embedded_server.start()
-    with running(embedded_url) as system:
+    with running_system(embedded_url) as system:
         until_all_ended(system.ledger_reader)
         assert_sound(system.ledger_reader, 500)

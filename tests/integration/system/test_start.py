@@ -8,7 +8,7 @@ from actors import Decision, TradingSystem
 from benchmarks.history import fill
 from persistence import schema
 from persistence.queries.row_lists import LedgerReader
-from tests.support.system.running_system import settings
+from tests.support.system.running_system import isolated_settings
 
 HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades")
 READ = """
@@ -27,7 +27,7 @@ def test_a_long_history_is_not_read_at_a_start(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     fill(embedded_url, decisions=20_000, trades=2_000, positions=100)
     before = rows_read(embedded_url)
-    with TradingSystem.start(settings(embedded_url, prices="simulated")) as system:
+    with TradingSystem.start(isolated_settings(embedded_url, prices="simulated")) as system:
         system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
         assert 100 == len(system.ledger_reader.positions())
     after = rows_read(embedded_url)

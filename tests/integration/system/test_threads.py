@@ -23,7 +23,7 @@ from persistence.listener import Listener
 from persistence.stores.decisions import DecisionStore, read_outcomes
 from persistence.stores.prices import PriceRecorder, PriceStore
 from tests.support.database.proxy import Proxy
-from tests.support.system.running_system import running, until
+from tests.support.system.running_system import running_system, until
 from tests.support.values.builders import NOON, quote
 
 SILENT: Notify = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
@@ -130,7 +130,7 @@ def test_an_outage_is_noticed_whichever_connection_it_strikes_first(
             looked.release()
 
     read_pending = DecisionStore.pending
-    with Proxy(embedded_url) as proxy, running(proxy.url_for(embedded_url)) as system:
+    with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:
         until(lambda: proxy.connected("listener"), 5)
         monkeypatch.setattr(DecisionStore, "pending", pending)
         monkeypatch.setattr("persistence.listener.RECONNECT", 0.05)
@@ -217,7 +217,7 @@ def test_who_asks_for_stored_prices_does_not_wait_for_a_silent_database(held: Le
 def test_an_attached_client_hears_outcomes_after_anything(
     embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(embedded_url), TradingSystem.attach(embedded_url) as attached:
+    with running_system(embedded_url), TradingSystem.attach(embedded_url) as attached:
         monkeypatch.setattr("actors.client.LOOK_AGAIN", 0.05)
         monkeypatch.setattr("actors.client.read_outcomes", failing(2, read_outcomes))
         impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))

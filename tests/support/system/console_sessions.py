@@ -1,4 +1,4 @@
-"""A console attached to a real system, for tests."""
+"""A debug console attached to a real system."""
 
 from __future__ import annotations
 
@@ -17,43 +17,48 @@ from console.debug.command_spec import parse
 from console.debug.protocol import ConsoleConnection
 from console.debug.server import ConsoleServer
 from console.service.actions import service_commands
-from tests.support.system.running_system import running, settings
+from tests.support.system.running_system import isolated_settings, running_system
 
 
-class Talk:
-    """A console attached to a system."""
+class ConsoleSession:
+    """A debug console attached to a system.
+
+    Attributes:
+        output: text that the last command wrote.
+    """
 
     def __init__(self, system: TradingSystem, path: Path) -> None:
         self.system = system
         self.path = path
-        self.shown = io.StringIO()
-        out = Console(file=self.shown, width=160, highlight=False, markup=False)
-        self.session = Session(ConsoleConnection(path), out, yes=True)
+        self.output = io.StringIO()
+        screen = Console(file=self.output, width=160, highlight=False, markup=False)
+        self.session = Session(ConsoleConnection(path), screen, yes=True)
 
     def do(self, line: str) -> str:
-        """What a line shows."""
-        self.shown.seek(0)
-        self.shown.truncate()
+        """Run a command line and return the text that it writes."""
+        self.output.seek(0)
+        self.output.truncate()
         self.session.do(parse(line))
-        return self.shown.getvalue()
+        return self.output.getvalue()
 
     def json(self, line: str) -> Any:
         return json.loads(self.do(f"{line} --json"))
 
 
 @contextmanager
-def talking(url: str, tmp_path: Path, **changes: Any) -> Iterator[Talk]:
+def console_session(url: str, tmp_path: Path, **changes: Any) -> Iterator[ConsoleSession]:
     allow_repl = changes.pop("allow_repl", False)
-    with running(url, home=tmp_path, **changes) as system:
-        commands = service_commands(system, settings(url, home=tmp_path), allow_repl=allow_repl)
+    with running_system(url, home=tmp_path, **changes) as system:
+        commands = service_commands(system, isolated_settings(url, home=tmp_path), allow_repl=allow_repl)
         with ConsoleServer(tmp_path / "console.sock", commands):
-            talk = Talk(system, tmp_path / "console.sock")
-            with talk.session.connection:
-                yield talk
+            console = ConsoleSession(system, tmp_path / "console.sock")
+            with console.session.connection:
+                yield console
 
 
-def bought(system: TradingSystem, **changes: Any) -> int:
-    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.001", **changes}
-    outcome = system.submit(Decision(**given)).get(timeout=10)
+def buy(system: TradingSystem, **changes: Any) -> int:
+    """Submit a BUY, wait for its outcome and return the decision's id."""
+    fields = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.001", **changes}
+    outcome = system.submit(Decision(**fields)).get(timeout=10)
     assert isinstance(outcome.decision_id, int)
     return outcome.decision_id

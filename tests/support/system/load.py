@@ -29,11 +29,11 @@ from tests.support.database.proxy import Proxy
 from tests.support.database.server import Server
 from tests.support.system.running_system import (
     INSERT,
-    NAMES,
+    UID_NAMESPACE,
     assert_sound,
-    decisions,
-    ledger,
-    running,
+    decision_rows,
+    ledger_rows,
+    running_system,
     until,
     until_all_ended,
 )
@@ -82,7 +82,7 @@ class Caller:
                 confidence=1,
                 quantity="0.003",
                 portfolio=self._portfolio,
-                uid=uuid5(NAMES, f"{self._portfolio}:{number}"),
+                uid=uuid5(UID_NAMESPACE, f"{self._portfolio}:{number}"),
             )
             try:
                 self._submit(decision)
@@ -153,11 +153,11 @@ def disturbed(
         said: list[str] = []
         undo.callback(logger.remove, logger.add(lambda line: said.append(str(line)), level="WARNING"))
         proxy = undo.enter_context(Proxy(url))
-        system = undo.enter_context(running(proxy.url_for(url), check_interval=0.2, snapshot_interval=1))
+        system = undo.enter_context(running_system(proxy.url_for(url), check_interval=0.2, snapshot_interval=1))
         attached = undo.enter_context(TradingSystem.attach(proxy.url_for(url)))
         callers = {name: Caller(client, name) for name, client in zip(CALLERS, [system, attached], strict=True)}
         scene = Scene(server, url, proxy, system)
-        wanted = decisions(count, seed)
+        wanted = decision_rows(count, seed)
         strikes = [(name, number) for number in range(rounds) for name in faults]
         with ExitStack() as doors:
             for caller in callers.values():
@@ -175,7 +175,7 @@ def disturbed(
         until_all_ended(ledger_reader)
         assert_kept(system, ledger_reader, callers, count)
         assert undisturbed(server, count, seed) == [
-            row for row in ledger(ledger_reader) if row["portfolio"] == "default"
+            row for row in ledger_rows(ledger_reader) if row["portfolio"] == "default"
         ]
         assert [] == [line for line in said if "crashed" in line or "Traceback" in line], "\n".join(said)
         yield Report(ledger_reader, callers, said, Counter(proxy.counts), ledger_reader.served()["generation"])
@@ -208,10 +208,10 @@ def undisturbed(server: Server, count: int, seed: int) -> list[dict[str, Any]]:
     if key not in _undisturbed:
         url = server.create_database()
         try:
-            with running(url) as system:
-                feed(url, decisions(count, seed))
+            with running_system(url) as system:
+                feed(url, decision_rows(count, seed))
                 until_all_ended(system.ledger_reader)
-                _undisturbed[key] = ledger(system.ledger_reader)
+                _undisturbed[key] = ledger_rows(system.ledger_reader)
         finally:
             server.drop_database(url)
     return _undisturbed[key]

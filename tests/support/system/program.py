@@ -1,4 +1,4 @@
-"""The real program as its users start it: ``run.py`` in a process of its own."""
+"""The real program in a process of its own, started by ``run.py`` as its users do."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parents[3]
 SERVING = "Serving"
-PATIENCE = 60.0
-"""Seconds; the machine may be busy."""
+TIMEOUT_S = 60.0
+"""Seconds that a command may take; the machine may be busy."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command printed, and its exit code."""
+    """Exit code and output of a command that has ended."""
 
     code: int
     out: str
@@ -33,44 +33,44 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """stdout, which must be exactly one JSON document."""
+        """The one JSON document on stdout."""
         return json.loads(self.out)
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """What the program finds around it: nothing of the caller's own settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PAPER_", "PG"))}
+    """Return environment variables for the program: none of the caller's settings, and those given here."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PAPER_", "PG"))}
     return {
-        **kept,
+        **inherited,
         "PYTHONPATH": str(ROOT),
         "PAPER_HOME": str(home),
         **{f"PAPER_{name}".upper(): value for name, value in settings.items()},
     }
 
 
-def run(*words: str, env: Mapping[str, str], cwd: Path = ROOT, timeout: float = PATIENCE) -> Ended:
+def run(*arguments: str, env: Mapping[str, str], cwd: Path = ROOT, timeout: float = TIMEOUT_S) -> Ended:
     """Run one command to its end."""
-    with Program(*words, env=env, cwd=cwd) as program:
+    with Program(*arguments, env=env, cwd=cwd) as program:
         return program.ended(timeout)
 
 
 def run_all(*commands: str, env: Mapping[str, str]) -> list[Ended]:
-    """Run commands that do not disturb each other, a few at a time: most of a second of each is Python's own."""
+    """Run independent commands four at a time; most of the second that each takes is the start of Python."""
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda command: run(*shlex.split(command), env=env), commands))
 
 
 class Program:
-    """A command that runs until it is told to stop.
+    """A command that runs until a signal stops it.
 
     >>> with Program("start", env=environment(home, prices="simulated")) as service:
     ...     service.wait_for("Serving")
     ...     assert service.stop().code == 0
     """
 
-    def __init__(self, *words: str, env: Mapping[str, str], cwd: Path = ROOT, umask: int = -1) -> None:
+    def __init__(self, *arguments: str, env: Mapping[str, str], cwd: Path = ROOT, umask: int = -1) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "run.py"), *words],
+            [sys.executable, str(ROOT / "run.py"), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -82,7 +82,7 @@ class Program:
             start_new_session=True,
         )
         self.seconds_to_stop = 0.0
-        self._said: dict[str, list[str]] = {"out": [], "err": []}
+        self._output: dict[str, list[str]] = {"out": [], "err": []}
         self._changed = threading.Condition()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -109,59 +109,59 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
-    def said(self, stream: str = "err") -> str:
-        """What it has printed up to now."""
+    def printed(self, stream: str = "err") -> str:
+        """Return what it has printed so far."""
         with self._changed:
-            return "".join(self._said[stream])
+            return "".join(self._output[stream])
 
-    def wait_for(self, words: str = SERVING, stream: str = "err", timeout: float = PATIENCE) -> None:
-        """Wait until a line with these words is printed."""
+    def wait_for(self, text: str = SERVING, stream: str = "err", timeout: float = TIMEOUT_S) -> None:
+        """Wait until it has printed ``text``."""
         with self._changed:
-            found = self._changed.wait_for(
-                lambda: words in "".join(self._said[stream]) or self._process.poll() is not None, timeout
+            in_time = self._changed.wait_for(
+                lambda: text in "".join(self._output[stream]) or self._process.poll() is not None, timeout
             )
-            text = "".join(self._said[stream])
-        assert found, f"{words!r} was not said within {timeout:g} s: {text}"
-        assert words in text, f"it ended with {self._process.poll()}: {self.said('out')}{self.said('err')}"
+            output = "".join(self._output[stream])
+        assert in_time, f"{text!r} was not printed within {timeout:g} s: {output}"
+        assert text in output, f"it ended with {self._process.poll()}: {self.printed('out')}{self.printed('err')}"
 
     def send(self, number: int = signal.SIGTERM) -> None:
         self._process.send_signal(number)
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE) -> Ended:
-        """Tell it to stop; what it said, once it has."""
+    def stop(self, number: int = signal.SIGTERM, timeout: float = TIMEOUT_S) -> Ended:
+        """Send a signal, wait for the end, and return what it printed."""
         begin = time.monotonic()
         self.send(number)
         self._process.wait(timeout)
         self.seconds_to_stop = time.monotonic() - begin
         return self.ended()
 
-    def ended(self, timeout: float = PATIENCE) -> Ended:
-        """What it said, once it has ended by itself."""
+    def ended(self, timeout: float = TIMEOUT_S) -> Ended:
+        """Wait for the end and return what it printed."""
         code = self._process.wait(timeout)
         for reader in self._readers:
             reader.join(5)
         # Closing a stream that a thread still reads blocks for ever, and no signal ends that.
         assert not any(reader.is_alive() for reader in self._readers), (
             f"{self._process.args} has ended, but something that it started still holds its output: "
-            f"{self.said('out')}{self.said('err')}"
+            f"{self.printed('out')}{self.printed('err')}"
         )
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
-        return Ended(code, self.said("out"), self.said("err"))
+        return Ended(code, self.printed("out"), self.printed("err"))
 
     def _read(self, name: str, stream: Any) -> None:
         for line in stream:
             with self._changed:
-                self._said[name].append(line)
+                self._output[name].append(line)
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
 
 
-def until(done: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
-    """Look until it is so, for what tells nobody when it happens."""
+def until(condition: Callable[[], bool], description: str, timeout: float = 20.0) -> None:
+    """Wait until ``condition`` is true, by polling."""
     deadline = time.monotonic() + timeout
-    while not done():
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {description}"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A real system in this process, for tests of what happens while it runs."""
+"""A real system in this process, and steps that tests of it share."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from persistence.queries.row_lists import LedgerReader
 
 PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
 
-NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
-BEGIN = [("BTC/USDT", "0.01"), ("ETH/USDT", "0.3")]
+UID_NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+FIRST_BUYS = [("BTC/USDT", "0.01"), ("ETH/USDT", "0.3")]
 
 INSERT = (
     "INSERT INTO trading_decisions (uid, symbol, decision, confidence, quantity, portfolio)"
@@ -34,61 +34,61 @@ INSERT = (
 )
 
 
-def settings(url: str, **changes: Any) -> Settings:
-    """Settings from nothing but the arguments: prices stand still, polls are rare so that wake-ups must do."""
+def isolated_settings(url: str, **changes: Any) -> Settings:
+    """Return settings from the arguments alone; polls stay rare, so that tests rely on wake-ups."""
     return Settings.isolated(database_url=url, **changes)
 
 
 @contextmanager
-def running(url: str, alarms: Alarms | None = None, **changes: Any) -> Iterator[TradingSystem]:
-    """A system at prices that stand still, confirmed ten times a second; DEAD/USDT has none."""
+def running_system(url: str, alarms: Alarms | None = None, **changes: Any) -> Iterator[TradingSystem]:
+    """Run a system at prices that stand still and are confirmed ten times a second; DEAD/USDT has no price."""
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in [*PRICES, "DEAD/USDT"]]
     source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
-    with TradingSystem.start(settings(url, **changes), source=source, alarms=alarms) as system:
+    with TradingSystem.start(isolated_settings(url, **changes), source=source, alarms=alarms) as system:
         yield system
 
 
-def decisions(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
-    """Decisions whose outcomes do not depend on refusals before them: see tests/unit/actors/test_actor_laws.py."""
+def decision_rows(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
+    """Return rows of decisions whose outcomes do not depend on refusals (tests/unit/actors/test_actor_laws.py)."""
     draw = random.Random(seed)
-    first = [(uuid5(NAMES, f"{seed}:{n}"), s, "BUY", "1", q, "default") for n, (s, q) in enumerate(BEGIN)]
+    first = [(uuid5(UID_NAMESPACE, f"{seed}:{n}"), s, "BUY", "1", q, "default") for n, (s, q) in enumerate(FIRST_BUYS)]
     rest = [
         (
-            uuid5(NAMES, f"{seed}:{n}"),
+            uuid5(UID_NAMESPACE, f"{seed}:{n}"),
             draw.choice(["BTC/USDT", "eth-usdt", "NOPE"]),
             draw.choice(["BUY", "SELL", "HOLD"]),
             draw.choice(["0.5", "0.9"]),
             None,
             "default",
         )
-        for n in range(len(BEGIN), count)
+        for n in range(len(FIRST_BUYS), count)
     ]
     amounts = {"BTC/USDT": ["0.0001", "0.00012345"], "eth-usdt": ["0.003", "0.00323456"], "NOPE": ["1"]}
     return first + [(*row[:4], draw.choice(amounts[row[1]]), row[5]) for row in rest]
 
 
-def insert(url: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_decisions(url: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert decisions in one transaction, as an agent would; see `INSERT` for the columns."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.executemany(INSERT, rows)
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something that another process does, and that nobody announces."""
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until ``condition`` is true, by polling."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
         pause.wait(0.02)
 
 
 def until_all_ended(ledger_reader: LedgerReader, seconds: float = 30.0) -> None:
-    """Wait until no decision is without outcome."""
+    """Wait until each decision has an outcome."""
     until(lambda: ledger_reader.waiting() == 0, seconds)
 
 
-def ledger(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
-    """What was done, to the last digit, without the times."""
+def ledger_rows(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
+    """Return all orders and fills to the last digit, without the times."""
     return ledger_reader.rows(
         "SELECT o.portfolio, o.seq, d.uid, o.order_id, o.symbol, o.side, o.quantity, o.equity, f.price, f.commission,"
         " f.cash_delta, f.slippage_rate, d.outcome_reason"
@@ -97,17 +97,17 @@ def ledger(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
     )
 
 
-def assert_sound(ledger_reader: LedgerReader, decisions: int) -> None:
-    """One outcome each, books balanced."""
+def assert_sound(ledger_reader: LedgerReader, count: int) -> None:
+    """Assert that the books balance and that ``count`` decisions have one outcome each."""
     assert ledger_reader.ledger_differences() == []
     assert ledger_reader.waiting() == 0
-    assert sum(ledger_reader.outcomes().values()) == decisions
+    assert sum(ledger_reader.outcomes().values()) == count
 
 
 def next_line(process: subprocess.Popen[str], seconds: float = 60.0) -> str:
-    """What a process prints next on its stdout; "" once that has ended.
+    """Return the next line of a process's stdout; "" after its end.
 
-    Only for one line at a time: what was read together with a line before is not waited for.
+    The process must print one line at a time: a second line that came with the first is not seen.
     """
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], seconds)
@@ -116,11 +116,11 @@ def next_line(process: subprocess.Popen[str], seconds: float = 60.0) -> str:
 
 
 @contextmanager
-def logged(room: str) -> Iterator[list[str]]:
-    """What one room says in the log from INFO on: what an earlier test left running may still say something."""
+def captured_log(package: str) -> Iterator[list[str]]:
+    """Collect the log lines of one package from INFO on; threads of earlier tests may log in others."""
     lines: list[str] = []
     sink = logger.add(
-        lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}", filter=room
+        lambda line: lines.append(line.rstrip("\n")), level="INFO", format="{level} {message}", filter=package
     )
     yield lines
     logger.remove(sink)

@@ -17,7 +17,7 @@ from domain.trading.quotes import Quote
 from domain.types import Symbol
 from market.files.file_source import FilePrices, PriceFile
 from market.files.parsing import Row
-from tests.support.system.running_system import logged
+from tests.support.system.running_system import captured_log
 
 pytestmark = pytest.mark.clock
 
@@ -195,7 +195,7 @@ def test_the_length_of_bars_and_how_many_distances_differ_is_told_at_the_start(t
         "bars are 90m long, as all distances of their times: XRP/USDT",
     ]
     assert source.notes == (differing, *alike)
-    with logged("market.files.file_source") as lines:
+    with captured_log("market.files.file_source") as lines:
         listener = Listener()
         source.start(listener)
         assert listener.ended.wait(10)
