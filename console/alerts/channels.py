@@ -1,6 +1,6 @@
-"""The two ways to tell people of an alarm: a command, and an address on the web.
+"""The two channels of alarms: a command, and an address on the web.
 
-What they raise never holds the address or an argument: these may be secrets.
+Their errors never hold the address or an argument, because these may be secrets.
 """
 
 from __future__ import annotations
@@ -26,76 +26,77 @@ from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionErro
 from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from actors.settings import Settings
-from console.alerts.outbox import Letter
+from console.alerts.outbox import Notification
 from domain.alarms import one_line
 from domain.errors import AlertFailed, SettingsError
 
-TOLD_OF_OUTPUT = 300
-"""Characters of what a command or a server said that are repeated where it failed."""
-GRACE = 0.5
-"""Seconds that a try gets to say itself that its time is over."""
+MAX_QUOTED_OUTPUT = 300
+"""Characters of a command's output or a server's answer that an error quotes."""
+TIMEOUT_GRACE_S = 0.5
+"""Extra time in which an attempt can report itself that its time is over."""
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class Channel(Protocol):
-    """A way to one receiver.
+    """Channel to one receiver.
 
     Attributes:
-        setting: that names it.
-        target: how people know it; no secret.
+        setting: name of the setting that defines it.
+        target: name of the receiver for people; never a secret.
     """
 
     setting: str
     target: str
 
-    def deliver(self, letter: Letter, limit: float) -> None:
-        """Tell the receiver.
+    def deliver(self, notification: Notification, limit: float) -> None:
+        """Deliver a notification.
 
         Raises:
-            AlertFailed: it was not told within ``limit`` seconds, or at all.
+            AlertFailed: it was not delivered, or not within ``limit`` seconds.
         """
 
     def abort(self) -> None:
-        """End what is under way, from another thread, if it can be ended."""
+        """Abort the current delivery if possible; called from another thread."""
 
 
 def channels(settings: Settings) -> list[Channel]:
-    """Return the ways that the settings name.
+    """Return the channels that the settings define.
 
     Raises:
-        SettingsError: the command's program cannot be run, or the address is none.
+        SettingsError: the command's program cannot be run, or the address is not valid.
     """
-    found: list[Channel] = []
-    if words := settings.alert_arguments():
-        found.append(CommandChannel(words))
+    configured: list[Channel] = []
+    if arguments := settings.alert_arguments():
+        configured.append(CommandChannel(arguments))
     if settings.alert_url is not None:
-        found.append(UrlChannel(settings.alert_url.get_secret_value()))
-    return found
+        configured.append(UrlChannel(settings.alert_url.get_secret_value()))
+    return configured
 
 
 class CommandChannel:
-    """Runs a program, without a shell, for each letter.
+    """Channel that runs a program, without a shell, for each notification.
 
-    It finds the letter as JSON on its stdin, kind and text in variables. Its exit code says whether it told anybody.
+    The program gets the notification as JSON on stdin, and kind and text in environment variables. Exit code 0 means
+    delivered.
     """
 
     setting = "alert_command"
 
-    def __init__(self, words: Sequence[str]) -> None:
-        if shutil.which(words[0]) is None:
-            program = words[0].partition("=")[0]  # what a shell would take for a variable may hold a secret
-            msg = f"setting alert_command: there is no program {program!r} that can be run; is its path right?"
+    def __init__(self, arguments: Sequence[str]) -> None:
+        if shutil.which(arguments[0]) is None:
+            program = arguments[0].partition("=")[0]  # a shell would take NAME=VALUE for a variable: maybe a secret
+            msg = f"setting alert_command: there is no executable program {program!r}; check its path"
             raise SettingsError(msg)
-        self.target = Path(words[0]).name
-        self._words = list(words)
+        self.target = Path(arguments[0]).name
+        self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def deliver(self, letter: Letter, limit: float) -> None:
+    def deliver(self, notification: Notification, limit: float) -> None:
         """Run the program; see `Channel`."""
-        # Its output goes to a file: a pipe would be held open by whatever it leaves running.
-        with tempfile.TemporaryFile() as output, self._running(letter, output) as process:
+        # Its output goes to a file: a process that it leaves running would hold a pipe open.
+        with tempfile.TemporaryFile() as output, self._running(notification, output) as process:
             try:
-                process.communicate(json.dumps(letter.document()).encode(), timeout=limit)
+                process.communicate(json.dumps(notification.to_dict()).encode(), timeout=limit)
             except subprocess.TimeoutExpired:
                 msg = f"{self.target} did not end within {limit:g} s{_tail(output)}"
                 raise AlertFailed(msg) from None
@@ -115,20 +116,23 @@ class CommandChannel:
             _kill(process)
 
     @contextmanager
-    def _running(self, letter: Letter, output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-        # As bytes: the locale's encoding may not have every letter.
-        given = {b"PAPER_ALERT_KIND": letter.alarm.kind.encode(), b"PAPER_ALERT_TEXT": letter.text.encode()}
+    def _running(self, notification: Notification, output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+        # As bytes: the locale's encoding may not have every character.
+        variables = {
+            b"PAPER_ALERT_KIND": notification.alarm.kind.encode(),
+            b"PAPER_ALERT_TEXT": notification.text.encode(),
+        }
         try:
-            process = subprocess.Popen(  # noqa: S603 - the words are the user's own setting
-                self._words,
+            process = subprocess.Popen(  # noqa: S603 - the arguments are the user's own setting
+                self._arguments,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environb, **given},
-                start_new_session=True,  # a group of its own, so that it is killed with all that it has started
+                env={**os.environb, **variables},
+                start_new_session=True,  # a process group, so that its children are killed with it
             )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "its words cannot be passed on"
+            reason = error.strerror if isinstance(error, OSError) else "its arguments cannot be passed to a program"
             msg = f"{self.target} cannot be run: {reason}"
             raise AlertFailed(msg) from None
         with process:
@@ -140,9 +144,9 @@ class CommandChannel:
 
 
 class UrlChannel:
-    """POSTs each letter as JSON to an address; any answer of 2xx will do, and no redirection is followed.
+    """Channel that POSTs each notification as JSON; any 2xx answer means delivered, redirections are not followed.
 
-    Keeps to ``http_proxy``, ``https_proxy`` and ``no_proxy``.
+    It uses ``http_proxy``, ``https_proxy`` and ``no_proxy``.
     """
 
     setting = "alert_url"
@@ -153,7 +157,7 @@ class UrlChannel:
         try:
             urllib3.util.parse_url(url)
         except LocationValueError:
-            msg = f"setting alert_url = ********: {self.target!r} cannot be the name of a host"
+            msg = f"setting alert_url = ********: {self.target!r} is not a valid host name"
             raise SettingsError(msg) from None
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
         self._headers = {"Content-Type": "application/json", "User-Agent": "paper-trading"}
@@ -164,32 +168,32 @@ class UrlChannel:
         self._proxy = None if proxy is None or proxy_bypass(self.target) else proxy
         self._thread: threading.Thread | None = None
 
-    def deliver(self, letter: Letter, limit: float) -> None:
-        """POST the letter; see `Channel`."""
-        # In a thread of its own: no time limit is kept while a name is looked up, or while an answer drips. Never two.
+    def deliver(self, notification: Notification, limit: float) -> None:
+        """POST the notification; see `Channel`."""
+        # In a thread: a DNS lookup and an answer that drips keep no time limit. One thread at a time.
         if self._thread is not None and self._thread.is_alive():
-            msg = f"{self.target} keeps an earlier try waiting"
+            msg = f"{self.target} has not answered an earlier attempt yet"
             raise AlertFailed(msg)
         answers: SimpleQueue[Exception | None] = SimpleQueue()
-        body = json.dumps(letter.document()).encode()
-        self._thread = threading.Thread(target=self._try, args=(body, limit, answers), name="alert", daemon=True)
+        body = json.dumps(notification.to_dict()).encode()
+        self._thread = threading.Thread(target=self._attempt, args=(body, limit, answers), name="alert", daemon=True)
         self._thread.start()
         try:
-            error = answers.get(timeout=limit + GRACE)
+            error = answers.get(timeout=limit + TIMEOUT_GRACE_S)
         except Empty:
-            msg = f"{self.target} gave no whole answer within {limit:g} s"
+            msg = f"{self.target} gave no complete answer within {limit:g} s"
             raise AlertFailed(msg) from None
         self._thread = None
         if error is not None:
             raise error
 
     def abort(self) -> None:
-        """Nothing can be done: the answer is waited for by a daemon thread, which keeps no process alive."""
+        """Do nothing: a daemon thread waits for the answer, and it does not keep the process alive."""
 
-    def _try(self, body: bytes, limit: float, answers: SimpleQueue[Exception | None]) -> None:
+    def _attempt(self, body: bytes, limit: float, answers: SimpleQueue[Exception | None]) -> None:
         try:
             self._post(body, limit)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the answer is waited for
+        except Exception as error:  # noqa: BLE001 - `deliver` raises it
             answers.put(error)
         else:
             answers.put(None)
@@ -208,24 +212,24 @@ class UrlChannel:
                     preload_content=False,
                 )
                 try:
-                    self._judge(answer)
+                    self._check(answer)
                 finally:
                     answer.close()
         except (HTTPError, ValueError) as error:
-            msg = f"{self.target} {_why(error, limit)}"
+            msg = f"{self.target} {_reason(error, limit)}"
             raise AlertFailed(msg, again=not isinstance(error, LocationValueError)) from None
 
-    def _judge(self, answer: urllib3.BaseHTTPResponse) -> None:
+    def _check(self, answer: urllib3.BaseHTTPResponse) -> None:
         status = answer.status
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
         try:
-            said = answer.read(4 * TOLD_OF_OUTPUT).decode(errors="replace")
+            body = answer.read(4 * MAX_QUOTED_OUTPUT).decode(errors="replace")
         except HTTPError:
-            said = ""
+            body = ""
         again = status in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         moved = "; a redirection is not followed" if status < HTTPStatus.BAD_REQUEST else ""
-        msg = f"{self.target} answered {status}{moved}{_quoted(said)}"
+        msg = f"{self.target} answered {status}{moved}{_quoted(body)}"
         raise AlertFailed(msg, again=again)
 
 
@@ -235,25 +239,25 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tail(output: IO[bytes]) -> str:
-    """The end of what a command said, as the end of a sentence."""
+    """Return the end of a command's output, to be appended to a message."""
     size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - 4 * TOLD_OF_OUTPUT))
+    output.seek(max(0, size - 4 * MAX_QUOTED_OUTPUT))
     return _quoted(output.read().decode(errors="replace"), last=True)
 
 
 def _quoted(text: str, *, last: bool = False) -> str:
-    line = one_line(text[-TOLD_OF_OUTPUT:] if last else text[:TOLD_OF_OUTPUT])
+    line = one_line(text[-MAX_QUOTED_OUTPUT:] if last else text[:MAX_QUOTED_OUTPUT])
     return f": {line}" if line else ""
 
 
-def _why(error: Exception, limit: float) -> str:
-    """Say what went wrong, without the address."""
+def _reason(error: Exception, limit: float) -> str:
+    """Return the reason of a failure, without the address."""
     if isinstance(error, NameResolutionError):
-        return "cannot be found: no address is known for this name"
+        return "cannot be reached: DNS lookup failed"
     if isinstance(error, NoAnswerInTime) and not isinstance(error, NewConnectionError):
         return f"gave no answer within {limit:g} s"
     if isinstance(error, LocationValueError):
-        return "cannot be the name of a host"
+        return "is not a valid host name"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,8 +1,8 @@
-"""What one receiver of alarms is still to be told: one alarm a kind and minute. No threads, no clock: plain values.
+"""Alarms that wait for one receiver, at most one notification a kind and minute. No threads, no clock: plain values.
 
-The first alarm of a kind is due at once. Those that follow within the window are held back; when it is over, the newest
-is due and says how many there were. So the outbox never holds more than one letter for each kind, and the last that is
-told of something is how it stands.
+The first alarm of a kind is due at once. The outbox holds back those that follow within the window; at its end, the
+newest is due and carries the number of the others. So the outbox never holds more than one notification of a kind, and
+the last one sent of a kind states how things stand.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any
 
 from domain.alarms import Alarm, AlarmKind
 
-EARLIER = 5
-"""So many of those held back are told with their text; the others are counted, and the log has them."""
+MAX_EARLIER = 5
+"""Number of held back alarms whose text is sent; the others are counted, and the log has them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """What a receiver is told at once.
+class Notification:
+    """Message to a receiver: the newest alarm of a kind, with those held back before it.
 
     Attributes:
         alarm: the newest of its kind.
-        held_back: so many of its kind were not told since the one that was told before.
+        held_back: number of alarms of its kind since the last notification that were not sent.
         earlier: the last of these, the newest last.
-        since: when the first of these was.
-        undelivered: alarms that this receiver could not be told since it was last reached.
+        since: time of the first of these.
+        undelivered: number of alarms that could not be delivered to this receiver since the last delivery.
     """
 
     alarm: Alarm
@@ -40,7 +40,7 @@ class Letter:
 
     @property
     def count(self) -> int:
-        """How many alarms it stands for."""
+        """Number of alarms that it stands for."""
         return 1 + self.held_back
 
     @property
@@ -50,15 +50,17 @@ class Letter:
             return self.alarm.text
         return f"{self.alarm.text} (and {self.held_back} more of this kind since {self.since:%H:%M:%S} UTC)"
 
-    def document(self) -> dict[str, Any]:
-        """Return what a program gets as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object that a receiver gets."""
         return {
             "kind": self.alarm.kind.value,
             "text": self.text,
-            "at": _moment(self.alarm.at),
+            "at": _iso_utc(self.alarm.at),
             "over": self.alarm.over,
             "held_back": self.held_back,
-            "earlier": [{"at": _moment(each.at), "over": each.over, "text": each.text} for each in self.earlier],
+            "earlier": [
+                {"at": _iso_utc(earlier.at), "over": earlier.over, "text": earlier.text} for earlier in self.earlier
+            ],
             "undelivered": self.undelivered,
             "host": socket.gethostname(),
             "process": os.getpid(),
@@ -67,20 +69,20 @@ class Letter:
 
 @dataclass(slots=True)
 class _Slot:
-    """What waits of one kind."""
+    """Waiting alarms of one kind."""
 
     newest: Alarm | None = None
     held_back: int = 0
-    earlier: deque[Alarm] = field(default_factory=lambda: deque(maxlen=EARLIER))
+    earlier: deque[Alarm] = field(default_factory=lambda: deque(maxlen=MAX_EARLIER))
     since: datetime | None = None
     free_at: float = float("-inf")
 
 
 class Outbox:
-    """Takes alarms, gives letters.
+    """Outbox of one receiver: takes alarms, returns notifications.
 
     Args:
-        window: seconds in which one letter of a kind is given.
+        window: seconds between two notifications of a kind.
     """
 
     def __init__(self, window: float) -> None:
@@ -88,7 +90,7 @@ class Outbox:
         self._slots: dict[AlarmKind, _Slot] = {}
 
     def put(self, alarm: Alarm) -> None:
-        """Keep an alarm until it is due; it takes the place of an older one of its kind."""
+        """Keep an alarm until it is due; it replaces an older one of its kind."""
         slot = self._slots.setdefault(alarm.kind, _Slot())
         if slot.newest is not None:
             slot.earlier.append(slot.newest)
@@ -96,32 +98,32 @@ class Outbox:
             slot.since = slot.since or slot.newest.at.astimezone(UTC)
         slot.newest = alarm
 
-    def take(self, now: float, *, hurry: bool = False) -> Letter | None:
-        """Return the next letter that is due, the one that has waited longest; None where none is.
+    def take(self, now: float, *, hurry: bool = False) -> Notification | None:
+        """Return the due notification that has waited longest; None if none is due.
 
         Args:
-            now: seconds of a clock that never jumps.
-            hurry: whatever waits is due.
+            now: seconds of a monotonic clock.
+            hurry: count every waiting notification as due.
         """
         ready = [(alarm, slot) for alarm, slot in self._full if hurry or slot.free_at <= now]
         if not ready:
             return None
-        alarm, slot = min(ready, key=lambda each: each[0].at)
+        alarm, slot = min(ready, key=lambda entry: entry[0].at)
         self._slots[alarm.kind] = _Slot(free_at=now + self._window)
-        return Letter(alarm, slot.held_back, tuple(slot.earlier), slot.since)
+        return Notification(alarm, slot.held_back, tuple(slot.earlier), slot.since)
 
     def due_in(self, now: float) -> float | None:
-        """Return in how many seconds a letter is due; None where nothing waits."""
+        """Return the seconds until a notification is due; None if nothing waits."""
         return min((max(0.0, slot.free_at - now) for _, slot in self._full), default=None)
 
     @property
     def waiting(self) -> list[Alarm]:
-        """The newest alarm of each kind that waits."""
+        """The newest waiting alarm of each kind."""
         return [alarm for alarm, _ in self._full]
 
     @property
     def count(self) -> int:
-        """How many alarms wait."""
+        """Number of waiting alarms."""
         return sum(1 + slot.held_back for _, slot in self._full)
 
     @property
@@ -129,5 +131,5 @@ class Outbox:
         return [(slot.newest, slot) for slot in self._slots.values() if slot.newest is not None]
 
 
-def _moment(value: datetime) -> str:
+def _iso_utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat()

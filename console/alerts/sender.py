@@ -1,7 +1,7 @@
-"""Tells people of alarms, over what the settings ``alert_command`` and ``alert_url`` name.
+"""Delivery of alarms to the receivers that the settings ``alert_command`` and ``alert_url`` name.
 
-Each receiver has a thread and an outbox of its own: one that hangs keeps nobody waiting, no actor and no other one.
-What cannot be told is tried again with growing pauses, then given up, counted and logged.
+Each receiver has a thread and an outbox of its own, so one that hangs delays neither an actor nor another receiver. A
+failed delivery is retried with growing pauses; after `RETRY_TIMEOUT_S` the alarm is counted as undelivered and logged.
 """
 
 from __future__ import annotations
@@ -22,120 +22,127 @@ from tenacity import (
 )
 
 from console.alerts.channels import Channel
-from console.alerts.outbox import Letter, Outbox
+from console.alerts.outbox import Notification, Outbox
 from console.logs import secrets_hidden
 from domain.alarms import FATAL_KINDS, Alarm
 from domain.errors import AlertFailed
 
-WINDOW = 60.0
-"""Seconds in which a receiver is told of one kind once."""
-LIMIT = 10.0
-"""Seconds that one try gets."""
-PATIENCE = 900.0
-"""Seconds after which what cannot be told is given up."""
-SHORTEST, LONGEST = 0.5, 60.0
-"""Seconds between two tries."""
-MOMENT = 0.5
-"""Seconds that the stop waits for what is not told yet."""
-LAST = 5.0
-"""The same where it is why the process ends."""
+WINDOW_S = 60.0
+"""Time between two notifications of a kind to a receiver."""
+ATTEMPT_TIMEOUT_S = 10.0
+RETRY_TIMEOUT_S = 900.0
+"""Time after which a delivery is not retried any more."""
+MIN_RETRY_INTERVAL_S, MAX_RETRY_INTERVAL_S = 0.5, 60.0
+STOP_TIMEOUT_S = 0.5
+"""Longest wait of a stop for the alarms that are not delivered yet."""
+FATAL_STOP_TIMEOUT_S = 5.0
+"""The same if one of these alarms is the reason why the process ends."""
 
 
 class AlertSender:
-    """Keeps `actors.ports.Alarms`, for as long as it is entered.
+    """Implementation of `actors.ports.Alarms`; it delivers while its context is entered.
 
     Args:
-        channels: who is told; without any, nobody is.
-        window: seconds in which a receiver is told of one kind once.
-        limit: seconds that one try gets.
-        patience: seconds after which what cannot be told is given up.
-        longest: seconds between two tries, at most.
+        channels: the receivers; may be empty.
+        window: seconds between two notifications of a kind to a receiver.
+        attempt_timeout: time limit of one delivery attempt, in seconds.
+        retry_timeout: seconds after which a delivery is not retried any more.
+        max_retry_interval: longest pause between two attempts, in seconds.
     """
 
     def __init__(
         self,
         channels: Iterable[Channel],
         *,
-        window: float = WINDOW,
-        limit: float = LIMIT,
-        patience: float = PATIENCE,
-        longest: float = LONGEST,
+        window: float = WINDOW_S,
+        attempt_timeout: float = ATTEMPT_TIMEOUT_S,
+        retry_timeout: float = RETRY_TIMEOUT_S,
+        max_retry_interval: float = MAX_RETRY_INTERVAL_S,
     ) -> None:
-        self._couriers = [Courier(channel, Outbox(window), limit, patience, longest) for channel in channels]
+        self._workers = [
+            DeliveryWorker(channel, Outbox(window), attempt_timeout, retry_timeout, max_retry_interval)
+            for channel in channels
+        ]
 
     def notify(self, alarm: Alarm) -> None:
-        """Have people told soon; never waits."""
+        """Queue an alarm for every receiver, without waiting."""
         alarm = replace(alarm, text=secrets_hidden(alarm.text))
-        for courier in self._couriers:
-            courier.put(alarm)
+        for worker in self._workers:
+            worker.put(alarm)
 
     @property
     def undelivered(self) -> int:
-        """How many alarms were given up, by all receivers together."""
-        return sum(courier.abandoned for courier in self._couriers)
+        """Number of alarms that could not be delivered, over all receivers."""
+        return sum(worker.abandoned for worker in self._workers)
 
     def hurry(self) -> None:
-        """Have a stop that is under way wait for nothing any more."""
-        for courier in self._couriers:
-            courier.cut()
+        """End a stop without waiting for further deliveries."""
+        for worker in self._workers:
+            worker.cut()
 
     def close(self) -> None:
-        """Tell what waits, if that does not take long; what is left is counted and logged."""
-        for courier in self._couriers:
-            courier.finish()
-        deadline = time.monotonic() + (LAST if any(courier.urgent for courier in self._couriers) else MOMENT)
-        for courier in self._couriers:
-            courier.join(deadline)
+        """Deliver the waiting alarms within a short time; the others are counted and logged."""
+        for worker in self._workers:
+            worker.finish()
+        deadline = time.monotonic() + (
+            FATAL_STOP_TIMEOUT_S if any(worker.urgent for worker in self._workers) else STOP_TIMEOUT_S
+        )
+        for worker in self._workers:
+            worker.join(deadline)
 
     def __enter__(self) -> AlertSender:
-        for courier in self._couriers:
-            courier.start()
+        for worker in self._workers:
+            worker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class Courier:
-    """Brings letters to one receiver, from a thread of its own.
+class DeliveryWorker:
+    """Thread that delivers notifications to one receiver.
 
     Attributes:
-        abandoned: alarms that could not be told.
+        abandoned: number of alarms that could not be delivered.
     """
 
-    def __init__(self, channel: Channel, outbox: Outbox, limit: float, patience: float, longest: float) -> None:
+    def __init__(
+        self, channel: Channel, outbox: Outbox, attempt_timeout: float, retry_timeout: float, max_retry_interval: float
+    ) -> None:
         self.abandoned = 0
         self._channel = channel
         self._outbox = outbox
-        self._limit = limit
+        self._attempt_timeout = attempt_timeout
         self._undelivered = 0
-        self._in_hand: Letter | None = None
+        self._in_hand: Notification | None = None
         self._changed = threading.Condition()
         self._finishing = threading.Event()
         self._cut = threading.Event()
         self._thread = threading.Thread(target=self._run, name=channel.setting, daemon=True)
         self._retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AlertFailed) and error.again),
-            wait=wait_random_exponential(multiplier=1, min=min(SHORTEST, longest), max=longest),
-            stop=stop_after_delay(patience) | stop_when_event_set(self._cut),
+            wait=wait_random_exponential(
+                multiplier=1, min=min(MIN_RETRY_INTERVAL_S, max_retry_interval), max=max_retry_interval
+            ),
+            stop=stop_after_delay(retry_timeout) | stop_when_event_set(self._cut),
             sleep=self._pause,
-            before_sleep=self._say,
+            before_sleep=self._log_first_failure,
             reraise=True,
         )
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def put(self, alarm: Alarm) -> None:
-        """Have the receiver told soon; never waits."""
+        """Queue an alarm, without waiting."""
         with self._changed:
             self._outbox.put(alarm)
             self._changed.notify()
 
     @property
     def urgent(self) -> bool:
-        """Whether the receiver is still to be told why the process ends."""
+        """Whether an alarm waits that is the reason why the process ends."""
         with self._changed:
             waiting = self._outbox.waiting
             if self._in_hand is not None:
@@ -143,76 +150,76 @@ class Courier:
         return any(alarm.kind in FATAL_KINDS for alarm in waiting)
 
     def finish(self) -> None:
-        """Hold nothing back any more, and end once nothing waits."""
+        """Deliver what is held back, then end the thread."""
         with self._changed:
             self._finishing.set()
             self._changed.notify()
 
     def cut(self) -> None:
-        """End now; what is under way is given up."""
+        """End the thread now, and abort the current delivery."""
         self._cut.set()
         self.finish()
         self._channel.abort()
 
     def join(self, deadline: float) -> None:
-        """Wait for the end until `time.monotonic` is at ``deadline``, then cut it short."""
+        """Wait for the thread until `time.monotonic` reaches ``deadline``, then abort it."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         self.cut()
-        self._thread.join(MOMENT / 5)
+        self._thread.join(STOP_TIMEOUT_S / 5)
         with self._changed:
             left = self._outbox.count + (self._in_hand.count if self._in_hand is not None else 0)
         if left:
-            logger.warning("{}: {} alarms were not told before the end; the log has them", self._channel.setting, left)
+            logger.warning("{}: {} alarms not delivered before the stop; the log has them", self._channel.setting, left)
 
     def _run(self) -> None:
-        while (letter := self._next()) is not None:
+        while (notification := self._next()) is not None:
             try:
-                self._deliver(letter)
-            except Exception as error:  # noqa: BLE001 - this thread must outlive whatever comes
-                self._lost(letter, repr(error))
+                self._deliver(notification)
+            except Exception as error:  # noqa: BLE001 - a defect must not end this thread
+                self._abandon(notification, repr(error))
             with self._changed:
                 self._in_hand = None
 
-    def _next(self) -> Letter | None:
-        """Wait for the next letter; None at the end."""
+    def _next(self) -> Notification | None:
+        """Wait for the next notification; return None once the thread should end."""
         with self._changed:
             while not self._cut.is_set():
                 now = time.monotonic()
-                letter = self._outbox.take(now, hurry=self._finishing.is_set())
-                if letter is not None:
-                    self._in_hand = letter
-                    return letter
+                notification = self._outbox.take(now, hurry=self._finishing.is_set())
+                if notification is not None:
+                    self._in_hand = notification
+                    return notification
                 if self._finishing.is_set():
                     return None
                 self._changed.wait(self._outbox.due_in(now))
         return None
 
-    def _deliver(self, letter: Letter) -> None:
-        told = replace(letter, undelivered=self._undelivered)
+    def _deliver(self, notification: Notification) -> None:
+        message = replace(notification, undelivered=self._undelivered)
         begun = time.monotonic()
         try:
-            self._retrying(self._channel.deliver, told, self._limit)
+            self._retrying(self._channel.deliver, message, self._attempt_timeout)
         except AlertFailed as error:
-            self._lost(letter, str(error))
+            self._abandon(notification, str(error))
             return
         self._undelivered = 0
         seconds = time.monotonic() - begun
-        logger.debug("{} was told of {} after {:.2f} s", self._channel.setting, letter.alarm.kind, seconds)
+        logger.debug("{}: delivered {} in {:.2f} s", self._channel.setting, notification.alarm.kind, seconds)
 
-    def _lost(self, letter: Letter, why: str) -> None:
-        self.abandoned += letter.count
-        self._undelivered += letter.count
-        text = "{} is not told of {} ({} alarms): {}"
-        logger.error(text, self._channel.setting, letter.alarm.kind, letter.count, why)
+    def _abandon(self, notification: Notification, reason: str) -> None:
+        self.abandoned += notification.count
+        self._undelivered += notification.count
+        text = "{}: cannot deliver {} ({} alarms): {}"
+        logger.error(text, self._channel.setting, notification.alarm.kind, notification.count, reason)
 
     def _pause(self, seconds: float) -> None:
-        """Wait between two tries; at the end, hardly."""
+        """Wait between two attempts; at a stop for half a second at most."""
         if self._finishing.is_set():
-            self._cut.wait(min(seconds, SHORTEST))
+            self._cut.wait(min(seconds, MIN_RETRY_INTERVAL_S))
         else:
             self._finishing.wait(seconds)
 
-    def _say(self, state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome is not None:  # once, not at each try
+    def _log_first_failure(self, state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:  # once, not at each attempt
             setting = self._channel.setting
-            logger.warning("{} could not be told, and is tried again: {}", setting, state.outcome.exception())
+            logger.warning("{}: delivery failed; retrying: {}", setting, state.outcome.exception())

@@ -1,4 +1,4 @@
-"""``run.py alert``: sends an alarm over what the settings name, and says what came of it."""
+"""``run.py alert``: sends a test alarm to every configured receiver, and prints the results."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typer
 from actors.introspection.settings_sources import SETTINGS_FILE
 from console import logs
 from console.alerts.channels import Channel, channels
-from console.alerts.outbox import Letter
-from console.alerts.sender import LIMIT
+from console.alerts.outbox import Notification
+from console.alerts.sender import ATTEMPT_TIMEOUT_S
 from console.cli import complain
 from console.display.format import answer
 from console.options import AsJson, LogLevel, quiet_settings
@@ -24,46 +24,47 @@ TEXT = "a test: alarms arrive here"
 
 
 def alert(
-    text: Annotated[str, typer.Argument(help="What is told.")] = TEXT,
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="What it pretends to be about.")] = "test",
+    text: Annotated[str, typer.Argument(help="The text of the alarm.")] = TEXT,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The kind of the alarm, such as halt.")] = "test",
     as_json: AsJson = False,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Tell whoever alert_command and alert_url name, once each, and wait for what they say.
+    r"""Send a test alarm to the receivers that alert_command and alert_url name, and wait for the results.
 
     \b
       run.py alert
-      run.py alert --kind database_away "the database is away, says the test"
+      run.py alert --kind database_away "test: the database is unreachable"
 
-    Exits 0 if each was told, 1 if one was not, 2 if the settings name none. Nothing needs to run.
+    Each receiver gets one attempt. Exits 0 if all attempts succeeded, 1 if one failed, 2 if no receiver is set. The
+    service need not run.
     """
-    if kind not in {each.value for each in AlarmKind}:
+    if kind not in {alarm_kind.value for alarm_kind in AlarmKind}:
         msg = f"there is no alarm of kind {quoted(kind)}; there are {', '.join(AlarmKind)}"
         raise InvalidRequest(msg)
     settings = quiet_settings(log_level=log_level)
-    found = channels(settings)
-    if not found:
+    configured = channels(settings)
+    if not configured:
         msg = (
-            "nobody is told of alarms: set alert_command or alert_url,"
-            f" in {SETTINGS_FILE} or as PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
+            f"no receiver of alarms is set; set alert_command or alert_url in {SETTINGS_FILE},"
+            " or the variable PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
         )
         raise SettingsError(msg)
-    letter = Letter(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(one_line(text))))
-    results = [_told(channel, letter) for channel in found]
-    document = {"kind": kind, "text": letter.text, "told": results}
-    answer(as_json, document, lambda: _tell(results))
-    for each in results:
-        if each["error"] is not None:
-            complain(f"{each['setting']}: not told, {each['error']}")
-    if not all(each["delivered"] for each in results):
+    notification = Notification(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(one_line(text))))
+    results = [_deliver(channel, notification) for channel in configured]
+    document = {"kind": kind, "text": notification.text, "told": results}
+    answer(as_json, document, lambda: _print_deliveries(results))
+    for result in results:
+        if result["error"] is not None:
+            complain(f"{result['setting']}: not delivered: {result['error']}")
+    if not all(result["delivered"] for result in results):
         raise typer.Exit(AlertFailed.exit_code)
 
 
-def _told(channel: Channel, letter: Letter) -> dict[str, Any]:
+def _deliver(channel: Channel, notification: Notification) -> dict[str, Any]:
     begun = time.monotonic()
     error: str | None = None
     try:
-        channel.deliver(letter, LIMIT)
+        channel.deliver(notification, ATTEMPT_TIMEOUT_S)
     except AlertFailed as failed:
         error = logs.secrets_hidden(str(failed))
     return {
@@ -75,7 +76,7 @@ def _told(channel: Channel, letter: Letter) -> dict[str, Any]:
     }
 
 
-def _tell(results: list[dict[str, Any]]) -> None:
-    for each in results:
-        if each["delivered"]:
-            print(f"{each['setting']}: told {each['target']} in {each['seconds']:.2f} s")  # noqa: T201
+def _print_deliveries(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        if result["delivered"]:
+            print(f"{result['setting']}: delivered to {result['target']} in {result['seconds']:.2f} s")  # noqa: T201

@@ -1,4 +1,4 @@
-"""People are told of alarms by the real program; `run.py alert` tells them of a test, and says what came of it."""
+"""The real program delivers alarms to its receivers; `run.py alert` sends a test and prints the results."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SECRET = "s3cret-word"
 SCRIPT = """
 import json, os, sys
 alarm = json.load(sys.stdin)
-with open(sys.argv[1], "a") as told:
-    print(os.environ["PAPER_ALERT_KIND"], os.environ["PAPER_ALERT_TEXT"], alarm["text"], sep="|", file=told)
+with open(sys.argv[1], "a") as file:
+    print(os.environ["PAPER_ALERT_KIND"], os.environ["PAPER_ALERT_TEXT"], alarm["text"], sep="|", file=file)
 """
 
 
-def test_a_halt_is_told_over_both_ways_and_no_secret_is(
+def test_a_halt_is_delivered_through_both_channels_and_no_secret_leaks(
     embedded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script, told = tmp_path / "tell.py", tmp_path / "told"
+    script, delivered = tmp_path / "tell.py", tmp_path / "delivered"
     script.write_text(SCRIPT)
     with Receiver([500]) as receiver:
         env = environment(
@@ -37,20 +37,20 @@ def test_a_halt_is_told_over_both_ways_and_no_secret_is(
             prices="simulated",
             database_url=embedded_url,
             alert_url=receiver.url(f"/hooks/{SECRET}"),
-            alert_command=f"{sys.executable} {script} {told}",
+            alert_command=f"{sys.executable} {script} {delivered}",
         )
         with Program("start", env=env) as service:
             service.wait_for()
             halts.insert(embedded_url, None, "reviewing", "tester", halted=True)
             documents = [receiver.next() for _ in range(2)]  # after the 500, again
-            until(told.exists, "the command was told")
+            until(delivered.exists, "the command ran")
             ended = service.stop()
         text = "halted: portfolio default (reviewing)"
-        assert [("halt", text)] * 2 == [(each["kind"], each["text"]) for each in documents]
-        assert {service.pid} == {each["process"] for each in documents}
-        assert f"halt|{text}|{text}\n" == told.read_text()
+        assert [("halt", text)] * 2 == [(document["kind"], document["text"]) for document in documents]
+        assert {service.pid} == {document["process"] for document in documents}
+        assert f"halt|{text}|{text}\n" == delivered.read_text()
         assert 0 == ended.code
-        assert "alert_url could not be told, and is tried again: 127.0.0.1 answered 500" in ended.err
+        assert "alert_url: delivery failed; retrying: 127.0.0.1 answered 500" in ended.err
         log = (tmp_path / "home" / "logs" / logs.FILE).read_text()
         records = map(json.loads, log.splitlines())
         assert [("halt", f"alarm: {text}")] == [(r["alarm"], r["message"]) for r in records if "alarm" in r]
@@ -81,7 +81,7 @@ sys.exit(main(["start"]))
 """
 
 
-def test_why_the_process_ends_gets_out_before_it_has_ended(embedded_url: str, tmp_path: Path) -> None:
+def test_the_reason_of_the_end_is_delivered_before_the_process_ends(embedded_url: str, tmp_path: Path) -> None:
     with Receiver([500]) as receiver:
         env = environment(tmp_path, prices="simulated", database_url=embedded_url, alert_url=receiver.url())
         ended = subprocess.run(
@@ -111,22 +111,22 @@ def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     logger.remove()
 
 
-def test_a_test_that_arrives(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_test_alarm_is_delivered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
     with Receiver() as receiver:
         monkeypatch.setenv("PAPER_ALERT_URL", receiver.url())
         assert 0 == main(["alert"])
         assert ("test", "a test: alarms arrive here") == _kind_and_text(receiver)
-        said = capsys.readouterr()
-        assert ["alert_command: told true", "alert_url: told 127.0.0.1"] == [
-            line.partition(" in ")[0] for line in said.out.splitlines()
+        captured = capsys.readouterr()
+        assert ["alert_command: delivered to true", "alert_url: delivered to 127.0.0.1"] == [
+            line.partition(" in ")[0] for line in captured.out.splitlines()
         ]
-        assert "" == said.err
+        assert "" == captured.err
         assert 0 == main(["alert", "--json", "--kind", "halt", "two\nlines"])
         assert ("halt", "two lines") == _kind_and_text(receiver)
     document = json.loads(capsys.readouterr().out)
     assert ("halt", "two lines", [True, True]) == (
-        document["kind"], document["text"], [each["delivered"] for each in document["told"]]
+        document["kind"], document["text"], [result["delivered"] for result in document["told"]]
     )  # fmt: skip
 
 
@@ -135,36 +135,44 @@ def _kind_and_text(receiver: Receiver) -> tuple[str, str]:
     return body["kind"], body["text"]
 
 
-def test_a_test_that_does_not_arrive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_test_alarm_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "sh -c 'echo no pager; exit 7'")
     with Receiver([404], said=f"no hook {SECRET}") as receiver:
         monkeypatch.setenv("PAPER_ALERT_URL", receiver.url(f"/{SECRET}"))
         assert 1 == main(["alert"])
-        said = capsys.readouterr()
-        assert "" == said.out
+        captured = capsys.readouterr()
+        assert "" == captured.out
         assert [
-            "run.py: alert_command: not told, sh ended with exit code 7: no pager",
-            "run.py: alert_url: not told, 127.0.0.1 answered 404: no hook ********",
-        ] == said.err.splitlines()
+            "run.py: alert_command: not delivered: sh ended with exit code 7: no pager",
+            "run.py: alert_url: not delivered: 127.0.0.1 answered 404: no hook ********",
+        ] == captured.err.splitlines()
         monkeypatch.setenv("PAPER_ALERT_COMMAND", "true")
         assert 0 == main(["alert", "--json"])  # the server has only one 404
-    assert [True, True] == [each["delivered"] for each in json.loads(capsys.readouterr().out)["told"]]
+    assert [True, True] == [result["delivered"] for result in json.loads(capsys.readouterr().out)["told"]]
 
 
 @pytest.mark.parametrize(
-    ("words", "command", "told"),
+    ("arguments", "command", "message"),
     [
-        ([], "", "nobody is told of alarms: set alert_command or alert_url, in paper.toml or as PAPER_ALERT_COMMAND"),
+        (
+            [],
+            "",
+            "no receiver of alarms is set; set alert_command or alert_url in paper.toml, or the variable",
+        ),
         (["--kind", "hlat"], "true", "there is no alarm of kind 'hlat'; there are halt, audit_difference,"),
-        ([], "/nowhere/tell s3cret-word", "setting alert_command: there is no program '/nowhere/tell' that can be run"),
+        ([], "/nowhere/tell s3cret-word", "setting alert_command: there is no executable program '/nowhere/tell'"),
         ([], "tell 's3cret-word", "setting alert_command = ******** (from PAPER_ALERT_COMMAND): must be words as in"),
     ],
 )
-def test_a_test_that_cannot_be(
-    words: list[str], command: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_test_alarm_without_valid_settings_is_refused(
+    arguments: list[str],
+    command: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PAPER_ALERT_COMMAND", command)
-    assert 2 == main(["alert", *words])
-    said = capsys.readouterr()
-    assert said.err.startswith(f"run.py: {told}"), said.err
-    assert SECRET not in said.err
+    assert 2 == main(["alert", *arguments])
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"run.py: {message}"), captured.err
+    assert SECRET not in captured.err

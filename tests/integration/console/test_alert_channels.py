@@ -1,4 +1,4 @@
-"""One try to tell an alarm: an address, and a command, each real."""
+"""One delivery attempt through a real address and a real command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from actors.settings import Settings
 from console.alerts.channels import CommandChannel, UrlChannel, channels
-from console.alerts.outbox import Letter
+from console.alerts.outbox import Notification
 from domain.errors import SettingsError
 from tests.support.system.alarms import TEST, alarm, failure, no_proxy, python, state
 from tests.support.system.running_system import until
@@ -26,12 +26,12 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     no_proxy(monkeypatch)
 
 
-# One try over the web
+# An address
 
 
 def test_an_address_is_posted_json() -> None:
     with Receiver() as receiver:
-        UrlChannel(receiver.url("/hook?token=1#part")).deliver(Letter(alarm("„über“")), 5)
+        UrlChannel(receiver.url("/hook?token=1#part")).deliver(Notification(alarm("„über“")), 5)
         post = receiver.got.get(timeout=5)
     assert "/hook?token=1" == post.path
     assert "application/json" == post.headers["content-type"]
@@ -41,12 +41,12 @@ def test_an_address_is_posted_json() -> None:
 
 def test_user_and_password_of_an_address_are_sent_as_such() -> None:
     with Receiver() as receiver:
-        UrlChannel(f"http://me:p%40ss@{receiver.address}/").deliver(Letter(alarm()), 5)
+        UrlChannel(f"http://me:p%40ss@{receiver.address}/").deliver(Notification(alarm()), 5)
         assert "Basic bWU6cEBzcw==" == receiver.got.get(timeout=5).headers["authorization"]
 
 
 @pytest.mark.parametrize(
-    ("status", "again", "told"),
+    ("status", "again", "message"),
     [
         (500, True, "127.0.0.1 answered 500: no such thing"),
         (429, True, "127.0.0.1 answered 429: no such thing"),
@@ -54,15 +54,15 @@ def test_user_and_password_of_an_address_are_sent_as_such() -> None:
         (302, False, "127.0.0.1 answered 302; a redirection is not followed: no such thing"),
     ],
 )
-def test_an_answer_that_is_none(status: int, again: bool, told: str) -> None:
+def test_an_answer_other_than_2xx_is_a_failure(status: int, again: bool, message: str) -> None:
     with Receiver([status], said="no such\nthing") as receiver:
         error = failure(UrlChannel(receiver.url()))
-        assert (told, again) == (str(error), error.again)
+        assert (message, again) == (str(error), error.again)
         receiver.got.get(timeout=5)
         assert receiver.got.empty()
 
 
-def test_a_server_that_hangs_is_given_up_in_time() -> None:
+def test_a_server_that_hangs_times_out() -> None:
     with Receiver([HANG]) as receiver:
         begun = time.monotonic()
         assert "127.0.0.1 gave no answer within 0.2 s" == str(failure(UrlChannel(receiver.url()), 0.2))
@@ -73,17 +73,17 @@ def test_a_server_that_is_not_there_or_speaks_no_http() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert "127.0.0.1 cannot be reached: Connection refused" == str(failure(UrlChannel(f"http://127.0.0.1:{port}/x")))
-    assert "nowhere.invalid cannot be found: no address is known for this name" == str(
+    assert "nowhere.invalid cannot be reached: DNS lookup failed" == str(
         failure(UrlChannel("http://nowhere.invalid/secret"))
     )
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
-        told = str(failure(UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/secret")))
-    assert told.startswith("127.0.0.1 cannot be reached: ")
-    assert "secret" not in told
+        message = str(failure(UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/secret")))
+    assert message.startswith("127.0.0.1 cannot be reached: ")
+    assert "secret" not in message
 
 
-def test_a_server_whose_answer_drips_is_given_up_in_time_and_not_asked_twice_at_once() -> None:
+def test_a_server_whose_answer_drips_times_out_and_gets_one_request_at_a_time() -> None:
     ending = threading.Event()
 
     def drip(server: socket.socket) -> None:
@@ -98,9 +98,9 @@ def test_a_server_whose_answer_drips_is_given_up_in_time_and_not_asked_twice_at_
         thread.start()
         channel = UrlChannel(f"http://127.0.0.1:{server.getsockname()[1]}/")
         begun = time.monotonic()
-        assert "127.0.0.1 gave no whole answer within 0.1 s" == str(failure(channel, 0.1))
+        assert "127.0.0.1 gave no complete answer within 0.1 s" == str(failure(channel, 0.1))
         assert time.monotonic() - begun < 3
-        assert "127.0.0.1 keeps an earlier try waiting" == str(failure(channel, 0.1))
+        assert "127.0.0.1 has not answered an earlier attempt yet" == str(failure(channel, 0.1))
         ending.set()
         thread.join(10)
         assert not thread.is_alive()
@@ -110,21 +110,21 @@ def _hang_up(server: socket.socket) -> None:
     server.accept()[0].close()
 
 
-def test_a_proxy_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_variables_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with Receiver() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url(""))
-        UrlChannel("http://alerts.invalid/hook").deliver(Letter(alarm()), 5)
+        UrlChannel("http://alerts.invalid/hook").deliver(Notification(alarm()), 5)
         assert "http://alerts.invalid/hook" == proxy.got.get(timeout=5).path
         with Receiver() as direct:
             monkeypatch.setenv("no_proxy", "127.0.0.1")
-            UrlChannel(direct.url()).deliver(Letter(alarm()), 5)
+            UrlChannel(direct.url()).deliver(Notification(alarm()), 5)
             assert "/alerts" == direct.got.get(timeout=5).path
 
 
-# One try by a command
+# A command
 
 
-def test_a_command_finds_the_alarm_on_stdin_and_in_variables(tmp_path: Path) -> None:
+def test_a_command_gets_the_alarm_on_stdin_and_in_variables(tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = tmp_path / "tell me"
     words = 'echo "$PAPER_ALERT_KIND|$PAPER_ALERT_TEXT|$1|$#"; cat'
@@ -133,13 +133,13 @@ def test_a_command_finds_the_alarm_on_stdin_and_in_variables(tmp_path: Path) -> 
     settings = Settings.isolated(alert_command=f"{shlex.quote(str(script))} '$HOME; true'")
     (channel,) = channels(settings)
     assert ("alert_command", "tell me") == (channel.setting, channel.target)
-    channel.deliver(Letter(alarm("„über“ `id`")), 5)
+    channel.deliver(Notification(alarm("„über“ `id`")), 5)
     first, _, document = out.read_text().partition("\n")
     assert "test|„über“ `id`|$HOME; true|1" == first  # no shell has looked at anything
     assert ("test", "„über“ `id`") == tuple(json.loads(document)[name] for name in ("kind", "text"))
 
 
-def test_a_command_that_fails_says_why() -> None:
+def test_the_error_of_a_failed_command_quotes_its_output() -> None:
     assert "sh ended with exit code 3: no such channel" == str(
         failure(CommandChannel(["sh", "-c", "echo no such; echo channel >&2; exit 3"]))
     )
@@ -151,7 +151,7 @@ def test_a_command_that_fails_says_why() -> None:
 
 def test_a_command_need_not_read_and_may_leave_something_running() -> None:
     begun = time.monotonic()
-    CommandChannel(["sh", "-c", "sleep 3 & exec true"]).deliver(Letter(alarm("x" * 1_000, TEST)), 5)
+    CommandChannel(["sh", "-c", "sleep 3 & exec true"]).deliver(Notification(alarm("x" * 1_000, TEST)), 5)
     assert time.monotonic() - begun < 2
 
 
@@ -164,7 +164,7 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path)
 
 
 def test_a_program_that_cannot_be_run_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="there is no program '/nowhere/tell' that can be run"):
+    with pytest.raises(SettingsError, match="there is no executable program '/nowhere/tell'"):
         channels(Settings.isolated(alert_command="/nowhere/tell secret"))
     gone = tmp_path / "gone"
     shutil.copy(shutil.which("true") or "/bin/true", gone)

@@ -1,4 +1,4 @@
-"""Alarms reach people over a real web server and real programs, whatever goes wrong on the way; nobody waits for it."""
+"""Alarms are delivered through a real web server and real programs, with failures; no caller waits for a delivery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from actors.settings import Settings
 from console import logs
 from console.alerts import sender as sender_module
 from console.alerts.channels import CommandChannel, UrlChannel
-from console.alerts.outbox import Letter
+from console.alerts.outbox import Notification
 from console.alerts.sender import AlertSender
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import AlertFailed, SettingsError
@@ -27,7 +27,7 @@ from tests.support.system.web_receiver import HANG, Receiver
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
+def log_lines() -> Iterator[list[str]]:
     with captured_log("console") as lines:
         yield lines
 
@@ -38,85 +38,87 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Recording:
-    """A channel that does what the test says, and remembers."""
+    """Channel that raises the given errors, then records what it delivers."""
 
     setting, target = "alert_test", "the test"
 
     def __init__(self, *fails: AlertFailed | Exception) -> None:
         self.fails = list(fails)
-        self.letters: list[Letter] = []
+        self.notifications: list[Notification] = []
         self.tried = 0
-        self.told = threading.Semaphore(0)
+        self.delivered = threading.Semaphore(0)
 
-    def deliver(self, letter: Letter, limit: float) -> None:
+    def deliver(self, notification: Notification, limit: float) -> None:
         self.tried += 1
         if self.fails:
             raise self.fails.pop(0)
-        self.letters.append(letter)
-        self.told.release()
+        self.notifications.append(notification)
+        self.delivered.release()
 
     def abort(self) -> None:
         """Nothing runs."""
 
 
-def test_500_then_200_is_told_once(said: list[str]) -> None:
-    with Receiver([500, 500]) as receiver, AlertSender([UrlChannel(receiver.url())], longest=0.01) as sender:
+def test_500_then_200_is_delivered_once(log_lines: list[str]) -> None:
+    with Receiver([500, 500]) as receiver, AlertSender([UrlChannel(receiver.url())], max_retry_interval=0.01) as sender:
         sender.notify(alarm())
         assert ["it burns"] * 3 == [receiver.next()["text"] for _ in range(3)]
     assert receiver.got.empty()
-    assert ["WARNING alert_url could not be told, and is tried again: 127.0.0.1 answered 500"] == said
+    assert ["WARNING alert_url: delivery failed; retrying: 127.0.0.1 answered 500"] == log_lines
     assert 0 == sender.undelivered
 
 
-def test_a_flood_is_one_letter_a_window_and_all_are_counted() -> None:
+def test_a_flood_is_one_notification_a_window_and_all_are_counted() -> None:
     channel = Recording()
     with AlertSender([channel], window=0.3) as sender:
         for number in range(1_000):
             sender.notify(alarm(f"number {number}"))
-        assert channel.told.acquire(timeout=5)
-        until(lambda: sum(letter.count for letter in channel.letters) == 1_000)
-        assert "number 999" == channel.letters[-1].alarm.text
-    assert len(channel.letters) <= 5  # two, unless the machine was very busy
+        assert channel.delivered.acquire(timeout=5)
+        until(lambda: sum(notification.count for notification in channel.notifications) == 1_000)
+        assert "number 999" == channel.notifications[-1].alarm.text
+    assert len(channel.notifications) <= 5  # two, unless the machine was very busy
 
 
 def test_a_receiver_that_hangs_keeps_neither_the_caller_nor_another_one_waiting() -> None:
     channel = Recording()
     with Receiver([HANG] * 9) as receiver:
-        with AlertSender([UrlChannel(receiver.url()), channel], limit=20) as sender:
+        with AlertSender([UrlChannel(receiver.url()), channel], attempt_timeout=20) as sender:
             begun = time.monotonic()
             for _ in range(100):
                 sender.notify(alarm())
             assert time.monotonic() - begun < 1
-            assert channel.told.acquire(timeout=5)
+            assert channel.delivered.acquire(timeout=5)
             receiver.next()
             begun = time.monotonic()
         assert time.monotonic() - begun < 3  # the stop waits for a moment only
 
 
-def test_what_cannot_be_told_is_given_up_counted_logged_and_said_with_the_next_one(said: list[str]) -> None:
+def test_an_undelivered_alarm_is_counted_logged_and_reported_with_the_next_one(log_lines: list[str]) -> None:
     channel = Recording(AlertFailed("no", again=False), ValueError("a fault of ours"))
     with AlertSender([channel], window=0) as sender:
         for kind in (AlarmKind.HALT, AlarmKind.QUARANTINE, AlarmKind.TEST):
             sender.notify(alarm(kind=kind))
-        assert channel.told.acquire(timeout=5)
-    assert [(AlarmKind.TEST, 2)] == [(letter.alarm.kind, letter.undelivered) for letter in channel.letters]
+        assert channel.delivered.acquire(timeout=5)
+    assert [(AlarmKind.TEST, 2)] == [
+        (notification.alarm.kind, notification.undelivered) for notification in channel.notifications
+    ]
     assert [
-        "ERROR alert_test is not told of halt (1 alarms): no",
-        "ERROR alert_test is not told of quarantine (1 alarms): ValueError('a fault of ours')",
-    ] == said
+        "ERROR alert_test: cannot deliver halt (1 alarms): no",
+        "ERROR alert_test: cannot deliver quarantine (1 alarms): ValueError('a fault of ours')",
+    ] == log_lines
     assert 2 == sender.undelivered
 
 
-def test_trying_again_has_an_end(said: list[str]) -> None:
+def test_retries_end(log_lines: list[str]) -> None:
     channel = Recording(*[AlertFailed("still no")] * 1_000)
-    with AlertSender([channel], patience=0.05, longest=0.01) as sender:
+    with AlertSender([channel], retry_timeout=0.05, max_retry_interval=0.01) as sender:
         sender.notify(alarm())
         until(lambda: sender.undelivered == 1)
     assert 1 < channel.tried < 100
-    assert "ERROR alert_test is not told of test (1 alarms): still no" == said[-1]
+    assert "ERROR alert_test: cannot deliver test (1 alarms): still no" == log_lines[-1]
 
 
-def test_the_end_waits_a_moment_and_longer_for_why_the_process_ends(said: list[str]) -> None:
+def test_a_stop_waits_shortly_and_longer_for_the_reason_of_the_end(log_lines: list[str]) -> None:
     with Receiver([500, 500]) as receiver:
         with AlertSender([UrlChannel(receiver.url())]) as sender:
             sender.notify(alarm("gave up", AlarmKind.RESTART_LIMIT))
@@ -129,25 +131,25 @@ def test_the_end_waits_a_moment_and_longer_for_why_the_process_ends(said: list[s
         until(lambda: channel.tried > 0)
     assert time.monotonic() - begun < 3
     assert 1 == sender.undelivered
-    assert "ERROR alert_test is not told of halt (1 alarms): no" == said[-1]
+    assert "ERROR alert_test: cannot deliver halt (1 alarms): no" == log_lines[-1]
 
 
-def test_the_end_does_not_wait_for_ever_and_in_a_hurry_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender_module, "LAST", 0.2)
+def test_a_stop_has_a_time_limit_and_a_hurried_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_module, "FATAL_STOP_TIMEOUT_S", 0.2)
     for hurry in (False, True):
         channel = Recording(*[AlertFailed("no")] * 1_000)
         with AlertSender([channel]) as sender:
             sender.notify(alarm(kind=AlarmKind.RESTART_LIMIT))
             until(lambda channel=channel: channel.tried > 0)  # type: ignore[misc]
             if hurry:
-                monkeypatch.setattr(sender_module, "LAST", 60)
+                monkeypatch.setattr(sender_module, "FATAL_STOP_TIMEOUT_S", 60)
                 threading.Timer(0.1, sender.hurry).start()
             begun = time.monotonic()
         assert time.monotonic() - begun < 3
         assert 1 == sender.undelivered
 
 
-def test_a_command_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
+def test_a_command_that_hangs_at_a_stop_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     hanging = CommandChannel(["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"])
     with AlertSender([hanging]) as sender:
@@ -156,19 +158,19 @@ def test_a_command_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
     until(lambda: state(int(pid.read_text())) == "Z")
 
 
-def test_what_was_held_back_is_told_at_the_end() -> None:
+def test_held_back_alarms_are_delivered_at_a_stop() -> None:
     channel = Recording()
     with AlertSender([channel], window=3_600) as sender:
         sender.notify(alarm("first"))
-        assert channel.told.acquire(timeout=5)
+        assert channel.delivered.acquire(timeout=5)
         sender.notify(alarm("second"))
-    assert ["first", "second"] == [letter.alarm.text for letter in channel.letters]
+    assert ["first", "second"] == [notification.alarm.text for notification in channel.notifications]
 
 
 # Secrets
 
 
-def test_no_secret_of_the_settings_is_told_or_logged(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_of_the_settings_is_sent_or_logged(log_lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with Receiver([404], said="no hook at /services/T0/s3cr3t with k3y of mine") as receiver:
         url = f"http://me:passw0rd@{receiver.address}/services/T0/s3cr3t?key=k3y%20of%20mine"
         settings = Settings.isolated(
@@ -176,8 +178,8 @@ def test_no_secret_of_the_settings_is_told_or_logged(said: list[str], monkeypatc
         )
         assert "********" == settings.redacted()["alert_url"]
         assert "curl ********" == settings.redacted()["alert_command"]
-        told = f"{settings!r} {settings} {settings.model_dump()} {settings.redacted()}"
-        assert [] == [secret for secret in ("s3cr3t", "passw0rd", "k3y", "dbpass") if secret in told]
+        printed = f"{settings!r} {settings} {settings.model_dump()} {settings.redacted()}"
+        assert [] == [secret for secret in ("s3cr3t", "passw0rd", "k3y", "dbpass") if secret in printed]
         for address in settings.addresses():
             logs.hide_address(address)
         logs.hide_password(settings.url)
@@ -190,12 +192,12 @@ def test_no_secret_of_the_settings_is_told_or_logged(said: list[str], monkeypatc
         finally:
             logger.configure(patcher=lambda _: None)
     assert [
-        "ERROR alert_url is not told of test (1 alarms): 127.0.0.1 answered 404: no hook at ******** with ********"
-    ] == said
+        "ERROR alert_url: cannot deliver test (1 alarms): 127.0.0.1 answered 404: no hook at ******** with ********"
+    ] == log_lines
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("alert_url", "ftp://s3cret/x", "must be an address of http or https without blanks, such as"),
         ("alert_url", "https://", "must be an address of http or https"),
@@ -212,14 +214,14 @@ def test_no_secret_of_the_settings_is_told_or_logged(said: list[str], monkeypatc
         ("alert_command", ["tell", "s3cret"], "must be text"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence_without_its_value(name: str, value: Any, told: str) -> None:
+def test_a_wrong_setting_is_one_sentence_without_its_value(name: str, value: Any, message: str) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.isolated(**{name: value})
-    assert str(refused.value).startswith(f"setting {name} = ********: {told}"), refused.value
+    assert str(refused.value).startswith(f"setting {name} = ********: {message}"), refused.value
     assert "s3" not in str(refused.value)
 
 
-def test_a_command_that_is_told_may_call_this_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_alert_command_may_call_this_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.upper().startswith("PAPER_")]:
         monkeypatch.delenv(name)
@@ -228,12 +230,12 @@ def test_a_command_that_is_told_may_call_this_program(monkeypatch: pytest.Monkey
     assert Settings().alert_url is None
 
 
-def test_alarms_of_far_apart_moments_are_told_in_their_order() -> None:
+def test_alarms_are_delivered_in_the_order_of_their_times() -> None:
     channel = Recording()
     sender = AlertSender([channel], window=60)
     late, early = alarm("late", AlarmKind.HALT), alarm("early", AlarmKind.QUARANTINE)
-    for each in (Alarm(late.at + timedelta(hours=1), late.kind, late.text), early):
-        sender.notify(each)
+    for waiting in (Alarm(late.at + timedelta(hours=1), late.kind, late.text), early):
+        sender.notify(waiting)
     with sender:
-        assert channel.told.acquire(timeout=5)
-    assert ["early", "late"] == [letter.alarm.text for letter in channel.letters]
+        assert channel.delivered.acquire(timeout=5)
+    assert ["early", "late"] == [notification.alarm.text for notification in channel.notifications]

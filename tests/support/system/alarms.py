@@ -10,7 +10,7 @@ import pytest
 
 from console import logs
 from console.alerts.channels import Channel, CommandChannel
-from console.alerts.outbox import Letter
+from console.alerts.outbox import Notification
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import AlertFailed
 
@@ -33,7 +33,7 @@ def python(code: str) -> CommandChannel:
 
 def failure(channel: Channel, limit: float = 5.0) -> AlertFailed:
     with pytest.raises(AlertFailed) as failed:
-        channel.deliver(Letter(alarm()), limit)
+        channel.deliver(Notification(alarm()), limit)
     return failed.value
 
 
