@@ -38,7 +38,7 @@ DEFINITIONS = {
     "Profit factor": "Net result of the winning round trips, divided by that of the losing ones.",
     "Best": "The largest net result of a round trip.",
     "Worst": "The smallest net result of a round trip.",
-    "Time held": "Mean time of a round trip from its first fill to its last.",
+    "Holding time": "Mean time of a round trip from its first fill to its last.",
     "Exposure": "Share of the value that was in positions, weighted by time.",
     "Time in market": "Share of the time with at least one open position.",
     "Traded": "Value of all buys and sells.",
@@ -93,7 +93,7 @@ def _risk(performance: Performance, write: Amounts) -> Iterator[MetricRow]:
     yield _metric_row("Sortino ratio", performance.sortino_ratio, ratio)
     yield _metric_row("Calmar ratio", performance.calmar_ratio, ratio)
     yield _metric_row("Probabilistic Sharpe", performance.probabilistic_sharpe_ratio, share)
-    yield _metric_row("Track record needed", performance.minimum_track_record, _days, f"of which {days} are there")
+    yield _metric_row("Track record needed", performance.minimum_track_record, _days, f"of which {days} exist")
 
 
 def _round_trips(results: TradeStats, write: Amounts) -> Iterator[MetricRow]:
@@ -113,7 +113,7 @@ def _round_trips(results: TradeStats, write: Amounts) -> Iterator[MetricRow]:
 
 def _activity(report: Report) -> Iterator[MetricRow]:
     results = report.trade_stats
-    yield _metric_row("Time held", results.avg_hold_seconds, _duration, "a round trip")
+    yield _metric_row("Holding time", results.avg_hold_seconds, _duration, "a round trip")
     yield _metric_row("Time in market", results.time_in_market, share)
     if report.performance is not None:
         yield _metric_row("Exposure", report.performance.exposure, share)

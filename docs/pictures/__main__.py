@@ -17,19 +17,19 @@ PICTURES: Mapping[str, Callable[[], str | bytes]] = {"top": top.draw, "console":
 
 
 def main(names: list[str]) -> int:
-    """Draw pictures; return the exit code."""
+    """Draw pictures, and return the exit code."""
     if unknown := set(names) - set(PICTURES):
         print(f"there is no picture {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}", file=sys.stderr)
         return 2
     logger.remove()
     for name in names or PICTURES:
         try:
-            drawn = PICTURES[name]()
-        except NoChromium as reason:
-            print(f"the picture {name} cannot be drawn: {reason}", file=sys.stderr)
+            picture = PICTURES[name]()
+        except NoChromium as error:
+            print(f"the picture {name} cannot be drawn: {error}", file=sys.stderr)
             return 1
-        path = FOLDER / f"{name}.{'svg' if isinstance(drawn, str) else 'png'}"
-        path.write_bytes(drawn.encode() if isinstance(drawn, str) else drawn)
+        path = FOLDER / f"{name}.{'svg' if isinstance(picture, str) else 'png'}"
+        path.write_bytes(picture.encode() if isinstance(picture, str) else picture)
         print(f"{path.relative_to(FOLDER.parent.parent)}: {path.stat().st_size // 1000} kB")
     return 0
 

@@ -22,9 +22,9 @@ LINES = ("ps", "chain 2", "state Sizer projections.default.positions", "audit")
 
 
 def draw() -> str:
-    """Run a system, ask it what a person would ask, and return the picture of the answers."""
-    shown = io.StringIO()
-    out = Console(file=shown, width=WIDTH, highlight=False, markup=False, force_terminal=True, color_system="standard")
+    """Run a system, execute the commands of `LINES`, and return the picture of the answers."""
+    output = io.StringIO()
+    out = Console(file=output, width=WIDTH, highlight=False, markup=False, force_terminal=True, color_system="standard")
     with tempfile.TemporaryDirectory() as home:
         settings = Settings.isolated(home=home, prices="simulated")
         with TradingSystem.start(settings) as system:
@@ -33,9 +33,9 @@ def draw() -> str:
             path = Path(home) / "console.sock"
             with ConsoleServer(path, service_commands(system, settings)), ConsoleConnection(path) as line:
                 session = Session(line, out)
-                for each in LINES:
-                    out.print(f"[bold]paper>[/bold] {each}", markup=True)
-                    session.do(parse(each))
+                for command in LINES:
+                    out.print(f"[bold]paper>[/bold] {command}", markup=True)
+                    session.do(parse(command))
                     out.print()
-    lines = [Text.from_ansi(each) for each in shown.getvalue().rstrip().splitlines()]
+    lines = [Text.from_ansi(line) for line in output.getvalue().rstrip().splitlines()]
     return svg(lines, WIDTH, "run.py console")

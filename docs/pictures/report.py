@@ -14,16 +14,16 @@ WIDTH, HEIGHT = 1280, 1640
 
 
 def draw() -> bytes:
-    """Make the page, and return what is at its top as a PNG file.
+    """Draw the page, and return its first screen as a PNG file.
 
     Raises:
         NoChromium: none is installed.
     """
-    shown = reports(SEED)
-    gates = {plan.name: verdict(plan, SEED) for plan in PLANS}
+    sample_reports = reports(SEED)
+    verdicts = {plan.name: verdict(plan, SEED) for plan in PLANS}
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         path = Path(folder) / "report.html"
-        path.write_text(page(shown, gates, made_at=shown[0].until), encoding="utf-8")
+        path.write_text(page(sample_reports, verdicts, made_at=sample_reports[0].until), encoding="utf-8")
         opened = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         opened.goto(path.as_uri())
         opened.wait_for_selector("html[data-drawn]", state="attached")

@@ -1,4 +1,4 @@
-"""Sixty days of made-up trading, the same from the same seed: what a report shows in a picture, and in tests."""
+"""Sixty days of made-up trading, reproducible by seed: the data of the report's picture and of its tests."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Plan:
     Attributes:
         symbols: with their first prices.
         drift: mean hourly change of those prices, a fraction.
-        swing: deviation of the same.
-        appetite: how many decisions an hour brings on the mean, at most 1.
-        short: whether it sells what it does not hold, too.
+        swing: standard deviation of that change.
+        appetite: mean number of decisions an hour, at most 1.
+        short: whether it opens short positions, too.
     """
 
     name: str
@@ -74,7 +74,7 @@ PLANS = (
 
 @dataclass
 class _Desk:
-    """One portfolio while its days go by."""
+    """One simulated portfolio and its history so far."""
 
     plan: Plan
     draw: random.Random
@@ -86,15 +86,15 @@ class _Desk:
     outcomes: Counter[tuple[str, str | None]] = field(default_factory=Counter)
 
     def hour(self, end: datetime) -> None:
-        """Let prices move, decide something perhaps, and value what is held."""
+        """Move the prices by an hour, decide with the plan's probability, and value the portfolio."""
         for symbol, price in self.prices.items():
             moved = Decimal(str(round(self.draw.gauss(1 + self.plan.drift, self.plan.swing), 5)))
             self.prices[symbol] = (price * moved).quantize(Decimal("0.00001"))
         if self.draw.random() < self.plan.appetite:
             self._decide(end - timedelta(minutes=self.draw.randint(1, 58)))
         marks = {Symbol(symbol): price for symbol, price in self.prices.items()}
-        worth = self.books.equity(marks)
-        self.valuations.append(Valuation(end, worth, worth - self.books.cash))
+        value = self.books.equity(marks)
+        self.valuations.append(Valuation(end, value, value - self.books.cash))
 
     def _decide(self, at: datetime) -> None:
         for status, reason, chance in (
@@ -127,7 +127,7 @@ class _Desk:
 
     def _fill(self, symbol: str, side: Side, quantity: Decimal, at: datetime) -> None:
         seq = self.books.seq + 1
-        made = Order(
+        order = Order(
             order_id=order_id(uuid5(NAMESPACE, f"{self.plan.name} {seq}"), 1),
             decision_id=seq,
             portfolio=self.books.name,
@@ -145,7 +145,7 @@ class _Desk:
             created_at=at,
             strategy=self.draw.choice(self.plan.strategies),
         )
-        fill = execute(made, at)
+        fill = execute(order, at)
         assert isinstance(fill, Fill)
         held = self.books.positions.get(Symbol(symbol))
         applied = apply(self.books, fill)
@@ -163,7 +163,7 @@ class _Desk:
         self.outcomes[OutcomeStatus.EXECUTED, None] += 1
 
     def positions(self) -> Iterator[OpenPosition]:
-        """What is held at the end."""
+        """Yield the open positions at the end."""
         for symbol, held in self.books.positions.items():
             mark = self.prices[symbol]
             won = held.unrealized(mark)
@@ -174,7 +174,7 @@ class _Desk:
 
 
 def history(plan: Plan, seed: int, days: int = DAYS) -> tuple[History, _Desk]:
-    """Return what a plan came to, and the desk as it was left."""
+    """Return the history of a plan, and its desk at the end."""
     rules = PortfolioRules(
         PortfolioName(plan.name), plan.currency, plan.capital, COSTS, Decimal("0.2"), Decimal("0.6"), Decimal(10), ZERO
     )
@@ -196,24 +196,24 @@ def reports(seed: int, days: int = DAYS) -> tuple[Report, ...]:
 
 def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, source: str = SOURCE) -> Report:
     """Return the report on one portfolio, or on one strategy in it."""
-    known, desk = history(plan, seed, days)
+    past, desk = history(plan, seed, days)
     return report(
-        known,
+        past,
         portfolio=plan.name,
         currency=plan.currency,
         initial_capital=plan.capital,
         strategy=strategy,
         funnel=funnel((status, reason, number) for (status, reason), number in desk.outcomes.items()),
-        positions=[held for held in desk.positions() if strategy in {None, held.strategy}],
+        positions=[position for position in desk.positions() if strategy in {None, position.strategy}],
         price_sources=[source],
     )
 
 
 def verdict(plan: Plan, seed: int, days: int = DAYS) -> Verdict:
-    """Return what the gate says of a plan's portfolio, had the program run all the time."""
-    known, desk = history(plan, seed, days)
+    """Return the verdict on a plan's portfolio, assuming that the program ran all the time."""
+    past, desk = history(plan, seed, days)
     operations = Operations(
-        known.opening.time, known.until, spans=[(known.opening.time, known.until)], audits=days * 288,
-        last_audit=known.until, decisions=sum(desk.outcomes.values()),
+        past.opening.time, past.until, spans=[(past.opening.time, past.until)], audits=days * 288,
+        last_audit=past.until, decisions=sum(desk.outcomes.values()),
     )  # fmt: skip
-    return judge(plan.name, known, operations, Criteria(), real_prices=False, sources=[SOURCE])
+    return judge(plan.name, past, operations, Criteria(), real_prices=False, sources=[SOURCE])

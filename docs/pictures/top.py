@@ -1,4 +1,4 @@
-"""The live view, out of a demo: the same seed, the same market and decisions; times are those of the day."""
+"""The live view of a demo: market and decisions are reproducible by seed, times are those of the day."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ WIDTH, HEIGHT = 140, 32
 
 
 def draw() -> str:
-    """Run a demo, and return the picture of its last moments."""
-    lines = frame(_seen(), WIDTH, HEIGHT, Text(FOOT, style="dim", end=""))
+    """Run a demo, and return the picture of its last state."""
+    lines = frame(_last_state(), WIDTH, HEIGHT, Text(FOOT, style="dim", end=""))
     return svg(lines, WIDTH, "run.py top")
 
 
-def _seen() -> ViewState:
+def _last_state() -> ViewState:
     with tempfile.TemporaryDirectory() as home:
         settings = demo_settings(home, SEED)
         with TradingSystem.start(settings) as system:
             values = {**settings.portfolio_values(), "max_position_size": "0.05"}
             portfolios.create(system.database_url, CAUTIOUS, values)
-            looker = ViewReader(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
-            looked = threading.Event()
-            with SampleAgent(system.database_url, SEED) as agent, ViewPoller(looker, 1.0, looked.set) as watch:
+            reader = ViewReader(lambda: nullcontext(system.database_url), lambda: json.loads(document(system.status())))
+            updated = threading.Event()
+            with SampleAgent(system.database_url, SEED) as agent, ViewPoller(reader, 1.0, updated.set) as poller:
                 begin = time.monotonic()
                 while time.monotonic() - begin < SECONDS:
                     agent.decide()
                     time.sleep(PAUSE)
-                looked.clear()
-                looked.wait(10)
-                return watch.newest
+                updated.clear()
+                updated.wait(10)
+                return poller.newest

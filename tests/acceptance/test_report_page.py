@@ -1,4 +1,4 @@
-"""The report's page in a real browser: it asks for nothing, and can be read on any screen and on paper."""
+"""The report's page in a real browser: it makes no request, and is readable on any screen and on paper."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ SEED = 4
 MADE = datetime(2026, 5, 1, 0, 5, tzinfo=UTC)
 EVIL = """<script>document.title = "won"</script><img src="https://example.invalid/x" onerror=alert(1)>'"&{{7*7}}<!--"""
 WIDTHS = (1280, 768, 375)
-LEAST_LETTERS = 11
-"""px, on a phone."""
-PAPER = 680
-"""px: what A4 leaves between margins of 15 mm."""
+MIN_LETTER_SIZE_PX = 11
+PAPER_WIDTH_PX = 680
+"""Width of A4 between margins of 15 mm."""
 
 
-def an_empty_one() -> Report:
+def empty_report() -> Report:
     history = History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE)
     return report(
         history, portfolio="idle", currency="USDT", initial_capital=Decimal(10_000), strategy=None,
@@ -41,44 +40,44 @@ def an_empty_one() -> Report:
     )  # fmt: skip
 
 
-def a_hostile_one() -> Report:
+def hostile_report() -> Report:
     plan = replace(
         PLANS[0], name=EVIL, currency="</script><b>X", symbols={EVIL: "100", "x" * 100: "3"}, strategies=(EVIL, None)
     )
-    found = one(plan, SEED)
-    return replace(found, funnel=funnel([("executed", None, 3), (EVIL, "other", 4)]), price_sources=(EVIL, "simulated"))
+    plain = one(plan, SEED)
+    return replace(plain, funnel=funnel([("executed", None, 3), (EVIL, "other", 4)]), price_sources=(EVIL, "simulated"))
 
 
-# A portfolio, one with names that want to be more than names, a strategy, and a portfolio that never traded.
-SHOWN = (one(PLANS[0], SEED), a_hostile_one(), one(PLANS[0], SEED, strategy="momentum"), an_empty_one())
+# A portfolio, one whose names contain markup, a strategy, and a portfolio that never traded.
+REPORTS = (one(PLANS[0], SEED), hostile_report(), one(PLANS[0], SEED, strategy="momentum"), empty_report())
 HOSTILE, STRATEGY, EMPTY = "#p2", "#p3", "#p4"
 
 
 @dataclass
-class Opened:
-    """A page in the browser, and what it did besides being shown."""
+class OpenPage:
+    """A page in the browser, with its requests, console errors and dialogs."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, browser: Browser, file: Path) -> Opened:
+    def of(cls, browser: Browser, file: Path) -> OpenPage:
         opened = cls(browser.new_page(viewport={"width": 1280, "height": 900}))
         on = opened.page.on
         on("request", lambda request: opened.requests.append(request.url))
-        on("console", opened._heard)
-        on("pageerror", lambda error: opened.complaints.append(str(error)))
-        on("dialog", lambda dialog: opened.complaints.append(dialog.message))
+        on("console", opened._record_error)
+        on("pageerror", lambda error: opened.errors.append(str(error)))
+        on("dialog", lambda dialog: opened.errors.append(dialog.message))
         opened.page.goto(file.as_uri())
         return opened
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _record_error(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
     def drawn(self, width: int) -> Page:
-        """The page at a width, once its charts are as wide."""
+        """Return the page at a width, when its charts have that width."""
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.wait_for_function(
             """() => document.documentElement.dataset.drawn
@@ -92,47 +91,49 @@ class Opened:
 def browser() -> Iterator[Browser]:
     try:
         find()
-    except NoChromium as reason:
+    except NoChromium as error:
         if os.environ.get("CHROMIUM_REQUIRED") == "1":
-            pytest.fail(f"CHROMIUM_REQUIRED=1, but {reason}", pytrace=False)
-        pytest.skip(f"NOT TESTED in a browser: {reason}")
+            pytest.fail(f"CHROMIUM_REQUIRED=1, but {error}", pytrace=False)
+        pytest.skip(f"NOT TESTED in a browser: {error}")
     with chromium() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gates = {plan.name: verdict(plan, SEED) for plan in PLANS}
-    asked = tuple(replace(each, title=EVIL, seen=EVIL, evidence=(EVIL,) * 4) for each in gates["default"].criteria)
-    gates[EVIL] = replace(gates["default"], accepted_by=EVIL, notes=(EVIL,), criteria=asked)
+    verdicts = {plan.name: verdict(plan, SEED) for plan in PLANS}
+    criteria = tuple(
+        replace(criterion, title=EVIL, seen=EVIL, evidence=(EVIL,) * 4) for criterion in verdicts["default"].criteria
+    )
+    verdicts[EVIL] = replace(verdicts["default"], accepted_by=EVIL, notes=(EVIL,), criteria=criteria)
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page(SHOWN, gates, made_at=MADE), encoding="utf-8")
+    path.write_text(page(REPORTS, verdicts, made_at=MADE), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Browser, file: Path) -> Opened:
-    return Opened.of(browser, file)
+def opened(browser: Browser, file: Path) -> OpenPage:
+    return OpenPage.of(browser, file)
 
 
 @pytest.fixture(autouse=True)
-def _quiet(opened: Opened, file: Path) -> Iterator[None]:
-    """Whatever a test does with the page, it asks for nothing and complains about nothing."""
+def _no_requests_and_no_errors(opened: OpenPage, file: Path) -> Iterator[None]:
+    """Check after each test that the page made no request and reported no error."""
     yield
-    assert ([file.as_uri()], []) == (opened.requests, opened.complaints)
+    assert ([file.as_uri()], []) == (opened.requests, opened.errors)
 
 
-@pytest.mark.parametrize("place", [place for place, shown in enumerate(SHOWN) if shown.days])
-def test_each_chart_is_there_with_a_mark_for_each_value(opened: Opened, place: int) -> None:
-    shown, page = SHOWN[place], opened.drawn(1280)
+@pytest.mark.parametrize("place", [place for place, report in enumerate(REPORTS) if report.days])
+def test_each_chart_has_a_mark_for_each_value(opened: OpenPage, place: int) -> None:
+    expected, page = REPORTS[place], opened.drawn(1280)
     prefix = f"#p{place + 1}"
     marked = page.locator(f"{prefix}-equity .scatterlayer").evaluate_all(
         "layers => layers.flatMap((layer) => [...layer.querySelectorAll('.trace')])"
         ".map((trace) => trace.querySelectorAll('path.point').length).filter(Boolean)"
     )
-    won = sum(mark.won for mark in shown.marks)
-    assert [won, len(shown.marks) - won] == marked
-    assert (len(shown.days), len(shown.distribution)) == (
+    won = sum(mark.won for mark in expected.marks)
+    assert [won, len(expected.marks) - won] == marked
+    assert (len(expected.days), len(expected.distribution)) == (
         page.locator(f"{prefix}-days .barlayer .point").count(),
         page.locator(f"{prefix}-distribution .barlayer .point").count(),
     )
@@ -149,10 +150,9 @@ def test_each_chart_is_there_with_a_mark_for_each_value(opened: Opened, place: i
     assert page.locator(f"{prefix}-equity").get_attribute("aria-label")
 
 
-def test_what_is_pointed_at_is_told(opened: Opened) -> None:
+def test_hovering_a_mark_shows_its_closing(opened: OpenPage) -> None:
     page = opened.drawn(1280)
-    shown = SHOWN[0]
-    mark = next(mark for mark in shown.marks if not mark.won)
+    mark = next(mark for mark in REPORTS[0].marks if not mark.won)
     point = page.locator("#p1-equity .scatterlayer .trace").nth(1).locator("path.point").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
@@ -181,9 +181,9 @@ SVG_TEXTS = """(charts) => charts.map((chart) => {
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_charts_can_be_read_at_any_width(opened: Opened, width: int) -> None:
+def test_charts_can_be_read_at_any_width(opened: OpenPage, width: int) -> None:
     charts = opened.drawn(width).locator(".chart").evaluate_all(SVG_TEXTS)
-    assert 3 * len(SHOWN) - 3 == len(charts)
+    assert 3 * len(REPORTS) - 3 == len(charts)
     for chart in charts:
         outside = [
             text
@@ -194,7 +194,7 @@ def test_charts_can_be_read_at_any_width(opened: Opened, width: int) -> None:
         if chart["id"].startswith(HOSTILE[1:]):
             outside = [text for text in outside if "</script>" not in text["text"]]
         assert (chart["id"], []) == (chart["id"], outside)
-        assert min(text["size"] for text in chart["all"]) >= LEAST_LETTERS
+        assert min(text["size"] for text in chart["all"]) >= MIN_LETTER_SIZE_PX
         across, up, *below = chart["axes"]
         assert len(across) >= 2
         assert len(up) >= 2
@@ -205,11 +205,11 @@ def test_charts_can_be_read_at_any_width(opened: Opened, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_does_not_scroll_sideways(opened: Opened, width: int) -> None:
+def test_the_page_does_not_scroll_sideways(opened: OpenPage, width: int) -> None:
     page = opened.drawn(width)
     assert width == page.evaluate("document.documentElement.scrollWidth")
     assert width == page.evaluate("document.body.clientWidth") or width > 1144
-    # What is too wide scrolls in its own box, and keys reach it.
+    # Wide content scrolls in its own box, which can be focused with the keyboard.
     boxes = page.locator(".scroll").evaluate_all(
         "boxes => boxes.map((box) => [box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight,"
         " box.tabIndex === 0])"
@@ -256,7 +256,7 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_letters_stand_out_from_what_is_behind_them(opened: Opened, scheme: Any) -> None:
+def test_letters_stand_out_from_what_is_behind_them(opened: OpenPage, scheme: Any) -> None:
     page = opened.drawn(375)
     page.emulate_media(color_scheme=scheme)
     tick = page.locator("#p1-equity .xtick text").first
@@ -264,17 +264,17 @@ def test_letters_stand_out_from_what_is_behind_them(opened: Opened, scheme: Any)
     page.wait_for_function("(dark) => getComputedStyle(document.querySelector('.xtick text')).fill.includes('163, 174')"
                            " === dark", arg=scheme == "dark")  # fmt: skip
     try:
-        found = page.evaluate(CONTRASTS)
+        contrasts = page.evaluate(CONTRASTS)
         assert ("rgb(18, 23, 30)" if scheme == "dark" else "rgb(255, 255, 255)") == ground
-        assert found["seen"] > 500
-        assert [] == found["poor"]
-        assert found["smallest"] >= LEAST_LETTERS
+        assert contrasts["seen"] > 500
+        assert [] == contrasts["poor"]
+        assert contrasts["smallest"] >= MIN_LETTER_SIZE_PX
         assert tick.evaluate("(text) => getComputedStyle(text).fill")
     finally:
         page.emulate_media(color_scheme="light")
 
 
-def test_names_are_shown_as_text(opened: Opened) -> None:
+def test_names_are_shown_as_text(opened: OpenPage) -> None:
     page = opened.drawn(1280)
     section = page.locator(f"section{HOSTILE}")
     assert f"Portfolio {EVIL}" == " ".join(str(section.locator("h2").text_content()).split())
@@ -288,17 +288,17 @@ def test_names_are_shown_as_text(opened: Opened) -> None:
     assert 2 == page.locator("script:not([type])").count()
 
 
-def test_a_strategy_has_no_value_and_an_empty_portfolio_no_charts(opened: Opened) -> None:
+def test_a_strategy_has_no_value_and_an_empty_portfolio_no_charts(opened: OpenPage) -> None:
     page = opened.drawn(1280)
     strategy = page.locator(f"section{STRATEGY}")
     assert "it has no value and no ratios of its own" in str(strategy.locator(".lead").text_content())
     assert ["Return", "Round trips", "Activity"] == strategy.locator(".figures h4").all_text_contents()
     empty = page.locator(f"section{EMPTY}")
-    assert "Nothing was traded in this period, and no decision came in." == empty.locator(".lead").text_content()
+    assert "Nothing was traded in this period, and no decision was received." == empty.locator(".lead").text_content()
     assert 0 == empty.locator("svg, table, .chart").count()
 
 
-def test_keys_go_through_the_page_in_its_order(opened: Opened) -> None:
+def test_keys_go_through_the_page_in_its_order(opened: OpenPage) -> None:
     page = opened.drawn(375)
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     visited = []
@@ -316,13 +316,13 @@ def test_keys_go_through_the_page_in_its_order(opened: Opened) -> None:
     assert {"solid"} == {outline for _, _, outline in visited}
 
 
-def test_results_are_sorted_by_key(opened: Opened) -> None:
+def test_results_are_sorted_by_key(opened: OpenPage) -> None:
     page = opened.drawn(1280)
     table = page.locator("section#p1 table.by")
     net = table.get_by_role("columnheader", name=re.compile("^Net\\b(?! result)"))
 
     def values() -> list[Decimal]:
-        return [Decimal(str(each)) for each in table.locator("tbody").first.locator("tr:not(.title)").evaluate_all(
+        return [Decimal(str(value)) for value in table.locator("tbody").first.locator("tr:not(.title)").evaluate_all(
             "rows => rows.map((row) => row.cells[2].querySelector('data').value)")]  # fmt: skip
 
     net.locator("button").press("Enter")
@@ -332,7 +332,7 @@ def test_results_are_sorted_by_key(opened: Opened) -> None:
     assert "By symbol" == str(table.locator("tbody").first.locator("tr").first.text_content()).strip()
 
 
-def test_on_paper_nothing_is_cut(opened: Opened) -> None:
+def test_on_paper_nothing_is_cut(opened: OpenPage) -> None:
     page = opened.drawn(1280)
     page.evaluate("""() => addEventListener("beforeprint", () => { window.paper = {
         charts: [...document.querySelectorAll(".chart svg.main-svg")].map((svg) => svg.getBoundingClientRect().right),
@@ -348,21 +348,21 @@ def test_on_paper_nothing_is_cut(opened: Opened) -> None:
     paper = page.evaluate("paper")
     assert "rgb(69, 79, 92)" == paper["ink"]
     assert 0 == paper["closed"]
-    assert max(paper["charts"]) - paper["left"] <= PAPER + 1
-    assert max(paper["tables"]) - paper["left"] <= PAPER + 1
+    assert max(paper["charts"]) - paper["left"] <= PAPER_WIDTH_PX + 1
+    assert max(paper["tables"]) - paper["left"] <= PAPER_WIDTH_PX + 1
     pages = len(re.findall(rb"/Type /Page\b(?!s)", printed))
     assert 12 <= pages <= 18
     boxes = {box.decode() for box in re.findall(rb"/MediaBox \[([^\]]*)\]", printed)}
     assert [[0, 0, 595, 842]] == [[round(float(edge)) for edge in box.split()] for box in boxes]
-    # Back on the screen all is as it was.
+    # Back on the screen, the layout is as before.
     page.wait_for_function("!document.documentElement.classList.contains('printing')")
     assert 1080 == opened.drawn(1280).locator("#p1-equity svg.main-svg").first.evaluate("(svg) => svg.clientWidth")
 
 
 def test_nothing_can_be_fetched_and_no_foreign_script_runs(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "empty.html"
-    path.write_text(page([an_empty_one()], {}, made_at=MADE), encoding="utf-8")
-    opened = Opened.of(browser, path)
+    path.write_text(page([empty_report()], {}, made_at=MADE), encoding="utf-8")
+    opened = OpenPage.of(browser, path)
     ran = opened.page.evaluate("""async () => {
         const script = document.createElement("script");
         script.textContent = "window.smuggled = 1";
@@ -371,12 +371,12 @@ def test_nothing_can_be_fetched_and_no_foreign_script_runs(browser: Browser, tmp
         return [window.smuggled ?? null, fetched];
     }""")
     assert [None, "refused"] == ran
-    refused = [" ".join(complaint.split()[:3]) for complaint in opened.complaints]
+    refused = [" ".join(error.split()[:3]) for error in opened.errors]
     assert ["Executing inline script", "Connecting to 'http://127.0.0.1:9/'", "Fetch API cannot"] == refused
     assert [path.as_uri()] == opened.requests
     opened.page.close()
 
 
-def test_the_sample_is_what_it_says() -> None:
-    assert [DAYS, DAYS] == [len(shown.days) for shown in SHOWN[:2]]
-    assert min(len(shown.marks) for shown in SHOWN[:3]) > 20
+def test_the_sample_has_the_days_and_closings_that_the_tests_need() -> None:
+    assert [DAYS, DAYS] == [len(report.days) for report in REPORTS[:2]]
+    assert min(len(report.marks) for report in REPORTS[:3]) > 20

@@ -1,4 +1,4 @@
-"""How the report's page writes numbers and names: as the console does, with the exact value behind what is rounded."""
+"""Formats of numbers and names in the report's page: as in the console, with the exact value as an attribute."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from domain.trading.arithmetic import CONTEXT, ZERO, plain
 DASH = Markup('<span class="none">–</span>')
 EXACT = Markup('<data value="{}"{}>{}</data>')
 NEGATIVE = Markup(' class="negative"')
-LEAST_IN_CENTS = Decimal(10)
-SMALL_PLACES = 8
+MIN_CAPITAL_FOR_CENTS = Decimal(10)
+SMALL_CAPITAL_PLACES = 8
 NOWRAP = "\N{NO-BREAK SPACE}"
 
 
 def exact(value: Decimal | None, text: str, *, marked: bool = False) -> Markup:
-    """Return a number as it is shown, with all of its digits behind it for programs.
+    """Return a number as text, with its exact value as an attribute for programs.
 
     Args:
-        value: None is a dash.
-        text: what is shown.
-        marked: whether a negative one is set apart by its colour, too.
+        value: exact number; None is a dash.
+        text: rounded number.
+        marked: whether a negative number has a colour of its own.
     """
     if value is None:
         return DASH
@@ -34,18 +34,17 @@ def exact(value: Decimal | None, text: str, *, marked: bool = False) -> Markup:
 
 
 def typeset(text: str) -> str:
-    """Return a number's text with a minus sign that is as wide as a plus, and its unit on the same line."""
+    """Return a number with a typographic minus sign, and a unit that stays on its line."""
     return text.replace("-", "−").replace(" ", NOWRAP)
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """How a report's amounts are written.
+    """Format of a report's amounts.
 
     Attributes:
         currency: of the portfolio.
-        places: digits behind the point: cents, unless a portfolio is so small, as one kept in BTC is, that they would
-            hide what happened.
+        places: decimal places: 2, or 8 for a portfolio with a small capital, such as one in BTC.
     """
 
     currency: str
@@ -53,23 +52,25 @@ class Amounts:
 
     @classmethod
     def of(cls, report: Report) -> Amounts:
-        """Return how amounts of that report are written."""
-        return cls(name(report.currency), 2 if report.initial_capital >= LEAST_IN_CENTS else SMALL_PLACES)
+        """Return the format for the amounts of a report."""
+        return cls(
+            name(report.currency), 2 if report.initial_capital >= MIN_CAPITAL_FOR_CENTS else SMALL_CAPITAL_PLACES
+        )
 
     def plain(self, value: Decimal) -> str:
-        """Return an amount as text."""
+        """Format an amount as text."""
         return typeset(f"{self._rounded(value):,f}")
 
     def signed(self, value: Decimal) -> str:
-        """Return what something brought as text, with its sign."""
+        """Format a result as text, with its sign."""
         return typeset(f"{self._rounded(value):+,f}")
 
     def money(self, value: Decimal) -> Markup:
-        """Write an amount."""
+        """Format an amount."""
         return exact(value, self.plain(value))
 
     def result(self, value: Decimal) -> Markup:
-        """Write what something brought, with its sign."""
+        """Format a result, with its sign."""
         return exact(value, self.signed(value), marked=True)
 
     def _rounded(self, value: Decimal) -> Decimal:
@@ -77,30 +78,30 @@ class Amounts:
 
 
 def change(value: Decimal | None, places: int = 2) -> Markup:
-    """Write a fraction as a percentage with its sign."""
+    """Format a fraction as a percentage with its sign."""
     return exact(value, percent(value, places), marked=True)
 
 
 def share(value: Decimal | None, places: int = 2) -> Markup:
-    """Write a fraction as a percentage; only a negative one has a sign."""
+    """Format a fraction as a percentage; only a negative one has a sign."""
     return exact(value, percent(value, places).removeprefix("+"))
 
 
 def ratio(value: Decimal | None) -> Markup:
-    """Write a ratio, to two digits."""
+    """Format a ratio with two decimal places."""
     return exact(value, signed(value).removeprefix("+"))
 
 
 def quantity(value: Decimal) -> Markup:
-    """Write a quantity or price, to eight digits."""
+    """Format a quantity or price with eight digits."""
     return exact(value, price(value))
 
 
 def name(value: object) -> str:
-    """Return a text of anybody's on one line, with control characters written out."""
+    """Return a name on one line, with control characters written as escapes."""
     return escape_control(" ".join(str(value).split()))
 
 
-def whole(value: int) -> Markup:
-    """Write a count."""
+def count(value: int) -> Markup:
+    """Format a count."""
     return exact(Decimal(value), f"{value:,}")

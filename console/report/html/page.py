@@ -1,4 +1,4 @@
-"""The report as one page of HTML that needs nothing else: its charts, style and script are in it."""
+"""The report as one self-contained page of HTML: charts, style and script are in it."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ from persistence.version import version
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """What marks results that prove nothing, and whose they are; empty where all are."""
+    """A warning that results prove nothing, and the portfolios concerned; empty where all are."""
 
     sentence: str
     portfolios: str
 
 
-def page(reports: Sequence[Report], gates: Mapping[str, Verdict], *, made_at: datetime) -> str:
-    """Return the page: everything is in it, and it asks nobody for anything.
+def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at: datetime) -> str:
+    """Return the page. It contains everything, and makes no request.
 
     Args:
-        reports: what it shows, a section for each.
-        gates: what the gate says, by portfolio; those that are not there have no such section.
-        made_at: when, aware.
+        reports: a section for each.
+        verdicts: of the validation, by portfolio; a portfolio without one has no such part.
+        made_at: when the reports were made, an aware time.
     """
-    sections = [Section(f"p{number}", report, gates.get(report.portfolio)) for number, report in enumerate(reports, 1)]
+    sections = [
+        Section(f"p{number}", report, verdicts.get(report.portfolio)) for number, report in enumerate(reports, 1)
+    ]
     only = sections[0].name if len(sections) == 1 else ""
-    shown = {each.label for section in sections for group in section.figures.values() for each in group}
-    # A page without a chart needs no five megabytes to draw it.
-    drawn = any(section.equity or section.days or section.distribution for section in sections)
-    plotly, script = get_plotlyjs() if drawn else "", _text("report.js")
+    labels = {row.label for section in sections for group in section.figures.values() for row in group}
+    # A page without a chart leaves out the 5 MB that would draw it.
+    has_charts = any(section.equity or section.days or section.distribution for section in sections)
+    plotly, script = get_plotlyjs() if has_charts else "", _text("report.js")
     return _environment().get_template("report.html.j2").render(
         kicker="Paper trading report" if only else "Paper trading",
         title=only or f"Report on {len(sections)} portfolios",
@@ -53,7 +55,7 @@ def page(reports: Sequence[Report], gates: Mapping[str, Verdict], *, made_at: da
         sections=sections,
         judged=any(section.verdict is not None for section in sections),
         months=tables.MONTHS,
-        definitions={label: text for label, text in DEFINITIONS.items() if label in shown},
+        definitions={label: text for label, text in DEFINITIONS.items() if label in labels},
         version=version(),
         policy=_policy(filter(None, (plotly, script))),
         style=_text("report.css"),
@@ -72,7 +74,7 @@ def _warnings(sections: Sequence[Section]) -> Iterator[Caution]:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """Only the page's own two scripts may run, so that what anybody smuggled in would not; nothing may be fetched."""
+    """Return the Content-Security-Policy: only the page's own scripts may run, and nothing may be fetched."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
@@ -88,25 +90,25 @@ def _text(file: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         autoescape=True,
         loader=PackageLoader("console.report.html", ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"name": formatting.name, "sentence": _sentence}
-    made.globals |= {
+    environment.filters |= {"name": formatting.name, "sentence": _sentence}
+    environment.globals |= {
         "change": formatting.change,
         "share": formatting.share,
         "ratio": formatting.ratio,
         "quantity": formatting.quantity,
-        "whole": formatting.whole,
+        "count": formatting.count,
         "moment": moment,
     }
-    return made
+    return environment
 
 
 def _sentence(text: Any) -> str:
-    """Return a text with a capital at its beginning."""
+    """Return a text with a capital first letter."""
     return str(text)[:1].upper() + str(text)[1:]

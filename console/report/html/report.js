@@ -1,4 +1,4 @@
-// Draws the charts in the colours of the page, and again where size, colours or paper change. No request is made.
+// Draws the charts in the colours of the page, and again when size, colours or medium change. Makes no request.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -8,11 +8,11 @@
     spec: script.textContent,
   }));
 
-  // Words under keys that end with "color" are names of the page's colours.
+  // Strings under keys that end with "color" are names of the page's colours.
   const coloured = (value, palette, key = "") => {
-    if (Array.isArray(value)) return value.map((each) => coloured(each, palette, key));
+    if (Array.isArray(value)) return value.map((item) => coloured(item, palette, key));
     if (value !== null && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, coloured(each, palette, name)]));
+      return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, coloured(item, palette, name)]));
     }
     return key.endsWith("color") && palette.has(value) ? palette.get(value) : value;
   };
@@ -23,7 +23,7 @@
     const { data, layout } = coloured(JSON.parse(spec), palette);
     layout.width = place.clientWidth;
     layout.height = place.clientHeight;
-    // A finger on a chart scrolls the page.
+    // On a touch screen, a finger on a chart scrolls the page.
     if (matchMedia("(pointer: coarse)").matches) {
       layout.dragmode = false;
       layout.xaxis.fixedrange = true;
@@ -32,7 +32,7 @@
   };
 
   const boxes = [...document.querySelectorAll(".scroll")];
-  // What scrolls can be reached by keys.
+  // Boxes that scroll can be focused with the keyboard.
   const reachable = () => {
     for (const box of boxes) {
       if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
@@ -59,7 +59,7 @@
       opened.push(details);
     }
     for (const box of boxes) {
-      // Paper does not scroll: a table that is too wide is printed smaller.
+      // Paper does not scroll: a wide table is printed smaller.
       const table = box.firstElementChild;
       if (box.scrollWidth > box.clientWidth) table.style.zoom = box.clientWidth / box.scrollWidth;
     }
@@ -86,7 +86,7 @@
       head.append(button);
       button.addEventListener("click", () => {
         const up = head.getAttribute("aria-sort") === "descending" || (column === 0 && !head.hasAttribute("aria-sort"));
-        heads.forEach((each) => each.removeAttribute("aria-sort"));
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
         for (const body of table.tBodies) {
           const rows = [...body.rows].filter((row) => !row.matches(".title, .rest"));
@@ -103,7 +103,7 @@
 
   document.querySelectorAll("table.by").forEach(sortable);
   reachable();
-  // One after the other, so that the page can be read and scrolled meanwhile.
+  // One chart at a time, so that the page can be read and scrolled meanwhile.
   const queue = [...specs];
   const next = () => {
     const chart = queue.shift();

@@ -1,4 +1,4 @@
-"""What the report's page shows of one report, and what it leaves out because there is nothing to show."""
+"""A section of the report's page: one report, without the parts for which there is no data."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
 
-SPARKS = 80
+MAX_SPARKLINE_POINTS = 80
 HOUR = timedelta(hours=1)
 VERDICTS = {"passed": True, "failed": False}
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one report, beside the report itself.
+    """Texts, charts and tables of one report.
 
     Attributes:
         id: of the section in the page.
-        verdict: what the gate says of the portfolio; None where it was not asked.
+        report: to be shown.
+        verdict: of the validation of the portfolio; None where there is none.
     """
 
     id: str
@@ -39,55 +40,55 @@ class Section:
 
     @property
     def name(self) -> str:
-        """What it is about, for people."""
+        """Name of the portfolio or strategy."""
         portfolio = formatting.name(self.report.portfolio)
         strategy = self.report.strategy
         return portfolio if strategy is None else f"{formatting.name(strategy)} in {portfolio}"
 
     @property
     def write(self) -> Amounts:
-        """How its amounts are written."""
+        """Format of its amounts."""
         return Amounts.of(self.report)
 
     @property
     def warning(self) -> str | None:
-        """The sentence that marks its prices as not real."""
+        """The warning that its prices are not real; None where they are."""
         return sources_line(self.report.price_sources)
 
     @property
     def sources(self) -> str:
-        """Where its prices came from."""
+        """Names of its price sources."""
         return ", ".join(map(formatting.name, self.report.price_sources)) or "none yet"
 
     @property
     def since(self) -> str:
-        """The beginning of the period, for people."""
-        return moment(self.report.since)[: self._precise]
+        """Beginning of the period."""
+        return moment(self.report.since)[: self._time_length]
 
     @property
     def until(self) -> str:
-        """Its end, for people."""
-        return moment(self.report.until)[: self._precise]
+        """End of the period."""
+        return moment(self.report.until)[: self._time_length]
 
     @property
-    def _precise(self) -> int:
-        """How much of a moment is shown: seconds in short periods alone."""
+    def _time_length(self) -> int:
+        """Number of characters of a time: with seconds in short periods, else without."""
         return 19 if self.report.until - self.report.since < HOUR else 16
 
     @property
     def lasted(self) -> str:
-        """How long it is."""
+        """Duration of the period."""
         return formatting.typeset(duration(self.report.until - self.report.since))
 
     @property
     def result(self) -> Decimal:
-        """What the period brought: of a strategy, its net result."""
+        """Result of the period; of a strategy, its net result."""
         report = self.report
         return subtract(report.closing, report.opening) if report.strategy is None else report.trade_stats.net_pnl
 
     @property
     def change(self) -> PerformanceMetric:
-        """The same as a fraction of the value at its beginning."""
+        """The result as a fraction of the value at the beginning."""
         if self.report.strategy is not None:
             return undefined("a strategy has no value of its own")
         if self.report.opening <= ZERO:
@@ -101,7 +102,7 @@ class Section:
 
     @property
     def valued(self) -> bool:
-        """Whether there is a course to draw: of a strategy, one with closings."""
+        """Whether there is a curve to draw; of a strategy, one with closings."""
         points = self.report.curve
         if len(points) < 2 or points[0].time >= points[-1].time:
             return False
@@ -110,20 +111,22 @@ class Section:
 
     @property
     def remark(self) -> str:
-        """The sentence that stands where a chart would, because there is nothing to draw; empty where there is."""
+        """The sentence that replaces the chart where there is no curve to draw; else empty."""
         received = self.report.funnel.received
         if self.valued:
             return ""
         if self.traded and self.report.strategy is not None:
-            return "Nothing that it opened was closed in this period."
+            return "None of its positions was closed in this period."
         if self.traded:
-            return "No valuation was stored in this period, so there is no course to draw."
+            return "No snapshot was stored in this period, so there is no curve to draw."
         if received:
-            what = (
-                "1 decision came in, and nothing was" if received == 1 else f"{received:,} decisions came in, none was"
+            decisions = (
+                "1 decision was received, and it was not executed"
+                if received == 1
+                else f"{received:,} decisions were received, and none was executed"
             )
-            return f"Nothing was traded in this period: {what} executed."
-        return "Nothing was traded in this period, and no decision came in."
+            return f"Nothing was traded in this period: {decisions}."
+        return "Nothing was traded in this period, and no decision was received."
 
     @cached_property
     def equity(self) -> Chart | None:
@@ -146,49 +149,53 @@ class Section:
         return metric_rows(self.report) if self.traded or self.valued else {}
 
     @cached_property
-    def years(self) -> list[tables.Year]:
+    def years(self) -> list[tables.YearRow]:
         """The table of months."""
         return tables.years(self.report.months) if self.valued else []
 
     @cached_property
-    def groups(self) -> list[tables.Group]:
-        """The tables that tell results apart."""
+    def groups(self) -> list[tables.GroupTable]:
+        """The tables of results by group."""
         return tables.groups(self.report.by) if self.traded else []
 
     @property
     def unknowns(self) -> dict[str, list[str]]:
-        """Why figures in those tables do not exist, by their headings."""
-        found = [line.results for group in self.groups for line in group.lines if line.results is not None]
+        """The reasons why figures in those tables do not exist, by column heading."""
+        groups = [line.results for group in self.groups for line in group.lines if line.results is not None]
         reasons = {
-            "Win rate": {results.win_rate.reason for results in found},
-            "Profit factor": {results.profit_factor.reason for results in found},
+            "Win rate": {results.win_rate.reason for results in groups},
+            "Profit factor": {results.profit_factor.reason for results in groups},
         }
-        return {label: told for label, each in reasons.items() if (told := sorted(filter(None, each)))}
+        return {label: ordered for label, texts in reasons.items() if (ordered := sorted(filter(None, texts)))}
 
     @cached_property
-    def costs(self) -> list[tables.Cost]:
+    def costs(self) -> list[tables.CostRow]:
         """The table of costs."""
         return tables.costs(self.report.trade_stats) if self.traded else []
 
     @cached_property
-    def steps(self) -> list[tables.Step]:
-        """The stages of decisions."""
-        return list(tables.steps(self.report.funnel))
+    def funnel_stages(self) -> list[tables.FunnelStage]:
+        """The stages of the decision funnel."""
+        return list(tables.funnel_stages(self.report.funnel))
 
     @property
     def statistical(self) -> bool | None:
-        """Whether the statistical verdict is good; None where it is open."""
+        """Whether the statistical part is passed; None where it is underpowered, or there is no verdict."""
         return None if self.verdict is None else VERDICTS.get(str(self.verdict.statistical))
 
     @property
     def spark(self) -> str:
-        """The course in a field of 100 × 24, for the overview."""
-        return _spark(self.report.curve) if self.valued else ""
+        """The curve as a sparkline of 100 × 24, for the overview."""
+        return _sparkline(self.report.curve) if self.valued else ""
 
 
-def _spark(line: Sequence[CurvePoint]) -> str:
-    """Return points of a small line in a field of 100 × 24."""
-    kept = [line[place * (len(line) - 1) // (SPARKS - 1)] for place in range(SPARKS)] if len(line) > SPARKS else line
+def _sparkline(line: Sequence[CurvePoint]) -> str:
+    """Return the points of an SVG polyline of 100 × 24."""
+    kept = (
+        [line[place * (len(line) - 1) // (MAX_SPARKLINE_POINTS - 1)] for place in range(MAX_SPARKLINE_POINTS)]
+        if len(line) > MAX_SPARKLINE_POINTS
+        else line
+    )
     values = [float(point.value) for point in kept]
     low, span = min(values), (max(values) - min(values)) or 1.0
     first, length = kept[0].time, (kept[-1].time - kept[0].time).total_seconds() or 1.0

@@ -1,4 +1,4 @@
-"""The parts of a report's page that are tables: months, where results came from, costs, decisions."""
+"""Tables of a report's page: months, results by group, costs, decisions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply, subtract, total
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SHADES = 4
-MOST_LINES = 40
+MAX_SHADE = 4
+MAX_ROWS = 40
 GROUPS = {
     Dimension.SYMBOL: "By symbol",
     Dimension.STRATEGY: "By strategy",
@@ -24,12 +24,12 @@ GROUPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
-    """A field of the table of months.
+class MonthCell:
+    """A cell of the table of months.
 
     Attributes:
-        gain: None where the period has nothing of that month.
-        shade: −4 to 4, how deep its colour is; 0 is none.
+        gain: None where the month is outside the period.
+        shade: depth of its colour, −4 to 4; 0 is none.
     """
 
     gain: PeriodReturn | None
@@ -37,28 +37,28 @@ class Month:
 
 
 @dataclass(frozen=True, slots=True)
-class Year:
-    """A line of the table of months.
+class YearRow:
+    """A row of the table of months.
 
     Attributes:
-        result: of the year, as far as it is in the period.
-        change: its months compounded; None where one of them has none.
+        result: of the part of the year that is in the period.
+        change: its months compounded, a fraction; None where a month has none.
     """
 
     year: int
-    months: tuple[Month, ...]
+    months: tuple[MonthCell, ...]
     result: Decimal
     change: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the tables that tell results apart.
+class GroupRow:
+    """A row of a table of results by group.
 
     Attributes:
-        left: where its bar begins, in hundredths of the width; a net result of 0 is at ``zero`` of its table.
-        width: of the bar.
-        results: None for the line that sums others up.
+        left: left end of its bar, in percent of the column's width; a net result of 0 is at ``zero`` of its table.
+        width: of the bar, in percent.
+        results: None for the row that sums up others.
     """
 
     name: str
@@ -73,37 +73,37 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Results told apart by one thing.
+class GroupTable:
+    """Results by one dimension, such as the symbol.
 
     Attributes:
-        zero: where a net result of 0 lies in the column of bars, in hundredths of its width.
+        zero: position of a net result of 0 in the column of bars, in percent of its width.
     """
 
     title: str
     zero: float
-    lines: tuple[Line, ...]
+    lines: tuple[GroupRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FunnelStage:
     """A stage of the decision funnel.
 
     Attributes:
-        share: of the decisions that were received, in hundredths.
-        lost: what went no further, with why.
+        share: of the decisions received, in percent.
+        lost: decisions that went no further, by reason.
     """
 
-    stage: str
+    name: str
     number: int
     share: float
     lost: tuple[Lost, ...]
-    lost_number: int
+    lost_count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """A line of the table of costs: an amount, its share of what was won before costs, and of what was traded."""
+class CostRow:
+    """A row of the table of costs: an amount, and its shares of gross before costs and of the traded value."""
 
     label: str
     amount: Decimal
@@ -112,12 +112,12 @@ class Cost:
     sum: bool = False
 
 
-def years(gains: Sequence[PeriodReturn]) -> list[Year]:
+def years(gains: Sequence[PeriodReturn]) -> list[YearRow]:
     """Return the table of months, newest year first."""
     sizes = [absolute(size) for gain in gains if (size := _size(gain)) is not None]
     largest = max(sizes, default=ZERO)
     return [
-        Year(
+        YearRow(
             year,
             tuple(_month(months.get(number), largest) for number in range(1, 13)),
             total(gain.result for gain in months.values()),
@@ -131,12 +131,12 @@ def _size(gain: PeriodReturn) -> Decimal:
     return gain.result if gain.change is None else gain.change
 
 
-def _month(gain: PeriodReturn | None, largest: Decimal) -> Month:
+def _month(gain: PeriodReturn | None, largest: Decimal) -> MonthCell:
     size = ZERO if gain is None else _size(gain)
     if not size or not largest:
-        return Month(gain, 0)
-    depth = min(int(divide(multiply(absolute(size), Decimal(SHADES)), largest)) + 1, SHADES)
-    return Month(gain, depth if size > ZERO else -depth)
+        return MonthCell(gain, 0)
+    depth = min(int(divide(multiply(absolute(size), Decimal(MAX_SHADE)), largest)) + 1, MAX_SHADE)
+    return MonthCell(gain, depth if size > ZERO else -depth)
 
 
 def _compounded(gains: Iterable[PeriodReturn]) -> Decimal | None:
@@ -148,15 +148,15 @@ def _compounded(gains: Iterable[PeriodReturn]) -> Decimal | None:
     return subtract(growth, ONE)
 
 
-def groups(by: Mapping[Dimension, Mapping[str, TradeStats]]) -> list[Group]:
-    """Return the tables that tell results apart, the best line of each first; those without a line are left out."""
+def groups(by: Mapping[Dimension, Mapping[str, TradeStats]]) -> list[GroupTable]:
+    """Return the tables of results by group, the best row of each first; empty tables are left out."""
     return [_group(title, by[dimension]) for dimension, title in GROUPS.items() if by.get(dimension)]
 
 
-def _group(title: str, by: Mapping[str, TradeStats]) -> Group:
-    ordered = sorted(by.items(), key=lambda each: (-each[1].net_pnl, each[0]))
-    if len(ordered) > MOST_LINES:
-        half = MOST_LINES // 2
+def _group(title: str, by: Mapping[str, TradeStats]) -> GroupTable:
+    ordered = sorted(by.items(), key=lambda item: (-item[1].net_pnl, item[0]))
+    if len(ordered) > MAX_ROWS:
+        half = MAX_ROWS // 2
         first, between, last = ordered[:half], ordered[half:-half], ordered[-half:]
     else:
         first, between, last = ordered, [], []
@@ -164,56 +164,56 @@ def _group(title: str, by: Mapping[str, TradeStats]) -> Group:
     if between:
         rows.append((f"{len(between)} between them", [results for _, results in between]))
     rows += [(name, [results]) for name, results in last]
-    nets = [total(each.net_pnl for each in found) for _, found in rows]
-    # A sum of many has no bar: it would make those of the others small.
-    drawn = [net if len(found) == 1 else ZERO for net, (_, found) in zip(nets, rows, strict=True)]
-    low, high = min(ZERO, *drawn), max(ZERO, *drawn)
+    nets = [total(stats.net_pnl for stats in members) for _, members in rows]
+    # A row that sums up many has no bar: it would make the other bars small.
+    bar_values = [net if len(members) == 1 else ZERO for net, (_, members) in zip(nets, rows, strict=True)]
+    low, high = min(ZERO, *bar_values), max(ZERO, *bar_values)
     span = subtract(high, low) or ONE
 
     def place(value: Decimal) -> float:
         return round(float(divide(subtract(value, low), span)) * 100, 2)
 
     lines = []
-    for (name, found), net, shown in zip(rows, nets, drawn, strict=True):
-        begin, end = sorted((place(ZERO), place(shown)))
+    for (name, members), net, bar_value in zip(rows, nets, bar_values, strict=True):
+        begin, end = sorted((place(ZERO), place(bar_value)))
         lines.append(
-            Line(
+            GroupRow(
                 name,
                 begin,
                 round(end - begin, 2),
                 net,
-                total(each.gross_pnl for each in found),
-                total(each.total_commission for each in found),
-                total(each.total_slippage for each in found),
-                sum(each.total_trades for each in found),
-                found[0] if len(found) == 1 else None,
+                total(stats.gross_pnl for stats in members),
+                total(stats.total_commission for stats in members),
+                total(stats.total_slippage for stats in members),
+                sum(stats.total_trades for stats in members),
+                members[0] if len(members) == 1 else None,
             )
         )
-    return Group(title, place(ZERO), tuple(lines))
+    return GroupTable(title, place(ZERO), tuple(lines))
 
 
-def costs(results: TradeStats) -> list[Cost]:
-    """Return what trading cost, and what it brought before and after."""
+def costs(results: TradeStats) -> list[CostRow]:
+    """Return commission, slippage and their sum."""
     commission, slippage = results.total_commission, results.total_slippage
     before = add(results.gross_pnl, slippage)
 
-    def cost(label: str, amount: Decimal, *, is_sum: bool = False) -> Cost:
-        of_gross = defined(divide(amount, before)) if before > ZERO else undefined("nothing was won before costs")
+    def cost(label: str, amount: Decimal, *, is_sum: bool = False) -> CostRow:
+        of_gross = defined(divide(amount, before)) if before > ZERO else undefined("no gross profit before costs")
         of_traded = (
             defined(divide(amount, results.traded)) if results.traded > ZERO else undefined("nothing was traded")
         )
-        return Cost(label, amount, of_gross, of_traded, is_sum)
+        return CostRow(label, amount, of_gross, of_traded, is_sum)
 
     return [
         cost("Commission", commission),
         cost("Slippage", slippage),
-        cost("Both", add(commission, slippage), is_sum=True),
+        cost("Total", add(commission, slippage), is_sum=True),
     ]
 
 
-def steps(funnel: Funnel) -> Iterator[Step]:
-    """Return the stages of the funnel, each with what went no further."""
+def funnel_stages(funnel: Funnel) -> Iterator[FunnelStage]:
+    """Yield the stages of the funnel, each with the decisions that went no further."""
     for stage, number in funnel.stages.items():
-        lost = tuple(each for each in funnel.lost if each.after is stage)
+        lost = tuple(loss for loss in funnel.lost if loss.after is stage)
         share = number / funnel.received * 100 if funnel.received else 0.0
-        yield Step(str(stage), number, round(share, 2), lost, sum(each.number for each in lost))
+        yield FunnelStage(str(stage), number, round(share, 2), lost, sum(loss.number for loss in lost))

@@ -154,7 +154,7 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     right = _distribution(report, half)
     yield from _pair(left, right, half, two_columns)
     if report.trade_stats.traded:
-        yield from _with_heading("Where it came from", sections.groups(report.by, width))
+        yield from _with_heading("Results by group", sections.groups(report.by, width))
         yield from _pair(
             ("Costs", sections.cost_table(report.trade_stats, half)),
             ("Decisions", sections.funnel(report.funnel, half)),
@@ -196,7 +196,7 @@ def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
     falls = charts.drawdown_chart(report.curve, width, 5 if two_columns else 4)
     if falls:
         # The times stand below both.
-        lines = [*lines[:-1], line(), line("Below its peak", "bold"), *falls]
+        lines = [*lines[:-1], line(), line("Drawdown", "bold"), *falls]
         lines += wrapped(sentence, width, "dim") if (sentence := sections.fall_sentence(report)) else []
     return lines
 

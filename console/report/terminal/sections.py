@@ -88,7 +88,9 @@ def _portfolio_metrics(report: Report) -> list[MetricLine]:
             _metric("Calmar ratio", performance.calmar_ratio, _ratio),
             _metric("Probabilistic Sharpe", performance.probabilistic_sharpe_ratio, _share),
             _metric(
-                "Days needed", performance.minimum_track_record, lambda value: f"{_days(value)} of which {days:,} exist"
+                "Track record needed",
+                performance.minimum_track_record,
+                lambda value: f"{_days(value)} days, {days:,} exist",
             ),
             _metric("Exposure", performance.exposure, _share),
             _metric("Turnover", performance.turnover, lambda value: f"{_ratio(value)} ×"),
@@ -108,7 +110,7 @@ def _round_trip_metrics(report: Report) -> Iterator[MetricLine]:
     yield _metric("Expectancy", results.expectancy, signed, coloured=True)
     yield _metric("Best", results.best_trade, signed)
     yield _metric("Worst", results.worst_trade, signed)
-    yield _metric("Time held", results.avg_hold_seconds, lambda value: duration(timedelta(seconds=float(value))))
+    yield _metric("Holding time", results.avg_hold_seconds, lambda value: duration(timedelta(seconds=float(value))))
     yield _metric("Time in market", results.time_in_market, _share)
 
 

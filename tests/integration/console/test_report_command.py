@@ -101,9 +101,9 @@ def test_the_report_of_one_round_trip_has_every_number(sold: str, capsys: pytest
     for words in (
         "as of the last snapshot, 2026-01-10 14:00:00 UTC",
         "Net result +8.00", "Gross result +10.00", "Round trips 1", "Won, lost 1, 0", "Win rate 100.00 %",
-        "Average win +8.00", "Average loss –", "Profit factor –", "Traded 210.00", "Time held 1 h",
+        "Average win +8.00", "Average loss –", "Profit factor –", "Traded 210.00", "Holding time 1 h",
         "– Average loss, Profit factor: no losing round trip yet", "Gross before costs +11.00",
-        "Commission 2.00 0.9524 % 18.18 %", "Slippage 1.00 0.4762 % 9.09 %", "Both 3.00 1.4286 % 27.27 %",
+        "Commission 2.00 0.9524 % 18.18 %", "Slippage 1.00 0.4762 % 9.09 %", "Total 3.00 1.4286 % 27.27 %",
         "received 2 100.0%", "filled 2 100.0%", "symbol BTC/USDT alone", "strategy trend alone", "Open positions none",
         "Operational: failed", "Statistical: failed", "✗ round trips at least 20 1", "Not ready: ",
     ):  # fmt: skip
@@ -122,10 +122,10 @@ def test_in_a_terminal(url: str, tmp_path: Path, columns: int, side_by_side: boo
     text = "\n".join(lines)
     assert lines[1] == "━" * columns
     assert side_by_side == any("Last days" in line and "Net results of" in line for line in lines)
-    for heading in ("Value", "Below its peak", "Figures", "Months", "Last days", "Where it came from", "Costs"):
+    for heading in ("Value", "Drawdown", "Figures", "Months", "Last days", "Results by group", "Costs"):
         assert any(line.startswith(heading) for line in lines), heading
     # The curve has its highest and lowest value and its first and last day beside it.
-    chart = lines[lines.index("Value") + 1 : lines.index("Below its peak")]
+    chart = lines[lines.index("Value") + 1 : lines.index("Drawdown")]
     assert re.match(r" *[\d,]+\.\d\d ┤", chart[0])
     assert re.search(r"[⠁-⣿]", "".join(chart))
     assert re.search(r"^ +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the report's page says, and how: its numbers, what is unknown, its charts as plotly takes them, its safety."""
+"""The report's page: numbers, missing figures, charts that plotly accepts, and safety."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.clock
 SEED = 4
 MADE = datetime(2026, 5, 1, tzinfo=UTC)
 COLOURS = {"paper", "ink", "muted", "grid", "axis", "line", "gain", "loss", "losswash"}
-SHOWN = reports(SEED)
+REPORTS = reports(SEED)
 STRATEGY = one(PLANS[0], SEED, strategy="momentum")
 
 
@@ -47,54 +47,54 @@ def empty(received: int = 0) -> Report:
 
 
 def text_of(made: str) -> str:
-    """What people read, on one line."""
+    """Return the visible text of a page, on one line."""
     body = re.sub(r"<(script|style).*?</\1>", " ", made[made.index("<body>") :], flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", body).replace("\xa0", " ").split())
 
 
 def written(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a chart with its key."""
+    """Yield every value of a chart with its key."""
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from written(each, name)
+        for name, item in value.items():
+            yield from written(item, name)
     elif isinstance(value, list):
-        for each in value:
-            yield from written(each, key)
+        for item in value:
+            yield from written(item, key)
     else:
         yield key, value
 
 
 def painted(value: Any, key: str = "") -> Any:
-    """A chart with one colour in the place of all."""
+    """Return a chart with one colour instead of all."""
     if isinstance(value, dict):
-        return {name: painted(each, name) for name, each in value.items()}
+        return {name: painted(item, name) for name, item in value.items()}
     if isinstance(value, list):
-        return [painted(each, key) for each in value]
+        return [painted(item, key) for item in value]
     return "#000000" if key.endswith("color") else value
 
 
-@pytest.mark.parametrize("shown", [*SHOWN, STRATEGY], ids=lambda shown: f"{shown.portfolio}-{shown.strategy}")
-def test_charts_are_what_plotly_knows(shown: Report) -> None:
+@pytest.mark.parametrize("sample", [*REPORTS, STRATEGY], ids=lambda sample: f"{sample.portfolio}-{sample.strategy}")
+def test_plotly_accepts_the_charts(sample: Report) -> None:
     for draw in (charts.equity, charts.days, charts.distribution):
-        spec = draw(shown).spec
-        go.Figure(painted(spec))  # refuses what it does not know
+        spec = draw(sample).spec
+        go.Figure(painted(spec))  # raises for unknown keys
         json.dumps(spec, allow_nan=False)
         colours = {value for key, value in written(spec) if key.endswith("color")}
         assert colours - {"rgba(0,0,0,0)"} <= COLOURS
 
 
 def test_charts_show_the_values() -> None:
-    shown = SHOWN[0]
-    data = charts.equity(shown).spec["data"]
+    trading = REPORTS[0]
+    data = charts.equity(trading).spec["data"]
     drawdown, won, lost, value = data
-    assert [float(point.value) for point in shown.curve] == value["y"]
-    assert min(drawdown["y"]) == pytest.approx(-float(shown.performance.max_drawdown.fraction))  # type: ignore[union-attr]
-    assert len(shown.marks) == len(won["x"]) + len(lost["x"])
-    bars = charts.days(shown).spec["data"][0]
-    assert [float(day.result) for day in shown.days] == bars["y"]
+    assert [float(point.value) for point in trading.curve] == value["y"]
+    assert min(drawdown["y"]) == pytest.approx(-float(trading.performance.max_drawdown.fraction))  # type: ignore[union-attr]
+    assert len(trading.marks) == len(won["x"]) + len(lost["x"])
+    bars = charts.days(trading).spec["data"][0]
+    assert [float(day.result) for day in trading.days] == bars["y"]
     assert {"gain"} == {c for c, y in zip(bars["marker"]["color"], bars["y"], strict=True) if y > 0}
-    counts = charts.distribution(shown).spec["data"][0]["y"]
-    assert shown.trade_stats.total_trades == sum(counts)
+    counts = charts.distribution(trading).spec["data"][0]["y"]
+    assert trading.trade_stats.total_trades == sum(counts)
 
 
 def test_numbers_are_exact_behind_what_is_rounded() -> None:
@@ -106,21 +106,21 @@ def test_numbers_are_exact_behind_what_is_rounded() -> None:
 
 
 def test_a_portfolio_of_less_than_ten_is_not_rounded_to_cents() -> None:
-    small = replace(SHOWN[0], initial_capital=Decimal("0.5"))
+    small = replace(REPORTS[0], initial_capital=Decimal("0.5"))
     assert "0.00012346" == Amounts.of(small).plain(Decimal("0.000123456"))
-    assert "0.00" == Amounts.of(SHOWN[0]).plain(Decimal("0.000123456"))
+    assert "0.00" == Amounts.of(REPORTS[0]).plain(Decimal("0.000123456"))
 
 
 def test_every_figure_is_defined_and_an_unknown_one_says_why() -> None:
     young = one(PLANS[0], SEED, days=2)
-    labels = {each.label for group in metric_rows(young).values() for each in group}
+    labels = {row.label for group in metric_rows(young).values() for row in group}
     assert set(DEFINITIONS) == labels
-    sharpe = next(each for each in metric_rows(young)["Risk"] if each.label == "Sharpe ratio")
+    sharpe = next(row for row in metric_rows(young)["Risk"] if row.label == "Sharpe ratio")
     assert ("", "2 of at least 10 daily returns") == (str(sharpe.value), sharpe.reason)
     read = text_of(page([young], {}, made_at=MADE))
     assert "Sharpe ratio – 2 of at least 10 daily returns" in read
     assert "Profit factor –: no round trip yet." in read
-    side_by_side = text_of(page([young, SHOWN[1]], {}, made_at=MADE))
+    side_by_side = text_of(page([young, REPORTS[1]], {}, made_at=MADE))
     assert "0.34 % – 2 of at least 10 daily returns 1 0.00 %" in side_by_side
 
 
@@ -133,18 +133,18 @@ def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
     newest, oldest = tables.years([gain(2025, 12, "100", "0.1"), gain(2026, 1, "-55", "-0.05"),
                                          gain(2026, 2, "1", "0.001")])  # fmt: skip
     assert (2026, Decimal(-54), Decimal("-0.049050")) == (newest.year, newest.result, newest.change)
-    assert (2025, 4, [0] * 11) == (oldest.year, oldest.months[11].shade, [each.shade for each in oldest.months[:11]])
+    assert (2025, 4, [0] * 11) == (oldest.year, oldest.months[11].shade, [month.shade for month in oldest.months[:11]])
     assert (-3, 1, None) == (newest.months[0].shade, newest.months[1].shade, newest.months[2].gain)
     (strategy,) = tables.years([gain(2026, 1, "-55", None)])
     assert (Decimal(-55), None, -4) == (strategy.result, strategy.change, strategy.months[0].shade)
 
 
 def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything() -> None:
-    results = SHOWN[0].trade_stats
+    results = REPORTS[0].trade_stats
     by = {f"S{number}": replace(results, net_pnl=Decimal(30 - number)) for number in range(60)}
     (group,) = tables.groups({Dimension.SYMBOL: by})
     assert (41, "20 between them") == (len(group.lines), group.lines[20].name)
-    assert sum(each.net_pnl for each in by.values()) == sum(line.net for line in group.lines)
+    assert sum(stats.net_pnl for stats in by.values()) == sum(line.net for line in group.lines)
     assert 60 * results.total_trades == sum(line.round_trips for line in group.lines)
     assert (0, None) == (group.lines[20].width, group.lines[20].results)
     for line in group.lines:
@@ -155,7 +155,7 @@ def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything
 
 def test_costs_are_shares_of_what_was_won_before_them() -> None:
     results: TradeStats = replace(
-        SHOWN[0].trade_stats, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
+        REPORTS[0].trade_stats, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
         traded=Decimal(1000),
     )  # fmt: skip
     commission, slippage, both = tables.costs(results)
@@ -164,64 +164,68 @@ def test_costs_are_shares_of_what_was_won_before_them() -> None:
     )  # fmt: skip
     assert (Decimal(30), defined(Decimal("0.03"))) == (both.amount, both.of_traded)
     lost = tables.costs(replace(results, gross_pnl=Decimal(-80)))
-    assert {undefined("nothing was won before costs")} == {each.of_gross for each in lost}
+    assert {undefined("no gross profit before costs")} == {cost.of_gross for cost in lost}
 
 
 def test_the_funnel_names_what_fell_out_where() -> None:
-    found = funnel([("executed", None, 6), ("ignored", "hold", 2), ("rejected", "no room", 1), ("pending", None, 1)])
-    steps = list(tables.steps(found))
-    assert [(str(stage), number) for stage, number in found.stages.items()] == [(s.stage, s.number) for s in steps]
-    assert [100.0, 70.0, 60.0, 60.0] == [step.share for step in steps]
-    assert [("hold", 2)] == [(lost.reason, lost.number) for lost in steps[0].lost]
-    assert [("no room", 1)] == [
-        (lost.reason, lost.number) for lost in steps[list(Stage).index(Stage.ABOVE_THRESHOLD)].lost
+    decisions = funnel(
+        [("executed", None, 6), ("ignored", "hold", 2), ("rejected", "no room", 1), ("pending", None, 1)]
+    )
+    stages = list(tables.funnel_stages(decisions))
+    assert [(str(stage), number) for stage, number in decisions.stages.items()] == [
+        (stage.name, stage.number) for stage in stages
     ]
-    read = text_of(page([replace(SHOWN[0], funnel=found)], {}, made_at=MADE))
-    assert "1 still waiting for their outcome" in read
+    assert [100.0, 70.0, 60.0, 60.0] == [stage.share for stage in stages]
+    assert [("hold", 2)] == [(lost.reason, lost.number) for lost in stages[0].lost]
+    assert [("no room", 1)] == [
+        (lost.reason, lost.number) for lost in stages[list(Stage).index(Stage.ABOVE_THRESHOLD)].lost
+    ]
+    read = text_of(page([replace(REPORTS[0], funnel=decisions)], {}, made_at=MADE))
+    assert "1 waiting for their outcome" in read
 
 
-def test_the_page_says_what_a_reader_looks_for() -> None:
-    gates = {plan.name: verdict(plan, SEED) for plan in PLANS}
-    read = text_of(page(SHOWN, gates, made_at=MADE))
+def test_the_page_contains_headline_verdicts_and_explanations() -> None:
+    verdicts = {plan.name: verdict(plan, SEED) for plan in PLANS}
+    read = text_of(page(REPORTS, verdicts, made_at=MADE))
     for words in (
         "Report on 3 portfolios", "Made 2026-05-01 00:00:00 UTC",
         "Simulated prices: results prove nothing about real markets.",
-        f"Value {SHOWN[0].closing:,.2f} USDT", "Period, UTC (60 d) 2026-03-02 00:00 to 2026-05-01 00:00",
+        f"Value {REPORTS[0].closing:,.2f} USDT", "Period, UTC (60 d) 2026-03-02 00:00 to 2026-05-01 00:00",
         "Operational ✓ passed", "Statistical ✗ failed", "Together ✗ not ready", "win rate".capitalize(),
-        "Every fill was computed from a price that the program had seen",
+        "The program computed every fill from the price it knew",
     ):  # fmt: skip
         assert words in read
 
 
 def test_prices_that_are_not_real_are_marked_and_real_ones_are_not() -> None:
-    real = replace(SHOWN[0], price_sources=("kraken",))
+    real = replace(REPORTS[0], price_sources=("kraken",))
     assert "prove nothing" not in text_of(page([real], {}, made_at=MADE))
-    both = text_of(page([real, SHOWN[1]], {}, made_at=MADE))
+    both = text_of(page([real, REPORTS[1]], {}, made_at=MADE))
     assert "Simulated prices: results prove nothing about real markets. Concerns cautious." in both
 
 
 @pytest.mark.parametrize(
     ("received", "sentence"),
     [
-        (0, "Nothing was traded in this period, and no decision came in."),
-        (1, "Nothing was traded in this period: 1 decision came in, and nothing was executed."),
-        (7, "Nothing was traded in this period: 7 decisions came in, none was executed."),
+        (0, "Nothing was traded in this period, and no decision was received."),
+        (1, "Nothing was traded in this period: 1 decision was received, and it was not executed."),
+        (7, "Nothing was traded in this period: 7 decisions were received, and none was executed."),
     ],
 )
 def test_an_empty_portfolio_is_a_sentence(received: int, sentence: str) -> None:
     made = page([empty(received)], {}, made_at=MADE)
     assert sentence in text_of(made)
     assert 'class="chart' not in made
-    assert ("What became of decisions" in made) == bool(received)
-    # Without a chart there is nothing that would draw one.
+    assert ("<h3>Decisions</h3>" in made) == bool(received)
+    # Without a chart, the page leaves out plotly.
     assert len(made) < 60_000
 
 
 def test_what_was_traded_without_a_course_says_why_there_is_none() -> None:
-    unvalued = replace(SHOWN[0], curve=SHOWN[0].curve[:1], marks=())
-    assert "No valuation was stored in this period" in text_of(page([unvalued], {}, made_at=MADE))
+    unvalued = replace(REPORTS[0], curve=REPORTS[0].curve[:1], marks=())
+    assert "No snapshot was stored in this period" in text_of(page([unvalued], {}, made_at=MADE))
     unclosed = replace(STRATEGY, curve=(STRATEGY.curve[0], STRATEGY.curve[0]._replace(time=MADE)), marks=())
-    assert "Nothing that it opened was closed in this period." in text_of(page([unclosed], {}, made_at=MADE))
+    assert "None of its positions was closed in this period." in text_of(page([unclosed], {}, made_at=MADE))
 
 
 def test_a_strategy_without_closings_shows_no_line() -> None:
@@ -231,21 +235,21 @@ def test_a_strategy_without_closings_shows_no_line() -> None:
 
 
 def test_names_end_no_script_and_only_the_pages_own_scripts_may_run() -> None:
-    evil = replace(SHOWN[0], portfolio="</script><script>a()</script>", currency="</script><!--<b>", strategy=None)
+    evil = replace(REPORTS[0], portfolio="</script><script>a()</script>", currency="</script><!--<b>", strategy=None)
     made = page([evil], {}, made_at=MADE)
     scripts = re.findall(r"<script(?P<kind>[^>]*)>(.*?)</script>", made, flags=re.DOTALL)
     assert 3 == sum("application/json" in kind for kind, _ in scripts)
     for kind, text in scripts:
         if "application/json" in kind:
             assert "<" not in text
-            # plotly takes markup in a text for markup, so names are escaped for it, too.
+            # plotly renders markup in texts, so names are escaped for it, too.
             assert "&lt;b&gt;" in str(json.loads(text)["layout"])
     run = [text for kind, text in scripts if not kind]
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
     assert 2 == len(run)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', made)
     assert policy is not None
-    allowed = " ".join(f"&#39;sha256-{each}&#39;" for each in hashes)
+    allowed = " ".join(f"&#39;sha256-{digest}&#39;" for digest in hashes)
     assert f"default-src &#39;none&#39;; script-src {allowed}; style-src" in policy[1]
     assert "<b>" not in made[: made.index(get_plotlyjs()[:200])]
 

@@ -50,7 +50,9 @@ def test_without_a_browser_one_sentence_says_so(capsys: pytest.CaptureFixture[st
     monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
     assert 1 == main(["report"])
     message = capsys.readouterr().err
-    assert message.startswith("the picture report cannot be drawn: CHROMIUM=/nowhere/chromium is no program; install")
+    assert message.startswith(
+        "the picture report cannot be drawn: CHROMIUM=/nowhere/chromium is not a program; install"
+    )
     assert 1 == message.count("\n")
 
 
