@@ -1,20 +1,20 @@
-# Everything by one word; `make` alone lists the words. Works with GNU make 3.81, which is what macOS has.
+# The commands for users and developers; `make` alone lists them. Works with GNU make 3.81, the version of macOS.
 #
-# The set-up is made once, in .venv. Stamp files, each written last, say what is done, so a set-up that was interrupted
-# is repeated and one that is complete costs nothing. Programs of .venv are run by its Python, never by their own name:
-# their first lines hold an absolute path, which breaks when it is long, has a blank in it or the folder was moved.
+# The set-up is done once, in .venv. Each step writes its stamp file last, so an interrupted set-up is repeated and a
+# complete one costs nothing. Programs in .venv are run by its Python, never by their own name: their first line is an
+# absolute path, which breaks if it is long or contains a blank, or if the folder was moved.
 
 PY := .venv/bin/python
 PIP := touch .venv/.unfinished && $(PY) -m pip install --quiet --no-input --disable-pip-version-check
 DONE := rm .venv/.unfinished && touch
-# So many processes run tests side by side, each with servers of its own: on 2 cores 4, because most of them wait.
+# The number of processes that run tests at once, each with its own servers: 4 on 2 cores, because most of them wait.
 JOBS ?= 4
-# A process that died is not replaced: pytest-xdist 3.8 would run the test that ended it again in each new process, and waits
-# for ever where a new process gets a file with one test left (tests/integration/tools/test_hanging_tests.py).
+# A process that died is not replaced: pytest-xdist 3.8 would run the fatal test again in each new process, and it waits for
+# ever if a new process gets a file with one test left (tests/integration/tools/test_hanging_tests.py).
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
 
-# .venv is made anew where pip was interrupted (it takes a package for complete whose files are not all there), and where
-# its Python was removed or replaced.
+# .venv is created again if pip was interrupted (pip accepts a package whose files are incomplete), or if its Python was
+# removed or replaced.
 ifneq ($(shell test ! -e .venv || { test ! -e .venv/.unfinished && $(PY) -c ''; } 2>/dev/null || echo broken),)
 .PHONY: .venv/.created
 endif
@@ -30,35 +30,35 @@ help: ## list these targets
 install: .venv/.installed ## set up .venv, with a Python of at least 3.11
 	@echo '.venv is ready; next: make demo.'
 
-demo: .venv/.installed ## show the system at work; needs nothing, ends after 30 s or on Ctrl-C
+demo: .venv/.installed ## show the system at work; ends after 30 s or on Ctrl-C
 	@$(PY) run.py demo $(ARGS)
 
 test: .venv/.installed-test ## run the tests
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
-faults: .venv/.installed-test ## let everything go wrong that can, and count what is lost; ARGS=--quick: a little of it
+faults: .venv/.installed-test ## inject every fault, and count what is lost; ARGS=--quick: a small part
 	@$(PY) -m tests.faults $(ARGS)
 
 clocks: .venv/.installed-test ## run the tests under six clocks: leap day, new year, DST nights; ARGS="-m clock": those about dates
 	@.ci/clocks $(ARGS)
 
-# import-linter has no module that `-m` would run.
-check: .venv/.installed-dev ## check format, style, types and which room imports which
+# import-linter has no module for `-m`.
+check: .venv/.installed-dev ## check format, style, types, and which package imports which
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-bench: .venv/.installed ## measure rate and latency beside bare psycopg, what consoles cost, a long history, a report on a year
+bench: .venv/.installed ## measure rate and latency against plain psycopg, the cost of consoles, a long history, a report on a year
 	@$(PY) -m benchmarks $(ARGS)
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.history
 	@$(PY) -m benchmarks.reports $(filter --quick,$(ARGS))
 
-pictures: .venv/.installed-test ## draw docs/pictures anew; that of the report needs Chromium
+pictures: .venv/.installed-test ## draw docs/pictures again; the report's picture needs Chromium
 	@$(PY) -m docs.pictures $(ARGS)
 
-clean: ## remove .venv and everything that tools left; never any data
+clean: ## remove .venv and the files of tools; never any data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,4 +1,4 @@
-"""Settings: where they come from, which counts, and the sentence for each that is wrong."""
+"""Settings: their sources, which source wins, the message about a wrong one, and what is recorded and masked."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def sentence(**options: object) -> str:
-    with pytest.raises(SettingsError) as refused:
+def error_message(**options: object) -> str:
+    """Return the message about settings that are refused."""
+    with pytest.raises(SettingsError) as error:
         Settings(**options)
-    assert refused.value.exit_code == 2
-    assert "\n" not in str(refused.value)
-    assert "pydantic" not in str(refused.value)
-    return str(refused.value)
+    assert error.value.exit_code == 2
+    assert "\n" not in str(error.value)
+    assert "pydantic" not in str(error.value)
+    return str(error.value)
 
 
-def test_defaults_are_those_that_their_users_know() -> None:
+def test_the_documented_defaults() -> None:
     settings = Settings()
     assert settings.portfolio_values() == {
         "initial_capital": Decimal(10_000),
@@ -72,14 +73,14 @@ def test_symbols_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert Settings().symbols == ("BTC/USDT", "ETH/USDT")
 
 
-def test_amounts_are_what_was_typed() -> None:
+def test_amounts_are_exact() -> None:
     settings = Settings(commission_pct=0.1, initial_capital="10000.000000000001")
     assert settings.commission_pct == Decimal("0.1")
     assert settings.initial_capital == Decimal("10000.000000000001")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("commission_pct", Decimal("0.2"), "setting commission_pct = 0.2: must be at most 0.1"),
         ("commission_pct", "-0.1", "setting commission_pct = '-0.1': must be at least 0"),
@@ -117,53 +118,53 @@ def test_amounts_are_what_was_typed() -> None:
         ("exchange_options", "x", 'setting exchange_options = ********: must be a table, as a variable in JSON: {"ti'),
     ],
 )
-def test_a_wrong_one_names_itself_its_value_and_what_is_allowed(name: str, value: object, told: str) -> None:
-    assert sentence(**{name: value}).startswith(told)
+def test_the_message_names_the_setting_its_value_and_what_is_allowed(name: str, value: object, message: str) -> None:
+    assert error_message(**{name: value}).startswith(message)
 
 
-def test_a_wrong_one_says_where_it_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_names_the_source_of_a_wrong_value(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "paper.toml").write_text("seed = 'x'\nprice_speed = 0")
-    assert sentence() == "setting seed = 'x' (from paper.toml): must be a whole number"
+    assert error_message() == "setting seed = 'x' (from paper.toml): must be a whole number"
     monkeypatch.setenv("PAPER_SEED", "y")
-    assert sentence() == "setting seed = 'y' (from PAPER_SEED): must be a whole number"
+    assert error_message() == "setting seed = 'y' (from PAPER_SEED): must be a whole number"
 
 
-def test_unknown_ones_are_refused_with_the_nearest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sentence(sead=1) == "'sead' is not a setting; did you mean seed?"
+def test_an_unknown_setting_is_refused_with_a_similar_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert error_message(sead=1) == "'sead' is not a setting; did you mean seed?"
     monkeypatch.setenv("PAPER_COMISSION_PCT", "0.1")
-    told = "the environment variable PAPER_COMISSION_PCT is not a setting; did you mean PAPER_COMMISSION_PCT?"
-    assert sentence() == told
+    message = "the environment variable PAPER_COMISSION_PCT is not a setting; did you mean PAPER_COMMISSION_PCT?"
+    assert error_message() == message
     monkeypatch.delenv("PAPER_COMISSION_PCT")
     (folder / "paper.toml").write_text("[portfolio]\ninitial_capital = 5")
-    assert sentence() == "'portfolio' in paper.toml is not a setting"
+    assert error_message() == "'portfolio' in paper.toml is not a setting"
 
 
 @pytest.mark.parametrize(
     "text", ["prices = ", "prices = 'a'\nprices = 'b'", "\x00", f"seed = {'9' * 5000}", f"seed = {'[' * 5000}"]
 )
-def test_a_file_that_is_no_toml(folder: Path, text: str) -> None:
+def test_a_file_that_is_not_toml(folder: Path, text: str) -> None:
     (folder / "paper.toml").write_text(text)
-    assert sentence().startswith("paper.toml cannot be read as TOML: ")
+    assert error_message().startswith("paper.toml cannot be read as TOML: ")
 
 
-def test_a_file_in_another_encoding_says_where(folder: Path) -> None:
+def test_the_message_about_another_encoding_names_line_and_column(folder: Path) -> None:
     (folder / "paper.toml").write_bytes("seed = 1\nexchange = 'kräken'".encode("latin-1"))
-    assert sentence() == "paper.toml cannot be read as TOML: it is not UTF-8 (at line 2, column 15)"
+    assert error_message() == "paper.toml cannot be read as TOML: it is not UTF-8 (at line 2, column 15)"
     (folder / "paper.toml").write_bytes("seed = 1".encode("utf-16"))
-    assert sentence() == "paper.toml cannot be read as TOML: it is not UTF-8 (at line 1, column 1)"
+    assert error_message() == "paper.toml cannot be read as TOML: it is not UTF-8 (at line 1, column 1)"
 
 
-def test_a_file_with_a_byte_order_mark_and_line_ends_of_windows(folder: Path) -> None:
+def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(folder: Path) -> None:
     (folder / "paper.toml").write_bytes(b"\xef\xbb\xbfseed = 2\r\nprice_interval = 3\r\n")
     assert (Settings().seed, Settings().price_interval) == (2, 3)
 
 
-def test_a_file_that_cannot_be_read_is_never_left_out(folder: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
     (folder / "paper.toml").mkdir()
-    assert sentence() == "paper.toml cannot be read: Is a directory"
+    assert error_message() == "paper.toml cannot be read: Is a directory"
     (folder / "paper.toml").rmdir()
     (folder / "paper.toml").symlink_to("paper.toml")
-    assert sentence() == "paper.toml cannot be read: Too many levels of symbolic links"
+    assert error_message() == "paper.toml cannot be read: Too many levels of symbolic links"
 
 
 def test_exchange_options_of_a_variable_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,26 +172,26 @@ def test_exchange_options_of_a_variable_are_json(monkeypatch: pytest.MonkeyPatch
     assert Settings().exchange_options == {"timeout": 5000}
     for wrong in ('{"apiKey": "s3cret"', "[1]", "s3cret", "[" * 100_000):
         monkeypatch.setenv("PAPER_EXCHANGE_OPTIONS", wrong)
-        told = sentence()
-        assert told.startswith("setting exchange_options = ******** (from PAPER_EXCHANGE_OPTIONS): must be a table")
-        assert "s3cret" not in told
+        message = error_message()
+        assert message.startswith("setting exchange_options = ******** (from PAPER_EXCHANGE_OPTIONS): must be a table")
+        assert "s3cret" not in message
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:s3cret@s3cret@h/d", 5, "postgresql://u:s3cret@@h/d"])
-def test_the_database_url_is_never_told(url: object) -> None:
-    told = sentence(database_url=url)
-    assert told.startswith("setting database_url = ********: ")
-    assert "s3cret" not in told
+def test_no_message_contains_the_database_url(url: object) -> None:
+    message = error_message(database_url=url)
+    assert message.startswith("setting database_url = ********: ")
+    assert "s3cret" not in message
 
 
-def test_a_secret_is_masked_wherever_settings_are_shown() -> None:
+def test_secrets_are_masked_wherever_settings_are_printed() -> None:
     settings = Settings(database_url="postgresql://u:s3cret@h/d?application_name=a@b")
     assert settings.url == "postgresql://u:s3cret@h/d?application_name=a@b"
     assert settings.redacted()["database_url"] == "********"
     assert "s3cret" not in repr(settings) + str(settings) + str(settings.model_dump())
 
 
-def test_isolated_settings_see_neither_file_nor_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_isolated_settings_use_neither_file_nor_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "paper.toml").write_text("seed = 2")
     monkeypatch.setenv("PAPER_SEED", "3")
     monkeypatch.setenv("PAPER_NONSENSE", "3")
@@ -200,26 +201,26 @@ def test_isolated_settings_see_neither_file_nor_variables(folder: Path, monkeypa
         Settings.isolated(sead=1)
 
 
-def test_home_is_a_folder_that_can_be_found(folder: Path) -> None:
+def test_home_must_be_a_folder_or_not_exist(folder: Path) -> None:
     (folder / "file").write_text("")
-    assert sentence(home="file") == "setting home = 'file': must be a folder, and is a file"
+    assert error_message(home="file") == "setting home = 'file': must be a folder, and is a file"
     (folder / "loop").symlink_to(folder / "loop")
     for home in ("loop", "loop/below"):
-        assert sentence(home=home) == f"setting home = {home!r}: must be a folder, and its links lead in a circle"
+        assert error_message(home=home) == f"setting home = {home!r}: must be a folder, and its links lead in a circle"
     (folder / "link").symlink_to(folder)
     assert Settings(home=folder / "link").home == folder / "link"
 
 
-def test_settings_that_contradict_each_other() -> None:
+def test_settings_that_contradict_each_other_are_refused() -> None:
     expected = (
         "settings contradict each other: an order must be worth min_notional = 10, and a position may cost"
         " initial_capital × max_position_size = 9.999, so nothing could be bought"
     )
-    assert expected == sentence(initial_capital="99.99", max_position_size="0.1")
+    assert expected == error_message(initial_capital="99.99", max_position_size="0.1")
     assert Settings(initial_capital=100, max_position_size="0.1").min_notional == 10
 
 
-def test_of_exchange_options_only_what_is_known_to_be_harmless_is_shown() -> None:
+def test_only_exchange_options_that_are_harmless_are_printed() -> None:
     options = {
         "timeout": 5000, "enableRateLimit": True, "options": {"defaultType": "spot", "fetchMarkets": ["spot", "swap"]},
         "rateLimit": 12.5, "nothing": None,
@@ -229,7 +230,7 @@ def test_of_exchange_options_only_what_is_known_to_be_harmless_is_shown() -> Non
         "http://me:s3cret@host/": 1,
     }  # fmt: skip
     settings = Settings(exchange_options=options)
-    shown = {
+    printed = {
         "timeout": 5000, "enableRateLimit": True, "options": {"defaultType": "spot", "fetchMarkets": ["spot", "swap"]},
         "rateLimit": 12.5, "nothing": None,
         "httpsProxy": "********", "headers": "********", "cookies": "********", "pin": "********",
@@ -237,12 +238,12 @@ def test_of_exchange_options_only_what_is_known_to_be_harmless_is_shown() -> Non
         "options2": {"type": ["spot", "********"], "nonce": {"deep": ["********"]}},
         "********": 1,
     }  # fmt: skip
-    assert str(shown) == settings.redacted()["exchange_options"]
+    assert str(printed) == settings.redacted()["exchange_options"]
     for secret in ("s3cret", "w0rd", "a=b", "4711"):
         assert secret not in repr(settings) + str(settings)
 
 
-def test_what_may_be_a_secret_of_exchange_options_is_known_to_whoever_hides_it() -> None:
+def test_secret_texts_are_the_texts_of_exchange_options_that_may_be_secret() -> None:
     options = {
         "timeout": 5000, "httpsProxy": "http://me:s3cret@proxy:1", "headers": {"x": ["abcd"], "flag": True, "n": 12},
         "foo": {"bar": "a longer text", "baz": "short"}, "type": "spot", "blob": b"0123456789", "id": 4711471147114711,
@@ -252,12 +253,12 @@ def test_what_may_be_a_secret_of_exchange_options_is_known_to_whoever_hides_it()
     assert secrets == list(Settings(exchange_options=options).secret_texts())
 
 
-def test_the_program_that_is_told_of_alarms_is_shown_only_where_it_looks_like_one() -> None:
-    for command, shown in (("curl -H x", "curl ********"), ("sh", "sh"), ("TOKEN=s3cret curl", "******** ********")):
-        assert shown == Settings(alert_command=command).redacted()["alert_command"]
+def test_of_the_alert_command_only_a_plain_program_name_is_printed() -> None:
+    for command, text in (("curl -H x", "curl ********"), ("sh", "sh"), ("TOKEN=s3cret curl", "******** ********")):
+        assert text == Settings(alert_command=command).redacted()["alert_command"]
 
 
-NOT_COUNTED = {
+NOT_RECORDED = {
     "home", "database_url", "database_schema", "price_retention_days", "alert_command", "alert_url", "log_level",
     "metrics_port",
     *(name for name in Settings.model_fields if name.startswith("validation_")),  # a run keeps those of its beginning
@@ -270,15 +271,15 @@ CHANGES = {
 }  # fmt: skip
 
 
-def test_each_setting_counts_or_belongs_to_a_portfolio_or_is_known_not_to_count() -> None:
+def test_each_setting_is_recorded_or_of_a_portfolio_or_in_a_list_of_exceptions() -> None:
     settings = Settings.isolated()
-    counted = settings.recorded_values().keys()
-    assert Settings.model_fields.keys() == counted | settings.portfolio_values().keys() | NOT_COUNTED
-    assert CHANGES.keys() == counted
+    recorded = settings.recorded_values().keys()
+    assert Settings.model_fields.keys() == recorded | settings.portfolio_values().keys() | NOT_RECORDED
+    assert CHANGES.keys() == recorded
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_of_a_setting_that_counts_is_seen(name: str) -> None:
+def test_a_change_of_a_recorded_setting_changes_its_recorded_value(name: str) -> None:
     before, after = Settings.isolated().recorded_values(), Settings.isolated(**{name: CHANGES[name]}).recorded_values()
     assert {name} == {key for key in before if before[key] != after[key]}
     assert after == json.loads(json.dumps(after, allow_nan=False))
@@ -290,11 +291,11 @@ SECRETS = {
 }  # fmt: skip
 
 
-def test_what_counts_holds_nothing_that_may_be_a_secret() -> None:
-    told = json.dumps(Settings.isolated(exchange_options=SECRETS).recorded_values()["exchange_options"])
+def test_recorded_values_contain_no_secret() -> None:
+    recorded = json.dumps(Settings.isolated(exchange_options=SECRETS).recorded_values()["exchange_options"])
     for secret in ("s3cret", "me:", "proxy:1", "12345", "w0rd", "Bearer", "7", "k3y", "2031"):
-        assert secret not in re.sub(r"#[0-9a-f]{4}", "#", told)
-    assert SECRETS.keys() == json.loads(told).keys()
+        assert secret not in re.sub(r"#[0-9a-f]{4}", "#", recorded)
+    assert SECRETS.keys() == json.loads(recorded).keys()
 
 
 @pytest.mark.parametrize(
@@ -309,21 +310,23 @@ def test_what_counts_holds_nothing_that_may_be_a_secret() -> None:
         {"timeout": 1},
     ],
 )
-def test_a_change_within_the_exchanges_options_is_seen(change: dict[str, Any]) -> None:
+def test_a_change_within_exchange_options_changes_the_recorded_value(change: dict[str, Any]) -> None:
     before = Settings.isolated(exchange_options=SECRETS)
     assert before.recorded_values() == Settings.isolated(exchange_options=dict(SECRETS)).recorded_values()
     assert before.recorded_values() != Settings.isolated(exchange_options={**SECRETS, **change}).recorded_values()
 
 
-def test_a_name_that_holds_a_secret_is_not_stored_either() -> None:
+def test_a_name_that_contains_a_secret_is_not_recorded() -> None:
     settings = Settings.isolated(exchange_options={"a": {"http://u:s3cret@h": 1, "sid=w0rd": 2}})
     stored = json.dumps(settings.recorded_values())
     assert (False, False, True) == ("s3cret" in stored, "w0rd" in stored, '"a"' in stored)
 
 
-def test_what_json_or_postgresql_cannot_hold_is_told_as_text() -> None:
+def test_values_that_json_or_postgresql_cannot_hold_are_recorded_as_text() -> None:
     options = {"a\0": math.nan, "b": object(), "c": {"d": True, "e": None, "f": 0.5, "g": 10**30}}
-    told = Settings.isolated(exchange_options=options).recorded_values()["exchange_options"]
-    assert isinstance(told, dict)
-    assert {"a\\0": "nan", "b": told["b"], "c": options["c"]} == told
-    assert told == Settings.isolated(exchange_options={**options, "b": object()}).recorded_values()["exchange_options"]
+    recorded = Settings.isolated(exchange_options=options).recorded_values()["exchange_options"]
+    assert isinstance(recorded, dict)
+    assert {"a\\0": "nan", "b": recorded["b"], "c": options["c"]} == recorded
+    assert (
+        recorded == Settings.isolated(exchange_options={**options, "b": object()}).recorded_values()["exchange_options"]
+    )

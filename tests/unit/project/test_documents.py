@@ -39,7 +39,7 @@ CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DO
 
 
 def wrong_examples(page: str) -> tuple[int, str]:
-    """Run the examples of a page from top to bottom; return how many there are, and a report of the wrong ones."""
+    """Run the examples of a page from top to bottom; return their number, and a report of the wrong ones."""
     # Blocks stay where they are in the page, so that a report names the page's own lines.
     lines = [""] * page.count("\n")
     for block in BLOCK.finditer(page):
@@ -53,7 +53,7 @@ def wrong_examples(page: str) -> tuple[int, str]:
 
 
 def numbers(text: str) -> set[Decimal]:
-    """The numbers in a text, without their signs; ``1 593.75`` is one."""
+    """Return the numbers in a text, without their signs; ``1 593.75`` is one."""
     return {Decimal(number.replace(" ", "")) for number in NUMBER.findall(text)}
 
 
@@ -63,19 +63,19 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_example_of_arithmetic_computes_what_it_says() -> None:
+def test_every_example_of_arithmetic_is_right() -> None:
     count, report = wrong_examples(ARITHMETIC)
     assert report == ""
     assert count > 50
 
 
-def test_every_example_of_performance_computes_what_it_says() -> None:
+def test_every_example_of_performance_is_right() -> None:
     count, report = wrong_examples(PERFORMANCE)
     assert report == ""
     assert count > 10
 
 
-def test_every_example_of_validation_computes_what_it_says() -> None:
+def test_every_example_of_validation_is_right() -> None:
     count, report = wrong_examples(VALIDATION)
     assert report == ""
     assert count > 2
@@ -122,7 +122,7 @@ def test_validation_names_every_criterion_and_its_setting() -> None:
     assert [item.name for item in (*program, *figures) if f"| `{item.name}` |" not in VALIDATION] == []
 
 
-def test_performance_names_every_figure() -> None:
+def test_performance_names_every_metric() -> None:
     names = {*TradeStats.__dataclass_fields__, *Performance.__dataclass_fields__} - {"trade_stats", "returns"}
     assert {name for name in names if f"`{name}`" not in PERFORMANCE} == set()
 
@@ -144,14 +144,14 @@ def test_every_number_in_the_text_and_tables_of_arithmetic_stands_in_an_example(
 
 
 def section(page: str, heading: str) -> str:
-    """The text below a heading, to the next one of its level, on one line."""
+    """Return the text below a heading, up to the next one of its level, on one line."""
     match = re.search(rf"^### `{heading}`.*?(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
     assert match is not None, f"docs/database.md has no section on {heading}"
     return " ".join(match[0].split())
 
 
 @pytest.mark.parametrize(("table", "body"), CREATED.findall(TABLES))
-def test_database_describes_every_column_and_every_sentence_of_a_table(table: str, body: str) -> None:
+def test_database_describes_every_column_and_constraint_of_a_table(table: str, body: str) -> None:
     text = section(DATABASE, table)
     columns = re.findall(r"^    ([a-z_]+) +[a-z]", body, re.MULTILINE)
     assert [column for column in columns if f"`{column}`" not in text] == []
@@ -159,9 +159,9 @@ def test_database_describes_every_column_and_every_sentence_of_a_table(table: st
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
-def test_database_names_every_function_and_view_and_quotes_the_sentences_of_the_guards() -> None:
+def test_database_names_every_function_and_view_and_quotes_the_messages_of_the_guards() -> None:
     made = re.findall(r"^CREATE (?:VIEW|FUNCTION) (\w+)", TABLES + TRIGGERS + VIEWS, re.MULTILINE)
     assert [name for name in made if f"`{name}" not in DATABASE] == []
-    # A sentence of a guard names the portfolio; what stands around the name is quoted.
+    # A message of a guard contains the portfolio's name; the page quotes the text around it.
     raised = [part.strip() for text in re.findall(r"RAISE EXCEPTION '([^']+)'", TRIGGERS) for part in text.split("%")]
     assert [part for part in raised if part not in DATABASE] == []

@@ -1,4 +1,4 @@
-"""pyproject.toml packs every folder and every file that the program needs, and nothing else; .ci/wheel builds it."""
+"""pyproject.toml packs every folder and file that the program needs, and nothing else; .ci/wheel builds the wheel."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def name_of(folder: Path) -> str:
 
 
 def program_files() -> Iterator[Path]:
-    """Each file below the folders of the program; of what tools leave there, none."""
+    """Yield each file below the folders of the program, without caches of tools."""
     for folder in sorted(ROOT.iterdir()):
         if folder.is_dir() and not folder.name.startswith(".") and folder.name in paper_trading_actors.PACKAGES:
             yield from (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 
 
-def test_every_folder_of_the_program_is_a_package_that_is_found() -> None:
+def test_every_folder_of_the_program_is_packed_as_a_package() -> None:
     folders = {file.parent for file in program_files() if file.suffix == ".py"}
     assert TOOLS["setuptools"]["packages"]["find"]["namespaces"] is False
     assert [name_of(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
@@ -50,13 +50,13 @@ def test_no_other_folder_and_every_module_of_the_top_level_is_packed() -> None:
 
 def test_every_data_file_is_packed_and_each_pattern_has_one() -> None:
     unused = {(package, pattern) for package, patterns in DATA.items() for pattern in patterns}
-    lost = []
+    missing = []
     for file in program_files():
         if file.suffix == ".py":
             continue
         package = next(folder for folder in file.parents if (folder / "__init__.py").is_file())
         inside = str(file.relative_to(package))
-        # As setuptools has it, a * ends at a slash: page/* is not page/fonts/x.
+        # In setuptools' patterns a * ends at a slash: page/* does not match page/fonts/x.
         matching = {
             (owner, pattern)
             for owner in ("*", name_of(package))
@@ -64,23 +64,23 @@ def test_every_data_file_is_packed_and_each_pattern_has_one() -> None:
             if pattern.count("/") == inside.count("/") and fnmatchcase(inside, pattern)
         }
         unused -= matching
-        lost += [] if matching else [str(file.relative_to(ROOT))]
-    assert lost == []
+        missing += [] if matching else [str(file.relative_to(ROOT))]
+    assert missing == []
     assert set() == unused
 
 
-def test_every_typed_package_says_so() -> None:
+def test_every_typed_package_has_its_marker() -> None:
     assert [name for name in TOOLS["mypy"]["packages"] if not (ROOT / name / "py.typed").is_file()] == []
 
 
-def test_the_command_starts_where_no_other_program_can_be() -> None:
+def test_the_command_starts_in_a_module_that_no_other_program_has() -> None:
     module, _, function = PROJECT["project"]["scripts"]["paper-trading"].partition(":")
     assert PROJECT["project"]["name"].replace("-", "_") == module == paper_trading_actors.__name__
     assert callable(getattr(paper_trading_actors, function))
 
 
-def test_no_document_and_no_sentence_has_the_program_installed_from_an_index() -> None:
-    """There are programs of other people by names like this one's there, and this one is not."""
+def test_no_document_and_no_message_installs_the_program_from_an_index() -> None:
+    """This program is not published there; other programs have similar names."""
     pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")]
     pages += [file for file in program_files() if file.suffix == ".py"]
     installs = [

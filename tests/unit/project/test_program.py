@@ -1,4 +1,4 @@
-"""The program names itself as it was called, and runs with its own packages or not at all."""
+"""The program names itself as it was called, and runs only with its own packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 GROUPS = {"portfolio": ("create", "set", "list"), "db": ("url", "backup"), "validate": ("show", "start", "stop")}
 PAGES = [*COMMANDS, *(f"{group} {command}" for group, commands in GROUPS.items() for command in commands)]
 START = "import sys; sys.argv[0] = '/usr/bin/paper-trading'; from paper_trading_actors import main; sys.exit(main())"
-"""What the command that pip writes does."""
+"""The content of the command that pip writes."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def as_module(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, "/venv/lib/python3.11/site-packages", "paper-trading"),
     ],
 )
-def test_the_name_is_the_one_that_was_typed_or_else_one_that_works(
+def test_the_name_is_the_typed_one_or_one_that_works(
     called: str | None, home: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [] if called is None else [called])
@@ -82,7 +82,7 @@ def test_help_of_the_module_names_it(as_module: None, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("arguments", "code", "message"),
     [
         ("statsu", 2, "No such command 'statsu'. Did you mean 'status', 'start'? See {} --help"),
         ("orders --limit 0", 2, "; see {} orders --help"),
@@ -97,9 +97,9 @@ def test_help_of_the_module_names_it(as_module: None, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("name", ["paper-trading", "run.py", "python -m run"])
 def test_errors_name_the_command_as_it_was_called(
     name: str,
-    words: str,
+    arguments: str,
     code: int,
-    sentence: str,
+    message: str,
     request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -110,36 +110,44 @@ def test_errors_name_the_command_as_it_was_called(
         request.getfixturevalue("as_command")
     elif name == "python -m run":
         request.getfixturevalue("as_module")
-    assert code == main(words.split())
-    expected = sentence.replace("{home}", str(tmp_path)).replace("{}", name)
+    assert code == main(arguments.split())
+    expected = message.replace("{home}", str(tmp_path)).replace("{}", name)
     err = capsys.readouterr().err
     assert (True, True, 1) == (err.startswith(f"{name}: "), err.endswith(f"{expected}\n"), err.count("\n"))
 
 
-def test_no_sentence_of_the_program_has_the_name_of_one_way_to_call_it() -> None:
+def test_no_message_in_the_source_names_run_py() -> None:
     """Help texts say run.py, and `console.cli` replaces it; everything else asks `command_name`."""
-    told = [
+    lines = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
         for folder in ("actors", "console", "domain", "market", "persistence")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
         if "run.py" in line and ("msg" in line or "raise " in line or 'f"' in line or "print(" in line)
     ]
-    assert told == []
+    assert lines == []
 
 
-def started(*command: str, path: str, cwd: Path, words: tuple[str, ...] = ("--version",)) -> tuple[int, str, str]:
-    """Start the program in a process of its own; return exit code, stdout and stderr."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PAPER_", "PYTHON"))}
-    env = {**kept, "PYTHONPATH": path, "PAPER_HOME": str(cwd / "home")}
+def run_program(
+    *command: str, path: str, cwd: Path, arguments: tuple[str, ...] = ("--version",)
+) -> tuple[int, str, str]:
+    """Run the program in a process of its own; return exit code, stdout and stderr."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PAPER_", "PYTHON"))}
+    env = {**inherited, "PYTHONPATH": path, "PAPER_HOME": str(cwd / "home")}
     done = subprocess.run(
-        [sys.executable, *command, *words], env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *command, *arguments],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     return done.returncode, done.stdout, done.stderr
 
 
 def foreign(folder: Path, *files: str) -> Path:
-    """A folder of somebody else, whose modules must not be imported."""
+    """Make the folder of another program, whose modules must not be imported."""
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text("raise SystemExit(9)\n")
@@ -149,18 +157,18 @@ def foreign(folder: Path, *files: str) -> Path:
 @pytest.mark.parametrize("name", [name for name in paper_trading_actors.PACKAGES if (ROOT / name).is_dir()])
 def test_a_foreign_package_is_named_and_not_imported(name: str, tmp_path: Path) -> None:
     other = foreign(tmp_path / "other", f"{name}/__init__.py", "run.py")
-    code, out, err = started("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path)
-    sentence = (
+    code, out, err = run_program("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path)
+    message = (
         f"the package {name} would be imported from {other / name}, which is not part of this program in {ROOT}; "
         f"take {other} out of PYTHONPATH"
     )
-    assert (2, "", f"paper-trading: {sentence}\n") == (code, out, err)
+    assert (2, "", f"paper-trading: {message}\n") == (code, out, err)
 
 
 def test_a_foreign_module_is_named_with_json_too(tmp_path: Path) -> None:
     other = foreign(tmp_path / "other", "domain.py")
-    words = ("status", "--json")
-    code, out, err = started("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path, words=words)
+    arguments = ("status", "--json")
+    code, out, err = run_program("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path, arguments=arguments)
     document = json.loads(out)
     assert (2, "foreign_package", 2) == (code, document["code"], document["exit_code"])
     assert f"paper-trading: {document['error']}\n" == err
@@ -169,25 +177,25 @@ def test_a_foreign_module_is_named_with_json_too(tmp_path: Path) -> None:
 
 def test_a_package_of_the_working_folder_is_named_where_python_looks_there_first(tmp_path: Path) -> None:
     foreign(tmp_path, "console/__init__.py")
-    code, out, err = started("-m", "run", path=str(ROOT), cwd=tmp_path)
+    code, out, err = run_program("-m", "run", path=str(ROOT), cwd=tmp_path)
     assert (2, "") == (code, out)
     assert err.startswith(f"run.py: the package console would be imported from {tmp_path / 'console'}, which ")
     assert err.endswith("; start in another folder\n")
 
 
 @pytest.mark.parametrize("files", [("run.py",), ("domain/readme.txt", "run.py"), ("research/__init__.py",)])
-def test_what_python_would_not_import_does_no_harm(files: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_file_that_python_would_not_import_changes_nothing(files: tuple[str, ...], tmp_path: Path) -> None:
     other = foreign(tmp_path / "other", *files)
-    code, out, err = started("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path)
+    code, out, err = run_program("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path)
     assert (0, True, "") == (code, out.startswith("paper-trading "), err)
 
 
-def test_run_py_finds_its_own_packages_whatever_pythonpath_says(tmp_path: Path) -> None:
+def test_run_py_finds_its_own_packages_whatever_pythonpath_is(tmp_path: Path) -> None:
     other = foreign(tmp_path / "other", "console/__init__.py", "domain/__init__.py", "paper_trading_actors.py")
     link = tmp_path / "link"
     link.symlink_to(ROOT)
     for folder in (ROOT, link):
-        code, out, err = started(str(folder / "run.py"), path=str(other), cwd=other)
+        code, out, err = run_program(str(folder / "run.py"), path=str(other), cwd=other)
         assert (0, True, "") == (code, out.startswith("paper-trading "), err)
 
 
@@ -203,6 +211,6 @@ def test_the_check_imports_nothing_of_the_program() -> None:
 def test_a_package_that_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
     # typer is what the command line needs first
     hidden = f"import sys; sys.modules['typer'] = None; {START}"
-    code, out, err = started("-c", hidden, path=str(ROOT), cwd=tmp_path)
+    code, out, err = run_program("-c", hidden, path=str(ROOT), cwd=tmp_path)
     remedy = f"run `make install` in {ROOT}, then .venv/bin/python run.py"
     assert (1, "", f"paper-trading: typer is not installed for this Python; {remedy}\n") == (code, out, err)
