@@ -36,7 +36,7 @@ from market.exchange.retry import Pace
 from market.files.file_source import FilePrices
 from market.simulated import SimulatedMarket, simulated_instruments
 from persistence import adoption, schema
-from persistence.connections import probe, shown, with_schema
+from persistence.connections import display_address, probe, with_schema
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.embedded.watch import EmbeddedWatch
 from persistence.lease import Lease
@@ -180,7 +180,7 @@ class TradingSystem(TradingClient):
             undo.callback(validation.stop)
             wiring.schedule()
 
-            facts = Facts(shown(url), server, source.name, source.real, epoch)
+            facts = Facts(display_address(url), server, source.name, source.real, epoch)
             return cls(url, wiring, facts, lease, prices, undo.pop_all(), ended, shutdown)
 
     @staticmethod

@@ -22,7 +22,7 @@ from console.display.format import size
 from persistence import schema
 from persistence.connections import engine_for
 from persistence.queries import reports
-from persistence.queries.history import history_of, one_moment
+from persistence.queries.history import consistent_read, read_history
 from persistence.queries.row_lists import LedgerReader
 
 LIMIT = 10.0
@@ -42,11 +42,11 @@ def steps(url: str) -> list[tuple[str, float, float]]:
     steps = []
     try:
         begun, cpu = time.perf_counter(), time.process_time()
-        with one_moment(engine) as cursor:
-            history = history_of(cursor, "default")
+        with consistent_read(engine) as cursor:
+            history = read_history(cursor, "default")
         steps.append(("reading", time.perf_counter() - begun, time.process_time() - cpu))
-        with one_moment(engine) as cursor:
-            parts = reports.parts(cursor, "default", None, None, None)
+        with consistent_read(engine) as cursor:
+            parts = reports.report_inputs(cursor, "default", None, None, None)
         begun, cpu = time.perf_counter(), time.process_time()
         reports.report(history, **parts)
         steps.append(("computing", time.perf_counter() - begun, time.process_time() - cpu))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from actors.settings import Settings
 from domain.errors import LeaseHeld
 from persistence import schema
-from persistence.connections import PUBLIC, shown, with_schema
+from persistence.connections import PUBLIC, display_address, with_schema
 from persistence.embedded.server import EmbeddedServer
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
@@ -67,5 +67,5 @@ def ensure_schema(url: str) -> None:
 
 def described(settings: Settings, url: str) -> str:
     """Return where the database is, for a person: never with user or password."""
-    place = f"embedded, in {settings.home}" if settings.url is None else shown(url)
+    place = f"embedded, in {settings.home}" if settings.url is None else display_address(url)
     return place if settings.database_schema == PUBLIC else f"{place}, schema {settings.database_schema}"

@@ -25,17 +25,17 @@ from persistence.stores.decisions import EVIDENCE
 TABLE = "trading_decisions"
 REASON = "adopted: in the table before adoption"
 """The outcome of rows that were there before."""
-NEEDED = ("id", "symbol", "decision", "confidence", "reasoning", "current_price", "created_at")
-OURS = ("uid", "status", "outcome_reason", "order_id", "processed_at", "retry_of")
+REQUIRED = ("id", "symbol", "decision", "confidence", "reasoning", "current_price", "created_at")
+WRITTEN_BY_PROGRAM = ("uid", "status", "outcome_reason", "order_id", "processed_at", "retry_of")
 """Written by the program; a column of that name in somebody's table means something else."""
 TEXT = ("text", "character varying")
 NUMBER = ("numeric", "double precision", "real")
-MOMENT = ("timestamp with time zone", "timestamp without time zone")
+TIMESTAMP = ("timestamp with time zone", "timestamp without time zone")
 TYPES: Mapping[str, tuple[str, ...]] = {
     "id": ("bigint", "integer", "smallint", "uuid"),
     "portfolio": TEXT, "asset_class": TEXT, "symbol": TEXT, "decision": TEXT, "reasoning": TEXT, "strategy": TEXT,
     "idempotency_key": TEXT, "confidence": NUMBER, "risk_score": NUMBER, "current_price": NUMBER, "quantity": NUMBER,
-    "created_at": MOMENT, "expires_at": MOMENT,
+    "created_at": TIMESTAMP, "expires_at": TIMESTAMP,
 }  # fmt: skip
 NEVER_NULL = ("symbol", "decision", "confidence", "created_at", "portfolio")
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}
@@ -94,7 +94,7 @@ class Column:
     generated: bool
 
 
-def found(connection: Connection) -> bool:
+def exists(connection: Connection) -> bool:
     """Say whether the schema has a table of decisions, or something else of that name."""
     return connection.execute(text(RELATION), {"table": TABLE}).first() is not None
 
@@ -182,7 +182,7 @@ def _copied(cursor: psycopg.Cursor, schema: str) -> list[str]:
             " AND a.attname <> ALL(%s) AND (a.attnotnull AND NOT a.atthasdef OR NOT EXISTS ("
             "     SELECT FROM pg_index i"
             "     WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY(i.indkey)))",
-            [schema, TABLE, ["id", "created_at", *OURS]],
+            [schema, TABLE, ["id", "created_at", *WRITTEN_BY_PROGRAM]],
         ).fetchall()
     ]
 
@@ -210,12 +210,12 @@ def _require_owned_table(connection: Connection, relation: object, name: str) ->
 
 
 def _require_columns(name: str, columns: Mapping[str, Column]) -> None:
-    missing = [column for column in NEEDED if column not in columns]
+    missing = [column for column in REQUIRED if column not in columns]
     if missing:
         without = f"table {name} cannot be adopted without column {', '.join(missing)}"
         msg = f"{without}; add it, or set another database_schema"
         raise DatabaseUnsuitable(msg)
-    taken = [column for column in OURS if column in columns]
+    taken = [column for column in WRITTEN_BY_PROGRAM if column in columns]
     if taken:
         msg = (
             f"table {name} has column {', '.join(taken)}, which this program writes itself, so it cannot be adopted: "

@@ -1,4 +1,4 @@
-"""Connections: how they are made, how a transaction runs, and what its errors mean.
+"""Connections, transactions, and the translation of their errors.
 
 SQLAlchemy gives the pool and the reading side; the hot path uses psycopg's cursor for COPY and arrays.
 """
@@ -9,7 +9,7 @@ import logging
 import re
 import shlex
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,68 +22,21 @@ from sqlalchemy import Engine as Engine  # noqa: PLC0414 - commands take it from
 from domain import failpoints
 from domain.errors import (
     DatabaseBusy,
-    DatabaseError,
     DatabaseUnavailable,
     DatabaseUnsuitable,
-    PaperTradingError,
     SettingsError,
-    WriteRefused,
 )
+from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.session import CLIENT_ENCODING, KEEPALIVES, SETTINGS, TCP_SETTINGS, open_session, startup_options
 
-OLDEST_SERVER = 15
-CONNECT_TIMEOUT = 5
+MIN_SERVER_VERSION = 15
+CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"
 STATEMENT_TIMEOUT = "30s"
-"""For what actors write: somebody's slow trigger is said and tried again, not waited for in silence."""
+"""For statements of actors: a slow trigger of the user's ends in an error, which is logged, and a retry."""
 PUBLIC = "public"
 SEARCH_PATH = re.compile(r"^(?:-c\s*|--)search_path\s*=\s*\"?([^,\"\s]+)")
-MEANINGS: Mapping[str, tuple[type[DatabaseError], str]] = {
-    "08": (DatabaseUnavailable, "the database is not available"),  # connection
-    "53": (DatabaseUnavailable, "the database lacks resources"),
-    "57": (DatabaseUnavailable, "the database is not available"),  # an operator intervened
-    "25006": (DatabaseUnavailable, "the database is read-only"),
-    "25P03": (DatabaseUnavailable, "the database ended a transaction that was idle"),
-    "58": (DatabaseUnavailable, "the database's machine fails"),  # such as an input/output error
-    "XX": (DatabaseUnavailable, "the database has an internal error"),
-    "57014": (DatabaseBusy, "the database took too long"),  # statement_timeout, or somebody cancelled the statement
-    "40001": (DatabaseBusy, "the database is busy"),
-    "40P01": (DatabaseBusy, "the database is busy"),
-    "55P03": (DatabaseBusy, "the database is busy"),
-    "0A000": (DatabaseBusy, "the tables have just been changed"),  # so a prepared statement does not fit any more
-    "26000": (DatabaseBusy, "the database has forgotten a prepared statement"),  # psycopg prepares it again
-    "42501": (DatabaseUnsuitable, "the database role lacks a right"),
-    "3F": (DatabaseUnsuitable, "the database lacks the schema"),
-    "42P01": (DatabaseUnsuitable, "the tables are not as this program made them"),
-    "42703": (DatabaseUnsuitable, "the tables are not as this program made them"),
-    "42P10": (DatabaseUnsuitable, "the tables are not as this program made them"),
-    "42804": (DatabaseUnsuitable, "the tables are not as this program made them"),
-    "42883": (DatabaseUnsuitable, "the tables are not as this program made them"),
-    "42": (DatabaseUnsuitable, "a table, trigger or rule is not as this program needs it"),
-    "55": (DatabaseUnsuitable, "a table is not in the state that this program needs"),
-    "42P06": (DatabaseUnsuitable, "a name that this program needs is taken"),
-    "42P07": (DatabaseUnsuitable, "a name that this program needs is taken"),
-    "42710": (DatabaseUnsuitable, "a name that this program needs is taken"),
-    "42723": (DatabaseUnsuitable, "a name that this program needs is taken"),
-    "21": (WriteRefused, "a trigger refused the values"),
-    "27": (WriteRefused, "a trigger refused the values"),
-    "38": (WriteRefused, "a trigger refused the values"),  # one in another language than PL/pgSQL
-    "39": (WriteRefused, "a trigger refused the values"),
-    "22": (WriteRefused, "the database refused the values"),
-    "23": (WriteRefused, "the database refused the values"),
-    "44": (WriteRefused, "the database refused the values"),
-    "54": (WriteRefused, "the database refused the values"),
-    "P0": (WriteRefused, "a trigger refused the values"),
-}
-"""What an SQLSTATE, or its class, means to the program (PostgreSQL's documentation, appendix A)."""
-WITHOUT_STATE: Mapping[type[psycopg.Error], tuple[type[DatabaseError], str]] = {
-    psycopg.DataError: (WriteRefused, "the values cannot be sent to the database"),
-    psycopg.ProgrammingError: (DatabaseUnsuitable, "database_url cannot be used"),
-}
-"""What psycopg itself found; what is not here is a connection that is lost, or was never made."""
-AWAY: tuple[type[DatabaseError], str] = (DatabaseUnavailable, "the database is not available")
-OTHER: tuple[type[DatabaseError], str] = (DatabaseError, "the database refused the statement")
 
 BLOCKERS = """
 SELECT DISTINCT format('session %%s (%%s, role %%s)', a.pid,
@@ -96,7 +49,7 @@ WHERE l.granted AND (l.mode <> 'AccessShareLock' OR %(readers)s)
   AND a.application_name NOT LIKE 'paper-trading %%' AND a.backend_type = 'client backend'
 ORDER BY 1 LIMIT 3
 """
-"""Sessions of others that hold locks on the tables: who was in the way is not told with the timeout itself."""
+"""Sessions of other programs that hold locks on the tables; PostgreSQL's error does not name them."""
 
 VERSION = """
 SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
@@ -104,14 +57,14 @@ SELECT current_setting('server_version_num')::int, split_part(current_setting('s
 """
 
 
-logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings say again what it raises
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat its exceptions
 
 
 def parse_url(database_url: str) -> URL:
     """Return ``database_url`` as SQLAlchemy's URL for psycopg.
 
     Raises:
-        SettingsError: it is no PostgreSQL URL. The URL itself is not repeated: it may hold a password.
+        SettingsError: it is no PostgreSQL URL. The message does not repeat the URL, which may hold a password.
     """
     try:
         url = make_url(database_url)
@@ -130,38 +83,39 @@ def parse_url(database_url: str) -> URL:
     return url
 
 
-def shown(database_url: str) -> str:
-    """Return where the database is, without user or password: ``host:5432/database``."""
+def display_address(database_url: str) -> str:
+    """Return the address of the database without user and password: ``host:5432/database``."""
     url = parse_url(database_url)
     host = url.host or url.query.get("host") or "local socket"
     return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
 
 
 def schema_of(database_url: str) -> str:
-    """Return the schema that a URL names in its ``options=-csearch_path=…``; ``public`` where it names none."""
-    found = [match[1] for word in _words(parse_url(database_url)) if (match := SEARCH_PATH.match(word))]
-    return found[-1] if found else PUBLIC
+    """Return the schema in a URL's ``options=-csearch_path=…``; ``public`` if there is none."""
+    options = _server_options(parse_url(database_url))
+    schemas = [match[1] for option in options if (match := SEARCH_PATH.match(option))]
+    return schemas[-1] if schemas else PUBLIC
 
 
 def with_schema(database_url: str, schema: str) -> str:
-    """Return the URL with ``schema`` first in its search path, as psql takes it, too; ``public`` adds nothing."""
+    """Return the URL with ``schema`` first in its search path, in a form that psql takes; ``public`` adds nothing."""
     if schema == PUBLIC:
         return database_url
     url = parse_url(database_url)
-    words = [word for word in _words(url) if not SEARCH_PATH.match(word)]
-    options = shlex.join([*words, f"-csearch_path={schema},{PUBLIC}"])
+    others = [option for option in _server_options(url) if not SEARCH_PATH.match(option)]
+    options = shlex.join([*others, f"-csearch_path={schema},{PUBLIC}"])
     return dsn(url.update_query_dict({"options": options}))
 
 
-def _words(url: URL) -> list[str]:
-    """Return the server options of a URL, one a word, ``-c name=value`` joined to ``-cname=value``."""
+def _server_options(url: URL) -> list[str]:
+    """Return the server options of a URL; ``-c name=value`` becomes one item ``-cname=value``."""
     options = url.query.get("options", "")
-    words = shlex.split(options if isinstance(options, str) else " ".join(options))
-    return re.sub("(^|\0)-c\0", r"\1-c", "\0".join(words)).split("\0") if words else []
+    arguments = shlex.split(options if isinstance(options, str) else " ".join(options))
+    return re.sub("(^|\0)-c\0", r"\1-c", "\0".join(arguments)).split("\0") if arguments else []
 
 
 def dsn(database_url: str | URL) -> str:
-    """Return the URL in libpq's own spelling; it may hold a password."""
+    """Return the URL in libpq's spelling; it may hold a password."""
     url = parse_url(database_url) if isinstance(database_url, str) else database_url
     # libpq takes a + for a plus, where SQLAlchemy means a blank.
     place, mark, query = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
@@ -169,35 +123,36 @@ def dsn(database_url: str | URL) -> str:
 
 
 def connect_options(name: str, database_url: str | None = None, *, writer: str | None = None) -> dict[str, object]:
-    """Return libpq parameters: what the session needs, and limits so that nobody's open session stops trading unseen.
+    """Return libpq's parameters: the session's settings, and time limits so that a forgotten session stops no trading.
 
     Args:
-        name: who connects.
-        database_url: where; its own ``options`` count, too, and its schema comes first in the search path.
+        name: of the part of the program that connects.
+        database_url: the database; its own ``options`` are kept, and its schema comes first in the search path.
         writer: see `engine_for`.
     """
-    words = [word for word in _words(parse_url(database_url)) if not SEARCH_PATH.match(word)] if database_url else []
+    url_options = _server_options(parse_url(database_url)) if database_url else []
+    others = [option for option in url_options if not SEARCH_PATH.match(option)]
     return {
-        "connect_timeout": CONNECT_TIMEOUT,
+        "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": f"paper-trading {name}",
         "client_encoding": CLIENT_ENCODING,
-        "options": startup_options({**TCP_SETTINGS, **_session_settings(database_url, writer)}, words),
+        "options": startup_options({**TCP_SETTINGS, **_session_settings(database_url, writer)}, others),
         **KEEPALIVES,
     }
 
 
 def _session_settings(database_url: str | None, writer: str | None) -> dict[str, str]:
-    """Return what holds in a session with this database; see `persistence.session`."""
+    """Return the settings of a session with this database; see `persistence.session`."""
     settings = {
         **SETTINGS,
-        # Compiling a view's question takes longer than answering it: that of the ledger 4 to 20 s, answered in 0.6 s.
+        # To compile a query on a view takes longer than to run it: for v_paper_ledger_check 4 to 20 s, against 0.6 s.
         "jit": "off",
         "lock_timeout": LOCK_TIMEOUT,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
     }
     if database_url is not None:
         schema = schema_of(database_url)
-        # The session's own temporary tables come last, or they would stand before the program's.
+        # Temporary tables come last, so that none can hide a table of the program.
         settings["search_path"] = f"{PUBLIC},pg_temp" if schema == PUBLIC else f"{schema},{PUBLIC},pg_temp"
     if writer is not None:
         settings |= {"paper.writer": writer, "statement_timeout": STATEMENT_TIMEOUT}
@@ -205,7 +160,7 @@ def _session_settings(database_url: str | None, writer: str | None) -> dict[str,
 
 
 def connect(database_url: str, name: str, *, writer: str | None = None) -> psycopg.Connection[Any]:
-    """Return a connection of its own, in autocommit, in the URL's schema; psycopg's errors are not translated.
+    """Return a new connection in autocommit mode, in the URL's schema; psycopg's errors are not translated.
 
     Raises:
         DatabaseUnsuitable: a setting of the session does not hold.
@@ -221,16 +176,16 @@ def engine_for(
     """Return an engine whose connections carry ``name``, so that the server's own views tell them apart.
 
     Args:
-        database_url: where.
-        name: who connects.
-        writer: the actor that the guards of ``sql/`` let write what only it may write.
+        database_url: the database.
+        name: of the part of the program that connects.
+        writer: the actor, if it writes what the triggers in ``sql/`` let only that actor write.
         pool_size: connections kept open.
-        hot: do not look first whether a connection that was idle is still alive; the user recovers if it is not.
+        hot: do not test an idle connection before its next use; the caller recovers if it was lost.
     """
     engine = create_engine(
         parse_url(database_url),
         pool_size=pool_size,
-        max_overflow=10,  # a thread that hangs keeps its connection, and has a successor
+        max_overflow=10,  # a thread that hangs keeps its connection, and its replacement needs one
         pool_pre_ping=not hot,
         connect_args=connect_options(name, database_url, writer=writer),
     )
@@ -242,13 +197,13 @@ def engine_for(
         record.info["pid"] = connection.info.backend_pid
         pids.add(record.info["pid"])
 
-    event.listen(engine, "do_connect", lambda *given: open_session(settings, *given[2], count_as=name, **given[3]))
+    event.listen(engine, "do_connect", lambda *args: open_session(settings, *args[2], count_as=name, **args[3]))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
     disposed = threading.Event()
 
-    # A thread may outlast its engine, as at a stop that does not wait for it. Its connection then comes back to
-    # nobody's pool, which would keep the server's session until Python collects it.
+    # A thread may outlast its engine, as at a stop that does not wait for it. Its connection then returns to a pool
+    # that is not used any more, which would keep the server's session until Python collects it.
     def returned(connection: psycopg.Connection | None, _: Any) -> None:
         if connection is not None and disposed.is_set():
             connection.close()
@@ -261,23 +216,23 @@ def engine_for(
 _BACKENDS: WeakKeyDictionary[Engine, set[int]] = WeakKeyDictionary()
 
 
-def backends(engine: Engine) -> list[int]:
-    """Return the server's process ids of the connections that ``engine`` holds."""
+def backend_pids(engine: Engine) -> list[int]:
+    """Return the process ids, on the server, of the connections that ``engine`` holds."""
     return sorted(_BACKENDS.get(engine, ()))
 
 
 @contextmanager
 def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
-    """Run one transaction on psycopg's cursor; whatever raises inside leaves nothing behind.
+    """Run one transaction on psycopg's cursor; an exception inside rolls it back.
 
     Args:
-        engine: whose connection is used.
-        writes: what is committed, where it lies on the way of a decision; see `domain.failpoints`.
+        engine: gives the connection.
+        writes: name of what is committed, if it belongs to the decision path; see `domain.failpoints`.
 
     Raises:
-        DatabaseUnavailable: the connection is lost; if that was in COMMIT, whether it happened is not known.
+        DatabaseUnavailable: the connection is lost; with ``in_doubt`` if that was in COMMIT.
         DatabaseBusy: a lock timeout or deadlock; nothing was written.
-        WriteRefused: the values are refused; nothing was written.
+        WriteRefused: the database refuses the values; nothing was written.
     """
     with naming_blockers(engine), translated():
         connection = engine.raw_connection()
@@ -299,18 +254,8 @@ def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
             connection.close()
 
 
-def answered(error: Exception, connection: psycopg.Connection) -> bool:
-    """Whether the server said ``error`` and goes on with this session: what was asked for did not happen."""
-    return (
-        isinstance(error, psycopg.Error)
-        and error.sqlstate is not None
-        and error.diag.severity_nonlocalized == "ERROR"  # after FATAL and PANIC the session is over
-        and not connection.closed
-    )
-
-
 def _rolled_back(connection: psycopg.Connection) -> bool:
-    """Whether the connection can be used again; one that was cut may not have noticed yet."""
+    """Roll back; return whether the connection can be used again. A lost one may be noticed only here."""
     with suppress(psycopg.Error):
         connection.rollback()
         return not connection.closed
@@ -321,7 +266,7 @@ def _commit(connection: psycopg.Connection) -> None:
     try:
         connection.commit()
     except psycopg.Error as error:
-        if not answered(error, connection):
+        if not is_statement_error(error, connection):
             msg = f"the connection was lost in COMMIT: {first_line(error)}"
             raise DatabaseUnavailable(msg, in_doubt=True) from error
         raise
@@ -329,7 +274,10 @@ def _commit(connection: psycopg.Connection) -> None:
 
 @contextmanager
 def naming_blockers(engine: Engine, *, readers: bool = False) -> Iterator[None]:
-    """Add to a lock timeout which sessions of others hold locks on the tables; of readers, too, for who alters one."""
+    """Add to the message of a lock timeout which sessions of other programs hold locks on the tables.
+
+    With ``readers`` sessions that only read, too, because they block a change of a table.
+    """
     try:
         yield
     except DatabaseBusy as error:
@@ -340,47 +288,16 @@ def naming_blockers(engine: Engine, *, readers: bool = False) -> Iterator[None]:
 
 
 def _blockers(engine: Engine, readers: bool) -> str:
-    """Name them, as far as this role sees them; nothing where nobody is to be found."""
+    """Return the end of the message, with the sessions that this role can see; empty if it sees none."""
     with suppress(exc.SQLAlchemyError, psycopg.Error), engine.connect() as connection:
-        found = connection.exec_driver_sql(BLOCKERS, {"readers": readers}).scalars().all()
-        if found:
-            return f"; locks are held by {', '.join(found)}"
+        sessions = connection.exec_driver_sql(BLOCKERS, {"readers": readers}).scalars().all()
+        if sessions:
+            return f"; locks are held by {', '.join(sessions)}"
     return ""
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into those of `domain.errors`."""
-    try:
-        yield
-    except PaperTradingError:
-        raise
-    except exc.DBAPIError as error:
-        raise meaning(error.orig if isinstance(error.orig, psycopg.Error) else None, error) from error
-    except exc.SQLAlchemyError as error:
-        raise DatabaseUnavailable(f"the database gave no connection: {first_line(error)}") from error
-    except psycopg.Error as error:
-        raise meaning(error, error) from error
-
-
-def meaning(error: psycopg.Error | None, shown_error: Exception) -> DatabaseError:
-    """Return what a driver's error means to the program, by its SQLSTATE, or by its kind where it has none."""
-    text = first_line(error or shown_error)
-    state = error.sqlstate if error is not None else None
-    if state is None:
-        kind, sentence = next((m for cause, m in WITHOUT_STATE.items() if isinstance(error, cause)), AWAY)
-    else:
-        kind, sentence = MEANINGS.get(state) or MEANINGS.get(state[:2]) or OTHER
-    return kind(f"{sentence}: {text}")
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, for one sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def probe(database_url: str) -> str:
-    """Try the database and return its version, such as ``PostgreSQL 17.5, TimescaleDB 2.19.3``.
+    """Connect to the database and return its version, such as ``PostgreSQL 17.5, TimescaleDB 2.19.3``.
 
     Raises:
         DatabaseUnavailable: it does not answer, or refuses the user.
@@ -394,7 +311,8 @@ def probe(database_url: str) -> str:
         engine.dispose()
     assert row is not None
     number, version, timescale = row
-    if number // 10_000 < OLDEST_SERVER:
-        msg = f"the database at {shown(database_url)} is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
+    if number // 10_000 < MIN_SERVER_VERSION:
+        address = display_address(database_url)
+        msg = f"the database at {address} is PostgreSQL {version}; {MIN_SERVER_VERSION} or newer is needed"
         raise DatabaseUnsuitable(msg)
     return f"PostgreSQL {version}" + (f", TimescaleDB {timescale}" if timescale else ", without TimescaleDB")

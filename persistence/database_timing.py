@@ -41,7 +41,7 @@ class DatabaseTimings:
 _BY_NAME: dict[str, DatabaseTimings] = {}
 
 
-def round_trips() -> Mapping[str, DatabaseTimings]:
+def database_timings() -> Mapping[str, DatabaseTimings]:
     """Return those of this process, by the name that its connections carry."""
     return dict(_BY_NAME)
 
@@ -49,35 +49,35 @@ def round_trips() -> Mapping[str, DatabaseTimings]:
 class CountedConnection(psycopg.Connection[Any]):
     """A connection that counts."""
 
-    trips: DatabaseTimings | None = None
+    timings: DatabaseTimings | None = None
 
     def count_as(self, name: str | None) -> None:
         """Count under ``name`` from now on; None: nothing."""
-        self.trips = None if name is None else _BY_NAME.setdefault(name, DatabaseTimings())
+        self.timings = None if name is None else _BY_NAME.setdefault(name, DatabaseTimings())
 
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
         """Wait for the server."""
-        trips = self.trips
-        if trips is None:
+        timings = self.timings
+        if timings is None:
             return super().wait(gen, *args, **options)
         begun = time.perf_counter()
         try:
             return super().wait(gen, *args, **options)
         finally:
-            trips.add(time.perf_counter() - begun)
+            timings.add(time.perf_counter() - begun)
 
     def rollback(self) -> None:
         """Roll back; without a transaction, as when a pool takes a connection back, the server hears nothing of it."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
             return
-        trips, self.trips = self.trips, None
+        timings, self.timings = self.timings, None
         try:
             super().rollback()
         finally:
-            self.trips = trips
+            self.timings = timings
 
     def notifies(self, *args: Any, **options: Any) -> Iterator[psycopg.Notify]:  # type: ignore[override]
         """Listen; what is waited for now are others, so nothing is counted any more."""
-        self.trips = None
+        self.timings = None
         return super().notifies(*args, **options)

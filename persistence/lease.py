@@ -24,36 +24,27 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.types import Epoch
-from persistence.connections import (
-    PUBLIC,
-    answered,
-    connect,
-    dsn,
-    first_line,
-    schema_of,
-    shown,
-    transaction,
-    translated,
-)
+from persistence.connections import PUBLIC, connect, display_address, dsn, schema_of, transaction
+from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.log_once import LogErrorsOnce
 from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key in schema public: ``paper_td`` in ASCII."""
-PATIENCE = 2.0
+LOCK_WAIT_S = 2.0
 """Seconds to wait for a lock whose holder has just died."""
-EPOCH_PATIENCE = 30.0
+EPOCH_WAIT_S = 30.0
 """Seconds to wait for a transaction of the last holder that is still under way."""
-RENEWAL = 5.0
+RENEWAL_INTERVAL_S = 5.0
 WRITER = "Supervisor"
 """In whose name the lease writes what the guards of ``sql/`` keep from others."""
-STALE = 30.0
+LEASE_TIMEOUT_S = 30.0
 """Seconds without a renewal after which a process does not serve any more: anybody may take the lock."""
-LOST = "the lease's connection is lost; nothing is written until it is back"
-OURS_AGAIN = "the lease is ours again"
-RETRY = 0.25
+LOST_MESSAGE = "the lease's connection is lost; nothing is written until it is back"
+REGAINED_MESSAGE = "the lease is ours again"
+RETRY_INTERVAL_S = 0.25
 """Seconds between two tries to renew it, or to get it back."""
-HANGING = 0.5
+RELEASE_WAIT_S = 0.5
 """Seconds that the end waits for a renewal under way before it cancels it, and for the answer to that."""
 
 BEGIN = """
@@ -128,7 +119,7 @@ class Lease:
         self._keeper: threading.Thread | None = None
 
     @classmethod
-    def take(cls, database_url: str, patience: float = PATIENCE) -> Lease:
+    def take(cls, database_url: str, patience: float = LOCK_WAIT_S) -> Lease:
         """Take the lock, waiting ``patience`` seconds for a holder that is just dying.
 
         Raises:
@@ -152,7 +143,7 @@ class Lease:
             settings: those that count, to be kept with it; what JSON can hold, and no secrets.
         """
         retrying = Retrying(
-            retry=retry_if_exception_type(DatabaseBusy), stop=stop_after_delay(EPOCH_PATIENCE), reraise=True
+            retry=retry_if_exception_type(DatabaseBusy), stop=stop_after_delay(EPOCH_WAIT_S), reraise=True
         )
         process = {"holder": holder_name(), "version": version, "settings": Jsonb(dict(settings or {}))}
         return retrying(self._begin_epoch, process)
@@ -182,7 +173,7 @@ class Lease:
             DatabaseUnavailable: the lease's connection is lost.
         """
         if not self.held:
-            raise DatabaseUnavailable("the lease's connection is lost; nothing is written until it is back")
+            raise DatabaseUnavailable(LOST_MESSAGE)
 
     def keep(self, on_lost: Callable[[str], None], notify: Notify) -> None:
         """Renew in a thread.
@@ -213,11 +204,11 @@ class Lease:
         if self._keeper is None:
             self._start(lambda: None)
         assert self._keeper is not None
-        self._keeper.join(timeout=HANGING)
+        self._keeper.join(timeout=RELEASE_WAIT_S)
         if self._keeper.is_alive():
             with suppress(psycopg.Error):
-                self._connection.cancel_safe(timeout=HANGING)
-            self._keeper.join(timeout=HANGING)
+                self._connection.cancel_safe(timeout=RELEASE_WAIT_S)
+            self._keeper.join(timeout=RELEASE_WAIT_S)
 
     def _give_back(self) -> None:
         # A server process whose client has only closed its connection keeps the lock until it has noticed.
@@ -238,31 +229,31 @@ class Lease:
             self._uptime.grow(self._connection, self.epoch, row[0])
 
     def _keep(self, on_lost: Callable[[str], None], notify: Notify) -> None:
-        pause = RENEWAL
+        pause = RENEWAL_INTERVAL_S
         while not self._stopping.wait(pause):
             try:
                 if self._held.is_set():
                     self._renew()
                     self.failures.recovered()
-                    pause = RENEWAL
+                    pause = RENEWAL_INTERVAL_S
                 elif (taken_by := self._retake()) is not None:
                     on_lost(taken_by)
                     return
                 else:
-                    self.failures.recovered(OURS_AGAIN)
-                    notify(AlarmKind.LEASE_LOST, OURS_AGAIN, over=True)
+                    self.failures.recovered(REGAINED_MESSAGE)
+                    notify(AlarmKind.LEASE_LOST, REGAINED_MESSAGE, over=True)
                     pause = 0.0  # renewed at once, so that the uptime has no longer gap than there was
             except Exception as error:  # noqa: BLE001 - nobody would start this thread again
-                pause = RETRY
-                if self._held.is_set() and answered(error, self._connection):
+                pause = RETRY_INTERVAL_S
+                if self._held.is_set() and is_statement_error(error, self._connection):
                     # The session has the lock still; somebody locks its row, or nothing can be written at the moment.
                     self.failures.raised("the lease cannot be renewed at the moment", error)
                     continue
                 if self._held.is_set():
                     self.failures.recovered()
-                    notify(AlarmKind.LEASE_LOST, f"{LOST}: {first_line(error)}")
+                    notify(AlarmKind.LEASE_LOST, f"{LOST_MESSAGE}: {first_line(error)}")
                 self._held.clear()
-                self.failures.raised(LOST, error)
+                self.failures.raised(LOST_MESSAGE, error)
         if self._held.is_set():
             with suppress(psycopg.Error):
                 self._renew()  # it served until now
@@ -316,12 +307,13 @@ def _held_by(connection: psycopg.Connection, database_url: str) -> str:
     if session is not None and OWN_SESSION not in session:
         last = _last_renewal(connection, schema)
         if last is None or last[1]:
-            before = "nothing has served it yet" if last is None else f"{last[0]} does not serve it any more"
+            served = "nothing has served it yet" if last is None else f"{last[0]} does not serve it any more"
+            address = display_address(database_url)
             return (
-                f"{session} holds the lock of the database {shown(database_url)}, and is no service: {before}; "
+                f"{session} holds the lock of the database {address}, and is no service: {served}; "
                 f"end that session, as with SELECT pg_terminate_backend({session.split()[1]})"
             )
-    return f"{current_holder(connection, schema)} serves the database {shown(database_url)} already"
+    return f"{current_holder(connection, schema)} serves the database {display_address(database_url)} already"
 
 
 def _last_renewal(connection: psycopg.Connection, schema: str) -> tuple[str, bool] | None:
@@ -331,7 +323,7 @@ def _last_renewal(connection: psycopg.Connection, schema: str) -> tuple[str, boo
         "SELECT holder, renewed_at <= clock_timestamp() - %s * interval '1 second' FROM {}, {} WHERE epoch > 0"
     ).format(lease, renewal)
     with suppress(*NO_TABLE):
-        return connection.execute(statement, [STALE]).fetchone()
+        return connection.execute(statement, [LEASE_TIMEOUT_S]).fetchone()
     return None
 
 

@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from persistence.connections import connect, translated
+from persistence.connections import connect
+from persistence.error_translation import translated
 from persistence.log_once import LogErrorsOnce
 
-BEAT = 0.25
+STOP_CHECK_INTERVAL_S = 0.25
 """Seconds after which a stop is noticed at the latest."""
-RECONNECT = 1.0
+RECONNECT_INTERVAL_S = 1.0
 """Seconds between two attempts to connect."""
 
 
@@ -44,7 +45,7 @@ class Listener:
     def stop(self) -> None:
         """End; returns when the thread has ended, or soon if its connection hangs."""
         self._stopping.set()
-        self._thread.join(timeout=2 * BEAT)
+        self._thread.join(timeout=2 * STOP_CHECK_INTERVAL_S)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -59,7 +60,7 @@ class Listener:
                     for channel in self._channels:
                         with suppress(Exception):
                             self._woken(channel)
-                self._stopping.wait(RECONNECT)
+                self._stopping.wait(RECONNECT_INTERVAL_S)
 
     def _listen(self, connection: psycopg.Connection) -> None:
         _listen(connection, self._channels)
@@ -67,7 +68,7 @@ class Listener:
         for channel in self._channels:
             self._wake(channel)
         while not self._stopping.is_set():
-            for notification in connection.notifies(timeout=BEAT, stop_after=1):
+            for notification in connection.notifies(timeout=STOP_CHECK_INTERVAL_S, stop_after=1):
                 self._wake(notification.channel)
 
     def _wake(self, channel: str) -> None:

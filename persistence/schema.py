@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.errors import DatabaseUnsuitable
-from persistence.connections import PUBLIC, engine_for, first_line, naming_blockers, schema_of, shown, translated
+from persistence.connections import PUBLIC, display_address, engine_for, naming_blockers, schema_of
+from persistence.error_translation import first_line, translated
 
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
@@ -106,7 +107,7 @@ def upgrade(database_url: str) -> str:
 def _check(version: str | None, database_url: str) -> str | None:
     if version is not None and not is_known(version):
         msg = (
-            f"the database {shown(database_url)} has schema {version}, which is newer than this program's "
+            f"the database {display_address(database_url)} has schema {version}, which is newer than this program's "
             f"{newest_version()}; use the newer program"
         )
         raise DatabaseUnsuitable(msg)

@@ -46,20 +46,20 @@ PRIVILEGED: Mapping[str, str] = {
     "idle_in_transaction_session_timeout": "0",
 }
 """Of a session of the embedded server's superuser, which may wait while a program of PostgreSQL's works."""
-SILENCE_TIMEOUT = 11_000
+TCP_USER_TIMEOUT_MS = 11_000
 """Milliseconds after which a peer that answers nothing is given up, on either side."""
 KEEPALIVES: Mapping[str, int] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
-    "tcp_user_timeout": SILENCE_TIMEOUT,
+    "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
 }
 """libpq's parameters for this side."""
 TCP_SETTINGS: Mapping[str, str] = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
-    "tcp_user_timeout": str(SILENCE_TIMEOUT),
+    "tcp_user_timeout": str(TCP_USER_TIMEOUT_MS),
 }
 """For the server's side: its own defaults would keep the locks of a machine that died for two hours."""
 CHECKED = frozenset({*SETTINGS, "search_path"})

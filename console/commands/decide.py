@@ -28,7 +28,7 @@ from domain.errors import (
 from domain.trading.decision import Accepted, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, DecisionId
 from persistence.connections import Engine, engine_for, transaction
-from persistence.lease import RENEWAL
+from persistence.lease import RENEWAL_INTERVAL_S
 from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up
@@ -200,7 +200,9 @@ def _awaited(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float)
             if row["processed_at"] is not None:
                 return row
             # Without the lock for a moment: its database may have been restarted, and it is about to lock again.
-            just_seen = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(seconds=RENEWAL)
+            just_seen = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(
+                seconds=RENEWAL_INTERVAL_S
+            )
             if not served["running"] and not just_seen:
                 fate = _queue(ledger_reader, row, age).sentence
                 msg = f"decision {id_} queued, nothing running: no outcome to wait for; {fate}"

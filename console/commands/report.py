@@ -158,7 +158,7 @@ def _read(engine: Engine, settings: Settings, asked: Asked) -> tuple[list[Report
                 # One more than there are: a task that is complete tells no time any more.
                 shown.update(task, completed=done, total=whole + 1, doing=doing)
 
-            each, verdicts[name] = reports.read_judged(
+            each, verdicts[name] = reports.read_report_and_verdict(
                 engine, name, Criteria.from_settings(settings), ledger.result, since=asked.since, until=asked.until,
                 strategy=asked.strategy, progress=told,
             )  # fmt: skip

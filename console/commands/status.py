@@ -29,7 +29,7 @@ from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
 from persistence.connections import probe
-from persistence.queries.row_lists import LedgerReader, idle_sentence
+from persistence.queries.row_lists import LedgerReader, not_running_message
 
 SHOWN_FAILURES = 5
 
@@ -87,7 +87,7 @@ def _found(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
     return {
         "running": bool(served["running"]),
         "database_away": None,
-        "not_running": None if served["running"] else idle_sentence(served),
+        "not_running": None if served["running"] else not_running_message(served),
         "locked_by": served["locked_by"],
         "holder": served["holder"],
         "since": served["started_at"],

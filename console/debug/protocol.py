@@ -24,7 +24,7 @@ from actors.settings import Settings
 from console.display.format import document
 from domain.errors import NotRunning, PaperTradingError
 from domain.program import command_name
-from persistence.connections import shown
+from persistence.connections import display_address
 
 PROTOCOL = 1
 MAX_REQUEST_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ def socket_path(settings: Settings) -> Path:
     """
     name = "console.sock"
     if settings.url is not None:
-        served = f"{shown(settings.url)} {settings.database_schema}"
+        served = f"{display_address(settings.url)} {settings.database_schema}"
         name = f"console-{hashlib.sha256(served.encode()).hexdigest()[:8]}.sock"
     path = settings.home.resolve() / name
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:

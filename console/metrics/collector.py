@@ -27,7 +27,7 @@ from console.metrics.families import (
 )
 from console.service.requests import Command
 from domain.errors import PaperTradingError
-from persistence.database_timing import round_trips
+from persistence.database_timing import database_timings
 from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
 
@@ -70,7 +70,7 @@ class MetricsCollector(Collector):
         serving = self._serving
         yield up(running=serving is not None)
         yield build_info(version(), serving.system.facts if serving is not None else None)
-        yield of_round_trips(round_trips())
+        yield of_round_trips(database_timings())
         if serving is not None:
             yield from serving.collect()
 

@@ -20,8 +20,9 @@ import psycopg
 from psycopg import sql
 
 from domain.errors import BackupFailed, BackupRefused
-from persistence.connections import CONNECT_TIMEOUT, translated
+from persistence.connections import CONNECT_TIMEOUT_S
 from persistence.embedded import wheel
+from persistence.error_translation import translated
 from persistence.session import open_privileged_session
 
 TABLES = """
@@ -87,7 +88,7 @@ def back_up(database_url: str, file: Path, *, overwrite: bool = False) -> Backup
     return Backup(file, file.stat().st_size, contents)
 
 
-def contents_of(cursor: psycopg.Cursor[Any]) -> Contents:
+def count_contents(cursor: psycopg.Cursor[Any]) -> Contents:
     """Count what lies in a database."""
     decisions = waiting = fills = 0
     for schema, table, has_outcomes in cursor.execute(TABLES).fetchall():
@@ -143,14 +144,14 @@ def _snapshot(database_url: str) -> Iterator[tuple[str, Contents]]:
     """Yield one moment of the database, by PostgreSQL's name for it, and what lies in the database then."""
     with (
         translated(),
-        open_privileged_session(database_url, "backup", connect_timeout=CONNECT_TIMEOUT) as kept,
+        open_privileged_session(database_url, "backup", connect_timeout=CONNECT_TIMEOUT_S) as kept,
     ):
         kept.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         kept.read_only = True
         with kept.cursor() as cursor:
             name = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
             assert name is not None
-            yield name[0], contents_of(cursor)
+            yield name[0], count_contents(cursor)
 
 
 def _dump(database_url: str, snapshot: str, aside: Path, file: Path) -> None:
@@ -173,5 +174,5 @@ def _dump(database_url: str, snapshot: str, aside: Path, file: Path) -> None:
             raise
         if code != 0:
             errors.seek(0)
-            reason = wheel.last_words(errors.read().decode(errors="replace"))
+            reason = wheel.error_line(errors.read().decode(errors="replace"))
             raise BackupFailed(f"the backup {file} could not be written: {reason}")

@@ -48,7 +48,7 @@ class BackupFile:
                 msg = f"{self._file} has schema {version}, which is newer than this program's {schema.newest_version()}"
                 raise BackupRefused(f"{msg}; use the newer program")
 
-    def pour(self, cursor: psycopg.Cursor) -> list[str]:
+    def restore_into(self, cursor: psycopg.Cursor) -> list[str]:
         """Make everything again, in the cursor's transaction; all of it will belong to the cursor's role.
 
         Returns:
@@ -108,7 +108,7 @@ class BackupFile:
             try:
                 yield reading.stdout
                 reading.stdout.read()
-            except _EndsEarly:
+            except _IncompleteData:
                 pass  # it says why
             except BaseException:
                 reading.kill()
@@ -120,11 +120,11 @@ class BackupFile:
                 reading.stdout.close()
                 reading.wait()
             errors.seek(0)
-            reason = wheel.last_words(errors.read().decode(errors="replace"))
+            reason = wheel.error_line(errors.read().decode(errors="replace"))
             raise BackupRefused(f"{self._file} cannot be restored: {reason}")
 
 
-class _EndsEarly(Exception):
+class _IncompleteData(Exception):
     """The rows of a table end without their end mark."""
 
 
@@ -141,7 +141,7 @@ def _run(cursor: psycopg.Cursor, lines: Iterator[bytes], *, rows: bool) -> None:
                         break
                     copy.write(row)
                 else:
-                    raise _EndsEarly
+                    raise _IncompleteData
         elif not line.startswith((b"\\restrict ", b"\\unrestrict ")):  # psql's, against what is no SQL
             statements.append(line)
     cursor.execute(b"".join(statements))

@@ -12,12 +12,13 @@ from psycopg import sql
 
 from domain.errors import BackupRefused, DatabaseBusy, DatabaseError, DatabaseUnavailable
 from persistence import schema
-from persistence.connections import PUBLIC, connect, engine_for, transaction, translated, with_schema
-from persistence.embedded.backup import TABLES, Contents, contents_of
+from persistence.connections import PUBLIC, connect, engine_for, transaction, with_schema
+from persistence.embedded.backup import TABLES, Contents, count_contents
 from persistence.embedded.backup_file import BackupFile
+from persistence.error_translation import translated
 from persistence.lease import Lease, holder_name
 
-LEAP = 1_000_000
+EPOCH_INCREMENT = 1_000_000
 """How far a restore raises the epoch. A backup does not know how many processes came after it, perhaps in a folder that
 was moved away; one of them might still be about, and must never find its own number there."""
 CANCEL = """
@@ -52,7 +53,7 @@ def contents(database_url: str) -> Contents:
     engine = engine_for(database_url, "restore")
     try:
         with transaction(engine) as cursor:
-            return contents_of(cursor)
+            return count_contents(cursor)
     finally:
         engine.dispose()
 
@@ -107,7 +108,7 @@ def _restore(cursor: psycopg.Cursor, archive: BackupFile, *, replace: bool, canc
     if not replace:
         _require_nothing_to_lose(cursor)
     cursor.execute("DROP OWNED BY CURRENT_USER CASCADE")
-    left_out = archive.pour(cursor)
+    left_out = archive.restore_into(cursor)
     differences = []
     for each in archive.schemas:
         _raise_epoch(cursor, each, *epochs.get(each, (0, 0)))
@@ -115,7 +116,7 @@ def _restore(cursor: psycopg.Cursor, archive: BackupFile, *, replace: bool, canc
             cursor.execute(sql.SQL(CANCEL).format(sql.Identifier(each, "trading_decisions")))
         check = sql.SQL("SELECT difference FROM {}").format(sql.Identifier(each, "v_paper_ledger_check"))
         differences += [row[0] for row in cursor.execute(check).fetchall()]
-    return Restored(archive.schemas, contents_of(cursor), tuple(differences), tuple(left_out))
+    return Restored(archive.schemas, count_contents(cursor), tuple(differences), tuple(left_out))
 
 
 def _locked_epochs(cursor: psycopg.Cursor) -> dict[str, tuple[int, int]]:
@@ -131,7 +132,7 @@ def _locked_epochs(cursor: psycopg.Cursor) -> dict[str, tuple[int, int]]:
 
 
 def _require_nothing_to_lose(cursor: psycopg.Cursor) -> None:
-    found = contents_of(cursor)
+    found = count_contents(cursor)
     if found.decisions:
         raise BackupRefused(f"the database has {found} already; back it up, and say --replace to lose them")
     ours = schema.own_tables()
@@ -144,7 +145,7 @@ def _require_nothing_to_lose(cursor: psycopg.Cursor) -> None:
 def _raise_epoch(cursor: psycopg.Cursor, name: str, epoch: int, generation: int) -> None:
     raise_it = sql.SQL("UPDATE {} SET epoch = greatest(epoch, %s) + %s, holder = %s, started_at = now()")
     restorer = f"a restore, {holder_name()}"
-    cursor.execute(raise_it.format(sql.Identifier(name, "paper_lease")), [epoch, LEAP, restorer])
+    cursor.execute(raise_it.format(sql.Identifier(name, "paper_lease")), [epoch, EPOCH_INCREMENT, restorer])
     if cursor.rowcount != 1:
         raise BackupRefused(f"the backup lacks the row of {name}.paper_lease; nothing was changed")
     keep = sql.SQL("UPDATE {} SET generation = greatest(generation, %s)")

@@ -36,7 +36,7 @@ from persistence.session import open_privileged_session
 
 _PORT = 5432  # no TCP port: it only names the socket
 _SOCKET_PATH_LIMIT = 103  # bytes; macOS takes 103, Linux 107, and one rule keeps the URL the same everywhere
-_PATIENCE = 60.0  # seconds: for the door, for a start with crash recovery, for a stop
+_SERVER_TIMEOUT_S = 60.0  # seconds: for the door, for a start with crash recovery, for a stop
 _NO_SUCH_PROCESS = 2**31 - 1  # above every system's largest process id
 _UNQUOTABLE = re.compile(r'[\s"$`\\]')  # pg_ctl hands its arguments to a shell, in double quotes at best
 
@@ -72,23 +72,10 @@ class EmbeddedServer:
             EmbeddedServerError: The server could not be set up or started.
         """
         server = cls(_usable(home))
-        with server._door():
+        with server._exclusive():
             server._join()
         atexit.register(server._at_exit)
         return server
-
-    @property
-    def process_id(self) -> int:
-        """The postmaster's process id.
-
-        Raises:
-            EmbeddedServerError: The server does not run.
-        """
-        with self._spoken():
-            process = _postmaster(self._data)
-        if process is None:
-            raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} is not running.")
-        return int(process.pid)
 
     @property
     def alive(self) -> bool:
@@ -97,7 +84,7 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: That cannot be told, because the data folder cannot be read.
         """
-        with self._spoken():
+        with self._errors_as_messages():
             return _postmaster(self._data) is not None
 
     def ensure_running(self) -> None:
@@ -109,7 +96,7 @@ class EmbeddedServer:
         self._require_attached()
         if self.alive:
             return
-        with self._door():
+        with self._exclusive():
             self._require_attached()  # another thread may have released it meanwhile
             if not (self._data / "PG_VERSION").exists():
                 raise EmbeddedServerError(f"There is no database in {self._data} any more: put the folder back.")
@@ -132,7 +119,7 @@ class EmbeddedServer:
         if self._attached is None or os.getpid() != self._owner:  # a forked child has no say
             return
         if self._home.is_dir():
-            with self._door():
+            with self._exclusive():
                 self._leave(immediate=immediate)
 
     def _at_exit(self) -> None:
@@ -140,19 +127,19 @@ class EmbeddedServer:
             self.release()
 
     @contextmanager
-    def _door(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """One process (and thread) at a time; what goes wrong inside leaves as one sentence."""
-        with self._spoken():
+        with self._errors_as_messages():
             lock = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                if not _locked(lock, fcntl.LOCK_EX, 2 * _PATIENCE):
+                if not _locked(lock, fcntl.LOCK_EX, 2 * _SERVER_TIMEOUT_S):
                     raise EmbeddedServerError(f"Another process still starts or stops the server in {self._data}.")
                 yield
             finally:
                 os.close(lock)
 
     @contextmanager
-    def _spoken(self) -> Iterator[None]:
+    def _errors_as_messages(self) -> Iterator[None]:
         """Have what goes wrong inside leave as one sentence."""
         try:
             yield
@@ -163,7 +150,7 @@ class EmbeddedServer:
     def _join(self) -> None:
         self._attached = os.open(self._home / "postgres.attached", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _locked(self._attached, fcntl.LOCK_SH, _PATIENCE):
+            if not _locked(self._attached, fcntl.LOCK_SH, _SERVER_TIMEOUT_S):
                 raise EmbeddedServerError(f"Another process keeps {self._home / 'postgres.attached'} locked: end it.")
             self._bring_up()
         except BaseException:  # Ctrl-C too: nobody would stop what has been started
@@ -211,7 +198,7 @@ class EmbeddedServer:
         code, output = self._run("initdb", "-U", "postgres", "-D", str(unborn), *options)
         if code != 0:
             shutil.rmtree(unborn, ignore_errors=True)
-            raise EmbeddedServerError(f"A database could not be made in {self._data}: {wheel.last_words(output)}.")
+            raise EmbeddedServerError(f"A database could not be made in {self._data}: {wheel.error_line(output)}.")
         unborn.rename(self._data)
 
     def _start(self) -> None:
@@ -228,7 +215,7 @@ class EmbeddedServer:
             if code == 0:
                 return
             logged = log.read_bytes()[seen:].decode(errors="replace") if log.exists() else ""
-            reason = wheel.last_words(logged or output)
+            reason = wheel.error_line(logged or output)
             # Backends outlive a killed postmaster until they notice, and keep its shared memory meanwhile.
             if "still in use" not in reason or time.monotonic() > deadline:
                 raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
@@ -270,7 +257,7 @@ class EmbeddedServer:
             raise EmbeddedServerError(f"{self._socket_folder}, meant for the socket, belongs to another user.")
 
     def _make_role_and_database(self) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _SERVER_TIMEOUT_S
         where = f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
         while True:
             try:
@@ -306,12 +293,12 @@ class EmbeddedServer:
         return entry.pw_uid, entry.pw_gid
 
     def _pg_ctl(self, what: str, *arguments: str) -> tuple[int, str]:
-        return self._run("pg_ctl", what, "-w", "-t", f"{_PATIENCE:.0f}", "-D", str(self._data), *arguments)
+        return self._run("pg_ctl", what, "-w", "-t", f"{_SERVER_TIMEOUT_S:.0f}", "-D", str(self._data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> tuple[int, str]:
         user = self._server_user()
         if user is not None:
-            wheel.let_through(user, {*self._data.parents, *wheel.folders()})
+            wheel.allow_traversal(user, {*self._data.parents, *wheel.folders()})
         return wheel.run(program, *arguments, user=user)
 
 

@@ -10,11 +10,11 @@ from domain.errors import EmbeddedServerError
 from domain.log_once import LogOnce
 from persistence.embedded.server import EmbeddedServer
 
-INTERVAL = 1.0
+CHECK_INTERVAL_S = 1.0
 """Seconds between two looks."""
-LONGEST_PAUSE = 30.0
+MAX_RETRY_INTERVAL_S = 30.0
 """Seconds between two attempts that fail, at most; the pause doubles up to here."""
-LAST_ATTEMPT = 5.0
+STOP_WAIT_S = 5.0
 """Seconds that `EmbeddedWatch.stop` waits for an attempt under way."""
 DEAD = "the embedded PostgreSQL was found dead; it is started again"
 
@@ -27,7 +27,7 @@ class EmbeddedWatch:
     >>> watch.stop()  # doctest: +SKIP
     """
 
-    def __init__(self, server: EmbeddedServer, interval: float = INTERVAL) -> None:
+    def __init__(self, server: EmbeddedServer, interval: float = CHECK_INTERVAL_S) -> None:
         self._server = server
         self._interval = interval
         self._pause = interval
@@ -44,7 +44,7 @@ class EmbeddedWatch:
         """Look no more; an attempt under way gets a few seconds to end. Twice does no harm."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(LAST_ATTEMPT)
+            self._thread.join(STOP_WAIT_S)
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._pause):
@@ -67,5 +67,5 @@ class EmbeddedWatch:
         self._pause = self._interval
 
     def _failed(self, message: str) -> None:
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._pause = min(self._pause * 2, MAX_RETRY_INTERVAL_S)
         self._failures.failed(f"{message} It is tried again.", key=message)

@@ -16,9 +16,9 @@ from typing import Any
 from domain.errors import EmbeddedServerError
 from persistence.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
-LIMIT = 300.0
+PROGRAM_TIMEOUT_S = 300.0
 """Seconds that a program gets; pg_ctl has a shorter one of its own, and initdb takes a few seconds."""
-PATIENCE = 60.0
+EXIT_TIMEOUT_S = 60.0
 """Seconds that a program gets to end by itself once this one was told to stop."""
 
 
@@ -62,7 +62,7 @@ def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tupl
         user: and group that it runs as; None is this process's.
 
     Raises:
-        EmbeddedServerError: It did not end within `LIMIT`, and was killed.
+        EmbeddedServerError: It did not end within `PROGRAM_TIMEOUT_S`, and was killed.
     """
     identity: dict[str, Any] = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
     with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it and hold it open
@@ -77,24 +77,24 @@ def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tupl
             **identity,
         )
         try:
-            code = process.wait(LIMIT)
+            code = process.wait(PROGRAM_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(process.pid, signal.SIGKILL)  # with what it has started; a server has a session of its own
-            process.wait(PATIENCE)
+            process.wait(EXIT_TIMEOUT_S)
             output.seek(0)
-            reason = last_words(output.read().decode(errors="replace"))
-            msg = f"PostgreSQL's {name} did not end within {LIMIT:g} s and was killed; its last line: {reason}."
-            raise EmbeddedServerError(msg) from None
+            reason = error_line(output.read().decode(errors="replace"))
+            msg = f"PostgreSQL's {name} did not end within {PROGRAM_TIMEOUT_S:g} s and was killed"
+            raise EmbeddedServerError(f"{msg}; its last line: {reason}.") from None
         except BaseException:
             # A signal for us: see through what has begun, or a server would be left half started.
-            process.wait(PATIENCE)
+            process.wait(EXIT_TIMEOUT_S)
             raise
         output.seek(0)
         return code, output.read().decode(errors="replace")
 
 
-def last_words(output: str) -> str:
+def error_line(output: str) -> str:
     """Return the last line that says what is wrong, without its time and level; else the last line."""
     lines = [line for line in map(str.strip, output.splitlines()) if line] or ["it says nothing"]
     told = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error:", line)]
@@ -105,7 +105,7 @@ def last_words(output: str) -> str:
     return re.sub(r"^.*?(FATAL|PANIC|ERROR|error):\s*", "", (told or lines)[-1]).rstrip(".")
 
 
-def let_through(user: tuple[int, int], passed: set[Path]) -> None:
+def allow_traversal(user: tuple[int, int], passed: set[Path]) -> None:
     """Let the server's user pass the folders on its way: x where it lacks it, and never r.
 
     Passing a folder needs no right to list it, so what is above the data stays as unreadable as it was. Only root comes

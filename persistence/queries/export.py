@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import Engine
 
-from persistence.queries.history import one_moment
+from persistence.queries.history import consistent_read
 
 Write = Callable[[bytes], object]
 
@@ -52,14 +52,14 @@ WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnu
 
 # An adopted table may hold floats, whose text is their shortest exact form, and moments that no calendar has.
 NUMBER = "trim_scale({0}::text::numeric)"
-MOMENT = """CASE WHEN {0} >= '0001-01-01' AND {0} < '10000-01-01' THEN to_char({1}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+TIMESTAMP = """CASE WHEN {0} >= '0001-01-01' AND {0} < '10000-01-01' THEN to_char({1}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
  ELSE {0}::text END"""
 WRITTEN = {
     "numeric": NUMBER,
     "double precision": NUMBER,
     "real": NUMBER,
-    "timestamp with time zone": MOMENT.format("{0}", "{0} AT TIME ZONE 'UTC'"),
-    "timestamp without time zone": MOMENT.format("{0}", "{0}"),
+    "timestamp with time zone": TIMESTAMP.format("{0}", "{0} AT TIME ZONE 'UTC'"),
+    "timestamp without time zone": TIMESTAMP.format("{0}", "{0}"),
     "boolean": "{0}::text",
 }
 """How a type is written where COPY would not write it plainly."""
@@ -104,7 +104,7 @@ def export(
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
-    with one_moment(engine) as cursor:
+    with consistent_read(engine) as cursor:
         # ISO 8601 for durations, too; what reads slowly is not cut off.
         cursor.execute("SET LOCAL intervalstyle = 'iso_8601'")
         cursor.execute("SET LOCAL extra_float_digits = 1")

@@ -25,7 +25,7 @@ from persistence.connections import transaction
 Progress = Callable[[int, int], None]
 """Told how many rows of how many have been read."""
 T = TypeVar("T")
-AT_ONCE = 1_000
+ROWS_PER_CHUNK = 1_000
 """Rows that are made into values before progress is told again, and before another thread of this process may run."""
 
 # A database that was put together by hand may have snapshots that are older than the row of their portfolio.
@@ -81,30 +81,15 @@ ORDER BY time
 """
 
 
-def read_history(engine: Engine, portfolio: str) -> History:
-    """Return everything that the figures of a portfolio rest on, all of it as of one moment of the database's clock.
-
-    Args:
-        engine: of the database.
-        portfolio: its name.
-
-    Raises:
-        UnknownPortfolio: there is none of that name.
-        DatabaseUnavailable: the database does not answer.
-    """
-    with one_moment(engine) as cursor:
-        return history_of(cursor, portfolio)
-
-
 @contextmanager
-def one_moment(engine: Engine) -> Iterator[psycopg.Cursor]:
+def consistent_read(engine: Engine) -> Iterator[psycopg.Cursor]:
     """Have all that is read inside be of one moment: what is committed meanwhile is in none of it. Writes nothing."""
     with transaction(engine) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield cursor
 
 
-def history_of(
+def read_history(
     cursor: psycopg.Cursor,
     portfolio: str,
     progress: Progress | None = None,
@@ -113,10 +98,10 @@ def history_of(
     until: datetime | None = None,
     thinned: bool = False,
 ) -> History:
-    """Return what `read_history` returns, read where other things are read, too.
+    """Return everything that the performance metrics of a portfolio are computed from.
 
     Args:
-        cursor: of `one_moment`.
+        cursor: of `consistent_read`.
         portfolio: its name.
         progress: told as it goes on; a year of minute snapshots takes seconds.
         since: snapshots are read from here alone, with the last one before, which is all that `History.during` needs
@@ -167,9 +152,9 @@ class _Count:
         """Return what is made of each row."""
         found: list[T] = []
         # As they come: the database goes on while rows become values here, and they do not lie here twice.
-        size = AT_ONCE if psycopg.capabilities.has_stream_chunked() else 1
+        size = ROWS_PER_CHUNK if psycopg.capabilities.has_stream_chunked() else 1
         rows = self._cursor.stream(statement.encode(), self._given, size=size)
-        while some := list(islice(rows, AT_ONCE)):
+        while some := list(islice(rows, ROWS_PER_CHUNK)):
             found.extend(map(made, some))
             self._done += len(some)
             if self._progress is not None:

@@ -15,21 +15,22 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.trading.arithmetic import ZERO, add, divide, subtract, total
-from persistence.connections import engine_for, translated
+from persistence.connections import engine_for
+from persistence.error_translation import translated
 from persistence.lease import lock_key
 from persistence.queries.row_lists import SERVED, exact
 
 Row = dict[str, Any]
 
-LIMIT = "SET LOCAL statement_timeout = '5s'"
+SET_TIMEOUT = "SET LOCAL statement_timeout = '5s'"
 """Nothing here takes long; where it does all the same, the view must not hold a snapshot for ever."""
-RATE_WINDOW = 10
+RATE_WINDOW_S = 10
 """Seconds over which decisions are counted."""
-RATE_ROWS = 2_000
+MAX_RATE_ROWS = 2_000
 """So many of them are looked at; where there are more, the window is the shorter one that they fill."""
 CURVE_WINDOW = timedelta(hours=24)
-CURVE_POINTS = 1_000
-MOST_PRICES = 200
+MAX_CURVE_POINTS = 1_000
+MAX_PRICES = 200
 
 PORTFOLIOS = """
 SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted
@@ -71,8 +72,8 @@ SELECT count(processed_at) AS ended, count(*) AS seen, min(created_at) AS since,
        (SELECT count(*) FROM (
             SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT 100000) p) AS waiting
 FROM (SELECT created_at, processed_at FROM trading_decisions
-      WHERE created_at > now() - interval '{RATE_WINDOW} seconds' AND created_at <= now()
-      ORDER BY created_at DESC, id DESC LIMIT {RATE_ROWS}) d
+      WHERE created_at > now() - interval '{RATE_WINDOW_S} seconds' AND created_at <= now()
+      ORDER BY created_at DESC, id DESC LIMIT {MAX_RATE_ROWS}) d
 """
 
 SPAN = """
@@ -131,16 +132,16 @@ class DatabaseViews:
             DatabaseError: the database does not answer, or not in time.
         """
         with translated(), self._engine.connect() as connection:
-            connection.execute(text(LIMIT))
+            connection.execute(text(SET_TIMEOUT))
             positions = rows(connection, POSITIONS)
             counted = exact(rows(connection, RATE)[0])
             return DatabaseView(
                 at=counted["now"],
                 served=rows(connection, SERVED, key=self._key)[0],
-                portfolios=[valued(row, positions) for row in rows(connection, PORTFOLIOS)],
+                portfolios=[with_value(row, positions) for row in rows(connection, PORTFOLIOS)],
                 positions=positions,
                 decisions=[exact(row) for row in rows(connection, DECISIONS, number=decisions)],
-                prices=rows(connection, PRICES, number=MOST_PRICES),
+                prices=rows(connection, PRICES, number=MAX_PRICES),
                 rate=_rate(counted),
                 waiting=counted["waiting"],
             )
@@ -152,11 +153,11 @@ class DatabaseViews:
             DatabaseError: the database does not answer, or not in time.
         """
         with translated(), self._engine.connect() as connection:
-            connection.execute(text(LIMIT))
+            connection.execute(text(SET_TIMEOUT))
             (span,) = rows(connection, SPAN, window=CURVE_WINDOW)
             if span["first"] is None:
                 return []
-            bucket = max((span["last"] - span["first"]) / CURVE_POINTS, timedelta(seconds=1))
+            bucket = max((span["last"] - span["first"]) / MAX_CURVE_POINTS, timedelta(seconds=1))
             found = rows(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
             return [(row["time"], row["result"]) for row in found]
 
@@ -166,7 +167,7 @@ def rows(connection: Connection, statement: str, **parameters: object) -> list[R
     return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
 
-def valued(row: Row, positions: Sequence[Row]) -> Row:
+def with_value(row: Row, positions: Sequence[Row]) -> Row:
     """Return a portfolio with its worth and result, which the overview's view has with all trades beside it."""
     held = [each for each in positions if each["portfolio"] == row["portfolio"]]
     worth = add(row["cash"], total(each["position_value"] for each in held))
@@ -176,7 +177,7 @@ def valued(row: Row, positions: Sequence[Row]) -> Row:
 
 
 def _rate(counted: Mapping[str, Any]) -> float:
-    seconds = float(RATE_WINDOW)
-    if counted["seen"] == RATE_ROWS:
+    seconds = float(RATE_WINDOW_S)
+    if counted["seen"] == MAX_RATE_ROWS:
         seconds = max((counted["now"] - counted["since"]).total_seconds(), 0.001)
     return float(counted["ended"] / seconds)

@@ -1,7 +1,7 @@
-"""What the database adds to the numbers for machines: money of each portfolio, what waits, who serves.
+"""The metrics that come from the database: value of each portfolio, waiting decisions, holder of the lease.
 
-Asked every few seconds for years, so each question is answered from an index, none may take longer than `LIMIT` says,
-and of the history of snapshots only what is newer than the last look is read.
+They are read every few seconds for years. So each query uses an index and must end within 1 s (`SET_TIMEOUT`), and of
+the snapshots only those that are newer than the last read are read.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from sqlalchemy import Connection, exc, text
 
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.trading.decision import EARLIEST
-from persistence.connections import engine_for, first_line, translated
+from persistence.connections import engine_for
+from persistence.error_translation import first_line, translated
 from persistence.lease import lock_key
-from persistence.queries.live_view import PORTFOLIOS, POSITIONS, Row, rows, valued
+from persistence.queries.live_view import PORTFOLIOS, POSITIONS, Row, rows, with_value
 from persistence.queries.row_lists import SERVED
 
-LIMIT = "SET LOCAL statement_timeout = '1s'"
-MOST_WAITING = 100_000
+SET_TIMEOUT = "SET LOCAL statement_timeout = '1s'"
+MAX_WAITING = 100_000
 """So many decisions that wait are counted; where there are more, it is no matter how many."""
-SNAPSHOTS = 20_000
+SNAPSHOTS_PER_READ = 20_000
 """So many are read at once, which takes some 50 ms."""
-READING = 0.4
+READ_TIME_S = 0.4
 """Seconds, of those that a scrape waits."""
 
 WAITING = f"""
 SELECT count(*) AS number FROM (
-    SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT {MOST_WAITING}) p
+    SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT {MAX_WAITING}) p
 """
 
 LAST_AUDIT = "SELECT clock_timestamp() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
@@ -91,7 +92,7 @@ class Reading:
     """What the database holds at one moment.
 
     Attributes:
-        waiting: decisions without outcome, at most `MOST_WAITING`.
+        waiting: decisions without outcome, at most `MAX_WAITING`.
         served: who holds the lease, since when, whether it runs, as `persistence.queries.row_lists.SERVED` has it.
         audited_ago: since the last audit, of whichever process; None where there was none.
     """
@@ -110,7 +111,7 @@ class MetricsReader:
         reading: seconds of a look in which snapshots are read; a long history takes several looks.
     """
 
-    def __init__(self, database_url: str, reading: float = READING) -> None:
+    def __init__(self, database_url: str, reading: float = READ_TIME_S) -> None:
         self._reading = reading
         engine = engine_for(database_url, "metrics")
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -129,9 +130,9 @@ class MetricsReader:
             DatabaseError: the database does not answer, or not in time.
         """
         with translated(), self._engine.connect() as connection:
-            connection.execute(text(LIMIT))
+            connection.execute(text(SET_TIMEOUT))
             positions = rows(connection, POSITIONS)
-            portfolios = [valued(row, positions) for row in rows(connection, PORTFOLIOS)]
+            portfolios = [with_value(row, positions) for row in rows(connection, PORTFOLIOS)]
             waiting = rows(connection, WAITING)[0]["number"]
             served = rows(connection, SERVED, key=self._key)[0]
             audits = rows(connection, LAST_AUDIT)
@@ -155,13 +156,13 @@ class MetricsReader:
     def _read_on(self, connection: Connection, key: tuple[str, datetime], end: float) -> None:
         while time.monotonic() < end:
             before = self._declines[key]
-            given = {"portfolio": key[0], "last": before.last, "peak": before.peak, "number": SNAPSHOTS}
+            given = {"portfolio": key[0], "last": before.last, "peak": before.peak, "number": SNAPSHOTS_PER_READ}
             (found,) = rows(connection, FALLS, **given)
             self._declines[key] = Decline(
                 peak=found["peak"] or before.peak,
                 last=found["last"] or before.last,
                 deepest=max(before.deepest, found["deepest"] or ZERO),
-                complete=found["number"] < SNAPSHOTS,
+                complete=found["number"] < SNAPSHOTS_PER_READ,
             )
             if self._declines[key].complete:
                 return

@@ -66,12 +66,12 @@ ORDER BY created_at, id LIMIT %(most)s
 LEDGER = "SELECT difference FROM v_paper_ledger_check"
 
 
-def differences_of(cursor: psycopg.Cursor) -> tuple[str, ...]:
+def ledger_differences(cursor: psycopg.Cursor) -> tuple[str, ...]:
     """Return the sentences of ``v_paper_ledger_check``; it goes over all rows, and is known of now alone."""
     return tuple(difference for (difference,) in cursor.execute(LEDGER))
 
 
-def operations_of(
+def read_operations(
     cursor: psycopg.Cursor,
     portfolio: str,
     since: datetime,
@@ -89,7 +89,7 @@ def operations_of(
         until: its end.
         max_price_age: seconds after its creation at which a decision without an expiry is due.
         grace: seconds after that at which it is late.
-        ledger: what `differences_of` returned.
+        ledger: what `ledger_differences` returned.
     """
     given = {
         "portfolio": portfolio,

@@ -1,4 +1,4 @@
-"""What a report rests on, all of it as of one moment of the database's clock."""
+"""The rows that a report is made of, all from one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from domain.analytics.report import OpenPosition, Report, report
 from domain.analytics.trade_stats import NO_STRATEGY
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
-from persistence.queries.history import Progress, history_of, one_moment
-from persistence.queries.operational_criteria import differences_of
-from persistence.queries.validation import PATIENT, judged_now
+from persistence.queries.history import Progress, consistent_read, read_history
+from persistence.queries.operational_criteria import ledger_differences
+from persistence.queries.validation import PATIENT, verdict_now
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
 
-# Reasons are a word of `domain.trading.decision.Reason`, a colon and details; nobody's table is read twice for the
-# funnel.
+# A reason is a word of `domain.trading.decision.Reason`, a colon and details. One query serves the whole funnel.
 DECISIONS = """
 SELECT status, split_part(outcome_reason, ':', 1), count(*) FROM trading_decisions
 WHERE portfolio = %(portfolio)s
@@ -61,53 +60,24 @@ UNION SELECT coalesce(nullif(strategy, ''), %(none)s) FROM paper_orders WHERE po
 
 
 def names(engine: Engine) -> list[str]:
-    """Return the names of all portfolios, the one that traded most first."""
-    with one_moment(engine) as cursor:
+    """Return the names of all portfolios, the one with the most fills first."""
+    with consistent_read(engine) as cursor:
         return [row[0] for row in cursor.execute(NAMES)]
 
 
 def strategies(engine: Engine, portfolio: str) -> list[str]:
-    """Return the strategies that sent decisions to a portfolio; ``(none)`` is the one of those that name none."""
-    with one_moment(engine) as cursor:
+    """Return the strategies of a portfolio's decisions; ``(none)`` stands for decisions without one."""
+    with consistent_read(engine) as cursor:
         return [row[0] for row in cursor.execute(STRATEGIES, {"portfolio": portfolio, "none": NO_STRATEGY})]
 
 
 def differences(engine: Engine) -> Sequence[str]:
-    """Return what is wrong in the books of any portfolio; the gate asks for it."""
-    with one_moment(engine) as cursor:
-        return differences_of(cursor)
+    """Return the differences in the books of all portfolios; the validation needs them."""
+    with consistent_read(engine) as cursor:
+        return ledger_differences(cursor)
 
 
-def read_report(
-    engine: Engine,
-    portfolio: str,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    strategy: str | None = None,
-    progress: Progress = lambda _done, _all: None,
-) -> Report:
-    """Return the report on a portfolio.
-
-    Args:
-        engine: of the database.
-        portfolio: its name.
-        since: from then on; None: from its beginning.
-        until: up to then; None: until now.
-        strategy: show the results of this one alone; ``(none)`` is the one of decisions that name none.
-        progress: told as rows are read.
-
-    Raises:
-        UnknownPortfolio: there is none of that name.
-        DatabaseUnavailable: the database does not answer.
-    """
-    with one_moment(engine) as cursor:
-        whole = history_of(cursor, portfolio, progress)
-        found = parts(cursor, portfolio, since, until, strategy)
-    return report(whole.during(since, until), **found)
-
-
-def read_judged(
+def read_report_and_verdict(
     engine: Engine,
     portfolio: str,
     criteria: Criteria,
@@ -118,49 +88,59 @@ def read_judged(
     strategy: str | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> tuple[Report, Verdict]:
-    """Return the report on a portfolio and what the gate says of it now, both as of one moment.
+    """Return the report on a portfolio and its validation verdict now, both from one snapshot of the database.
 
     Args:
         engine: of the database.
         portfolio: its name.
-        criteria: the gate's, where no validation run has its own.
-        ledger: returns what `differences` returns: it is the same for every portfolio, and takes a while.
-        since: see `read_report`, as all that follow.
-        until: the gate looks at its own period all the same.
-        strategy: the gate looks at all of them.
-        progress: told as rows are read.
+        criteria: of the validation, unless the portfolio is in a validation run, which has its own.
+        ledger: returns what `differences` returns; it is the same for every portfolio, and takes seconds.
+        since: start of the report's period; None: the portfolio's first day. The verdict has a period of its own.
+        until: end of the report's period; None: now.
+        strategy: the report is on this one alone; ``(none)`` stands for decisions without a strategy. The verdict is on
+            all of them.
+        progress: called with the number of rows read and of all rows.
+
+    Raises:
+        UnknownPortfolio: there is none of that name.
+        DatabaseUnavailable: the database does not answer.
     """
-    with one_moment(engine) as cursor:
+    with consistent_read(engine) as cursor:
         cursor.execute(PATIENT)
-        whole = history_of(cursor, portfolio, progress)
-        found = parts(cursor, portfolio, since, until, strategy)
-        verdict = judged_now(cursor, portfolio, criteria, whole, ledger())
-    return report(whole.during(since, until), **found), verdict
+        history = read_history(cursor, portfolio, progress)
+        inputs = report_inputs(cursor, portfolio, since, until, strategy)
+        verdict = verdict_now(cursor, portfolio, criteria, history, ledger())
+    return report(history.during(since, until), **inputs), verdict
 
 
-def parts(
+def report_inputs(
     cursor: psycopg.Cursor, portfolio: str, since: datetime | None, until: datetime | None, strategy: str | None
 ) -> dict[str, Any]:
-    """Return what `domain.analytics.report.report` takes besides the history, for the arguments of `read_report`."""
-    asked = {
+    """Return the arguments of `domain.analytics.report.report` besides the history.
+
+    The arguments are those of `read_report_and_verdict`.
+    """
+    parameters = {
         "portfolio": portfolio,
         "since": since,
-        # Not that of the history: decisions of a clock that is ahead of the database's are none of the future.
+        # Not the history's end: a decision whose sender's clock is ahead of the database's still counts.
         "until": until,
         "strategy": strategy,
         "none": NO_STRATEGY,
     }
-    described = cursor.execute(PORTFOLIO, asked).fetchone()
-    assert described is not None
-    currency, initial_capital = described
-    positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, asked)]
-    sources = {row[0] for row in cursor.execute(SOURCES, asked)} | {held.price_source for held in positions}
+    row = cursor.execute(PORTFOLIO, parameters).fetchone()
+    assert row is not None
+    currency, initial_capital = row
+    positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, parameters)]
+    sources = {row[0] for row in cursor.execute(SOURCES, parameters)} | {
+        position.price_source for position in positions
+    }
     return {
         "portfolio": portfolio,
         "currency": currency,
         "initial_capital": initial_capital,
         "strategy": strategy,
-        "funnel": funnel(cursor.execute(DECISIONS, asked).fetchall()),
+        "funnel": funnel(cursor.execute(DECISIONS, parameters).fetchall()),
         "positions": positions,
         "price_sources": sorted(sources - {"last fill"}),
     }

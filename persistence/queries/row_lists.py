@@ -14,8 +14,9 @@ from domain.errors import DecisionGone, UnknownPortfolio
 from domain.program import command_name
 from domain.types import DecisionId
 from domain.wording import quoted
-from persistence.connections import engine_for, translated
-from persistence.lease import LOCKED_BY, OWN_SESSION, STALE, lock_key
+from persistence.connections import engine_for
+from persistence.error_translation import translated
+from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
 
 Row = Mapping[str, Any]
 
@@ -52,7 +53,8 @@ SERVED = f"""
 SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
        nullif(r.renewed_at, '-infinity') AS renewed_at, g.generation,
        CASE WHEN isfinite(r.renewed_at) THEN clock_timestamp() - r.renewed_at END AS renewed_ago,
-       locked_by IS NOT NULL AND r.renewed_at > clock_timestamp() - interval '{STALE:g} seconds' AS running, locked_by
+       locked_by IS NOT NULL AND r.renewed_at > clock_timestamp() - interval '{LEASE_TIMEOUT_S:g} seconds' AS running,
+       locked_by
 FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
 """
 """Who serves, by the database's clock: the lock alone tells nothing, since any role may take it."""
@@ -235,7 +237,7 @@ class LedgerReader:
         return self.rows(SERVED, key=lock_key(self.url))[0]
 
 
-def idle_sentence(served: Mapping[str, Any]) -> str:
+def not_running_message(served: Mapping[str, Any]) -> str:
     """Say of a database that nothing serves what was the last to serve it, and who has its lock all the same.
 
     Args:

@@ -17,8 +17,8 @@ from domain.trading.quotes import NOT_REAL
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Run, Verdict, judge
 from domain.wording import format_time, quoted
-from persistence.queries.history import history_of, one_moment
-from persistence.queries.operational_criteria import differences_of, operations_of
+from persistence.queries.history import consistent_read, read_history
+from persistence.queries.operational_criteria import ledger_differences, read_operations
 from persistence.stores.validation_runs import StoredRun, last_process, run_named, runs
 
 REAL = "ccxt"
@@ -74,9 +74,9 @@ def verdicts(
         UnknownPortfolio: there is no portfolio of that name, or the run has none.
         DatabaseUnavailable: the database does not answer.
     """
-    with one_moment(engine) as cursor:
+    with consistent_read(engine) as cursor:
         cursor.execute(PATIENT)
-        ledger = differences_of(cursor)
+        ledger = ledger_differences(cursor)
         if name is not None:
             stored = run_named(cursor, name)
             for portfolio in portfolios:
@@ -102,12 +102,12 @@ def _of_run(
 ) -> Verdict:
     """Return the verdict on a portfolio of a run, up to now or to the run's end; ``asked`` are the criteria now."""
     since = stored.run.started_at
-    history = whole or history_of(cursor, portfolio, since=since, until=stored.run.ended_at, thinned=True)
+    history = whole or read_history(cursor, portfolio, since=since, until=stored.run.ended_at, thinned=True)
     until = stored.run.ended_at or history.until
-    return judged_at(cursor, portfolio, stored, history, until, ledger, tuple(_other(stored.criteria, asked)))
+    return verdict_at(cursor, portfolio, stored, history, until, ledger, tuple(_other(stored.criteria, asked)))
 
 
-def judged_at(
+def verdict_at(
     cursor: psycopg.Cursor,
     portfolio: str,
     stored: StoredRun,
@@ -129,7 +129,7 @@ def judged_at(
     """
     since, settings = stored.run.started_at, stored.bound.process.settings
     age = float(settings.get("max_price_age") or PRICE_AGE)
-    operations = operations_of(cursor, portfolio, since, until, age, stored.criteria.outcome_grace, ledger)
+    operations = read_operations(cursor, portfolio, since, until, age, stored.criteria.outcome_grace, ledger)
     sources, real = prices_of(cursor, portfolio, settings)
     run = stored.run
     if run.ended_at is not None and run.ended_at > until:
@@ -148,7 +148,7 @@ def judged_at(
     )
 
 
-def judged_now(
+def verdict_now(
     cursor: psycopg.Cursor, portfolio: str, criteria: Criteria, whole: History, ledger: Sequence[str]
 ) -> Verdict:
     """Return what `current` returns, of a history that has been read already.
@@ -185,7 +185,7 @@ def _up_to_now(
     for stored in mine:
         if stored.run.ended_at is None:
             return _of_run(cursor, portfolio, stored, criteria, ledger, whole)
-    history = whole or history_of(cursor, portfolio, thinned=True)
+    history = whole or read_history(cursor, portfolio, thinned=True)
     process = last_process(cursor)
     settings = process.settings if process is not None else {}
     age = float(settings.get("max_price_age") or PRICE_AGE)
@@ -194,7 +194,7 @@ def _up_to_now(
     return judge(
         portfolio,
         history,
-        operations_of(cursor, portfolio, history.opening.time, history.until, age, grace, ledger),
+        read_operations(cursor, portfolio, history.opening.time, history.until, age, grace, ledger),
         criteria,
         real_prices=real,
         sources=sources,

@@ -36,7 +36,8 @@ from domain.errors import (
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import quoted
-from persistence.connections import engine_for, first_line, transaction, translated
+from persistence.connections import engine_for, transaction
+from persistence.error_translation import first_line, translated
 from persistence.lease import FENCE, Lease
 
 # Never "id > last seen": an early id that commits late would then never be seen.
@@ -68,9 +69,9 @@ WITH {FENCE}, ended AS (
 SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 """
 
-LOOK_UP = 10.0
+LOOKUP_TIMEOUT_S = 10.0
 """Seconds in which a decision is looked for whose COMMIT was not answered."""
-FEW = 100
+MAX_PREPARED_IDS = 100
 """So many decisions under way are compared one by one as fast as planning the statement anew takes."""
 INSERT_LOCK_TIMEOUT = "500ms"
 """Short, because the intake of everybody waits meanwhile."""
@@ -136,7 +137,7 @@ def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Acce
     retrying = Retrying(
         retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
         wait=wait_random_exponential(multiplier=0.05, min=0.05, max=1.0),
-        stop=stop_after_delay(LOOK_UP) | stop_when_event_set(closed),
+        stop=stop_after_delay(LOOKUP_TIMEOUT_S) | stop_when_event_set(closed),
         sleep=sleep_using_event(closed),
         reraise=True,
     )
@@ -183,12 +184,12 @@ class DecisionStore:
             with transaction(self.engine) as cursor:
                 # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is
                 # a constant of the column's own type, hence the literal, too.
-                prepare = False if len(under_way) > FEW else None
+                prepare = False if len(under_way) > MAX_PREPARED_IDS else None
                 cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
                 rows = cursor.fetchall()
         except (WriteRefused, UnicodeDecodeError):  # a value of some row is at fault, and it must not hide the others
             return self._pending_one_by_one(under_way, limit, received_at)
-        return [_received(row, received_at) for row in rows]
+        return [_from_row(row, received_at) for row in rows]
 
     def _pending_one_by_one(
         self, under_way: Collection[DecisionId], limit: int, received_at: datetime
@@ -319,14 +320,14 @@ def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) 
         return _unreadable(id_, first_line(error))
     except WriteRefused as error:
         return _unreadable(id_, first_line(error.__cause__ or error))
-    return _received(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
+    return _from_row(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
 
 
 def _unreadable(id_: DecisionId, why: str) -> Refusal:
     return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, why)
 
 
-def _received(row: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:
+def _from_row(row: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:
     id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind, now = row
     if (flaw := row_flaw(symbol, decision, confidence, risk, quantity, portfolio, created_at)) is not None:
         return _unreadable(id_, flaw)

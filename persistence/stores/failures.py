@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from domain.errors import DatabaseError, WriteRefused
 from domain.failures import Failure
-from persistence.connections import backends, connect, engine_for
+from persistence.connections import backend_pids, connect, engine_for
 from persistence.lease import Lease, writing
 
 SAVE = """
@@ -52,10 +52,10 @@ class FailureRecorder:
         dropped: so many were not stored, because too many waited or the database refused them.
     """
 
-    MOST_WAITING = 1_000
-    AGAIN = 1.0
+    MAX_WAITING = 1_000
+    RETRY_INTERVAL_S = 1.0
     """Seconds until the next try."""
-    PATIENCE = 0.5
+    CLOSE_WAIT_S = 0.5
     """Seconds that the end waits for what is not stored yet."""
 
     def __init__(self, store: FailureStore) -> None:
@@ -71,7 +71,7 @@ class FailureRecorder:
         """Have ``failure`` stored; never waits."""
         with self._changed:
             self._waiting.append(failure)
-            while len(self._waiting) > self.MOST_WAITING:
+            while len(self._waiting) > self.MAX_WAITING:
                 self._waiting.popleft()
                 self.dropped += 1
             self._changed.notify()
@@ -81,7 +81,7 @@ class FailureRecorder:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join(timeout=self.PATIENCE)
+        self._thread.join(timeout=self.CLOSE_WAIT_S)
         self._store.close()
 
     def _run(self) -> None:
@@ -94,7 +94,7 @@ class FailureRecorder:
             with self._changed:
                 if left:
                     self._waiting.extendleft(reversed(left))
-                    self._changed.wait_for(lambda: self._closed, timeout=self.AGAIN)
+                    self._changed.wait_for(lambda: self._closed, timeout=self.RETRY_INTERVAL_S)
                 if self._closed and (left or not self._waiting):
                     return
 
@@ -126,7 +126,7 @@ class Disconnector:
     def disconnect(self, actor: str) -> bool:
         """End them; say whether the database answered. An actor without any is done at once."""
         engine = self._engines.get(actor)
-        pids = backends(engine) if engine is not None else []
+        pids = backend_pids(engine) if engine is not None else []
         if not pids:
             return True
         try:

@@ -57,7 +57,7 @@ SET quantity = excluded.quantity, cost = excluded.cost, entry_commission = exclu
     position_value = excluded.position_value, unrealized_pnl = excluded.unrealized_pnl
 """
 
-READ_TERMS = """
+READ_RULES = """
 SELECT portfolio, currency, initial_capital, current_capital, commission_pct, min_commission, slippage_pct,
        max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision, created_at,
        h.reason AS halted
@@ -97,7 +97,7 @@ class LedgerStore:
         """Return the committed state of every portfolio, history left aside."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            rules = cursor.execute(READ_TERMS).fetchall()
+            rules = cursor.execute(READ_RULES).fetchall()
             # The index (portfolio, seq) gives each last number at once, however long the history.
             last = cursor.execute(
                 "SELECT portfolio, (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio)"
@@ -112,13 +112,14 @@ class LedgerStore:
         for row in rows:
             positions.setdefault(row[0], {})[Symbol(row[2])] = _position(row)
         return tuple(
-            Portfolio(_terms(row), CONTEXT.plus(row[3]), seqs[row[0]], positions.get(row[0], {})) for row in rules
+            Portfolio(_rules_from_row(row), CONTEXT.plus(row[3]), seqs[row[0]], positions.get(row[0], {}))
+            for row in rules
         )
 
     def rules(self) -> tuple[PortfolioRules, ...]:
         """Return the terms of every portfolio as people set them last."""
         with transaction(self.engine) as cursor:
-            return tuple(_terms(row) for row in cursor.execute(READ_TERMS).fetchall())
+            return tuple(_rules_from_row(row) for row in cursor.execute(READ_RULES).fetchall())
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         """Write a group of fills, in their order, with the ends of their orders and decisions, in one transaction.
@@ -280,7 +281,7 @@ def _position(row: tuple[object, ...]) -> Position:
     )
 
 
-def _terms(row: Sequence[Any]) -> PortfolioRules:
+def _rules_from_row(row: Sequence[Any]) -> PortfolioRules:
     name, currency, initial, _cash, commission, least, slippage, largest, threshold, notional, risk, *rest = row
     return PortfolioRules(
         portfolio=PortfolioName(name),

@@ -73,8 +73,8 @@ class PriceRecorder:
         failures: what went wrong; nothing ends the thread but `close`.
     """
 
-    MOST_WAITING = 60
-    PATIENCE = 0.5
+    MAX_WAITING = 60
+    CLOSE_WAIT_S = 0.5
 
     def __init__(self, store: PriceStore) -> None:
         self.dropped = 0
@@ -117,14 +117,14 @@ class PriceRecorder:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout=self.PATIENCE)
+        self._thread.join(timeout=self.CLOSE_WAIT_S)
         if self._thread.is_alive():
             logger.debug("prices that still waited are not stored")
         self._store.close()
 
     def _put(self, job: _Job) -> bool:
         with self._changed:
-            if len(self._jobs) >= self.MOST_WAITING:
+            if len(self._jobs) >= self.MAX_WAITING:
                 return False
             self._jobs.append(job)
             self._changed.notify()

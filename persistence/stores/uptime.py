@@ -8,10 +8,10 @@ import psycopg
 from psycopg import sql
 
 from domain.types import Epoch
-from persistence.connections import answered
+from persistence.error_translation import is_statement_error
 from persistence.log_once import LogErrorsOnce
 
-GAP = timedelta(seconds=10)
+MAX_RENEWAL_GAP = timedelta(seconds=10)
 """A new span begins where more than this has passed since the last renewal, or where the clock was set back by more."""
 
 # One round trip, one transaction. The lease's thread renews nothing while it waits here, so it does not wait long.
@@ -43,7 +43,7 @@ class Uptime:
         Raises:
             psycopg.Error: the connection is lost.
         """
-        if self._since is None or self._renewed is None or abs(now - self._renewed) > GAP:
+        if self._since is None or self._renewed is None or abs(now - self._renewed) > MAX_RENEWAL_GAP:
             self._since = now
         self._renewed = now
         values = {"epoch": epoch, "since": self._since, "until": now}
@@ -51,7 +51,7 @@ class Uptime:
         try:
             connection.execute(statement, prepare=False)
         except psycopg.Error as error:
-            if not answered(error, connection):
+            if not is_statement_error(error, connection):
                 raise
             self._failures.raised("how long the program has been up cannot be stored at the moment", error)
         else:

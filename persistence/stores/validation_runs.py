@@ -21,7 +21,7 @@ from domain.validation.fingerprint import Change, Fingerprint, Process, Unlisted
 from domain.validation.verdict import Run
 from domain.wording import joined, quoted
 
-LONGEST_REASON = 1_000
+MAX_REASON_LENGTH = 1_000
 OPEN = "ended_at IS NULL"
 
 RUNS = """
@@ -145,7 +145,7 @@ def end(cursor: psycopg.Cursor, stored: StoredRun, reason: str, at: datetime | N
         reason: for people.
         at: when; now, unless given.
     """
-    shown = reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 1] + "…"
+    shown = reason if len(reason) <= MAX_REASON_LENGTH else reason[: MAX_REASON_LENGTH - 1] + "…"
     moment = at if at is not None else now(cursor)
     return cursor.execute(END, [shown, moment, stored.run.id]).fetchone() is not None
 

@@ -15,9 +15,9 @@ from domain.trading.snapshot import day_of
 from domain.validation.verdict import Verdict
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
-from persistence.queries.history import history_of, one_moment
-from persistence.queries.operational_criteria import differences_of
-from persistence.queries.validation import PATIENT, judged_at
+from persistence.queries.history import consistent_read, read_history
+from persistence.queries.operational_criteria import ledger_differences
+from persistence.queries.validation import PATIENT, verdict_at
 from persistence.stores.validation_runs import StoredRun, end_changed, now, runs
 
 STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
@@ -75,11 +75,11 @@ class VerdictStore:
         self._engine.dispose()
 
     def _judged(self, stored: StoredRun, name: str, days: list[date]) -> list[Verdict]:
-        with one_moment(self._engine) as cursor:
+        with consistent_read(self._engine) as cursor:
             cursor.execute(PATIENT)
-            history = history_of(cursor, name, since=stored.run.started_at, thinned=True)
-            ledger = differences_of(cursor)
-            return [judged_at(cursor, name, stored, history, _end_of(day), ledger) for day in days]
+            history = read_history(cursor, name, since=stored.run.started_at, thinned=True)
+            ledger = ledger_differences(cursor)
+            return [verdict_at(cursor, name, stored, history, _end_of(day), ledger) for day in days]
 
     def _save(self, stored: StoredRun, days: list[date], found: list[Verdict]) -> None:
         rows = [

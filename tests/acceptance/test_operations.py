@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from persistence.embedded.server import EmbeddedServer, running
+from tests.support.database.postmaster import postmaster_pid
 from tests.support.system.program import ROOT, Ended, Program, environment, run, run_all, until
 
 
@@ -51,7 +52,7 @@ def backup(env: dict[str, str], home: Path) -> Path:
         assert manager.recv(100) == b"READY=1"
         service.wait_for()
         decide(home)
-        postmaster = EmbeddedServer(home.resolve()).process_id
+        postmaster = postmaster_pid(home)
         processes = [psutil.Process(service.pid), psutil.Process(postmaster)]
         processes += [child for each in processes for child in each.children(recursive=True)]
         assert listening(processes) == []

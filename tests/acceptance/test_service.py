@@ -19,6 +19,7 @@ import pytest
 
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import LOCK_KEY
+from tests.support.database.postmaster import postmaster_pid
 from tests.support.database.servers import ServerPool, Unavailable
 from tests.support.system.program import Ended, Program, environment, run, until
 
@@ -91,12 +92,12 @@ def test_after_kill_9_the_embedded_server_is_found_again(embedded_home: Path) ->
     env = environment(embedded_home, prices="simulated")
     with Program("start", env=env) as service:
         service.wait_for()
-        server = EmbeddedServer(embedded_home.resolve()).process_id
+        server = postmaster_pid(embedded_home)
         service.stop(signal.SIGKILL)
     assert running(embedded_home)
     with Program("start", env=env) as service:
         service.wait_for()
-        assert EmbeddedServer(embedded_home.resolve()).process_id == server
+        assert postmaster_pid(embedded_home) == server
         assert service.stop(signal.SIGINT).code == 0
     assert not running(embedded_home)
 
@@ -105,12 +106,12 @@ def test_an_embedded_server_that_crashed_is_started_again_and_nothing_is_lost(em
     env = environment(embedded_home, prices="simulated")
     with Program("start", env=env) as service:
         service.wait_for()
-        server = EmbeddedServer(embedded_home.resolve()).process_id
+        server = postmaster_pid(embedded_home)
         os.kill(server, signal.SIGKILL)
         service.wait_for("found dead")
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
         assert "executed" in decided.out, decided.err
-        assert EmbeddedServer(embedded_home.resolve()).process_id != server
+        assert postmaster_pid(embedded_home) != server
         assert service.stop().code == 0
     assert not running(embedded_home)
 

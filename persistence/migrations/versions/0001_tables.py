@@ -14,7 +14,7 @@ down_revision = None
 def upgrade() -> None:
     """Go forward."""
     run_file("0001_tables.sql")
-    if adoption.found(op.get_bind()):
+    if adoption.exists(op.get_bind()):
         adoption.adopt(op.get_bind())
     else:
         run_file("0001_decisions.sql")

@@ -17,7 +17,7 @@ from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
 from persistence.connections import engine_for
-from persistence.queries.history import read_history
+from tests.support.database.reports import history_now
 from tests.support.system.histories import CAPITAL, DAYS, SILENT
 
 pytestmark = pytest.mark.clock
@@ -32,7 +32,7 @@ def url(sixty_days: str, as_of_then: None) -> str:
 def histories(url: str) -> dict[str, History]:
     engine = engine_for(url, "reader")
     try:
-        return {name: read_history(engine, name) for name in CAPITAL}
+        return {name: history_now(engine, name) for name in CAPITAL}
     finally:
         engine.dispose()
 
@@ -131,5 +131,5 @@ def test_commissions_are_those_of_closings_and_of_what_is_open(url: str, histori
 def test_a_portfolio_that_does_not_exist(url: str) -> None:
     engine = engine_for(url, "reader")
     with pytest.raises(UnknownPortfolio, match="there is no portfolio 'nobody'"):
-        read_history(engine, "nobody")
+        history_now(engine, "nobody")
     engine.dispose()

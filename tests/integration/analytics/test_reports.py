@@ -1,4 +1,4 @@
-"""`read_report` on real tables: totals are those of the views, and numbers that were computed by hand."""
+"""Reports on real tables: totals are those of the views, and numbers that were computed by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from domain.validation.criteria import Criteria
 from persistence import schema
 from persistence.connections import engine_for
 from persistence.queries import reports, validation
-from persistence.queries.reports import read_judged, read_report
+from persistence.queries.reports import read_report_and_verdict
+from tests.support.database.reports import report_now
 from tests.support.database.servers import Server
 from tests.support.system.histories import CAPITAL, DAYS, MIDNIGHT, NOW, SILENT
 from tests.support.system.report_databases import BEGUN, Sold, sell, value
@@ -43,7 +44,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def found(engine: Engine) -> dict[str, Report]:
-    return {name: read_report(engine, name) for name in CAPITAL}
+    return {name: report_now(engine, name) for name in CAPITAL}
 
 
 def row_of(url: str, statement: str, *values: object) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def test_nothing_happened(found: dict[str, Report]) -> None:
 
 def test_a_strategy_alone(url: str, engine: Engine, found: dict[str, Report]) -> None:
     whole = found["default"]
-    parts = [read_report(engine, "default", strategy=name) for name in reports.strategies(engine, "default")]
+    parts = [report_now(engine, "default", strategy=name) for name in reports.strategies(engine, "default")]
     assert ["(none)", "trend"] == [part.strategy for part in parts]
     for part in parts:
         assert part.performance is None
@@ -144,7 +145,7 @@ def test_a_strategy_alone(url: str, engine: Engine, found: dict[str, Report]) ->
 def test_two_halves_are_the_whole(engine: Engine, found: dict[str, Report]) -> None:
     middle = MIDNIGHT - timedelta(days=30)
     first, second = (
-        read_report(engine, "default", until=middle), read_report(engine, "default", since=middle),
+        report_now(engine, "default", until=middle), report_now(engine, "default", since=middle),
     )  # fmt: skip
     whole = found["default"]
     assert (whole.opening, first.closing, whole.closing) == (first.opening, second.opening, second.closing)
@@ -155,17 +156,17 @@ def test_two_halves_are_the_whole(engine: Engine, found: dict[str, Report]) -> N
 
 def test_periods_before_and_after_everything(engine: Engine, found: dict[str, Report]) -> None:
     whole = found["default"]
-    before = read_report(engine, "default", until=whole.since - timedelta(days=9))
+    before = report_now(engine, "default", until=whole.since - timedelta(days=9))
     assert (whole.opening, whole.opening, ()) == (before.opening, before.closing, before.round_trips)
     assert (0, ()) == (before.funnel.received, before.days)
-    after = read_report(engine, "default", since=NOW - timedelta(seconds=1))
+    after = report_now(engine, "default", since=NOW - timedelta(seconds=1))
     assert (whole.closing, whole.closing, ()) == (after.opening, after.closing, after.round_trips)
 
 
 def test_the_gate_sees_the_whole_life_and_the_same_moment(engine: Engine) -> None:
     middle = MIDNIGHT - timedelta(days=30)
-    report, verdict = read_judged(engine, "default", Criteria(), list, until=middle, strategy="trend")
-    assert read_report(engine, "default", until=middle, strategy="trend") == report
+    report, verdict = read_report_and_verdict(engine, "default", Criteria(), list, until=middle, strategy="trend")
+    assert report_now(engine, "default", until=middle, strategy="trend") == report
     alone = validation.current(engine, "default", Criteria())
     assert alone.criteria == verdict.criteria
     assert alone.notes == verdict.notes
@@ -202,7 +203,7 @@ def deals(embedded_server: Server) -> Iterator[Engine]:
 
 
 def test_one_trade(deals: Engine) -> None:
-    report = read_report(deals, "one")
+    report = report_now(deals, "one")
     assert ((10, 8), (2, 1), 210) == (
         (report.trade_stats.gross_pnl, report.trade_stats.net_pnl),
         (report.trade_stats.total_commission, report.trade_stats.total_slippage),
@@ -223,7 +224,7 @@ def test_one_trade(deals: Engine) -> None:
 
 
 def test_no_losers(deals: Engine) -> None:
-    report = read_report(deals, "winners")
+    report = report_now(deals, "winners")
     assert (2, 2, 0) == (
         report.trade_stats.total_trades,
         report.trade_stats.winning_trades,
@@ -237,7 +238,7 @@ def test_no_losers(deals: Engine) -> None:
 
 
 def test_all_losers(deals: Engine) -> None:
-    report = read_report(deals, "losers")
+    report = report_now(deals, "losers")
     assert (defined(ZERO), defined(ZERO)) == (report.trade_stats.win_rate, report.trade_stats.profit_factor)
     assert (Decimal(-13), Decimal("-6.5")) == (report.trade_stats.net_pnl, report.trade_stats.expectancy.value)
     assert undefined("no winning round trip yet") == report.trade_stats.avg_win

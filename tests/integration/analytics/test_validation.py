@@ -21,8 +21,8 @@ from domain.validation.statistical import Statistical, statistical
 from domain.validation.verdict import Verdict
 from persistence.connections import engine_for
 from persistence.lease import Lease
-from persistence.queries.history import history_of, one_moment
-from persistence.queries.operational_criteria import operations_of
+from persistence.queries.history import consistent_read, read_history
+from persistence.queries.operational_criteria import read_operations
 from persistence.stores import portfolios
 from persistence.stores.verdicts import VerdictStore
 from tests.support.database.servers import Server
@@ -149,10 +149,10 @@ def test_a_period_that_begins_between_two_renewals_is_served_from_its_beginning(
 
     def uptime(begun: float, ended: float) -> str:
         since, until = (renewed + timedelta(seconds=later) for later in (begun, ended))
-        return operational(operations_of(cursor, "default", since, until, 30, 300, ()), Criteria())[0].seen
+        return operational(read_operations(cursor, "default", since, until, 30, 300, ()), Criteria())[0].seen
 
     try:
-        with one_moment(engine) as cursor:
+        with consistent_read(engine) as cursor:
             assert "all of it" == uptime(3, 5)
             assert "0 % of 10 s" == uptime(3, 13)  # the next renewal is overdue by then
     finally:
@@ -255,9 +255,9 @@ def test_snapshots_that_are_left_out_change_nothing(lived: str) -> None:
             "INSERT INTO paper_portfolio_snapshots VALUES (%s, 'noise', %s, 0, %s, 0, 0, 0, 0, '{}')",
             [(time, worth, worth) for time, worth in line],
         )
-    with reading(lived) as engine, one_moment(engine) as cursor:
-        full = history_of(cursor, "noise", since=since)
-        thinned = history_of(cursor, "noise", since=since, thinned=True)
+    with reading(lived) as engine, consistent_read(engine) as cursor:
+        full = read_history(cursor, "noise", since=since)
+        thinned = read_history(cursor, "noise", since=since, thinned=True)
     assert len(thinned.valuations) < len(full.valuations) / 5
     for step in range(1, 44):
         until = since + step * timedelta(hours=6)

@@ -93,7 +93,7 @@ LEASE = (
 def test_the_lease_lost_back_and_taken(
     embedded_url: str, alarms: RecordedAlarms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "RENEWAL", 0.05)
+    monkeypatch.setattr(lease, "RENEWAL_INTERVAL_S", 0.05)
     with running_system(embedded_url, alarms) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
         ((pid,),) = connection.execute(LEASE).fetchall()
         connection.execute("SELECT pg_terminate_backend(%s)", [pid])

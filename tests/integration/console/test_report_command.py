@@ -18,8 +18,8 @@ from console.cli import main
 from console.report.json_document import KEYS
 from persistence import schema
 from persistence.connections import engine_for
-from persistence.queries.reports import read_report
 from persistence.stores import portfolios
+from tests.support.database.reports import report_now
 from tests.support.database.servers import Server
 from tests.support.system.histories import CAPITAL, MIDNIGHT, NOW
 from tests.support.system.program import environment
@@ -138,7 +138,7 @@ def test_json_has_everything(url: str, capsys: pytest.CaptureFixture[str]) -> No
     result = document(capsys, url, "--portfolio", "default", "--to", f"{end:%Y-%m-%dT%H:%M}")
     (mine,) = result["portfolios"]
     engine = engine_for(url, "reader")
-    report = read_report(engine, "default", until=end)
+    report = report_now(engine, "default", until=end)
     engine.dispose()
     assert {*(KEYS.get(name, name) for name in report.__dataclass_fields__), "gate"} == mine.keys()
     assert report.until.isoformat() == mine["until"]

@@ -12,7 +12,7 @@ import pytest
 
 from console.cli import main
 from domain.errors import DatabaseUnavailable
-from persistence import connections
+from persistence.error_translation import translated
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import decisions
 from tests.support.system.running_system import running_system
@@ -87,7 +87,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
         connection.rollback()
         raise DatabaseUnavailable("the connection was lost in COMMIT: server closed", in_doubt=True)
 
-    monkeypatch.setattr(decisions, "LOOK_UP", 0.1)
+    monkeypatch.setattr(decisions, "LOOKUP_TIMEOUT_S", 0.1)
     monkeypatch.setattr("console.commands.decide.transaction", transaction_with(lost))
     assert main([*COMMAND_SPECS, f"--database-url={embedded_url}"]) == 1
     assert "is in is not known: look for it with `run.py decisions --json`" in capsys.readouterr().err
@@ -119,7 +119,7 @@ def transaction_with(commit: Callable[[psycopg.Connection], None]) -> Any:
 
     @contextmanager
     def transaction(pool: Any) -> Iterator[psycopg.Cursor]:
-        with connections.translated():
+        with translated():
             connection = pool.raw_connection()
             try:
                 with connection.driver_connection.cursor() as cursor:

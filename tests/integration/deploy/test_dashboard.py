@@ -18,8 +18,8 @@ from domain.analytics.period_returns import daily_period_returns, monthly_period
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.trading.decision import Reason
 from persistence.connections import engine_for
-from persistence.queries.history import read_history
 from tests.support.database.reader import make_reader, reader_url, remove_reader
+from tests.support.database.reports import history_now
 from tests.support.database.servers import Server
 from tests.support.system.dashboard import Row, ServiceQueries, board, missing, queries, rows
 from tests.support.system.histories import CAPITAL, NOW, as_of, write
@@ -84,7 +84,7 @@ def shown(server: Server) -> Iterator[Shown]:
     refuse(url)
     engine = engine_for(url, "reader")
     with as_of():
-        histories = {name: read_history(engine, name) for name in CAPITAL}
+        histories = {name: history_now(engine, name) for name in CAPITAL}
     engine.dispose()
     with psycopg.connect(reader_url(url), autocommit=True) as reader:
         everything = ServiceQueries(NOW, NOW)

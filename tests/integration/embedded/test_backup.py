@@ -18,7 +18,7 @@ from persistence import connections, schema
 from persistence.connections import engine_for, with_schema
 from persistence.embedded.backup import Backup, Contents, back_up
 from persistence.embedded.backup_file import BackupFile
-from persistence.embedded.restore import LEAP, restore
+from persistence.embedded.restore import EPOCH_INCREMENT, restore
 from persistence.lease import Lease, current_holder, writing
 from tests.support.database.servers import Server, ServerPool, wheel
 from tests.support.system.running_system import PRICES, assert_sound, insert_decisions, running_system, until_all_ended
@@ -199,7 +199,7 @@ def test_a_process_of_before_never_writes_again(backup: Backup, embedded_url: st
     with writing(pool, old):
         pass  # it may still write
     restore(embedded_url, backup.file)
-    assert epoch(embedded_url) > LEAP
+    assert epoch(embedded_url) > EPOCH_INCREMENT
     assert old.held
     with pytest.raises(Fenced), writing(pool, old):
         pass
@@ -212,7 +212,7 @@ def test_epochs_never_go_back_nor_meet_those_that_the_backup_does_not_know(
 ) -> None:
     restore(embedded_url, backup.file)
     first = epoch(embedded_url)
-    assert epoch(filled) + LEAP == first
+    assert epoch(filled) + EPOCH_INCREMENT == first
     lease = Lease.take(embedded_url)
     assert first + 1 == lease.begin_epoch()
     lease.release()
@@ -220,7 +220,7 @@ def test_epochs_never_go_back_nor_meet_those_that_the_backup_does_not_know(
         known = connection.execute("SELECT epoch FROM paper_processes ORDER BY epoch").fetchall()
     assert [(epoch(filled),), (first + 1,)] == known
     restore(embedded_url, backup.file, replace=True)
-    assert first + 1 + LEAP == epoch(embedded_url)
+    assert first + 1 + EPOCH_INCREMENT == epoch(embedded_url)
 
 
 def refused(url: str, file: Path, *, replace: bool = True) -> str:

@@ -16,6 +16,7 @@ from actors import Decision
 from domain.errors import DatabaseError, EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer
 from persistence.embedded.watch import EmbeddedWatch
+from tests.support.database.postmaster import postmaster_pid
 from tests.support.system.running_system import running_system, until
 
 DEAD = "WARNING the embedded PostgreSQL was found dead; it is started again"
@@ -57,24 +58,24 @@ def watch(server: EmbeddedServer) -> Iterator[EmbeddedWatch]:
     watching.stop()
 
 
-def kill(server: EmbeddedServer) -> int:
-    """End the server as a crash does, without any farewell."""
-    victim = server.process_id
-    os.kill(victim, signal.SIGKILL)
-    return victim
+def kill(home: Path) -> int:
+    """Crash the server of a home; return its process id."""
+    pid = postmaster_pid(home)
+    os.kill(pid, signal.SIGKILL)
+    return pid
 
 
 def test_a_killed_server_comes_back_with_its_data(
-    server: EmbeddedServer, watch: EmbeddedWatch, said: list[str]
+    server: EmbeddedServer, watch: EmbeddedWatch, said: list[str], home: Path
 ) -> None:
     with psycopg.connect(server.url) as connection:
         connection.execute("CREATE TABLE kept (id int)")
     for _ in range(2):
         said.clear()
-        killed = kill(server)
+        killed = kill(home)
         until(lambda: said[-1:] == [BACK])
         assert said == [DEAD, BACK]
-        assert server.process_id != killed
+        assert postmaster_pid(home) != killed
         with psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
@@ -102,7 +103,7 @@ def test_a_missing_data_folder_is_said_once_and_never_made_anew(
 def test_a_folder_that_cannot_be_read_is_no_crash(
     server: EmbeddedServer, watch: EmbeddedWatch, said: list[str], home: Path
 ) -> None:
-    pid = server.process_id
+    pid = postmaster_pid(home)
     (home / "postgres").rename(home / "elsewhere")
     (home / "postgres").symlink_to(home / "postgres")  # a circle: cannot be read, by root neither
     until(lambda: len(said) == 1)
@@ -111,7 +112,7 @@ def test_a_folder_that_cannot_be_read_is_no_crash(
     until(lambda: said[-1:] == [BACK])
     assert len(said) == 2
     assert said[0].startswith(f"ERROR The embedded PostgreSQL in {home / 'postgres'} cannot be used: ")
-    assert server.process_id == pid
+    assert postmaster_pid(home) == pid
 
 
 class Broken:
@@ -139,24 +140,26 @@ def test_the_watch_outlives_any_exception_and_tries_ever_more_rarely(said: list[
     assert looks == broken.looks
 
 
-def test_after_its_stop_nothing_is_started(server: EmbeddedServer, watch: EmbeddedWatch, said: list[str]) -> None:
+def test_after_its_stop_nothing_is_started(
+    server: EmbeddedServer, watch: EmbeddedWatch, said: list[str], home: Path
+) -> None:
     watch.stop()
-    kill(server)
+    kill(home)
     until(lambda: not server.alive)
     assert said == []
     server.ensure_running()
 
 
 def test_decisions_go_on_after_a_crash_of_the_server(
-    server: EmbeddedServer, watch: EmbeddedWatch, said: list[str]
+    server: EmbeddedServer, watch: EmbeddedWatch, said: list[str], home: Path
 ) -> None:
     with running_system(server.url) as system:
         buy = Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001")
         assert system.submit(buy).get(timeout=10).status == "executed"
         system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
-        killed = kill(server)
+        killed = kill(home)
         until(lambda: BACK in said)
-        assert server.process_id != killed
+        assert postmaster_pid(home) != killed
         sell = Decision(symbol="BTC/USDT", decision="SELL", confidence=1)
 
         def sold() -> bool:

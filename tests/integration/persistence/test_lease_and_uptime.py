@@ -24,7 +24,7 @@ from persistence.connections import connect
 from persistence.lease import Lease, lock_key
 from persistence.stores import portfolios
 from persistence.stores.ledger import LedgerStore
-from persistence.stores.uptime import GAP, Uptime
+from persistence.stores.uptime import MAX_RENEWAL_GAP, Uptime
 from persistence.version import version
 from tests.support.system.running_system import isolated_settings, next_line, running_system, until
 from tests.support.values.builders import NOON
@@ -39,7 +39,7 @@ CREATE TRIGGER r BEFORE INSERT ON {} EXECUTE FUNCTION refuse()
 SERVES = """
 import sys
 from persistence import lease
-lease.RENEWAL = 0.02
+lease.RENEWAL_INTERVAL_S = 0.02
 held = lease.Lease.take(sys.argv[1])
 held.begin_epoch()
 held.keep(print, lambda *_, **__: None)
@@ -110,7 +110,7 @@ def test_an_epoch_that_was_set_back_passes_what_is_on_record(held: Lease, somebo
 def test_a_span_grows_and_a_gap_begins_another(held: Lease, somebody: psycopg.Connection) -> None:
     held.begin_epoch()
     (begun,) = rows(somebody, SPANS)
-    uptime, gap = Uptime(), GAP.total_seconds()
+    uptime, gap = Uptime(), MAX_RENEWAL_GAP.total_seconds()
     for second in (
         0,
         5,
@@ -190,11 +190,11 @@ def test_a_connection_that_is_back_is_renewed_at_once_and_makes_no_gap(
 
     def back(*arguments: Any, **named: Any) -> Any:
         tried.append(datetime.now(UTC))  # the server runs on this machine
-        monkeypatch.setattr(lease_module, "RENEWAL", 60.0)
+        monkeypatch.setattr(lease_module, "RENEWAL_INTERVAL_S", 60.0)
         return connect(*arguments, **named)
 
-    monkeypatch.setattr(lease_module, "RETRY", 0.02)
-    monkeypatch.setattr(lease_module, "RENEWAL", 0.02)
+    monkeypatch.setattr(lease_module, "RETRY_INTERVAL_S", 0.02)
+    monkeypatch.setattr(lease_module, "RENEWAL_INTERVAL_S", 0.02)
     monkeypatch.setattr(lease_module, "connect", back)
     held.begin_epoch()
     held.keep(print, SILENT)

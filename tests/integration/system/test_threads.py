@@ -40,8 +40,8 @@ def said() -> Iterator[list[str]]:
 @pytest.fixture
 def held(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
     """A lease that is renewed all the time."""
-    monkeypatch.setattr(lease_module, "RENEWAL", 0.02)
-    monkeypatch.setattr(lease_module, "RETRY", 0.02)
+    monkeypatch.setattr(lease_module, "RENEWAL_INTERVAL_S", 0.02)
+    monkeypatch.setattr(lease_module, "RETRY_INTERVAL_S", 0.02)
     taken = Lease.take(embedded_url)
     schema.upgrade(embedded_url)
     taken.begin_epoch()
@@ -102,7 +102,7 @@ def test_the_listener_goes_on_when_what_it_calls_raises(embedded_url: str, said:
 def test_the_listener_goes_on_when_connecting_raises_what_nobody_expects(
     embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.listener.RECONNECT", 0.01)
+    monkeypatch.setattr("persistence.listener.RECONNECT_INTERVAL_S", 0.01)
     monkeypatch.setattr("persistence.listener.connect", failing(3, connect))
     heard = threading.Semaphore(0)
     listener = Listener(embedded_url, ["paper_decisions"], lambda _: heard.release())
@@ -133,7 +133,7 @@ def test_an_outage_is_noticed_whichever_connection_it_strikes_first(
     with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:
         until(lambda: proxy.connected("listener"), 5)
         monkeypatch.setattr(DecisionStore, "pending", pending)
-        monkeypatch.setattr("persistence.listener.RECONNECT", 0.05)
+        monkeypatch.setattr("persistence.listener.RECONNECT_INTERVAL_S", 0.05)
         proxy.refuse()
         proxy.cut("listener")
         assert looked.acquire(timeout=5)  # the DecisionWatcher, whose own connection still works

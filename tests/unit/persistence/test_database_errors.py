@@ -13,7 +13,8 @@ from domain.errors import (
     SettingsError,
     WriteRefused,
 )
-from persistence.connections import meaning, parse_url, shown
+from persistence.connections import display_address, parse_url
+from persistence.error_translation import domain_error
 
 
 @pytest.mark.parametrize(
@@ -50,12 +51,12 @@ from persistence.connections import meaning, parse_url, shown
     ],
 )
 def test_meaning(error: psycopg.Error, kind: type[DatabaseError]) -> None:
-    assert kind is type(meaning(error, error))
-    assert str(error) in str(meaning(error, error))
+    assert kind is type(domain_error(error, error))
+    assert str(error) in str(domain_error(error, error))
 
 
 def test_a_url_is_shown_without_user_and_password() -> None:
-    assert "db.example:5433/paper" == shown("postgresql://me:s3cret@db.example:5433/paper")
+    assert "db.example:5433/paper" == display_address("postgresql://me:s3cret@db.example:5433/paper")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://me:s3cret@host/db", "http://me:s3cret@host"])
