@@ -1,4 +1,4 @@
-"""Who does what, and when: the seven roles, their mailboxes and supervision. All that a user imports stands here."""
+"""The seven actors with their runtime and supervision. All names that users import are here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Decision", "Settings", "TradingSystem"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the system where it is asked for: a command that only looks in needs the settings alone."""
+    """Import `TradingSystem` at its first use: most commands need the settings only, and start faster without it."""
     if name == "TradingSystem":
         from actors.system import TradingSystem  # noqa: PLC0415 - see above
 

@@ -1,4 +1,4 @@
-"""What a caller can do with a trading system, whether it runs in this process or in another one."""
+"""The clients of a trading system, which runs in this process or in another one."""
 
 from __future__ import annotations
 
@@ -27,14 +27,18 @@ from persistence.log_once import LogErrorsOnce
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
 
-READ_AGAIN = 10.0
-"""Seconds in which the row of an executed order is read again, while the database does not answer."""
-LOOK_AGAIN = 1.0
-"""Seconds between two looks at the table for outcomes, should a wake-up be lost."""
+ORDER_READ_TIMEOUT_S = 10.0
+"""Seconds for which reading the row of an executed order is retried."""
+POLL_INTERVAL_S = 1.0
+"""Seconds between two polls for outcomes; a notification that arrives earlier triggers one at once."""
 
 
 class TradingClient(ABC):
-    """Sends decisions and reads the books."""
+    """Sender of decisions, and reader of the ledger.
+
+    Attributes:
+        ledger_reader: queries of the ledger.
+    """
 
     def __init__(self, database_url: str) -> None:
         self.ledger_reader = LedgerReader(database_url)
@@ -43,11 +47,12 @@ class TradingClient(ABC):
     def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
         """Commit a decision; the future answers once its outcome is committed.
 
-        While nothing serves the database it is queued; a start later than `max_decision_age` [300 s] expires it.
+        While no process serves the database, the decision waits there; if a process starts more than
+        `max_decision_age` [300 s] later, the decision expires.
 
         Raises:
-            DatabaseUnavailable: the database is away; nothing was accepted.
-            SubmissionInDoubt: COMMIT's answer was lost; submitting the same object again is safe.
+            DatabaseUnavailable: the database is unavailable; the decision was not accepted.
+            SubmissionInDoubt: the answer to COMMIT was lost; submitting the same object again is safe.
         """
 
     def execute_order(
@@ -58,15 +63,16 @@ class TradingClient(ABC):
         portfolio: str = DEFAULT_PORTFOLIO,
         timeout: float = 60.0,
     ) -> dict[str, Any]:
-        """Have a quantity bought or sold, and wait for the fill: a decision of strategy ``manual``.
+        """Buy or sell a quantity by a decision of strategy ``manual``, and wait for the fill.
 
         Returns:
             The order's row: ``order_id``, ``quantity``, ``average_fill_price``, ``commission``, …
 
         Raises:
-            OrderRejected: with the reason.
-            pykka.Timeout: no outcome in ``timeout`` seconds; the decision stands.
-            DatabaseUnavailable: nothing was accepted, or the order is executed and cannot be read; it says which.
+            OrderRejected: the order was not executed; the message is the reason.
+            pykka.Timeout: there is no outcome after ``timeout`` seconds; the decision remains in force.
+            DatabaseUnavailable: the decision was not accepted, or the order is executed and its row cannot be read; the
+                message says which.
         """
         decision = Decision(
             symbol=symbol,
@@ -82,11 +88,11 @@ class TradingClient(ABC):
         return self._row_of(outcome)
 
     def _row_of(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the row of an order that is executed: who is told of a failure would send it again."""
+        """Return the row of an executed order. Retries, because a caller that gets an error may order a second time."""
         retrying = Retrying(
             retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
             wait=wait_fixed(0.25),
-            stop=stop_after_delay(READ_AGAIN),
+            stop=stop_after_delay(ORDER_READ_TIMEOUT_S),
             reraise=True,
         )
         try:
@@ -96,7 +102,7 @@ class TradingClient(ABC):
             raise DatabaseUnavailable(msg) from error
 
     def positions(self, portfolio: str | None = DEFAULT_PORTFOLIO) -> list[dict[str, Any]]:
-        """Return what a portfolio holds, valued at the last market prices; None: what all of them hold."""
+        """Return the open positions of a portfolio, or of all with None, valued at the last market prices."""
         return self.ledger_reader.positions(portfolio)
 
     def portfolio(self, name: str = DEFAULT_PORTFOLIO) -> dict[str, Any]:
@@ -109,10 +115,10 @@ class TradingClient(ABC):
 
 
 class AttachedSystem(TradingClient):
-    """A system that runs in another process: inserts, and waits for outcomes by LISTEN and poll, without the lease.
+    """Client of a system in another process: it inserts decisions, and waits for outcomes by LISTEN and polling.
 
     Attributes:
-        failures: what went wrong while it waited for outcomes; it goes on until `close`.
+        failures: log of the failures while it waits for outcomes, until `close`.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -121,9 +127,9 @@ class AttachedSystem(TradingClient):
         self._engine = engine_for(database_url, "attached")
         self._changed = threading.Condition()
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
-        self._look = threading.Event()
+        self._wake = threading.Event()
         self._closed = threading.Event()
-        self._listener = Listener(database_url, ["paper_outcomes"], lambda _: self._look.set())
+        self._listener = Listener(database_url, ["paper_outcomes"], lambda _: self._wake.set())
         self._listener.start()
         self._watcher = threading.Thread(target=self._watch, name="outcomes", daemon=True)
         self._watcher.start()
@@ -149,31 +155,31 @@ class AttachedSystem(TradingClient):
             return future
         with self._changed:
             self._waiting.setdefault(accepted.decision_id, []).append(future)
-        self._look.set()
+        self._wake.set()
         return future
 
     def close(self) -> None:
-        """Detach; outcomes that are still awaited are committed all the same, but not heard of here."""
+        """Detach. Outcomes that are still awaited will be committed, but their futures fail."""
         self._closed.set()
-        self._look.set()
+        self._wake.set()
         self._listener.stop()
         self._watcher.join(timeout=5)
         for decision_id in list(self._waiting):
             self._answer(
-                decision_id, PaperTradingError("detached before the outcome was heard of; it is committed all the same")
+                decision_id, PaperTradingError("detached before the outcome arrived; it will be committed all the same")
             )
         self._engine.dispose()
         self.ledger_reader.close()
 
     def _watch(self) -> None:
         while not self._closed.is_set():
-            self._look.wait(LOOK_AGAIN)
-            self._look.clear()
+            self._wake.wait(POLL_INTERVAL_S)
+            self._wake.clear()
             try:
                 self._answer_waiting()
-            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
-                self.failures.raised("outcomes are not heard of until the database is back", error)
-                self._closed.wait(LOOK_AGAIN)
+            except Exception as error:  # noqa: BLE001 - no other thread would restart this one
+                self.failures.raised("cannot read outcomes until the database is available again", error)
+                self._closed.wait(POLL_INTERVAL_S)
             else:
                 self.failures.recovered()
 
@@ -183,18 +189,18 @@ class AttachedSystem(TradingClient):
         if not ids or self._closed.is_set():
             return
         with transaction(self._engine) as cursor:
-            found = read_outcomes(cursor, ids)
+            outcomes = read_outcomes(cursor, ids)
         for id_ in ids:
-            if id_ not in found:
+            if id_ not in outcomes:
                 self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
-            elif (outcome := found[id_]) is not None:
+            elif (outcome := outcomes[id_]) is not None:
                 self._answer(id_, outcome)
 
     def _answer(self, decision_id: DecisionId, answer: Outcome | PaperTradingError) -> None:
         with self._changed:
             futures = self._waiting.pop(decision_id, [])
         for future in futures:
-            with suppress(queue.Full):  # somebody has answered it
+            with suppress(queue.Full):  # it has its answer already
                 if isinstance(answer, Outcome):
                     future.set(answer)
                 else:

@@ -1,4 +1,4 @@
-"""TradingSystem: the composition root. Reads like a recipe, and is undone in reverse order."""
+"""TradingSystem: the composition root. It builds the system step by step, and takes it down in reverse order."""
 
 from __future__ import annotations
 
@@ -50,24 +50,54 @@ from persistence.stores.snapshots import SnapshotStore
 from persistence.stores.verdicts import VerdictStore
 from persistence.version import version
 
-START_LIMIT = 60.0
-"""Seconds in which the decision path must have begun; a database that is away is waited for that long."""
-DRAIN_LIMIT = 2.5
-"""Seconds that decisions under way get at an ordered stop; what is not through by then waits in the database."""
-SUBMIT_LIMIT = 60.0
-LOOK_UP = 0.5
-"""Seconds after which a caller who still waits looks whether anybody is left to answer."""
+START_TIMEOUT_S = 60.0
+"""Seconds within which the decision path must start; the start waits that long for an unavailable database."""
+DRAIN_TIMEOUT_S = 2.5
+"""Seconds for decisions in progress at an ordered stop; those that are not done by then wait in the database."""
+SUBMIT_TIMEOUT_S = 60.0
+"""Seconds after which `submit` gives up waiting for the commit."""
+SUBMIT_CHECK_INTERVAL_S = 0.5
+"""Seconds after which a waiting `submit` checks that the system still runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a running system says of itself; no secrets."""
+    """Description of a running system, without secrets.
+
+    Attributes:
+        database: URL of the database without its password.
+        server: version of the database server.
+        price_source: name of the price source.
+        real_prices: whether its prices are those of a market.
+        epoch: number of this process among those that have held the lease.
+    """
 
     database: str
     server: str
     price_source: str
     real_prices: bool
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Parts of a running system.
+
+    Attributes:
+        wiring: the actors.
+        lease: the right to write to the database.
+        prices: recorder of the prices.
+        end: the reason for which the process must end.
+        shutdown: runner of the ordered stop.
+        undo: steps that close everything, in reverse order of the start.
+    """
+
+    wiring: Wiring
+    lease: Lease
+    prices: PriceRecorder
+    end: _EndReason
+    shutdown: Shutdown
+    undo: ExitStack
 
 
 class TradingSystem(TradingClient):
@@ -78,27 +108,13 @@ class TradingSystem(TradingClient):
     ...     outcome = future.get(timeout=5)
     """
 
-    def __init__(
-        self,
-        database_url: str,
-        wiring: Wiring,
-        facts: Facts,
-        lease: Lease,
-        prices: PriceRecorder,
-        undo: ExitStack,
-        ended: _Ended,
-        shutdown: Shutdown,
-    ) -> None:
+    def __init__(self, database_url: str, facts: Facts, parts: _Parts) -> None:
         super().__init__(database_url)
-        self._lease = lease
-        self._prices = prices
-        self._shutdown = shutdown
-        self.facts = facts
         self.database_url = database_url
-        self._wiring = wiring
-        self._undo = undo
-        self._ended = ended
-        self._stopping = threading.Lock()
+        self.facts = facts
+        self._parts = parts
+        self._wiring = parts.wiring
+        self._stop_lock = threading.Lock()
 
     @classmethod
     def start(
@@ -111,15 +127,15 @@ class TradingSystem(TradingClient):
         alarms: Alarms | None = None,
         hide: Callable[[str], str] = str,
     ) -> TradingSystem:
-        """Start everything, and return once decisions are taken.
+        """Start the system, and return once it takes decisions.
 
         Args:
-            settings: `Settings` as this process finds them, unless given.
-            source: of prices, in place of the one that the settings name.
-            clock: the machine's, unless given.
-            include_backlog: insert copies of the decisions that were in an adopted table before, to be traded now.
-            alarms: who tells people of what they must know; the log has it in any case.
-            hide: masks secrets in what is stored and shown of failures.
+            settings: settings; None: `Settings()`, those of this process's environment.
+            source: price source; None: the one that the settings name.
+            clock: clock; None: the machine's.
+            include_backlog: insert copies of the decisions that an adopted table already had, to be traded now.
+            alarms: receiver of alarms, which sends them to people; None: the log alone has them.
+            hide: masks secrets in the texts of failures that are stored and shown.
 
         Raises:
             SettingsError: a setting is wrong or missing.
@@ -129,17 +145,17 @@ class TradingSystem(TradingClient):
         settings = settings or Settings()
         clock = clock or SystemClock()
         source = source or price_source(settings, clock)
-        ended = _Ended()
+        end = _EndReason()
         shutdown = Shutdown()
         with ExitStack() as undo:
             url = _database(settings, undo, shutdown)
-            probe(url)  # a server that is too old is said before anything is done to it
+            probe(url)  # refuse a server that is too old before anything changes in it
             lease = Lease.take(url)
             undo.callback(lease.release)
             schema.upgrade(url)
             if include_backlog:
                 adoption.include_backlog(url)
-            # What counts is the source in use, which need not be the one that the settings name.
+            # Record the source in use, which need not be the one that the settings name.
             used = {"price_source": source.name, "real_prices": source.real}
             epoch = lease.begin_epoch(version(), {**settings.recorded_values(), **used})
             server = probe(url)
@@ -162,7 +178,7 @@ class TradingSystem(TradingClient):
 
             ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source, alarms)
             point = StartingPoint(ledger.last_generation(), epoch)
-            wiring = Wiring(settings, ports, point, clock, ended.because, hide)
+            wiring = Wiring(settings, ports, point, clock, end.set, hide)
             undo.callback(wiring.end)
             wiring.start()
             lease.keep(
@@ -171,7 +187,7 @@ class TradingSystem(TradingClient):
             source.start(TrackerListener(wiring.address("PriceTracker")))
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
-            _await_ready(wiring, ended)
+            _await_ready(wiring, end)
             listener = Listener(url, ["paper_decisions", "paper_config"], wiring.wake)
             listener.start()
             undo.callback(listener.stop)
@@ -181,14 +197,14 @@ class TradingSystem(TradingClient):
             wiring.schedule()
 
             facts = Facts(display_address(url), server, source.name, source.real, epoch)
-            return cls(url, wiring, facts, lease, prices, undo.pop_all(), ended, shutdown)
+            return cls(url, facts, _Parts(wiring, lease, prices, end, shutdown, undo.pop_all()))
 
     @staticmethod
     def attach(database_url: str | None = None) -> AttachedSystem:
-        """Return a client of the system that serves a database, in whichever process.
+        """Return a client of the system that serves a database, in this process or in another one.
 
         Args:
-            database_url: as `run.py db url` prints it; unless given, the one that the settings name.
+            database_url: URL as `run.py db url` prints it; None: the one that the settings name.
 
         Raises:
             NotRunning: no URL is set, and no embedded database runs.
@@ -199,12 +215,12 @@ class TradingSystem(TradingClient):
             database_url = settings.url
             if database_url is None:
                 if not running(settings.home):
-                    missing = f"no database_url is set and no embedded database runs in {settings.home}"
-                    raise NotRunning(f"{missing}; {command_name()} start begins")
-                # Stays attached until this process ends: the server must not stop under it.
+                    reason = f"no database_url is set and no embedded database runs in {settings.home}"
+                    raise NotRunning(f"{reason}; start the service with {command_name()} start")
+                # Stay attached until this process ends: the server must not stop before.
                 database_url = EmbeddedServer.attach(settings.home).url
             database_url = with_schema(database_url, settings.database_schema)
-        probe(database_url)  # a wrong URL is said here, not at the first decision
+        probe(database_url)  # report a wrong URL here, not at the first decision
         return AttachedSystem(database_url)
 
     def __enter__(self) -> TradingSystem:
@@ -218,10 +234,10 @@ class TradingSystem(TradingClient):
         self._require_running()
         message = Submit(decision, ThreadingFuture(), ThreadingFuture())
         self._wiring.address("DecisionWatcher").tell(message)
-        deadline = time.monotonic() + SUBMIT_LIMIT
+        deadline = time.monotonic() + SUBMIT_TIMEOUT_S
         while True:
             try:
-                message.accepted.get(timeout=LOOK_UP)
+                message.accepted.get(timeout=SUBMIT_CHECK_INTERVAL_S)
             except Timeout:
                 self._require_running()
                 if time.monotonic() > deadline:
@@ -230,23 +246,22 @@ class TradingSystem(TradingClient):
                 return message.outcome
 
     def _require_running(self) -> None:
-        if self._ended.reason is not None:
-            raise self._ended.reason
+        if self._parts.end.reason is not None:
+            raise self._parts.end.reason
         if self._wiring.stopping.is_set():
-            msg = "the system has stopped and takes nothing in any more"
-            raise PaperTradingError(msg)
+            raise PaperTradingError("the system has stopped and takes no more decisions")
 
     def wait(self, timeout: float | None = None) -> Exception | None:
-        """Wait until the system cannot go on, or ``timeout`` seconds; return why it cannot, if so."""
-        return self._ended.wait(timeout)
+        """Wait up to ``timeout`` seconds for the system to fail; return the reason, or None if it still runs."""
+        return self._parts.end.wait(timeout)
 
     @property
     def inspector(self) -> Inspector:
-        """Looks into the actors, for the debug console."""
+        """An inspector of the actors, for the debug console."""
         return Inspector(self._wiring)
 
     def status(self) -> SystemStatus:
-        """Return what the system and its actors do now; answered at once, whatever they are busy with."""
+        """Return the status of the system and its actors, without waiting for them."""
         wiring = self._wiring
         actors = tuple(status_of(host) for host in wiring.hosts.values())
         waiting = [actor for actor in actors if actor.actor in PATH and actor.waiting_since is not None]
@@ -254,24 +269,24 @@ class TradingSystem(TradingClient):
         return SystemStatus(
             actors=actors,
             intake_paused_since=min((a.waiting_since for a in waiting if a.waiting_since is not None), default=None),
-            lease_held=self._lease.held,
-            lease_renewed_ago=self._lease.renewed_ago,
+            lease_held=self._parts.lease.held,
+            lease_renewed_ago=self._parts.lease.renewed_ago,
             prices=describe_actors([tracker])[tracker.name],
             failures=tuple(wiring.log.failures),
             quarantined=wiring.log.quarantined,
             dead_letters=wiring.dead_letters.count,
-            prices_dropped=self._prices.dropped,
+            prices_dropped=self._parts.prices.dropped,
             expired_at_intake=wiring.counters.expired_at_intake,
         )
 
     @property
     def counts(self) -> Counts:
-        """What has happened in this process, counted."""
+        """The counts of the events of this process."""
         return self._wiring.counters.counts()
 
     @property
     def dead_letters(self) -> DeadLetters:
-        """Messages to actors that have ended."""
+        """The messages to actors that have ended."""
         return self._wiring.dead_letters
 
     def tell(self, actor: str, message: Message) -> None:
@@ -279,56 +294,59 @@ class TradingSystem(TradingClient):
         self._wiring.address(actor).tell(message)
 
     def crash(self, actor: str) -> None:
-        """Test hook: crash an actor at its next message."""
+        """Crash an actor at its next message: a test hook."""
         self.tell(actor, Crash())
 
     def stop(self) -> None:
-        """Stop in order: intake first, database last; everything acknowledged is committed. Twice is once."""
-        with self._stopping:
+        """Stop in order, intake first and database last; a second call does nothing.
+
+        All decisions that `submit` has accepted are in the database by then.
+        """
+        with self._stop_lock:
             if self._wiring.stopping.is_set():
                 return
-            if self._ended.reason is None:
-                self._shutdown.run(
+            if self._parts.end.reason is None:
+                self._parts.shutdown.run(
                     Phase(
                         "intake and path",
-                        DRAIN_LIMIT,
+                        DRAIN_TIMEOUT_S,
                         lambda: self._wiring.address("Supervisor").tell(Drain()),
                         self._wiring.drained.wait,
-                        "not everything is through; what is left waits in the database",
+                        "decisions are still in progress; they wait in the database",
                     )
                 )
-            self._shutdown.run(
+            self._parts.shutdown.run(
                 Phase(
                     "writers",
                     STOP_TIMEOUT_S,
                     self._wiring.stop,
-                    lambda beat: self._wiring.stopped(time.monotonic() + beat),
-                    "somebody is still busy; what is not committed waits in the database",
+                    lambda seconds: self._wiring.stopped(time.monotonic() + seconds),
+                    "an actor is still busy; decisions without an outcome wait in the database",
                 )
             )
             self.ledger_reader.close()
-            self._undo.close()
+            self._parts.undo.close()
 
     def hurry(self) -> None:
-        """Have a stop that is under way wait for nothing any more; what is not committed waits in the database."""
-        self._shutdown.hurry.set()
+        """End the waiting of a stop in progress; decisions without an outcome wait in the database."""
+        self._parts.shutdown.hurry.set()
 
 
-class _Ended:
-    """Why the process cannot go on, once it cannot."""
+class _EndReason:
+    """The reason for which the process must end, once there is one."""
 
     def __init__(self) -> None:
         self.reason: Exception | None = None
         self._event = threading.Event()
 
-    def because(self, reason: Exception) -> None:
-        """Remember the first reason."""
+    def set(self, reason: Exception) -> None:
+        """Set the reason; the first one stays."""
         if self.reason is None:
             self.reason = reason
         self._event.set()
 
     def wait(self, timeout: float | None) -> Exception | None:
-        """Wait for a reason."""
+        """Wait up to ``timeout`` seconds for a reason and return it."""
         self._event.wait(timeout)
         return self.reason
 
@@ -345,10 +363,10 @@ def _database(settings: Settings, undo: ExitStack, shutdown: Shutdown) -> str:
 
 
 def price_source(settings: Settings, clock: Clock) -> PriceSource:
-    """Return the source that the settings name; nothing runs yet, and an exchange is not asked.
+    """Return the price source that the settings name, without starting it or connecting to an exchange.
 
     Raises:
-        SettingsError: ccxt knows no such exchange, the file is malformed, or a symbol makes no sense.
+        SettingsError: ccxt has no such exchange, the file is malformed, or a symbol is invalid.
     """
     if settings.prices == "ccxt":
         return ExchangePrices(
@@ -357,7 +375,7 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
             cache=settings.home / "markets" / f"{settings.exchange}.json",
             symbols=settings.symbols or (),
             options=settings.exchange_options,
-            # Else what nobody trades would count as silent between two confirmations.
+            # Confirm prices often enough that a symbol without trades does not count as silent.
             pace=Pace(refresh=min(Pace().refresh, settings.max_price_age / 2)),
         )
     if settings.prices == "simulated":
@@ -371,11 +389,11 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
     return FilePrices(Path(settings.prices).expanduser(), settings.price_speed, clock)
 
 
-def _await_ready(wiring: Wiring, ended: _Ended) -> None:
-    deadline = time.monotonic() + START_LIMIT
+def _await_ready(wiring: Wiring, end: _EndReason) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
     while not wiring.ready.wait(0.05):
-        if ended.reason is not None:
-            raise ended.reason
+        if end.reason is not None:
+            raise end.reason
         if time.monotonic() > deadline:
-            msg = f"the actors did not begin within {START_LIMIT:g} s; the log says what they wait for"
-            raise PaperTradingError(msg)
+            reason = f"the actors did not start within {START_TIMEOUT_S:g} s; the log says what they wait for"
+            raise PaperTradingError(reason)

@@ -155,7 +155,7 @@ def snapshot_differences(url: str) -> list[str]:
 
 def memory_differences(system: TradingSystem, url: str) -> list[str]:
     """Return how the actors' memory differs from the database; to be asked when all decisions have ended."""
-    store = LedgerStore(url, system._lease)
+    store = LedgerStore(url, system._parts.lease)
     try:
         committed = {portfolio.name: portfolio for portfolio in store.load()}
     finally:

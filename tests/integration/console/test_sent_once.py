@@ -97,7 +97,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
 def test_an_executed_order_is_read_again_until_the_database_answers(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.client.READ_AGAIN", 1.0)
+    monkeypatch.setattr("actors.client.ORDER_READ_TIMEOUT_S", 1.0)
     read = LedgerReader.order
     failures = [DatabaseUnavailable("away")]
 

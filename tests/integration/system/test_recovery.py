@@ -95,8 +95,8 @@ def test_the_database_away_for_a_while_is_not_a_crash(
 CHILD = """
 import sys
 import time
-from tests.support.system.running_system import running
-with running(sys.argv[1]) as system:
+from tests.support.system.running_system import running_system
+with running_system(sys.argv[1]) as system:
     print("serving", flush=True)
     system.wait()
 """

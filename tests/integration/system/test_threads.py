@@ -218,7 +218,7 @@ def test_an_attached_client_hears_outcomes_after_anything(
     embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_system(embedded_url), TradingSystem.attach(embedded_url) as attached:
-        monkeypatch.setattr("actors.client.LOOK_AGAIN", 0.05)
+        monkeypatch.setattr("actors.client.POLL_INTERVAL_S", 0.05)
         monkeypatch.setattr("actors.client.read_outcomes", failing(2, read_outcomes))
         impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))
         impatient.set(None)  # whoever waits may answer it himself
@@ -226,4 +226,4 @@ def test_an_attached_client_hears_outcomes_after_anything(
         patient = attached.submit(Decision(symbol="ETH/USDT", decision="HOLD", confidence=1))
         assert patient.get(timeout=5).status == "ignored"
     (line,) = said
-    assert line.startswith("outcomes are not heard of until the database is back: nobody expects this")
+    assert line.startswith("cannot read outcomes until the database is available again: nobody expects this")
