@@ -1,4 +1,4 @@
-"""The real behaviours on one path over a database in memory, and decisions put on their way."""
+"""The real behaviours over a database in memory, and decisions for them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ INSTRUMENTS = [
 
 
 def opened(memory: MemoryDatabase) -> MemoryDatabase:
-    """With the usual portfolio."""
+    """Add the usual portfolio; return the database."""
     memory.open_portfolio(rules())
     return memory
 
 
 def begun(database: MemoryDatabase) -> Stepper:
-    """All actors ready, BTC at 100 and ETH at 10."""
+    """Return a stepper with all actors ready, BTC at 100 and ETH at 10."""
     started = Stepper(database, INSTRUMENTS, seed=1)
     started.run()
     assert started.ready
@@ -38,8 +38,8 @@ def begun(database: MemoryDatabase) -> Stepper:
 
 
 def put(stepper: Stepper, number: int = 1, **changes: Any) -> DecisionId:
-    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
-    return stepper.database.add(Decision(**given), stepper.clock.now())
+    fields = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
+    return stepper.database.add(Decision(**fields), stepper.clock.now())
 
 
 def status(stepper: Stepper, id_: DecisionId) -> tuple[str, str] | None:
@@ -48,7 +48,7 @@ def status(stepper: Stepper, id_: DecisionId) -> tuple[str, str] | None:
 
 
 def submit(stepper: Stepper, number: int = 1, **changes: Any) -> Submit:
-    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
-    message = Submit(Decision(**given), ThreadingFuture(), ThreadingFuture())
+    fields = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.8", "uid": uid(number), **changes}
+    message = Submit(Decision(**fields), ThreadingFuture(), ThreadingFuture())
     stepper.tell("DecisionWatcher", message)
     return message

@@ -1,4 +1,4 @@
-"""One post on a real thread, supervised by the test; what it hears, and how it is made to hang."""
+"""One actor host on a real thread, supervised by the test, which can make it hang."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ SOON = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Say(Message):
-    """To be repeated."""
+    """A text to repeat."""
 
-    word: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Do(Message):
-    """Something to be done by the actor's thread."""
+    """An action for the actor's thread."""
 
     action: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Deaf(Message):
-    """Cannot be told that nobody takes it."""
+    """A message that raises when it is abandoned."""
 
     def abandon(self, error: BaseException) -> None:
         raise OSError("nobody listens")
@@ -47,16 +47,16 @@ class Deaf(Message):
 
 @dataclass(frozen=True, slots=True)
 class Letter(Message):
-    """Somebody waits for what comes of it."""
+    """A message whose sender waits for the error with which it is abandoned."""
 
-    told: queue.Queue[BaseException]
+    errors: queue.Queue[BaseException]
 
     def abandon(self, error: BaseException) -> None:
-        self.told.put(error)
+        self.errors.put(error)
 
 
 class Repeater(Behaviour):
-    """Repeats what it hears; each belongs to the thread that built it."""
+    """A behaviour that records each text; it runs only in the thread that built it."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -68,8 +68,8 @@ class Repeater(Behaviour):
     def handle(self, message: Message) -> None:
         assert self._built_by is threading.current_thread()
         match message:
-            case Say(word):
-                self._stage.heard.put(word)
+            case Say(text):
+                self._stage.heard.put(text)
             case Do(action):
                 action()
 
@@ -82,7 +82,7 @@ class Grouping(Repeater):
 
 
 class Stage:
-    """One post, supervised by the test."""
+    """One actor host; the test stands in for the Supervisor."""
 
     def __init__(self) -> None:
         self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -95,7 +95,7 @@ class Stage:
         self.releases: list[threading.Event] = []
 
     def tell(self, message: Any, /) -> None:
-        """As the Supervisor's address."""
+        """Receive a crash, as the Supervisor's address."""
         self.crashes.put(message)
 
     def ask(self, message: Message) -> pykka.Future[Any]:
@@ -106,7 +106,7 @@ class Stage:
         return self.heard.get(timeout=SOON)
 
     def hang(self, afterwards: Callable[[], None] = lambda: None) -> threading.Event:
-        """Have the thread hang; return what lets it go on with ``afterwards``. A second try does not hang."""
+        """Make the thread hang; return the event that lets it go on with ``afterwards``. A second try does not hang."""
         entered, release = threading.Event(), threading.Event()
         self.releases.append(release)
 
@@ -129,12 +129,12 @@ class Stage:
 
 @contextmanager
 def staged() -> Iterator[Stage]:
-    """A stage; in the end nothing hangs, and its thread has ended."""
-    opened = Stage()
-    yield opened
-    for release in opened.releases:
+    """Yield a stage; at the end release its threads and stop them."""
+    stage = Stage()
+    yield stage
+    for release in stage.releases:
         release.set()
-    opened.stop()
+    stage.stop()
 
 
 def thread_of(host: ActorHost) -> threading.Thread:

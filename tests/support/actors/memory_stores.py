@@ -1,6 +1,6 @@
-"""A database in memory: keeps the actors' ports by the same contract as `persistence`, for tests without a server.
+"""A database in memory that implements the actors' ports by the same contract as `persistence`, without a server.
 
-Epoch and generation fence as in SQL; values are rounded as the columns would; faults are asked for by the test.
+Epoch and generation fence as in SQL. Values are rounded as the columns round. A test sets the faults.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class Row:
 
 @dataclass
 class MemoryDatabase:
-    """Keeps `actors.ports.Ledger`, `Decisions`, `PriceRecords` and `Snapshots`.
+    """Implements `actors.ports.Ledger`, `Decisions`, `PriceRecords` and `Snapshots`.
 
     Attributes:
         epoch: counts the processes; see `Session`.
-        away: each access raises DatabaseUnavailable while it is set.
-        lose_answers: so many of the next commits happen, and raise all the same.
-        fail_commits: so many of the next commits do not happen, and raise.
+        away: while it is set, each access raises DatabaseUnavailable.
+        lose_answers: this many of the next commits happen, and raise all the same.
+        fail_commits: this many of the next commits do not happen, and raise.
         refuse: ids of decisions whose fill is refused like a value out of range.
-        stubborn: ids of decisions whose row cannot be ended, as a trigger of somebody else's might have it.
-        faults: so many of the last kinds were met.
+        stubborn: ids of decisions whose row cannot be ended, as if a trigger prevented it.
+        faults: how often each kind of fault happened.
     """
 
     rows: dict[DecisionId, Row] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class MemoryDatabase:
     faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, decision: Decision, created_at: datetime) -> DecisionId:
-        """Insert a row, as anybody may."""
+        """Insert a row, as any client may."""
         self.last_id = id_ = self.last_id + 1
         self.rows[id_] = Row(id_, decision, created_at)
         return id_
@@ -108,12 +108,12 @@ class MemoryDatabase:
         self._answer()
         return tuple(self.portfolios[name].rules for name in sorted(self.portfolios))
 
-    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
+    def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         self._answer()
-        self.audits.append((portfolios, tuple(found.values())))
-        for name, told in found.items():
+        self.audits.append((portfolios, tuple(differences.values())))
+        for name, difference in differences.items():
             portfolio = self.portfolios[name]
-            self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=f"audit: {told}"))
+            self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=f"audit: {difference}"))
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         self._answer()
@@ -177,8 +177,8 @@ class MemoryDatabase:
         failpoints.reach("commits", "submitted")
         self._answer()
         self._fail()
-        for decision, found in zip(decisions, self.find(decisions), strict=True):
-            if found is None and self.find([decision]) == [None]:
+        for decision, accepted in zip(decisions, self.find(decisions), strict=True):
+            if accepted is None and self.find([decision]) == [None]:
                 self.add(decision, datetime.min.replace(tzinfo=UTC))
         answers: list[Accepted | WriteRefused | DatabaseBusy] = [a for a in self.find(decisions) if a is not None]
         failpoints.reach("committed", "submitted")
@@ -189,8 +189,8 @@ class MemoryDatabase:
         self._answer()
         by_uid: dict[UUID, Row] = {row.decision.uid: row for row in self.rows.values()}
         by_key = {row.decision.idempotency_key: row for row in self.rows.values() if row.decision.idempotency_key}
-        found = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
-        return [Accepted(row.id, row.outcome) if row is not None else None for row in found]
+        rows = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
+        return [Accepted(row.id, row.outcome) if row is not None else None for row in rows]
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         self._answer()
@@ -198,14 +198,14 @@ class MemoryDatabase:
 
     # PriceRecords and Snapshots
 
-    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        to(None if self.away else {quote.symbol: quote.price for quote in self.prices})
+    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        reply_to(None if self.away else {quote.symbol: quote.price for quote in self.prices})
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         self.prices.extend(quotes)
 
     def forget(self, retention: timedelta) -> None:
-        """Nothing grows old here."""
+        """Keep everything."""
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
         self._answer()
@@ -215,8 +215,8 @@ class MemoryDatabase:
         self._answer()
         failpoints.reach("commits", "snapshots")
         self._answer()
-        known = {(s.portfolio, s.time) for s in self.snapshots}
-        self.snapshots.extend(s for s in snapshots if (s.portfolio, s.time) not in known)
+        stored = {(s.portfolio, s.time) for s in self.snapshots}
+        self.snapshots.extend(s for s in snapshots if (s.portfolio, s.time) not in stored)
         failpoints.reach("committed", "snapshots")
 
     def _answer(self) -> None:
@@ -243,7 +243,7 @@ class MemoryDatabase:
 
 
 class Session:
-    """The database as one process sees it: what it writes under its epoch is refused once another has begun."""
+    """The database as one process sees it; its writes are refused after another process has begun an epoch."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         database.epoch = Epoch(database.epoch + 1)
@@ -261,9 +261,9 @@ class Session:
         self._require()
         self._database.commit(generation, group)
 
-    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
+    def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         self._require()
-        self._database.record_audit(portfolios, found)
+        self._database.record_audit(portfolios, differences)
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._require()
@@ -280,7 +280,7 @@ class Session:
 
 
 def _stored(portfolio: Portfolio, rules: PortfolioRules) -> Portfolio:
-    """The portfolio as its columns would give it back."""
+    """Return the portfolio rounded as its columns round."""
     positions = {
         symbol: replace(
             position,

@@ -1,4 +1,4 @@
-"""A cell without a thread, for `tests.support.actors.stepper`: what would wait is done again at another step."""
+"""A cell without a thread, for `tests.support.actors.stepper`: a step that would wait is repeated later."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class WouldWait(BaseException):
-    """A thread would wait here until the database is back."""
+    """Raised where a thread would wait until the database is available."""
 
 
 class Impatient(DatabaseRetry):
-    """Waits for nothing: says that it would."""
+    """A retry that raises `WouldWait` in place of waiting."""
 
     def until_done(self, action: Callable[[], T]) -> T:
         try:
@@ -39,11 +39,11 @@ class Impatient(DatabaseRetry):
     for_a_while = until_done_unless_away
 
     def backoff(self) -> None:
-        """No time passes by itself."""
+        """Return at once: time does not pass by itself."""
 
 
 class SteppedActivity(Activity):
-    """Counts no seconds: a test says what hangs."""
+    """An activity that counts no seconds: a test decides what hangs."""
 
     hangs = False
 
@@ -53,11 +53,11 @@ class SteppedActivity(Activity):
 
 
 class SteppedCell(Cell):
-    """A cell without a thread: what would wait is done again at another step.
+    """A cell without a thread: a step that would wait is repeated later.
 
     Attributes:
         busy: it is inside a handler.
-        waits: for the database.
+        waits: it waits for the database.
     """
 
     def __init__(self, name: str, mailbox: Mailbox, build: Builder, supervisor: Address) -> None:
@@ -68,7 +68,7 @@ class SteppedCell(Cell):
 
     @property
     def behaviour(self) -> Behaviour | None:
-        """For those who look in; None between a crash and the rebuild."""
+        """The behaviour, for tests to read; None between a crash and the rebuild."""
         return self._behaviour
 
     def _report_crash(self, error: BaseException, what: str, group: list[Message]) -> None:
@@ -93,7 +93,7 @@ class SteppedCell(Cell):
     controlled: Control | None = None
 
     def crash(self, error: Exception) -> None:
-        """Its behaviour is gone; what waits in its mailbox stays."""
+        """Crash the behaviour; the messages in the mailbox stay."""
         if self._behaviour is not None:
             self._crashed_for(error)
 

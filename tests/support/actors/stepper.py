@@ -2,9 +2,9 @@
 
 The same seed gives the same trace.
 
-Each actor has its real mailbox; a step lets one actor that has something to do handle one group. Crashes are injected
-between steps or inside them, and mended by the real Supervisor. Of a handler that hangs the rest runs later: the others
-go on inside it, and find it given up and replaced.
+Each actor has its real mailbox. A step lets one actor that has messages handle one group. Crashes are injected between
+steps or inside them, and the real Supervisor restarts the actors. The rest of a handler that hangs runs later: in the
+meantime the other actors go on, and its actor is abandoned and replaced.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
 class StepClock:
-    """Time passes when the test says so."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.time = NOON
@@ -70,7 +70,7 @@ class StepClock:
 
 
 class PassiveSource:
-    """A price source that sends what the test sends."""
+    """A price source that sends nothing by itself; the test sends the quotes."""
 
     name = "test"
     real = False
@@ -82,7 +82,7 @@ class PassiveSource:
         self.wanted: set[Symbol] = set()
 
     def start(self, listener: object) -> None:
-        """The test sends."""
+        """Do nothing: the test sends."""
 
     def unsubscribe(self, symbols: object) -> None:
         self.wanted.difference_update(symbols)  # type: ignore[call-overload]
@@ -91,11 +91,11 @@ class PassiveSource:
         self.wanted.update(symbols)  # type: ignore[call-overload]
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing runs."""
 
 
 class SteppedChild:
-    """What the Supervisor sees of a stepped cell, or of its successor: a `ActorHost` without a thread."""
+    """What the Supervisor sees of a stepped cell, or of its replacement: an `ActorHost` without a thread."""
 
     alive = True
     stack = ""
@@ -123,7 +123,7 @@ class SteppedChild:
 
 
 class LastResort:
-    """Who is told when the Supervisor itself crashes: the process ends."""
+    """The address to which the Supervisor's cell reports a crash; it ends the process."""
 
     def __init__(self, end: Callable[[Exception], None]) -> None:
         self._end = end
@@ -137,19 +137,19 @@ class Stepper:
     """The seven actors of one process over a `MemoryDatabase`, one step at a time.
 
     Args:
-        clock: goes on from one process to the next; without one it begins at noon.
-        trace: likewise.
-        delays: what is to happen after a while happens once the clock is there (`pass_by`), not at once.
+        clock: a clock that several processes share; without one it starts at noon.
+        trace: a trace that several processes share.
+        delays: deliver delayed messages when the clock reaches their time (`pass_by`), not at once.
 
     Attributes:
-        trace: what happened, in order; equal for equal seeds.
-        ended: why the Supervisor gave up, if it did.
-        log: the Supervisor's.
-        counters: of this process.
-        cells: by name; of one that was given up, its successor.
-        born: every cell that there ever was.
-        later: what is to happen after a while: when, whom to tell, and what.
-        alarms: that were sounded.
+        trace: the steps in order; equal for equal seeds.
+        ended: the reason for which the Supervisor ended the process; None if it did not.
+        log: the Supervisor's log of failures.
+        counters: the counters of this process.
+        cells: the present cells by name.
+        born: all cells, also abandoned ones.
+        later: the delayed messages: time, actor and message.
+        alarms: the alarms that were sent.
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class Stepper:
                 drained=lambda: setattr(self, "drained", True),
                 end_process=self._end_process,
                 record=database.failures.append,
-                later=lambda delay, word: self._after(delay, "Supervisor", word),
+                later=lambda delay, message: self._after(delay, "Supervisor", message),
                 disconnect=self._disconnect,
                 notify=notifier.notify,
             ),
@@ -260,7 +260,7 @@ class Stepper:
         self.tell("Supervisor", Begin())
 
     def cell(self, name: str) -> SteppedCell:
-        """Make the cell that serves this actor's mailbox from now on."""
+        """Create the cell that serves this actor's mailbox from now on."""
         supervisor = LastResort(self._end_process) if name == "Supervisor" else self.to("Supervisor")
         cell = SteppedCell(name, self._mailboxes[name], self._builders[name], supervisor)
         self.cells[name] = cell
@@ -268,7 +268,7 @@ class Stepper:
         return cell
 
     def notify(self, alarm: Alarm) -> None:
-        """Take note of an alarm."""
+        """Record an alarm."""
         self.alarms.append(alarm)
 
     def tell(self, actor: str, message: Message) -> None:
@@ -276,18 +276,18 @@ class Stepper:
         self.to(actor).tell(message)
 
     def quote(self, prices: Mapping[str, str]) -> None:
-        """Let the source see prices now, all at one moment."""
+        """Send quotes from the source, all of the present time."""
         now = self.clock.now()
         quotes = [Quote(Symbol(symbol), Decimal(price), now, now, "test") for symbol, price in prices.items()]
         self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
 
     def crash(self, actor: str) -> None:
-        """The actor's behaviour is gone; what waits in its mailbox stays."""
+        """Crash the behaviour of an actor; the messages in its mailbox stay."""
         self.trace.append(f"{actor} crashed")
         self.cells[actor].crash(RuntimeError("injected"))
 
     def hang(self, actor: str, steps: int) -> None:
-        """To be called inside one of its handlers: the others go on meanwhile; the rest of the handler comes later."""
+        """Make an actor hang; called inside one of its handlers. The other actors go on, then the handler does."""
         activity = self.cells[actor].activity
         self.trace.append(f"{actor} hangs")
         activity.hangs = True
@@ -301,7 +301,7 @@ class Stepper:
         self.trace.append(f"{actor} goes on")
 
     def pass_by(self, seconds: float) -> None:
-        """Let time pass; what was put off until then happens."""
+        """Let time pass, and deliver the delayed messages that are due."""
         self.clock.pass_by(seconds)
         due = sorted((entry for entry in self.later if entry[0] <= self.clock.time), key=lambda entry: entry[0])
         self.later = [entry for entry in self.later if entry[0] > self.clock.time]
@@ -309,14 +309,14 @@ class Stepper:
             self.tell(actor, message)
 
     def end(self) -> None:
-        """The process ends as it should: whoever waits for an answer is told that there will be none here."""
+        """End the process in order: callers that wait get an error."""
         for mailbox in self._mailboxes.values():
-            for left in mailbox.close(lambda _: None):
-                left.abandon(PaperTradingError("the system stopped before it handled this message"))
+            for message in mailbox.close(lambda _: None):
+                message.abandon(PaperTradingError("the system stopped before it handled this message"))
         self.callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def step(self) -> bool:
-        """Let one actor handle one group; False where nobody has anything to do, or can do it."""
+        """Let one actor handle one group; return False if no actor can."""
         able = [
             name
             for name, cell in self.cells.items()
@@ -332,14 +332,14 @@ class Stepper:
         return True
 
     def run(self, most: int = 100_000) -> None:
-        """Step until nobody has anything to do."""
+        """Step until no actor has a message."""
         for _ in range(most):
             if not self.step():
                 return
         raise AssertionError(f"the actors did not come to rest within {most} steps")
 
     def wake(self) -> None:
-        """Tell the intake that there may be something new."""
+        """Wake the intake, as a notification of the database does."""
         self.tell("DecisionWatcher", Wake())
 
     def settle(self) -> None:
@@ -350,7 +350,7 @@ class Stepper:
         self.run()
 
     def to(self, name: str) -> MailAddress:
-        """Where to send messages to an actor."""
+        """Return the address of an actor."""
         return MailAddress(self._mailboxes[name])
 
     def _end_process(self, error: Exception) -> None:
@@ -379,6 +379,6 @@ class Stepper:
 
 
 def _named(message: Message) -> str:
-    """The message's kind, and the decision that it is about."""
+    """Return the kind of a message, and the decisions that it is about."""
     about = "".join(f" #{id_}" for id_ in message.decisions)
     return type(message).__name__ + about

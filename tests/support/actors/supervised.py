@@ -1,4 +1,4 @@
-"""A real Supervisor over six small children in real cells, one thread, time by hand: for its tests."""
+"""A real Supervisor over six small children in real cells, in one thread, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HANG = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Work(PathMessage):
-    """About one decision."""
+    """A message about one decision."""
 
     decision_id: DecisionId
 
@@ -40,13 +40,13 @@ class Work(PathMessage):
 
 @dataclass(frozen=True, slots=True)
 class Say(Message):
-    """About no decision."""
+    """A message about no decision."""
 
-    word: str
+    text: str
 
 
 class HandsBusy(Activity):
-    """Busy for as long as a test says."""
+    """An activity that is busy for as long as the test sets."""
 
     seconds = 0.0
 
@@ -56,7 +56,7 @@ class HandsBusy(Activity):
 
 
 class OffPath(Behaviour):
-    """Says what it hears, or crashes on it."""
+    """A behaviour off the path: it records each text, or crashes on it."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -68,11 +68,11 @@ class OffPath(Behaviour):
 
     def handle(self, message: Message) -> None:
         assert isinstance(message, Say)
-        self.stage.hear(message.word)
+        self.stage.hear(message.text)
 
 
 class OnPath(PathBehaviour):
-    """Takes decisions in groups; the DecisionWatcher's sends all that have no end to the PositionKeeper's."""
+    """A behaviour on the path: it takes groups; the DecisionWatcher's sends decisions to the PositionKeeper's."""
 
     group_limit: ClassVar[int] = 10
 
@@ -80,17 +80,17 @@ class OnPath(PathBehaviour):
         self.name = name
         self.stage = stage
 
-    def rebuild(self, word: Rebuild) -> None:
-        self.generation = word.generation
-        self.stage.rebuilds.append(word)
-        self.stage.begun.append((self.name, word.generation))
+    def rebuild(self, message: Rebuild) -> None:
+        self.generation = message.generation
+        self.stage.rebuilds.append(message)
+        self.stage.begun.append((self.name, message.generation))
         if self.name == "DecisionWatcher":
-            for id_, failure in word.poisoned.items():
+            for id_, failure in message.poisoned.items():
                 self.stage.poisoned[id_] = failure
                 self.stage.pending.remove(id_)
             for id_ in self.stage.pending:
-                self.stage.to("PositionKeeper").tell(Work(word.generation, id_))
-        self.stage.to("Supervisor").tell(Rebuilt(self.name, word.generation))
+                self.stage.to("PositionKeeper").tell(Work(message.generation, id_))
+        self.stage.to("Supervisor").tell(Rebuilt(self.name, message.generation))
 
     def handle_current(self, messages: list[Message]) -> None:
         for message in messages:
@@ -103,13 +103,13 @@ class OnPath(PathBehaviour):
 
 
 class Stage:
-    """A Supervisor, its children and everything that it asks for.
+    """A Supervisor with its children.
 
     Attributes:
-        bad: what whoever hears of it crashes on.
-        heard: words and decisions that were handled, or crashed on.
-        later: what the Supervisor has put off.
-        reasons: why it gave up.
+        bad: texts and decisions on which each child crashes.
+        heard: texts and decisions that were handled, or crashed on.
+        later: the messages that the Supervisor has delayed.
+        reasons: the reasons for which it ended the process.
     """
 
     def __init__(self, own: int = 5, tree: int = 5) -> None:
@@ -143,7 +143,7 @@ class Stage:
             drained=lambda: setattr(self, "drained", self.drained + 1),
             end_process=self.reasons.append,
             record=self.failures.append,
-            later=lambda delay, word: self.later.append((delay, word)),
+            later=lambda delay, message: self.later.append((delay, message)),
             disconnect=lambda actor, since: self.disconnected.append((actor, since)),
             notify=AlarmNotifier(None, self.clock).notify,
             hide=lambda text: text.replace("sesame", "********"),
@@ -180,7 +180,7 @@ class Stage:
         return self.run()
 
     def run(self) -> Stage:
-        """Until nobody has anything to do now."""
+        """Run until no actor has a message."""
         while able := [name for name, mailbox in self.mailboxes.items() if mailbox.deliverable]:
             envelope = self.mailboxes[able[0]].get()
             assert envelope is not None
@@ -192,10 +192,10 @@ class Stage:
         return self.run()
 
     def wait(self) -> Stage:
-        """Until what was put off is due."""
+        """Deliver the delayed messages, and run."""
         due, self.later = self.later, []
-        for _, word in due:
-            self.to("Supervisor").tell(word)
+        for _, message in due:
+            self.to("Supervisor").tell(message)
         return self.run()
 
     def hang(self, name: str, seconds: float, *in_hand: Message) -> None:
@@ -205,7 +205,7 @@ class Stage:
         cell.activity.seconds = seconds  # type: ignore[attr-defined]
 
     def send(self, *ids: DecisionId) -> Stage:
-        """Decisions that the next generation takes up."""
+        """Add decisions that the next generation takes."""
         self.pending.extend(ids)
         return self.tell(RaiseGeneration(self.generation, "there is more to do"))
 

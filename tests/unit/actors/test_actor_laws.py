@@ -53,9 +53,9 @@ def a_decision(number: int, seed: int) -> Decision:
 def a_steady_decision(number: int, seed: int) -> Decision:
     """A decision whose outcome does not depend on which refusals before it were committed.
 
-    A refusal is committed by the DecisionWatcher after the fills that it rests on, in a transaction of its own. A crash
-    between the two has the refused decision sized again, after fills that once came behind it: so a SELL of nothing may
-    find something. That is right, but no ledger to compare.
+    The DecisionWatcher commits a refusal after the fills on which it rests, in a transaction of its own. After a crash
+    between the two, the refused decision is sized again, after fills that once came behind it. So a SELL that had
+    nothing to sell may be filled. That is right, but the ledgers differ.
     """
     draw = random.Random(f"{seed}:{number}")
     portfolio = PORTFOLIOS[number % 2]
@@ -73,8 +73,8 @@ def a_steady_decision(number: int, seed: int) -> Decision:
     )
 
 
-def ledger_reader(stepper: Stepper) -> list[tuple[object, ...]]:
-    """The ledger to the last digit, without the times."""
+def ledger_rows(stepper: Stepper) -> list[tuple[object, ...]]:
+    """Return the ledger to the last digit, without the times."""
     return [
         (
             a.fill.order.portfolio,
@@ -96,10 +96,10 @@ def outcomes(database: MemoryDatabase) -> list[tuple[OutcomeStatus, str] | None]
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong after so many steps.
+    """The faults of a run, by the number of the step.
 
     Attributes:
-        crashes: which actor loses its behaviour.
+        crashes: the actor that loses its behaviour.
         lost: the next COMMIT happens, but its answer is lost.
         failed: the next COMMIT does not happen, and the connection is lost.
     """
@@ -120,7 +120,7 @@ FAULTS = st.builds(
 
 
 def played(seed: int, order_seed: int, decisions: int, faults: Faults = NO_FAULTS, make: Maker = a_decision) -> Stepper:
-    """Insert decisions, and let the actors step in an order of their own while things go wrong."""
+    """Insert decisions, and let the actors step in a drawn order while faults happen."""
     database = a_database()
     stepper = Stepper(database, INSTRUMENTS, order_seed)
     stepper.run()
@@ -179,7 +179,7 @@ def test_every_order_of_steps_gives_the_same_ledger(seed: int, order_seed: int, 
     first = played(seed, 0, decisions)
     again = played(seed, order_seed, decisions)
     assert_laws(first)
-    assert ledger_reader(first) == ledger_reader(again)
+    assert ledger_rows(first) == ledger_rows(again)
     assert outcomes(first.database) == outcomes(again.database)
 
 
@@ -195,7 +195,7 @@ def test_faults_anywhere_change_nothing(seed: int, order_seed: int, decisions: i
     undisturbed = played(seed, 0, decisions, make=a_steady_decision)
     disturbed = played(seed, order_seed, decisions, faults, a_steady_decision)
     assert_laws(disturbed)
-    assert ledger_reader(undisturbed) == ledger_reader(disturbed)
+    assert ledger_rows(undisturbed) == ledger_rows(disturbed)
     assert outcomes(undisturbed.database) == outcomes(disturbed.database)
 
 
@@ -208,7 +208,7 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 @cache
 def undisturbed_books() -> list[tuple[object, ...]]:
-    return ledger_reader(played(7, 0, 12, make=a_steady_decision))
+    return ledger_rows(played(7, 0, 12, make=a_steady_decision))
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -217,4 +217,4 @@ def test_each_worker_may_crash_at_any_step(worker: str, step: int) -> None:
     disturbed = played(7, step, 12, Faults({step: worker}), a_steady_decision)
     assert f"{worker} crashed" in disturbed.trace
     assert_laws(disturbed)
-    assert undisturbed_books() == ledger_reader(disturbed)
+    assert undisturbed_books() == ledger_rows(disturbed)

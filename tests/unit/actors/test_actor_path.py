@@ -104,7 +104,7 @@ def test_a_submission_to_a_database_that_is_away_raises_and_accepts_nothing(step
     assert stepper.database.rows == {}
 
 
-def test_a_caller_of_a_deleted_decision_is_told(stepper: Stepper) -> None:
+def test_a_caller_of_a_deleted_decision_gets_an_error(stepper: Stepper) -> None:
     message = submit(stepper, symbol="DEAD/USDT")
     stepper.run()
     id_ = message.accepted.get(timeout=0).decision_id
@@ -116,7 +116,7 @@ def test_a_caller_of_a_deleted_decision_is_told(stepper: Stepper) -> None:
     assert stepper.database.fills == []
 
 
-def test_a_decision_cancelled_under_way_stays_cancelled_and_the_caller_hears_it(stepper: Stepper) -> None:
+def test_a_decision_cancelled_under_way_stays_cancelled_and_the_caller_gets_that_outcome(stepper: Stepper) -> None:
     message = submit(stepper, symbol="DEAD/USDT")
     other = submit(stepper, 2)
     stepper.run()
@@ -147,7 +147,7 @@ def test_a_row_that_cannot_be_ended_is_quarantined_at_the_second_time(stepper: S
     stubborn, other = put(stepper, 1, quantity="1"), put(stepper, 2, quantity="1")
     stepper.database.stubborn = {stubborn}
     stepper.settle()
-    assert status(stepper, stubborn) is None  # nobody can end it; it is not sent again, either
+    assert status(stepper, stubborn) is None  # it cannot be ended, and is not sent again
     assert "executed" == (status(stepper, other) or ("",))[0]
     before = stepper.database.generation
     stepper.settle()
@@ -223,9 +223,7 @@ def test_crashes_far_apart_are_forgiven(database: MemoryDatabase) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_an_ordered_stop_lets_what_was_priced_through_and_leaves_the_rest_waiting(
-    database: MemoryDatabase, seed: int
-) -> None:
+def test_an_ordered_stop_commits_priced_orders_and_leaves_the_rest_waiting(database: MemoryDatabase, seed: int) -> None:
     stepper = Stepper(database, INSTRUMENTS, seed)
     stepper.run()
     stepper.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
@@ -247,7 +245,7 @@ def test_an_ordered_stop_lets_what_was_priced_through_and_leaves_the_rest_waitin
 def test_a_stop_is_not_forgotten_where_the_watcher_crashes(stepper: Stepper) -> None:
     stepper.settle()
     stepper.crash("DecisionWatcher")
-    stepper.tell("Supervisor", Drain())  # there is no behaviour that could hear of it
+    stepper.tell("Supervisor", Drain())  # there is no behaviour that could handle it
     stepper.run()
     assert stepper.drained
     for _ in range(2):
@@ -276,19 +274,19 @@ def test_a_snapshot_values_the_committed_state_at_the_newest_marks(stepper: Step
 def test_the_day_opens_with_the_snapshot_at_midnight(stepper: Stepper) -> None:
     put(stepper, quantity="1")
     stepper.settle()
-    gains = []
+    daily_results = []
     for seconds, price in [(11.99 * 3600, "110"), (0.01 * 3600, "120"), (60, "125")]:
         stepper.clock.pass_by(seconds)
         stepper.quote({"BTC/USDT": price})
         stepper.run()
         stepper.tell("Snapshotter", Tick())
         stepper.run()
-        gains.append(stepper.database.snapshots[-1].daily_pnl)
+        daily_results.append(stepper.database.snapshots[-1].daily_pnl)
     assert stepper.database.snapshots[1].time.hour == 0
-    assert [Decimal(0), Decimal(5)] == gains[1:]
+    assert [Decimal(0), Decimal(5)] == daily_results[1:]
 
 
-def test_a_portfolio_that_is_gone_gets_no_snapshots(stepper: Stepper) -> None:
+def test_a_deleted_portfolio_gets_no_snapshots(stepper: Stepper) -> None:
     stepper.database.open_portfolio(rules("second"))
     stepper.tell("PositionKeeper", Wake())
     stepper.run()
@@ -300,21 +298,21 @@ def test_a_portfolio_that_is_gone_gets_no_snapshots(stepper: Stepper) -> None:
     assert ["default"] == [snapshot.portfolio for snapshot in stepper.database.snapshots]
 
 
-# What people see
+# Descriptions
 
 
-def test_each_actor_tells_what_it_has_in_memory(stepper: Stepper) -> None:
+def test_each_actor_describes_its_memory(stepper: Stepper) -> None:
     put(stepper, 1, quantity="1")
     put(stepper, 2, symbol="DEAD/USDT")
     stepper.settle()
-    told: dict[str, Any] = {}
+    states: dict[str, Any] = {}
     for name, cell in stepper.cells.items():
-        cell.receive(Describe(lambda facts, name=name: told.update({name: facts})))
-    held = told["PositionKeeper"]["portfolios"]["default"]
+        cell.receive(Describe(lambda state, name=name: states.update({name: state})))
+    held = states["PositionKeeper"]["portfolios"]["default"]
     assert (Decimal(1), 1) == (held["positions"]["BTC/USDT"]["quantity"], held["seq"])
-    assert held == {k: v for k, v in told["Sizer"]["projections"]["default"].items() if k in held}
-    assert {"DEAD/USDT": [2]} == told["Sizer"]["waiting_for_price"]
-    assert ([], [2]) == (told["DecisionWatcher"]["under_way"], told["DecisionWatcher"]["waiting_for_price"])
-    assert held == told["Snapshotter"]["portfolios"]["default"]
-    assert "test" == told["PriceTracker"]["source"]
-    assert (1, 1_000) == (told["Supervisor"]["generation"], told["Supervisor"]["restarts_left"]["tree"])
+    assert held == {k: v for k, v in states["Sizer"]["projections"]["default"].items() if k in held}
+    assert {"DEAD/USDT": [2]} == states["Sizer"]["waiting_for_price"]
+    assert ([], [2]) == (states["DecisionWatcher"]["under_way"], states["DecisionWatcher"]["waiting_for_price"])
+    assert held == states["Snapshotter"]["portfolios"]["default"]
+    assert "test" == states["PriceTracker"]["source"]
+    assert (1, 1_000) == (states["Supervisor"]["generation"], states["Supervisor"]["restarts_left"]["tree"])

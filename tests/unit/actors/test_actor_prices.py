@@ -1,4 +1,4 @@
-"""Law 6 through the real behaviours: which price a decision meets, and how long it waits for one."""
+"""Law 6 through the real behaviours: the price of a decision, and how long it waits for one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stepper(database: MemoryDatabase) -> Stepper:
     return begun(database)
 
 
-def test_a_price_seen_within_the_grace_will_do(stepper: Stepper) -> None:
+def test_a_price_seen_within_the_grace_is_used(stepper: Stepper) -> None:
     stepper.clock.pass_by(1.0)
     id_ = put(stepper)
     stepper.settle()
@@ -31,7 +31,7 @@ def test_a_price_seen_within_the_grace_will_do(stepper: Stepper) -> None:
     assert "executed" == (status(stepper, id_) or ("",))[0]
 
 
-def test_an_older_price_will_not_and_the_next_one_is_taken(stepper: Stepper) -> None:
+def test_an_older_price_is_not_used_and_the_next_one_is(stepper: Stepper) -> None:
     stepper.clock.pass_by(1.001)
     id_ = put(stepper)
     stepper.settle()
@@ -66,7 +66,7 @@ def test_a_price_that_comes_too_late_is_not_taken(stepper: Stepper) -> None:
     assert stepper.database.fills == []
 
 
-def test_a_dead_symbol_blocks_nobody(stepper: Stepper) -> None:
+def test_a_dead_symbol_blocks_no_other(stepper: Stepper) -> None:
     dead = put(stepper, 1, symbol="DEAD/USDT")
     alive = put(stepper, 2)
     stepper.settle()

@@ -1,4 +1,4 @@
-"""How long a decision may wait before it is sized: over a downtime, over an outage, and dated ahead."""
+"""The age limit of a decision: over a downtime, over an outage, and dated ahead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stepper(database: MemoryDatabase) -> Stepper:
     return begun(database)
 
 
-def test_a_decision_that_waited_longer_than_allowed_is_expired_and_says_why(database: MemoryDatabase) -> None:
+def test_a_decision_that_waited_longer_than_allowed_expires_with_the_reason(database: MemoryDatabase) -> None:
     stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(hours=1))
     old, young = put(stepper, 1), put(stepper, 2)
     database.rows[old].created_at -= timedelta(hours=2)
@@ -41,14 +41,16 @@ def test_without_a_limit_a_decision_may_wait_for_years(stepper: Stepper) -> None
     assert "executed" == (status(stepper, old) or ("",))[0]
 
 
-def test_all_that_waited_too_long_expires_at_the_first_read_whatever_it_asked_for(database: MemoryDatabase) -> None:
+def test_every_kind_of_decision_that_waited_too_long_expires_at_the_first_read(
+    database: MemoryDatabase,
+) -> None:
     stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(minutes=5))
     wanted = [{"decision": "HOLD"}, {"symbol": "NOPE"}, {"confidence": "0.1"}, {"portfolio": "nobody's"}]
     old = [put(stepper, number, **changes) for number, changes in enumerate(wanted, 1)]
     more = [put(stepper, number) for number in range(5, 2_505)]  # more than are read at once
     for id_ in old + more:
         database.rows[id_].created_at -= timedelta(seconds=301)
-    database.stubborn.add(more[0])  # its row cannot be ended, and is in nobody's way
+    database.stubborn.add(more[0])  # its row cannot be ended, and blocks no other
     stepper.run()
     assert stepper.ready
     assert {"expired"} == {(status(stepper, id_) or ("",))[0] for id_ in old + more[1:]}

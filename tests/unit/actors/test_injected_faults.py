@@ -1,4 +1,4 @@
-"""What seeds have found, each told by itself: between two generations, after a hang, at a caller's second try."""
+"""Faults that random seeds revealed, one test each: between generations, after a hang, at a second try."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def submit(stepper: Stepper) -> Submit:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, moment: str, what: str, action: Callable[[], object]) -> None:
-    """Have ``action`` run the first time that a handler comes to that point."""
+    """Run ``action`` the first time that a handler reaches a point."""
 
     def reached(*point: str) -> None:
         if point == (moment, what):
@@ -68,8 +68,8 @@ def test_polls_ticks_and_prices_between_two_generations_are_no_crashes(stepper: 
     stepper.run()
     assert [FailureKind.CRASH] == [failure.kind for failure in stepper.database.failures]
     stepper.clock.pass_by(60)  # and the path still rests
-    for to, told in (("PositionKeeper", Wake()), ("DecisionWatcher", Wake()), ("Sizer", Tick())):
-        stepper.tell(to, told)
+    for receiver, wake_up in (("PositionKeeper", Wake()), ("DecisionWatcher", Wake()), ("Sizer", Tick())):
+        stepper.tell(receiver, wake_up)
     stepper.quote({"BTC/USDT": "100", "ETH/USDT": "10"})
     stepper.run()
     assert 1 == len(stepper.database.failures)
@@ -99,7 +99,7 @@ def test_a_portfolio_that_is_deleted_while_it_trades_is_no_crash(stepper: Steppe
 # A caller's second try
 
 
-def test_whoever_is_tried_again_without_a_database_is_not_told_that_nothing_was_accepted(
+def test_a_second_try_without_a_database_is_in_doubt_not_refused(
     stepper: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at(monkeypatch, "committed", "submitted", crash)
@@ -114,9 +114,7 @@ def test_whoever_is_tried_again_without_a_database_is_not_told_that_nothing_was_
     assert 1 == len(stepper.database.rows)
 
 
-def test_whoever_was_told_that_nothing_was_accepted_is_not_tried_again(
-    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_submission_that_was_refused_is_not_tried_again(stepper: Stepper, monkeypatch: pytest.MonkeyPatch) -> None:
     stepper.database.away = True
     at(monkeypatch, "handled", "Submit", crash)
     message = submit(stepper)
@@ -130,7 +128,9 @@ def test_whoever_was_told_that_nothing_was_accepted_is_not_tried_again(
     assert {} == stepper.database.rows
 
 
-def test_whoever_waits_for_a_second_try_is_told_at_the_stop(stepper: Stepper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_that_waits_for_a_second_try_gets_an_error_at_the_stop(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at(monkeypatch, "takes", "Submit", crash)
     message = submit(stepper)
     stepper.run()
@@ -145,7 +145,7 @@ def test_whoever_waits_for_a_second_try_is_told_at_the_stop(stepper: Stepper, mo
 def hang_in_the_commit(stepper: Stepper, monkeypatch: pytest.MonkeyPatch, moment: str, steps: int) -> Submit:
     def hang() -> None:
         stepper.hang("DecisionWatcher", steps)
-        stepper.database.away = True  # only for whoever hangs: its connection is ended
+        stepper.database.away = True  # only for the hung thread: its connection is ended
 
     at(monkeypatch, moment, "submitted", hang)
     message = submit(stepper)
@@ -157,7 +157,7 @@ def hang_in_the_commit(stepper: Stepper, monkeypatch: pytest.MonkeyPatch, moment
 
 @pytest.mark.parametrize("moment", ["commits", "committed"])
 @pytest.mark.parametrize("steps", [8, 200])
-def test_a_zombie_does_not_answer_for_its_successor(
+def test_an_abandoned_thread_does_not_answer_for_its_replacement(
     stepper: Stepper, monkeypatch: pytest.MonkeyPatch, moment: str, steps: int
 ) -> None:
     message = hang_in_the_commit(stepper, monkeypatch, moment, steps)
@@ -170,7 +170,7 @@ def test_a_zombie_does_not_answer_for_its_successor(
     assert 1 == message.accepted.get(timeout=0).decision_id
 
 
-def test_a_zombie_that_would_go_on_to_write_writes_nothing() -> None:
+def test_an_abandoned_thread_that_goes_on_writes_nothing() -> None:
     hung = 0
     for seed in range(12):
         world = World(seed)
@@ -226,7 +226,7 @@ def test_an_old_process_writes_nothing_more_and_ends() -> None:
     assert {"executed": 10} == dict(world.outcomes)
 
 
-def test_a_restart_of_an_actor_off_the_path_disturbs_nobody() -> None:
+def test_a_restart_of_an_actor_off_the_path_disturbs_no_other() -> None:
     world = World(2)
     for actor in ("PriceTracker", "Snapshotter"):
         world.add(quantity="0.01")

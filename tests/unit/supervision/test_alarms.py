@@ -1,4 +1,4 @@
-"""Alarms as the real actors sound them, one step at a time; and what nobody may be disturbed by."""
+"""Alarms of the real actors, one step at a time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DEFAULT = PortfolioName("default")
 PAGE = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
 
 
-class Heard:
-    """Who is told of alarms."""
+class Receiver:
+    """A receiver of alarms."""
 
     def __init__(self) -> None:
         self.alarms: list[Alarm] = []
@@ -36,7 +36,7 @@ class Heard:
         self.alarms.append(alarm)
 
     @property
-    def told(self) -> list[tuple[str, str]]:
+    def sent(self) -> list[tuple[str, str]]:
         return [(f"{alarm.kind}{' over' * alarm.over}", alarm.text) for alarm in self.alarms]
 
 
@@ -51,7 +51,7 @@ def stepper() -> Stepper:
     return started
 
 
-def told(stepper: Stepper) -> list[tuple[str, str]]:
+def alarms_of(stepper: Stepper) -> list[tuple[str, str]]:
     return [(f"{alarm.kind}{' over' * alarm.over}", alarm.text) for alarm in stepper.alarms]
 
 
@@ -67,7 +67,7 @@ def test_a_quiet_day_has_no_alarms(stepper: Stepper) -> None:
     stepper.tell("PositionKeeper", Wake())
     stepper.crash("Sizer")
     stepper.run()
-    assert [] == told(stepper)
+    assert [] == alarms_of(stepper)
 
 
 def test_a_halt_and_its_end(stepper: Stepper) -> None:
@@ -76,24 +76,24 @@ def test_a_halt_and_its_end(stepper: Stepper) -> None:
     stepper.run()
     stepper.tell("PositionKeeper", Wake())
     stepper.run()
-    assert [("halt", "halted: portfolio default (reviewing)")] == told(stepper)
+    assert [("halt", "halted: portfolio default (reviewing)")] == alarms_of(stepper)
     assert [NOON] == [alarm.at for alarm in stepper.alarms]
     halt(stepper, None)
     stepper.tell("PositionKeeper", Wake())
     stepper.run()
-    assert ("halt over", "no longer halted: portfolio default") == told(stepper)[-1]
+    assert ("halt over", "no longer halted: portfolio default") == alarms_of(stepper)[-1]
 
 
 def test_no_crash_hides_a_halt(stepper: Stepper) -> None:
     halt(stepper, "reviewing")
     stepper.crash("PositionKeeper")
     stepper.run()
-    assert [("halt", "halted: portfolio default (reviewing)")] == told(stepper)
+    assert [("halt", "halted: portfolio default (reviewing)")] == alarms_of(stepper)
 
 
-def test_halts_of_many_portfolios_are_one_alarm_and_what_is_halted_at_the_start_is_none() -> None:
-    heard = Heard()
-    halts = HaltMonitor(AlarmNotifier(heard, StepClock()).notify)
+def test_halts_of_many_portfolios_are_one_alarm_and_halts_at_the_start_are_none() -> None:
+    receiver = Receiver()
+    halts = HaltMonitor(AlarmNotifier(receiver, StepClock()).notify)
     halted = [replace(rules(name), halted="all") for name in ("a", "b", "c")]
     halts.update([rules("a"), rules("b"), halted[2]])
     halts.update([*halted, replace(rules("new"), halted="all")])
@@ -102,10 +102,10 @@ def test_halts_of_many_portfolios_are_one_alarm_and_what_is_halted_at_the_start_
         ("halt", "halted: portfolios a, b (all)"),
         ("halt", "halted: portfolio a (another reason)"),
         ("halt over", "no longer halted: portfolio c"),
-    ] == heard.told
+    ] == receiver.sent
 
 
-def test_what_the_audit_finds_and_the_halt_that_follows(stepper: Stepper) -> None:
+def test_a_difference_of_the_audit_and_the_halt_that_follows(stepper: Stepper) -> None:
     portfolio = stepper.database.portfolios[DEFAULT]
     stepper.database.portfolios[DEFAULT] = replace(portfolio, cash=portfolio.cash + 1)
     stepper.tell("PositionKeeper", Audit(None))
@@ -114,7 +114,7 @@ def test_what_the_audit_finds_and_the_halt_that_follows(stepper: Stepper) -> Non
     assert [
         ("audit_difference", f"the audit found a difference: {difference}"),
         ("halt", f"halted: portfolio default (audit: {difference})"),
-    ] == told(stepper)
+    ] == alarms_of(stepper)
     assert [(1, (difference,))] == stepper.database.audits
 
 
@@ -122,7 +122,7 @@ def test_a_decision_that_is_quarantined(stepper: Stepper) -> None:
     decision = Decision(symbol="BTC/USDT", decision="BUY", confidence="0.8", quantity="1", uid=uid(1))
     stepper.database.refuse.add(int(stepper.database.add(decision, stepper.clock.now())))
     stepper.settle()
-    ((kind, text),) = told(stepper)
+    ((kind, text),) = alarms_of(stepper)
     assert ("quarantine", "decision 1 is quarantined (1-1): numeric field overflow") == (kind, text)
 
 
@@ -135,16 +135,16 @@ def test_a_message_that_crashes_its_actor_twice(stepper: Stepper, monkeypatch: p
     stepper.quote({"BTC/USDT": "101"})
     stepper.run()
     text = "PriceTracker crashed twice on QuotesSeen; it is dropped (1-3): ValueError: bad price"
-    assert [("quarantine", text)] == told(stepper)
+    assert [("quarantine", text)] == alarms_of(stepper)
 
 
 def test_an_injected_crash_is_no_alarm(stepper: Stepper) -> None:
     stepper.tell("Sizer", Crash())
     stepper.run()
-    assert [] == told(stepper)
+    assert [] == alarms_of(stepper)
 
 
-# The database away
+# The database unavailable
 
 
 @pytest.fixture
@@ -152,42 +152,45 @@ def clock() -> StepClock:
     return StepClock()
 
 
-def test_a_database_that_is_away_for_long_is_told_once_an_outage(clock: StepClock) -> None:
-    heard, activities = Heard(), [Activity(), Activity()]
+def test_a_long_outage_of_the_database_is_one_alarm(clock: StepClock) -> None:
+    receiver, activities = Receiver(), [Activity(), Activity()]
     hosts = [SimpleNamespace(activity=activity) for activity in activities]
-    watch = DatabaseWatch(hosts, AlarmNotifier(heard, clock).notify, clock, timedelta(minutes=1))  # type: ignore[arg-type]
+    watch = DatabaseWatch(hosts, AlarmNotifier(receiver, clock).notify, clock, timedelta(minutes=1))  # type: ignore[arg-type]
 
-    def look(seconds: float) -> None:
+    def check_after(seconds: float) -> None:
         clock.pass_by(seconds)
         watch.tell(Tick())
 
-    look(600)
+    check_after(600)
     activities[0].waiting_since = clock.now()
-    look(30)
+    check_after(30)
     activities[1].waiting_since = clock.now()
-    look(30)
-    assert [] == heard.told
-    look(1)
+    check_after(30)
+    assert [] == receiver.sent
+    check_after(1)
     for _ in range(100):
-        look(1)
+        check_after(1)
     activities[0].waiting_since = None  # as at a rebuild; the other one still waits
-    look(1)
+    check_after(1)
     activities[1].waiting_since = None
-    look(1)
-    look(1)
+    check_after(1)
+    check_after(1)
     away = "the database has been unavailable or locked since 12:10:00 UTC; nothing is lost, nothing is traded"
-    assert [("database_away", away), ("database_away over", "the database is back after 163 s")] == heard.told
+    assert [
+        ("database_away", away),
+        ("database_away over", "the database is back after 163 s"),
+    ] == receiver.sent
     activities[1].waiting_since = clock.now()
-    look(59)
+    check_after(59)
     activities[1].waiting_since = None
-    look(60)
-    assert 2 == len(heard.alarms)
+    check_after(60)
+    assert 2 == len(receiver.alarms)
     activities[1].waiting_since = clock.now()
-    look(61)
-    assert 3 == len(heard.alarms)
+    check_after(61)
+    assert 3 == len(receiver.alarms)
 
 
-# The bell
+# The notifier
 
 
 @pytest.fixture
@@ -198,13 +201,13 @@ def logged() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def test_every_alarm_is_in_the_log_whoever_is_told(clock: StepClock, logged: list[str]) -> None:
+def test_every_alarm_is_in_the_log_with_or_without_a_receiver(clock: StepClock, logged: list[str]) -> None:
     AlarmNotifier(None, clock).notify(AlarmKind.HALT, "halted")
-    AlarmNotifier(Heard(), clock).notify(AlarmKind.HALT, "on again", over=True)
+    AlarmNotifier(Receiver(), clock).notify(AlarmKind.HALT, "on again", over=True)
     assert ["WARNING alarm: halted halt", "INFO alarm: on again halt"] == logged
 
 
-def test_who_tells_people_cannot_make_an_actor_fail(clock: StepClock) -> None:
+def test_an_error_of_the_sender_does_not_reach_an_actor(clock: StepClock) -> None:
     class Broken:
         def notify(self, alarm: Alarm) -> None:
             raise RuntimeError("broken")

@@ -1,4 +1,4 @@
-"""How often and how soon: intensity, backoff, budgets of a child and of the tree, strikes of decisions."""
+"""The rules of restarts: intensity, backoff, budgets of a child and of the tree, strikes of decisions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MS = timedelta(milliseconds=1)
 
 
 class Never(random.Random):
-    """Adds nothing by chance."""
+    """A generator that draws 0."""
 
     def random(self) -> float:
         return 0.0
@@ -41,14 +41,14 @@ def a_budget(*names: str, own: int = 5, tree: int = 5, generator: random.Random 
 # Intensity
 
 
-def test_so_many_restarts_are_allowed_and_one_more_is_not() -> None:
+def test_the_intensity_allows_its_restarts_and_not_one_more() -> None:
     restarts = Restarts(Intensity(3, 30 * SECOND))
     assert [0, 1, 2] == [restarts.count(NOON + n * SECOND) for n in range(3)]
     with pytest.raises(RestartLimitReached, match=r"^gave up after 3 restarts within 30 s$"):
         restarts.count(NOON + 29 * SECOND)
 
 
-def test_those_out_of_the_window_are_forgotten() -> None:
+def test_restarts_before_the_window_are_forgotten() -> None:
     restarts = Restarts(Intensity(3, 30 * SECOND))
     for n in range(3):
         restarts.count(NOON + n * SECOND)
@@ -70,7 +70,7 @@ def test_the_limit_is_met_exactly_where_the_window_holds_too_many(moments: list[
                 restarts.count(at)
 
 
-def test_what_is_taken_back_does_not_count() -> None:
+def test_a_restart_that_is_taken_back_does_not_count() -> None:
     restarts = Restarts(Intensity(1, 30 * SECOND))
     restarts.take_back(NOON)  # nothing to take back
     for n in range(100):
@@ -89,11 +89,11 @@ def test_each_restart_waits_twice_as_long_up_to_the_longest() -> None:
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
-def test_chance_adds_its_part_and_no_more(before: int, chance: float) -> None:
+def test_the_draw_adds_at_most_the_jitter(before: int, draw: float) -> None:
     backoff = Backoff(shortest=50 * MS, longest=5 * SECOND, jitter=0.2)
     least = backoff.delay(before, 0.0)
     assert 50 * MS <= least <= 5 * SECOND
-    assert least <= backoff.delay(before, chance) <= 1.2 * least
+    assert least <= backoff.delay(before, draw) <= 1.2 * least
 
 
 # Budget
@@ -106,9 +106,9 @@ def test_the_delay_grows_with_each_restart_of_the_actor_and_resets_after_a_quiet
 
 
 def test_the_generator_spreads_the_delay() -> None:
-    chance = random.Random(7).random()
+    draw = random.Random(7).random()
     budget = a_budget("Sizer", generator=random.Random(7))
-    assert 50 * MS * (1 + 0.2 * chance) == budget.spend("Sizer", NOON)
+    assert 50 * MS * (1 + 0.2 * draw) == budget.spend("Sizer", NOON)
 
 
 def test_each_actor_has_its_own_delay_and_the_tree_counts_all() -> None:
@@ -158,7 +158,7 @@ def test_a_spec_restarts_the_actor_alone_five_times_in_thirty_seconds_by_default
 # Strikes
 
 
-def test_the_second_strike_on_a_decision_is_once_too_often() -> None:
+def test_the_second_strike_on_a_decision_makes_it_the_culprit() -> None:
     strikes = Strikes()
     assert strikes.strike(frozenset({1})) is None
     assert strikes.strike(frozenset({2})) is None
@@ -175,7 +175,7 @@ def test_a_group_is_suspect_and_only_one_handled_alone_is_the_culprit() -> None:
     assert frozenset({1, 3}) == strikes.suspects
 
 
-def test_a_crash_about_nothing_strikes_nobody() -> None:
+def test_a_crash_about_no_decision_is_no_strike() -> None:
     strikes = Strikes()
     assert strikes.strike(frozenset()) is None
     assert frozenset() == strikes.suspects

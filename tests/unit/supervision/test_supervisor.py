@@ -1,4 +1,4 @@
-"""The real Supervisor over six small children in real cells, one thread, time by hand."""
+"""The real Supervisor over six small children in real cells, in one thread, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ def test_strikes_count_over_all_actors(stage: Stage) -> None:
     assert "ExecutionSimulator crashed twice on it" in stage.poisoned[9].error
 
 
-def test_poisoned_decisions_are_told_to_each_generation_until_one_has_begun(stage: Stage) -> None:
+def test_poisoned_decisions_are_sent_to_each_generation_until_one_has_begun(stage: Stage) -> None:
     stage.pending.append(4)
     stage.tell(RaiseGeneration(stage.generation, "refused", poisoned={4: "out of range"}))
     assert "out of range" == stage.poisoned[4].error
-    stage.send(1)  # would fail to remove 4 again, were it still told
+    stage.send(1)  # would fail to remove 4 again if it were still sent
     assert [4] == list(stage.poisoned)
 
 
@@ -127,16 +127,16 @@ def test_a_row_that_cannot_be_ended_is_quarantined_the_second_time(stage: Stage)
         assert expected == list(stage.poisoned)
 
 
-def test_what_is_said_in_an_older_generation_changes_nothing(stage: Stage) -> None:
+def test_messages_of_an_older_generation_change_nothing(stage: Stage) -> None:
     before = stage.begun[:]
     stage.tell(RaiseGeneration(Generation(0), "old", poisoned={4: "x"}))
     stage.tell(Rebuilt("PositionKeeper", Generation(0)))
-    stage.tell(Rebuilt("Sizer", stage.generation))  # nobody waits for that
+    stage.tell(Rebuilt("Sizer", stage.generation))  # it is not awaited
     assert before == stage.begun
     assert [] == stage.failures
 
 
-def test_no_secret_gets_into_what_is_stored_of_a_failure(stage: Stage) -> None:
+def test_no_secret_is_stored_with_a_failure(stage: Stage) -> None:
     for _ in range(2):
         stage.tell(Crashed("Sizer", OSError("open sesame"), "Work", frozenset({1})))
         stage.pending = [1]
@@ -158,21 +158,21 @@ def test_a_message_that_crashes_its_actor_twice_is_dropped_and_costs_no_restart(
         assert [] == stage.later  # the second time it goes on at once
         stage.tell(Say(f"good {n}"), "Snapshotter")
     assert [CRASH, CRASH, QUARANTINE] * 20 == stage.kinds
-    put_aside = stage.failures[2]
-    assert ("Snapshotter", "Say", None) == (put_aside.actor, put_aside.message, put_aside.decision_id)
-    assert "crashed twice on it (ValueError: cannot bear bad 0)" == put_aside.error
-    assert [word for n in range(20) for word in (f"bad {n}", f"bad {n}", f"good {n}")] == stage.heard
+    quarantined = stage.failures[2]
+    assert ("Snapshotter", "Say", None) == (quarantined.actor, quarantined.message, quarantined.decision_id)
+    assert "crashed twice on it (ValueError: cannot bear bad 0)" == quarantined.error
+    assert [text for n in range(20) for text in (f"bad {n}", f"bad {n}", f"good {n}")] == stage.heard
     assert (20, []) == (stage.log.quarantined, stage.reasons)
     assert 1 == stage.ready  # the path went on all the while
 
 
-def test_an_actor_that_fails_to_start_is_begun_again_after_longer_and_longer() -> None:
+def test_an_actor_that_fails_to_start_restarts_with_growing_delays() -> None:
     stage = Stage()
     stage.fails_to_start = 3
     stage.begin()
     delays = []
     while stage.later:
-        delays += [delay for delay, word in stage.later if word.actor == "Snapshotter"]
+        delays += [delay for delay, message in stage.later if message.actor == "Snapshotter"]
         stage.wait()
     assert stage.cells["Snapshotter"].behaviour is not None
     assert [CRASH] * 3 == stage.kinds
@@ -182,7 +182,7 @@ def test_an_actor_that_fails_to_start_is_begun_again_after_longer_and_longer() -
 # Over the limit
 
 
-def test_over_the_limit_it_ends_once_with_the_reason_and_begins_nothing_more(stage: Stage) -> None:
+def test_over_the_limit_it_ends_the_process_once_and_restarts_nothing_more(stage: Stage) -> None:
     for n in range(5):
         stage.cells["PriceTracker"].crash(OSError(f"number {n}"))
         stage.run().wait()
@@ -230,7 +230,7 @@ def test_crashes_far_apart_are_forgiven(stage: Stage) -> None:
 def test_a_recover_that_comes_late_begins_nothing_twice(stage: Stage) -> None:
     stage.cells["Sizer"].crash(OSError("x"))
     stage.run()
-    assert [Recover(None)] == [word for _, word in stage.later]
+    assert [Recover(None)] == [message for _, message in stage.later]
     stage.bad = {1}
     stage.tell(Crashed("PositionKeeper", ValueError("y"), "Work", frozenset({1})))  # begins one meanwhile
     begun = stage.generation
@@ -243,12 +243,12 @@ def test_several_crashes_of_one_unit_wait_for_one_recover(stage: Stage) -> None:
     for name in ("Sizer", "PositionKeeper", "ExecutionSimulator"):
         stage.cells[name].crash(OSError("x"))
         stage.run()
-    assert [Recover(None)] == [word for _, word in stage.later]
+    assert [Recover(None)] == [message for _, message in stage.later]
     stage.wait()
     assert 2 == stage.generation == stage.ready
 
 
-def test_while_a_recover_waits_nobody_else_raises_the_generation(stage: Stage) -> None:
+def test_while_a_recover_waits_no_other_message_raises_the_generation(stage: Stage) -> None:
     stage.cells["Sizer"].crash(OSError("x"))
     stage.run()
     stage.tell(RaiseGeneration(stage.generation, "the database was away"))
@@ -257,7 +257,7 @@ def test_while_a_recover_waits_nobody_else_raises_the_generation(stage: Stage) -
     assert 2 == stage.generation
 
 
-def test_a_recover_of_nobody_who_waits_is_nothing(stage: Stage) -> None:
+def test_a_recover_that_was_not_scheduled_does_nothing(stage: Stage) -> None:
     stage.tell(Recover(None)).tell(Recover("Snapshotter"))
     assert (1, 1) == (stage.generation, stage.ready)
 
@@ -265,7 +265,7 @@ def test_a_recover_of_nobody_who_waits_is_nothing(stage: Stage) -> None:
 # The end
 
 
-def test_whoever_cannot_go_on_ends_the_process_once(stage: Stage) -> None:
+def test_a_failed_actor_ends_the_process_once(stage: Stage) -> None:
     error = LeaseHeld("another process serves this database")
     stage.tell(Failed(error)).tell(Failed(RuntimeError("again")))
     assert [error] == stage.reasons

@@ -19,7 +19,7 @@ def stage() -> Stage:
     return Stage().begin()
 
 
-def test_a_hang_is_given_up_disconnected_and_replaced(stage: Stage) -> None:
+def test_a_hung_thread_is_abandoned_disconnected_and_replaced(stage: Stage) -> None:
     stage.hang("PriceTracker", HANG + 0.1, Say("tried again"))
     old = stage.cells["PriceTracker"]
     stage.to("PriceTracker").tell(Say("waits"))
@@ -34,27 +34,27 @@ def test_a_hang_is_given_up_disconnected_and_replaced(stage: Stage) -> None:
         stage.failures[0].message,
         stage.failures[0].error,
     )
-    assert [] == stage.heard  # the successor waits, as after a crash
+    assert [] == stage.heard  # the replacement waits, as after a crash
     assert [(timedelta(milliseconds=50), Recover("PriceTracker"))] == stage.later
     stage.wait()
     assert ["tried again", "waits"] == stage.heard
     assert 1 == stage.cells["PriceTracker"].activity.failed
 
 
-def test_whoever_is_not_busy_for_longer_than_allowed_is_left_alone(stage: Stage) -> None:
+def test_an_actor_that_is_busy_for_no_longer_than_allowed_is_left_alone(stage: Stage) -> None:
     stage.hang("Sizer", HANG)
     stage.tell(Tick())
     assert ([], []) == (stage.failures, stage.disconnected)
 
 
-def test_a_hang_on_the_path_begins_a_generation_after_a_while_and_the_path_rests_until_then(stage: Stage) -> None:
+def test_a_hang_on_the_path_begins_a_generation_after_a_delay_and_the_path_is_paused_until_then(stage: Stage) -> None:
     before = stage.generation
     stage.hang("Sizer", HANG + 1, Work(before, 5))
     stage.tell(Tick())
     assert [None] * 3 == [
         behaviour.generation
         for name in PATH
-        if isinstance(behaviour := stage.cells[name].behaviour, OnPath)  # the successor has none yet
+        if isinstance(behaviour := stage.cells[name].behaviour, OnPath)  # the replacement has none yet
     ]
     assert [(timedelta(milliseconds=50), Recover(None))] == stage.later
     assert before == stage.generation
@@ -73,7 +73,7 @@ def test_the_second_hang_on_a_decision_quarantines_it(stage: Stage) -> None:
     assert "Sizer has been busy with Work for 31.0 s, for the second time" == stage.poisoned[5].error
 
 
-def test_a_replacement_by_hand_costs_no_restart_and_is_no_strike(stage: Stage) -> None:
+def test_a_replacement_on_request_costs_no_restart_and_is_no_strike(stage: Stage) -> None:
     stage.hang("Sizer", 1.0, Work(stage.generation, 5))
     for _ in range(7):
         stage.tell(Replace("Sizer"))
@@ -115,7 +115,7 @@ def test_in_a_call_to_the_database_it_waits_until_the_database_answers_others(st
     assert "is still busy with Work after its database connection was ended" == stage.failures[0].error
 
 
-def test_where_the_database_answered_nobody_for_long_its_first_answer_gives_nobody_up(stage: Stage) -> None:
+def test_the_first_answer_of_the_database_after_a_long_outage_replaces_no_thread(stage: Stage) -> None:
     with ExitStack() as inside:
         stage.hang("PositionKeeper", 1_000.0)
         activity = stage.cells["PositionKeeper"].activity
