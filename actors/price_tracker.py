@@ -27,7 +27,7 @@ from actors.runtime.routes import Routes
 from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.price_filter import FAR, PriceFilter
+from domain.trading.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.quotes import PriceSource, Quote
 from domain.types import Clock, Symbol
 
@@ -148,7 +148,11 @@ class PriceTracker(Behaviour):
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
         suspect = quote.symbol in self._filter.suspects
-        action = f"over {FAR} times away from the last price; set aside until confirmed" if suspect else "dropped"
+        action = (
+            f"over {MAX_PRICE_RATIO} times away from the last price; set aside until confirmed"
+            if suspect
+            else "dropped"
+        )
         message = f"price source {quote.source} sent {quote.price:f} for {quote.symbol}: {action}"
         self._set_aside_log.failed(message, key=quote.symbol)  # until an accepted price arrives
 

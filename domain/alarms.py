@@ -1,4 +1,4 @@
-"""Alarms: what people must be told, wherever they are."""
+"""Alarms: messages about failures that a person must know of."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Protocol
 
 MAX_ALARM_LENGTH = 1_000
-"""Characters of an alarm's text; the rest is in the log."""
+"""Maximum number of characters of an alarm's text; the log has the rest."""
 
 
 class AlarmKind(StrEnum):
-    """What an alarm is about."""
+    """The subject of an alarm."""
 
     HALT = "halt"
     AUDIT_DIFFERENCE = "audit_difference"
@@ -27,7 +27,7 @@ class AlarmKind(StrEnum):
 
 
 FATAL_KINDS = frozenset({AlarmKind.RESTART_LIMIT, AlarmKind.GAVE_UP, AlarmKind.LEASE_TAKEN})
-"""Alarms with which the process ends."""
+"""Kinds of alarms after which the process ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Alarm:
 
     Attributes:
         text: one sentence for a person, on one line.
-        over: what an earlier alarm of this kind told has ended.
+        over: True where the state that an earlier alarm of this kind reported has ended.
     """
 
     at: datetime
@@ -46,15 +46,15 @@ class Alarm:
 
 
 class Notify(Protocol):
-    """How an alarm is sounded: never waits, and never raises."""
+    """A function that sends an alarm. It never waits and never raises."""
 
     def __call__(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
-        """Have people told soon."""
+        """Queue an alarm to be sent soon."""
         ...
 
 
 def one_line(text: str) -> str:
-    """Return a text of anybody's on one line, shortened, its control characters written out."""
+    """Return any text on one line: shortened, with its control characters escaped."""
     line = " ".join(text.split())
     line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     return line if len(line) <= MAX_ALARM_LENGTH else line[: MAX_ALARM_LENGTH - 1] + "…"

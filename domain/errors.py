@@ -1,32 +1,32 @@
-"""Every error that this program raises on purpose.
+"""The errors that this program raises on purpose.
 
-The tree, with the exit code that each gives a command::
+The tree, with the exit code of a command that fails with it::
 
     PaperTradingError                  1
     ├── SettingsError                  2   a setting is wrong, missing or contradicts another
-    ├── InvalidDecision                2   a decision that no door lets in
+    ├── InvalidDecision                2   a decision that is not valid
     ├── UnknownPortfolio               2   no portfolio of that name
-    ├── InvalidRequest                 2   the console was asked what it does not know
+    ├── InvalidRequest                 2   the console does not know the request
     ├── DatabaseError                  1
-    │   ├── DatabaseUnavailable        1   cannot be reached, or went away; try again
-    │   ├── DatabaseUnsuitable         1   reached, but cannot serve: newer schema, missing rights, wrong version
+    │   ├── DatabaseUnavailable        1   cannot be reached, or the connection was lost; try again
+    │   ├── DatabaseUnsuitable         1   reached, but not usable: newer schema, missing rights, wrong version
     │   ├── EmbeddedServerError        1   the embedded PostgreSQL could not be started
-    │   ├── DatabaseBusy               1   somebody else's lock or a deadlock; the same again may succeed
-    │   ├── WriteRefused               1   the database will not store these values
-    │   ├── DecisionsEnded             1   decisions that were to be ended are ended or gone; nothing was written
+    │   ├── DatabaseBusy               1   a lock of another session, or a deadlock; a retry may succeed
+    │   ├── WriteRefused               1   the database rejects these values
+    │   ├── DecisionsEnded             1   decisions to be ended have ended or are gone; nothing was written
     │   └── Fenced                     1   another epoch or generation writes now; nothing was written
-    ├── SubmissionInDoubt              1   COMMIT's answer was lost; the uid says how to find out
+    ├── SubmissionInDoubt              1   the answer to COMMIT was lost; submit the same uid again
     ├── DecisionGone                   1   the decision's row was deleted, so it has no outcome
     ├── OrderRejected                  1   `execute_order` got no fill; the reason says why
-    ├── BackupRefused                  2   no backup may be made there, or this file not be restored; nothing changed
-    ├── BackupFailed                   1   a backup could not be written to its end; nothing is left of it
-    ├── NotRunning                     3   nothing serves this database
+    ├── BackupRefused                  2   no backup can be written there, or this file not restored; nothing changed
+    ├── BackupFailed                   1   a backup could not be completed; its file was removed
+    ├── NotRunning                     3   no process serves this database
     ├── LeaseHeld                      3   another process serves this database
     ├── PriceSourceError               1   a price source cannot do its work
-    ├── AlertFailed                    1   an alarm could not be told to who is to be told
+    ├── AlertFailed                    1   an alert could not be sent
     └── RestartLimitReached            1   actors crash faster than they can be restarted
 
-Messages are one sentence for a person: what is wrong, where, how to mend it. They never hold a secret.
+A message is one sentence for a person: what is wrong, where, and how to mend it. It never holds a secret.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from uuid import UUID
 
 
 class PaperTradingError(Exception):
-    """Base of every deliberate error; ``exit_code`` is what a command ends with.
+    """Base of every deliberate error; ``exit_code`` is the exit code of a command.
 
     Attributes:
-        code: for programs: the class in snake case, such as ``lease_held``; `InvalidDecision` says more.
+        code: for programs: the class's name in snake case, such as ``lease_held``; `InvalidDecision` has finer ones.
     """
 
     exit_code: ClassVar[int] = 1
@@ -61,7 +61,7 @@ class SettingsError(PaperTradingError):
 
 
 class InvalidDecision(PaperTradingError):
-    """A decision that no door lets in, with the sentence that says why.
+    """A decision that is not valid, with the message that says why.
 
     Attributes:
         code: ``invalid_confidence``, ``missing_confidence``, ``unknown_field``, or ``invalid_decision`` in general.
@@ -81,20 +81,20 @@ class UnknownPortfolio(PaperTradingError):
 
 
 class InvalidRequest(PaperTradingError):
-    """The console was asked for something that does not exist, or in a way that makes no sense."""
+    """A request to the console names something that does not exist, or has a wrong form."""
 
     exit_code = 2
 
 
 class DatabaseError(PaperTradingError):
-    """Something about the database."""
+    """Base of the errors of the database."""
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database cannot be reached, or went away in the middle; it may come back.
+    """The database cannot be reached, or the connection was lost; it may come back.
 
     Attributes:
-        in_doubt: COMMIT was sent and its answer lost, so it may have happened.
+        in_doubt: True where COMMIT was sent and its answer was lost, so the commit may have happened.
     """
 
     def __init__(self, message: str, *, in_doubt: bool = False) -> None:
@@ -103,7 +103,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseUnsuitable(DatabaseError):
-    """The database answers but cannot serve: newer schema, missing rights, wrong version."""
+    """The database answers but is not usable: newer schema, missing rights, wrong version."""
 
 
 class EmbeddedServerError(DatabaseError):
@@ -111,18 +111,18 @@ class EmbeddedServerError(DatabaseError):
 
 
 class DatabaseBusy(DatabaseError):
-    """A lock was not to be had in time, or a deadlock was broken; the same transaction may succeed later."""
+    """A lock was not granted in time, or a deadlock was resolved; the same transaction may succeed later."""
 
 
 class WriteRefused(DatabaseError):
-    """The database will not store these values; writing them again will not help."""
+    """The database rejects these values; a retry does not help."""
 
 
 class DecisionsEnded(DatabaseError):
-    """Decisions that were to be ended are ended already, or gone; nothing was written.
+    """Decisions to be ended have ended already, or are gone; nothing was written.
 
     Attributes:
-        ids: of those decisions.
+        ids: ids of those decisions.
     """
 
     def __init__(self, ids: Collection[Any]) -> None:
@@ -135,12 +135,12 @@ class Fenced(DatabaseError):
 
 
 class SubmissionInDoubt(PaperTradingError):
-    """COMMIT's answer was lost, and whether the decision is in is not known yet."""
+    """The answer to COMMIT was lost, so it is not known whether the decision was stored."""
 
     def __init__(self, uid: UUID) -> None:
         super().__init__(
-            f"no answer came, so whether decision {uid} is in is not known: submit the same object again, "
-            "its uid keeps it from being taken twice"
+            f"the database did not answer, so it is not known whether decision {uid} was stored: submit the same "
+            "object again; its uid keeps it from being stored twice"
         )
 
 
@@ -149,21 +149,21 @@ class DecisionGone(PaperTradingError):
 
 
 class OrderRejected(PaperTradingError):
-    """An order that a caller asked for got no fill; the message is the outcome's reason."""
+    """A caller's order got no fill; the message is the outcome's reason."""
 
 
 class BackupRefused(PaperTradingError):
-    """No backup may be written there, or this file cannot be restored here; nothing was changed."""
+    """No backup can be written there, or this file cannot be restored here; nothing was changed."""
 
     exit_code = 2
 
 
 class BackupFailed(PaperTradingError):
-    """A backup could not be written to its end; nothing is left of it."""
+    """A backup could not be completed; its file was removed."""
 
 
 class NotRunning(PaperTradingError):
-    """Nothing serves this database."""
+    """No process serves this database."""
 
     exit_code = 3
 
@@ -179,10 +179,10 @@ class PriceSourceError(PaperTradingError):
 
 
 class AlertFailed(PaperTradingError):
-    """An alarm could not be told to who is to be told.
+    """An alert could not be sent.
 
     Attributes:
-        again: the same may succeed later.
+        again: True where a later attempt may succeed.
     """
 
     def __init__(self, message: str, *, again: bool = True) -> None:

@@ -1,12 +1,12 @@
-"""Points at which a test may make a process die, raise or hang; outside tests nothing happens there.
+"""Failpoints: places at which a test can make a process die, raise or hang. Outside tests nothing happens there.
 
-They lie before and after everything on the way of a decision that another actor, the database or a restart could see::
+There is one before and one after each step of a decision that another actor, the database or a restart can see::
 
     takes / handled      an actor, each message                    `actors.runtime.cell`
     sends / sent         an actor, each message that it tells      `actors.runtime.address`
     commits / committed  a transaction that writes, by its name    `persistence.connections`
 
-What an actor remembers changes only between two of them, so dying at each of them is dying around each change, too.
+An actor's state changes only between two failpoints, so a death at each of them also covers a death around each change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Hook = Callable[[str, str], None]
-"""Called with the moment (``sends``, …) and what it is about (``Execute``, …), in the thread that has come there."""
+"""A function of the failpoint (``sends``, …) and its subject (``Execute``, …), called in the thread that reaches it."""
 
 hook: Hook | None = None
 
 
 def reach(moment: str, what: str) -> None:
-    """Tell the hook, if a test has set one."""
+    """Call the hook, if a test has set one."""
     if hook is not None:
         hook(moment, what)

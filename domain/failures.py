@@ -1,4 +1,4 @@
-"""What went wrong inside the program, as it is kept for people."""
+"""Failures of actors, as the table ``paper_failures`` keeps them for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.types import DecisionId, Generation
 
 
 class FailureKind(StrEnum):
-    """What a failure was."""
+    """The kind of a failure."""
 
     CRASH = "crash"
     HANG = "hang"
@@ -25,13 +25,13 @@ class Failure:
     """One failure.
 
     Attributes:
-        epoch: of the process that it happened in.
+        epoch: epoch of the process in which it happened.
         number: counts the failures of that process.
-        actor: who failed.
-        message: kind of the message that was being handled, empty where it was none.
-        decision_id: the decision that it was about, where it was about one.
+        actor: the actor that failed.
+        message: kind of the message that the actor was handling; empty without one.
+        decision_id: the decision that the actor was handling; None without one.
         error: the exception in one line.
-        traceback: the whole of it; of a hang, the thread's stack.
+        traceback: the full traceback; of a hang, the thread's stack.
     """
 
     epoch: int
@@ -47,5 +47,5 @@ class Failure:
 
     @property
     def reference(self) -> str:
-        """How people name it: ``12-3`` is the third failure of epoch 12."""
+        """Its name for people: ``12-3`` is the third failure of epoch 12."""
         return f"{self.epoch}-{self.number}"

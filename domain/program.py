@@ -1,4 +1,4 @@
-"""The name by which this program was called, for help and errors: a sentence must name a command that works."""
+"""The command with which this program was started, for help texts and errors: they must name a command that works."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 _HOME = Path(__file__).parent.parent
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-"""The names of the folders into which pip installs, and with the program its command."""
+"""Names of the folders into which pip installs a package together with its command."""
 
 
 def command_name() -> str:
-    """Return how this program was called: ``run.py``, ``python -m run`` or ``paper-trading``.
+    """Return the command of this program: ``run.py``, ``python -m run`` or ``paper-trading``.
 
-    A process that only imports it, such as an agent with a main module of its own, gets the one that works where the
-    program lies: ``paper-trading`` where pip installed it, else ``run.py``, which lies beside it.
+    A process that only imports the program, such as an agent with its own main module, gets the command that works at
+    the program's place: ``paper-trading`` where pip installed it, else ``run.py`` in the program's folder.
     """
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if spec is not None and spec.name == "run":

@@ -1,4 +1,4 @@
-"""The vocabulary: the words that code, SQL, logs, console and documents share."""
+"""Types and terms that code, SQL, logs, console and documents share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Symbol = NewType("Symbol", str)
 """A market in its venue's spelling, such as ``BTC/USDT``."""
 PortfolioName = NewType("PortfolioName", str)
 DecisionId: TypeAlias = int | UUID
-"""A number, or whatever an adopted table has: a uuid."""
+"""An integer; in an adopted table it may be a UUID."""
 OrderId = NewType("OrderId", UUID)
 PositionId = NewType("PositionId", UUID)
 Generation = NewType("Generation", int)
@@ -23,7 +23,7 @@ DEFAULT_PORTFOLIO = PortfolioName("default")
 
 
 class Action(StrEnum):
-    """What a decision asks for."""
+    """The action of a decision."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -38,21 +38,21 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How an order takes its price."""
+    """The type of an order: how its price is found."""
 
     MARKET = "market"
     LIMIT = "limit"
 
 
 class PositionSide(StrEnum):
-    """A position is long or short, never both."""
+    """The side of a position: long or short, never both."""
 
     LONG = "LONG"
     SHORT = "SHORT"
 
 
 class OutcomeStatus(StrEnum):
-    """What became of a decision."""
+    """The status of a decision that has ended."""
 
     EXECUTED = "executed"
     REJECTED = "rejected"
@@ -62,8 +62,8 @@ class OutcomeStatus(StrEnum):
 
 
 class Clock(Protocol):
-    """Where the time comes from: always from outside the domain."""
+    """The source of time. The domain gets it from outside and has no clock of its own."""
 
     def now(self) -> datetime:
-        """Return the present moment, UTC and aware."""
+        """Return the current time, UTC and aware."""
         ...

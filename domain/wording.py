@@ -1,4 +1,4 @@
-"""Words and sentences for people: about values that are not allowed, numbers of things, times."""
+"""Texts for people: messages about invalid values, counts with their noun, times and durations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from domain.trading.arithmetic import plain
 
-LONGEST_QUOTE = 60
+MAX_QUOTED_LENGTH = 60
 NAME = r"^[^\x00-\x1f]+$"
 FREE_TEXT = r"^[^\x00]*$"
 CURRENCY = r"^[A-Z0-9]{2,20}$"
@@ -23,27 +23,27 @@ PATTERNS = {
     EXCHANGE: "must be the id of an exchange as ccxt spells it, such as kraken",
     SCHEMA: "must be a schema's name in lower case, such as public",
 }
-"""The patterns that a value may have to match, and what they ask for."""
+"""Patterns that values must match, with the message for a value that does not."""
 
 
 def quoted(value: object) -> str:
-    """Return what somebody typed, shortened, for a sentence."""
+    """Return an input value as quoted text for a message, shortened."""
     try:
         text = str(value) if isinstance(value, Decimal) else repr(value)
-    except ValueError:  # an int of more digits than Python writes out
+    except ValueError:  # an int with more digits than Python converts to text
         text = "a number of thousands of digits"
-    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+    return text if len(text) <= MAX_QUOTED_LENGTH else text[: MAX_QUOTED_LENGTH - 1] + "…"
 
 
 def _bound(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.15g}"
-    written = re.fullmatch(r"Decimal\('(.+)'\)", str(value))  # so pydantic names bounds that are Decimals
-    return plain(Decimal(written[1])) if written else value
+    match = re.fullmatch(r"Decimal\('(.+)'\)", str(value))  # pydantic's text for a bound that is a Decimal
+    return plain(Decimal(match[1])) if match else value
 
 
 def requirement(error: Mapping[str, Any]) -> str:
-    """Return what would have been allowed, in plain words: ``must be at most 1``.
+    """Return the requirement that a value did not meet, as text: ``must be at most 1``.
 
     Args:
         error: one of pydantic's ``ErrorDetails``.
@@ -54,17 +54,17 @@ def requirement(error: Mapping[str, Any]) -> str:
         "greater_than_equal": "must be at least {ge}",
         "less_than": "must be below {lt}",
         "less_than_equal": "must be at most {le}",
-        "decimal_max_places": "must have at most {decimal_places} digits behind the point",
+        "decimal_max_places": "must have at most {decimal_places} digits after the decimal point",
         "string_too_long": "must be at most {max_length} characters",
         "string_type": "must be text",
         "enum": "must be {expected}",
-        "timezone_aware": "must say its time zone, as in 2026-01-31T12:00:00Z",
+        "timezone_aware": "must have a time zone, as in 2026-01-31T12:00:00Z",
         "datetime_parsing": "must be a moment such as 2026-01-31T12:00:00Z",
         "datetime_from_date_parsing": "must be a moment such as 2026-01-31T12:00:00Z",
         "datetime_type": "must be a moment such as 2026-01-31T12:00:00Z",
         "uuid_parsing": "must be a UUID",
         "uuid_type": "must be a UUID",
-        "string_unicode": "must be text that UTF-8 can hold",
+        "string_unicode": "must be text that UTF-8 can encode",
         "int_parsing": "must be a whole number",
         "int_from_float": "must be a whole number",
         "int_type": "must be a whole number",
@@ -84,23 +84,23 @@ def requirement(error: Mapping[str, Any]) -> str:
 
 
 def joined(words: Iterable[str]) -> str:
-    """Return *a*, *a and b*, *a, b and c*."""
+    """Join words for a sentence: *a*, *a and b*, *a, b and c*."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return *1 day*, *3 days*."""
+    """Return a number with its noun: *1 day*, *3 days*."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def format_time(at: datetime) -> str:
-    """Write a time for a person."""
+    """Format a time for a person, in UTC: *2026-01-31 12:00:00*."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def format_duration(span: timedelta) -> str:
-    """Write how long something lasted: *3 d 4 h*, *12 min*, *8 s*."""
+    """Format a duration for a person: *3 d 4 h*, *12 min*, *8 s*."""
     seconds = int(span.total_seconds())
     for unit, length, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
         if seconds >= length:

@@ -1,7 +1,8 @@
 """Decimal arithmetic in one explicit context.
 
-A thread's own decimal context belongs to whoever runs the thread, so every operation here names its context. An amount
-is rounded once, when the value is made, HALF_UP: a tie goes away from zero, as PostgreSQL's ``round(numeric)`` does.
+Every operation here passes `CONTEXT` explicitly, because any code that runs in a thread can change the thread's decimal
+context. An amount is rounded once, when it is computed, HALF_UP: a tie rounds away from zero, as PostgreSQL's
+``round(numeric)`` does.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 MONEY_QUANTUM = Decimal("1e-12")
 PRICE_QUANTUM = Decimal("1e-12")
-"""The tick of a market that names none."""
+"""The tick of a market whose venue states none."""
 QUANTITY_STEP = Decimal("1e-8")
-"""The step of a market that names none."""
+"""The quantity step of a market whose venue states none."""
 RATE_QUANTUM = Decimal("1e-12")
 
 add = CONTEXT.add
@@ -50,16 +51,16 @@ def round_to(value: Decimal, quantum: Decimal) -> Decimal:
 
 
 def floor_to(value: Decimal, quantum: Decimal) -> Decimal:
-    """Round a value that is not negative DOWN to a multiple of ``quantum``."""
+    """Round a non-negative value down to a multiple of ``quantum``."""
     return multiply(CONTEXT.divide_int(value, quantum), quantum)
 
 
 def affordable(spend: Decimal, price: Decimal, step: Decimal) -> Decimal:
-    """Return the largest multiple of ``step`` with quantity × ``price`` ≤ ``spend``; nothing where it is negative."""
+    """Return the largest multiple of ``step`` with quantity × ``price`` ≤ ``spend``; 0 for a negative ``spend``."""
     return multiply(CONTEXT.divide_int(max(spend, ZERO), multiply(price, step)), step)
 
 
 def plain(value: Decimal) -> str:
-    """Write ``value`` exactly, without exponent or trailing zeros: ``8892.7224286``."""
+    """Format ``value`` exactly, without exponent or trailing zeros: ``8892.7224286``."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

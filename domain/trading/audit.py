@@ -1,4 +1,4 @@
-"""Does memory equal the database? Marks apart: they are not state."""
+"""Comparison of the portfolios in memory with those in the database. Marks are no state and are not compared."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from domain.types import PortfolioName
 
 
 def differences(remembered: Mapping[PortfolioName, Portfolio], stored: Iterable[Portfolio]) -> dict[PortfolioName, str]:
-    """Return a sentence for each portfolio whose remembered state is not the stored one.
+    """Return a sentence for each portfolio whose state in memory differs from the stored one.
 
-    Rules that people change, and portfolios that they create or remove, are news, not differences.
+    Changed rules and created or deleted portfolios are not differences: people make them in the database.
     """
-    found = {}
-    for portfolio in stored:
-        mine = remembered.get(portfolio.name)
-        if mine is not None and mine.rules.same_portfolio(portfolio.rules):
-            told = _difference(mine, portfolio)
-            if told is not None:
-                found[portfolio.name] = f"portfolio {portfolio.name}: {told}"
-    return found
+    sentences = {}
+    for stored_portfolio in stored:
+        portfolio = remembered.get(stored_portfolio.name)
+        if portfolio is not None and portfolio.rules.same_portfolio(stored_portfolio.rules):
+            difference = _difference(portfolio, stored_portfolio)
+            if difference is not None:
+                sentences[portfolio.name] = f"portfolio {portfolio.name}: {difference}"
+    return sentences
 
 
-def _difference(mine: Portfolio, stored: Portfolio) -> str | None:
-    if mine.seq != stored.seq:
-        return f"the last order is number {mine.seq} in memory and {stored.seq} in the database"
-    if mine.cash != stored.cash:
-        return f"cash is {plain(mine.cash)} in memory and {plain(stored.cash)} in the database"
-    for symbol in sorted({*mine.positions, *stored.positions}):
-        here, there = mine.positions.get(symbol), stored.positions.get(symbol)
-        if here != there:
-            held = [plain(position.quantity) if position else "nothing" for position in (here, there)]
-            if held[0] == held[1]:
+def _difference(portfolio: Portfolio, stored: Portfolio) -> str | None:
+    if portfolio.seq != stored.seq:
+        return f"the last order is number {portfolio.seq} in memory and {stored.seq} in the database"
+    if portfolio.cash != stored.cash:
+        return f"cash is {plain(portfolio.cash)} in memory and {plain(stored.cash)} in the database"
+    for symbol in sorted({*portfolio.positions, *stored.positions}):
+        positions = portfolio.positions.get(symbol), stored.positions.get(symbol)
+        if positions[0] != positions[1]:
+            in_memory, in_database = (plain(position.quantity) if position else "nothing" for position in positions)
+            if in_memory == in_database:
                 return f"the position in {symbol} differs in cost, commission or evidence"
-            return f"{held[0]} {symbol} is held in memory and {held[1]} in the database"
+            return f"the position in {symbol} is {in_memory} in memory and {in_database} in the database"
     return None

@@ -1,4 +1,4 @@
-"""What somebody wants: the decision as it is sent, as it is taken in, and what became of it."""
+"""Decisions: as a sender creates them, as the DecisionWatcher reads them, and their outcomes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, Outcome
 from domain.wording import FREE_TEXT, NAME, quoted, requirement
 
 MAX_AMOUNT = Decimal("1e20")
-"""Prices and quantities stay below it: they are stored as NUMERIC(38,18)."""
+"""Prices and quantities must be below it: they are stored as NUMERIC(38,18)."""
 
-
-EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-LATEST = datetime(9999, 12, 30, tzinfo=UTC)
-"""Moments stay between them, so that they can be told in every time zone."""
+EARLIEST_TIME = datetime(1, 1, 2, tzinfo=UTC)
+LATEST_TIME = datetime(9999, 12, 30, tzinfo=UTC)
+"""Times must be between these two, so that every time zone can represent them."""
 
 
 def exact_number(value: object) -> object:
-    """Turn what a person types into the Decimal that they mean; refuse what is no finite decimal number."""
+    """Convert an input value to the Decimal that a person means by it.
+
+    Raises:
+        ValueError: the value is not a finite decimal number.
+    """
     if isinstance(value, bool):
         msg = "must be a number, not true or false"
         raise ValueError(msg)
@@ -45,7 +48,7 @@ def exact_number(value: object) -> object:
             value = Decimal(text, CONTEXT)
         except (InvalidOperation, ValueError):
             text = "_"
-        # Python's own spelling of 1_000 is nobody's in a table or a shell, nor are other scripts' digits.
+        # Python also reads 1_000 and digits of other scripts; in a table or a shell they are mistakes.
         if "_" in text or not text.isascii():
             msg = "must be a decimal number such as 0.75"
             raise ValueError(msg)
@@ -59,11 +62,11 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
-def _storable(moment: datetime) -> datetime:
-    if not EARLIEST < moment < LATEST:
-        msg = "must be a moment of the years 1 to 9999"
+def _storable(value: datetime) -> datetime:
+    if not EARLIEST_TIME < value < LATEST_TIME:
+        msg = "must be a moment in the years 1 to 9999"
         raise ValueError(msg)
-    return moment
+    return value
 
 
 Number = Annotated[Decimal, BeforeValidator(exact_number)]
@@ -74,25 +77,25 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NAME, max
 
 
 class Decision(BaseModel):
-    """What somebody wants: ``Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")``.
+    """A trading decision: ``Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")``.
 
     Attributes:
         symbol: the market, in any usual spelling.
         decision: BUY, SELL or HOLD; case does not matter.
         confidence: 0 to 1.
-        risk_score: 0 to 1; the portfolio's default counts where there is none.
+        risk_score: 0 to 1; None: the portfolio's default applies.
         reasoning: free text.
-        current_price: the price that the sender saw; evidence only.
-        quantity: how much; without it a BUY is sized by confidence and a SELL closes the position.
-        strategy: whose decision it is, for the figures.
-        portfolio: the pot of money.
-        asset_class: ``crypto``, ``equity``, …; the market's own counts where there is none.
-        expires_at: not to be sized after this moment; aware.
-        idempotency_key: the same key again gives the first outcome.
-        uid: its identity, made here unless given.
+        current_price: the price that the sender saw; evidence only, nothing is computed from it.
+        quantity: the quantity to trade; without it a BUY is sized by confidence and a SELL closes the position.
+        strategy: name of the strategy, by which reports group results.
+        portfolio: name of the portfolio that trades.
+        asset_class: ``crypto``, ``equity``, …; None: the market's own applies.
+        expires_at: time after which the decision is not sized any more; aware.
+        idempotency_key: a second decision with the same key gets the outcome of the first.
+        uid: its identity; created here by default.
 
     Raises:
-        InvalidDecision: with one sentence, if a value is not allowed.
+        InvalidDecision: a value is not valid; the message is one sentence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,7 +124,7 @@ class Decision(BaseModel):
 
 
 def _refusal(error: ValidationError) -> tuple[str, str]:
-    """Return what is wrong first, as a sentence and as a code."""
+    """Return message and code of the first error."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"]) or "decision"
     if first["type"] == "missing":
@@ -133,12 +136,12 @@ def _refusal(error: ValidationError) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class PendingDecision:
-    """A decision's row as the DecisionWatcher took it in.
+    """A decision's row as the DecisionWatcher read it.
 
     Attributes:
-        received_at: when this process took it in; after a rebuild, took it in again.
-        waited: how long it had waited by then, by the clock that `created_at` is from: the database's, not this
-            process's, which may be off. Negative where the sender gave a moment that is still to come.
+        received_at: when this process read it; after a rebuild, the last time.
+        waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
+            process may differ. Negative where the sender set a time in the future.
     """
 
     id: DecisionId
@@ -157,16 +160,16 @@ class PendingDecision:
     waited: timedelta = timedelta(0)
 
     def age(self, now: datetime) -> timedelta:
-        """Return how long it has waited; one that is dated ahead counts as made when it was taken in."""
+        """Return how long it has waited; one dated in the future counts from the time at which it was read."""
         return max(self.waited, timedelta(0)) + max(now - self.received_at, timedelta(0))
 
     @property
     def expiry(self) -> str:
-        """When it expires, for a sentence."""
+        """The time at which it expires, as text."""
         return f"{self.expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if self.expires_at is not None else "never"
 
     def expired(self, now: datetime) -> bool:
-        """Say whether it must not be sized any more."""
+        """Return whether it has expired, so that it must not be sized."""
         return self.expires_at is not None and now.astimezone(UTC) >= self.expires_at
 
 
@@ -179,21 +182,24 @@ def row_flaw(
     portfolio: object,
     created_at: datetime | None,
 ) -> str | None:
-    """Return what is wrong with a stored decision: the table's constraints see to it, unless somebody dropped them."""
+    """Return what is invalid in a stored decision, None where it is valid.
+
+    The table's constraints prevent invalid rows, unless they were dropped.
+    """
     if not isinstance(decision, str) or decision.strip().upper() not in set(Action):
-        return f"decision is {decision!r}, which is none of BUY, SELL and HOLD"
+        return f"decision is {decision!r}, which is not BUY, SELL or HOLD"
     if confidence is None or not (confidence.is_finite() and 0 <= confidence <= 1):
-        return f"confidence is {confidence}, which is no number from 0 to 1"
+        return f"confidence is {confidence}, which is not a number from 0 to 1"
     if risk_score is not None and not (risk_score.is_finite() and 0 <= risk_score <= 1):
-        return f"risk_score is {risk_score}, which is no number from 0 to 1"
+        return f"risk_score is {risk_score}, which is not a number from 0 to 1"
     if quantity is not None and not (quantity.is_finite() and 0 < quantity < MAX_AMOUNT):
-        return f"quantity is {quantity}, which is no number above 0"
+        return f"quantity is {quantity}, which is not a number above 0"
     missing = {"symbol": symbol, "portfolio": portfolio, "created_at": created_at}
     return next((f"it has no {name}" for name, value in missing.items() if value is None), None)
 
 
 class Reason(StrEnum):
-    """Why a decision was not executed; an outcome's reason begins with it, then a colon and the details."""
+    """Why a decision was not executed. An outcome's reason begins with it, followed by a colon and the details."""
 
     HOLD = "hold"
     LOW_CONFIDENCE = "confidence below threshold"
@@ -214,9 +220,9 @@ class Reason(StrEnum):
 
 
 def reason_code(status: str, reason: str) -> str:
-    """Return an outcome's reason for programs, such as ``no_price``; the status where it is free text."""
-    word = reason.partition(":")[0]
-    return Reason(word).name.lower() if word in REASONS else str(status)
+    """Return the code of an outcome's reason, such as ``no_price``; the status where the reason is free text."""
+    name = reason.partition(":")[0]
+    return Reason(name).name.lower() if name in REASONS else str(status)
 
 
 REASONS = frozenset(Reason)
@@ -224,7 +230,7 @@ REASONS = frozenset(Reason)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A decision's end without an order."""
+    """The end of a decision without an order."""
 
     decision_id: DecisionId
     portfolio: PortfolioName
@@ -234,13 +240,13 @@ class Refusal:
 
     @property
     def sentence(self) -> str:
-        """The outcome's reason as it is stored: ``too small: notional 5 is below …``."""
+        """The outcome's reason as it is stored: ``too small: 0.05 at 100 is worth 5, the minimum is 10``."""
         return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a decision, as it stands in the database."""
+    """The outcome of a decision, as it is stored."""
 
     decision_id: DecisionId
     status: OutcomeStatus
@@ -249,16 +255,16 @@ class Outcome:
 
     @property
     def code(self) -> str:
-        """The reason for programs, such as ``no_price``: a name of `Reason` in lower case, else the status."""
+        """The reason's code for programs, such as ``no_price``: a name of `Reason` in lower case, else the status."""
         return reason_code(self.status, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A decision that stands in the database.
+    """A decision that is stored in the database.
 
     Attributes:
-        outcome: what became of it; None while it has not ended. New ones have none; one sent twice may have.
+        outcome: its outcome; None while it is pending. A new decision has none; one that was sent twice may have one.
     """
 
     decision_id: DecisionId
@@ -266,7 +272,7 @@ class Accepted:
 
 
 def status_of(reason: Reason) -> OutcomeStatus:
-    """Return the status of a decision that got no order, as its reason tells it."""
+    """Return the status that a decision without an order has for a reason."""
     return {
         Reason.HOLD: OutcomeStatus.IGNORED,
         Reason.LOW_CONFIDENCE: OutcomeStatus.IGNORED,
@@ -275,5 +281,5 @@ def status_of(reason: Reason) -> OutcomeStatus:
 
 
 def refuse(decision: PendingDecision, reason: Reason, detail: str) -> Refusal:
-    """Say that ``decision`` gets no order; the reason tells the status."""
+    """Return the refusal of a decision, with the status that belongs to the reason."""
     return Refusal(decision.id, decision.portfolio, status_of(reason), reason, detail)

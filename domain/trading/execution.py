@@ -1,6 +1,6 @@
-"""What an order costs: slippage, fill price, commission.
+"""Execution of an order: slippage, fill price and commission.
 
-U, the chance in a fill, comes from the order's id alone, so the same order always meets the same slippage.
+U, the random factor of a fill, depends on the order's id alone, so the same order always gets the same slippage.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: Ord
     """Return the fraction by which the price moves against the order, to 1e-12.
 
     Args:
-        base_notional: quantity × base price, in money; larger orders slip further.
+        base_notional: quantity × base price, in money; a larger order has more slippage.
         slippage_pct: the portfolio's setting, a fraction.
-        order_type: market orders slip four times as far as limit orders.
-        u: the chance, see `slippage_draw`.
+        order_type: a market order has four times the slippage of a limit order.
+        u: the random factor, see `slippage_draw`.
     """
     size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
     return rate(multiply(multiply(multiply(slippage_pct, TYPE_FACTOR[order_type]), size_factor), u))
 
 
 def slippage_price(side: Side, base_price: Decimal, slip: Decimal, tick: Decimal) -> Decimal:
-    """Return the price that an order of ``side`` gets at slippage rate ``slip``, to the tick."""
+    """Return the fill price of an order at slippage rate ``slip``, rounded to the tick."""
     factor = add(ONE, slip) if side is Side.BUY else subtract(ONE, slip)
     return round_to(multiply(base_price, factor), tick)
 
 
 def commission(notional: Decimal, costs: Costs) -> Decimal:
-    """Return the fee of an order whose fills are worth ``notional``, in money."""
+    """Return the commission of an order with this notional at the fill price, in money."""
     return max(money(multiply(notional, costs.commission_pct)), costs.min_commission)
 
 
 def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Costs) -> Decimal:
-    """Return what buying ``quantity`` at market costs at most, commission included, in money."""
+    """Return the highest possible cost of buying ``quantity`` at market, with commission, in money."""
     base_notional = money(multiply(quantity, base_price))
     slip = slippage_rate(base_notional, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW)
     notional = money(multiply(quantity, slippage_price(Side.BUY, base_price, slip, tick)))
@@ -62,7 +62,7 @@ def execute(order: Order, filled_at: datetime) -> Fill | NotFilled:
     """Fill the whole order from the quote that it carries.
 
     Returns:
-        The fill; `NotFilled` where slippage takes the price to zero, because nobody sells for nothing.
+        The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
     base = order.quote.price
     base_notional = money(multiply(order.quantity, base))

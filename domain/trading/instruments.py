@@ -1,4 +1,4 @@
-"""Instruments: what can be traded, under which rules, and how people spell its symbol."""
+"""Instruments: markets with their trading rules, and the resolution of the symbols that people type."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from domain.types import Symbol
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What can be traded, and the venue's rules for it.
+    """A market that can be traded, with the venue's rules.
 
     Attributes:
         symbol: the venue's spelling.
-        quote: the currency of its prices; None where the symbol has no quote, then it is the portfolio's.
+        quote: the currency of its prices; None where the symbol has none: then the portfolio's applies.
         tick: prices are multiples of it.
         step: quantities are multiples of it.
-        min_notional: the venue's smallest order value; the portfolio's own minimum counts if it is larger.
+        min_notional: the venue's smallest order value; a larger minimum of the portfolio overrides it.
         asset_class: ``crypto``, ``equity``, …
         min_quantity: the venue's smallest order quantity.
-        not_traded: why it cannot be traded now, in words that follow its symbol (``is delisted or suspended at
+        not_traded: why it cannot be traded now, as a clause that follows its symbol (``is delisted or suspended at
             kraken``); None where it can.
     """
 
@@ -49,7 +49,7 @@ FULL_COMPARISON_LIMIT = 500
 
 
 class InstrumentCatalog:
-    """Resolves what people type to the venue's symbol.
+    """Instruments by symbol; resolves the spellings that people type.
 
     >>> catalog = InstrumentCatalog([Instrument(Symbol("BTC/USDT"), "USDT")])
     >>> catalog.resolve("btc-usdt").symbol
@@ -68,25 +68,25 @@ class InstrumentCatalog:
 
     @property
     def instruments(self) -> Mapping[str, Instrument]:
-        """Every instrument, by the venue's spelling."""
+        """All instruments, by the venue's symbol."""
         return self._by_symbol
 
     def resolve(self, typed: str) -> Instrument | Unresolved:
         """Return the instrument that ``typed`` stands for, or the reason why there is none."""
         exact = self._by_symbol.get(typed)
-        meant = [exact] if exact is not None else self._by_letters.get(_letters(typed), [])
-        traded = [instrument for instrument in meant if instrument.not_traded is None]
+        matches = [exact] if exact is not None else self._by_letters.get(_letters(typed), [])
+        traded = [instrument for instrument in matches if instrument.not_traded is None]
         if len(traded) == 1:
             return traded[0]
         if traded:
             return Unresolved(f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}")
-        if meant:
-            return Unresolved(f"{meant[0].symbol} {meant[0].not_traded}")
-        near = self._near(typed)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        if matches:
+            return Unresolved(f"{matches[0].symbol} {matches[0].not_traded}")
+        similar = self._similar(typed)
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
         return Unresolved(f"{typed!r} is not traded here{hint}")
 
-    def _near(self, typed: str) -> list[str]:
+    def _similar(self, typed: str) -> list[str]:
         name = typed.upper()
         # A venue may have thousands of symbols, and a sender of one misspelled symbol may send many.
         compare_all = len(self) <= FULL_COMPARISON_LIMIT

@@ -1,4 +1,4 @@
-"""Orders and fills: what the Sizer makes of a decision, and what the ExecutionSimulator makes of an order."""
+"""Orders, which the Sizer creates from decisions, and fills, which the ExecutionSimulator creates from orders."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from domain.types import DecisionId, OrderId, OrderType, PortfolioName, Position
 
 
 def order_id(decision_uid: UUID, leg: int) -> OrderId:
-    """Name the order of one leg of a decision; the same decision always names the same order."""
+    """Return the id of the order for one leg of a decision: always the same one for the same decision."""
     return OrderId(uuid5(decision_uid, str(leg)))
 
 
 def position_id(opening_order: OrderId) -> PositionId:
-    """Name the position that ``opening_order`` opens."""
+    """Return the id of the position that ``opening_order`` opens."""
     return PositionId(uuid5(opening_order, "position"))
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What trading costs: fractions of the notional, and the smallest commission of an order in money."""
+    """Trading costs: fractions of the notional, and the minimum commission of an order in money."""
 
     slippage_pct: Decimal
     commission_pct: Decimal
@@ -34,16 +34,16 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One leg of a decision, sized for one portfolio, with everything that its fill needs.
+    """One leg of a decision, sized for one portfolio, with all data that its fill needs.
 
     Attributes:
         seq: counts the portfolio's orders in the order in which they were sized.
-        quote: the price that it was sized at, and will be filled from.
-        costs: the portfolio's costs when it was sized.
-        revision: of the portfolio's row in ``paper_trading_config`` when it was sized.
-        equity: the portfolio's value that the sizing rests on.
-        marks: prices of the other positions behind that equity.
-        note: what the outcome should say besides; empty mostly.
+        quote: the quote that sizing used and the fill uses.
+        costs: the portfolio's costs at sizing.
+        revision: revision of the portfolio's row in ``paper_trading_config`` at sizing.
+        equity: the portfolio's equity at sizing.
+        marks: prices of the other positions in that equity.
+        note: an addition to the outcome's reason; usually empty.
         limit_price: the worst price allowed; None for a market order.
     """
 
@@ -76,10 +76,10 @@ class NotFilled:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution of all or part of an order, with its evidence.
+    """One execution of all or part of an order, with the data that it was computed from.
 
     Attributes:
-        price: what was paid or received for one unit.
+        price: the price of one unit.
         base_price: the market's price before slippage.
         notional: quantity × price.
         slippage_rate: the drawn rate between base price and price, before rounding to the tick.

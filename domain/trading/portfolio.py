@@ -1,6 +1,6 @@
-"""A portfolio's books: cash and positions, and how a fill changes them.
+"""Portfolios: cash and positions, and their change by a fill.
 
-One pure function, `apply`, keeps both the Sizer's projection and the PositionKeeper's committed state.
+One pure function, `apply`, updates both the Sizer's projection and the PositionKeeper's committed state.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Side,
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRules:
-    """What a portfolio trades under: its row in ``paper_trading_config``, cash apart. Ratios are fractions.
+    """The rules of a portfolio: its row in ``paper_trading_config`` without the cash. Ratios are fractions.
 
     Attributes:
         revision: counts the changes of the row.
         created_at: when the row was made.
-        default_risk_score: counts where a decision has none.
-        halted: why nothing is traded now; None where it is.
+        default_risk_score: risk score of a decision that has none.
+        halted: why trading is halted; None where it is not.
     """
 
     portfolio: PortfolioName
@@ -40,19 +40,19 @@ class PortfolioRules:
     halted: str | None = None
 
     def same_portfolio(self, other: PortfolioRules) -> bool:
-        """Say whether both are of one portfolio; a name can be deleted and used again."""
-        mine = (self.portfolio, self.currency, self.initial_capital, self.created_at)
-        return mine == (other.portfolio, other.currency, other.initial_capital, other.created_at)
+        """Return whether both belong to the same portfolio; a deleted portfolio's name can be used again."""
+        identity = (self.portfolio, self.currency, self.initial_capital, self.created_at)
+        return identity == (other.portfolio, other.currency, other.initial_capital, other.created_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What is held of one symbol.
+    """An open position in one symbol.
 
     Attributes:
-        quantity: positive; the side tells the direction.
-        cost: Σ notionals that built it (LONG: paid, SHORT: received), less the shares of what was closed.
-        entry_commission: paid for what is still open.
+        quantity: always positive; the side is the direction.
+        cost: Σ notionals of its entries (LONG: paid, SHORT: received), less the shares of closed parts.
+        entry_commission: entry commission of the part that is still open.
         last_price: price of its last fill.
         strategy: of the decision that opened it.
     """
@@ -70,7 +70,7 @@ class Position:
 
     @property
     def entry_price(self) -> Decimal:
-        """Cost for one unit; for showing, nothing is computed from it."""
+        """Cost of one unit, for display; nothing is computed from it."""
         return divide(self.cost, self.quantity)
 
     def value(self, mark: Decimal) -> Decimal:
@@ -79,7 +79,7 @@ class Position:
         return size if self.side is PositionSide.LONG else negate(size)
 
     def unrealized(self, mark: Decimal) -> Decimal:
-        """Return what closing at ``mark`` would win before any commission, in money."""
+        """Return the unrealised result at ``mark`` before any commission, in money."""
         value = self.value(mark)
         return subtract(value, self.cost) if self.side is PositionSide.LONG else add(value, self.cost)
 
@@ -89,10 +89,10 @@ class Trade:
     """The closing of all or part of a position.
 
     Attributes:
-        cost: the share of the position's cost that was closed.
+        cost: the closed part's share of the position's cost.
         gross: before commissions.
         net: after the entry commission's share and the exit commission.
-        closes: whether the position is flat now, so that the round trip ends.
+        closes: True where the position is flat after it, so that the round trip ends.
     """
 
     position_id: PositionId
@@ -133,7 +133,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """A portfolio as it stands after its order ``seq``."""
+    """The state of a portfolio after its order ``seq``."""
 
     rules: PortfolioRules
     cash: Decimal
@@ -147,7 +147,7 @@ class Portfolio:
 
     @property
     def name(self) -> PortfolioName:
-        """Its name."""
+        """The name."""
         return self.rules.portfolio
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
@@ -157,14 +157,14 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a fill did.
+    """The result of a fill.
 
     Attributes:
-        portfolio: as it stands after the fill.
-        position: as it stands after the fill; None if it is flat.
+        portfolio: the state after the fill.
+        position: the position after the fill; None if it is flat.
         trade: None if nothing was closed.
-        cash_delta: what the fill adds to the cash.
-        asset_delta: what the fill adds to what is held, negative for a SELL.
+        cash_delta: change of the cash.
+        asset_delta: change of the quantity held, negative for a SELL.
     """
 
     portfolio: Portfolio
@@ -177,7 +177,7 @@ class Applied:
 
     @property
     def sentence(self) -> str:
-        """What the decision's outcome says: what was done, and at which price."""
+        """The outcome's reason: side, quantity, symbol and price."""
         fill = self.fill
         verb = "bought" if fill.order.side is Side.BUY else "sold"
         note = f" ({fill.order.note})" if fill.order.note else ""
@@ -185,7 +185,7 @@ class Applied:
 
 
 def to_dict(portfolio: Portfolio) -> dict[str, Any]:
-    """Return a portfolio for people to look at: cash, the last order's number, what is held."""
+    """Return a portfolio as a dict for consoles: cash, number of the last order, positions."""
     positions = {
         symbol: {
             "side": position.side.value,
@@ -210,7 +210,7 @@ def apply(portfolio: Portfolio, fill: Fill) -> Applied:
     """Return the portfolio after ``fill``, and the trade that the fill made.
 
     Raises:
-        ValueError: the fill is not the portfolio's next one, or closes more than is held; both are defects upstream.
+        ValueError: the fill is not the portfolio's next one, or closes more than is held; the caller has a defect.
     """
     order = fill.order
     if order.seq != portfolio.seq + 1:
@@ -233,8 +233,8 @@ def apply(portfolio: Portfolio, fill: Fill) -> Applied:
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
     after = replace(portfolio, cash=add(portfolio.cash, cash_delta), seq=order.seq, positions=positions)
-    touched = held.position_id if held is not None else position_id(order.order_id)
-    return Applied(after, fill, touched, position, trade, cash_delta, asset_delta)
+    id_ = held.position_id if held is not None else position_id(order.order_id)
+    return Applied(after, fill, id_, position, trade, cash_delta, asset_delta)
 
 
 def _increase(held: Position | None, fill: Fill, side: PositionSide) -> Position:
@@ -267,7 +267,7 @@ def _reduce(held: Position, fill: Fill) -> tuple[Position | None, Trade]:
         msg = f"order {fill.order.order_id} closes {fill.quantity} of {held.quantity} {held.symbol}"
         raise ValueError(msg)
     closes = left == ZERO
-    # What closes the position takes what is left, so that rounded shares always add up to the whole.
+    # The fill that closes the position takes the remainder, so that rounded shares always add up to the total.
     cost = held.cost if closes else money(divide(multiply(held.cost, fill.quantity), held.quantity))
     entry_commission = (
         held.entry_commission

@@ -1,4 +1,4 @@
-"""Which prices to believe: a print far from the last one is set aside until another one confirms it."""
+"""Filter for implausible prices: a price far from the last one is held back until another one confirms it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from domain.trading.arithmetic import ZERO, multiply
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 
-FAR = Decimal(10)
-"""A price more than so many times above or below the last one is not believed at once."""
+MAX_PRICE_RATIO = Decimal(10)
+"""A price that differs from the last one by more than this factor needs a confirmation."""
 
 
 class PriceFilter:
-    """Lets prices through, one symbol after the other.
+    """Accepts or rejects prices, for each symbol on its own.
 
     Attributes:
-        suspects: the price set aside, by symbol.
+        suspects: the rejected price that waits for a confirmation, by symbol.
     """
 
     def __init__(self) -> None:
@@ -24,15 +24,15 @@ class PriceFilter:
         self._last: dict[Symbol, Decimal] = {}
 
     def remember(self, symbol: Symbol, price: Decimal) -> None:
-        """Take ``price`` as the last one of a symbol that has none yet: what an earlier process stored."""
+        """Set the last price of a symbol that has none yet, from the prices that an earlier process stored."""
         self._last.setdefault(symbol, price)
 
     def accepts(self, quote: Quote) -> bool:
-        """Say whether a price may be used; one that is not is a suspect, or no price at all.
+        """Return whether a price may be used. A rejected one becomes a suspect, unless it is not a positive number.
 
-        A suspect is confirmed by a later price of the market, not by the same one seen again, that is near to it. Most
-        exchanges do not say when the last trade was, and repeat a bad one until the next: so bid and ask must be near
-        to it, too, where they are known.
+        A later market price near to a suspect confirms it; the same price seen again does not. Most exchanges do not
+        state the time of the last trade and repeat a bad price until the next trade, so bid and ask, where they are
+        known, must be near to it, too.
         """
         if not quote.price.is_finite() or quote.price <= ZERO:
             return False
@@ -41,7 +41,11 @@ class PriceFilter:
         confirmed = (
             suspect is not None
             and quote.price_time > suspect.price_time
-            and all(_near(each, quote.price) for each in (suspect.price, quote.bid, quote.ask) if each and each > ZERO)
+            and all(
+                _near(reference, quote.price)
+                for reference in (suspect.price, quote.bid, quote.ask)
+                if reference and reference > ZERO
+            )
         )
         if last is None or _near(last, quote.price) or confirmed:
             self._last[quote.symbol] = quote.price
@@ -53,4 +57,4 @@ class PriceFilter:
 
 
 def _near(one: Decimal, other: Decimal) -> bool:
-    return max(one, other) <= multiply(FAR, min(one, other))
+    return max(one, other) <= multiply(MAX_PRICE_RATIO, min(one, other))

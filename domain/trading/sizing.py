@@ -1,4 +1,4 @@
-"""How much: from a decision and the portfolio as it stands to an order, or to the reason why there is none."""
+"""Sizing: from a decision and the portfolio's state to an order, or to a refusal."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from domain.trading.quotes import Quote
 from domain.types import Action, OrderType, Side, Symbol
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
-"""The confidence that gets the whole of ``max_position_size``, before risk."""
+"""At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
 RISK_WEIGHT = Decimal("0.5")
 LEG = 1
-"""A decision has one leg, until an order type brings more."""
+"""Number of the only leg of a decision."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sized:
-    """A quantity, and what the outcome should say about it besides."""
+class SizedQuantity:
+    """The quantity of an order, and a note for the outcome's reason."""
 
     quantity: Decimal
     note: str = ""
@@ -34,13 +34,13 @@ class Sized:
 def pre_trade_check(
     decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | Unresolved, same_currency: frozenset[str]
 ) -> Refusal | None:
-    """Refuse what needs no price to be refused.
+    """Refuse a decision for a reason that needs no price.
 
     Args:
-        decision: as it was taken in.
-        rules: of its portfolio.
+        decision: the decision.
+        rules: the rules of its portfolio.
         instrument: what its symbol resolves to.
-        same_currency: currencies that count 1:1.
+        same_currency: currencies that are exchanged 1:1.
     """
     if decision.action is Action.HOLD:
         return refuse(decision, Reason.HOLD, "nothing to do")
@@ -60,11 +60,11 @@ def pre_trade_check(
 
 
 def expire_if_stale(decision: PendingDecision, now: datetime, max_age: timedelta | None) -> Refusal | None:
-    """Refuse what has waited longer than ``max_age``, as over a downtime; None: any age will do."""
+    """Refuse a decision that has waited longer than ``max_age``, for example during a downtime. None: no limit."""
     if max_age is None or decision.age(now) <= max_age:
         return None
-    allowed = f"max_decision_age = {max_age.total_seconds():g} s"
-    return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {allowed}")
+    limit = f"max_decision_age = {max_age.total_seconds():g} s"
+    return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {limit}")
 
 
 def size(
@@ -75,15 +75,15 @@ def size(
     marks: Mapping[Symbol, Decimal],
     now: datetime,
 ) -> Order | Refusal:
-    """Size a screened decision against the portfolio as it stands after every earlier one.
+    """Size a decision that passed `pre_trade_check` against the portfolio's state after every earlier one.
 
     Args:
-        decision: a BUY or a SELL that `pre_trade_check` let pass.
+        decision: a BUY or a SELL.
         portfolio: the projection.
-        instrument: what is traded.
-        quote: the base price; the fill will use the same one.
+        instrument: the instrument that is traded.
+        quote: the base price; the fill uses the same quote.
         marks: latest price of each other symbol held.
-        now: the moment of sizing.
+        now: the time of sizing.
 
     Returns:
         The order with the portfolio's next ``seq``, or the refusal.
@@ -122,28 +122,28 @@ def size(
 
 
 def budget(equity: Decimal, confidence: Decimal, risk_score: Decimal, max_position_size: Decimal) -> Decimal:
-    """Return what a BUY may spend, in money: cap × equity × confidence / 0.80 × (1 − 0.5 × risk)."""
-    caution = subtract(ONE, multiply(RISK_WEIGHT, risk_score))
-    wanted = multiply(multiply(max_position_size, equity), multiply(confidence, caution))
+    """Return the budget of a BUY, in money: ``max_position_size`` × equity × confidence / 0.80 × (1 − 0.5 × risk)."""
+    risk_factor = subtract(ONE, multiply(RISK_WEIGHT, risk_score))
+    wanted = multiply(multiply(max_position_size, equity), multiply(confidence, risk_factor))
     return money(divide(wanted, REFERENCE_CONFIDENCE))
 
 
-def _smallest(rules: PortfolioRules, instrument: Instrument) -> Decimal:
+def _min_notional(rules: PortfolioRules, instrument: Instrument) -> Decimal:
     return max(rules.min_notional, instrument.min_notional)
 
 
 def _too_small(
     decision: PendingDecision, quantity: Decimal, price: Decimal, rules: PortfolioRules, instrument: Instrument
 ) -> Refusal | None:
-    """Refuse an order that portfolio or venue would not take for its size; closing a whole position is exempt."""
+    """Refuse an order below a minimum of the portfolio or the venue. An order that closes a position is exempt."""
     notional = money(multiply(quantity, price))
-    smallest = _smallest(rules, instrument)
+    minimum = _min_notional(rules, instrument)
     if quantity == ZERO:
-        detail = f"it is less than one step of {plain(instrument.step)} at {plain(price)}"
-    elif notional < smallest:
-        detail = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}, the least is {plain(smallest)}"
+        detail = f"the quantity is less than one step of {plain(instrument.step)} at {plain(price)}"
+    elif notional < minimum:
+        detail = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}, the minimum is {plain(minimum)}"
     elif quantity < instrument.min_quantity:
-        detail = f"{plain(quantity)} is below the venue's least quantity, {plain(instrument.min_quantity)}"
+        detail = f"{plain(quantity)} is below the venue's minimum quantity, {plain(instrument.min_quantity)}"
     else:
         return None
     return refuse(decision, Reason.TOO_SMALL, detail)
@@ -151,16 +151,16 @@ def _too_small(
 
 def _sell(
     decision: PendingDecision, held: Position | None, rules: PortfolioRules, instrument: Instrument, price: Decimal
-) -> Sized | Refusal:
+) -> SizedQuantity | Refusal:
     if held is None:
         return refuse(decision, Reason.NOTHING_HELD, f"there is no {instrument.symbol} to sell")
-    asked = decision.quantity
-    if asked is None or asked == held.quantity:
-        return Sized(held.quantity)
-    if asked > held.quantity:
-        return Sized(held.quantity, f"all that was held, {plain(asked)} was asked for")
-    quantity = floor_to(asked, instrument.step)
-    return _too_small(decision, quantity, price, rules, instrument) or Sized(quantity)
+    requested = decision.quantity
+    if requested is None or requested == held.quantity:
+        return SizedQuantity(held.quantity)
+    if requested > held.quantity:
+        return SizedQuantity(held.quantity, f"the whole position, the decision requested {plain(requested)}")
+    quantity = floor_to(requested, instrument.step)
+    return _too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
 
 
 def _buy(
@@ -170,52 +170,50 @@ def _buy(
     instrument: Instrument,
     price: Decimal,
     equity: Decimal,
-) -> Sized | Refusal:
+) -> SizedQuantity | Refusal:
     rules = portfolio.rules
     if portfolio.cash <= ZERO:
         return refuse(decision, Reason.NO_CASH, f"free cash is {plain(portfolio.cash)}")
-    cap = money(multiply(rules.max_position_size, equity))
+    limit = money(multiply(rules.max_position_size, equity))
     held_value = held.value(price) if held is not None else ZERO
-    room = subtract(cap, held_value)
-    if room <= ZERO:
-        return refuse(
-            decision, Reason.NO_ROOM, f"{instrument.symbol} is worth {plain(held_value)}, the cap is {plain(cap)}"
-        )
+    headroom = subtract(limit, held_value)
+    if headroom <= ZERO:
+        worth = f"{instrument.symbol} is worth {plain(held_value)}"
+        return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit is {plain(limit)}")
     if decision.quantity is not None:
-        sized = _asked(decision, decision.quantity, portfolio, instrument, price, room)
-        if isinstance(sized, Refusal):
-            return sized
-        quantity = sized
+        requested = _requested(decision, decision.quantity, portfolio, instrument, price, headroom)
+        if isinstance(requested, Refusal):
+            return requested
+        quantity = requested
     else:
         risk = rules.default_risk_score if decision.risk_score is None else decision.risk_score
-        spend = min(budget(equity, decision.confidence, risk, rules.max_position_size), room)
-        quantity = affordable(spend, price, instrument.step)
-        wanted = quantity
-        quantity = _paid_for(quantity, portfolio, instrument, price)
+        spend = min(budget(equity, decision.confidence, risk, rules.max_position_size), headroom)
+        wanted = affordable(spend, price, instrument.step)
+        quantity = _limit_to_cash(wanted, portfolio, instrument, price)
         if quantity < wanted and _too_small(decision, quantity, price, rules, instrument):
-            least = max(_smallest(rules, instrument), money(multiply(instrument.min_quantity, price)))
+            minimum = max(_min_notional(rules, instrument), money(multiply(instrument.min_quantity, price)))
             return refuse(
                 decision,
                 Reason.NO_CASH,
-                f"free cash {plain(portfolio.cash)} does not buy the least, {plain(least)}, with its costs",
+                f"free cash {plain(portfolio.cash)} does not cover the minimum order of {plain(minimum)} and its costs",
             )
-    return _too_small(decision, quantity, price, rules, instrument) or Sized(quantity)
+    return _too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
 
 
-def _asked(
+def _requested(
     decision: PendingDecision,
-    asked: Decimal,
+    requested: Decimal,
     portfolio: Portfolio,
     instrument: Instrument,
     price: Decimal,
-    room: Decimal,
+    headroom: Decimal,
 ) -> Decimal | Refusal:
-    """Return the user's own quantity to the step, or the rule that it breaks: it is rejected, never cut."""
-    quantity = floor_to(asked, instrument.step)
+    """Return the decision's own quantity, rounded down to the step; a quantity that breaks a rule is never reduced."""
+    quantity = floor_to(requested, instrument.step)
     notional = money(multiply(quantity, price))
     worth = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}"
-    if notional > room:
-        return refuse(decision, Reason.NO_ROOM, f"{worth}, the room under max_position_size is {plain(room)}")
+    if notional > headroom:
+        return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit leaves {plain(headroom)}")
     cost = worst_cost(quantity, price, instrument.tick, portfolio.rules.costs)
     if quantity > ZERO and cost > portfolio.cash:
         return refuse(
@@ -224,19 +222,19 @@ def _asked(
     return quantity
 
 
-def _paid_for(quantity: Decimal, portfolio: Portfolio, instrument: Instrument, price: Decimal) -> Decimal:
-    """Return the largest multiple of the step up to ``quantity`` that free cash pays for at the worst price."""
+def _limit_to_cash(quantity: Decimal, portfolio: Portfolio, instrument: Instrument, price: Decimal) -> Decimal:
+    """Return the largest multiple of the step, at most ``quantity``, whose worst cost free cash covers."""
     costs, step, tick = portfolio.rules.costs, instrument.step, instrument.tick
 
-    def pays(candidate: Decimal) -> bool:
+    def covered(candidate: Decimal) -> bool:
         return worst_cost(candidate, price, tick, costs) <= portfolio.cash
 
-    if quantity == ZERO or pays(quantity):
+    if quantity == ZERO or covered(quantity):
         return quantity
-    low, high = 0, int(divide(quantity, step))  # low is affordable (nothing costs nothing), high is not
+    low, high = 0, int(divide(quantity, step))  # low is affordable, high is not
     while high - low > 1:
         middle = (low + high) // 2
-        if pays(multiply(Decimal(middle), step)):
+        if covered(multiply(Decimal(middle), step)):
             low = middle
         else:
             high = middle

@@ -1,4 +1,4 @@
-"""One committed state of a portfolio, valued at one moment."""
+"""Snapshots: one committed state of a portfolio, valued at one time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from domain.types import PortfolioName, Symbol
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What ``paper_portfolio_snapshots`` stores of a portfolio at one time. Amounts in its currency.
+    """A row of ``paper_portfolio_snapshots``: a portfolio at one time. Amounts are in its currency.
 
     Attributes:
-        total_pnl_pct: of the initial capital, a fraction.
+        total_pnl_pct: fraction of the initial capital.
         daily_pnl: total value less the value at 00:00 UTC.
-        allocation: fraction of the total value by asset class, ``cash`` among them; empty without value.
+        allocation: fraction of the total value by asset class, including ``cash``; empty where the value is 0.
     """
 
     portfolio: PortfolioName
@@ -37,18 +37,18 @@ class Snapshot:
 def take_snapshot(
     portfolio: Portfolio, marks: Mapping[Symbol, Decimal], opening_value: Decimal, time: datetime
 ) -> Snapshot:
-    """Value ``portfolio`` at ``marks``; a position without a mark counts at its last fill's price.
+    """Value ``portfolio`` at ``marks``. A position without a mark has the price of its last fill.
 
     Args:
         portfolio: a committed state.
         marks: latest price of each symbol.
-        opening_value: its total value at 00:00 UTC of the day; the initial capital on its first day.
-        time: the moment of the marks.
+        opening_value: its total value at 00:00 UTC of the day; on its first day the initial capital.
+        time: time of the marks.
     """
     by_class: dict[str, Decimal] = {}
     for position in portfolio.positions.values():
-        worth = position.value(marks.get(position.symbol, position.last_price))
-        by_class[position.asset_class] = add(by_class.get(position.asset_class, ZERO), worth)
+        position_value = position.value(marks.get(position.symbol, position.last_price))
+        by_class[position.asset_class] = add(by_class.get(position.asset_class, ZERO), position_value)
     total_value = portfolio.equity(marks)
     initial = portfolio.rules.initial_capital
     parts = {"cash": portfolio.cash, **by_class}

@@ -17,7 +17,7 @@ from loguru import logger
 from sqlalchemy import Connection, exc, text
 
 from domain.trading.arithmetic import ZERO, divide, subtract
-from domain.trading.decision import EARLIEST
+from domain.trading.decision import EARLIEST_TIME
 from persistence.connections import engine_for
 from persistence.error_translation import first_line, translated
 from persistence.lease import lock_key
@@ -67,7 +67,7 @@ class Decline:
     """
 
     peak: Decimal
-    last: datetime = EARLIEST
+    last: datetime = EARLIEST_TIME
     deepest: Decimal = ZERO
     complete: bool = False
 

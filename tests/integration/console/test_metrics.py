@@ -182,7 +182,7 @@ def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
 def test_no_question_goes_over_history(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     looker = MetricsReader(embedded_url)
-    given = {"portfolio": "default", "last": metrics.EARLIEST, "peak": 1, "number": 7}
+    given = {"portfolio": "default", "last": metrics.EARLIEST_TIME, "peak": 1, "number": 7}
     with looker._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
         assert "on" == connection.execute(text("SHOW transaction_read_only")).scalar()

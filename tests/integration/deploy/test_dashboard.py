@@ -28,7 +28,7 @@ FELL = [
     ("ignored", "hold: nothing to do", "HOLD"),
     ("ignored", "confidence below threshold: 0.5 is below 0.6", "BUY"),
     ("ignored", "confidence below threshold: 0.1 is below 0.6", "BUY"),
-    ("rejected", "no room: BTC/USDT is worth 2000, the cap is 2000", "BUY"),
+    ("rejected", "no room: BTC/USDT is worth 2000, the position limit is 2000", "BUY"),
     ("rejected", "no price in time: none in 30 s", "SELL"),
     ("rejected", "halted: reviewing", "BUY"),
     ("cancelled", "changed my mind", "BUY"),

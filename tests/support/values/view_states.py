@@ -82,7 +82,8 @@ def database_view(**changes: Any) -> DatabaseView:
             decision(10, "BUY", "XRP/USDT", "pending", ""),
             decision(9, "SELL", "BTC/USDT", "executed", "sold", side="SELL", quantity=Decimal("0.01791713"),
                      price=Decimal("112375.67"), net_pnl=Decimal("24.297")),
-            decision(8, "BUY", "DOGE/USDT", "rejected", "no room: DOGE/USDT is worth 1960.7, the cap is 1955.1"),
+            decision(8, "BUY", "DOGE/USDT", "rejected",
+                     "no room: DOGE/USDT is worth 1960.7, the position limit is 1955.1"),
             decision(7, "HOLD", "SOL/USDT", "ignored", "hold: nothing to do"),
         ],
         "prices": [

@@ -68,7 +68,7 @@ def test_a_decision_never_changes() -> None:
         ("confidence = True: must be a number, not true or false", True),
         ("confidence = None: must be a decimal number such as 0.75", None),
         (
-            "confidence = '0.1234567890123456789': must have at most 18 digits behind the point",
+            "confidence = '0.1234567890123456789': must have at most 18 digits after the decimal point",
             "0.1234567890123456789",
         ),
     ],
@@ -95,7 +95,7 @@ def test_confidence_is_the_number_that_a_person_means(expected: str, confidence:
         ("'NaN': must be a finite number", "NaN"),
         ("'Infinity': must be a finite number", "Infinity"),
         ("'ten': must be a decimal number such as 0.75", "ten"),
-        ("'1e-19': must have at most 18 digits behind the point", "1e-19"),
+        ("'1e-19': must have at most 18 digits after the decimal point", "1e-19"),
         ("'1e999999999999999999999': must be a decimal number such as 0.75", "1e999999999999999999999"),
         ("b'1': must be a decimal number such as 0.75", b"1"),
     ],
@@ -164,7 +164,7 @@ def test_reasoning_is_free_text_that_postgresql_can_hold() -> None:
 
 
 def test_times_are_aware() -> None:
-    expected = "expires_at = datetime.datetime(2026, 1, 5, 12, 0): must say its time zone, as in 2026-01-31T12:00:00Z"
+    expected = "expires_at = datetime.datetime(2026, 1, 5, 12, 0): must have a time zone, as in 2026-01-31T12:00:00Z"
     assert expected == sentence(expires_at=datetime(2026, 1, 5, 12))  # noqa: DTZ001
     assert "expires_at = 'tomorrow': must be a moment such as 2026-01-31T12:00:00Z" == sentence(expires_at="tomorrow")
     assert Decision(**GOOD, expires_at="2026-01-05T14:00:00+02:00").expires_at == NOON

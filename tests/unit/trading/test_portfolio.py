@@ -289,7 +289,11 @@ def test_applying_changes_nothing_that_was_there() -> None:
     [
         ("bought 0.5 BTC/USDT at 100", "BUY", ""),
         ("sold 0.5 BTC/USDT at 100", "SELL", ""),
-        ("sold 0.5 BTC/USDT at 100 (all that was held, 2 was asked for)", "SELL", "all that was held, 2 was asked for"),
+        (
+            "sold 0.5 BTC/USDT at 100 (the whole position, the decision requested 2)",
+            "SELL",
+            "the whole position, the decision requested 2",
+        ),
     ],
 )
 def test_the_outcome_says_what_was_done_and_at_which_price(expected: str, side: str, note: str) -> None:

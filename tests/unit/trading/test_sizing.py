@@ -130,9 +130,9 @@ def test_equity_takes_latest_marks_of_the_others_and_the_last_fill_where_there_i
 
 
 def test_a_position_grown_past_the_cap_gets_no_more_and_is_not_sold() -> None:
-    expected = "no room: BTC/USDT is worth 3000, the cap is 2200"
+    expected = "no room: BTC/USDT is worth 3000, the position limit is 2200"
     refused(expected, sized(received(), holding((20, 100)), 150))
-    exact = "no room: BTC/USDT is worth 2000, the cap is 2000"
+    exact = "no room: BTC/USDT is worth 2000, the position limit is 2000"
     refused(exact, sized(received(), holding((20, 100)), 100))
 
 
@@ -181,7 +181,7 @@ def test_cash_caps_at_the_largest_multiple_of_the_step(
 def test_cash_that_does_not_buy_the_least_is_the_reason() -> None:
     portfolio = replace(holding((10, 100)), cash=Decimal("10.5"))
     poor = replace(portfolio, positions={ETH: replace(portfolio.positions[BTC], symbol=ETH)})
-    expected = "not enough cash: free cash 10.5 does not buy the least, 10, with its costs"
+    expected = "not enough cash: free cash 10.5 does not cover the minimum order of 10 and its costs"
     refused(expected, sized(received(), poor))
 
 
@@ -204,9 +204,9 @@ def test_a_users_quantity_skips_the_budget_and_goes_down_to_the_step() -> None:
 def test_a_users_quantity_may_fill_the_room_but_is_rejected_beyond_it_never_cut() -> None:
     assert Decimal(20) == ordered(received(quantity=20), NEW, of=COARSE).quantity
     assert Decimal(20) == ordered(received(quantity="20.009"), NEW, of=COARSE).quantity
-    expected = "no room: 20.01 at 100 is worth 2001, the room under max_position_size is 2000"
+    expected = "no room: 20.01 at 100 is worth 2001, the position limit leaves 2000"
     refused(expected, sized(received(quantity="20.01"), NEW, of=COARSE))
-    more = "no room: 5.01 at 100 is worth 501, the room under max_position_size is 500"
+    more = "no room: 5.01 at 100 is worth 501, the position limit leaves 500"
     refused(more, sized(received(quantity="5.01"), holding((15, 100)), of=COARSE))
 
 
@@ -225,45 +225,46 @@ def test_a_users_quantity_beyond_the_cash_is_rejected_with_rule_and_numbers_neve
 def test_too_small_is_below_the_least_at_the_base_price() -> None:
     assert Decimal("0.1") == ordered(received(quantity="0.1"), NEW, of=COARSE).quantity
     refused(
-        "too small: 0.09 at 100 is worth 9, the least is 10",
+        "too small: 0.09 at 100 is worth 9, the minimum is 10",
         sized(received(quantity="0.09"), NEW, of=COARSE),
     )
     refused(
-        "too small: 0.99 at 10.1 is worth 9.999, the least is 10",
+        "too small: 0.99 at 10.1 is worth 9.999, the minimum is 10",
         sized(received(quantity="0.999"), NEW, "10.1", of=COARSE),
     )
     little = Portfolio.opened(rules(initial_capital=50))
-    refused("too small: 0.08 at 100 is worth 8, the least is 10", sized(received(), little, of=COARSE))
+    refused("too small: 0.08 at 100 is worth 8, the minimum is 10", sized(received(), little, of=COARSE))
 
 
 def test_too_small_for_the_venue_if_its_minimum_is_larger() -> None:
     strict = instrument(step="0.01", min_notional=25)
-    refused("too small: 0.24 at 100 is worth 24, the least is 25", sized(received(quantity="0.24"), NEW, of=strict))
+    refused("too small: 0.24 at 100 is worth 24, the minimum is 25", sized(received(quantity="0.24"), NEW, of=strict))
     assert Decimal("0.25") == ordered(received(quantity="0.25"), NEW, of=strict).quantity
     lax = instrument(step="0.01", min_notional=5)
-    refused("too small: 0.09 at 100 is worth 9, the least is 10", sized(received(quantity="0.09"), NEW, of=lax))
+    refused("too small: 0.09 at 100 is worth 9, the minimum is 10", sized(received(quantity="0.09"), NEW, of=lax))
 
 
 def test_too_small_for_one_step_is_too_small_even_without_a_least() -> None:
     lax = Portfolio.opened(rules(min_notional=0, initial_capital=1))
-    refused("too small: it is less than one step of 1 at 100", sized(received(), lax, of=instrument(step=1)))
+    refused("too small: the quantity is less than one step of 1 at 100", sized(received(), lax, of=instrument(step=1)))
     rich = Portfolio.opened(rules(min_notional=0))
     refused(
-        "too small: it is less than one step of 1 at 100", sized(received(quantity="0.5"), rich, of=instrument(step=1))
+        "too small: the quantity is less than one step of 1 at 100",
+        sized(received(quantity="0.5"), rich, of=instrument(step=1)),
     )
 
 
 def test_too_small_for_the_venues_least_quantity() -> None:
     venue = instrument(step="0.01", min_quantity="0.5")
     refused(
-        "too small: 0.49 is below the venue's least quantity, 0.5", sized(received(quantity="0.499"), NEW, of=venue)
+        "too small: 0.49 is below the venue's minimum quantity, 0.5", sized(received(quantity="0.499"), NEW, of=venue)
     )
     assert Decimal("0.5") == ordered(received(quantity="0.5"), NEW, of=venue).quantity
     little = Portfolio.opened(rules(initial_capital=100))
-    refused("too small: 0.17 is below the venue's least quantity, 0.5", sized(received(), little, of=venue))
+    refused("too small: 0.17 is below the venue's minimum quantity, 0.5", sized(received(), little, of=venue))
     held = holding((10, 100))
     refused(
-        "too small: 0.1 is below the venue's least quantity, 0.5",
+        "too small: 0.1 is below the venue's minimum quantity, 0.5",
         sized(received("SELL", quantity="0.1"), held, 200, of=venue),
     )
     assert Decimal("0.3") == ordered(received("SELL"), holding(("0.3", 100)), of=venue).quantity
@@ -273,14 +274,15 @@ def test_cash_that_does_not_buy_the_venues_least_quantity_says_what_that_costs()
     venue = instrument(step="0.01", min_quantity="0.5")
     poor = replace(holding((95, 100), symbol=ETH), cash=Decimal(40))
     refused(
-        "not enough cash: free cash 40 does not buy the least, 50, with its costs", sized(received(), poor, of=venue)
+        "not enough cash: free cash 40 does not cover the minimum order of 50 and its costs",
+        sized(received(), poor, of=venue),
     )
 
 
 def test_a_partial_sell_may_be_too_small_but_closing_a_whole_position_never_is() -> None:
     portfolio = holding((10, 100))
     refused(
-        "too small: 0.99 at 10 is worth 9.9, the least is 10",
+        "too small: 0.99 at 10 is worth 9.9, the minimum is 10",
         sized(received("SELL", quantity="0.99"), portfolio, 10, of=COARSE),
     )
     assert Decimal(1) == ordered(received("SELL", quantity=1), portfolio, 10, of=COARSE).quantity
@@ -317,7 +319,7 @@ def test_sell_of_all_that_is_held_says_nothing_besides() -> None:
 def test_sell_of_more_than_is_held_closes_what_is_held_and_says_so() -> None:
     order = ordered(received("SELL", quantity="10.00000001"), holding((10, 100)))
     assert Decimal(10) == order.quantity
-    expected = "all that was held, 10.00000001 was asked for"
+    expected = "the whole position, the decision requested 10.00000001"
     assert expected == order.note
 
 
