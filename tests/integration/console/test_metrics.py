@@ -22,7 +22,7 @@ from console.metrics.endpoint import MetricsEndpoint
 from domain.errors import DatabaseUnavailable, SettingsError
 from persistence import schema
 from persistence.connections import engine_for, transaction
-from persistence.database_timing import round_trips
+from persistence.database_timing import database_timings
 from persistence.queries import metrics
 from persistence.queries.metrics import MetricsReader
 from persistence.queries.row_lists import LedgerReader
@@ -153,7 +153,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence_and_one_that_was_left_is_f
 def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "SNAPSHOTS", 7)
+    monkeypatch.setattr(metrics, "SNAPSHOTS_PER_READ", 7)
     schema.upgrade(database_url)
     for name in ("default", "second"):
         portfolios.create(database_url, name, isolated_settings(database_url).portfolio_values())
@@ -216,7 +216,7 @@ def test_statements_copy_and_commit_are_round_trips_and_giving_a_connection_back
     engine = engine_for(embedded_url, "counted", hot=True)
 
     def trips() -> int:
-        return round_trips()["counted"].count
+        return database_timings()["counted"].count
 
     with transaction(engine) as cursor:
         cursor.execute("CREATE TABLE t (n int)")
@@ -224,13 +224,13 @@ def test_statements_copy_and_commit_are_round_trips_and_giving_a_connection_back
     with transaction(engine) as cursor:
         cursor.execute("INSERT INTO t VALUES (1)")
     assert 2 == trips() - before  # BEGIN goes with the statement
-    before, waited = trips(), round_trips()["counted"].seconds
+    before, waited = trips(), database_timings()["counted"].seconds
     with transaction(engine) as cursor:
         with cursor.copy("COPY t FROM STDIN") as copy:
             copy.write_row((2,))
         cursor.execute("SELECT pg_sleep(0.05)")
     assert 5 == trips() - before
-    assert 0.05 <= round_trips()["counted"].seconds - waited
+    assert 0.05 <= database_timings()["counted"].seconds - waited
     engine.dispose()
 
 
