@@ -76,7 +76,7 @@ def _at_rest(settings: Settings) -> str:
                 finally:
                     measures.close()
         except DatabaseError as error:
-            logger.warning("the database adds no numbers: {}", error)
+            logger.warning("no metrics from the database: {}", error)
     registry = CollectorRegistry()
     registry.register(_AtRest(reading))
     return generate_latest(registry).decode()

@@ -1,4 +1,4 @@
-"""The demo on a terminal: the live view in place of scrolling lines."""
+"""The demo in a terminal: the live view instead of scrolling lines."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from console.live.state import ViewReader, ViewState
 from console.live.terminal import Terminal, can_show
 from console.signals import Stop
 
-BAR = 20
-"""Characters of the bar that tells how long it still lasts."""
-EVERY = 0.5
-"""Seconds between two looks: half of the second in which somebody expects to see what has happened."""
+BAR_COLUMNS = 20
+"""Width of the progress bar."""
+INTERVAL_S = 0.5
+"""Time between two readings of the state."""
 
 
 def screen_for(seconds: float, *, stderr: bool) -> Screen:
-    """Return the screen for what stdout, or stderr, is: a terminal to paint on, or something to print lines to."""
+    """Return a live screen where stdout, or stderr, is a terminal; else one that prints lines."""
     paintable = can_show(sys.stderr if stderr else sys.stdout)
     return LiveScreen(seconds, stderr=stderr) if paintable else Screen(seconds, stderr=stderr)
 
@@ -42,23 +42,23 @@ class LiveScreen(Screen):
         self._seconds = seconds
         self._undo = ExitStack()
         self._system: TradingSystem | None = None
-        self._watch: ViewPoller | None = None
+        self._poller: ViewPoller | None = None
         self._terminal: Terminal | None = None
-        self._shown: tuple[ViewState, str, object] | None = None
+        self._painted: tuple[ViewState, str, object] | None = None
         self._note = ""
 
     def heading(self, system: TradingSystem) -> None:
-        """Remember the system that is shown."""
+        """Keep the system whose state the view shows."""
         self._system = system
 
     def __enter__(self) -> Self:
         system = self._system
         assert system is not None
-        looker = ViewReader(
+        reader = ViewReader(
             lambda: contextlib.nullcontext(system.database_url), lambda: json.loads(document(system.status()))
         )
         with ExitStack() as undo:
-            self._watch = undo.enter_context(ViewPoller(looker, EVERY, lambda: None))
+            self._poller = undo.enter_context(ViewPoller(reader, INTERVAL_S, lambda: None))
             self._terminal = undo.enter_context(Terminal(self._stream))
             self._undo = undo.pop_all()
         return self
@@ -68,10 +68,10 @@ class LiveScreen(Screen):
         self._undo.close()
 
     def ended(self, elapsed: float, row: Mapping[str, Any]) -> None:
-        """Leave it to the view, which reads the decisions itself."""
+        """Do nothing: the view reads the decisions itself."""
 
     def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Leave it to the view, which draws the curve."""
+        """Do nothing: the view draws the curve itself."""
 
     def line(self, text: str, style: str = "", *, soft: bool = False) -> None:
         """Print a line, or show it at the bottom of the view."""
@@ -80,28 +80,28 @@ class LiveScreen(Screen):
         else:
             self._note = text
 
-    def progress(self, elapsed: float, told: str) -> None:
-        """Show what is new.
+    def progress(self, elapsed: float, message: str) -> None:
+        """Draw the view again if anything has changed.
 
         Raises:
-            Stop: somebody pressed q.
+            Stop: the key q was pressed.
         """
-        assert self._watch is not None
+        assert self._poller is not None
         assert self._terminal is not None
-        if self._watch.failure is not None:
-            raise self._watch.failure
-        # Once the stop has begun, a key changes nothing.
+        if self._poller.failure is not None:
+            raise self._poller.failure
+        # During the stop, keys have no effect.
         if "q" in self._terminal.pressed().lower() and not self._note:
             raise Stop
-        foot, size = self._foot(elapsed, told.partition(",")[0]), self._terminal.size
-        shown = (self._watch.newest, foot, size)
-        if shown != self._shown:
-            self._shown = None
-            self._terminal.paint(frame(self._watch.newest, *size, Text(foot, style="bold", end="")), size)
-            self._shown = shown
+        foot, size = self._foot(elapsed, message.partition(",")[0]), self._terminal.size
+        picture = (self._poller.newest, foot, size)
+        if picture != self._painted:
+            self._painted = None
+            self._terminal.paint(frame(self._poller.newest, *size, Text(foot, style="bold", end="")), size)
+            self._painted = picture
 
     def _foot(self, elapsed: float, sent: str) -> str:
         share = min(elapsed / self._seconds, 1.0) if self._seconds > 0 else 1.0
-        bar = "━" * round(share * BAR) + "─" * (BAR - round(share * BAR))
+        bar = "━" * round(share * BAR_COLUMNS) + "─" * (BAR_COLUMNS - round(share * BAR_COLUMNS))
         note = self._note or "q ends the demo early"
         return f"{bar} {min(elapsed, self._seconds):.0f} of {self._seconds:.0f} s · {sent} · {note}"

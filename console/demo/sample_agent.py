@@ -1,4 +1,4 @@
-"""The demo's agent: a stranger to the program, who knows the table of decisions and nothing else."""
+"""The demo's agent: it knows only the table of decisions, and inserts rows by SQL."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from persistence.connections import connect
 from persistence.stores.sample_decisions import insert_sample
 
 CAUTIOUS = "cautious"
-PARTS = {"BTC/USDT": "0.004", "ETH/USDT": "0.1", "SOL/USDT": "2.5", "XRP/USDT": "200", "DOGE/USDT": "2500"}
-"""What the agent knows, and how much of each it sells where it does not sell all."""
-SYMBOLS = tuple(PARTS)
+PARTIAL_SALES = {"BTC/USDT": "0.004", "ETH/USDT": "0.1", "SOL/USDT": "2.5", "XRP/USDT": "200", "DOGE/USDT": "2500"}
+"""The symbols that the agent trades, and the quantity of a partial sale."""
+SYMBOLS = tuple(PARTIAL_SALES)
 REASONS = {
     "BUY": ("strong momentum", "breakout above the range", "volume picks up", "pullback in an uptrend"),
     "SELL": ("target reached", "momentum fades", "risk reduced", "support broken"),
@@ -34,18 +34,18 @@ class Sample(NamedTuple):
 
 
 def samples(seed: int) -> Iterator[Sample]:
-    """Yield decisions without end: first one of each kind, then a mixture; the same for the same seed."""
-    sure = Decimal("0.8")
+    """Yield an endless sequence of decisions, reproducible by seed: one of each kind, then a random mixture."""
+    high = Decimal("0.8")
     yield Sample("BUY", "BTC/USDT", Decimal("0.75"))
-    yield Sample("BUY", "ETH/USDT", sure, risk_score=Decimal("0.2"))
-    yield Sample("BUY", "SOL/USDT", Decimal("0.55"))  # not sure enough
+    yield Sample("BUY", "ETH/USDT", high, risk_score=Decimal("0.2"))
+    yield Sample("BUY", "SOL/USDT", Decimal("0.55"))  # below the confidence threshold
     yield Sample("BUY", "SOL/USDT", Decimal("0.9"), CAUTIOUS)
-    yield Sample("HOLD", "XRP/USDT", sure)
+    yield Sample("HOLD", "XRP/USDT", high)
     yield Sample("SELL", "ETH/USDT", Decimal("0.7"), quantity=Decimal("0.15"))  # a part of it
-    yield Sample("BUY", "GOLD/USDT", sure)  # not traded here
-    yield Sample("BUY", "DOGE/USDT", sure, quantity=Decimal(5))  # about a dollar's worth
-    yield Sample("SELL", "SOL/USDT", sure, CAUTIOUS)
-    yield Sample("SELL", "XRP/USDT", sure)  # nothing held
+    yield Sample("BUY", "GOLD/USDT", high)  # not traded here
+    yield Sample("BUY", "DOGE/USDT", high, quantity=Decimal(5))  # worth about a dollar
+    yield Sample("SELL", "SOL/USDT", high, CAUTIOUS)
+    yield Sample("SELL", "XRP/USDT", high)  # no position
     chance = random.Random(seed)  # noqa: S311 - a demo that can be repeated, not a secret
     bought = {("default", "BTC/USDT"), ("default", "ETH/USDT")}
     while True:
@@ -53,14 +53,14 @@ def samples(seed: int) -> Iterator[Sample]:
 
 
 def _random(chance: random.Random, bought: set[tuple[str, str]]) -> Sample:
-    """Return any decision; what is sold was most often bought before."""
+    """Return a random decision; a SELL mostly concerns a symbol that was bought before."""
     decision = chance.choices(("BUY", "SELL", "HOLD"), weights=(50, 42, 8))[0]
     place = CAUTIOUS if chance.random() < 0.3 else "default", chance.choice(SYMBOLS)
     if decision == "SELL" and bought and chance.random() < 0.9:
         place = chance.choice(sorted(bought))
     confidence = Decimal(chance.randint(57, 98)).scaleb(-2)
     risk = Decimal(chance.randint(5, 60)).scaleb(-2) if chance.random() < 0.5 else None
-    quantity = Decimal(PARTS[place[1]]) if decision == "SELL" and chance.random() < 0.4 else None
+    quantity = Decimal(PARTIAL_SALES[place[1]]) if decision == "SELL" and chance.random() < 0.4 else None
     if decision == "BUY":
         bought.add(place)
     elif decision == "SELL" and quantity is None:
@@ -69,7 +69,7 @@ def _random(chance: random.Random, bought: set[tuple[str, str]]) -> Sample:
 
 
 class SampleAgent:
-    """Inserts decisions through a connection of its own."""
+    """An agent that inserts decisions through its own database connection."""
 
     def __init__(self, url: str, seed: int) -> None:
         self._connection = connect(url, "sample agent")
@@ -83,7 +83,7 @@ class SampleAgent:
         self._connection.close()
 
     def decide(self) -> int:
-        """Insert the next decision; return its id."""
+        """Insert the next decision, and return its id."""
         sample = next(self._samples)
         values: dict[str, Any] = {
             **sample._asdict(),

@@ -1,4 +1,4 @@
-"""What the demo shows: a line for each decision, equity now and then, a progress bar where somebody looks."""
+"""Output of the demo: a line for each decision, equity at intervals, and a progress bar in a terminal."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from console.display.table import full_table
 from domain.program import command_name
 
 _FOUR_DIGITS = Context(prec=4)
-_PLACE = "{elapsed:>5} {id:>4} {portfolio:<8} {decision:<4} {symbol:<9} {sure:>4} {status:<8} "
+_LINE = "{elapsed:>5} {id:>4} {portfolio:<9} {decision:<4} {symbol:<9} {confidence:>10} {status:<8} "
 _HEADING = {
     "elapsed": "time",
-    "id": "no",
-    "portfolio": "portf.",
-    "decision": "what",
+    "id": "id",
+    "portfolio": "portfolio",
+    "decision": "side",
     "symbol": "symbol",
-    "sure": "sure",
+    "confidence": "confidence",
     "status": "outcome",
 }
 
 
 class Screen:
-    """Prints lines; on a terminal a progress bar stays below them.
+    """Prints lines; in a terminal, a progress bar stays below them.
 
     Args:
-        seconds: that the demo lasts.
-        stderr: print there, because stdout is for a document.
+        seconds: duration of the demo.
+        stderr: whether to print to stderr, because stdout is for a document.
     """
 
     def __init__(self, seconds: float, *, stderr: bool) -> None:
         self._out = terminal(stderr=stderr)
         self._progress = Progress(
             BarColumn(None),
-            TextColumn("{task.completed:>2.0f} of {task.total:.0f} s  {task.fields[told]}", markup=False),
+            TextColumn("{task.completed:>2.0f} of {task.total:.0f} s  {task.fields[message]}", markup=False),
             console=self._out,
             transient=True,
             disable=not self._out.is_terminal,
             auto_refresh=False,
         )
-        self._task = self._progress.add_task("", total=max(seconds, 0.001), told="")
+        self._task = self._progress.add_task("", total=max(seconds, 0.001), message="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -57,27 +57,27 @@ class Screen:
         self._progress.stop()
 
     def title(self, seed: int) -> None:
-        """Say what this is."""
+        """Print what the demo is."""
         self.line(f"Paper trading demo: five simulated markets, seed {seed}, an hour a second.")
         self.line(f"Simulated prices: {NO_PROOF}.")
         self.line("")
 
     def heading(self, system: TradingSystem) -> None:
-        """Say that it serves; what follows are lines of decisions."""
+        """Print the database and the heading of the lines of decisions."""
         self.line(f"Embedded {system.facts.server}.")
         self.line("An agent inserts decisions by SQL; Ctrl-C ends it early.")
         self.line("")
-        self._print(Text(_PLACE.format(**_HEADING) + "why, or fill and result", style="bold"))
+        self._print(Text(_LINE.format(**_HEADING) + "reason, or fill and result", style="bold"))
 
     def ended(self, elapsed: float, row: Mapping[str, Any]) -> None:
-        """Tell a decision and what became of it."""
-        head = _PLACE.format(
+        """Print a decision and its outcome."""
+        head = _LINE.format(
             elapsed=f"{elapsed:.1f}",
             id=f"#{row['id']}",
             portfolio=row["portfolio"],
             decision=row["decision"],
             symbol=row["symbol"],
-            sure=f"{row['confidence'] * 100:.0f}%",
+            confidence=f"{row['confidence'] * 100:.0f}%",
             status=row["status"],
         )
         text = Text(head + self._fitting(_fill(row) if row["side"] is not None else [row["outcome_reason"]], len(head)))
@@ -86,29 +86,29 @@ class Screen:
         self._print(text)
 
     def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Tell what each portfolio is worth now."""
-        told = "   ".join(
+        """Print the current value of each portfolio."""
+        values = "   ".join(
             f"{row['portfolio']} {amount(row['total_value'])} {percent(row['total_pnl_pct'])}" for row in rows
         )
-        self._print(Text(f"{elapsed:>5.1f}      equity   {told}", style="bold"))
+        self._print(Text(f"{elapsed:>5.1f}      equity   {values}", style="bold"))
 
-    def progress(self, elapsed: float, told: str) -> None:
-        """Move the bar.
+    def progress(self, elapsed: float, message: str) -> None:
+        """Move the progress bar.
 
         Raises:
-            Stop: somebody asks for the end.
+            Stop: the user ends the demo.
         """
-        self._progress.update(self._task, completed=elapsed, told=told, refresh=True)
+        self._progress.update(self._task, completed=elapsed, message=message, refresh=True)
 
     def summary(self, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], place: str) -> None:
-        """Print the table at the end, and the ledger check."""
+        """Print the table of portfolios and the ledger check."""
         counted = result["decisions"]
         self.line("")
         outcomes = ", ".join(f"{number_of} {status}" for status, number_of in counted.items())
         self.line(f"{sum(counted.values())} decisions: {outcomes}; {result['fills']} fills, {result['trades']} trades.")
         self.line("")
-        columns = ["portfolio", "cash", "held", "worth", "result", "", "trips", "won", "fees"]
-        told = [
+        columns = ["portfolio", "cash", "positions", "value", "result", "", "round trips", "won", "commission"]
+        cells = [
             (
                 row["portfolio"], amount(row["cash"]), str(row["num_positions"]), amount(row["total_value"]),
                 signed(row["total_pnl"]), percent(row["total_pnl_pct"]), str(row["total_trades"]),
@@ -116,32 +116,32 @@ class Screen:
             )
             for row in rows
         ]  # fmt: skip
-        self._out.print(full_table(columns, told, right=columns[1:]))
+        self._out.print(full_table(columns, cells, right=columns[1:]))
         self.line("")
         if result["ledger_ok"]:
             self.line("Ledger check: the books balance, and each decision has exactly one outcome.", "green")
         else:
             self.line(f"Ledger check: {'; '.join(result['ledger_differences']) or 'decisions without outcome'}", "red")
         self.line(f"Simulated prices: {NO_PROOF}.")
-        self.line(f"It stays to be looked at: {command_name()} trades --home {place}", soft=True)
+        self.line(f"The database stays: {command_name()} trades --home {place} lists its trades.", soft=True)
 
     def line(self, text: str, style: str = "", *, soft: bool = False) -> None:
         """Print a line."""
         self._out.print(Text(text, style=style), soft_wrap=soft)
 
-    def _fitting(self, ways: Sequence[str], before: int) -> str:
-        """Return the first way to say it that the line has room for; else a reason without its details."""
-        room = self._out.width - before
-        return next((way for way in ways if len(way) <= room), ways[-1].partition(":")[0])
+    def _fitting(self, texts: Sequence[str], before: int) -> str:
+        """Return the first text that fits the line; where none does, the last one up to its colon."""
+        free = self._out.width - before
+        return next((text for text in texts if len(text) <= free), texts[-1].partition(":")[0])
 
     def _print(self, text: Text) -> None:
         self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _fill(row: Mapping[str, Any]) -> list[str]:
-    """Return a fill in words, and in fewer words."""
-    told = f"{number(_FOUR_DIGITS.plus(row['quantity']))} @ {price(row['price'])}"
+    """Return a fill as text, and as a shorter text."""
+    fill = f"{number(_FOUR_DIGITS.plus(row['quantity']))} @ {price(row['price'])}"
     if row["net_pnl"] is None:
-        return [told]
+        return [fill]
     net = signed(row["net_pnl"])
-    return [f"{told} net {net}", f"{told} {net}"]
+    return [f"{fill} net {net}", f"{fill} {net}"]

@@ -1,4 +1,4 @@
-"""Who collects the numbers for machines at each scrape, and never waits longer than `DATABASE_WITHIN` for any."""
+"""Collector of Prometheus metrics: each scrape waits at most `DATABASE_TIMEOUT_S` for the database."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ from persistence.database_timing import database_timings
 from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
 
-DATABASE_WITHIN = 1.0
-"""Seconds that a scrape waits for the database; then it tells what the process knows, and that the database is away."""
-HANGING = 0.5
-"""Seconds that the end waits for a question under way."""
+DATABASE_TIMEOUT_S = 1.0
+"""How long a scrape waits for the database; after that it has the metrics of the process alone."""
+CLOSE_TIMEOUT_S = 0.5
+"""How long `close` waits for a running query."""
 T = TypeVar("T")
 
 
 class MetricsCollector(Collector):
-    """What is measured of this process: not much before it serves, and while it stops.
+    """Metrics of this process; before it serves, and while it stops, only a few.
 
     Attributes:
-        registry: to be scraped, from any thread and by several at once.
+        registry: of these metrics; several threads may scrape it at once.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        for each in (ProcessCollector, PlatformCollector, GCCollector):
-            each(registry=self.registry)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
         self._serving: _Serving | None = None
         self.registry.register(self)
 
     @contextmanager
     def serving(self, system: TradingSystem) -> Iterator[None]:
-        """Measure a system that runs, until it is about to stop."""
-        measures = MetricsReader(system.database_url)
-        database = Asked(measures.look)
+        """Collect the metrics of a running system, until it is about to stop."""
+        reader = MetricsReader(system.database_url)
+        database = SharedQuery(reader.look)
         self._serving = _Serving(system, database)
         try:
             yield
         finally:
             self._serving = None
             database.close()
-            measures.close()
+            reader.close()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all there is now."""
+        """Yield all metrics."""
         serving = self._serving
         yield up(running=serving is not None)
         yield build_info(version(), serving.system.facts if serving is not None else None)
@@ -76,19 +76,19 @@ class MetricsCollector(Collector):
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        """What a console can ask: the text that the endpoint gives."""
+        """The console command ``metrics``, which answers with the text of the endpoint."""
         return {"metrics": lambda _: {"text": generate_latest(self.registry).decode()}}
 
 
 class _Serving:
-    """A system, and the way to its database."""
+    """A running system and the query to its database."""
 
-    def __init__(self, system: TradingSystem, database: Asked[Reading]) -> None:
+    def __init__(self, system: TradingSystem, database: SharedQuery[Reading]) -> None:
         self.system = system
         self._database = database
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the process knows, and what its database adds."""
+        """Yield the metrics of the process and of its database."""
         reading = self._database.answer()
         status, counts = self.system.status(), self.system.counts
         yield from of_process(status, counts, self.system.facts)
@@ -98,44 +98,46 @@ class _Serving:
         yield from of_database(reading, counts.fills)
 
 
-class Asked(Generic[T]):
-    """A question to the database, asked in a thread of its own: a server that hangs must not make anybody else hang.
+class SharedQuery(Generic[T]):
+    """A database query that runs in a thread of its own, so that a hanging server blocks no scrape.
+
+    Callers that arrive while it runs share its result.
 
     Args:
-        question: raises a `PaperTradingError` where there is no answer.
+        query: raises a `PaperTradingError` where the database does not answer.
     """
 
-    def __init__(self, question: Callable[[], T]) -> None:
-        self._question = question
+    def __init__(self, query: Callable[[], T]) -> None:
+        self._query = query
         self._lock = threading.Lock()
-        self._asked: Future[T | None] | None = None
+        self._running: Future[T | None] | None = None
 
-    def answer(self, within: float = DATABASE_WITHIN) -> T | None:
-        """Return the answer, None where none comes within so many seconds; who asks meanwhile gets the same one."""
+    def answer(self, timeout: float = DATABASE_TIMEOUT_S) -> T | None:
+        """Return the result; None where it does not arrive within ``timeout`` seconds, or the query failed."""
         with self._lock:
-            if self._asked is None:
-                self._asked = Future()
-                threading.Thread(target=self._ask, args=(self._asked,), name="metrics", daemon=True).start()
-            asked = self._asked
+            if self._running is None:
+                self._running = Future()
+                threading.Thread(target=self._run, args=(self._running,), name="metrics", daemon=True).start()
+            running = self._running
         try:
-            return asked.result(within)
+            return running.result(timeout)
         except TimeoutError:
             return None
 
     def close(self) -> None:
-        """Wait a moment for a question that is under way; its connection can be closed then."""
-        if (asked := self._asked) is not None:
-            wait([asked], HANGING)
+        """Wait up to `CLOSE_TIMEOUT_S` for a running query, so that its connection can be closed."""
+        if (running := self._running) is not None:
+            wait([running], CLOSE_TIMEOUT_S)
 
-    def _ask(self, asked: Future[T | None]) -> None:
-        found = None
+    def _run(self, running: Future[T | None]) -> None:
+        result = None
         try:
-            found = self._question()
+            result = self._query()
         except PaperTradingError as error:
-            logger.debug("the database adds no numbers: {}", error)
-        except Exception as error:  # noqa: BLE001 - a defect here must not leave anybody waiting
-            logger.opt(exception=error).error("the database's numbers could not be read: {!r}", error)
+            logger.debug("no metrics from the database: {}", error)
+        except Exception as error:  # noqa: BLE001 - a defect must not leave scrapes waiting
+            logger.opt(exception=error).error("cannot read the metrics of the database: {!r}", error)
         finally:
             with self._lock:
-                self._asked = None
-            asked.set_result(found)
+                self._running = None
+            running.set_result(result)

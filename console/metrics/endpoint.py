@@ -10,19 +10,19 @@ from prometheus_client import CollectorRegistry, start_http_server
 from domain.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
-STOP_LIMIT = 5.0
-"""Seconds that the end waits for the thread, which has nothing left to do then."""
+STOP_TIMEOUT_S = 5.0
+"""How long `__exit__` waits for the server's thread."""
 
 
 class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
-    """Answers from the moment it is entered, in threads that end with the process.
+    """An HTTP server that answers between `__enter__` and `__exit__`, in daemon threads.
 
     Args:
-        port: of the endpoint; None: there is none.
-        registry: what it shows.
+        port: of the endpoint; None: no endpoint.
+        registry: metrics to be served.
 
     Raises:
-        SettingsError: when it is entered, if the port cannot be had.
+        SettingsError: in `__enter__`, if the port is not available.
     """
 
     def __init__(self, port: int | None, registry: CollectorRegistry) -> None:
@@ -31,7 +31,7 @@ class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
 
     @property
     def url(self) -> str | None:
-        """Where it is."""
+        """Address of the endpoint; None without one."""
         return None if self._port is None else f"http://{LOOPBACK}:{self._port}/metrics"
 
     def __enter__(self) -> MetricsEndpoint:
@@ -40,8 +40,8 @@ class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
                 self._server, self._thread = start_http_server(self._port, LOOPBACK, self._registry)
             except OSError as error:
                 msg = (
-                    f"setting metrics_port = {self._port}: {LOOPBACK}:{self._port} cannot be listened at"
-                    f" ({(error.strerror or str(error)).lower()}); choose a port that is free, or none"
+                    f"setting metrics_port = {self._port}: cannot listen on {LOOPBACK}:{self._port}"
+                    f" ({(error.strerror or str(error)).lower()}); choose a free port, or none"
                 )
                 raise SettingsError(msg) from None
         return self
@@ -50,4 +50,4 @@ class MetricsEndpoint(AbstractContextManager["MetricsEndpoint"]):
         if self._port is not None:
             self._server.shutdown()
             self._server.server_close()
-            self._thread.join(STOP_LIMIT)
+            self._thread.join(STOP_TIMEOUT_S)

@@ -48,7 +48,7 @@ def test_ctrl_c_ends_it_with_a_summary_and_a_second_demo_waits_its_turn(tmp_path
     assert "Traceback" not in ended.err
     assert not running(tmp_path / "demo")
     lines = ended.out.splitlines()
-    assert not any(line != line.rstrip() and "portf." in line for line in lines)
+    assert not any(line != line.rstrip() and "confidence" in line for line in lines)
 
 
 def test_it_is_new_each_time_whatever_is_left_of_the_last(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""run.py metrics and the endpoint, as their users meet them."""
+"""run.py metrics and the endpoint, from outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.system.program import Program, environment, run
 from tests.support.system.scrapes import Scrape, fetch
 
 
-def test_the_command_tells_what_the_endpoint_does_and_once_nothing_runs_what_the_database_says(
+def test_the_command_prints_what_the_endpoint_serves_and_without_a_process_the_database_s_metrics(
     embedded_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -21,24 +21,24 @@ def test_the_command_tells_what_the_endpoint_does_and_once_nothing_runs_what_the
         assert decided.code == 0, decided.err
         command = run("metrics", env=env)
         assert (0, "") == (command.code, command.err)
-        told, scraped = Scrape(command.out), fetch(port)
-        assert list(scraped.families) == list(told.families)
+        printed, scraped = Scrape(command.out), fetch(port)
+        assert list(scraped.families) == list(printed.families)
         for name in ("paper_decisions_total", "paper_fills_total", "paper_build_info", "paper_portfolio_cash"):
-            assert scraped.by(name) == told.by(name)
-        assert 1 == told.value("paper_decisions_total", outcome="executed")
-        cash = told.value("paper_portfolio_cash")
+            assert scraped.by(name) == printed.by(name)
+        assert 1 == printed.value("paper_decisions_total", outcome="executed")
+        cash = printed.value("paper_portfolio_cash")
         as_json = run("metrics", "--json", env=env).json
         assert {"name": "paper_up", "type": "gauge", "labels": {}, "value": "1.0"} in as_json
 
-        # A second one of the same home is told of the first one, not of its port.
+        # A second process of the same home fails because of the first one, not because of its port.
         second = run("start", env=env)
         assert 3 == second.code
         assert second.err.startswith(f"run.py: another process with home {tmp_path} serves this database already")
 
-        # Another one, which would serve another database, finds the port taken before it touches anything.
+        # A process with another database finds the port taken before it creates anything.
         other = environment(tmp_path / "other", prices="simulated", metrics_port=str(port))
         refused = run("start", env=other)
-        sentence = f"run.py: setting metrics_port = {port}: 127.0.0.1:{port} cannot be listened at (address already in "
+        sentence = f"run.py: setting metrics_port = {port}: cannot listen on 127.0.0.1:{port} (address already in "
         assert refused.code == 2
         assert refused.err.startswith(sentence)
         assert 1 == len(refused.err.splitlines())
@@ -47,23 +47,23 @@ def test_the_command_tells_what_the_endpoint_does_and_once_nothing_runs_what_the
 
     after = run("metrics", env=env)
     assert (0, "") == (after.code, after.err)
-    told = Scrape(after.out)
+    stopped = Scrape(after.out)
     assert (0, 1, 0, cash) == tuple(
-        told.value(f"paper_{name}") for name in ("up", "database_up", "lease_held", "portfolio_cash")
+        stopped.value(f"paper_{name}") for name in ("up", "database_up", "lease_held", "portfolio_cash")
     )
-    assert {} == told.by("paper_decisions_total")
+    assert {} == stopped.by("paper_decisions_total")
 
 
-def test_where_nothing_ever_ran_no_database_is_made_to_say_so(tmp_path: Path) -> None:
-    told = run("metrics", env=environment(tmp_path / "home"))
-    assert (0, "") == (told.code, told.err)
-    assert (0, 0) == tuple(Scrape(told.out).value(f"paper_{name}") for name in ("up", "database_up"))
+def test_a_new_home_gets_no_database(tmp_path: Path) -> None:
+    command = run("metrics", env=environment(tmp_path / "home"))
+    assert (0, "") == (command.code, command.err)
+    assert (0, 0) == tuple(Scrape(command.out).value(f"paper_{name}") for name in ("up", "database_up"))
     assert not (tmp_path / "home" / "postgres").exists()
 
 
-def test_a_database_that_cannot_be_reached_is_said_on_stderr_alone(tmp_path: Path) -> None:
-    told = run("metrics", env=environment(tmp_path, database_url="postgresql://u:s3cret-word@127.0.0.1:1/d"))
-    assert 0 == told.code
-    assert (0, 0) == tuple(Scrape(told.out).value(f"paper_{name}") for name in ("up", "database_up"))
-    assert "the database adds no numbers: the database is not available" in told.err
-    assert "s3cret-word" not in told.err + told.out
+def test_an_unreachable_database_is_reported_on_stderr(tmp_path: Path) -> None:
+    command = run("metrics", env=environment(tmp_path, database_url="postgresql://u:s3cret-word@127.0.0.1:1/d"))
+    assert 0 == command.code
+    assert (0, 0) == tuple(Scrape(command.out).value(f"paper_{name}") for name in ("up", "database_up"))
+    assert "no metrics from the database: the database is not available" in command.err
+    assert "s3cret-word" not in command.err + command.out

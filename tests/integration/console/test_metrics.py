@@ -1,4 +1,4 @@
-"""Numbers for machines, of a real system: over HTTP, with its database there and away."""
+"""Metrics of a running system, over HTTP, with a reachable and an unreachable database."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ FROM generate_series(%s::int, %s::int) n, (VALUES ('default', 1), ('second', 7))
 
 
 @contextmanager
-def measured(url: str) -> Iterator[tuple[TradingSystem, int]]:
-    """A system, and the port of its endpoint."""
-    port, numbers = free_port(), MetricsCollector()
-    with MetricsEndpoint(port, numbers.registry), running_system(url) as system, numbers.serving(system):
+def system_with_endpoint(url: str) -> Iterator[tuple[TradingSystem, int]]:
+    """Yield a running system, and the port of its endpoint."""
+    port, collector = free_port(), MetricsCollector()
+    with MetricsEndpoint(port, collector.registry), running_system(url) as system, collector.serving(system):
         yield system, port
 
 
 def decide(system: TradingSystem, **changes: object) -> str:
-    given = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.01", **changes}
-    return system.submit(Decision(**given)).get(timeout=10).status.value
+    fields = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": 1, "quantity": "0.01", **changes}
+    return system.submit(Decision(**fields)).get(timeout=10).status.value
 
 
-def test_what_happened_is_what_is_told(database_url: str) -> None:
-    with measured(database_url) as (system, port):
+def test_metrics_agree_with_what_happened(database_url: str) -> None:
+    with system_with_endpoint(database_url) as (system, port):
         assert ["executed", "ignored", "rejected"] == [
             decide(system), decide(system, decision="HOLD"), decide(system, symbol="NOPE")
         ]  # fmt: skip
-        told: SimpleQueue[tuple[str, ...]] = SimpleQueue()
-        system.tell("PositionKeeper", Audit(told.put))
-        assert () == told.get(timeout=10)
+        differences: SimpleQueue[tuple[str, ...]] = SimpleQueue()
+        system.tell("PositionKeeper", Audit(differences.put))
+        assert () == differences.get(timeout=10)
         system.crash("Sizer")
         until(lambda: fetch(port).value("paper_generation") == 2)
         assert "executed" == decide(system, symbol="ETH/USDT", quantity="0.1")
@@ -74,10 +74,10 @@ def test_what_happened_is_what_is_told(database_url: str) -> None:
         }
         assert 2 == scraped.value("paper_fills_total", portfolio="default")
         portfolio = system.portfolio()
-        of = {name: scraped.value(f"paper_portfolio_{name}") for name in ("equity", "cash", "positions", "halted")}
-        worth = {"equity": float(portfolio["total_value"]), "cash": float(portfolio["cash"])}
-        assert {**worth, "positions": 2, "halted": 0} == of
-        fall = (10_000 - worth["equity"]) / 10_000
+        gauges = {name: scraped.value(f"paper_portfolio_{name}") for name in ("equity", "cash", "positions", "halted")}
+        expected = {"equity": float(portfolio["total_value"]), "cash": float(portfolio["cash"])}
+        assert {**expected, "positions": 2, "halted": 0} == gauges
+        fall = (10_000 - expected["equity"]) / 10_000
         assert scraped.value("paper_portfolio_drawdown_ratio") == pytest.approx(fall)
         assert {("crash",): 1} == scraped.above_zero("paper_failures_total")
         assert {("Sizer",): 1} == scraped.above_zero("paper_actor_restarts_total")
@@ -92,22 +92,22 @@ def test_what_happened_is_what_is_told(database_url: str) -> None:
         assert {"PositionKeeper", "DecisionWatcher", "PriceTracker", "lease", "metrics"} <= clients
 
 
-def test_a_decision_that_waits_for_its_price_is_told_apart(embedded_url: str) -> None:
-    with measured(embedded_url) as (system, port):
+def test_a_decision_that_waits_for_its_price_has_a_label(embedded_url: str) -> None:
+    with system_with_endpoint(embedded_url) as (system, port):
         system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
         until(lambda: fetch(port).value("paper_decisions_under_way", waited_for_price="true") == 1)
         assert 1 == fetch(port).value("paper_decisions_waiting")
         with psycopg.connect(embedded_url) as session:
             session.execute("UPDATE trading_decisions SET status = 'cancelled', processed_at = now()")
-        system.crash("DecisionWatcher")  # it asks the table then
+        system.crash("DecisionWatcher")  # it reads the table then
         until(lambda: fetch(port).value("paper_decisions_total", outcome="cancelled") == 1)
         waited = {"outcome": "cancelled", "waited_for_price": "true"}
         assert 1 == fetch(port).value("paper_decision_duration_seconds_count", **waited)
         assert {} == fetch(port).above_zero("paper_decisions_under_way")
 
 
-def test_a_database_that_hangs_makes_no_scrape_wait_for_long(embedded_url: str) -> None:
-    with Proxy(embedded_url) as proxy, measured(proxy.url_for(embedded_url)) as (system, port):
+def test_a_hanging_database_delays_a_scrape_by_a_second_at_most(embedded_url: str) -> None:
+    with Proxy(embedded_url) as proxy, system_with_endpoint(proxy.url_for(embedded_url)) as (system, port):
         decide(system)
         assert 1 == fetch(port).value("paper_database_up")
         proxy.freeze()
@@ -123,8 +123,8 @@ def test_a_database_that_hangs_makes_no_scrape_wait_for_long(embedded_url: str) 
         assert "executed" == decide(system, symbol="ETH/USDT", quantity="0.1")
 
 
-def test_a_database_that_is_gone_is_said_at_once(embedded_server: Server, embedded_url: str) -> None:
-    with measured(embedded_url) as (system, port):
+def test_a_lost_database_is_seen_by_the_next_scrape(embedded_server: Server, embedded_url: str) -> None:
+    with system_with_endpoint(embedded_url) as (system, port):
         decide(system)
         embedded_server.stop(immediate=True)
         before = time.monotonic()
@@ -135,29 +135,29 @@ def test_a_database_that_is_gone_is_said_at_once(embedded_server: Server, embedd
         until(lambda: fetch(port).value("paper_database_up") == 1)
 
 
-def test_a_port_that_is_taken_is_said_in_one_sentence_and_one_that_was_left_is_free_again() -> None:
-    port, numbers = free_port(), MetricsCollector()
-    with MetricsEndpoint(port, numbers.registry):
+def test_a_taken_port_is_one_sentence_and_a_released_one_is_free_again() -> None:
+    port, collector = free_port(), MetricsCollector()
+    with MetricsEndpoint(port, collector.registry):
         assert 0 == fetch(port).value("paper_up")
         with pytest.raises(SettingsError) as raised, MetricsEndpoint(port, MetricsCollector().registry):
             pass
-        sentence = f"setting metrics_port = {port}: 127.0.0.1:{port} cannot be listened at (address already in use); "
-        assert f"{sentence}choose a port that is free, or none" == str(raised.value)
+        sentence = f"setting metrics_port = {port}: cannot listen on 127.0.0.1:{port} (address already in use); "
+        assert f"{sentence}choose a free port, or none" == str(raised.value)
     with pytest.raises(urllib.error.URLError):
         fetch(port)
-    with MetricsEndpoint(port, numbers.registry) as again:
+    with MetricsEndpoint(port, collector.registry) as again:
         assert f"http://127.0.0.1:{port}/metrics" == again.url
         assert 0 == fetch(port).value("paper_up")
 
 
-def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
+def test_the_drawdown_equals_the_view_s_although_only_new_snapshots_are_read(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "SNAPSHOTS_PER_READ", 7)
     schema.upgrade(database_url)
     for name in ("default", "second"):
         portfolios.create(database_url, name, isolated_settings(database_url).portfolio_values())
-    ledger_reader, looker = LedgerReader(database_url), MetricsReader(database_url, reading=30.0)
+    ledger_reader, reader = LedgerReader(database_url), MetricsReader(database_url, reading=30.0)
     with psycopg.connect(database_url, autocommit=True) as session:
         session.execute("SET paper.writer = 'Snapshotter'")
 
@@ -165,51 +165,49 @@ def test_the_fall_from_the_peak_is_the_views_though_only_what_is_new_is_read(
             session.execute(WALK, [first, last])
             return {name: ledger_reader.performance(name)["max_drawdown"] for name in ("default", "second")}
 
-        def seen() -> dict[str, object]:
-            standings = looker.look().portfolios
+        def read_drawdowns() -> dict[str, object]:
+            standings = reader.look().portfolios
             return {s.row["portfolio"]: round(s.max_drawdown, 12) for s in standings if s.max_drawdown is not None}
 
-        assert {"default": 0, "second": 0} == seen()
-        assert walk(1, 70) == seen()
+        assert {"default": 0, "second": 0} == read_drawdowns()
+        assert walk(1, 70) == read_drawdowns()
         further = walk(71, 100)
         session.execute("DELETE FROM paper_portfolio_snapshots WHERE time <= '2026-01-05 13:10Z'")
-        assert further == seen()
+        assert further == read_drawdowns()
         assert further != {name: ledger_reader.performance(name)["max_drawdown"] for name in further}
-    looker.close()
+    reader.close()
     ledger_reader.close()
 
 
-def test_no_question_goes_over_history(embedded_url: str) -> None:
+def test_no_query_scans_history(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    looker = MetricsReader(embedded_url)
-    given = {"portfolio": "default", "last": metrics.EARLIEST_TIME, "peak": 1, "number": 7}
-    with looker._engine.connect() as connection:
+    reader = MetricsReader(embedded_url)
+    parameters = {"portfolio": "default", "last": metrics.EARLIEST_TIME, "peak": 1, "number": 7}
+    with reader._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
         assert "on" == connection.execute(text("SHOW transaction_read_only")).scalar()
         connection.execute(text(metrics.ALONG_THE_INDEX))
         falls, waiting, audit = (
-            "\n".join(connection.execute(text(f"EXPLAIN {statement}"), parameters).scalars())
-            for statement, parameters in ((metrics.FALLS, given), (metrics.WAITING, {}), (metrics.LAST_AUDIT, {}))
+            "\n".join(connection.execute(text(f"EXPLAIN {statement}"), values).scalars())
+            for statement, values in ((metrics.FALLS, parameters), (metrics.WAITING, {}), (metrics.LAST_AUDIT, {}))
         )
-    looker.close()
+    reader.close()
     assert "Index Scan Backward using paper_portfolio_snapshots_portfolio" in falls
     assert "Sort" not in falls
     assert "using trading_decisions_pending" in waiting
     assert "using paper_audits_at" in audit
 
 
-def test_a_history_that_cannot_be_read_in_time_costs_the_drawdown_alone(
-    embedded_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_history_only_the_drawdown_is_missing(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     schema.upgrade(embedded_url)
     portfolios.create(embedded_url, "default", isolated_settings(embedded_url).portfolio_values())
-    looker = MetricsReader(embedded_url)
+    reader = MetricsReader(embedded_url)
     with monkeypatch.context() as broken:
         broken.setattr(metrics, "FALLS", "SELECT 1 / 0")
-        (standing,) = looker.look().portfolios
+        (standing,) = reader.look().portfolios
     assert (10_000, None, None) == (standing.row["worth"], standing.drawdown, standing.max_drawdown)
-    assert [0] == [each.drawdown for each in looker.look().portfolios]
-    looker.close()
+    assert [0] == [standing.drawdown for standing in reader.look().portfolios]
+    reader.close()
 
 
 def test_statements_copy_and_commit_are_round_trips_and_giving_a_connection_back_is_none(embedded_url: str) -> None:
@@ -234,8 +232,8 @@ def test_statements_copy_and_commit_are_round_trips_and_giving_a_connection_back
     engine.dispose()
 
 
-def test_a_database_that_is_not_there_adds_nothing(tmp_path: Path) -> None:
-    looker = MetricsReader(f"postgresql:///d?host={tmp_path}")
+def test_a_missing_database_raises(tmp_path: Path) -> None:
+    reader = MetricsReader(f"postgresql:///d?host={tmp_path}")
     with pytest.raises(DatabaseUnavailable):
-        looker.look()
-    looker.close()
+        reader.look()
+    reader.close()
