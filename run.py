@@ -1,8 +1,8 @@
-"""The command line: every way to start the paper trading system, or to look in.
+"""The command line of the paper trading system.
 
     .venv/bin/python run.py --help
 
-Its commands live in `console`.
+Its commands are in `console.commands`.
 """
 
 from __future__ import annotations

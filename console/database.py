@@ -1,4 +1,4 @@
-"""The database as commands find it: configured, or embedded and started for the moment."""
+"""Database of a command: the configured one, or the embedded one, which is started for the command if needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from persistence.queries.row_lists import LedgerReader
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[str]:
-    """Yield the database's URL; an embedded server runs while it is used, longer if somebody else is attached."""
+    """Yield the database's URL; an embedded server stops afterwards, unless another process uses it."""
     if settings.url is not None:
         yield with_schema(settings.url, settings.database_schema)
         return
@@ -29,7 +29,7 @@ def connected(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[str]:
-    """Yield the URL of the database, which has this program's schema."""
+    """Yield the URL of the database, upgraded to this program's schema."""
     with connected(settings) as url:
         ensure_schema(url)
         yield url
@@ -37,7 +37,7 @@ def opened(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def ledger_reader(settings: Settings) -> Iterator[LedgerReader]:
-    """Yield the database, for reading."""
+    """Yield a reader of the ledger."""
     with opened(settings) as url:
         reader = LedgerReader(url)
         try:
@@ -47,16 +47,16 @@ def ledger_reader(settings: Settings) -> Iterator[LedgerReader]:
 
 
 def ensure_schema(url: str) -> None:
-    """Bring the database to this program's schema, under the lease, unless it has it.
+    """Upgrade the database to this program's schema, under the lease, unless it is up to date.
 
     Raises:
-        LeaseHeld: another program serves it, with another schema.
+        LeaseHeld: a process with another schema serves it.
     """
     if not schema.is_current(url):
         try:
             lease = Lease.take(url)
         except LeaseHeld:
-            if schema.is_current(url):  # that other process has just made it
+            if schema.is_current(url):  # another process has just upgraded it
                 return
             raise
         try:
@@ -65,7 +65,7 @@ def ensure_schema(url: str) -> None:
             lease.release()
 
 
-def described(settings: Settings, url: str) -> str:
-    """Return where the database is, for a person: never with user or password."""
+def database_label(settings: Settings, url: str) -> str:
+    """Return the place of the database for people, without user and password."""
     place = f"embedded, in {settings.home}" if settings.url is None else display_address(url)
     return place if settings.database_schema == PUBLIC else f"{place}, schema {settings.database_schema}"

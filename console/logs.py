@@ -1,6 +1,6 @@
-"""The log: lines for people on stderr, and the same with all details as JSON in a rotated file under ``home/logs``.
+"""Logging: lines for people on stderr, and the same with all details as JSON in a rotated file under ``home/logs``.
 
-No value of a variable ever gets into either: a traceback with values would show passwords.
+Tracebacks contain no values of variables, because these may be passwords.
 """
 
 from __future__ import annotations
@@ -28,51 +28,52 @@ if TYPE_CHECKING:
 
 FILE = "paper-trading.jsonl"
 MASK = "********"
-SHORTEST_SECRET = 4
-"""A shorter password is not searched for in texts: it would be found everywhere."""
-SHORTEST_PART = 10
-"""The same for what stands in the path or the query of an address; shorter ones are ordinary words."""
+MIN_SECRET_LENGTH = 4
+"""Shorter passwords are not masked in texts, because they would match everywhere."""
+MIN_SECRET_PART_LENGTH = 10
+"""The same for parts of an address's path or query; shorter ones are ordinary words."""
 
 _secrets: set[str] = set()
 
 
 def hide_password(database_url: str | None) -> None:
-    """See to it that the password in this URL never gets into a log or a message, whoever wrote it there."""
-    found = re.search(r"://[^:/@]*:(.*)@", database_url or "") or re.search(r"password=([^&\s]+)", database_url or "")
-    if found is not None:
-        given = found.group(1)
-        _secrets.update(text for text in (given, unquote(given)) if len(text) >= SHORTEST_SECRET)
+    """Mask the password of a database URL in all logs and messages."""
+    url = database_url or ""
+    match = re.search(r"://[^:/@]*:(.*)@", url) or re.search(r"password=([^&\s]+)", url)
+    if match is not None:
+        password = match.group(1)
+        _secrets.update(text for text in (password, unquote(password)) if len(text) >= MIN_SECRET_LENGTH)
 
 
 def hide_address(url: str) -> None:
-    """See to it that neither this address nor what in it may be a secret gets into a log or a message."""
+    """Mask an address, and every part of it that may be a secret, in all logs and messages."""
     hide_password(url)
     parts = urlsplit(url)
-    found = {url, parts.path, parts.query, f"{parts.path}?{parts.query}"}
-    found.update(re.split("[/?&=]", f"{parts.path}?{parts.query}"))
-    found |= {unquote(text) for text in found}
-    _secrets.update(text for text in found if len(text) >= SHORTEST_PART)
+    texts = {url, parts.path, parts.query, f"{parts.path}?{parts.query}"}
+    texts.update(re.split("[/?&=]", f"{parts.path}?{parts.query}"))
+    texts |= {unquote(text) for text in texts}
+    _secrets.update(text for text in texts if len(text) >= MIN_SECRET_PART_LENGTH)
 
 
 def hide_text(text: str) -> None:
-    """See to it that neither this text, such as a cookie, nor a long part of it gets into a log or a message."""
+    """Mask a text, such as a cookie, and its longer parts in all logs and messages."""
     for url in re.findall(r"[A-Za-z0-9+.-]+://[^\s'\"]+", text):
         hide_address(url)
-        user = urlsplit(url).netloc.rpartition("@")[0]  # which may be a token, without a password
-        _secrets.update(part for part in (user, unquote(user), *user.split(":")) if len(part) >= SHORTEST_PART)
-    parts = {part for part in re.split(r"[\s;,=&?/]", text) if len(part) >= SHORTEST_PART}
+        user = urlsplit(url).netloc.rpartition("@")[0]  # may be a token, without a password
+        _secrets.update(part for part in (user, unquote(user), *user.split(":")) if len(part) >= MIN_SECRET_PART_LENGTH)
+    parts = {part for part in re.split(r"[\s;,=&?/]", text) if len(part) >= MIN_SECRET_PART_LENGTH}
     _secrets.update({text, unquote(text), quote(text), json.dumps(text)[1:-1], repr(text)[1:-1], *parts} - {""})
 
 
 def secrets_hidden(text: str) -> str:
-    """Return ``text`` with each known secret masked, the longest first: one may be a part of another."""
+    """Return ``text`` with all secrets masked, the longest first, because one may be a part of another."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
 
 def to_terminal(level: str) -> None:
-    """Log to stderr from ``level`` on, in colour where a terminal can show it; nothing goes anywhere else any more."""
+    """Log to stderr from ``level`` on, in colour on a terminal; remove all other sinks."""
     logger.remove()
     logger.configure(patcher=_patch)
     colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -89,20 +90,20 @@ def to_terminal(level: str) -> None:
 
 
 def set_level(home: Path, level: str) -> None:
-    """Log from another level on, to the terminal and to the file."""
+    """Set the log level of terminal and file."""
     to_terminal(level)
     to_file(home, level)
 
 
 def to_file(home: Path, level: str) -> Path:
-    """Log to a file under ``home`` too, from INFO on at least; only its owner may read it.
+    """Also log to a file under ``home``, from INFO on or from a lower level; only its owner may read it.
 
     Raises:
-        SettingsError: it cannot be written.
+        SettingsError: the file cannot be written.
     """
     folder = home / "logs"
     try:
-        # Root's embedded server runs as another user, who has to pass through home.
+        # The embedded server of root runs as another user, who needs access through home.
         home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         logger.add(
@@ -117,16 +118,16 @@ def to_file(home: Path, level: str) -> Path:
             diagnose=False,
         )
     except OSError as error:
-        msg = f"home = {str(home)!r}: the log cannot be written there ({error.strerror or error})"
+        msg = f"home = {str(home)!r}: cannot write the log there ({error.strerror or error})"
         raise SettingsError(msg) from None
     return folder / FILE
 
 
 def _write(line: str) -> None:
-    # Looked up each time: a progress bar takes the place of stderr while it is shown.
+    # Looked up at each call: a progress bar replaces sys.stderr while it is visible.
     try:
         sys.stderr.write(line)
-    except OSError:  # its terminal or pipe was closed; the file has the line
+    except OSError:  # the terminal or pipe was closed; the log file has the line
         leave_closed_streams()
 
 
@@ -136,9 +137,9 @@ def _patch(record: Record) -> None:
 
 
 def _line(record: Record) -> str:
-    """Return a line's format: time in UTC, level, the decision's id where it is about one, and the message.
+    """Return the format of a line on the terminal: time in UTC, level, id of the decision if there is one, message.
 
-    The traceback of a crash is in the file; on the terminal it is shown from DEBUG on.
+    The log file has the traceback of a crash; the terminal shows it from DEBUG on.
     """
     decision = record["extra"].get("decision")
     mark = f"<cyan>#{decision}</cyan> " if isinstance(decision, int | UUID) else ""
@@ -146,7 +147,7 @@ def _line(record: Record) -> str:
 
 
 def _as_json(record: Record) -> str:
-    """Return the format of a line of the file: one JSON object, a few fields; loguru's own takes ten times as long."""
+    """Return the format of a line in the file: a JSON object; loguru's own serialisation takes ten times as long."""
     entry = {
         "time": record["time"].astimezone(UTC).isoformat(),
         "level": record["level"].name,
@@ -164,10 +165,10 @@ def _as_json(record: Record) -> str:
 
 
 class _Forwarder(logging.Handler):
-    """Passes on what libraries log."""
+    """Handler that forwards the logs of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log ``record`` as if it came from where it came from."""
+        """Log ``record`` with the place of its origin."""
         frame: FrameType | None = logging.currentframe()
         depth = 2
         while frame is not None and frame.f_code.co_filename == logging.__file__:

@@ -1,4 +1,4 @@
-"""Options that commands share, and the settings that come of them."""
+"""Options that several commands share, and the settings that result from them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from console import logs
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, amounts as strings.")]
 Home = Annotated[
-    str | None, typer.Option("--home", metavar="FOLDER", help="Embedded database and logs [~/.paper-trading].")
+    str | None,
+    typer.Option("--home", metavar="FOLDER", help="Folder of embedded database and logs [~/.paper-trading]."),
 ]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         "--database-url",
         metavar="URL",
-        help="postgresql://user@host:5432/database; a password is better set as PAPER_DATABASE_URL, since options "
-        "show in the list of processes. None: an embedded PostgreSQL.",
+        help="postgresql://user@host:5432/database; set a URL with a password as PAPER_DATABASE_URL, since options "
+        "are visible in the list of processes. Default: an embedded PostgreSQL.",
     ),
 ]
 LogLevel = Annotated[
     str | None, typer.Option("--log-level", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR.")
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="So many, the newest.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Number of rows, the newest first.")]
 Portfolio = Annotated[str | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.")]
 
 
 def settings_from(**options: Any) -> Settings:
-    """Return the settings in effect, with ``options`` that were given on top.
+    """Return the settings in effect; ``options`` that are not None take precedence.
 
     Raises:
-        SettingsError: with one sentence.
+        SettingsError: a setting is wrong.
     """
-    # Before anything can fail: what fails might name the URL.
+    # First, because an error message might contain the URL.
     logs.hide_password(str(options.get("database_url") or ""))
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     for url in settings.urls():
@@ -48,7 +49,7 @@ def settings_from(**options: Any) -> Settings:
 
 
 def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:
-    """Return the settings for a command that answers at once: it logs from ``level`` on, unless one was set."""
+    """Return the settings for a short command, which logs from ``level`` on unless a level is set."""
     settings = settings_from(**options)
     logs.to_terminal(settings.log_level if "log_level" in settings.model_fields_set else level)
     return settings

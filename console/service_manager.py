@@ -1,4 +1,4 @@
-"""Tells the service manager how the service stands, where there is one that wants to know.
+"""Notification of the service manager, such as systemd, about the state of the service.
 
 The protocol is that of sd_notify(3): a datagram of ``NAME=VALUE`` lines to the socket that ``NOTIFY_SOCKET`` names.
 """
@@ -10,16 +10,16 @@ import socket
 from contextlib import suppress
 
 READY = "READY=1"
-"""It serves."""
+"""The service is ready."""
 STOPPING = "STOPPING=1"
-"""It was told to stop."""
+"""The service is stopping."""
 
 
-def tell_manager(state: str) -> None:
-    """Tell it; nothing happens without a manager, or if it does not listen."""
+def notify_manager(state: str) -> None:
+    """Send a state to the service manager; do nothing if there is none or it does not listen."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    name = f"\0{address[1:]}" if address.startswith("@") else address  # Linux has sockets without a file
+    name = f"\0{address[1:]}" if address.startswith("@") else address  # an abstract socket of Linux
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.sendto(state.encode(), name)

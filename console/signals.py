@@ -1,4 +1,4 @@
-"""How SIGTERM, Ctrl-C and a closed terminal end a command that runs for long: once, and in its own order."""
+"""Signal handling of long commands: SIGTERM, Ctrl-C and a closed terminal start one orderly stop."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from types import FrameType
 from typing import Any
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Signals that ask for the stop."""
+"""Signals that request a stop."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
 class Stop(BaseException):
-    """Somebody asked for the stop."""
+    """A signal requested a stop."""
 
 
 class Signals:
-    """The first signal raises `Stop` in the main thread, wherever it is; later ones say that it is urgent.
+    """Handler of the stop signals: the first one raises `Stop` in the main thread, a later one calls `urgent`.
 
-    A later SIGHUP says nothing: a terminal that is closed sends several, its own and those of the shell.
+    A later SIGHUP is ignored, because a closed terminal sends several: its own and those of the shell.
 
     Attributes:
-        urgent: called at a later SIGTERM or SIGINT; does nothing unless it is set.
+        urgent: called at a later SIGTERM or SIGINT; does null_device by default.
     """
 
     def __init__(self) -> None:
         self.urgent: Callable[[], None] = lambda: None
-        self._heard = False
+        self._stopping = False
 
     def ignore(self) -> None:
-        """Let no signal disturb any more: the stop has begun."""
-        self._heard = True
+        """Ignore further signals: the stop has begun."""
+        self._stopping = True
 
     def handle(self, number: int, _frame: object) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         if number == signal.SIGHUP:
             leave_closed_streams()
-        if not self._heard:
-            self._heard = True
+        if not self._stopping:
+            self._stopping = True
             raise Stop
         if number != signal.SIGHUP:
             self.urgent()
@@ -51,7 +51,7 @@ class Signals:
 
 @contextmanager
 def stoppable() -> Iterator[Signals]:
-    """Have a signal end what stands inside, whose own exits then run undisturbed."""
+    """End the block at a signal; the block's own clean-up then runs without interruption."""
     signals = Signals()
     before = take_signals(dict.fromkeys(STOPPING, signals.handle))
     try:
@@ -64,33 +64,31 @@ def stoppable() -> Iterator[Signals]:
 
 
 def take_signals(handlers: Mapping[signal.Signals, Handler]) -> dict[signal.Signals, Any]:
-    """Set handlers of signals; return those before.
+    """Set signal handlers; return the previous ones.
 
-    A SIGHUP that is ignored stays so: that is how `nohup` has a program outlive its terminal.
+    An ignored SIGHUP stays ignored, so that a program under `nohup` survives its terminal.
     """
     taken = [number for number in handlers if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, handlers[number]) for number in taken}
 
 
 def restore_signals(before: Mapping[signal.Signals, Any]) -> None:
-    """Set the handlers again that `take_signals` returned."""
+    """Restore the handlers that `take_signals` returned."""
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 def leave_closed_streams() -> None:
-    """Point stdout and stderr at nothing where their reader has gone, such as a terminal that was closed.
+    """Redirect stdout and stderr to the null device if their reader has gone, such as a closed terminal.
 
-    Each write to it would fail, and Python's own last flush of it would spoil the exit code.
+    Otherwise each write would fail, and Python's last flush would change the exit code.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(
-            OSError, ValueError, AttributeError
-        ):  # a stream that is no file, or closed, has no reader to lose
+        with suppress(OSError, ValueError, AttributeError):  # not a file, or closed: there is no reader to lose
             descriptor = stream.fileno()
             poll = select.poll()
             poll.register(descriptor, 0)
             if any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0)):
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, descriptor)
-                os.close(nothing)
+                null_device = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null_device, descriptor)
+                os.close(null_device)

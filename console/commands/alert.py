@@ -13,7 +13,7 @@ from console import logs
 from console.alerts.channels import Channel, channels
 from console.alerts.outbox import Notification
 from console.alerts.sender import ATTEMPT_TIMEOUT_S
-from console.cli import complain
+from console.cli import print_error
 from console.display.format import answer
 from console.options import AsJson, LogLevel, quiet_settings
 from domain.alarms import Alarm, AlarmKind, one_line
@@ -55,7 +55,7 @@ def alert(
     answer(as_json, document, lambda: _print_deliveries(results))
     for result in results:
         if result["error"] is not None:
-            complain(f"{result['setting']}: not delivered: {result['error']}")
+            print_error(f"{result['setting']}: not delivered: {result['error']}")
     if not all(result["delivered"] for result in results):
         raise typer.Exit(AlertFailed.exit_code)
 

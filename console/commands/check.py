@@ -12,7 +12,7 @@ from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
-from console.database import connected, described
+from console.database import connected, database_label
 from console.display.format import answer, one_line, terminal
 from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
@@ -103,7 +103,7 @@ def _database(settings: Settings) -> dict[str, Any]:
     with connected(settings) as url:
         server = probe(url)
         current = schema.is_current(url)
-        return {"where": described(settings, url), "server": server, "schema_current": current}
+        return {"where": database_label(settings, url), "server": server, "schema_current": current}
 
 
 def _print_database(database: dict[str, Any]) -> None:

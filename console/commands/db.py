@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
-from console.database import connected, described
+from console.database import connected, database_label
 from console.display.format import answer, size
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import BackupRefused, LeaseHeld, PaperTradingError, SettingsError
@@ -47,7 +47,7 @@ def backup(
     with _embedded(settings, must_exist=True) as server:
         made = backups.back_up(server.admin_url, Path(file).expanduser(), overwrite=force)
     found = {"file": str(made.file), "bytes": made.size, **_counted(made.contents)}
-    found["database"] = described(settings, server.url)
+    found["database"] = database_label(settings, server.url)
     answer(as_json, found, lambda: print(f"{made.file}: {size(made.size)}, {made.contents}"))  # noqa: T201
 
 
@@ -83,7 +83,7 @@ def restore(
         restored = restores.restore(server.url, path, replace=replace, cancel_waiting=cancel_waiting)
     document = {
         "file": str(path.absolute()),
-        "database": described(settings, server.url),
+        "database": database_label(settings, server.url),
         **_counted(restored.contents),
         "schemas": restored.schemas,
         "ledger_ok": not restored.differences,
@@ -117,7 +117,7 @@ def upgrade(
                 version = schema.upgrade(url)
             finally:
                 lease.release()
-        found = {"schema": version, "database": described(settings, url), "server": probe(url)}
+        found = {"schema": version, "database": database_label(settings, url), "server": probe(url)}
     answer(as_json, found, lambda: print("{database}: schema {schema}, {server}".format(**found)))  # noqa: T201
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from loguru import logger
 
-from console.cli import complain
+from console.cli import print_error
 from console.database import opened
 from console.display.format import answer
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
@@ -119,10 +119,10 @@ def decide(
         # It is committed: with a failure's exit code a script would send it once more.
         logger.bind(file_only=True).opt(exception=error).error("after decision {} was committed", sent.decision_id)
         what = "what became of it cannot be read" if result is None else "afterwards something failed"
-        complain(f"decision {sent.decision_id} is committed; {what}: {error or type(error).__name__}")
+        print_error(f"decision {sent.decision_id} is committed; {what}: {error or type(error).__name__}")
     _print(as_json, result or _unread(sent, wanted), with_outcome=wait)
     if queue is not None and not as_json:
-        complain(f"nothing serves this database now: {queue.sentence}")
+        print_error(f"nothing serves this database now: {queue.sentence}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ def _print(as_json: bool, result: dict[str, Any], *, with_outcome: bool) -> None
         sys.stdout.flush()
     except (OSError, UnicodeEncodeError) as error:
         with suppress(OSError, UnicodeEncodeError):
-            complain(f"decision {result['decision_id']} is committed; the answer cannot be printed: {error}")
+            print_error(f"decision {result['decision_id']} is committed; the answer cannot be printed: {error}")
         with suppress(OSError):  # Python would complain about what is left in the buffer, and end with a failure
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -15,8 +15,8 @@ from actors.system import TradingSystem
 from console import logs
 from console.alerts.channels import channels
 from console.alerts.sender import AlertSender
-from console.cli import complain
-from console.database import described
+from console.cli import print_error
+from console.database import database_label
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.debug.server import ConsoleServer
 from console.display.format import NO_PROOF, amount, document, number
@@ -24,7 +24,7 @@ from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.service.actions import service_commands
-from console.service_manager import READY, STOPPING, tell_manager
+from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
 from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
@@ -110,18 +110,18 @@ def start(
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
             print(document(facts), flush=True)  # noqa: T201
-        tell_manager(READY)
+        notify_manager(READY)
         try:
             failure = system.wait()
         finally:
-            tell_manager(STOPPING)
-            logger.info("stopping: nothing more is taken in; a second signal waits for nothing")
+            notify_manager(STOPPING)
+            logger.info("stopping: no new decisions are accepted; signal again to stop at once")
             last = system.status().failures[-LAST_FAILURES:]
     if failure is not None:
         # Said here, not raised: with --json stdout has had its one document.
         for each in last if isinstance(failure, RestartLimitReached) else ():
-            complain(f"failure {each.reference}: {each.actor}, {each.kind}: {each.error}")
-        complain(str(failure))
+            print_error(f"failure {each.reference}: {each.actor}, {each.kind}: {each.error}")
+        print_error(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
 
@@ -159,7 +159,7 @@ def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> di
     default = next(row for row in rows if row["portfolio"] == DEFAULT_PORTFOLIO)
     return {
         "version": version(),
-        "database": described(settings, system.database_url),
+        "database": database_label(settings, system.database_url),
         "server": system.facts.server,
         "epoch": system.facts.epoch,
         "prices": system.facts.price_source,

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from actors.settings import Settings
-from console.database import described, ledger_reader
+from console.database import database_label, ledger_reader
 from console.debug.protocol import ConsoleConnection, Refused, socket_path
 from console.display.format import (
     INSTRUMENTS_UNKNOWN,
@@ -94,7 +94,7 @@ def _found(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "epoch": served["epoch"],
         "generation": served["generation"],
         "renewed_seconds_ago": served["renewed_ago"],
-        "database": described(settings, url),
+        "database": database_label(settings, url),
         "server": probe(url),
         "price_sources": reader.price_sources(),
         "portfolios": reader.portfolios(),

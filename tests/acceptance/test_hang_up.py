@@ -15,7 +15,7 @@ import pytest
 from tests.support.system.program import Program, environment, run, until
 from tests.support.system.terminal import Screen
 
-STOPPED = "stopping: nothing more is taken in"
+STOPPED = "stopping: no new decisions are accepted"
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_a_foreign_package_is_named_and_not_imported(name: str, tmp_path: Path) 
     code, out, err = run_program("-c", START, path=f"{other}{os.pathsep}{ROOT}", cwd=tmp_path)
     message = (
         f"the package {name} would be imported from {other / name}, which is not part of this program in {ROOT}; "
-        f"take {other} out of PYTHONPATH"
+        f"remove {other} from PYTHONPATH"
     )
     assert (2, "", f"paper-trading: {message}\n") == (code, out, err)
 
@@ -180,7 +180,7 @@ def test_a_package_of_the_working_folder_is_named_where_python_looks_there_first
     code, out, err = run_program("-m", "run", path=str(ROOT), cwd=tmp_path)
     assert (2, "") == (code, out)
     assert err.startswith(f"run.py: the package console would be imported from {tmp_path / 'console'}, which ")
-    assert err.endswith("; start in another folder\n")
+    assert err.endswith("; start the program in another folder\n")
 
 
 @pytest.mark.parametrize("files", [("run.py",), ("domain/readme.txt", "run.py"), ("research/__init__.py",)])
