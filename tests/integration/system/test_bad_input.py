@@ -1,4 +1,4 @@
-"""The matrix of docs/bad-input.md on a running system, and whatever else Hypothesis thinks of."""
+"""The matrix of docs/bad-input.md on a running system, and arbitrary texts from Hypothesis."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ ANYTHING = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def said() -> list[str]:
-    """What the log says from WARNING on, and every traceback."""
+def log_lines() -> list[str]:
+    """Log lines from WARNING on, tracebacks included."""
     return []
 
 
 @pytest.fixture(scope="module")
-def system(embedded_server: Server, said: list[str]) -> Iterator[TradingSystem]:
-    """One system for everything: what one case breaks, the next would show."""
+def system(embedded_server: Server, log_lines: list[str]) -> Iterator[TradingSystem]:
+    """One system for all cases: damage by one case shows in the next."""
     url = embedded_server.create_database()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("console.logs.to_terminal", lambda _: None)  # it would take this test's log away
-        handler = logger.add(lambda message: said.append(str(message)), level="WARNING", backtrace=True)
+        patch.setattr("console.logs.to_terminal", lambda _: None)  # else it would replace this test's log handler
+        handler = logger.add(lambda message: log_lines.append(str(message)), level="WARNING", backtrace=True)
         with running_system(url) as system:
             yield system
             until_all_ended(system.ledger_reader)
@@ -61,17 +61,17 @@ def system(embedded_server: Server, said: list[str]) -> Iterator[TradingSystem]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name[:60] for case in CASES])
-def test_what_the_page_says_happens(system: TradingSystem, said: list[str], case: Case) -> None:
-    del said[:]
+def test_each_case_ends_as_the_page_says(system: TradingSystem, log_lines: list[str], case: Case) -> None:
+    del log_lines[:]
     assert rows()[case.name] == row(case, answers(system, case))
     assert system.wait(0) is None
-    assert said == []  # the user's own faults are told to the user
+    assert log_lines == []  # errors of the caller go to the caller, not to the log
 
 
 @settings(max_examples=40)
 @given(changes=ANYTHING)
 def test_any_text_by_sql_is_refused_or_ends_and_the_next_is_executed(
-    system: TradingSystem, said: list[str], changes: dict[str, str]
+    system: TradingSystem, log_lines: list[str], changes: dict[str, str]
 ) -> None:
     values = {**GOOD, **changes}
     names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
@@ -85,7 +85,7 @@ def test_any_text_by_sql_is_refused_or_ends_and_the_next_is_executed(
             assert str(error)
     until_all_ended(system.ledger_reader)
     assert system.ledger_reader.ledger_differences() == []
-    assert said == []
+    assert log_lines == []
 
 
 @settings(max_examples=40)
@@ -112,22 +112,24 @@ CHANGED = Decision(**GOOD).model_copy(update={"decision": "SELL"})
     [None, {}, dict(GOOD), "BUY BTC/USDT", 5, Decision, CHANGED],
     ids=["nothing", "empty", "dict", "text", "number", "class", "changed"],
 )
-def test_what_is_no_decision_disturbs_nobody(system: TradingSystem, said: list[str], wrong: Any) -> None:
+def test_an_object_that_is_not_a_decision_is_refused_and_the_next_decision_is_executed(
+    system: TradingSystem, log_lines: list[str], wrong: Any
+) -> None:
     with TradingSystem.attach(system.database_url) as attached:
         for client in (system, attached):
             with pytest.raises(
                 InvalidDecision, match=r"submit\(\) takes a Decision as Decision\(…\) makes it, not "
-            ) as told:
+            ) as raised:
                 client.submit(wrong)
-            assert told.value.code == "no_decision"
+            assert raised.value.code == "no_decision"
         good = Decision(**GOOD, quantity="0.001", portfolio="after")
         with psycopg.connect(system.database_url) as connection:
             connection.execute("INSERT INTO paper_trading_config (portfolio) VALUES ('after') ON CONFLICT DO NOTHING")
         assert system.submit(good).get(timeout=10).status == "executed"
-    assert said == []
+    assert log_lines == []
 
 
-def test_control_characters_of_others_do_not_reach_the_terminal(
+def test_control_characters_in_a_row_do_not_reach_the_terminal(
     system: TradingSystem, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with psycopg.connect(system.database_url, autocommit=True) as connection:
@@ -137,9 +139,9 @@ def test_control_characters_of_others_do_not_reach_the_terminal(
         )
     until_all_ended(system.ledger_reader)
     assert main(["decisions", f"--database-url={system.database_url}"]) == 0
-    shown = capsys.readouterr().out
-    assert r"\x1b[2J\u202eX\nY" in shown
-    assert [] == [line for line in shown.splitlines() if not line.isprintable()]
+    output = capsys.readouterr().out
+    assert r"\x1b[2J\u202eX\nY" in output
+    assert [] == [line for line in output.splitlines() if not line.isprintable()]
 
 
 def test_the_page_has_every_case_once_and_every_code() -> None:

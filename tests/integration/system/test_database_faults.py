@@ -1,4 +1,4 @@
-"""Nothing is lost, and nothing happens twice, whatever the database or the way to it does."""
+"""Faults of the database and of the network: no decision is lost or executed twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ STATEMENTS = (
 )
 
 
-def test_a_commit_that_nobody_confirms(embedded_server: Server, embedded_url: str) -> None:
+def test_a_commit_whose_answer_is_lost(embedded_server: Server, embedded_url: str) -> None:
     faults = [sentence.format(what) for sentence in COMMITS.values() for what in WRITERS]
     with disturbed(embedded_server, embedded_url, faults) as report:
         assert dict.fromkeys(COMMITS, 2 * len(WRITERS)) == {moment: report.counts[moment] for moment in COMMITS}
@@ -68,15 +68,15 @@ def test_statements_that_fail(embedded_server: Server, embedded_url: str) -> Non
         pass
 
 
-def test_wake_ups_that_are_lost_cost_nothing_but_time(embedded_url: str) -> None:
+def test_a_lost_wake_up_delays_decisions_and_loses_none(embedded_url: str) -> None:
     with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:  # polls once a minute
         with psycopg.connect(embedded_url) as slow:
             insert_as(slow, "slow, with the lower id")
             proxy.cut("listener")
             insert_decisions(embedded_url, decision_rows(2))
-            # Nobody listened, so the wake-up is lost; what came is read when the listener is back, a second later.
+            # No listener: the wake-up is lost, and the rows are read when the listener is back, a second later.
             until(lambda: system.ledger_reader.outcomes().get("executed") == 2, 5)
-            # A commit that is overtaken by one with a higher id is seen all the same.
+            # A commit that comes after one with a higher id is read too.
             slow.commit()
             until_all_ended(system.ledger_reader, 5)
         assert_sound(system.ledger_reader, 3)
@@ -100,21 +100,21 @@ def test_prices_go_on_when_their_actor_restarts_while_the_database_is_silent(emb
 
 
 @pytest.mark.parametrize("state", ["22003", "38000"])
-def test_what_the_database_refuses_for_good_is_refused_once_and_alone(embedded_url: str, state: str) -> None:
+def test_a_fill_that_the_database_refuses_is_rejected_once_and_alone(embedded_url: str, state: str) -> None:
     with running_system(embedded_url) as system:
-        with psycopg.connect(embedded_url) as somebody:
-            somebody.execute(
+        with psycopg.connect(embedded_url) as connection:
+            connection.execute(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
                 f" IF NEW.symbol = 'SOL/USDT' THEN RAISE EXCEPTION 'never' USING ERRCODE = '{state}'; END IF;"
                 " RETURN NEW; END $$"
             )
-            somebody.execute("CREATE TRIGGER r BEFORE INSERT ON paper_fills FOR EACH ROW EXECUTE FUNCTION refuse()")
+            connection.execute("CREATE TRIGGER r BEFORE INSERT ON paper_fills FOR EACH ROW EXECUTE FUNCTION refuse()")
         futures = [
             system.submit(Decision(symbol=symbol, decision="BUY", confidence=1, quantity="0.1"))
             for symbol in ("ETH/USDT", "SOL/USDT", "ETH/USDT")
         ]
-        told = [future.get(timeout=10) for future in futures]
-        assert ["executed", "rejected", "executed"] == [outcome.status for outcome in told]
-        assert "never" in told[1].reason
+        results = [future.get(timeout=10) for future in futures]
+        assert ["executed", "rejected", "executed"] == [outcome.status for outcome in results]
+        assert "never" in results[1].reason
         assert_sound(system.ledger_reader, 3)
-        assert system.ledger_reader.served()["generation"] == 2  # not a restart, and once
+        assert system.ledger_reader.served()["generation"] == 2  # one rebuild, no restart

@@ -1,4 +1,4 @@
-"""Decisions that were queued while nothing ran: a start expires those that are too old by the database's clock."""
+"""Decisions inserted while nothing ran: a start expires those that are too old by the database's clock."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def queue(url: str, *ages: str) -> None:
 
 def outcomes(system: TradingSystem) -> list[tuple[Any, Any]]:
     rows = system.ledger_reader.rows(
-        "SELECT status, split_part(outcome_reason, ':', 1) AS word FROM trading_decisions ORDER BY id"
+        "SELECT status, split_part(outcome_reason, ':', 1) AS code FROM trading_decisions ORDER BY id"
     )
-    return [(row["status"], row["word"]) for row in rows]
+    return [(row["status"], row["code"]) for row in rows]
 
 
 def warnings(messages: list[str]) -> list[str]:
@@ -50,9 +50,7 @@ def log() -> Any:
     logger.remove(number)
 
 
-def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
-    database_url: str, log: list[str]
-) -> None:
+def test_a_start_expires_decisions_older_than_five_minutes_and_logs_how_many(database_url: str, log: list[str]) -> None:
     queue(database_url, "6 hours", "301 seconds", "200 years", "100 seconds", "-3 hours")
     with running_system(database_url) as system:
         until_none_waits(system)
@@ -65,8 +63,8 @@ def test_a_start_expires_what_waited_longer_than_five_minutes_and_says_how_many(
             system.status().expired_at_intake,
         )
         assert system.ledger_reader.ledger_differences() == []
-    said = "WARNING 3 decisions expired: older than max_decision_age = 300 s when this process could"
-    assert [f"{said} take them in\n"] == warnings(log)
+    warning = "WARNING 3 decisions expired: older than max_decision_age = 300 s when this process could"
+    assert [f"{warning} take them\n"] == warnings(log)
 
 
 def test_with_0_nothing_is_too_old(database_url: str, log: list[str]) -> None:
@@ -79,7 +77,7 @@ def test_with_0_nothing_is_too_old(database_url: str, log: list[str]) -> None:
 
 
 class Ahead(SystemClock):
-    """A machine whose clock is hours off that of the database's."""
+    """A clock that is seven hours ahead of the database's."""
 
     def now(self) -> datetime:
         return super().now() + timedelta(hours=7)

@@ -1,4 +1,4 @@
-"""A little of `make faults` in each run of the tests: the same code, at chosen points, and out of one seed."""
+"""A part of `make faults` in each run of the tests: the same code, at chosen points, from one seed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
             needed = [Point(actor, "sends", "Crashed", Needs.CRASH) for actor in ACTORS]
             for point in [*needed, *(Point("", "", "", needs) for needs in Needs if needs is not Needs.CRASH)]:
                 meddler = flow.Meddler(embedded_url, point.needs)
-                rows = [flow.a_decision(draw) for _ in range(8)]  # those without a price cost time
+                rows = [flow.a_decision(draw) for _ in range(8)]  # decisions without a price take time
                 flow.send(system, embedded_url, flow.drawn(draw, 15) if point is needed[0] else rows, lambda *_: None)
                 flow.stir(system, point)
                 until_all_ended(system.ledger_reader)
@@ -52,8 +52,8 @@ def test_a_running_system_reaches_each_point_of_the_matrix_and_no_other(embedded
     ours = {point.key for point in MATRIX}
     assert [] == sorted(key for key in reached - ours if key[2] not in LEFT_OUT)
     assert [] == sorted(ours - reached)
-    found = ledger_checks.check(embedded_url, ended=True)
-    assert [] == found.notes
+    result = ledger_checks.check(embedded_url, ended=True)
+    assert [] == result.notes
 
 
 def test_a_process_that_dies_again_and_again_loses_nothing(embedded_server: Server) -> None:
@@ -89,11 +89,11 @@ def test_a_decision_that_crashes_its_actor_each_time_is_quarantined_alone(embedd
     chosen = at("DecisionWatcher sends Decide", "Sizer sends Execute", "PositionKeeper commits fills")
     counters = crashes.poison(embedded_server, SEED, chosen)
     assert [] == counters.repeat
-    # What is bought comes to all three points, what is held to the first (and to the last in a group): twice each.
+    # A BUY reaches all three points, a HOLD the first (and, in a group, the last): each twice.
     assert counters.faults["exception, each time"] >= 8
 
 
-def test_a_thread_that_hangs_gets_a_successor_and_does_no_harm_when_it_wakes(embedded_server: Server) -> None:
+def test_a_thread_that_hangs_is_replaced_and_does_no_harm_when_it_wakes(embedded_server: Server) -> None:
     chosen = at("Sizer takes Decide", "PositionKeeper takes Rebuild", "PositionKeeper commits fills")
     assert_sound({"hang": 3}, hangs.once(embedded_server, SEED, chosen))
 
@@ -102,6 +102,6 @@ def test_a_decision_on_which_its_actor_hangs_each_time_is_quarantined(embedded_s
     assert_sound({"hang, each time": 2}, hangs.poison(embedded_server, SEED, at("ExecutionSimulator takes Execute")))
 
 
-def test_threads_that_end_without_a_word_lose_nothing(embedded_server: Server) -> None:
+def test_threads_that_end_silently_lose_nothing(embedded_server: Server) -> None:
     faults = {"thread ended": 2 + 1, "exception in on_stop": len(ACTORS) + 1}
     assert_sound(faults, hangs.silent_ends(embedded_server, SEED, ["PositionKeeper", "DecisionWatcher"]))

@@ -1,4 +1,4 @@
-"""Anything may die at any instruction: actors, the process, the database. What was accepted gets one outcome."""
+"""Crashes of actors, the process and the database: each accepted decision gets exactly one outcome."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_each_worker_killed_while_decisions_flow_changes_nothing(
     url = server.create_database()
     disturbed = LedgerReader(url)
     try:
-        # A minute's tick is far away: what is told to the Snapshotter here are the committed states.
+        # `snapshot_interval` is long: the Snapshotter's only messages are committed states.
         with running_system(url, snapshot_interval=1) as system:
             for number, worker in enumerate(WORKERS[:5]):
                 insert_decisions(url, wanted[number * 50 : number * 50 + 50])
@@ -83,7 +83,7 @@ def test_the_database_away_for_a_while_is_not_a_crash(
         server.stop(immediate=True)
         with pytest.raises((DatabaseUnavailable, PaperTradingError)):
             system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1))
-        assert system.wait(10) is None  # ten seconds without a database, and nobody gave up
+        assert system.wait(10) is None  # ten seconds without a database do not end the process
         server.start()
         insert_decisions(database_url, wanted[200:])
         until_all_ended(ledger_reader)
@@ -103,17 +103,17 @@ with running_system(sys.argv[1]) as system:
 
 
 def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_reader: LedgerReader) -> None:
-    insert_into = decision_rows(1000, seed=9)
+    rows = decision_rows(1000, seed=9)
     with running_system(database_url):
         pass  # the schema
     child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:
         assert next_line(child) == "serving\n"
-        with psycopg.connect(database_url, autocommit=True) as ear:
-            ear.execute("LISTEN paper_outcomes")
-            insert_decisions(database_url, insert_into)
-            next(ear.notifies(timeout=10))  # the first outcomes are committed
+        with psycopg.connect(database_url, autocommit=True) as listener:
+            listener.execute("LISTEN paper_outcomes")
+            insert_decisions(database_url, rows)
+            next(listener.notifies(timeout=10))  # the first outcomes are committed
             os.kill(child.pid, signal.SIGKILL)
         child.wait(timeout=10)
     finally:
@@ -130,7 +130,7 @@ def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, ledger_
         future = system.submit(Decision(symbol="NOPE/USDT", decision="BUY", confidence=1, quantity=1))
         assert future.get(timeout=5).status == "rejected"
         with psycopg.connect(database_url) as connection:
-            # Inserted and cancelled in one transaction, so that it is pending for nobody.
+            # Inserted and cancelled in one transaction, so no actor sees it pending.
             connection.execute(
                 "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('ETH/USDT', 'BUY', 1)"
             )
@@ -141,7 +141,7 @@ def test_a_decision_cancelled_by_hand_stays_cancelled(database_url: str, ledger_
     assert ledger_reader.outcomes() == {"cancelled": 1, "rejected": 1}
 
 
-def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_url: str) -> None:
+def test_too_many_restarts_end_the_process_with_the_reason(database_url: str) -> None:
     with running_system(database_url) as system:
         for _ in range(6):
             system.crash("Sizer")
@@ -151,7 +151,7 @@ def test_over_the_limit_of_restarts_the_process_ends_with_the_reason(database_ur
         )
 
 
-def test_when_the_process_gives_up_nobody_waits_for_ever(database_url: str) -> None:
+def test_callers_do_not_wait_when_the_process_ends(database_url: str) -> None:
     with running_system(database_url) as system:
         dead = system.submit(Decision(symbol="DEAD/USDT", decision="BUY", confidence=1))
         for _ in range(6):
@@ -208,7 +208,7 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(embedded_server: Serve
         embedded_server.stop(immediate=True)
         begun = time.monotonic()
         system.stop()
-        assert time.monotonic() - begun < 3 * 5  # the promise, three times
+        assert time.monotonic() - begun < 3 * 5  # three times the promised 5 s
     embedded_server.start()
     with running_system(embedded_url) as system:
         until_all_ended(system.ledger_reader)

@@ -1,4 +1,4 @@
-"""Fifty seeds of faults, drawn and played in virtual time; `make faults` plays ten times as many."""
+"""Faults from fifty seeds, played in virtual time; `make faults` plays ten times as many."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAYED_AGAIN = range(3)
 
 @pytest.fixture(scope="module", autouse=True)
 def elsewhere() -> Iterator[subprocess.Popen[str]]:
-    """Another process, which hashes otherwise and plays some seeds; it runs beside the first test."""
+    """Another process with another hash seed, which plays some seeds while the first test runs."""
     other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     with subprocess.Popen(
         [sys.executable, "-m", "tests.faults.parts.seeds", *map(str, PLAYED_AGAIN)],
@@ -36,7 +36,7 @@ def test_fifty_seeds_keep_the_laws() -> None:
     assert counters.passed
     assert counters.decisions > SEEDS * 40
     assert counters.decisions == sum(counters.outcomes.values())
-    # Otherwise the seeds show less than they seem to.
+    # Enough executed decisions, and enough of each fault.
     assert counters.outcomes["executed"] > counters.decisions / 5
     assert (
         min(counters.faults[kind] for kind in ("crash", "poison", "process killed", "database away", "answer lost"))
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_trace(elsewhere: subprocess.Popen[str]) ->
     assert len(set(here)) == len(here)
 
 
-def test_a_seed_that_breaks_a_law_is_told_by_the_command_that_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seed_that_breaks_a_law_is_reported_with_the_command_that_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: World) -> None:
         raise Broken("decision 7 got no outcome", "lost")
 

@@ -17,7 +17,7 @@ SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_s
 
 
 def rows_read(url: str) -> dict[str, int]:
-    """Rows that were ever read of each table, as the server counts them."""
+    """Return how many rows of each table the server has ever read."""
     with psycopg.connect(url) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
         return dict(connection.execute(READ, [list(HISTORY)]).fetchall())
@@ -31,7 +31,7 @@ def test_a_long_history_is_not_read_at_a_start(embedded_url: str) -> None:
         system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1)).get(timeout=10)
         assert 100 == len(system.ledger_reader.positions())
     after = rows_read(embedded_url)
-    # Its own decision, the last order of each portfolio, the first fill, and what is looked up by key.
+    # The new decision, the last order of each portfolio, the first fill, and rows read by key.
     assert dict.fromkeys(HISTORY, True) == {table: after[table] - before[table] < 50 for table in HISTORY}
     ledger_reader = LedgerReader(embedded_url)
     assert [] == ledger_reader.ledger_differences()

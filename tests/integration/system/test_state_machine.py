@@ -1,4 +1,4 @@
-"""Any sequence of decisions, prices, crashes, restarts and outages keeps the laws; `make faults` tries many more."""
+"""Sequences of decisions, prices, crashes, restarts and outages keep the laws; `make faults` tries many more."""
 
 from __future__ import annotations
 

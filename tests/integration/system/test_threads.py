@@ -1,4 +1,4 @@
-"""Threads beside the actors: whatever is raised in one, it goes on, and says once what went wrong."""
+"""Threads beside the actors: each survives any exception, and logs a failing state once."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.support.database.proxy import Proxy
 from tests.support.system.running_system import running_system, until
 from tests.support.values.builders import NOON, quote
 
-SILENT: Notify = lambda *_, **__: None  # noqa: E731 - alarms are heard elsewhere
+SILENT: Notify = lambda *_, **__: None  # noqa: E731 - other tests are about alarms
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
+def log_lines() -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", format="{message}")
     yield lines
@@ -39,7 +39,7 @@ def said() -> Iterator[list[str]]:
 
 @pytest.fixture
 def held(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
-    """A lease that is renewed all the time."""
+    """A lease that is renewed every 20 ms."""
     monkeypatch.setattr(lease_module, "RENEWAL_INTERVAL_S", 0.02)
     monkeypatch.setattr(lease_module, "RETRY_INTERVAL_S", 0.02)
     taken = Lease.take(embedded_url)
@@ -50,12 +50,12 @@ def held(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
 
 
 def failing(times: int, real: Callable[..., Any]) -> Callable[..., Any]:
-    """``real``, after it has raised so often what nobody expects."""
+    """Return ``real``, preceded by so many calls that raise an unexpected error."""
     left = iter(range(times))
 
     def called(*arguments: Any, **named: Any) -> Any:
         if next(left, None) is not None:
-            raise RuntimeError("nobody expects this")
+            raise RuntimeError("an unexpected error")
         return real(*arguments, **named)
 
     return called
@@ -79,55 +79,55 @@ def renewed_at(url: str) -> Any:
         return row[0]
 
 
-def test_the_listener_goes_on_when_what_it_calls_raises(embedded_url: str, said: list[str]) -> None:
-    heard = threading.Semaphore(0)
+def test_the_listener_survives_an_error_in_its_callback(embedded_url: str, log_lines: list[str]) -> None:
+    calls = threading.Semaphore(0)
 
     def woken(channel: str) -> None:
-        heard.release()
-        raise RuntimeError("nobody expects this")
+        calls.release()
+        raise RuntimeError("an unexpected error")
 
     listener = Listener(embedded_url, ["paper_decisions"], woken)
     listener.start()
-    assert heard.acquire(timeout=5)  # once for having connected
+    assert calls.acquire(timeout=5)  # the call after connecting
     for _ in range(2):
         notify(embedded_url)
-        assert heard.acquire(timeout=5)
+        assert calls.acquire(timeout=5)
     listener.stop()
     assert 3 == listener.failures.count
-    (line,) = said
-    assert line.startswith("a wake-up on paper_decisions was lost, the poll goes on: nobody expects this")
+    (line,) = log_lines
+    assert line.startswith("a wake-up on paper_decisions was lost, the poll goes on: an unexpected error")
     assert "Traceback" in line
 
 
-def test_the_listener_goes_on_when_connecting_raises_what_nobody_expects(
-    embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+def test_the_listener_survives_an_unexpected_error_while_it_connects(
+    embedded_url: str, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("persistence.listener.RECONNECT_INTERVAL_S", 0.01)
     monkeypatch.setattr("persistence.listener.connect", failing(3, connect))
-    heard = threading.Semaphore(0)
-    listener = Listener(embedded_url, ["paper_decisions"], lambda _: heard.release())
+    calls = threading.Semaphore(0)
+    listener = Listener(embedded_url, ["paper_decisions"], lambda _: calls.release())
     listener.start()
-    for _ in range(3 + 1):  # once for each attempt that failed, then for having connected
-        assert heard.acquire(timeout=5)
+    for _ in range(3 + 1):  # one for each failed attempt, and one after connecting
+        assert calls.acquire(timeout=5)
     assert terminate(embedded_url, "listener")
-    for _ in range(2):  # for the loss, and for what came meanwhile
-        assert heard.acquire(timeout=5)
+    for _ in range(2):  # one for the loss, and one after reconnecting
+        assert calls.acquire(timeout=5)
     listener.stop()
-    assert not heard.acquire(blocking=False)
+    assert not calls.acquire(blocking=False)
     assert 4 == listener.failures.count
-    assert 2 == len(said)  # once for what came before the first connection, once for what ended it
+    assert 2 == len(log_lines)  # one failure before the first connection, and one that ended it
 
 
 def test_an_outage_is_noticed_whichever_connection_it_strikes_first(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = threading.Semaphore(0)
+    polled = threading.Semaphore(0)
 
     def pending(store: DecisionStore, *arguments: Any) -> Any:
         try:
             return read_pending(store, *arguments)
         finally:
-            looked.release()
+            polled.release()
 
     read_pending = DecisionStore.pending
     with Proxy(embedded_url) as proxy, running_system(proxy.url_for(embedded_url)) as system:
@@ -136,16 +136,16 @@ def test_an_outage_is_noticed_whichever_connection_it_strikes_first(
         monkeypatch.setattr("persistence.listener.RECONNECT_INTERVAL_S", 0.05)
         proxy.refuse()
         proxy.cut("listener")
-        assert looked.acquire(timeout=5)  # the DecisionWatcher, whose own connection still works
+        assert polled.acquire(timeout=5)  # by the DecisionWatcher, whose connection still works
         assert system.status().intake_paused_since is None
         proxy.cut()
-        until(lambda: system.status().intake_paused_since is not None, 5)  # far less than its poll, a minute
+        until(lambda: system.status().intake_paused_since is not None, 5)  # its own poll comes once a minute
         proxy.admit()
         until(lambda: system.status().intake_paused_since is None, 5)
 
 
-def test_the_lease_comes_back_whatever_reconnecting_raises(
-    held: Lease, embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+def test_the_lease_survives_unexpected_errors_while_it_reconnects(
+    held: Lease, embedded_url: str, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
     held.keep(lost.append, SILENT)
@@ -158,29 +158,29 @@ def test_the_lease_comes_back_whatever_reconnecting_raises(
     until(lambda: renewed_at(embedded_url) > before, 5)
     assert [] == lost
     assert Epoch(1) == held.epoch
-    (line,) = said
+    (line,) = log_lines
     assert line.startswith("the lease's connection is lost; nothing is written until it is back")
 
 
-def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url: str, said: list[str]) -> None:
-    with psycopg.connect(embedded_url, autocommit=True) as somebody:
-        somebody.execute(
+def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url: str, log_lines: list[str]) -> None:
+    with psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'no writes' USING ERRCODE = '25006'; END $$"
         )
-        somebody.execute("CREATE TRIGGER r BEFORE UPDATE ON paper_lease_renewal EXECUTE FUNCTION refuse()")
+        connection.execute("CREATE TRIGGER r BEFORE UPDATE ON paper_lease_renewal EXECUTE FUNCTION refuse()")
         lost: list[str] = []
         held.keep(lost.append, SILENT)
         until(lambda: held.failures.count >= 3, 5)
         assert held.held
-        somebody.execute("DROP TRIGGER r ON paper_lease_renewal")
+        connection.execute("DROP TRIGGER r ON paper_lease_renewal")
         before = renewed_at(embedded_url)
         until(lambda: renewed_at(embedded_url) > before, 5)
     assert [] == lost
-    assert ["the lease cannot be renewed at the moment: no writes\n"] == said
+    assert ["the lease cannot be renewed at the moment: no writes\n"] == log_lines
 
 
-def test_prices_are_stored_again_after_anything(held: Lease, embedded_url: str, said: list[str]) -> None:
+def test_the_price_recorder_survives_an_unexpected_error(held: Lease, embedded_url: str, log_lines: list[str]) -> None:
     recorder = PriceRecorder(PriceStore(embedded_url, held))
     recorder.offer([quote("100", at=NOON), "no quote"])  # type: ignore[list-item]
     recorder.offer([quote("101", at=NOON)])
@@ -188,7 +188,7 @@ def test_prices_are_stored_again_after_anything(held: Lease, embedded_url: str, 
     recorder.close()
     assert 2 == recorder.dropped
     assert 1 == recorder.failures.count
-    (line,) = said
+    (line,) = log_lines
     assert line.startswith("prices are not stored at the moment: 'str' object has no attribute")
 
 
@@ -199,31 +199,31 @@ def _stored(url: str) -> int:
         return int(row[0])
 
 
-def test_who_asks_for_stored_prices_does_not_wait_for_a_silent_database(held: Lease, embedded_url: str) -> None:
-    told: SimpleQueue[Mapping[Symbol, Decimal | None] | None] = SimpleQueue()
+def test_reading_stored_prices_does_not_wait_for_a_silent_database(held: Lease, embedded_url: str) -> None:
+    answers: SimpleQueue[Mapping[Symbol, Decimal | None] | None] = SimpleQueue()
     with Proxy(embedded_url) as proxy:
         recorder = PriceRecorder(PriceStore(proxy.url_for(embedded_url), held))
-        recorder.read(told.put)
-        assert {} == told.get(timeout=5)
+        recorder.read(answers.put)
+        assert {} == answers.get(timeout=5)
         proxy.freeze()
-        recorder.read(told.put)
+        recorder.read(answers.put)
         recorder.offer([quote("100", at=NOON)])
-        assert told.empty()
+        assert answers.empty()
         proxy.thaw()
-        assert {} == told.get(timeout=5)  # the late answer
+        assert {} == answers.get(timeout=5)  # the late answer
         recorder.close()
 
 
-def test_an_attached_client_hears_outcomes_after_anything(
-    embedded_url: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+def test_an_attached_client_survives_unexpected_errors_while_it_reads_outcomes(
+    embedded_url: str, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_system(embedded_url), TradingSystem.attach(embedded_url) as attached:
         monkeypatch.setattr("actors.client.POLL_INTERVAL_S", 0.05)
         monkeypatch.setattr("actors.client.read_outcomes", failing(2, read_outcomes))
         impatient = attached.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.003"))
-        impatient.set(None)  # whoever waits may answer it himself
+        impatient.set(None)  # a caller may answer its own future
         until(lambda: attached.failures.count == 2, 5)
         patient = attached.submit(Decision(symbol="ETH/USDT", decision="HOLD", confidence=1))
         assert patient.get(timeout=5).status == "ignored"
-    (line,) = said
-    assert line.startswith("cannot read outcomes until the database is available again: nobody expects this")
+    (line,) = log_lines
+    assert line.startswith("cannot read outcomes until the database is available again: an unexpected error")

@@ -1,4 +1,4 @@
-"""An alarm to be told, and a machine without proxies that would hear of it."""
+"""An alarm to deliver, channels for it, and a machine without proxies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def failure(channel: Channel, limit: float = 5.0) -> AlertFailed:
 
 
 def state(pid: int) -> str:
-    """What Linux says of a process; a dead one that nobody waited for is a Z, as one that is gone."""
+    """Return the state letter of a process on Linux; Z for a zombie and for one that is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

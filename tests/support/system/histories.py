@@ -1,6 +1,6 @@
-"""A history of sixty days from a seed, written through the stores of the actors: three portfolios, and an empty one.
+"""A history of sixty days from a seed, written through the actors' stores: three portfolios with trades, one without.
 
-Its days are fixed, and so is the moment as of which it is read (`as_of`): no number depends on the day of the test.
+Its days and the time as of which it is read (`as_of`) are fixed, so no number depends on the day of the test.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SILENT = range(20, 23)
 """Days on which no portfolio had a snapshot."""
 FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = FIRST_DAY + timedelta(days=DAYS + 2, hours=9, minutes=30)
-"""The moment as of which the history is read: two days after the last deal, in the middle of a day."""
+"""The time as of which the history is read: two days after the last deal, in the morning."""
 MIDNIGHT = FIRST_DAY + timedelta(days=DAYS + 2)
-"""The last one before `NOW`."""
+"""The last midnight before `NOW`."""
 YOUNG = NOW - timedelta(days=7)
-"""From then on the portfolio "losers" has snapshots: too few days for a Sharpe ratio."""
+"""Start of the snapshots of the portfolio "losers", which has too few days for a Sharpe ratio."""
 
 
 PORTFOLIO_BEGAN = "UPDATE paper_trading_config SET created_at = %s WHERE portfolio = %s"
@@ -51,7 +51,7 @@ DECISION_WAS_SENT = "UPDATE trading_decisions SET created_at = %s, processed_at 
 
 @dataclass(frozen=True)
 class Deal:
-    """One that a seed made up."""
+    """One order of the history, which fills at once."""
 
     number: int
     portfolio: str
@@ -63,30 +63,30 @@ class Deal:
 
 
 Moment = tuple[datetime, Mapping[Symbol, Decimal], int]
-"""A time, what prices are then, and how many deals there were until then."""
+"""A time, the prices then, and the number of deals until then."""
 
 
 def walked(draw: random.Random, price: Decimal) -> Decimal:
     return (price * Decimal(str(round(draw.gauss(1.001, 0.03), 4)))).quantize(Decimal("0.01"))
 
 
-def a_history(seed: int, first_day: datetime) -> tuple[list[Deal], list[Moment]]:
-    """Deals of sixty days, and what is known at each sixth hour: marks, and how many deals there were until then."""
+def draw_history(seed: int, first_day: datetime) -> tuple[list[Deal], list[Moment]]:
+    """Return deals of sixty days and, for each sixth hour, the marks and the number of deals until then."""
     draw = random.Random(seed)
     prices = {BTC: Decimal(110_000), ETH: Decimal(4000), Symbol("AAPL"): Decimal(230)}
-    held: dict[tuple[str, Symbol], Decimal] = {}
+    quantities: dict[tuple[str, Symbol], Decimal] = {}
     deals: list[Deal] = []
     moments: list[Moment] = []
 
     def trade(name: str, symbol: Symbol, at: datetime, side: str | None = None) -> None:
         key = (name, symbol)
-        have = held.get(key, Decimal(0))
-        side = side or draw.choice(["BUY", "SELL"] if have else ["BUY"])
-        quantity = have if side == "SELL" and draw.random() < 0.6 else (have / 2 if side == "SELL" else None)
+        position = quantities.get(key, Decimal(0))
+        side = side or draw.choice(["BUY", "SELL"] if position else ["BUY"])
+        quantity = position if side == "SELL" and draw.random() < 0.6 else (position / 2 if side == "SELL" else None)
         if quantity is None:
             quantity = Decimal(CAPITAL[name]) / prices[symbol] * Decimal(str(round(draw.uniform(0.02, 0.1), 3)))
         quantity = quantity.quantize(Decimal("1e-8"))
-        held[key] = have + quantity if side == "BUY" else have - quantity
+        quantities[key] = position + quantity if side == "BUY" else position - quantity
         deals.append(Deal(len(deals) + 1, name, symbol, side, quantity, prices[symbol], at))
 
     for step in range(DAYS * 4):
@@ -99,17 +99,17 @@ def a_history(seed: int, first_day: datetime) -> tuple[list[Deal], list[Moment]]
             trade("losers", BTC, now - timedelta(minutes=9), "BUY")
             last = deals[-1]
             deals.append(replace(last, number=last.number + 1, side="SELL", at=now - timedelta(minutes=8)))
-            held[("losers", BTC)] = Decimal(0)
+            quantities[("losers", BTC)] = Decimal(0)
         if step // 4 not in SILENT:
             moments.append((now, dict(prices), len(deals)))
     return deals, moments
 
 
 def fill(deal: Deal, portfolio: Portfolio, decision_id: Any) -> Applied:
-    what = instrument(deal.symbol, asset_class=CLASSES[deal.symbol])
+    traded = instrument(deal.symbol, asset_class=CLASSES[deal.symbol])
     strategy = "trend" if deal.number % 3 else None
     made = order(
-        deal.side, deal.quantity, deal.price, seq=portfolio.seq + 1, instrument=what, strategy=strategy,
+        deal.side, deal.quantity, deal.price, seq=portfolio.seq + 1, instrument=traded, strategy=strategy,
         costs=portfolio.rules.costs,
     )  # fmt: skip
     ids = {"decision_id": decision_id, "order_id": order_id(uid(deal.number), 1), "portfolio": portfolio.name}
@@ -118,7 +118,7 @@ def fill(deal: Deal, portfolio: Portfolio, decision_id: Any) -> Applied:
 
 @contextmanager
 def as_of(moment: datetime = NOW) -> Iterator[None]:
-    """Have the program read a history as of ``moment``: it asks the database for the time in these two places alone."""
+    """Have the program read a history as of ``moment``, by replacing the two statements that read the time."""
     opening = history.OPENING.replace("now()", f"timestamptz '{moment.isoformat()}'")
     assert opening != history.OPENING
     with pytest.MonkeyPatch.context() as patch:
@@ -128,8 +128,8 @@ def as_of(moment: datetime = NOW) -> Iterator[None]:
 
 
 def write(url: str, seed: int) -> None:
-    """Write the history of a seed; the portfolio that lost all the time is too young for a Sharpe ratio."""
-    deals, moments = a_history(seed, FIRST_DAY)
+    """Write the history of a seed."""
+    deals, moments = draw_history(seed, FIRST_DAY)
     store(url, CAPITAL, deals, moments, lambda name, at: name != "empty" and (name != "losers" or at > YOUNG))
     with psycopg.connect(url) as connection:
         connection.cursor().executemany(PORTFOLIO_BEGAN, [(YOUNG, "losers"), (NOW, "empty")])
@@ -142,7 +142,7 @@ def store(
     moments: Sequence[Moment],
     valued: Callable[[str, datetime], bool] = lambda _name, _at: True,
 ) -> None:
-    """Write deals, and snapshots of the portfolios that are valued then, through the stores that actors write with."""
+    """Write deals and, for portfolios that are ``valued`` at a time, snapshots, through the actors' stores."""
     lease = Lease.take(url)
     schema.upgrade(url)
     lease.begin_epoch()
@@ -159,7 +159,7 @@ def store(
             ]
         )
         ids = {received.uid: received.id for received in decisions.pending([], 10_000, moments[0][0])}
-        # In the order of their numbers, which is that of their times in each portfolio.
+        # By number, which in each portfolio is also the order of their times.
         applied: list[Applied] = []
         saved: list[Snapshot] = []
         for moment, marks, count in moments:
@@ -182,7 +182,7 @@ def store(
 
 
 def _date(url: str, names: Iterable[str], deals: Sequence[Deal], first: datetime) -> None:
-    """Give portfolios and decisions the times of the history: the database wrote those of the test."""
+    """Set the times of portfolios and decisions to those of the history."""
     with psycopg.connect(url) as connection:
         connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")
         connection.cursor().executemany(PORTFOLIO_BEGAN, [(first, name) for name in names])

@@ -1,4 +1,4 @@
-"""Decisions through three doors while something goes wrong, and what has to hold afterwards."""
+"""Decisions through three interfaces during faults, and the assertions that must hold afterwards."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ from tests.support.system.running_system import (
 )
 
 CALLERS = ("submits", "attached")
-"""Portfolios, and the doors by which their decisions come."""
-BETWEEN = 0.01
+"""Names of portfolios, after the interface that their decisions use."""
+SUBMIT_INTERVAL_S = 0.01
 """Seconds between two decisions of a caller."""
-LEAST = 10
-"""Decisions of each caller that were accepted."""
+MIN_ACCEPTED = 10
+"""Number of decisions of each caller that must be accepted."""
 
 
 class Caller:
-    """Submits one decision after another, and remembers what it was told.
+    """A thread that submits one decision after another, and records the answers.
 
     Attributes:
-        accepted: futures of what was accepted, by uid.
-        refused: what was not accepted, with the reason: none of it may be in the table.
-        in_doubt: how often nobody could say; the same decision was submitted again then.
-        failure: what should never have been raised.
+        accepted: futures of the accepted decisions, by uid.
+        refused: errors of the decisions that were not accepted, by uid; none of them may be in the table.
+        in_doubt: number of decisions whose acceptance was in doubt; each was submitted again.
+        failure: an error that `submit` must not raise.
     """
 
     def __init__(self, client: TradingClient, portfolio: str) -> None:
@@ -63,7 +63,7 @@ class Caller:
         self.failure: Exception | None = None
         self._client = client
         self._portfolio = portfolio
-        self._enough = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=portfolio, daemon=True)
 
     def __enter__(self) -> Caller:
@@ -71,14 +71,14 @@ class Caller:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._enough.set()
+        self._stop.set()
         self._thread.join(60)
 
     def _run(self) -> None:
         for number in itertools.count():
             decision = Decision(
                 symbol="ETH/USDT",
-                decision="HOLD" if number % 3 == 2 else "BUY",  # both writers of outcomes have to do
+                decision="HOLD" if number % 3 == 2 else "BUY",  # so that both writers of outcomes have work
                 confidence=1,
                 quantity="0.003",
                 portfolio=self._portfolio,
@@ -86,10 +86,10 @@ class Caller:
             )
             try:
                 self._submit(decision)
-            except Exception as error:  # noqa: BLE001 - told at the end
+            except Exception as error:  # noqa: BLE001 - asserted at the end
                 self.failure = error
                 return
-            if self._enough.wait(BETWEEN):
+            if self._stop.wait(SUBMIT_INTERVAL_S):
                 return
 
     def _submit(self, decision: Decision) -> None:
@@ -106,24 +106,24 @@ class Caller:
                     return
             else:
                 return
-            self._enough.wait(BETWEEN)
+            self._stop.wait(SUBMIT_INTERVAL_S)
 
 
 @dataclass(slots=True)
 class Report:
-    """What came of a disturbed run.
+    """The result of a disturbed run.
 
     Attributes:
-        books: the database, past the proxy; open until the run's `with` ends.
-        callers: by portfolio.
-        said: warnings and errors that were logged.
-        counts: of the proxy.
-        generation: the last.
+        ledger_reader: queries of the database, past the proxy; open until the run's `with` ends.
+        callers: callers by portfolio.
+        log_lines: warnings and errors that were logged.
+        counts: counts of the proxy.
+        generation: the last generation.
     """
 
     ledger_reader: LedgerReader
     callers: dict[str, Caller]
-    said: list[str] = field(default_factory=list)
+    log_lines: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     generation: int = 0
 
@@ -132,17 +132,17 @@ class Report:
 def disturbed(
     server: Server, url: str, faults: Sequence[str], *, count: int = 120, seed: int = 1, rounds: int = 1
 ) -> Iterator[Report]:
-    """Run a system under faults, one after the other, and check what has to hold whatever they are.
+    """Run a system under faults, one after the other, and assert that nothing is lost or executed twice.
 
-    A third of the decisions comes before the faults, the same during and after them.
+    A third of the decisions comes before the faults, a third during and a third after them.
 
     Args:
-        server: that has the database.
-        url: of the database, which is empty.
-        faults: their names.
-        count: decisions by the SQL door.
-        seed: of decisions and faults.
-        rounds: how often each fault strikes.
+        server: server of the database.
+        url: URL of the database, which is empty.
+        faults: names of the faults.
+        count: number of decisions inserted by SQL.
+        seed: seed of decisions and faults.
+        rounds: number of times that each fault strikes.
     """
     schema.upgrade(url)
     for name in CALLERS:
@@ -150,39 +150,39 @@ def disturbed(
     ledger_reader = LedgerReader(url)
     with ExitStack() as undo:
         undo.callback(ledger_reader.close)
-        said: list[str] = []
-        undo.callback(logger.remove, logger.add(lambda line: said.append(str(line)), level="WARNING"))
+        log_lines: list[str] = []
+        undo.callback(logger.remove, logger.add(lambda line: log_lines.append(str(line)), level="WARNING"))
         proxy = undo.enter_context(Proxy(url))
         system = undo.enter_context(running_system(proxy.url_for(url), check_interval=0.2, snapshot_interval=1))
         attached = undo.enter_context(TradingSystem.attach(proxy.url_for(url)))
         callers = {name: Caller(client, name) for name, client in zip(CALLERS, [system, attached], strict=True)}
         scene = Scene(server, url, proxy, system)
-        wanted = decision_rows(count, seed)
+        rows = decision_rows(count, seed)
         strikes = [(name, number) for number in range(rounds) for name in faults]
-        with ExitStack() as doors:
+        with ExitStack() as active_callers:
             for caller in callers.values():
-                doors.enter_context(caller)
-            feed(url, wanted[: count // 3])
-            during = wanted[count // 3 : 2 * count // 3]
+                active_callers.enter_context(caller)
+            feed(url, rows[: count // 3])
+            during = rows[count // 3 : 2 * count // 3]
             size = -(-len(during) // len(strikes))
             for strike, (name, number) in enumerate(strikes):
                 with FAULTS[name](scene, seed + number):
                     prices_go_on(system)
                     feed(url, during[strike * size : (strike + 1) * size], patient=False)
                 feed(url, during[strike * size : (strike + 1) * size])
-            feed(url, wanted[2 * count // 3 :])
-            until(lambda: all(len(caller.accepted) >= LEAST or caller.failure for caller in callers.values()))
+            feed(url, rows[2 * count // 3 :])
+            until(lambda: all(len(caller.accepted) >= MIN_ACCEPTED or caller.failure for caller in callers.values()))
         until_all_ended(ledger_reader)
         assert_kept(system, ledger_reader, callers, count)
         assert undisturbed(server, count, seed) == [
             row for row in ledger_rows(ledger_reader) if row["portfolio"] == "default"
         ]
-        assert [] == [line for line in said if "crashed" in line or "Traceback" in line], "\n".join(said)
-        yield Report(ledger_reader, callers, said, Counter(proxy.counts), ledger_reader.served()["generation"])
+        assert [] == [line for line in log_lines if "crashed" in line or "Traceback" in line], "\n".join(log_lines)
+        yield Report(ledger_reader, callers, log_lines, Counter(proxy.counts), ledger_reader.served()["generation"])
 
 
 def assert_kept(system: TradingSystem, ledger_reader: LedgerReader, callers: Mapping[str, Caller], count: int) -> None:
-    """Nothing is lost and nothing happened twice, whatever anybody was told."""
+    """Assert that no decision was lost or executed twice, and that callers got true answers."""
     assert system.wait(0) is None
     for name, caller in callers.items():
         assert caller.failure is None, repr(caller.failure)
@@ -190,7 +190,7 @@ def assert_kept(system: TradingSystem, ledger_reader: LedgerReader, callers: Map
         rows = ledger_reader.rows(
             "SELECT uid, status, order_id, decision FROM trading_decisions WHERE portfolio = :name", name=name
         )
-        # What a caller is told is that the database is away or busy, never that it or its URL is wrong.
+        # A caller's error says that the database is unavailable or busy, never that it or its URL is wrong.
         assert {DatabaseUnavailable, DatabaseBusy} >= set(map(type, caller.refused.values())), caller.refused
         stored = {row["uid"]: (row["status"], row["order_id"]) for row in rows}
         assert {} == {uid: error for uid, error in caller.refused.items() if uid in stored}
@@ -203,7 +203,7 @@ _undisturbed: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
 
 
 def undisturbed(server: Server, count: int, seed: int) -> list[dict[str, Any]]:
-    """The ledger of the same decisions with nothing going wrong."""
+    """Return the ledger of the same decisions without faults."""
     key = (server.name, count, seed)
     if key not in _undisturbed:
         url = server.create_database()
@@ -218,17 +218,17 @@ def undisturbed(server: Server, count: int, seed: int) -> list[dict[str, Any]]:
 
 
 def feed(url: str, rows: Sequence[tuple[Any, ...]], size: int = 10, *, patient: bool = True) -> None:
-    """Insert decisions as an agent does that has uids, in order, a few a transaction, each once.
+    """Insert decisions with uids in order, a few a transaction, each once.
 
     Args:
-        url: past the proxy.
-        rows: see `tests.support.system.running_system.INSERT`.
-        size: rows of one transaction.
-        patient: wait for a database that is away, or else leave the rest to the next call with the same rows.
+        url: URL of the database, past the proxy.
+        rows: rows for `tests.support.system.running_system.INSERT`.
+        size: number of rows of one transaction.
+        patient: whether to wait for an unavailable database; else the next call with the same rows inserts the rest.
     """
     for begin in range(0, len(rows), size):
-        done = until if patient else _once
-        done(lambda part=rows[begin : begin + size]: _inserted(url, part))  # type: ignore[misc]
+        insert = until if patient else _once
+        insert(lambda part=rows[begin : begin + size]: _inserted(url, part))  # type: ignore[misc]
 
 
 def _once(action: Callable[[], bool]) -> None:
@@ -245,13 +245,13 @@ def _inserted(url: str, rows: Sequence[tuple[Any, ...]]) -> bool:
 
 
 def prices_go_on(system: TradingSystem) -> None:
-    """The PriceTracker hears prices now, wherever the database is."""
+    """Assert that the PriceTracker gets prices now, whatever the state of the database."""
     begun = datetime.now(UTC)
     until(lambda: newest_price(system) > begun, 3)
 
 
 def newest_price(system: TradingSystem) -> datetime:
-    """When the PriceTracker saw the last price; one that has just begun saw none."""
+    """Return when the PriceTracker got its last price; the earliest time if it has none."""
     answer: ThreadingFuture[Prices] = ThreadingFuture()
     system._wiring.address("PriceTracker").tell(SendPrices(answer.set))
     quotes = answer.get(timeout=3).quotes.values()

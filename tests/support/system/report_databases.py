@@ -1,4 +1,4 @@
-"""Databases that reports are read from: sixty days of three portfolios, and a few deals that are computed by hand."""
+"""Databases for reports: a few deals whose results are computed by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BEGUN = datetime(2026, 1, 10, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Sold:
-    """A unit of BTC/USDT that was bought and, an hour later, sold, each for a commission of 1."""
+    """One BTC/USDT that was bought and, an hour later, sold, with a commission of 1 each time."""
 
     portfolio: str
     bought: str
@@ -67,17 +67,17 @@ def sell(url: str, *deals: Sold, capital: int = 1000) -> None:
         for number, deal in enumerate(deals):
             position = f"00000000-0000-4000-8000-{number:012}"
             seq = 2 * sum(other.portfolio == deal.portfolio for other in deals[:number])
-            given = {
+            values = {
                 "portfolio": deal.portfolio, "position": position, "strategy": deal.strategy,
                 "bought": Decimal(deal.bought), "sold": Decimal(deal.sold), "at": deal.at,
                 "end": deal.at + timedelta(hours=1),
             }  # fmt: skip
-            buy = {**given, "side": "BUY", "price": given["bought"], "seq": seq + 1}
-            sale = {**given, "side": "SELL", "price": given["sold"], "seq": seq + 2, "at": given["end"]}
+            buy = {**values, "side": "BUY", "price": values["bought"], "seq": seq + 1}
+            sale = {**values, "side": "SELL", "price": values["sold"], "seq": seq + 2, "at": values["end"]}
             connection.execute(FILL, buy)
             row = connection.execute(FILL, sale).fetchone()
             assert row is not None
-            connection.execute(TRADE, {**given, "order": row[0]})
+            connection.execute(TRADE, {**values, "order": row[0]})
         connection.execute(
             "UPDATE paper_trading_config c SET current_capital = initial_capital + coalesce("
             "(SELECT sum(cash_delta) FROM paper_fills f WHERE f.portfolio = c.portfolio), 0)"

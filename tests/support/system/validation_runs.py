@@ -1,4 +1,4 @@
-"""Validation runs for tests: begun, judged, and surrounded by evidence."""
+"""Validation runs: steps that begin one, judge it and write its evidence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEEPER = "PositionKeeper"
 
 
 def process(url: str, epoch: int = 100, version: str = "0.1.0", **settings: Any) -> None:
-    """A process that served, as its lease puts it on record."""
+    """Insert a process that has served, as its lease would."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET paper.writer = 'Supervisor'")
         connection.execute(
@@ -57,17 +57,17 @@ FROM paper_processes WHERE epoch = 100
 
 
 def begun_at(url: str, moment: datetime) -> None:
-    """A run of all portfolios that began in the past."""
+    """Insert a run of all portfolios that began at ``moment``."""
     execute(url, BEGUN_AT, moment)
 
 
-def verdicts(url: str, **asked: Any) -> dict[str, Verdict]:
+def verdicts(url: str, **options: Any) -> dict[str, Verdict]:
     with reading(url) as engine:
-        return {found.portfolio: found for found in validation.verdicts(engine, Criteria(), **asked)}
+        return {verdict.portfolio: verdict for verdict in validation.verdicts(engine, Criteria(), **options)}
 
 
-def criterion(found: Verdict, name: str) -> Criterion:
-    return next(each for each in (*found.operational, *found.criteria) if each.name == name)
+def criterion(verdict: Verdict, name: str) -> Criterion:
+    return next(criterion for criterion in (*verdict.operational, *verdict.criteria) if criterion.name == name)
 
 
 def execute(url: str, statement: str, *values: Any, writer: str = "") -> list[tuple[Any, ...]]:
