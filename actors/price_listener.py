@@ -16,9 +16,9 @@ class TrackerListener:
     def __init__(self, tracker: Address) -> None:
         self._tracker = tracker
 
-    def instruments_loaded(self, book: InstrumentCatalog) -> None:
+    def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         """Pass on the instruments that the source has loaded."""
-        self._tracker.tell(InstrumentsLoaded(book))
+        self._tracker.tell(InstrumentsLoaded(catalog))
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         """Pass on quotes."""

@@ -98,7 +98,7 @@ class PriceTracker(Behaviour):
     def started(self) -> None:
         """Request the stored prices; the source sends the rest again."""
         self._read_stored()
-        self._set_catalog(self._source.book)
+        self._set_catalog(self._source.catalog)
         self._started_at = self._clock.now()
 
     def handle(self, message: Message) -> None:

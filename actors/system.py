@@ -32,7 +32,7 @@ from domain.trading.decision import Decision, Outcome
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, Clock
 from market.exchange.ccxt_source import ExchangePrices
-from market.exchange.retry import Pace
+from market.exchange.retry import Timing
 from market.files.file_source import FilePrices
 from market.simulated import SimulatedMarket, simulated_instruments
 from persistence import adoption, schema
@@ -376,7 +376,7 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
             symbols=settings.symbols or (),
             options=settings.exchange_options,
             # Confirm prices often enough that a symbol without trades does not count as silent.
-            pace=Pace(refresh=min(Pace().refresh, settings.max_price_age / 2)),
+            timing=Timing(refresh_interval=min(Timing().refresh_interval, settings.max_price_age / 2)),
         )
     if settings.prices == "simulated":
         return SimulatedMarket(

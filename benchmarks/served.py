@@ -34,9 +34,9 @@ class CountedMarket(SimulatedMarket):
 
     ticks = 0
 
-    def _next(self) -> Iterable[tuple[Symbol, Decimal]]:
+    def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
         self.ticks += 1
-        return super()._next()
+        return super()._next_prices()
 
 
 class ServedSystem:
@@ -114,7 +114,7 @@ def main(database_url: str, interval: str, log: str) -> None:
     ):
         print("ready", flush=True)
         for _ in sys.stdin:
-            print(market.files.ticks, time.perf_counter(), flush=True)
+            print(market.ticks, time.perf_counter(), flush=True)
 
 
 if __name__ == "__main__":

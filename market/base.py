@@ -1,4 +1,4 @@
-"""The thread that price sources share; `domain.trading.quotes.PriceSource` is the interface that they keep."""
+"""The base class of the price sources that need one thread; `domain.trading.quotes.PriceSource` is their interface."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import PriceListener
 from domain.types import Clock, Symbol
 
-STOP_WITHIN = 1.0
-"""Seconds that `PriceSource.stop` waits for the source's thread."""
+STOP_TIMEOUT_S = 1.0
+"""Longest time that `PriceSource.stop` waits for the source's thread."""
 
 
-class Stopwatch:
-    """How a source tells how long to wait; tests give one of their own that lets time pass at once."""
+class MonotonicTimer:
+    """A monotonic clock and an interruptible sleep; tests pass one whose time passes at once."""
 
-    # Bound here, so that a test which freezes the modules' clocks does not freeze the waiting.
+    # Bound here, so that a test which freezes the modules' clocks does not freeze the sleep.
     _monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
     def seconds(self) -> float:
-        """Return seconds since some moment; they never jump, unlike the wall clock."""
+        """Return seconds since a fixed moment; unlike the wall clock they never jump."""
         return self._monotonic()
 
     def wait(self, stopped: threading.Event, seconds: float) -> bool:
-        """Wait, but no longer than until ``stopped`` is set; return whether it is."""
+        """Sleep for ``seconds``, or until ``stopped`` is set; return whether it is."""
         return stopped.wait(min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
 
 class ThreadedSource(ABC):
-    """A `PriceSource` that plays on one daemon thread; subclasses say what in `_play`.
+    """A `PriceSource` that delivers on one daemon thread; subclasses implement `_play`.
 
     Attributes:
-        book: what can be traded, known from the beginning.
-        notes: what its figures rest on, a sentence each.
-        troubles: nothing that it waits for.
+        catalog: what can be traded, known from the beginning.
+        notes: assumptions behind its prices, a sentence each.
+        troubles: always empty: it waits for nothing.
     """
 
     name: str
@@ -47,15 +47,15 @@ class ThreadedSource(ABC):
     notes: Sequence[str] = ()
     troubles: Sequence[str] = ()
 
-    def __init__(self, book: InstrumentCatalog, clock: Clock, stopwatch: Stopwatch | None = None) -> None:
-        self.book = book
+    def __init__(self, catalog: InstrumentCatalog, clock: Clock, timer: MonotonicTimer | None = None) -> None:
+        self.catalog = catalog
         self._clock = clock
-        self._stopwatch = stopwatch or Stopwatch()
+        self._timer = timer or MonotonicTimer()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, listener: PriceListener) -> None:
-        """Begin to deliver to ``listener``; after a stop, go on where it stopped.
+        """Begin to deliver to ``listener``; after a stop, continue where it stopped.
 
         Raises:
             RuntimeError: it is running.
@@ -63,32 +63,32 @@ class ThreadedSource(ABC):
         if self._thread is not None and self._thread.is_alive():
             msg = f"the price source {self.name!r} is running already"
             raise RuntimeError(msg)
-        # A new event for each thread: one that outlived its stop can never be woken up again.
+        # A new event for each thread: a thread that outlives its stop stays stopped.
         self._stopped = threading.Event()
         self._thread = threading.Thread(
             target=self._run, args=(listener, self._stopped), name=f"prices-{self.name}", daemon=True
         )
         self._thread.start()
 
-    def subscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027 - nothing is what it should do
-        """Do nothing: every symbol is played anyway."""
+    def subscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027 - a default that does nothing
+        """Do nothing: every symbol is delivered anyway."""
 
     def unsubscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027
-        """Do nothing: every symbol is played anyway."""
+        """Do nothing: every symbol is delivered anyway."""
 
     def stop(self) -> None:
         """Deliver nothing more; return when the thread has ended."""
         self._stopped.set()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(STOP_WITHIN)
+            self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self, listener: PriceListener, stopped: threading.Event) -> None:
         try:
-            listener.instruments_loaded(self.book)
+            listener.instruments_loaded(self.catalog)
             reason = self._play(listener, stopped)
         except PaperTradingError as error:
             reason = str(error)
-        except Exception as error:  # noqa: BLE001 - a thread that dies unheard would look like a quiet market
+        except Exception as error:  # noqa: BLE001 - a thread that died silently would look like a quiet market
             logger.exception("the price source {!r} failed", self.name)
             reason = f"the price source {self.name!r} failed: {type(error).__name__}: {error}"
         if not stopped.is_set():
@@ -96,4 +96,4 @@ class ThreadedSource(ABC):
 
     @abstractmethod
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
-        """Deliver prices until ``stopped`` is set or there are no more; return the sentence that says why it ended."""
+        """Deliver prices until ``stopped`` is set or there are no more; return the reason of the end, a sentence."""

@@ -39,7 +39,7 @@ class Quote:
 class PriceListener(Protocol):
     """Who hears the prices. Called from the source's thread; puts a message in a mailbox, never blocks or raises."""
 
-    def instruments_loaded(self, book: InstrumentCatalog) -> None:
+    def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         """Take what can be traded; comes before the first price of each start."""
         ...
 
@@ -74,7 +74,7 @@ class PriceSource(Protocol):
         ...
 
     @property
-    def book(self) -> InstrumentCatalog | None:
+    def catalog(self) -> InstrumentCatalog | None:
         """What can be traded, None until it is known."""
         ...
 

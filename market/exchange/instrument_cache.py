@@ -1,4 +1,4 @@
-"""What an exchange trades, kept in a file so that a start does not need the exchange."""
+"""The file that keeps an exchange's list of instruments, so that a start does not need the exchange."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ VERSION = 1
 
 
 def read(path: Path, exchange: str) -> InstrumentCatalog | None:
-    """Return the book that was kept, None without one; a damaged file is said and ignored."""
+    """Return the catalog in a file, None without one; a damaged file is logged and ignored."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if (kept["version"], kept["exchange"]) != (VERSION, exchange):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if (document["version"], document["exchange"]) != (VERSION, exchange):
             return None
-        return InstrumentCatalog([_instrument(row) for row in kept["instruments"]])
+        return InstrumentCatalog([_instrument(row) for row in document["instruments"]])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
-        logger.warning("the markets kept in {} cannot be read ({}); the exchange is asked", path, type(error).__name__)
+        logger.warning("Cannot read the markets in {} ({}); loading them from the exchange", path, type(error).__name__)
         return None
 
 
-def write(path: Path, exchange: str, book: InstrumentCatalog) -> None:
-    """Keep ``book``; a reader sees the old file or the new one, never a part. What fails is said, and no harm."""
-    rows = [_row(instrument) for instrument in book.instruments.values()]
+def write(path: Path, exchange: str, catalog: InstrumentCatalog) -> None:
+    """Write ``catalog`` to a file, in one step: a reader sees the old file or the new one. A failure is only logged."""
+    rows = [_row(instrument) for instrument in catalog.instruments.values()]
     text = json.dumps({"version": VERSION, "exchange": exchange, "instruments": rows})
     try:
         _make_private(path.parent)
@@ -49,20 +49,20 @@ def write(path: Path, exchange: str, book: InstrumentCatalog) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        logger.warning("the markets of {} cannot be kept in {}: {}", exchange, path, error.strerror)
+        logger.warning("Cannot write the markets of {} to {}: {}", exchange, path, error.strerror)
 
 
-def renewed(before: InstrumentCatalog | None, instruments: Iterable[Instrument], exchange: str) -> InstrumentCatalog:
-    """Return the book as the exchange tells it now; what it told before and tells no more is not traded."""
-    now = {instrument.symbol: instrument for instrument in instruments}
+def updated(before: InstrumentCatalog | None, instruments: Iterable[Instrument], exchange: str) -> InstrumentCatalog:
+    """Return the catalog of an exchange's new list; an instrument that is not in it any more stays, as not traded."""
+    current = {instrument.symbol: instrument for instrument in instruments}
     for symbol, instrument in (before.instruments if before is not None else {}).items():
-        if symbol not in now:
-            now[Symbol(symbol)] = replace(instrument, not_traded=f"is not listed at {exchange} any more")
-    return InstrumentCatalog(now.values())
+        if symbol not in current:
+            current[Symbol(symbol)] = replace(instrument, not_traded=f"is not listed at {exchange} any more")
+    return InstrumentCatalog(current.values())
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder and those above it that are missing: `Path.mkdir` would open the upper ones to everybody."""
+    """Create a folder and its missing parents for this user alone: `Path.mkdir` would make the parents readable."""
     if not folder.exists():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)

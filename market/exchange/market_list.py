@@ -1,17 +1,18 @@
-"""Which answers to the question what an exchange trades to believe: one bad answer must not close every market."""
+"""The check of an exchange's list of markets: one bad answer must not close every market."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from fractions import Fraction
 
 from domain.types import Symbol
 
-LOST = 5
-"""An answer that leaves out more than one of so many markets that could be traded is doubtful."""
+MAX_MISSING_FRACTION = Fraction(1, 5)
+"""A list that leaves out a larger part of the markets that could be traded is implausible."""
 
 
-class DoubtfulMarkets(Exception):
-    """A list of markets that is not to be believed; the message says why."""
+class ImplausibleMarketList(Exception):
+    """A list of markets that cannot be right; the message gives the reason."""
 
 
 class MarketListCheck:
@@ -19,43 +20,43 @@ class MarketListCheck:
 
     Args:
         traded: the symbols that could be traded according to the last good list; none where there was no list yet.
-        confirmed_after: seconds for which an exchange has to leave out many markets until it is believed. Late is the
-            safe side: a market that is really gone has no prices, so a decision for it is rejected all the same.
+        confirmed_after: seconds for which an exchange must leave out many markets until the list is accepted. A long
+            time is the safe side: a market that is really gone has no prices, so a decision for it is rejected anyway.
     """
 
     def __init__(self, traded: Iterable[Symbol], confirmed_after: float) -> None:
         self._traded = frozenset(traded)
         self._confirmed_after = confirmed_after
-        self._doubted_since: float | None = None
+        self._implausible_since: float | None = None
 
     def check(self, markets: Collection[object], now: float) -> None:
-        """Take ``markets`` as the last good list.
+        """Accept ``markets`` as the last good list.
 
         Args:
-            markets: as ccxt gives them.
+            markets: as ccxt returns them.
             now: seconds of a clock that never jumps.
 
         Raises:
-            DoubtfulMarkets: it holds no market, or leaves out many and has not done so for long enough.
+            ImplausibleMarketList: it holds no market, or leaves out many of them and has not done so for long enough.
         """
         rows = {Symbol(row["symbol"]): row for row in markets if isinstance(row, Mapping) and row.get("symbol")}
         if not rows:
             msg = "its list of markets is empty"
-            raise DoubtfulMarkets(msg)
-        # A market that is listed as suspended is no missing one: the exchange says so itself.
+            raise ImplausibleMarketList(msg)
+        # A market that is listed as suspended is not missing.
         missing = sorted(self._traded.difference(rows))
-        if LOST * len(missing) > len(self._traded):
-            self._doubt(missing, now)
-        self._doubted_since = None
+        if len(missing) > MAX_MISSING_FRACTION * len(self._traded):
+            self._require_confirmation(missing, now)
+        self._implausible_since = None
         traded = frozenset(symbol for symbol, row in rows.items() if row.get("spot") and row.get("active") is not False)
-        self._traded = traded or self._traded  # where all are closed for a while, they are still to be missed
+        self._traded = traded or self._traded  # all closed: a later list must still hold them
 
-    def _doubt(self, missing: list[Symbol], now: float) -> None:
-        if self._doubted_since is None:
-            self._doubted_since = now
-        if now - self._doubted_since < self._confirmed_after:
+    def _require_confirmation(self, missing: list[Symbol], now: float) -> None:
+        if self._implausible_since is None:
+            self._implausible_since = now
+        if now - self._implausible_since < self._confirmed_after:
             msg = (
                 f"its list of markets leaves out {len(missing)} of {len(self._traded)}, such as {missing[0]};"
-                f" it is believed once it has done so for {self._confirmed_after:g} s"
+                f" it is accepted once it has done so for {self._confirmed_after:g} s"
             )
-            raise DoubtfulMarkets(msg)
+            raise ImplausibleMarketList(msg)

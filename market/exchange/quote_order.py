@@ -1,4 +1,4 @@
-"""Which price of a symbol is the newer one: an exchange's answers may arrive in another order than it made them."""
+"""The order of a symbol's prices by age: an exchange's answers may arrive in another order than it made them."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ class _Latest(NamedTuple):
     """The newest price of a symbol; times are seconds of a clock that never jumps.
 
     Attributes:
-        asked: when the request for it was sent; of a price that the exchange sent by itself, when it arrived.
+        sent_at: when the request for it was sent; of a streamed price, when it arrived.
         arrived: when it arrived.
-        stamp: the latest time that the exchange gave with a price; None where it has given none.
+        stamp: the latest time that the exchange sent with a price; None where it has sent none.
         stamped: when the price with ``stamp`` arrived.
     """
 
-    asked: float
+    sent_at: float
     arrived: float
     stamp: datetime | None
     stamped: float
 
 
 class QuoteOrder:
-    """Lets no older price of a symbol replace a newer one.
+    """A filter that lets no older price of a symbol replace a newer one.
 
-    Where the exchange gives times, those decide. Where it gives none, or equal ones, the answer to an earlier request
-    is older than the answer to a later one, and older than what the exchange sent by itself after that request.
+    Where the exchange sends times, those decide. Where it sends none, or equal ones, the answer to an earlier request
+    is older than the answer to a later one, and older than a price that was streamed after that request.
 
     Args:
-        late: seconds after a price within which one with an earlier time is late; after that, the exchange's clock is
-            taken to have gone back, so that a jump of it stops prices no longer than this.
+        late_window: seconds after a price within which one with an earlier time is late; after that, the exchange's
+            clock is taken to have gone back, so that its jump stops prices no longer than this.
     """
 
-    def __init__(self, late: float) -> None:
-        self._late = late
+    def __init__(self, late_window: float) -> None:
+        self._late_window = late_window
         self._latest: dict[Symbol, _Latest] = {}
 
-    def accepts(self, quote: Quote, asked: float, now: float) -> bool:
-        """Say whether ``quote`` is not older than the newest price of its symbol, and take it as that if so.
+    def accepts(self, quote: Quote, sent_at: float, now: float) -> bool:
+        """Return whether ``quote`` is not older than the newest price of its symbol; if so, it becomes the newest.
 
         Args:
-            quote: its ``price_time`` is its ``seen_at`` where the exchange gave no time.
-            asked: when the request was sent; ``now`` for what the exchange sent by itself.
+            quote: its ``price_time`` is its ``seen_at`` where the exchange sent no time.
+            sent_at: when the request was sent; ``now`` for a streamed price.
             now: when it arrived.
         """
         stamp = quote.price_time if quote.price_time != quote.seen_at else None
         last = self._latest.get(quote.symbol)
-        if last is not None and self._is_older(stamp, asked, now, last):
+        if last is not None and self._is_older(stamp, sent_at, now, last):
             return False
         if stamp is None and last is not None:
-            self._latest[quote.symbol] = last._replace(asked=asked, arrived=now)
+            self._latest[quote.symbol] = last._replace(sent_at=sent_at, arrived=now)
         else:
-            self._latest[quote.symbol] = _Latest(asked, now, stamp, now)
+            self._latest[quote.symbol] = _Latest(sent_at, now, stamp, now)
         return True
 
     def arrived_since(self, symbol: Symbol, moment: float) -> bool:
-        """Say whether a price of ``symbol`` was accepted at ``moment`` or later."""
+        """Return whether a price of ``symbol`` was accepted at ``moment`` or later."""
         last = self._latest.get(symbol)
         return last is not None and last.arrived >= moment
 
-    def _is_older(self, stamp: datetime | None, asked: float, now: float, last: _Latest) -> bool:
+    def _is_older(self, stamp: datetime | None, sent_at: float, now: float, last: _Latest) -> bool:
         if stamp is not None and last.stamp is not None and stamp != last.stamp:
-            return stamp < last.stamp and now - last.stamped < self._late
-        return asked < last.asked
+            return stamp < last.stamp and now - last.stamped < self._late_window
+        return sent_at < last.sent_at

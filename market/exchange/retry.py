@@ -1,4 +1,4 @@
-"""How often an exchange is asked, and what happens when it does not answer."""
+"""The time limits of an exchange's price source, and the retries after a failed request."""
 
 from __future__ import annotations
 
@@ -13,98 +13,104 @@ from domain.log_once import LogOnce
 from market.exchange.venue import Venue
 
 T = TypeVar("T")
-LONGEST_SENTENCE = 200
-USER = re.compile(r"//\S*@")
-"""User and password in a URL, a proxy's say; they are shown to nobody."""
+MAX_REASON_LENGTH = 200
+"""Characters of an exception's message that a log line holds."""
+CREDENTIALS = re.compile(r"//\S*@")
+"""User and password in a URL, such as a proxy's; they are never logged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds that an `ExchangePrices` waits for this or that; tests take shorter ones.
+class Timing:
+    """Intervals and time limits of an `ExchangePrices`, in seconds; tests take shorter ones.
 
     Attributes:
-        poll: between two questions for every symbol, where nothing is streamed.
-        refresh: the same where a stream works: what nobody trades is confirmed so.
-        quiet: a stream that says nothing for so long is helped out by polling.
-        books: between two looks at what is traded.
-        timeout: for one answer.
-        first_retry: after a failure, doubled with each further one.
-        longest_retry: at most; also until a symbol without a sensible price is asked for again.
-        longest_list_retry: at most, for the list of what is traded where an earlier one serves meanwhile.
-        late: so long after a price, one that is older by the exchange's own time is a late answer; then the
-            exchange's clock has gone back.
+        poll_interval: between two requests for the prices of all symbols, where no stream works.
+        refresh_interval: the same where a stream works: a stream sends nothing about a symbol that nobody trades.
+        stream_silence: a stream that has sent nothing for so long counts as not working.
+        list_interval: between two requests for the list of markets.
+        request_timeout: for one answer.
+        first_retry: before the first retry; doubled with each further failure.
+        max_retry: before any retry; also before a symbol without a valid price is requested again.
+        max_list_retry: before any retry of the list of markets, once a list has been loaded in this run.
+        late_window: within this time after a price, one with an earlier time of the exchange is a late answer; after
+            it, the exchange's clock has gone back.
     """
 
-    poll: float = 2.0
-    refresh: float = 15.0
-    quiet: float = 10.0
-    books: float = 3600.0
-    timeout: float = 10.0
+    poll_interval: float = 2.0
+    refresh_interval: float = 15.0
+    stream_silence: float = 10.0
+    list_interval: float = 3600.0
+    request_timeout: float = 10.0
     first_retry: float = 0.5
-    longest_retry: float = 5.0
-    longest_list_retry: float = 60.0
-    late: float = 10.0
+    max_retry: float = 5.0
+    max_list_retry: float = 60.0
+    late_window: float = 10.0
 
 
-class Attempts:
-    """Tries until it is done, with growing pauses; logs once what fails, and once that it works again.
+class Retrier:
+    """Retries an operation until it succeeds, with exponential backoff; logs its failure once and its recovery once.
 
     Args:
-        venue: tells how long it asks to wait.
-        pace: the pauses.
-        fails: what is logged after the venue's name while it fails.
-        works: the same, once it works again.
-        log: logs a failure once, and its end once.
-        longest: the longest pause at this moment, in seconds; that of the pace unless given.
+        venue: the exchange; after a failure its ``Retry-After`` is obeyed.
+        timing: the pauses between retries.
+        failure: begin of the log message while the operation fails; the reason follows.
+        recovery: log message once it works again.
+        log: what logs a failing state once.
+        consequence: end of the log message while the operation fails.
+        max_retry: returns the longest pause at this moment, in seconds; by default that of ``timing``.
     """
 
     def __init__(
         self,
         venue: Venue,
-        pace: Pace,
-        fails: str,
-        works: str,
+        timing: Timing,
         log: LogOnce,
-        longest: Callable[[], float] | None = None,
+        failure: str,
+        recovery: str,
+        *,
+        consequence: str = "retrying",
+        max_retry: Callable[[], float] | None = None,
     ) -> None:
         self._venue = venue
-        self._fails = fails
-        self._works = works
         self._log = log
-        self._first = pace.first_retry
-        self._longest = longest or (lambda: pace.longest_retry)
+        self._failure = failure
+        self._recovery = recovery
+        self._consequence = consequence
+        self._first_retry = timing.first_retry
+        self._max_retry = max_retry or (lambda: timing.max_retry)
 
-    async def until_done(self, do: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``do`` returns in the end."""
+    async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Call ``operation`` until it succeeds; return its result."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Exception), wait=self._wait, before_sleep=self._failed, reraise=True
+            retry=retry_if_exception_type(Exception), wait=self._wait, before_sleep=self._log_failure, reraise=True
         )
-        result: T = await retrying(do)
-        self._log.recovered(f"{self._venue.name} {self._works}", key=self._fails)
+        result: T = await retrying(operation)
+        self._log.recovered(self._recovery, key=self._failure)
         return result
 
     def _wait(self, state: RetryCallState) -> float:
-        backoff = wait_exponential(self._first, self._longest()) + wait_random(0, self._first)
+        backoff = wait_exponential(self._first_retry, self._max_retry()) + wait_random(0, self._first_retry)
         return max(backoff(state), self._venue.retry_after())
 
-    def _failed(self, state: RetryCallState) -> None:
+    def _log_failure(self, state: RetryCallState) -> None:
         if state.outcome is None:
             return
         error = state.outcome.exception()
         assert error is not None
-        self._log.failed(f"{self._venue.name} {self._fails}, and is tried again: {sentence(error)}", key=self._fails)
+        self._log.failed(f"{self._failure} ({describe_error(error)}); {self._consequence}", key=self._failure)
 
 
 def is_network(error: BaseException) -> bool:
-    """Say whether the way to the exchange failed, not what was asked."""
+    """Return whether the connection to the exchange failed, and not the request itself."""
     from ccxt import NetworkError  # noqa: PLC0415 - ccxt is imported only when it is used
 
     return isinstance(error, NetworkError | OSError | TimeoutError)
 
 
-def sentence(error: BaseException) -> str:
-    """Return what happened on one short line: a server may have sent anything."""
-    text = "".join(character if character.isprintable() else " " for character in str(error))
-    words = USER.sub("//", " ".join(text.split()))
-    shortened = words if len(words) <= LONGEST_SENTENCE else words[: LONGEST_SENTENCE - 1] + "…"
-    return f"{type(error).__name__}: {shortened}" if shortened else type(error).__name__
+def describe_error(error: BaseException) -> str:
+    """Return an exception as one short line without credentials; its message may hold anything a server sent."""
+    printable = "".join(character if character.isprintable() else " " for character in str(error))
+    message = CREDENTIALS.sub("//", " ".join(printable.split()))
+    if len(message) > MAX_REASON_LENGTH:
+        message = message[: MAX_REASON_LENGTH - 1] + "…"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,4 +1,4 @@
-"""One exchange through ccxt: its public data, in this program's words. ccxt is imported only when it is used."""
+"""One exchange through ccxt: its public data, in this program's types. ccxt is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ KEYS = frozenset({
     "apikey", "secret", "password", "uid", "login", "token", "walletaddress", "privatekey", "twofa", "accountid",
     "passphrase", "authorization",
 })  # fmt: skip
-"""What ccxt calls credentials; public data needs none, so none is taken."""
-SMALLEST = Decimal("1e-18")
+"""ccxt's names of credentials; public data needs none, so none is accepted."""
+PRICE_STEP = Decimal("1e-18")
 """Prices are stored with 18 decimals."""
-SANE = timedelta(days=365)
-"""A moment that an exchange names is kept as evidence if it is nearer than this; its clock may be off."""
+MAX_CLOCK_OFFSET = timedelta(days=365)
+"""A time that an exchange sends is kept as evidence if it is nearer to ours than this; its clock may be wrong."""
 
 _READS_MARKETS = ContextVar("reads_markets", default=False)
 """Whether this task reads the list of markets; others may read prices meanwhile."""
 
-LOOK = 0.2
-"""Seconds. ccxt wakes only who waits at that moment, so what arrives just before is found by looking at its cache."""
+CACHE_POLL_S = 0.2
+"""ccxt wakes only tasks that wait at that moment; a ticker that arrived just before is found in its cache."""
 
 
 def check(exchange_id: str, options: Mapping[str, Any]) -> None:
     """Refuse an exchange that ccxt does not know, and options that are keys.
 
     Raises:
-        SettingsError: with one sentence; a value of the options is never repeated.
+        SettingsError: the message is one sentence and never holds a value of the options.
     """
-    known = _modules("async_support")
-    if exchange_id not in known:
-        near = difflib.get_close_matches(exchange_id, known, n=3)
+    exchanges = _modules("async_support")
+    if exchange_id not in exchanges:
+        near = difflib.get_close_matches(exchange_id, exchanges, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         msg = f"setting exchange = {exchange_id!r}: ccxt knows no such exchange{hint}"
         raise SettingsError(msg)
@@ -71,34 +71,41 @@ def _names(options: object) -> Iterator[str]:
 
 
 def _modules(package: str) -> set[str]:
-    """Return the exchanges of a part of ccxt, by their files: importing all of it would take a second."""
-    found = importlib.util.find_spec("ccxt")
-    assert found is not None
-    places = [f"{place}/{package}" for place in found.submodule_search_locations or ()]
-    return {module.name for module in pkgutil.iter_modules(places)} - NOT_EXCHANGES
+    """Return the exchanges of a package of ccxt, by their files: importing all of them would take a second."""
+    ccxt = importlib.util.find_spec("ccxt")
+    assert ccxt is not None
+    folders = [f"{folder}/{package}" for folder in ccxt.submodule_search_locations or ()]
+    return {module.name for module in pkgutil.iter_modules(folders)} - NOT_EXCHANGES
 
 
 class Venue:
-    """An exchange. To be made and used on one asyncio loop.
+    """An exchange; made and used on one asyncio loop.
+
+    Args:
+        exchange_id: as ccxt spells it.
+        options: further options of ccxt's exchange.
+        timeout: for one answer, in seconds.
+        check_markets: refuses lists of markets that cannot be right.
 
     Attributes:
         name: ccxt's id.
-        streams: it has a WebSocket for tickers.
+        streams: whether it has a WebSocket for tickers.
+        answers: whether it answers requests for tickers.
     """
 
     def __init__(
         self, exchange_id: str, options: Mapping[str, Any], timeout: float, check_markets: MarketListCheck
     ) -> None:
         package = "pro" if exchange_id in _modules("pro") else "async_support"
-        made = getattr(importlib.import_module(f"ccxt.{package}.{exchange_id}"), exchange_id)
+        exchange_class = getattr(importlib.import_module(f"ccxt.{package}.{exchange_id}"), exchange_id)
         self.name = exchange_id
-        self._ccxt = made({"enableRateLimit": True, "timeout": int(timeout * 1000), **options})
-        # ccxt's own default is float; so prices stay as they were sent, to the last digit. Some exchanges' rules are
-        # compared while they are read, which does not work on text.
+        self._ccxt = exchange_class({"enableRateLimit": True, "timeout": int(timeout * 1000), **options})
+        # ccxt's own default is float; with str, prices keep every digit that was sent. ccxt compares the numbers in the
+        # lists of some exchanges while it reads them, which does not work on text.
         self._ccxt.number = lambda value: float(value) if _READS_MARKETS.get() else str(value)
         self._check_markets = check_markets
-        self._load, self._ccxt.load_markets = self._ccxt.load_markets, self._known_markets
-        self._fetch_markets, self._ccxt.fetch_markets = self._ccxt.fetch_markets, self._good_markets
+        self._load, self._ccxt.load_markets = self._ccxt.load_markets, self._loaded_markets
+        self._fetch_markets, self._ccxt.fetch_markets = self._ccxt.fetch_markets, self._checked_markets
         self._handle_errors, self._ccxt.handle_errors = self._ccxt.handle_errors, self._handle_answer
         self._loading = asyncio.Lock()
         self._listed = asyncio.Event()
@@ -110,10 +117,10 @@ class Venue:
         self.answers = self._all_at_once or bool(self._ccxt.has.get("fetchTicker"))
 
     async def instruments(self) -> list[Instrument]:
-        """Ask what can be traded, and by which rules; what was known before stays where the answer is no good.
+        """Request the instruments and their rules; after a failure the last good list stays in use.
 
         Raises:
-            DoubtfulMarkets: the answer is readable, but not to be believed.
+            ImplausibleMarketList: the answer is readable, but cannot be right.
         """
         async with self._loading:  # one after the other, so that no older answer replaces a newer one
             reads = _READS_MARKETS.set(True)
@@ -126,32 +133,32 @@ class Venue:
 
     @property
     def listed(self) -> bool:
-        """Whether the exchange has said what it trades; its prices wait for that."""
+        """Whether a list of markets was loaded; requests for prices wait for it."""
         return self._listed.is_set()
 
-    async def _good_markets(self, *args: Any, **kwargs: Any) -> Any:
-        """Stand before ccxt's own method: a bad list never becomes ccxt's, else it would find no symbol in it."""
+    async def _checked_markets(self, *args: Any, **kwargs: Any) -> Any:
+        """Replace ccxt's own method: a bad list must not become ccxt's, or ccxt would find no symbol in it."""
         markets = await self._fetch_markets(*args, **kwargs)
         self._check_markets.check(markets or (), asyncio.get_running_loop().time())
         return markets
 
-    async def _known_markets(self, *_: object, **__: object) -> Any:
-        """Stand before ccxt's own method, which would have prices wait for a list, and fail with it."""
+    async def _loaded_markets(self, *_: object, **__: object) -> Any:
+        """Replace ccxt's own method, which would request a list before prices, and fail the prices with it."""
         await self._listed.wait()
         return self._ccxt.markets
 
     def _handle_answer(self, *answer: Any) -> Any:
-        """Stand before ccxt's own method, which takes an answer that is no JSON for one that says nothing."""
+        """Replace ccxt's own method, which takes an answer that is no JSON for an empty one."""
         status, _, url, _, _, body, document, *_ = answer
-        if 200 <= status < 300 and document is None and (wrong := unreadable(body)) is not None:
+        if 200 <= status < 300 and document is None and (defect := unreadable(body)) is not None:
             from ccxt import BadResponse  # noqa: PLC0415 - ccxt is imported only when it is used
 
-            msg = f"the answer of {url.partition('?')[0]} is {wrong}"
+            msg = f"the answer of {url.partition('?')[0]} is {defect}"
             raise BadResponse(msg)
         return self._handle_errors(*answer)
 
     async def tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
-        """Ask for the tickers of ``symbols``, in one request where the exchange has one for it."""
+        """Request the tickers of ``symbols``, in one request where the exchange offers that."""
         await self._listed.wait()
         if self._all_at_once and len(symbols) > 1:
             return list((await self._ccxt.fetch_tickers(list(symbols))).values())
@@ -160,17 +167,17 @@ class Venue:
         return list((await self._ccxt.fetch_tickers(list(symbols))).values())
 
     async def next_tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
-        """Wait for the next tickers of ``symbols`` that the exchange sends by itself."""
+        """Wait for the next tickers of ``symbols`` that the exchange streams."""
         await self._listed.wait()
-        # What ccxt kept of a symbol from an earlier time, or from before the stream broke, is no news.
+        # A ticker that ccxt kept from an earlier subscription, or from before the stream broke, is outdated.
         self._fresh([symbol for symbol in symbols if symbol not in self._watched])
         self._watched = frozenset(symbols)
         watches = self._watches(symbols)
         try:
             while not (fresh := self._fresh(symbols)):
-                done, _ = await asyncio.wait(watches, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
-                for each in done:
-                    each.result()
+                done, _ = await asyncio.wait(watches, timeout=CACHE_POLL_S, return_when=asyncio.FIRST_COMPLETED)
+                for watch in done:
+                    watch.result()
                 if done:
                     _cancel(watches)
                     watches = self._watches(symbols)
@@ -187,7 +194,7 @@ class Venue:
         return [asyncio.ensure_future(self._ccxt.watch_ticker(symbol)) for symbol in symbols]
 
     def _fresh(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
-        """Return the tickers not returned before: ccxt answers with one, those that came with it wait in its cache."""
+        """Return the tickers not returned before: ccxt returns one, and keeps those that came with it in its cache."""
         fresh = []
         for symbol in symbols:
             ticker = self._ccxt.tickers.get(symbol)
@@ -196,26 +203,26 @@ class Venue:
                 fresh.append(ticker)
         return fresh
 
-    async def forget(self, symbols: Collection[Symbol]) -> None:
-        """Have the exchange send ``symbols`` no more, where it can be told so."""
+    async def unwatch(self, symbols: Collection[Symbol]) -> None:
+        """Unsubscribe from the stream of ``symbols``, where the exchange offers that."""
         if symbols and self._ccxt.has.get("unWatchTickers"):
             with suppress(Exception):
                 await self._ccxt.un_watch_tickers(list(symbols))
 
-    def knows(self, symbol: Symbol) -> bool:
-        """Say whether the exchange listed this symbol when it was asked last; before that, yes."""
+    def lists(self, symbol: Symbol) -> bool:
+        """Return whether the last list of markets holds this symbol; True before the first list."""
         return self._ccxt.markets is None or symbol in self._ccxt.markets
 
     def retry_after(self) -> float:
-        """Return the seconds that the last answer asked to wait, 0 if it did not."""
+        """Return the seconds of the last answer's ``Retry-After``, at most 300; 0 without that header."""
         headers = {str(name).lower(): value for name, value in (self._ccxt.last_response_headers or {}).items()}
-        self._ccxt.last_response_headers = None  # else it would count for a later failure without an answer, too
+        self._ccxt.last_response_headers = None  # or it would count for a later failure without an answer, too
         with suppress(ValueError, TypeError):
             return min(max(float(headers.get("retry-after", 0)), 0.0), 300.0)
         return 0.0
 
-    async def hang_up(self) -> None:
-        """Close every connection; the next request makes new ones."""
+    async def close(self) -> None:
+        """Close every connection; the next request opens new ones."""
         await self._ccxt.close()
 
     def _instrument(self, market: Mapping[str, Any]) -> Instrument:
@@ -225,8 +232,8 @@ class Venue:
             quote=market.get("quote"),
             tick=self._quantum(precision.get("price"), PRICE_QUANTUM),
             step=self._quantum(precision.get("amount"), QUANTITY_STEP),
-            min_notional=_least(limits.get("cost")),
-            min_quantity=_least(limits.get("amount")),
+            min_notional=_minimum(limits.get("cost")),
+            min_quantity=_minimum(limits.get("amount")),
             not_traded=self._not_traded(market),
         )
 
@@ -237,20 +244,20 @@ class Venue:
             return f"is delisted or suspended at {self.name}"
         return None
 
-    def _quantum(self, precision: object, otherwise: Decimal) -> Decimal:
-        """Return a tick or step; see ccxt's manual, section Precision Mode."""
+    def _quantum(self, precision: object, default: Decimal) -> Decimal:
+        """Return a tick or step, ``default`` where the exchange gives none; see ccxt's manual, Precision Mode."""
         number = _number(precision)
         if number is None:
-            return otherwise
+            return default
         if self._ccxt.precisionMode == TICK_SIZE:
-            return number if SMALLEST <= number < MAX_AMOUNT else otherwise
+            return number if PRICE_STEP <= number < MAX_AMOUNT else default
         if self._ccxt.precisionMode == DECIMAL_PLACES and number == number.to_integral_value() and abs(number) <= 18:
             return Decimal(1).scaleb(-int(number))
-        return otherwise  # significant digits: the quantum depends on the price
+        return default  # significant digits: the quantum depends on the price
 
 
 def unreadable(body: str) -> str | None:
-    """Return what an answer is in place of JSON; None where it is JSON.
+    """Return a description of an answer that is no JSON; None where it is JSON.
 
     >>> unreadable("<html>")
     'HTML in place of JSON'
@@ -268,8 +275,8 @@ def unreadable(body: str) -> str | None:
 
 
 def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    for each in tasks:
-        each.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 DECIMAL_PLACES = 2
@@ -277,13 +284,13 @@ TICK_SIZE = 4
 """ccxt's constants of the same names."""
 
 
-def _least(limit: Mapping[str, Any] | None) -> Decimal:
+def _minimum(limit: Mapping[str, Any] | None) -> Decimal:
     number = _number((limit or {}).get("min"))
     return number if number is not None and ZERO < number < MAX_AMOUNT else ZERO
 
 
 def _number(value: object) -> Decimal | None:
-    """Return what an exchange sent as a finite number, None where it is none."""
+    """Return a value that an exchange sent as a finite number, None where it is none."""
     if value is None:
         return None
     try:
@@ -296,12 +303,12 @@ def _number(value: object) -> Decimal | None:
 def quotes(
     tickers: Iterable[Mapping[str, Any]], source: str, now: datetime
 ) -> tuple[list[Quote], dict[Symbol, object]]:
-    """Return the prices in ``tickers``, and by symbol what stood there instead: zero, negative, or no number.
+    """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
 
-    The base price is the last trade's; where a venue sends only bid and ask, their middle.
+    The base price is the last trade's; where a venue sends only bid and ask, it is their middle.
     """
-    good: list[Quote] = []
-    bad: dict[Symbol, object] = {}
+    valid: list[Quote] = []
+    invalid: dict[Symbol, object] = {}
     for ticker in tickers:
         bid, ask = _positive(ticker.get("bid")), _positive(ticker.get("ask"))
         last = ticker.get("last") if ticker.get("last") is not None else ticker.get("close")
@@ -310,11 +317,11 @@ def quotes(
             price = _stored(divide(add(bid, ask), Decimal(2)))
         symbol = Symbol(str(ticker.get("symbol")))
         if price is None:
-            bad[symbol] = last
+            invalid[symbol] = last
         else:
             volume = _volume(ticker.get("baseVolume"))
-            good.append(Quote(symbol, price, _moment(ticker.get("timestamp"), now), now, source, bid, ask, volume))
-    return good, bad
+            valid.append(Quote(symbol, price, _price_time(ticker.get("timestamp"), now), now, source, bid, ask, volume))
+    return valid, invalid
 
 
 def _positive(value: object) -> Decimal | None:
@@ -325,22 +332,22 @@ def _positive(value: object) -> Decimal | None:
 
 
 def _volume(value: object) -> Decimal | None:
-    """Return a volume that can be stored; it is evidence only, so a senseless one is left out and spoils no price."""
+    """Return a volume that can be stored, else None: it is evidence only, so an invalid one costs no price."""
     number = _number(value)
     if number is None or not ZERO <= number < MAX_AMOUNT:
         return None
-    return CONTEXT.quantize(number, SMALLEST) if int(number.as_tuple().exponent) < -18 else number
+    return CONTEXT.quantize(number, PRICE_STEP) if int(number.as_tuple().exponent) < -18 else number
 
 
 def _stored(price: Decimal) -> Decimal | None:
-    rounded = CONTEXT.quantize(price, SMALLEST) if int(price.as_tuple().exponent) < -18 else price
+    rounded = CONTEXT.quantize(price, PRICE_STEP) if int(price.as_tuple().exponent) < -18 else price
     return rounded if rounded > ZERO else None
 
 
-def _moment(milliseconds: object, now: datetime) -> datetime:
-    """Return when the exchange says that it was the price, or now where it does not say, or nonsense."""
+def _price_time(milliseconds: object, now: datetime) -> datetime:
+    """Return the exchange's time of a price; ``now`` where it sends none, or one too far away."""
     with suppress(ValueError, TypeError, OverflowError):
         time = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)  # type: ignore[call-overload]
-        if abs(time - now) < SANE:
+        if abs(time - now) < MAX_CLOCK_OFFSET:
             return time
     return now

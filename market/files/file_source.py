@@ -15,7 +15,7 @@ from loguru import logger
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Symbol
-from market.base import Stopwatch, ThreadedSource
+from market.base import MonotonicTimer, ThreadedSource
 from market.files import bars, csv_file, ticks
 from market.files.parsing import Entry, Row, Wrong, refuse
 
@@ -72,7 +72,7 @@ class FilePrices(ThreadedSource):
         speed: seconds of the file in a second of waiting: 1 as recorded, 60 a minute a second, ``math.inf`` as fast
             as possible.
         clock: tells when a price was seen.
-        stopwatch: for tests.
+        timer: for tests.
 
     Raises:
         SettingsError: the file is missing, empty or malformed; one sentence with the line or row.
@@ -81,12 +81,12 @@ class FilePrices(ThreadedSource):
 
     name = NAME
 
-    def __init__(self, path: Path, speed: float, clock: Clock, stopwatch: Stopwatch | None = None) -> None:
+    def __init__(self, path: Path, speed: float, clock: Clock, timer: MonotonicTimer | None = None) -> None:
         if not speed > 0:
             msg = f"speed = {speed}: must be above 0; inf plays as fast as possible"
             raise ValueError(msg)
         self._file = PriceFile(path)
-        super().__init__(InstrumentCatalog(_instrument(symbol) for symbol in self._file.symbols), clock, stopwatch)
+        super().__init__(InstrumentCatalog(_instrument(symbol) for symbol in self._file.symbols), clock, timer)
         self._path = path
         self._speed = speed
         self._played = 0
@@ -106,14 +106,14 @@ class FilePrices(ThreadedSource):
 
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
         begin: datetime | None = None
-        origin = self._stopwatch.seconds()
+        origin = self._timer.seconds()
         with closing(self._file.rows()) as rows:
             moments = groupby(rows, attrgetter("time"))
             for time, together in islice(moments, self._played, None):
                 begin = begin or time
                 due = origin + (time - begin).total_seconds() / self._speed
-                early = due - self._stopwatch.seconds()
-                if stopped.is_set() or (early > 0 and self._stopwatch.wait(stopped, early)):
+                early = due - self._timer.seconds()
+                if stopped.is_set() or (early > 0 and self._timer.wait(stopped, early)):
                     break
                 now = self._clock.now()
                 listener.quotes_seen(tuple([_quote(row, now) for row in together]))

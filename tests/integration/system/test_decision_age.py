@@ -14,9 +14,9 @@ from actors.system import TradingSystem
 from console.commands.serve import _facts
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
-from market.simulated import StandingMarket
 from persistence import schema
 from tests.integration.persistence.test_adoption import MINIMAL, psql
+from tests.support.exchange.fixed_price_source import FixedPriceSource
 from tests.support.system.running_system import PRICES, isolated_settings, running_system, until
 
 pytestmark = pytest.mark.clock
@@ -87,7 +87,7 @@ def test_the_clock_of_the_database_decides_and_not_that_of_this_machine(database
     queue(database_url, "200 seconds", "400 seconds")
     clock = Ahead()
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
-    source = StandingMarket(PRICES, clock, 0.1, instruments)
+    source = FixedPriceSource(PRICES, clock, 0.1, instruments)
     with TradingSystem.start(isolated_settings(database_url), source=source, clock=clock) as system:
         until_none_waits(system)
         assert ["executed", "expired"] == [status for status, _ in outcomes(system)]
@@ -97,7 +97,7 @@ def test_the_backlog_of_an_adopted_table_is_traded_in_its_own_order_whatever_its
     psql(database_url, MINIMAL, "INSERT INTO trading_decisions (symbol, decision, confidence, created_at) VALUES"
          " ('ETH/USDT', 'BUY', 0.7, '2020-01-02'), ('BTC/USDT', 'BUY', 0.7, '2020-01-01')")  # fmt: skip
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in PRICES]
-    source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
+    source = FixedPriceSource(PRICES, SystemClock(), 0.1, instruments)
     with TradingSystem.start(isolated_settings(database_url), source=source, include_backlog=True) as system:
         until_none_waits(system)
         rows = system.ledger_reader.rows(

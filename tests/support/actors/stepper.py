@@ -78,7 +78,7 @@ class PassiveSource:
     troubles: Sequence[str] = ()
 
     def __init__(self, instruments: list[Instrument]) -> None:
-        self.book = InstrumentCatalog(instruments)
+        self.catalog = InstrumentCatalog(instruments)
         self.wanted: set[Symbol] = set()
 
     def start(self, listener: object) -> None:

@@ -1,4 +1,4 @@
-"""What the local exchange trades at first, and the answers without data that it can give."""
+"""The markets of the local exchange at its start, and the answers without data that it can send."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aiohttp import web
 
 @dataclass
 class Listing:
-    """A market, with the venue's rules for it as the interfaces spell them."""
+    """A market, with the venue's rules for it as its interface spells them."""
 
     symbol: str
     price_decimals: int
     lot_decimals: int
-    least_quantity: str
-    least_value: str
+    min_quantity: str
+    min_value: str
     last: str
     bid: str | None = None
     ask: str | None = None
@@ -36,7 +36,7 @@ class Listing:
 
 
 def listings() -> dict[str, Listing]:
-    """What is traded at first."""
+    """Return the markets at the start, by symbol."""
     rows = [
         Listing("BTC/USDT", 1, 8, "0.0001", "5", "110485.8"),
         Listing("ETH/USDT", 2, 8, "0.002", "5", "3950.01"),
@@ -50,7 +50,7 @@ def listings() -> dict[str, Listing]:
 
 
 BODIES = ("html", "plain", "empty", "null", "cut", "nothing")
-"""Answers with status 200 that hold no data: a page of a proxy, words, no byte, JSON's null, a part, an empty list."""
+"""Answers with status 200 without data: a proxy's page, plain text, no byte, JSON's null, a part, an empty list."""
 
 
 def bad_answer(kind: str, document: object) -> web.Response | None:

@@ -1,4 +1,4 @@
-"""A server that speaks the public interface of two exchanges, and fails as exchanges do.
+"""A server with the public interface of two exchanges, which fails as exchanges do.
 
 Kraken (documentation: Spot REST, Spot WebSocket v2) by HTTP and WebSocket, Bitstamp (HTTP API v2) by HTTP alone. ccxt
 is pointed at it through ``urls``; nothing of ccxt is replaced.
@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -28,20 +28,21 @@ class _Socket:
 
 
 class ExchangeServer:
-    """Runs on a port of its own in a thread of its own, from `__enter__` to `__exit__`.
+    """A server with its own port and thread, from `__enter__` to `__exit__`.
 
     Attributes:
-        requests: how often each path was asked for.
-        served: each price that was sent, by symbol.
-        asked: the symbols of each request for tickers, in order.
-        streams: whether WebSockets are accepted; else they get a 503.
+        requests: number of requests for each path: ``markets``, ``tickers`` or ``subscribe``.
+        served: the prices that were sent, by symbol.
+        requested_symbols: the symbols of each request for tickers, in order.
+        clock_offset: seconds by which the exchange's clock is ahead.
+        streams: whether WebSockets are accepted; otherwise they get a 503.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.served: dict[str, set[str]] = {}
-        self.asked: list[list[str]] = []
-        self.clock_off = 0.0
+        self.requested_symbols: list[list[str]] = []
+        self.clock_offset = 0.0
         self.streams = True
         self._markets = listings()
         self._faults: deque[str] = deque()
@@ -65,7 +66,7 @@ class ExchangeServer:
 
     @property
     def kraken(self) -> dict[str, Any]:
-        """What ``exchange_options`` must hold for Kraken to be found here."""
+        """The ``exchange_options`` that lead ccxt's Kraken to this server."""
         http, ws = f"http://127.0.0.1:{self.port}/kraken", f"ws://127.0.0.1:{self.port}/kraken/v2"
         urls = {"public": http, "private": http, "zendesk": http, "ws": {"publicV2": ws}}
         return {"urls": {"api": urls}, "rateLimit": 20}
@@ -76,21 +77,21 @@ class ExchangeServer:
         return {"urls": {"api": {"public": f"http://127.0.0.1:{self.port}/bitstamp/api"}}, "rateLimit": 20}
 
     def set_price(self, symbol: str, last: str, *, bid: str | None = None, ask: str | None = None) -> None:
-        """Let a market stand at a price, and tell it to those who listen."""
+        """Set a market's price, and send it to the subscribers."""
         self._call(self._set_price(symbol, last, bid, ask))
 
     def fault(self, kind: str, times: int = 1) -> None:
-        """Let the next answers about tickers fail.
+        """Let the next answers to requests for tickers fail.
 
         Args:
-            kind: ``429``, ``500``, ``garbage``, ``half``, ``hang``, ``unknown``, one of `BODIES`, or ``held``: as it
-                would be now, but sent when `release` is called.
-            times: so many answers.
+            kind: ``429``, ``500``, ``garbage``, ``half``, ``hang``, ``unknown``, one of `BODIES`, or ``held``: the
+                answer of now, sent when `release` is called.
+            times: the number of answers.
         """
         self._faults.extend([kind] * times)
 
     def fault_list(self, kind: str, times: int) -> None:
-        """Let the next answers about markets be one of `BODIES`, or ``hang``."""
+        """Let the next answers to requests for the list of markets be one of `BODIES`, or ``hang``."""
         self._list_faults.extend([kind] * times)
 
     def release(self) -> None:
@@ -99,38 +100,38 @@ class ExchangeServer:
 
     @property
     def faults_left(self) -> int:
-        """How many answers have still to fail."""
+        """The number of answers to requests for tickers that will still fail."""
         return len(self._faults)
 
     def no_faults(self) -> None:
-        """Answer well from now on."""
+        """Answer correctly from now on."""
         self._faults.clear()
         self._list_faults.clear()
 
     def suspend(self, symbol: str) -> None:
-        """Let a market stay listed, and be closed."""
+        """Close a market, which stays listed."""
         self._markets[symbol].online = False
 
     def reopen(self, symbol: str) -> None:
-        """Let a market be open again."""
+        """Open a market again."""
         self._markets[symbol].online = True
 
-    def remove(self, symbol: str) -> None:
-        """Let a market vanish."""
-        del self._markets[symbol]
+    def remove(self, *symbols: str) -> None:
+        """Delist markets, all at once: no list of markets in between lacks only some of them."""
+        self._call(self._remove(symbols))
 
     def drop_sockets(self) -> None:
-        """Cut every WebSocket without a word."""
+        """Abort every WebSocket connection."""
         self._call(self._drop())
 
     def send_raw(self, text: str) -> None:
-        """Send any text to those who listen."""
+        """Send any text to all WebSockets."""
         self._call(self._broadcast(text))
 
-    def wait_for(self, what: str, times: int = 1, seconds: float = 10.0) -> None:
-        """Wait until a path was asked for so often: ``markets``, ``tickers`` or ``subscribe``."""
+    def wait_for(self, path: str, times: int = 1, seconds: float = 10.0) -> None:
+        """Wait until a path was requested ``times`` times: ``markets``, ``tickers`` or ``subscribe``."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.requests[what] >= times, seconds), (what, self.requests)
+            assert self._changed.wait_for(lambda: self.requests[path] >= times, seconds), (path, self.requests)
 
     # On the server's loop
 
@@ -146,7 +147,7 @@ class ExchangeServer:
         app.router.add_get("/bitstamp/api/v2/markets/", self._bitstamp_markets)
         app.router.add_get("/bitstamp/api/v2/ticker/", self._bitstamp_tickers)
         app.router.add_get("/bitstamp/api/v2/ticker/{id}/", self._bitstamp_tickers)
-        self._gone = asyncio.Event()
+        self._closing = asyncio.Event()
         self._released = asyncio.Event()
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -155,18 +156,18 @@ class ExchangeServer:
         self.port = self._runner.addresses[0][1]
 
     async def _close(self) -> None:
-        self._gone.set()
+        self._closing.set()
         self._released.set()
         await self._drop()
         await self._runner.cleanup()
 
-    def _count(self, what: str) -> None:
+    def _count(self, path: str) -> None:
         with self._changed:
-            self.requests[what] += 1
+            self.requests[path] += 1
             self._changed.notify_all()
 
     async def _answer(self, request: web.Request, document: object) -> web.StreamResponse:
-        """Answer about tickers, or fail as was asked for."""
+        """Answer a request for tickers, or fail as `fault` demands."""
         kind = self._faults.popleft() if self._faults else ""
         if kind == "429":
             return web.Response(status=429, headers={"Retry-After": "1"}, text="slow down")
@@ -185,7 +186,7 @@ class ExchangeServer:
             request.transport.close()
             return response
         if kind == "hang":
-            await self._gone.wait()
+            await self._closing.wait()
         if kind == "held":
             await self._released.wait()
         if kind == "unknown":
@@ -195,7 +196,7 @@ class ExchangeServer:
     async def _answer_list(self, document: object) -> web.Response:
         kind = self._list_faults.popleft() if self._list_faults else ""
         if kind == "hang":
-            await self._gone.wait()
+            await self._closing.wait()
         return bad_answer(kind, document) or web.json_response(document)
 
     async def _release(self) -> None:
@@ -208,9 +209,9 @@ class ExchangeServer:
     def _wanted(self, ids: str | None) -> list[Listing] | None:
         by_id = {market.id: market for market in self._markets.values()}
         wanted = list(by_id) if ids is None else ids.split(",")
-        self.asked.append([by_id[each].symbol for each in wanted if each in by_id])
+        self.requested_symbols.append([by_id[id_].symbol for id_ in wanted if id_ in by_id])
         self._count("tickers")
-        return [by_id[each] for each in wanted] if by_id.keys() >= set(wanted) else None
+        return [by_id[id_] for id_ in wanted] if by_id.keys() >= set(wanted) else None
 
     async def _kraken_markets(self, _: web.Request) -> web.Response:
         self._count("markets")
@@ -222,8 +223,8 @@ class ExchangeServer:
                 "quote": market.quote,
                 "pair_decimals": market.price_decimals,
                 "lot_decimals": market.lot_decimals,
-                "ordermin": market.least_quantity,
-                "costmin": market.least_value,
+                "ordermin": market.min_quantity,
+                "costmin": market.min_value,
                 "fees": [[0, 0.26]],
                 "fees_maker": [[0, 0.16]],
                 "leverage_buy": [],
@@ -270,16 +271,16 @@ class ExchangeServer:
             async for message in ws:
                 if message.type is not WSMsgType.TEXT:
                     break
-                await self._kraken_said(socket, json.loads(message.data))
+                await self._handle_kraken_request(socket, json.loads(message.data))
         finally:
             self._sockets.remove(socket)
         return ws
 
-    async def _kraken_said(self, socket: _Socket, said: Mapping[str, Any]) -> None:
-        if said.get("method") == "ping":
-            await socket.ws.send_json({"method": "pong", "req_id": said.get("req_id")})
-        elif said.get("method") == "subscribe":
-            for symbol in said["params"]["symbol"]:
+    async def _handle_kraken_request(self, socket: _Socket, request: Mapping[str, Any]) -> None:
+        if request.get("method") == "ping":
+            await socket.ws.send_json({"method": "pong", "req_id": request.get("req_id")})
+        elif request.get("method") == "subscribe":
+            for symbol in request["params"]["symbol"]:
                 market = self._markets.get(symbol)
                 if market is None:
                     await socket.ws.send_json(
@@ -307,8 +308,8 @@ class ExchangeServer:
                 "counter_currency": market.quote,
                 "base_decimals": market.lot_decimals,
                 "counter_decimals": market.price_decimals,
-                "minimum_order_value": market.least_value,
-                "minimum_order_amount": market.least_quantity,
+                "minimum_order_value": market.min_value,
+                "minimum_order_amount": market.min_quantity,
                 "trading": "Enabled" if market.online else "Disabled",
                 "market_type": "SPOT",
                 "description": f"{market.base} / {market.quote}",
@@ -322,7 +323,7 @@ class ExchangeServer:
         wanted = self._wanted(None if one is None else one.upper())
         if wanted is None:
             return web.json_response({"status": "error", "reason": "Invalid pair"}, status=404)
-        stamp = str(int(time.time() + self.clock_off))
+        stamp = str(int(time.time() + self.clock_offset))
         rows = [
             {
                 "pair": market.symbol,
@@ -347,6 +348,10 @@ class ExchangeServer:
         for socket in list(self._sockets):
             if symbol in socket.symbols and not socket.ws.closed:
                 await socket.ws.send_json(self._kraken_event(market))
+
+    async def _remove(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
+            del self._markets[symbol]
 
     async def _broadcast(self, text: str) -> None:
         for socket in list(self._sockets):

@@ -1,4 +1,4 @@
-"""Real sources of prices on an exchange that a test runs, and what they say."""
+"""Real price sources on an exchange that a test runs, and a listener that records what they deliver."""
 
 from __future__ import annotations
 
@@ -16,30 +16,36 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
 from market.exchange.ccxt_source import ExchangePrices
-from market.exchange.retry import Pace
+from market.exchange.retry import Timing
 from tests.support.exchange.server import ExchangeServer
 
 BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
-_RETRIES = {"first_retry": 0.05, "longest_retry": 0.2, "longest_list_retry": 0.2}
-QUICK = Pace(poll=0.1, refresh=0.3, quiet=1.0, books=0.5, timeout=0.5, **_RETRIES)
-RARE = Pace(poll=60, refresh=60, quiet=60, books=60, timeout=0.5, **_RETRIES)
-"""Nothing is asked for unless a decision wants it."""
+_RETRIES = {"first_retry": 0.05, "max_retry": 0.2, "max_list_retry": 0.2}
+QUICK = Timing(
+    poll_interval=0.1, refresh_interval=0.3, stream_silence=1.0, list_interval=0.5, request_timeout=30, **_RETRIES
+)
+RARE = Timing(
+    poll_interval=60, refresh_interval=60, stream_silence=60, list_interval=60, request_timeout=30, **_RETRIES
+)
+"""Prices are requested only for a decision."""
+HANG_TIMEOUT_S = 0.5
+"""The request timeout of tests whose server hangs. On a busy machine other requests exceed it too."""
 BOTH = pytest.mark.parametrize("exchange", ["kraken", "bitstamp"])
 
 
-class Heard:
-    """What a source says."""
+class Recorder:
+    """A `PriceListener` that records every call."""
 
     def __init__(self) -> None:
-        self.books: list[InstrumentCatalog] = []
+        self.catalogs: list[InstrumentCatalog] = []
         self.quotes: list[Quote] = []
         self.ended: list[str] = []
         self.times: list[float] = []
         self._changed = threading.Condition()
 
-    def instruments_loaded(self, book: InstrumentCatalog) -> None:
+    def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         with self._changed:
-            self.books.append(book)
+            self.catalogs.append(catalog)
             self._changed.notify_all()
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
@@ -53,40 +59,42 @@ class Heard:
             self.ended.append(reason)
             self._changed.notify_all()
 
-    def wait(self, true: Callable[[], bool], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         with self._changed:
-            assert self._changed.wait_for(true, seconds), (self.quotes[-3:], self.books, self.ended)
+            assert self._changed.wait_for(condition, seconds), (self.quotes[-3:], self.catalogs, self.ended)
 
     def prices(self, symbol: Symbol) -> list[str]:
         return [str(quote.price) for quote in self.quotes if quote.symbol == symbol]
 
     def price(self, symbol: Symbol, price: str, seconds: float = 10.0) -> Quote:
-        """Wait until a price was heard from now on; return its quote."""
+        """Wait until a price arrives from now on; return its quote."""
         begin = len(self.quotes)
 
-        def found() -> list[Quote]:
-            return [q for q in self.quotes[begin:] if q.symbol == symbol and q.price == Decimal(price)]
+        def matches() -> list[Quote]:
+            return [quote for quote in self.quotes[begin:] if (quote.symbol, quote.price) == (symbol, Decimal(price))]
 
-        self.wait(lambda: bool(found()), seconds)
-        return found()[-1]
+        self.wait(lambda: bool(matches()), seconds)
+        return matches()[-1]
 
 
-class Opened:
-    """Makes sources, and stops them in the end."""
+class SourceFactory:
+    """Makes price sources and starts them; `close` stops them."""
 
     def __init__(self, server: ExchangeServer) -> None:
         self._server = server
         self._sources: list[ExchangePrices] = []
 
     def __call__(
-        self, exchange: str, *symbols: str, pace: Pace = QUICK, cache: Path | None = None, **options: Any
-    ) -> tuple[ExchangePrices, Heard]:
-        made_with = getattr(self._server, exchange) | options
-        source = ExchangePrices(exchange, SystemClock(), cache=cache, symbols=symbols, options=made_with, pace=pace)
-        heard = Heard()
+        self, exchange: str, *symbols: str, timing: Timing = QUICK, cache: Path | None = None, **options: Any
+    ) -> tuple[ExchangePrices, Recorder]:
+        exchange_options = getattr(self._server, exchange) | options
+        source = ExchangePrices(
+            exchange, SystemClock(), cache=cache, symbols=symbols, options=exchange_options, timing=timing
+        )
+        recorder = Recorder()
         self._sources.append(source)
-        source.start(heard)
-        return source, heard
+        source.start(recorder)
+        return source, recorder
 
     def close(self) -> None:
         for source in self._sources:

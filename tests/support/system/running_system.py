@@ -20,8 +20,8 @@ from actors.ports import Alarms
 from actors.runtime.timer import SystemClock
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
-from market.simulated import StandingMarket
 from persistence.queries.row_lists import LedgerReader
+from tests.support.exchange.fixed_price_source import FixedPriceSource
 
 PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
 
@@ -43,7 +43,7 @@ def isolated_settings(url: str, **changes: Any) -> Settings:
 def running_system(url: str, alarms: Alarms | None = None, **changes: Any) -> Iterator[TradingSystem]:
     """Run a system at prices that stand still and are confirmed ten times a second; DEAD/USDT has no price."""
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in [*PRICES, "DEAD/USDT"]]
-    source = StandingMarket(PRICES, SystemClock(), 0.1, instruments)
+    source = FixedPriceSource(PRICES, SystemClock(), 0.1, instruments)
     with TradingSystem.start(isolated_settings(url, **changes), source=source, alarms=alarms) as system:
         yield system
 

@@ -42,7 +42,7 @@ class Exchange:
     real = True
     notes: Sequence[str] = ()
     troubles: Sequence[str] = ()
-    book = InstrumentCatalog([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
+    catalog = InstrumentCatalog([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
 
     def __init__(self) -> None:
         self.watched: set[Symbol] = set()
@@ -261,12 +261,12 @@ def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, l
 def test_a_source_that_does_not_load_its_instruments_is_reported_once_and_its_recovery_too(
     tracked: Tracked, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book = tracked.source.book
-    monkeypatch.setattr(tracked.source, "book", None)  # as at the first start, with the exchange away
+    catalog = tracked.source.catalog
+    monkeypatch.setattr(tracked.source, "catalog", None)  # as at the first start, with the exchange away
     tracked.tracker.started()
     for _ in range(3):
         tracked.after(20)
-    tracked.tracker.handle(InstrumentsLoaded(book))
+    tracked.tracker.handle(InstrumentsLoaded(catalog))
     assert [
         "WARNING price source kraken has not loaded its instruments since 12:00:00 UTC; " + SO,
         "INFO price source kraken has loaded its instruments",
@@ -285,7 +285,7 @@ def test_a_source_that_has_ended_is_not_reported_as_silent(tracked: Tracked, log
 
 
 def test_the_description_has_the_notes_of_the_source_and_what_it_retries(tracked: Tracked) -> None:
-    tracked.source.troubles = ["kraken gives no prices, and is tried again: RequestTimeout"]
+    tracked.source.troubles = ["Cannot get prices from kraken (RequestTimeout); retrying"]
     tracked.source.notes = ["bars are 1h long"]
     described = tracked.tracker.describe()
     assert (described["troubles"], described["notes"]) == (tracked.source.troubles, tracked.source.notes)

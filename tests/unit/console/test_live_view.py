@@ -183,8 +183,8 @@ def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after
 
 def test_what_the_price_source_tries_again_is_something_to_look_after() -> None:
     away = process()
-    away["prices"] |= {"troubles": ["kraken gives no prices, and is tried again: RequestTimeout"]}
-    assert "prices: kraken gives no prices, and is tried again: RequestTimeout" in shown(view_state(process=away))
+    away["prices"] |= {"troubles": ["Cannot get prices from kraken (RequestTimeout); retrying"]}
+    assert "prices: Cannot get prices from kraken (RequestTimeout); retrying" in shown(view_state(process=away))
 
 
 def test_real_prices_have_no_mark_and_another_currency_is_not_added_up() -> None:

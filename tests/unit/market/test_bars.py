@@ -38,8 +38,8 @@ class Listener:
         self.ends: list[str] = []
         self.ended = threading.Event()
 
-    def instruments_loaded(self, book: InstrumentCatalog) -> None:
-        self.symbols += book.instruments
+    def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
+        self.symbols += catalog.instruments
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         self.batches.append(list(quotes))

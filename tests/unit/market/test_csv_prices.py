@@ -13,7 +13,7 @@ from domain.errors import SettingsError
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import Quote
 from domain.types import Symbol
-from market.base import Stopwatch
+from market.base import MonotonicTimer
 from market.files.file_source import FilePrices, PriceFile
 from market.files.parsing import Row
 
@@ -30,13 +30,13 @@ class StandingClock:
 
 class Listener:
     def __init__(self, stop_after: int | None = None) -> None:
-        self.books: list[InstrumentCatalog] = []
+        self.catalogs: list[InstrumentCatalog] = []
         self.batches: list[Sequence[Quote]] = []
         self.ends: list[str] = []
         self.ended = threading.Event()
 
-    def instruments_loaded(self, book: InstrumentCatalog) -> None:
-        self.books.append(book)
+    def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
+        self.catalogs.append(catalog)
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         self.batches.append(quotes)
@@ -46,7 +46,7 @@ class Listener:
         self.ended.set()
 
 
-class QuickStopwatch(Stopwatch):
+class InstantTimer(MonotonicTimer):
     """Lets the time waited for pass at once; the wait after ``enough`` waits is one for the stop."""
 
     def __init__(self, enough: int = 1_000_000) -> None:
@@ -126,7 +126,7 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
 def test_the_book_is_what_the_file_holds(tmp_path: Path) -> None:
     text = "time,symbol,price\n1,BTC/USDT:USDT,1\n1,eth/eur,1\n1,AAPL,1\n2,AAPL,2\n"
     listener = play(FilePrices(written(tmp_path, text), math.inf, StandingClock()))
-    assert [list(book.instruments.values()) for book in listener.books] == [
+    assert [list(catalog.instruments.values()) for catalog in listener.catalogs] == [
         [
             Instrument(Symbol("BTC/USDT:USDT"), "USDT"),
             Instrument(Symbol("eth/eur"), "EUR"),
@@ -137,9 +137,9 @@ def test_the_book_is_what_the_file_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("speed", "waits"), [(1, [30.0, 3600.0]), (60, [0.5, 60.0]), (math.inf, [])])
 def test_speed_is_the_files_time_over_the_walls(tmp_path: Path, speed: float, waits: list[float]) -> None:
-    watch = QuickStopwatch()
-    play(FilePrices(written(tmp_path, FILE), speed, StandingClock(), watch))
-    assert watch.waits == waits
+    timer = InstantTimer()
+    play(FilePrices(written(tmp_path, FILE), speed, StandingClock(), timer))
+    assert timer.waits == waits
 
 
 @pytest.mark.parametrize("speed", [0, -1, math.nan])
@@ -149,10 +149,10 @@ def test_speed_is_above_zero(tmp_path: Path, speed: float) -> None:
 
 
 def test_it_stops_at_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    watch = QuickStopwatch(enough=1)
-    source, listener = FilePrices(written(tmp_path, FILE), 1, StandingClock(), watch), Listener()
+    timer = InstantTimer(enough=1)
+    source, listener = FilePrices(written(tmp_path, FILE), 1, StandingClock(), timer), Listener()
     source.start(listener)
-    assert watch.waiting.wait(10)
+    assert timer.waiting.wait(10)
     source.stop()
     source.stop()
     assert not [thread for thread in threading.enumerate() if thread.name == "prices-file"]

@@ -1,4 +1,4 @@
-"""Which lists of markets are believed: an empty one never, one that leaves out many only once it has stayed so."""
+"""The check of lists of markets: an empty one is never accepted, one that leaves out many only once it stays so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.types import Symbol
-from market.exchange.market_list import DoubtfulMarkets, MarketListCheck
+from market.exchange.market_list import ImplausibleMarketList, MarketListCheck
 
 SYMBOLS = [Symbol(f"{name}/USDT") for name in ("ADA", "BTC", "ETH", "SOL", "XRP")]
 
@@ -16,47 +16,47 @@ def rows(*symbols: str, **changes: Any) -> list[dict[str, Any]]:
     return [{"symbol": symbol, "spot": True, "active": True, **changes} for symbol in symbols]
 
 
-def why_not(check: MarketListCheck, markets: list[Any], now: float = 0) -> str | None:
+def rejection(check: MarketListCheck, markets: list[Any], now: float = 0) -> str | None:
     try:
         check.check(markets, now)
-    except DoubtfulMarkets as error:
+    except ImplausibleMarketList as error:
         return str(error)
     return None
 
 
 @pytest.mark.parametrize("markets", [[], [None], [{}], [{"symbol": None}], [{"symbol": ""}], ["BTC/USDT"]])
 @pytest.mark.parametrize("traded", [[], SYMBOLS])
-def test_a_list_without_any_market_is_never_believed(markets: list[Any], traded: list[Symbol]) -> None:
+def test_a_list_without_any_market_is_never_accepted(markets: list[Any], traded: list[Symbol]) -> None:
     check = MarketListCheck(traded, 3600)
-    assert ["its list of markets is empty"] * 2 == [why_not(check, markets, now) for now in (0, 1e9)]
+    assert ["its list of markets is empty"] * 2 == [rejection(check, markets, now) for now in (0, 1e9)]
 
 
-def test_the_first_list_is_believed_whatever_it_holds() -> None:
-    assert why_not(MarketListCheck([], 3600), rows("BTC/USDT", active=False)) is None
+def test_the_first_list_is_accepted_whatever_it_holds() -> None:
+    assert rejection(MarketListCheck([], 3600), rows("BTC/USDT", active=False)) is None
 
 
 def test_one_of_five_may_vanish_and_two_must_stay_away() -> None:
     check = MarketListCheck(SYMBOLS, 3600)
-    assert why_not(check, rows(*SYMBOLS[1:])) is None
+    assert rejection(check, rows(*SYMBOLS[1:])) is None
     check = MarketListCheck(SYMBOLS, 3600)
     few = rows(*SYMBOLS[2:])
-    assert why_not(check, few, 100) == (
-        "its list of markets leaves out 2 of 5, such as ADA/USDT; it is believed once it has done so for 3600 s"
+    assert rejection(check, few, 100) == (
+        "its list of markets leaves out 2 of 5, such as ADA/USDT; it is accepted once it has done so for 3600 s"
     )
-    assert why_not(check, few, 3699) is not None
-    assert why_not(check, few, 3700) is None
-    assert why_not(check, few, 3701) is None
+    assert rejection(check, few, 3699) is not None
+    assert rejection(check, few, 3700) is None
+    assert rejection(check, few, 3701) is None
 
 
 def test_a_full_list_in_between_begins_the_wait_anew() -> None:
     check = MarketListCheck(SYMBOLS, 3600)
-    assert why_not(check, rows("BTC/USDT"), 0) is not None
-    assert why_not(check, rows(*SYMBOLS), 1800) is None
-    assert why_not(check, rows("BTC/USDT"), 3600) is not None
-    assert why_not(check, rows("BTC/USDT"), 7200) is None
+    assert rejection(check, rows("BTC/USDT"), 0) is not None
+    assert rejection(check, rows(*SYMBOLS), 1800) is None
+    assert rejection(check, rows("BTC/USDT"), 3600) is not None
+    assert rejection(check, rows("BTC/USDT"), 7200) is None
 
 
 def test_what_is_listed_as_suspended_is_not_missing() -> None:
     check = MarketListCheck(SYMBOLS, 3600)
-    assert why_not(check, rows(*SYMBOLS, active=False)) is None
-    assert why_not(check, rows("BTC/USDT")) is not None  # the others are missed all the same
+    assert rejection(check, rows(*SYMBOLS, active=False)) is None
+    assert rejection(check, rows("BTC/USDT")) is not None  # the others count as missing

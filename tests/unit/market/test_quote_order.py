@@ -1,4 +1,4 @@
-"""Which of two prices is the newer one: by the exchange's own time, else by the order of the requests."""
+"""The order of prices by age: by the exchange's own time, else by the order of the requests."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def quote(stamp: float | None = None, symbol: Symbol = BTC) -> Quote:
 @pytest.mark.parametrize(
     ("quotes", "accepted"),
     [
-        # stamp, asked, arrived
+        # stamp, sent_at, arrived
         ([(None, 0, 1), (None, 2, 3)], [True, True]),
         ([(None, 2, 3), (None, 1, 4)], [True, False]),  # the answer to the earlier request comes later
-        ([(None, 5, 5), (None, 4, 6)], [True, False]),  # one that was sent by itself, in between
+        ([(None, 5, 5), (None, 4, 6)], [True, False]),  # a streamed price in between
         ([(None, 4, 6), (None, 7, 7)], [True, True]),
-        ([(-5, 2, 3), (-4, 1, 4)], [True, True]),  # the exchange itself says which one is newer
+        ([(-5, 2, 3), (-4, 1, 4)], [True, True]),  # the exchange's own times decide
         ([(-5, 1, 2), (-6, 3, 4)], [True, False]),
         ([(-5, 1, 2), (-5, 3, 4)], [True, True]),  # the same, confirmed
         ([(-5, 3, 4), (-5, 2, 5)], [True, False]),
@@ -43,19 +43,19 @@ def quote(stamp: float | None = None, symbol: Symbol = BTC) -> Quote:
 def test_no_older_price_replaces_a_newer_one(
     quotes: list[tuple[float | None, float, float]], accepted: list[bool]
 ) -> None:
-    order = QuoteOrder(late=10)
-    assert accepted == [order.accepts(quote(stamp), asked, arrived) for stamp, asked, arrived in quotes]
+    order = QuoteOrder(late_window=10)
+    assert accepted == [order.accepts(quote(stamp), sent_at, arrived) for stamp, sent_at, arrived in quotes]
 
 
 def test_each_symbol_has_its_own_order() -> None:
-    order = QuoteOrder(late=10)
+    order = QuoteOrder(late_window=10)
     assert order.accepts(quote(-1), 5, 6)
     assert order.accepts(quote(-9, ETH), 3, 7)
     assert not order.accepts(quote(-9), 8, 8)
 
 
 def test_what_has_arrived_since() -> None:
-    order = QuoteOrder(late=10)
+    order = QuoteOrder(late_window=10)
     assert not order.arrived_since(BTC, 0)
     assert order.accepts(quote(-1), 5, 6)
     assert not order.accepts(quote(-2), 7, 8)

@@ -1,3 +1,5 @@
+"""The simulated market: its paths, its pace, and its instruments."""
+
 from __future__ import annotations
 
 import threading
@@ -16,43 +18,43 @@ from domain.trading.arithmetic import QUANTITY_STEP, divide
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceSource, Quote
 from domain.types import Symbol
-from market.base import Stopwatch
+from market.base import MonotonicTimer
 from market.simulated import (
-    CATCH_UP,
-    KNOWN,
-    SECONDS_A_YEAR,
+    DEMO_INSTRUMENTS,
+    MAX_LATE_TICKS,
+    SECONDS_PER_YEAR,
     SimulatedInstrument,
     SimulatedMarket,
-    StandingMarket,
     prices,
     simulated_instruments,
 )
+from tests.support.exchange.fixed_price_source import FixedPriceSource
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-BTC, DOGE = KNOWN[0], KNOWN[4]
+BTC, DOGE = DEMO_INSTRUMENTS[0], DEMO_INSTRUMENTS[4]
 
 
 class CountingClock:
-    """One second later each time that it is asked."""
+    """A clock that advances by one second at each call."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     def now(self) -> datetime:
-        self.asked += 1
-        return NOON + timedelta(seconds=self.asked - 1)
+        self.calls += 1
+        return NOON + timedelta(seconds=self.calls - 1)
 
 
 class Listener:
     def __init__(self, enough: int = 1) -> None:
-        self.books: list[InstrumentCatalog] = []
+        self.catalogs: list[InstrumentCatalog] = []
         self.batches: list[Sequence[Quote]] = []
         self.ends: list[str] = []
         self.enough, self.has_enough, self.ended = enough, threading.Event(), threading.Event()
 
-    def instruments_loaded(self, book: InstrumentCatalog) -> None:
+    def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         assert not self.batches
-        self.books.append(book)
+        self.catalogs.append(catalog)
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         self.batches.append(quotes)
@@ -64,8 +66,8 @@ class Listener:
         self.ended.set()
 
 
-class QuickStopwatch(Stopwatch):
-    """Lets the time waited for pass at once, until ``enough`` waits are over: the next one waits for the stop."""
+class InstantTimer(MonotonicTimer):
+    """A timer whose sleeps take no time, until ``enough`` of them are over: the next one waits for the stop."""
 
     def __init__(self, enough: int, delays: dict[int, float] | None = None) -> None:
         self.time, self.enough, self.waits = 0.0, enough, list[float]()
@@ -97,18 +99,18 @@ def test_the_same_seed_gives_the_same_path() -> None:
     assert path(BTC, 1, 500) != path(BTC, 2, 500)
 
 
-def test_the_path_of_a_seed_is_known() -> None:
-    known = ["110485.85", "110481.35", "110481.74", "110480.06"]
-    assert path(BTC, 1, 4) == [Decimal(text) for text in known]
+def test_the_path_of_a_seed_never_changes() -> None:
+    expected = ["110485.85", "110481.35", "110481.74", "110480.06"]
+    assert path(BTC, 1, 4) == [Decimal(price) for price in expected]
 
 
 def test_it_begins_at_the_price_and_keeps_to_the_tick() -> None:
-    for simulated in KNOWN:
+    for simulated in DEMO_INSTRUMENTS:
         tick = simulated.instrument.tick
-        found = path(simulated, 7, 300)
-        assert found[0] == simulated.price
-        assert all(type(price) is Decimal and divide(price, tick) % 1 == 0 for price in found)
-        assert len(set(found)) > 30
+        generated = path(simulated, 7, 300)
+        assert generated[0] == simulated.price
+        assert all(type(price) is Decimal and divide(price, tick) % 1 == 0 for price in generated)
+        assert len(set(generated)) > 30
 
 
 def test_steps_below_the_tick_still_move_the_price() -> None:
@@ -119,28 +121,26 @@ def test_steps_below_the_tick_still_move_the_price() -> None:
 @pytest.mark.parametrize("step", [0.001, 1.0, 1e9, 1e300])
 @pytest.mark.parametrize("drift", [-1e6, 0.0, 1e6])
 def test_prices_stay_positive_and_storable_whatever_happens(volatility: float, step: float, drift: float) -> None:
-    for simulated in KNOWN:
+    for simulated in DEMO_INSTRUMENTS:
         wild = replace(simulated, volatility=volatility, drift=drift)
-        found = path(wild, 3, 300, step)
-        assert all(simulated.instrument.tick <= price < Decimal("1e20") for price in found)
+        generated = path(wild, 3, 300, step)
+        assert all(simulated.instrument.tick <= price < Decimal("1e20") for price in generated)
 
 
 def test_without_volatility_it_grows_by_the_drift() -> None:
-    found = path(replace(BTC, volatility=0.0, drift=0.1), 1, 2, step=SECONDS_A_YEAR)
-    assert found == [Decimal("110485.85"), Decimal("122105.75")]  # × e^0.1
+    generated = path(replace(BTC, volatility=0.0, drift=0.1), 1, 2, step=SECONDS_PER_YEAR)
+    assert generated == [Decimal("110485.85"), Decimal("122105.75")]  # × e^0.1
 
 
 def test_a_years_volatility_is_the_volatility() -> None:
-    found = path(BTC, 5, 20_000, step=3600)
-    returns = [float((after / before).ln()) for before, after in pairwise(found)]
+    generated = path(BTC, 5, 20_000, step=3600)
+    returns = [float((after / before).ln()) for before, after in pairwise(generated)]
     assert stdev(returns) * (365 * 24) ** 0.5 == pytest.approx(BTC.volatility, rel=0.02)
 
 
 def test_another_symbol_changes_no_path() -> None:
     def of_btc(names: list[str]) -> list[Decimal]:
-        market = SimulatedMarket(
-            simulated_instruments(names), 1, 0.5, CountingClock(), stopwatch=QuickStopwatch(enough=20)
-        )
+        market = SimulatedMarket(simulated_instruments(names), 1, 0.5, CountingClock(), timer=InstantTimer(enough=20))
         batches = played(market, Listener(enough=20))
         return [quote.price for batch in batches for quote in batch if quote.symbol == "BTC/USDT"][:20]
 
@@ -148,40 +148,40 @@ def test_another_symbol_changes_no_path() -> None:
 
 
 def test_speed_lengthens_the_step_of_the_market_not_the_wait() -> None:
-    watch = QuickStopwatch(enough=10)
-    market = SimulatedMarket([BTC], 1, 0.5, CountingClock(), speed=60, stopwatch=watch)
+    timer = InstantTimer(enough=10)
+    market = SimulatedMarket([BTC], 1, 0.5, CountingClock(), speed=60, timer=timer)
     batches = played(market, Listener(enough=10))
     assert [batch[0].price for batch in batches[:10]] == path(BTC, 1, 10, step=30)
-    assert watch.waits[:10] == [0.5] * 10
+    assert timer.waits[:10] == [0.5] * 10
 
 
 def test_one_batch_an_interval_with_every_symbol_and_the_clocks_time() -> None:
     listener = Listener(enough=3)
-    batches = played(SimulatedMarket(KNOWN, 1, 2.0, CountingClock(), stopwatch=QuickStopwatch(enough=3)), listener)
-    assert len(listener.books) == 1
-    assert list(listener.books[0].instruments) == [each.instrument.symbol for each in KNOWN]
+    batches = played(SimulatedMarket(DEMO_INSTRUMENTS, 1, 2.0, CountingClock(), timer=InstantTimer(enough=3)), listener)
+    assert len(listener.catalogs) == 1
+    assert list(listener.catalogs[0].instruments) == [simulated.instrument.symbol for simulated in DEMO_INSTRUMENTS]
     for number, batch in enumerate(batches[:3]):
-        assert [quote.symbol for quote in batch] == [each.instrument.symbol for each in KNOWN]
+        assert [quote.symbol for quote in batch] == [simulated.instrument.symbol for simulated in DEMO_INSTRUMENTS]
         at = NOON + timedelta(seconds=number)
         assert {(quote.price_time, quote.seen_at, quote.source) for quote in batch} == {(at, at, "simulated")}
 
 
 def test_being_late_is_made_up_for() -> None:
-    watch = QuickStopwatch(enough=5, delays={1: 2.5})
-    played(SimulatedMarket([BTC], 1, 1.0, CountingClock(), stopwatch=watch), Listener(enough=6))
-    assert watch.waits[:5] == [1.0, -1.5, -0.5, 0.5, 1.0]
+    timer = InstantTimer(enough=5, delays={1: 2.5})
+    played(SimulatedMarket([BTC], 1, 1.0, CountingClock(), timer=timer), Listener(enough=6))
+    assert timer.waits[:5] == [1.0, -1.5, -0.5, 0.5, 1.0]
 
 
 def test_ticks_missed_for_long_are_skipped_and_cost_no_price() -> None:
-    watch = QuickStopwatch(enough=5, delays={1: 10.0 * CATCH_UP})
-    batches = played(SimulatedMarket([BTC], 1, 1.0, CountingClock(), stopwatch=watch), Listener(enough=6))
-    assert watch.waits[:4] == [1.0, 0.0, 1.0, 1.0]
+    timer = InstantTimer(enough=5, delays={1: 10.0 * MAX_LATE_TICKS})
+    batches = played(SimulatedMarket([BTC], 1, 1.0, CountingClock(), timer=timer), Listener(enough=6))
+    assert timer.waits[:4] == [1.0, 0.0, 1.0, 1.0]
     assert [batch[0].price for batch in batches[:6]] == path(BTC, 1, 6)
 
 
 def test_the_first_prices_come_at_once_and_the_stop_does_not_wait() -> None:
     before = monotonic()
-    market, listener = SimulatedMarket(KNOWN, 1, 3600, CountingClock()), Listener()
+    market, listener = SimulatedMarket(DEMO_INSTRUMENTS, 1, 3600, CountingClock()), Listener()
     market.stop()
     assert len(played(market, listener)) == 1
     market.stop()
@@ -205,7 +205,7 @@ def test_it_does_not_start_twice() -> None:
         market.stop()
 
 
-def test_a_failure_is_told() -> None:
+def test_a_failure_is_reported() -> None:
     class BrokenClock(CountingClock):
         def now(self) -> datetime:
             raise ValueError("no time")
@@ -218,15 +218,17 @@ def test_a_failure_is_told() -> None:
 
 
 def test_the_five_are_the_default() -> None:
-    assert simulated_instruments(None) == KNOWN
-    assert [(i.instrument.symbol, str(i.price), str(i.instrument.tick), i.instrument.step) for i in KNOWN] == [
+    assert simulated_instruments(None) == DEMO_INSTRUMENTS
+    assert [
+        (i.instrument.symbol, str(i.price), str(i.instrument.tick), i.instrument.step) for i in DEMO_INSTRUMENTS
+    ] == [
         ("BTC/USDT", "110485.85", "0.01", QUANTITY_STEP),
         ("ETH/USDT", "3950", "0.01", QUANTITY_STEP),
         ("SOL/USDT", "190", "0.01", Decimal("0.0001")),
         ("XRP/USDT", "2.45", "0.0001", Decimal("0.01")),
         ("DOGE/USDT", "0.195", "0.00001", Decimal("0.01")),
     ]
-    assert {each.instrument.quote for each in KNOWN} == {"USDT"}
+    assert {simulated.instrument.quote for simulated in DEMO_INSTRUMENTS} == {"USDT"}
 
 
 @pytest.mark.parametrize("typed", ["DOGE/USDT", "doge/usdt", " doge-usdt ", "DOGEUSDT"])
@@ -236,12 +238,14 @@ def test_the_five_are_found_however_they_are_spelt(typed: str) -> None:
 
 def test_any_other_pair_has_a_price_of_its_own() -> None:
     names = [f"COIN{number}/EUR" for number in range(500)]
-    found = simulated_instruments(names)
-    assert found == simulated_instruments(names)
-    assert [each.instrument.symbol for each in found] == names
-    assert {each.instrument.quote for each in found} == {"EUR"}
-    assert all(1 <= each.price <= 1000 and divide(each.price, Decimal("0.01")) % 1 == 0 for each in found)
-    assert len({each.price for each in found}) > 450
+    instruments = simulated_instruments(names)
+    assert instruments == simulated_instruments(names)
+    assert [simulated.instrument.symbol for simulated in instruments] == names
+    assert {simulated.instrument.quote for simulated in instruments} == {"EUR"}
+    assert all(
+        1 <= simulated.price <= 1000 and divide(simulated.price, Decimal("0.01")) % 1 == 0 for simulated in instruments
+    )
+    assert len({simulated.price for simulated in instruments}) > 450
 
 
 @pytest.mark.parametrize(
@@ -262,35 +266,35 @@ def test_no_names_are_refused() -> None:
 @pytest.mark.parametrize("interval", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_interval_is_a_time(interval: float) -> None:
     with pytest.raises(ValueError, match="interval"):
-        SimulatedMarket(KNOWN, 1, interval, CountingClock())
+        SimulatedMarket(DEMO_INSTRUMENTS, 1, interval, CountingClock())
 
 
-def test_standing_prices_are_confirmed_each_interval() -> None:
-    market = StandingMarket(
-        {"BTC/USDT": "110485.85", "NEW/USDT": Decimal(100)}, CountingClock(), 1.0, stopwatch=QuickStopwatch(enough=3)
+def test_fixed_prices_are_confirmed_each_interval() -> None:
+    market = FixedPriceSource(
+        {"BTC/USDT": "110485.85", "NEW/USDT": Decimal(100)}, CountingClock(), 1.0, timer=InstantTimer(enough=3)
     )
     listener = Listener(enough=3)
     batches = played(market, listener)[:3]
-    assert listener.books[0].instruments["BTC/USDT"] == BTC.instrument
+    assert listener.catalogs[0].instruments["BTC/USDT"] == BTC.instrument
     assert [[(quote.symbol, quote.price) for quote in batch] for batch in batches] == 3 * [
         [("BTC/USDT", Decimal("110485.85")), ("NEW/USDT", Decimal(100))]
     ]
     assert [batch[0].seen_at for batch in batches] == [NOON + timedelta(seconds=number) for number in range(3)]
 
 
-def test_a_symbol_may_stand_without_a_price() -> None:
-    market = StandingMarket({"BTC/USDT": "1"}, CountingClock(), 3600, instruments=[BTC.instrument, DOGE.instrument])
+def test_a_symbol_may_have_no_fixed_price() -> None:
+    market = FixedPriceSource({"BTC/USDT": "1"}, CountingClock(), 3600, instruments=[BTC.instrument, DOGE.instrument])
     listener = Listener()
     assert [quote.symbol for quote in played(market, listener)[0]] == ["BTC/USDT"]
-    assert len(listener.books[0]) == 2
+    assert len(listener.catalogs[0]) == 2
 
 
-def test_a_standing_price_is_moved_by_hand() -> None:
+def test_a_fixed_price_can_be_changed() -> None:
     apple = Instrument(Symbol("AAPL"), None, tick=Decimal("0.01"), asset_class="equity")
-    market = StandingMarket({"AAPL": "200"}, CountingClock(), 3600, instruments=[apple])
+    market = FixedPriceSource({"AAPL": "200"}, CountingClock(), 3600, instruments=[apple])
     assert played(market, Listener())[0][0].price == 200
     market.set_price("AAPL", "201.5")
     assert played(market, Listener())[0][0].price == Decimal("201.5")
-    for wrong in ("0", "-1", "NaN", "Infinity"):
-        with pytest.raises(ValueError, match=f"price of AAPL = {wrong}: must be above 0"):
-            market.set_price("AAPL", wrong)
+    for price in ("0", "-1", "NaN", "Infinity"):
+        with pytest.raises(ValueError, match=f"price of AAPL = {price}: must be above 0"):
+            market.set_price("AAPL", price)

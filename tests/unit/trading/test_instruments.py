@@ -31,11 +31,11 @@ def test_a_perpetual_is_another_market() -> None:
 
 
 def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
-    book = InstrumentCatalog([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
+    catalog = InstrumentCatalog([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
     expected = Unresolved("'abc' could be any of A/BC, AB/C")
-    assert expected == book.resolve("abc")
-    assert book.instruments["AB/C"] is book.resolve("AB/C")
-    assert book.instruments["A/BC"] is book.resolve("A/BC")
+    assert expected == catalog.resolve("abc")
+    assert catalog.instruments["AB/C"] is catalog.resolve("AB/C")
+    assert catalog.instruments["A/BC"] is catalog.resolve("A/BC")
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_what_is_not_traded_now_says_why(typed: str) -> None:
 def test_what_is_traded_goes_before_what_is_not() -> None:
     spot = Instrument(Symbol("BTC/USDT"), "USDT")
     twin = Instrument(Symbol("BTC-USDT"), "USDT", not_traded="is delisted or suspended at kraken")
-    book = InstrumentCatalog([SWAP, twin, spot])
-    assert spot is book.resolve("btcusdt")
+    catalog = InstrumentCatalog([SWAP, twin, spot])
+    assert spot is catalog.resolve("btcusdt")
     expected = Unresolved("BTC/USDT:USDT is a swap at kraken, and only spot markets are traded")
-    assert expected == book.resolve("BTC/USDT:USDT")
+    assert expected == catalog.resolve("BTC/USDT:USDT")
 
 
 def test_a_large_book_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
     many = [Instrument(Symbol(f"C{number}/USDT"), "USDT") for number in range(600)]
-    book = InstrumentCatalog([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
+    catalog = InstrumentCatalog([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
     expected = Unresolved("'BTCC/USDT' is not traded here; did you mean BTC/USDT?")
-    assert expected == book.resolve("BTCC/USDT")
-    assert Unresolved("'VTC/USDT' is not traded here") == book.resolve("VTC/USDT")
+    assert expected == catalog.resolve("BTCC/USDT")
+    assert Unresolved("'VTC/USDT' is not traded here") == catalog.resolve("VTC/USDT")
