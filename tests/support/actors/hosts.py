@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import pykka
-
 from actors.messages import Message
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost
+from actors.runtime.pykka_adapter import Future
 from actors.runtime.timer import SystemClock
 from actors.supervision.messages import Crashed
 
@@ -69,12 +68,12 @@ class Repeater(Behaviour):
         assert self._built_by is threading.current_thread()
         match message:
             case Say(text):
-                self._stage.heard.put(text)
+                self._stage.texts.put(text)
             case Do(action):
                 action()
 
     def describe(self) -> Mapping[str, Any]:
-        return {"heard": self._stage.heard.qsize()}
+        return {"texts": self._stage.texts.qsize()}
 
 
 class Grouping(Repeater):
@@ -85,25 +84,25 @@ class Stage:
     """One actor host; the test stands in for the Supervisor."""
 
     def __init__(self) -> None:
-        self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.texts: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.crashes: queue.Queue[Crashed] = queue.Queue()
         self.starts: list[Callable[[], None]] = []
         self.dead = DeadLetters(SystemClock())
         self.build: type[Repeater] = Repeater
         self.host = ActorHost("subject", lambda _: self.build(self), self, self.dead)
-        self.to = self.host.address
+        self.address = self.host.address
         self.releases: list[threading.Event] = []
 
     def tell(self, message: Any, /) -> None:
         """Receive a crash, as the Supervisor's address."""
         self.crashes.put(message)
 
-    def ask(self, message: Message) -> pykka.Future[Any]:
+    def ask(self, message: Message) -> Future[Any]:
         assert self.host._ref is not None
         return self.host._ref.ask(message, block=False)
 
     def next(self) -> str:
-        return self.heard.get(timeout=SOON)
+        return self.texts.get(timeout=SOON)
 
     def hang(self, afterwards: Callable[[], None] = lambda: None) -> threading.Event:
         """Make the thread hang; return the event that lets it go on with ``afterwards``. A second try does not hang."""
@@ -112,13 +111,13 @@ class Stage:
 
         def hang() -> None:
             if entered.is_set():
-                self.heard.put("tried again")
+                self.texts.put("tried again")
                 return
             entered.set()
             release.wait()
             afterwards()
 
-        self.to.tell(Do(hang))
+        self.address.tell(Do(hang))
         assert entered.wait(SOON)
         return release
 

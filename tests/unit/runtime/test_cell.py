@@ -1,4 +1,4 @@
-"""Cells on real threads: what a behaviour raises ends at the cell, and nothing that waits is lost."""
+"""Cells on real threads: a cell catches all exceptions of its behaviour, and no waiting message is lost."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from domain.trading.decision import Decision
 
 @dataclass(frozen=True, slots=True)
 class Say(Message):
-    """Something to be repeated; a bad one makes the behaviour raise what it holds."""
+    """A text to record; with an exception, the behaviour raises it."""
 
-    word: str
+    text: str
     raises: BaseException | None = None
 
 
 class Recorder(Behaviour):
-    """Repeats what it hears."""
+    """A behaviour that records texts."""
 
     group_limit: ClassVar[int] = 1
 
-    def __init__(self, heard: queue.Queue[str]) -> None:
-        self._heard = heard
+    def __init__(self, texts: queue.Queue[str]) -> None:
+        self._texts = texts
 
     def handle(self, message: Message) -> None:
         assert isinstance(message, Say)
         if message.raises is not None:
             raise message.raises
-        self._heard.put(message.word)
+        self._texts.put(message.text)
 
 
 class Grouping(Recorder):
-    """Takes what waits at once, and fails as a whole."""
+    """A behaviour that handles groups, and fails as a whole."""
 
     group_limit = 10
 
@@ -54,19 +54,19 @@ class Grouping(Recorder):
             assert isinstance(message, Say)
             if message.raises is not None:
                 raise message.raises
-        self._heard.put("+".join(message.word for message in messages if isinstance(message, Say)))
+        self._texts.put("+".join(message.text for message in messages if isinstance(message, Say)))
 
 
 class Stage:
-    """One post; a crash is told to the test, which answers with a restart or not."""
+    """One actor host, whose crashes are reported to the test; the test may restart it."""
 
     def __init__(self) -> None:
-        self.heard: queue.Queue[str] = queue.Queue()
+        self.texts: queue.Queue[str] = queue.Queue()
         self.crashes: queue.Queue[Crashed] = queue.Queue()
         self.dead = DeadLetters(SystemClock())
         self.host = ActorHost("subject", lambda _: self.build(), self, self.dead)
         self.address = self.host.address
-        self.build: Callable[[], Behaviour] = lambda: Recorder(self.heard)
+        self.build: Callable[[], Behaviour] = lambda: Recorder(self.texts)
 
     def start(self, build: Callable[[], Behaviour] | None = None) -> None:
         self.build = build or self.build
@@ -77,7 +77,7 @@ class Stage:
         return self.host._ref.ask(message, block=False)
 
     def tell(self, message: Any, /) -> None:
-        """As the supervisor's address."""
+        """Take a report, as the Supervisor's address."""
         self.crashes.put(message)
 
     def restart(self) -> None:
@@ -85,7 +85,7 @@ class Stage:
         self.address.tell(Restart())
 
     def next(self) -> str:
-        return self.heard.get(timeout=5)
+        return self.texts.get(timeout=5)
 
     def stop(self) -> None:
         self.host.stop()
@@ -102,47 +102,47 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize(
     "error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), MemoryError(), RecursionError()]
 )
-def test_whatever_is_raised_the_cell_stays_and_the_mailbox_with_it(stage: Stage, error: BaseException) -> None:
+def test_cell_and_mailbox_survive_every_exception(stage: Stage, error: BaseException) -> None:
     stage.start()
     stage.address.tell(Say("bad", error))
     stage.address.tell(Say("after"))
     assert error is stage.crashes.get(timeout=5).error
     assert "subject" == stage.ask(Ping()).get(timeout=5)  # control goes on
-    assert stage.heard.empty()  # data waits
+    assert stage.texts.empty()  # data waits
     stage.address.tell(Restart())
-    assert error is stage.crashes.get(timeout=5).error  # tried once more, alone
+    assert error is stage.crashes.get(timeout=5).error  # handled once more, alone
     stage.address.tell(Restart())
     assert "after" == stage.next()
 
 
-def test_a_crash_while_it_is_built_is_a_crash(stage: Stage) -> None:
+def test_an_exception_while_the_behaviour_is_built_counts_as_a_crash(stage: Stage) -> None:
     attempts: list[int] = []
 
     def build() -> Behaviour:
         attempts.append(1)
         if len(attempts) < 3:
             raise OSError("not yet")
-        return Recorder(stage.heard)
+        return Recorder(stage.texts)
 
     stage.start(build)
-    stage.address.tell(Say("patience"))
+    stage.address.tell(Say("third time"))
     stage.restart()
     stage.restart()
-    assert "patience" == stage.next()
+    assert "third time" == stage.next()
     assert 3 == len(attempts)
 
 
-def test_a_group_that_crashed_is_tried_again_one_by_one_and_only_the_culprit_is_dropped(stage: Stage) -> None:
+def test_messages_of_a_crashed_group_are_handled_one_by_one_and_only_the_culprit_is_dropped(stage: Stage) -> None:
     for message in (Say("a"), Say("b", ValueError("b")), Say("c")):
         stage.address.tell(message)
-    stage.start(lambda: Grouping(stage.heard))
+    stage.start(lambda: Grouping(stage.texts))
     stage.restart()
     assert "a" == stage.next()
     stage.restart()
     assert "c" == stage.next()
 
 
-def test_the_test_hook_crashes_and_is_not_tried_again(stage: Stage) -> None:
+def test_a_crash_by_the_test_hook_is_not_repeated(stage: Stage) -> None:
     stage.start()
     stage.address.tell(Crash())
     stage.address.tell(Say("after"))
@@ -151,7 +151,7 @@ def test_the_test_hook_crashes_and_is_not_tried_again(stage: Stage) -> None:
     assert stage.crashes.empty()
 
 
-def test_whoever_waits_for_an_answer_is_told_at_the_stop(stage: Stage) -> None:
+def test_a_waiting_caller_gets_an_error_at_the_stop(stage: Stage) -> None:
     stage.start()
     stage.address.tell(Crash())
     stage.crashes.get(timeout=5)
@@ -162,20 +162,20 @@ def test_whoever_waits_for_an_answer_is_told_at_the_stop(stage: Stage) -> None:
         submit.accepted.get(timeout=5)
 
 
-def test_an_address_never_raises_even_when_the_actor_is_gone(stage: Stage) -> None:
+def test_sending_to_an_actor_that_has_ended_does_not_raise(stage: Stage) -> None:
     stage.start()
     stage.stop()
-    stage.address.tell(Say("anybody?"))
-    assert stage.heard.empty()
+    stage.address.tell(Say("too late"))
+    assert stage.texts.empty()
 
 
 @pytest.mark.parametrize("error", [MemoryError(), SystemExit(1)])
-def test_a_thread_that_ends_leaves_the_mailbox_to_its_successor(stage: Stage, error: BaseException) -> None:
+def test_a_thread_that_ends_leaves_the_mailbox_to_its_replacement(stage: Stage, error: BaseException) -> None:
     def failing(_: object) -> None:
         raise error
 
     stage.start()
-    stage.tell = failing  # type: ignore[method-assign]  # not even the crash can be told
+    stage.tell = failing  # type: ignore[method-assign]  # the crash cannot be reported either
     stage.address.tell(Crash())
     stage.address.tell(Say("after"))
     thread = stage.host._thread

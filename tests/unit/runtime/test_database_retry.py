@@ -1,4 +1,4 @@
-"""Waiting for the database is a state that can be seen; a call to it that hangs is none."""
+"""Waiting for the database is a visible state; a call to it that hangs is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.errors import DatabaseUnavailable
 from tests.support.actors.stepper import StepClock
 
 
-def test_between_two_tries_it_waits_and_within_one_it_can_be_seen_to_hang() -> None:
+def test_it_backs_off_between_two_tries_and_is_busy_during_one() -> None:
     activity, clock, stopping = Activity(), StepClock(), threading.Event()
     retry = DatabaseRetry("PositionKeeper", activity, clock, stopping)
     seen: list[tuple[bool, bool, bool]] = []

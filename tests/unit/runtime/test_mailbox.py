@@ -1,4 +1,4 @@
-"""The mailbox: two lanes, what coalesces, what waits, and what comes too late."""
+"""The mailbox: its two lanes, coalescing, holding back, and messages after the close."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actors.runtime.pykka_adapter import Envelope, ThreadingFuture
 
 @dataclass(frozen=True, slots=True)
 class Say(Message):
-    word: str
+    text: str
 
 
 def next_of(mailbox: Mailbox) -> object:
@@ -42,7 +42,7 @@ def test_wake_ups_coalesce_in_the_place_of_the_first() -> None:
     assert [Wake()] == mailbox.take(10)
 
 
-def test_held_data_waits_and_control_goes_on() -> None:
+def test_held_data_waits_and_control_is_served() -> None:
     mailbox = Mailbox()
     mailbox.hold()
     put(mailbox, Say("later"), Restart())
@@ -52,21 +52,21 @@ def test_held_data_waits_and_control_goes_on() -> None:
     assert Say("later") == next_of(mailbox)
 
 
-def test_what_is_given_back_comes_first() -> None:
+def test_messages_put_back_come_first() -> None:
     mailbox = Mailbox()
     put(mailbox, Say("3"))
     mailbox.give_back([Say("1"), Say("2")])
     assert [Say("1"), Say("2"), Say("3")] == mailbox.take(10)
 
 
-def test_what_is_asked_keeps_its_future_also_in_a_group() -> None:
+def test_an_ask_keeps_its_future_also_in_a_group() -> None:
     mailbox = Mailbox()
     reply: ThreadingFuture[object] = ThreadingFuture()
     mailbox.put(Envelope(Say("what?"), reply_to=reply))
     assert [AskEnvelope(Say("what?"), reply)] == mailbox.take(10)
 
 
-def test_what_is_to_be_handled_alone_ends_a_group() -> None:
+def test_a_message_that_is_handled_alone_ends_a_group() -> None:
     mailbox = Mailbox()
     put(mailbox, Say("1"), Say("2"), Say("alone"), Say("3"))
     assert [Say("1"), Say("2")] == mailbox.take(10, lambda message: message == Say("alone"))
@@ -74,7 +74,7 @@ def test_what_is_to_be_handled_alone_ends_a_group() -> None:
     assert [Say("3")] == mailbox.take(10)
 
 
-def test_what_comes_after_the_close_is_a_dead_letter_and_what_waited_is_returned() -> None:
+def test_close_returns_waiting_messages_and_later_ones_are_undeliverable() -> None:
     mailbox = Mailbox()
     dead: list[object] = []
     put(mailbox, Say("waits"))
@@ -85,14 +85,14 @@ def test_what_comes_after_the_close_is_a_dead_letter_and_what_waited_is_returned
     assert 0 == len(mailbox)
 
 
-def test_who_has_been_given_up_gets_nothing_more() -> None:
+def test_an_abandoned_reader_gets_no_message() -> None:
     mailbox = Mailbox()
-    put(mailbox, Say("for the successor"))
+    put(mailbox, Say("for the replacement"))
     assert mailbox.get(lambda: True) is None
-    assert Say("for the successor") == next_of(mailbox)
+    assert Say("for the replacement") == next_of(mailbox)
 
 
-def test_it_knows_how_many_ever_waited() -> None:
+def test_it_counts_the_most_messages_that_ever_waited() -> None:
     mailbox = Mailbox()
     put(mailbox, *[Say(str(n)) for n in range(7)])
     mailbox.take(7)

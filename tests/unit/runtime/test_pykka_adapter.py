@@ -110,11 +110,11 @@ def test_tell_and_ask_put_envelopes_into_the_inbox_and_ask_adds_the_future_it_re
     actor: ActorRef[Echo], inbox: RecordingInbox
 ) -> None:
     _, release = hold(actor)
-    actor.tell("told")
+    actor.tell("sent")
     future = actor.ask("asked", block=False)
     first, second = list(inbox.envelopes.queue)
     assert [Envelope, Envelope] == [type(first), type(second)]
-    assert ("told", None) == (first.message, first.reply_to)
+    assert ("sent", None) == (first.message, first.reply_to)
     assert ("asked", future) == (second.message, second.reply_to)
     assert isinstance(future, ThreadingFuture)
     release.set()

@@ -1,4 +1,4 @@
-"""The timer on a clock that people set."""
+"""The timer on a clock that is set while it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.clock
 
 
 class SetClock:
-    """A wall clock that a test sets; it stands still otherwise."""
+    """A clock that moves only when the test sets it."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_intervals_go_on_while_the_clock_stands_or_goes_back() -> None:
 
 
 def test_the_grid_follows_the_clock_forward_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.runtime.timer.MAX_WAIT_S", 0.01)  # it looks at the clock again after so long
+    monkeypatch.setattr("actors.runtime.timer.MAX_WAIT_S", 0.01)  # reads the clock again after 10 ms
     clock, inbox = SetClock(), Inbox()
     timer = Timer(clock)
     timer.on_grid(timedelta(minutes=1), inbox, Tick())
@@ -56,13 +56,13 @@ def test_the_grid_follows_the_clock_forward_and_back(monkeypatch: pytest.MonkeyP
     clock.time += timedelta(seconds=30)
     assert Tick() == inbox.next()
     clock.time -= timedelta(hours=1)
-    assert Tick() == inbox.next()  # the grid begins anew
+    assert Tick() == inbox.next()  # the grid starts again
     clock.time += timedelta(minutes=1)
     assert Tick() == inbox.next()
     timer.stop()
 
 
-def test_what_is_sent_once_waits_once_for_each_key() -> None:
+def test_at_most_one_message_of_a_key_waits() -> None:
     clock, inbox = SetClock(), Inbox()
     timer = Timer(clock)
     for _ in range(100):
@@ -96,7 +96,7 @@ class Failing(Inbox):
         super().tell(message)
 
 
-def test_a_timer_that_could_not_send_something_goes_on_and_sends_it_later() -> None:
+def test_a_message_that_could_not_be_sent_is_sent_later() -> None:
     repeated, single = Failing(), Failing()
     timer = Timer(SetClock())
     timer.every(timedelta(milliseconds=10), repeated, Wake())
