@@ -10,9 +10,9 @@ from console.display.table import beside, cut, share
 from console.live import header, panels
 from console.live.state import ViewState
 
-WIDE_LAYOUT_COLUMNS = 136
+WIDE_LAYOUT_COLUMNS = 140
 """Least width at which panels stand side by side."""
-RIGHT_COLUMNS = 54
+RIGHT_COLUMNS = 58
 """Width of the right side: enough for all columns of the tables of actors and prices."""
 TALL_LAYOUT_LINES = 34
 """Least height at which prices and actors get tables in the narrow layout, too."""
