@@ -48,6 +48,6 @@ def _returns(returns: DailyReturns) -> Mapping[str, object]:
             {"time": close.time, "total_value": close.total_value, "return": value}
             for close, value in zip(returns.closes, values, strict=True)
         ],
-        "days_a_year": returns.days_a_year,
+        "days_a_year": returns.days_per_year,
         "missing": returns.missing,
     }

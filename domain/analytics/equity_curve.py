@@ -1,4 +1,4 @@
-"""A value over time as it can be drawn: few points that keep each extreme, with the peak that each is below."""
+"""Equity curve for charts: few points that keep all extremes, each with the highest value up to then."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _time = attrgetter("time")
 
 
 class CurvePoint(NamedTuple):
-    """A value at one moment. Amounts in the portfolio's currency.
+    """A value at one time. Amounts are in the portfolio's currency.
 
     Attributes:
         peak: the highest value up to then.
@@ -30,7 +30,7 @@ class CurvePoint(NamedTuple):
 
     @property
     def fall(self) -> Decimal:
-        """How much it is below the peak, 0 at the peak."""
+        """The distance to the peak; 0 at the peak."""
         return subtract(self.peak, self.value)
 
     @property
@@ -41,12 +41,12 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TradeMarker:
-    """Closings near each other, on the curve.
+    """A marker on the curve for closings near each other.
 
     Attributes:
-        value: of the curve at that time.
+        value: value of the curve at that time.
         net: Σ net of the closings.
-        number: of closings, all won (net > 0) or none.
+        number: number of closings: all of them won (net > 0), or none.
     """
 
     time: datetime
@@ -56,65 +56,67 @@ class TradeMarker:
     won: bool
 
 
-def equity_curve(line: Sequence[Valuation], most: int) -> tuple[CurvePoint, ...]:
-    """Return at most ``most`` points of a line, its first and last, and the lowest and highest of each stretch.
+def equity_curve(valuations: Sequence[Valuation], max_points: int) -> tuple[CurvePoint, ...]:
+    """Return at most ``max_points`` points: the first, the last, and the lowest and highest of each interval.
 
     Args:
-        line: values, oldest first.
-        most: at least 4.
+        valuations: values, oldest first.
+        max_points: at least 4.
     """
-    if not line:
+    if not valuations:
         return ()
     kept: list[CurvePoint] = []
-    peak = line[0].total_value
-    for first, last in _stretches(line, max(most // 2 - 1, 1)):
-        values = [valuation.total_value for valuation in line[first:last]]
+    peak = valuations[0].total_value
+    for first, last in _intervals(valuations, max(max_points // 2 - 1, 1)):
+        values = [valuation.total_value for valuation in valuations[first:last]]
         low, high = values.index(min(values)), values.index(max(values))
-        for place in sorted({low, high}):
-            reached = max(peak, *values[: place + 1])
-            kept.append(CurvePoint(line[first + place].time, values[place], reached))
+        for index in sorted({low, high}):
+            reached = max(peak, *values[: index + 1])
+            kept.append(CurvePoint(valuations[first + index].time, values[index], reached))
         peak = max(peak, values[high])
-    if kept[-1].time != line[-1].time:
-        kept.append(CurvePoint(line[-1].time, line[-1].total_value, max(kept[-1].peak, line[-1].total_value)))
-    if kept[0].time != line[0].time:
-        kept.insert(0, CurvePoint(line[0].time, line[0].total_value, line[0].total_value))
+    if kept[-1].time != valuations[-1].time:
+        kept.append(
+            CurvePoint(valuations[-1].time, valuations[-1].total_value, max(kept[-1].peak, valuations[-1].total_value))
+        )
+    if kept[0].time != valuations[0].time:
+        kept.insert(0, CurvePoint(valuations[0].time, valuations[0].total_value, valuations[0].total_value))
     return tuple(kept)
 
 
-def _stretches(line: Sequence[Valuation], number: int) -> Iterator[tuple[int, int]]:
-    """Yield the first place of each stretch of the same length in time, and the place after its last.
+def _intervals(valuations: Sequence[Valuation], number: int) -> Iterator[tuple[int, int]]:
+    """Yield the index of the first valuation of each interval of equal duration, and the index after its last.
 
-    Stretches without a valuation are left out.
+    Intervals without a valuation are skipped.
     """
-    length = max((line[-1].time - line[0].time) / number, MICROSECOND)
-    end, first = line[0].time + length, 0
-    while first < len(line):
-        last = bisect_left(line, end, lo=first, key=_time)
+    length = max((valuations[-1].time - valuations[0].time) / number, MICROSECOND)
+    end, first = valuations[0].time + length, 0
+    while first < len(valuations):
+        last = bisect_left(valuations, end, lo=first, key=_time)
         if last > first:
             yield first, last
             first = last
-        if first < len(line):
-            end += ((line[first].time - end) // length + 1) * length
+        if first < len(valuations):
+            end += ((valuations[first].time - end) // length + 1) * length
 
 
-def trade_markers(trades: Iterable[Trade], line: Sequence[CurvePoint], most: int) -> tuple[TradeMarker, ...]:
-    """Return closings as marks on a curve; what lies too near each other is one mark, won and lost apart.
+def trade_markers(trades: Iterable[Trade], curve: Sequence[CurvePoint], max_markers: int) -> tuple[TradeMarker, ...]:
+    """Return markers for closings on a curve. Closings near each other share a marker; won and lost ones do not.
 
     Args:
         trades: closings, oldest first.
-        line: the curve.
-        most: at least 2.
+        curve: the curve.
+        max_markers: at least 2.
     """
-    if not line:
+    if not curve:
         return ()
-    length = max((line[-1].time - line[0].time) / max(most // 2, 1), timedelta(seconds=1))
+    length = max((curve[-1].time - curve[0].time) / max(max_markers // 2, 1), timedelta(seconds=1))
     groups: dict[tuple[int, bool], list[Trade]] = {}
     for trade in trades:
-        groups.setdefault(((trade.exit_time - line[0].time) // length, trade.net > ZERO), []).append(trade)
-    times = [point.time for point in line]
-    found = []
+        groups.setdefault(((trade.exit_time - curve[0].time) // length, trade.net > ZERO), []).append(trade)
+    times = [point.time for point in curve]
+    markers = []
     for (_, won), group in groups.items():
         time = group[-1].exit_time
-        value = line[max(bisect_right(times, time) - 1, 0)].value
-        found.append(TradeMarker(time, value, total(trade.net for trade in group), len(group), won))
-    return tuple(sorted(found, key=lambda mark: (mark.time, mark.won)))
+        value = curve[max(bisect_right(times, time) - 1, 0)].value
+        markers.append(TradeMarker(time, value, total(trade.net for trade in group), len(group), won))
+    return tuple(sorted(markers, key=lambda marker: (marker.time, marker.won)))

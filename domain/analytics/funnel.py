@@ -1,4 +1,4 @@
-"""The decision funnel: how many decisions came how far, and why the others fell out."""
+"""The decision funnel: the number of decisions at each stage, and the reasons why the others left it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNDECIDED = frozenset({"pending", "open"})
 
 
 class Stage(StrEnum):
-    """How far a decision came."""
+    """The stages of a decision."""
 
     RECEIVED = "received"
     ABOVE_THRESHOLD = "above threshold"
@@ -34,17 +34,17 @@ AFTER_THRESHOLD = frozenset(
         Reason.INTERNAL_ERROR,
     }
 )
-"""Why a decision that was sure enough got no order. All other reasons but NO_FILL keep it from being considered."""
+"""Reasons for a decision at or above the threshold to get no order. Other reasons, NO_FILL apart, come before it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """Decisions that fell out at one place for one reason.
+class DropOff:
+    """Decisions that left the funnel at one stage for one reason.
 
     Attributes:
-        after: the last stage that they came to.
-        reason: a word of `Reason`, or the status where the reason is free text.
-        number: of decisions.
+        after: the last stage that they reached.
+        reason: a value of `Reason`, or the status where the reason is free text.
+        number: number of decisions.
     """
 
     after: Stage
@@ -54,11 +54,11 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """How many decisions came to each stage.
+    """The number of decisions at each stage.
 
     Attributes:
-        waiting: received, and without an outcome yet.
-        lost: why the others went no further, the most frequent reason of each stage first. With ``waiting`` and
+        waiting: received decisions without an outcome yet.
+        lost: the others by stage and reason, the most frequent reason of a stage first. With ``waiting`` and
             ``filled`` they add up to ``received``.
     """
 
@@ -67,20 +67,20 @@ class Funnel:
     sized: int
     filled: int
     waiting: int
-    lost: tuple[Lost, ...]
+    lost: tuple[DropOff, ...]
 
     @property
     def stages(self) -> dict[Stage, int]:
-        """The number of decisions at each stage, in their order."""
+        """The number of decisions at each stage, in the order of the stages."""
         numbers = self.received, self.above_threshold, self.sized, self.filled
         return dict(zip(Stage, numbers, strict=True))
 
 
 def funnel(counted: Iterable[tuple[str, str | None, int]]) -> Funnel:
-    """Return the funnel of decisions that were counted by status and reason.
+    """Return the funnel of decisions counted by status and reason.
 
     Args:
-        counted: status, the reason up to its colon, and how many decisions have both; pairs may come again.
+        counted: status, the reason up to its colon, and the number of decisions with both; pairs may repeat.
     """
     filled = waiting = 0
     lost: dict[tuple[Stage, str], int] = {}
@@ -90,20 +90,20 @@ def funnel(counted: Iterable[tuple[str, str | None, int]]) -> Funnel:
         elif status in UNDECIDED:
             waiting += number
         else:
-            key = _lost(status, reason)
+            key = _drop_off(status, reason)
             lost[key] = lost.get(key, 0) + number
     order = list(Stage)
     entries = sorted(
-        (Lost(after, reason, number) for (after, reason), number in lost.items()),
-        key=lambda each: (order.index(each.after), -each.number, each.reason),
+        (DropOff(after, reason, number) for (after, reason), number in lost.items()),
+        key=lambda entry: (order.index(entry.after), -entry.number, entry.reason),
     )
-    fell = {stage: sum(each.number for each in entries if each.after is stage) for stage in Stage}
-    sized = filled + fell[Stage.SIZED]
-    above = sized + fell[Stage.ABOVE_THRESHOLD]
-    return Funnel(above + fell[Stage.RECEIVED] + waiting, above, sized, filled, waiting, tuple(entries))
+    dropped = {stage: sum(entry.number for entry in entries if entry.after is stage) for stage in Stage}
+    sized = filled + dropped[Stage.SIZED]
+    above = sized + dropped[Stage.ABOVE_THRESHOLD]
+    return Funnel(above + dropped[Stage.RECEIVED] + waiting, above, sized, filled, waiting, tuple(entries))
 
 
-def _lost(status: str, reason: str | None) -> tuple[Stage, str]:
+def _drop_off(status: str, reason: str | None) -> tuple[Stage, str]:
     if reason is None or reason not in frozenset(Reason):
         return Stage.RECEIVED, status
     if reason == Reason.NO_FILL:

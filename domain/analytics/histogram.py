@@ -1,4 +1,4 @@
-"""How often values of which size occur, in intervals that a person can read."""
+"""Histograms whose intervals have round bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from domain.trading.arithmetic import CONTEXT, ONE, divide, multiply, subtract
 
-NICE = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
+WIDTHS = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,31 +20,31 @@ class Bin:
     number: int
 
 
-def histogram(values: Sequence[Decimal], most: int = 40) -> tuple[Bin, ...]:
-    """Count values in intervals of one width, 1, 2, 2.5 or 5 times a power of ten; no interval has both signs.
+def histogram(values: Sequence[Decimal], max_bins: int = 40) -> tuple[Bin, ...]:
+    """Count values in intervals of equal width: 1, 2, 2.5 or 5 times a power of ten. 0 is always a bound.
 
     Args:
-        values: any, in any order.
-        most: bins, at least 3.
+        values: values in any order.
+        max_bins: at least 3.
     """
     if not values:
         return ()
-    width = _width(subtract(max(values), min(values)), most - 1)
+    width = _width(subtract(max(values), min(values)), max_bins - 1)
     counted: dict[int, int] = {}
     for value in values:
-        place = int(divide(value, width).to_integral_value(ROUND_FLOOR, CONTEXT))
-        counted[place] = counted.get(place, 0) + 1
-    places = range(min(counted), max(counted) + 1)
+        index = int(divide(value, width).to_integral_value(ROUND_FLOOR, CONTEXT))
+        counted[index] = counted.get(index, 0) + 1
+    indexes = range(min(counted), max(counted) + 1)
     return tuple(
-        Bin(multiply(Decimal(place), width), multiply(Decimal(place + 1), width), counted.get(place, 0))
-        for place in places
+        Bin(multiply(Decimal(index), width), multiply(Decimal(index + 1), width), counted.get(index, 0))
+        for index in indexes
     )
 
 
 def _width(span: Decimal, bins: int) -> Decimal:
-    """The smallest nice width of which ``bins`` cover the span."""
+    """Return the smallest round width of which ``bins`` intervals cover the span."""
     if not span:
         return ONE
-    least = divide(span, Decimal(bins))
-    power = ONE.scaleb(least.adjusted())
-    return next(width for nice in NICE if (width := multiply(nice, power)) >= least)
+    minimum = divide(span, Decimal(bins))
+    power = ONE.scaleb(minimum.adjusted())
+    return next(width for factor in WIDTHS if (width := multiply(factor, power)) >= minimum)

@@ -1,6 +1,6 @@
-"""How well a portfolio trades: every figure of it at once, from what the database keeps of it.
+"""Performance of a portfolio: all its metrics, computed from its trades, fills and snapshots.
 
-The definitions stand where they are computed (`domain.analytics.trade_stats`, `domain.analytics.returns`,
+The definitions stand where the metrics are computed (`domain.analytics.trade_stats`, `domain.analytics.returns`,
 `domain.analytics.significance`) and, for readers, in docs/performance.md.
 """
 
@@ -33,20 +33,20 @@ from domain.analytics.trade_stats import TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, divide
 from domain.trading.portfolio import Trade
 
-EVER = datetime.min.replace(tzinfo=UTC)
-NEVER = datetime.max.replace(tzinfo=UTC)
+MIN_TIME = datetime.min.replace(tzinfo=UTC)
+MAX_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one portfolio up to one moment, or in a period; made by `full` and `during`.
+    """The history of one portfolio: all of it (`full`), or a period of it (`during`).
 
     Attributes:
-        opening: the initial capital, and when it was there; of a period, what it was worth at its beginning.
-        until: the end; times are UTC and aware.
-        trade_history: what was traded; `TradeHistory.by` tells it apart by symbol, strategy, ….
-        valuations: every snapshot, oldest first; of a period, those after its beginning.
-        resumed: whether it existed before the opening, so that days without snapshot count from there.
+        opening: the initial capital and its time; of a period, the value at its beginning.
+        until: the end. Times are UTC and aware.
+        trade_history: trades and fills; `TradeHistory.by` groups them by symbol, strategy, ….
+        valuations: all snapshots, oldest first; of a period, those after its beginning.
+        resumed: True where the portfolio existed before the opening, so that days without snapshot count from there.
     """
 
     opening: Valuation
@@ -64,48 +64,47 @@ class History:
         executions: Sequence[Execution] = (),
         valuations: tuple[Valuation, ...] = (),
     ) -> History:
-        """Return a portfolio's whole life.
+        """Return the full history of a portfolio.
 
         Args:
-            opening: the initial capital, and when it was there.
-            until: up to when the rest is known.
-            trades: every closing, oldest first.
-            executions: every fill, oldest first.
-            valuations: every snapshot, oldest first.
+            opening: the initial capital and its time.
+            until: the time up to which the other arguments are complete.
+            trades: all closings, oldest first.
+            executions: all fills, oldest first.
+            valuations: all snapshots, oldest first.
         """
         return cls(opening, until, TradeHistory(trades, executions, opening.time, until), valuations)
 
     def during(self, since: datetime | None = None, until: datetime | None = None) -> History:
-        """Return the part from ``since`` to ``until``, each within what is known; None leaves that end as it is.
+        """Return the part from ``since`` to ``until``. None, or a time outside the history, leaves that end unchanged.
 
-        It opens with the last valuation at or before ``since``, however old: nothing later is known of that moment.
-        What was traded at ``until`` belongs to the next period, the valuation of that moment to this one, so that whole
-        days fall to one period each.
+        The opening value is the last valuation at or before ``since``, whatever its age. A trade at ``until`` belongs
+        to the next period, a valuation at ``until`` to this one, so that each whole day belongs to one period.
         """
         since = None if since is None or since <= self.opening.time else since
         until = None if until is None or until >= self.until else until
         if since is None and until is None:
             return self
         end = max(until or self.until, since or self.opening.time)
-        dealt = self.trade_history.during(since or EVER, until or NEVER)
+        part = self.trade_history.during(since or MIN_TIME, until or MAX_TIME)
         opening, resumed = self.opening, self.resumed
         first, last = 0, bisect_right(self.valuations, until or self.until, key=_time)
         if since is not None:
             first = bisect_right(self.valuations, since, key=_time)
-            known = self.valuations[first - 1] if first else self.opening
-            opening, resumed = known._replace(time=since), True
-        trade_history = replace(dealt, since=opening.time, until=end)
+            last_before = self.valuations[first - 1] if first else self.opening
+            opening, resumed = last_before._replace(time=since), True
+        trade_history = replace(part, since=opening.time, until=end)
         return History(opening, end, trade_history, self.valuations[first:last], resumed)
 
     @cached_property
     def returns(self) -> DailyReturns:
-        """The returns of its whole days."""
+        """The daily returns of its whole days."""
         closes = daily_closes(self.valuations, self.until, self.opening if self.resumed else None)
         return daily_returns(closes, self.opening.total_value, crypto=self.trade_history.crypto)
 
     @property
     def line(self) -> tuple[Valuation, ...]:
-        """Its value over time: the opening where it existed before, then every snapshot."""
+        """Its value over time: the opening, where the portfolio existed before, and all snapshots."""
         return (self.opening, *self.valuations) if self.resumed else self.valuations
 
 
@@ -115,21 +114,20 @@ def _time(valuation: Valuation) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The figures of one portfolio, in all.
+    """All metrics of one portfolio.
 
     Attributes:
-        trade_stats: what trading brought and cost.
-        returns: of its whole days.
+        trade_stats: results and costs of trading.
+        returns: daily returns of its whole days.
         sharpe_ratio: annualised; see `domain.analytics.returns.sharpe_ratio`.
         sortino_ratio: annualised.
         annual_return: compound, a fraction.
         calmar_ratio: annual return / max drawdown.
         max_drawdown: with dates and length.
         probabilistic_sharpe_ratio: PSR(0), the probability that the true Sharpe ratio is above 0.
-        minimum_track_record: how many daily returns like these make PSR(0) reach 0.95.
+        minimum_track_record: the number of such daily returns after which PSR(0) reaches 0.95.
         exposure: time-weighted share of the value that was in positions, a fraction.
-        turnover: how often its mean value was traded: Σ notional of buys and sells / mean of the opening value and the
-            daily closes. Not annualised.
+        turnover: Σ notional of buys and sells / mean of the opening value and the daily closes. Not annualised.
     """
 
     trade_stats: TradeStats
@@ -146,7 +144,7 @@ class Performance:
 
 
 def performance(history: History) -> Performance:
-    """Return every figure of a portfolio; each that does not exist says why."""
+    """Return all metrics of a portfolio; an undefined one has a reason."""
     trade_stats = history.trade_history.stats()
     returns = history.returns
     drawdown = max_drawdown(history.valuations, history.opening)
@@ -166,5 +164,7 @@ def performance(history: History) -> Performance:
 
 
 def _turnover(traded: Decimal, opening: Valuation, returns: DailyReturns) -> PerformanceMetric:
-    worth = mean([valuation.total_value for valuation in (opening, *returns.closes)])
-    return defined(divide(traded, worth)) if worth > ZERO else undefined("the portfolio had no value on the mean")
+    mean_value = mean([valuation.total_value for valuation in (opening, *returns.closes)])
+    if mean_value <= ZERO:
+        return undefined("the portfolio's mean value is not above 0")
+    return defined(divide(traded, mean_value))

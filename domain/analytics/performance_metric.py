@@ -1,4 +1,4 @@
-"""A figure is a number, or the reason why there is none: never a made-up 0."""
+"""Performance metrics: a number, or the reason why there is none; never a made-up 0."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from decimal import Decimal
 
 from domain.trading.arithmetic import CONTEXT, ZERO, divide, multiply, rate, subtract, total
 
-MOST_DIGITS = 40
-"""A number with more digits before the point is not rounded to 1e-12: 60 digits would not hold it."""
+MAX_ROUNDED_DIGITS = 40
+"""A number with more integer digits is not rounded to 1e-12: it would need more than 60 digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerformanceMetric:
-    """A number to 1e-12, or the reason why it does not exist; made by `defined` and `undefined`.
+    """A number to 1e-12, or the reason why it does not exist; created by `defined` and `undefined`.
 
     Attributes:
         value: None where there is none.
@@ -26,12 +26,12 @@ class PerformanceMetric:
 
 
 def defined(value: Decimal) -> PerformanceMetric:
-    """Return the figure of that value, rounded once."""
-    return PerformanceMetric(value if value.adjusted() > MOST_DIGITS else rate(value))
+    """Return a metric with this value, rounded once."""
+    return PerformanceMetric(value if value.adjusted() > MAX_ROUNDED_DIGITS else rate(value))
 
 
 def undefined(reason: str) -> PerformanceMetric:
-    """Return a figure that does not exist, and why."""
+    """Return a metric without a value, with the reason."""
     return PerformanceMetric(None, reason)
 
 
@@ -41,7 +41,7 @@ def mean(values: Sequence[Decimal]) -> Decimal:
 
 
 def average(values: Sequence[Decimal], reason: str) -> PerformanceMetric:
-    """Return the mean as a figure; without values, ``reason``."""
+    """Return the mean as a metric; without values, an undefined one with ``reason``."""
     return defined(mean(values)) if values else undefined(reason)
 
 
@@ -53,7 +53,7 @@ def moment(values: Sequence[Decimal], order: int) -> Decimal:
         order: k.
     """
     if min(values) == max(values):
-        # Their rounded mean may differ from them in the last digit; what is left would look like a deviation.
+        # Their rounded mean may differ from them in the last digit; the difference would look like a deviation.
         return ZERO
     centre = mean(values)
     return mean([CONTEXT.power(subtract(value, centre), order) for value in values])

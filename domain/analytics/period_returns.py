@@ -1,4 +1,4 @@
-"""What each day and each month brought, in UTC."""
+"""Returns by day and by month, in UTC."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from domain.trading.portfolio import Trade
 
 @dataclass(frozen=True, slots=True)
 class PeriodReturn:
-    """What one day or month brought. Amounts in the portfolio's currency.
+    """The return of one day or month. Amounts are in the portfolio's currency.
 
     Attributes:
         start: its first day.
         result: value at its end less value at its beginning; of a strategy, Σ net of its closings.
         change: the same as a fraction of the value at its beginning; None for a strategy, and where that
-            was not above 0.
-        complete: whether all of it lies in the period; the running day does not.
+            value was not above 0.
+        complete: True where all of it lies in the period; False for the running day.
     """
 
     start: date
@@ -32,53 +32,53 @@ class PeriodReturn:
 
 
 def daily_period_returns(history: History) -> tuple[PeriodReturn, ...]:
-    """Return what each day brought a portfolio, as its daily returns have it, then the running day so far."""
-    return _gains(history, {_day_of_end(end.time): end for end in _ends(history)}, lambda day: day + DAY)
+    """Return a portfolio's result of each day, as in its daily returns, and of the running day so far."""
+    return _period_returns(history, {_day_of_end(end.time): end for end in _ends(history)}, lambda day: day + DAY)
 
 
 def monthly_period_returns(history: History) -> tuple[PeriodReturn, ...]:
-    """Return what each month brought a portfolio: the value at its end against that at the end of the month before."""
+    """Return a portfolio's result of each month: the value at its end less the value at the end of the month before."""
     ends = {_day_of_end(end.time).replace(day=1): end for end in _ends(history)}
-    return _gains(history, ends, lambda first: (first + 31 * DAY).replace(day=1))
+    return _period_returns(history, ends, lambda first: (first + 31 * DAY).replace(day=1))
 
 
 def strategy_period_returns(trades: Iterable[Trade], *, monthly: bool) -> tuple[PeriodReturn, ...]:
-    """Return the net results of closings by the day, or month, on which they were made; others are left out."""
-    found: dict[date, Decimal] = {}
+    """Return the net results of closings by day or month; a period without closings is left out."""
+    net_by_start: dict[date, Decimal] = {}
     for trade in trades:
         day = trade.exit_time.astimezone(UTC).date()
         start = day.replace(day=1) if monthly else day
-        found[start] = add(found.get(start, ZERO), trade.net)
-    return tuple(PeriodReturn(start, net, None, complete=True) for start, net in sorted(found.items()))
+        net_by_start[start] = add(net_by_start.get(start, ZERO), trade.net)
+    return tuple(PeriodReturn(start, net, None, complete=True) for start, net in sorted(net_by_start.items()))
 
 
-def by_month(gains: Iterable[PeriodReturn]) -> Mapping[int, Mapping[int, PeriodReturn]]:
-    """Return monthly gains by year and month, for a table that has a line for each year."""
-    found: dict[int, dict[int, PeriodReturn]] = {}
-    for gain in gains:
-        found.setdefault(gain.start.year, {})[gain.start.month] = gain
-    return found
+def by_month(months: Iterable[PeriodReturn]) -> Mapping[int, Mapping[int, PeriodReturn]]:
+    """Return monthly returns by year and month, for a table with a row for each year."""
+    years: dict[int, dict[int, PeriodReturn]] = {}
+    for month in months:
+        years.setdefault(month.start.year, {})[month.start.month] = month
+    return years
 
 
 def _ends(history: History) -> tuple[Valuation, ...]:
-    """The closes of whole days, and the last valuation of the running one."""
+    """Return the closes of whole days and the last valuation of the running one."""
     closes, line = history.returns.closes, history.line
-    known_until = closes[-1].time if closes else history.opening.time
-    return (*closes, line[-1]) if line and line[-1].time > known_until else closes
+    closed_until = closes[-1].time if closes else history.opening.time
+    return (*closes, line[-1]) if line and line[-1].time > closed_until else closes
 
 
-def _gains(
+def _period_returns(
     history: History, ends: Mapping[date, Valuation], next_after: Callable[[date], date]
 ) -> tuple[PeriodReturn, ...]:
-    found = []
+    period_returns = []
     before = history.opening.total_value
     for start, end in ends.items():
-        begin, over = _midnight(start), _midnight(next_after(start))
+        begin, finish = _midnight(start), _midnight(next_after(start))
         change = rate(subtract(divide(end.total_value, before), ONE)) if before > ZERO else None
-        complete = history.opening.time <= begin and over <= history.until
-        found.append(PeriodReturn(start, subtract(end.total_value, before), change, complete))
+        complete = history.opening.time <= begin and finish <= history.until
+        period_returns.append(PeriodReturn(start, subtract(end.total_value, before), change, complete))
         before = end.total_value
-    return tuple(found)
+    return tuple(period_returns)
 
 
 def _midnight(day: date) -> datetime:
@@ -86,5 +86,5 @@ def _midnight(day: date) -> datetime:
 
 
 def _day_of_end(end: datetime) -> date:
-    """The day that ends, or runs, at a moment: 00:00 is the end of the day before."""
+    """Return the day that ends or runs at a time; 00:00 is the end of the day before."""
     return (end.astimezone(UTC) - MICROSECOND).date()

@@ -1,4 +1,4 @@
-"""A report on one portfolio, or on one strategy in it: all that people are shown, before anything is drawn."""
+"""The report on one portfolio, or on one strategy in it: all values, without their layout."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, add
 from domain.trading.portfolio import Trade
 
-CURVE_POINTS = 2_000
-MARKS = 600
-BINS = 40
+MAX_CURVE_POINTS = 2_000
+MAX_TRADE_MARKERS = 600
+MAX_BINS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPosition:
-    """What is held now, at the last market price. Amounts in the portfolio's currency.
+    """A position that is open now, at the last market price. Amounts are in the portfolio's currency.
 
     Attributes:
-        price_source: of that price.
-        unrealized_pnl: before the costs of a sale.
+        price_source: source of that price.
+        unrealized_pnl: before the costs of closing.
     """
 
     symbol: str
@@ -52,29 +52,29 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a report shows. Amounts in ``currency``, times in UTC.
+    """The content of a report. Amounts are in ``currency``, times in UTC.
 
     Attributes:
         portfolio: its name.
-        strategy: of which alone results are shown; None: all of them.
+        strategy: the only strategy whose results the report has; None: all strategies.
         since: the beginning of the period.
         until: its end.
-        initial_capital: what the portfolio was given.
+        initial_capital: initial capital of the portfolio.
         opening: its value at the beginning of the period.
-        closing: its value at the end, as the last snapshot has it.
-        closing_at: when that snapshot was made; the period's beginning where there is none.
-        performance: the figures of the portfolio; None for a strategy, which has no value of its own.
-        trade_stats: of the portfolio, or of the strategy.
-        by: the same told apart.
-        curve: the value over time; for a strategy its net result so far.
-        marks: closings on the curve.
-        days: what each day brought.
-        months: what each month brought.
+        closing: its value at the end, from the last snapshot.
+        closing_at: time of that snapshot; without one, the beginning of the period.
+        performance: metrics of the portfolio; None for a strategy, which has no value of its own.
+        trade_stats: results and costs of the portfolio, or of the strategy.
+        by: the same by symbol, strategy, asset class, day and side.
+        curve: the value over time; for a strategy, its net result so far.
+        marks: markers of closings on the curve.
+        days: return of each day.
+        months: return of each month.
         round_trips: the round trips that ended, oldest first.
-        distribution: of the net results of round trips.
-        funnel: of the decisions that came in during the period.
-        positions: what is held now, whatever the period.
-        price_sources: of the fills in the period, and of what is held.
+        distribution: histogram of the net results of round trips.
+        funnel: funnel of the decisions received during the period.
+        positions: positions that are open now, whatever the period.
+        price_sources: price sources of the fills in the period and of the open positions.
     """
 
     portfolio: str
@@ -114,19 +114,19 @@ def report(
     """Return the report on a period.
 
     Args:
-        history: of the period, see `History.during`.
-        portfolio: its name.
-        currency: that amounts are in.
-        initial_capital: of the portfolio.
-        strategy: show the results of this one alone; ``(none)`` is the one of decisions that name none.
-        funnel: of the decisions that came in during the period, of the strategy if one is given.
-        positions: what is held now, of the strategy if one is given.
+        history: history of the period, see `History.during`.
+        portfolio: name of the portfolio.
+        currency: currency of the amounts.
+        initial_capital: initial capital of the portfolio.
+        strategy: report this strategy only; ``(none)`` stands for decisions without a strategy.
+        funnel: funnel of the decisions received during the period, of the strategy only if there is one.
+        positions: positions that are open now, of the strategy only if there is one.
         price_sources: see `Report`.
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
-    value = (history.opening, *history.valuations)
-    line = value if strategy is None else _net_so_far(trade_history, history)
-    drawn = equity_curve(line, CURVE_POINTS)
+    valuations = (history.opening, *history.valuations)
+    line = valuations if strategy is None else _net_so_far(trade_history, history)
+    curve = equity_curve(line, MAX_CURVE_POINTS)
     return Report(
         portfolio=portfolio,
         strategy=strategy,
@@ -135,13 +135,13 @@ def report(
         until=history.until,
         initial_capital=initial_capital,
         opening=history.opening.total_value,
-        closing=value[-1].total_value,
-        closing_at=value[-1].time,
+        closing=valuations[-1].total_value,
+        closing_at=valuations[-1].time,
         performance=performance(history) if strategy is None else None,
         trade_stats=trade_history.stats(),
         by={dimension: trade_history.by(dimension) for dimension in Dimension},
-        curve=drawn,
-        marks=trade_markers(trade_history.trades, drawn, MARKS),
+        curve=curve,
+        marks=trade_markers(trade_history.trades, curve, MAX_TRADE_MARKERS),
         days=daily_period_returns(history)
         if strategy is None
         else strategy_period_returns(trade_history.trades, monthly=False),
@@ -149,7 +149,7 @@ def report(
         if strategy is None
         else strategy_period_returns(trade_history.trades, monthly=True),
         round_trips=trade_history.round_trips,
-        distribution=histogram([trip.net for trip in trade_history.round_trips], BINS),
+        distribution=histogram([trip.net for trip in trade_history.round_trips], MAX_BINS),
         funnel=funnel,
         positions=tuple(positions),
         price_sources=tuple(price_sources),
@@ -157,10 +157,10 @@ def report(
 
 
 def _net_so_far(trade_history: TradeHistory, history: History) -> Sequence[Valuation]:
-    """What a strategy's closings brought up to each of them, from 0 on."""
-    found = [Valuation(history.opening.time, ZERO)]
+    """Return a strategy's net result after each of its closings, beginning with 0."""
+    line = [Valuation(history.opening.time, ZERO)]
     trades: Sequence[Trade] = trade_history.trades
     for trade in trades:
-        found.append(Valuation(trade.exit_time, add(found[-1].total_value, trade.net)))
-    found.append(Valuation(max(history.until, found[-1].time), found[-1].total_value))
-    return found
+        line.append(Valuation(trade.exit_time, add(line[-1].total_value, trade.net)))
+    line.append(Valuation(max(history.until, line[-1].time), line[-1].total_value))
+    return line

@@ -1,7 +1,7 @@
-"""What a portfolio's value did from day to day: returns, Sharpe, Sortino, Calmar, drawdown, exposure.
+"""Daily returns and the metrics made of them: Sharpe, Sortino and Calmar ratio, drawdown, exposure.
 
-All of it comes from valuations, that is from ``paper_portfolio_snapshots``. Nothing here mixes units: returns are
-daily, so are their mean and deviation, and only a finished ratio is annualised.
+The input is valuations, that is rows of ``paper_portfolio_snapshots``. Units are never mixed: returns, their mean and
+their deviation are daily, and only the final ratio is annualised.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from domain.analytics.performance_metric import PerformanceMetric, defined, devi
 from domain.trading.arithmetic import CONTEXT, ONE, ZERO, absolute, add, divide, multiply, rate, subtract, total
 from domain.trading.snapshot import day_of
 
-FEWEST_RETURNS = 10
-"""Below it no ratio of daily returns says anything."""
-CRYPTO_DAYS = 365
-EXCHANGE_DAYS = 252
+MIN_RETURNS = 10
+"""Minimum number of daily returns for a ratio."""
+CRYPTO_DAYS_PER_YEAR = 365
+EXCHANGE_DAYS_PER_YEAR = 252
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
 _time = attrgetter("time")
 
 
 class Valuation(NamedTuple):
-    """What a portfolio was worth at one moment, in its currency; a snapshot has the same names.
+    """The value of a portfolio at one time, in its currency. A snapshot has the same field names.
 
     Attributes:
         time: UTC and aware.
         total_value: cash and positions.
-        positions_value: quantity × mark of what was held, negative for SHORT.
+        positions_value: Σ quantity × mark of the positions, negative for SHORT.
     """
 
     time: datetime
@@ -49,27 +49,27 @@ class DailyReturns:
     Attributes:
         closes: the value at the end of each day; its time is that 00:00 UTC.
         values: rₜ, fractions; one for each close.
-        days_a_year: 365, or 252 where only exchanges with weekends were traded.
-        broken: why there are none though there are closes; None mostly.
+        days_per_year: 365, or 252 where only exchanges with weekends were traded.
+        broken: why there are no returns although there are closes; usually None.
     """
 
     closes: tuple[Valuation, ...]
     values: tuple[Decimal, ...]
-    days_a_year: int
+    days_per_year: int
     broken: str | None = None
 
     @property
     def missing(self) -> str | None:
-        """Why no ratio can be made of them; None where one can."""
+        """Why no ratio can be computed from them; None where one can."""
         if self.broken is not None:
             return self.broken
-        if len(self.values) < FEWEST_RETURNS:
-            return f"{len(self.values)} of at least {FEWEST_RETURNS} daily returns"
+        if len(self.values) < MIN_RETURNS:
+            return f"{len(self.values)} of at least {MIN_RETURNS} daily returns"
         return None
 
     def annual(self, ratio: Decimal) -> Decimal:
-        """Return a ratio of daily returns for a year: × √365 or √252, as if days did not depend on each other."""
-        return multiply(ratio, CONTEXT.sqrt(Decimal(self.days_a_year)))
+        """Return the annualised form of a ratio of daily returns: × √365 or √252, for independent days."""
+        return multiply(ratio, CONTEXT.sqrt(Decimal(self.days_per_year)))
 
 
 def daily_closes(
@@ -77,13 +77,13 @@ def daily_closes(
 ) -> tuple[Valuation, ...]:
     """Return Eₜ: for each 00:00 UTC up to ``until`` the last valuation at or before it, stamped with that midnight.
 
-    The first is the first midnight at or after the first valuation; or the first after ``carried``. The running day is
-    left out. A day without valuation ends as the day before did.
+    The first is the first midnight at or after the first valuation, or the first after ``carried``. The running day is
+    left out. A day without a valuation has the close of the day before.
 
     Args:
         valuations: oldest first, of one portfolio.
         until: now, or the end of the period.
-        carried: what a portfolio that existed before the period was worth at its beginning.
+        carried: value at the beginning of the period, of a portfolio that existed before it.
     """
     if carried is not None:
         midnight, latest = day_of(carried.time) + DAY, carried
@@ -108,9 +108,9 @@ def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto
     Args:
         closes: what `daily_closes` returns.
         opening_value: the initial capital, or the value at the beginning of the period; in money.
-        crypto: whether crypto was held in the period, so that a year has 365 days of trading, not 252.
+        crypto: True where crypto was held in the period, so that a year has 365 trading days instead of 252.
     """
-    days = CRYPTO_DAYS if crypto else EXCHANGE_DAYS
+    days = CRYPTO_DAYS_PER_YEAR if crypto else EXCHANGE_DAYS_PER_YEAR
     values = []
     before = opening_value
     for close in closes:
@@ -123,9 +123,9 @@ def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto
 
 
 def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
-    """Return the Sharpe ratio: mean(r) / s(r) × √days_a_year, s the sample standard deviation, risk-free rate 0.
+    """Return the Sharpe ratio: mean(r) / s(r) × √days_per_year, s the sample standard deviation, risk-free rate 0.
 
-    Source: W. F. Sharpe, *The Sharpe Ratio*, Journal of Portfolio Management 21 (1994), the ex post ratio. Unknown
+    Source: W. F. Sharpe, *The Sharpe Ratio*, Journal of Portfolio Management 21 (1994), the ex post ratio. Undefined
     below 10 returns, and where all are equal.
     """
     if returns.missing is not None:
@@ -137,10 +137,10 @@ def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
 
 
 def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:
-    """Return the Sortino ratio: mean(r) / √(Σ min(r, 0)² / n) × √days_a_year, target 0, n counting all returns.
+    """Return the Sortino ratio: mean(r) / √(Σ min(r, 0)² / n) × √days_per_year, target 0, n counting all returns.
 
     Source: F. A. Sortino and L. N. Price, *Performance Measurement in a Downside Risk Framework*, Journal of Investing
-    3 (1994). Unknown below 10 returns, and without a negative one.
+    3 (1994). Undefined below 10 returns, and without a negative one.
     """
     if returns.missing is not None:
         return undefined(returns.missing)
@@ -151,9 +151,9 @@ def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:
 
 
 def annual_return(returns: DailyReturns) -> PerformanceMetric:
-    """Return the compound annual growth rate (Π(1 + rₜ))^(days_a_year / n) − 1, a fraction. Unknown below 10 returns.
+    """Return the compound annual growth rate: (Π(1 + rₜ))^(days_per_year / n) − 1. Undefined below 10 returns.
 
-    Over weeks it says what a year would bring if every day were like these: for comparing, not for expecting.
+    From a few weeks it extrapolates to a year of such days. Use it to compare, not as a forecast.
     """
     if returns.missing is not None:
         return undefined(returns.missing)
@@ -161,16 +161,16 @@ def annual_return(returns: DailyReturns) -> PerformanceMetric:
     for value in returns.values:
         growth = multiply(growth, add(ONE, value))
     if growth <= ZERO:
-        return undefined("nothing is left to grow")
-    years = divide(Decimal(len(returns.values)), Decimal(returns.days_a_year))
+        return undefined("the value fell to 0 or below")
+    years = divide(Decimal(len(returns.values)), Decimal(returns.days_per_year))
     return defined(subtract(CONTEXT.power(growth, divide(ONE, years)), ONE))
 
 
 def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> PerformanceMetric:
     """Return the Calmar ratio: annual return / maximum drawdown, of the period at hand.
 
-    Source: T. W. Young, *Calmar Ratio: A Smoother Tool*, Futures 20 (1991), who takes 36 months. Unknown below 10
-    returns, and without a drawdown.
+    Source: T. W. Young, *Calmar Ratio: A Smoother Tool*, Futures 20 (1991), who takes 36 months. Undefined below
+    10 returns, and without a drawdown.
     """
     growth = annual_return(returns)
     if growth.value is None:
@@ -182,15 +182,15 @@ def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> PerformanceMetric
 
 @dataclass(frozen=True, slots=True)
 class Drawdown:
-    """The deepest fall below an earlier peak. Times are None where there was none.
+    """The largest fall below an earlier peak. Times are None where there was none.
 
     Attributes:
         fraction: (peak − trough) / peak, to 1e-12.
         amount: peak − trough, in money.
-        peak_at: the last moment at the peak.
-        trough_at: the first moment at the bottom.
-        recovered_at: the first moment at or above the peak again; None while it is not.
-        length: from the peak to the recovery, or to the last valuation while there is none.
+        peak_at: the last time at the peak.
+        trough_at: the first time at the trough.
+        recovered_at: the first time at or above the peak again; None until then.
+        length: from the peak to the recovery; until then, to the last valuation.
     """
 
     fraction: Decimal = ZERO
@@ -202,13 +202,13 @@ class Drawdown:
 
 
 def max_drawdown(valuations: Sequence[Valuation], opening: Valuation) -> Drawdown:
-    """Return the largest (peak − value) / peak over all valuations; of equal ones the first.
+    """Return the largest (peak − value) / peak over all valuations; the first of equal ones.
 
-    Every stored snapshot counts, not the daily closes alone: a fall between two midnights was a fall.
+    All stored snapshots count, not only daily closes: a fall within a day counts, too.
 
     Args:
         valuations: oldest first.
-        opening: the initial capital and when it was there; the first peak.
+        opening: the initial capital and its time; the first peak.
     """
     deepest = Drawdown()
     peak = trough = opening
@@ -232,28 +232,28 @@ def _deeper(so_far: Drawdown, peak: Valuation, trough: Valuation, end: datetime,
 
 
 def exposure(valuations: Sequence[Valuation], until: datetime) -> PerformanceMetric:
-    """Return how much of the value was at work: the time-weighted mean of |positions value| / total value, a fraction.
+    """Return the exposure: the time-weighted mean of |positions value| / total value, a fraction.
 
-    Each valuation counts until the next one, the last until ``until``.
+    A valuation counts until the next one, the last until ``until``.
 
     Args:
         valuations: oldest first.
         until: now, or the end of the period.
     """
-    whole, no_time = timedelta(), timedelta()
-    # Most valuations count equally long, so shares are summed by how long they count, and multiplied once.
+    total_time, no_time = timedelta(), timedelta()
+    # Most valuations count for the same duration, so shares are summed by duration and multiplied once.
     shares: dict[timedelta, Decimal] = {}
     ends = chain((valuation.time for valuation in islice(valuations, 1, None)), (until,))
-    for (time, worth, held), end in zip(valuations, ends, strict=False):
-        lasting = end - time
-        if lasting <= no_time:
+    for (time, value, held), end in zip(valuations, ends, strict=False):
+        duration = end - time
+        if duration <= no_time:
             continue
-        if worth <= ZERO:
+        if value <= ZERO:
             return undefined(f"the portfolio had no value at {time:%Y-%m-%d %H:%M} UTC")
-        whole += lasting
+        total_time += duration
         if held:
-            shares[lasting] = add(shares.get(lasting, ZERO), divide(absolute(held), worth))
-    if not whole:
+            shares[duration] = add(shares.get(duration, ZERO), divide(absolute(held), value))
+    if not total_time:
         return undefined("no snapshot yet")
-    weighted = total(multiply(share, Decimal(lasting // MICROSECOND)) for lasting, share in shares.items())
-    return defined(divide(weighted, Decimal(whole // MICROSECOND)))
+    weighted = total(multiply(share, Decimal(duration // MICROSECOND)) for duration, share in shares.items())
+    return defined(divide(weighted, Decimal(total_time // MICROSECOND)))

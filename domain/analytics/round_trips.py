@@ -1,6 +1,6 @@
 """Executions, and the round trips that closings add up to.
 
-A trade is one closing, a round trip a position from flat to flat, an execution any fill.
+A trade is one closing. A round trip is a position from flat to flat. An execution is any fill.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from domain.types import PositionId, PositionSide, Symbol
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A fill and what it cost. Amounts in the portfolio's currency.
+    """A fill with its costs. Amounts are in the portfolio's currency.
 
     Attributes:
-        position_id: of the position that it opened, added to or reduced.
-        side: of that position.
-        strategy: of the decision that opened that position, as in its trades.
+        position_id: the position that it opened, increased or reduced.
+        side: side of that position.
+        strategy: strategy of the decision that opened that position, as in its trades.
         notional: quantity × price.
         slippage: quantity × |price − base price|; a cost is positive.
-        at: when it was filled.
+        at: time of the fill.
     """
 
     position_id: PositionId
@@ -41,12 +41,12 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """A position from flat to flat. Amounts in the portfolio's currency.
+    """A position from flat to flat. Amounts are in the portfolio's currency.
 
     Attributes:
         gross: Σ gross results of its closings.
         net: the same less entry and exit commissions.
-        commission: Σ of both.
+        commission: Σ entry and exit commissions.
     """
 
     position_id: PositionId
@@ -62,12 +62,12 @@ class RoundTrip:
 
     @property
     def held(self) -> timedelta:
-        """From the first fill to the last."""
+        """The time from the first fill to the last."""
         return self.closed_at - self.opened_at
 
 
 def round_trips(trades: Iterable[Trade]) -> tuple[RoundTrip, ...]:
-    """Put the closings of each position together, in the order of their ends; one that is open is no round trip."""
+    """Return the round trips that closings add up to, in the order of their ends; open positions are left out."""
     closings: dict[PositionId, list[Trade]] = {}
     for trade in trades:
         closings.setdefault(trade.position_id, []).append(trade)

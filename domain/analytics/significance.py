@@ -1,8 +1,8 @@
-"""How sure a Sharpe ratio is: the probabilistic Sharpe ratio and the minimum track record length.
+"""Significance of a Sharpe ratio: the probabilistic Sharpe ratio and the minimum track record length.
 
 Source of both: D. H. Bailey and M. López de Prado, *The Sharpe Ratio Efficient Frontier*, Journal of Risk 15 (2012).
-All Sharpe ratios in the formulas are of one period, here a day, never annualised, and the kurtosis is the plain one, 3
-for a normal distribution: taking 3 off it, once or twice, makes fat tails look harmless.
+All Sharpe ratios in the formulas are of one period, here a day, and never annualised. The kurtosis is the plain one, 3
+for a normal distribution: the excess kurtosis in these formulas would understate fat tails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_VARIANCE = "the Sharpe ratio's own variance is 0"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the formulas need of a series of returns.
+    """The statistics of a series of returns that the formulas use.
 
     Attributes:
         count: n.
@@ -44,7 +44,7 @@ class Shape:
 
 
 def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
-    """Return the shape of daily returns, or an unknown figure: below 10, or where all are equal."""
+    """Return the shape of daily returns; an undefined metric below 10 returns, or where all are equal."""
     if returns.missing is not None:
         return undefined(returns.missing)
     values = returns.values
@@ -56,62 +56,62 @@ def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
     return Shape(len(values), divide(mean(values), deviation(values)), skewness, kurtosis)
 
 
-def probability(of: Shape, benchmark: Decimal = ZERO) -> PerformanceMetric:
+def probability(series: Shape, benchmark: Decimal = ZERO) -> PerformanceMetric:
     """Return PSR(SR*) = Φ((SR − SR*) · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²)), from 0 to 1.
 
     Args:
-        of: the returns, see `shape`.
+        series: statistics of the returns, see `shape`.
         benchmark: SR*, the Sharpe ratio to beat, of one period.
     """
-    if of.variance <= ZERO:
+    if series.variance <= ZERO:
         return undefined(NO_VARIANCE)
-    distance = multiply(subtract(of.sharpe, benchmark), CONTEXT.sqrt(Decimal(of.count - 1)))
-    # A probability is no amount: Φ is computed in floating point, which holds the 12 digits that are kept.
-    return defined(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(of.variance))))))
+    distance = multiply(subtract(series.sharpe, benchmark), CONTEXT.sqrt(Decimal(series.count - 1)))
+    # A probability is not an amount: floating point is exact enough for the 12 digits that are kept.
+    return defined(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(series.variance))))))
 
 
-def track_record(of: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:
+def track_record(series: Shape, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:
     """Return minTRL = 1 + (1 − γ₃·SR + (γ₄ − 1)/4 · SR²) · (Φ⁻¹(confidence) / (SR − SR*))², in returns.
 
     Args:
-        of: the returns, see `shape`.
+        series: statistics of the returns, see `shape`.
         benchmark: SR*, the Sharpe ratio to beat, of one period.
-        confidence: above 0.5 and below 1, the PSR that is to be reached.
+        confidence: the PSR to reach, above 0.5 and below 1.
     """
-    if of.variance <= ZERO:
+    if series.variance <= ZERO:
         return undefined(NO_VARIANCE)
-    distance = subtract(of.sharpe, benchmark)
+    distance = subtract(series.sharpe, benchmark)
     if distance <= ZERO:
-        return undefined("the Sharpe ratio is not above what it is measured against, so that no length is enough")
+        return undefined("the Sharpe ratio is not above the benchmark, so no number of returns is enough")
     quantile = divide(Decimal(NORMAL.inv_cdf(float(confidence))), distance)
-    return defined(add(ONE, multiply(of.variance, multiply(quantile, quantile))))
+    return defined(add(ONE, multiply(series.variance, multiply(quantile, quantile))))
 
 
 def probabilistic_sharpe_ratio(returns: DailyReturns, benchmark: Decimal = ZERO) -> PerformanceMetric:
     """Return the probability that the true Sharpe ratio is above ``benchmark``, as `probability` defines it.
 
     Args:
-        returns: at least 10, not all equal; else unknown.
+        returns: at least 10, not all equal; otherwise the metric is undefined.
         benchmark: an *annualised* Sharpe ratio.
     """
-    found = shape(returns)
-    return found if isinstance(found, PerformanceMetric) else probability(found, _daily(benchmark, returns))
+    series = shape(returns)
+    return series if isinstance(series, PerformanceMetric) else probability(series, _daily(benchmark, returns))
 
 
 def minimum_track_record(
     returns: DailyReturns, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE
 ) -> PerformanceMetric:
-    """Return how many daily returns like these it takes to be that sure, as `track_record` defines it.
+    """Return the number of such daily returns needed for this confidence, as `track_record` defines it.
 
     Args:
-        returns: at least 10, not all equal; else unknown.
+        returns: at least 10, not all equal; otherwise the metric is undefined.
         benchmark: an *annualised* Sharpe ratio.
         confidence: above 0.5 and below 1.
     """
-    found = shape(returns)
-    return (
-        found if isinstance(found, PerformanceMetric) else track_record(found, _daily(benchmark, returns), confidence)
-    )
+    series = shape(returns)
+    if isinstance(series, PerformanceMetric):
+        return series
+    return track_record(series, _daily(benchmark, returns), confidence)
 
 
 def _daily(annual: Decimal, returns: DailyReturns) -> Decimal:

@@ -1,4 +1,4 @@
-"""What trading brought and cost, in all and by symbol, strategy, asset class, day and side."""
+"""Results and costs of trading: in total, and by symbol, strategy, asset class, day and side."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CRYPTO = "crypto"
 NO_STRATEGY = "(none)"
 NO_ROUND_TRIPS = "no round trip yet"
 N = TypeVar("N", date, str)
-SECOND = timedelta(seconds=1) // MICROSECOND
+MICROSECONDS_PER_SECOND = timedelta(seconds=1) // MICROSECOND
 
 
 class Dimension(StrEnum):
-    """What results can be told apart by."""
+    """A dimension by which results are grouped."""
 
     SYMBOL = "symbol"
     STRATEGY = "strategy"
@@ -39,11 +39,11 @@ class Dimension(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TradeStats:
-    """What trading brought and cost, under the names of ``v_paper_performance_metrics``; amounts in the own currency.
+    """Results and costs of trading, named as in ``v_paper_performance_metrics``; amounts in the portfolio's currency.
 
-    The net result of a round trip decides: a win is net > 0, a loss net < 0; exactly 0 is neither, and counts in every
-    denominator. Attributes from ``total_trades`` to ``avg_hold_seconds`` are over round trips; in the sums below them,
-    what is open or closed in part counts, too.
+    A win is a round trip with net > 0, a loss one with net < 0; exactly 0 is neither, but counts in every denominator.
+    Attributes from ``total_trades`` to ``avg_hold_seconds`` are over round trips. The sums after them also include
+    positions that are open or closed in part.
 
     Attributes:
         total_trades: number of round trips.
@@ -61,9 +61,9 @@ class TradeStats:
         gross_pnl: Σ gross of all closings.
         net_pnl: Σ net of all closings.
         total_commission: Σ commission of all executions.
-        total_slippage: Σ slippage of all executions; it is part of the prices, so gross_pnl has it already.
+        total_slippage: Σ slippage of all executions; the prices, and so gross_pnl, already include it.
         traded: Σ notional of all executions, buys and sells.
-        time_in_market: how much of the time something was held, a fraction.
+        time_in_market: share of the time in which a position was open, a fraction.
     """
 
     total_trades: int
@@ -90,14 +90,14 @@ Span = tuple[datetime, datetime]
 
 
 class Closing(NamedTuple):
-    """What a closing adds to the results of each group that it is in."""
+    """The part of a closing that counts in the results of its groups."""
 
     gross: Decimal
     commission: Decimal
 
 
 class Group(NamedTuple):
-    """What belongs together in one dimension."""
+    """The records with the same value in one dimension."""
 
     round_trips: list[RoundTrip]
     closings: list[Closing]
@@ -106,15 +106,15 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class TradeHistory:
-    """What a portfolio did in some time, and its results.
+    """The trades and fills of a portfolio in a period, and their results.
 
     Attributes:
         trades: closings.
-        executions: every fill behind them and behind what is open.
-        since: beginning of the time that time_in_market is a fraction of.
+        executions: fills of these trades and of the open positions.
+        since: beginning of the period.
         until: its end.
-        before: what had happened by then to positions that were still open; a round trip that ended since has all of
-            its closings in its result, and was held all the time. Nothing else of it counts.
+        before: earlier trades and fills of positions that were open at ``since``. They count only in the result and the
+            holding time of round trips that end in the period.
     """
 
     trades: Sequence[Trade]
@@ -124,13 +124,13 @@ class TradeHistory:
     before: tuple[Sequence[Trade], Sequence[Execution]] = ((), ())
 
     def during(self, since: datetime, until: datetime) -> TradeHistory:
-        """Return what was dealt from ``since`` until just before ``until``, with what was open then behind it."""
+        """Return the part from ``since`` to just before ``until``, including the positions open at ``since``."""
         trades = [trade for trade in (*self.before[0], *self.trades) if trade.exit_time < until]
         executions = [fill for fill in (*self.before[1], *self.executions) if fill.at < until]
-        over = {trade.position_id for trade in trades if trade.closes and trade.exit_time < since}
+        flat = {trade.position_id for trade in trades if trade.closes and trade.exit_time < since}
         before = (
-            tuple(trade for trade in trades if trade.exit_time < since and trade.position_id not in over),
-            tuple(fill for fill in executions if fill.at < since and fill.position_id not in over),
+            tuple(trade for trade in trades if trade.exit_time < since and trade.position_id not in flat),
+            tuple(fill for fill in executions if fill.at < since and fill.position_id not in flat),
         )
         return TradeHistory(
             tuple(trade for trade in trades if trade.exit_time >= since),
@@ -141,30 +141,30 @@ class TradeHistory:
         )
 
     def of(self, strategy: str) -> TradeHistory:
-        """Return the dealings of one strategy; ``(none)`` is the one of those that name none."""
+        """Return the history of one strategy; ``(none)`` stands for records without a strategy."""
 
-        def its(records: Sequence[Any]) -> tuple[Any, ...]:
+        def of_strategy(records: Sequence[Any]) -> tuple[Any, ...]:
             return tuple(record for record in records if (record.strategy or NO_STRATEGY) == strategy)
 
         trades, executions = self.before
-        before = its(trades), its(executions)
-        return replace(self, trades=its(self.trades), executions=its(self.executions), before=before)
+        before = of_strategy(trades), of_strategy(executions)
+        return replace(self, trades=of_strategy(self.trades), executions=of_strategy(self.executions), before=before)
 
     @property
     def crypto(self) -> bool:
-        """Whether crypto was held, so that a year has 365 days of trading."""
+        """Whether crypto was held, so that a year has 365 trading days."""
         return any(fill.asset_class == CRYPTO for fill in (*self.before[1], *self.executions))
 
     def stats(self) -> TradeStats:
-        """Return the results in all."""
+        """Return the total results."""
         return self._total
 
     def by(self, dimension: Dimension) -> dict[str, TradeStats]:
         """Return the results of each symbol, strategy, asset class, day or side (LONG, SHORT), sorted by its name.
 
-        A day is one of UTC on which something was executed, named as 2026-01-31: a round trip belongs to the day of its
-        last closing, a closing and an execution to their own, and time_in_market is a fraction of that day. What has no
-        strategy goes under ``(none)``. Counts and amounts of all groups add up to those of `results`.
+        A day is a UTC day with an execution, named as 2026-01-31. A round trip belongs to the day of its last closing,
+        a closing or an execution to its own day, and time_in_market is a fraction of that day. Records without a
+        strategy are under ``(none)``. Counts and amounts of all groups add up to those of `stats`.
         """
         if dimension is Dimension.DAY:
             return self._by_day()
@@ -172,25 +172,25 @@ class TradeHistory:
         groups = self._groups(lambda records: map(name, records))
         held: dict[str, list[Span]] = {}
         for span, records in self._held:
-            for each in set(map(name, records)):
-                held.setdefault(each, []).append(span)
+            for key in set(map(name, records)):
+                held.setdefault(key, []).append(span)
         if len(groups) == 1 and groups.keys() == held.keys():
             return dict.fromkeys(groups, self._total)
         window = self.since, self.until
-        return {each: _trade_stats(group, held.get(each, ()), window) for each, group in sorted(groups.items())}
+        return {key: _trade_stats(group, held.get(key, ()), window) for key, group in sorted(groups.items())}
 
     def _by_day(self) -> dict[str, TradeStats]:
         groups = self._groups(lambda records: [_end(record).astimezone(UTC).date() for record in records])
         held = _spans_by_day(span for span, _ in self._held)
-        found = {}
+        stats = {}
         for day, group in sorted(groups.items()):
             midnight = datetime.combine(day, time.min, UTC)
             window = max(midnight, self.since), min(midnight + DAY, self.until)
-            found[day.isoformat()] = _trade_stats(group, held.get(day, ()), window)
-        return found
+            stats[day.isoformat()] = _trade_stats(group, held.get(day, ()), window)
+        return stats
 
     def _groups(self, names: Callable[[Sequence[Any]], Iterable[N]]) -> dict[N, Group]:
-        """Put what has the same name together."""
+        """Return the records grouped by name."""
         groups: defaultdict[N, Group] = defaultdict(lambda: Group([], [], []))
         for name, trip in zip(names(self.round_trips), self.round_trips, strict=True):
             groups[name].round_trips.append(trip)
@@ -200,7 +200,7 @@ class TradeHistory:
             groups[name].executions.append(execution)
         return groups
 
-    # A year has tens of thousands of closings; what each question needs is put together once.
+    # A year has tens of thousands of closings: intermediate results are computed once and cached.
     @cached_property
     def round_trips(self) -> tuple[RoundTrip, ...]:
         """The round trips that ended, in the order of their ends."""
@@ -217,14 +217,14 @@ class TradeHistory:
 
     @cached_property
     def _held(self) -> list[tuple[Span, list[Trade | Execution]]]:
-        """From when to when each position was held, by its beginning, with all that is known of it."""
-        found: defaultdict[PositionId, tuple[list[Trade], list[Execution]]] = defaultdict(lambda: ([], []))
+        """Return the time span of each position with its records, ordered by the span's beginning."""
+        records: defaultdict[PositionId, tuple[list[Trade], list[Execution]]] = defaultdict(lambda: ([], []))
         for trade in (*self.before[0], *self.trades):
-            found[trade.position_id][0].append(trade)
+            records[trade.position_id][0].append(trade)
         for execution in (*self.before[1], *self.executions):
-            found[execution.position_id][1].append(execution)
+            records[execution.position_id][1].append(execution)
         held: list[tuple[Span, list[Trade | Execution]]] = [
-            (_span(trades, executions, self.until), [*trades, *executions]) for trades, executions in found.values()
+            (_span(trades, executions, self.until), [*trades, *executions]) for trades, executions in records.values()
         ]
         held.sort(key=itemgetter(0))
         return held
@@ -250,13 +250,13 @@ def _end(record: RoundTrip | Trade | Execution) -> datetime:
 
 
 def _span(trades: Sequence[Trade], executions: Sequence[Execution], until: datetime) -> Span:
-    """From when to when a position was held; one that is open, until ``until``."""
+    """Return the time span of a position; an open one ends at ``until``."""
     start = trades[-1].entry_time if trades else min(execution.at for execution in executions)
     return start, next((trade.exit_time for trade in reversed(trades) if trade.closes), until)
 
 
 def _spans_by_day(spans: Iterable[Span]) -> dict[date, list[Span]]:
-    """The spans that touch each day, so that a day need not look through those of all the others."""
+    """Return the spans that overlap each day, so that a day does not have to search all spans."""
     days: dict[date, list[Span]] = {}
     for start, end in spans:
         midnight = day_of(start)
@@ -267,7 +267,7 @@ def _spans_by_day(spans: Iterable[Span]) -> dict[date, list[Span]]:
 
 
 def _time_in_market(spans: Iterable[Span], window: Span) -> PerformanceMetric:
-    """How much of a window was within any of the spans, which come by their beginnings."""
+    """Return the fraction of a window covered by the spans, which are ordered by their beginnings."""
     since, until = window
     if until <= since:
         return undefined("no time has passed")
@@ -307,7 +307,7 @@ def _trade_stats(group: Group, spans: Iterable[Span], window: Span) -> TradeStat
         expectancy=average(nets, NO_ROUND_TRIPS),
         best_trade=defined(max(nets)) if nets else undefined(NO_ROUND_TRIPS),
         worst_trade=defined(min(nets)) if nets else undefined(NO_ROUND_TRIPS),
-        avg_hold_seconds=per_round_trip(divide(Decimal(held // MICROSECOND), Decimal(SECOND))),
+        avg_hold_seconds=per_round_trip(divide(Decimal(held // MICROSECOND), Decimal(MICROSECONDS_PER_SECOND))),
         gross_pnl=gross,
         net_pnl=subtract(gross, total([closing.commission for closing in closings])),
         total_commission=total([execution.commission for execution in executions]),

@@ -120,7 +120,7 @@ def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
     required = f"at least {plain(criteria.min_sharpe)}"
     if figure.value is None:
         return Criterion("sharpe_ratio", "Sharpe ratio", required, str(figure.reason), passed=False)
-    told = (f"of {len(returns.values)} daily returns, a year of {returns.days_a_year}",)
+    told = (f"of {len(returns.values)} daily returns, a year of {returns.days_per_year}",)
     passed = figure.value >= criteria.min_sharpe
     return Criterion(
         "sharpe_ratio", "Sharpe ratio", required, format_ratio(figure.value, criteria.min_sharpe), passed, told
@@ -164,7 +164,7 @@ def _signed(amount: Decimal) -> str:
 def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
     """Return sentences on what so many days can show, and how many this strategy would need."""
     count, psr = len(returns.values), probabilistic_sharpe_ratio(returns)
-    figure, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_a_year, criteria.min_psr)
+    figure, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_per_year, criteria.min_psr)
     notes = []
     if needed is not None and figure.value is not None and psr.value is not None:
         notes.append(
@@ -188,7 +188,7 @@ def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def sharpe_needed(count: int, days_a_year: int, confidence: Decimal) -> Decimal | None:
+def sharpe_needed(count: int, days_per_year: int, confidence: Decimal) -> Decimal | None:
     """Return the annualised Sharpe ratio at which ``count`` normally distributed daily returns make PSR(0) so high.
 
     PSR(0) = Φ(SR·√(n − 1) / √(1 + SR²/2)) solved for SR: z / √(n − 1 − z²/2) with z = Φ⁻¹(confidence). None where no
@@ -198,4 +198,4 @@ def sharpe_needed(count: int, days_a_year: int, confidence: Decimal) -> Decimal 
     left = subtract(Decimal(count - 1), divide(multiply(quantile, quantile), Decimal(2)))
     if left <= ZERO:
         return None
-    return multiply(divide(quantile, CONTEXT.sqrt(left)), CONTEXT.sqrt(Decimal(days_a_year)))
+    return multiply(divide(quantile, CONTEXT.sqrt(left)), CONTEXT.sqrt(Decimal(days_per_year)))

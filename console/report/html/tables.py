@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from domain.analytics.funnel import Funnel, Lost
+from domain.analytics.funnel import DropOff, Funnel
 from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn, by_month
 from domain.analytics.trade_stats import Dimension, TradeStats
@@ -97,7 +97,7 @@ class FunnelStage:
     name: str
     number: int
     share: float
-    lost: tuple[Lost, ...]
+    lost: tuple[DropOff, ...]
     lost_count: int
 
 

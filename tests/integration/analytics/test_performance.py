@@ -77,7 +77,7 @@ def test_summary_is_the_views_row(url: str) -> None:
 
 def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) -> None:
     found = {name: performance(history) for name, history in histories.items()}
-    assert [365, 252] == [found[name].returns.days_a_year for name in ("default", "shares")]
+    assert [365, 252] == [found[name].returns.days_per_year for name in ("default", "shares")]
     for name in ("default", "shares"):
         one = found[name]
         assert one.trade_stats.losing_trades > 5 < one.trade_stats.winning_trades

@@ -63,14 +63,14 @@ def test_marks_are_put_together_and_won_apart_from_lost() -> None:
         closing(gross, 1, position=number, at=DAY_1 + timedelta(minutes=minute))
         for number, (gross, minute) in enumerate(((5, 60), (7, 70), (-3, 75), (9, 230), (1, 239)))
     ]
-    found = trade_markers(trades, line, most=4)
+    found = trade_markers(trades, line, max_markers=4)
     assert (
         TradeMarker(DAY_1 + timedelta(minutes=70), Decimal(100), Decimal(10), 2, won=True),
         TradeMarker(DAY_1 + timedelta(minutes=75), Decimal(100), Decimal(-4), 1, won=False),
         TradeMarker(DAY_1 + timedelta(minutes=230), Decimal(120), Decimal(8), 1, won=True),
         TradeMarker(DAY_1 + timedelta(minutes=239), Decimal(120), Decimal(0), 1, won=False),
     ) == found
-    assert () == trade_markers(trades, (), most=4)
+    assert () == trade_markers(trades, (), max_markers=4)
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(-9, 9)), max_size=40), st.integers(2, 20))

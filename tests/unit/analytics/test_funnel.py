@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.analytics.funnel import AFTER_THRESHOLD, Funnel, Lost, Stage, funnel
+from domain.analytics.funnel import AFTER_THRESHOLD, DropOff, Funnel, Stage, funnel
 from domain.trading.decision import Reason
 
 
@@ -31,12 +31,12 @@ def test_known_by_hand() -> None:
         filled=8,
         waiting=2,
         lost=(
-            Lost(Stage.RECEIVED, "confidence below threshold", 4),
-            Lost(Stage.RECEIVED, "cancelled", 2),
-            Lost(Stage.RECEIVED, "hold", 1),
-            Lost(Stage.ABOVE_THRESHOLD, "not enough cash", 6),
-            Lost(Stage.ABOVE_THRESHOLD, "no price in time", 2),
-            Lost(Stage.SIZED, "no fill at that price", 1),
+            DropOff(Stage.RECEIVED, "confidence below threshold", 4),
+            DropOff(Stage.RECEIVED, "cancelled", 2),
+            DropOff(Stage.RECEIVED, "hold", 1),
+            DropOff(Stage.ABOVE_THRESHOLD, "not enough cash", 6),
+            DropOff(Stage.ABOVE_THRESHOLD, "no price in time", 2),
+            DropOff(Stage.SIZED, "no fill at that price", 1),
         ),
     )
     assert expected == found

@@ -18,7 +18,7 @@ def bins(*rows: tuple[str, str, int]) -> tuple[Bin, ...]:
 def test_known_by_hand() -> None:
     values = [Decimal(value) for value in ("-12", "-0.01", "0", "4", "5", "9.99", "27")]
     expected = bins(("-20", "-10", 1), ("-10", "0", 1), ("0", "10", 4), ("10", "20", 0), ("20", "30", 1))
-    assert expected == histogram(values, most=5)
+    assert expected == histogram(values, max_bins=5)
 
 
 def test_one_value_and_none() -> None:

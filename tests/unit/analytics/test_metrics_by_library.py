@@ -55,7 +55,7 @@ def floats(series: DailyReturns) -> Any:
 
 
 def test_sharpe_sortino_and_growth_are_those_of_empyrical(series: DailyReturns, floats: Any) -> None:
-    year = {"annualization": series.days_a_year}
+    year = {"annualization": series.days_per_year}
     assert pytest.approx(empyrical.sharpe_ratio(floats, **year), rel=1e-9) == number(sharpe_ratio(series))
     assert pytest.approx(empyrical.sortino_ratio(floats, **year), rel=1e-9) == number(sortino_ratio(series))
     assert pytest.approx(empyrical.annual_return(floats, **year), rel=1e-9) == number(annual_return(series))
@@ -66,7 +66,7 @@ def test_drawdown_and_calmar_are_those_of_empyrical_where_snapshots_are_daily(
 ) -> None:
     drawdown = max_drawdown(series.closes, OPENING)
     assert pytest.approx(-empyrical.max_drawdown(floats), abs=1e-11) == float(drawdown.fraction)
-    calmar = empyrical.calmar_ratio(floats, annualization=series.days_a_year)
+    calmar = empyrical.calmar_ratio(floats, annualization=series.days_per_year)
     assert pytest.approx(calmar, rel=1e-9) == number(calmar_ratio(series, drawdown))
 
 

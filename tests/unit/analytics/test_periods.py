@@ -85,7 +85,7 @@ def test_a_year_has_as_many_days_as_what_was_held_has() -> None:
     fills = tuple(fill for trade in (crypto, shares) for fill in (entry_of(trade), exit_of(trade)))
     history = History.full(OPENING, DAY_1 + 5 * DAY, (crypto, shares), fills, valued(1, 2, 3, 4, 5))
     assert [365, 365, 252] == [
-        history.during(since).returns.days_a_year for since in (None, DAY_1 + HOUR, DAY_1 + 2 * HOUR)
+        history.during(since).returns.days_per_year for since in (None, DAY_1 + HOUR, DAY_1 + 2 * HOUR)
     ]
 
 

@@ -115,7 +115,7 @@ def test_no_return_is_made_up_where_nothing_was_left() -> None:
     ruined = returns_of([500] * 10 + [0, 100])
     reason = "no return is defined for the day up to 2026-01-13 00:00 UTC: it began with no value"
     assert undefined(reason) == sharpe_ratio(ruined) == annual_return(ruined)
-    assert undefined("nothing is left to grow") == annual_return(returns_of([500] * 10 + [0]))
+    assert undefined("the value fell to 0 or below") == annual_return(returns_of([500] * 10 + [0]))
 
 
 def test_exposure_known_by_hand() -> None:

@@ -81,7 +81,7 @@ def test_a_benchmark_is_annual_and_a_ratio_below_it_is_never_enough() -> None:
     assert isinstance(found, Shape)
     annual = found.sharpe * Decimal(365).sqrt()
     assert pytest.approx(0.5) == number(probabilistic_sharpe_ratio(returns, annual))
-    reason = "the Sharpe ratio is not above what it is measured against, so that no length is enough"
+    reason = "the Sharpe ratio is not above the benchmark, so no number of returns is enough"
     assert undefined(reason) == minimum_track_record(returns, annual + 1)
 
 

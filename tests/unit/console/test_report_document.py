@@ -9,7 +9,7 @@ import pytest
 
 from console.report.json_document import KEYS
 from domain.analytics.equity_curve import CurvePoint, TradeMarker
-from domain.analytics.funnel import Funnel, Lost
+from domain.analytics.funnel import DropOff, Funnel
 from domain.analytics.histogram import Bin
 from domain.analytics.performance import Performance
 from domain.analytics.period_returns import PeriodReturn
@@ -24,7 +24,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="ut
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, Performance, Drawdown, PeriodReturn, TradeMarker, Bin, Funnel, Lost, OpenPosition, RoundTrip]
+    "kind", [Report, Performance, Drawdown, PeriodReturn, TradeMarker, Bin, Funnel, DropOff, OpenPosition, RoundTrip]
 )
 def test_every_field_of_the_document_is_named(kind: type) -> None:
     names = {KEYS.get(field.name, field.name) for field in fields(kind)}
