@@ -1,7 +1,7 @@
-"""Adopts a table of decisions that somebody else made, where it stands and with its rows.
+"""Adoption of an existing table of decisions, made by another program, in place and with its rows.
 
-It runs inside the first migration's transaction: a refusal changes nothing. Rows are never updated, so the triggers of
-others do not fire; what new rows must obey is added as NOT VALID.
+It runs inside the first migration's transaction, so a refusal changes nothing. It updates no row, so the owner's
+triggers do not fire. Constraints for new rows are added as NOT VALID.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from persistence.stores.decisions import EVIDENCE
 
 TABLE = "trading_decisions"
 REASON = "adopted: in the table before adoption"
-"""The outcome of rows that were there before."""
+"""The outcome of rows that existed before adoption."""
 REQUIRED = ("id", "symbol", "decision", "confidence", "reasoning", "current_price", "created_at")
 WRITTEN_BY_PROGRAM = ("uid", "status", "outcome_reason", "order_id", "processed_at", "retry_of")
-"""Written by the program; a column of that name in somebody's table means something else."""
+"""Columns that the program writes itself; in an existing table such a name means something else."""
 TEXT = ("text", "character varying")
 NUMBER = ("numeric", "double precision", "real")
 TIMESTAMP = ("timestamp with time zone", "timestamp without time zone")
@@ -85,7 +85,7 @@ AFTERWARDS = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the table that was found."""
+    """A column of the existing table."""
 
     name: str
     type: str
@@ -95,15 +95,15 @@ class Column:
 
 
 def exists(connection: Connection) -> bool:
-    """Say whether the schema has a table of decisions, or something else of that name."""
+    """Return whether the schema has a table, view or other relation of that name."""
     return connection.execute(text(RELATION), {"table": TABLE}).first() is not None
 
 
 def adopt(connection: Connection) -> None:
-    """Make the table that is there obey the rules of ``sql/0001_decisions.sql``; its rows stay, as ignored.
+    """Give the existing table the columns and constraints of ``sql/0001_decisions.sql``; its rows count as ignored.
 
     Raises:
-        DatabaseUnsuitable: it cannot be adopted; the sentence says why, and how to mend it.
+        DatabaseUnsuitable: the table cannot be adopted; the message gives the reason and the repair.
     """
     relation = connection.execute(text(RELATION), {"table": TABLE}).one()
     name = f"{relation.schema}.{TABLE}"
@@ -122,16 +122,16 @@ def adopt(connection: Connection) -> None:
         connection.execute(
             text(f"ALTER TABLE paper_orders ALTER COLUMN decision_id TYPE {columns['id'].type} USING {using}")
         )
-    _say(connection, name, columns)
+    _log_result(connection, name, columns)
 
 
 def include_backlog(database_url: str) -> tuple[int, int]:
-    """Insert copies of the rows that were there before adoption as new, pending decisions; twice changes nothing.
+    """Insert copies of the rows from before adoption as new, pending decisions; a second call changes nothing.
 
-    A copy is as old as its insertion, since somebody wants it traded now: `max_decision_age` counts from there.
+    The ``created_at`` of a copy is the time of its insertion, from which `max_decision_age` counts.
 
     Returns:
-        How many were inserted, and how many were left out because the table's rules refuse them.
+        The number of inserted copies, and of rows that were left out because the table's constraints refuse them.
     """
     engine = engine_for(database_url, "backlog")
     inserted = left_out = 0
@@ -139,7 +139,7 @@ def include_backlog(database_url: str) -> tuple[int, int]:
         with transaction(engine) as cursor:
             names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
             copy = sql.SQL(
-                # clock_timestamp() grows from row to row, so that they are traded in their own order.
+                # clock_timestamp() grows from row to row, so that the copies are traded in the order of the rows.
                 "INSERT INTO trading_decisions (uid, created_at, {0})"
                 " SELECT %s, clock_timestamp(), {0} FROM trading_decisions WHERE id = %s"
             ).format(sql.SQL(", ").join(names))
@@ -149,17 +149,17 @@ def include_backlog(database_url: str) -> tuple[int, int]:
                 [REASON],
             ).fetchall()
             copies = [uuid5(uid, "backlog") for _, uid in old]
-            there = {
+            existing = {
                 row[0]
                 for row in cursor.execute("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", [copies]).fetchall()
             }
             for (id_, _), uid in zip(old, copies, strict=True):
-                if uid not in there:
-                    done = _copy(cursor, copy, uid, id_)
-                    inserted, left_out = inserted + done, left_out + (not done)
+                if uid not in existing:
+                    copied = _copy(cursor, copy, uid, id_)
+                    inserted, left_out = inserted + copied, left_out + (not copied)
     finally:
         engine.dispose()
-    logger.info("backlog: {} decisions from before adoption are pending now, {} were left out", inserted, left_out)
+    logger.info("backlog: {} decisions from before adoption are now pending, {} were left out", inserted, left_out)
     return inserted, left_out
 
 
@@ -173,7 +173,7 @@ def _copy(cursor: psycopg.Cursor, statement: sql.Composed, uid: UUID, id_: objec
 
 
 def _copied(cursor: psycopg.Cursor, schema: str) -> list[str]:
-    """Return the columns that a copy shares with its row: not what is made anew, nor what may be there but once."""
+    """Return the columns that are copied: neither those that the program writes nor those of a unique index."""
     return [
         row[0]
         for row in cursor.execute(
@@ -196,7 +196,7 @@ def _require_owned_table(connection: Connection, relation: object, name: str) ->
         if extension is not None and connection.execute(text(HYPERTABLE), places).scalar():
             kind = "a hypertable"
     elif kind is None:
-        kind = "no table"
+        kind = "not a table"
     if kind is not None:
         msg = f"{name} is {kind}, and only an ordinary table can be adopted; rename it, or set another database_schema"
         raise DatabaseUnsuitable(msg)
@@ -223,11 +223,12 @@ def _require_columns(name: str, columns: Mapping[str, Column]) -> None:
         )
         raise DatabaseUnsuitable(msg)
     for column, types in TYPES.items():
-        here = columns.get(column)
-        if here is not None and here.type not in types:
-            msg = f"column {column} of table {name} is {here.type}, and must be {' or '.join(types)}: ALTER its TYPE"
+        existing = columns.get(column)
+        if existing is not None and existing.type not in types:
+            allowed = " or ".join(types)
+            msg = f"column {column} of table {name} is {existing.type}, and must be {allowed}: ALTER its TYPE"
             raise DatabaseUnsuitable(msg)
-        if here is not None and here.generated:
+        if existing is not None and existing.generated:
             msg = f"column {column} of table {name} is generated, and must be one that can be inserted"
             raise DatabaseUnsuitable(msg)
 
@@ -235,40 +236,40 @@ def _require_columns(name: str, columns: Mapping[str, Column]) -> None:
 def _require_ids(connection: Connection, oid: int, name: str, column: Column) -> None:
     unique = connection.execute(text(UNIQUE_ID), {"oid": oid}).scalar()
     if not unique or not column.filled:
-        doubt = f"the ids of table {name} may be double or missing, so it cannot be adopted"
-        msg = f"{doubt}: ALTER TABLE {name} ADD PRIMARY KEY (id)"
+        reason = f"the ids of table {name} may be double or missing, so it cannot be adopted"
+        msg = f"{reason}: ALTER TABLE {name} ADD PRIMARY KEY (id)"
         raise DatabaseUnsuitable(msg)
     if not column.defaulted and column.type != "uuid":
-        following = connection.execute(text(f"SELECT coalesce(max(id)::bigint, 0) + 1 FROM {TABLE}")).scalar()
+        next_id = connection.execute(text(f"SELECT coalesce(max(id)::bigint, 0) + 1 FROM {TABLE}")).scalar()
         msg = (
             f"column id of table {name} has no default, so a decision cannot be inserted without one: "
-            f"ALTER TABLE {name} ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (START WITH {following})"
+            f"ALTER TABLE {name} ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (START WITH {next_id})"
         )
         raise DatabaseUnsuitable(msg)
 
 
 def _require_distinct_keys(connection: Connection, name: str, columns: Mapping[str, Column]) -> None:
     if "idempotency_key" in columns:
-        doubled = connection.execute(
+        duplicate = connection.execute(
             text(
                 f"SELECT idempotency_key FROM {TABLE} WHERE idempotency_key IS NOT NULL"
                 " GROUP BY 1 HAVING count(*) > 1 LIMIT 1"
             )
         ).scalar()
-        if doubled is not None:
-            msg = f"idempotency_key {doubled!r} stands twice in table {name}: set all but one of them to NULL"
+        if duplicate is not None:
+            msg = f"idempotency_key {duplicate!r} is in two rows of table {name}: set all but one of them to NULL"
             raise DatabaseUnsuitable(msg)
 
 
 def _changes(columns: Mapping[str, Column]) -> list[str]:
-    """Return what ALTER TABLE has to do, in order."""
-    changes = [f"ADD COLUMN {name} {what}" for name, what in ADDED.items() if name not in columns]
+    """Return the actions of ALTER TABLE, in order."""
+    changes = [f"ADD COLUMN {name} {definition}" for name, definition in ADDED.items() if name not in columns]
     changes += AFTERWARDS
     if not columns["id"].defaulted:
         changes.append("ALTER COLUMN id SET DEFAULT gen_random_uuid()")
     if not columns["created_at"].defaulted:
-        zoneless = columns["created_at"].type == "timestamp without time zone"
-        changes.append(f"ALTER COLUMN created_at SET DEFAULT now(){' AT TIME ZONE $$UTC$$' if zoneless else ''}")
+        without_zone = columns["created_at"].type == "timestamp without time zone"
+        changes.append(f"ALTER COLUMN created_at SET DEFAULT now(){' AT TIME ZONE $$UTC$$' if without_zone else ''}")
     if "portfolio" in columns and not columns["portfolio"].defaulted:
         changes.append("ALTER COLUMN portfolio SET DEFAULT 'default'")
     changes += [
@@ -285,22 +286,22 @@ def _rules() -> str:
     return read_file("0001_decisions.sql")
 
 
-def _say(connection: Connection, name: str, columns: Mapping[str, Column]) -> None:
+def _log_result(connection: Connection, name: str, columns: Mapping[str, Column]) -> None:
     rows = connection.execute(text(f"SELECT count(*) FROM {TABLE}")).scalar()
-    logger.info("table {} is adopted with its {} rows, which count as ignored", name, rows)
-    demanded = [
+    logger.info("table {} is adopted; its {} rows count as ignored", name, rows)
+    required = [
         c.name
         for c in columns.values()
         if c.filled
         and not c.generated
         and c.name not in {"id", *NEVER_NULL}
-        and (not c.defaulted or c.name in set(TYPES) - set(EVIDENCE))  # which are inserted as NULL, not left out
+        and (not c.defaulted or c.name in set(TYPES) - set(EVIDENCE))  # those are inserted as NULL, not left out
     ]
-    if demanded:
+    if required:
         logger.warning(
-            "table {} wants {} in each row, which `{} decide` and submit() leave out unless a decision has it: "
-            "let it be NULL, or insert by SQL",
+            "table {} requires {} in each row, but `{} decide` and submit() insert it only for a decision that has it: "
+            "allow NULL, or insert with SQL",
             name,
-            ", ".join(demanded),
+            ", ".join(required),
             command_name(),
         )

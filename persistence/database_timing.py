@@ -1,7 +1,7 @@
-"""How often this process asked the database, and how long it waited for the answers, by who asked.
+"""How often and how long this process waited for the database, by the name of the connection.
 
-Counted where psycopg waits for the server, which is one place for statements, COPY, BEGIN and COMMIT alike. A count is
-the process's own, as its connections are: engines come and go, and no count goes back.
+psycopg waits for the server in one method, for statements, COPY, BEGIN and COMMIT alike; the count is made there. The
+counts belong to the process and never decrease, although engines are made and disposed of.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class DatabaseTimings:
-    """Those of one name.
+    """The waits of the connections of one name.
 
     Attributes:
-        count: of the times that somebody waited for the server.
-        seconds: that they waited, all together.
+        count: of the waits for the server.
+        seconds: of all waits together.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class DatabaseTimings:
         self._lock = threading.Lock()
 
     def add(self, seconds: float) -> None:
-        """Take note of one; from any thread."""
+        """Count one wait; from any thread."""
         with self._lock:
             self.count += 1
             self.seconds += seconds
@@ -42,17 +42,17 @@ _BY_NAME: dict[str, DatabaseTimings] = {}
 
 
 def database_timings() -> Mapping[str, DatabaseTimings]:
-    """Return those of this process, by the name that its connections carry."""
+    """Return the waits of this process, by the name of the connections."""
     return dict(_BY_NAME)
 
 
 class CountedConnection(psycopg.Connection[Any]):
-    """A connection that counts."""
+    """A connection that counts its waits."""
 
     timings: DatabaseTimings | None = None
 
     def count_as(self, name: str | None) -> None:
-        """Count under ``name`` from now on; None: nothing."""
+        """Count under ``name`` from now on; None counts nothing."""
         self.timings = None if name is None else _BY_NAME.setdefault(name, DatabaseTimings())
 
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
@@ -67,7 +67,7 @@ class CountedConnection(psycopg.Connection[Any]):
             timings.add(time.perf_counter() - begun)
 
     def rollback(self) -> None:
-        """Roll back; without a transaction, as when a pool takes a connection back, the server hears nothing of it."""
+        """Roll back. Without a transaction, as on return to a pool, nothing is sent and nothing is counted."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
             return
@@ -78,6 +78,6 @@ class CountedConnection(psycopg.Connection[Any]):
             self.timings = timings
 
     def notifies(self, *args: Any, **options: Any) -> Iterator[psycopg.Notify]:  # type: ignore[override]
-        """Listen; what is waited for now are others, so nothing is counted any more."""
+        """Wait for notifications; this connection counts nothing from now on."""
         self.timings = None
         return super().notifies(*args, **options)

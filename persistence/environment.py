@@ -1,8 +1,8 @@
-"""libpq's variables of the shell, such as PGHOSTADDR or PGSERVICE, which must not reach the embedded server.
+"""libpq's environment variables, such as PGHOSTADDR or PGSERVICE, which must not affect the embedded server.
 
-Whoever configures a server may lend it a password or a certificate by them. The embedded server's address is complete,
-so that they could only send its connections elsewhere, or have them refused. No connection string can undo all of them:
-the service file, PGTZ and PGDATESTYLE are read in any case. So they are hidden while such a connection is made.
+For a configured server they may hold a password or a certificate. The embedded server's address is complete, so that
+they could only send its connections elsewhere, or have them refused. No connection string can undo all of them: the
+service file, PGTZ and PGDATESTYLE are read in any case. So they are hidden while such a connection is made.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ PRIVATE_SOCKET_FOLDER = re.compile(r"/tmp/paper-trading-[0-9a-f]{16}")  # noqa: 
 
 
 def is_of_embedded_server(host: str) -> bool:
-    """Say whether libpq's parameter ``host`` is the socket folder of an embedded server of this program."""
+    """Return whether libpq's parameter ``host`` is the socket folder of an embedded server of this program."""
     folder = Path(host)
     beside_data = folder.name == "postgres" and (folder.parent / "postgres.attached").exists()
     return beside_data or PRIVATE_SOCKET_FOLDER.fullmatch(host) is not None
 
 
 class _Variables:
-    """Those that are hidden, and how many threads want them hidden now."""
+    """The hidden variables, and the number of threads that need them hidden now."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ _VARIABLES = _Variables()
 
 @contextmanager
 def without_libpq_variables() -> Iterator[None]:
-    """Hide the variables while the block runs, in however many threads it runs; other variables stay."""
+    """Hide libpq's variables while the block runs, in one or several threads; other variables stay."""
     _VARIABLES.hide()
     try:
         yield

@@ -1,8 +1,8 @@
 """The lease: one process serves a database.
 
-An advisory lock on a connection of its own says who may write; the epoch, checked in every writing transaction, makes
-sure that a process which lost the lock without noticing writes nothing. Renewing goes to a row of its own and waits for
-no transaction. What the lease stores of each process is evidence: nothing is decided by it.
+The process that holds an advisory lock, on a connection of its own, may write. Every writing transaction also checks
+the epoch, so that a process which lost the lock without noticing writes nothing. A renewal updates a row of its own and
+waits for no transaction. The stored data of each process are evidence only; the program decides nothing by them.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from persistence.stores.uptime import Uptime
 LOCK_KEY = 0x70617065725F7464
 """The advisory lock's key in schema public: ``paper_td`` in ASCII."""
 LOCK_WAIT_S = 2.0
-"""Seconds to wait for a lock whose holder has just died."""
+"""How long `Lease.take` waits for the lock of a process that has just died."""
 EPOCH_WAIT_S = 30.0
-"""Seconds to wait for a transaction of the last holder that is still under way."""
+"""How long `Lease.begin_epoch` waits for a transaction of the last holder that is still open."""
 RENEWAL_INTERVAL_S = 5.0
 WRITER = "Supervisor"
-"""In whose name the lease writes what the guards of ``sql/`` keep from others."""
+"""The writer's name that the triggers in ``sql/`` demand for the lease's tables."""
 LEASE_TIMEOUT_S = 30.0
-"""Seconds without a renewal after which a process does not serve any more: anybody may take the lock."""
+"""A process serves only while its last renewal is younger. Any role may take the lock, so the lock proves nothing."""
 LOST_MESSAGE = "the lease's connection is lost; nothing is written until it is back"
-REGAINED_MESSAGE = "the lease is ours again"
+REGAINED_MESSAGE = "this process holds the lease again"
 RETRY_INTERVAL_S = 0.25
-"""Seconds between two tries to renew it, or to get it back."""
+"""Between two attempts to renew the lease, or to get it back."""
 RELEASE_WAIT_S = 0.5
-"""Seconds that the end waits for a renewal under way before it cancels it, and for the answer to that."""
+"""How long `Lease.release` waits for a renewal under way, and again after it has cancelled that renewal."""
 
 BEGIN = """
 WITH begun AS (
@@ -58,7 +58,7 @@ WITH begun AS (
 )
 SELECT epoch FROM begun
 """
-"""The epoch and its process, both or none. Had somebody set the epoch back, it would pass what is on record."""
+"""Stores the epoch and its process together. The epoch exceeds every stored one, even if it was set back by hand."""
 
 FENCE = """
 fence AS MATERIALIZED (
@@ -66,10 +66,10 @@ fence AS MATERIALIZED (
     WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
 )
 """
-"""How each statement that ends decisions begins: FOR SHARE waits for an epoch or generation that is being raised, and
-sees its new value."""
+"""The first part of each statement that ends decisions. FOR SHARE waits for a transaction that raises the epoch or the
+generation, and sees the new value."""
 NO_TABLE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.LockNotAvailable)
-"""The lease's table is not there yet, or a backup is being restored."""
+"""Errors while the lease's table does not exist yet, or while a backup is being restored."""
 LOCKED_BY = """
 SELECT 'session ' || l.pid || coalesce(' (' || coalesce(nullif(a.application_name, ''), 'without a name')
                                        || ', role ' || a.usename || ')', '')
@@ -78,15 +78,15 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = {key} LIMIT 1
 """
-"""The session that holds the lock, in words; no row where none does."""
+"""The session that holds the lock, as text for people; no row if none does."""
 OWN_SESSION = "(paper-trading "
-"""How a session of this program shows in `LOCKED_BY`."""
+"""Part of the text of `LOCKED_BY` if the session is one of this program."""
 
 __all__ = ["FENCE", "Lease", "current_holder", "dsn", "holder_name", "lock_key", "writing"]
 
 
 def lock_key(database_url: str) -> int:
-    """Return the key of the advisory lock: each schema of a database is served for itself."""
+    """Return the key of the advisory lock; each schema of a database has its own."""
     schema = schema_of(database_url)
     if schema == PUBLIC:
         return LOCK_KEY
@@ -94,16 +94,16 @@ def lock_key(database_url: str) -> int:
 
 
 def holder_name() -> str:
-    """Return how this process calls itself in the lease."""
+    """Return the name of this process as holder of the lease."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 class Lease:
-    """Held from `take` to `release`.
+    """The lease of this process, from `take` to `release`.
 
     Attributes:
         epoch: of this process; 0 before `begin_epoch`.
-        failures: what went wrong while it was kept.
+        failures: of the thread that renews it.
     """
 
     def __init__(self, database_url: str, connection: psycopg.Connection) -> None:
@@ -119,15 +119,15 @@ class Lease:
         self._keeper: threading.Thread | None = None
 
     @classmethod
-    def take(cls, database_url: str, patience: float = LOCK_WAIT_S) -> Lease:
-        """Take the lock, waiting ``patience`` seconds for a holder that is just dying.
+    def take(cls, database_url: str, timeout: float = LOCK_WAIT_S) -> Lease:
+        """Take the lock; wait up to ``timeout`` seconds for a holder that is just ending.
 
         Raises:
-            LeaseHeld: somebody else has it; the sentence says who.
+            LeaseHeld: another session holds it; the message names the session.
             DatabaseUnavailable: the database does not answer.
         """
         connection = _connect(database_url)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not _lock(connection, database_url):
             if time.monotonic() >= deadline:
                 with connection:
@@ -136,11 +136,11 @@ class Lease:
         return cls(database_url, connection)
 
     def begin_epoch(self, version: str = "", settings: Mapping[str, object] | None = None) -> Epoch:
-        """Commit the next epoch, which shuts every earlier holder out; to be called once the schema is there.
+        """Commit the next epoch, so that no earlier holder can write any more; the schema must exist.
 
         Args:
-            version: of the program, to be kept with the epoch; empty where it does not matter, as in a test.
-            settings: those that count, to be kept with it; what JSON can hold, and no secrets.
+            version: of the program, stored with the epoch; empty if it does not matter, as in a test.
+            settings: stored with the epoch; values that JSON can hold, and no secrets.
         """
         retrying = Retrying(
             retry=retry_if_exception_type(DatabaseBusy), stop=stop_after_delay(EPOCH_WAIT_S), reraise=True
@@ -158,16 +158,16 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether the lock is ours as far as we know; while it is not, nothing is written."""
+        """Whether this process holds the lock, as far as it knows; without it nothing is written."""
         return self._held.is_set()
 
     @property
     def renewed_ago(self) -> float | None:
-        """Seconds since it was renewed; None before the first time."""
+        """Seconds since the last renewal; None before the first one."""
         return None if self._renewed is None else time.monotonic() - self._renewed
 
     def require(self) -> None:
-        """Let nobody write while the lock may be somebody else's.
+        """Raise unless this process holds the lock.
 
         Raises:
             DatabaseUnavailable: the lease's connection is lost.
@@ -179,26 +179,26 @@ class Lease:
         """Renew in a thread.
 
         Args:
-            on_lost: called once, with a sentence, when another process has taken over.
-            notify: has people told when the connection is lost, and when the lease is ours again.
+            on_lost: called once, with a message, when another process has taken over.
+            notify: sends an alarm when the connection is lost, and one when the lease is back.
         """
         self._start(lambda: self._keep(on_lost, notify))
 
     def _start(self, keeping: Callable[[], None]) -> None:
-        def keep_and_give_back() -> None:
+        def keep_and_unlock() -> None:
             try:
                 keeping()
             finally:
-                self._give_back()
+                self._unlock()
 
-        self._keeper = threading.Thread(target=keep_and_give_back, name="lease", daemon=True)
+        self._keeper = threading.Thread(target=keep_and_unlock, name="lease", daemon=True)
         self._keeper.start()
 
     def release(self) -> None:
-        """Give the lock back; the lock is free on return unless the database does not answer.
+        """Release the lock; it is free on return unless the database does not answer.
 
-        A last renewal that takes long, as behind a lock of another session, is cancelled. A connection that hangs is
-        left to its daemon thread.
+        A renewal that takes long, as behind a lock of another session, is cancelled. A connection that hangs is left to
+        its daemon thread.
         """
         self._stopping.set()
         if self._keeper is None:
@@ -210,8 +210,8 @@ class Lease:
                 self._connection.cancel_safe(timeout=RELEASE_WAIT_S)
             self._keeper.join(timeout=RELEASE_WAIT_S)
 
-    def _give_back(self) -> None:
-        # A server process whose client has only closed its connection keeps the lock until it has noticed.
+    def _unlock(self) -> None:
+        # After a mere close the server process keeps the lock until it notices that its client is gone.
         with suppress(psycopg.Error):
             self._connection.execute("SELECT pg_advisory_unlock_all()")
         self._close()
@@ -224,7 +224,7 @@ class Lease:
         renewing = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() RETURNING renewed_at"
         row = self._connection.execute(renewing).fetchone()
         self._renewed = time.monotonic()
-        # Only then, and in a transaction of its own: whoever locks paper_uptime must not keep the lease from renewing.
+        # Last, and in a transaction of its own: a lock on paper_uptime must not prevent the renewal of the lease.
         if row is not None:
             self._uptime.grow(self._connection, self.epoch, row[0])
 
@@ -242,11 +242,11 @@ class Lease:
                 else:
                     self.failures.recovered(REGAINED_MESSAGE)
                     notify(AlarmKind.LEASE_LOST, REGAINED_MESSAGE, over=True)
-                    pause = 0.0  # renewed at once, so that the uptime has no longer gap than there was
-            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                    pause = 0.0  # renew at once, so that the gap in the stored uptime is no longer than the outage
+            except Exception as error:  # noqa: BLE001 - nothing would restart this thread
                 pause = RETRY_INTERVAL_S
                 if self._held.is_set() and is_statement_error(error, self._connection):
-                    # The session has the lock still; somebody locks its row, or nothing can be written at the moment.
+                    # The session still has the lock; another session locks the row, or the database is read-only.
                     self.failures.raised("the lease cannot be renewed at the moment", error)
                     continue
                 if self._held.is_set():
@@ -256,10 +256,10 @@ class Lease:
                 self.failures.raised(LOST_MESSAGE, error)
         if self._held.is_set():
             with suppress(psycopg.Error):
-                self._renew()  # it served until now
+                self._renew()  # this process served until now
 
     def _retake(self) -> str | None:
-        """Connect and lock again; return the sentence about a new holder, or None when the lease is ours again."""
+        """Connect and lock again; return None on success, or a message about the new holder."""
         self._close()
         self._connection = connect(self._url, "lease", writer=WRITER)
         locked = _lock(self._connection, self._url)
@@ -268,14 +268,14 @@ class Lease:
             if locked:
                 self._held.set()
                 return None
-            # The server may not have noticed yet that our own old connection is gone.
+            # The server may not have noticed yet that the old connection of this process is gone.
             raise psycopg.OperationalError("the lock is still taken, by the same epoch")
         return f"{current_holder(self._connection, schema_of(self._url))} has taken over the database"
 
 
 @contextmanager
 def writing(engine: Engine, lease: Lease, writes: str = "") -> Iterator[psycopg.Cursor]:
-    """Run a transaction that writes only while this process's epoch is the present one; see `transaction`.
+    """Run a transaction that writes only while this process's epoch is the current one; see `transaction`.
 
     Raises:
         Fenced: another process holds the lease now; nothing was written.
@@ -300,7 +300,7 @@ def _lock(connection: psycopg.Connection, database_url: str) -> bool:
 
 
 def _held_by(connection: psycopg.Connection, database_url: str) -> str:
-    """Say who has the lock: the process that serves, or somebody else while no process renews the lease."""
+    """Return a message about the session with the lock: the serving process, or a session that renews no lease."""
     schema = schema_of(database_url)
     row = connection.execute(LOCKED_BY.format(key="%s"), [lock_key(database_url)]).fetchone()
     session = row[0] if row is not None else None
@@ -317,7 +317,7 @@ def _held_by(connection: psycopg.Connection, database_url: str) -> str:
 
 
 def _last_renewal(connection: psycopg.Connection, schema: str) -> tuple[str, bool] | None:
-    """Return the last process that served, and whether it has ceased to renew its lease; None where there is none."""
+    """Return the last process that served and whether its lease has expired; None if none ever served."""
     lease, renewal = (sql.Identifier(schema, name) for name in ("paper_lease", "paper_lease_renewal"))
     statement = sql.SQL(
         "SELECT holder, renewed_at <= clock_timestamp() - %s * interval '1 second' FROM {}, {} WHERE epoch > 0"
@@ -328,7 +328,7 @@ def _last_renewal(connection: psycopg.Connection, schema: str) -> tuple[str, boo
 
 
 def current_holder(connection: psycopg.Connection, schema: str = PUBLIC) -> str:
-    """Return who holds the lease, as far as the database knows."""
+    """Return a text that names the holder of the lease, as stored in the database."""
     table = sql.Identifier(schema, "paper_lease")
     statement = sql.SQL("SELECT holder, started_at FROM {} WHERE epoch > 0").format(table)
     try:

@@ -1,8 +1,8 @@
 """Wake-ups from the database: LISTEN on a connection of its own.
 
-``notifies()`` holds its connection's lock, and what was notified while nobody listened is gone: so after each
-reconnect everything is woken, and the poll remains the truth. While the database is away everything is woken once per
-attempt to reconnect, so that an actor which has nothing to do notices the outage without waiting for its poll.
+``notifies()`` holds its connection's lock, and a notification that is sent while nothing listens is lost. So after each
+reconnect every channel is woken, and the poll remains the truth. While the database is away every channel is woken once
+per attempt to reconnect, so that an idle actor notices the outage before its next poll.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from persistence.error_translation import translated
 from persistence.log_once import LogErrorsOnce
 
 STOP_CHECK_INTERVAL_S = 0.25
-"""Seconds after which a stop is noticed at the latest."""
+"""A stop is noticed within this time."""
 RECONNECT_INTERVAL_S = 1.0
-"""Seconds between two attempts to connect."""
+"""Between two attempts to connect."""
 
 
 class Listener:
     """A thread that calls ``woken(channel)`` for each notification, and for each channel after an attempt to connect.
 
     Attributes:
-        failures: what went wrong; nothing ends the thread but `stop`.
+        failures: of the thread; only `stop` ends it.
     """
 
     def __init__(self, database_url: str, channels: Sequence[str], woken: Callable[[str], None]) -> None:
@@ -39,11 +39,11 @@ class Listener:
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; returns when the thread has ended, or soon if its connection hangs."""
+        """Stop the thread; wait for its end, but not long if its connection hangs."""
         self._stopping.set()
         self._thread.join(timeout=2 * STOP_CHECK_INTERVAL_S)
 
@@ -52,11 +52,11 @@ class Listener:
             try:
                 with connect(self._url, "listener") as connection:
                     self._listen(connection)
-            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+            except Exception as error:  # noqa: BLE001 - nothing would restart this thread
                 if not self._stopping.is_set():
-                    self.failures.raised("no wake-ups from the database until it is back, the poll goes on", error)
-                    # A server does not end its sessions all at once: an actor that looks right after this connection
-                    # was lost may still get an answer on its own. So it is woken after each failed attempt.
+                    self.failures.raised("the database sends no wake-ups until it is back; polling goes on", error)
+                    # A server does not end all sessions at the same moment: an actor that is woken right after this
+                    # connection was lost may still get an answer on its own. So each failed attempt wakes it again.
                     for channel in self._channels:
                         with suppress(Exception):
                             self._woken(channel)
@@ -64,7 +64,7 @@ class Listener:
 
     def _listen(self, connection: psycopg.Connection) -> None:
         _listen(connection, self._channels)
-        self.failures.recovered("the database wakes us again")
+        self.failures.recovered("the database sends wake-ups again")
         for channel in self._channels:
             self._wake(channel)
         while not self._stopping.is_set():
@@ -74,15 +74,15 @@ class Listener:
     def _wake(self, channel: str) -> None:
         try:
             self._woken(channel)
-        except Exception as error:  # noqa: BLE001 - the next wake-up is not this one's fault
-            self.failures.raised(f"a wake-up on {channel} was lost, the poll goes on", error)
+        except Exception as error:  # noqa: BLE001 - the next wake-up may work
+            self.failures.raised(f"a wake-up on {channel} was lost; polling goes on", error)
         else:
             self.failures.recovered()
 
 
 @contextmanager
 def wake_ups(database_url: str, name: str, channel: str) -> Iterator[Callable[[float], None]]:
-    """Listen to ``channel`` on a connection of its own; the value waits for a notification, so many seconds at most.
+    """Listen on a connection of its own; yield a function that waits for a notification, with a timeout in seconds.
 
     Raises:
         DatabaseUnavailable: the database does not answer.

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of ``sql/``: versioned files by alembic, then ``timescale.sql`` where it applies."""
+"""Upgrade of a database to the schema of ``sql/``: versioned files with alembic, then perhaps ``timescale.sql``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_file(name: str) -> str:
 
 
 def versions() -> list[str]:
-    """Return every schema version that this program has or once had, the oldest first: the names of its migrations."""
+    """Return all schema versions that this program knows, the oldest first: the names of its migrations."""
     files = resources.files("persistence.migrations.versions").iterdir()
     return sorted(file.name.removesuffix(".py") for file in files if VERSION.fullmatch(file.name))
 
@@ -38,19 +38,19 @@ def newest_version() -> str:
 
 
 def own_tables() -> frozenset[str]:
-    """Return the names of all tables that the files of ``sql/`` make, and of the one that holds the version."""
+    """Return the names of all tables in the files of ``sql/``, and of the table with the schema version."""
     files = [file for file in resources.files("sql").iterdir() if file.name.endswith(".sql")]
-    made = [name for file in files for name, _ in CREATED.findall(file.read_text(encoding="utf-8"))]
-    return frozenset({VERSION_TABLE, *made})
+    created = [name for file in files for name, _ in CREATED.findall(file.read_text(encoding="utf-8"))]
+    return frozenset({VERSION_TABLE, *created})
 
 
 def is_known(version: str) -> bool:
-    """Say whether this program has, or once had, this schema version; a newer program's it does not know."""
+    """Return whether this program knows the schema version; it does not know a newer program's."""
     return version in versions()
 
 
 def current_version(connection: Connection, schema: str = PUBLIC) -> str | None:
-    """Return the version of a schema, None if it has none yet."""
+    """Return the version of a schema; None if it has none yet."""
     table = f"{_quoted(schema)}.{VERSION_TABLE}"
     if connection.execute(text("SELECT to_regclass(:name)"), {"name": table}).scalar() is None:
         return None
@@ -63,7 +63,7 @@ def _quoted(name: str) -> str:
 
 
 def is_current(database_url: str) -> bool:
-    """Say whether the database has this program's schema.
+    """Return whether the database has this program's newest schema.
 
     Raises:
         DatabaseUnsuitable: its schema is newer than the program.
@@ -77,15 +77,15 @@ def is_current(database_url: str) -> bool:
 
 
 def upgrade(database_url: str) -> str:
-    """Bring the database to this program's schema; to be called under the lease. Twice changes nothing.
+    """Bring the database to this program's schema; the caller holds the lease. A second call changes nothing.
 
     Returns:
-        The schema version it has now.
+        The schema version that the database has now.
 
     Raises:
         DatabaseUnsuitable: its schema is newer than the program, the role may not create tables, or a table is not as
-            this program needs it; the sentence says which, and how to mend it. Nothing was changed.
-        DatabaseBusy: somebody holds a lock on a table that is to be altered, and be it as a reader; it says who.
+            this program needs it; the message says which, and how to repair it. Nothing was changed.
+        DatabaseBusy: another session, perhaps a reader, holds a lock on a table; the message names the session.
     """
     schema = schema_of(database_url)
     engine = engine_for(database_url, "schema")
@@ -94,7 +94,7 @@ def upgrade(database_url: str) -> str:
             with connection.begin():
                 if _check(current_version(connection, schema), database_url) != newest_version():
                     _create(connection, schema)
-                    # Hardly ever needed, and slow to import: a command that only looks must be quick.
+                    # Rarely needed and slow to import: commands that only read must start fast.
                     importlib.import_module("persistence.migrations.runner").run(connection, schema)
             _adopt_timescale(connection)
             with connection.begin():
@@ -115,8 +115,8 @@ def _check(version: str | None, database_url: str) -> str | None:
 
 
 def _create(connection: Connection, schema: str) -> None:
-    """Create the schema if it is missing; say it in one sentence if this role may not create what is needed."""
-    role, there, may_create, may_fill = connection.execute(
+    """Create the schema if it is missing; raise if this role may not create the schema or its tables."""
+    role, exists, may_create, may_fill = connection.execute(
         text(
             "SELECT current_user, n.oid IS NOT NULL, has_database_privilege(current_database(), 'CREATE'),"
             " has_schema_privilege(n.oid, 'CREATE')"
@@ -124,19 +124,19 @@ def _create(connection: Connection, schema: str) -> None:
         ),
         {"schema": schema},
     ).one()
-    if not there and not may_create:
-        mend = f"CREATE SCHEMA {schema} AUTHORIZATION {role}"
-        msg = f"there is no schema {schema}, and role {role} may not create it: {mend}"
+    if not exists and not may_create:
+        repair = f"CREATE SCHEMA {schema} AUTHORIZATION {role}"
+        msg = f"there is no schema {schema}, and role {role} may not create it: {repair}"
         raise DatabaseUnsuitable(msg)
-    if there and not may_fill:
+    if exists and not may_fill:
         msg = f"role {role} may not create tables in schema {schema}: GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}"
         raise DatabaseUnsuitable(msg)
-    if not there:
+    if not exists:
         connection.execute(text(f"CREATE SCHEMA {_quoted(schema)}"))
 
 
 def _require_tables(connection: Connection, schema: str) -> None:
-    """See to it that no table, column or right is missing, so that a start says it at once."""
+    """Raise if a table, column or right is missing, so that a start fails at once."""
     files = (
         "0001_tables.sql",
         "0001_decisions.sql",
@@ -154,7 +154,7 @@ def _require_tables(connection: Connection, schema: str) -> None:
                 name = f"{_quoted(schema)}.{table}"
                 if not connection.execute(text("SELECT has_table_privilege(:name, :right)"), locals()).scalar():
                     raise DatabaseUnsuitable(f"the database role lacks the right {right} on table {schema}.{table}")
-        except ProgrammingError as error:  # a lost connection is none
+        except ProgrammingError as error:  # a lost connection raises another class
             cause = error.orig if isinstance(error.orig, psycopg.Error) else None
             raise DatabaseUnsuitable(f"table {schema}.{table} cannot be used: {first_line(cause or error)}") from error
 
@@ -171,7 +171,7 @@ def _adopt_timescale(connection: Connection) -> None:
         cause = getattr(error, "orig", None)
         if isinstance(cause, psycopg.errors.InsufficientPrivilege):
             logger.warning(
-                "TimescaleDB is there, but this role may not use it ({}); ordinary tables are used", first_line(cause)
+                "TimescaleDB is installed, but this role may not use it ({}); using ordinary tables", first_line(cause)
             )
             return
         raise

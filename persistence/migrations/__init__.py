@@ -1,1 +1,1 @@
-"""Alembic's home: each revision runs one file of ``sql/``, forward only."""
+"""Alembic's migrations: each revision runs one file of ``sql/``; there are no downgrades."""

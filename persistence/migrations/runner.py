@@ -10,11 +10,11 @@ from persistence.schema import read_file
 
 
 def config_for(connection: Connection, schema: str) -> Config:
-    """Return what alembic is run with.
+    """Return the configuration of alembic.
 
     Args:
-        connection: in a transaction.
-        schema: in which the tables are, or are made.
+        connection: with an open transaction.
+        schema: of the tables.
     """
     config = Config()
     config.set_main_option("script_location", "persistence:migrations")
@@ -29,5 +29,5 @@ def run(connection: Connection, schema: str) -> None:
 
 def run_file(name: str) -> None:
     """Run a file of ``sql/`` inside alembic's transaction."""
-    # Without this option % and :x in the files would be taken for parameters.
+    # Without this option SQLAlchemy would take % and :x in the files for parameters.
     op.get_bind().exec_driver_sql(read_file(name), execution_options={"no_parameters": True})

@@ -1,4 +1,4 @@
-"""What the PriceTracker reads and writes: prices as they were seen, and how long they are kept."""
+"""The table of market prices, which the PriceTracker reads and writes."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class PriceStore:
         self._lease = lease
 
     def last_prices(self) -> Mapping[Symbol, Decimal | None]:
-        """Return the last stored price of each symbol that is held, None without one; they serve as marks only."""
+        """Return the last stored price of each symbol with an open position, None without one; used as marks only."""
         with transaction(self._engine) as cursor:
             return {Symbol(symbol): price for symbol, price in cursor.execute(LAST_PRICES).fetchall()}
 
     def record(self, quotes: Sequence[Quote]) -> None:
-        """Store quotes, at most one a symbol and second by the caller's choice; the same again changes nothing."""
+        """Store quotes; the same quote again changes nothing. The caller sends at most one per symbol and second."""
         with writing(self._engine, self._lease) as cursor:
             cursor.executemany(
                 f"INSERT INTO market_prices ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
@@ -53,7 +53,7 @@ class PriceStore:
             return cursor.execute("DELETE FROM market_prices WHERE time < now() - %s", [retention]).rowcount
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connections."""
         self._engine.dispose()
 
 
@@ -64,17 +64,19 @@ class _Job:
 
 
 class PriceRecorder:
-    """Reads and stores prices in a thread of its own, so that they go on while the database is slow, silent or away.
+    """A thread that reads and stores prices, so that market data flow on while the database is slow or away.
 
-    What cannot be stored is dropped and counted: fills carry their own evidence.
+    Quotes that cannot be stored are dropped and counted: fills carry their own evidence.
 
     Attributes:
         dropped: quotes that were not stored.
-        failures: what went wrong; nothing ends the thread but `close`.
+        failures: of the thread; only `close` ends it.
     """
 
     MAX_WAITING = 60
+    """Jobs in the queue."""
     CLOSE_WAIT_S = 0.5
+    """How long `close` waits for the jobs in the queue."""
 
     def __init__(self, store: PriceStore) -> None:
         self.dropped = 0
@@ -86,40 +88,37 @@ class PriceRecorder:
         self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
         self._thread.start()
 
-    def read(self, to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        """Have ``to`` told soon the last stored price of each symbol held, None without one; never waits.
+    def read(self, reply: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+        """Call ``reply`` soon with `PriceStore.last_prices`, or with None if they cannot be read now; never waits."""
 
-        It is told None where they cannot be read now.
-        """
-
-        def tell() -> None:
+        def read_and_reply() -> None:
             prices: Mapping[Symbol, Decimal | None] | None = None
             try:
                 prices = self._store.last_prices()
             finally:
-                to(prices)
+                reply(prices)
 
-        if not self._put(_Job(tell)):
-            to(None)
+        if not self._put(_Job(read_and_reply)):
+            reply(None)
 
     def offer(self, quotes: Sequence[Quote]) -> None:
-        """Have ``quotes`` stored soon; never waits."""
+        """Store ``quotes`` soon; never waits."""
         if not self._put(_Job(lambda: self._store.record(quotes), len(quotes))):
             self.dropped += len(quotes)
 
     def forget(self, retention: timedelta) -> None:
-        """Have prices older than ``retention`` deleted soon; never waits."""
+        """Delete prices older than ``retention`` soon; never waits."""
         if not self._put(_Job(lambda: self._store.forget(retention))):
-            logger.debug("old prices are deleted another time")
+            logger.debug("old prices are deleted later")
 
     def close(self) -> None:
-        """Store what waits, if that does not take long, then give the connection back."""
+        """Store what is in the queue, if that does not take long, then close the connections."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join(timeout=self.CLOSE_WAIT_S)
         if self._thread.is_alive():
-            logger.debug("prices that still waited are not stored")
+            logger.debug("the prices left in the queue are not stored")
         self._store.close()
 
     def _put(self, job: _Job) -> bool:
@@ -139,7 +138,7 @@ class PriceRecorder:
                 job = self._jobs.popleft()
             try:
                 job.run()
-            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+            except Exception as error:  # noqa: BLE001 - nothing would restart this thread
                 self.dropped += job.quotes
                 self.failures.raised("prices are not stored at the moment", error)
             else:

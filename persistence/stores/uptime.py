@@ -1,4 +1,4 @@
-"""When a process served: spans in ``paper_uptime``, which grow as its lease is renewed."""
+"""The times in which a process served: spans in ``paper_uptime``, which grow with each renewal of the lease."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from persistence.error_translation import is_statement_error
 from persistence.log_once import LogErrorsOnce
 
 MAX_RENEWAL_GAP = timedelta(seconds=10)
-"""A new span begins where more than this has passed since the last renewal, or where the clock was set back by more."""
+"""A new span begins after a longer gap between renewals, or after the clock was set back by more."""
 
-# One round trip, one transaction. The lease's thread renews nothing while it waits here, so it does not wait long.
-# A process whose epoch is over does not serve, even while nobody has told it yet.
+# One statement, one transaction, with short time limits: the lease's thread renews nothing while it waits here.
+# A process whose epoch is over does not serve, even before it knows.
 GROW = """
 SELECT set_config('lock_timeout', '200ms', true), set_config('statement_timeout', '1s', true);
 INSERT INTO paper_uptime (epoch, since, until)
@@ -25,7 +25,7 @@ ON CONFLICT (epoch, since) DO UPDATE SET until = greatest(paper_uptime.until, ex
 
 
 class Uptime:
-    """The present span of a process. It is remembered, so that what could not be stored is stored later."""
+    """The current span of a process, kept in memory, so that a later renewal stores what could not be stored."""
 
     def __init__(self) -> None:
         self._since: datetime | None = None
@@ -33,12 +33,12 @@ class Uptime:
         self._failures = LogErrorsOnce()
 
     def grow(self, connection: psycopg.Connection, epoch: Epoch, now: datetime) -> None:
-        """Store that the process served up to ``now``; where the database says no, the next renewal stores it.
+        """Store that the process served up to ``now``; if the database refuses, the next renewal stores it.
 
         Args:
-            connection: the lease's, in autocommit; its writer is the Supervisor.
+            connection: of the lease, in autocommit mode, with the Supervisor as writer.
             epoch: of the process.
-            now: when the lease was renewed, by the database's clock.
+            now: time of the renewal, by the database's clock.
 
         Raises:
             psycopg.Error: the connection is lost.
@@ -47,12 +47,12 @@ class Uptime:
             self._since = now
         self._renewed = now
         values = {"epoch": epoch, "since": self._since, "until": now}
-        statement = sql.SQL(GROW).format(**{name: sql.Literal(each) for name, each in values.items()})
+        statement = sql.SQL(GROW).format(**{name: sql.Literal(value) for name, value in values.items()})
         try:
             connection.execute(statement, prepare=False)
         except psycopg.Error as error:
             if not is_statement_error(error, connection):
                 raise
-            self._failures.raised("how long the program has been up cannot be stored at the moment", error)
+            self._failures.raised("the uptime cannot be stored at the moment", error)
         else:
             self._failures.recovered()

@@ -152,7 +152,7 @@ def test_a_new_home_goes_on_where_the_backup_was_made(backup: Path, tmp_path: Pa
 
 def test_what_would_be_lost_is_asked_for(backup: Path, env: dict[str, str], home: Path) -> None:
     without, script = run_all(f"db restore {backup}", f"db restore {backup} --replace", env=env)
-    assert "2 decisions and 2 fills already; back it up, and say --replace" in sentence(without, 2)
+    assert "2 decisions and 2 fills already; back it up, and use --replace" in sentence(without, 2)
     assert "a script says --yes, too" in sentence(script, 2)
 
     words = ["run.py", "db", "restore", str(backup), "--replace"]

@@ -108,7 +108,7 @@ def test_an_embedded_server_that_crashed_is_started_again_and_nothing_is_lost(em
         service.wait_for()
         server = postmaster_pid(embedded_home)
         os.kill(server, signal.SIGKILL)
-        service.wait_for("found dead")
+        service.wait_for("embedded PostgreSQL has crashed")
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
         assert "executed" in decided.out, decided.err
         assert postmaster_pid(embedded_home) != server

@@ -98,7 +98,7 @@ def test_the_lease_lost_back_and_taken(
         ((pid,),) = connection.execute(LEASE).fetchall()
         connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         alarms.expect("lease_lost", "the lease's connection is lost; nothing is written until it is back: ")
-        alarms.expect("lease_lost", "the lease is ours again", over=True)
+        alarms.expect("lease_lost", "this process holds the lease again", over=True)
 
         connection.execute("UPDATE paper_lease SET epoch = epoch + 1, holder = 'process 7 on another machine'")
         connection.execute("SELECT pg_terminate_backend(pid) FROM (" + LEASE + ") AS l")

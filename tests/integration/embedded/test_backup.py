@@ -255,7 +255,7 @@ def test_what_is_no_backup_changes_nothing(used: str, tmp_path: Path) -> None:
     letter.write_text("Dear reader, " * 100)
     assert "cannot be restored: input file does not appear to be a valid" in refused(used, letter)
     assert "does not exist" in refused(used, tmp_path / "nowhere")
-    assert "is no file" in refused(used, tmp_path)
+    assert "is not a file" in refused(used, tmp_path)
 
 
 def test_a_damaged_file_changes_nothing(backup: Backup, used: str, tmp_path: Path) -> None:
@@ -349,12 +349,12 @@ def test_no_file_is_overwritten_unless_that_is_wanted(
     file.write_text("mine")
     for place, sentence in {
         file: "exists already",
-        tmp_path: "is no file",
+        tmp_path: "is not a file",
         tmp_path / "nowhere" / "file": "no backup can be made in",
     }.items():
         with pytest.raises(BackupRefused, match=sentence):
             back_up(url, place)
-    with pytest.raises(BackupRefused, match="is no file"):
+    with pytest.raises(BackupRefused, match="is not a file"):
         back_up(url, tmp_path, overwrite=True)
     assert file.read_text() == "mine"
     back_up(url, file, overwrite=True)

@@ -19,8 +19,8 @@ from persistence.embedded.watch import EmbeddedWatch
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.system.running_system import running_system, until
 
-DEAD = "WARNING the embedded PostgreSQL was found dead; it is started again"
-BACK = "INFO the embedded PostgreSQL is back"
+CRASHED = "WARNING the embedded PostgreSQL has crashed; restarting it"
+BACK = "INFO the embedded PostgreSQL runs again"
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_killed_server_comes_back_with_its_data(
         said.clear()
         killed = kill(home)
         until(lambda: said[-1:] == [BACK])
-        assert said == [DEAD, BACK]
+        assert said == [CRASHED, BACK]
         assert postmaster_pid(home) != killed
         with psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
@@ -92,9 +92,9 @@ def test_a_missing_data_folder_is_said_once_and_never_made_anew(
     assert not (home / "postgres").exists()
     (home / "elsewhere").rename(home / "postgres")
     until(lambda: said[-1:] == [BACK])
-    assert said[0] == DEAD
+    assert said[0] == CRASHED
     assert said[1:] == [
-        f"ERROR There is no database in {home / 'postgres'} any more: put the folder back. It is tried again.",
+        f"ERROR There is no database in {home / 'postgres'} any more: put the folder back. Retrying.",
         BACK,
     ]
     assert server.alive
@@ -134,7 +134,7 @@ def test_the_watch_outlives_any_exception_and_tries_ever_more_rarely(said: list[
     watching.start()
     until(lambda: BACK in said)
     watching.stop()
-    assert said == ["ERROR unexpected RuntimeError: what is this It is tried again.", BACK]
+    assert said == ["ERROR unexpected RuntimeError: what is this. Retrying.", BACK]
     looks = broken.looks
     watching.stop()
     assert looks == broken.looks

@@ -131,7 +131,7 @@ def test_a_column_with_a_default_of_its_own_needs_no_value_and_one_without_is_wa
     sink = logger.add(said.append, level="WARNING", format="{message}")
     with running_system(embedded_url) as system:
         logger.remove(sink)
-        assert ["model, quantity"] == [line.partition(" wants ")[2].partition(" in each row")[0] for line in said]
+        assert ["model, quantity"] == [line.partition(" requires ")[2].partition(" in each row")[0] for line in said]
         psql(embedded_url, "ALTER TABLE trading_decisions ALTER model DROP NOT NULL")
         sent = [Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.01"),
                 Decision(symbol="BTC/USDT", decision="SELL", confidence=1, quantity="0.01", reasoning="r", strategy="s",
@@ -156,7 +156,7 @@ COLUMNS = MINIMAL.replace("id serial PRIMARY KEY", "id bigint NOT NULL").strip()
         (f"{COLUMNS}) PARTITION BY RANGE (created_at)", "is a partitioned table"),
         (f"{MINIMAL}; CREATE TABLE more () INHERITS (trading_decisions)", "is part of an inheritance"),
         ("CREATE SEQUENCE trading_decisions", "is no table"),
-        (f"{COLUMNS}, idempotency_key text, PRIMARY KEY (id)); {TWICE}", "'k' stands twice"),
+        (f"{COLUMNS}, idempotency_key text, PRIMARY KEY (id)); {TWICE}", "'k' is in two rows"),
     ],
 )  # fmt: skip
 def test_what_is_no_table_of_its_own_is_refused(embedded_url: str, tables: str, sentence: str) -> None:

@@ -120,7 +120,7 @@ def test_what_cannot_be_put_right_is_one_sentence(embedded_url: str) -> None:
     ) as refused:  # the server's own spelling is another one, as a pooler's might be
         session.open_session({**session.SETTINGS, "DateStyle": "german"}, dsn(embedded_url))
     assert str(refused.value) == (
-        "sessions with this database have DateStyle = 'German, DMY' whatever is set, and this program needs 'german':"
+        "sessions with this database have DateStyle = 'German, DMY' although the program sets 'german', which it needs:"
         " connect it to the server itself, or to a pooler that passes on what a session sets"
     )
     with pytest.raises(DatabaseUnsuitable) as unknown:
@@ -134,9 +134,9 @@ def test_a_pooler_that_hides_what_the_server_reports_is_one_sentence(
     embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psycopg.ConnectionInfo, "parameter_status", lambda *_: None)
-    with pytest.raises(DatabaseUnsuitable, match="have client_encoding = None whatever is set"):
+    with pytest.raises(DatabaseUnsuitable, match="have client_encoding = None although the program sets"):
         connect(embedded_url, "test")
-    with pytest.raises(DatabaseUnsuitable, match="have client_encoding = None whatever is set"):
+    with pytest.raises(DatabaseUnsuitable, match="have client_encoding = None although the program sets"):
         both_kinds_of(embedded_url)
 
 

@@ -95,7 +95,7 @@ def test_the_listener_survives_an_error_in_its_callback(embedded_url: str, log_l
     listener.stop()
     assert 3 == listener.failures.count
     (line,) = log_lines
-    assert line.startswith("a wake-up on paper_decisions was lost, the poll goes on: an unexpected error")
+    assert line.startswith("a wake-up on paper_decisions was lost; polling goes on: an unexpected error")
     assert "Traceback" in line
 
 
