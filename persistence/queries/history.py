@@ -1,4 +1,4 @@
-"""What the figures of a portfolio are computed from, as it stood at one moment."""
+"""The history of a portfolio, from which its performance metrics are computed, from one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from domain.wording import quoted
 from persistence.connections import transaction
 
 Progress = Callable[[int, int], None]
-"""Told how many rows of how many have been read."""
+"""Called with the number of rows read and the number of all rows."""
 T = TypeVar("T")
 ROWS_PER_CHUNK = 1_000
-"""Rows that are made into values before progress is told again, and before another thread of this process may run."""
+"""Rows that are converted before progress is reported and other threads may run."""
 
-# A database that was put together by hand may have snapshots that are older than the row of their portfolio.
+# A database that was filled by hand may have snapshots that are older than the row of their portfolio.
 OPENING = """
 SELECT now(), c.initial_capital,
        least(c.created_at, (SELECT min(s.time) FROM paper_portfolio_snapshots s WHERE s.portfolio = c.portfolio))
@@ -41,7 +41,7 @@ SELECT position_id, order_id, fill_no, portfolio, symbol, asset_class, side, qua
 FROM paper_trades WHERE portfolio = %(portfolio)s ORDER BY exit_time, order_id, fill_no
 """
 
-# Side and strategy of a position are those of the order that opened it; an order's slippage stands with its first fill.
+# Side and strategy of a position are those of the order that opened it. An order's slippage is that of its first fill.
 EXECUTIONS = """
 SELECT f.position_id, f.symbol, f.asset_class,
        first_value(CASE f.side WHEN 'BUY' THEN 'LONG' ELSE 'SHORT' END) OVER held,
@@ -52,7 +52,7 @@ WINDOW held AS (PARTITION BY f.position_id ORDER BY o.seq, f.fill_no)
 ORDER BY o.seq, f.fill_no
 """
 
-# All of them, or those of a period with the last one before.
+# All snapshots, or those of a period and the last one before it.
 VALUATIONS = """
 SELECT time, total_value, positions_value FROM paper_portfolio_snapshots WHERE portfolio = %(portfolio)s
 AND time >= coalesce((SELECT max(time) FROM paper_portfolio_snapshots
@@ -61,8 +61,8 @@ AND time <= coalesce(%(until)s::timestamptz, 'infinity')
 ORDER BY time
 """
 
-# Of those, the ones that daily closes and the largest drawdown follow from: each peak, each new low since, and the last
-# of each day and of all. A year of minutes is some thousand rows then, and what comes of them is the same.
+# Of those, the ones that determine daily closes and the largest drawdown: each peak, each new low after it, and the
+# last of each day and of all. They are a few thousand rows of a year of minutes, and give the same metrics.
 THINNED = f"""
 WITH line AS (
     SELECT *, lead(time) OVER (ORDER BY time) AS next,
@@ -83,7 +83,7 @@ ORDER BY time
 
 @contextmanager
 def consistent_read(engine: Engine) -> Iterator[psycopg.Cursor]:
-    """Have all that is read inside be of one moment: what is committed meanwhile is in none of it. Writes nothing."""
+    """Run a read-only transaction in which all queries see the same snapshot of the database."""
     with transaction(engine) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield cursor
@@ -103,63 +103,62 @@ def read_history(
     Args:
         cursor: of `consistent_read`.
         portfolio: its name.
-        progress: told as it goes on; a year of minute snapshots takes seconds.
-        since: snapshots are read from here alone, with the last one before, which is all that `History.during` needs
-            of them from then on. None: all.
-        until: snapshots are read up to here. None: all.
-        thinned: leave out snapshots that neither daily closes nor the largest drawdown need: what takes seconds of this
-            process for a year of minutes is then the database's work. `exposure` would be another one.
+        progress: called as rows are read; a year of minute snapshots takes seconds.
+        since: read the snapshots from then on, and the last one before, which `History.during` needs. None: all.
+        until: read the snapshots up to then. None: all.
+        thinned: leave out snapshots that neither daily closes nor the largest drawdown need: a year of minutes then
+            takes the database's time instead of seconds of this process. `exposure` would differ.
 
     Raises:
         UnknownPortfolio: there is none of that name.
     """
-    opened = cursor.execute(OPENING, [portfolio]).fetchone()
-    if opened is None:
+    opening = cursor.execute(OPENING, [portfolio]).fetchone()
+    if opening is None:
         msg = f"there is no portfolio {quoted(portfolio)}; `{command_name()} portfolio list` shows those that exist"
         raise UnknownPortfolio(msg)
-    now, capital, first = opened
-    count = _Count(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)
+    now, capital, first = opening
+    reader = _Reader(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)
     return History.full(
         opening=Valuation(first, capital),
         until=now,
-        trades=count.read(TRADES, _trade),
-        executions=count.read(EXECUTIONS, _execution),
-        valuations=count.read(THINNED if thinned else VALUATIONS, Valuation._make),
+        trades=reader.read(TRADES, _trade),
+        executions=reader.read(EXECUTIONS, _execution),
+        valuations=reader.read(THINNED if thinned else VALUATIONS, Valuation._make),
     )
 
 
-class _Count:
-    """Reads, and tells how far it is."""
+class _Reader:
+    """Reads rows and reports the progress."""
 
-    def __init__(self, cursor: psycopg.Cursor, given: Mapping[str, object], progress: Progress | None) -> None:
+    def __init__(self, cursor: psycopg.Cursor, parameters: Mapping[str, object], progress: Progress | None) -> None:
         self._cursor = cursor
-        self._given = given
+        self._parameters = parameters
         self._progress = progress
         self._done = 0
         self._all = 0
         if progress is None:
             return
-        whole = cursor.execute(
+        row = cursor.execute(
             "SELECT (SELECT count(*) FROM paper_trades WHERE portfolio = %(portfolio)s)"
             " + (SELECT count(*) FROM paper_fills WHERE portfolio = %(portfolio)s)"
             f" + (SELECT count(*) FROM ({VALUATIONS}) valuations)",
-            self._given,
+            self._parameters,
         ).fetchone()
-        assert whole is not None
-        self._all = int(whole[0])
+        assert row is not None
+        self._all = int(row[0])
 
-    def read(self, statement: str, made: Callable[[tuple[Any, ...]], T]) -> tuple[T, ...]:
-        """Return what is made of each row."""
-        found: list[T] = []
-        # As they come: the database goes on while rows become values here, and they do not lie here twice.
+    def read(self, statement: str, convert: Callable[[tuple[Any, ...]], T]) -> tuple[T, ...]:
+        """Return the converted rows."""
+        values: list[T] = []
+        # Streamed: the database goes on while rows are converted, and memory does not hold them twice.
         size = ROWS_PER_CHUNK if psycopg.capabilities.has_stream_chunked() else 1
-        rows = self._cursor.stream(statement.encode(), self._given, size=size)
-        while some := list(islice(rows, ROWS_PER_CHUNK)):
-            found.extend(map(made, some))
-            self._done += len(some)
+        rows = self._cursor.stream(statement.encode(), self._parameters, size=size)
+        while chunk := list(islice(rows, ROWS_PER_CHUNK)):
+            values.extend(map(convert, chunk))
+            self._done += len(chunk)
             if self._progress is not None:
                 self._progress(self._done, self._all)
-        return tuple(found)
+        return tuple(values)
 
 
 def _trade(row: tuple[Any, ...]) -> Trade:

@@ -16,7 +16,7 @@ from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from persistence.queries.history import Progress, consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
-from persistence.queries.validation import PATIENT, verdict_now
+from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
 
@@ -106,7 +106,7 @@ def read_report_and_verdict(
         DatabaseUnavailable: the database does not answer.
     """
     with consistent_read(engine) as cursor:
-        cursor.execute(PATIENT)
+        cursor.execute(IDLE_TIMEOUT)
         history = read_history(cursor, portfolio, progress)
         inputs = report_inputs(cursor, portfolio, since, until, strategy)
         verdict = verdict_now(cursor, portfolio, criteria, history, ledger())

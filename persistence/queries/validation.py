@@ -1,4 +1,4 @@
-"""The gate over a real database: which period is judged, what is read of it, and who accepted what."""
+"""Validation verdicts from the database: the period, the rows that the criteria need, and the acceptances."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from persistence.queries.operational_criteria import ledger_differences, read_op
 from persistence.stores.validation_runs import StoredRun, last_process, run_named, runs
 
 REAL = "ccxt"
-PRICE_AGE = 30.0
-"""Seconds, where no process told its own."""
-PREVIEW = "no validation run is stored: this looks at the portfolio's whole life; `{} validate start` begins one"
+DEFAULT_PRICE_AGE_S = 30.0
+"""`max_price_age` if no process has stored its own."""
+PREVIEW = "no validation run is stored: this covers the portfolio's whole history; `{} validate start` begins a run"
 
-# A reader who takes long blocks nobody, and computes between two statements.
-PATIENT = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
+# A long read blocks no other session, and the program computes between two statements.
+IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
 
 SOURCES = "SELECT DISTINCT price_source FROM paper_fills WHERE portfolio = %s ORDER BY 1"
 
-# A source that was handed in from Python has a name of its own, and says itself whether it is real.
+# A source that was passed from Python has a name of its own, and a flag whether its prices are real.
 UNREAL = "SELECT DISTINCT settings ->> 'price_source' FROM paper_processes WHERE settings -> 'real_prices' = 'false'"
 
 ACCEPTED = """
@@ -43,7 +43,7 @@ ACCEPT = "INSERT INTO paper_validation_acceptances (run_id, portfolio, by_whom, 
 
 
 def current(engine: Engine, portfolio: str, criteria: Criteria) -> Verdict:
-    """Return the verdict on a portfolio up to now: over the run that it is in, else over its whole life.
+    """Return the verdict on a portfolio up to now: over its run, or over its whole history without one.
 
     Args:
         engine: of the database.
@@ -61,13 +61,13 @@ def current(engine: Engine, portfolio: str, criteria: Criteria) -> Verdict:
 def verdicts(
     engine: Engine, criteria: Criteria, *, name: str | None = None, portfolios: Sequence[str] = ()
 ) -> list[Verdict]:
-    """Return the verdicts on portfolios up to now, all as of one moment.
+    """Return the verdicts on portfolios up to now, all from one snapshot of the database.
 
     Args:
         engine: of the database.
         criteria: of previews; a run has its own.
-        name: of a run, whose portfolios are meant; up to its end, if it has ended.
-        portfolios: their names; all, unless some are given.
+        name: of a run, to get the verdicts on its portfolios, up to its end if it has ended.
+        portfolios: their names; empty: all.
 
     Raises:
         InvalidRequest: there is no run of that name.
@@ -75,36 +75,38 @@ def verdicts(
         DatabaseUnavailable: the database does not answer.
     """
     with consistent_read(engine) as cursor:
-        cursor.execute(PATIENT)
+        cursor.execute(IDLE_TIMEOUT)
         ledger = ledger_differences(cursor)
         if name is not None:
             stored = run_named(cursor, name)
             for portfolio in portfolios:
                 if portfolio not in stored.portfolios:
-                    its = ", ".join(stored.portfolios)
-                    msg = f"validation run {name} has no portfolio {quoted(portfolio)}; it has {its}"
+                    names_in_run = ", ".join(stored.portfolios)
+                    msg = f"validation run {name} has no portfolio {quoted(portfolio)}; it has {names_in_run}"
                     raise UnknownPortfolio(msg)
-            return [_of_run(cursor, each, stored, criteria, ledger) for each in portfolios or stored.portfolios]
-        there = runs(cursor)
+            return [_of_run(cursor, name, stored, criteria, ledger) for name in portfolios or stored.portfolios]
+        all_runs = runs(cursor)
         names = portfolios or [
             row[0] for row in cursor.execute("SELECT portfolio FROM paper_trading_config ORDER BY 1").fetchall()
         ]
-        return [_up_to_now(cursor, portfolio, criteria, there, ledger) for portfolio in names]
+        return [_up_to_now(cursor, portfolio, criteria, all_runs, ledger) for portfolio in names]
 
 
 def _of_run(
     cursor: psycopg.Cursor,
     portfolio: str,
     stored: StoredRun,
-    asked: Criteria,
+    current_criteria: Criteria,
     ledger: Sequence[str],
-    whole: History | None = None,
+    full_history: History | None = None,
 ) -> Verdict:
-    """Return the verdict on a portfolio of a run, up to now or to the run's end; ``asked`` are the criteria now."""
+    """Return the verdict on a portfolio of a run, up to now or to the run's end."""
     since = stored.run.started_at
-    history = whole or read_history(cursor, portfolio, since=since, until=stored.run.ended_at, thinned=True)
+    history = full_history or read_history(cursor, portfolio, since=since, until=stored.run.ended_at, thinned=True)
     until = stored.run.ended_at or history.until
-    return verdict_at(cursor, portfolio, stored, history, until, ledger, tuple(_other(stored.criteria, asked)))
+    return verdict_at(
+        cursor, portfolio, stored, history, until, ledger, tuple(_changed_criteria(stored.criteria, current_criteria))
+    )
 
 
 def verdict_at(
@@ -116,24 +118,24 @@ def verdict_at(
     ledger: Sequence[str],
     notes: Sequence[str] = (),
 ) -> Verdict:
-    """Return the verdict on a portfolio of a run as of ``until``, which is a function of what the database holds.
+    """Return the verdict on a portfolio of a run as of ``until``; it depends on the database alone.
 
     Args:
-        cursor: of a transaction that sees one moment.
+        cursor: of `consistent_read`.
         portfolio: its name.
         stored: the run.
         history: of the portfolio, at least from the run's beginning to ``until``.
-        until: up to when.
+        until: end of the period.
         ledger: differences in the books.
-        notes: sentences for people, before those on the figures.
+        notes: messages for people, before those on the metrics.
     """
     since, settings = stored.run.started_at, stored.bound.process.settings
-    age = float(settings.get("max_price_age") or PRICE_AGE)
+    age = float(settings.get("max_price_age") or DEFAULT_PRICE_AGE_S)
     operations = read_operations(cursor, portfolio, since, until, age, stored.criteria.outcome_grace, ledger)
     sources, real = prices_of(cursor, portfolio, settings)
     run = stored.run
     if run.ended_at is not None and run.ended_at > until:
-        run = replace(run, ended_at=None, end_reason=None)  # it went on then
+        run = replace(run, ended_at=None, end_reason=None)  # the run went on at that time
     accepted = cursor.execute(ACCEPTED, [stored.run.id, portfolio, until]).fetchone()
     return judge(
         portfolio,
@@ -149,22 +151,22 @@ def verdict_at(
 
 
 def verdict_now(
-    cursor: psycopg.Cursor, portfolio: str, criteria: Criteria, whole: History, ledger: Sequence[str]
+    cursor: psycopg.Cursor, portfolio: str, criteria: Criteria, history: History, ledger: Sequence[str]
 ) -> Verdict:
-    """Return what `current` returns, of a history that has been read already.
+    """Return what `current` returns, from a history that was read already.
 
     Args:
-        cursor: of the transaction that it was read in.
+        cursor: of the transaction in which it was read.
         portfolio: its name.
         criteria: of a preview; a run has its own.
-        whole: the portfolio's whole life.
+        history: of the portfolio's whole life.
         ledger: differences in the books.
     """
-    return _up_to_now(cursor, portfolio, criteria, runs(cursor), ledger, whole)
+    return _up_to_now(cursor, portfolio, criteria, runs(cursor), ledger, history)
 
 
 def accept(cursor: psycopg.Cursor, verdict: Verdict, by_whom: str) -> None:
-    """Record who takes an underpowered result as enough; it counts for the rest of the run.
+    """Store that a person accepts an underpowered result; it holds for the rest of the run.
 
     Raises:
         WriteRefused: the name is empty or too long.
@@ -177,18 +179,18 @@ def _up_to_now(
     cursor: psycopg.Cursor,
     portfolio: str,
     criteria: Criteria,
-    there: Sequence[StoredRun],
+    all_runs: Sequence[StoredRun],
     ledger: Sequence[str],
-    whole: History | None = None,
+    full_history: History | None = None,
 ) -> Verdict:
-    mine = [stored for stored in there if portfolio in stored.portfolios]
-    for stored in mine:
+    own_runs = [stored for stored in all_runs if portfolio in stored.portfolios]
+    for stored in own_runs:
         if stored.run.ended_at is None:
-            return _of_run(cursor, portfolio, stored, criteria, ledger, whole)
-    history = whole or read_history(cursor, portfolio, thinned=True)
+            return _of_run(cursor, portfolio, stored, criteria, ledger, full_history)
+    history = full_history or read_history(cursor, portfolio, thinned=True)
     process = last_process(cursor)
     settings = process.settings if process is not None else {}
-    age = float(settings.get("max_price_age") or PRICE_AGE)
+    age = float(settings.get("max_price_age") or DEFAULT_PRICE_AGE_S)
     grace = criteria.outcome_grace
     sources, real = prices_of(cursor, portfolio, settings)
     return judge(
@@ -198,7 +200,7 @@ def _up_to_now(
         criteria,
         real_prices=real,
         sources=sources,
-        notes=(PREVIEW.format(command_name()), *_ended(mine[-1].run if mine else None)),
+        notes=(PREVIEW.format(command_name()), *_ended(own_runs[-1].run if own_runs else None)),
     )
 
 
@@ -208,19 +210,19 @@ def _ended(run: Run | None) -> tuple[str, ...]:
     return (f"the last run, {run.name}, ended at {format_time(run.ended_at)} UTC: {run.end_reason}",)
 
 
-def _other(kept: Criteria, asked: Criteria) -> Iterator[str]:
-    """Say which criteria are others than those of the settings now."""
+def _changed_criteria(kept: Criteria, current: Criteria) -> Iterator[str]:
+    """Yield a message for each criterion of a run that differs from the current settings."""
     for name, value in kept.to_dict().items():
-        if value != (now := asked.to_dict()[name]):
+        if value != (now := current.to_dict()[name]):
             yield f"validation_{name} is {now} in the settings now; the run keeps the {value} that it began with"
 
 
 def prices_of(cursor: psycopg.Cursor, portfolio: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """Return where prices come from, by the fills and by what is set, and whether somebody could have got all of them.
+    """Return the sources of the prices, by fills and settings, and whether all of them are real prices.
 
     Args:
         cursor: of a transaction.
-        portfolio: whose fills.
+        portfolio: of the fills.
         settings: of a process.
     """
     sources = {row[0] for row in cursor.execute(SOURCES, [portfolio]).fetchall()}

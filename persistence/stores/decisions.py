@@ -1,4 +1,4 @@
-"""What the DecisionWatcher reads and writes: decisions without outcome, and outcomes without order."""
+"""The table of decisions: pending rows, outcomes without an order, and inserts of the intake."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from persistence.connections import engine_for, transaction
 from persistence.error_translation import first_line, translated
 from persistence.lease import FENCE, Lease
 
-# Never "id > last seen": an early id that commits late would then never be seen.
-# The casts are for adopted tables: theirs may be floats, and times without zone, which are UTC as the session is.
+# Never "id > last seen": a low id that commits late would never be read.
+# The casts are for adopted tables, which may have floats, and times without zone; those are UTC, the session's zone.
 PENDING = """
 SELECT d.id, d.uid, d.symbol, d.decision, d.confidence::numeric, d.risk_score::numeric, d.quantity::numeric, d.strategy,
        d.portfolio, d.created_at::timestamptz, d.expires_at::timestamptz, d.asset_class, clock_timestamp() AS now
@@ -50,7 +50,7 @@ WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.created_at, d.id LIMIT %s
 """
 
-# Nothing but what finds the rows, so that no value of a bad one is computed.
+# Reads only the ids, so that no value of an unreadable row is computed.
 PENDING_IDS = """
 SELECT d.id FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
@@ -70,14 +70,14 @@ SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 """
 
 LOOKUP_TIMEOUT_S = 10.0
-"""Seconds in which a decision is looked for whose COMMIT was not answered."""
+"""How long a decision is looked up whose COMMIT was not answered."""
 MAX_PREPARED_IDS = 100
-"""So many decisions under way are compared one by one as fast as planning the statement anew takes."""
+"""Up to so many excluded ids the statement is prepared; with more, to plan it anew with a hashed array is faster."""
 INSERT_LOCK_TIMEOUT = "500ms"
-"""Short, because the intake of everybody waits meanwhile."""
+"""Short, because all other inserts wait meanwhile."""
 
 EVIDENCE = ("reasoning", "current_price", "strategy")
-"""Columns that no order depends on: left out where nothing is given, since an adopted table may have a default."""
+"""Columns that no order depends on. They are left out if empty, because an adopted table may have a default."""
 
 FIND = """
 SELECT id, status, outcome_reason, order_id, uid, idempotency_key FROM trading_decisions
@@ -88,7 +88,7 @@ OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions W
 
 
 def id_literal(ids: Iterable[DecisionId]) -> str:
-    """Return ids as an array's literal, which takes the type of the column: an adopted table's may be any."""
+    """Return ids as an array literal, which takes the type of the column; an adopted table's may be any."""
     return f"{{{','.join(map(str, ids))}}}"
 
 
@@ -98,41 +98,41 @@ def id_type(ids: Sequence[DecisionId]) -> str:
 
 
 def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
-    """Insert decisions, or find those whose uid or idempotency key is there already; one answer for each, in order.
+    """Insert decisions, or find those whose uid or idempotency key exists already; return one result each, in order.
 
     Raises:
-        InvalidDecision: one is no decision; nothing was inserted.
+        InvalidDecision: an argument is not a decision; nothing was inserted.
     """
-    # In order, because ids tell what comes first; senders mostly give the same columns, so it is one statement.
+    # In order, because the ids give the sequence. Most senders use the same columns, so it is usually one statement.
     for columns, rows in groupby(map(_row, decisions), key=tuple):
         cursor.executemany(_insert(columns), [list(row.values()) for row in rows])
-    found = find_decisions(cursor, decisions)
-    if None in found:
-        msg = "a decision could not be inserted: something else in the table has its id"
+    accepted = find_decisions(cursor, decisions)
+    if None in accepted:
+        msg = "a decision could not be inserted: another row of the table has its id"
         raise WriteRefused(msg)
-    return [accepted for accepted in found if accepted is not None]
+    return [decision for decision in accepted if decision is not None]
 
 
 def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted | None]:
     """Find decisions by uid or idempotency key; None for each that is not in the table."""
     keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
     rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
-    found = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
-    by_uid = {uid: accepted for uid, _, accepted in found}
-    by_key = {key: accepted for _, key, accepted in found if key is not None}
+    stored = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
+    by_uid = {uid: accepted for uid, _, accepted in stored}
+    by_key = {key: accepted for _, key, accepted in stored if key is not None}
     return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
 
 
 def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Accepted:
-    """Look whether a decision is in whose COMMIT was not answered, as soon as the database is back; insert nothing.
+    """Look up a decision whose COMMIT was not answered, as soon as the database is back; insert nothing.
 
     Args:
         engine: of the database.
-        decision: that was sent.
-        closed: when set, nobody wants to know any more.
+        decision: the sent decision.
+        closed: ends the look-up when it is set.
 
     Raises:
-        SubmissionInDoubt: it is not in the table, or not to be learnt; its COMMIT may still be under way.
+        SubmissionInDoubt: the decision is not in the table, or the table cannot be read; its COMMIT may be under way.
     """
     retrying = Retrying(
         retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
@@ -154,7 +154,7 @@ def _look_up(engine: Engine, decision: Decision) -> Accepted | None:
 
 
 def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
-    """Return what became of decisions: None for one that has not ended; no entry for one whose row is gone."""
+    """Return the outcomes of decisions: None for one without an outcome, no entry for one whose row is gone."""
     return {row[0]: _outcome(row) for row in cursor.execute(OUTCOMES, [id_literal(ids)]).fetchall()}
 
 
@@ -166,7 +166,7 @@ def _outcome(row: Sequence[Any]) -> Outcome | None:
 
 
 class DecisionStore:
-    """The table of decisions, as the DecisionWatcher uses it."""
+    """The table of decisions, for the DecisionWatcher."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
         self.engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
@@ -177,17 +177,17 @@ class DecisionStore:
     ) -> list[PendingDecision | Refusal]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first.
 
-        A row that no door would let in, because somebody took its constraint away, comes as its refusal. So does one
-        that cannot be read, whether the server cannot compute or send a value of it or Python has none such.
+        An invalid row, which can exist if a constraint was dropped, is returned as its refusal. So is a row with a
+        value that the server cannot compute or send, or that Python cannot represent.
         """
         try:
             with transaction(self.engine) as cursor:
-                # Where many are under way the statement is not prepared: PostgreSQL hashes the array only where it is
-                # a constant of the column's own type, hence the literal, too.
+                # With many ids the statement is not prepared: PostgreSQL hashes the array only if it is a constant of
+                # the column's own type, which is also why it is a literal.
                 prepare = False if len(under_way) > MAX_PREPARED_IDS else None
                 cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
                 rows = cursor.fetchall()
-        except (WriteRefused, UnicodeDecodeError):  # a value of some row is at fault, and it must not hide the others
+        except (WriteRefused, UnicodeDecodeError):  # one row has an unreadable value; the other rows must still be read
             return self._pending_one_by_one(under_way, limit, received_at)
         return [_from_row(row, received_at) for row in rows]
 
@@ -202,12 +202,12 @@ class DecisionStore:
         """Write the outcomes of decisions that get no order.
 
         Returns:
-            Those that were ended by this; the others had ended already, are gone, or somebody's trigger or rule
-            refuses it, which is logged.
+            The ids that this call ended. The others had ended already, are gone, or a trigger or rule of the user's
+            refuses the update, which is logged.
 
         Raises:
-            Fenced: generation or epoch is not the present one; nothing was written.
-            DatabaseUnavailable: the connection is lost, or the lease's.
+            Fenced: generation or epoch is not the current one; nothing was written.
+            DatabaseUnavailable: this connection or that of the lease is lost.
         """
         self._lease.require()
         try:
@@ -240,14 +240,14 @@ class DecisionStore:
     def insert(
         self, decisions: Sequence[Decision]
     ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
-        """Commit decisions of callers; one that the database refuses does not disturb the others.
+        """Insert and commit decisions; one that the database refuses does not affect the others.
 
         Returns:
-            For each what it is in the table, or why it is not: refused, or somebody else's open transaction holds its
+            For each decision its row, or the error: refused, or an open transaction of another session holds its
             idempotency key or the table.
 
         Raises:
-            DatabaseUnavailable: the connection is lost; in doubt also if some of them were committed before.
+            DatabaseUnavailable: the connection is lost; with ``in_doubt`` also if some decisions were committed before.
         """
         try:
             with transaction(self.engine, "submitted") as cursor:
@@ -261,14 +261,14 @@ class DecisionStore:
     def _insert_each(
         self, decisions: Sequence[Decision]
     ) -> list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable]:
-        answers: list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable] = []
+        results: list[Accepted | InvalidDecision | WriteRefused | DatabaseBusy | DatabaseUnsuitable] = []
         for decision in decisions:
             try:
-                answers += self.insert([decision])
+                results += self.insert([decision])
             except DatabaseUnavailable as error:
-                some = any(isinstance(answer, Accepted) for answer in answers)
-                raise DatabaseUnavailable(str(error), in_doubt=error.in_doubt or some) from error
-        return answers
+                committed = any(isinstance(result, Accepted) for result in results)
+                raise DatabaseUnavailable(str(error), in_doubt=error.in_doubt or committed) from error
+        return results
 
     def find(self, decisions: Sequence[Decision]) -> list[Accepted | None]:
         """Find decisions by uid or idempotency key; None for each that is not in the table."""
@@ -276,12 +276,12 @@ class DecisionStore:
             return find_decisions(cursor, decisions)
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
-        """Return what became of decisions; None for one that has not ended, no entry for one that is gone."""
+        """Return the outcomes of decisions: None for one without an outcome, no entry for one whose row is gone."""
         with transaction(self.engine) as cursor:
             return read_outcomes(cursor, ids)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connections."""
         self.engine.dispose()
 
 
@@ -293,11 +293,11 @@ def _insert(columns: tuple[str, ...]) -> sql.Composed:
 
 
 def _row(decision: Decision) -> dict[str, object]:
-    """Return the columns of a decision that are inserted, with their values."""
+    """Return the columns to insert for a decision, with their values."""
     try:
         row = _values(decision)
     except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked
-        msg = f"submit() takes a Decision as Decision(…) makes it, not {quoted(decision)}"
+        msg = f"submit() takes a Decision made with Decision(…), not {quoted(decision)}"
         raise InvalidDecision(msg, "no_decision") from None
     return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
 
@@ -314,7 +314,7 @@ def _values(decision: Decision) -> dict[str, object]:
 
 def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> PendingDecision | Refusal:
     try:
-        with translated(), cursor.connection.transaction():  # a savepoint: the rows after it are still to be read
+        with translated(), cursor.connection.transaction():  # a savepoint: the transaction must go on to the next rows
             rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
     except UnicodeDecodeError as error:
         return _unreadable(id_, first_line(error))
@@ -323,8 +323,8 @@ def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) 
     return _from_row(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
 
 
-def _unreadable(id_: DecisionId, why: str) -> Refusal:
-    return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, why)
+def _unreadable(id_: DecisionId, reason: str) -> Refusal:
+    return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, reason)
 
 
 def _from_row(row: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:

@@ -1,4 +1,4 @@
-"""What the Supervisor writes: failures, from a thread of its own, since it never waits for the database."""
+"""The table of failures. A thread of its own writes it, because the Supervisor never waits for the database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FailureStore:
         self._lease = lease
 
     def save(self, failures: Sequence[Failure]) -> None:
-        """Store failures; one that is there already stays as it is."""
+        """Store failures; an existing one stays as it is."""
         rows = [
             (
                 f.epoch, f.number, f.at, f.kind.value, f.generation, f.actor, _text(f.message),
@@ -41,22 +41,23 @@ class FailureStore:
             cursor.executemany(SAVE, rows)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connections."""
         self._engine.dispose()
 
 
 class FailureRecorder:
-    """Stores failures as soon as the database takes them; the log has them at once.
+    """A thread that stores failures as soon as the database accepts them; the log has them at once.
 
     Attributes:
-        dropped: so many were not stored, because too many waited or the database refused them.
+        dropped: failures that were not stored, because the queue was full or the database refused them.
     """
 
     MAX_WAITING = 1_000
+    """Failures in the queue."""
     RETRY_INTERVAL_S = 1.0
-    """Seconds until the next try."""
+    """Between two attempts."""
     CLOSE_WAIT_S = 0.5
-    """Seconds that the end waits for what is not stored yet."""
+    """How long `close` waits for the failures in the queue."""
 
     def __init__(self, store: FailureStore) -> None:
         self.dropped = 0
@@ -68,7 +69,7 @@ class FailureRecorder:
         self._thread.start()
 
     def record(self, failure: Failure) -> None:
-        """Have ``failure`` stored; never waits."""
+        """Store ``failure`` soon; never waits."""
         with self._changed:
             self._waiting.append(failure)
             while len(self._waiting) > self.MAX_WAITING:
@@ -77,7 +78,7 @@ class FailureRecorder:
             self._changed.notify()
 
     def close(self) -> None:
-        """Store what waits, if that does not take long, then give the connection back."""
+        """Store what is in the queue, if that does not take long, then close the connections."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -99,32 +100,32 @@ class FailureRecorder:
                     return
 
     def _store_all(self, group: Sequence[Failure]) -> list[Failure]:
-        """Store a group; return those that are to be tried again."""
+        """Store a group; return the failures to retry."""
         try:
             self._store.save(group)
         except WriteRefused as error:
-            if len(group) > 1:  # one that is refused must not keep the others waiting for ever
+            if len(group) > 1:  # one refused failure must not block the others
                 return [left for failure in group for left in self._store_all([failure])]
             self.dropped += 1
-            logger.error("failure {} is not stored, the log has it: {}", group[0].reference, error)
+            logger.error("failure {} cannot be stored; the log has it: {}", group[0].reference, error)
         except DatabaseError as error:
             logger.debug("failures are stored later: {}", error)
             return list(group)
-        except Exception as error:  # noqa: BLE001 - this thread must outlive whatever comes
+        except Exception as error:  # noqa: BLE001 - this thread must survive every error
             self.dropped += len(group)
-            logger.error("failures could not be stored, the log has them: {!r}", error)
+            logger.error("failures cannot be stored; the log has them: {!r}", error)
         return []
 
 
 class Disconnector:
-    """Ends the database connections of an actor that is given up, from a connection of its own."""
+    """Ends the database connections of an abandoned actor, from a connection of its own."""
 
     def __init__(self, database_url: str, engines: dict[str, Engine]) -> None:
         self._url = database_url
         self._engines = engines
 
     def disconnect(self, actor: str) -> bool:
-        """End them; say whether the database answered. An actor without any is done at once."""
+        """End the connections of ``actor``; return False if the database did not answer."""
         engine = self._engines.get(actor)
         pids = backend_pids(engine) if engine is not None else []
         if not pids:
@@ -132,12 +133,12 @@ class Disconnector:
         try:
             with connect(self._url, "Supervisor") as connection:
                 connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [pids])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the database gave no answer
+        except Exception as error:  # noqa: BLE001 - every error means that the database did not answer
             logger.debug("the connections of {} could not be ended: {!r}", actor, error)
             return False
         return True
 
 
 def _text(text: str) -> str:
-    """What PostgreSQL takes as text."""
+    """Return ``text`` without the characters that PostgreSQL refuses."""
     return text.replace("\0", "\\0").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Halts: rows that people and the audit insert."""
+"""Halts of portfolios: rows that people and the audit insert."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ INSERT = "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%
 
 
 def insert(database_url: str, portfolio: str | None, reason: str, by_whom: str, *, halted: bool) -> None:
-    """Halt a portfolio, or let it go on; it counts from the next decision sized.
+    """Halt a portfolio or end its halt, from the next sized decision on.
 
     Args:
-        database_url: where.
-        portfolio: its name; None: all of them.
-        reason: why, for those who wonder.
-        by_whom: who it was.
-        halted: False lets it go on.
+        database_url: of the database.
+        portfolio: its name; None: all portfolios.
+        reason: for people.
+        by_whom: name of the person or program.
+        halted: False ends the halt.
 
     Raises:
         UnknownPortfolio: there is none of that name.

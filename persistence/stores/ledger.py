@@ -1,4 +1,4 @@
-"""What the PositionKeeper reads and writes: the books, one transaction for a group of fills."""
+"""The books, which the PositionKeeper reads and writes: one transaction for a group of fills."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from persistence.connections import engine_for, transaction
 from persistence.lease import FENCE, Lease, writing
 from persistence.stores.decisions import id_type
 
-SHOWN_PRICE = Decimal("1e-18")
+PRICE_STEP = Decimal("1e-18")
 
-# The fence and the end of the decisions in one statement, one round trip.
+# The fence and the end of the decisions in one statement.
 END_EXECUTED = f"""
 WITH {FENCE}, ended AS (
     UPDATE trading_decisions d
@@ -66,20 +66,20 @@ FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER B
 
 
 class LedgerStore:
-    """The books in the database. One connection, one transaction at a time, fenced by epoch and generation."""
+    """The books in the database: one connection, one transaction at a time, fenced by epoch and generation."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
         self.engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper", hot=True)
         self._lease = lease
 
     def raise_generation(self, generation: Generation) -> None:
-        """Commit ``generation``; waits for a transaction of an older one that is still in flight.
+        """Commit ``generation``; wait for an open transaction of an older one.
 
         Raises:
             Fenced: another process holds the lease now, or a later generation has begun.
         """
         with writing(self.engine, self._lease, "generation") as cursor:
-            # The same again is a COMMIT whose answer was lost; an earlier one comes from a thread that was given up.
+            # An equal generation is a COMMIT whose answer was lost; a higher one means that this thread was abandoned.
             raised = cursor.execute(
                 "UPDATE paper_generation SET generation = %(new)s WHERE generation <= %(new)s", {"new": generation}
             )
@@ -94,11 +94,11 @@ class LedgerStore:
         return Generation(row[0])
 
     def load(self) -> tuple[Portfolio, ...]:
-        """Return the committed state of every portfolio, history left aside."""
+        """Return the committed state of every portfolio, without its history."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             rules = cursor.execute(READ_RULES).fetchall()
-            # The index (portfolio, seq) gives each last number at once, however long the history.
+            # The index (portfolio, seq) gives each last number at once, with any length of history.
             last = cursor.execute(
                 "SELECT portfolio, (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio)"
                 " FROM paper_trading_config c"
@@ -117,7 +117,7 @@ class LedgerStore:
         )
 
     def rules(self) -> tuple[PortfolioRules, ...]:
-        """Return the terms of every portfolio as people set them last."""
+        """Return the current rules of every portfolio."""
         with transaction(self.engine) as cursor:
             return tuple(_rules_from_row(row) for row in cursor.execute(READ_RULES).fetchall())
 
@@ -125,15 +125,15 @@ class LedgerStore:
         """Write a group of fills, in their order, with the ends of their orders and decisions, in one transaction.
 
         Args:
-            generation: under which the group was made.
-            group: what each fill did to its portfolio, later ones resting on earlier ones.
+            generation: of the decision path that made the group.
+            group: each fill with the portfolio's state after it; later states build on earlier ones.
 
         Raises:
-            Fenced: generation or epoch is not the present one, or a portfolio is not the one that it was.
+            Fenced: generation or epoch is not the current one, or a portfolio was deleted and created again.
             DecisionsEnded: some decisions had ended already, or are gone.
-            DatabaseUnavailable: if that was in COMMIT, only reloading tells whether it happened.
+            DatabaseUnavailable: with ``in_doubt`` only a reload shows whether the COMMIT happened.
             DatabaseBusy: a lock or deadlock; the same group may be written again.
-            WriteRefused: the database will not store a value.
+            WriteRefused: the database refuses a value.
         """
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
@@ -145,30 +145,30 @@ class LedgerStore:
                 _copy(cursor, f"COPY paper_trades ({TRADE_COLUMNS}) FROM STDIN", trades)
             self._save_state(cursor, group)
 
-    def record_audit(self, portfolios: int, found: Mapping[PortfolioName, str]) -> None:
-        """Store a comparison of memory with the database, and halt what differs: both or none.
+    def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
+        """Store a comparison of memory with the database and halt the portfolios that differ, in one transaction.
 
         Args:
-            portfolios: so many were compared.
-            found: a sentence for each portfolio that differs.
+            portfolios: number of compared portfolios.
+            differences: a message for each portfolio that differs.
 
         Raises:
             Fenced: another process holds the lease now; nothing was written.
-            DatabaseUnavailable: if that was in COMMIT, whether it happened is not known.
+            DatabaseUnavailable: with ``in_doubt`` if it is not known whether the COMMIT happened.
         """
         with writing(self.engine, self._lease) as cursor:
             cursor.execute(
                 "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (%s, %s, %s)",
-                [self._lease.epoch, portfolios, json.dumps(list(found.values()))],
+                [self._lease.epoch, portfolios, json.dumps(list(differences.values()))],
             )
-            for name, told in found.items():
+            for name, difference in differences.items():
                 cursor.execute(
                     "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, true, %s, 'audit')",
-                    [name, f"audit: {told}"[:1000]],
+                    [name, f"audit: {difference}"[:1000]],
                 )
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connections."""
         self.engine.dispose()
 
     def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Applied]) -> None:
@@ -185,8 +185,8 @@ class LedgerStore:
             },
         ).fetchone()
         assert row is not None
-        in_force, ended = row
-        if not in_force:
+        is_current, ended = row
+        if not is_current:
             raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
         missing = set(ids).difference(ended)
         if missing:
@@ -208,8 +208,8 @@ class LedgerStore:
             [(portfolio.cash, name, portfolio.rules.created_at) for name, portfolio in last.items()],
         )
         if cursor.rowcount != len(last):
-            # Its cash is not this one's, and nobody knows yet.
-            raise Fenced("a portfolio was deleted and made anew under its name")
+            # The cash in memory is that of the deleted portfolio.
+            raise Fenced("a portfolio was deleted and created again under the same name")
 
 
 def _copy(cursor: psycopg.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -244,7 +244,7 @@ def _fill_row(applied: Applied) -> tuple[object, ...]:
 def _trade_row(applied: Applied) -> tuple[object, ...]:
     trade = applied.trade
     assert trade is not None
-    entry_price = CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), SHOWN_PRICE)
+    entry_price = CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), PRICE_STEP)
     return (
         trade.position_id, trade.order_id, trade.fill_no, trade.portfolio, trade.asset_class, trade.symbol,
         trade.side.value, trade.quantity, entry_price, trade.exit_price, trade.cost, trade.exit_notional,
@@ -260,7 +260,7 @@ def _position_row(applied: Applied) -> tuple[object, ...]:
     return (
         position.position_id, applied.portfolio.name, position.asset_class, position.symbol, position.side.value,
         position.quantity, position.cost, position.entry_commission,
-        CONTEXT.quantize(position.entry_price, SHOWN_PRICE), mark, position.value(mark), position.unrealized(mark),
+        CONTEXT.quantize(position.entry_price, PRICE_STEP), mark, position.value(mark), position.unrealized(mark),
         position.strategy, position.opened_at,
     )  # fmt: skip
 
@@ -282,13 +282,13 @@ def _position(row: tuple[object, ...]) -> Position:
 
 
 def _rules_from_row(row: Sequence[Any]) -> PortfolioRules:
-    name, currency, initial, _cash, commission, least, slippage, largest, threshold, notional, risk, *rest = row
+    name, currency, initial, _cash, commission, minimum, slippage, size, threshold, notional, risk, *rest = row
     return PortfolioRules(
         portfolio=PortfolioName(name),
         currency=currency,
         initial_capital=initial,
-        costs=Costs(slippage, commission, least),
-        max_position_size=largest,
+        costs=Costs(slippage, commission, minimum),
+        max_position_size=size,
         decision_confidence_threshold=threshold,
         min_notional=notional,
         default_risk_score=risk,

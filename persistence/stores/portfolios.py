@@ -1,4 +1,4 @@
-"""Portfolios as people create and set them: rows of ``paper_trading_config``."""
+"""Portfolios, created and changed by people: rows of ``paper_trading_config``."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ CHANGEABLE = (
     "min_notional",
     "default_risk_score",
 )
-"""What may change after a portfolio was created. All but the two amounts are fractions."""
+"""The rules that can be changed. All but ``min_commission`` and ``min_notional`` are fractions."""
 
 
 def create(database_url: str, name: str, values: Mapping[str, object], *, if_missing: bool = False) -> bool:
     """Create a portfolio.
 
     Args:
-        database_url: where.
+        database_url: of the database.
         name: of the portfolio.
-        values: ``initial_capital``, ``currency`` and any of `CHANGEABLE`; the table's defaults count for the rest.
-        if_missing: leave one that exists as it is.
+        values: ``initial_capital``, ``currency`` and any of `CHANGEABLE`; the table has defaults for the rest.
+        if_missing: leave an existing portfolio as it is.
 
     Returns:
-        Whether it was created.
+        Whether the portfolio was created.
 
     Raises:
         WriteRefused: a value is not allowed, or the name is taken.
@@ -54,7 +54,7 @@ def create(database_url: str, name: str, values: Mapping[str, object], *, if_mis
 
 
 def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
-    """Change rules of a portfolio; they count from the next decision sized.
+    """Change rules of a portfolio, from the next sized decision on.
 
     Raises:
         UnknownPortfolio: there is none of that name.
@@ -77,30 +77,30 @@ def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
 
 
 def require_source(database_url: str, source: str) -> None:
-    """See to it that every portfolio goes on at the prices that its fills came from.
+    """Raise unless ``source`` is the source of the prices of all fills so far.
 
     Raises:
-        SettingsError: a portfolio is bound to another source.
+        SettingsError: a portfolio has fills at prices of another source.
     """
     engine = engine_for(database_url, "portfolio")
     try:
         with transaction(engine) as cursor:
-            bound = cursor.execute(
+            sources = cursor.execute(
                 "SELECT portfolio, (SELECT price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
                 " FROM paper_trading_config c ORDER BY portfolio"
             ).fetchall()
     finally:
         engine.dispose()
-    for name, theirs in bound:
-        if theirs not in {None, source}:
+    for name, stored_source in sources:
+        if stored_source not in {None, source}:
             msg = (
-                f"portfolio {name} was filled at {theirs} prices, and prices is {source} now: results of two sources "
-                "cannot be told apart; use that source, or another database or home"
+                f"portfolio {name} has fills at {stored_source} prices, but the setting prices is {source} now: one "
+                "portfolio cannot mix two sources; use the first source, or another database or home"
             )
             raise SettingsError(msg)
 
 
 def violated_constraint(error: WriteRefused) -> str | None:
-    """Return the name of the constraint that refused a row; the names read as messages."""
+    """Return the name of the constraint that refused a row; constraint names read as messages."""
     cause = getattr(error.__cause__, "orig", error.__cause__)
     return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None

@@ -1,4 +1,4 @@
-"""Sending a decision once more: a copy, which names the first."""
+"""Copies of decisions that ended without an order; a copy refers to the first decision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def retry(database_url: str, decision_id: str) -> DecisionId:
     """Insert a copy of a decision that ended without an order; it has neither `expires_at` nor idempotency key.
 
     Raises:
-        InvalidRequest: there is none of that id, it has not ended, or it was executed.
+        InvalidRequest: there is no such decision, it has no outcome yet, or it was executed.
     """
     engine = engine_for(database_url, "retry")
     try:
@@ -29,9 +29,9 @@ def retry(database_url: str, decision_id: str) -> DecisionId:
             if row is None:
                 raise InvalidRequest(f"there is no decision {decision_id}")
             if row[1] in {"pending", "open"}:
-                raise InvalidRequest(f"decision {decision_id} has not ended yet; it needs no second try")
+                raise InvalidRequest(f"decision {decision_id} has no outcome yet, so it cannot be retried")
             if row[1] == "executed":
-                raise InvalidRequest(f"decision {decision_id} was executed; once more would trade twice")
+                raise InvalidRequest(f"decision {decision_id} was executed; a retry would trade twice")
             copied = cursor.execute(COPY, [decision_id]).fetchone()
             assert copied is not None
             new: DecisionId = copied[0]

@@ -1,4 +1,4 @@
-"""What the Snapshotter reads and writes."""
+"""The table of snapshots, which the Snapshotter reads and writes."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class SnapshotStore:
         self._lease = lease
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
-        """Return the value of each portfolio in its last snapshot at or before ``day`` 00:00 UTC, where it has one."""
+        """Return each portfolio's value in its last snapshot at or before ``day`` 00:00 UTC; no entry without one."""
         with transaction(self.engine) as cursor:
             return {PortfolioName(name): value for name, value in cursor.execute(OPENING, [day]).fetchall()}
 
     def save(self, snapshots: Sequence[Snapshot]) -> None:
-        """Store snapshots; one that is there already (same portfolio and time) stays as it is."""
+        """Store snapshots; an existing one of the same portfolio and time stays as it is."""
         rows = [
             (
                 s.time, s.portfolio, s.cash, s.positions_value, s.total_value, s.total_pnl, s.total_pnl_pct,
@@ -52,5 +52,5 @@ class SnapshotStore:
             cursor.executemany(SAVE, rows)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connections."""
         self.engine.dispose()

@@ -1,4 +1,4 @@
-"""Validation runs: begun and stopped by people, ended by whoever sees first that something changed."""
+"""Validation runs: people begin and stop them; the program ends a run when something that it is bound to changes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SELECT DISTINCT coalesce(nullif(strategy, ''), '{NO_STRATEGY}') FROM trading_dec
 WHERE portfolio = ANY(%s) ORDER BY 1
 """
 
-# Whoever inserts a decision may name any moment of creation, so those that ended in the run count, too.
+# A sender may insert any created_at, so decisions that ended in the run count, too.
 SENT = f"""
 SELECT DISTINCT ON (1) coalesce(nullif(strategy, ''), '{NO_STRATEGY}') AS strategy, id::text,
        CASE WHEN created_at > %(since)s AND created_at < now() THEN created_at END
@@ -58,7 +58,7 @@ SELECT %(name)s, %(by_whom)s, epoch, version, settings,
 FROM paper_processes ORDER BY epoch DESC LIMIT 1
 """
 
-# Not before the last day that was judged, and not before it began.
+# Not before the last day that has a verdict, and not before its beginning.
 END = f"""
 UPDATE paper_validation_runs r SET end_reason = %s, ended_at = least(clock_timestamp(), greatest(
     %s::timestamptz, started_at,
@@ -86,8 +86,8 @@ class StoredRun:
 
 def runs(cursor: psycopg.Cursor, *, only_open: bool = False) -> list[StoredRun]:
     """Return the stored runs, oldest first."""
-    found = cursor.execute(RUNS.format(OPEN if only_open else "true")).fetchall()
-    return [_stored(row) for row in found]
+    rows = cursor.execute(RUNS.format(OPEN if only_open else "true")).fetchall()
+    return [_stored(row) for row in rows]
 
 
 def run_named(cursor: psycopg.Cursor, name: str) -> StoredRun:
@@ -96,58 +96,58 @@ def run_named(cursor: psycopg.Cursor, name: str) -> StoredRun:
     Raises:
         InvalidRequest: there is none.
     """
-    found = [stored for stored in runs(cursor) if stored.run.name == name]
-    if not found:
-        msg = f"there is no validation run {quoted(name)}; `{command_name()} validate list` shows those that there are"
+    stored = next((stored for stored in runs(cursor) if stored.run.name == name), None)
+    if stored is None:
+        msg = f"there is no validation run {quoted(name)}; `{command_name()} validate list` shows the existing ones"
         raise InvalidRequest(msg)
-    return found[0]
+    return stored
 
 
 def last_process(cursor: psycopg.Cursor) -> Process | None:
-    """Return the last process that served; None where none ever did."""
+    """Return the last process that served; None if none ever did."""
     row = cursor.execute(LAST_PROCESS).fetchone()
     return None if row is None else _process(row)
 
 
-def changed(cursor: psycopg.Cursor, stored: StoredRun) -> tuple[Change, ...]:
-    """Return what has changed since a run began, as the database tells after the fact."""
+def changes_since_begin(cursor: psycopg.Cursor, stored: StoredRun) -> tuple[Change, ...]:
+    """Return what has changed since a run began, by the database's records."""
     processes = [_process(row) for row in cursor.execute(PROCESSES, [stored.bound.process.epoch]).fetchall()]
     portfolios = {name: _loads(rules) for name, rules in cursor.execute(PORTFOLIOS).fetchall()}
-    given = {
+    parameters = {
         "since": stored.run.started_at,
         "portfolios": list(stored.portfolios),
         "strategies": list(stored.bound.strategies),
     }
-    sent = [UnlistedDecision(*row) for row in cursor.execute(SENT, given).fetchall()]
+    sent = [UnlistedDecision(*row) for row in cursor.execute(SENT, parameters).fetchall()]
     return changes(stored.bound, processes, portfolios, sent)
 
 
 def end_changed(cursor: psycopg.Cursor) -> list[str]:
-    """End the runs that something has changed of; return a sentence on each."""
-    told = []
+    """End the runs that are bound to something that has changed; return a message on each."""
+    messages = []
     for stored in runs(cursor, only_open=True):
-        found = changed(cursor, stored)
-        if found:
-            reason = "; ".join(change.sentence for change in found)
-            # With what is known of when: judged is what came before the first change.
-            moments = [change.at for change in found if change.at is not None]
-            if end(cursor, stored, reason, min(moments, default=None)):
-                told.append(f"validation run {stored.run.name} has ended: {reason}")
-    return told
+        found_changes = changes_since_begin(cursor, stored)
+        if found_changes:
+            reason = "; ".join(change.sentence for change in found_changes)
+            # The run ends at the first change whose time is known; the verdict is on the time before.
+            times = [change.at for change in found_changes if change.at is not None]
+            if end(cursor, stored, reason, min(times, default=None)):
+                messages.append(f"validation run {stored.run.name} has ended: {reason}")
+    return messages
 
 
 def end(cursor: psycopg.Cursor, stored: StoredRun, reason: str, at: datetime | None = None) -> bool:
-    """End a run; say whether it was this call that ended it.
+    """End a run; return whether this call ended it.
 
     Args:
         cursor: of a transaction that writes.
         stored: the run.
         reason: for people.
-        at: when; now, unless given.
+        at: time of the end; None: now.
     """
-    shown = reason if len(reason) <= MAX_REASON_LENGTH else reason[: MAX_REASON_LENGTH - 1] + "…"
-    moment = at if at is not None else now(cursor)
-    return cursor.execute(END, [shown, moment, stored.run.id]).fetchone() is not None
+    shortened = reason if len(reason) <= MAX_REASON_LENGTH else reason[: MAX_REASON_LENGTH - 1] + "…"
+    ended_at = at if at is not None else now(cursor)
+    return cursor.execute(END, [shortened, ended_at, stored.run.id]).fetchone() is not None
 
 
 def begin(
@@ -158,18 +158,19 @@ def begin(
     criteria: Criteria,
     by_whom: str,
 ) -> StoredRun:
-    """Begin a run, bound to what is now.
+    """Begin a run, bound to the current settings, rules and strategies.
 
     Args:
         cursor: of a transaction that writes.
-        name: of the run; made up, unless given.
-        portfolios: their names; all, unless some are given.
-        strategies: those that may send decisions; those that have, unless some are given.
-        criteria: that it is judged by.
-        by_whom: who begins it.
+        name: of the run; None: ``run-1`` and so on.
+        portfolios: their names; empty: all.
+        strategies: that may send decisions; empty: those that have sent some.
+        criteria: of the run.
+        by_whom: name of the person.
 
     Raises:
-        InvalidRequest: nothing can be bound to, the name was used, or one of the portfolios is in a run already.
+        InvalidRequest: nothing has served the database yet, no strategy is known, the name was used, or a portfolio is
+            in a run already.
         UnknownPortfolio: there is none of that name.
     """
     existing = [row[0] for row in cursor.execute("SELECT portfolio FROM paper_trading_config ORDER BY 1").fetchall()]
@@ -181,40 +182,42 @@ def begin(
     if last_process(cursor) is None or not chosen:
         msg = (
             "nothing has served this database yet, so there are no settings to bind a run to; "
-            f"{command_name()} start comes first"
+            f"run `{command_name()} start` first"
         )
         raise InvalidRequest(msg)
-    there = runs(cursor)
-    taken = {name: stored.run.name for stored in there if stored.run.ended_at is None for name in stored.portfolios}
-    busy = [portfolio for portfolio in chosen if portfolio in taken]
+    existing_runs = runs(cursor)
+    run_names = {
+        name: stored.run.name for stored in existing_runs if stored.run.ended_at is None for name in stored.portfolios
+    }
+    busy = [portfolio for portfolio in chosen if portfolio in run_names]
     if busy:
-        told = joined(f"portfolio {portfolio} is in run {taken[portfolio]}" for portfolio in busy)
-        stop = f"{command_name()} validate stop {taken[busy[0]]} --reason TEXT"
-        msg = f"{told} already, which must end first: {stop}"
+        reasons = joined(f"portfolio {portfolio} is in run {run_names[portfolio]}" for portfolio in busy)
+        stop = f"{command_name()} validate stop {run_names[busy[0]]} --reason TEXT"
+        msg = f"{reasons} already, which must end first: {stop}"
         raise InvalidRequest(msg)
-    named = list(dict.fromkeys(each or NO_STRATEGY for each in strategies)) or [
+    allowed = list(dict.fromkeys(strategy or NO_STRATEGY for strategy in strategies)) or [
         row[0] for row in cursor.execute(STRATEGIES, [chosen]).fetchall()
     ]
-    if not named:
+    if not allowed:
         msg = (
             f"no decision was sent to {joined(chosen)} yet, so name the strategies that will: --strategy NAME, "
             f"once for each ({NO_STRATEGY!r} for decisions that name none)"
         )
         raise InvalidRequest(msg)
-    names = {stored.run.name for stored in there}
-    name = name or next(
-        each for number in range(len(there) + 1, len(there) + 2 + len(there)) if (each := f"run-{number}") not in names
-    )
+    names = {stored.run.name for stored in existing_runs}
+    first = len(names) + 1
+    numbered = (f"run-{number}" for number in range(first, first + first))
+    name = name or next(candidate for candidate in numbered if candidate not in names)
     if name in names:
         msg = f"there was a run {quoted(name)} already; choose another name"
         raise InvalidRequest(msg)
-    given = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": named}
-    cursor.execute(INSERT, {**given, "criteria": Jsonb(criteria.to_dict())})
+    values = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": allowed}
+    cursor.execute(INSERT, {**values, "criteria": Jsonb(criteria.to_dict())})
     return run_named(cursor, name)
 
 
 def now(cursor: psycopg.Cursor) -> datetime:
-    """Return what the database's clock says."""
+    """Return the time of the database's clock."""
     row = cursor.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
     return row[0]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Daily verdicts, as the serving process stores them."""
+"""The table of daily verdicts, which the serving process writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
-from persistence.queries.validation import PATIENT, verdict_at
+from persistence.queries.validation import IDLE_TIMEOUT, verdict_at
 from persistence.stores.validation_runs import StoredRun, end_changed, now, runs
 
 STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
@@ -31,76 +31,77 @@ ON CONFLICT DO NOTHING
 
 
 class VerdictStore:
-    """The table of daily verdicts, and the runs that they are about; on a connection of its own."""
+    """The tables of daily verdicts and of validation runs, on a connection of its own."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
         self._engine = engine_for(database_url, "Validation", writer="Validation")
         self._lease = lease
 
     def end_changed(self) -> list[str]:
-        """End the runs that something has changed of; return a sentence on each."""
+        """End the runs that are bound to something that has changed; return a message on each."""
         with writing(self._engine, self._lease) as cursor:
             return end_changed(cursor)
 
     def fill(self, until: datetime, stopping: Callable[[], bool] = lambda: False) -> list[Verdict]:
-        """Store the verdicts that are missing of days that ended at or before ``until``; return them, oldest first.
+        """Store the missing verdicts of the days that ended at or before ``until``; return them, oldest first.
 
         Args:
-            until: the last day's end that is judged, or later; not later than it is by the database's clock.
-            stopping: whether to leave the rest for another time; asked between two portfolios.
+            until: end of the last day, or later; the database's time at most.
+            stopping: returns whether to leave the rest for the next call; called between two portfolios.
 
         Raises:
             Fenced: another process holds the lease now.
             DatabaseUnavailable: the database does not answer.
         """
         with transaction(self._engine) as cursor:
-            # A verdict is stored once: a clock here that is ahead of the database's must not end its day early.
+            # A verdict is stored once: if this clock is ahead of the database's, it must not end a day early.
             until = min(until, now(cursor))
-            there = runs(cursor)
             missing = [
-                (stored, name, _missing(cursor, stored, name, until)) for stored in there for name in stored.portfolios
+                (stored, name, _missing(cursor, stored, name, until))
+                for stored in runs(cursor)
+                for name in stored.portfolios
             ]
         written: list[Verdict] = []
         for stored, name, days in missing:
             if days and not stopping():
-                # A portfolio at a time: a long history is read once for all of its days.
-                with suppress(UnknownPortfolio):  # it was deleted, which has ended the run
-                    found = self._judged(stored, name, days)
-                    self._save(stored, days, found)
-                    written += found
+                # One portfolio at a time: a long history is read once for all of its days.
+                with suppress(UnknownPortfolio):  # the portfolio was deleted, which has ended the run
+                    verdicts = self._read_verdicts(stored, name, days)
+                    self._save(stored, days, verdicts)
+                    written += verdicts
         return written
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connections."""
         self._engine.dispose()
 
-    def _judged(self, stored: StoredRun, name: str, days: list[date]) -> list[Verdict]:
+    def _read_verdicts(self, stored: StoredRun, name: str, days: list[date]) -> list[Verdict]:
         with consistent_read(self._engine) as cursor:
-            cursor.execute(PATIENT)
+            cursor.execute(IDLE_TIMEOUT)
             history = read_history(cursor, name, since=stored.run.started_at, thinned=True)
             ledger = ledger_differences(cursor)
             return [verdict_at(cursor, name, stored, history, _end_of(day), ledger) for day in days]
 
-    def _save(self, stored: StoredRun, days: list[date], found: list[Verdict]) -> None:
+    def _save(self, stored: StoredRun, days: list[date], verdicts: list[Verdict]) -> None:
         rows = [
             (
                 stored.run.id, day, verdict.portfolio, "passed" if verdict.operational_passed else "failed",
                 verdict.statistical.value, verdict.psr.value, verdict.accepted_by, verdict.ready,
                 Jsonb(list(_criteria(verdict))), Jsonb(list(verdict.notes)),
             )
-            for day, verdict in zip(days, found, strict=True)
+            for day, verdict in zip(days, verdicts, strict=True)
         ]  # fmt: skip
         with writing(self._engine, self._lease) as cursor:
             cursor.executemany(SAVE, rows)
 
 
 def _missing(cursor: psycopg.Cursor, stored: StoredRun, name: str, until: datetime) -> list[date]:
-    """The days that ended while the run went on, and have no verdict."""
-    known = {row[0] for row in cursor.execute(STORED, [stored.run.id, name]).fetchall()}
+    """Return the days that ended during the run and have no verdict."""
+    stored_days = {row[0] for row in cursor.execute(STORED, [stored.run.id, name]).fetchall()}
     first = day_of(stored.run.started_at)
     last = min(until, stored.run.ended_at or until)
     days = [(first + DAY * number).date() for number in range(max(0, (last - first) // DAY))]
-    return [day for day in days if day not in known]
+    return [day for day in days if day not in stored_days]
 
 
 def _end_of(day: date) -> datetime:
@@ -109,13 +110,13 @@ def _end_of(day: date) -> datetime:
 
 def _criteria(verdict: Verdict) -> Iterator[dict[str, object]]:
     for part, criteria in (("operational", verdict.operational), ("statistical", verdict.criteria)):
-        for each in criteria:
+        for criterion in criteria:
             yield {
                 "part": part,
-                "criterion": each.name,
-                "title": each.title,
-                "required": each.required,
-                "seen": each.seen,
-                "passed": each.passed,
-                "evidence": list(each.evidence),
+                "criterion": criterion.name,
+                "title": criterion.title,
+                "required": criterion.required,
+                "seen": criterion.seen,
+                "passed": criterion.passed,
+                "evidence": list(criterion.evidence),
             }

@@ -40,7 +40,7 @@ SHOWS = {
     "audit": "the books balance",
     "status": "lease_held",
     "decide SELL BTC/USDT --confidence 1 --quantity 0.0001": "executed",
-    "retry 1": "was executed; once more would trade twice",
+    "retry 1": "was executed; a retry would trade twice",
     "suspend Snapshotter": "Snapshotter",
     "resume-actor Snapshotter": "Snapshotter",
     "restart Snapshotter": "Snapshotter",

@@ -108,7 +108,7 @@ def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(
 def test_a_start_names_the_session_that_is_in_its_way(url: str, stranger: psycopg.Connection) -> None:
     stranger.execute(AGE.format(240))  # type: ignore[call-overload]
     with pytest.raises(LeaseHeld) as refused:
-        Lease.take(url, patience=0)
+        Lease.take(url, timeout=0)
     sentence = str(refused.value)
     assert sentence.startswith(f"{session_of(stranger)} holds the lock of the database ")
     assert f"{holder_name()} does not serve it any more" in sentence

@@ -155,7 +155,7 @@ COLUMNS = MINIMAL.replace("id serial PRIMARY KEY", "id bigint NOT NULL").strip()
     [
         (f"{COLUMNS}) PARTITION BY RANGE (created_at)", "is a partitioned table"),
         (f"{MINIMAL}; CREATE TABLE more () INHERITS (trading_decisions)", "is part of an inheritance"),
-        ("CREATE SEQUENCE trading_decisions", "is no table"),
+        ("CREATE SEQUENCE trading_decisions", "is not a table"),
         (f"{COLUMNS}, idempotency_key text, PRIMARY KEY (id)); {TWICE}", "'k' is in two rows"),
     ],
 )  # fmt: skip

@@ -32,7 +32,7 @@ def test_two_systems_side_by_side_in_one_database(database_url: str) -> None:
         assert first.ledger_reader.served()["running"]
         assert second.ledger_reader.served()["running"]
         with pytest.raises(LeaseHeld):
-            Lease.take(own, patience=0)
+            Lease.take(own, timeout=0)
         with psycopg.connect(database_url) as anybody:
             anybody.execute("SET search_path = pg_catalog")
             value = anybody.execute("SELECT own.get_portfolio_value(), public.get_portfolio_value()").fetchone()

@@ -121,7 +121,7 @@ def test_what_cannot_be_put_right_is_one_sentence(embedded_url: str) -> None:
         session.open_session({**session.SETTINGS, "DateStyle": "german"}, dsn(embedded_url))
     assert str(refused.value) == (
         "sessions with this database have DateStyle = 'German, DMY' although the program sets 'german', which it needs:"
-        " connect it to the server itself, or to a pooler that passes on what a session sets"
+        " connect it to the server itself, or to a pooler that passes on a session's settings"
     )
     with pytest.raises(DatabaseUnsuitable) as unknown:
         session.open_session({"nonsense": "1"}, dsn(embedded_url))

@@ -273,7 +273,7 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
     (received,) = taken(real, a_decision())
     (before,) = real.ledger.load()
     with pytest.raises(LeaseHeld, match="serves the database"):
-        Lease.take(real.url, patience=0)
+        Lease.take(real.url, timeout=0)
     real.lease.release()
     replacement = Lease.take(real.url)
     replacement.begin_epoch()

@@ -118,7 +118,7 @@ def test_an_object_that_is_not_a_decision_is_refused_and_the_next_decision_is_ex
     with TradingSystem.attach(system.database_url) as attached:
         for client in (system, attached):
             with pytest.raises(
-                InvalidDecision, match=r"submit\(\) takes a Decision as Decision\(…\) makes it, not "
+                InvalidDecision, match=r"submit\(\) takes a Decision made with Decision\(…\), not "
             ) as raised:
                 client.submit(wrong)
             assert raised.value.code == "no_decision"

@@ -198,7 +198,7 @@ def test_another_price_source_stops_the_start(embedded_url: str, tmp_path: Path)
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
     recorded = tmp_path / "prices.csv"
     recorded.write_text("time,symbol,price\n2026-01-05T12:00:00Z,BTC/USDT,100\n")
-    with pytest.raises(SettingsError, match="portfolio default was filled at simulated prices, and prices is file now"):
+    with pytest.raises(SettingsError, match="has fills at simulated prices, but the setting prices is file now"):
         TradingSystem.start(isolated_settings(embedded_url, prices=str(recorded)))
 
 
