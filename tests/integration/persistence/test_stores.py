@@ -166,7 +166,7 @@ def test_a_portfolio_made_anew_does_not_get_the_cash_of_the_one_before_it(stores
     (received,) = taken(stores, a_decision())
     (before,) = stores.ledger.load()
     stores.remake(500)
-    with pytest.raises(Fenced, match="made anew"):
+    with pytest.raises(Fenced, match="created again"):
         stores.ledger.commit(FIRST, [filled(before, received)])
     (after,) = stores.ledger.load()
     assert (Decimal(500), 0, {}) == (after.cash, after.seq, after.positions)
