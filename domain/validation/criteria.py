@@ -1,4 +1,4 @@
-"""What the gate asks for: the criteria, and how one that was looked at is told."""
+"""Criteria of a validation, and the result of checking one."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 from domain.trading.arithmetic import ZERO, multiply, plain, round_to
 
-MOST_EVIDENCE = 20
+MAX_EVIDENCE_ITEMS = 20
 HUNDRED = Decimal(100)
 CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What must be reached; those of a run are the ones in effect when it began. Ratios are fractions.
+    """The values that a portfolio must reach. A run keeps the criteria of its start. Ratios are fractions.
 
     Attributes:
         min_days: whole UTC days with at least one snapshot.
-        min_win_rate: over round trips.
-        min_sharpe: annualised.
-        max_drawdown: of the value.
-        min_trades: round trips.
-        min_net: what closings and the value must have brought more than, an amount.
-        min_psr: PSR(0), below which what meets all other criteria is underpowered.
-        min_uptime: of the time.
-        max_restarts: crashes and hangs of actors.
-        max_no_price: share of the decisions that were rejected for want of a price in time.
-        outcome_grace: seconds after its deadline at which a decision must have its outcome.
+        min_win_rate: win rate over round trips.
+        min_sharpe: annualised Sharpe ratio.
+        max_drawdown: drawdown of the value.
+        min_trades: number of round trips.
+        min_net: amount that the net result of closings and the change of the value must exceed.
+        min_psr: PSR(0); a result that meets all other criteria but has a lower one is underpowered.
+        min_uptime: share of the time in which a process served.
+        max_restarts: number of crashes and hangs of actors.
+        max_no_price: share of the decisions that were rejected because no price arrived in time.
+        outcome_grace: seconds after its deadline within which a decision must have its outcome.
     """
 
     min_days: int = 14
@@ -45,34 +45,34 @@ class Criteria:
     outcome_grace: int = 300
 
     def to_dict(self) -> dict[str, object]:
-        """Return them for JSON: amounts and ratios as text."""
+        """Return the criteria for JSON, with amounts and ratios as text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
     @classmethod
     def from_settings(cls, settings: object) -> Criteria:
-        """Return those that settings have under their names, each behind ``validation_``."""
+        """Return the criteria of the settings ``validation_…``."""
         return cls(**{field.name: getattr(settings, f"validation_{field.name}") for field in fields(cls)})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Criteria:
-        """Return what `to_dict` returned; one that was not known then has its default."""
+        """Return the criteria from the result of `to_dict`. A missing one, of an older version, has its default."""
         kinds = {field.name: Decimal if field.type == "Decimal" else int for field in fields(cls)}
-        given: dict[str, Any] = {name: kind(values[name]) for name, kind in kinds.items() if name in values}
-        return cls(**given)
+        stored: dict[str, Any] = {name: kind(values[name]) for name, kind in kinds.items() if name in values}
+        return cls(**stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One criterion as it was looked at; all texts are for people.
+    """The result of checking one criterion. Texts are for people, apart from the name.
 
     Attributes:
         name: for programs, such as ``win_rate``.
         title: such as *win rate*.
         required: such as *at least 55 %*.
-        seen: what there is; where there is no number, why.
-        passed: whether that is enough. A figure that does not exist is not.
-        evidence: ids, dates and the like; at most some 20, then *and 12 more*.
+        seen: the actual value; without one, the reason.
+        passed: True where the value is good enough. An undefined metric never is.
+        evidence: ids, dates and the like; at most 20, followed by *and 12 more*.
     """
 
     name: str
@@ -84,27 +84,27 @@ class Criterion:
 
 
 def shortened(evidence: Sequence[str], count: int | None = None) -> tuple[str, ...]:
-    """Return the first of them, and how many more there are.
+    """Return the first items, followed by the number of the others.
 
     Args:
-        evidence: in the order in which it counts.
-        count: of all, where ``evidence`` was cut before.
+        evidence: the items, most important first.
+        count: number of all items, where ``evidence`` was shortened before.
     """
-    more = (len(evidence) if count is None else count) - min(len(evidence), MOST_EVIDENCE)
-    return (*evidence[:MOST_EVIDENCE], f"and {more} more") if more > 0 else tuple(evidence)
+    more = (len(evidence) if count is None else count) - min(len(evidence), MAX_EVIDENCE_ITEMS)
+    return (*evidence[:MAX_EVIDENCE_ITEMS], f"and {more} more") if more > 0 else tuple(evidence)
 
 
-def format_percent(fraction: Decimal, beside: Decimal | None = None) -> str:
-    """Write a fraction for a person: *58.33 %*; in full where rounded it would look like the limit that it is not."""
-    return f"{format_ratio(multiply(fraction, HUNDRED), None if beside is None else multiply(beside, HUNDRED))} %"
+def format_percent(fraction: Decimal, required: Decimal | None = None) -> str:
+    """Format a fraction as a percentage: *58.33 %*; with all digits where rounding would make it equal to the limit."""
+    return f"{format_ratio(multiply(fraction, HUNDRED), None if required is None else multiply(required, HUNDRED))} %"
 
 
 def format_limit(fraction: Decimal) -> str:
-    """Write a fraction that is required: *55 %*, all of its digits."""
+    """Format a required fraction as a percentage with all digits: *55 %*."""
     return f"{plain(multiply(fraction, HUNDRED))} %"
 
 
-def format_ratio(value: Decimal, beside: Decimal | None = None) -> str:
-    """Write a number for a person, to two places; in full where rounded it would look like the limit that it is not."""
-    short = round_to(value, CENT)
-    return plain(value if beside is not None and short == beside != value else short)
+def format_ratio(value: Decimal, required: Decimal | None = None) -> str:
+    """Format a number with two decimals; with all digits where rounding would make it equal to the limit."""
+    rounded = round_to(value, CENT)
+    return plain(value if required is not None and rounded == required != value else rounded)

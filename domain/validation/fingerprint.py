@@ -1,4 +1,4 @@
-"""What a validation run is bound to, and what has changed since: a result is one of settings, rules and strategies."""
+"""Fingerprint of a validation run and its changes: a result holds for one set of settings, rules and strategies."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from domain.trading.arithmetic import plain
 
-APART = frozenset({"revision", "created_at"})
-"""Of a portfolio's row: they say that something changed, not what."""
+IGNORED_COLUMNS = frozenset({"revision", "created_at"})
+"""Columns of a portfolio's row that show that it changed, but not what changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a run is bound to.
+    """The settings, rules and strategies at the start of a run; a change of them ends it.
 
     Attributes:
-        process: the last one when it began.
-        portfolios: the rules of each, its row without the cash.
-        strategies: those that may send decisions.
+        process: the last process at the start of the run.
+        portfolios: the rules of each portfolio, that is its row without the cash.
+        strategies: the strategies that may send decisions.
     """
 
     process: Process
@@ -42,7 +42,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class UnlistedDecision:
-    """The first decision that a strategy sent which is not one of the run's."""
+    """The first decision of a strategy that does not belong to the run."""
 
     strategy: str
     decision_id: str
@@ -51,10 +51,10 @@ class UnlistedDecision:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that ends a run.
+    """A change that ends a run.
 
     Attributes:
-        at: when it came about; None where only that it did is known.
+        at: time of the change; None where it is unknown.
     """
 
     sentence: str
@@ -67,12 +67,12 @@ def changes(
     portfolios: Mapping[str, Mapping[str, Any]],
     sent: Sequence[UnlistedDecision],
 ) -> tuple[Change, ...]:
-    """Return all that has changed since a run began, a sentence each; nothing: the run goes on.
+    """Return the changes since a run began; without any, the run continues.
 
     Args:
-        bound: the run's.
-        processes: every one that began after it, oldest first.
-        portfolios: the rows that exist now.
+        bound: the fingerprint of the run.
+        processes: the processes that started after the run began, oldest first.
+        portfolios: the current rows of the portfolios.
         sent: decisions of other strategies.
     """
     return (
@@ -82,22 +82,22 @@ def changes(
             for name, rules in bound.portfolios.items()
             for change in _portfolio(name, rules, portfolios.get(name))
         ),
-        *(Change(f"strategy {one.strategy} sent decision {one.decision_id}", one.at) for one in sent),
+        *(Change(f"strategy {first.strategy} sent decision {first.decision_id}", first.at) for first in sent),
     )
 
 
 def _processes(bound: Process, later: Sequence[Process]) -> Iterator[Change]:
     for process in later:
         since = f"since epoch {process.epoch}"
-        found = [
+        sentences = [
             f"{name} {_text(before)} → {_text(after)} {since}"
             for name, before, after in _differences(bound.settings, process.settings)
         ]
         if _minor(bound.version) != _minor(process.version):
-            found.append(f"program {bound.version} → {process.version} {since}")
-        if found:
-            # What later ones changed, perhaps back again, is no news any more.
-            yield from (Change(sentence, process.started_at) for sentence in found)
+            sentences.append(f"program {bound.version} → {process.version} {since}")
+        if sentences:
+            # The first changed process ends the run; later changes do not matter.
+            yield from (Change(sentence, process.started_at) for sentence in sentences)
             return
 
 
@@ -105,21 +105,22 @@ def _portfolio(name: str, bound: Mapping[str, Any], now: Mapping[str, Any] | Non
     if now is None:
         yield Change(f"portfolio {name} was deleted")
     elif bound["created_at"] != now["created_at"]:
-        yield Change(f"portfolio {name} was deleted and made anew")
+        yield Change(f"portfolio {name} was deleted and created again")
     else:
-        found = [
+        changed_rules = [
             Change(f"{rule} of portfolio {name} {_text(before)} → {_text(after)}")
             for rule, before, after in _differences(bound, now)
-            if rule not in APART
+            if rule not in IGNORED_COLUMNS
         ]
-        if not found and bound["revision"] != now["revision"]:
-            counts = f"revision {bound['revision']} → {now['revision']}"
-            found.append(Change(f"the rules of portfolio {name} were changed, and back again ({counts})"))
-        yield from found
+        if not changed_rules and bound["revision"] != now["revision"]:
+            revisions = f"revision {bound['revision']} → {now['revision']}"
+            changed_rules.append(Change(f"the rules of portfolio {name} were changed and changed back ({revisions})"))
+        yield from changed_rules
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    # What only one of the two has came with a version of the program; a minor one ends the run, a patch does not.
+    # A name that only one of the two has came with another version of the program. A new minor version ends the run
+    # anyway, a patch version does not.
     for name in sorted(before.keys() & after.keys()):
         if before[name] != after[name]:
             yield name, before[name], after[name]
@@ -137,6 +138,6 @@ def _text(value: object) -> str:
             return plain(value)
         case str():
             return value
-        case list() if all(isinstance(each, str) for each in value):
+        case list() if all(isinstance(item, str) for item in value):
             return ", ".join(value) or "none"
     return json.dumps(value, default=str, ensure_ascii=False, sort_keys=True)

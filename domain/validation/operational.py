@@ -1,4 +1,4 @@
-"""The operational half of the gate: did the program itself do what it must, all the time?"""
+"""Operational criteria of a validation: did the program itself work correctly all the time?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.validation.criteria import Criteria, Criterion, format_limit, format
 from domain.wording import counted, format_duration, format_time
 
 UPTIME_END_TOLERANCE = timedelta(seconds=10)
-"""The last span of uptime ends with the lease's last renewal; what follows counts until another one is overdue."""
+"""The last span of uptime ends with the last renewal of the lease; this much time after it still counts."""
 RESTARTS = frozenset({FailureKind.CRASH, FailureKind.HANG, FailureKind.THREAD_ENDED})
 
 Span = tuple[datetime, datetime]
@@ -23,7 +23,7 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A row of ``paper_failures``, as the gate needs it."""
+    """A row of ``paper_failures``, with the columns that validation uses."""
 
     reference: str
     at: datetime
@@ -42,21 +42,21 @@ class AuditFinding:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What is known of how the program ran in a period. Lists of what went wrong may be cut; counts are of all.
+    """Data on the operation of the program in a period. Lists of problems may be shortened; counts are complete.
 
     Attributes:
-        since: the period's beginning.
+        since: beginning of the period.
         until: its end.
-        spans: in which a process served, oldest first.
-        failures: oldest first.
-        audits: how many comparisons of memory with the database there were.
-        last_audit: when the last one was.
-        findings: those that found something.
-        decisions: how many were sent.
-        late: sentences on those that had no outcome when they must have one.
-        late_count: of all of these.
-        no_price: ids of those rejected for want of a price.
-        no_price_count: of all of these.
+        spans: times in which a process served, oldest first.
+        failures: failures of actors, oldest first.
+        audits: number of comparisons of memory with the database.
+        last_audit: time of the last one.
+        findings: the audits that found differences.
+        decisions: number of decisions sent.
+        late: sentences on decisions whose outcome came too late or is missing.
+        late_count: number of all such decisions.
+        no_price: ids of decisions rejected because no price arrived in time.
+        no_price_count: number of all such decisions.
         ledger: sentences of ``v_paper_ledger_check``.
     """
 
@@ -75,59 +75,63 @@ class Operations:
     ledger: Sequence[str] = ()
 
 
-def operational(seen: Operations, criteria: Criteria) -> tuple[Criterion, ...]:
-    """Return every operational criterion."""
+def operational(operations: Operations, criteria: Criteria) -> tuple[Criterion, ...]:
+    """Return the results of all operational criteria."""
     return (
-        _uptime(seen, criteria),
-        _restarts(seen, criteria),
-        _audits(seen),
-        _outcomes(seen, criteria),
-        _prices(seen, criteria),
-        _quarantine(seen),
-        _ledger_reader(seen),
+        _uptime(operations, criteria),
+        _restarts(operations, criteria),
+        _audits(operations),
+        _outcomes(operations, criteria),
+        _prices(operations, criteria),
+        _quarantine(operations),
+        _books(operations),
     )
 
 
-def _uptime(seen: Operations, criteria: Criteria) -> Criterion:
+def _uptime(operations: Operations, criteria: Criteria) -> Criterion:
     required = f"at least {format_limit(criteria.min_uptime)} of the time"
-    elapsed = seen.until - seen.since
+    elapsed = operations.until - operations.since
     if elapsed <= timedelta():
         return Criterion("uptime", "uptime", required, "no time has passed", passed=False)
-    served = _merged(seen)
-    up = sum((end - start for start, end in served), timedelta())
-    part = divide(_whole(up), _whole(elapsed))
+    served = _merged(operations)
+    served_time = sum((end - start for start, end in served), timedelta())
+    part = divide(_microseconds(served_time), _microseconds(elapsed))
     gaps = [
         (end, start)
-        for (_, end), (start, _) in pairwise([(seen.since, seen.since), *served, (seen.until, seen.until)])
+        for (_, end), (start, _) in pairwise(
+            [(operations.since, operations.since), *served, (operations.until, operations.until)]
+        )
         if start > end
     ]
     gaps.sort(key=lambda gap: gap[0] - gap[1])
-    told = [
-        f"nothing served for {format_duration(b - a)}, from {format_time(a)} to {format_time(b)} UTC" for a, b in gaps
+    evidence = [
+        f"no process served for {format_duration(b - a)}, from {format_time(a)} to {format_time(b)} UTC"
+        for a, b in gaps
     ]
     text = "all of it" if part == ONE else f"{format_percent(part, criteria.min_uptime)} of {format_duration(elapsed)}"
-    return Criterion("uptime", "uptime", required, text, part >= criteria.min_uptime, shortened(told))
+    return Criterion("uptime", "uptime", required, text, part >= criteria.min_uptime, shortened(evidence))
 
 
-def _whole(span: timedelta) -> Decimal:
+def _microseconds(span: timedelta) -> Decimal:
     return Decimal(span // MICROSECOND)
 
 
-def _merged(seen: Operations) -> list[Span]:
-    """The spans within the period, none twice; the last one reaches its end if it nearly does."""
-    found: list[Span] = []
-    for start, end in sorted(seen.spans):
-        first = max(start, seen.since, found[-1][1] if found else seen.since)
-        last = seen.until if timedelta() < seen.until - end <= UPTIME_END_TOLERANCE else min(end, seen.until)
+def _merged(operations: Operations) -> list[Span]:
+    """Return the spans within the period without overlaps; a last one that nearly reaches the end is extended to it."""
+    merged: list[Span] = []
+    for start, end in sorted(operations.spans):
+        first = max(start, operations.since, merged[-1][1] if merged else operations.since)
+        nearly_at_end = timedelta() < operations.until - end <= UPTIME_END_TOLERANCE
+        last = operations.until if nearly_at_end else min(end, operations.until)
         if last > first:
-            found.append((first, last))
-    return found
+            merged.append((first, last))
+    return merged
 
 
-def _restarts(seen: Operations, criteria: Criteria) -> Criterion:
-    failed = [failure for failure in seen.failures if failure.kind in RESTARTS]
-    gave_up = [failure for failure in seen.failures if failure.kind is FailureKind.GAVE_UP]
-    told = [f"{f.reference}: {f.kind} of {f.actor} at {format_time(f.at)} UTC" for f in (*gave_up, *failed)]
+def _restarts(operations: Operations, criteria: Criteria) -> Criterion:
+    failed = [failure for failure in operations.failures if failure.kind in RESTARTS]
+    gave_up = [failure for failure in operations.failures if failure.kind is FailureKind.GAVE_UP]
+    evidence = [f"{f.reference}: {f.kind} of {f.actor} at {format_time(f.at)} UTC" for f in (*gave_up, *failed)]
     text = f"{counted(len(failed), 'crash or hang', 'crashes or hangs')}" if failed else "no crash, no hang"
     if gave_up:
         text += f"; the program gave up {'once' if len(gave_up) == 1 else f'{len(gave_up)} times'}"
@@ -137,59 +141,63 @@ def _restarts(seen: Operations, criteria: Criteria) -> Criterion:
         f"at most {criteria.max_restarts}, and the program never gave up",
         text,
         not gave_up and len(failed) <= criteria.max_restarts,
-        shortened(told),
+        shortened(evidence),
     )
 
 
-def _audits(seen: Operations) -> Criterion:
-    if not seen.audits:
-        text = "none was made yet"
-    elif seen.findings:
-        text = f"{len(seen.findings)} of {counted(seen.audits, 'audit')} found a difference"
+def _audits(operations: Operations) -> Criterion:
+    if not operations.audits:
+        text = "no audit yet"
+    elif operations.findings:
+        text = f"{len(operations.findings)} of {counted(operations.audits, 'audit')} found a difference"
     else:
-        text = f"{counted(seen.audits, 'audit')}, no difference"
-    told = [
-        f"audit {found.id} at {format_time(found.at)} UTC: {'; '.join(found.differences)}" for found in seen.findings
+        text = f"{counted(operations.audits, 'audit')}, no difference"
+    evidence = [
+        f"audit {finding.id} at {format_time(finding.at)} UTC: {'; '.join(finding.differences)}"
+        for finding in operations.findings
     ]
-    if seen.last_audit is not None and not told:
-        told.append(f"the last one was at {format_time(seen.last_audit)} UTC")
-    passed = bool(seen.audits) and not seen.findings
-    return Criterion("audits", "audits", "memory equals the database whenever compared", text, passed, shortened(told))
+    if operations.last_audit is not None and not evidence:
+        evidence.append(f"the last one was at {format_time(operations.last_audit)} UTC")
+    passed = bool(operations.audits) and not operations.findings
+    return Criterion(
+        "audits", "audits", "memory equals the database whenever compared", text, passed, shortened(evidence)
+    )
 
 
-def _outcomes(seen: Operations, criteria: Criteria) -> Criterion:
+def _outcomes(operations: Operations, criteria: Criteria) -> Criterion:
     grace = format_duration(timedelta(seconds=criteria.outcome_grace))
-    text = f"{counted(seen.decisions, 'decision')}, " + (
-        f"{seen.late_count} too late" if seen.late_count else "none late"
+    text = f"{counted(operations.decisions, 'decision')}, " + (
+        f"{operations.late_count} too late" if operations.late_count else "none late"
     )
     return Criterion(
         "outcomes",
         "outcomes",
         f"each decision has one, {grace} after its deadline at the latest",
         text,
-        not seen.late_count,
-        shortened(seen.late, seen.late_count),
+        not operations.late_count,
+        shortened(operations.late, operations.late_count),
     )
 
 
-def _prices(seen: Operations, criteria: Criteria) -> Criterion:
+def _prices(operations: Operations, criteria: Criteria) -> Criterion:
     required = f"missing for at most {format_limit(criteria.max_no_price)} of the decisions"
-    told = shortened([f"decision {id_}" for id_ in seen.no_price], seen.no_price_count)
-    if not seen.decisions:
-        return Criterion("prices", "prices in time", required, "no decision yet", passed=False, evidence=told)
-    part = divide(Decimal(seen.no_price_count), Decimal(seen.decisions))
-    text = f"missing for {format_percent(part, criteria.max_no_price)} ({seen.no_price_count} of {seen.decisions})"
-    return Criterion("prices", "prices in time", required, text, part <= criteria.max_no_price, told)
+    evidence = shortened([f"decision {id_}" for id_ in operations.no_price], operations.no_price_count)
+    if not operations.decisions:
+        return Criterion("prices", "prices in time", required, "no decision yet", passed=False, evidence=evidence)
+    part = divide(Decimal(operations.no_price_count), Decimal(operations.decisions))
+    share = format_percent(part, criteria.max_no_price)
+    text = f"missing for {share} ({operations.no_price_count} of {operations.decisions})"
+    return Criterion("prices", "prices in time", required, text, part <= criteria.max_no_price, evidence)
 
 
-def _quarantine(seen: Operations) -> Criterion:
-    found = [failure for failure in seen.failures if failure.kind is FailureKind.QUARANTINE]
-    told = [f"{failure.reference} at {format_time(failure.at)} UTC, in {failure.actor}" for failure in found]
-    text = f"{len(found)}" if found else "nothing"
-    return Criterion("quarantine", "quarantine", "nothing in it", text, not found, shortened(told))
+def _quarantine(operations: Operations) -> Criterion:
+    quarantined = [failure for failure in operations.failures if failure.kind is FailureKind.QUARANTINE]
+    evidence = [f"{failure.reference} at {format_time(failure.at)} UTC, in {failure.actor}" for failure in quarantined]
+    text = f"{len(quarantined)}" if quarantined else "nothing"
+    return Criterion("quarantine", "quarantine", "nothing in it", text, not quarantined, shortened(evidence))
 
 
-def _ledger_reader(seen: Operations) -> Criterion:
-    text = f"{counted(len(seen.ledger), 'difference')}" if seen.ledger else "no difference"
+def _books(operations: Operations) -> Criterion:
+    text = f"{counted(len(operations.ledger), 'difference')}" if operations.ledger else "no difference"
     required = "they balance (v_paper_ledger_check)"
-    return Criterion("books", "books", required, text, not seen.ledger, shortened(seen.ledger))
+    return Criterion("books", "books", required, text, not operations.ledger, shortened(operations.ledger))

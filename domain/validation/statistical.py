@@ -1,4 +1,4 @@
-"""The statistical half of the gate: six plain criteria, and whether there is enough behind them."""
+"""Statistical criteria of a validation: six plain criteria, and the significance of the result."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from domain.trading.snapshot import day_of
 from domain.validation.criteria import CENT, Criteria, Criterion, format_limit, format_percent, format_ratio, shortened
 from domain.wording import counted, format_time
 
-FOREVER = 36_500
-"""Days after which a date is not worth naming."""
+CENTURY_DAYS = 36_500
+"""Above this number of days, a note names no date."""
 
 
 class Statistical(StrEnum):
-    """What the figures of a period are."""
+    """The statistical verdict on a period."""
 
     FAILED = "failed"
     PASSED = "passed"
@@ -35,7 +35,7 @@ class Statistical(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the figures of a period are, and why.
+    """The statistical verdict on a period, with its reasons.
 
     Attributes:
         psr: PSR(0), the probability that the true Sharpe ratio is above 0.
@@ -47,21 +47,21 @@ class Findings:
 
 
 def statistical(history: History, criteria: Criteria) -> Findings:
-    """Hold the figures of a period against criteria."""
-    seen = plain_criteria(history, criteria)
+    """Compare the metrics of a period with criteria."""
+    results = plain_criteria(history, criteria)
     psr = probabilistic_sharpe_ratio(history.returns)
-    if not all(criterion.passed for criterion in seen):
+    if not all(criterion.passed for criterion in results):
         result = Statistical.FAILED
     elif psr.value is not None and psr.value >= criteria.min_psr:
         result = Statistical.PASSED
     else:
         result = Statistical.UNDERPOWERED
-    return Findings(result, seen, psr)
+    return Findings(result, results, psr)
 
 
 def plain_criteria(history: History, criteria: Criteria) -> tuple[Criterion, ...]:
-    """Return the six plain criteria: days, trades, win rate, Sharpe ratio, drawdown, net result."""
-    # In a period, what was held before it began is not this run's doing.
+    """Return the results of the six plain criteria: days, trades, win rate, Sharpe ratio, drawdown, net result."""
+    # A position that was opened before the period is not a result of this run.
     since = history.opening.time if history.resumed else None
     round_trips = [trip for trip in history.trade_history.round_trips if since is None or trip.opened_at >= since]
     older = len(history.trade_history.round_trips) - len(round_trips)
@@ -81,28 +81,28 @@ def _days(history: History, criteria: Criteria) -> Criterion:
     days = [first + DAY * number for number in range(max(0, (history.until - first) // DAY))]
     times = [valuation.time for valuation in history.valuations]
     # The snapshot of 00:00 is the end of the day before.
-    there = {day for day in days if bisect_right(times, day) < bisect_right(times, day + DAY)}
-    known = [day for day in days if day in there]
-    told = [f"{day:%Y-%m-%d} has no snapshot" for day in days if day not in there]
-    if known:
-        told.insert(0, f"from {known[0]:%Y-%m-%d} to {known[-1]:%Y-%m-%d}")
-    passed = len(known) >= criteria.min_days
+    covered = {day for day in days if bisect_right(times, day) < bisect_right(times, day + DAY)}
+    whole_days = [day for day in days if day in covered]
+    evidence = [f"{day:%Y-%m-%d} has no snapshot" for day in days if day not in covered]
+    if whole_days:
+        evidence.insert(0, f"from {whole_days[0]:%Y-%m-%d} to {whole_days[-1]:%Y-%m-%d}")
+    passed = len(whole_days) >= criteria.min_days
     required = f"at least {criteria.min_days}, from 00:00 to 24:00 UTC"
-    return Criterion("days", "whole days", required, str(len(known)), passed, shortened(told))
+    return Criterion("days", "whole days", required, str(len(whole_days)), passed, shortened(evidence))
 
 
 def _trades(round_trips: Sequence[RoundTrip], older: int, criteria: Criteria) -> Criterion:
-    told = (
+    evidence = (
         [f"the last one ended at {format_time(round_trips[-1].closed_at)} UTC, position {round_trips[-1].position_id}"]
         if round_trips
         else []
     )
     if older:
         were = "was opened before the run and does" if older == 1 else "were opened before the run and do"
-        told.append(f"{older} that {were} not count")
+        evidence.append(f"{older} that {were} not count")
     passed = len(round_trips) >= criteria.min_trades
     required = f"at least {criteria.min_trades}"
-    return Criterion("trades", "round trips", required, str(len(round_trips)), passed, tuple(told))
+    return Criterion("trades", "round trips", required, str(len(round_trips)), passed, tuple(evidence))
 
 
 def _win_rate(round_trips: Sequence[RoundTrip], criteria: Criteria) -> Criterion:
@@ -116,14 +116,14 @@ def _win_rate(round_trips: Sequence[RoundTrip], criteria: Criteria) -> Criterion
 
 
 def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
-    figure = sharpe_ratio(returns)
+    sharpe = sharpe_ratio(returns)
     required = f"at least {plain(criteria.min_sharpe)}"
-    if figure.value is None:
-        return Criterion("sharpe_ratio", "Sharpe ratio", required, str(figure.reason), passed=False)
-    told = (f"of {len(returns.values)} daily returns, a year of {returns.days_per_year}",)
-    passed = figure.value >= criteria.min_sharpe
+    if sharpe.value is None:
+        return Criterion("sharpe_ratio", "Sharpe ratio", required, str(sharpe.reason), passed=False)
+    evidence = (f"of {len(returns.values)} daily returns, a year of {returns.days_per_year}",)
+    passed = sharpe.value >= criteria.min_sharpe
     return Criterion(
-        "sharpe_ratio", "Sharpe ratio", required, format_ratio(figure.value, criteria.min_sharpe), passed, told
+        "sharpe_ratio", "Sharpe ratio", required, format_ratio(sharpe.value, criteria.min_sharpe), passed, evidence
     )
 
 
@@ -132,64 +132,64 @@ def _drawdown(history: History, criteria: Criteria) -> Criterion:
     if not history.valuations:
         return Criterion("max_drawdown", "max drawdown", required, "no snapshot yet", passed=False)
     fall = max_drawdown(history.valuations, history.opening)
-    told: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     if fall.peak_at is not None and fall.trough_at is not None:
-        told = (f"from the peak at {format_time(fall.peak_at)} to the trough at {format_time(fall.trough_at)} UTC",)
+        evidence = (f"from the peak at {format_time(fall.peak_at)} to the trough at {format_time(fall.trough_at)} UTC",)
     passed = fall.fraction <= criteria.max_drawdown
     text = format_percent(fall.fraction, criteria.max_drawdown)
-    return Criterion("max_drawdown", "max drawdown", required, text, passed, told)
+    return Criterion("max_drawdown", "max drawdown", required, text, passed, evidence)
 
 
 def _net(history: History, criteria: Criteria) -> Criterion:
-    """Closings must have brought something, and so must everything: else losses that are left open would not count."""
+    """Check the net result of closings and the change of the value, so that open losses count, too."""
     required = f"above {plain(criteria.min_net)}, of closings and of the value"
     if not history.trade_history.trades or not history.valuations:
-        text = "nothing was closed yet" if history.valuations else "no snapshot yet"
+        text = "no position was closed yet" if history.valuations else "no snapshot yet"
         return Criterion("net_result", "net result", required, text, passed=False)
     closed = total(trade.net for trade in history.trade_history.trades)
     last = history.valuations[-1]
-    gained = subtract(last.total_value, history.opening.total_value)
-    text = f"closings {_signed(closed)}, value {_signed(gained)}"
+    change = subtract(last.total_value, history.opening.total_value)
+    text = f"closings {_signed(closed)}, value {_signed(change)}"
     first = plain(history.opening.total_value)
-    told = (f"worth {first} at the beginning, {plain(last.total_value)} at {format_time(last.time)} UTC",)
-    passed = closed > criteria.min_net and gained > criteria.min_net
-    return Criterion("net_result", "net result", required, text, passed, told)
+    evidence = (f"value {first} at the beginning, {plain(last.total_value)} at {format_time(last.time)} UTC",)
+    passed = closed > criteria.min_net and change > criteria.min_net
+    return Criterion("net_result", "net result", required, text, passed, evidence)
 
 
 def _signed(amount: Decimal) -> str:
-    short = CONTEXT.quantize(amount, CENT)
-    return f"{short:+,f}" if short or not amount else f"{plain(amount)}"
+    rounded = CONTEXT.quantize(amount, CENT)
+    return f"{rounded:+,f}" if rounded or not amount else f"{plain(amount)}"
 
 
 def power(returns: DailyReturns, criteria: Criteria) -> tuple[str, ...]:
-    """Return sentences on what so many days can show, and how many this strategy would need."""
+    """Return sentences on the significance of a result: the Sharpe ratio and the number of days that it would need."""
     count, psr = len(returns.values), probabilistic_sharpe_ratio(returns)
-    figure, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_per_year, criteria.min_psr)
+    sharpe, needed = sharpe_ratio(returns), sharpe_needed(count, returns.days_per_year, criteria.min_psr)
     notes = []
-    if needed is not None and figure.value is not None and psr.value is not None:
+    if needed is not None and sharpe.value is not None and psr.value is not None:
         notes.append(
-            f"{counted(count, 'daily return')} must show an annualised Sharpe ratio of about {format_ratio(needed)} "
-            f"before it is {format_limit(criteria.min_psr)} sure that the true one is above 0, were they normally "
-            f"distributed; these show {format_ratio(figure.value)}, which makes it "
+            f"with {counted(count, 'normally distributed daily return')}, an annualised Sharpe ratio of about "
+            f"{format_ratio(needed)} is needed to be {format_limit(criteria.min_psr)} sure that the true one is "
+            f"above 0; the Sharpe ratio here is {format_ratio(sharpe.value)}, which gives "
             f"{format_percent(psr.value, criteria.min_psr)}"
         )
     record = minimum_track_record(returns, confidence=criteria.min_psr)
     if record.value is None:
-        notes.append(f"how many days this strategy would need is not known: {record.reason}")
-    elif record.value - count > FOREVER:
-        notes.append("with more days like these it would take this strategy more than a century to be that sure")
+        notes.append(f"the number of days that this strategy needs is unknown: {record.reason}")
+    elif record.value - count > CENTURY_DAYS:
+        notes.append("at this rate, the strategy needs more than a century of daily returns to be that sure")
     else:
         days = math.ceil(record.value)
         last = returns.closes[-1].time + DAY * (days - count - 1)
         notes.append(
-            f"if it goes on like this, the strategy needs {counted(days, 'daily return')} in all to be that sure: "
-            f"{days - count} more, to the end of {last:%Y-%m-%d}"
+            f"at this rate, the strategy needs {counted(days, 'daily return')} in total to be that sure: "
+            f"{days - count} more, until the end of {last:%Y-%m-%d}"
         )
     return tuple(notes)
 
 
 def sharpe_needed(count: int, days_per_year: int, confidence: Decimal) -> Decimal | None:
-    """Return the annualised Sharpe ratio at which ``count`` normally distributed daily returns make PSR(0) so high.
+    """Return the annualised Sharpe ratio at which PSR(0) of ``count`` normally distributed daily returns is this high.
 
     PSR(0) = Φ(SR·√(n − 1) / √(1 + SR²/2)) solved for SR: z / √(n − 1 − z²/2) with z = Φ⁻¹(confidence). None where no
     Sharpe ratio is enough.

@@ -1,8 +1,8 @@
-"""The gate to real money: did the program work, and is the result more than luck?
+"""The verdict of a validation: did the program work correctly, and is the result more than luck?
 
-Two verdicts that never outweigh each other. The operational one (`domain.validation.operational`) is pass or fail. The
-statistical one holds a period's figures against criteria, and says beside that whether there are enough of them: what
-meets all criteria and has a probabilistic Sharpe ratio below 0.95 is *underpowered*.
+It has two parts that never compensate each other. The operational verdict (`domain.validation.operational`) is passed
+or failed. The statistical verdict compares the metrics of a period with criteria. A result that meets all of them but
+has a probabilistic Sharpe ratio below 0.95 is *underpowered*: it may still be luck.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from domain.wording import joined
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stored validation run, as a verdict names it.
+    """A stored validation run.
 
     Attributes:
-        ended_at: None while it goes on.
+        ended_at: None while it continues.
         end_reason: what changed, or why it was stopped.
     """
 
@@ -40,22 +40,22 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says of one portfolio over one period.
+    """The verdict on one portfolio over one period.
 
     Attributes:
-        portfolio: its name.
-        since: the period's beginning; UTC.
+        portfolio: name of the portfolio.
+        since: beginning of the period; UTC.
         until: its end.
-        operational: the criteria that the program must meet.
-        criteria: the statistical ones, PSR apart.
-        statistical: all of them taken together, and PSR.
+        operational: results of the operational criteria.
+        criteria: results of the statistical criteria, without PSR.
+        statistical: the statistical verdict, including PSR.
         psr: PSR(0), the probability that the true Sharpe ratio is above 0.
-        min_psr: what it must reach.
-        notes: sentences on what the period can show and what it would take.
+        min_psr: the PSR(0) required.
+        notes: sentences on the statistical power of the period.
         real_prices: False at simulated or file prices, and where no price is known yet.
-        sources: of the prices, such as ``kraken`` or ``simulated``.
+        sources: price sources, such as ``kraken`` or ``simulated``.
         run: the stored run; None for a preview.
-        accepted_by: who takes an underpowered result as enough.
+        accepted_by: name of the person who accepted an underpowered result.
     """
 
     portfolio: str
@@ -74,47 +74,47 @@ class Verdict:
 
     @property
     def operational_passed(self) -> bool:
-        """Whether the program did what it must."""
+        """Whether all operational criteria are met."""
         return all(criterion.passed for criterion in self.operational)
 
     @property
     def acceptable(self) -> bool:
-        """Whether nothing but its size keeps the result from passing, so that somebody may accept it."""
+        """Whether the result is underpowered and has no other obstacle, so that a person may accept it."""
         return self.statistical is Statistical.UNDERPOWERED and not self._obstacles
 
     @property
     def ready(self) -> bool:
-        """Whether both verdicts passed, in a stored run that goes on, at real prices."""
+        """Whether both verdicts passed, in a stored run that continues, at real prices."""
         return not self.missing
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Why it is not ready, each a clause for a person; empty where it is."""
-        found = list(self._obstacles)
+        """The reasons why it is not ready, as clauses for a person; empty where it is."""
+        reasons = list(self._obstacles)
         if self.statistical is Statistical.FAILED:
             unmet = [criterion.title for criterion in self.criteria if not criterion.passed]
-            found.append(f"statistically failed ({joined(unmet)})")
+            reasons.append(f"statistically failed ({joined(unmet)})")
         elif self.statistical is Statistical.UNDERPOWERED and self.accepted_by is None:
-            found.append("statistically underpowered: all criteria are met, by what may still be luck")
-        return tuple(found)
+            reasons.append("statistically underpowered: all criteria are met, but the result may still be luck")
+        return tuple(reasons)
 
     @property
     def _obstacles(self) -> tuple[str, ...]:
-        found = []
+        obstacles = []
         if not self.real_prices:
-            found.append(f"{self.priced} prices prove nothing" if self.sources else "no price source is known")
+            obstacles.append(f"{self.priced} prices prove nothing" if self.sources else "no price source is known")
         if self.run is None:
-            found.append("no validation run is stored")
+            obstacles.append("no validation run is stored")
         elif self.run.ended_at is not None:
-            found.append(f"run {self.run.name} has ended")
+            obstacles.append(f"run {self.run.name} has ended")
         if not self.operational_passed:
             unmet = [criterion.title for criterion in self.operational if not criterion.passed]
-            found.append(f"operationally failed ({joined(unmet)})")
-        return tuple(found)
+            obstacles.append(f"operationally failed ({joined(unmet)})")
+        return tuple(obstacles)
 
     @property
     def priced(self) -> str:
-        """The sources of the prices, for a sentence."""
+        """The price sources as text."""
         return joined(self.sources) if self.sources else "unknown"
 
 
@@ -133,30 +133,30 @@ def judge(
     """Return the verdict on a period.
 
     Args:
-        portfolio: its name.
-        history: of that period alone; see `History.during`.
-        operations: how the program ran in it.
-        criteria: what must be reached.
-        real_prices: whether somebody could have got them.
-        sources: of the prices.
-        run: the stored one; None for a preview.
-        accepted_by: who takes an underpowered result as enough.
-        notes: sentences that come before those on the figures.
+        portfolio: name of the portfolio.
+        history: history of that period only; see `History.during`.
+        operations: data on the operation of the program in it.
+        criteria: the criteria to apply.
+        real_prices: True where the prices were those of a real market.
+        sources: price sources.
+        run: the stored run; None for a preview.
+        accepted_by: name of the person who accepted an underpowered result.
+        notes: sentences that precede those on the statistical power.
     """
-    found = statistical(history, criteria)
-    told = power(history.returns, criteria) if found.result is Statistical.UNDERPOWERED else ()
+    findings = statistical(history, criteria)
+    power_notes = power(history.returns, criteria) if findings.result is Statistical.UNDERPOWERED else ()
     return Verdict(
         portfolio=portfolio,
         since=operations.since,
         until=operations.until,
         operational=operational(operations, criteria),
-        criteria=found.criteria,
-        statistical=found.result,
-        psr=found.psr,
+        criteria=findings.criteria,
+        statistical=findings.result,
+        psr=findings.psr,
         min_psr=criteria.min_psr,
-        notes=(*notes, *told),
+        notes=(*notes, *power_notes),
         real_prices=real_prices,
         sources=tuple(sources),
         run=run,
-        accepted_by=accepted_by if found.result is Statistical.UNDERPOWERED else None,
+        accepted_by=accepted_by if findings.result is Statistical.UNDERPOWERED else None,
     )

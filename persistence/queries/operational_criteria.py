@@ -10,7 +10,7 @@ import psycopg
 
 from domain.failures import FailureKind
 from domain.trading.decision import Reason
-from domain.validation.criteria import MOST_EVIDENCE
+from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
 
 COUNTED = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
@@ -100,7 +100,7 @@ def read_operations(
         "grace": grace,
         "kinds": COUNTED,
         "reason": f"{Reason.NO_PRICE}%",
-        "most": MOST_EVIDENCE,
+        "most": MAX_EVIDENCE_ITEMS,
     }
     audits, last_audit = _one(cursor, AUDITS, given)
     (decisions,) = _one(cursor, DECISIONS, given)

@@ -137,7 +137,7 @@ def test_uptime_is_what_was_served(judged: dict[str, Verdict]) -> None:
     found = criterion(judged["default"], "uptime")
     elapsed = (judged["default"].until - SINCE) / timedelta(hours=1)
     assert f"{round(100 - Decimal(600 / elapsed), 2).normalize()} % of" == " ".join(found.seen.split()[:3])
-    assert [f"nothing served for 6 h, from {SINCE + timedelta(days=3):%Y-%m-%d %H:%M:%S}"] == [
+    assert [f"no process served for 6 h, from {SINCE + timedelta(days=3):%Y-%m-%d %H:%M:%S}"] == [
         each.partition(" to ")[0] for each in found.evidence
     ]
     assert "1 audit, no difference" == criterion(judged["default"], "audits").seen

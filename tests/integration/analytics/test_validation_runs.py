@@ -168,7 +168,7 @@ def test_a_portfolio_of_the_same_name_is_another_one(url: str) -> None:
     begin(url)
     execute(url, "DELETE FROM paper_trading_config WHERE portfolio = 'default'")
     portfolios.create(url, "default", {"initial_capital": 1000})
-    assert ["validation run spring has ended: portfolio default was deleted and made anew"] == end_changed(url)
+    assert ["validation run spring has ended: portfolio default was deleted and created again"] == end_changed(url)
 
 
 def test_a_later_process_with_other_settings_ends_a_run_from_its_start_on(url: str) -> None:
@@ -273,7 +273,7 @@ def test_failures_and_audits_of_the_run_count_and_none_before(url: str) -> None:
     )
     begin(url)
     found = verdicts(url)["default"]
-    assert (True, "none was made yet") == (criterion(found, "quarantine").passed, criterion(found, "audits").seen)
+    assert (True, "no audit yet") == (criterion(found, "quarantine").passed, criterion(found, "audits").seen)
     failed(2, "0", "quarantine")
     failed(3, "0", "gave up")
     failed(4, "0", "replaced")

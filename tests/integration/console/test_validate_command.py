@@ -68,10 +68,13 @@ def test_an_underpowered_result_is_ready_once_somebody_takes_it_as_enough(
     assert "\nstatistical: underpowered\n" in told
     assert "✗ not met" in told  # PSR alone
     assert 1 == told.count("✗")
-    assert "14 daily returns must show an annualised Sharpe ratio of about 9.21 before it is 95 % sure" in told
-    assert "if it goes on like this, the strategy needs " in told
+    assert (
+        "with 14 normally distributed daily returns, an annualised Sharpe ratio of about 9.21 is needed to be 95 % sure"
+        in told
+    )
+    assert "at this rate, the strategy needs " in told
     assert told.endswith(
-        "\ndefault: not ready: statistically underpowered: all criteria are met, by what may still be luck\n"
+        "\ndefault: not ready: statistically underpowered: all criteria are met, but the result may still be luck\n"
     )
     code, told, _ = validate("--accept-underpowered", "anna")
     assert 0 == code

@@ -162,22 +162,22 @@ def test_what_may_be_luck_is_underpowered_and_says_what_it_would_take() -> None:
     assert Statistical.UNDERPOWERED is found.statistical
     assert found.psr.value is not None
     assert found.psr.value < Decimal("0.95")
-    assert ("statistically underpowered: all criteria are met, by what may still be luck",) == found.missing
+    assert ("statistically underpowered: all criteria are met, but the result may still be luck",) == found.missing
     first, second = found.notes
     assert first.startswith(
-        "14 daily returns must show an annualised Sharpe ratio of about 9.21 before it is 95 % sure"
+        "with 14 normally distributed daily returns, an annualised Sharpe ratio of about 9.21 is needed to be 95 % sure"
     )
     returns = [float(value) for value in weak().returns.values]
     daily = statistics.mean(returns) / statistics.stdev(returns)
-    assert f"these show {daily * 365**0.5:.2f}, which makes it {found.psr.value * 100:.2f} %" in first
+    assert f"the Sharpe ratio here is {daily * 365**0.5:.2f}, which gives {found.psr.value * 100:.2f} %" in first
     # The formula of the minimum track record, by hand.
     m2, m3, m4 = (statistics.mean([(r - statistics.mean(returns)) ** k for r in returns]) for k in (2, 3, 4))
     shape = 1 - m3 / m2**1.5 * daily + (m4 / m2**2 - 1) / 4 * daily**2
     days = math.ceil(1 + shape * (1.6448536 / daily) ** 2)
     last = DAY_1 + (days - 1) * DAY
     assert (
-        f"if it goes on like this, the strategy needs {days} daily returns in all to be that sure: {days - 14} more, "
-        f"to the end of {last:%Y-%m-%d}"
+        f"at this rate, the strategy needs {days} daily returns in total to be that sure: {days - 14} more, "
+        f"until the end of {last:%Y-%m-%d}"
     ) == second
 
 
@@ -225,7 +225,7 @@ def test_uptime_counts_what_was_served_and_names_the_longest_gap_first() -> None
     spans = [(DAY_1 - DAY, DAY_1 + HOUR), (DAY_1 + 2 * HOUR, DAY_1 + DAY), (DAY_1 + DAY + 3 * HOUR, until + DAY)]
     found = operation("uptime", spans=spans)
     assert ("98.81 % of 14 d", False) == (found.seen, found.passed)  # 332 of 336 hours
-    assert "nothing served for 3 h, from 2026-01-02 00:00:00 to 2026-01-02 03:00:00 UTC" == found.evidence[0]
+    assert "no process served for 3 h, from 2026-01-02 00:00:00 to 2026-01-02 03:00:00 UTC" == found.evidence[0]
     assert 2 == len(found.evidence)
     # A renewal that is not due yet is no gap; one that is overdue is.
     assert operation("uptime", spans=[(DAY_1, until - 10 * SECOND)]).seen == "all of it"
@@ -265,7 +265,7 @@ def test_a_quarantine_fails_and_is_no_restart() -> None:
 
 def test_audits_must_be_made_and_find_nothing() -> None:
     assert operation("audits").passed
-    assert ("none was made yet", False, ()) == shown(operation("audits", audits=0, last_audit=None))
+    assert ("no audit yet", False, ()) == shown(operation("audits", audits=0, last_audit=None))
     found = operation("audits", findings=[AuditFinding(7, DAY_1, ("cash is 1 in memory and 2 in the database",))])
     assert not found.passed
     assert ("audit 7 at 2026-01-01 00:00:00 UTC: cash is 1 in memory and 2 in the database",) == found.evidence

@@ -53,7 +53,7 @@ def test_a_patch_of_the_program_is_no_change(version: str, expected: list[str]) 
 def test_a_rule_that_changed_is_named() -> None:
     changed = {**RULES, "commission_pct": Decimal("0.002"), "revision": 2}
     assert ["commission_pct of portfolio default 0.001 → 0.002"] == told(default=changed)
-    assert ["the rules of portfolio other were changed, and back again (revision 1 → 3)"] == told(
+    assert ["the rules of portfolio other were changed and changed back (revision 1 → 3)"] == told(
         other={**RULES, "revision": 3}
     )
     # Whatever is of other portfolios is none of its business.
@@ -63,7 +63,7 @@ def test_a_rule_that_changed_is_named() -> None:
 def test_a_portfolio_that_is_gone_or_another_one() -> None:
     (gone,) = changes(BOUND, [], {"default": RULES}, [])
     assert "portfolio other was deleted" == gone.sentence
-    assert ["portfolio default was deleted and made anew"] == told(default={**RULES, "created_at": "2026-02-01"})
+    assert ["portfolio default was deleted and created again"] == told(default={**RULES, "created_at": "2026-02-01"})
 
 
 def test_a_strategy_that_is_not_of_the_run() -> None:
