@@ -65,7 +65,7 @@ class PriceSource(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What people should know of its prices, a sentence each: how long the bars of a file are taken to be."""
+        """What people should know of its prices, a sentence each: the assumed length of the bars of a file."""
         ...
 
     @property
@@ -89,7 +89,7 @@ class PriceSource(Protocol):
     def subscribe(self, symbols: Collection[Symbol]) -> None:
         """Ask for the prices of ``symbols``, and for one of each at once; also of those asked for before.
 
-        Symbols are the venue's, or as people type them while the book is not known. A source that plays everything
+        Symbols are the venue's, or as people type them while the catalog is not known. A source that plays everything
         anyway ignores it. May be called before the start, from any thread; never blocks.
         """
         ...

@@ -1,1 +1,1 @@
-"""Prices from files that somebody recorded: CSV and Parquet."""
+"""Recorded prices from CSV and Parquet files."""

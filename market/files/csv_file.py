@@ -1,4 +1,4 @@
-"""A CSV file as lines of text: the header, then each row."""
+"""A CSV file as fields of text: the header, then the rows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def lines(path: Path) -> Generator[tuple[str, Sequence[str]], None, None]:
     """Yield the header and each row, with a place such as ``line 3``; rows are as wide as the header.
 
     Raises:
-        SettingsError: the file cannot be read, or is no CSV.
+        SettingsError: the file cannot be read, or is not valid CSV.
     """
     try:
-        # utf-8-sig: spreadsheets like to put a byte order mark first.
+        # utf-8-sig: spreadsheets often begin a file with a byte order mark.
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from _lines(path, csv.reader(file, strict=True))
     except FileNotFoundError:
@@ -34,7 +34,7 @@ def lines(path: Path) -> Generator[tuple[str, Sequence[str]], None, None]:
     except OSError as error:
         refuse(path, f"it cannot be read: {error.strerror}")
     except UnicodeDecodeError:
-        refuse(path, "it is no text in UTF-8")
+        refuse(path, "it is not UTF-8 text")
     except ValueError as error:  # a NUL in the path
         refuse(path, f"it cannot be read: {error}")
 
@@ -47,10 +47,10 @@ def _lines(path: Path, reader: _Lines) -> Generator[tuple[str, Sequence[str]], N
         yield "line 1", header
         width = len(header)
         for fields in reader:
-            if fields:  # an empty line is nothing
+            if fields:  # an empty line is skipped
                 place = f"line {reader.line_num}"
                 if len(fields) != width:
                     refuse(path, f"the row has {len(fields)} columns, the header {width}", place)
                 yield place, fields
     except csv.Error as error:
-        refuse(path, f"it is no CSV: {error}", f"line {reader.line_num}")
+        refuse(path, f"it is not valid CSV: {error}", f"line {reader.line_num}")

@@ -1,4 +1,4 @@
-"""A Parquet file as lines of text, as a CSV file would hold them. Importing this needs pyarrow."""
+"""A Parquet file as fields of text, as in a CSV file. Importing this module needs pyarrow."""
 
 from __future__ import annotations
 
@@ -15,68 +15,68 @@ from pyarrow import types
 from domain.trading.arithmetic import plain
 from market.files.parsing import EPOCH, refuse
 
-BATCH = 4096
-"""So many rows of a row group are in memory as text at a time."""
+BATCH_ROWS = 4096
+"""Rows of a row group that are in memory as text at a time."""
 
-_Write: TypeAlias = Callable[[Any], Iterable[str]]
+_Converter: TypeAlias = Callable[[Any], Iterable[str]]
 
 
-def lines(path: Path, known: Collection[str]) -> Generator[tuple[str, Sequence[str]], None, None]:
-    """Yield the header and each row, with a place such as ``row 3``; of the columns, those ``known`` in lower case.
+def lines(path: Path, names: Collection[str]) -> Generator[tuple[str, Sequence[str]], None, None]:
+    """Yield the header and each row, with a place such as ``row 3``; only the columns in ``names`` (lower case).
 
-    Numbers are written exactly, a float with the fewest digits that are that float, a time in UTC to the microsecond.
+    Numbers are exact, a float has the fewest digits that identify it, and a time is in UTC, to the microsecond.
 
     Raises:
-        SettingsError: the file cannot be read, or is no Parquet.
+        SettingsError: the file cannot be read, or is not valid Parquet.
     """
     try:
         with path.open("rb") as file:
-            yield from _lines(path, pyarrow.parquet.ParquetFile(file), known)
+            yield from _lines(path, pyarrow.parquet.ParquetFile(file), names)
     except FileNotFoundError:
         refuse(path, "there is no such file")
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        # That a page is damaged pyarrow says by an OSError, too, but one that has no strerror; text that is no UTF-8
-        # and dates after 9999 are Python's own errors.
+        # pyarrow reports a damaged page by an OSError without strerror; text that is not UTF-8 and dates after 9999
+        # raise Python's own errors.
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         refuse(path, f"it cannot be read: {reason}")
 
 
-def _lines(path: Path, file: Any, known: Collection[str]) -> Generator[tuple[str, Sequence[str]], None, None]:
-    fields = [field for field in file.schema_arrow if field.name.strip().lower() in known]
+def _lines(path: Path, file: Any, names: Collection[str]) -> Generator[tuple[str, Sequence[str]], None, None]:
+    fields = [field for field in file.schema_arrow if field.name.strip().lower() in names]
     yield "", [field.name for field in fields]
-    writers = [_writer(path, field) for field in fields]
+    converters = [_converter(path, field) for field in fields]
     numbers = count(1)
-    for batch in file.iter_batches(BATCH, columns=[field.name for field in fields], use_threads=False):
-        columns = [write(column) for write, column in zip(writers, batch.columns, strict=True)]
-        for cells in zip(*columns, strict=True):
-            yield f"row {next(numbers)}", cells
+    for batch in file.iter_batches(BATCH_ROWS, columns=[field.name for field in fields], use_threads=False):
+        columns = [convert(column) for convert, column in zip(converters, batch.columns, strict=True)]
+        for fields_of_row in zip(*columns, strict=True):
+            yield f"row {next(numbers)}", fields_of_row
 
 
-def _writer(path: Path, field: Any) -> _Write:
-    """Return what writes the field's columns."""
-    held = field.type.value_type if types.is_dictionary(field.type) else field.type
-    for fits, write in _WRITERS:
-        if fits(held):
-            return write
-    return refuse(path, f"the column {field.name} holds {field.type}, it must hold numbers, text or times")
+def _converter(path: Path, field: Any) -> _Converter:
+    """Return the function that converts the field's columns to text."""
+    value_type = field.type.value_type if types.is_dictionary(field.type) else field.type
+    for fits, convert in _CONVERTERS:
+        if fits(value_type):
+            return convert
+    return refuse(path, f"the column {field.name} holds {field.type}; it must hold numbers, text or times")
 
 
-def _by(write: Callable[[Any], str]) -> _Write:
-    return lambda column: ["" if cell is None else write(cell) for cell in column.to_pylist()]
+def _by(convert: Callable[[Any], str]) -> _Converter:
+    return lambda column: ["" if value is None else convert(value) for value in column.to_pylist()]
 
 
-def _moments(column: Any) -> Iterable[str]:
-    # A zoned timestamp counts from 1970 in UTC as well, so no zone has to be known. Only nanoseconds may lose digits,
+def _timestamps(column: Any) -> Iterable[str]:
+    # A zoned timestamp counts from 1970 in UTC as well, so the zone does not matter. Only nanoseconds may lose digits,
     # as they do in the text of a CSV file; a coarser unit that does not fit is an error.
     micro = column.cast(pyarrow.timestamp("us", column.type.tz), safe=column.type.unit != "ns").cast(pyarrow.int64())
-    return _by(_moment)(micro)
+    return _by(_timestamp)(micro)
 
 
-def _moment(microseconds: int) -> str:
+def _timestamp(microseconds: int) -> str:
     try:
         return (EPOCH + timedelta(microseconds=microseconds)).isoformat()
     except OverflowError:
-        return f"{microseconds} µs"  # no time that anybody can read, so the row will be refused
+        return f"{microseconds} µs"  # not a valid time, so the row will be refused
 
 
 def _short_floats(column: Any) -> Iterable[str]:
@@ -84,8 +84,8 @@ def _short_floats(column: Any) -> Iterable[str]:
     return _by(str)(column.cast(pyarrow.string()))
 
 
-_WRITERS: tuple[tuple[Callable[[Any], bool], _Write], ...] = (
-    (types.is_timestamp, _moments),
+_CONVERTERS: tuple[tuple[Callable[[Any], bool], _Converter], ...] = (
+    (types.is_timestamp, _timestamps),
     (types.is_float64, _by(repr)),
     (types.is_floating, _short_floats),
     (types.is_decimal, _by(plain)),

@@ -1,4 +1,4 @@
-"""What stands in a file of prices: cells of text, read as numbers, times and symbols, and what a row of them says."""
+"""Parsers for the fields of price files (numbers, times, symbols), and the types of their rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.trading.arithmetic import CONTEXT, ZERO, multiply
 from domain.trading.decision import MAX_AMOUNT
 from domain.types import Symbol
 
-MOST_DECIMALS = 18
+MAX_DECIMALS = 18
 """Prices are stored as NUMERIC(38,18)."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALLEST = Decimal("1e-18")
@@ -26,11 +26,11 @@ _SYMBOL = re.compile(r"[^\x00-\x20/:]+(/[^\x00-\x20/:]+(:[^\x00-\x20/]+)?)?")
 
 
 class Entry(NamedTuple):
-    """What a row of a file says: a price, and when it came to be one.
+    """The price in a row of a file, and the period to which it belongs.
 
     Attributes:
-        begin: of what the row is about; a price by itself begins and ends at once.
-        end: when ``price`` was the price; None for a bar that does not say how long it is.
+        begin: of the bar; a single price begins and ends at once.
+        end: the time of ``price``; None for a bar without a length of its own.
     """
 
     begin: datetime
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One price of a file, at its moment; see `Quote`."""
+    """One price of a file and its time; see `Quote`."""
 
     time: datetime
     symbol: Symbol
@@ -53,27 +53,27 @@ class Row(NamedTuple):
     volume: Decimal | None
 
 
-class Wrong(Exception):
-    """What is wrong with a row or a header; whoever knows the file and the line says where."""
+class FormatError(Exception):
+    """A defect of a row or a header; the caller adds the file and the line."""
 
 
-def refuse(path: Path, what: str, place: str = "") -> NoReturn:
-    """Raise the `SettingsError` that says what is wrong with the file, at a place such as ``line 3``."""
+def refuse(path: Path, reason: str, place: str = "") -> NoReturn:
+    """Raise the `SettingsError` of a defect in a price file, at a place such as ``line 3``."""
     where = f", {place}" if place else ""
-    msg = f"prices = {path}{where}: {what}"
+    msg = f"prices = {path}{where}: {reason}"
     raise SettingsError(msg) from None
 
 
-def shown(text: str) -> str:
-    """Return ``text`` in quotes, short enough for a sentence."""
+def quoted(text: str) -> str:
+    """Return ``text`` in quotes, shortened to 60 characters."""
     return repr(text if len(text) <= 60 else text[:57] + "…")
 
 
-def number(name: str, text: str, *, rounded: bool = False) -> Decimal | None:
-    """Return the exact number in the column ``name``, or one ``rounded`` to 18 decimals; None where nothing is written.
+def parse_number(name: str, text: str, *, rounded: bool = False) -> Decimal | None:
+    """Return the exact number in the column ``name``, or one ``rounded`` to 18 decimals; None for an empty field.
 
     Raises:
-        Wrong: it is no number, not above 0 (a volume may be 0), not below 1e20, or has more than 18 decimals.
+        FormatError: it is no number, not above 0 (a volume may be 0), not below 1e20, or has more than 18 decimals.
     """
     if not text:
         return None
@@ -83,21 +83,21 @@ def number(name: str, text: str, *, rounded: bool = False) -> Decimal | None:
     except InvalidOperation:
         value = None
     if value is None:
-        raise Wrong(f"{name} is {shown(text)}, it must be a number such as 110485.85")
-    zero_allowed = name == "volume"  # a moment in which nothing was traded
+        raise FormatError(f"{name} is {quoted(text)}; it must be a number such as 110485.85")
+    zero_allowed = name == "volume"  # nothing was traded in that period
     if not (ZERO < value < MAX_AMOUNT or (zero_allowed and value == ZERO)):
         least = "at least" if zero_allowed else "above"
-        raise Wrong(f"{name} is {shown(text)}, it must be {least} 0 and below 1e20")
-    if _exponent(value) < -MOST_DECIMALS:
+        raise FormatError(f"{name} is {quoted(text)}; it must be {least} 0 and below 1e20")
+    if _exponent(value) < -MAX_DECIMALS:
         if rounded:
             return storable(value)
-        raise Wrong(f"{name} is {shown(text)}, it may have at most {MOST_DECIMALS} decimals")
+        raise FormatError(f"{name} is {quoted(text)}; it may have at most {MAX_DECIMALS} decimals")
     return value
 
 
 def storable(value: Decimal) -> Decimal:
     """Return ``value`` rounded to 18 decimals, or as it is if it has no more."""
-    return CONTEXT.quantize(value, _SMALLEST) if _exponent(value) < -MOST_DECIMALS else value
+    return CONTEXT.quantize(value, _SMALLEST) if _exponent(value) < -MAX_DECIMALS else value
 
 
 def _exponent(value: Decimal) -> int:
@@ -106,31 +106,33 @@ def _exponent(value: Decimal) -> int:
     return exponent
 
 
-def symbol(text: str) -> Symbol:
-    """Return the symbol that ``text`` is.
+def parse_symbol(text: str) -> Symbol:
+    """Return ``text`` as a symbol.
 
     Raises:
-        Wrong: it is none.
+        FormatError: it is not a valid symbol.
     """
     if not _SYMBOL.fullmatch(text):
-        raise Wrong(f"symbol is {shown(text)}, it must be one such as BTC/USDT")
+        raise FormatError(f"symbol is {quoted(text)}; it must be one such as BTC/USDT")
     return Symbol(text)
 
 
-def moment(name: str, text: str) -> datetime:
+def parse_time(name: str, text: str) -> datetime:
     """Return the time in the column ``name``: ISO 8601 (without an offset: UTC), or unix seconds or milliseconds.
 
     Raises:
-        Wrong: it is no time.
+        FormatError: it is not a valid time.
     """
     try:
         if _UNIX.fullmatch(text):
             count = Decimal(text)
             if count >= _FIRST_MICROSECOND:
-                raise Wrong(f"{name} is {shown(text)}, it must be in seconds or milliseconds")
+                raise FormatError(f"{name} is {quoted(text)}; it must be in seconds or milliseconds")
             micro = multiply(count, _THOUSAND if count >= _FIRST_MILLISECOND else _MILLION)
             return EPOCH + timedelta(microseconds=int(micro))
         time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Wrong(f"{name} is {shown(text)}, it must be one such as 2026-01-31T12:00:00Z or unix seconds") from None
+        raise FormatError(
+            f"{name} is {quoted(text)}; it must be one such as 2026-01-31T12:00:00Z or unix seconds"
+        ) from None

@@ -1,4 +1,4 @@
-"""Rows that each hold a price of one moment: what their header must name, and what a row says."""
+"""Rows with single prices, each of one moment: the columns of their header, and a row's price."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from domain.trading.arithmetic import add, divide, plain
-from market.files.parsing import Entry, Wrong, moment, number, storable, symbol
+from market.files.parsing import Entry, FormatError, parse_number, parse_symbol, parse_time, storable
 
 COLUMNS = ("time", "symbol", "price", "bid", "ask", "volume")
 _TWO = Decimal(2)
 
 
 def columns(names: Collection[str]) -> dict[str, str]:
-    """Return which of a header's ``names``, in lower case, stand for which of `COLUMNS`.
+    """Return the columns of `COLUMNS` among a header's ``names`` in lower case, each with its name there.
 
     Raises:
-        Wrong: one that is needed is missing.
+        FormatError: a required one is missing.
     """
     missing = [name for name in ("time", "symbol") if name not in names]
     if "price" not in names and not ("bid" in names and "ask" in names):
         missing.append("price")
     if missing:
-        raise Wrong(f"the header must name time, symbol and price, and lacks {', '.join(missing)}")
+        raise FormatError(f"the header must name time, symbol and price, and lacks {', '.join(missing)}")
     return {name: name for name in COLUMNS if name in names}
 
 
-def entry(cells: Mapping[str, str]) -> Entry:
-    """Return what a row says; one without price counts at the middle of bid and ask.
+def entry(fields: Mapping[str, str]) -> Entry:
+    """Return a row's price; without one it is the middle of bid and ask.
 
     Raises:
-        Wrong: it makes no sense.
+        FormatError: a field is invalid or contradicts another.
     """
-    price, bid, ask, volume = (number(name, cells.get(name, "")) for name in ("price", "bid", "ask", "volume"))
+    price, bid, ask, volume = (parse_number(name, fields.get(name, "")) for name in ("price", "bid", "ask", "volume"))
     if bid is not None and ask is not None and bid > ask:
-        raise Wrong(f"bid {plain(bid)} is above ask {plain(ask)}")
+        raise FormatError(f"bid {plain(bid)} is above ask {plain(ask)}")
     if price is None:
         if bid is None or ask is None:
-            raise Wrong("price is empty, and so is bid or ask")
+            raise FormatError("price is empty, and so is bid or ask")
         price = storable(divide(add(bid, ask), _TWO))
-    name = symbol(cells["symbol"])
-    time = moment("time", cells["time"])
+    name = parse_symbol(fields["symbol"])
+    time = parse_time("time", fields["time"])
     return Entry(time, time, name, price, bid, ask, volume)

@@ -271,8 +271,8 @@ def test_check_and_status_tell_how_long_the_bars_of_a_file_are_taken_to_be(env: 
     path = tmp_path / "BTC-USDT.csv"
     path.write_text("time,close\n0,100\n60,101\n61,102\n120,103\n180,104\n")
     sentence = (
-        "BTC/USDT: bars are taken to be 1m long, the most frequent distance of their times; 2 of 4 distances differ"
-        " (from 1s to 1m)"
+        "BTC/USDT: bars are assumed to be 1m long, the most frequent distance between their times;"
+        " 2 of 4 distances differ (from 1s to 1m)"
     )
     env = env | {"PAPER_PRICES": str(path)}
     assert f"prices    {sentence}\n" in run("check", env=env).out

@@ -1,3 +1,5 @@
+"""CSV files of prices: their fields, and how they are played."""
+
 from __future__ import annotations
 
 import math
@@ -47,7 +49,7 @@ class Listener:
 
 
 class InstantTimer(MonotonicTimer):
-    """Lets the time waited for pass at once; the wait after ``enough`` waits is one for the stop."""
+    """A timer whose sleeps take no time; the one after ``enough`` of them waits for the stop."""
 
     def __init__(self, enough: int = 1_000_000) -> None:
         self.time, self.enough, self.waits, self.waiting = 0.0, enough, list[float](), threading.Event()
@@ -64,7 +66,7 @@ class InstantTimer(MonotonicTimer):
         return stopped.is_set()
 
 
-def written(folder: Path, text: str | bytes) -> Path:
+def write_file(folder: Path, text: str | bytes) -> Path:
     path = folder / "quotes.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
@@ -99,7 +101,7 @@ FILE = """time,symbol,price,bid,ask,volume
 
 
 def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
-    path = written(tmp_path, FILE)
+    path = write_file(tmp_path, FILE)
     listener = play(FilePrices(path, math.inf, StandingClock()))
     half, hour = NOON + timedelta(seconds=30), NOON + timedelta(seconds=3630)
     btc = Symbol("BTC/USDT")
@@ -120,12 +122,12 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
         [Quote(btc, Decimal("110485.55"), half, PLAYED_AT, "file", Decimal(110485), Decimal("110486.1"), Decimal(0))],
         [Quote(Symbol("AAPL"), Decimal("200.10"), hour, PLAYED_AT, "file")],
     ]
-    assert listener.ends == [f"the price file {path} was played to its end, its last prices only grow older now"]
+    assert listener.ends == [f"the price file {path} was played to its end; no newer prices will come"]
 
 
-def test_the_book_is_what_the_file_holds(tmp_path: Path) -> None:
+def test_the_catalog_holds_the_symbols_of_the_file(tmp_path: Path) -> None:
     text = "time,symbol,price\n1,BTC/USDT:USDT,1\n1,eth/eur,1\n1,AAPL,1\n2,AAPL,2\n"
-    listener = play(FilePrices(written(tmp_path, text), math.inf, StandingClock()))
+    listener = play(FilePrices(write_file(tmp_path, text), math.inf, StandingClock()))
     assert [list(catalog.instruments.values()) for catalog in listener.catalogs] == [
         [
             Instrument(Symbol("BTC/USDT:USDT"), "USDT"),
@@ -136,21 +138,21 @@ def test_the_book_is_what_the_file_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("speed", "waits"), [(1, [30.0, 3600.0]), (60, [0.5, 60.0]), (math.inf, [])])
-def test_speed_is_the_files_time_over_the_walls(tmp_path: Path, speed: float, waits: list[float]) -> None:
+def test_speed_is_seconds_of_the_file_per_second(tmp_path: Path, speed: float, waits: list[float]) -> None:
     timer = InstantTimer()
-    play(FilePrices(written(tmp_path, FILE), speed, StandingClock(), timer))
+    play(FilePrices(write_file(tmp_path, FILE), speed, StandingClock(), timer))
     assert timer.waits == waits
 
 
 @pytest.mark.parametrize("speed", [0, -1, math.nan])
 def test_speed_is_above_zero(tmp_path: Path, speed: float) -> None:
     with pytest.raises(ValueError, match="speed"):
-        FilePrices(written(tmp_path, FILE), speed, StandingClock())
+        FilePrices(write_file(tmp_path, FILE), speed, StandingClock())
 
 
-def test_it_stops_at_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_it_stops_at_once_and_continues_where_it_stopped(tmp_path: Path) -> None:
     timer = InstantTimer(enough=1)
-    source, listener = FilePrices(written(tmp_path, FILE), 1, StandingClock(), timer), Listener()
+    source, listener = FilePrices(write_file(tmp_path, FILE), 1, StandingClock(), timer), Listener()
     source.start(listener)
     assert timer.waiting.wait(10)
     source.stop()
@@ -163,8 +165,8 @@ def test_it_stops_at_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert play(source).batches == []
 
 
-def test_a_file_that_changes_under_way_is_told(tmp_path: Path) -> None:
-    path = written(tmp_path, FILE)
+def test_a_file_that_vanishes_after_the_check_ends_the_source(tmp_path: Path) -> None:
+    path = write_file(tmp_path, FILE)
     source = FilePrices(path, math.inf, StandingClock())
     path.unlink()
     assert play(source).ends == [f"prices = {path}: there is no such file"]
@@ -183,20 +185,20 @@ def test_a_file_that_changes_under_way_is_told(tmp_path: Path) -> None:
         "1769860800000",
     ],
 )
-def test_times_in_each_spelling(tmp_path: Path, text: str) -> None:
-    assert [row.time for row in read(written(tmp_path, f"time,symbol,price\n{text},A,1\n"))] == [NOON]
+def test_every_spelling_of_a_time(tmp_path: Path, text: str) -> None:
+    assert [row.time for row in read(write_file(tmp_path, f"time,symbol,price\n{text},A,1\n"))] == [NOON]
 
 
 def test_times_are_kept_to_the_microsecond(tmp_path: Path) -> None:
     text = "time,symbol,price\n1769860800.000001,A,1\n1769860800001.5,A,1\n2026-01-31T12:00:00.123456Z,A,1\n"
-    found = [(row.time - NOON) // timedelta(microseconds=1) for row in read(written(tmp_path, text))]
-    assert found == [1, 1500, 123456]
+    times = [(row.time - NOON) // timedelta(microseconds=1) for row in read(write_file(tmp_path, text))]
+    assert times == [1, 1500, 123456]
 
 
 def test_a_date_is_its_midnight(tmp_path: Path) -> None:
     text = "time,symbol,price\n2026-01-30,A,1\n20260131,A,1\n"
-    found = [row.time for row in read(written(tmp_path, text))]
-    assert found == [NOON - timedelta(hours=36), NOON - timedelta(hours=12)]
+    times = [row.time for row in read(write_file(tmp_path, text))]
+    assert times == [NOON - timedelta(hours=36), NOON - timedelta(hours=12)]
 
 
 @pytest.mark.parametrize(
@@ -210,70 +212,70 @@ def test_a_date_is_its_midnight(tmp_path: Path) -> None:
         "time,symbol,price\n1, A/B , +25e-1 \n",
     ],
 )
-def test_a_file_in_each_shape(tmp_path: Path, text: str | bytes) -> None:
-    [row] = read(written(tmp_path, text))
+def test_every_shape_of_a_file(tmp_path: Path, text: str | bytes) -> None:
+    [row] = read(write_file(tmp_path, text))
     assert (row.time.timestamp(), row.symbol, row.price) == (1, "A/B", Decimal("2.5"))
 
 
 def test_the_smallest_and_the_largest_numbers(tmp_path: Path) -> None:
     text = f"time,symbol,price,bid,ask\n1,A,1e-18,,\n1,A,{'9' * 20}.{'9' * 18},,\n1,A,,1e-18,2e-18\n"
-    found = [row.price for row in read(written(tmp_path, text))]
-    assert found == [Decimal("1e-18"), Decimal("9" * 20 + "." + "9" * 18), Decimal("2e-18")]
+    prices = [row.price for row in read(write_file(tmp_path, text))]
+    assert prices == [Decimal("1e-18"), Decimal("9" * 20 + "." + "9" * 18), Decimal("2e-18")]
 
 
 @pytest.mark.parametrize(
-    ("row", "sentence"),
+    ("row", "message"),
     [
-        ("2,A,abc", "price is 'abc', it must be a number such as 110485.85"),
-        ("2,A,NaN", "price is 'NaN', it must be a number such as 110485.85"),
-        ("2,A,inf", "price is 'inf', it must be a number such as 110485.85"),
-        ("2,A,1_000", "price is '1_000', it must be a number such as 110485.85"),
-        ("2,A,\u0661", "price is '\u0661', it must be a number such as 110485.85"),
-        ("2,A,0", "price is '0', it must be above 0 and below 1e20"),
-        ("2,A,-1", "price is '-1', it must be above 0 and below 1e20"),
-        ("2,A,1e20", "price is '1e20', it must be above 0 and below 1e20"),
-        ("2,A,1e999999999999999999", "price is '1e999999999999999999', it must be above 0 and below 1e20"),
-        ("2,A,1e9999999999999999999999", "price is '1e9999999999999999999999', it must be a number such as 110485.85"),
-        ("2,A,1e-19", "price is '1e-19', it may have at most 18 decimals"),
+        ("2,A,abc", "price is 'abc'; it must be a number such as 110485.85"),
+        ("2,A,NaN", "price is 'NaN'; it must be a number such as 110485.85"),
+        ("2,A,inf", "price is 'inf'; it must be a number such as 110485.85"),
+        ("2,A,1_000", "price is '1_000'; it must be a number such as 110485.85"),
+        ("2,A,\u0661", "price is '\u0661'; it must be a number such as 110485.85"),
+        ("2,A,0", "price is '0'; it must be above 0 and below 1e20"),
+        ("2,A,-1", "price is '-1'; it must be above 0 and below 1e20"),
+        ("2,A,1e20", "price is '1e20'; it must be above 0 and below 1e20"),
+        ("2,A,1e999999999999999999", "price is '1e999999999999999999'; it must be above 0 and below 1e20"),
+        ("2,A,1e9999999999999999999999", "price is '1e9999999999999999999999'; it must be a number such as 110485.85"),
+        ("2,A,1e-19", "price is '1e-19'; it may have at most 18 decimals"),
         ("2,A,", "price is empty, and so is bid or ask"),
         ("2,A", "the row has 2 columns, the header 3"),
         ("2,A,1,1", "the row has 4 columns, the header 3"),
-        ("2,,1", "symbol is '', it must be one such as BTC/USDT"),
-        ("2,BTC/,1", "symbol is 'BTC/', it must be one such as BTC/USDT"),
-        ("2,/USDT,1", "symbol is '/USDT', it must be one such as BTC/USDT"),
-        ("2,A B,1", "symbol is 'A B', it must be one such as BTC/USDT"),
-        (",A,1", "time is '', it must be one such as 2026-01-31T12:00:00Z or unix seconds"),
-        ("noon,A,1", "time is 'noon', it must be one such as 2026-01-31T12:00:00Z or unix seconds"),
-        ("-5,A,1", "time is '-5', it must be one such as 2026-01-31T12:00:00Z or unix seconds"),
+        ("2,,1", "symbol is ''; it must be one such as BTC/USDT"),
+        ("2,BTC/,1", "symbol is 'BTC/'; it must be one such as BTC/USDT"),
+        ("2,/USDT,1", "symbol is '/USDT'; it must be one such as BTC/USDT"),
+        ("2,A B,1", "symbol is 'A B'; it must be one such as BTC/USDT"),
+        (",A,1", "time is ''; it must be one such as 2026-01-31T12:00:00Z or unix seconds"),
+        ("noon,A,1", "time is 'noon'; it must be one such as 2026-01-31T12:00:00Z or unix seconds"),
+        ("-5,A,1", "time is '-5'; it must be one such as 2026-01-31T12:00:00Z or unix seconds"),
         (
             "0001-01-01T00:00+01:00,A,1",
-            "time is '0001-01-01T00:00+01:00', it must be one such as 2026-01-31T12:00:00Z or unix seconds",
+            "time is '0001-01-01T00:00+01:00'; it must be one such as 2026-01-31T12:00:00Z or unix seconds",
         ),
-        ("1769860800000000,A,1", "time is '1769860800000000', it must be in seconds or milliseconds"),
+        ("1769860800000000,A,1", "time is '1769860800000000'; it must be in seconds or milliseconds"),
         ("0,A,1", "time goes back from 1970-01-01T00:00:01+00:00 to 1970-01-01T00:00:00+00:00"),
-        ('2,"A,1', "it is no CSV: unexpected end of data"),
+        ('2,"A,1', "it is not valid CSV: unexpected end of data"),
     ],
 )
-def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path, row: str, sentence: str) -> None:
-    assert refusal(written(tmp_path, f"time,symbol,price\n1,A,1\n\n{row}")) == f", line 4: {sentence}"
+def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path, row: str, message: str) -> None:
+    assert refusal(write_file(tmp_path, f"time,symbol,price\n1,A,1\n\n{row}")) == f", line 4: {message}"
 
 
 @pytest.mark.parametrize(
-    ("row", "sentence"),
+    ("row", "message"),
     [
-        ("1,A,1,x,,", "bid is 'x', it must be a number such as 110485.85"),
-        ("1,A,1,,0,", "ask is '0', it must be above 0 and below 1e20"),
-        ("1,A,1,,,-1", "volume is '-1', it must be at least 0 and below 1e20"),
+        ("1,A,1,x,,", "bid is 'x'; it must be a number such as 110485.85"),
+        ("1,A,1,,0,", "ask is '0'; it must be above 0 and below 1e20"),
+        ("1,A,1,,,-1", "volume is '-1'; it must be at least 0 and below 1e20"),
         ("1,A,,1,,", "price is empty, and so is bid or ask"),
         ("1,A,1,3,2,", "bid 3 is above ask 2"),
     ],
 )
-def test_a_wrong_bid_ask_or_volume_is_refused(tmp_path: Path, row: str, sentence: str) -> None:
-    assert refusal(written(tmp_path, f"time,symbol,price,bid,ask,volume\n{row}\n")) == f", line 2: {sentence}"
+def test_a_wrong_bid_ask_or_volume_is_refused(tmp_path: Path, row: str, message: str) -> None:
+    assert refusal(write_file(tmp_path, f"time,symbol,price,bid,ask,volume\n{row}\n")) == f", line 2: {message}"
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("", ": it is empty, but must begin with a header such as time,symbol,price"),
         ("time,symbol,price\n", ": it has a header but no prices"),
@@ -283,11 +285,11 @@ def test_a_wrong_bid_ask_or_volume_is_refused(tmp_path: Path, row: str, sentence
         ),
         ("time,symbol,bid\n1,A,1\n", ", line 1: the header must name time, symbol and price, and lacks price"),
         ("time,symbol,price,Price\n1,A,1,1\n", ", line 1: the header names price twice"),
-        (b"time,symbol,price\n1,\xff,1\n", ": it is no text in UTF-8"),
+        (b"time,symbol,price\n1,\xff,1\n", ": it is not UTF-8 text"),
     ],
 )
-def test_a_wrong_file_is_refused(tmp_path: Path, text: str | bytes, sentence: str) -> None:
-    assert refusal(written(tmp_path, text)) == sentence
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
+    assert refusal(write_file(tmp_path, text)) == message
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Parquet files are read as the CSV files of the same columns; only what differs is tested here."""
+"""Parquet files: the differences from CSV files with the same columns."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ HOUR = timedelta(hours=1)
 SECONDS = [1769860800, 1769864400]  # noon and one o'clock
 
 
-def written(folder: Path, columns: Mapping[str, Any], name: str = "BTC_USDT-1h.parquet", **options: Any) -> Path:
+def write_file(folder: Path, columns: Mapping[str, Any], name: str = "BTC_USDT-1h.parquet", **options: Any) -> Path:
     path = folder / name
     parquet.write_table(pa.table(dict(columns)), path, **options)
     return path
 
 
 def bars(folder: Path, **columns: Any) -> Path:
-    return written(folder, {"time": SECONDS, "close": [1, 2]} | columns)
+    return write_file(folder, {"time": SECONDS, "close": [1, 2]} | columns)
 
 
 def rows(path: Path) -> list[Row]:
@@ -46,7 +46,7 @@ def refusal(path: Path) -> str:
 
 
 def test_a_file_of_bars(tmp_path: Path) -> None:
-    path = written(
+    path = write_file(
         tmp_path,
         {
             "Timestamp": pa.array([NOON, NOON + HOUR], pa.timestamp("ms", "UTC")),
@@ -67,7 +67,7 @@ def test_a_file_of_bars(tmp_path: Path) -> None:
 
 def test_a_file_of_prices(tmp_path: Path) -> None:
     columns = {"time": SECONDS, "symbol": ["A", "B/EUR"], "price": [1, None], "bid": [None, 2.5], "ask": [None, 2.6]}
-    assert rows(written(tmp_path, columns, "quotes.PQ")) == [
+    assert rows(write_file(tmp_path, columns, "quotes.PQ")) == [
         Row(NOON, Symbol("A"), Decimal(1), None, None, None),
         Row(NOON + HOUR, Symbol("B/EUR"), Decimal("2.55"), Decimal("2.5"), Decimal("2.6"), None),
     ]
@@ -112,7 +112,7 @@ NAIVE = NOON.replace(tzinfo=None)
         (pa.string(), ["2026-01-31 12:00:00", "2026-01-31T14:00:00+01:00"]),
     ],
 )
-def test_times_of_each_type(tmp_path: Path, type_: pa.DataType, values: Sequence[object]) -> None:
+def test_times_of_every_type(tmp_path: Path, type_: pa.DataType, values: Sequence[object]) -> None:
     path = bars(tmp_path, time=pa.array(values, type_))
     assert [row.time for row in rows(path)] == [NOON + HOUR, NOON + 2 * HOUR]
 
@@ -129,18 +129,18 @@ def test_a_close_time_and_a_timeframe(tmp_path: Path) -> None:
 
 
 def test_row_groups_are_read_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market.files.parquet_file.BATCH", 2)
-    path = written(tmp_path, {"time": range(1, 8), "close": range(1, 8)}, row_group_size=3)
+    monkeypatch.setattr("market.files.parquet_file.BATCH_ROWS", 2)
+    path = write_file(tmp_path, {"time": range(1, 8), "close": range(1, 8)}, row_group_size=3)
     assert parquet.ParquetFile(path).num_row_groups == 3
     assert [(row.time.timestamp(), row.price) for row in rows(path)] == [(n + 1, n) for n in range(1, 8)]
-    written(tmp_path, {"time": range(1, 8), "close": [1, 2, 3, 4, 5, 0, 7]}, row_group_size=3)
-    assert refusal(path) == ", row 6: close is '0', it must be above 0 and below 1e20"
+    write_file(tmp_path, {"time": range(1, 8), "close": [1, 2, 3, 4, 5, 0, 7]}, row_group_size=3)
+    assert refusal(path) == ", row 6: close is '0'; it must be above 0 and below 1e20"
 
 
 def test_a_batch_is_read_when_the_one_before_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market.files.parquet_file.BATCH", 2)
+    monkeypatch.setattr("market.files.parquet_file.BATCH_ROWS", 2)
     columns = {"time": range(1, 8), "symbol": ["A"] * 7, "price": range(1, 8)}
-    file = PriceFile(written(tmp_path, columns, row_group_size=3))
+    file = PriceFile(write_file(tmp_path, columns, row_group_size=3))
     taken: list[int] = []
     original = parquet.ParquetFile.iter_batches
 
@@ -150,37 +150,37 @@ def test_a_batch_is_read_when_the_one_before_is_used_up(tmp_path: Path, monkeypa
             yield batch
 
     monkeypatch.setattr(parquet.ParquetFile, "iter_batches", counted)
-    found = file.rows()
-    assert [next(found).price, taken] == [1, [2]]
-    found.close()
+    rows = file.rows()
+    assert [next(rows).price, taken] == [1, [2]]
+    rows.close()
 
 
 @pytest.mark.parametrize(
-    ("columns", "sentence"),
+    ("columns", "message"),
     [
-        ({"close": [1.0, float("nan")]}, ", row 2: close is 'nan', it must be a number such as 110485.85"),
-        ({"close": [1.0, float("inf")]}, ", row 2: close is 'inf', it must be a number such as 110485.85"),
+        ({"close": [1.0, float("nan")]}, ", row 2: close is 'nan'; it must be a number such as 110485.85"),
+        ({"close": [1.0, float("inf")]}, ", row 2: close is 'inf'; it must be a number such as 110485.85"),
         (
             {"close": pa.array([1, float("nan")], pa.float32())},
-            ", row 2: close is 'nan', it must be a number such as 110485.85",
+            ", row 2: close is 'nan'; it must be a number such as 110485.85",
         ),
         ({"close": [1.0, None]}, ", row 2: close is empty"),
         ({"close": pa.nulls(2)}, ", row 1: close is empty"),
-        ({"close": [1.0, 1e20]}, ", row 2: close is '1e+20', it must be above 0 and below 1e20"),
-        ({"close": [1.0, 1e-19]}, ", row 2: close is '1e-19', it may have at most 18 decimals"),
+        ({"close": [1.0, 1e20]}, ", row 2: close is '1e+20'; it must be above 0 and below 1e20"),
+        ({"close": [1.0, 1e-19]}, ", row 2: close is '1e-19'; it may have at most 18 decimals"),
         ({"low": [1, 3]}, ", row 2: low 3 is above close 2"),
-        ({"volume": [1, -1]}, ", row 2: volume is '-1', it must be at least 0 and below 1e20"),
-        ({"close": [True, True]}, ": the column close holds bool, it must hold numbers, text or times"),
-        ({"symbol": [b"A", b"B"]}, ": the column symbol holds binary, it must hold numbers, text or times"),
-        ({"price": [1, 1]}, ": the header names price and close, it must name price for prices or close for bars"),
+        ({"volume": [1, -1]}, ", row 2: volume is '-1'; it must be at least 0 and below 1e20"),
+        ({"close": [True, True]}, ": the column close holds bool; it must hold numbers, text or times"),
+        ({"symbol": [b"A", b"B"]}, ": the column symbol holds binary; it must hold numbers, text or times"),
+        ({"price": [1, 1]}, ": the header names price and close; it must name price for prices or close for bars"),
         ({"Close": [1, 1]}, ": the header names close twice"),
         (
             {"time": pa.array([NOON, None], pa.timestamp("us", "UTC"))},
-            ", row 2: time is '', it must be one such as 2026-01-31T12:00:00Z or unix seconds",
+            ", row 2: time is ''; it must be one such as 2026-01-31T12:00:00Z or unix seconds",
         ),
         (
             {"time": pa.array([10**18] * 2, pa.timestamp("us"))},
-            f", row 1: time is '{10**18} µs', it must be one such as 2026-01-31T12:00:00Z or unix seconds",
+            f", row 1: time is '{10**18} µs'; it must be one such as 2026-01-31T12:00:00Z or unix seconds",
         ),
         (
             {"time": pa.array([NOON + HOUR, NOON])},
@@ -188,26 +188,26 @@ def test_a_batch_is_read_when_the_one_before_is_used_up(tmp_path: Path, monkeypa
         ),
     ],
 )
-def test_what_is_wrong_is_refused_with_its_row(tmp_path: Path, columns: Mapping[str, Any], sentence: str) -> None:
-    assert refusal(bars(tmp_path, **columns)) == sentence
+def test_an_invalid_file_is_refused_with_its_row(tmp_path: Path, columns: Mapping[str, Any], message: str) -> None:
+    assert refusal(bars(tmp_path, **columns)) == message
 
 
 def test_a_file_without_rows_and_one_without_the_columns(tmp_path: Path) -> None:
     empty = {"time": pa.array([], pa.int64()), "close": pa.array([], pa.float64())}
-    assert refusal(written(tmp_path, empty)) == ": it has a header but no prices"
+    assert refusal(write_file(tmp_path, empty)) == ": it has a header but no prices"
     lacks = "the header must name time, symbol and price, and lacks time, symbol, price"
-    assert refusal(written(tmp_path, {"x": [1]})) == f": {lacks}"
-    lone = "BTC/USDT has one bar only, a column timeframe, such as 1h, or close_time must tell its length"
-    assert refusal(written(tmp_path, {"time": [1], "close": [1]})) == f": {lone}"
+    assert refusal(write_file(tmp_path, {"x": [1]})) == f": {lacks}"
+    lone = "BTC/USDT has only one bar; add a column timeframe, such as 1h, or close_time"
+    assert refusal(write_file(tmp_path, {"time": [1], "close": [1]})) == f": {lone}"
 
 
 def test_a_file_whose_name_is_no_symbol(tmp_path: Path) -> None:
-    path = written(tmp_path, {"time": SECONDS, "close": [1, 2]}, "prices.parquet")
-    sentence = "the header must name symbol, or the file be named for it, such as BTC-USDT or BTC_USDT-1h"
-    assert refusal(path) == f": {sentence}"
+    path = write_file(tmp_path, {"time": SECONDS, "close": [1, 2]}, "prices.parquet")
+    message = "the header must name symbol, or the file be named for it, such as BTC-USDT or BTC_USDT-1h"
+    assert refusal(path) == f": {message}"
 
 
-def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.parquet") == ": there is no such file"
     (tmp_path / "folder.parquet").mkdir()
     assert refusal(tmp_path / "folder.parquet") == ": it cannot be read: Is a directory"
@@ -220,8 +220,8 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_page_and_broken_text_are_refused(tmp_path: Path) -> None:
     path = bars(tmp_path, symbol=["AAAA", "BBBB"])
-    whole = path.read_bytes()
-    path.write_bytes(whole[:4] + bytes(100) + whole[104:])
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(100) + content[104:])
     assert refusal(path).startswith(": it cannot be read: ")
     path = bars(tmp_path, symbol=pa.array([b"\xff", b"A"]).cast(pa.string(), safe=False))
     assert refusal(path).startswith(": it cannot be read: 'utf-8' codec can't decode")
@@ -229,15 +229,15 @@ def test_a_damaged_page_and_broken_text_are_refused(tmp_path: Path) -> None:
     assert refusal(long_ago).startswith(": it cannot be read: ")
 
 
-def test_without_pyarrow_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_message_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bars(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.delitem(sys.modules, "market.files.parquet_file", raising=False)
-    sentence = "a Parquet file needs pyarrow, which is not installed: pip install 'pyarrow>=16'"
-    assert f": {sentence}" == refusal(path)
+    message = "a Parquet file needs pyarrow, which is not installed: pip install 'pyarrow>=16'"
+    assert f": {message}" == refusal(path)
 
 
-def test_without_pyarrow_a_wrong_path_is_what_has_to_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_a_wrong_path_is_reported_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.delitem(sys.modules, "market.files.parquet_file", raising=False)
     assert ": there is no such file" == refusal(tmp_path / "none.parquet")
