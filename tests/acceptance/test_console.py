@@ -1,4 +1,4 @@
-"""The debug console as a person has it: in a terminal, on a service under 200 decisions a second."""
+"""The debug console in a terminal, attached to a service under 200 decisions a second."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import psycopg
 from console.debug.command_spec import COMMAND_SPECS
 from tests.support.system.program import ROOT, Program, environment, run
 
-A_SECOND = 200
+DECISIONS_PER_SECOND = 200
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
-SHOWS = {
+EXPECTED = {
     "ps": "PositionKeeper",
     "top": "PositionKeeper",
     "tree": "decision path",
@@ -52,7 +52,7 @@ SHOWS = {
     "repl": "was started without --allow-repl",
     "help trace": "messages as actors handle them",
 }
-"""Each command, and something that its answer holds."""
+"""A line with each command, and a part of its answer."""
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def decisions_flow(url: str) -> Iterator[None]:
         with psycopg.connect(url, autocommit=True) as agent:
             begun = time.monotonic()
             for number in range(1_000_000):
-                if ended.wait(max(0.0, begun + number / A_SECOND * 10 - time.monotonic())):
+                if ended.wait(max(0.0, begun + number / DECISIONS_PER_SECOND * 10 - time.monotonic())):
                     return
                 agent.execute(
                     "INSERT INTO trading_decisions (symbol, decision, confidence, quantity)"
@@ -82,9 +82,9 @@ def decisions_flow(url: str) -> Iterator[None]:
 
 
 def test_every_command_in_a_terminal_under_load(embedded_url: str, tmp_path: Path) -> None:
-    assert set(COMMAND_SPECS) - {"exit"} == {line.split()[0] for line in SHOWS}
+    assert set(COMMAND_SPECS) - {"exit"} == {line.split()[0] for line in EXPECTED}
     env = environment(tmp_path, prices="simulated", database_url=embedded_url) | {"TERM": "xterm"}
-    env["PROMPT_TOOLKIT_NO_CPR"] = "1"  # nobody here answers where the cursor is
+    env["PROMPT_TOOLKIT_NO_CPR"] = "1"  # this terminal does not answer queries for the cursor
     with Program("start", env=env) as service:
         service.wait_for()
         first = run("decide", "BUY", "BTC/USDT", "--confidence", "1", "--quantity", "0.01", "--wait", env=env)
@@ -101,12 +101,12 @@ def test_every_command_in_a_terminal_under_load(embedded_url: str, tmp_path: Pat
             )
             try:
                 expect_text(console, "paper>", "")
-                for line, shows in SHOWS.items():
+                for line, expected in EXPECTED.items():
                     console.sendline(line)
                     if COMMAND_SPECS[line.split()[0]].changes:
                         console.expect("Really")
                         console.send("y")
-                    expect_text(console, shows, line)
+                    expect_text(console, expected, line)
                     if line == "top":
                         console.sendintr()
                 console.sendline("nonsense")
@@ -120,19 +120,19 @@ def test_every_command_in_a_terminal_under_load(embedded_url: str, tmp_path: Pat
     assert "suspend" in {json.loads(line)["command"] for line in log}
 
 
-def expect_text(console: pexpect.spawn, shows: str, line: str) -> None:
-    """Wait until the screen has been told it; what the terminal makes of it is left out."""
-    seen = ""
+def expect_text(console: pexpect.spawn, expected: str, line: str) -> None:
+    """Wait until the output after ``line`` holds ``expected``, escape sequences left out."""
+    output = ""
     deadline = time.monotonic() + 20
-    while shows not in ESCAPES.sub("", seen):
-        assert time.monotonic() < deadline, f"{line!r} does not show {shows!r}: {ESCAPES.sub('', seen)[-2000:]}"
+    while expected not in ESCAPES.sub("", output):
+        assert time.monotonic() < deadline, f"no {expected!r} after {line!r}: {ESCAPES.sub('', output)[-2000:]}"
         try:
-            seen += console.read_nonblocking(65_536, timeout=0.05)
+            output += console.read_nonblocking(65_536, timeout=0.05)
         except pexpect.TIMEOUT:
             continue
 
 
-def test_over_the_limit_of_restarts_the_last_failures_are_told(embedded_url: str, tmp_path: Path) -> None:
+def test_over_the_limit_of_restarts_the_last_failures_are_printed(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url, max_restarts="1")
     with Program("start", env=env) as service:
         service.wait_for()
@@ -161,7 +161,7 @@ def test_in_a_script(embedded_url: str, tmp_path: Path) -> None:
         assert 7 == len(run("console", "-c", "ps --json", env=env).json["actors"])
 
 
-def test_with_nothing_running_it_says_so(tmp_path: Path) -> None:
-    told = run("console", "-c", "ps", env=environment(tmp_path, prices="simulated"))
-    assert told.code == 3
-    assert "The service is not running; start it with" in told.err
+def test_without_a_service_the_console_says_so(tmp_path: Path) -> None:
+    result = run("console", "-c", "ps", env=environment(tmp_path, prices="simulated"))
+    assert result.code == 3
+    assert "The service is not running; start it with" in result.err

@@ -1,7 +1,7 @@
-"""Ten minutes of a market in ten seconds: the real program, the real ccxt, TimescaleDB, and all that goes wrong.
+"""Ten minutes of a market in ten seconds: the real program, the real ccxt, TimescaleDB, and a failing exchange.
 
-300 decisions come in by SQL while the exchange answers with 429, 500, garbage and halves, hangs, drops its sockets,
-shuts one market and loses another, and sends prices that are none.
+300 decisions are inserted by SQL while the exchange answers with 429, 500, garbage and half answers, hangs, drops its
+sockets, suspends one market, delists another, and sends invalid prices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -28,10 +27,10 @@ from tests.support.system.running_system import assert_sound, until, until_all_e
 from tests.support.values.exact_arithmetic import FILLS, Rules, assert_by_hand, trades_by_hand
 
 SECONDS = 600
-FASTER = 60
+SPEED = 60
 DECISIONS = 300
 SYMBOLS = {"BTC/USDT": 0, "ETH/USDT": 0, "SOL/USDT": 60, "XRP/USDT": 150, "ADA/USDT": 240}
-"""Each market, and the second from which it is traded: so each comes as a question to an exchange that is failing."""
+"""Each market, and the second from which it is traded: each is first requested while the exchange fails."""
 SPELLINGS: list[Callable[[str], str]] = [
     str, str.lower, lambda symbol: symbol.replace("/", "-"), lambda symbol: symbol.replace("/", ""),
 ]  # fmt: skip
@@ -40,7 +39,11 @@ RULES = Rules(
     ticks={"BTC/USDT": "0.1", "ETH/USDT": "0.01", "SOL/USDT": "0.01", "XRP/USDT": "0.00001", "ADA/USDT": "0.000001"},
     steps={"BTC/USDT": "1e-8", "ETH/USDT": "1e-8", "SOL/USDT": "1e-6", "XRP/USDT": "1e-5", "ADA/USDT": "1e-4"},
 )
-SENSELESS = {"ETH/USDT": ["0", "-3950.01", "3950010000"], "BTC/USDT": ["110485800000", "0.1"], "SOL/USDT": ["-1", "0"]}
+INVALID_PRICES = {
+    "ETH/USDT": ["0", "-3950.01", "3950010000"],
+    "BTC/USDT": ["110485800000", "0.1"],
+    "SOL/USDT": ["-1", "0"],
+}
 INSERT = """
 INSERT INTO trading_decisions (symbol, decision, confidence, risk_score, quantity, expires_at, strategy)
 VALUES (%(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, %(expires_at)s, 'flow')
@@ -48,7 +51,7 @@ VALUES (%(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, 
 
 
 class Exchange:
-    """The market's script: what happens in each of its seconds."""
+    """The script of the market: its faults and prices, second by second."""
 
     def __init__(self, server: ExchangeServer) -> None:
         self._server = server
@@ -62,18 +65,18 @@ class Exchange:
             200: server.drop_sockets,
             205: lambda: server.fault("half", 2),
             238: lambda: server.fault("hang"),
-            300: lambda: self._senseless("BTC/USDT"),
-            330: lambda: self._senseless("ETH/USDT"),
+            300: lambda: self._send_invalid("BTC/USDT"),
+            330: lambda: self._send_invalid("ETH/USDT"),
             345: lambda: server.send_raw('{"channel":"ticker","data":[{"symbol":'),
-            360: lambda: self._senseless("SOL/USDT"),
+            360: lambda: self._send_invalid("SOL/USDT"),
             400: lambda: server.fault("unknown"),
             401: server.drop_sockets,
             420: lambda: server.suspend("ADA/USDT"),
-            450: self._vanish,
+            450: self._delist,
         }
 
     def second(self, number: int) -> None:
-        """Let a second go by."""
+        """Play one second."""
         if number in self._faults:
             self._faults[number]()
         for symbol, price in self._prices.items():
@@ -81,34 +84,34 @@ class Exchange:
             self._prices[symbol] = str(moved.quantize(Decimal(price)))
             self._server.set_price(symbol, self._prices[symbol])
 
-    def _senseless(self, symbol: str) -> None:
-        for price in SENSELESS[symbol]:
+    def _send_invalid(self, symbol: str) -> None:
+        for price in INVALID_PRICES[symbol]:
             self._server.set_price(symbol, price)
             self._server.set_price(symbol, self._prices[symbol])
 
-    def _vanish(self) -> None:
+    def _delist(self) -> None:
         del self._prices["XRP/USDT"]
         self._server.remove("XRP/USDT")
 
 
 def decisions() -> Iterator[dict[str, Any]]:
-    """What an agent wants, one every two seconds."""
-    chance = random.Random(11)
+    """Yield an agent's decisions, one for every two seconds."""
+    draw = random.Random(11)
     for number in range(DECISIONS):
         traded = [symbol for symbol, since in SYMBOLS.items() if number * SECONDS // DECISIONS >= since]
-        symbol = chance.choice(SPELLINGS)(chance.choice(traded))
-        wanted: dict[str, Any] = {
+        symbol = draw.choice(SPELLINGS)(draw.choice(traded))
+        row: dict[str, Any] = {
             "symbol": symbol,
-            "decision": chance.choice(["BUY", "BUY", "buy", "SELL", "SELL", "HOLD"]),
-            "confidence": Decimal(chance.randint(55, 100)) / 100,
-            "risk_score": chance.choice([None, Decimal("0.1"), Decimal("0.9")]),
+            "decision": draw.choice(["BUY", "BUY", "buy", "SELL", "SELL", "HOLD"]),
+            "confidence": Decimal(draw.randint(55, 100)) / 100,
+            "risk_score": draw.choice([None, Decimal("0.1"), Decimal("0.9")]),
             "quantity": Decimal("0.02") if symbol.upper().startswith("ETH") and number % 3 == 0 else None,
             "expires_at": "2020-01-01T00:00:00Z" if number % 50 == 49 else None,
         }
         if number % 25 == 12:
-            nowhere = list(NOT_TRADED)[number // 25 % 3]
-            wanted |= {"symbol": nowhere, "decision": "BUY", "confidence": 1, "expires_at": None}
-        yield wanted
+            not_traded = list(NOT_TRADED)[number // 25 % 3]
+            row |= {"symbol": not_traded, "decision": "BUY", "confidence": 1, "expires_at": None}
+        yield row
 
 
 @pytest.fixture
@@ -118,15 +121,15 @@ def server() -> Iterator[ExchangeServer]:
 
 
 def play(server: ExchangeServer, database_url: str) -> None:
-    """Let ten minutes go by, and insert the decisions as they come."""
-    market, coming = Exchange(server), decisions()
+    """Play ten minutes of the market, and insert the decisions at their times."""
+    market, rows = Exchange(server), decisions()
     begin, pause = time.monotonic(), threading.Event()
     with psycopg.connect(database_url, autocommit=True) as agent:
         for second in range(SECONDS):
             market.second(second)
             if second % (SECONDS // DECISIONS) == 0:
-                agent.execute(INSERT, next(coming))
-            pause.wait(max(0.0, begin + (second + 1) / FASTER - time.monotonic()))  # the market's own pace
+                agent.execute(INSERT, next(rows))
+            pause.wait(max(0.0, begin + (second + 1) / SPEED - time.monotonic()))  # at the market's speed
 
 
 def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_url: str, tmp_path: Path) -> None:
@@ -136,32 +139,33 @@ def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_
     )
     with Program("start", env=env) as service:
         service.wait_for("Serving")
-        books = LedgerReader(timescale_url)
+        ledger = LedgerReader(timescale_url)
         play(server, timescale_url)
-        until_all_ended(books, 30)
+        until_all_ended(ledger, 30)
         until(lambda: not server.faults_left, 30)
-        assert_sound(books, DECISIONS)
-        rows = books.rows("SELECT symbol, status, outcome_reason, order_id FROM trading_decisions ORDER BY id")
-        fills = books.rows(FILLS)
-        trades = books.rows("SELECT order_id, realized_pnl, net_pnl FROM paper_trades ORDER BY exit_time")
-        (portfolio,) = books.rows("SELECT current_capital FROM paper_trading_config")
-        books.close()
+        assert_sound(ledger, DECISIONS)
+        rows = ledger.rows("SELECT symbol, status, outcome_reason, order_id FROM trading_decisions ORDER BY id")
+        fills = ledger.rows(FILLS)
+        trades = ledger.rows("SELECT order_id, realized_pnl, net_pnl FROM paper_trades ORDER BY exit_time")
+        (portfolio,) = ledger.rows("SELECT current_capital FROM paper_trading_config")
+        ledger.close()
         stopped = service.stop()
     assert 0 == stopped.code
     assert "Traceback" not in stopped.err
 
     # Every outcome is explained.
-    words = [row["outcome_reason"].partition(":")[0] for row in rows if row["status"] != "executed"]
-    assert set(words) <= set(Reason) - {Reason.INTERNAL_ERROR}
-    told = Counter(words)
-    nowhere = {(row["symbol"], row["outcome_reason"].partition(":")[0]) for row in rows if row["symbol"] in NOT_TRADED}
-    # One that came while the exchange did not even tell what it trades waited in vain.
+    codes = [row["outcome_reason"].partition(":")[0] for row in rows if row["status"] != "executed"]
+    assert set(codes) <= set(Reason) - {Reason.INTERNAL_ERROR}
+    not_traded = {
+        (row["symbol"], row["outcome_reason"].partition(":")[0]) for row in rows if row["symbol"] in NOT_TRADED
+    }
+    # A decision that came before the first list of markets had loaded got no price.
     assert (
         set(NOT_TRADED.items())
-        <= nowhere
-        <= {*NOT_TRADED.items(), *((each, "no price in time") for each in NOT_TRADED)}
+        <= not_traded
+        <= {*NOT_TRADED.items(), *((symbol, "no price in time") for symbol in NOT_TRADED)}
     )
-    assert told.keys() >= {
+    assert set(codes) >= {
         "hold",
         "no price in time",
         "confidence below threshold",
@@ -174,10 +178,10 @@ def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_
     assert {row["order_id"] for row in executed} == {fill["order_id"] for fill in fills}
     assert SYMBOLS.keys() == {fill["symbol"] for fill in fills}
 
-    # Every price was the exchange's, and made sense.
-    senseless = {Decimal(price) for prices in SENSELESS.values() for price in prices}
+    # Every price was a valid one of the exchange.
+    invalid = {Decimal(price) for prices in INVALID_PRICES.values() for price in prices}
     for fill in fills:
-        assert fill["base_price"] in {Decimal(price) for price in server.served[fill["symbol"]]} - senseless
+        assert fill["base_price"] in {Decimal(price) for price in server.served[fill["symbol"]]} - invalid
 
     sample = [*fills[:3], next(f for f in fills if f["side"] == "SELL"), next(f for f in fills if f["asked"])]
     for fill in sample:

@@ -186,8 +186,8 @@ def test_the_assumed_bar_lengths_are_logged_at_the_start(tmp_path: Path) -> None
     path = write_file(tmp_path, "time,close,symbol\n" + uneven + even + more, "quotes.csv")
     source = FilePrices(path, math.inf, StandingClock())
     uneven_note = (
-        "BTC/USDT: bars are assumed to be 1h long, the most frequent distance between their times; 3 of 5 distances differ"
-        " (from 1m to 4h)"
+        "BTC/USDT: bars are assumed to be 1h long, the most frequent distance between their times;"
+        " 3 of 5 distances differ (from 1m to 4h)"
     )
     even_notes = [
         "bars are 1m long, the distance between all their times: ETH/USDT, SOL/USDT",
