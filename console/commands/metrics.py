@@ -70,7 +70,7 @@ def _at_rest(settings: Settings) -> str:
     if settings.url is not None or (settings.home / "postgres").exists():
         try:
             with opened(settings) as url:
-                measures = MetricsReader(url, reading=PATIENCE)
+                measures = MetricsReader(url, read_time=PATIENCE)
                 try:
                     reading = measures.look()
                 finally:

@@ -1,4 +1,4 @@
-"""Everything that followed from one decision, as the database has it."""
+"""All rows that follow from one decision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STARTS = "SELECT started_at, holder, epoch FROM paper_lease WHERE started_at BET
 
 
 def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
-    """Return a decision with its orders, fills, position, trades, failures and retries, and what happened when.
+    """Return a decision with its orders, fills, position, trades, failures, retries and a list of events in time order.
 
     Raises:
         DecisionGone: there is no such decision.
@@ -30,7 +30,7 @@ def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
     orders = ledger_reader.rows(ORDER, id=id_)
     fills = [fill for order in orders for fill in ledger_reader.rows(FILLS, order_id=order["order_id"])]
     positions = sorted({fill["position_id"] for fill in fills}, key=str)
-    found = {
+    rows = {
         "decision": decision,
         "orders": orders,
         "fills": fills,
@@ -39,25 +39,25 @@ def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
         "failures": ledger_reader.rows(FAILURES, id=id_),
         "retries": ledger_reader.rows(RETRIES, id=id_),
     }
-    return {**found, "events": _events(ledger_reader, found)}
+    return {**rows, "events": _events(ledger_reader, rows)}
 
 
-def _events(ledger_reader: LedgerReader, found: dict[str, Any]) -> list[dict[str, Any]]:
-    """What happened, in its order; the price that a fill used may have been seen before the decision was made."""
-    decision = found["decision"]
-    own = {order["order_id"] for order in found["orders"]}
+def _events(ledger_reader: LedgerReader, rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events in time order; the price of a fill may have been seen before the decision was inserted."""
+    decision = rows["decision"]
+    own = {order["order_id"] for order in rows["orders"]}
     events = [(decision["created_at"], "inserted", f"{decision['decision']} {decision['symbol']}")]
     events += [
-        (f["price_seen_at"], "price seen", f"{plain(f['base_price'])} ({f['price_source']})") for f in found["fills"]
+        (f["price_seen_at"], "price seen", f"{plain(f['base_price'])} ({f['price_source']})") for f in rows["fills"]
     ]
-    events += [(o["created_at"], "sized", f"{o['side']} {plain(o['quantity'])} {o['symbol']}") for o in found["orders"]]
-    events += [(f["filled_at"], "filled", f"{plain(f['quantity'])} at {plain(f['price'])}") for f in found["fills"]]
+    events += [(o["created_at"], "sized", f"{o['side']} {plain(o['quantity'])} {o['symbol']}") for o in rows["orders"]]
+    events += [(f["filled_at"], "filled", f"{plain(f['quantity'])} at {plain(f['price'])}") for f in rows["fills"]]
     events += [
         (t["exit_time"], "closed" if t["order_id"] in own else "closed later", f"net {plain(t['net_pnl'])}")
-        for t in found["trades"]
+        for t in rows["trades"]
     ]
-    events += [(f["at"], f["kind"], f"{f['actor']}: {f['error']} ({f['reference']})") for f in found["failures"]]
-    events += [(r["created_at"], "sent once more", f"as decision {r['id']}") for r in found["retries"]]
+    events += [(f["at"], f["kind"], f"{f['actor']}: {f['error']} ({f['reference']})") for f in rows["failures"]]
+    events += [(r["created_at"], "sent once more", f"as decision {r['id']}") for r in rows["retries"]]
     if decision["processed_at"] is not None:
         events.append((decision["processed_at"], decision["status"], decision["outcome_reason"] or ""))
         span = {"begin": decision["created_at"], "end": decision["processed_at"]}
@@ -66,5 +66,6 @@ def _events(ledger_reader: LedgerReader, found: dict[str, Any]) -> list[dict[str
     events.sort(key=lambda event: event[0])
     begin = decision["created_at"]
     return [
-        {"at": at, "after": (at - begin).total_seconds(), "what": what, "detail": detail} for at, what, detail in events
+        {"at": at, "after": (at - begin).total_seconds(), "what": event, "detail": detail}
+        for at, event, detail in events
     ]

@@ -1,6 +1,6 @@
-"""Copies decisions, orders, fills, trades and snapshots out of the database as CSV, as they are at one moment.
+"""Export of decisions, orders, fills, trades and snapshots as CSV, all from one snapshot of the database.
 
-The rows go from the server's COPY to the caller as they come; none of them is kept here.
+The rows are streamed from the server's COPY to the caller.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ Write = Callable[[bytes], object]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that is exported.
+    """An exported table.
 
     Attributes:
-        file: its name, without ``.csv``.
-        relation: the table's.
-        at: the column that tells whether a row lies in the period.
-        order: of the rows.
-        last_too: whether a row at the period's very end is in it: it is what a portfolio was worth then.
+        file: name of the file, without ``.csv``.
+        relation: name of the table.
+        at: the column that decides whether a row lies in the period.
+        order: columns by which the rows are sorted.
+        includes_end: whether a row at the exact end of the period belongs to it: a snapshot then is the closing value.
     """
 
     file: str
     relation: str
     at: str
     order: tuple[str, ...]
-    last_too: bool = False
+    includes_end: bool = False
 
 
 TABLES = (
@@ -42,7 +42,7 @@ TABLES = (
     Table("orders", "paper_orders", "created_at", ("created_at", "portfolio", "seq")),
     Table("fills", "paper_fills", "filled_at", ("filled_at", "portfolio", "order_id", "fill_no")),
     Table("trades", "paper_trades", "exit_time", ("exit_time", "portfolio", "order_id", "fill_no")),
-    Table("snapshots", "paper_portfolio_snapshots", "time", ("time", "portfolio"), last_too=True),
+    Table("snapshots", "paper_portfolio_snapshots", "time", ("time", "portfolio"), includes_end=True),
 )
 
 COLUMNS = """
@@ -50,11 +50,11 @@ SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
 WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 
-# An adopted table may hold floats, whose text is their shortest exact form, and moments that no calendar has.
+# An adopted table may hold floats, whose text is their shortest exact form, and times that Python cannot represent.
 NUMBER = "trim_scale({0}::text::numeric)"
 TIMESTAMP = """CASE WHEN {0} >= '0001-01-01' AND {0} < '10000-01-01' THEN to_char({1}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
  ELSE {0}::text END"""
-WRITTEN = {
+EXPRESSIONS = {
     "numeric": NUMBER,
     "double precision": NUMBER,
     "real": NUMBER,
@@ -62,7 +62,7 @@ WRITTEN = {
     "timestamp without time zone": TIMESTAMP.format("{0}", "{0}"),
     "boolean": "{0}::text",
 }
-"""How a type is written where COPY would not write it plainly."""
+"""SQL expressions for types that COPY would not write in plain form."""
 
 FORMULAS = "'^[=+@\\t\\r-]'"
 TEXTS = frozenset({"text", "character varying", "character"})
@@ -70,11 +70,12 @@ TEXTS = frozenset({"text", "character varying", "character"})
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What was written of one table.
+    """The result for one table.
 
     Attributes:
-        number: of rows, the heading apart.
-        formulas: of rows with a text that a spreadsheet would take for a formula.
+        table: the table.
+        number: of rows, without the header.
+        formulas: number of rows with a text that a spreadsheet would read as a formula.
     """
 
     table: Table
@@ -91,33 +92,33 @@ def export(
     until: datetime | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Iterator[Rows]:
-    """Write each table, and yield what was written of it; all of it is as of one moment.
+    """Write each table and yield the result; all tables are read from one snapshot of the database.
 
     Args:
         engine: of the database.
-        open_file: given a table's name, returns what takes its bytes.
-        portfolio: only its rows; None: all, those of decisions for portfolios that do not exist, too.
+        open_file: takes the name of a file and returns a function that writes bytes to it.
+        portfolio: only its rows; None: all rows, decisions for portfolios that do not exist included.
         since: rows from then on.
         until: rows before then.
-        progress: told how many rows of how many are written.
+        progress: called with the number of written rows and of all rows.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
     with consistent_read(engine) as cursor:
-        # ISO 8601 for durations, too; what reads slowly is not cut off.
+        # ISO 8601 for durations, too.
         cursor.execute("SET LOCAL intervalstyle = 'iso_8601'")
         cursor.execute("SET LOCAL extra_float_digits = 1")
-        chosen = [(table, _columns(cursor, table), _where(table, portfolio, since, until)) for table in TABLES]
-        counts = [_counted(cursor, *each) for each in chosen]
-        whole, done = sum(number for number, _ in counts), 0
-        for (table, columns, where), (number, formulas) in zip(chosen, counts, strict=True):
+        tables = [(table, _columns(cursor, table), _where(table, portfolio, since, until)) for table in TABLES]
+        counts = [_count_rows(cursor, table, columns, where) for table, columns, where in tables]
+        total, done = sum(number for number, _ in counts), 0
+        for (table, columns, where), (number, formulas) in zip(tables, counts, strict=True):
             write = open_file(table.file)
             with cursor.copy(_statement(table, columns, where)) as rows:
                 for line in rows:
                     write(bytes(line))
             done += number
-            progress(done, whole)
+            progress(done, total)
             yield Rows(table, number, formulas)
 
 
@@ -133,11 +134,11 @@ def _where(table: Table, portfolio: str | None, since: datetime | None, until: d
     if since is not None:
         conditions.append(sql.SQL("{} >= {}").format(at, since))
     if until is not None:
-        conditions.append(sql.SQL("{} <= {}" if table.last_too else "{} < {}").format(at, until))
+        conditions.append(sql.SQL("{} <= {}" if table.includes_end else "{} < {}").format(at, until))
     return sql.SQL(" AND ").join(conditions)
 
 
-def _counted(
+def _count_rows(
     cursor: psycopg.Cursor, table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable
 ) -> tuple[int, int]:
     texts = [sql.Identifier(name) for name, kind in columns if kind in TEXTS]
@@ -152,11 +153,13 @@ def _counted(
 
 
 def _statement(table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable) -> sql.Composed:
-    written = [sql.SQL(WRITTEN.get(kind, "{0}") + " AS {0}").format(sql.Identifier(name)) for name, kind in columns]
+    expressions = [
+        sql.SQL(EXPRESSIONS.get(kind, "{0}") + " AS {0}").format(sql.Identifier(name)) for name, kind in columns
+    ]
     return sql.SQL(
         "COPY (SELECT {} FROM {} AS of WHERE {} ORDER BY {}) TO STDOUT (FORMAT csv, HEADER true, ENCODING 'UTF8')"
     ).format(
-        sql.SQL(", ").join(written),
+        sql.SQL(", ").join(expressions),
         sql.Identifier(table.relation),
         where,
         sql.SQL(", ").join(sql.SQL("of.{}").format(sql.Identifier(name)) for name in table.order),

@@ -1,7 +1,7 @@
-"""What the live view reads, every second for hours: each question is answered from an index, and none looks at history.
+"""Queries of the live view, which runs them every second for hours: each uses an index, and none reads the history.
 
-All of one glance comes from one snapshot of the database: cash and positions of two moments would show a worth that
-there never was.
+All rows of one view come from one snapshot of the database: cash and positions of two times would give a value that the
+portfolio never had.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from persistence.queries.row_lists import SERVED, exact
 Row = dict[str, Any]
 
 SET_TIMEOUT = "SET LOCAL statement_timeout = '5s'"
-"""Nothing here takes long; where it does all the same, the view must not hold a snapshot for ever."""
+"""The queries are short; if one is not, it must not hold its snapshot for long."""
 RATE_WINDOW_S = 10
-"""Seconds over which decisions are counted."""
+"""Period in which decisions are counted."""
 MAX_RATE_ROWS = 2_000
-"""So many of them are looked at; where there are more, the window is the shorter one that they fill."""
+"""Decisions that are counted at most; if there are more, the period is the shorter one that they fill."""
 CURVE_WINDOW = timedelta(hours=24)
 MAX_CURVE_POINTS = 1_000
 MAX_PRICES = 200
@@ -52,7 +52,7 @@ LEFT JOIN paper_trades t ON t.position_id = f.position_id AND t.order_id = f.ord
 ORDER BY d.created_at DESC, d.id DESC
 """
 
-# From one symbol to the next along the key, instead of over every price.
+# Steps from one symbol to the next along the key, instead of over all prices.
 PRICES = """
 WITH RECURSIVE known AS (
     (SELECT symbol FROM market_prices ORDER BY symbol LIMIT 1)
@@ -81,7 +81,7 @@ SELECT min(s.time) AS first, max(s.time) AS last FROM paper_portfolio_snapshots 
 WHERE s.time > (SELECT max(time) FROM paper_portfolio_snapshots) - :window
 """
 
-# A portfolio that did not exist yet had no result, so the curve does not jump where one is made.
+# A portfolio has no result before its creation, so the curve does not jump when one is created.
 CURVE = """
 SELECT max(time) AS time, (array_agg(total_pnl ORDER BY time DESC))[1] AS result
 FROM (SELECT time, sum(total_pnl) AS total_pnl FROM paper_portfolio_snapshots
@@ -93,14 +93,17 @@ GROUP BY date_bin(:bucket, time, TIMESTAMPTZ '2000-01-01 00:00:00Z') ORDER BY 1
 
 @dataclass(frozen=True, slots=True)
 class DatabaseView:
-    """What the database holds at one moment.
+    """One snapshot of the database.
 
     Attributes:
-        at: the database's clock.
-        served: who holds the lease, since when, whether it runs, as `persistence.queries.row_lists.SERVED` has it.
+        at: time of the database's clock.
+        served: holder of the lease, since when, and whether it runs; see `persistence.queries.row_lists.SERVED`.
         portfolios: with ``worth``, ``result``, ``result_pct`` (a fraction) and ``held`` at the last market prices.
-        rate: decisions a second that came in lately and have their outcome.
-        waiting: decisions that nobody has sized yet, at most 100 000.
+        positions: open positions.
+        decisions: the newest decisions.
+        prices: the last stored price of each symbol.
+        rate: recent decisions per second that have their outcome.
+        waiting: pending decisions, at most 100 000.
     """
 
     at: datetime
@@ -114,7 +117,7 @@ class DatabaseView:
 
 
 class DatabaseViews:
-    """The database, for a view that is drawn again every second. One connection, read only."""
+    """Reads views of the database, on one read-only connection."""
 
     def __init__(self, database_url: str) -> None:
         engine = engine_for(database_url, "live view")
@@ -122,7 +125,7 @@ class DatabaseViews:
         self._key = lock_key(database_url)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._engine.dispose()
 
     def look(self, decisions: int) -> DatabaseView:
@@ -134,20 +137,20 @@ class DatabaseViews:
         with translated(), self._engine.connect() as connection:
             connection.execute(text(SET_TIMEOUT))
             positions = rows(connection, POSITIONS)
-            counted = exact(rows(connection, RATE)[0])
+            rate = exact(rows(connection, RATE)[0])
             return DatabaseView(
-                at=counted["now"],
+                at=rate["now"],
                 served=rows(connection, SERVED, key=self._key)[0],
                 portfolios=[with_value(row, positions) for row in rows(connection, PORTFOLIOS)],
                 positions=positions,
                 decisions=[exact(row) for row in rows(connection, DECISIONS, number=decisions)],
                 prices=rows(connection, PRICES, number=MAX_PRICES),
-                rate=_rate(counted),
-                waiting=counted["waiting"],
+                rate=_per_second(rate),
+                waiting=rate["waiting"],
             )
 
     def curve(self, portfolios: Sequence[str]) -> list[tuple[datetime, Decimal]]:
-        """Return the result of these portfolios together in the snapshots of the last day, oldest first.
+        """Return the total result of these portfolios in the snapshots of the last 24 hours, oldest first.
 
         Raises:
             DatabaseError: the database does not answer, or not in time.
@@ -158,8 +161,8 @@ class DatabaseViews:
             if span["first"] is None:
                 return []
             bucket = max((span["last"] - span["first"]) / MAX_CURVE_POINTS, timedelta(seconds=1))
-            found = rows(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
-            return [(row["time"], row["result"]) for row in found]
+            points = rows(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
+            return [(row["time"], row["result"]) for row in points]
 
 
 def rows(connection: Connection, statement: str, **parameters: object) -> list[Row]:
@@ -168,16 +171,16 @@ def rows(connection: Connection, statement: str, **parameters: object) -> list[R
 
 
 def with_value(row: Row, positions: Sequence[Row]) -> Row:
-    """Return a portfolio with its worth and result, which the overview's view has with all trades beside it."""
-    held = [each for each in positions if each["portfolio"] == row["portfolio"]]
-    worth = add(row["cash"], total(each["position_value"] for each in held))
+    """Return a portfolio with its value and result; the SQL view of the overview reads all trades besides."""
+    own = [position for position in positions if position["portfolio"] == row["portfolio"]]
+    worth = add(row["cash"], total(position["position_value"] for position in own))
     result = subtract(worth, row["initial_capital"])
     share = divide(result, row["initial_capital"]) if row["initial_capital"] > ZERO else None
-    return {**row, "worth": worth, "result": result, "result_pct": share, "held": len(held)}
+    return {**row, "worth": worth, "result": result, "result_pct": share, "held": len(own)}
 
 
-def _rate(counted: Mapping[str, Any]) -> float:
+def _per_second(counts: Mapping[str, Any]) -> float:
     seconds = float(RATE_WINDOW_S)
-    if counted["seen"] == MAX_RATE_ROWS:
-        seconds = max((counted["now"] - counted["since"]).total_seconds(), 0.001)
-    return float(counted["ended"] / seconds)
+    if counts["seen"] == MAX_RATE_ROWS:
+        seconds = max((counts["now"] - counts["since"]).total_seconds(), 0.001)
+    return float(counts["ended"] / seconds)

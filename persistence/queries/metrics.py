@@ -26,11 +26,11 @@ from persistence.queries.row_lists import SERVED
 
 SET_TIMEOUT = "SET LOCAL statement_timeout = '1s'"
 MAX_WAITING = 100_000
-"""So many decisions that wait are counted; where there are more, it is no matter how many."""
+"""Waiting decisions are counted up to this number."""
 SNAPSHOTS_PER_READ = 20_000
-"""So many are read at once, which takes some 50 ms."""
+"""Snapshots per query, which takes some 50 ms."""
 READ_TIME_S = 0.4
-"""Seconds, of those that a scrape waits."""
+"""Part of a scrape's time that may go into reading snapshots."""
 
 WAITING = f"""
 SELECT count(*) AS number FROM (
@@ -40,10 +40,10 @@ SELECT count(*) AS number FROM (
 LAST_AUDIT = "SELECT clock_timestamp() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
 CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
 
-# Else a planner without statistics of the table reads all of it and sorts, for each part.
+# Without this a planner that has no statistics reads and sorts the whole table for each query.
 ALONG_THE_INDEX = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 
-# The definition is that of v_paper_performance_metrics, which reads everything.
+# The definition is that of v_paper_performance_metrics, which reads all snapshots.
 FALLS = """
 WITH line AS (
     SELECT time, total_value FROM paper_portfolio_snapshots
@@ -57,13 +57,13 @@ SELECT count(*) AS number, max(time) AS last, max(peak) AS peak, max((peak - tot
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """How far a portfolio's snapshots have been read.
+    """The drawdown of a portfolio, as far as its snapshots have been read.
 
     Attributes:
-        last: the newest one read.
-        peak: the highest value, the initial capital at least.
-        deepest: the largest fall from a peak, a fraction of it.
-        complete: whether there are no more.
+        peak: the highest value, at least the initial capital.
+        last: time of the newest snapshot read.
+        deepest: the largest fall from a peak, as a fraction of it.
+        complete: whether all snapshots have been read.
     """
 
     peak: Decimal
@@ -74,12 +74,12 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A portfolio at one moment.
+    """A portfolio with its drawdown.
 
     Attributes:
-        row: as `persistence.queries.live_view.PORTFOLIOS` has it, with ``worth`` and ``held``.
-        drawdown: from the highest value to this one, a fraction; None while its snapshots have not all been read.
-        max_drawdown: the largest there was between snapshots, or is now; None likewise.
+        row: of `persistence.queries.live_view.PORTFOLIOS`, with ``worth`` and ``held``.
+        drawdown: fall from the highest value to the current one, a fraction; None until all snapshots have been read.
+        max_drawdown: the largest fall between snapshots or now; None until all snapshots have been read.
     """
 
     row: Row
@@ -89,12 +89,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the database holds at one moment.
+    """The metrics from one snapshot of the database.
 
     Attributes:
+        portfolios: with their drawdowns.
         waiting: decisions without outcome, at most `MAX_WAITING`.
-        served: who holds the lease, since when, whether it runs, as `persistence.queries.row_lists.SERVED` has it.
-        audited_ago: since the last audit, of whichever process; None where there was none.
+        served: holder of the lease, since when, and whether it runs; see `persistence.queries.row_lists.SERVED`.
+        audited_ago: time since the last audit, by any process; None if there was none.
     """
 
     portfolios: Sequence[Standing]
@@ -104,27 +105,27 @@ class Reading:
 
 
 class MetricsReader:
-    """The database, for numbers. One connection, read only; one thread at a time.
+    """Reads metrics on one read-only connection, in one thread at a time.
 
     Args:
-        database_url: where.
-        reading: seconds of a look in which snapshots are read; a long history takes several looks.
+        database_url: of the database.
+        read_time: seconds of a call in which snapshots are read; a long history takes several calls.
     """
 
-    def __init__(self, database_url: str, reading: float = READ_TIME_S) -> None:
-        self._reading = reading
+    def __init__(self, database_url: str, read_time: float = READ_TIME_S) -> None:
+        self._read_time = read_time
         engine = engine_for(database_url, "metrics")
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._key = lock_key(database_url)
-        # By name and birth: another portfolio may take a name.
+        # By name and creation time: a new portfolio may take the name of a deleted one.
         self._declines: dict[tuple[str, datetime], Decline] = {}
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._engine.dispose()
 
     def look(self) -> Reading:
-        """Return what there is now.
+        """Return the current metrics.
 
         Raises:
             DatabaseError: the database does not answer, or not in time.
@@ -137,32 +138,32 @@ class MetricsReader:
             served = rows(connection, SERVED, key=self._key)[0]
             audits = rows(connection, LAST_AUDIT)
             created = {row["portfolio"]: row["created_at"] for row in rows(connection, CREATED)}
-            known = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
-            self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in known.items()}
+            capitals = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
+            self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in capitals.items()}
             self._read_history(connection)
-        standings = [_standing(row, self._declines[key]) for row, key in zip(portfolios, known, strict=True)]
+        standings = [_standing(row, self._declines[key]) for row, key in zip(portfolios, capitals, strict=True)]
         return Reading(standings, waiting, served, audits[0]["ago"] if audits else None)
 
     def _read_history(self, connection: Connection) -> None:
-        """Read the snapshots that are newer than the last look; what fails here is tried at the next."""
-        end = time.monotonic() + self._reading
+        """Read the snapshots that are newer than the last read; after an error the next call reads them."""
+        end = time.monotonic() + self._read_time
         try:
             connection.execute(text(ALONG_THE_INDEX))
             for key in self._declines:
                 self._read_on(connection, key, end)
         except exc.DBAPIError as error:
-            logger.debug("the history of snapshots is read another time: {}", first_line(error))
+            logger.debug("the history of snapshots is read later: {}", first_line(error))
 
     def _read_on(self, connection: Connection, key: tuple[str, datetime], end: float) -> None:
         while time.monotonic() < end:
             before = self._declines[key]
-            given = {"portfolio": key[0], "last": before.last, "peak": before.peak, "number": SNAPSHOTS_PER_READ}
-            (found,) = rows(connection, FALLS, **given)
+            parameters = {"portfolio": key[0], "last": before.last, "peak": before.peak, "number": SNAPSHOTS_PER_READ}
+            (row,) = rows(connection, FALLS, **parameters)
             self._declines[key] = Decline(
-                peak=found["peak"] or before.peak,
-                last=found["last"] or before.last,
-                deepest=max(before.deepest, found["deepest"] or ZERO),
-                complete=found["number"] < SNAPSHOTS_PER_READ,
+                peak=row["peak"] or before.peak,
+                last=row["last"] or before.last,
+                deepest=max(before.deepest, row["deepest"] or ZERO),
+                complete=row["number"] < SNAPSHOTS_PER_READ,
             )
             if self._declines[key].complete:
                 return

@@ -1,4 +1,4 @@
-"""What the operational half of the gate rests on: what the program wrote of its own running."""
+"""The records of the program's own operation, on which the operational criteria of a validation rest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from domain.trading.decision import Reason
 from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
 
-COUNTED = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
+COUNTED_FAILURES = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
 
-# A span that ended before the period by less than is tolerated may reach into it: a run begins between two renewals.
+# A span that ended just before the period may reach into it, because a run begins between two renewals.
 SPANS = """
 SELECT since, until FROM paper_uptime WHERE until >= %(since)s - %(tolerated)s AND since < %(until)s ORDER BY since
 """
@@ -37,9 +37,9 @@ SELECT count(*) FROM trading_decisions
 WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(until)s
 """
 
-# A decision is late at its deadline and the grace; in the period where that moment lies in it, or where there is no
-# outcome to its end. Whoever inserts a row may name any moment of creation: those far from now must not overflow. A
-# resting order without an expiry may rest.
+# A decision is late after its deadline and the grace. It counts in the period in which that time lies, and in each one
+# at whose end it has no outcome. A sender may insert any created_at, which must not overflow here. A resting order
+# without an expiry is never late.
 LATE = """
 WITH asked AS (
     SELECT id, processed_at,
@@ -67,7 +67,7 @@ LEDGER = "SELECT difference FROM v_paper_ledger_check"
 
 
 def ledger_differences(cursor: psycopg.Cursor) -> tuple[str, ...]:
-    """Return the sentences of ``v_paper_ledger_check``; it goes over all rows, and is known of now alone."""
+    """Return the rows of ``v_paper_ledger_check`` now; the view reads the whole ledger."""
     return tuple(difference for (difference,) in cursor.execute(LEDGER))
 
 
@@ -80,43 +80,46 @@ def read_operations(
     grace: float,
     ledger: Sequence[str],
 ) -> Operations:
-    """Return how the program ran in a period.
+    """Return the records of a period.
 
     Args:
-        cursor: of a transaction that sees one moment.
-        portfolio: whose decisions are looked at; all else is the whole program's.
-        since: the period's beginning.
-        until: its end.
-        max_price_age: seconds after its creation at which a decision without an expiry is due.
-        grace: seconds after that at which it is late.
-        ledger: what `ledger_differences` returned.
+        cursor: of `persistence.queries.history.consistent_read`.
+        portfolio: of the decisions; all other records are the whole program's.
+        since: beginning of the period.
+        until: end of the period.
+        max_price_age: seconds from the creation of a decision without an expiry to its deadline.
+        grace: seconds from the deadline until the decision is late.
+        ledger: result of `ledger_differences`.
     """
-    given = {
+    parameters = {
         "portfolio": portfolio,
         "since": since,
         "until": until,
         "tolerated": UPTIME_END_TOLERANCE,
         "age": max_price_age,
         "grace": grace,
-        "kinds": COUNTED,
+        "kinds": COUNTED_FAILURES,
         "reason": f"{Reason.NO_PRICE}%",
         "most": MAX_EVIDENCE_ITEMS,
     }
-    audits, last_audit = _one(cursor, AUDITS, given)
-    (decisions,) = _one(cursor, DECISIONS, given)
-    late = cursor.execute(LATE, given).fetchall()
-    no_price = cursor.execute(NO_PRICE, given).fetchall()
+    audits, last_audit = _one(cursor, AUDITS, parameters)
+    (decisions,) = _one(cursor, DECISIONS, parameters)
+    late = cursor.execute(LATE, parameters).fetchall()
+    no_price = cursor.execute(NO_PRICE, parameters).fetchall()
     return Operations(
         since=since,
         until=until,
-        spans=cursor.execute(SPANS, given).fetchall(),
+        spans=cursor.execute(SPANS, parameters).fetchall(),
         failures=[
             Incident(reference, at, FailureKind(kind), actor)
-            for reference, at, kind, actor in cursor.execute(FAILURES, given).fetchall()
+            for reference, at, kind, actor in cursor.execute(FAILURES, parameters).fetchall()
         ],
         audits=audits,
         last_audit=last_audit,
-        findings=[AuditFinding(id_, at, tuple(map(str, told))) for id_, at, told in cursor.execute(FINDINGS, given)],
+        findings=[
+            AuditFinding(id_, at, tuple(map(str, differences)))
+            for id_, at, differences in cursor.execute(FINDINGS, parameters)
+        ],
         decisions=decisions,
         late=[f"decision {id_}, due at {due} UTC: {_when(ended)}" for id_, due, ended, _ in late],
         late_count=late[0][3] if late else 0,
@@ -126,8 +129,8 @@ def read_operations(
     )
 
 
-def _one(cursor: psycopg.Cursor, statement: str, given: dict[str, object]) -> tuple[Any, ...]:
-    row = cursor.execute(statement, given).fetchone()
+def _one(cursor: psycopg.Cursor, statement: str, parameters: dict[str, object]) -> tuple[Any, ...]:
+    row = cursor.execute(statement, parameters).fetchone()
     assert row is not None
     return tuple(row)
 

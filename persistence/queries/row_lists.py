@@ -1,4 +1,4 @@
-"""What people read: rows for console, reports and callers. Amounts are Decimals, times are UTC."""
+"""Rows for the console, reports and callers, as dictionaries. Amounts are Decimals, times are UTC."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
 
 Row = Mapping[str, Any]
 
-# An adopted table's old rows may hold infinity, or a year that Python has not.
+# An adopted table's old rows may hold infinity, or a year that Python cannot represent.
 DECISIONS = """
 SELECT id, CASE WHEN created_at >= '0001-01-02' AND created_at < '9999-12-30' THEN created_at END AS created_at,
        portfolio, symbol, decision, confidence, status, outcome_reason, order_id, processed_at,
@@ -57,7 +57,7 @@ SELECT l.epoch, l.holder, nullif(l.started_at, '-infinity') AS started_at,
        locked_by
 FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_BY.format(key=":key")}) AS locked_by) k
 """
-"""Who serves, by the database's clock: the lock alone tells nothing, since any role may take it."""
+"""The serving process, by the database's clock. Any role may take the lock, so the lock alone proves nothing."""
 
 ENDED_DECISIONS = """
 SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
@@ -75,7 +75,7 @@ SELECT clock_timestamp() AS now,
 
 
 class LedgerReader:
-    """The database, for reading.
+    """Reads rows of the ledger.
 
     Attributes:
         url: of the database; it may hold a password.
@@ -86,7 +86,7 @@ class LedgerReader:
         self._engine = engine_for(database_url, "reader", pool_size=2)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._engine.dispose()
 
     def rows(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
@@ -126,11 +126,11 @@ class LedgerReader:
         return id_
 
     def ended_decisions(self, ids: Iterable[int]) -> list[dict[str, Any]]:
-        """Return those of ``ids`` that have an outcome, each with its fill and trade, in the order of their ends."""
+        """Return the decisions of ``ids`` with an outcome, each with its fill and trade, by ``processed_at``."""
         return self.rows(ENDED_DECISIONS, ids=list(ids))
 
     def execution_counts(self) -> tuple[int, int]:
-        """Return how many fills and how many trades there are."""
+        """Return the number of fills and the number of trades."""
         (row,) = self.rows(EXECUTION_COUNTS)
         return row["fills"], row["trades"]
 
@@ -147,7 +147,7 @@ class LedgerReader:
         return self.rows(TRADES, portfolio=portfolio, limit=limit)
 
     def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
-        """Return what is held, valued at the last market prices."""
+        """Return the open positions, valued at the last market prices."""
         return self.rows(POSITIONS, portfolio=portfolio)
 
     def portfolios(self) -> list[dict[str, Any]]:
@@ -169,24 +169,24 @@ class LedgerReader:
         return next(row for row in self.portfolios() if row["portfolio"] == name)
 
     def require_portfolio(self, name: str) -> None:
-        """Refuse a name that no portfolio has.
+        """Raise unless there is a portfolio of that name.
 
         Raises:
-            UnknownPortfolio: the sentence has the nearest name.
+            UnknownPortfolio: with the most similar name in its message.
         """
         names = [row["portfolio"] for row in self.rows("SELECT portfolio FROM paper_trading_config ORDER BY 1")]
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
+            similar = difflib.get_close_matches(name, names, n=1)
             hint = (
-                f"; did you mean {near[0]!r}?"
-                if near
+                f"; did you mean {similar[0]!r}?"
+                if similar
                 else f"; `{command_name()} portfolio list` shows those that exist"
             )
             msg = f"there is no portfolio {quoted(name)}{hint}"
             raise UnknownPortfolio(msg)
 
     def performance(self, name: str) -> dict[str, Any]:
-        """Return the figures of one portfolio, as ``v_paper_performance_metrics`` has them.
+        """Return one portfolio's row of ``v_paper_performance_metrics``.
 
         Raises:
             UnknownPortfolio: there is none of that name.
@@ -197,21 +197,21 @@ class LedgerReader:
         return rows[0]
 
     def ledger_differences(self) -> list[dict[str, Any]]:
-        """Return a row with a sentence for each difference in the books; none while they balance."""
+        """Return a row with a message for each difference in the books; none while they balance."""
         return self.rows("SELECT * FROM v_paper_ledger_check")
 
     def outcomes(self) -> dict[str, int]:
-        """Return how many decisions there are of each status."""
-        counted = self.rows("SELECT status, count(*) AS number FROM trading_decisions GROUP BY status ORDER BY status")
-        return {row["status"]: row["number"] for row in counted}
+        """Return the number of decisions of each status."""
+        counts = self.rows("SELECT status, count(*) AS number FROM trading_decisions GROUP BY status ORDER BY status")
+        return {row["status"]: row["number"] for row in counts}
 
     def waiting(self) -> int:
-        """Return how many decisions have no outcome."""
-        counted = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
-        return int(counted[0]["number"])
+        """Return the number of decisions without an outcome."""
+        (row,) = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
+        return int(row["number"])
 
     def quarantined(self) -> int:
-        """Return how many decisions and messages were put aside because they made an actor crash twice."""
+        """Return the number of decisions and messages in quarantine, because an actor crashed on them twice."""
         return int(self.rows("SELECT count(*) AS number FROM v_paper_quarantine")[0]["number"])
 
     def quarantine(self, limit: int = 50) -> list[dict[str, Any]]:
@@ -219,44 +219,44 @@ class LedgerReader:
         return self.rows("SELECT * FROM v_paper_quarantine ORDER BY at DESC LIMIT :limit", limit=limit)
 
     def halted(self) -> list[dict[str, Any]]:
-        """Return the portfolios in which nothing is traded now, with reason, who said so, and since when."""
+        """Return the halted portfolios, each with the reason, the author and the time of the halt."""
         return self.rows("SELECT * FROM v_paper_halted ORDER BY portfolio")
 
     def price_sources(self) -> list[str]:
-        """Return the sources of the prices that fills were made at."""
-        found = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
-        return [row["name"] for row in found]
+        """Return the sources of the prices of all fills."""
+        rows = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
+        return [row["name"] for row in rows]
 
     def last_decision_age(self) -> tuple[datetime, float | None]:
-        """Return the database's time, and the last process's `max_decision_age`; None where it stored none."""
+        """Return the database's time, and the last process's `max_decision_age`; None if it stored none."""
         (row,) = self.rows(LAST_DECISION_AGE)
         return row["now"], None if row["age"] is None else float(row["age"])
 
     def served(self) -> dict[str, Any]:
-        """Return who holds the lease, since when, whether it runs now, and which session has the lease's lock."""
+        """Return the holder of the lease, since when, whether it runs now, and the session with the lock."""
         return self.rows(SERVED, key=lock_key(self.url))[0]
 
 
 def not_running_message(served: Mapping[str, Any]) -> str:
-    """Say of a database that nothing serves what was the last to serve it, and who has its lock all the same.
+    """Return a message that nothing serves the database, with the last process and the session that has the lock.
 
     Args:
-        served: as `LedgerReader.served` returns it.
+        served: result of `LedgerReader.served`.
     """
     if served["renewed_at"] is None:
-        sentence = "The service is not running, and nothing has served this database yet"
+        message = "The service is not running, and nothing has served this database yet"
     else:
         last = f"{served['holder']} renewed its lease last at {served['renewed_at']:%Y-%m-%d %H:%M:%S} UTC"
-        sentence = f"The service is not running ({last})"
+        message = f"The service is not running ({last})"
     if (session := served["locked_by"]) is None:
-        return sentence
+        return message
     if OWN_SESSION in session:
-        return f"{sentence}; a process of this program has its lock, and starts, restores or hangs: {session}"
-    return f"{sentence}; somebody else holds its lock: {session}"
+        return f"{message}; a process of this program has its lock and is starting, restoring or hanging: {session}"
+    return f"{message}; another session holds its lock: {session}"
 
 
 def exact(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a decision as everybody has it: an adopted table may have floats, and times without zone (UTC)."""
+    """Return a decision with exact values: an adopted table may have floats, and times without zone, which are UTC."""
     return {name: _exact_value(value) for name, value in row.items()}
 
 

@@ -157,7 +157,7 @@ def test_the_drawdown_equals_the_view_s_although_only_new_snapshots_are_read(
     schema.upgrade(database_url)
     for name in ("default", "second"):
         portfolios.create(database_url, name, isolated_settings(database_url).portfolio_values())
-    ledger_reader, reader = LedgerReader(database_url), MetricsReader(database_url, reading=30.0)
+    ledger_reader, reader = LedgerReader(database_url), MetricsReader(database_url, read_time=30.0)
     with psycopg.connect(database_url, autocommit=True) as session:
         session.execute("SET paper.writer = 'Snapshotter'")
 

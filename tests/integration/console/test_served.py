@@ -78,7 +78,7 @@ def test_status_says_who_renewed_last_and_who_holds_the_lock(
     last = rf"{re.escape(holder_name())} renewed its lease last at {moment}"
     held = re.escape(session_of(stranger))
     assert re.fullmatch(
-        rf"running    The service is not running \({last}\); somebody else holds its lock: {held}", line
+        rf"running    The service is not running \({last}\); another session holds its lock: {held}", line
     )
     assert 3 == main(["status", "--json", *options])
     told = json.loads(capsys.readouterr().out)

@@ -41,4 +41,4 @@ def test_every_file_is_described(table: Table) -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{table.file}.csv`"))
     assert f"`{table.relation}`" in line
     assert f"`{table.at}`" in line
-    assert table.last_too == ("at the very end" in line)
+    assert table.includes_end == ("at the very end" in line)
