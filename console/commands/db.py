@@ -25,72 +25,74 @@ from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import Lease
 
 app = typer.Typer(rich_markup_mode=None)
-BackupPath = Annotated[str, typer.Argument(metavar="FILE", help="The backup, one file.")]
+BackupPath = Annotated[str, typer.Argument(metavar="FILE", help="The backup file.")]
 
 
 @app.command()
 def backup(
     file: BackupPath,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Write everything that the embedded database holds into FILE, as it is at one moment; a service may go on.
+    r"""Back up the embedded database into FILE, as of one moment; a running service may go on.
 
     \b
       run.py db backup ~/paper-2026-01-31.backup
 
-    FILE gets its name when it is complete; only its owner may read it. With a database_url use that server's pg_dump.
+    FILE gets its name once it is complete; only its owner may read it. With a database_url, use pg_dump of that server.
     """
     settings = quiet_settings(home=home, log_level=log_level)
     with _embedded(settings, must_exist=True) as server:
-        made = backups.back_up(server.admin_url, Path(file).expanduser(), overwrite=force)
-    found = {"file": str(made.file), "bytes": made.size, **_counted(made.contents)}
-    found["database"] = database_label(settings, server.url)
-    answer(as_json, found, lambda: print(f"{made.file}: {size(made.size)}, {made.contents}"))  # noqa: T201
+        written = backups.back_up(server.admin_url, Path(file).expanduser(), overwrite=force)
+    document = {"file": str(written.file), "bytes": written.size, **_count_rows(written.contents)}
+    document["database"] = database_label(settings, server.url)
+    answer(as_json, document, lambda: print(f"{written.file}: {size(written.size)}, {written.contents}"))  # noqa: T201
 
 
 @app.command()
 def restore(
     file: BackupPath,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Even if the database holds decisions: they are lost. Asks first.")
+        bool,
+        typer.Option("--replace", help="Delete the decisions that the database holds. Asks first."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a script has to say it with --replace.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a script needs it with --replace.")] = False,
     cancel_waiting: Annotated[
-        bool, typer.Option("--cancel-waiting", help="Cancel what had no outcome yet; else it is for the next start.")
+        bool,
+        typer.Option("--cancel-waiting", help="Cancel decisions without an outcome."),
     ] = False,
     as_json: AsJson = False,
     home: Home = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Bring the embedded database back to what FILE holds: all of it, or nothing is changed.
+    r"""Restore the embedded database from FILE, completely or not at all.
 
     \b
       run.py db restore ~/paper-2026-01-31.backup
       run.py db restore ~/paper-2026-01-31.backup --replace --yes
 
-    Nothing may serve the database meanwhile.
+    No service may use the database meanwhile.
     """
     settings = quiet_settings(home=home, log_level=log_level)
     path = Path(file).expanduser()
     _require_embedded(settings)
-    BackupFile(path)  # what is no backup is said before a server starts, or anybody is asked
+    BackupFile(path)  # refuses an invalid file before a server starts or a question is asked
     with _embedded(settings) as server:
         if replace and not yes:
-            _ask(settings, restores.contents(server.url))
+            _confirm_replace(settings, restores.contents(server.url))
         restored = restores.restore(server.url, path, replace=replace, cancel_waiting=cancel_waiting)
     document = {
         "file": str(path.absolute()),
         "database": database_label(settings, server.url),
-        **_counted(restored.contents),
+        **_count_rows(restored.contents),
         "schemas": restored.schemas,
         "ledger_ok": not restored.differences,
         "ledger_differences": restored.differences,
         "rights_left_out": restored.rights_left_out,
     }
-    answer(as_json, document, lambda: _tell_restored(document, restored))
+    answer(as_json, document, lambda: _print_restored(document, restored))
 
 
 @app.command()
@@ -100,9 +102,9 @@ def upgrade(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Bring the database to this program's schema; a second time changes nothing.
+    """Upgrade the database to this program's schema; do nothing if it is up to date.
 
-    The start does the same. While another instance serves the database, nothing is changed.
+    The start of the service does the same. While another instance serves the database, nothing is changed.
     """
     settings = quiet_settings("INFO", home=home, database_url=database_url, log_level=log_level)
     with connected(settings) as url:
@@ -117,8 +119,8 @@ def upgrade(
                 version = schema.upgrade(url)
             finally:
                 lease.release()
-        found = {"schema": version, "database": database_label(settings, url), "server": probe(url)}
-    answer(as_json, found, lambda: print("{database}: schema {schema}, {server}".format(**found)))  # noqa: T201
+        document = {"schema": version, "database": database_label(settings, url), "server": probe(url)}
+    answer(as_json, document, lambda: print("{database}: schema {schema}, {server}".format(**document)))  # noqa: T201
 
 
 @app.command("url")
@@ -128,13 +130,13 @@ def show_url(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Print the database's URL, as psql takes it.
+    r"""Print the database's URL in the form that psql takes.
 
     \b
       psql "$(run.py db url)" -c "SELECT * FROM v_paper_ledger_check"
 
-    A configured URL is printed whole, its password included: no other command shows it, and no log holds it. The
-    embedded database has no password; it can be reached while something runs.
+    A configured URL is printed with its password, which no other command and no log shows. The embedded database has no
+    password; it accepts connections while the service or another command runs.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is not None:
@@ -143,7 +145,7 @@ def show_url(
         url = with_schema(EmbeddedServer(settings.home.resolve()).url, settings.database_schema)
         if not running(settings.home):
             typer.echo(
-                f"The embedded database in {settings.home} does not run now; {command_name()} start starts it.",
+                f"The embedded database in {settings.home} is not running; start it with `{command_name()} start`",
                 err=True,
             )
     answer(as_json, {"url": url}, lambda: print(url))  # noqa: T201
@@ -151,10 +153,10 @@ def show_url(
 
 @contextmanager
 def _embedded(settings: Settings, *, must_exist: bool = False) -> Iterator[EmbeddedServer]:
-    """Yield the embedded server, started for the moment unless it runs."""
+    """Yield the embedded server; start it for the command if it is not running."""
     _require_embedded(settings)
     if must_exist and not (settings.home / "postgres").exists():
-        msg = f"home is {settings.home}, and no database is in it; --home names another folder"
+        msg = f"home {settings.home} holds no database; name another folder with --home"
         raise SettingsError(msg)
     server = EmbeddedServer.attach(settings.home)
     try:
@@ -165,26 +167,31 @@ def _embedded(settings: Settings, *, must_exist: bool = False) -> Iterator[Embed
 
 def _require_embedded(settings: Settings) -> None:
     if settings.url is not None:
-        msg = "a database_url is set, and db backup and db restore are for the embedded database; use pg_dump and"
-        raise SettingsError(f"{msg} pg_restore of the version of that server")
+        msg = "db backup and db restore are for the embedded database, but database_url is set; use pg_dump and"
+        raise SettingsError(f"{msg} pg_restore of that server's version")
 
 
-def _ask(settings: Settings, found: backups.Contents) -> None:
-    """Have a person say that what is there may be lost."""
-    if not found.decisions:
+def _confirm_replace(settings: Settings, contents: backups.Contents) -> None:
+    """Ask the user to confirm that the data of the database will be lost.
+
+    Raises:
+        BackupRefused: there is no terminal to ask.
+        PaperTradingError: the user does not confirm.
+    """
+    if not contents.decisions:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise BackupRefused(f"--replace loses {found}, and nobody can be asked here; a script says --yes, too")
-    question = f"{found} in {settings.home} are lost for good. Restore all the same?"
+        raise BackupRefused(f"--replace deletes {contents}, and there is no terminal to ask; add --yes to confirm")
+    question = f"{contents} in {settings.home} will be deleted. Restore anyway?"
     if not typer.confirm(question, err=True):
         raise PaperTradingError("not restored; nothing was changed")
 
 
-def _counted(contents: backups.Contents) -> dict[str, Any]:
+def _count_rows(contents: backups.Contents) -> dict[str, Any]:
     return {"decisions": contents.decisions, "waiting": contents.waiting, "fills": contents.fills}
 
 
-def _tell_restored(document: dict[str, Any], restored: restores.Restored) -> None:
+def _print_restored(document: dict[str, Any], restored: restores.Restored) -> None:
     def say(line: str) -> None:
         print(line)  # noqa: T201
 
@@ -192,9 +199,9 @@ def _tell_restored(document: dict[str, Any], restored: restores.Restored) -> Non
     if restored.contents.waiting:
         say(
             f"{restored.contents.waiting} of them wait for the next start: it trades those that are not older than"
-            " max_decision_age, and expires the others"
+            " max_decision_age and expires the others"
         )
     for difference in restored.differences:
         say(f"the books did not balance in the backup: {difference}")
     for statement in restored.rights_left_out:
-        say(f"left out, because there is no such role here: {statement}")
+        say(f"skipped, because its role does not exist here: {statement}")

@@ -1,4 +1,4 @@
-"""``run.py decide``: sends one decision, and may wait for its outcome."""
+"""``run.py decide``: sends one decision, and can wait for its outcome."""
 
 from __future__ import annotations
 
@@ -34,61 +34,68 @@ from persistence.queries.row_lists import LedgerReader
 from persistence.stores.decisions import insert_decisions, look_up
 
 SERVICE_CHECK_INTERVAL_S = 2.0
-"""Seconds after which somebody who waits makes sure that something still serves."""
+"""Interval at which a waiting command checks that the service still runs."""
 
 
 def decide(
-    decision: Annotated[str, typer.Argument(metavar="BUY|SELL|HOLD", help="What to do; case does not matter.")],
+    decision: Annotated[str, typer.Argument(metavar="BUY|SELL|HOLD", help="The decision; case does not matter.")],
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT.")],
-    confidence: Annotated[str, typer.Option("--confidence", metavar="0..1", help="How sure; it sizes a BUY.")],
+    confidence: Annotated[
+        str, typer.Option("--confidence", metavar="0..1", help="Confidence; a higher one buys more.")
+    ],
     risk_score: Annotated[
-        str | None, typer.Option("--risk-score", metavar="0..1", help="Lowers the budget by up to half [0.3].")
+        str | None,
+        typer.Option("--risk-score", metavar="0..1", help="Risk; lowers the budget by up to half [0.3]."),
     ] = None,
-    reasoning: Annotated[str | None, typer.Option("--reasoning", metavar="TEXT", help="Why; kept with it.")] = None,
+    reasoning: Annotated[
+        str | None, typer.Option("--reasoning", metavar="TEXT", help="Reason; stored with it.")
+    ] = None,
     quantity: Annotated[
         str | None,
-        typer.Option("--quantity", metavar="Q", help="How much; else a BUY is sized and a SELL closes the position."),
+        typer.Option("--quantity", metavar="Q", help="Quantity; else a BUY is sized and a SELL closes the position."),
     ] = None,
     portfolio: Annotated[
-        str | None, typer.Option("--portfolio", metavar="NAME", help="The pot of money [default].")
+        str | None, typer.Option("--portfolio", metavar="NAME", help="The portfolio that trades [default].")
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option("--strategy", metavar="NAME", help="Whose decision it is, for the figures.")
+        str | None, typer.Option("--strategy", metavar="NAME", help="The strategy that decides, for the report.")
     ] = None,
     current_price: Annotated[
-        str | None, typer.Option("--current-price", metavar="P", help="The price that you saw; evidence only.")
+        str | None,
+        typer.Option("--current-price", metavar="P", help="The price that you saw; only stored."),
     ] = None,
     expires_at: Annotated[
         str | None,
-        typer.Option("--expires-at", metavar="TIME", help="Not to be sized later, such as 2026-01-31T12:00:00Z."),
+        typer.Option("--expires-at", metavar="TIME", help="Expire if not sized by then, such as 2026-01-31T12:00:00Z."),
     ] = None,
     idempotency_key: Annotated[
         str | None,
-        typer.Option("--idempotency-key", metavar="KEY", help="The same key again gives the first decision's answer."),
+        typer.Option("--idempotency-key", metavar="KEY", help="The same key again returns the first decision."),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Print the outcome; 0 whatever it is, 3 with nothing running.")
+        bool,
+        typer.Option("--wait", help="Wait for the outcome; exit 0 for any, 3 if the service is not running."),
     ] = False,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""It is committed when this returns; what runs, or runs later, makes an order of it or says why not.
+    r"""The decision is committed when this returns; the service makes an order of it, or records why not.
 
-    With nothing running it waits for a start, for max_decision_age [300 s] at most.
+    If the service is not running, the decision waits for its start, for max_decision_age [300 s] at most.
 
     \b
       run.py decide BUY BTC/USDT --confidence 0.75
       run.py decide SELL eth-usdt --confidence 0.9 --quantity 0.1 --wait
     """
-    given = {
+    values = {
         "decision": decision, "symbol": symbol, "confidence": confidence, "risk_score": risk_score,
         "reasoning": reasoning, "quantity": quantity, "portfolio": portfolio, "strategy": strategy,
         "current_price": current_price, "expires_at": expires_at, "idempotency_key": idempotency_key,
     }  # fmt: skip
-    # Wrong input is told before any database is opened.
-    wanted = Decision(**{name: value for name, value in given.items() if value is not None})
+    # Refuses wrong input before any database is opened.
+    requested = Decision(**{name: value for name, value in values.items() if value is not None})
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     sent: Accepted | None = None
     result: dict[str, Any] | None = None
@@ -97,18 +104,18 @@ def decide(
         with opened(settings) as url:
             ledger_reader = LedgerReader(url)
             try:
-                if wanted.portfolio != DEFAULT_PORTFOLIO:  # which the first start makes
-                    ledger_reader.require_portfolio(wanted.portfolio)
-                sent = _insert(url, wanted)
+                if requested.portfolio != DEFAULT_PORTFOLIO:  # the first start creates it
+                    ledger_reader.require_portfolio(requested.portfolio)
+                sent = _insert(url, requested)
                 age = settings.max_decision_age
                 row = (
-                    _awaited(url, ledger_reader, sent.decision_id, age)
+                    _wait_for_outcome(url, ledger_reader, sent.decision_id, age)
                     if wait
                     else ledger_reader.decision(sent.decision_id)
                 )
                 running = bool(ledger_reader.served()["running"])
                 queue = None if running or row["processed_at"] is not None else _queue(ledger_reader, row, age)
-                result = _told(row, wanted, running=running, queue=queue)
+                result = _to_dict(row, requested, running=running, queue=queue)
             finally:
                 ledger_reader.close()
     except (NotRunning, DecisionGone):
@@ -116,35 +123,35 @@ def decide(
     except Exception as error:
         if sent is None:
             raise
-        # It is committed: with a failure's exit code a script would send it once more.
+        # It is committed: after an exit code of failure, a script would send it again.
         logger.bind(file_only=True).opt(exception=error).error("after decision {} was committed", sent.decision_id)
-        what = "what became of it cannot be read" if result is None else "afterwards something failed"
-        print_error(f"decision {sent.decision_id} is committed; {what}: {error or type(error).__name__}")
-    _print(as_json, result or _unread(sent, wanted), with_outcome=wait)
+        problem = "its outcome cannot be read" if result is None else "a later step failed"
+        print_error(f"decision {sent.decision_id} is committed; {problem}: {error or type(error).__name__}")
+    _print(as_json, result or _unread_to_dict(sent, requested), with_outcome=wait)
     if queue is not None and not as_json:
-        print_error(f"nothing serves this database now: {queue.sentence}")
+        print_error(f"The service is not running: {queue.message}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Queue:
-    """What becomes of a decision while nothing runs.
+    """Queued decision while the service is not running.
 
     Attributes:
-        until: the moment from which on a start expires it; None: it waits for as long as it takes.
+        until: time from which on the next start expires it; None: without limit.
     """
 
     until: datetime | None
-    sentence: str
+    message: str
 
 
 def _queue(ledger_reader: LedgerReader, row: dict[str, Any], own_age: float) -> _Queue:
-    """Return until when a decision waits for a start.
+    """Return until when a decision waits for the service to start.
 
     Args:
         ledger_reader: of the database.
-        row: the decision's.
-        own_age: `max_decision_age` of this command. That of the last process comes first: most likely the next process
-            has the same, and this command may run with other settings than the service.
+        row: of the decision.
+        own_age: `max_decision_age` of this command. The value of the last process takes precedence: the next process
+            most likely has the same, while this command may have other settings than the service.
     """
     now, age = ledger_reader.last_decision_age()
     age = own_age if age is None else age
@@ -180,38 +187,40 @@ def _look_up(engine: Engine, decision: Decision) -> Accepted:
         return look_up(engine, decision, threading.Event())
     except SubmissionInDoubt as error:
         msg = (
-            f"no answer came, so whether the decision of uid {decision.uid} is in is not known: look for it with"
-            " `run.py decisions --json` before you send it again, or send with an --idempotency-key"
+            f"the database did not answer, so it is unknown whether decision uid {decision.uid} is stored; check"
+            " with `run.py decisions --json` before you send it again, or send it with an --idempotency-key"
         )
         raise DatabaseUnavailable(msg, in_doubt=True) from error
 
 
-def _awaited(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float) -> dict[str, Any]:
-    """Return the decision's row once it has its outcome.
+def _wait_for_outcome(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float) -> dict[str, Any]:
+    """Wait for a decision's outcome; return its row.
 
     Raises:
-        NotRunning: nothing serves the database, or not any more.
+        NotRunning: the service is not running, or has stopped.
     """
     with wake_ups(url, "decide", "paper_outcomes") as wait:
         while True:
-            # In this order: what has stopped meanwhile may have ended this decision last.
+            # In this order: a service that stops in between may have ended this decision before.
             served = ledger_reader.served()
             row = ledger_reader.decision(id_)
             if row["processed_at"] is not None:
                 return row
-            # Without the lock for a moment: its database may have been restarted, and it is about to lock again.
-            just_seen = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(
+            # A service may be without its lock for a moment after a restart of the database.
+            recently_renewed = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(
                 seconds=RENEWAL_INTERVAL_S
             )
-            if not served["running"] and not just_seen:
-                fate = _queue(ledger_reader, row, age).sentence
-                msg = f"decision {id_} queued, nothing running: no outcome to wait for; {fate}"
+            if not served["running"] and not recently_renewed:
+                queue = _queue(ledger_reader, row, age)
+                msg = (
+                    f"decision {id_} is queued, but the service is not running: no outcome to wait for; {queue.message}"
+                )
                 raise NotRunning(msg)
             wait(SERVICE_CHECK_INTERVAL_S)
 
 
-def _told(row: dict[str, Any], wanted: Decision, *, running: bool, queue: _Queue | None) -> dict[str, Any]:
-    again = row["uid"] != wanted.uid
+def _to_dict(row: dict[str, Any], requested: Decision, *, running: bool, queue: _Queue | None) -> dict[str, Any]:
+    resubmitted = row["uid"] != requested.uid
     ended = row["processed_at"] is not None
     return {
         "decision_id": row["id"],
@@ -219,8 +228,8 @@ def _told(row: dict[str, Any], wanted: Decision, *, running: bool, queue: _Queue
         "decision": row["decision"],
         "symbol": row["symbol"],
         "portfolio": row["portfolio"],
-        "sent_before": again,
-        "differs_from_first": _differences(row, wanted) if again else [],
+        "sent_before": resubmitted,
+        "differs_from_first": _differences(row, requested) if resubmitted else [],
         "running": running,
         "expires_unless_served": queue.until if queue is not None else None,
         "outcome": row["status"] if ended else None,
@@ -230,15 +239,15 @@ def _told(row: dict[str, Any], wanted: Decision, *, running: bool, queue: _Queue
     }
 
 
-def _unread(sent: Accepted, wanted: Decision) -> dict[str, Any]:
-    """Return what is known of a committed decision whose row cannot be read; None is what is not."""
+def _unread_to_dict(sent: Accepted, requested: Decision) -> dict[str, Any]:
+    """Return the result for a committed decision whose row cannot be read; unknown values are None."""
     outcome = sent.outcome
     return {
         "decision_id": sent.decision_id,
-        "uid": wanted.uid,
-        "decision": wanted.decision,
-        "symbol": wanted.symbol,
-        "portfolio": wanted.portfolio,
+        "uid": requested.uid,
+        "decision": requested.decision,
+        "symbol": requested.symbol,
+        "portfolio": requested.portfolio,
         "sent_before": None,
         "differs_from_first": [],
         "running": None,
@@ -250,35 +259,35 @@ def _unread(sent: Accepted, wanted: Decision) -> dict[str, Any]:
     }
 
 
-def _differences(row: dict[str, Any], wanted: Decision) -> list[str]:
-    """Return in what the first decision of an idempotency key is another one than ``wanted``."""
-    asks = ("symbol", "decision", "confidence", "risk_score", "quantity", "portfolio", "strategy", "expires_at")
-    return [name for name in asks if row[name] != getattr(wanted, name)]
+def _differences(row: dict[str, Any], requested: Decision) -> list[str]:
+    """Return the fields in which the first decision of an idempotency key differs from ``requested``."""
+    fields = ("symbol", "decision", "confidence", "risk_score", "quantity", "portfolio", "strategy", "expires_at")
+    return [name for name in fields if row[name] != getattr(requested, name)]
 
 
 def _print(as_json: bool, result: dict[str, Any], *, with_outcome: bool) -> None:
-    """Print the answer; that nobody can read it does not make the committed decision a failure."""
+    """Print the result; a failure to print is not a failure of the committed decision."""
     try:
-        answer(as_json, result, lambda: _tell(result, with_outcome=with_outcome or bool(result["sent_before"])))
+        answer(as_json, result, lambda: _print_result(result, with_outcome=with_outcome or bool(result["sent_before"])))
         sys.stdout.flush()
     except (OSError, UnicodeEncodeError) as error:
         with suppress(OSError, UnicodeEncodeError):
             print_error(f"decision {result['decision_id']} is committed; the answer cannot be printed: {error}")
-        with suppress(OSError):  # Python would complain about what is left in the buffer, and end with a failure
+        with suppress(OSError):  # else Python fails at the end when it flushes its buffer
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell(told: dict[str, Any], *, with_outcome: bool) -> None:
-    what = "decision {decision_id} {how}: {decision} {symbol}"
-    if told["sent_before"]:
-        how = "was sent before"
-    elif told["running"] is not False or told["outcome"]:
-        how = "accepted"
+def _print_result(result: dict[str, Any], *, with_outcome: bool) -> None:
+    if result["sent_before"]:
+        state = "was sent before"
+    elif result["running"] is not False or result["outcome"]:
+        state = "accepted"
     else:
-        how = "queued, nothing running"
-    print(what.format(how=how, **told))  # noqa: T201
-    if told["differs_from_first"]:
-        print(f"It stays as it was: this time {', '.join(told['differs_from_first'])} would be other.")  # noqa: T201
-    if with_outcome and told["outcome"]:
-        reason = str(told["reason"] or "").removeprefix(f"{told['outcome']}: ")  # not "expired: expired: at …"
-        print(f"{told['outcome']}: {reason}")  # noqa: T201
+        state = "queued; the service is not running"
+    print("decision {decision_id} {state}: {decision} {symbol}".format(state=state, **result))  # noqa: T201
+    if result["differs_from_first"]:
+        fields = ", ".join(result["differs_from_first"])
+        print(f"The first decision stays unchanged; this one differs in {fields}.")  # noqa: T201
+    if with_outcome and result["outcome"]:
+        reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")  # not "expired: expired: at …"
+        print(f"{result['outcome']}: {reason}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""``run.py demo``: a tour that needs nothing, on a database of its own that is new each time."""
+"""``run.py demo``: a tour without setup, on a new database of its own."""
 
 from __future__ import annotations
 
@@ -33,30 +33,28 @@ from persistence.embedded.server import EmbeddedServer, running
 from persistence.listener import Listener
 from persistence.stores import portfolios
 
-PAUSE = 0.4
-"""Seconds between two decisions."""
-BEAT = 0.1
-EQUITY_EVERY = 5.0
-LAST_OUTCOMES = 10.0
-"""Seconds that the last decisions get for their outcomes."""
+DECISION_INTERVAL_S = 0.4
+UPDATE_INTERVAL_S = 0.1
+EQUITY_INTERVAL_S = 5.0
+LAST_OUTCOMES_TIMEOUT_S = 10.0
 
 
 def demo(
-    seconds: Annotated[float, typer.Option("--seconds", min=0, max=86_400, help="How long decisions are sent.")] = 30.0,
-    seed: Annotated[int, typer.Option("--seed", help="Of market and decisions: the same seed, the same paths.")] = 1,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, max=86_400, help="Duration of the demo.")] = 30.0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of prices and decisions.")] = 1,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    r"""Embedded PostgreSQL, five simulated markets, and an agent that inserts decisions by SQL, as yours would.
+    r"""Run a demo: embedded PostgreSQL, five simulated markets, and an agent that inserts decisions by SQL.
 
     \b
       run.py demo
       run.py demo --seconds 10 --seed 7
       run.py demo --seconds 3 --json
 
-    A terminal shows it as `run.py top` does; elsewhere a line is printed for each decision. The database lies in
-    home/demo and is new each time; settings file and database_url do not count. Ctrl-C ends it early. With --json the
-    lines go to stderr, and one document ends it on stdout. Afterwards it can be looked at:
+    In a terminal it shows the view of `run.py top`; elsewhere it prints a line for each decision. The database is in
+    home/demo and new each time; the settings file and database_url do not apply. Ctrl-C ends it early. With --json the
+    lines go to stderr, and stdout gets one document at the end. Afterwards the database can be inspected:
 
     \b
       run.py trades --home ~/.paper-trading/demo
@@ -66,14 +64,14 @@ def demo(
     screen = screen_for(seconds, stderr=as_json)
     result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
     begun = False
-    measured = MetricsCollector()
+    metrics_collector = MetricsCollector()
     with stoppable() as signals, _new_folder(settings.home):
         screen.title(seed)
         logs.to_file(settings.home, settings.log_level)
         with (
             TradingSystem.start(settings) as system,
-            measured.serving(system),
-            ConsoleServer(socket_path(settings), {**service_commands(system, settings), **measured.commands}),
+            metrics_collector.serving(system),
+            ConsoleServer(socket_path(settings), {**service_commands(system, settings), **metrics_collector.commands}),
         ):
             begun = True
             cautious = {**settings.portfolio_values(), "max_position_size": "0.05"}
@@ -83,14 +81,14 @@ def demo(
                 try:
                     tour.run(seconds)
                 except Stop:
-                    screen.line("Stopping: what was sent still gets its outcome.")
+                    screen.line("Stopping: decisions already sent still get their outcomes.")
                 signals.ignore()
                 tour.finish()
             result, rows = _read(system, settings, seconds)
     if begun:
         screen.summary(result, rows, str(settings.home))
     else:
-        screen.line("Stopped before it began.")
+        screen.line("Stopped before the demo started.")
     if as_json:
         print(document(result))  # noqa: T201
     if begun and not result["ledger_ok"]:
@@ -98,7 +96,7 @@ def demo(
 
 
 class _Tour:
-    """Sends decisions and shows what becomes of them."""
+    """Tour that sends decisions and shows their outcomes."""
 
     def __init__(self, system: TradingSystem, agent: SampleAgent, screen: Screen) -> None:
         self._ledger_reader = system.ledger_reader
@@ -107,8 +105,8 @@ class _Tour:
         self._open: set[int] = set()
         self._sent = 0
         self._begin = time.monotonic()
-        self._told = 0.0
-        self._worth = ""
+        self._equity_shown_at = 0.0
+        self._value = ""
         self._woken = threading.Event()
         self._listener = Listener(system.database_url, ["paper_outcomes"], lambda _: self._woken.set())
 
@@ -126,36 +124,36 @@ class _Tour:
         return time.monotonic() - self._begin
 
     def run(self, seconds: float) -> None:
-        """Send decisions for so long."""
+        """Send decisions for ``seconds``."""
         while (elapsed := self._elapsed) < seconds:
-            if elapsed >= self._sent * PAUSE:
+            if elapsed >= self._sent * DECISION_INTERVAL_S:
                 self._open.add(self._agent.decide())
                 self._sent += 1
             self._show()
 
     def finish(self) -> None:
         """Wait for the last outcomes."""
-        deadline = time.monotonic() + LAST_OUTCOMES
+        deadline = time.monotonic() + LAST_OUTCOMES_TIMEOUT_S
         while self._open and time.monotonic() < deadline:
             self._show()
 
     def _show(self) -> None:
-        self._woken.wait(BEAT)
+        self._woken.wait(UPDATE_INTERVAL_S)
         self._woken.clear()
         elapsed = self._elapsed
         for row in self._ledger_reader.ended_decisions(self._open):
             self._open.discard(row["id"])
             self._screen.ended(elapsed, row)
-        if elapsed - self._told >= EQUITY_EVERY:
-            self._told = elapsed
+        if elapsed - self._equity_shown_at >= EQUITY_INTERVAL_S:
+            self._equity_shown_at = elapsed
             self._screen.equity(elapsed, self._ledger_reader.portfolios())
-        if not self._worth or elapsed % 1 < BEAT:
-            self._worth = amount(total(row["total_value"] for row in self._ledger_reader.portfolios()))
-        self._screen.progress(elapsed, f"{self._sent} sent, worth {self._worth}")
+        if not self._value or elapsed % 1 < UPDATE_INTERVAL_S:
+            self._value = amount(total(row["total_value"] for row in self._ledger_reader.portfolios()))
+        self._screen.progress(elapsed, f"{self._sent} sent, value {self._value}")
 
 
 def demo_settings(home: str | None, seed: int) -> Settings:
-    """Return the demo's own settings: neither file nor variables count, but for where it may write."""
+    """Return the demo's settings, which depend on neither file nor variables, except for PAPER_HOME."""
     base = home or os.environ.get("PAPER_HOME") or Settings.model_fields["home"].default
     return Settings.isolated(
         home=Settings.isolated(home=base).home / "demo",
@@ -169,10 +167,10 @@ def demo_settings(home: str | None, seed: int) -> Settings:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[None]:
-    """Remove what an earlier demo left, and keep others out until this one ends, however it ends.
+    """Remove the folder of an earlier demo, and lock it against other demos while the block runs.
 
     Raises:
-        LeaseHeld: a demo runs there.
+        LeaseHeld: another demo runs there.
         SettingsError: the folder cannot be written.
     """
     try:
@@ -185,13 +183,13 @@ def _new_folder(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            msg = f"a demo runs in {folder} already; let it end, or choose another --home"
+            msg = f"a demo already runs in {folder}; wait for its end, or choose another --home"
             raise LeaseHeld(msg) from None
         if running(folder):
-            # A demo that was killed leaves its server behind.
+            # A killed demo leaves its server running.
             EmbeddedServer.attach(folder).release()
             if running(folder):
-                msg = f"somebody is attached to the database of an earlier demo in {folder}"
+                msg = f"another process uses the database of an earlier demo in {folder}"
                 raise LeaseHeld(msg)
         shutil.rmtree(folder, ignore_errors=True)
         yield
@@ -206,8 +204,8 @@ def _read(system: TradingSystem, settings: Settings, seconds: float) -> tuple[di
     fills, trades = ledger_reader.execution_counts()
     equity = {row["portfolio"]: row["total_value"] for row in rows}
     differences = [row["difference"] for row in ledger_reader.ledger_differences()]
-    found = _result(settings, seconds, ledger_reader.outcomes(), fills, trades, equity, differences)
-    return found, rows
+    result = _result(settings, seconds, ledger_reader.outcomes(), fills, trades, equity, differences)
+    return result, rows
 
 
 def _result(

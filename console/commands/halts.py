@@ -1,4 +1,4 @@
-"""``run.py halt`` and ``run.py resume``: nothing is traded, until it may be again."""
+"""``run.py halt`` and ``run.py resume``: stop and resume trading in one portfolio or in all."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from console.display.format import answer
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
 from persistence.stores import halts
 
-Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; decisions that are rejected say it.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason; rejected decisions repeat it.")]
 
 
 def halt(
-    reason: Why,
+    reason: Reason,
     portfolio: Portfolio = None,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Trade nothing more in one portfolio, or in any: decisions are rejected as *halted*, with the reason.
+    r"""Halt trading in one portfolio, or in all: decisions are rejected as *halted*, with the reason.
 
     \b
       run.py halt --reason "exchange under attack"
       run.py halt --portfolio aggressive --reason "reviewing its losses"
 
-    It counts from the next decision sized, also for what runs later. What is held stays; run.py resume ends it.
+    It applies from the next decision sized, also after restarts. Open positions stay open; run.py resume ends it.
     """
     _insert(portfolio, reason, as_json, home, database_url, log_level, halted=True)
 
 
 def resume(
-    reason: Why,
+    reason: Reason,
     portfolio: Portfolio = None,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Trade again.
+    r"""Resume trading in one portfolio, or in all.
 
     \b
       run.py resume --reason "all clear"
 
-    Decisions that were rejected meanwhile stay rejected.
+    Decisions that were rejected in the meantime stay rejected.
     """
     _insert(portfolio, reason, as_json, home, database_url, log_level, halted=False)
 
@@ -63,17 +63,17 @@ def _insert(
     halted: bool,
 ) -> None:
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    who = user()
+    who = current_user()
     with opened(settings) as url:
         halts.insert(url, portfolio, reason, who, halted=halted)
     done = {"portfolio": portfolio, "halted": halted, "reason": reason, "by_whom": who}
-    which = f"portfolio {portfolio}" if portfolio is not None else "every portfolio"
-    answer(as_json, done, lambda: print(f"{which} {'is halted' if halted else 'trades again'}: {reason}"))  # noqa: T201
+    target = f"portfolio {portfolio}" if portfolio is not None else "every portfolio"
+    answer(as_json, done, lambda: print(f"{target} {'is halted' if halted else 'is resumed'}: {reason}"))  # noqa: T201
 
 
-def user() -> str:
-    """Return who runs this."""
+def current_user() -> str:
+    """Return the name of the user who runs the command."""
     try:
         return getpass.getuser()[:100]
     except (KeyError, OSError):  # no entry for this uid, as in some containers
-        return "somebody"
+        return "unknown user"

@@ -1,4 +1,4 @@
-"""Commands that show rows: positions, orders, trades, decisions."""
+"""Commands that list rows: positions, orders, trades, decisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from console.options import AsJson, DatabaseUrl, Home, Limit, LogLevel, Portfoli
 from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
-"""The columns of a table: heading, and what stands in a row's cell."""
+"""Columns of a table: heading, and the function that formats a row's cell."""
 TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "strategy"}
 
 POSITIONS: Cells = {
@@ -20,8 +20,8 @@ POSITIONS: Cells = {
     "symbol": lambda row: row["symbol"],
     "side": lambda row: row["side"],
     "quantity": lambda row: number(row["quantity"]),
-    "entry": lambda row: price(row["entry_price"]),
-    "last": lambda row: price(row["current_price"]),
+    "entry price": lambda row: price(row["entry_price"]),
+    "current price": lambda row: price(row["current_price"]),
     "value": lambda row: amount(row["position_value"]),
     "unrealised": lambda row: signed(row["unrealized_pnl"]),
     "": lambda row: percent(row["unrealized_pnl_pct"]),
@@ -33,8 +33,8 @@ ORDERS: Cells = {
     "symbol": lambda row: row["symbol"],
     "side": lambda row: row["side"],
     "quantity": lambda row: number(row["quantity"]),
-    "price": lambda row: price(row["average_fill_price"]),
-    "fee": lambda row: amount(row["commission"]),
+    "average price": lambda row: price(row["average_fill_price"]),
+    "commission": lambda row: amount(row["commission"]),
     "slippage": lambda row: amount(row["slippage"]),
     "status": lambda row: row["status"],
 }
@@ -44,10 +44,10 @@ TRADES: Cells = {
     "symbol": lambda row: row["symbol"],
     "side": lambda row: row["side"],
     "quantity": lambda row: number(row["quantity"]),
-    "entry": lambda row: price(row["entry_price"]),
-    "exit": lambda row: price(row["exit_price"]),
+    "entry price": lambda row: price(row["entry_price"]),
+    "exit price": lambda row: price(row["exit_price"]),
     "gross": lambda row: signed(row["realized_pnl"]),
-    "fees": lambda row: amount(row["commission"]),
+    "commission": lambda row: amount(row["commission"]),
     "net": lambda row: signed(row["net_pnl"]),
 }
 DECISIONS: Cells = {
@@ -56,7 +56,7 @@ DECISIONS: Cells = {
     "portfolio": lambda row: row["portfolio"],
     "decision": lambda row: row["decision"].strip().upper(),
     "symbol": lambda row: row["symbol"],
-    "sure": lambda row: number(row["confidence"]),
+    "confidence": lambda row: number(row["confidence"]),
     "status": lambda row: row["status"],
     "reason": lambda row: " ".join((row["outcome_reason"] or "").split()),
 }
@@ -69,12 +69,12 @@ def positions(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Values and unrealised results are at the last market prices, before the costs of a sale.
+    r"""List the open positions, valued at the last market prices, before the costs of a sale.
 
     \b
       run.py positions --portfolio default --json
     """
-    _show("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, home, database_url, log_level)
+    _list("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, home, database_url, log_level)
 
 
 def orders(
@@ -85,12 +85,12 @@ def orders(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Newest first. Slippage is money: what the fill cost beyond the price that was seen.
+    r"""List orders, newest first. Slippage is an amount: the cost of the fill beyond the quoted price.
 
     \b
       run.py orders --limit 10
     """
-    _show("orders", lambda reader: reader.orders(portfolio, limit), ORDERS, as_json, home, database_url, log_level)
+    _list("orders", lambda reader: reader.orders(portfolio, limit), ORDERS, as_json, home, database_url, log_level)
 
 
 def trades(
@@ -101,12 +101,12 @@ def trades(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""A trade is the closing of all or part of a position. Net is gross less the commissions of entry and exit.
+    r"""List trades, newest first. A trade closes all or part of a position; net is gross less both commissions.
 
     \b
       run.py trades --portfolio default
     """
-    _show("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, home, database_url, log_level)
+    _list("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, home, database_url, log_level)
 
 
 def decisions(
@@ -116,15 +116,15 @@ def decisions(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Newest first. Each ends as executed, rejected, ignored, expired or cancelled, with the reason.
+    r"""List decisions, newest first. Each ends as executed, rejected, ignored, expired or cancelled, with a reason.
 
     \b
       run.py decisions --limit 5
     """
-    _show("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, home, database_url, log_level)
+    _list("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, home, database_url, log_level)
 
 
-def _show(
+def _list(
     name: str,
     read: Callable[[LedgerReader], list[dict[str, Any]]],
     cells: Cells,
@@ -137,14 +137,14 @@ def _show(
     with ledger_reader(settings) as reader:
         rows, sources = read(reader), reader.price_sources()
 
-    def tell() -> None:
+    def print_rows() -> None:
         out = terminal()
         if not rows:
             out.print(f"No {name}.")
             return
-        told = [[cell(row) for cell in cells.values()] for row in rows]
-        out.print(full_table(list(cells), told, right=set(cells) - TEXT_COLUMNS))
+        lines = [[cell(row) for cell in cells.values()] for row in rows]
+        out.print(full_table(list(cells), lines, right=set(cells) - TEXT_COLUMNS))
         if (line := sources_line(sources)) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 
-    answer(as_json, {name: rows, "price_sources": sources}, tell)
+    answer(as_json, {name: rows, "price_sources": sources}, print_rows)

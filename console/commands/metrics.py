@@ -1,4 +1,4 @@
-"""``run.py metrics``: the numbers for machines, of the running process, else what the database says."""
+"""``run.py metrics``: metrics of the running service, or of the database if it is not running."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from domain.errors import DatabaseError, NotRunning
 from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
 
-PATIENCE = 30.0
-"""Seconds in which the history of snapshots is read where nothing runs that knows it."""
+SNAPSHOT_READ_TIMEOUT_S = 30.0
+"""Longest time to read the history of snapshots, which a running service has in memory."""
 
 
 def metrics(
     as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
 ) -> None:
-    r"""What the endpoint of a running process tells that has metrics_port set, in Prometheus' text format.
+    r"""Print the metrics of the service in Prometheus' text format, as its endpoint at metrics_port does.
 
     \b
       run.py metrics
       run.py metrics | grep paper_decisions
 
-    Of a process on this machine with the same home. With nothing running it tells what the database says, and
-    paper_up 0; it exits 0 all the same. With --json the same samples are one document, values as strings.
+    The service must run on this machine with the same home. If it is not running, the metrics are those of the
+    database, and paper_up is 0; the exit code is 0 too. With --json the samples are one document, values as strings.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    text = _of_process(settings) or _at_rest(settings)
+    text = _of_process(settings) or _of_database(settings)
     if as_json:
         print(document(samples(text)))  # noqa: T201
     else:
@@ -47,7 +47,7 @@ def metrics(
 
 
 def samples(text: str) -> list[dict[str, Any]]:
-    """Return every sample of a text as Prometheus takes it, with its labels."""
+    """Return every sample of a text in Prometheus' format, with its labels."""
     return [
         {"name": sample.name, "type": family.type, "labels": sample.labels, "value": repr(sample.value)}
         for family in text_string_to_metric_families(text)
@@ -56,21 +56,21 @@ def samples(text: str) -> list[dict[str, Any]]:
 
 
 def _of_process(settings: Settings) -> str | None:
-    """Return what the running process tells; None where none of this home and database runs here."""
+    """Return the metrics of the running service; None if no service of this home and database runs here."""
     try:
-        with ConsoleConnection(socket_path(settings)) as line:
-            return str(line.ask("metrics")["text"])
+        with ConsoleConnection(socket_path(settings)) as connection:
+            return str(connection.ask("metrics")["text"])
     except NotRunning:
         return None
 
 
-def _at_rest(settings: Settings) -> str:
-    """Return what the database tells; no embedded one is made for that."""
+def _of_database(settings: Settings) -> str:
+    """Return the metrics of the database; an embedded one is not created for that."""
     reading = None
     if settings.url is not None or (settings.home / "postgres").exists():
         try:
             with opened(settings) as url:
-                measures = MetricsReader(url, read_time=PATIENCE)
+                measures = MetricsReader(url, read_time=SNAPSHOT_READ_TIMEOUT_S)
                 try:
                     reading = measures.look()
                 finally:
@@ -78,12 +78,12 @@ def _at_rest(settings: Settings) -> str:
         except DatabaseError as error:
             logger.warning("no metrics from the database: {}", error)
     registry = CollectorRegistry()
-    registry.register(_AtRest(reading))
+    registry.register(_DatabaseCollector(reading))
     return generate_latest(registry).decode()
 
 
-class _AtRest(Collector):
-    """What is known where nothing runs."""
+class _DatabaseCollector(Collector):
+    """Collector of the metrics that the database provides while the service is not running."""
 
     def __init__(self, reading: Reading | None) -> None:
         self._reading = reading

@@ -1,4 +1,4 @@
-"""``run.py portfolio``: create, list and set pots of money."""
+"""``run.py portfolio``: creates portfolios, lists them, and changes their rules."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def _rule(name: str, help_text: str) -> Any:
     return typer.Option(f"--{name.replace('_', '-')}", metavar="N", help=help_text)
 
 
-Commission = Annotated[str | None, _rule("commission_pct", "Of each fill, a fraction: 0.001 is 0.1 %.")]
-MinCommission = Annotated[str | None, _rule("min_commission", "The least commission of an order, an amount.")]
-Slippage = Annotated[str | None, _rule("slippage_pct", "A fraction: 0.0005 is 0.05 %.")]
-PositionSize = Annotated[str | None, _rule("max_position_size", "The most in one symbol, a fraction of equity.")]
+Commission = Annotated[str | None, _rule("commission_pct", "Commission of a fill as a fraction: 0.001 is 0.1 %.")]
+MinCommission = Annotated[str | None, _rule("min_commission", "Minimum commission of an order, an amount.")]
+Slippage = Annotated[str | None, _rule("slippage_pct", "Slippage as a fraction: 0.0005 is 0.05 %.")]
+PositionSize = Annotated[str | None, _rule("max_position_size", "Position limit of a symbol, a fraction of equity.")]
 Threshold = Annotated[
-    str | None, _rule("decision_confidence_threshold", "Decisions less sure than this are ignored, 0 to 1.")
+    str | None, _rule("decision_confidence_threshold", "Decisions with a lower confidence are ignored, 0 to 1.")
 ]
-MinNotional = Annotated[str | None, _rule("min_notional", "The smallest order, an amount.")]
-RiskScore = Annotated[str | None, _rule("default_risk_score", "For decisions without one, 0 to 1.")]
+MinNotional = Annotated[str | None, _rule("min_notional", "Minimum value of an order.")]
+RiskScore = Annotated[str | None, _rule("default_risk_score", "Risk score of decisions without one, 0 to 1.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
 
 
 @app.command()
 def create(
     name: Name,
-    capital: Annotated[str, typer.Option("--capital", metavar="N", help="The cash that it starts with.")],
+    capital: Annotated[str, typer.Option("--capital", metavar="N", help="Initial cash.")],
     currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Such as USDT or EUR.")] = None,
     commission_pct: Commission = None,
     min_commission: MinCommission = None,
@@ -53,13 +53,13 @@ def create(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Create a portfolio; what is running takes it in at once. Capital and currency never change.
+    r"""Create a portfolio; a running service uses it at once. Capital and currency never change.
 
     \b
       run.py portfolio create aggressive --capital 50000 --max-position-size 0.5
       run.py portfolio create europe --capital 10000 --currency EUR
 
-    Rules that are not given come from the settings.
+    Rules without an option have the values of the settings.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     rules = _numbers(
@@ -74,7 +74,7 @@ def create(
         try:
             portfolios.create(url, name.strip(), values)
         except WriteRefused as error:
-            raise _refused(error, name) from error
+            raise _settings_error(error, name) from error
         row = _row(url, name.strip())
     answer(
         as_json,
@@ -87,11 +87,11 @@ def create(
 def show(
     as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
 ) -> None:
-    """Show every portfolio: its money at the last market prices, and the rules that it trades under."""
+    """List the portfolios: cash, value at the last market prices, result, and rules."""
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with ledger_reader(settings) as reader:
         rows, sources = reader.portfolios(), reader.price_sources()
-    answer(as_json, {"portfolios": rows, "price_sources": sources}, lambda: _tell(rows, sources))
+    answer(as_json, {"portfolios": rows, "price_sources": sources}, lambda: _print_portfolios(rows, sources))
 
 
 @app.command("set")
@@ -109,7 +109,7 @@ def change(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Change rules of a portfolio; they count from the next decision that is sized.
+    r"""Change rules of a portfolio; they apply from the next decision that is sized.
 
     \b
       run.py portfolio set default --max-position-size 0.1 --slippage-pct 0.001
@@ -128,7 +128,7 @@ def change(
         try:
             portfolios.change(url, name.strip(), values)
         except WriteRefused as error:
-            raise _refused(error, name) from error
+            raise _settings_error(error, name) from error
         row = _row(url, name.strip())
     rules = ", ".join(f"{rule} {number(row[rule])}" for rule in values)
     answer(
@@ -138,14 +138,14 @@ def change(
     )
 
 
-def _numbers(**given: str | None) -> dict[str, Decimal]:
-    """Return what was given, exactly.
+def _numbers(**options: str | None) -> dict[str, Decimal]:
+    """Return the exact numbers of the options that are not None.
 
     Raises:
-        SettingsError: one is no number.
+        SettingsError: a value is not a number.
     """
     values = {}
-    for name, text in given.items():
+    for name, text in options.items():
         if text is not None:
             try:
                 value = exact_number(text)
@@ -157,8 +157,8 @@ def _numbers(**given: str | None) -> dict[str, Decimal]:
     return values
 
 
-def _refused(error: WriteRefused, name: str) -> SettingsError:
-    """Return the sentence for values that the database does not take: its constraints are sentences."""
+def _settings_error(error: WriteRefused, name: str) -> SettingsError:
+    """Return the error for values that the database refuses; the name of a constraint is its message."""
     constraint = portfolios.violated_constraint(error)
     if constraint == "paper_trading_config_pkey":
         return SettingsError(
@@ -175,15 +175,15 @@ def _row(url: str, name: str) -> dict[str, Any]:
         reader.close()
 
 
-def _tell(rows: list[dict[str, Any]], sources: list[str]) -> None:
+def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
     out = terminal()
     if not rows:
-        out.print("No portfolios yet; the first start creates the portfolio default.")
+        out.print("No portfolios yet; the first start of the service creates the portfolio default.")
         return
-    money = ["portfolio", "currency", "capital", "cash", "held", "worth", "result", ""]
+    columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", ""]
     out.print(
         full_table(
-            money,
+            columns,
             [
                 (
                     row["portfolio"], row["currency"], amount(row["initial_capital"]), amount(row["cash"]),
@@ -192,14 +192,17 @@ def _tell(rows: list[dict[str, Any]], sources: list[str]) -> None:
                 )
                 for row in rows
             ],
-            right=money[2:],
+            right=columns[2:],
         )
     )  # fmt: skip
     for row in rows:
         if row["halted"] is not None:
             out.print(f"portfolio {row['portfolio']} is halted: {row['halted']}", style="bold red", soft_wrap=True)
     out.print()
-    rules = ["portfolio", "max position", "threshold", "commission", "min", "slippage", "min order", "risk"]
+    rules = [
+        "portfolio", "max position", "threshold", "commission", "min commission", "slippage", "min notional",
+        "risk score",
+    ]  # fmt: skip
     out.print(
         full_table(
             rules,

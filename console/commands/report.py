@@ -1,4 +1,4 @@
-"""``run.py report``: how well it traded, on the screen, as a page, as CSV, as JSON."""
+"""``run.py report``: reports the trading results on the screen, as a page, as CSV, as JSON."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ from persistence.queries import export, reports
 from persistence.queries.row_lists import LedgerReader
 
 Strategy = Annotated[
-    str | None, typer.Option("--strategy", metavar="NAME", help="Only this strategy; (none): decisions without one.")
+    str | None, typer.Option("--strategy", metavar="NAME", help="Only this strategy; (none) for decisions without one.")
 ]
 Since = Annotated[
-    str | None, typer.Option("--from", metavar="DAY", help="From this day on, or moment: 2026-01-31T12:00 (UTC).")
+    str | None, typer.Option("--from", metavar="DAY", help="Start, a day or a time: 2026-01-31T12:00 (UTC).")
 ]
-Until = Annotated[str | None, typer.Option("--to", metavar="DAY", help="Up to this day, all of it; or moment.")]
+Until = Annotated[str | None, typer.Option("--to", metavar="DAY", help="End, a day (inclusive) or a time.")]
 HtmlFile = Annotated[
-    str | None, typer.Option("--html", metavar="FILE", help="Write it as one page, which needs nothing else.")
+    str | None, typer.Option("--html", metavar="FILE", help="Write the report as one self-contained page.")
 ]
 CsvFolder = Annotated[
     str | None,
     typer.Option("--csv", metavar="FOLDER", help="Write decisions, orders, fills, trades and snapshots as CSV."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="With --csv: replace files that are there already.")]
+Force = Annotated[bool, typer.Option("--force", help="With --csv: replace existing files.")]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a report is to be about."""
+class ReportRequest:
+    """Selection and outputs of a report."""
 
     portfolio: str | None
     strategy: str | None
@@ -75,7 +75,7 @@ def report(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Value, figures, months, results by symbol and strategy, costs, positions, decisions, and the gate.
+    r"""Report value, performance, months, results by symbol and strategy, costs, positions, decisions, and validation.
 
     \b
       run.py report
@@ -83,57 +83,57 @@ def report(
       run.py report --html report.html
       run.py report --csv exported
 
-    Of every portfolio unless one is named. It works with nothing running, and disturbs nothing that runs.
-    docs/report.md says what each part means, and what the files hold.
+    It covers every portfolio unless one is named. The service need not run; a running one is not disturbed.
+    docs/report.md explains each part and the files.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     now = datetime.now(UTC)
     begin, end = period(since, until, now)
-    asked = Asked(
+    request = ReportRequest(
         portfolio, strategy, begin, end,
         Path(html).expanduser() if html is not None else None,
         Path(csv).expanduser() if csv is not None else None,
         force,
     )  # fmt: skip
-    _require_sense(asked, html, csv)
-    with ledger_reader(settings) as reader, _uncollected():
-        _require_known(reader, asked)
+    _require_valid(request, html, csv)
+    with ledger_reader(settings) as reader, _garbage_collection_off():
+        _require_known(reader, request)
         engine = engine_for(reader.url, "report")
         try:
-            if asked.html is None and asked.csv is None:
-                _show(engine, settings, asked, as_json, now)
+            if request.html is None and request.csv is None:
+                _show(engine, settings, request, as_json, now)
             else:
-                _write(engine, settings, asked, as_json, now)
+                _write(engine, settings, request, as_json, now)
         finally:
             engine.dispose()
 
 
-def _require_sense(asked: Asked, html: str | None, csv: str | None) -> None:
-    """Refuse what contradicts itself, and places where nothing can be written, before a year is read."""
-    if asked.force and asked.csv is None:
-        raise InvalidRequest("--force counts with --csv only; --html replaces a file that is there")
-    if asked.csv is not None and asked.strategy is not None:
-        msg = "--csv writes whole portfolios: leave --strategy out, and choose rows by the files' column strategy"
+def _require_valid(request: ReportRequest, html: str | None, csv: str | None) -> None:
+    """Refuse contradictory options and places that cannot be written, before the slow read begins."""
+    if request.force and request.csv is None:
+        raise InvalidRequest("--force applies to --csv only; --html replaces an existing file")
+    if request.csv is not None and request.strategy is not None:
+        msg = "--csv writes complete portfolios: omit --strategy, and filter the files by their column strategy"
         raise InvalidRequest(msg)
     if html == "" or csv == "":
-        # An empty variable of a shell, which must not mean the working folder.
-        option, what = ("--html", "file") if html == "" else ("--csv", "folder")
-        raise InvalidRequest(f"{option} is empty: name a {what}")
-    if asked.html is not None:
-        files.require_writable_file(asked.html)
-    if asked.csv is not None:
+        # An empty shell variable must not mean the working folder.
+        option, kind = ("--html", "file") if html == "" else ("--csv", "folder")
+        raise InvalidRequest(f"{option} is empty: name a {kind}")
+    if request.html is not None:
+        files.require_writable_file(request.html)
+    if request.csv is not None:
         names = [f"{table.file}.csv" for table in export.TABLES]
-        files.require_writable_folder(asked.csv, names, force=asked.force)
+        files.require_writable_folder(request.csv, names, force=request.force)
 
 
-def _require_known(reader: LedgerReader, asked: Asked) -> None:
-    if asked.portfolio is not None:
-        reader.require_portfolio(asked.portfolio)
+def _require_known(reader: LedgerReader, request: ReportRequest) -> None:
+    if request.portfolio is not None:
+        reader.require_portfolio(request.portfolio)
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for garbage: half a million rows make it look at all of them again and again."""
+def _garbage_collection_off() -> Iterator[None]:
+    """Switch off garbage collection: with half a million rows it would scan all of them again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -143,119 +143,131 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _read(engine: Engine, settings: Settings, asked: Asked) -> tuple[list[Report], dict[str, Verdict]]:
-    """Read the reports that are asked for, the portfolio that traded most first, and the gate's verdicts."""
-    found, verdicts = [], {}
-    chosen = _chosen(engine, asked)
-    # The database goes over all books while this process reads and computes.
-    with ThreadPoolExecutor(1) as beside, _progress() as shown:
-        ledger = beside.submit(reports.differences, engine)
-        for name in chosen:
-            task = shown.add_task(escape_control(name), total=None, doing="reading")
+def _read(engine: Engine, settings: Settings, request: ReportRequest) -> tuple[list[Report], dict[str, Verdict]]:
+    """Read the requested reports, the portfolio with the most trades first, and the validation's verdicts."""
+    collected, verdicts = [], {}
+    names = _portfolio_names(engine, request)
+    # The database checks the ledger while this process reads and computes.
+    with ThreadPoolExecutor(1) as executor, _progress() as progress:
+        ledger = executor.submit(reports.differences, engine)
+        for name in names:
+            task = progress.add_task(escape_control(name), total=None, doing="reading")
 
-            def told(done: int, whole: int, task: Any = task) -> None:
-                doing = "computing" if done >= whole else f"reading {done:,} of {whole:,} rows"
-                # One more than there are: a task that is complete tells no time any more.
-                shown.update(task, completed=done, total=whole + 1, doing=doing)
+            def show_progress(done: int, total: int, task: Any = task) -> None:
+                doing = "computing" if done >= total else f"reading {done:,} of {total:,} rows"
+                # One more than the total, because rich shows no time for a complete task.
+                progress.update(task, completed=done, total=total + 1, doing=doing)
 
-            each, verdicts[name] = reports.read_report_and_verdict(
-                engine, name, Criteria.from_settings(settings), ledger.result, since=asked.since, until=asked.until,
-                strategy=asked.strategy, progress=told,
+            report, verdicts[name] = reports.read_report_and_verdict(
+                engine, name, Criteria.from_settings(settings), ledger.result, since=request.since, until=request.until,
+                strategy=request.strategy, progress=show_progress,
             )  # fmt: skip
-            shown.update(task, escape_control=False)
-            # A database that was put together by hand may have trades that are older than their portfolio.
-            if asked.until is None or each.until > each.since or each.trade_stats.traded or each.funnel.received:
-                found.append(each)
-    if chosen and not found:
-        which = f"portfolio {asked.portfolio}" if asked.portfolio is not None else "any portfolio asked for"
-        raise InvalidRequest(f"the period ends before {which} began; leave --to out, or take a later one")
-    return found, verdicts
+            progress.update(task, visible=False)
+            # In a database with hand-written rows, trades may be older than their portfolio.
+            in_period = request.until is None or report.until > report.since
+            if in_period or report.trade_stats.traded or report.funnel.received:
+                collected.append(report)
+    if names and not collected:
+        which = f"portfolio {request.portfolio}" if request.portfolio is not None else "every requested portfolio"
+        raise InvalidRequest(f"the period ends before {which} began; omit --to, or choose a later one")
+    return collected, verdicts
 
 
-def _chosen(engine: Engine, asked: Asked) -> list[str]:
-    names = [asked.portfolio] if asked.portfolio is not None else reports.names(engine)
-    if asked.strategy is None:
+def _portfolio_names(engine: Engine, request: ReportRequest) -> list[str]:
+    names = [request.portfolio] if request.portfolio is not None else reports.names(engine)
+    if request.strategy is None:
         return names
-    known = {name: reports.strategies(engine, name) for name in names}
-    chosen = [name for name in names if asked.strategy in known[name]]
-    if not chosen:
-        everywhere = sorted({each for each_known in known.values() for each in each_known})
-        near = difflib.get_close_matches(asked.strategy, everywhere, n=1)
-        where = f" in portfolio {asked.portfolio}" if asked.portfolio is not None else ""
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(everywhere) or 'none yet'}"
-        raise InvalidRequest(f"there is no strategy {quoted(asked.strategy)}{where}{hint}")
-    return chosen
+    strategies = {name: reports.strategies(engine, name) for name in names}
+    matching = [name for name in names if request.strategy in strategies[name]]
+    if not matching:
+        all_strategies = sorted({strategy for group in strategies.values() for strategy in group})
+        close = difflib.get_close_matches(request.strategy, all_strategies, n=1)
+        where = f" in portfolio {request.portfolio}" if request.portfolio is not None else ""
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(all_strategies) or 'none yet'}"
+        raise InvalidRequest(f"there is no strategy {quoted(request.strategy)}{where}{hint}")
+    return matching
 
 
 def _progress() -> Progress:
-    """Return a bar on stderr, which goes when it is done; none where stderr is no terminal."""
+    """Return a progress bar on stderr that disappears at its end; a disabled one if stderr is not a terminal."""
     out = terminal(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[doing]}")
     return Progress(*columns, TimeElapsedColumn(), console=out, transient=True, disable=not out.file.isatty())
 
 
-def _show(engine: Engine, settings: Settings, asked: Asked, as_json: bool, now: datetime) -> None:
-    found, verdicts = _read(engine, settings, asked)
-    document = {"made_at": now, "portfolios": [report_to_dict(each, verdicts.get(each.portfolio)) for each in found]}
+def _show(engine: Engine, settings: Settings, request: ReportRequest, as_json: bool, now: datetime) -> None:
+    collected, verdicts = _read(engine, settings, request)
+    portfolios = [report_to_dict(report, verdicts.get(report.portfolio)) for report in collected]
 
-    def said() -> None:
-        if not found:
-            terminal().print("No portfolios yet; the first start creates the portfolio default.")
-        print_reports(found, verdicts, terminal(), now=now, ends=asked.until)
+    def print_text() -> None:
+        if not collected:
+            terminal().print("No portfolios yet; the first start of the service creates the portfolio default.")
+        print_reports(collected, verdicts, terminal(), now=now, ends=request.until)
 
-    answer(as_json, document, said)
+    answer(as_json, {"made_at": now, "portfolios": portfolios}, print_text)
 
 
-def _write(engine: Engine, settings: Settings, asked: Asked, as_json: bool, now: datetime) -> None:
+def _write(engine: Engine, settings: Settings, request: ReportRequest, as_json: bool, now: datetime) -> None:
     written: list[dict[str, Any]] = []
-    if asked.html is not None:
-        written.append(_write_page(engine, settings, asked, asked.html, now))
-    if asked.csv is not None:
-        written += _write_csv(engine, asked, asked.csv)
+    if request.html is not None:
+        written.append(_write_page(engine, settings, request, request.html, now))
+    if request.csv is not None:
+        written += _write_csv(engine, request, request.csv)
 
-    def said() -> None:
-        for each in written:
-            rows = f", {each['rows']:,} rows" if "rows" in each else ""
-            terminal().print(f"{each['file']}: {size(each['bytes'])}{rows}", soft_wrap=True)
-        risky = sum(each.get("formulas", 0) for each in written)
+    def print_files() -> None:
+        for entry in written:
+            rows = f", {entry['rows']:,} rows" if "rows" in entry else ""
+            terminal().print(f"{entry['file']}: {size(entry['bytes'])}{rows}", soft_wrap=True)
+        risky = sum(entry.get("formulas", 0) for entry in written)
         if risky:
             rows = counted(risky, "row has", "rows have")
-            msg = f"{rows} a text that a spreadsheet takes for a formula: import these columns as text"
+            msg = f"{rows} a text that a spreadsheet would run as a formula: import these columns as text"
             terminal(stderr=True).print(msg, style="yellow", soft_wrap=True)
 
-    answer(as_json, {"made_at": now, "written": written}, said)
+    answer(as_json, {"made_at": now, "written": written}, print_files)
 
 
-def _write_page(engine: Engine, settings: Settings, asked: Asked, file: Path, now: datetime) -> dict[str, Any]:
-    from console.report.html.page import page  # noqa: PLC0415 - what draws it takes half a second to load
+def _write_page(
+    engine: Engine, settings: Settings, request: ReportRequest, file: Path, now: datetime
+) -> dict[str, Any]:
+    from console.report.html.page import page  # noqa: PLC0415 - the drawing library takes half a second to load
 
-    found, verdicts = _read(engine, settings, asked)
-    if not found:
-        raise InvalidRequest("there is no portfolio yet, so there is nothing to report; the first start creates one")
-    with _progress() as shown:
-        shown.add_task(escape_control(file.name), total=None, doing="drawing")
-        text = page(found, verdicts, made_at=now)
+    collected, verdicts = _read(engine, settings, request)
+    if not collected:
+        raise InvalidRequest("there is no portfolio to report; the first start of the service creates one")
+    with _progress() as progress:
+        progress.add_task(escape_control(file.name), total=None, doing="drawing")
+        text = page(collected, verdicts, made_at=now)
     return {"file": str(file), "bytes": files.write_atomically(file, text)}
 
 
-def _write_csv(engine: Engine, asked: Asked, folder: Path) -> list[dict[str, Any]]:
-    """Write the tables, all of them or none."""
+def _write_csv(engine: Engine, request: ReportRequest, folder: Path) -> list[dict[str, Any]]:
+    """Write all tables, or none of them."""
     written: Mapping[str, export.Rows] = {}
-    with files.folder_written_atomically(folder) as aside, _progress() as shown, ExitStack() as opened:
-        task = shown.add_task("CSV", total=None, doing="counting")
+    with (
+        files.folder_written_atomically(folder) as partial,
+        _progress() as progress,
+        ExitStack() as open_files,
+    ):
+        task = progress.add_task("CSV", total=None, doing="counting")
 
         def begin(name: str) -> export.Write:
-            file: BinaryIO = opened.enter_context((aside / f"{name}.csv").open("xb"))
-            shown.update(task, doing=f"writing {name}")
+            file: BinaryIO = open_files.enter_context((partial / f"{name}.csv").open("xb"))
+            progress.update(task, doing=f"writing {name}")
             return file.write
 
-        def told(done: int, whole: int) -> None:
-            shown.update(task, completed=done, total=whole or None)
+        def show_progress(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total or None)
 
         written = {
             f"{rows.table.file}.csv": rows
             for rows in export.export(
-                engine, begin, portfolio=asked.portfolio, since=asked.since, until=asked.until, progress=told
+                engine,
+                begin,
+                portfolio=request.portfolio,
+                since=request.since,
+                until=request.until,
+                progress=show_progress,
             )
         }
     return [

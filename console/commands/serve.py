@@ -1,4 +1,4 @@
-"""``run.py start``: serves until it is told to stop."""
+"""``run.py start``: runs the service until a signal stops it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimit
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.version import version
 
-LAST_FAILURES = 5
-"""So many are told where the process gives up."""
+MAX_PRINTED_FAILURES = 5
+"""Number of failures that are printed if the restart limit is reached."""
 
 
 def start(
@@ -48,20 +48,20 @@ def start(
         str | None,
         typer.Option("--symbols", metavar="LIST", help="Separated by commas: simulated, or watched from the start."),
     ] = None,
-    seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Of the simulated market.")] = None,
+    seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Seed of the simulated market.")] = None,
     include_backlog: Annotated[
         bool,
-        typer.Option("--include-backlog", help="Trade what was in an adopted table before, too: copies are inserted."),
+        typer.Option("--include-backlog", help="Also trade the old rows of an adopted table, as copies."),
     ] = False,
     allow_repl: Annotated[
-        bool, typer.Option("--allow-repl", help="Let a console of yours have a Python prompt in this process.")
+        bool, typer.Option("--allow-repl", help="Allow a Python prompt in this process, through the debug console.")
     ] = False,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Decisions come in by SQL, by `run.py decide` and from Python; each gets one outcome.
+    r"""Run the service: it takes decisions by SQL, from `run.py decide` and from Python, and gives each one outcome.
 
     \b
       run.py start --exchange binance
@@ -69,8 +69,8 @@ def start(
       run.py start --prices btc.csv --home /srv/paper
       PAPER_DATABASE_URL=postgresql://... PAPER_PRICES=simulated run.py
 
-    SIGTERM, Ctrl-C or a closed terminal stops it in order: what was acknowledged is committed. With --json it prints
-    one document on stdout once it serves. The log goes to stderr, and as JSON to logs/ under home.
+    SIGTERM, Ctrl-C or a closed terminal stops it in order: everything acknowledged is committed. With --json it prints
+    one document on stdout once it is ready. The log goes to stderr, and as JSON to logs/ under home.
     """
     settings = settings_from(
         prices=prices,
@@ -81,22 +81,23 @@ def start(
         database_url=database_url,
         log_level=log_level,
     )
-    _refuse_idle(settings, "ccxt", exchange=exchange)
-    _refuse_idle(settings, "simulated", seed=seed)
+    _refuse_ineffective(settings, "ccxt", exchange=exchange)
+    _refuse_ineffective(settings, "simulated", seed=seed)
     logs.to_terminal(settings.log_level)
     logs.to_file(settings.home, settings.log_level)
     failure: Exception | None = None
-    measured = MetricsCollector()
+    metrics_collector = MetricsCollector()
     with (
         stoppable() as signals,
-        _endpoint(settings, measured) as endpoint,
+        _endpoint(settings, metrics_collector) as endpoint,
         AlertSender(channels(settings)) as sender,
         TradingSystem.start(
             settings, include_backlog=include_backlog, alarms=sender, hide=logs.secrets_hidden
         ) as system,
-        measured.serving(system),
+        metrics_collector.serving(system),
         ConsoleServer(
-            socket_path(settings), {**service_commands(system, settings, allow_repl=allow_repl), **measured.commands}
+            socket_path(settings),
+            {**service_commands(system, settings, allow_repl=allow_repl), **metrics_collector.commands},
         ),
     ):
 
@@ -116,40 +117,40 @@ def start(
         finally:
             notify_manager(STOPPING)
             logger.info("stopping: no new decisions are accepted; signal again to stop at once")
-            last = system.status().failures[-LAST_FAILURES:]
+            last = system.status().failures[-MAX_PRINTED_FAILURES:]
     if failure is not None:
-        # Said here, not raised: with --json stdout has had its one document.
-        for each in last if isinstance(failure, RestartLimitReached) else ():
-            print_error(f"failure {each.reference}: {each.actor}, {each.kind}: {each.error}")
+        # Printed here, not raised: with --json stdout already has its one document.
+        for crash in last if isinstance(failure, RestartLimitReached) else ():
+            print_error(f"failure {crash.reference}: {crash.actor}, {crash.kind}: {crash.error}")
         print_error(str(failure))
         raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
     logger.info("stopped")
 
 
 @contextmanager
-def _endpoint(settings: Settings, measured: MetricsCollector) -> Iterator[MetricsEndpoint]:
-    """Answer at metrics_port; where the one that serves already has the port, that is what is said.
+def _endpoint(settings: Settings, metrics_collector: MetricsCollector) -> Iterator[MetricsEndpoint]:
+    """Serve the metrics at metrics_port while the block runs.
 
     Raises:
-        LeaseHeld: a process of this home serves this database.
-        SettingsError: the port cannot be had.
+        LeaseHeld: another service of this home and database has the port.
+        SettingsError: the port cannot be opened.
     """
     with ExitStack() as undo:
         try:
-            endpoint = undo.enter_context(MetricsEndpoint(settings.metrics_port, measured.registry))
+            endpoint = undo.enter_context(MetricsEndpoint(settings.metrics_port, metrics_collector.registry))
         except SettingsError:
             with suppress(NotRunning), ConsoleConnection(socket_path(settings)):
-                msg = f"another process with home {settings.home} serves this database already"
+                msg = f"another process with home {settings.home} already serves this database"
                 raise LeaseHeld(msg) from None
             raise
         yield endpoint
 
 
-def _refuse_idle(settings: Settings, prices: str, **option: str | None) -> None:
-    """Refuse an option that would change nothing: its user believes that it does."""
+def _refuse_ineffective(settings: Settings, prices: str, **option: str | None) -> None:
+    """Refuse an option that has no effect with these settings."""
     for name, value in option.items():
         if value is not None and settings.prices != prices:
-            msg = f"--{name} {value} counts with prices = {prices} only, and prices is {settings.prices}"
+            msg = f"--{name} {value} applies to prices = {prices} only, but prices is {settings.prices}"
             raise SettingsError(msg)
 
 
@@ -189,23 +190,23 @@ def _announce(facts: dict[str, Any]) -> None:
     say("", facts["server"])
     say("prices", facts["prices"] + ("" if facts["real_prices"] else f" prices: {NO_PROOF}"))
     for row in facts["portfolios"]:
-        held = f", {row['num_positions']} held" if row["num_positions"] else ""
+        positions = f", {row['num_positions']} positions" if row["num_positions"] else ""
         cash, total = amount(row["cash"]), amount(row["total_value"])
-        say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, worth {total}{held}")
+        say("portfolio", f"{row['portfolio']}: {cash} {row['currency']} cash, value {total}{positions}")
     say("decisions", f"{facts['decisions_waiting']} waiting")
     if facts["decisions_expired"]:
         age = f"max_decision_age = {facts['max_decision_age']:g} s"
-        say("", f"{facts['decisions_expired']} expired: waited longer than {age} while nothing ran")
+        say("", f"{facts['decisions_expired']} expired: older than {age} when the service started")
     if facts["metrics"] is not None:
         say("metrics", facts["metrics"])
     if facts["settings_that_differ"]:
         differing = ", ".join(
-            f"{name} {_told(each['in_effect'])} (setting: {_told(each['setting'])})"
-            for name, each in facts["settings_that_differ"].items()
+            f"{name} {_value_text(values['in_effect'])} (setting: {_value_text(values['setting'])})"
+            for name, values in facts["settings_that_differ"].items()
         )
         say("note", f"portfolio {DEFAULT_PORTFOLIO} keeps its own rules: {differing}")
-    print("Serving; Ctrl-C stops it.", file=sys.stderr, flush=True)  # noqa: T201
+    print("Serving; stop with Ctrl-C.", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _told(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else number(value)

@@ -1,4 +1,4 @@
-"""``run.py top``: the live view, of whatever serves the database."""
+"""``run.py top``: live view of the service and its database."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from persistence.queries.row_lists import LedgerReader
 
 FOOT = "q ends this view"
 PRINTED = os.terminal_size((100, 60))
-"""How a frame is laid out that no terminal shows; its lines are those that it has."""
-LATE = 3.0
-"""Seconds after which it is said that nothing new is known."""
+"""Size of a frame without a terminal; lines that stay empty are not printed."""
+STALE_AFTER_S = 3.0
+"""Age of the newest state from which the view reports that the database hangs."""
 STOP, NEWS = b"s", b"n"
 
 
 def top(
     interval: Annotated[
-        float, typer.Option("--interval", min=0.1, max=3600, metavar="SECONDS", help="Between two looks [1].")
+        float, typer.Option("--interval", min=0.1, max=3600, metavar="SECONDS", help="Time between two updates [1].")
     ] = 1.0,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Equity, positions, last decisions, prices, actors and throughput, as they change; q or Ctrl-C ends it.
+    r"""Show equity, positions, last decisions, prices, actors and throughput, live; q or Ctrl-C ends it.
 
     \b
       run.py top
@@ -55,63 +55,63 @@ def top(
       run.py top --json          one document
       run.py top | cat           one frame
 
-    It reads a few rows from the database, and asks the process of this home on this machine what its actors do: nothing
-    that it does can hold up trading. What is away is said, and tried again. Where stdout is no terminal, one frame is
-    printed. Exits as `run.py status` would by the last frame: 0 where all is well, 1 where the books do not balance or
-    the database is away, 3 where nothing runs.
+    It reads a few rows of the database, and asks the service on this machine with this home for the state of its
+    actors; trading never waits for it. While one of the two is unreachable, the view says so and retries. If stdout is
+    not a terminal, it prints one frame. The exit code is that of `run.py status` for the last frame: 0 if all is well,
+    1 if the books do not balance or the database is unreachable, 3 if the service is not running.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is None and not (settings.home / "postgres").exists():
-        msg = f"nothing is running, and nothing has ever run with home {settings.home}; {command_name()} start begins"
-        raise NotRunning(msg)
-    asker = _Asker(settings)
-    looker = ViewReader(lambda: opened(settings), asker.ask)
+        msg = f"The service is not running, and home {settings.home} has no database"
+        raise NotRunning(f"{msg}; start it with `{command_name()} start`")
+    status_client = _StatusClient(settings)
+    view_reader = ViewReader(lambda: opened(settings), status_client.status)
     try:
         if not as_json and can_show(sys.stdout):
-            state = _live(looker, interval)
+            state = _live(view_reader, interval)
         else:
-            state = _once(looker)
-            answer(as_json, told(state), lambda: _print(state))
+            state = _once(view_reader)
+            answer(as_json, to_dict(state), lambda: _print(state))
     finally:
-        looker.close()
+        view_reader.close()
     if state.exit_code:
         raise typer.Exit(state.exit_code)
 
 
-class _Asker:
-    """Asks the running process; keeps the line while it holds."""
+class _StatusClient:
+    """Client that asks the service for its status; it keeps its connection."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = socket_path(settings)
-        self._line: ConsoleConnection | None = None
+        self._connection: ConsoleConnection | None = None
 
-    def ask(self) -> Mapping[str, Any] | None:
-        """Return what the process says of itself; None where none of this home and database runs here."""
-        for _ in range(2):  # a line that is old may have been cut
-            fresh = self._line is None
+    def status(self) -> Mapping[str, Any] | None:
+        """Return the status of the service; None if no service of this home and database runs here."""
+        for _ in range(2):  # an old connection may have been closed
+            is_new = self._connection is None
             try:
-                self._line = self._line or ConsoleConnection(self._path, timeout=LATE)
-                said: Mapping[str, Any] = self._line.ask("status")
+                self._connection = self._connection or ConsoleConnection(self._path, timeout=STALE_AFTER_S)
+                status: Mapping[str, Any] = self._connection.ask("status")
             except (NotRunning, Refused):
-                if self._line is not None:
-                    self._line.close()
-                    self._line = None
-                if fresh:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                if is_new:
                     return None
             else:
-                return said
+                return status
         return None
 
 
-def _once(looker: ViewReader) -> ViewState:
-    state = looker.read()
+def _once(view_reader: ViewReader) -> ViewState:
+    state = view_reader.read()
     if state.database_error is not None and state.process is None:
         raise DatabaseUnavailable(state.database_error)  # there is nothing to show
-    if looker.url is None or state.database_error is not None:
+    if view_reader.url is None or state.database_error is not None:
         return state
-    reader = LedgerReader(looker.url)
+    reader = LedgerReader(view_reader.url)
     try:
-        return looker.read(check_ledger(reader))
+        return view_reader.read(check_ledger(reader))
     finally:
         reader.close()
 
@@ -123,7 +123,7 @@ def _print(state: ViewState) -> None:
         out.print(line, soft_wrap=True)
 
 
-def _live(looker: ViewReader, interval: float) -> ViewState:
+def _live(view_reader: ViewReader, interval: float) -> ViewState:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def wake(why: bytes) -> None:
@@ -133,7 +133,7 @@ def _live(looker: ViewReader, interval: float) -> ViewState:
     try:
         with (
             _signals(wake),
-            ViewPoller(looker, interval, lambda: wake(NEWS)) as watch,
+            ViewPoller(view_reader, interval, lambda: wake(NEWS)) as watch,
             Terminal(sys.stdout) as screen,
         ):
             while not _ended(screen, reading):
@@ -149,7 +149,7 @@ def _show(screen: Terminal, watch: ViewPoller, interval: float) -> None:
         raise watch.failure
     state, size = watch.newest, screen.size
     silent = datetime.now(UTC) - state.at
-    late = silent.total_seconds() > LATE + interval
+    late = silent.total_seconds() > STALE_AFTER_S + interval
     foot = f"{FOOT}; trading goes on" if state.running else FOOT
     if late:
         foot = f"nothing new for {duration(silent)}: the database hangs; {FOOT}"
@@ -184,8 +184,8 @@ def _signals(wake: Any) -> Iterator[None]:
         restore_signals(before)
 
 
-def told(state: ViewState) -> dict[str, Any]:
-    """Return a glimpse as a document."""
+def to_dict(state: ViewState) -> dict[str, Any]:
+    """Return the state as a JSON document."""
     database, checked = state.database, state.ledger_check
     return {
         "at": state.at,

@@ -1,4 +1,4 @@
-"""``run.py validate``: the gate to real money, and the runs that it judges."""
+"""``run.py validate``: judges validation runs, and whether a portfolio is ready for real money."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from actors.settings import Settings
-from console.commands.halts import user
+from console.commands.halts import current_user
 from console.database import opened
 from console.display.format import answer, moment, sources_line, terminal
 from console.display.table import full_table
@@ -29,19 +29,18 @@ NOT_READY = 4
 RESERVED = frozenset({"show", "start", "stop", "list"})
 
 HELP = r"""\b
-  run.py validate                             judge each portfolio, over the run that it is in
+  run.py validate                             judge each portfolio over its current run
   run.py validate spring                      judge a run
   run.py validate --portfolio default --json
-  run.py validate --accept-underpowered WHO   record who takes an underpowered result as enough
-  run.py validate start spring                begin a run
+  run.py validate --accept-underpowered WHO   record who accepts an underpowered result
+  run.py validate start spring                start a run
 
-Exits 0 where both verdicts passed for every portfolio asked for, else 4. All options of judging: run.py validate show
---help.
+Exits 0 if both verdicts passed for every requested portfolio, else 4. Options of judging: run.py validate show --help.
 """
 
 app = typer.Typer(rich_markup_mode=None, help=HELP)
 Names = Annotated[
-    list[str] | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio; may be given again.")
+    list[str] | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio; repeatable.")
 ]
 RunName = Annotated[str | None, typer.Argument(metavar="NAME", help="The name of a run.", show_default=False)]
 
@@ -52,35 +51,35 @@ def show(
     portfolio: Names = None,
     accept_underpowered: Annotated[
         str | None,
-        typer.Option("--accept-underpowered", metavar="WHO", help="Record who takes an underpowered result as enough."),
+        typer.Option("--accept-underpowered", metavar="WHO", help="Record who accepts an underpowered result."),
     ] = None,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Judge each portfolio up to now, over the run that it is in; the word show may be left out.
+    r"""Judge each portfolio up to now, over its current run; the word show is optional.
 
     \b
       run.py validate
       run.py validate spring --portfolio aggressive
 
-    Exits 0 where both verdicts passed for every portfolio asked for, else 4. docs/validation.md says what is required.
+    Exits 0 if both verdicts passed for every requested portfolio, else 4. docs/validation.md explains the criteria.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with opened(settings) as url:
         engine = engine_for(url, "validate")
         try:
-            _end_changed(engine)
-            found = _verdicts(engine, settings, name, portfolio or [])
+            _end_changed_runs(engine)
+            verdicts = _verdicts(engine, settings, name, portfolio or [])
             if accept_underpowered is not None:
-                _accept(engine, found, accept_underpowered)
-                found = _verdicts(engine, settings, name, portfolio or [])
+                _accept(engine, verdicts, accept_underpowered)
+                verdicts = _verdicts(engine, settings, name, portfolio or [])
         finally:
             engine.dispose()
-    ready = bool(found) and all(verdict.ready for verdict in found)
-    document = {"ready": ready, "portfolios": [verdict_to_dict(verdict) for verdict in found]}
-    answer(as_json, document, lambda: print_verdicts(found))
+    ready = bool(verdicts) and all(verdict.ready for verdict in verdicts)
+    document = {"ready": ready, "portfolios": [verdict_to_dict(verdict) for verdict in verdicts]}
+    answer(as_json, document, lambda: print_verdicts(verdicts))
     if not ready:
         raise typer.Exit(NOT_READY)
 
@@ -94,7 +93,7 @@ def start(
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="That may send decisions; may be given again. None: those that have. (none): decisions without one.",
+            help="A strategy that may send decisions; repeatable. Default: those that have; (none): no strategy.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -102,44 +101,44 @@ def start(
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""Begin a run: from now on, of these portfolios under their rules, these strategies and the settings in effect.
+    r"""Start a run of these portfolios with their rules, these strategies and the settings in effect.
 
     \b
       run.py validate start spring
       run.py validate start --portfolio aggressive --strategy momentum
 
-    A change of any of these ends it. It is judged by the criteria in the settings now (run.py check shows them).
+    A change of any of these ends the run. Its criteria are those of the settings now (run.py check shows them).
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if name is not None and (name := name.strip()) in RESERVED:
-        msg = f"a run cannot be named {name}, which is a command of validate; choose another name"
+        msg = f"a run cannot be named {name}, because that is a command of validate; choose another name"
         raise InvalidRequest(msg)
     with opened(settings) as url:
         engine = engine_for(url, "validate")
         try:
-            _end_changed(engine)
+            _end_changed_runs(engine)
             with transaction(engine) as cursor:
                 begun = validation_runs.begin(
-                    cursor, name, portfolio or [], strategy or [], Criteria.from_settings(settings), user()
+                    cursor, name, portfolio or [], strategy or [], Criteria.from_settings(settings), current_user()
                 )
-                found = [validation.prices_of(cursor, each, begun.bound.process.settings) for each in begun.portfolios]
+                used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
         finally:
             engine.dispose()
-    sources = {source for sources, _ in found for source in sources}
-    document = {"run": _row(begun), "price_sources": sorted(sources), "real_prices": all(real for _, real in found)}
-    answer(as_json, document, lambda: _tell_begun(begun, sources))
+    sources = {source for sources, _ in used for source in sources}
+    document = {"run": _row(begun), "price_sources": sorted(sources), "real_prices": all(real for _, real in used)}
+    answer(as_json, document, lambda: _print_begun(begun, sources))
 
 
 @app.command()
 def stop(
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays with the run.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, stored with the run.")],
     name: RunName = None,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
     log_level: LogLevel = None,
 ) -> None:
-    r"""End a run; what it has shown stays.
+    r"""Stop a run; its results stay.
 
     \b
       run.py validate stop spring --reason "the model is retrained"
@@ -151,32 +150,32 @@ def stop(
     with opened(settings) as url:
         engine = engine_for(url, "validate")
         try:
-            _end_changed(engine)
+            _end_changed_runs(engine)
             with transaction(engine) as cursor:
-                stored = _running(validation_runs.runs(cursor), name)
-                validation_runs.end(cursor, stored, f"stopped by {user()}: {reason.strip()}")
+                stored = _run_to_stop(validation_runs.runs(cursor), name)
+                validation_runs.end(cursor, stored, f"stopped by {current_user()}: {reason.strip()}")
                 ended = validation_runs.run_named(cursor, stored.run.name)
         finally:
             engine.dispose()
-    told = f"validation run {ended.run.name} has ended: {ended.run.end_reason}"
-    answer(as_json, {"run": _row(ended)}, lambda: print(told))  # noqa: T201
+    message = f"validation run {ended.run.name} has ended: {ended.run.end_reason}"
+    answer(as_json, {"run": _row(ended)}, lambda: print(message))  # noqa: T201
 
 
 @app.command("list")
 def runs(
     as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
 ) -> None:
-    """Show every run: what it is about, since when, and why it ended."""
+    """List the validation runs: portfolios, strategies, start, and the reason of the end."""
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with opened(settings) as url:
         engine = engine_for(url, "validate")
         try:
-            _end_changed(engine)
+            _end_changed_runs(engine)
             with transaction(engine) as cursor:
-                found = validation_runs.runs(cursor)
+                stored_runs = validation_runs.runs(cursor)
         finally:
             engine.dispose()
-    answer(as_json, {"runs": [_row(stored) for stored in found]}, lambda: _tell_runs(found))
+    answer(as_json, {"runs": [_row(stored) for stored in stored_runs]}, lambda: _print_runs(stored_runs))
 
 
 def _verdicts(engine: Engine, settings: Settings, name: str | None, portfolios: list[str]) -> list[Verdict]:
@@ -184,25 +183,25 @@ def _verdicts(engine: Engine, settings: Settings, name: str | None, portfolios: 
     return validation.verdicts(engine, Criteria.from_settings(settings), name=name, portfolios=names)
 
 
-def _end_changed(engine: Engine) -> None:
-    """End what has changed, be it that nothing runs which would see it."""
+def _end_changed_runs(engine: Engine) -> None:
+    """End runs whose rules or settings have changed; the service may not be running to notice it."""
     with transaction(engine) as cursor:
         validation_runs.end_changed(cursor)
 
 
-def _accept(engine: Engine, found: list[Verdict], who: str) -> None:
-    """Record it for each portfolio that nothing else keeps from being ready.
+def _accept(engine: Engine, verdicts: list[Verdict], who: str) -> None:
+    """Record an acceptance for each portfolio that is ready apart from an underpowered result.
 
     Raises:
-        InvalidRequest: there is none.
+        InvalidRequest: there is no such portfolio.
     """
-    acceptable = [verdict for verdict in found if verdict.acceptable and verdict.accepted_by != who]
+    acceptable = [verdict for verdict in verdicts if verdict.acceptable and verdict.accepted_by != who]
     if not who.strip():
-        msg = "--accept-underpowered must say who accepts it"
+        msg = "--accept-underpowered needs the name of the person who accepts it"
         raise InvalidRequest(msg)
-    if not acceptable and not any(verdict.acceptable for verdict in found):
-        why = "; ".join(f"portfolio {verdict.portfolio}: {_obstacle(verdict)}" for verdict in found)
-        msg = f"nothing is there that --accept-underpowered could help: {why or 'there is no portfolio'}"
+    if not acceptable and not any(verdict.acceptable for verdict in verdicts):
+        reasons = "; ".join(f"portfolio {verdict.portfolio}: {_obstacle(verdict)}" for verdict in verdicts)
+        msg = f"--accept-underpowered has no effect: {reasons or 'there is no portfolio'}"
         raise InvalidRequest(msg)
     with transaction(engine) as cursor:
         for verdict in acceptable:
@@ -210,29 +209,29 @@ def _accept(engine: Engine, found: list[Verdict], who: str) -> None:
 
 
 def _obstacle(verdict: Verdict) -> str:
-    return joined(verdict.missing) if verdict.missing else "it is ready as it is"
+    return joined(verdict.missing) if verdict.missing else "it is ready already"
 
 
-def _running(found: list[StoredRun], name: str | None) -> StoredRun:
-    """Return the run that is to end.
+def _run_to_stop(stored_runs: list[StoredRun], name: str | None) -> StoredRun:
+    """Return the run to stop.
 
     Raises:
-        InvalidRequest: it has ended, or it is not clear which one is meant.
+        InvalidRequest: it has ended, or the name is missing and several runs are open.
     """
-    open_ones = [stored for stored in found if stored.run.ended_at is None]
-    names = ", ".join(stored.run.name for stored in open_ones)
+    open_runs = [stored for stored in stored_runs if stored.run.ended_at is None]
+    names = ", ".join(stored.run.name for stored in open_runs)
     if name is None:
-        if len(open_ones) == 1:
-            return open_ones[0]
-        msg = f"name the run that is to end: {names}" if open_ones else "no validation run goes on"
+        if len(open_runs) == 1:
+            return open_runs[0]
+        msg = f"name the run to stop: {names}" if open_runs else "no validation run is open"
         raise InvalidRequest(msg)
-    for stored in found:
+    for stored in stored_runs:
         if stored.run.name == name:
             if stored.run.ended_at is None:
                 return stored
             msg = f"validation run {name} ended at {moment(stored.run.ended_at)} UTC: {stored.run.end_reason}"
             raise InvalidRequest(msg)
-    msg = f"there is no validation run {name!r}; " + (f"these go on: {names}" if open_ones else "none goes on")
+    msg = f"there is no validation run {name!r}; " + (f"open runs: {names}" if open_runs else "no run is open")
     raise InvalidRequest(msg)
 
 
@@ -253,18 +252,18 @@ def _row(stored: StoredRun) -> dict[str, Any]:
     }
 
 
-def _tell_begun(stored: StoredRun, sources: set[str]) -> None:
+def _print_begun(stored: StoredRun, sources: set[str]) -> None:
     out = terminal()
     names, strategies = stored.portfolios, stored.bound.strategies
     bound = (
         f"{'portfolio' if len(names) == 1 else 'portfolios'} {joined(names)}, "
         f"{'strategy' if len(strategies) == 1 else 'strategies'} {joined(strategies)}"
     )
-    out.print(f"validation run {stored.run.name} has begun: {bound}", soft_wrap=True)
+    out.print(f"validation run {stored.run.name} has started: {bound}", soft_wrap=True)
     out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
     out.print("A change of settings, of a portfolio's rules or of strategies ends it.")
     if (unreal := sources_line(sources)) is not None:
-        out.print(f"{unreal}, so it can never be ready", style="yellow", soft_wrap=True)
+        out.print(f"{unreal}, so this run cannot become ready", style="yellow", soft_wrap=True)
 
 
 def _required(criteria: Criteria) -> str:
@@ -275,16 +274,16 @@ def _required(criteria: Criteria) -> str:
     )
 
 
-def _tell_runs(found: list[StoredRun]) -> None:
+def _print_runs(stored_runs: list[StoredRun]) -> None:
     out = terminal()
-    if not found:
-        out.print(f"no validation run yet; {command_name()} validate start begins one")
+    if not stored_runs:
+        out.print(f"no validation run yet; start one with `{command_name()} validate start`")
         return
     rows = [
         (
             stored.run.name, moment(stored.run.started_at), moment(stored.run.ended_at), ", ".join(stored.portfolios),
-            ", ".join(stored.bound.strategies), stored.by_whom, stored.run.end_reason or "goes on",
+            ", ".join(stored.bound.strategies), stored.by_whom, stored.run.end_reason or "open",
         )
-        for stored in found
+        for stored in stored_runs
     ]  # fmt: skip
-    out.print(full_table(["run", "since", "until", "portfolios", "strategies", "by", ""], rows))
+    out.print(full_table(["run", "started", "ended", "portfolios", "strategies", "by", "end reason"], rows))

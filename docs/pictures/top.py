@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from rich.text import Text
 
 from actors.system import TradingSystem
-from console.commands.demo import PAUSE, demo_settings
+from console.commands.demo import DECISION_INTERVAL_S, demo_settings
 from console.commands.top import FOOT
 from console.demo.sample_agent import CAUTIOUS, SampleAgent
 from console.display.format import document
@@ -44,7 +44,7 @@ def _last_state() -> ViewState:
                 begin = time.monotonic()
                 while time.monotonic() - begin < SECONDS:
                     agent.decide()
-                    time.sleep(PAUSE)
+                    time.sleep(DECISION_INTERVAL_S)
                 updated.clear()
                 updated.wait(10)
                 return poller.newest

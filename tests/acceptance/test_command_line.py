@@ -104,8 +104,8 @@ def test_the_nearest_command_is_told_in_whole_sentences(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--exchange binance --prices simulated", "--exchange binance counts with prices = ccxt only"),
-        ("--seed 7 --prices ccxt", "--seed 7 counts with prices = simulated only, and prices is ccxt"),
+        ("--exchange binance --prices simulated", "--exchange binance applies to prices = ccxt only"),
+        ("--seed 7 --prices ccxt", "--seed 7 applies to prices = simulated only, but prices is ccxt"),
     ],
 )
 def test_an_option_that_would_change_nothing_is_refused(
@@ -159,9 +159,9 @@ def test_a_decision_that_no_door_lets_in(
 
 def test_with_nothing_running_a_decision_is_queued(env: dict[str, str]) -> None:
     ended = run("decide", "buy", "btc-usdt", "--confidence", "0.75", env=env)
-    assert (ended.code, ended.out) == (0, "decision 1 queued, nothing running: BUY btc-usdt\n")
+    assert (ended.code, ended.out) == (0, "decision 1 queued; the service is not running: BUY btc-usdt\n")
     waiting = run("decide", "BUY", "BTC/USDT", "--confidence", "0.75", "--wait", env=env)
-    assert "decision 2 queued, nothing running" in refused(waiting, 3)
+    assert "decision 2 is queued, but the service is not running" in refused(waiting, 3)
     status = run("status", "--json", env=env)
     assert status.code == 3
     assert status.json["running"] is False
@@ -248,7 +248,7 @@ def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -
     url = run("db", "url", env=env).out.strip()
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM trading_decisions").fetchone() == (0,)
-    assert "nothing has run on this database yet" in run("status", env=env).out
+    assert "has never run on this database" in run("status", env=env).out
 
 
 def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: Path) -> None:
@@ -293,14 +293,14 @@ def test_the_url_is_printed_whole_because_it_was_asked_for(tmp_path: Path) -> No
 
 def test_nothing_is_created_to_say_that_nothing_runs(tmp_path: Path) -> None:
     ended = run("status", env=environment(tmp_path / "home"))
-    assert "nothing has ever run" in refused(ended, 3)
+    assert "has no database" in refused(ended, 3)
     assert not (tmp_path / "home").exists()
 
 
 def test_an_embedded_database_is_started_for_the_moment(tmp_path: Path) -> None:
     env = environment(tmp_path / "home")
     ended = run("decide", "HOLD", "BTC/USDT", "--confidence", "1", env=env)
-    assert (ended.code, ended.out) == (0, "decision 1 queued, nothing running: HOLD BTC/USDT\n")
+    assert (ended.code, ended.out) == (0, "decision 1 queued; the service is not running: HOLD BTC/USDT\n")
     assert not running(tmp_path / "home")
     assert "embedded, in" in run("status", env=env).out
     assert "No portfolios yet" in run("report", env=env).out

@@ -39,7 +39,7 @@ def test_ctrl_c_ends_it_with_a_summary_and_a_second_demo_waits_its_turn(tmp_path
         demo.wait_for("#3", "out")
         second = run("demo", env=env)
         assert second.code == 3
-        assert "a demo runs in" in second.err
+        assert "a demo already runs in" in second.err
         demo.send(signal.SIGINT)
         ended = demo.stop(signal.SIGINT)
     assert ended.code == 0, ended.err

@@ -63,4 +63,4 @@ def test_a_decision_whose_answer_nobody_can_read_is_no_failure(database_url: str
     assert ended.returncode == 0, ended.stderr
     unprinted, unserved = ended.stderr.splitlines()
     assert unprinted.startswith("run.py: decision 1 is committed; the answer cannot be printed: ")
-    assert unserved.startswith("run.py: nothing serves this database now: decision 1 expires unless ")
+    assert unserved.startswith("run.py: The service is not running: decision 1 expires unless ")

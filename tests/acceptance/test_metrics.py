@@ -33,7 +33,7 @@ def test_the_command_prints_what_the_endpoint_serves_and_without_a_process_the_d
         # A second process of the same home fails because of the first one, not because of its port.
         second = run("start", env=env)
         assert 3 == second.code
-        assert second.err.startswith(f"run.py: another process with home {tmp_path} serves this database already")
+        assert second.err.startswith(f"run.py: another process with home {tmp_path} already serves this database")
 
         # A process with another database finds the port taken before it creates anything.
         other = environment(tmp_path / "other", prices="simulated", metrics_port=str(port))

@@ -146,18 +146,18 @@ def test_a_new_home_goes_on_where_the_backup_was_made(backup: Path, tmp_path: Pa
     assert not running(tmp_path / "new")
     with Program("start", env=env) as service:
         service.wait_for()
-        assert "1 held" in service.printed()
+        assert "1 positions" in service.printed()
         decide(tmp_path / "new")
 
 
 def test_what_would_be_lost_is_asked_for(backup: Path, env: dict[str, str], home: Path) -> None:
     without, script = run_all(f"db restore {backup}", f"db restore {backup} --replace", env=env)
     assert "2 decisions and 2 fills already; back it up, and use --replace" in sentence(without, 2)
-    assert "a script says --yes, too" in sentence(script, 2)
+    assert "add --yes to confirm" in sentence(script, 2)
 
     words = ["run.py", "db", "restore", str(backup), "--replace"]
     terminal = pexpect.spawn(sys.executable, words, env=env, cwd=ROOT, encoding="utf-8", timeout=60)
-    terminal.expect_exact(f"2 decisions and 2 fills in {home} are lost for good")
+    terminal.expect_exact(f"2 decisions and 2 fills in {home} will be deleted")
     terminal.sendline("n")
     terminal.expect_exact("not restored; nothing was changed")
     terminal.expect(pexpect.EOF)
@@ -202,16 +202,16 @@ def test_a_disk_that_is_full_or_read_only_is_one_sentence(options: str, code: in
 @pytest.mark.parametrize(
     ("words", "variables", "told"),
     [
-        ("backup", {}, "no database is in it"),
+        ("backup", {}, "holds no database"),
         (
             "backup",
             {"PAPER_DATABASE_URL": "postgresql://u:s3cret-word@h/d"},
-            "use pg_dump and pg_restore of the version",
+            "use pg_dump and pg_restore of that server's version",
         ),
         (
             "restore",
             {"PAPER_DATABASE_URL": "postgresql://u:s3cret-word@h/d"},
-            "use pg_dump and pg_restore of the version",
+            "use pg_dump and pg_restore of that server's version",
         ),
         ("restore", {}, "does not exist"),
     ],

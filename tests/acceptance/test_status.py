@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from actors import Settings
-from console.commands.halts import user
+from console.commands.halts import current_user
 from console.debug.protocol import MAX_REQUEST_BYTES, ConsoleConnection, Refused, decode, encode, socket_path
 from console.debug.server import ConsoleServer
 from domain.errors import NotRunning
@@ -56,7 +56,7 @@ def test_status_tells_what_actors_do_and_that_the_intake_pauses(
             until(lambda: line.ask("status")["intake_paused_since"] is not None, "it notices")
             told = run("status", "--json", env=env)
             assert (told.code, told.json["running"], told.json["ledger_ok"]) == (1, True, None)
-            assert "the database is away; nothing is lost" in run("status", env=env).out
+            assert "the database is unreachable; nothing is lost" in run("status", env=env).out
             embedded_server.start()
             until(lambda: line.ask("status")["intake_paused_since"] is None, "it goes on")
         assert run("status", env=env).code == 0
@@ -77,9 +77,9 @@ def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: s
         said = service.printed()
         status = run("status", env=env)
         assert 0 == service.stop().code
-    assert "0 waiting\n             2 expired: waited longer than max_decision_age = 300 s while nothing ran\n" in said
+    assert "0 waiting\n             2 expired: older than max_decision_age = 300 s when the service started\n" in said
     assert "WARNING 2 decisions expired: more than max_decision_age = 300 s had gone by" in said
-    line = "expired    2 had waited longer than max_decision_age when this process took them in\n"
+    line = "expired    2 were older than max_decision_age when this process read them\n"
     assert (0, True) == (status.code, line in status.out)
 
 
@@ -123,10 +123,10 @@ def test_what_is_no_request_is_refused_in_one_sentence_and_harms_nobody(tmp_path
         assert raw(path, b"") == b""
         assert raw(path, os.urandom(3_000).replace(b"\n", b"")).count(b"\n") == 1
         with ConsoleConnection(path) as line:
-            assert {"a": 1, "who": user()} == line.ask("echo", a=1)
+            assert {"a": 1, "who": current_user()} == line.ask("echo", a=1)
             with pytest.raises(Refused, match="no command 'x'"):
                 line.ask("x")
-            assert {"a": 2, "who": user()} == line.ask("echo", a=2)
+            assert {"a": 2, "who": current_user()} == line.ask("echo", a=2)
 
 
 def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_long_home_has_its_socket_in_a_private_folder(tmp_path: Path) -> None:
     path = socket_path(Settings.isolated(home=home))
     assert len(os.fsencode(path)) <= 103
     with ConsoleServer(path, {"echo": dict}), ConsoleConnection(path) as line:
-        assert {"who": user()} == line.ask("echo")
+        assert {"who": current_user()} == line.ask("echo")
         assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
     path.parent.rmdir()
 

@@ -152,7 +152,7 @@ def test_a_text_of_anybodys_is_kept_and_what_a_spreadsheet_would_run_is_said(
         )
     exported(embedded_url, tmp_path / "new")
     said = capsys.readouterr()
-    assert "1 row has a text that a spreadsheet takes for a formula: import these columns as text\n" == said.err
+    assert "1 row has a text that a spreadsheet would run as a formula: import these columns as text\n" == said.err
     row = read(tmp_path / "new" / "decisions.csv")[-1]
     assert (reasoning, "", "nobody") == (row["reasoning"], row["strategy"], row["portfolio"])
     # An empty text is none of the NULLs.

@@ -55,8 +55,8 @@ def test_it_says_until_when_the_service_must_start(decide: Told, embedded_url: s
     code, out, err = decide()
     moment = created(embedded_url, 1) + timedelta(seconds=300)
     before = f"expires unless the service starts before {moment:%Y-%m-%d %H:%M:%S} UTC (max_decision_age = 300 s)"
-    assert (0, "decision 1 queued, nothing running: BUY BTC/USDT\n") == (code, out)
-    assert f"run.py: nothing serves this database now: decision 1 {before}\n" == err
+    assert (0, "decision 1 queued; the service is not running: BUY BTC/USDT\n") == (code, out)
+    assert f"run.py: The service is not running: decision 1 {before}\n" == err
     code, out, err = decide("--json")
     told = json.loads(out)
     until = created(embedded_url, 2) + timedelta(seconds=300)
@@ -64,13 +64,13 @@ def test_it_says_until_when_the_service_must_start(decide: Told, embedded_url: s
     code, out, err = decide("--wait")
     assert (3, "") == (code, out)
     assert err.startswith(
-        "run.py: decision 3 queued, nothing running: no outcome to wait for; decision 3 expires unless"
+        "run.py: decision 3 is queued, but the service is not running: no outcome to wait for; decision 3 expires"
     )
 
 
 def test_without_a_limit_it_waits(decide: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAPER_MAX_DECISION_AGE", "0")
-    assert "run.py: nothing serves this database now: decision 1 waits until the service starts\n" == decide()[2]
+    assert "run.py: The service is not running: decision 1 waits until the service starts\n" == decide()[2]
     assert json.loads(decide("--json")[1])["expires_unless_served"] is None
 
 

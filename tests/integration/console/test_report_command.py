@@ -193,10 +193,10 @@ WRONG = {
     "--to 9998-12-31": "--to '9998-12-31': must be from 1970 to 2999",
     "--from 2900-01-01": "--from 2900-01-01 is in the future; a report covers the past",
     "--from 2026-02-01 --to 2026-01-31": "--from 2026-02-01 must be before --to 2026-01-31",
-    "--portfolio one --to 1999-12-31": "the period ends before portfolio one began; leave --to out, or take",
-    "--to 1999-12-31": "the period ends before any portfolio asked for began",
-    "--force": "--force counts with --csv only",
-    "--csv {folder}/new --strategy trend": "--csv writes whole portfolios",
+    "--portfolio one --to 1999-12-31": "the period ends before portfolio one began; omit --to, or choose",
+    "--to 1999-12-31": "the period ends before every requested portfolio began",
+    "--force": "--force applies to --csv only",
+    "--csv {folder}/new --strategy trend": "--csv writes complete portfolios",
     "--csv {folder}/file": "--csv {folder}/file is a file; name a folder",
     "--csv {folder}/no/new": "--csv {folder}/no/new: there is no folder {folder}/no; create it first",
     "--csv {folder}": "--csv {folder} holds trades.csv already; choose another folder or use --force",
@@ -223,7 +223,9 @@ def test_with_no_portfolio_there_is_nothing_to_report(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     schema.upgrade(embedded_url)
-    assert "No portfolios yet; the first start creates the portfolio default.\n" == report_output(capsys, embedded_url)
+    assert "No portfolios yet; the first start of the service creates the portfolio default.\n" == report_output(
+        capsys, embedded_url
+    )
     assert [] == document(capsys, embedded_url)["portfolios"]
     assert "nothing to report" in refused(capsys, embedded_url, "--html", str(tmp_path / "page.html"))
 

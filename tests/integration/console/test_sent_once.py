@@ -58,7 +58,7 @@ def test_what_cannot_be_read_afterwards_is_no_failure(
     monkeypatch.setattr(LedgerReader, method, raising(error))
     assert main([*COMMAND_SPECS, *wait, "--json", f"--database-url={url}"]) == 0
     out, err = capsys.readouterr()
-    assert err == f"run.py: decision 1 is committed; what became of it cannot be read: {error}\n"
+    assert err == f"run.py: decision 1 is committed; its outcome cannot be read: {error}\n"
     document = json.loads(out)
     assert (document["decision_id"], document["outcome"], document["running"]) == (1, None, None)
     assert main([*COMMAND_SPECS, *wait, f"--database-url={url}"]) == 0
@@ -90,7 +90,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
     monkeypatch.setattr(decisions, "LOOKUP_TIMEOUT_S", 0.1)
     monkeypatch.setattr("console.commands.decide.transaction", transaction_with(lost))
     assert main([*COMMAND_SPECS, f"--database-url={embedded_url}"]) == 1
-    assert "is in is not known: look for it with `run.py decisions --json`" in capsys.readouterr().err
+    assert "is stored; check with `run.py decisions --json`" in capsys.readouterr().err
     assert sent(embedded_url) == 0
 
 

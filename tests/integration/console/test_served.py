@@ -92,7 +92,7 @@ def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(
     stranger.execute(AGE.format(240))  # type: ignore[call-overload]
     options = ["--database-url", url, "--home", str(tmp_path)]
     assert 3 == main(["decide", "BUY", "BTC/USDT", "--confidence", "1", "--wait", *options])
-    assert "nothing running" in capsys.readouterr().err
+    assert "the service is not running" in capsys.readouterr().err
     assert 0 == main(["metrics", *options])
     assert "\npaper_lease_held 0.0\n" in capsys.readouterr().out
     assert 3 == main(["top", "--json", *options])

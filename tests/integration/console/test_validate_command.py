@@ -103,16 +103,14 @@ def test_an_underpowered_result_is_ready_once_somebody_takes_it_as_enough(
 def test_nothing_but_an_underpowered_result_can_be_accepted(embedded_url: str, validate: Validate) -> None:
     schema.upgrade(embedded_url)
     code, _, refused = validate("--accept-underpowered", "anna")
-    assert (2, "run.py: nothing is there that --accept-underpowered could help: there is no portfolio\n") == (
+    assert (2, "run.py: --accept-underpowered has no effect: there is no portfolio\n") == (
         code,
         refused,
     )
     portfolios.create(embedded_url, "default", {"initial_capital": 1000})
     code, _, refused = validate("--accept-underpowered", "anna")
     assert 2 == code
-    assert refused.startswith(
-        "run.py: nothing is there that --accept-underpowered could help: portfolio default: no price"
-    )
+    assert refused.startswith("run.py: --accept-underpowered has no effect: portfolio default: no price")
     assert [] == execute(embedded_url, "SELECT * FROM paper_validation_acceptances")
     assert 4 == validate()[0]
 
@@ -120,7 +118,7 @@ def test_nothing_but_an_underpowered_result_can_be_accepted(embedded_url: str, v
 def test_an_empty_database_is_not_ready(embedded_url: str, validate: Validate) -> None:
     code, told, _ = validate()
     assert (4, "not ready: there is no portfolio yet; the first start creates the portfolio default\n") == (code, told)
-    assert (0, "no validation run yet; run.py validate start begins one\n", "") == validate("list")
+    assert (0, "no validation run yet; start one with `run.py validate start`\n", "") == validate("list")
     code, _, refused = validate("start")
     assert (2, True) == (code, refused.startswith("run.py: nothing has served this database yet"))
 
@@ -132,7 +130,7 @@ def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         until(lambda: system.ledger_reader.waiting() == 0)
         code, told, _ = validate("start", "spring", "--portfolio", "default")
-        assert (0, "validation run spring has begun: portfolio default, strategy manual") == (
+        assert (0, "validation run spring has started: portfolio default, strategy manual") == (
             code,
             told.splitlines()[0],
         )
@@ -161,7 +159,7 @@ def test_a_run_is_stopped_with_a_reason(embedded_url: str, validate: Validate) -
     schema.upgrade(embedded_url)
     portfolios.create(embedded_url, "default", {"initial_capital": 1000})
     process(embedded_url)
-    assert "no validation run goes on" in validate("stop", "--reason", "x")[2]
+    assert "no validation run is open" in validate("stop", "--reason", "x")[2]
     execute(
         embedded_url,
         'UPDATE paper_processes SET settings = settings || \'{"prices": "simulated"}\'',
@@ -170,13 +168,15 @@ def test_a_run_is_stopped_with_a_reason(embedded_url: str, validate: Validate) -
     assert "is a command of validate" in validate("start", "list")[2]
     code, told, _ = validate("start", "spring", "--strategy", "trend")
     assert 0 == code
-    assert told.endswith("\nsimulated prices: results prove nothing about real markets, so it can never be ready\n")
+    assert told.endswith(
+        "\nsimulated prices: results prove nothing about real markets, so this run cannot become ready\n"
+    )
     code, told, _ = validate("stop", "--reason", "retrained")
     assert 0 == code
     assert told.startswith("validation run spring has ended: stopped by ")
     assert told.endswith(": retrained\n")
     assert "validation run spring ended at" in validate("stop", "spring", "--reason", "x")[2]
-    assert "there is no validation run 'nope'; none goes on" in validate("stop", "nope", "--reason", "x")[2]
+    assert "there is no validation run 'nope'; no run is open" in validate("stop", "nope", "--reason", "x")[2]
     (run,) = json.loads(validate("list", "--json")[1])["runs"]
     assert (["default"], ["trend"], 14) == (run["portfolios"], run["strategies"], run["criteria"]["min_days"])
 

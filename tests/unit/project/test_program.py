@@ -86,8 +86,8 @@ def test_help_of_the_module_names_it(as_module: None, capsys: pytest.CaptureFixt
     [
         ("statsu", 2, "No such command 'statsu'. Did you mean 'status', 'start'? See {} --help"),
         ("orders --limit 0", 2, "; see {} orders --help"),
-        ("status", 3, "nothing is running, and nothing has ever run with home {home}; {} start begins"),
-        ("top", 3, "nothing is running, and nothing has ever run with home {home}; {} start begins"),
+        ("status", 3, "The service is not running, and home {home} has no database; start it with `{} start`"),
+        ("top", 3, "The service is not running, and home {home} has no database; start it with `{} start`"),
         (
             "portfolio set default", 2,
             "portfolio set needs at least one rule, such as --max-position-size 0.1; see {} portfolio set --help",
