@@ -1,4 +1,4 @@
-"""Quotes, and the sources that they come from."""
+"""Quotes and price sources."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.types import Symbol
 
 NOT_REAL = frozenset({"simulated", "file"})
-"""Price sources whose results prove nothing about real markets."""
+"""Price sources whose prices are not those of a real market."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price as this process saw it.
+    """A price as this process received it.
 
     Attributes:
         price: the base price: last trade, or the middle of bid and ask.
-        price_time: when the source says that it was the price.
-        seen_at: when this process saw it, or saw it confirmed.
-        source: the name of the price source.
+        price_time: time of the price according to the source.
+        seen_at: when this process received it, or its confirmation.
+        source: name of the price source.
     """
 
     symbol: Symbol
@@ -37,27 +37,27 @@ class Quote:
 
 
 class PriceListener(Protocol):
-    """Who hears the prices. Called from the source's thread; puts a message in a mailbox, never blocks or raises."""
+    """The receiver of prices. It is called from the source's thread, sends messages, and never blocks or raises."""
 
     def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
-        """Take what can be traded; comes before the first price of each start."""
+        """Receive the instruments; called before the first price of each start."""
         ...
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        """Take prices seen at one moment."""
+        """Receive prices that arrived together."""
         ...
 
     def source_ended(self, reason: str) -> None:
-        """Take the sentence that says why no more prices come: a file's end, or a failure. Not sent after a stop."""
+        """Receive the reason why no more prices come: the end of a file, or a failure. Not called after a stop."""
         ...
 
 
 class PriceSource(Protocol):
-    """Where prices come from.
+    """A source of prices.
 
     Attributes:
-        name: ``simulated``, ``file``, or the exchange's id; stands in ``Quote.source``.
-        real: False where results at its prices are marked as simulated or from a file.
+        name: ``simulated``, ``file``, or the exchange's id; the value of ``Quote.source``.
+        real: True where the prices are those of a real market; otherwise results are marked.
     """
 
     name: str
@@ -65,39 +65,39 @@ class PriceSource(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What people should know of its prices, a sentence each: the assumed length of the bars of a file."""
+        """Notes on its prices as sentences, for example the assumed length of a file's bars."""
         ...
 
     @property
     def troubles(self) -> Sequence[str]:
-        """What it tries again and again at this moment because it fails, a sentence each. From any thread."""
+        """Failures that it retries at this moment, as sentences. Callable from any thread."""
         ...
 
     @property
     def catalog(self) -> InstrumentCatalog | None:
-        """What can be traded, None until it is known."""
+        """The instruments that can be traded; None until they are loaded."""
         ...
 
     def start(self, listener: PriceListener) -> None:
-        """Begin to deliver, on a daemon thread of its own; return at once. After a stop or an end it may start again.
+        """Start to deliver prices in a daemon thread; return at once. After a stop or an end it can start again.
 
         Raises:
-            RuntimeError: it is running.
+            RuntimeError: the source is running.
         """
         ...
 
     def subscribe(self, symbols: Collection[Symbol]) -> None:
-        """Ask for the prices of ``symbols``, and for one of each at once; also of those asked for before.
+        """Request prices of ``symbols``, and one price of each at once, also where they were requested before.
 
-        Symbols are the venue's, or as people type them while the catalog is not known. A source that plays everything
-        anyway ignores it. May be called before the start, from any thread; never blocks.
+        Symbols have the venue's spelling, or any usual one while the instruments are not loaded. A source that always
+        delivers all its symbols ignores the request. Callable before the start and from any thread; never blocks.
         """
         ...
 
     def unsubscribe(self, symbols: Collection[Symbol]) -> None:
-        """Prices of ``symbols`` are not needed any more. From any thread; never blocks."""
+        """End the request for prices of ``symbols``. Callable from any thread; never blocks."""
         ...
 
     def stop(self) -> None:
-        """Deliver nothing more; return when the thread has ended, within 1 s. Again, or before a start: nothing."""
+        """Stop the delivery and return when the thread has ended, within 1 s. Without a running thread, do nothing."""
         ...
