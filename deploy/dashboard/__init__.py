@@ -1,1 +1,1 @@
-"""Grafana's dashboard, put together from what is easier to read than its JSON: ``python -m deploy.dashboard``."""
+"""Source of Grafana's dashboard; ``python -m deploy.dashboard`` writes its JSON file."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from deploy.dashboard import running, trading
-from deploy.dashboard.parts import GREEN, RED, SOURCE, UID, laid_out, target
-from deploy.dashboard.trading import NAMED, STRATEGY, SYMBOL
+from deploy.dashboard.parts import GREEN, RED, SOURCE, UID, grid_layout, target
+from deploy.dashboard.trading import STRATEGY, STRATEGY_OR_NONE, SYMBOL
 
 FILE = Path(__file__).parents[1] / "grafana" / "dashboards" / "paper-trading.json"
-MARKS = 300
-"""So many closings are marked, won and lost each; Grafana draws each one as a line and a triangle."""
+MAX_MARKS = 300
+"""Marked closings, for won and for lost ones; Grafana draws a line and a triangle for each."""
 
-# What each variable may be; of the last one the first row counts. None needs to be quoted here but the portfolio.
+# Values of each variable; the last one takes the first row. Only the portfolio needs quotes here.
 PORTFOLIOS = "SELECT portfolio FROM paper_trading_config ORDER BY portfolio <> 'default', portfolio"
 CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = '$portfolio'"
 SYMBOLS = """
@@ -22,15 +22,15 @@ SELECT symbol FROM paper_orders WHERE portfolio = '$portfolio'
 UNION SELECT symbol FROM trading_decisions WHERE portfolio = '$portfolio' AND order_id IS NULL ORDER BY 1
 """
 STRATEGIES = f"""
-SELECT {NAMED.format("strategy")} FROM paper_orders WHERE portfolio = '$portfolio'
-UNION SELECT {NAMED.format("strategy")} FROM trading_decisions WHERE portfolio = '$portfolio' ORDER BY 1
+SELECT {STRATEGY_OR_NONE.format("strategy")} FROM paper_orders WHERE portfolio = '$portfolio'
+UNION SELECT {STRATEGY_OR_NONE.format("strategy")} FROM trading_decisions WHERE portfolio = '$portfolio' ORDER BY 1
 """
 
 
 def variable(name: str, label: str, sql: str, *, several: bool = False, hidden: bool = False) -> dict[str, Any]:
-    """Return a variable whose values a query lists, asked again whenever the time range moves on."""
-    chosen = {"current": {"text": ["All"], "value": ["$__all"]}} if several else {}
-    return chosen | {
+    """Return a variable whose values come from a query, which runs again when the time range changes."""
+    default = {"current": {"text": ["All"], "value": ["$__all"]}} if several else {}
+    return default | {
         "name": name,
         "label": label,
         "type": "query",
@@ -45,18 +45,19 @@ def variable(name: str, label: str, sql: str, *, several: bool = False, hidden: 
     }
 
 
-def marks(name: str, colour: str, condition: str, shown_on: list[int]) -> dict[str, Any]:
-    """Return annotations: the last closings that the condition is true of."""
+def marks(name: str, colour: str, condition: str, panel_ids: list[int]) -> dict[str, Any]:
+    """Return annotations for the last closings that meet a condition."""
     sql = f"""
     SELECT exit_time AS time,
            format('%s %s %s at %s, net %s', CASE side WHEN 'LONG' THEN 'sold' ELSE 'bought back' END,
                   trim_scale(quantity), symbol, trim_scale(exit_price), round(net_pnl, 2)) AS text,
            symbol || ',' || strategy AS tags
     FROM (
-        SELECT exit_time, order_id, side, quantity, symbol, exit_price, net_pnl, {NAMED.format("strategy")} AS strategy
+        SELECT exit_time, order_id, side, quantity, symbol, exit_price, net_pnl,
+               {STRATEGY_OR_NONE.format("strategy")} AS strategy
         FROM paper_trades WHERE portfolio = '$portfolio' AND $__timeFilter(exit_time)
     ) closings
-    WHERE {condition} AND {SYMBOL} AND {STRATEGY} ORDER BY exit_time DESC, order_id LIMIT {MARKS}
+    WHERE {condition} AND {SYMBOL} AND {STRATEGY} ORDER BY exit_time DESC, order_id LIMIT {MAX_MARKS}
     """
     return {
         "name": name,
@@ -64,18 +65,18 @@ def marks(name: str, colour: str, condition: str, shown_on: list[int]) -> dict[s
         "enable": True,
         "iconColor": colour,
         "target": target(sql, "table"),
-        "filter": {"exclude": False, "ids": shown_on},
+        "filter": {"exclude": False, "ids": panel_ids},
     }
 
 
 def dashboard() -> dict[str, Any]:
-    """Return the whole of it, as Grafana reads it."""
-    panels = laid_out(trading.ROWS + running.ROWS)
-    curves = [each["id"] for each in panels if each["title"] == trading.EQUITY.title]
+    """Return the complete dashboard as Grafana reads it."""
+    panels = grid_layout(trading.ROWS + running.ROWS)
+    curves = [panel["id"] for panel in panels if panel["title"] == trading.EQUITY.title]
     return {
         "uid": UID,
         "title": "Paper trading",
-        "description": "Figures are those of docs/performance.md; times are UTC. Made by python -m deploy.dashboard.",
+        "description": "docs/performance.md defines the figures; times are UTC. Written by python -m deploy.dashboard.",
         "tags": ["paper-trading"],
         "schemaVersion": 41,
         "version": 1,
@@ -94,8 +95,8 @@ def dashboard() -> dict[str, Any]:
         },
         "annotations": {
             "list": [
-                marks(f"Won (last {MARKS})", GREEN, "net_pnl > 0", curves),
-                marks(f"Lost (last {MARKS})", RED, "net_pnl <= 0", curves),
+                marks(f"Won (last {MAX_MARKS})", GREEN, "net_pnl > 0", curves),
+                marks(f"Lost (last {MAX_MARKS})", RED, "net_pnl <= 0", curves),
             ]
         },
         "panels": panels,

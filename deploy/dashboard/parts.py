@@ -1,6 +1,6 @@
-"""What a dashboard is made of: panels with their queries, and the grid that they stand on.
+"""Parts of a dashboard: panels with their queries, and the grid.
 
-Source: Grafana's dashboard JSON, schema version 41 (Grafana 12); newer ones take it, too.
+Source: Grafana's dashboard JSON, schema version 41 (Grafana 12); newer versions accept it, too.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from textwrap import dedent
 from typing import Any
 
 UID = "paper-trading"
-"""Of the data source that is provisioned, and of the dashboard."""
+"""Id of the provisioned data source, and of the dashboard."""
 SOURCE = {"type": "grafana-postgresql-datasource", "uid": UID}
 GRAFANA = "12.4.2"
-"""The version that is started; it need not bring panels of older ones up to date."""
+"""The version of the container, so that it does not have to migrate panels."""
 WIDTH = 24
-NOTHING = "–"
-"""What stands where a query answers NULL."""
+NULL_TEXT = "–"
+"""Text for NULL."""
 
 MONEY = {"unit": "locale", "decimals": 2}
 RATIO = {"unit": "percentunit", "decimals": 2}
@@ -35,17 +35,17 @@ class Panel:
     """One panel.
 
     Attributes:
-        kind: of Grafana's panels.
-        title: may name variables.
-        description: shown at the title's (i).
-        sql: its query, with Grafana's macros and variables.
+        kind: Grafana's type of panel.
+        title: may contain variables.
+        description: text behind the (i) of the title.
+        sql: query, with Grafana's macros and variables.
         width: of the 24 columns.
         height: in the grid's rows.
-        series: whether the query is one over time; else it is a table.
-        defaults: of each field: unit, decimals, ….
-        fields: the same for fields by their name.
-        options: of that kind of panel.
-        finest: the shortest ``$__interval``; none: the data source's.
+        series: whether the query returns a time series; else a table.
+        defaults: properties of all fields: unit, decimals, ….
+        fields: properties by name of the field.
+        options: of this type of panel.
+        finest: shortest ``$__interval``; None: that of the data source.
     """
 
     kind: str
@@ -61,20 +61,22 @@ class Panel:
     finest: str | None = None
 
     def json(self, number: int, x: int, y: int) -> dict[str, Any]:
-        """Return it as Grafana stores it.
+        """Return the panel as Grafana stores it.
 
         Args:
-            number: its id in the dashboard.
-            x: column of its left side.
-            y: row of its top.
+            number: id in the dashboard.
+            x: column of the left side.
+            y: row of the top.
         """
-        # What a panel says where there is no row, it would say of each NULL in a row, too.
-        rest = [{"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": [{"id": "noValue", "value": NOTHING}]}]
+        # Without this, Grafana would show the text for "no row" for each NULL in a row, too.
+        rest = [
+            {"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": [{"id": "noValue", "value": NULL_TEXT}]}
+        ]
         overrides = [
             *(rest if self.kind in {"table", "stat"} else []),
-            *(_override(*each) for each in self.fields.items()),
+            *(_override(name, properties) for name, properties in self.fields.items()),
         ]
-        made: dict[str, Any] = {
+        panel: dict[str, Any] = {
             "id": number,
             "type": self.kind,
             "pluginVersion": GRAFANA,
@@ -86,37 +88,37 @@ class Panel:
             "fieldConfig": {"defaults": self.defaults, "overrides": overrides},
             "options": self.options,
         }
-        return made | ({} if self.finest is None else {"interval": self.finest})
+        return panel | ({} if self.finest is None else {"interval": self.finest})
 
 
 @dataclass(frozen=True)
 class Row:
-    """Panels under one heading; those that do not fit beside each other go below."""
+    """Panels under one heading, side by side as far as they fit."""
 
     title: str
     panels: tuple[Panel, ...]
 
 
-def laid_out(rows: tuple[Row, ...]) -> list[dict[str, Any]]:
-    """Return headings and panels with their ids and places, from top to bottom."""
-    made: list[dict[str, Any]] = []
+def grid_layout(rows: tuple[Row, ...]) -> list[dict[str, Any]]:
+    """Return headings and panels with their ids and positions, from top to bottom."""
+    items: list[dict[str, Any]] = []
     y = 0
     for row in rows:
         place = {"x": 0, "y": y, "w": WIDTH, "h": 1}
-        made.append({"id": len(made) + 1, "type": "row", "title": row.title, "collapsed": False, "gridPos": place})
+        items.append({"id": len(items) + 1, "type": "row", "title": row.title, "collapsed": False, "gridPos": place})
         y += 1
         x = tallest = 0
         for panel in row.panels:
             if x + panel.width > WIDTH:
                 x, y, tallest = 0, y + tallest, 0
-            made.append(panel.json(len(made) + 1, x, y))
+            items.append(panel.json(len(items) + 1, x, y))
             x, tallest = x + panel.width, max(tallest, panel.height)
         y += tallest
-    return made
+    return items
 
 
 def target(sql: str, shape: str) -> dict[str, Any]:
-    """Return a query as panels and annotations hold it; ``shape`` is ``time_series`` or ``table``."""
+    """Return a query for a panel or an annotation; ``shape`` is ``time_series`` or ``table``."""
     return {
         "refId": "A",
         "datasource": SOURCE,
@@ -128,7 +130,7 @@ def target(sql: str, shape: str) -> dict[str, Any]:
 
 
 def tidy(sql: str) -> str:
-    """Return a query without the margin that it has in Python."""
+    """Return a query without its indentation in Python."""
     return dedent(sql).strip()
 
 
@@ -138,7 +140,7 @@ def _override(name: str, properties: dict[str, Any]) -> Override:
 
 
 def stat(title: str, description: str, sql: str, width: int, **more: Any) -> Panel:
-    """Return a panel that shows each column of its one row as a figure."""
+    """Return a panel that shows each column of one row as a number."""
     options = {
         "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": "/.*/"},
         "textMode": "value_and_name",
@@ -151,26 +153,26 @@ def stat(title: str, description: str, sql: str, width: int, **more: Any) -> Pan
 
 
 def table(title: str, description: str, sql: str, width: int, *, empty: str, **more: Any) -> Panel:
-    """Return a table; ``empty`` is said where there is no row."""
+    """Return a table; ``empty`` is the text where it has no row."""
     more["defaults"] = {"noValue": empty} | more.get("defaults", {})
     return Panel("table", title, description, sql, width, options={"showHeader": True, "cellHeight": "sm"}, **more)
 
 
 def lines(title: str, description: str, sql: str, width: int, **more: Any) -> Panel:
-    """Return lines over time."""
-    look = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 8, "showPoints": "never", "spanNulls": True}
-    return _over_time(title, description, sql, width, look, **more)
+    """Return a line chart over time."""
+    style = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 8, "showPoints": "never", "spanNulls": True}
+    return _over_time(title, description, sql, width, style, **more)
 
 
 def bars(title: str, description: str, sql: str, width: int, *, stacked: bool = False, **more: Any) -> Panel:
-    """Return bars over time."""
+    """Return a bar chart over time."""
     stacking = {"mode": "normal" if stacked else "none", "group": "A"}
-    look = {"drawStyle": "bars", "lineWidth": 0, "fillOpacity": 80, "stacking": stacking}
-    return _over_time(title, description, sql, width, look, **more)
+    style = {"drawStyle": "bars", "lineWidth": 0, "fillOpacity": 80, "stacking": stacking}
+    return _over_time(title, description, sql, width, style, **more)
 
 
-def _over_time(title: str, description: str, sql: str, width: int, look: dict[str, Any], **more: Any) -> Panel:
-    more["defaults"] = {"custom": look} | more.get("defaults", {})
+def _over_time(title: str, description: str, sql: str, width: int, style: dict[str, Any], **more: Any) -> Panel:
+    more["defaults"] = {"custom": style} | more.get("defaults", {})
     options = {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "none"},
@@ -179,24 +181,24 @@ def _over_time(title: str, description: str, sql: str, width: int, look: dict[st
 
 
 def coloured(colour: str) -> dict[str, Any]:
-    """Return the property that gives a field one colour."""
+    """Return the property for a field with a fixed colour."""
     return {"color": {"mode": "fixed", "fixedColor": colour}}
 
 
 def by_sign() -> dict[str, Any]:
-    """Return the properties that colour what is below 0 red, the rest green."""
+    """Return the properties that colour values below 0 red, others green."""
     steps = [{"color": RED, "value": None}, {"color": GREEN, "value": 0}]
     return {"color": {"mode": "thresholds"}, "thresholds": {"mode": "absolute", "steps": steps}}
 
 
 def bad_from(value: float) -> dict[str, Any]:
-    """Return the properties that colour what is at ``value`` or above red, the rest green."""
+    """Return the properties that colour values from ``value`` on red, others green."""
     steps = [{"color": GREEN, "value": None}, {"color": RED, "value": value}]
     return {"color": {"mode": "thresholds"}, "thresholds": {"mode": "absolute", "steps": steps}}
 
 
-def words(**meant: str) -> dict[str, Any]:
-    """Return the property that colours words, such as ``passed=GREEN``."""
-    options = {word: {"color": colour, "index": number} for number, (word, colour) in enumerate(meant.items())}
+def value_colours(**colours: str) -> dict[str, Any]:
+    """Return the property that colours text values, such as ``passed=GREEN``."""
+    options = {text: {"color": colour, "index": number} for number, (text, colour) in enumerate(colours.items())}
     mapping = {"mappings": [{"type": "value", "options": options}]}
     return mapping | {"custom.cellOptions": {"type": "color-text"}}

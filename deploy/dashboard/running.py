@@ -1,4 +1,4 @@
-"""What became of decisions, the gate, and how the process fares."""
+"""Panels on decisions, validation, and the health of the process."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from deploy.dashboard.parts import (
     coloured,
     stat,
     table,
-    words,
+    value_colours,
 )
-from deploy.dashboard.trading import BIN, NAMED
+from deploy.dashboard.trading import BIN, STRATEGY_OR_NONE
 from domain.analytics.funnel import AFTER_THRESHOLD
 from domain.trading.decision import Reason
 
 VALIDATION = "v_paper_validation"
-"""The stored verdicts of the gate: one row for each run, day, portfolio and criterion."""
+"""Stored verdicts: one row for each run, day, portfolio and criterion."""
 UPTIME = "paper_uptime"
 AUDITS = "paper_audits"
 
-# A decision that got an order has the order's spelling of the symbol, any other its own. The stages are those of
-# domain/analytics/funnel.py: an outcome's reason begins with a word that says how far the decision came.
-AFTER, KNOWN = (", ".join(f"'{reason}'" for reason in sorted(words)) for words in (AFTER_THRESHOLD, Reason))
-DECIDED = f"""
+# A decision with an order has the order's spelling of the symbol. The stages are those of domain/analytics/funnel.py:
+# the first word of an outcome's reason tells how far the decision came.
+AFTER, KNOWN = (", ".join(f"'{reason}'" for reason in sorted(reasons)) for reasons in (AFTER_THRESHOLD, Reason))
+DECISION_STAGES = f"""
 WITH decided AS (
     SELECT d.created_at, d.status,
            CASE WHEN d.status IN ('pending', 'open') THEN 'waiting' WHEN d.status = 'executed' THEN 'filled'
                 WHEN word = '{Reason.NO_FILL}' THEN 'sized' WHEN word IN ({AFTER}) THEN 'above threshold'
                 ELSE 'received' END AS stage,
            CASE WHEN word IN ({KNOWN}) THEN word ELSE d.status END AS reason
-    FROM (SELECT t.*, split_part(t.outcome_reason, ':', 1) AS word, {NAMED.format("t.strategy")} AS named
+    FROM (SELECT t.*, split_part(t.outcome_reason, ':', 1) AS word, {STRATEGY_OR_NONE.format("t.strategy")} AS named
           FROM trading_decisions t WHERE t.portfolio = '$portfolio' AND $__timeFilter(t.created_at)) d
     LEFT JOIN paper_orders o ON o.order_id = d.order_id
     WHERE coalesce(o.symbol, d.symbol) = ANY(ARRAY[${{symbol}}]::text[])
@@ -47,17 +47,17 @@ WITH decided AS (
 """
 
 
-def decided(rest: str) -> str:
-    """Return a query over the decisions that came in during the time range."""
-    return DECIDED.strip() + "\n" + rest.strip()
+def decision_stages_query(rest: str) -> str:
+    """Return a query over the decisions received in the time range."""
+    return DECISION_STAGES.strip() + "\n" + rest.strip()
 
 
 FUNNEL = Panel(
     "bargauge",
     "Decision funnel",
-    "Decisions that came in during the time range: received; neither HOLD nor below the confidence threshold, nor "
-    "halted; with an order; filled. One that waits has been received only.",
-    decided("""
+    "Decisions received in the time range; those that are neither HOLD nor below the confidence threshold nor halted; "
+    "those with an order; those filled. A waiting decision counts as received only.",
+    decision_stages_query("""
 SELECT name AS stage, decisions FROM (
     SELECT count(*) AS received, count(*) FILTER (WHERE stage IN ('above threshold', 'sized', 'filled')) AS above,
            count(*) FILTER (WHERE stage IN ('sized', 'filled')) AS sized,
@@ -79,22 +79,22 @@ CROSS JOIN LATERAL (VALUES ('received', received), ('above threshold', above), (
 
 REASONS = table(
     "Why decisions went no further",
-    "Those that fell out, by the last stage that they came to and the first words of their outcome's reason; and those "
-    "that wait.",
-    decided("""
+    "Decisions without a fill, by the last stage that they reached and the first words of their outcome's reason; and "
+    "waiting ones.",
+    decision_stages_query("""
 SELECT CASE stage WHEN 'waiting' THEN 'received' ELSE stage END AS "last stage",
        CASE stage WHEN 'waiting' THEN 'waiting' ELSE reason END AS reason, count(*) AS decisions
 FROM decided WHERE stage <> 'filled' GROUP BY 1, 2 ORDER BY 3 DESC, 2
 """),
     7,
-    empty="No decision fell out.",
+    empty="Every decision was filled.",
     defaults=COUNT,
 )
 
 OUTCOMES = bars(
     "Decisions by outcome",
-    "By the time when they came in.",
-    decided(f"""
+    "By the time of their receipt.",
+    decision_stages_query(f"""
 SELECT {BIN.format("created_at")} AS time,
        count(*) FILTER (WHERE status = 'executed') AS "executed",
        count(*) FILTER (WHERE status = 'rejected') AS "rejected",
@@ -122,13 +122,13 @@ WITH newest AS (
     ORDER BY started_at DESC, run_id DESC, day DESC LIMIT 1
 )
 """
-NO_RUN = "No verdict is stored: run.py validate start begins a run."
+NO_RUN = "No verdict is stored; start a run with run.py validate start."
 
 VERDICT = stat(
-    "The gate: verdict of $portfolio",
-    "The last stored verdict of the newest validation run (v_paper_validation). Ready means: both passed, at real "
-    "prices, or underpowered and accepted by somebody, and the run goes on. PSR: the probability that the true Sharpe "
-    "ratio is above 0.",
+    "Validation: verdict of $portfolio",
+    "The last stored verdict of the newest validation run (v_paper_validation). Ready means: the run goes on, at real "
+    "prices, and both parts are passed, or the statistical part is underpowered and a person accepted it. PSR: the "
+    "probability that the true Sharpe ratio is above 0.",
     NEWEST.strip()
     + f"""
 SELECT v.run AS "run", v.day::text AS "day", v.operational AS "operational", v.statistical AS "statistical",
@@ -143,11 +143,11 @@ FROM {VALIDATION} v JOIN newest USING (run_id, day) WHERE v.portfolio = '$portfo
     fields={"PSR(0)": {"unit": "percentunit", "decimals": 1}},
 )
 
-PASSED = words(passed=GREEN, failed=RED, underpowered=ORANGE)
+PASSED = value_colours(passed=GREEN, failed=RED, underpowered=ORANGE)
 
 CRITERIA = table(
-    "The gate: criteria",
-    "Of the same verdict: what is required, what was seen.",
+    "Validation: criteria",
+    "Requirement and result of each criterion of that verdict.",
     NEWEST.strip()
     + f"""
 SELECT v.part, v.title AS criterion, v.required, v.seen,
@@ -161,8 +161,8 @@ FROM {VALIDATION} v JOIN newest USING (run_id, day) WHERE v.portfolio = '$portfo
 )
 
 VERDICTS = table(
-    "The gate: day by day",
-    "The stored verdicts of the time range, of every run of the portfolio.",
+    "Validation: day by day",
+    "The stored verdicts of the time range, of all runs of the portfolio.",
     f"""
     SELECT DISTINCT day::text AS day, run, operational, statistical, psr AS "PSR(0)",
            CASE WHEN ready THEN 'ready' ELSE 'not ready' END AS "real money"
@@ -179,7 +179,7 @@ VERDICTS = table(
 
 HEALTH = stat(
     "Now",
-    "The lease is renewed every 5 s by the process that serves. Counts are over all portfolios.",
+    "The serving process renews the lease every 5 s. Counts are over all portfolios.",
     """
     SELECT CASE WHEN isfinite(r.renewed_at) THEN extract(epoch FROM now() - r.renewed_at) END AS "lease renewed ago",
            CASE WHEN isfinite(l.started_at) THEN extract(epoch FROM now() - l.started_at) END AS "process since",
@@ -199,11 +199,11 @@ HEALTH = stat(
 
 SERVED = stat(
     "Uptime in the time range",
-    "How much of the time range, from the first process on, a process served with its lease (paper_uptime); and how "
-    "many spans that is made of.",
+    "Share of the time range, from the first process on, in which a process served with its lease (paper_uptime); and "
+    "the number of such spans.",
     f"""
     WITH asked AS (
-        -- Whatever is NULL here must stay so: greatest() and least() would leave it out.
+        -- NULL must stay NULL here: greatest() and least() would ignore it.
         SELECT CASE WHEN min(since) IS NOT NULL THEN greatest(min(since), $__timeFrom()) END AS first,
                least(now(), $__timeTo()) AS last
         FROM {UPTIME}
@@ -250,8 +250,8 @@ TIMELINE = Panel(
 
 FAILURES = table(
     "Failures of actors",
-    "What crashed, hung or was put into quarantine in the time range, the last 100 (paper_failures). None of it is a "
-    "loss: the path is rebuilt from the tables each time. Several in a row are worth a look.",
+    "Crashes, hangs and quarantined decisions of the time range, the last 100 (paper_failures). Nothing is lost: the "
+    "path is rebuilt from the tables each time. Investigate several in a row.",
     """
     SELECT at, epoch || '-' || number AS reference, kind, actor, message, decision_id AS decision, error
     FROM paper_failures WHERE $__timeFilter(at) ORDER BY at DESC, epoch DESC, number DESC LIMIT 100
@@ -259,12 +259,12 @@ FAILURES = table(
     24,
     empty="Nothing failed.",
     height=7,
-    fields={"kind": words(crash=ORANGE, hang=ORANGE, quarantine=RED) | {"custom.width": 110}},
+    fields={"kind": value_colours(crash=ORANGE, hang=ORANGE, quarantine=RED) | {"custom.width": 110}},
 )
 
 HALTED = table(
     "Halted portfolios",
-    "They trade nothing until somebody lets them (run.py resume).",
+    "They trade nothing until a person resumes them (run.py resume).",
     "SELECT portfolio, at AS since, by_whom AS by, reason FROM v_paper_halted ORDER BY at",
     8,
     empty="None is halted.",
@@ -275,7 +275,7 @@ BOOKS = table(
     "Differences in the books",
     "v_paper_ledger_check: a sentence for each difference between cash, positions, trades, fills and outcomes.",
     """
-    -- A limit on the view itself makes PostgreSQL choose a way that is slow on a long history.
+    -- A limit on the view itself makes PostgreSQL choose a plan that is slow on a long history.
     WITH found AS MATERIALIZED (SELECT portfolio, what, difference FROM v_paper_ledger_check)
     SELECT * FROM found ORDER BY portfolio, what, difference LIMIT 100
     """,
@@ -293,13 +293,13 @@ AUDITED = table(
     FROM {AUDITS} WHERE $__timeFilter(at) ORDER BY at DESC LIMIT 100
     """,
     8,
-    empty="No audit in this time.",
+    empty="No audit in the time range.",
     height=6,
     fields={"differences found": bad_from(1) | {"custom.cellOptions": {"type": "color-text"}}},
 )
 
 ROWS = (
     Row("Decisions", (FUNNEL, REASONS, OUTCOMES)),
-    Row("The gate to real money", (VERDICT, CRITERIA, VERDICTS)),
+    Row("Validation", (VERDICT, CRITERIA, VERDICTS)),
     Row("Health", (HEALTH, SERVED, TIMELINE, HALTED, BOOKS, AUDITED, FAILURES)),
 )

@@ -1,4 +1,4 @@
-"""How well it trades: value, results, costs, what is held. Figures are those of docs/performance.md."""
+"""Panels on value, results, costs and positions. docs/performance.md defines the figures."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from deploy.dashboard.parts import (
     table,
 )
 
-# No list is empty here: `IN ()` would be an error where nothing was ever traded.
+# Arrays instead of `IN ()`, which would be an error where nothing was ever traded.
 SYMBOL = "symbol = ANY(ARRAY[${symbol}]::text[])"
 STRATEGY = "strategy = ANY(ARRAY[${strategy}]::text[])"
-NAMED = "coalesce(nullif({}, ''), '(none)')"
-"""A strategy, or the word for having none."""
+STRATEGY_OR_NONE = "coalesce(nullif({}, ''), '(none)')"
+"""A strategy, or the text for none."""
 BIN = "date_bin(make_interval(secs => $__interval_ms / 1000.0), {}, 'epoch')"
 
-# As persistence/queries/history.py reads them: the strategy is that of the order that opened the position.
-DEALT = f"""
+# As in persistence/queries/history.py: the strategy is that of the order that opened the position.
+TRADE_HISTORY = f"""
 WITH closings AS (
-    SELECT position_id, symbol, {NAMED.format("strategy")} AS strategy, exit_time, realized_pnl, net_pnl, closes
+    SELECT position_id, symbol, {STRATEGY_OR_NONE.format("strategy")} AS strategy,
+           exit_time, realized_pnl, net_pnl, closes
     FROM paper_trades WHERE portfolio = '$portfolio'
 ), trips AS (
     SELECT position_id, symbol, strategy, sum(net_pnl) AS net, max(exit_time) AS ended
@@ -41,16 +42,16 @@ WITH closings AS (
 ), executions AS (
     SELECT f.symbol, f.filled_at, f.notional, f.commission,
            CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END AS slippage,
-           {NAMED.format("first_value(o.strategy) OVER held")} AS strategy
+           {STRATEGY_OR_NONE.format("first_value(o.strategy) OVER held")} AS strategy
     FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = '$portfolio'
     WINDOW held AS (PARTITION BY f.position_id ORDER BY o.seq, f.fill_no)
 )
 """
 
 
-def dealt(rest: str) -> str:
-    """Return a query over closings, trips and executions of the portfolio."""
-    return DEALT.strip() + "\n" + rest.strip()
+def trade_history_query(rest: str) -> str:
+    """Return a query over closings, round trips and executions of the portfolio."""
+    return TRADE_HISTORY.strip() + "\n" + rest.strip()
 
 
 PORTFOLIOS = table(
@@ -59,7 +60,7 @@ PORTFOLIOS = table(
     "simulated or file prices prove nothing about real markets.",
     """
     SELECT o.portfolio, o.currency, o.total_value AS value, o.total_pnl AS result, o.total_pnl_pct AS "result %",
-           o.cash, o.num_positions AS held, h.reason AS halted
+           o.cash, o.num_positions AS positions, h.reason AS halted
     FROM v_paper_portfolio_overview o LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY o.portfolio
     """,
     10,
@@ -69,7 +70,7 @@ PORTFOLIOS = table(
     fields={
         "value": MONEY,
         "cash": MONEY,
-        "held": COUNT,
+        "positions": COUNT,
         "result": MONEY | by_sign() | {"custom.cellOptions": {"type": "color-text"}},
         "result %": RATIO,
         "halted": coloured(RED) | {"custom.cellOptions": {"type": "color-text"}},
@@ -80,7 +81,7 @@ FIGURES = stat(
     "$portfolio, its whole life (amounts in $currency)",
     "From v_paper_performance_metrics: over the portfolio's whole life, whatever the time range. A win is a round trip "
     "with net > 0. Drawdown is over all snapshots, from the peak, the initial capital included. Sharpe ratio: of daily "
-    "returns, annualised; below 10 days it says how many there are.",
+    "returns, annualised; below 10 days, the number of days instead.",
     """
     SELECT portfolio_value AS "value", total_pnl AS "result", total_pnl_pct AS "result %",
            total_trades AS "round trips", win_rate AS "win rate", profit_factor AS "profit factor",
@@ -103,8 +104,8 @@ FIGURES = stat(
 
 EQUITY = lines(
     "Value ($currency)",
-    "Cash and positions of the whole portfolio at its snapshots; of each interval the last one. Marks are closings "
-    "with their net result, for the symbols and strategies that are chosen.",
+    "Cash and positions of the whole portfolio at its snapshots; the last one of each interval. Marks are closings "
+    "with their net result, for the selected symbols and strategies.",
     f"""
     SELECT s.time, s.total_value AS "value", s.cash
     FROM (
@@ -123,8 +124,8 @@ EQUITY = lines(
 
 DRAWDOWN = lines(
     "Drawdown",
-    "How far below its highest value until then the portfolio was, the initial capital and snapshots before the time "
-    "range included; of each interval the worst.",
+    "How far the value was below its highest until then, including the initial capital and snapshots before the time "
+    "range; the worst of each interval.",
     f"""
     WITH start AS MATERIALIZED ( -- once, not for each snapshot
         SELECT greatest(c.initial_capital, (
@@ -145,8 +146,8 @@ DRAWDOWN = lines(
     finest="1s",
 )
 
-# A boundary is the end of a period: what the portfolio was worth then, as the last snapshot at or before it has it.
-GAINS = """
+# The value at a boundary is that of the last snapshot at or before it.
+PERIOD_RETURNS = """
 WITH bounds AS (
     SELECT {bounds} AS opens, {ends} AS ends
 ), worth AS (
@@ -167,20 +168,20 @@ WITH bounds AS (
 """
 
 
-def gains(period: str) -> str:
-    """Return the CTEs that tell what each UTC day or month of the time range began and ended with."""
+def period_returns(period: str) -> str:
+    """Return the CTEs with the opening and closing value of each UTC day or month of the time range."""
     first = f"date_trunc('{period}', $__timeFrom()::timestamptz AT TIME ZONE 'UTC')"
     last = "$__timeTo()::timestamptz AT TIME ZONE 'UTC'"
     opens = f"generate_series({first}, {last}, interval '1 {period}') AT TIME ZONE 'UTC'"
     ends = f"(generate_series({first}, {last}, interval '1 {period}') + interval '1 {period}') AT TIME ZONE 'UTC'"
-    return GAINS.format(bounds=opens, ends=ends).strip()
+    return PERIOD_RETURNS.format(bounds=opens, ends=ends).strip()
 
 
 DAILY = bars(
     "Daily results ($currency)",
     "Change of the portfolio's value over each UTC day, from its last snapshot at or before the day's beginning to the "
-    "last at or before its end. The running day is shown as it stands; the ratios leave it out.",
-    gains("day") + '\nSELECT opens AS time, value - opening AS "result" FROM worth ORDER BY opens',
+    "last at or before its end. The current day is incomplete; ratios leave it out.",
+    period_returns("day") + '\nSELECT opens AS time, value - opening AS "result" FROM worth ORDER BY opens',
     14,
     defaults=MONEY,
     fields={"result": by_sign() | {"custom.gradientMode": "scheme"}},
@@ -189,7 +190,7 @@ DAILY = bars(
 MONTHLY = table(
     "Monthly results ($currency)",
     "The same for each UTC month of the time range, the months at its ends in full.",
-    gains("month")
+    period_returns("month")
     + """
 SELECT to_char(opens AT TIME ZONE 'UTC', 'YYYY-MM') AS month, value - opening AS result,
        (value - opening) / nullif(opening, 0) AS "result %", value AS "value at its end"
@@ -203,9 +204,9 @@ FROM worth ORDER BY opens DESC""",
 DISTRIBUTION = Panel(
     "barchart",
     "Distribution of results ($currency)",
-    "Round trips that ended in the time range by their net result, in steps of which 0 is a boundary: lost are those "
-    "with net < 0. Each step holds its lower end, not its upper one.",
-    dealt(
+    "Round trips that ended in the time range by their net result, in intervals with 0 as a border; lost means "
+    "net < 0. Each interval includes its lower end, not its upper one.",
+    trade_history_query(
         f"""
 , chosen AS (
     SELECT net FROM trips WHERE ended BETWEEN $__timeFrom() AND $__timeTo() AND {SYMBOL} AND {STRATEGY}
@@ -242,7 +243,7 @@ LEFT JOIN counted USING (number) ORDER BY number
 
 def grouped(by: str) -> str:
     """Return the results of each symbol or strategy in the time range."""
-    return dealt(f"""
+    return trade_history_query(f"""
 , ended AS (
     SELECT {by}, count(*) AS trips, count(*) FILTER (WHERE net > 0) AS wins,
            sum(net) FILTER (WHERE net > 0) AS won, -sum(net) FILTER (WHERE net < 0) AS lost
@@ -268,8 +269,8 @@ IN_GROUPS = {
     "net": by_sign() | {"custom.cellOptions": {"type": "color-text"}},
 }
 GROUPS = (
-    "In the time range: round trips that ended in it; gross and net of its closings, also of what is closed in part; "
-    "commission and slippage of its executions, entries included. Net = gross − both commissions of what was closed. "
+    "In the time range: round trips that ended in it; gross and net of its closings, including partial ones; "
+    "commission and slippage of its executions, including entries. Net = gross − both commissions of the closed part. "
 )
 
 BY_SYMBOL = table(
@@ -284,7 +285,7 @@ BY_SYMBOL = table(
 
 BY_STRATEGY = table(
     "By strategy ($currency)",
-    GROUPS + "The strategy is that of the decision that opened the position; (none) where it named none.",
+    GROUPS + "The strategy is that of the decision that opened the position; (none) without one.",
     grouped("strategy"),
     12,
     empty="Nothing was traded.",
@@ -294,24 +295,24 @@ BY_STRATEGY = table(
 
 COSTS = stat(
     "Costs in the time range ($currency)",
-    "Of all executions, entries that are still open included. Slippage is part of the prices, so gross results have "
-    "paid it already.",
-    dealt(f"""
+    "Of all executions, including entries of open positions. Slippage is part of the prices, so gross results already "
+    "include it.",
+    trade_history_query(f"""
 SELECT coalesce(sum(commission), 0) AS "commission", coalesce(sum(slippage), 0) AS "slippage",
-       coalesce(sum(commission + slippage), 0) AS "both",
-       sum(commission + slippage) / nullif(sum(notional), 0) AS "of what was traded"
+       coalesce(sum(commission + slippage), 0) AS "total",
+       sum(commission + slippage) / nullif(sum(notional), 0) AS "of traded value"
 FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY}
 """),
     8,
     height=8,
     defaults=MONEY | coloured(ORANGE),
-    fields={"of what was traded": {"unit": "percentunit", "decimals": 3}},
+    fields={"of traded value": {"unit": "percentunit", "decimals": 3}},
 )
 
 COSTS_BY_DAY = bars(
     "Costs over time ($currency)",
     "Commission and slippage of the executions of each UTC day, or of longer steps where the time range is long.",
-    dealt(f"""
+    trade_history_query(f"""
 SELECT {BIN.format("filled_at")} AS time, sum(commission) AS "commission", sum(slippage) AS "slippage"
 FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY} GROUP BY 1 ORDER BY 1
 """),
@@ -324,21 +325,21 @@ FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY} GROUP
 
 POSITIONS = table(
     "Open positions ($currency)",
-    "What is held now, whatever the time range (v_paper_open_positions): at the last market price, whose time and "
-    "source stand beside it. Unrealised results are before the costs of a sale.",
+    "Open positions now, whatever the time range (v_paper_open_positions), at the last market price with its time and "
+    "source. Unrealised results are before the costs of a sale.",
     f"""
     SELECT symbol, side, quantity, entry_price AS "entry price", current_price AS "price", price_time AS "price of",
            price_source AS source, position_value AS value, unrealized_pnl AS unrealised,
            unrealized_pnl_pct AS "unrealised %", strategy, opened_at AS opened
     FROM (
         SELECT symbol, side, quantity, entry_price, current_price, price_time, price_source, position_value,
-               unrealized_pnl, unrealized_pnl_pct, {NAMED.format("strategy")} AS strategy, opened_at
+               unrealized_pnl, unrealized_pnl_pct, {STRATEGY_OR_NONE.format("strategy")} AS strategy, opened_at
         FROM v_paper_open_positions WHERE portfolio = '$portfolio'
     ) held
     WHERE {SYMBOL} AND {STRATEGY} ORDER BY abs(position_value) DESC, symbol
     """,
     24,
-    empty="Nothing is held.",
+    empty="There is no open position.",
     height=7,
     defaults=PRICE,
     fields={

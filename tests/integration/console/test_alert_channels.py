@@ -55,7 +55,7 @@ def test_user_and_password_of_an_address_are_sent_as_such() -> None:
     ],
 )
 def test_an_answer_other_than_2xx_is_a_failure(status: int, again: bool, message: str) -> None:
-    with Receiver([status], said="no such\nthing") as receiver:
+    with Receiver([status], response_body="no such\nthing") as receiver:
         error = failure(UrlChannel(receiver.url()))
         assert (message, again) == (str(error), error.again)
         receiver.got.get(timeout=5)

@@ -171,7 +171,7 @@ def test_held_back_alarms_are_delivered_at_a_stop() -> None:
 
 
 def test_no_secret_of_the_settings_is_sent_or_logged(log_lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    with Receiver([404], said="no hook at /services/T0/s3cr3t with k3y of mine") as receiver:
+    with Receiver([404], response_body="no hook at /services/T0/s3cr3t with k3y of mine") as receiver:
         url = f"http://me:passw0rd@{receiver.address}/services/T0/s3cr3t?key=k3y%20of%20mine"
         settings = Settings.isolated(
             alert_url=url, alert_command="curl -d x https://h/k3y-of-mine", database_url="postgresql://u:dbpass@h/d"

@@ -1,4 +1,4 @@
-"""What the dashboard makes of a few rows that are known: a first loss, the gate, how the process fares."""
+"""The dashboard's panels on a few rows: a first loss, the validation, and the health of the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from deploy.dashboard.running import UPTIME, VALIDATION
 from persistence import schema
 from persistence.stores import portfolios
-from tests.support.system.dashboard import Row, ServiceQueries, missing, panels, rows
+from tests.support.system.dashboard import Row, Selection, missing, panels, rows
 
 VERDICT = (
     "run_id", "run", "started_at", "ended_at", "end_reason", "day", "portfolio", "part", "criterion", "title",
@@ -24,7 +24,7 @@ START = datetime(2026, 1, 4, 12, tzinfo=UTC)
 
 @pytest.fixture
 def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A session whose transaction is never committed; what is temporary in it hides what sql/ made."""
+    """Yield a session whose transaction is rolled back; its temporary tables hide those of sql/."""
     schema.upgrade(database_url)
     for name in ("default", "shares"):
         portfolios.create(database_url, name, {})
@@ -33,11 +33,11 @@ def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         connection.rollback()
 
 
-def found(
+def panel_rows(
     owner: psycopg.Connection[Any], title: str, since: datetime, until: datetime, portfolio: str = "default"
 ) -> list[Row]:
-    chosen = {"portfolio": portfolio, "currency": "USDT", "symbol": [], "strategy": []}
-    return rows(owner, panels()[title], ServiceQueries(since, until, chosen))
+    variables = {"portfolio": portfolio, "currency": "USDT", "symbol": [], "strategy": []}
+    return rows(owner, panels()[title], Selection(since, until, variables))
 
 
 def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Connection[Any]) -> None:
@@ -47,17 +47,17 @@ def test_the_first_peak_of_a_drawdown_is_the_initial_capital(owner: psycopg.Conn
             "INSERT INTO paper_portfolio_snapshots VALUES (%s, 'default', %s, 0, %s, 0, 0, 0, 0, '{}')",
             [START + timedelta(hours=hour), value, value],
         )
-    drawn = found(owner, "Drawdown", START, START + timedelta(days=1))
-    assert [Decimal("-0.1"), Decimal("-0.05"), Decimal(0), Decimal("-0.5")] == [row["drawdown"] for row in drawn]
+    points = panel_rows(owner, "Drawdown", START, START + timedelta(days=1))
+    assert [Decimal("-0.1"), Decimal("-0.05"), Decimal(0), Decimal("-0.5")] == [row["drawdown"] for row in points]
 
 
-def test_health_sees_what_waits_what_is_halted_and_what_does_not_balance(owner: psycopg.Connection[Any]) -> None:
+def test_health_shows_waiting_decisions_halts_failures_and_differences(owner: psycopg.Connection[Any]) -> None:
     hour = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
-    told = "decisions waiting", "portfolios halted"
-    (now,) = found(owner, "Now", *hour)
-    assert ([0, 0], None) == ([now[each] for each in told], now["lease renewed ago"])
+    counts = "decisions waiting", "portfolios halted"
+    (now,) = panel_rows(owner, "Now", *hour)
+    assert ([0, 0], None) == ([now[name] for name in counts], now["lease renewed ago"])
     for empty in ("Halted portfolios", "Differences in the books", "Failures of actors"):
-        assert [] == found(owner, empty, *hour)
+        assert [] == panel_rows(owner, empty, *hour)
     owner.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)")
     owner.execute("INSERT INTO paper_halts (portfolio, halted, reason) VALUES ('shares', true, 'reviewing')")
     owner.execute("SET LOCAL paper.writer = 'PositionKeeper'")
@@ -67,19 +67,19 @@ def test_health_sees_what_waits_what_is_halted_and_what_does_not_balance(owner: 
         "INSERT INTO paper_failures VALUES (1, 3, now(), 'crash', 1, 'Sizer', 'Priced', NULL, 'ValueError', '…')"
     )
     owner.execute("UPDATE paper_lease_renewal SET renewed_at = now() - interval '7 seconds'")
-    (now,) = found(owner, "Now", *hour)
-    assert ([1, 1], 7) == ([now[each] for each in told], now["lease renewed ago"])
+    (now,) = panel_rows(owner, "Now", *hour)
+    assert ([1, 1], 7) == ([now[name] for name in counts], now["lease renewed ago"])
     for title, expected in {
         "All portfolios": {"portfolio": "shares", "halted": "reviewing"},
         "Halted portfolios": {"portfolio": "shares", "reason": "reviewing"},
         "Failures of actors": {"reference": "1-3", "kind": "crash", "actor": "Sizer"},
         "Differences in the books": {"portfolio": "default", "what": "cash"},
     }.items():
-        assert expected.items() <= found(owner, title, *hour)[title == "All portfolios"].items(), title
+        assert expected.items() <= panel_rows(owner, title, *hour)[title == "All portfolios"].items(), title
 
 
 def verdict(run: int, day: int, criterion: str, *, passed: bool, statistical: str, portfolio: str = "default") -> str:
-    """A row of the view, in its columns' order; a run of other portfolios was ready, and has ended since."""
+    """Return a row of the view as SQL; a run of other portfolios was ready, and has ended since."""
     other = portfolio != "default"
     end = "timestamptz '2026-01-07 00:00Z', 'changed'" if other else "NULL::timestamptz, NULL::text"
     part = "operational" if criterion == "uptime" else "statistical"
@@ -90,7 +90,7 @@ def verdict(run: int, day: int, criterion: str, *, passed: bool, statistical: st
     )
 
 
-def test_the_gate_shows_the_newest_verdict(owner: psycopg.Connection[Any]) -> None:
+def test_the_validation_panels_show_the_newest_verdict(owner: psycopg.Connection[Any]) -> None:
     values = (
         verdict(1, 9, "win_rate", passed=True, statistical="passed"),
         verdict(2, 4, "win_rate", passed=False, statistical="failed"),
@@ -101,7 +101,7 @@ def test_the_gate_shows_the_newest_verdict(owner: psycopg.Connection[Any]) -> No
     columns = ", ".join(VERDICT)
     owner.execute(f"CREATE TEMP VIEW {VALIDATION} AS SELECT * FROM (VALUES {', '.join(values)}) AS v ({columns})")
     january = START, START + timedelta(days=20)
-    (one,) = found(owner, "The gate: verdict of $portfolio", *january)
+    (one,) = panel_rows(owner, "Validation: verdict of $portfolio", *january)
     assert {
         "run": "run 2",
         "day": "2026-01-05",
@@ -111,28 +111,28 @@ def test_the_gate_shows_the_newest_verdict(owner: psycopg.Connection[Any]) -> No
         "real money": "not ready",
         "accepted by": "nobody",
     } == one
-    (other,) = found(owner, "The gate: verdict of $portfolio", *january, portfolio="shares")
+    (other,) = panel_rows(owner, "Validation: verdict of $portfolio", *january, portfolio="shares")
     assert "the run has ended" == other["real money"]
     assert [("operational", "the uptime", "passed"), ("statistical", "the win_rate", "passed")] == [
-        (row["part"], row["criterion"], row["verdict"]) for row in found(owner, "The gate: criteria", *january)
+        (row["part"], row["criterion"], row["verdict"]) for row in panel_rows(owner, "Validation: criteria", *january)
     ]
     assert [("2026-01-09", "passed"), ("2026-01-05", "underpowered"), ("2026-01-04", "failed")] == [
-        (row["day"], row["statistical"]) for row in found(owner, "The gate: day by day", *january)
+        (row["day"], row["statistical"]) for row in panel_rows(owner, "Validation: day by day", *january)
     ]
 
 
-def test_the_gates_view_has_the_columns_that_are_asked_for(owner: psycopg.Connection[Any]) -> None:
+def test_the_validation_view_has_the_columns_of_the_queries(owner: psycopg.Connection[Any]) -> None:
     if (reason := missing(VALIDATION)) is not None:
         pytest.skip(reason)
     cursor = owner.execute(f"SELECT * FROM {VALIDATION} LIMIT 0")
     assert set(VERDICT) <= {column.name for column in cursor.description or ()}
 
 
-def test_uptime_is_what_was_served_of_the_time_since_the_first_process(owner: psycopg.Connection[Any]) -> None:
+def test_uptime_is_the_share_of_the_time_since_the_first_process(owner: psycopg.Connection[Any]) -> None:
     owner.execute(f"CREATE TEMP TABLE {UPTIME} (epoch bigint, since timestamptz, until timestamptz)")
 
     def served(since: float, until: float, title: str = "Uptime in the time range") -> list[Row]:
-        return found(owner, title, START + timedelta(hours=since), START + timedelta(hours=until))
+        return panel_rows(owner, title, START + timedelta(hours=since), START + timedelta(hours=until))
 
     assert [{"served": None, "spans": 0}] == served(0, 10)
     for epoch, since, until in [(1, 0, 1), (1, 2, 4), (2, 7, 9)]:

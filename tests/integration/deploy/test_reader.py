@@ -61,7 +61,7 @@ def test_it_reads_everything_and_does_nothing_else(server: Server, url: str) -> 
             "CREATE TABLE mine (number int)",
             "SELECT rolpassword FROM pg_authid",
         ):
-            # Transactions that only read are a setting, which whoever connects can change; the rights are not.
+            # Read-only transactions are a setting that every session can change; privileges are not.
             with reader.transaction(force_rollback=True):
                 reader.execute("SET TRANSACTION READ WRITE")
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -74,11 +74,11 @@ def test_run_again_it_changes_the_password(server: Server, url: str) -> None:
         row = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'reader'").fetchone()
     assert row is not None
     # RFC 5803: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey
-    found = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):.*", row[0])
-    assert found is not None
-    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), base64.b64decode(found[2]), int(found[1]))
+    secret = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):.*", row[0])
+    assert secret is not None
+    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), base64.b64decode(secret[2]), int(secret[1]))
     key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    assert base64.b64encode(key).decode() == found[3]
+    assert base64.b64encode(key).decode() == secret[3]
 
 
 def test_without_a_password_there_is_none(embedded_server: Server) -> None:

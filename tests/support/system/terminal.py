@@ -1,4 +1,4 @@
-"""A terminal in which a program runs, and what a person would see in it."""
+"""A terminal in which the program runs, with its screen as a user sees it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIDDEN, WRAPS, ALTERNATE = "?25", "?7", "?1049"
 
 
 class Screen:
-    """``run.py`` with these words in a terminal of this size.
+    """``run.py`` with these arguments in a terminal of this size.
 
     >>> with Screen("top", env=environment(home)) as screen:
     ...     screen.wait_for("equity")
@@ -47,7 +47,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen."""
+        """The lines of the screen."""
         return [line.rstrip() for line in self._pyte.display]
 
     @property
@@ -55,11 +55,11 @@ class Screen:
         return "\n".join(self.lines)
 
     def wait_for(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
-        """Wait until something stands on the screen; a test that fails shows what does."""
+        """Wait until a pattern matches the screen; on failure, the message shows the screen."""
         deadline = time.monotonic() + timeout
-        while (found := re.search(pattern, self.text)) is None:
-            assert self._read(deadline), f"{pattern!r} is not shown:\n{self.text}"
-        return found
+        while (match := re.search(pattern, self.text)) is None:
+            assert self._read(deadline), f"{pattern!r} is not on the screen:\n{self.text}"
+        return match
 
     def resize(self, columns: int, lines: int) -> None:
         self._pyte.resize(lines, columns)
@@ -77,7 +77,7 @@ class Screen:
         self._child.ptyproc.fileobj.close()
 
     def exit_code(self, timeout: float = 60.0) -> int | None:
-        """Wait for the end without a look at the terminal; None where a signal ended it."""
+        """Wait for the end without reading the terminal, and return the exit code; None after a signal."""
         deadline = time.monotonic() + timeout
         while self._child.ptyproc.isalive():
             assert time.monotonic() < deadline, f"it has not ended within {timeout:g} s"
@@ -86,7 +86,7 @@ class Screen:
         return code
 
     def ended(self, timeout: float = 60.0) -> int | None:
-        """Wait for the end; return the exit code, None where a signal ended it."""
+        """Wait for the end, and return the exit code; None after a signal."""
         deadline = time.monotonic() + timeout
         while self._read(deadline):
             pass
@@ -97,17 +97,17 @@ class Screen:
         return code
 
     def mode(self, name: str) -> str | None:
-        """Return how a private mode of the terminal was set last: ``h``, ``l``, or None where it never was."""
-        found = re.findall(rb"\x1b\[" + re.escape(name.encode()) + rb"([hl])", self.raw)
-        return found[-1].decode() if found else None
+        """Return the last setting of a private mode: ``h``, ``l``, or None where it was never set."""
+        settings = re.findall(rb"\x1b\[" + re.escape(name.encode()) + rb"([hl])", self.raw)
+        return settings[-1].decode() if settings else None
 
     def echoes(self) -> bool:
-        """Whether the terminal shows what is typed, a line at a time, as a shell expects it."""
+        """Return whether the terminal echoes input and reads whole lines, as a shell expects."""
         flags = termios.tcgetattr(self._child.child_fd)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 
     def as_it_was(self) -> bool:
-        """Whether somebody can go on working in it."""
+        """Return whether the modes of the terminal are restored."""
         modes = [self.mode(name) for name in (ALTERNATE, HIDDEN, WRAPS)]
         return modes == ["l", "h", "h"]
 

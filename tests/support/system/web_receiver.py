@@ -1,4 +1,4 @@
-"""A real web server that is told of alarms, and answers as the test wants."""
+"""A web server that receives alerts, and answers as the test requires."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from queue import SimpleQueue
 from typing import Any, Self
 
 HANG = 0
-"""In place of a status: the server never answers."""
+"""Instead of a status: the server never answers."""
 
 
 @dataclass(frozen=True)
-class ActorHost:
-    """What the server was sent."""
+class Post:
+    """A POST request that the server received."""
 
     path: str
     headers: dict[str, str]
@@ -25,16 +25,20 @@ class ActorHost:
 
 
 class Receiver:
-    """Takes POSTs on the loopback; answers with each of ``answers`` in turn, then with 200.
+    """Receives POST requests on the loopback interface.
+
+    Args:
+        answers: statuses of the first answers; later ones are 200.
+        response_body: text of each answer.
 
     Attributes:
-        got: what it was sent, in order.
+        got: the requests, in order.
     """
 
-    def __init__(self, answers: Iterable[int] = (), said: str = "") -> None:
-        self.got: SimpleQueue[ActorHost] = SimpleQueue()
+    def __init__(self, answers: Iterable[int] = (), response_body: str = "") -> None:
+        self.got: SimpleQueue[Post] = SimpleQueue()
         self._answers = deque(answers)
-        self._said = said.encode()
+        self._response_body = response_body.encode()
         self._ending = threading.Event()
         receiver = self
 
@@ -43,7 +47,7 @@ class Receiver:
                 receiver._post(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-                """Nobody reads it."""
+                """Do nothing: no test reads this log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True)
@@ -56,7 +60,7 @@ class Receiver:
         return f"http://{self.address}{path}"
 
     def next(self, timeout: float = 20.0) -> Any:
-        """The body of the next POST."""
+        """Return the body of the next request."""
         return self.got.get(timeout=timeout).body
 
     def __enter__(self) -> Self:
@@ -73,7 +77,7 @@ class Receiver:
     def _post(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         self.got.put(
-            ActorHost(handler.path, {name.lower(): value for name, value in handler.headers.items()}, json.loads(body))
+            Post(handler.path, {name.lower(): value for name, value in handler.headers.items()}, json.loads(body))
         )
         status = self._answers.popleft() if self._answers else 200
         if status == HANG:
@@ -81,6 +85,6 @@ class Receiver:
             return
         handler.send_response(status)
         handler.send_header("Location", "/elsewhere")
-        handler.send_header("Content-Length", str(len(self._said)))
+        handler.send_header("Content-Length", str(len(self._response_body)))
         handler.end_headers()
-        handler.wfile.write(self._said)
+        handler.wfile.write(self._response_body)
