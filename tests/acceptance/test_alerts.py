@@ -137,7 +137,7 @@ def _kind_and_text(receiver: Receiver) -> tuple[str, str]:
 
 def test_a_failed_test_alarm_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PAPER_ALERT_COMMAND", "sh -c 'echo no pager; exit 7'")
-    with Receiver([404], said=f"no hook {SECRET}") as receiver:
+    with Receiver([404], response_body=f"no hook {SECRET}") as receiver:
         monkeypatch.setenv("PAPER_ALERT_URL", receiver.url(f"/{SECRET}"))
         assert 1 == main(["alert"])
         captured = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What the gate lets through by luck: a strategy without any edge, a thousand times."""
+"""How often a strategy without an edge passes the validation by luck, in a thousand runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ RUNS = 1000
 
 
 def test_coin_flips_pass_no_more_often_than_one_in_twenty(capsys: pytest.CaptureFixture[str]) -> None:
-    found = [statistical(coin_flips(seed), Criteria()) for seed in range(RUNS)]
-    passed = sum(each.result is Statistical.PASSED for each in found)
-    plain = sum(each.result is not Statistical.FAILED for each in found)
+    verdicts = [statistical(coin_flips(seed), Criteria()) for seed in range(RUNS)]
+    passed = sum(verdict.result is Statistical.PASSED for verdict in verdicts)
+    plain = sum(verdict.result is not Statistical.FAILED for verdict in verdicts)
     with capsys.disabled():
         print(f"\n{RUNS} coin flips of 14 days: {passed / RUNS:.1%} pass, {plain / RUNS:.1%} meet the six")  # noqa: T201
     assert passed <= RUNS * 0.05
-    # So the six alone are no gate, and a gate that nothing passes would show nothing.
+    # The six criteria alone are not enough; and the test means nothing if no run passes.
     assert plain > RUNS * 0.10
     assert passed > 0
 
@@ -34,5 +34,5 @@ def test_the_game_is_fair_and_busy() -> None:
 
 
 def test_an_edge_that_is_large_enough_passes() -> None:
-    found = [statistical(coin_flips(seed, edge=0.5), Criteria()).result for seed in range(20)]
-    assert [Statistical.PASSED] * 20 == found
+    results = [statistical(coin_flips(seed, edge=0.5), Criteria()).result for seed in range(20)]
+    assert [Statistical.PASSED] * 20 == results

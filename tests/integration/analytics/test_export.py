@@ -1,4 +1,4 @@
-"""``run.py report --csv``: what the files hold is what the tables hold, to the last digit; all of them or none."""
+"""``run.py report --csv``: the files equal the tables to the last digit, and are written all or none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.system.report_databases import Sold, sell
 pytestmark = pytest.mark.clock
 
 FILES = {f"{table.file}.csv" for table in TABLES}
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def queried(url: str, statement: str, *values: object) -> list[dict[str, Any]]:
 
 
 def as_read(value: Any, text: str) -> Any:
-    """A field as what the table holds; a wrong form does not pass."""
+    """Return a field of a file as the type of the table's value; check its format."""
     if value is None:
         return None if text == "" else text
     if isinstance(value, bool):
@@ -56,7 +56,7 @@ def as_read(value: Any, text: str) -> Any:
         assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text), text
         return Decimal(text)
     if isinstance(value, datetime):
-        assert MOMENT.fullmatch(text), text
+        assert TIMESTAMP.fullmatch(text), text
         return datetime.fromisoformat(text)
     if isinstance(value, timedelta):
         days, hours, minutes, seconds = re.fullmatch(
@@ -70,11 +70,11 @@ def as_read(value: Any, text: str) -> Any:
 def test_each_file_is_its_table_to_the_last_digit(url: str, tmp_path: Path, table: Any) -> None:
     exported(url, tmp_path / "new")
     rows = queried(url, f"SELECT * FROM {table.relation} ORDER BY {', '.join(table.order)}")
-    found = read(tmp_path / "new" / f"{table.file}.csv")
-    assert len(rows) == len(found) > 100 - 90 * (table.file == "trades")
-    assert list(rows[0]) == list(found[0])
-    for row, mine in zip(rows, found, strict=True):
-        assert row == {name: as_read(value, mine[name]) for name, value in row.items()}
+    written = read(tmp_path / "new" / f"{table.file}.csv")
+    assert len(rows) == len(written) > 100 - 90 * (table.file == "trades")
+    assert list(rows[0]) == list(written[0])
+    for row, fields in zip(rows, written, strict=True):
+        assert row == {name: as_read(value, fields[name]) for name, value in row.items()}
     assert FILES == {path.name for path in (tmp_path / "new").iterdir()}
 
 
@@ -95,7 +95,7 @@ def test_of_one_portfolio_and_a_period(url: str, tmp_path: Path) -> None:
     words = "--portfolio", "default", "--from", f"{begin:%Y-%m-%d}", "--to", f"{end - timedelta(days=1):%Y-%m-%d}"
     exported(url, tmp_path / "new", *words)
     for table in TABLES:
-        found = read(tmp_path / "new" / f"{table.file}.csv")
+        written = read(tmp_path / "new" / f"{table.file}.csv")
         until = "<=" if table.file == "snapshots" else "<"
         (row,) = queried(
             url,
@@ -103,42 +103,40 @@ def test_of_one_portfolio_and_a_period(url: str, tmp_path: Path) -> None:
             f" AND {table.at} {until} %s",
             begin, end,
         )  # fmt: skip
-        assert row["count"] == len(found)
-        assert {"default"} >= {each["portfolio"] for each in found}
+        assert row["count"] == len(written)
+        assert {"default"} >= {fields["portfolio"] for fields in written}
     assert len(read(tmp_path / "new" / "snapshots.csv")) == 41
 
 
-def test_files_that_are_there_stay_unless_told_otherwise(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_existing_files_are_kept_without_force(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "fills.csv").write_text("old")
     assert main(["report", "--csv", str(tmp_path), "--database-url", url]) == 2
-    assert f"--csv {tmp_path} has fills.csv already" in capsys.readouterr().err
+    assert f"--csv {tmp_path} holds fills.csv already" in capsys.readouterr().err
     assert "old" == (tmp_path / "fills.csv").read_text()
     exported(url, tmp_path, "--force")
     assert "old" != (tmp_path / "fills.csv").read_text()
     assert {*FILES, "mine.txt"} == {path.name for path in tmp_path.iterdir()}
-    said = capsys.readouterr().out
-    assert re.search(rf"^{re.escape(str(tmp_path))}/trades\.csv: [\d.]+ kB, \d+ rows$", said, re.MULTILINE)
+    output = capsys.readouterr().out
+    assert re.search(rf"^{re.escape(str(tmp_path))}/trades\.csv: [\d.]+ kB, \d+ rows$", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_all_files_or_none(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_all_files_or_none(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], exists: bool) -> None:
     folder = tmp_path / "new"
-    if there:
+    if exists:
         folder.mkdir()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))  # a disk that is full after some files
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))  # as on a disk that is full after some files
     try:
         assert main(["report", "--csv", str(folder), "--database-url", url]) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert f"run.py: cannot write {folder}: File too large\n" == capsys.readouterr().err
-    assert ([folder] if there else []) == list(tmp_path.rglob("*"))
+    assert ([folder] if exists else []) == list(tmp_path.rglob("*"))
 
 
-def test_a_text_of_anybodys_is_kept_and_what_a_spreadsheet_would_run_is_said(
+def test_texts_are_not_changed_and_formulas_are_counted(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     schema.upgrade(embedded_url)
@@ -151,11 +149,11 @@ def test_a_text_of_anybodys_is_kept_and_what_a_spreadsheet_would_run_is_said(
             [reasoning],
         )
     exported(embedded_url, tmp_path / "new")
-    said = capsys.readouterr()
-    assert "1 row has a text that a spreadsheet would run as a formula: import these columns as text\n" == said.err
+    output = capsys.readouterr()
+    assert "1 row has a text that a spreadsheet would run as a formula: import these columns as text\n" == output.err
     row = read(tmp_path / "new" / "decisions.csv")[-1]
     assert (reasoning, "", "nobody") == (row["reasoning"], row["strategy"], row["portfolio"])
-    # An empty text is none of the NULLs.
+    # An empty text differs from NULL.
     assert b',"",' in (tmp_path / "new" / "decisions.csv").read_bytes()
 
 
@@ -196,6 +194,6 @@ def test_an_adopted_table_with_floats_times_without_zone_and_columns_of_its_own(
 
 def _columns(url: str) -> list[tuple[str]]:
     with psycopg.connect(url) as connection:
-        found = connection.execute(sql.SQL("SELECT * FROM trading_decisions LIMIT 0")).description
-    assert found is not None
-    return [(column.name,) for column in found]
+        columns = connection.execute(sql.SQL("SELECT * FROM trading_decisions LIMIT 0")).description
+    assert columns is not None
+    return [(column.name,) for column in columns]

@@ -37,14 +37,14 @@ def histories(url: str) -> dict[str, History]:
         engine.dispose()
 
 
-def as_view(found: Performance) -> dict[str, Any]:
-    """The figures under the names of the view's columns."""
-    results = {field.name: getattr(found.trade_stats, field.name) for field in fields(TradeStats)}
+def as_view(computed: Performance) -> dict[str, Any]:
+    """Return the figures by the names of the view's columns."""
+    results = {field.name: getattr(computed.trade_stats, field.name) for field in fields(TradeStats)}
     columns = {name: one.value if isinstance(one, PerformanceMetric) else one for name, one in results.items()}
     return columns | {
-        "sharpe_ratio": found.sharpe_ratio.value,
-        "sharpe_reason": found.sharpe_ratio.reason,
-        "max_drawdown": found.max_drawdown.fraction,
+        "sharpe_ratio": computed.sharpe_ratio.value,
+        "sharpe_reason": computed.sharpe_ratio.reason,
+        "max_drawdown": computed.max_drawdown.fraction,
     }
 
 
@@ -75,11 +75,11 @@ def test_summary_is_the_views_row(url: str) -> None:
     assert {row["portfolio"]: row for row in rows} == summaries
 
 
-def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) -> None:
-    found = {name: performance(history) for name, history in histories.items()}
-    assert [365, 252] == [found[name].returns.days_per_year for name in ("default", "shares")]
+def test_the_data_cover_all_figures(histories: dict[str, History]) -> None:
+    by_portfolio = {name: performance(history) for name, history in histories.items()}
+    assert [365, 252] == [by_portfolio[name].returns.days_per_year for name in ("default", "shares")]
     for name in ("default", "shares"):
-        one = found[name]
+        one = by_portfolio[name]
         assert one.trade_stats.losing_trades > 5 < one.trade_stats.winning_trades
         assert one.trade_stats.win_rate != one.trade_stats.win_rate_gross or name == "shares"
         assert len(one.returns.values) == DAYS + 2
@@ -95,21 +95,24 @@ def test_the_data_has_what_the_figures_are_about(histories: dict[str, History]) 
             )
         )
         assert one.trade_stats.total_slippage > 0
-    assert undefined("no winning round trip yet") == found["losers"].trade_stats.avg_win
-    assert found["losers"].sharpe_ratio.reason == f"{len(found['losers'].returns.values)} of at least 10 daily returns"
-    assert undefined("no round trip yet") == found["empty"].trade_stats.win_rate
+    assert undefined("no winning round trip yet") == by_portfolio["losers"].trade_stats.avg_win
+    assert (
+        by_portfolio["losers"].sharpe_ratio.reason
+        == f"{len(by_portfolio['losers'].returns.values)} of at least 10 daily returns"
+    )
+    assert undefined("no round trip yet") == by_portfolio["empty"].trade_stats.win_rate
 
 
 @pytest.mark.parametrize("dimension", list(Dimension))
 def test_groups_of_real_rows_add_up(histories: dict[str, History], dimension: Dimension) -> None:
     for history in histories.values():
-        whole, groups = performance(history).trade_stats, history.trade_history.by(dimension).values()
+        total, groups = performance(history).trade_stats, history.trade_history.by(dimension).values()
         for name in ("total_trades", "net_pnl", "gross_pnl", "total_commission", "total_slippage", "traded"):
-            assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
+            assert getattr(total, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
 
 
 def test_executions_belong_to_the_strategy_and_side_of_their_position(histories: dict[str, History]) -> None:
-    # Exits are decided by whoever decides them; here two decisions of three have a strategy.
+    # Any decision may close a position; here two decisions of three have a strategy.
     for name in ("default", "shares"):
         trades = {trade.position_id: (trade.strategy, trade.side) for trade in histories[name].trade_history.trades}
         fills = [fill for fill in histories[name].trade_history.executions if fill.position_id in trades]
@@ -124,8 +127,8 @@ def test_commissions_are_those_of_closings_and_of_what_is_open(url: str, histori
         assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
     open_ones = dict(rows)
     for name, history in histories.items():
-        found = performance(history).trade_stats
-        assert found.gross_pnl - found.net_pnl == found.total_commission - open_ones.get(name, Decimal(0))
+        stats = performance(history).trade_stats
+        assert stats.gross_pnl - stats.net_pnl == stats.total_commission - open_ones.get(name, Decimal(0))
 
 
 def test_a_portfolio_that_does_not_exist(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Reports on real tables: totals are those of the views, and numbers that were computed by hand."""
+"""Reports on real tables: totals equal the views, and some numbers were computed by hand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def found(engine: Engine) -> dict[str, Report]:
+def by_portfolio(engine: Engine) -> dict[str, Report]:
     return {name: report_now(engine, name) for name in CAPITAL}
 
 
@@ -55,9 +55,9 @@ def row_of(url: str, statement: str, *values: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", list(CAPITAL))
-def test_totals_are_those_of_the_view(url: str, found: dict[str, Report], name: str) -> None:
+def test_totals_are_those_of_the_view(url: str, by_portfolio: dict[str, Report], name: str) -> None:
     row = row_of(url, "SELECT * FROM v_paper_performance_metrics WHERE portfolio = %s", name)
-    report = found[name]
+    report = by_portfolio[name]
     results = {key: getattr(report.trade_stats, key) for key in row if hasattr(report.trade_stats, key)}
     mine = {key: one.value if isinstance(one, PerformanceMetric) else one for key, one in results.items()}
     assert 14 == len(mine)
@@ -66,14 +66,16 @@ def test_totals_are_those_of_the_view(url: str, found: dict[str, Report], name: 
 
 
 @pytest.mark.parametrize("name", list(CAPITAL))
-def test_its_parts_add_up(url: str, found: dict[str, Report], name: str) -> None:
-    report = found[name]
+def test_its_parts_add_up(url: str, by_portfolio: dict[str, Report], name: str) -> None:
+    report = by_portfolio[name]
     for gains in (report.days, report.months):
         assert report.closing - report.opening == sum((gain.result for gain in gains), ZERO)
     for dimension in Dimension:
-        assert report.trade_stats.net_pnl == sum((each.net_pnl for each in report.by[dimension].values()), ZERO)
+        assert report.trade_stats.net_pnl == sum((stats.net_pnl for stats in report.by[dimension].values()), ZERO)
     assert (
-        report.trade_stats.total_trades == len(report.round_trips) == sum(each.number for each in report.distribution)
+        report.trade_stats.total_trades
+        == len(report.round_trips)
+        == sum(interval.number for interval in report.distribution)
     )
     assert sum(mark.number for mark in report.marks) == row_of(
         url, "SELECT count(*) FROM paper_trades WHERE portfolio = %s", name
@@ -87,7 +89,7 @@ def test_its_parts_add_up(url: str, found: dict[str, Report], name: str) -> None
     assert (decided["all"], decided["filled"]) == (report.funnel.received, report.funnel.filled)
 
 
-def test_its_curve_ends_with_the_last_snapshot_and_has_the_extremes(url: str, found: dict[str, Report]) -> None:
+def test_its_curve_ends_with_the_last_snapshot_and_has_the_extremes(url: str, by_portfolio: dict[str, Report]) -> None:
     for name in ("default", "shares", "losers"):
         row = row_of(
             url,
@@ -96,23 +98,23 @@ def test_its_curve_ends_with_the_last_snapshot_and_has_the_extremes(url: str, fo
             " FROM paper_portfolio_snapshots WHERE portfolio = %s",
             name,
         )
-        report = found[name]
+        report = by_portfolio[name]
         values = [point.value for point in report.curve]
-        # It begins with the portfolio's capital, which no snapshot of one that only lost has ever reached.
+        # It begins with the capital, which no snapshot of a portfolio with losses only reaches.
         extremes = (min(row["low"], CAPITAL[name]), max(row["high"], CAPITAL[name]))
         assert extremes == (min(values), max(values))
         assert (row["last"], row["closing"]) == (report.curve[-1].time, report.curve[-1].value)
         assert row["closing"] == report.closing
 
 
-def test_a_day_without_snapshots_brought_nothing(found: dict[str, Report]) -> None:
-    days = found["default"].days[SILENT.start : SILENT.stop]
+def test_a_day_without_snapshots_brought_nothing(by_portfolio: dict[str, Report]) -> None:
+    days = by_portfolio["default"].days[SILENT.start : SILENT.stop]
     assert [ZERO] * len(SILENT) == [day.result for day in days]
-    assert DAYS + 2 == len(found["default"].days)
+    assert DAYS + 2 == len(by_portfolio["default"].days)
 
 
-def test_nothing_happened(found: dict[str, Report]) -> None:
-    report = found["empty"]
+def test_nothing_happened(by_portfolio: dict[str, Report]) -> None:
+    report = by_portfolio["empty"]
     assert report.performance is not None
     assert (CAPITAL["empty"], CAPITAL["empty"]) == (report.opening, report.closing)
     assert ((), (), (), (), ()) == (
@@ -127,43 +129,43 @@ def test_nothing_happened(found: dict[str, Report]) -> None:
     assert [0] * 5 == [*report.funnel.stages.values(), report.funnel.waiting]
 
 
-def test_a_strategy_alone(url: str, engine: Engine, found: dict[str, Report]) -> None:
-    whole = found["default"]
+def test_a_strategy_alone(url: str, engine: Engine, by_portfolio: dict[str, Report]) -> None:
+    full = by_portfolio["default"]
     parts = [report_now(engine, "default", strategy=name) for name in reports.strategies(engine, "default")]
     assert ["(none)", "trend"] == [part.strategy for part in parts]
     for part in parts:
         assert part.performance is None
         assert (
-            part.trade_stats.net_pnl == part.curve[-1].value == whole.by[Dimension.STRATEGY][str(part.strategy)].net_pnl
+            part.trade_stats.net_pnl == part.curve[-1].value == full.by[Dimension.STRATEGY][str(part.strategy)].net_pnl
         )
         assert part.trade_stats.net_pnl == sum((day.result for day in part.days), ZERO)
-    assert whole.trade_stats.net_pnl == sum((part.trade_stats.net_pnl for part in parts), ZERO)
-    assert len(whole.positions) == sum(len(part.positions) for part in parts)
-    assert whole.funnel.received == sum(part.funnel.received for part in parts)
+    assert full.trade_stats.net_pnl == sum((part.trade_stats.net_pnl for part in parts), ZERO)
+    assert len(full.positions) == sum(len(part.positions) for part in parts)
+    assert full.funnel.received == sum(part.funnel.received for part in parts)
 
 
-def test_two_halves_are_the_whole(engine: Engine, found: dict[str, Report]) -> None:
+def test_two_halves_are_the_whole(engine: Engine, by_portfolio: dict[str, Report]) -> None:
     middle = MIDNIGHT - timedelta(days=30)
     first, second = (
         report_now(engine, "default", until=middle), report_now(engine, "default", since=middle),
     )  # fmt: skip
-    whole = found["default"]
-    assert (whole.opening, first.closing, whole.closing) == (first.opening, second.opening, second.closing)
-    assert whole.trade_stats.net_pnl == first.trade_stats.net_pnl + second.trade_stats.net_pnl
-    assert whole.round_trips == (*first.round_trips, *second.round_trips)
-    assert whole.funnel.received == first.funnel.received + second.funnel.received
+    full = by_portfolio["default"]
+    assert (full.opening, first.closing, full.closing) == (first.opening, second.opening, second.closing)
+    assert full.trade_stats.net_pnl == first.trade_stats.net_pnl + second.trade_stats.net_pnl
+    assert full.round_trips == (*first.round_trips, *second.round_trips)
+    assert full.funnel.received == first.funnel.received + second.funnel.received
 
 
-def test_periods_before_and_after_everything(engine: Engine, found: dict[str, Report]) -> None:
-    whole = found["default"]
-    before = report_now(engine, "default", until=whole.since - timedelta(days=9))
-    assert (whole.opening, whole.opening, ()) == (before.opening, before.closing, before.round_trips)
+def test_periods_before_and_after_everything(engine: Engine, by_portfolio: dict[str, Report]) -> None:
+    full = by_portfolio["default"]
+    before = report_now(engine, "default", until=full.since - timedelta(days=9))
+    assert (full.opening, full.opening, ()) == (before.opening, before.closing, before.round_trips)
     assert (0, ()) == (before.funnel.received, before.days)
     after = report_now(engine, "default", since=NOW - timedelta(seconds=1))
-    assert (whole.closing, whole.closing, ()) == (after.opening, after.closing, after.round_trips)
+    assert (full.closing, full.closing, ()) == (after.opening, after.closing, after.round_trips)
 
 
-def test_the_gate_sees_the_whole_life_and_the_same_moment(engine: Engine) -> None:
+def test_the_verdict_covers_the_full_life_and_the_same_moment(engine: Engine) -> None:
     middle = MIDNIGHT - timedelta(days=30)
     report, verdict = read_report_and_verdict(engine, "default", Criteria(), list, until=middle, strategy="trend")
     assert report_now(engine, "default", until=middle, strategy="trend") == report
@@ -180,7 +182,7 @@ def test_those_that_traded_most_come_first(engine: Engine) -> None:
 
 @pytest.fixture(scope="module")
 def deals(embedded_server: Server) -> Iterator[Engine]:
-    """One deal, two that won, two that lost."""
+    """Yield a database with one portfolio of one round trip, one of two winners and one of two losers."""
     made = embedded_server.create_database()
     schema.upgrade(made)
     tomorrow = BEGUN + timedelta(days=1)
@@ -192,8 +194,8 @@ def deals(embedded_server: Server) -> Iterator[Engine]:
         Sold("losers", "100", "101"),
         Sold("losers", "100", "90", tomorrow),
     )
-    for name, worth in (("one", "1008"), ("winners", "1003"), ("losers", "999")):
-        value(made, name, BEGUN + timedelta(hours=2), worth)
+    for name, total in (("one", "1008"), ("winners", "1003"), ("losers", "999")):
+        value(made, name, BEGUN + timedelta(hours=2), total)
     with psycopg.connect(made) as connection:
         assert [] == connection.execute("SELECT * FROM v_paper_ledger_check").fetchall()
     engine = engine_for(made, "reader")
@@ -216,7 +218,7 @@ def test_one_trade(deals: Engine) -> None:
         == report.trade_stats.best_trade
     )
     assert undefined("no losing round trip yet") == report.trade_stats.profit_factor == report.trade_stats.avg_loss
-    assert [(8, 9, 1)] == [(each.low, each.high, each.number) for each in report.distribution]
+    assert [(8, 9, 1)] == [(interval.low, interval.high, interval.number) for interval in report.distribution]
     assert [(8, 1, True)] == [(mark.net, mark.number, mark.won) for mark in report.marks]
     assert ("simulated",) == report.price_sources
     first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), complete=False)
@@ -233,7 +235,7 @@ def test_no_losers(deals: Engine) -> None:
     assert Decimal("4.5") == report.trade_stats.net_pnl
     assert undefined("no losing round trip yet") == report.trade_stats.profit_factor
     assert {"trend": 3, "(none)": Decimal("1.5")} == {
-        name: each.net_pnl for name, each in report.by[Dimension.STRATEGY].items()
+        name: stats.net_pnl for name, stats in report.by[Dimension.STRATEGY].items()
     }
 
 
@@ -242,4 +244,4 @@ def test_all_losers(deals: Engine) -> None:
     assert (defined(ZERO), defined(ZERO)) == (report.trade_stats.win_rate, report.trade_stats.profit_factor)
     assert (Decimal(-13), Decimal("-6.5")) == (report.trade_stats.net_pnl, report.trade_stats.expectancy.value)
     assert undefined("no winning round trip yet") == report.trade_stats.avg_win
-    assert all(each.high <= 0 for each in report.distribution if each.number)
+    assert all(interval.high <= 0 for interval in report.distribution if interval.number)

@@ -1,4 +1,4 @@
-"""The gate on a real database: known answers on sixty days of three portfolios, and the verdicts of each day."""
+"""The validation on a real database: known answers on sixty days of three portfolios, and the verdicts of each day."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def judged(lived: str) -> dict[str, Verdict]:
 
 @pytest.mark.parametrize("name", list(CAPITAL))
 def test_the_figures_of_a_run_are_those_computed_by_hand(lived: str, judged: dict[str, Verdict], name: str) -> None:
-    """Straight from the rows, with the standard library's statistics and nothing of the program."""
-    found = judged[name]
+    """Compute from the rows with the standard library, without the program's code."""
+    verdict = judged[name]
     trips = execute(
         lived,
         "SELECT position_id, sum(net_pnl), bool_or(closes), min(entry_time), max(exit_time) FROM paper_trades"
@@ -73,26 +73,26 @@ def test_the_figures_of_a_run_are_those_computed_by_hand(lived: str, judged: dic
     )  # fmt: skip
     mine = [net for _, net, _, entered, _ in trips if entered >= SINCE]
     wins = sum(net > 0 for net in mine)
-    assert str(len(mine)) == criterion(found, "trades").seen
-    assert (len(mine) < len(trips)) == any("before the run" in told for told in criterion(found, "trades").evidence)
+    assert str(len(mine)) == criterion(verdict, "trades").seen
+    assert (len(mine) < len(trips)) == any("before the run" in text for text in criterion(verdict, "trades").evidence)
     if mine:
-        assert criterion(found, "win_rate").seen.endswith(f"({wins} of {len(mine)})")
-        assert (wins / len(mine) >= 0.55) == criterion(found, "win_rate").passed
+        assert criterion(verdict, "win_rate").seen.endswith(f"({wins} of {len(mine)})")
+        assert (wins / len(mine) >= 0.55) == criterion(verdict, "win_rate").passed
 
     snapshots = execute(
         lived, "SELECT time, total_value FROM paper_portfolio_snapshots WHERE portfolio = %s ORDER BY time", name
     )
-    before = [worth for time, worth in snapshots if time <= SINCE]
+    before = [value for time, value in snapshots if time <= SINCE]
     opening = before[-1] if before else Decimal(CAPITAL[name])
-    line = [(time, worth) for time, worth in snapshots if time > SINCE]
-    sharpe = criterion(found, "sharpe_ratio")
+    later = [(time, value) for time, value in snapshots if time > SINCE]
+    sharpe = criterion(verdict, "sharpe_ratio")
     if before:
         returns, last = [], opening
         day = day_of(SINCE) + timedelta(days=1)
-        while day <= found.until:
-            worth = ([opening] + [worth for time, worth in line if time <= day])[-1]
-            returns.append(float(worth / last) - 1)
-            last, day = worth, day + timedelta(days=1)
+        while day <= verdict.until:
+            value = ([opening] + [value for time, value in later if time <= day])[-1]
+            returns.append(float(value / last) - 1)
+            last, day = value, day + timedelta(days=1)
         year = 252 if name == "shares" else 365
         expected = statistics.mean(returns) / statistics.stdev(returns) * year**0.5
         assert f"{expected:.2f}" == f"{float(sharpe.seen):.2f}"
@@ -102,43 +102,43 @@ def test_the_figures_of_a_run_are_those_computed_by_hand(lived: str, judged: dic
         assert sharpe.seen.endswith("of at least 10 daily returns")
 
     peak, deepest = opening, Decimal(0)
-    for _, worth in line:
-        peak = max(peak, worth)
-        deepest = max(deepest, (peak - worth) / peak)
-    if line:
-        assert f"{deepest * 100:.2f}" == f"{Decimal(criterion(found, 'max_drawdown').seen.split()[0]):.2f}"
+    for _, value in later:
+        peak = max(peak, value)
+        deepest = max(deepest, (peak - value) / peak)
+    if later:
+        assert f"{deepest * 100:.2f}" == f"{Decimal(criterion(verdict, 'max_drawdown').seen.split()[0]):.2f}"
     else:
-        assert "no snapshot yet" == criterion(found, "max_drawdown").seen
+        assert "no snapshot yet" == criterion(verdict, "max_drawdown").seen
     closed = sum(
         net for (net,) in execute(
             lived, "SELECT net_pnl FROM paper_trades WHERE portfolio = %s AND exit_time >= %s", name, SINCE
         )
     )  # fmt: skip
-    if line and closed:
-        gained = line[-1][1] - opening
-        assert f"closings {closed:+,.2f}, value {gained:+,.2f}" == criterion(found, "net_result").seen
-    start = SINCE if before or not line else line[0][0]
+    if later and closed:
+        gained = later[-1][1] - opening
+        assert f"closings {closed:+,.2f}, value {gained:+,.2f}" == criterion(verdict, "net_result").seen
+    start = SINCE if before or not later else later[0][0]
     first = day_of(start - timedelta(seconds=1)) + timedelta(days=1)
-    there = {(time - timedelta(seconds=1)).date() for time, _ in line}
-    whole = {day for day in there if first.date() <= day < found.until.date()}
-    assert str(len(whole)) == criterion(found, "days").seen
+    there = {(time - timedelta(seconds=1)).date() for time, _ in later}
+    complete = {day for day in there if first.date() <= day < verdict.until.date()}
+    assert str(len(complete)) == criterion(verdict, "days").seen
 
 
-def test_what_the_data_is_there_for(judged: dict[str, Verdict]) -> None:
-    assert dict.fromkeys(CAPITAL, Statistical.FAILED) == {name: each.statistical for name, each in judged.items()}
-    assert any("has no snapshot" in told for told in criterion(judged["default"], "days").evidence)
+def test_the_data_cover_each_case(judged: dict[str, Verdict]) -> None:
+    assert dict.fromkeys(CAPITAL, Statistical.FAILED) == {name: verdict.statistical for name, verdict in judged.items()}
+    assert any("has no snapshot" in text for text in criterion(judged["default"], "days").evidence)
     assert all(int(criterion(judged[name], "trades").seen) > 5 for name in ("default", "shares"))
     assert criterion(judged["losers"], "win_rate").seen.startswith("0 % (0 of ")
     assert ("0", "no round trip yet") == tuple(criterion(judged["empty"], name).seen for name in ("trades", "win_rate"))
-    assert {None} == {each.psr.value for name, each in judged.items() if name == "empty"}
+    assert {None} == {verdict.psr.value for name, verdict in judged.items() if name == "empty"}
 
 
-def test_uptime_is_what_was_served(judged: dict[str, Verdict]) -> None:
-    found = criterion(judged["default"], "uptime")
+def test_uptime_is_the_time_served(judged: dict[str, Verdict]) -> None:
+    uptime = criterion(judged["default"], "uptime")
     elapsed = (judged["default"].until - SINCE) / timedelta(hours=1)
-    assert f"{round(100 - Decimal(600 / elapsed), 2).normalize()} % of" == " ".join(found.seen.split()[:3])
+    assert f"{round(100 - Decimal(600 / elapsed), 2).normalize()} % of" == " ".join(uptime.seen.split()[:3])
     assert [f"no process served for 6 h, from {SINCE + timedelta(days=3):%Y-%m-%d %H:%M:%S}"] == [
-        each.partition(" to ")[0] for each in found.evidence
+        text.partition(" to ")[0] for text in uptime.evidence
     ]
     assert "1 audit, no difference" == criterion(judged["default"], "audits").seen
 
@@ -201,7 +201,7 @@ def test_daily_verdicts_are_filled_in_once_and_are_the_same_again(lived: str) ->
         # Nor does it matter that the run has ended since: a day's verdict is of a run that went on.
         execute(lived, "UPDATE paper_validation_runs SET ended_at = clock_timestamp(), end_reason = 'by hand'")
         execute(lived, "DELETE FROM paper_validation_verdicts", writer="Validation")
-        assert {None} == {each.run.ended_at for each in store.fill(until) if each.run is not None}
+        assert {None} == {verdict.run.ended_at for verdict in store.fill(until) if verdict.run is not None}
         assert stored == execute(lived, rows)
     finally:
         store.close()
@@ -261,10 +261,10 @@ def test_snapshots_that_are_left_out_change_nothing(lived: str) -> None:
     assert len(thinned.valuations) < len(full.valuations) / 5
     for step in range(1, 44):
         until = since + step * timedelta(hours=6)
-        whole, part = full.during(since, until), thinned.during(since, until)
-        assert whole.returns == part.returns
-        deepest, thin = (max_drawdown(each.valuations, each.opening) for each in (whole, part))
+        complete, part = full.during(since, until), thinned.during(since, until)
+        assert complete.returns == part.returns
+        deepest, thin = (max_drawdown(history.valuations, history.opening) for history in (complete, part))
         # Where a period ends is known from its last valuation alone; here it ends between two that were kept.
         assert replace(deepest, length=None) == replace(thin, length=None)
         if until == day_of(until):
-            assert (deepest, statistical(whole, Criteria())) == (thin, statistical(part, Criteria()))
+            assert (deepest, statistical(complete, Criteria())) == (thin, statistical(part, Criteria()))

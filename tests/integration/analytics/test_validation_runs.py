@@ -1,4 +1,4 @@
-"""Validation runs: what each is bound to, what ends it, and which evidence counts."""
+"""Validation runs: their settings, their end, and the evidence that counts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.clock
 
 @pytest.fixture
 def url(embedded_url: str) -> str:
-    """A database that a process served at real prices; two portfolios, no decision."""
+    """Return a database that a process served at real prices, with two portfolios and no decision."""
     schema.upgrade(embedded_url)
     for name in ("default", "other"):
         portfolios.create(embedded_url, name, {"initial_capital": 1000})
@@ -120,8 +120,8 @@ def test_of_two_who_begin_at_once_one_waits_and_is_refused(url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert 1 == len([each for each in outcomes if each in {"a", "b"}])
-    assert any("portfolio default is in" in str(each) for each in outcomes)
+    assert 1 == len([outcome for outcome in outcomes if outcome in {"a", "b"}])
+    assert any("portfolio default is in" in str(outcome) for outcome in outcomes)
 
 
 def test_nothing_ever_served_this_database(embedded_url: str) -> None:
@@ -242,12 +242,12 @@ def test_a_decision_is_late_by_its_deadline(url: str) -> None:
     decide(url, portfolio="other", created_at=now - hour)
 
     with as_of(now):
-        found = verdicts(url)["default"]
-    outcomes = criterion(found, "outcomes")
+        verdict = verdicts(url)["default"]
+    outcomes = criterion(verdict, "outcomes")
     assert "7 decisions, 4 too late" == outcomes.seen
-    assert {missing, late, overdue, ancient} == {told.split(",")[0].split()[1] for told in outcomes.evidence}
+    assert {missing, late, overdue, ancient} == {text.split(",")[0].split()[1] for text in outcomes.evidence}
     assert f"decision {ancient}, due at 0001-02-01 00:05:30 UTC: no outcome yet" == outcomes.evidence[0]
-    prices = criterion(found, "prices")
+    prices = criterion(verdict, "prices")
     assert (f"missing for {100 / 7:.2f} % (1 of 7)", (f"decision {stale}",), False) == (
         prices.seen, prices.evidence, prices.passed
     )  # fmt: skip
@@ -272,8 +272,8 @@ def test_failures_and_audits_of_the_run_count_and_none_before(url: str) -> None:
         writer=KEEPER,
     )
     begin(url)
-    found = verdicts(url)["default"]
-    assert (True, "no audit yet") == (criterion(found, "quarantine").passed, criterion(found, "audits").seen)
+    verdict = verdicts(url)["default"]
+    assert (True, "no audit yet") == (criterion(verdict, "quarantine").passed, criterion(verdict, "audits").seen)
     failed(2, "0", "quarantine")
     failed(3, "0", "gave up")
     failed(4, "0", "replaced")
@@ -281,22 +281,22 @@ def test_failures_and_audits_of_the_run_count_and_none_before(url: str) -> None:
         url, AUDIT, Jsonb(["cash differs"]),
         writer=KEEPER,
     )  # fmt: skip
-    found = verdicts(url)["default"]
-    assert criterion(found, "quarantine").evidence[0].startswith("100-2 at ")
-    assert "no crash, no hang; the program gave up once" == criterion(found, "restarts").seen
+    verdict = verdicts(url)["default"]
+    assert criterion(verdict, "quarantine").evidence[0].startswith("100-2 at ")
+    assert "no crash, no hang; the program gave up once" == criterion(verdict, "restarts").seen
     assert ("1 of 1 audit found a difference", False) == (
-        criterion(found, "audits").seen, criterion(found, "audits").passed
+        criterion(verdict, "audits").seen, criterion(verdict, "audits").passed
     )  # fmt: skip
-    assert criterion(found, "audits").evidence[0].endswith(": cash differs")
+    assert criterion(verdict, "audits").evidence[0].endswith(": cash differs")
 
 
 def test_books_that_do_not_balance_fail(url: str) -> None:
     begin(url)
     assert criterion(verdicts(url)["default"], "books").passed
     execute(url, "UPDATE paper_trading_config SET current_capital = 7 WHERE portfolio = 'other'", writer=KEEPER)
-    found = criterion(verdicts(url)["default"], "books")
-    assert not found.passed
-    assert "cash of portfolio other is 7.000000000000, its fills make it 1000.000000000000" == found.evidence[0]
+    books = criterion(verdicts(url)["default"], "books")
+    assert not books.passed
+    assert "cash of portfolio other is 7.000000000000, its fills make it 1000.000000000000" == books.evidence[0]
 
 
 def test_a_source_that_is_not_real_is_named_before_the_first_fill(url: str) -> None:
@@ -304,9 +304,9 @@ def test_a_source_that_is_not_real_is_named_before_the_first_fill(url: str) -> N
         process(url, epoch, prices=prices)
         end_changed(url)
         begin(url, source)
-        found = verdicts(url)["default"]
-        assert ((source,), False) == (found.sources, found.real_prices)
-        assert f"{source} prices prove nothing" in found.missing
+        verdict = verdicts(url)["default"]
+        assert ((source,), False) == (verdict.sources, verdict.real_prices)
+        assert f"{source} prices prove nothing" in verdict.missing
 
 
 def test_a_source_that_was_handed_in_is_not_real_unless_it_says_so(url: str) -> None:
@@ -315,23 +315,23 @@ def test_a_source_that_was_handed_in_is_not_real_unless_it_says_so(url: str) -> 
     assert (("mine",), True) == (verdicts(url)["default"].sources, verdicts(url)["default"].real_prices)
     process(url, 102, price_source="made up", real_prices=False)
     process(url, 103, price_source="mine", real_prices=True)
-    (told,) = end_changed(url)
-    assert told.endswith("price_source mine → made up since epoch 102; real_prices true → false since epoch 102")
+    (reason,) = end_changed(url)
+    assert reason.endswith("price_source mine → made up since epoch 102; real_prices true → false since epoch 102")
     execute(url, "DELETE FROM paper_processes WHERE epoch = 103", writer="Supervisor")
     begin(url, "autumn")
-    found = verdicts(url)["default"]
-    assert (("made up",), False) == (found.sources, found.real_prices)
-    assert "made up prices prove nothing" in found.missing
+    verdict = verdicts(url)["default"]
+    assert (("made up",), False) == (verdict.sources, verdict.real_prices)
+    assert "made up prices prove nothing" in verdict.missing
 
 
 def test_without_a_run_it_is_a_preview(url: str) -> None:
     begin(url, "spring", "default")
     execute(url, "UPDATE paper_validation_runs SET ended_at = clock_timestamp(), end_reason = 'by hand'")
-    found = verdicts(url)
-    assert found["default"].run is found["other"].run is None
-    assert "no validation run is stored" in found["default"].missing
-    assert (2, 1) == (len(found["default"].notes), len(found["other"].notes))
-    assert found["default"].notes[1].endswith("UTC: by hand")
+    by_portfolio = verdicts(url)
+    assert by_portfolio["default"].run is by_portfolio["other"].run is None
+    assert "no validation run is stored" in by_portfolio["default"].missing
+    assert (2, 1) == (len(by_portfolio["default"].notes), len(by_portfolio["other"].notes))
+    assert by_portfolio["default"].notes[1].endswith("UTC: by hand")
     ended = verdicts(url, name="spring")
     assert ["default"] == list(ended)
     assert "run spring has ended" in ended["default"].missing

@@ -1,4 +1,4 @@
-"""What the live view reads: right numbers, of one moment, and never by going over history."""
+"""What the live view reads: correct numbers of one moment, without scanning history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.database.servers import Server
 from tests.support.system.running_system import running_system, until
 
 DECIDE = "INSERT INTO trading_decisions (symbol, decision, confidence, quantity) VALUES (%s, %s, 0.8, %s)"
-QUESTIONS = {
+QUERIES = {
     live_view.POSITIONS: {},
     live_view.DECISIONS: {"number": 60},
     live_view.PRICES: {"number": 200},
@@ -31,8 +31,8 @@ HISTORY = ("trading_decisions", "paper_orders", "paper_fills", "paper_trades", "
 
 
 @contextmanager
-def lookout(url: str) -> Iterator[ViewReader]:
-    """Somebody who looks at a database, and knows of no process."""
+def view_reader(url: str) -> Iterator[ViewReader]:
+    """Yield a reader of a database without a process."""
 
     @contextmanager
     def opened() -> Iterator[str]:
@@ -45,8 +45,8 @@ def lookout(url: str) -> Iterator[ViewReader]:
         reader.close()
 
 
-def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(database_url: str) -> None:
-    with running_system(database_url) as system, lookout(database_url) as reader:
+def test_a_reading_agrees_with_the_books_and_the_curve_ends_with_their_value(database_url: str) -> None:
+    with running_system(database_url) as system, view_reader(database_url) as reader:
         with psycopg.connect(database_url, autocommit=True) as session:
             session.execute(DECIDE, ["BTC/USDT", "BUY", Decimal("0.01")])
             session.execute(DECIDE, ["ETH/USDT", "HOLD", None])
@@ -56,41 +56,41 @@ def test_a_glance_agrees_with_the_books_and_the_curve_ends_in_their_worth(databa
         until(lambda: system.ledger_reader.waiting() == 1)
         until(lambda: len(system.ledger_reader.rows("SELECT DISTINCT symbol FROM market_prices")) == 3)
         seen = reader.read(check_ledger(system.ledger_reader))
-        found, checked = seen.database, seen.ledger_check
-        assert found is not None
+        database, checked = seen.database, seen.ledger_check
+        assert database is not None
         assert checked is not None
         (overview,), (trade,) = system.ledger_reader.portfolios(), system.ledger_reader.trades()
-        (pot,) = found.portfolios
+        (pot,) = database.portfolios
         assert (overview["total_value"], overview["total_pnl"]) == (pot["worth"], pot["result"])
         assert overview["total_value"] == seen.equity_curve[-1][1]
-        sold = next(row for row in found.decisions if row["side"] == "SELL")
+        sold = next(row for row in database.decisions if row["side"] == "SELL")
         assert (trade["net_pnl"], Decimal("0.004")) == (sold["net_pnl"], sold["quantity"])
         assert {"executed": 2, "ignored": 1, "pending": 1} == checked.outcomes
         assert () == tuple(checked.differences)
-        assert (1, 0.3) == (found.waiting, found.rate)
-        assert ["BTC/USDT", "ETH/USDT", "SOL/USDT"] == [row["symbol"] for row in found.prices]
-        assert found.served["running"] is True
+        assert (1, 0.3) == (database.waiting, database.rate)
+        assert ["BTC/USDT", "ETH/USDT", "SOL/USDT"] == [row["symbol"] for row in database.prices]
+        assert database.served["running"] is True
         assert 0 == seen.exit_code
 
 
-def test_no_question_goes_over_history_and_all_are_of_one_moment(embedded_url: str) -> None:
+def test_no_query_scans_history_and_all_read_one_moment(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     reader = live_view.DatabaseViews(embedded_url)
     plans = {}
     with reader._engine.connect() as connection:
         assert "repeatable read" == connection.execute(text("SHOW transaction_isolation")).scalar()
         assert "on" == connection.execute(text("SHOW transaction_read_only")).scalar()
-        # In an empty table going over all rows is cheapest; where an index can answer, this has it answer.
+        # In an empty table, a scan is cheapest; this makes PostgreSQL use an index where it can.
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        for statement, given in QUESTIONS.items():
-            plans[statement] = "\n".join(connection.execute(text(f"EXPLAIN {statement}"), given).scalars())
+        for statement, parameters in QUERIES.items():
+            plans[statement] = "\n".join(connection.execute(text(f"EXPLAIN {statement}"), parameters).scalars())
     reader.close()
     assert [] == [plan for plan in plans.values() if any(f"Seq Scan on {table}" in plan for table in HISTORY)]
 
 
-def test_a_database_that_goes_away_is_said_and_asked_again(embedded_server: Server, embedded_url: str) -> None:
+def test_an_unreachable_database_is_reported_and_read_again(embedded_server: Server, embedded_url: str) -> None:
     schema.upgrade(embedded_url)
-    with lookout(embedded_url) as reader:
+    with view_reader(embedded_url) as reader:
         before = reader.read()
         assert (None, 3) == (before.database_error, before.exit_code)
         embedded_server.stop(immediate=True)
@@ -103,35 +103,35 @@ def test_a_database_that_goes_away_is_said_and_asked_again(embedded_server: Serv
         assert reader.read().database_error is None
 
 
-def test_one_that_was_never_there_leaves_nothing_to_show() -> None:
-    with lookout("postgresql://u@127.0.0.1:1/d") as reader:
+def test_a_database_that_never_answered_has_no_content() -> None:
+    with view_reader("postgresql://u@127.0.0.1:1/d") as reader:
         seen = reader.read()
     assert (None, 1) == (seen.database, seen.exit_code)
     assert seen.database_error is not None
     assert "not available" in seen.database_error
 
 
-def test_a_watch_looks_on_and_checks_the_books_until_it_ends(embedded_url: str) -> None:
+def test_a_poller_reads_and_checks_the_books_until_it_ends(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     looks: list[None] = []
-    with lookout(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: looks.append(None)) as watch:
-        until(lambda: watch.newest.ledger_check is not None and len(looks) > 2)
-        assert () == tuple(watch.newest.ledger_check.differences if watch.newest.ledger_check else ["unchecked"])
-    assert watch.failure is None
+    with view_reader(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: looks.append(None)) as poller:
+        until(lambda: poller.newest.ledger_check is not None and len(looks) > 2)
+        assert () == tuple(poller.newest.ledger_check.differences if poller.newest.ledger_check else ["unchecked"])
+    assert poller.failure is None
     assert [] == [thread.name for thread in threading.enumerate() if thread.name.startswith("live view")]
 
-    # A defect ends it, and is told.
-    with lookout(embedded_url) as reader:
-        watch = ViewPoller(reader, 0.05, lambda: None)
+    # A defect ends the polling and is kept.
+    with view_reader(embedded_url) as reader:
+        poller = ViewPoller(reader, 0.05, lambda: None)
         reader.read = lambda ledger_check=None: 1 / 0  # type: ignore[method-assign, assignment]
-        with watch:
-            until(lambda: watch.failure is not None)
-    assert isinstance(watch.failure, ZeroDivisionError)
+        with poller:
+            until(lambda: poller.failure is not None)
+    assert isinstance(poller.failure, ZeroDivisionError)
 
 
-def test_a_defect_in_the_check_ends_a_watch_and_is_told(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_the_check_ends_the_polling(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     schema.upgrade(embedded_url)
     monkeypatch.setattr("console.live.poller.check_ledger", lambda reader: 1 / 0)
-    with lookout(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: None) as watch:
-        until(lambda: watch.failure is not None)
-    assert isinstance(watch.failure, ZeroDivisionError)
+    with view_reader(embedded_url) as reader, ViewPoller(reader, 0.05, lambda: None) as poller:
+        until(lambda: poller.failure is not None)
+    assert isinstance(poller.failure, ZeroDivisionError)

@@ -1,8 +1,8 @@
 """Expansion of a dashboard's queries, as Grafana does it before PostgreSQL receives them.
 
 The browser replaces ``$name`` and ``${name}`` by the variable's value: for variables with several values, or "All", by
-a list of quoted literals; else by the value with doubled quotes. The server then replaces the macros. It finds them by a
-pattern that does not know nested brackets.
+a list of quoted literals; else by the value with doubled quotes. The server then replaces the macros. It finds them by
+a pattern that does not know nested brackets.
 
 Sources: Grafana's documentation, *PostgreSQL query editor* (macros, time series queries) and *Add variables* (All,
 ``$__interval``); its macro engine's pattern.

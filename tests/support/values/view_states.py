@@ -1,4 +1,4 @@
-"""Something to show: a glimpse of a system as it might stand, at fixed times and prices."""
+"""States of the live view at fixed times and prices."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def database_view(**changes: Any) -> DatabaseView:
 
 
 def view_state(**changes: Any) -> ViewState:
-    """A glimpse of a system that is well; what is given differs."""
+    """Return the state of a healthy system, with changes."""
     worths = ["20000", "19983", "20010", "20054", "20080", "20107.05"]
     usual = ViewState(
         at=NOON,

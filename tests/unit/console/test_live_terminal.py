@@ -1,4 +1,4 @@
-"""A terminal that is painted on: what is sent, and that it is given back."""
+"""Full-screen output: what is sent, and that the terminal is restored."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Tty:
     outer: int
     screen: pyte.Screen
 
-    def said(self) -> bytes:
-        """What came since it was asked last; it is shown on the screen, too."""
+    def output(self) -> bytes:
+        """Return the bytes since the last call, and draw them on the screen."""
         data = b""
-        while select.select([self.outer], [], [], 0.05)[0]:  # a terminal passes on what it gets in pieces
+        while select.select([self.outer], [], [], 0.05)[0]:  # a terminal passes data on in pieces
             data += os.read(self.outer, 65536)
         pyte.ByteStream(self.screen).feed(data)
         return data
@@ -45,33 +45,31 @@ def tty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tty]:
     os.close(outer)
 
 
-def lines(*words: str) -> list[Text]:
-    return [Text(word, end="") for word in words]
+def lines(*texts: str) -> list[Text]:
+    return [Text(text, end="") for text in texts]
 
 
 def test_only_what_changed_is_sent(tty: Tty) -> None:
     with Terminal(tty.stream) as terminal:
         terminal.paint(lines("one", "two", "three"), SIZE)
-        tty.said()
+        tty.output()
         assert ["one", "two", "three", ""] == [line.rstrip() for line in tty.screen.display]
         terminal.paint(lines("one", "2", "three"), SIZE)
-        assert b"\x1b[2;1H2" + b" " * 19 == tty.said()
+        assert b"\x1b[2;1H2" + b" " * 19 == tty.output()
         terminal.paint(lines("one", "2"), SIZE)
-        tty.said()
+        tty.output()
         assert ["one", "2", "", ""] == [line.rstrip() for line in tty.screen.display]
 
 
-def test_another_size_is_painted_whole(tty: Tty) -> None:
+def test_another_size_is_painted_completely(tty: Tty) -> None:
     with Terminal(tty.stream) as terminal:
         terminal.paint(lines("one"), SIZE)
-        tty.said()
+        tty.output()
         terminal.paint(lines("one"), os.terminal_size((10, 3)))
-        assert b"\x1b[2J" in tty.said()
+        assert b"\x1b[2J" in tty.output()
 
 
-def test_it_is_given_back_whatever_happens_and_what_was_said_meanwhile_is_said_then(
-    tty: Tty, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_restored_after_an_error_and_stderr_is_written_then(tty: Tty, capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         with Terminal(tty.stream) as terminal:
             terminal.paint(lines("one"), SIZE)
@@ -81,23 +79,23 @@ def test_it_is_given_back_whatever_happens_and_what_was_said_meanwhile_is_said_t
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert tty.said().endswith(b"\x1b[?7h\x1b[?25h\x1b[?1049l")
+    assert tty.output().endswith(b"\x1b[?7h\x1b[?25h\x1b[?1049l")
     assert "a warning\n" == capsys.readouterr().err
 
 
-def test_colour_is_left_out_where_nobody_wants_it(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_turns_colours_off(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     with Terminal(tty.stream) as terminal:
         terminal.paint([Text("red", style="red"), Text("bold", style="bold")], SIZE)
-        said = tty.said()
-    assert b"31m" not in said
-    assert b"\x1b[1mbold" in said
+        output = tty.output()
+    assert b"31m" not in output
+    assert b"\x1b[1mbold" in output
 
 
-@pytest.mark.parametrize(("term", "shown"), [("xterm", True), ("dumb", False), ("", False)])
-def test_what_can_be_painted_on(tty: Tty, monkeypatch: pytest.MonkeyPatch, term: str, shown: bool) -> None:
+@pytest.mark.parametrize(("term", "accepted"), [("xterm", True), ("dumb", False), ("", False)])
+def test_which_terminals_are_accepted(tty: Tty, monkeypatch: pytest.MonkeyPatch, term: str, accepted: bool) -> None:
     monkeypatch.setenv("TERM", term)
-    assert shown == can_show(tty.stream)
+    assert accepted == can_show(tty.stream)
 
 
 def test_a_terminal_that_is_gone_is_no_error() -> None:

@@ -1,4 +1,4 @@
-"""The frame of the live view: what stands in it, at each size, and that nothing in it is ever wider than the screen."""
+"""Frames of the live view: content at each size, and that nothing is wider than the screen."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ actors  7 healthy  mailboxes empty  0 restarts
 q ends"""
 
 
-def shown(seen: ViewState, width: int = 80, height: int = 24) -> str:
-    lines = frame(seen, width, height, Text("q ends"))
+def frame_text(state: ViewState, width: int = 80, height: int = 24) -> str:
+    lines = frame(state, width, height, Text("q ends"))
     return "\n".join(line.plain.rstrip() for line in lines)
 
 
 def crowded() -> ViewState:
-    """More of everything than any screen has room for, and what somebody might write to break it."""
+    """Return a state with more rows than fit any screen, and with texts meant to break it."""
     hostile = "\x1b[2J\x1b]0;gone\x07 \r\n\t 漢字 " * 20
     return view_state(
         process=process(
@@ -81,17 +81,17 @@ def crowded() -> ViewState:
 
 
 def test_a_frame_of_80_by_24() -> None:
-    assert FULL == shown(view_state())
+    assert FULL == frame_text(view_state())
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize(
-    "seen", [view_state(), crowded(), ViewState(at=at(0)), view_state(process=None, equity_curve=())]
+    "state", [view_state(), crowded(), ViewState(at=at(0)), view_state(process=None, equity_curve=())]
 )
 def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(
-    width: int, height: int, seen: ViewState
+    width: int, height: int, state: ViewState
 ) -> None:
-    lines = frame(seen, width, height, Text("q ends"))
+    lines = frame(state, width, height, Text("q ends"))
     assert height == len(lines)
     assert [] == [line.plain for line in lines if cell_len(line.plain) > width or not line.plain.isprintable()]
     assert ("q ends" if width > 6 else "…") == lines[-1].plain
@@ -99,8 +99,8 @@ def test_nothing_is_wider_or_longer_than_the_screen_or_moves_the_cursor(
 
 @pytest.mark.parametrize(("width", "height"), [(60, 20), (80, 24), (100, 30), (139, 40), (140, 34), (160, 50)])
 def test_the_essentials_are_there_from_60_by_20_upward(width: int, height: int) -> None:
-    text = shown(view_state(), width, height)
-    for word in (
+    text = frame_text(view_state(), width, height)
+    for part in (
         "running",
         "12.3 decisions/s",
         "books balance",
@@ -110,36 +110,36 @@ def test_the_essentials_are_there_from_60_by_20_upward(width: int, height: int) 
         "#9",
         "7 healthy",
     ):
-        assert word in text or (word == "7 healthy" and "DecisionWatcher" in text), word
+        assert part in text or (part == "7 healthy" and "DecisionWatcher" in text), part
 
 
 def test_a_wide_frame_has_a_row_for_each_price_and_actor_at_the_right() -> None:
-    lines = shown(view_state(), 160, 50).splitlines()
+    lines = frame_text(view_state(), 160, 50).splitlines()
     assert any("Sizer" in line and line.endswith("16") and "┤" in line for line in lines)
     assert any(line.endswith("+0.36 %  ▁▄█") and "BTC/USDT   112,405.73   0.4 s" in line for line in lines)
     assert "22 executed · 9 ignored · 7 rejected" in lines[1]
 
 
-def test_nothing_runs_and_nothing_answers_are_said() -> None:
+def test_a_stopped_service_and_an_unreachable_database_are_reported() -> None:
     idle = {**database_view().served, "running": False}
     stopped = view_state(process=None, database=database_view(served=idle))
-    assert "no service runs; the last was process 7 on home" in shown(stopped, 100)
+    assert "no service runs; the last was process 7 on home" in frame_text(stopped, 100)
     assert 3 == stopped.exit_code
     away = view_state(database_error="the database is not available: refused", database_error_since=at(-90))
-    text = shown(away)
+    text = frame_text(away)
     assert "database unreachable for 1 min 30 s: the database is not available" in text
     assert "the data below is of 12:00:00 UTC" in text
     assert 1 == away.exit_code
     blind = replace(away, process=None)
-    assert "it is not known whether a service runs" in shown(blind)
+    assert "it is not known whether a service runs" in frame_text(blind)
     assert 1 == blind.exit_code
     elsewhere = view_state(process=None)
-    assert "running for 2 h 14 min by process 7 on home" in shown(elsewhere)
-    assert "not visible: the process is not of this user" in shown(elsewhere)
+    assert "running for 2 h 14 min by process 7 on home" in frame_text(elsewhere)
+    assert "not visible: the process is not of this user" in frame_text(elsewhere)
     assert 0 == elsewhere.exit_code
 
 
-def test_what_needs_looking_after_stands_above_the_rest() -> None:
+def test_problems_stand_above_the_rest() -> None:
     actors = [actor("PositionKeeper", state="waiting", busy_for=7.0, mailbox=41), actor("Sizer", restarts=2)]
     failure = {"reference": "3-1", "at": at(-60).isoformat(), "kind": "hang", "actor": "Sizer", "error": "oh"}
     troubled = view_state(
@@ -149,7 +149,7 @@ def test_what_needs_looking_after_stands_above_the_rest() -> None:
         ledger_check=LedgerCheck(at(0), ["cash of portfolio default is 1, its fills make it 2"], {}, 1, 0.1),
         database=database_view(portfolios=[portfolio("default", "10000", "10000", 0, halted="too wild")]),
     )  # fmt: skip
-    text = shown(troubled, 100, 40)
+    text = frame_text(troubled, 100, 40)
     for sentence in (
         "intake paused since 11:59:51 UTC",
         "the connection that holds the lease is lost",
@@ -161,37 +161,37 @@ def test_what_needs_looking_after_stands_above_the_rest() -> None:
         assert sentence in text
     assert "books balance" not in text
     assert 1 == troubled.exit_code
-    (line,) = [each for each in shown(troubled, 100, 24).splitlines() if each.startswith("actors")]
+    (line,) = [line for line in frame_text(troubled, 100, 24).splitlines() if line.startswith("actors")]
     assert "actors  PositionKeeper waiting 7 s  1 healthy  41 wait for PositionKeeper  2 restarts" == line
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (160, 50)])
-def test_before_the_first_decision_and_price_it_says_that_there_is_none(width: int, height: int) -> None:
-    text = shown(view_state(database=database_view(decisions=[], positions=[], prices=[])), width, height)
+def test_empty_panels_say_none(width: int, height: int) -> None:
+    text = frame_text(view_state(database=database_view(decisions=[], positions=[], prices=[])), width, height)
     assert 2 == text.count("none yet")
     assert "none open" in text
     assert " 0 of " not in text
 
 
-def test_an_exchange_that_has_not_said_what_it_trades_is_something_to_look_after() -> None:
+def test_an_exchange_without_instruments_is_a_problem() -> None:
     away = process()
     away["prices"] = {**away["prices"], "source": "kraken", "real": True, "instruments": None}
-    assert "prices: kraken has not sent its list of instruments yet" in shown(view_state(process=away))
+    assert "prices: kraken has not sent its list of instruments yet" in frame_text(view_state(process=away))
     away["prices"]["instruments"] = 0
-    assert "list of instruments" not in shown(view_state(process=away))
+    assert "list of instruments" not in frame_text(view_state(process=away))
 
 
-def test_what_the_price_source_tries_again_is_something_to_look_after() -> None:
+def test_a_retry_of_the_price_source_is_a_problem() -> None:
     away = process()
     away["prices"] |= {"troubles": ["Cannot get prices from kraken (RequestTimeout); retrying"]}
-    assert "prices: Cannot get prices from kraken (RequestTimeout); retrying" in shown(view_state(process=away))
+    assert "prices: Cannot get prices from kraken (RequestTimeout); retrying" in frame_text(view_state(process=away))
 
 
 def test_real_prices_have_no_mark_and_another_currency_is_not_added_up() -> None:
     real = process()
     real["prices"] = {**real["prices"], "source": "kraken", "real": True}
     pots = [portfolio("default", "10010", "10010", 0), portfolio("euros", "10000", "10000", 0, "EUR")]
-    text = shown(view_state(process=real, database=database_view(portfolios=pots, prices=[], positions=[])))
+    text = frame_text(view_state(process=real, database=database_view(portfolios=pots, prices=[], positions=[])))
     assert "prove nothing" not in text
     assert "together" not in text
     assert "none open" in text
@@ -208,7 +208,7 @@ def test_columns_give_way_in_order_and_numbers_are_never_cut() -> None:
     assert ["a"] == fitted_table(columns, 10, 2)[0].plain.split()
 
 
-def test_a_heading_says_how_many_of_the_rows_are_shown() -> None:
+def test_a_heading_says_how_many_of_the_rows_are_frame_text() -> None:
     lines = fitted_table([Column("position", ["x", "y", "z"])], 20, 3)
     assert ["position 2 of 3", "x", "y"] == [line.plain.rstrip() for line in lines]
     assert [] == fitted_table([Column("position", ["x"])], 20, 0)
@@ -226,7 +226,7 @@ def test_items_flow_without_being_divided() -> None:
     assert ["one · two", "three"] == [line.plain for line in flow([("one", ""), ("two", ""), ("three", "")], 11, 3)]
 
 
-def test_what_is_written_by_others_cannot_move_the_cursor() -> None:
+def test_texts_from_outside_cannot_move_the_cursor() -> None:
     assert "a b [31mred c" == one_line("a\n b\x1b[31mred\u202ec")
 
 
@@ -247,5 +247,5 @@ def test_a_curve_shows_a_spike_of_one_point_among_many() -> None:
 
 def test_a_worth_that_stands_still_has_one_label() -> None:
     still = view_state(equity_curve=[(at(0), Decimal(20_000))])
-    lines = [line for line in shown(still).splitlines() if "┤" in line]
+    lines = [line for line in frame_text(still).splitlines() if "┤" in line]
     assert 1 == sum("20,000.00" in line for line in lines)
