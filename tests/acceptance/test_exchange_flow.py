@@ -183,7 +183,7 @@ def test_300_decisions_while_everything_fails(server: ExchangeServer, timescale_
     for fill in fills:
         assert fill["base_price"] in {Decimal(price) for price in server.served[fill["symbol"]]} - invalid
 
-    sample = [*fills[:3], next(f for f in fills if f["side"] == "SELL"), next(f for f in fills if f["asked"])]
+    sample = [*fills[:3], next(f for f in fills if f["side"] == "SELL"), next(f for f in fills if f["requested"])]
     for fill in sample:
         assert_by_hand(fill, RULES)
     results = [(trade["order_id"], Fraction(trade["realized_pnl"]), Fraction(trade["net_pnl"])) for trade in trades]

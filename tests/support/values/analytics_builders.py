@@ -1,4 +1,4 @@
-"""Builders for tests of figures: closings by result, valuations by value, deals as trades and executions."""
+"""Builders for tests of performance metrics: closings by result, valuations by value, trades and executions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def closing(
     opened_at: datetime = DAY_1,
     at: datetime = DAY_1 + HOUR,
 ) -> Trade:
-    """The closing of a position of cost 1000000 with that gross result; entry and exit share the commission."""
+    """Return the closing of a position of cost 1000000 with this gross result; half the commission is the entry's."""
     cost = Decimal(1_000_000)
     sign = 1 if side is PositionSide.LONG else -1
     return Trade(
@@ -56,7 +56,7 @@ def closing(
 
 
 def entry_of(trade: Trade, slippage: Number = 0) -> Execution:
-    """The fill that opened what a trade closes."""
+    """Return the fill that opened the position of a trade."""
     return Execution(
         trade.position_id,
         trade.symbol,
@@ -71,7 +71,7 @@ def entry_of(trade: Trade, slippage: Number = 0) -> Execution:
 
 
 def exit_of(trade: Trade, slippage: Number = 0) -> Execution:
-    """The fill that a trade is."""
+    """Return the fill that closed the position of a trade."""
     return Execution(
         trade.position_id,
         trade.symbol,
@@ -86,7 +86,7 @@ def exit_of(trade: Trade, slippage: Number = 0) -> Execution:
 
 
 def execution_of(applied: Applied) -> Execution:
-    """A fill as an execution."""
+    """Return a fill as an execution."""
     held = applied.position or applied.trade
     assert held is not None
     fill = applied.fill
@@ -104,7 +104,7 @@ def execution_of(applied: Applied) -> Execution:
 
 
 def dealt(*deals: tuple[str, str, Number, Number, float]) -> tuple[tuple[Trade, ...], tuple[Execution, ...]]:
-    """What deals (symbol, side, quantity, price, hours after DAY_1) at the usual commission leave behind."""
+    """Return trades and executions of deals: symbol, side, quantity, price, hours after DAY_1."""
     portfolio = Portfolio.opened(rules())
     trades, executions = [], []
     for symbol, side, quantity, price, hours in deals:
@@ -116,12 +116,12 @@ def dealt(*deals: tuple[str, str, Number, Number, float]) -> tuple[tuple[Trade, 
 
 
 def valued(*values: Number, start: datetime = DAY_1, step: timedelta = DAY) -> tuple[Valuation, ...]:
-    """Valuations at equal distances, the first one ``step`` after ``start``."""
+    """Return valuations at equal intervals, the first one ``step`` after ``start``."""
     return tuple(Valuation(start + step * (n + 1), Decimal(value)) for n, value in enumerate(values))
 
 
 def returns_of(values: Sequence[Number], opening: Number = 1000, *, crypto: bool = True) -> DailyReturns:
-    """The returns of days that end with these values."""
+    """Return the returns of days that end with these values."""
     valuations = valued(*values)
     closes = daily_closes(valuations, DAY_1 + DAY * len(values))
     return daily_returns(closes, Decimal(opening), crypto=crypto)

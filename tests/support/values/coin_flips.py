@@ -1,6 +1,6 @@
-"""Made-up runs of strategies with a known edge, mostly none, for the gate to judge.
+"""Simulated runs of strategies with a known edge, usually none, for tests of validation.
 
-A fair game without costs is the hardest case: with costs, a strategy without an edge only loses.
+A fair game without costs is the hardest case: with costs, a strategy without an edge loses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbo
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(hours=1)
-A_DAY = 24
-"""Steps, and valuations, of a day."""
+STEPS_PER_DAY = 24
+"""Steps, and valuations, in a day."""
 CAPITAL = 10_000.0
 DEVIATION = 0.006
 """Standard deviation of the market's return in a step, about that of Bitcoin."""
@@ -29,15 +29,14 @@ DEVIATION = 0.006
 def coin_flips(
     seed: int, days: int = 14, *, edge: float = 0.0, longest: int = 8, target: float | None = None
 ) -> History:
-    """A run of somebody who throws coins: when to buy, how much of the money, how long to hold it.
+    """Return the history of a strategy that decides at random when to buy, how much, and how long to hold.
 
     Args:
-        seed: the same seed, the same run.
-        days: whole UTC days.
-        edge: what the market drifts by, a step, while something is held; a share of its deviation. 0 is a fair game.
-        longest: steps that something is held at most.
-        target: sell as soon as it brings that much, a fraction, and hold on for as long as it does not; None: a coin
-            says how long it is held.
+        seed: equal seeds give equal runs.
+        days: number of whole UTC days.
+        edge: drift of the market in a step while a position is open, as a share of its deviation. 0 is a fair game.
+        longest: maximum number of steps for which a position is open.
+        target: sell as soon as the gain reaches this fraction, and never before; None: the duration is random.
     """
     draw = random.Random(seed)
     cash, held, price, left = CAPITAL, 0.0, 100.0, 0
@@ -45,7 +44,7 @@ def coin_flips(
     executions: list[Execution] = []
     line: list[Valuation] = []
     bought_at, cost = FIRST, 0.0
-    for step in range(days * A_DAY):
+    for step in range(days * STEPS_PER_DAY):
         now = FIRST + step * STEP
         if held and (left == 0 if target is None else held * price >= cost * (1 + target)):
             cash += held * price
@@ -61,7 +60,7 @@ def coin_flips(
         price *= math.exp(drift - DEVIATION**2 / 2 + DEVIATION * draw.gauss())
         line.append(Valuation(now + STEP, _money(cash + held * price)))
     opening = Valuation(FIRST, _money(CAPITAL))
-    return History.full(opening, FIRST + days * A_DAY * STEP, trades, executions, tuple(line))
+    return History.full(opening, FIRST + days * STEPS_PER_DAY * STEP, trades, executions, tuple(line))
 
 
 def _money(amount: float) -> Decimal:

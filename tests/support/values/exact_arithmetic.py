@@ -1,4 +1,4 @@
-"""DESIGN's arithmetic once more, in fractions, from what stands in the database."""
+"""The arithmetic of docs/arithmetic.md in exact fractions, computed from stored rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import floor
 from typing import Any
 
 FILLS = """
-SELECT o.*, f.base_price, f.price, f.notional, f.cash_delta, d.confidence, d.risk_score, d.quantity AS asked,
+SELECT o.*, f.base_price, f.price, f.notional, f.cash_delta, d.confidence, d.risk_score, d.quantity AS requested,
        10000 + coalesce(sum(f.cash_delta) OVER earlier, 0) AS cash_before,
        coalesce(sum(f.asset_delta) OVER (PARTITION BY f.symbol ORDER BY o.seq ROWS BETWEEN UNBOUNDED PRECEDING
                                          AND 1 PRECEDING), 0) AS held_before
@@ -33,7 +33,7 @@ def nearest(value: Fraction, quantum: str) -> Fraction:
 
 
 def assert_by_hand(row: dict[str, Any], rules: Rules) -> None:
-    """Assert what one order became: size, slippage, price, commission and cash."""
+    """Assert size, slippage, price, commission and cash of one order."""
     base, quantity = Fraction(row["base_price"]), Fraction(row["quantity"])
     assert quantity == size_by_hand(row, base, rules)
     u = Fraction(1, 2) + Fraction(int.from_bytes(hashlib.sha256(str(row["order_id"]).encode()).digest()[:8]), 2**64)
@@ -50,21 +50,24 @@ def assert_by_hand(row: dict[str, Any], rules: Rules) -> None:
 
 
 def size_by_hand(row: dict[str, Any], base: Fraction, rules: Rules) -> Fraction:
-    """How much: what was asked for, all that was held, or the budget within room (cash was enough for the sample)."""
+    """Return the size: the requested quantity, the whole position, or the budget within the position limit.
+
+    Cash is always sufficient in the sample.
+    """
     held = Fraction(row["held_before"])
     marks = {symbol: Fraction(price) for symbol, price in row["marks"].items()}
     assert row["symbol"] not in marks
     step = Fraction(rules.steps[row["symbol"]])
-    if row["asked"] is not None:
-        return floor(Fraction(row["asked"]) / step) * step
+    if row["requested"] is not None:
+        return floor(Fraction(row["requested"]) / step) * step
     if row["side"] == "SELL":
         return held
     equity = Fraction(row["equity"])
     risk = Fraction("0.3") if row["risk_score"] is None else Fraction(row["risk_score"])
     budget = Fraction("0.2") * equity * Fraction(row["confidence"]) / Fraction("0.8") * (1 - risk / 2)
-    room = nearest(equity / 5, "1e-12") - nearest(held * base, "1e-12")
+    headroom = nearest(equity / 5, "1e-12") - nearest(held * base, "1e-12")
     assert Fraction(row["cash_before"]) > budget * Fraction("1.02")
-    return floor(min(nearest(budget, "1e-12"), room) / base / step) * step
+    return floor(min(nearest(budget, "1e-12"), headroom) / base / step) * step
 
 
 def trades_by_hand(fills: Iterable[Mapping[str, Any]]) -> list[tuple[Any, Fraction, Fraction]]:
@@ -77,7 +80,7 @@ def trades_by_hand(fills: Iterable[Mapping[str, Any]]) -> list[tuple[Any, Fracti
         if fill["side"] == "BUY":
             held[fill["symbol"]] = quantity + filled, cost + notional, entry + commission
             continue
-        cost_share, entry_share = (nearest(whole * filled / quantity, "1e-12") for whole in (cost, entry))
+        cost_share, entry_share = (nearest(amount * filled / quantity, "1e-12") for amount in (cost, entry))
         if filled == quantity:
             cost_share, entry_share = cost, entry
         held[fill["symbol"]] = quantity - filled, cost - cost_share, entry - entry_share

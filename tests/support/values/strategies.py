@@ -71,13 +71,13 @@ def orders(draw: st.DrawFn) -> Order:
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody decides, before it is known what is owned then.
+    """A decision relative to the positions and cash at its time.
 
     Attributes:
-        which: number of the instrument; of those held then, a SELL's.
-        share: of what is held then, a SELL's quantity, more than all of it where above 1; of the room in cash, a
-            BUY's. None leaves the size to the program.
-        factor: the price it meets, as a multiple of the instrument's level.
+        which: index of the instrument; for a SELL, among the instruments held.
+        share: quantity as a fraction of the position, for a SELL; of what the cash can buy, for a BUY. A SELL may have
+            more than 1. None leaves the size to the program.
+        factor: the price as a multiple of the instrument's level.
     """
 
     which: int
@@ -97,7 +97,7 @@ FACTORS.sort(key=lambda factor: abs(1 - factor))
 
 
 def chosen(number: int, *choices: Sequence[Any]) -> list[Any]:
-    """One of each, told by a single number: drawing one is many times faster, and smaller ones are simpler."""
+    """Return one item of each sequence, encoded in one number: drawing one number is faster and shrinks better."""
     result = []
     for choice in choices:
         number, index = divmod(number, len(choice))
@@ -110,18 +110,18 @@ def numbers(*choices: Sequence[Any]) -> st.SearchStrategy[int]:
 
 
 def several(element: st.SearchStrategy[int], most: int) -> st.SearchStrategy[list[int]]:
-    """Lists that are as often long as short."""
+    """Return a strategy of lists whose lengths are equally likely."""
     return st.integers(1, most).flatmap(lambda length: st.lists(element, min_size=length, max_size=length))
 
 
 def wishes(most: int = 30) -> st.SearchStrategy[list[Wish]]:
-    """What people decide in turn, for several symbols."""
+    """Return a strategy of consecutive decisions for several symbols."""
     choices = (range(len(INSTRUMENTS)), ACTIONS, CONFIDENCES, RISKS, SHARES, FACTORS)
     return several(numbers(*choices), most).map(lambda drawn: [Wish(*chosen(number, *choices)) for number in drawn])
 
 
 def marks() -> st.SearchStrategy[dict[Symbol, Decimal]]:
-    """Any prices at which somebody may value what is held."""
+    """Return a strategy of marks: any prices."""
     return st.fixed_dictionaries({what.symbol: decimals("0.000001", "500000", 12) for what in INSTRUMENTS})
 
 
@@ -131,7 +131,7 @@ PARTS = [Decimal(1), Decimal("0.5"), Decimal("0.333333"), Decimal("0.0123456"), 
 
 
 def deals(most: int = 30) -> st.SearchStrategy[list[Deal]]:
-    """Fills at given prices that open, grow, reduce and close LONG and SHORT, but never turn one into the other."""
+    """Return a strategy of fills that open, increase, reduce and close positions, but never reverse their side."""
     choices = (INSTRUMENTS, (True, False), QUANTITIES, PRICES, PARTS)
     return several(numbers(*choices), most).map(lambda drawn: _possible([chosen(n, *choices) for n in drawn]))
 
@@ -142,7 +142,7 @@ def _possible(drawn: list[list[Any]]) -> list[Deal]:
     for what, buy, wanted, price, part in drawn:
         before = held.get(what.symbol, Decimal(0))
         quantity = wanted
-        if before < 0 if buy else before > 0:  # part of what is held, or all of it
+        if before < 0 if buy else before > 0:  # a part of the position, or all of it
             quantity = abs(before) * part // QUANTITY_STEP * QUANTITY_STEP or abs(before)
         held[what.symbol] = before + (quantity if buy else -quantity)
         result.append(Deal(what.symbol, buy, quantity, price))
@@ -150,5 +150,5 @@ def _possible(drawn: list[list[Any]]) -> list[Deal]:
 
 
 def price_of(which: int, factor: Decimal) -> Decimal:
-    """The price of the instrument of that number at a multiple of its level, on its tick."""
+    """Return the price of an instrument at a multiple of its level, rounded to its tick."""
     return max(LEVELS[which] * factor // INSTRUMENTS[which].tick, Decimal(1)) * INSTRUMENTS[which].tick

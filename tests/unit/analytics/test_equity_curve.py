@@ -42,19 +42,19 @@ def test_a_drawdown_from_nothing_is_no_fraction() -> None:
 @given(lines, st.integers(4, 40))
 def test_ends_extremes_and_drawdown_stay(line: list[Valuation], most: int) -> None:
     line = sorted(line)
-    found = equity_curve(line, most)
-    assert len(found) <= most
-    assert [point.time for point in found] == sorted({point.time for point in found})
+    points = equity_curve(line, most)
+    assert len(points) <= most
+    assert [point.time for point in points] == sorted({point.time for point in points})
     of_line = {valuation.time: valuation.total_value for valuation in line}
-    assert all(of_line[point.time] == point.value for point in found)
-    assert (line[0].time, line[-1].time) == (found[0].time, found[-1].time)
+    assert all(of_line[point.time] == point.value for point in points)
+    assert (line[0].time, line[-1].time) == (points[0].time, points[-1].time)
     worths = [valuation.total_value for valuation in line]
-    assert (min(worths), max(worths)) == (min(p.value for p in found), max(p.value for p in found))
-    for point in found:
+    assert (min(worths), max(worths)) == (min(p.value for p in points), max(p.value for p in points))
+    for point in points:
         assert point.peak == max(valuation.total_value for valuation in line if valuation.time <= point.time)
     if line[0].total_value > 0:
         # The deepest point of the whole line is the lowest of its stretch, unless one still lower comes with a peak.
-        assert max(point.drawdown or 0 for point in found) <= max_drawdown(line[1:], line[0]).fraction
+        assert max(point.drawdown or 0 for point in points) <= max_drawdown(line[1:], line[0]).fraction
 
 
 def test_marks_are_put_together_and_won_apart_from_lost() -> None:
@@ -63,13 +63,13 @@ def test_marks_are_put_together_and_won_apart_from_lost() -> None:
         closing(gross, 1, position=number, at=DAY_1 + timedelta(minutes=minute))
         for number, (gross, minute) in enumerate(((5, 60), (7, 70), (-3, 75), (9, 230), (1, 239)))
     ]
-    found = trade_markers(trades, line, max_markers=4)
+    markers = trade_markers(trades, line, max_markers=4)
     assert (
         TradeMarker(DAY_1 + timedelta(minutes=70), Decimal(100), Decimal(10), 2, won=True),
         TradeMarker(DAY_1 + timedelta(minutes=75), Decimal(100), Decimal(-4), 1, won=False),
         TradeMarker(DAY_1 + timedelta(minutes=230), Decimal(120), Decimal(8), 1, won=True),
         TradeMarker(DAY_1 + timedelta(minutes=239), Decimal(120), Decimal(0), 1, won=False),
-    ) == found
+    ) == markers
     assert () == trade_markers(trades, (), max_markers=4)
 
 
@@ -80,6 +80,6 @@ def test_no_closing_is_lost_from_the_marks(pairs: list[tuple[int, int]], most: i
         closing(gross, position=number, at=DAY_1 + timedelta(minutes=minute))
         for number, (minute, gross) in enumerate(sorted(pairs))
     ]
-    found = trade_markers(trades, line, most)
-    assert len(trades) == sum(mark.number for mark in found)
-    assert sum(trade.net for trade in trades) == sum(mark.net for mark in found)
+    markers = trade_markers(trades, line, most)
+    assert len(trades) == sum(mark.number for mark in markers)
+    assert sum(trade.net for trade in trades) == sum(mark.net for mark in markers)

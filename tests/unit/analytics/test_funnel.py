@@ -10,7 +10,7 @@ from domain.trading.decision import Reason
 
 
 def test_known_by_hand() -> None:
-    found = funnel(
+    counts = funnel(
         [
             ("executed", "bought 1 BTC/USDT", 5),
             ("executed", "sold 1 BTC/USDT", 3),
@@ -39,9 +39,9 @@ def test_known_by_hand() -> None:
             DropOff(Stage.SIZED, "no fill at that price", 1),
         ),
     )
-    assert expected == found
+    assert expected == counts
     assert [("received", 26), ("above threshold", 17), ("sized", 9), ("filled", 8)] == [
-        (str(stage), number) for stage, number in found.stages.items()
+        (str(stage), number) for stage, number in counts.stages.items()
     ]
 
 
@@ -67,8 +67,8 @@ reasons = st.none() | st.sampled_from(list(Reason)).map(str) | st.text(max_size=
 
 @given(st.lists(st.tuples(statuses, reasons, st.integers(1, 10**6))))
 def test_none_is_counted_twice_or_not_at_all(counted: list[tuple[str, str | None, int]]) -> None:
-    found = funnel(counted)
-    assert sum(number for _, _, number in counted) == found.received
-    assert found.received == found.filled + found.waiting + sum(lost.number for lost in found.lost)
-    numbers = list(found.stages.values())
+    counts = funnel(counted)
+    assert sum(number for _, _, number in counted) == counts.received
+    assert counts.received == counts.filled + counts.waiting + sum(lost.number for lost in counts.lost)
+    numbers = list(counts.stages.values())
     assert sorted(numbers, reverse=True) == numbers

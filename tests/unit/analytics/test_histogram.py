@@ -32,10 +32,10 @@ amounts = st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, 
 
 @given(st.lists(amounts, min_size=1, max_size=30), st.integers(3, 60))
 def test_each_value_is_in_one_bin(values: list[Decimal], most: int) -> None:
-    found = histogram(values, most)
-    assert len(values) == sum(each.number for each in found)
-    assert len(found) <= most
-    for each in found:
-        assert each.number == sum(each.low <= value < each.high for value in values)
-        assert not each.low < 0 < each.high
-    assert all(before.high == after.low for before, after in pairwise(found))
+    bins = histogram(values, most)
+    assert len(values) == sum(bin_.number for bin_ in bins)
+    assert len(bins) <= most
+    for bin_ in bins:
+        assert bin_.number == sum(bin_.low <= value < bin_.high for value in values)
+        assert not bin_.low < 0 < bin_.high
+    assert all(before.high == after.low for before, after in pairwise(bins))

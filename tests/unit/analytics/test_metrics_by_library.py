@@ -1,4 +1,4 @@
-"""Figures beside those of empyrical-reloaded and SciPy, which somebody else wrote.
+"""Performance metrics compared with those of empyrical-reloaded and SciPy.
 
 Where the definitions are the same, the numbers are. Where they are not, the difference is shown, so that it is known.
 """
@@ -83,10 +83,10 @@ def test_equal_returns_have_no_ratio_here_and_an_infinite_one_there() -> None:
 
 
 def test_skewness_and_kurtosis_are_those_of_scipy(series: DailyReturns, floats: Any) -> None:
-    found = shape(series)
-    assert isinstance(found, Shape)
-    assert pytest.approx(scipy_stats.skew(floats), rel=1e-9) == float(found.skewness)
-    assert pytest.approx(scipy_stats.kurtosis(floats, fisher=False), rel=1e-9) == float(found.kurtosis)
+    computed = shape(series)
+    assert isinstance(computed, Shape)
+    assert pytest.approx(scipy_stats.skew(floats), rel=1e-9) == float(computed.skewness)
+    assert pytest.approx(scipy_stats.kurtosis(floats, fisher=False), rel=1e-9) == float(computed.kurtosis)
 
 
 def test_probability_and_track_record_from_scipys_moments(series: DailyReturns, floats: Any) -> None:

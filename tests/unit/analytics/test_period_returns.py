@@ -49,7 +49,7 @@ def test_days_known_by_hand() -> None:
 def test_a_day_that_began_before_the_portfolio_is_not_whole() -> None:
     opening = Valuation(DAY_1 + HOUR, Decimal(1000))
     history = History.full(opening, DAY_1 + 2 * DAY, valuations=(Valuation(DAY_1 + DAY, Decimal(1100)),))
-    assert [False, True] == [each.complete for each in daily_period_returns(history)]
+    assert [False, True] == [day.complete for day in daily_period_returns(history)]
 
 
 def test_months_known_by_hand() -> None:
@@ -81,7 +81,7 @@ def test_nothing_was_valued_yet() -> None:
 def test_what_began_with_nothing_has_no_fraction() -> None:
     history = History.full(Valuation(DAY_1, Decimal(0)), DAY_1 + DAY, valuations=(Valuation(DAY_1 + HOUR, Decimal(5)),))
     assert () == history.returns.values
-    assert [None] == [each.change for each in daily_period_returns(history)]
+    assert [None] == [day.change for day in daily_period_returns(history)]
 
 
 def test_of_a_strategy() -> None:
@@ -95,7 +95,7 @@ def test_of_a_strategy() -> None:
         gain(date(2026, 2, 1), -1, None),
     ) == strategy_period_returns(trades, monthly=False)
     assert [("2026-01-01", Decimal(7)), ("2026-02-01", Decimal(-1))] == [
-        (each.start.isoformat(), each.result) for each in strategy_period_returns(trades, monthly=True)
+        (month.start.isoformat(), month.result) for month in strategy_period_returns(trades, monthly=True)
     ]
 
 
@@ -111,9 +111,11 @@ def test_days_and_months_add_up(pairs: list[tuple[int, int]], first: int, last: 
     )
     history = History.full(OPENING, DAY_1 + 101 * DAY, valuations=line)
     part = history.during(DAY_1 + first * HOUR, DAY_1 + (first + last) * HOUR)
-    for each in (history, part):
-        brought = (each.valuations[-1] if each.valuations else each.opening).total_value - each.opening.total_value
-        for gains in (daily_period_returns(each), monthly_period_returns(each)):
+    for period in (history, part):
+        brought = (
+            period.valuations[-1] if period.valuations else period.opening
+        ).total_value - period.opening.total_value
+        for gains in (daily_period_returns(period), monthly_period_returns(period)):
             assert brought == sum((one.result for one in gains), Decimal(0))
             starts = [one.start for one in gains]
             assert sorted(set(starts)) == starts

@@ -1,4 +1,4 @@
-"""A history cut to a period: known answers, and that periods side by side add up to the whole."""
+"""A history cut to a period: known answers, and consecutive periods that add up to the full history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def number(value: str) -> PerformanceMetric:
 OPENING = Valuation(DAY_1, Decimal(1000))
 
 
-def whole(until: datetime = DAY_1 + 5 * DAY) -> History:
+def full_history(until: datetime = DAY_1 + 5 * DAY) -> History:
     """Five days of 1 000: 1100, 1210, 1089, 1089 (no snapshot), 1200; trades on the second and fourth."""
     trades, executions = dealt(
         (BTC, "BUY", 10, 100, 6),
@@ -40,7 +40,7 @@ def whole(until: datetime = DAY_1 + 5 * DAY) -> History:
 
 
 def test_a_period_opens_with_the_last_valuation_before_it() -> None:
-    part = whole().during(DAY_1 + 2 * DAY + HOUR, DAY_1 + 4 * DAY)
+    part = full_history().during(DAY_1 + 2 * DAY + HOUR, DAY_1 + 4 * DAY)
     assert Valuation(DAY_1 + 2 * DAY + HOUR, Decimal(1210)) == part.opening
     assert [Decimal("-0.1"), Decimal(0)] == list(part.returns.values)
     assert (Decimal("0.1"), DAY_1 + 2 * DAY + HOUR) == (
@@ -50,19 +50,19 @@ def test_a_period_opens_with_the_last_valuation_before_it() -> None:
 
 
 def test_a_first_day_without_snapshot_ends_as_it_began() -> None:
-    part = whole().during(DAY_1 + 3 * DAY)
+    part = full_history().during(DAY_1 + 3 * DAY)
     assert Decimal(1089) == part.opening.total_value
     assert [number("0"), number("0.101928374656")] == [defined(value) for value in part.returns.values]
 
 
 def test_a_period_without_any_snapshot() -> None:
-    part = whole().during(DAY_1 + 3 * DAY + HOUR, DAY_1 + 4 * DAY)
+    part = full_history().during(DAY_1 + 3 * DAY + HOUR, DAY_1 + 4 * DAY)
     assert [Decimal(0)] == list(part.returns.values)
     assert "1 of at least 10 daily returns" == performance(part).sharpe_ratio.reason
 
 
 def test_a_round_trip_counts_where_it_ended_with_all_of_its_closings() -> None:
-    history = whole()
+    history = full_history()
     first, second = history.during(None, DAY_1 + 2 * DAY), history.during(DAY_1 + 2 * DAY)
     assert (0, 1) == (first.trade_history.stats().total_trades, second.trade_history.stats().total_trades)
     (trip,) = history.trade_history.round_trips
@@ -73,7 +73,7 @@ def test_a_round_trip_counts_where_it_ended_with_all_of_its_closings() -> None:
 
 def test_what_was_open_at_the_beginning_was_held() -> None:
     # BTC until hour 80 of 120, ETH all the time; the period begins at hour 48.
-    part = whole().during(DAY_1 + 2 * DAY)
+    part = full_history().during(DAY_1 + 2 * DAY)
     assert Decimal(1) == part.trade_history.stats().time_in_market.value
     assert [BTC] == list(part.trade_history.by(Dimension.SYMBOL))
     assert number("0.444444444444") == part.trade_history.by(Dimension.SYMBOL)[BTC].time_in_market
@@ -90,7 +90,7 @@ def test_a_year_has_as_many_days_as_what_was_held_has() -> None:
 
 
 def test_ends_out_of_reach_change_nothing() -> None:
-    history = whole()
+    history = full_history()
     assert history == history.during() == history.during(DAY_1 - DAY, DAY_1 + 9 * DAY)
     late = history.during(DAY_1 + 9 * DAY)
     assert (DAY_1 + 9 * DAY, Decimal(1200), 0) == (late.until, late.opening.total_value, len(late.returns.values))
@@ -100,24 +100,24 @@ def test_ends_out_of_reach_change_nothing() -> None:
 
 
 def test_one_strategy() -> None:
-    assert whole().trade_history == whole().trade_history.of("s")
+    assert full_history().trade_history == full_history().trade_history.of("s")
     assert (
         ()
-        == whole().trade_history.of("(none)").round_trips
-        == whole().during(DAY_1 + DAY).trade_history.of("(none)").round_trips
+        == full_history().trade_history.of("(none)").round_trips
+        == full_history().during(DAY_1 + DAY).trade_history.of("(none)").round_trips
     )
 
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 119), max_size=3, unique=True))
 def test_periods_side_by_side_add_up(hours: list[int]) -> None:
-    history = whole()
+    history = full_history()
     cuts = [None, *(DAY_1 + timedelta(hours=hour) for hour in sorted(hours)), None]
     parts = [history.during(*ends) for ends in pairwise(cuts)]
     for name in ("total_trades", "gross_pnl", "net_pnl", "total_commission", "traded"):
-        found = [getattr(part.trade_history.stats(), name) for part in parts]
-        assert getattr(history.trade_history.stats(), name) == sum(found, Decimal(0)), name
-    assert history.valuations == tuple(each for part in parts for each in part.valuations)
+        sums = [getattr(part.trade_history.stats(), name) for part in parts]
+        assert getattr(history.trade_history.stats(), name) == sum(sums, Decimal(0)), name
+    assert history.valuations == tuple(valuation for part in parts for valuation in part.valuations)
     closes = [close for part in parts for close in part.returns.closes]
     assert history.returns.closes == tuple(closes)
     # Snapshots are at midnights only here, so each part opens with the close of the day before.

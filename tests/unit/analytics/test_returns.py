@@ -52,19 +52,19 @@ def test_sharpe_sortino_and_growth_known_by_hand() -> None:
 
 
 def test_drawdown_known_by_hand() -> None:
-    found = max_drawdown(valued(1100, 1200, 1190, 900, 960, 1200, 1300, 1290), OPENING)
+    drawdown = max_drawdown(valued(1100, 1200, 1190, 900, 960, 1200, 1300, 1290), OPENING)
     days = [DAY_1 + n * DAY for n in range(9)]
-    assert Drawdown(Decimal("0.25"), Decimal(300), days[2], days[4], days[6], 4 * DAY) == found
+    assert Drawdown(Decimal("0.25"), Decimal(300), days[2], days[4], days[6], 4 * DAY) == drawdown
 
 
 def test_a_drawdown_that_lasts_has_no_recovery() -> None:
-    found = max_drawdown(valued(950, 800, 999), OPENING)
-    assert Drawdown(Decimal("0.2"), Decimal(200), DAY_1, DAY_1 + 2 * DAY, None, 3 * DAY) == found
+    drawdown = max_drawdown(valued(950, 800, 999), OPENING)
+    assert Drawdown(Decimal("0.2"), Decimal(200), DAY_1, DAY_1 + 2 * DAY, None, 3 * DAY) == drawdown
 
 
 def test_of_two_equal_drawdowns_the_first_counts() -> None:
-    found = max_drawdown(valued(900, 1000, 900, 1000), OPENING)
-    assert (DAY_1, DAY_1 + DAY, DAY_1 + 2 * DAY) == (found.peak_at, found.trough_at, found.recovered_at)
+    drawdown = max_drawdown(valued(900, 1000, 900, 1000), OPENING)
+    assert (DAY_1, DAY_1 + DAY, DAY_1 + 2 * DAY) == (drawdown.peak_at, drawdown.trough_at, drawdown.recovered_at)
 
 
 def test_starting_capital_is_a_peak_and_nothing_is_no_drawdown() -> None:
@@ -131,11 +131,17 @@ def test_exposure_known_by_hand() -> None:
 
 
 def test_an_empty_portfolio_has_no_made_up_number() -> None:
-    found = performance(History.full(OPENING, DAY_1 + DAY))
+    metrics = performance(History.full(OPENING, DAY_1 + DAY))
     few = undefined("0 of at least 10 daily returns")
-    assert few == found.sharpe_ratio == found.sortino_ratio == found.calmar_ratio == found.probabilistic_sharpe_ratio
-    assert (Drawdown(), number("0")) == (found.max_drawdown, found.turnover)
-    assert undefined("no snapshot yet") == found.exposure
+    assert (
+        few
+        == metrics.sharpe_ratio
+        == metrics.sortino_ratio
+        == metrics.calmar_ratio
+        == metrics.probabilistic_sharpe_ratio
+    )
+    assert (Drawdown(), number("0")) == (metrics.max_drawdown, metrics.turnover)
+    assert undefined("no snapshot yet") == metrics.exposure
 
 
 def test_ratios_of_days_do_not_depend_on_how_many_trades_made_them() -> None:
@@ -170,10 +176,10 @@ def test_ratios_do_not_depend_on_the_unit_of_money(worth: list[Decimal], scale: 
 def test_drawdown_against_every_pair(worth: list[Decimal]) -> None:
     line = [Fraction(1000), *map(Fraction, worth)]
     naive = max(((a - b) / a for n, a in enumerate(line) for b in line[n:]), default=Fraction(0))
-    found = max_drawdown(valued(*worth), OPENING)
-    assert abs(naive - Fraction(found.fraction)) <= Fraction(1, 2 * 10**12)
-    if found.length is not None and found.peak_at is not None and found.trough_at is not None:
-        assert found.peak_at < found.trough_at < (found.recovered_at or DAY_1 + DAY * len(worth) + HOUR)
+    drawdown = max_drawdown(valued(*worth), OPENING)
+    assert abs(naive - Fraction(drawdown.fraction)) <= Fraction(1, 2 * 10**12)
+    if drawdown.length is not None and drawdown.peak_at is not None and drawdown.trough_at is not None:
+        assert drawdown.peak_at < drawdown.trough_at < (drawdown.recovered_at or DAY_1 + DAY * len(worth) + HOUR)
 
 
 @settings(max_examples=50)

@@ -50,8 +50,8 @@ def test_the_papers_fund_with_its_skewness_and_kurtosis() -> None:
 # months.
 @pytest.mark.parametrize(("periods", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
 def test_the_papers_track_record_lengths(periods: int, years: float) -> None:
-    found = track_record(Shape(99, per_period("2", periods)), per_period("1", periods))
-    assert years == round(number(found) / periods, 2)
+    length = track_record(Shape(99, per_period("2", periods)), per_period("1", periods))
+    assert years == round(number(length) / periods, 2)
 
 
 def test_fourteen_days_need_a_sharpe_ratio_of_about_nine() -> None:
@@ -67,19 +67,19 @@ def test_moments_known_by_hand() -> None:
     values, worth = ["0"] * 8 + ["0.1", "-0.05"], [Decimal(1000)]
     for value in values:
         worth.append(worth[-1] * (1 + Decimal(value)))
-    found = shape(returns_of(worth[1:]))
-    assert isinstance(found, Shape)
+    computed = shape(returns_of(worth[1:]))
+    assert isinstance(computed, Shape)
     spread = 0.001225
-    assert pytest.approx(0.005 / sqrt(spread * 10 / 9)) == float(found.sharpe)
-    assert pytest.approx((8 * -(0.005**3) + 0.095**3 - 0.055**3) / 10 / spread**1.5) == float(found.skewness)
-    assert pytest.approx((8 * 0.005**4 + 0.095**4 + 0.055**4) / 10 / spread**2) == float(found.kurtosis)
+    assert pytest.approx(0.005 / sqrt(spread * 10 / 9)) == float(computed.sharpe)
+    assert pytest.approx((8 * -(0.005**3) + 0.095**3 - 0.055**3) / 10 / spread**1.5) == float(computed.skewness)
+    assert pytest.approx((8 * 0.005**4 + 0.095**4 + 0.055**4) / 10 / spread**2) == float(computed.kurtosis)
 
 
 def test_a_benchmark_is_annual_and_a_ratio_below_it_is_never_enough() -> None:
     returns = returns_of([1000 + 3 * n + n % 3 for n in range(1, 40)])
-    found = shape(returns)
-    assert isinstance(found, Shape)
-    annual = found.sharpe * Decimal(365).sqrt()
+    computed = shape(returns)
+    assert isinstance(computed, Shape)
+    annual = computed.sharpe * Decimal(365).sqrt()
     assert pytest.approx(0.5) == number(probabilistic_sharpe_ratio(returns, annual))
     reason = "the Sharpe ratio is not above the benchmark, so no number of returns is enough"
     assert undefined(reason) == minimum_track_record(returns, annual + 1)

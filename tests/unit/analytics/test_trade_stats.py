@@ -47,7 +47,7 @@ def number(value: str) -> PerformanceMetric:
 
 
 def test_results_known_by_hand() -> None:
-    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).stats()
+    stats = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).stats()
     expected = TradeStats(
         total_trades=3,
         winning_trades=1,
@@ -69,25 +69,25 @@ def test_results_known_by_hand() -> None:
         # 0 to 1, 2 to 6 in two positions, and the open one from 36 to 48.
         time_in_market=number("0.354166666667"),
     )
-    assert expected == found
+    assert expected == stats
 
 
 def test_by_symbol_known_by_hand() -> None:
-    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.SYMBOL)
-    assert [BTC, ETH] == list(found)
-    assert [(2, 1), (1, 0)] == [(one.total_trades, one.winning_trades) for one in found.values()]
-    assert [Decimal("97.3985"), Decimal("-74.5")] == [one.net_pnl for one in found.values()]
-    assert [number("0.0625"), number("0.3125")] == [one.time_in_market for one in found.values()]
+    by_symbol = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.SYMBOL)
+    assert [BTC, ETH] == list(by_symbol)
+    assert [(2, 1), (1, 0)] == [(one.total_trades, one.winning_trades) for one in by_symbol.values()]
+    assert [Decimal("97.3985"), Decimal("-74.5")] == [one.net_pnl for one in by_symbol.values()]
+    assert [number("0.0625"), number("0.3125")] == [one.time_in_market for one in by_symbol.values()]
 
 
 def test_by_day_known_by_hand() -> None:
-    found = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.DAY)
-    assert ["2026-01-01", "2026-01-02"] == list(found)
-    assert [3, 0] == [one.total_trades for one in found.values()]
-    assert [Decimal("14.3985"), Decimal("8.5")] == [one.net_pnl for one in found.values()]
-    assert [Decimal("7.1015"), Decimal(2)] == [one.total_commission for one in found.values()]
-    assert [number("0.208333333333"), number("0.5")] == [one.time_in_market for one in found.values()]
-    assert undefined("no round trip yet") == found["2026-01-02"].win_rate
+    by_day = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).by(Dimension.DAY)
+    assert ["2026-01-01", "2026-01-02"] == list(by_day)
+    assert [3, 0] == [one.total_trades for one in by_day.values()]
+    assert [Decimal("14.3985"), Decimal("8.5")] == [one.net_pnl for one in by_day.values()]
+    assert [Decimal("7.1015"), Decimal(2)] == [one.total_commission for one in by_day.values()]
+    assert [number("0.208333333333"), number("0.5")] == [one.time_in_market for one in by_day.values()]
+    assert undefined("no round trip yet") == by_day["2026-01-02"].win_rate
 
 
 def test_by_side_strategy_and_asset_class() -> None:
@@ -99,8 +99,8 @@ def test_by_side_strategy_and_asset_class() -> None:
     fills = [entry_of(trade, slippage="0.25") for trade in trades]
 
     def nets(dimension: Dimension) -> dict[str, tuple[int, Decimal, Decimal]]:
-        found = TradeHistory(trades, fills, DAY_1, UNTIL).by(dimension)
-        return {name: (one.total_trades, one.net_pnl, one.total_slippage) for name, one in found.items()}
+        groups = TradeHistory(trades, fills, DAY_1, UNTIL).by(dimension)
+        return {name: (one.total_trades, one.net_pnl, one.total_slippage) for name, one in groups.items()}
 
     quarter, half = Decimal("0.25"), Decimal("0.5")
     assert {"LONG": (1, Decimal(5), quarter), "SHORT": (2, Decimal(2), half)} == nets(Dimension.SIDE)
@@ -109,18 +109,18 @@ def test_by_side_strategy_and_asset_class() -> None:
 
 
 def test_nothing_traded_is_no_number() -> None:
-    found = of()
+    stats = of()
     for name in ("win_rate", "win_rate_gross", "avg_win", "avg_loss", "profit_factor", "expectancy", "best_trade"):
-        assert undefined("no round trip yet") == getattr(found, name), name
-    assert (0, Decimal(0), number("0")) == (found.total_trades, found.net_pnl, found.time_in_market)
+        assert undefined("no round trip yet") == getattr(stats, name), name
+    assert (0, Decimal(0), number("0")) == (stats.total_trades, stats.net_pnl, stats.time_in_market)
     assert {} == TradeHistory((), (), DAY_1, UNTIL).by(Dimension.DAY)
 
 
 def test_one_round_trip() -> None:
-    found = of(closing(3, 1))
-    assert (1, 1, 0) == (found.total_trades, found.winning_trades, found.losing_trades)
-    assert (number("1"), number("2")) == (found.win_rate, found.expectancy)
-    assert undefined("no losing round trip yet") == found.profit_factor == found.avg_loss
+    stats = of(closing(3, 1))
+    assert (1, 1, 0) == (stats.total_trades, stats.winning_trades, stats.losing_trades)
+    assert (number("1"), number("2")) == (stats.win_rate, stats.expectancy)
+    assert undefined("no losing round trip yet") == stats.profit_factor == stats.avg_loss
 
 
 def test_all_losers_and_no_losers() -> None:
@@ -133,9 +133,9 @@ def test_all_losers_and_no_losers() -> None:
 
 
 def test_a_result_of_zero_is_neither_win_nor_loss_but_counts() -> None:
-    found = of(closing(2, 2, position=1), closing(1, position=2))
-    assert (2, 1, 0) == (found.total_trades, found.winning_trades, found.losing_trades)
-    assert (number("0.5"), number("1")) == (found.win_rate, found.win_rate_gross)
+    stats = of(closing(2, 2, position=1), closing(1, position=2))
+    assert (2, 1, 0) == (stats.total_trades, stats.winning_trades, stats.losing_trades)
+    assert (number("0.5"), number("1")) == (stats.win_rate, stats.win_rate_gross)
 
 
 def test_a_position_closed_in_part_is_no_round_trip_until_it_is_flat() -> None:
@@ -180,32 +180,32 @@ def histories(draw: st.DrawFn) -> tuple[tuple[Trade, ...], tuple[Execution, ...]
 @settings(max_examples=50)
 @given(histories())
 def test_results_against_fractions(history: tuple[tuple[Trade, ...], tuple[Execution, ...]]) -> None:
-    found = TradeHistory(*history, DAY_1, UNTIL).stats()
+    stats = TradeHistory(*history, DAY_1, UNTIL).stats()
     nets: dict[object, Fraction] = {}
     for trade in history[0]:
         nets[trade.position_id] = nets.get(trade.position_id, Fraction(0)) + Fraction(trade.net)
     ended = [nets[trade.position_id] for trade in history[0] if trade.closes]
     wins, losses = sum(n for n in ended if n > 0), -sum(n for n in ended if n < 0)
-    assert len(ended) == found.total_trades
+    assert len(ended) == stats.total_trades
     if ended:
-        assert close_to(Fraction(sum(n > 0 for n in ended), len(ended)), found.win_rate)
-        assert close_to((wins - losses) / Fraction(len(ended)), found.expectancy)
-        assert found.win_rate.value is not None
-        assert found.win_rate_gross.value is not None
-        assert 0 <= found.win_rate.value <= found.win_rate_gross.value <= 1
+        assert close_to(Fraction(sum(n > 0 for n in ended), len(ended)), stats.win_rate)
+        assert close_to((wins - losses) / Fraction(len(ended)), stats.expectancy)
+        assert stats.win_rate.value is not None
+        assert stats.win_rate_gross.value is not None
+        assert 0 <= stats.win_rate.value <= stats.win_rate_gross.value <= 1
     if losses:
-        assert close_to(Fraction(wins) / losses, found.profit_factor)
-    assert found.time_in_market.value is not None
-    assert 0 <= found.time_in_market.value <= 1
-    assert all((one.value is None) != (one.reason is None) for one in figures(found).values())
+        assert close_to(Fraction(wins) / losses, stats.profit_factor)
+    assert stats.time_in_market.value is not None
+    assert 0 <= stats.time_in_market.value <= 1
+    assert all((one.value is None) != (one.reason is None) for one in figures(stats).values())
 
 
-def close_to(exact: Fraction, found: PerformanceMetric) -> bool:
-    return found.value is not None and abs(exact - Fraction(found.value)) <= Fraction(1, 2 * 10**12)
+def close_to(exact: Fraction, metric: PerformanceMetric) -> bool:
+    return metric.value is not None and abs(exact - Fraction(metric.value)) <= Fraction(1, 2 * 10**12)
 
 
-def figures(found: TradeStats) -> dict[str, PerformanceMetric]:
-    values = {name: getattr(found, name) for name in TradeStats.__dataclass_fields__}
+def figures(stats: TradeStats) -> dict[str, PerformanceMetric]:
+    values = {name: getattr(stats, name) for name in TradeStats.__dataclass_fields__}
     return {name: value for name, value in values.items() if isinstance(value, PerformanceMetric)}
 
 
@@ -242,10 +242,10 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
 def test_groups_add_up_to_the_whole(
     dimension: Dimension, history: tuple[tuple[Trade, ...], tuple[Execution, ...]]
 ) -> None:
-    whole = TradeHistory(*history, DAY_1, UNTIL).stats()
+    total_stats = TradeHistory(*history, DAY_1, UNTIL).stats()
     groups = TradeHistory(*history, DAY_1, UNTIL).by(dimension).values()
     for name in ("total_trades", "winning_trades", "losing_trades", "gross_pnl", "net_pnl", "total_commission",
                  "total_slippage", "traded"):  # fmt: skip
-        assert getattr(whole, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
+        assert getattr(total_stats, name) == sum((getattr(group, name) for group in groups), Decimal(0)), name
     for group in groups:
         assert group.time_in_market.value is None or 0 <= group.time_in_market.value <= 1

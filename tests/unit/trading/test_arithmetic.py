@@ -116,9 +116,9 @@ quanta = st.sampled_from([Decimal(q) for q in ("1e-12", "1e-8", "0.01", "0.03", 
 
 @given(amounts, quanta)
 def test_rounding_agrees_with_fractions(amount: Decimal, quantum: Decimal) -> None:
-    whole, rest = divmod(Fraction(amount), Fraction(quantum))
-    assert whole * Fraction(quantum) == Fraction(floor_to(amount, quantum))
-    nearest = whole + (1 if 2 * rest >= Fraction(quantum) else 0)
+    steps, rest = divmod(Fraction(amount), Fraction(quantum))
+    assert steps * Fraction(quantum) == Fraction(floor_to(amount, quantum))
+    nearest = steps + (1 if 2 * rest >= Fraction(quantum) else 0)
     assert nearest * Fraction(quantum) == Fraction(round_to(amount, quantum))
 
 
@@ -140,7 +140,7 @@ def test_sixty_digits_are_exact_and_more_are_rounded() -> None:
     assert Decimal("0.3") == total([Decimal("0.1")] * 3)
 
 
-def asked() -> Order:
+def sized_order() -> Order:
     return ordered(received(confidence="0.75"), Portfolio.opened(rules()), "110485.85")
 
 
@@ -169,11 +169,11 @@ COMPUTED: dict[str, Callable[[], object]] = {
     "rate": lambda: slippage_rate(Decimal("12345.678"), Decimal("0.0005"), OrderType.MARKET, Decimal("1.1234567")),
     "worst cost": lambda: worst_cost(Decimal("1.2345678"), Decimal("123.45"), Decimal("0.01"), costs()),
     "budget": lambda: budget(Decimal("12345.678901"), Decimal("0.7777"), Decimal("0.3333"), Decimal("0.2222")),
-    "order": asked,
-    "fill price": lambda: filled(asked()).price,
-    "notional": lambda: filled(asked()).notional,
-    "commission": lambda: filled(asked()).commission,
-    "slippage": lambda: filled(asked()).slippage,
+    "order": sized_order,
+    "fill price": lambda: filled(sized_order()).price,
+    "notional": lambda: filled(sized_order()).notional,
+    "commission": lambda: filled(sized_order()).commission,
+    "slippage": lambda: filled(sized_order()).slippage,
     "bought": lambda: bought().portfolio,
     "sold": lambda: sold().portfolio,
     "deltas": lambda: (bought().cash_delta, sold().cash_delta, bought().asset_delta, sold().asset_delta),

@@ -1,4 +1,4 @@
-"""Bad input at the Python door: one sentence each; and what becomes of a decision without an order."""
+"""Invalid input to `Decision`, with one message each, and the end of a decision without an order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "
 
 
 def sentence(**changes: object) -> str:
-    """What the door says to a decision that is good but for ``changes``."""
+    """Return the error message for a valid decision with ``changes``."""
     with pytest.raises(InvalidDecision) as caught:
         Decision(**{**GOOD, **changes})
     return str(caught.value)
@@ -127,16 +127,16 @@ def test_risk_score_is_from_zero_to_one(expected: str, risk_score: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "word"),
+    ("expected", "action"),
     [(Action.BUY, "buy"), (Action.SELL, " Sell "), (Action.HOLD, "hold"), (Action.BUY, Action.BUY)],
 )
-def test_case_of_a_decision_does_not_matter(expected: Action, word: str) -> None:
-    assert expected is Decision(**{**GOOD, "decision": word}).decision
+def test_case_of_a_decision_does_not_matter(expected: Action, action: str) -> None:
+    assert expected is Decision(**{**GOOD, "decision": action}).decision
 
 
-@pytest.mark.parametrize("word", ["LONG", "", None, 1, "BUY BUY"])
-def test_a_decision_is_buy_sell_or_hold(word: object) -> None:
-    assert f"decision = {word!r}: must be BUY, SELL or HOLD" == sentence(decision=word)
+@pytest.mark.parametrize("action", ["LONG", "", None, 1, "BUY BUY"])
+def test_a_decision_is_buy_sell_or_hold(action: object) -> None:
+    assert f"decision = {action!r}: must be BUY, SELL or HOLD" == sentence(decision=action)
 
 
 @pytest.mark.parametrize("field", ["symbol", "strategy", "portfolio", "idempotency_key"])
@@ -194,12 +194,12 @@ def test_the_refusal_is_one_of_ours_without_pydantics_traceback() -> None:
 
 @given(st.fixed_dictionaries({}, optional={name: st.none() | st.text() | st.floats() | st.integers() for name in GOOD}))
 def test_whatever_is_sent_is_a_decision_or_one_line(changes: dict[str, object]) -> None:
-    said = ""
+    message = ""
     try:
         Decision(**{**GOOD, **changes})
     except InvalidDecision as refusal:
-        said = str(refusal)
-    assert len(said.splitlines()) <= 1
+        message = str(refusal)
+    assert len(message.splitlines()) <= 1
 
 
 # what became of it

@@ -20,9 +20,9 @@ BOOK = InstrumentCatalog(
 
 @pytest.mark.parametrize("typed", ["BTC/USDT", "btc/usdt", "BTC-USDT", "BTCUSDT", "btc_usdt", "Btc Usdt", "btcusdt"])
 def test_usual_spellings_resolve_to_the_venues_symbol(typed: str) -> None:
-    found = BOOK.resolve(typed)
-    assert isinstance(found, Instrument)
-    assert Symbol("BTC/USDT") == found.symbol
+    resolved = BOOK.resolve(typed)
+    assert isinstance(resolved, Instrument)
+    assert Symbol("BTC/USDT") == resolved.symbol
 
 
 def test_a_perpetual_is_another_market() -> None:
@@ -65,8 +65,8 @@ def test_a_book_lists_its_instruments_once() -> None:
 
 @given(st.text(max_size=12))
 def test_whatever_is_typed_is_an_instrument_or_a_sentence(typed: str) -> None:
-    found = BOOK.resolve(typed)
-    assert isinstance(found, Instrument) or found.reason.startswith(repr(typed))
+    resolved = BOOK.resolve(typed)
+    assert isinstance(resolved, Instrument) or resolved.reason.startswith(repr(typed))
 
 
 @given(st.sampled_from(INSTRUMENTS), st.sampled_from(["/", "-", "_", "", " "]), st.booleans())

@@ -68,8 +68,8 @@ def test_expired_exactly_at_expires_at() -> None:
 def test_budget_scales_with_confidence_and_shrinks_with_risk(
     expected: str, equity: str, confidence: str, risk_score: str, max_position_size: str
 ) -> None:
-    found = budget(Decimal(equity), Decimal(confidence), Decimal(risk_score), Decimal(max_position_size))
-    assert Decimal(expected) == found
+    spend = budget(Decimal(equity), Decimal(confidence), Decimal(risk_score), Decimal(max_position_size))
+    assert Decimal(expected) == spend
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_cash_that_does_not_buy_the_least_is_the_reason() -> None:
 
 
 @pytest.mark.parametrize("quantity", [None, "0.2"])
-@pytest.mark.parametrize(("cash", "told"), [("0", "0"), ("0.000", "0"), ("-0.5", "-0.5")])
-def test_nothing_is_bought_while_cash_is_not_positive(cash: str, told: str, quantity: str | None) -> None:
+@pytest.mark.parametrize(("cash", "free_cash"), [("0", "0"), ("0.000", "0"), ("-0.5", "-0.5")])
+def test_nothing_is_bought_while_cash_is_not_positive(cash: str, free_cash: str, quantity: str | None) -> None:
     broke = replace(holding((10, 100)), cash=Decimal(cash))
-    refused(f"not enough cash: free cash is {told}", sized(received(quantity=quantity), broke))
+    refused(f"not enough cash: free cash is {free_cash}", sized(received(quantity=quantity), broke))
     assert Decimal(10) == ordered(received("SELL"), broke).quantity
 
 

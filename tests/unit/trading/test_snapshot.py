@@ -19,7 +19,7 @@ def test_a_portfolio_of_three_asset_classes() -> None:
     portfolio = holding((10, 100))
     portfolio = deal(portfolio, "BUY", 5, 200, costs=free(), symbol=ETH).portfolio
     portfolio = deal(portfolio, "BUY", 1, 1500, costs=free(), symbol="AAPL", asset_class="equity").portfolio
-    found = take_snapshot(portfolio, {BTC: Decimal(150), ETH: Decimal(190)}, Decimal(10_400), NOON)
+    snapshot = take_snapshot(portfolio, {BTC: Decimal(150), ETH: Decimal(190)}, Decimal(10_400), NOON)
     expected = Snapshot(
         portfolio=PortfolioName("default"),
         time=NOON,
@@ -36,41 +36,41 @@ def test_a_portfolio_of_three_asset_classes() -> None:
             "equity": Decimal("0.143540669856"),
         },
     )
-    assert expected == found
+    assert expected == snapshot
 
 
 def test_a_loss_is_negative_and_rates_have_twelve_places() -> None:
     portfolio = holding((1, 100), of=rules(initial_capital=300))
-    found = take_snapshot(portfolio, {BTC: Decimal(99)}, Decimal(300), NOON)
+    snapshot = take_snapshot(portfolio, {BTC: Decimal(99)}, Decimal(300), NOON)
     assert (Decimal(-1), Decimal("-0.003333333333"), Decimal(-1)) == (
-        found.total_pnl,
-        found.total_pnl_pct,
-        found.daily_pnl,
+        snapshot.total_pnl,
+        snapshot.total_pnl_pct,
+        snapshot.daily_pnl,
     )
 
 
 def test_a_short_is_worth_less_than_nothing_in_its_class() -> None:
     portfolio = deal(Portfolio.opened(rules()), "SELL", 20, 100, costs=free()).portfolio
-    found = take_snapshot(portfolio, {BTC: Decimal(110)}, Decimal(10_000), NOON)
-    assert (Decimal(-2200), Decimal(9800)) == (found.positions_value, found.total_value)
-    assert {"cash": Decimal("1.224489795918"), "crypto": Decimal("-0.224489795918")} == found.allocation
+    snapshot = take_snapshot(portfolio, {BTC: Decimal(110)}, Decimal(10_000), NOON)
+    assert (Decimal(-2200), Decimal(9800)) == (snapshot.positions_value, snapshot.total_value)
+    assert {"cash": Decimal("1.224489795918"), "crypto": Decimal("-0.224489795918")} == snapshot.allocation
 
 
 def test_a_position_without_mark_counts_at_its_last_fill() -> None:
-    found = take_snapshot(holding((1, 100), (1, 120)), {Symbol("ETH/USDT"): Decimal(5)}, Decimal(10_000), NOON)
-    assert (Decimal(240), 1) == (found.positions_value, found.num_positions)
+    snapshot = take_snapshot(holding((1, 100), (1, 120)), {Symbol("ETH/USDT"): Decimal(5)}, Decimal(10_000), NOON)
+    assert (Decimal(240), 1) == (snapshot.positions_value, snapshot.num_positions)
 
 
 def test_a_new_portfolio_is_all_cash() -> None:
-    found = take_snapshot(Portfolio.opened(rules()), {}, Decimal(10_000), NOON)
-    assert (Decimal(10_000), Decimal(0), 0) == (found.total_value, found.total_pnl, found.num_positions)
-    assert {"cash": Decimal(1)} == found.allocation
+    snapshot = take_snapshot(Portfolio.opened(rules()), {}, Decimal(10_000), NOON)
+    assert (Decimal(10_000), Decimal(0), 0) == (snapshot.total_value, snapshot.total_pnl, snapshot.num_positions)
+    assert {"cash": Decimal(1)} == snapshot.allocation
 
 
 def test_nothing_has_no_allocation() -> None:
     broke = deal(Portfolio.opened(rules()), "BUY", 100, 100, costs=free()).portfolio
-    found = take_snapshot(broke, {BTC: Decimal(0)}, Decimal(10_000), NOON)
-    assert (Decimal(0), Decimal(-1), {}) == (found.total_value, found.total_pnl_pct, found.allocation)
+    snapshot = take_snapshot(broke, {BTC: Decimal(0)}, Decimal(10_000), NOON)
+    assert (Decimal(0), Decimal(-1), {}) == (snapshot.total_value, snapshot.total_pnl_pct, snapshot.allocation)
 
 
 def utc(hour: int, minute: int = 0, second: int = 0, day: int = 5) -> datetime:

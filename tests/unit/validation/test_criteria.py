@@ -1,4 +1,4 @@
-"""The verdict on a period: what is required, what is seen, and what is said of it."""
+"""The verdict on a period: required values, actual values and their explanation."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ RUN = Run(1, "spring", DAY_1)
 SECOND = timedelta(seconds=1)
 
 
-def seen(history: History, criteria: Criteria = Criteria()) -> dict[str, Criterion]:  # noqa: B008
-    return {each.name: each for each in plain_criteria(history, criteria)}
+def results_of(history: History, criteria: Criteria = Criteria()) -> dict[str, Criterion]:  # noqa: B008
+    return {criterion.name: criterion for criterion in plain_criteria(history, criteria)}
 
 
 def works(**changes: Any) -> Operations:
-    """Fourteen days without anything wrong."""
+    """Return the operations of fourteen days without any problem."""
     until = DAY_1 + 14 * DAY
     fine = Operations(DAY_1, until, spans=[(DAY_1, until)], audits=10, last_audit=until, decisions=100)
     return replace(fine, **changes)
 
 
 def operation(name: str, **changes: Any) -> Criterion:
-    return next(each for each in operational(works(**changes), Criteria()) if each.name == name)
+    return next(criterion for criterion in operational(works(**changes), Criteria()) if criterion.name == name)
 
 
 def verdict(past: History, operations: Operations | None = None, **changes: Any) -> Verdict:
-    given = {"real_prices": True, "sources": ["kraken"], "run": RUN, **changes}
-    return judge("default", past, operations or works(), Criteria(), **given)
+    arguments = {"real_prices": True, "sources": ["kraken"], "run": RUN, **changes}
+    return judge("default", past, operations or works(), Criteria(), **arguments)
 
 
 def test_a_period_that_meets_everything_is_ready() -> None:
-    found = verdict(history(TRIPS, good()))
-    assert Statistical.PASSED is found.statistical
-    assert (True, True, ()) == (found.ready, found.operational_passed, found.missing)
-    assert ("14", "20", "70 % (14 of 20)") == tuple(each.seen for each in found.criteria[:3])
-    assert all(each.passed for each in found.criteria)
-    assert () == found.notes
+    ready = verdict(history(TRIPS, good()))
+    assert Statistical.PASSED is ready.statistical
+    assert (True, True, ()) == (ready.ready, ready.operational_passed, ready.missing)
+    assert ("14", "20", "70 % (14 of 20)") == tuple(criterion.seen for criterion in ready.criteria[:3])
+    assert all(criterion.passed for criterion in ready.criteria)
+    assert () == ready.notes
 
 
 def test_each_plain_criterion_fails_alone() -> None:
@@ -68,56 +68,56 @@ def test_each_plain_criterion_fails_alone() -> None:
         "net_result": (fine, Criteria(min_net=Decimal(110))),
     }
     for name, (past, criteria) in wrong.items():
-        found = statistical(past, criteria)
-        assert [name] == [each.name for each in found.criteria if not each.passed]
-        assert Statistical.FAILED is found.result
-    assert "70 % (14 of 20)" == seen(fine, wrong["win_rate"][1])["win_rate"].seen
+        findings = statistical(past, criteria)
+        assert [name] == [criterion.name for criterion in findings.criteria if not criterion.passed]
+        assert Statistical.FAILED is findings.result
+    assert "70 % (14 of 20)" == results_of(fine, wrong["win_rate"][1])["win_rate"].seen
     assert "at least 70.00001 %" == ratio_of(wrong["win_rate"][1])
 
 
 def ratio_of(criteria: Criteria) -> str:
-    return seen(history(TRIPS, good()), criteria)["win_rate"].required
+    return results_of(history(TRIPS, good()), criteria)["win_rate"].required
 
 
 def test_the_limits_themselves_are_enough() -> None:
-    assert seen(history([1] * 11 + [-1] * 9, good()))["win_rate"].passed
-    assert not seen(history([1] * 10 + [-1] * 9 + [0], good()))["win_rate"].passed  # a result of 0 is no win
-    assert seen(history(TRIPS, [1000, 900, 1001]))["max_drawdown"].passed
-    assert not seen(history(TRIPS, [1000, "899.999", 1001]))["max_drawdown"].passed
-    assert "10.0001 %" == seen(history(TRIPS, [1000, "899.999", 1001]))["max_drawdown"].seen
-    assert not seen(history([5, -5], [1001]))["net_result"].passed  # exactly 0 is not above it
+    assert results_of(history([1] * 11 + [-1] * 9, good()))["win_rate"].passed
+    assert not results_of(history([1] * 10 + [-1] * 9 + [0], good()))["win_rate"].passed  # a result of 0 is no win
+    assert results_of(history(TRIPS, [1000, 900, 1001]))["max_drawdown"].passed
+    assert not results_of(history(TRIPS, [1000, "899.999", 1001]))["max_drawdown"].passed
+    assert "10.0001 %" == results_of(history(TRIPS, [1000, "899.999", 1001]))["max_drawdown"].seen
+    assert not results_of(history([5, -5], [1001]))["net_result"].passed  # exactly 0 is not above it
 
 
 def test_losses_that_are_left_open_count() -> None:
-    found = seen(history([10] * 20, [1000 - day for day in range(14)]))["net_result"]
-    assert (False, "closings +200.00, value -13.00") == (found.passed, found.seen)
+    net_result = results_of(history([10] * 20, [1000 - day for day in range(14)]))["net_result"]
+    assert (False, "closings +200.00, value -13.00") == (net_result.passed, net_result.seen)
 
 
 def test_the_drawdown_says_when() -> None:
-    found = seen(history(TRIPS, [1000, 1200, 900, 1300]))["max_drawdown"]
-    assert ("25 %", False) == (found.seen, found.passed)
-    assert ("from the peak at 2026-01-03 00:00:00 to the trough at 2026-01-04 00:00:00 UTC",) == found.evidence
+    drawdown = results_of(history(TRIPS, [1000, 1200, 900, 1300]))["max_drawdown"]
+    assert ("25 %", False) == (drawdown.seen, drawdown.passed)
+    assert ("from the peak at 2026-01-03 00:00:00 to the trough at 2026-01-04 00:00:00 UTC",) == drawdown.evidence
 
 
 def test_days_are_whole_and_have_snapshots() -> None:
     values: list[Any] = [*good(6), None, *good(14)[7:]]
-    found = seen(history(TRIPS, values))["days"]
-    assert ("13", False) == (found.seen, found.passed)
-    assert ("from 2026-01-01 to 2026-01-14", "2026-01-07 has no snapshot") == found.evidence
-    # A run that begins at noon has its first whole day on the morrow.
+    days = results_of(history(TRIPS, values))["days"]
+    assert ("13", False) == (days.seen, days.passed)
+    assert ("from 2026-01-01 to 2026-01-14", "2026-01-07 has no snapshot") == days.evidence
+    # The first whole day of a run that begins at noon is the next day.
     part = history(TRIPS, good()).during(DAY_1 + 12 * HOUR)
-    assert ("13", 14) == (seen(part)["days"].seen, len(part.returns.values))
+    assert ("13", 14) == (results_of(part)["days"].seen, len(part.returns.values))
 
 
 def test_round_trips_from_before_a_run_do_not_count() -> None:
     part = history(TRIPS, good()).during(DAY_1 + 90 * timedelta(minutes=1))
-    found = seen(part)
-    assert ("18", "66.67 % (12 of 18)") == (found["trades"].seen, found["win_rate"].seen)
-    assert "1 that was opened before the run and does not count" == found["trades"].evidence[1]
+    results = results_of(part)
+    assert ("18", "66.67 % (12 of 18)") == (results["trades"].seen, results["win_rate"].seen)
+    assert "1 that was opened before the run and does not count" == results["trades"].evidence[1]
 
 
 @pytest.mark.parametrize(
-    ("past", "said"),
+    ("past", "expected"),
     [
         (history([], [], days=0), {
             "days": "0", "trades": "0", "win_rate": "no round trip yet",
@@ -140,16 +140,16 @@ def test_round_trips_from_before_a_run_do_not_count() -> None:
     ],
     ids=["empty", "one trade", "all losers", "no losers, no change"],
 )  # fmt: skip
-def test_nothing_is_made_up(past: History, said: dict[str, str]) -> None:
-    found = seen(past)
-    assert said == {name: found[name].seen for name in said}
+def test_nothing_is_made_up(past: History, expected: dict[str, str]) -> None:
+    results = results_of(past)
+    assert expected == {name: results[name].seen for name in expected}
     assert Statistical.FAILED is statistical(past, Criteria()).result
-    told = verdict(past, works(since=past.opening.time, until=past.until))
-    assert (False, ()) == (told.ready, told.notes)
+    judged = verdict(past, works(since=past.opening.time, until=past.until))
+    assert (False, ()) == (judged.ready, judged.notes)
 
 
 def weak() -> History:
-    """Meets all six, and is less sure than 95 %."""
+    """Return a history that meets all six criteria with a PSR below 95 %."""
     worth, values = 1000, []
     for day in range(14):
         worth += 20 if day % 2 == 0 else -17
@@ -158,18 +158,20 @@ def weak() -> History:
 
 
 def test_what_may_be_luck_is_underpowered_and_says_what_it_would_take() -> None:
-    found = verdict(weak())
-    assert Statistical.UNDERPOWERED is found.statistical
-    assert found.psr.value is not None
-    assert found.psr.value < Decimal("0.95")
-    assert ("statistically underpowered: all criteria are met, but the result may still be luck",) == found.missing
-    first, second = found.notes
+    underpowered = verdict(weak())
+    assert Statistical.UNDERPOWERED is underpowered.statistical
+    assert underpowered.psr.value is not None
+    assert underpowered.psr.value < Decimal("0.95")
+    assert (
+        "statistically underpowered: all criteria are met, but the result may still be luck",
+    ) == underpowered.missing
+    first, second = underpowered.notes
     assert first.startswith(
         "with 14 normally distributed daily returns, an annualised Sharpe ratio of about 9.21 is needed to be 95 % sure"
     )
     returns = [float(value) for value in weak().returns.values]
     daily = statistics.mean(returns) / statistics.stdev(returns)
-    assert f"the Sharpe ratio here is {daily * 365**0.5:.2f}, which gives {found.psr.value * 100:.2f} %" in first
+    assert f"the Sharpe ratio here is {daily * 365**0.5:.2f}, which gives {underpowered.psr.value * 100:.2f} %" in first
     # The formula of the minimum track record, by hand.
     m2, m3, m4 = (statistics.mean([(r - statistics.mean(returns)) ** k for r in returns]) for k in (2, 3, 4))
     shape = 1 - m3 / m2**1.5 * daily + (m4 / m2**2 - 1) / 4 * daily**2
@@ -190,8 +192,8 @@ def test_an_underpowered_result_can_be_accepted_and_nothing_else() -> None:
         {"run": None},
         {"run": replace(RUN, ended_at=DAY_1 + DAY, end_reason="x")},
     ):
-        found = verdict(weakest, accepted_by="anna", **changes)
-        assert (False, False) == (found.ready, found.acceptable)
+        judged = verdict(weakest, accepted_by="anna", **changes)
+        assert (False, False) == (judged.ready, judged.acceptable)
     broken = verdict(weakest, works(ledger=["cash differs"]), accepted_by="anna")
     assert (False, False, ("operationally failed (books)",)) == (broken.ready, broken.acceptable, broken.missing)
     failed = verdict(history(TRIPS[:3], good()), accepted_by="anna")
@@ -199,19 +201,19 @@ def test_an_underpowered_result_can_be_accepted_and_nothing_else() -> None:
 
 
 def test_prices_that_are_not_real_are_never_ready() -> None:
-    found = verdict(history(TRIPS, good()), real_prices=False, sources=["simulated"])
-    assert (False, ("simulated prices prove nothing",)) == (found.ready, found.missing)
-    found = verdict(history(TRIPS, good()), real_prices=False, sources=[])
-    assert (False, ("no price source is known",)) == (found.ready, found.missing)
+    judged = verdict(history(TRIPS, good()), real_prices=False, sources=["simulated"])
+    assert (False, ("simulated prices prove nothing",)) == (judged.ready, judged.missing)
+    judged = verdict(history(TRIPS, good()), real_prices=False, sources=[])
+    assert (False, ("no price source is known",)) == (judged.ready, judged.missing)
 
 
 @pytest.mark.parametrize(("count", "days", "needed"), [(14, 365, "9.21"), (14, 252, "7.65"), (112, 365, "3.00")])
 def test_the_sharpe_ratio_that_so_many_returns_need(count: int, days: int, needed: str) -> None:
-    found = sharpe_needed(count, days, Decimal("0.95"))
-    assert found is not None
-    assert Decimal(needed) == round(found, 2)
-    # Put into the formula of PSR, it gives what it was made for.
-    daily = found / CONTEXT.sqrt(Decimal(days))
+    ratio = sharpe_needed(count, days, Decimal("0.95"))
+    assert ratio is not None
+    assert Decimal(needed) == round(ratio, 2)
+    # In the formula of PSR, it gives the confidence that it was computed for.
+    daily = ratio / CONTEXT.sqrt(Decimal(days))
     assert Decimal("0.95") == round(probability(Shape(count, daily)).value or 0, 9)
 
 
@@ -221,12 +223,12 @@ def test_too_few_returns_are_never_enough() -> None:
 
 def test_uptime_counts_what_was_served_and_names_the_longest_gap_first() -> None:
     until = DAY_1 + 14 * DAY
-    assert ("all of it", True, ()) == shown(operation("uptime"))
+    assert ("all of it", True, ()) == summary(operation("uptime"))
     spans = [(DAY_1 - DAY, DAY_1 + HOUR), (DAY_1 + 2 * HOUR, DAY_1 + DAY), (DAY_1 + DAY + 3 * HOUR, until + DAY)]
-    found = operation("uptime", spans=spans)
-    assert ("98.81 % of 14 d", False) == (found.seen, found.passed)  # 332 of 336 hours
-    assert "no process served for 3 h, from 2026-01-02 00:00:00 to 2026-01-02 03:00:00 UTC" == found.evidence[0]
-    assert 2 == len(found.evidence)
+    uptime = operation("uptime", spans=spans)
+    assert ("98.81 % of 14 d", False) == (uptime.seen, uptime.passed)  # 332 of 336 hours
+    assert "no process served for 3 h, from 2026-01-02 00:00:00 to 2026-01-02 03:00:00 UTC" == uptime.evidence[0]
+    assert 2 == len(uptime.evidence)
     # A renewal that is not due yet is no gap; one that is overdue is.
     assert operation("uptime", spans=[(DAY_1, until - 10 * SECOND)]).seen == "all of it"
     assert operation("uptime", spans=[(DAY_1, until - 11 * SECOND)]).evidence
@@ -236,7 +238,7 @@ def test_uptime_counts_what_was_served_and_names_the_longest_gap_first() -> None
     assert operation("uptime", until=DAY_1).seen == "no time has passed"
 
 
-def shown(criterion: Criterion) -> tuple[str, bool, tuple[str, ...]]:
+def summary(criterion: Criterion) -> tuple[str, bool, tuple[str, ...]]:
     return criterion.seen, criterion.passed, criterion.evidence
 
 
@@ -257,7 +259,7 @@ def test_crashes_are_counted_and_giving_up_fails() -> None:
 
 def test_a_quarantine_fails_and_is_no_restart() -> None:
     poisoned = [incident(FailureKind.QUARANTINE, 4)]
-    assert ("1", False, ("3-4 at 2026-01-01 00:00:00 UTC, in Sizer",)) == shown(
+    assert ("1", False, ("3-4 at 2026-01-01 00:00:00 UTC, in Sizer",)) == summary(
         operation("quarantine", failures=poisoned)
     )
     assert operation("restarts", failures=poisoned).passed
@@ -265,10 +267,10 @@ def test_a_quarantine_fails_and_is_no_restart() -> None:
 
 def test_audits_must_be_made_and_find_nothing() -> None:
     assert operation("audits").passed
-    assert ("no audit yet", False, ()) == shown(operation("audits", audits=0, last_audit=None))
-    found = operation("audits", findings=[AuditFinding(7, DAY_1, ("cash is 1 in memory and 2 in the database",))])
-    assert not found.passed
-    assert ("audit 7 at 2026-01-01 00:00:00 UTC: cash is 1 in memory and 2 in the database",) == found.evidence
+    assert ("no audit yet", False, ()) == summary(operation("audits", audits=0, last_audit=None))
+    audits = operation("audits", findings=[AuditFinding(7, DAY_1, ("cash is 1 in memory and 2 in the database",))])
+    assert not audits.passed
+    assert ("audit 7 at 2026-01-01 00:00:00 UTC: cash is 1 in memory and 2 in the database",) == audits.evidence
 
 
 def test_decisions_without_outcome_or_price_are_named() -> None:
@@ -278,7 +280,7 @@ def test_decisions_without_outcome_or_price_are_named() -> None:
     assert operation("prices", no_price=list("12345"), no_price_count=5).passed
     stale = operation("prices", no_price=list("123456"), no_price_count=6)
     assert ("missing for 6 % (6 of 100)", False, "decision 1") == (stale.seen, stale.passed, stale.evidence[0])
-    assert ("no decision yet", False, ()) == shown(operation("prices", decisions=0))
+    assert ("no decision yet", False, ()) == summary(operation("prices", decisions=0))
 
 
 def test_numbers_are_short_unless_that_would_lie() -> None:
