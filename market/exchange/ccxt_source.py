@@ -212,7 +212,7 @@ class _Session:
             self._listener.instruments_loaded(self._source.catalog)
         self._venue = self._source.make_venue()
         if not self._venue.answers and not self._venue.streams:
-            msg = f"{self._source.name} gives no tickers through ccxt; choose another exchange"
+            msg = f"{self._source.name} has no tickers in ccxt; choose another exchange"
             raise PriceSourceError(msg)
         loops = [self._load_markets]
         loops += [self._poll] if self._venue.answers else []

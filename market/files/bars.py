@@ -121,7 +121,7 @@ def _end(begin: datetime, fields: Mapping[str, str]) -> datetime | None:
         match = _TIMEFRAME.fullmatch(text)
         if not match:
             raise FormatError(
-                f"timeframe is {quoted(text)}; it must be one such as 1m, 4h, 1d or 1w; else give close_time"
+                f"timeframe is {quoted(text)}; it must be one such as 1m, 4h, 1d or 1w, or add close_time"
             )
         return _after(begin, timedelta(**{_UNITS[match[2].lower()]: int(match[1])}))
     return None

@@ -151,7 +151,7 @@ def test_a_timeframe_is_the_length(tmp_path: Path, timeframe: str, length: timed
 @pytest.mark.parametrize("timeframe", ["1M", "h", "0h", "1.5h", "-1h", "1 h", "60", "1y"])
 def test_an_invalid_timeframe_is_refused(tmp_path: Path, timeframe: str) -> None:
     path = write_file(tmp_path, f"time,close,timeframe\n1,1,{timeframe}\n")
-    message = f"timeframe is {timeframe!r}; it must be one such as 1m, 4h, 1d or 1w; else give close_time"
+    message = f"timeframe is {timeframe!r}; it must be one such as 1m, 4h, 1d or 1w, or add close_time"
     assert refusal(path) == f", line 2: {message}"
 
 

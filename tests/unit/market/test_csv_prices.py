@@ -18,6 +18,7 @@ from domain.types import Symbol
 from market.base import MonotonicTimer
 from market.files.file_source import FilePrices, PriceFile
 from market.files.parsing import Row
+from tests.support.system.running_system import until
 
 pytestmark = pytest.mark.clock
 
@@ -157,7 +158,7 @@ def test_it_stops_at_once_and_continues_where_it_stopped(tmp_path: Path) -> None
     assert timer.waiting.wait(10)
     source.stop()
     source.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name == "prices-file"]
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "prices-file"])
     assert [len(batch) for batch in listener.batches] == [2, 1]
     assert listener.ends == []
     rest = play(source)
