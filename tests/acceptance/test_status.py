@@ -78,7 +78,7 @@ def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: s
         status = run("status", env=env)
         assert 0 == service.stop().code
     assert "0 waiting\n             2 expired: older than max_decision_age = 300 s when the service started\n" in said
-    assert "WARNING 2 decisions expired: more than max_decision_age = 300 s had gone by" in said
+    assert "WARNING 2 decisions expired: older than max_decision_age = 300 s when this process could take them" in said
     line = "expired    2 were older than max_decision_age when this process read them\n"
     assert (0, True) == (status.code, line in status.out)
 

@@ -227,7 +227,7 @@ def test_with_no_portfolio_there_is_nothing_to_report(
         capsys, embedded_url
     )
     assert [] == document(capsys, embedded_url)["portfolios"]
-    assert "nothing to report" in refused(capsys, embedded_url, "--html", str(tmp_path / "page.html"))
+    assert "there is no portfolio to report" in refused(capsys, embedded_url, "--html", str(tmp_path / "page.html"))
 
 
 def test_a_page_is_written_whole_or_not_at_all(sold: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
