@@ -34,7 +34,7 @@ def screen_for(seconds: float, *, stderr: bool) -> Screen:
 
 
 class LiveScreen(Screen):
-    """Shows the live view from `__enter__` to `__exit__`, and prints lines before and after."""
+    """A screen with the live view between `__enter__` and `__exit__`, and with lines before and after."""
 
     def __init__(self, seconds: float, *, stderr: bool) -> None:
         super().__init__(seconds, stderr=stderr)

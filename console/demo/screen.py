@@ -30,7 +30,7 @@ _HEADING = {
 
 
 class Screen:
-    """Prints lines; in a terminal, a progress bar stays below them.
+    """A screen of scrolling lines; in a terminal, a progress bar stays below them.
 
     Args:
         seconds: duration of the demo.

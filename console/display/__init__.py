@@ -1,1 +1,1 @@
-"""How every command writes tables, charts and numbers."""
+"""The kit with which every command writes tables, charts and numbers."""

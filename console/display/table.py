@@ -32,7 +32,7 @@ def full_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     for column in columns:
         justify = "right" if column in numbers else "left"
         result.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-    # A number that is cut is a wrong number: on a narrow terminal the lines are folded by the terminal instead.
+    # A cut number is a wrong number, so a narrow terminal has to wrap the lines instead.
     widths = [max(cell_len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
     needed = sum(widths) + 2 * (len(widths) - 1)
     result.width = needed + 1

@@ -77,7 +77,7 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
     labels = {0: amount(high), rows - 3: amount(low)} if low < high else {(rows - 2) // 2: amount(low)}
     base = chart.row_of(float(capital), float(low), float(high), rows - 2) if low <= capital <= high else None
     if base in labels:
-        base = None  # the line would seem to stand at the label's value
+        base = None  # the line would seem to mark the label's value
     elif base is not None:
         labels[base] = amount(capital)
     label_width = max(cell_len(label) for label in labels.values())

@@ -23,7 +23,7 @@ MIN_PAUSE_S = 0.05
 
 
 class ViewPoller:
-    """Reads the state again and again between `__enter__` and `__exit__`.
+    """Two threads that read the state and check the books between `__enter__` and `__exit__`.
 
     Args:
         reader: reads the state; the poller closes it at the end.

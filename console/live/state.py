@@ -131,7 +131,7 @@ def check_ledger(reader: LedgerReader) -> LedgerCheck:
 
 
 class ViewReader:
-    """Reads process and database, and keeps what only shows over time. For use by one thread.
+    """Reader of process and database that also keeps curves and prices over time. For use by one thread.
 
     Args:
         open_database: opens the database and yields its URL; it is called again until it succeeds.
@@ -158,7 +158,7 @@ class ViewReader:
         self.url: str | None = None
 
     def read(self, ledger_check: LedgerCheck | None = None) -> ViewState:
-        """Return the state of now. An unreachable database does not raise: `ViewState.database_error` says why.
+        """Return the current state. An unreachable database does not raise: `ViewState.database_error` says why.
 
         Args:
             ledger_check: the last check of the books, which becomes part of the state.

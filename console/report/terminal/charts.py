@@ -61,7 +61,7 @@ def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: 
     if base is not None and base not in labels:
         labels[base] = amount(opening)
     else:
-        base = None  # it would seem to stand at the label's value
+        base = None  # the line would seem to mark the label's value
     style = gain(values[-1] - opening) or ""
     return _curve_lines([(point.time, float(point.value)) for point in points], labels, width, height, style, base)
 
