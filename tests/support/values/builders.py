@@ -1,4 +1,4 @@
-"""Small builders: what a test does not care about has a default, what it cares about is written where it is read."""
+"""Builders of domain objects with defaults, so that a test states only the values that matter to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ETH = Symbol("ETH/USDT")
 
 
 def uid(number: int) -> UUID:
-    """The uid of the decision of that number; always the same."""
+    """Return the uid of the decision with this number; always the same."""
     return uuid5(NAMESPACE_OID, f"decision {number}")
 
 
@@ -32,12 +32,12 @@ def costs(slippage_pct: Number = "0.0005", commission_pct: Number = "0.001", min
 
 
 def free() -> Costs:
-    """No costs, so that fills are at the base price and cost nothing."""
+    """Return costs of 0: fills are at the base price, without commission."""
     return costs(0, 0, 0)
 
 
 def at_given_prices() -> Costs:
-    """The usual commission at prices without slippage."""
+    """Return costs with the usual commission and without slippage."""
     return costs(slippage_pct=0)
 
 
@@ -146,7 +146,7 @@ def order(
 
 
 def filled(order: Order, at: datetime = NOON) -> Fill:
-    """The fill of an order that has one."""
+    """Return the fill of an order; fail if it gets none."""
     fill = execute(order, at)
     assert isinstance(fill, Fill), fill
     return fill
@@ -164,7 +164,7 @@ def deal(
     strategy: str | None = None,
     asset_class: str = "crypto",
 ) -> Applied:
-    """What a fill at a given price does to ``portfolio``; no tick, no step, no sizing."""
+    """Return the result of a fill at a fixed price, without tick, step or sizing."""
     what = instrument(symbol, tick="1e-12", step="1e-18", asset_class=asset_class)
     next_one = order(side, quantity, price, seq=portfolio.seq + 1, costs=costs, instrument=what, strategy=strategy)
     return apply(portfolio, filled(next_one, at))
@@ -176,7 +176,7 @@ def holding(
     symbol: str = BTC,
     of: PortfolioRules | None = None,
 ) -> Portfolio:
-    """A portfolio after buying each (quantity, price) in turn."""
+    """Return a portfolio after buying each (quantity, price) in turn."""
     portfolio = Portfolio.opened(of or rules())
     for quantity, price in positions:
         portfolio = deal(portfolio, "BUY", quantity, price, costs=costs, symbol=symbol).portfolio
@@ -192,7 +192,7 @@ def sized(
     marks: Mapping[Symbol, Decimal] | None = None,
     now: datetime = NOON,
 ) -> Order | Refusal:
-    """What the Sizer makes of ``decision`` at base price ``price``."""
+    """Return the order or refusal of ``decision`` at base price ``price``."""
     return size(decision, portfolio, of, quote(price, of.symbol), marks or {}, now)
 
 
@@ -204,14 +204,14 @@ def ordered(
     of: Instrument = instrument(),  # noqa: B008
     marks: Mapping[Symbol, Decimal] | None = None,
 ) -> Order:
-    """The order that the Sizer makes of a decision that gets one."""
+    """Return the order of a decision; fail if it gets none."""
     result = sized(decision, portfolio, price, of=of, marks=marks)
     assert isinstance(result, Order), result
     return result
 
 
 def refused(expected: str, result: Order | Refusal | None, status: OutcomeStatus = OutcomeStatus.REJECTED) -> None:
-    """The decision got no order, for that reason in these words."""
+    """Assert that the decision got no order, with this status and reason."""
     assert isinstance(result, Refusal), result
     assert expected == result.sentence
     assert status == result.status

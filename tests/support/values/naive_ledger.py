@@ -1,7 +1,7 @@
-"""The ledger in a few lines, naive on purpose: exact fractions, signed quantities, every fill from the start.
+"""Naive model of a ledger for comparison: exact fractions, signed quantities, all fills from the beginning.
 
-It shares nothing with ``domain``: a LONG has a positive quantity and cost, a SHORT negative ones, and a fill is a flow
-of cash that grows a holding or closes a share of it.
+It uses no code of ``domain``. A LONG has a positive quantity and cost, a SHORT negative ones. A fill is a flow of cash
+that increases a holding or closes a share of it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Number = Decimal | Fraction | int
 
 
 class Deal(NamedTuple):
-    """One fill as the market saw it: ``buy`` or not, how much, at what price.
+    """One fill: direction, quantity and price.
 
-    ``rates`` are commission_pct and min_commission, where they are not everybody's.
+    ``rates`` are commission_pct and min_commission, where they differ from those of the ledger.
     """
 
     symbol: str
@@ -30,7 +30,7 @@ class Deal(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """What a closing brought."""
+    """The result of a closing."""
 
     symbol: str
     quantity: Fraction
@@ -46,38 +46,38 @@ class Holding:
 
 
 @dataclass
-class LedgerReader:
+class NaiveLedger:
     cash: Fraction
     holdings: dict[str, Holding] = field(default_factory=dict)
     trades: list[Closed] = field(default_factory=list)
 
     def values(self, marks: Mapping[Any, Number]) -> dict[str, Fraction]:
-        """What each holding is worth, a SHORT less than nothing."""
+        """Return the value of each holding, negative for a SHORT."""
         return {symbol: money(h.quantity * Fraction(marks[symbol])) for symbol, h in self.holdings.items()}
 
     def imbalance(self, capital: Number, marks: Mapping[Any, Number]) -> Fraction:
-        """What law 1 says is zero, at any marks."""
+        """Return the difference that law 1 requires to be zero, at any marks."""
         values = self.values(marks)
         still_open = sum((values[s] - h.cost - h.entry_commission for s, h in self.holdings.items()), Fraction(0))
         return self.cash + sum(values.values()) - Fraction(capital) - sum(t.net for t in self.trades) - still_open
 
 
 def money(amount: Fraction) -> Fraction:
-    """To 1e-12, a tie away from zero."""
+    """Round to 1e-12, a tie away from zero."""
     size = Fraction(floor(abs(amount) * 10**12 + Fraction(1, 2)), 10**12)
     return size if amount > 0 else -size
 
 
-def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> LedgerReader:
-    """Tell cash, holdings and trades from the deals alone."""
-    ledger_reader = LedgerReader(Fraction(capital))
+def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> NaiveLedger:
+    """Compute cash, holdings and trades from deals."""
+    result = NaiveLedger(Fraction(capital))
     for deal in deals:
         signed = Fraction(deal.quantity) * (1 if deal.buy else -1)
         paid = money(signed * Fraction(deal.price))
         rate, least = deal.rates or (commission_pct, min_commission)
         commission = max(money(abs(paid) * Fraction(rate)), Fraction(least))
-        ledger_reader.cash -= paid + commission
-        holding = ledger_reader.holdings.setdefault(deal.symbol, Holding())
+        result.cash -= paid + commission
+        holding = result.holdings.setdefault(deal.symbol, Holding())
         if holding.quantity * signed >= 0:
             holding.quantity += signed
             holding.cost += paid
@@ -90,7 +90,7 @@ def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_c
         holding.cost -= cost
         holding.entry_commission -= entry_commission
         gross = -paid - cost
-        ledger_reader.trades.append(Closed(deal.symbol, abs(signed), gross, gross - entry_commission - commission))
+        result.trades.append(Closed(deal.symbol, abs(signed), gross, gross - entry_commission - commission))
         if holding.quantity == 0:
-            del ledger_reader.holdings[deal.symbol]
-    return ledger_reader
+            del result.holdings[deal.symbol]
+    return result

@@ -1,4 +1,4 @@
-"""Every Hypothesis strategy of the unit tests: markets, terms, orders, and what people decide."""
+"""Hypothesis strategies of the unit tests: portfolio rules, orders, decisions, deals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INSTRUMENTS = (
     instrument("AAPL", currency=None, tick="0.01", step="0.1", asset_class="equity"),
 )
 LEVELS = (Decimal(110_000), Decimal("0.1"), Decimal(4_000), Decimal(200))
-"""About what the instruments are worth, each in turn."""
+"""Typical prices of the instruments, in the same order."""
 
 
 def decimals(low: str, high: str, places: int) -> st.SearchStrategy[Decimal]:
@@ -41,7 +41,7 @@ def costs_() -> st.SearchStrategy[Costs]:
 
 
 def terms_() -> st.SearchStrategy[PortfolioRules]:
-    """Terms of a portfolio: from one that can hardly pay its commissions to one whose size moves the market."""
+    """Return a strategy of rules, from a very small portfolio to one whose orders have large slippage."""
     return st.builds(
         rules,
         initial_capital=st.sampled_from(
@@ -55,7 +55,7 @@ def terms_() -> st.SearchStrategy[PortfolioRules]:
 
 @st.composite
 def orders(draw: st.DrawFn) -> Order:
-    """A market order of either side, of any size."""
+    """Draw a market order of any side and size."""
     which = draw(st.integers(0, len(INSTRUMENTS) - 1))
     what = INSTRUMENTS[which]
     return order(

@@ -1,4 +1,4 @@
-"""Curves that can be drawn: few points, and no extreme is lost."""
+"""Equity curves for charts: few points, all extremes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_ends_extremes_and_drawdown_stay(line: list[Valuation], most: int) -> No
     for point in points:
         assert point.peak == max(valuation.total_value for valuation in line if valuation.time <= point.time)
     if line[0].total_value > 0:
-        # The deepest point of the whole line is the lowest of its stretch, unless one still lower comes with a peak.
+        # The lowest point of the line is the lowest of its interval, unless a lower one has a higher peak.
         assert max(point.drawdown or 0 for point in points) <= max_drawdown(line[1:], line[0]).fraction
 
 

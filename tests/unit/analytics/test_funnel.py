@@ -1,4 +1,4 @@
-"""The decision funnel: each decision stands at exactly one place."""
+"""The decision funnel: each decision counts at exactly one place."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_known_by_hand() -> None:
     ]
 
 
-def test_nothing_came_in() -> None:
+def test_no_decisions() -> None:
     assert Funnel(0, 0, 0, 0, 0, ()) == funnel([])
 
 
@@ -66,7 +66,7 @@ reasons = st.none() | st.sampled_from(list(Reason)).map(str) | st.text(max_size=
 
 
 @given(st.lists(st.tuples(statuses, reasons, st.integers(1, 10**6))))
-def test_none_is_counted_twice_or_not_at_all(counted: list[tuple[str, str | None, int]]) -> None:
+def test_each_decision_is_counted_once(counted: list[tuple[str, str | None, int]]) -> None:
     counts = funnel(counted)
     assert sum(number for _, _, number in counted) == counts.received
     assert counts.received == counts.filled + counts.waiting + sum(lost.number for lost in counts.lost)

@@ -1,4 +1,4 @@
-"""Intervals that a person can read: every value is in one of them."""
+"""Histograms: round bounds, and each value in exactly one interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each day and month brought: known answers, and that they add up to the whole."""
+"""Returns by day and month: known answers, and sums equal to the total."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_months_known_by_hand() -> None:
     assert {2025: [12], 2026: [1, 2, 3]} == {year: list(row) for year, row in by_month(months).items()}
 
 
-def test_nothing_was_valued_yet() -> None:
+def test_no_snapshot_yet() -> None:
     assert (
         ()
         == daily_period_returns(History.full(OPENING, DAY_1 + DAY))
@@ -78,7 +78,7 @@ def test_nothing_was_valued_yet() -> None:
     )
 
 
-def test_what_began_with_nothing_has_no_fraction() -> None:
+def test_a_period_that_began_without_value_has_no_fraction() -> None:
     history = History.full(Valuation(DAY_1, Decimal(0)), DAY_1 + DAY, valuations=(Valuation(DAY_1 + HOUR, Decimal(5)),))
     assert () == history.returns.values
     assert [None] == [day.change for day in daily_period_returns(history)]

@@ -71,7 +71,7 @@ def test_a_round_trip_counts_where_it_ended_with_all_of_its_closings() -> None:
     assert (Decimal(40), Decimal(120)) == tuple(part.trade_history.stats().gross_pnl for part in (first, second))
 
 
-def test_what_was_open_at_the_beginning_was_held() -> None:
+def test_a_position_open_at_the_beginning_counts_as_held() -> None:
     # BTC until hour 80 of 120, ETH all the time; the period begins at hour 48.
     part = full_history().during(DAY_1 + 2 * DAY)
     assert Decimal(1) == part.trade_history.stats().time_in_market.value
@@ -110,7 +110,7 @@ def test_one_strategy() -> None:
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 119), max_size=3, unique=True))
-def test_periods_side_by_side_add_up(hours: list[int]) -> None:
+def test_consecutive_periods_add_up(hours: list[int]) -> None:
     history = full_history()
     cuts = [None, *(DAY_1 + timedelta(hours=hour) for hour in sorted(hours)), None]
     parts = [history.during(*ends) for ends in pairwise(cuts)]

@@ -1,4 +1,4 @@
-"""Daily returns and what is made of them: known answers, and what holds for any."""
+"""Daily returns and their metrics: known answers and general properties."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_an_empty_portfolio_has_no_made_up_number() -> None:
 
 
 def test_ratios_of_days_do_not_depend_on_how_many_trades_made_them() -> None:
-    # A daily mean over a deviation of trades, or the other way round, would differ between these two.
+    # A ratio that mixes daily returns and returns of trades would differ between these two.
     trades = tuple(closing(n, position=n) for n in range(1, 30))
     snapshots = valued(*SWINGING)
     few = History.full(OPENING, DAY_1 + 10 * DAY, trades[:1], (entry_of(trades[0]),), snapshots)

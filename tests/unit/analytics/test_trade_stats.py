@@ -1,4 +1,4 @@
-"""Results over round trips, trades and executions: known answers, and what holds for any."""
+"""Results over round trips, trades and executions: known answers and general properties."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ amounts = st.decimals(-10_000, 10_000, places=4)
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[tuple[Trade, ...], tuple[Execution, ...]]:
-    """Closings of up to six positions, some of them in parts, some still open, over two days."""
+    """Draw closings of up to six positions over two days; some in parts, some with the position still open."""
     trades, executions = [], []
     for position in range(draw(st.integers(0, 6))):
         minutes = sorted(draw(st.lists(st.integers(0, 2880), min_size=2, max_size=4, unique=True)))

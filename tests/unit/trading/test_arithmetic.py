@@ -1,4 +1,4 @@
-"""Section 5, row *quanta*: what every amount is rounded to, in which direction, and in whose context."""
+"""Rounding: quantum, direction and decimal context of each kind of amount (docs/arithmetic.md, *Quanta*)."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ COMPUTED: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("what", COMPUTED)
 @pytest.mark.parametrize("rounding", [ROUND_DOWN, ROUND_UP])
-def test_a_threads_own_context_is_not_ours(what: str, rounding: str) -> None:
+def test_the_decimal_context_of_the_thread_has_no_effect(what: str, rounding: str) -> None:
     expected = COMPUTED[what]()
     with localcontext(prec=3, rounding=rounding):
         assert expected == COMPUTED[what]()

@@ -28,7 +28,7 @@ def sentence(**changes: object) -> str:
     return str(caught.value)
 
 
-def test_three_words_are_a_complete_decision() -> None:
+def test_symbol_action_and_confidence_are_a_complete_decision() -> None:
     decision = Decision(**GOOD)
     assert ("BTC/USDT", Action.BUY, Decimal("0.75")) == (decision.symbol, decision.decision, decision.confidence)
     assert "default" == decision.portfolio
@@ -36,7 +36,7 @@ def test_three_words_are_a_complete_decision() -> None:
     assert {None} == {getattr(decision, name) for name in optional}
 
 
-def test_each_decision_has_a_uid_of_its_own_unless_given() -> None:
+def test_each_decision_has_its_own_uid_by_default() -> None:
     assert Decision(**GOOD).uid != Decision(**GOOD).uid
     given_uid = UUID("12345678-1234-5678-1234-567812345678")
     assert given_uid == Decision(**GOOD, uid=given_uid).uid
@@ -180,20 +180,20 @@ def test_a_decision_has_no_other_fields() -> None:
 
 
 @pytest.mark.parametrize("field", ["symbol", "decision", "confidence"])
-def test_a_decision_needs_its_three_words(field: str) -> None:
+def test_a_decision_needs_symbol_action_and_confidence(field: str) -> None:
     with pytest.raises(InvalidDecision) as caught:
         Decision(**{name: value for name, value in GOOD.items() if name != field})
     assert f"a decision needs {field}" == str(caught.value)
 
 
-def test_the_refusal_is_one_of_ours_without_pydantics_traceback() -> None:
+def test_the_error_is_invalid_decision_without_pydantics_traceback() -> None:
     with pytest.raises(PaperTradingError) as caught:
         Decision(**{**GOOD, "confidence": "2"})
     assert (caught.value.exit_code, caught.value.__cause__, caught.value.__suppress_context__) == (2, None, True)
 
 
 @given(st.fixed_dictionaries({}, optional={name: st.none() | st.text() | st.floats() | st.integers() for name in GOOD}))
-def test_whatever_is_sent_is_a_decision_or_one_line(changes: dict[str, object]) -> None:
+def test_any_input_gives_a_decision_or_a_message_of_one_line(changes: dict[str, object]) -> None:
     message = ""
     try:
         Decision(**{**GOOD, **changes})
@@ -219,7 +219,7 @@ def test_expired_from_expires_at_on_in_any_zone() -> None:
     + [(OutcomeStatus.EXPIRED, Reason.EXPIRED)]
     + [(OutcomeStatus.REJECTED, r) for r in Reason if r not in {Reason.HOLD, Reason.LOW_CONFIDENCE, Reason.EXPIRED}],
 )
-def test_the_reason_tells_the_status_and_begins_the_sentence(expected: OutcomeStatus, reason: Reason) -> None:
+def test_the_reason_determines_the_status_and_begins_the_sentence(expected: OutcomeStatus, reason: Reason) -> None:
     decision = received(portfolio="agent")
     refusal = refuse(decision, reason, "because")
     assert expected is refusal.status

@@ -1,4 +1,4 @@
-"""Section 5, rows *slippage* and *commission*, and what a fill is made of."""
+"""Slippage, commission and fills (docs/arithmetic.md)."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_commission_is_a_fraction_of_the_notional_but_the_minimum_at_least(
     assert Decimal(expected) == commission(Decimal(notional), costs)
 
 
-def test_worst_cost_is_the_dearest_fill_that_the_slippage_rule_allows() -> None:
+def test_worst_cost_is_the_most_expensive_fill_that_the_slippage_rule_allows() -> None:
     # rate 0.001 × 1.011048585 × 1.5 = 0.0015165728775, to 1e-12 0.001516572878; price 110 653.41
     assert Decimal("1107.6406341") == worst_cost(Decimal("0.01"), GOLDEN_BASE, Decimal("0.01"), costs())
     # the minimum counts: 0.001 × 1.001 × 1.5 = 0.0015015; 100.15 + 1
@@ -201,13 +201,13 @@ def test_slippage_is_money_and_a_cost_is_positive_for_a_sell_too() -> None:
     assert Decimal("1.1035456") == fill.commission
 
 
-def test_slippage_counts_the_tick_that_was_met_not_the_rate_that_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slippage_uses_the_price_rounded_to_the_tick_not_the_drawn_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
     fill = filled(order("BUY", 3, 100, instrument=instrument(tick="0.25")))  # 100.1003 goes back to 100
     assert (Decimal(100), Decimal(0)) == (fill.price, fill.slippage)
 
 
-def test_nobody_sells_for_nothing() -> None:
+def test_a_price_of_zero_gives_no_fill() -> None:
     coarse = instrument(tick=1)
     expected = NotFilled("slippage takes the price 0.4 to 0")
     assert expected == execute(order("SELL", 100, "0.4", instrument=coarse), NOON)
@@ -215,7 +215,7 @@ def test_nobody_sells_for_nothing() -> None:
     assert Decimal(1) == filled(order("SELL", 100, "0.6", instrument=coarse)).price
 
 
-def test_nobody_sells_for_nothing_and_its_sentence_has_no_exponents() -> None:
+def test_the_reason_for_no_fill_has_no_exponents() -> None:
     shiny = instrument(tick="0.01")
     expected = NotFilled("slippage takes the price 0.0000004 to 0")
     assert expected == execute(order("SELL", 100, "0.0000004", instrument=shiny), NOON)

@@ -1,4 +1,4 @@
-"""How symbols are spelt, and what an instrument is without a venue's rules."""
+"""Resolution of symbols, and defaults of an instrument."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_perpetual_is_another_market() -> None:
         assert BOOK.instruments["BTC/USDT:USDT"] is BOOK.resolve(typed)
 
 
-def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
+def test_an_ambiguous_symbol_is_unresolved_unless_it_is_spelt_exactly() -> None:
     catalog = InstrumentCatalog([instrument("A/BC"), instrument("AB/C"), instrument("X/Y")])
     expected = Unresolved("'abc' could be any of A/BC, AB/C")
     assert expected == catalog.resolve("abc")
@@ -52,11 +52,11 @@ def test_what_may_mean_two_is_refused_unless_it_is_spelt_exactly() -> None:
         ),
     ],
 )
-def test_an_unknown_symbol_is_said_with_what_is_near(expected: str, typed: str) -> None:
+def test_the_reason_for_an_unknown_symbol_names_similar_ones(expected: str, typed: str) -> None:
     assert Unresolved(expected) == BOOK.resolve(typed)
 
 
-def test_a_book_lists_its_instruments_once() -> None:
+def test_a_catalog_lists_its_instruments_once() -> None:
     assert len(BOOK) == len(BOOK.instruments)
     assert {"BTC/USDT", "BTC/USD", "ETH/USDT", "AAPL", "BRK-B", "BTC/USDT:USDT"} == set(BOOK.instruments)
     empty = InstrumentCatalog([])
@@ -64,7 +64,7 @@ def test_a_book_lists_its_instruments_once() -> None:
 
 
 @given(st.text(max_size=12))
-def test_whatever_is_typed_is_an_instrument_or_a_sentence(typed: str) -> None:
+def test_any_text_resolves_to_an_instrument_or_a_reason(typed: str) -> None:
     resolved = BOOK.resolve(typed)
     assert isinstance(resolved, Instrument) or resolved.reason.startswith(repr(typed))
 
@@ -75,7 +75,7 @@ def test_separator_and_case_do_not_matter(meant: Instrument, separator: str, low
     assert meant is InstrumentCatalog(INSTRUMENTS).resolve(typed.lower() if lower else typed)
 
 
-def test_an_instrument_has_defaults_for_what_its_venue_does_not_say() -> None:
+def test_an_instrument_has_defaults_for_rules_that_its_venue_does_not_state() -> None:
     bare = Instrument(Symbol("AAPL"), None)
     assert (Decimal("1e-12"), Decimal("1e-8"), Decimal(0)) == (bare.tick, bare.step, bare.min_notional)
     assert (bare.quote, bare.asset_class) == (None, "crypto")
@@ -86,12 +86,12 @@ SWAP = Instrument(Symbol("BTC/USDT:USDT"), "USDT", not_traded="is a swap at krak
 
 
 @pytest.mark.parametrize("typed", ["LUNA/USDT", "luna-usdt", "LUNAUSDT"])
-def test_what_is_not_traded_now_says_why(typed: str) -> None:
+def test_an_instrument_that_is_not_traded_has_a_reason(typed: str) -> None:
     expected = Unresolved("LUNA/USDT is delisted or suspended at kraken")
     assert expected == InstrumentCatalog([GONE]).resolve(typed)
 
 
-def test_what_is_traded_goes_before_what_is_not() -> None:
+def test_a_traded_instrument_has_priority() -> None:
     spot = Instrument(Symbol("BTC/USDT"), "USDT")
     twin = Instrument(Symbol("BTC-USDT"), "USDT", not_traded="is delisted or suspended at kraken")
     catalog = InstrumentCatalog([SWAP, twin, spot])
@@ -100,7 +100,7 @@ def test_what_is_traded_goes_before_what_is_not() -> None:
     assert expected == catalog.resolve("BTC/USDT:USDT")
 
 
-def test_a_large_book_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
+def test_a_large_catalog_compares_a_misspelled_symbol_with_those_of_its_first_letter() -> None:
     many = [Instrument(Symbol(f"C{number}/USDT"), "USDT") for number in range(600)]
     catalog = InstrumentCatalog([*many, Instrument(Symbol("BTC/USDT"), "USDT")])
     expected = Unresolved("'BTCC/USDT' is not traded here; did you mean BTC/USDT?")

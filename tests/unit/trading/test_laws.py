@@ -20,7 +20,7 @@ from domain.trading.quotes import Quote
 from domain.trading.sizing import budget, pre_trade_check, size
 from domain.types import Action, Side, Symbol
 from tests.support.values.builders import NOON, deal, quote, received
-from tests.support.values.naive_ledger import Deal, LedgerReader, ledger, money
+from tests.support.values.naive_ledger import Deal, NaiveLedger, ledger, money
 from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, price_of, terms_, wishes
 
 CURRENCIES = frozenset({"USD", "USDT", "USDC"})
@@ -30,7 +30,7 @@ BY_SYMBOL = {what.symbol: what for what in INSTRUMENTS}
 
 @dataclass
 class Run:
-    """A portfolio, the decisions sent to it with the price that each met, and all that became of them."""
+    """A portfolio with its decisions, their prices and their outcomes."""
 
     portfolio: Portfolio
     marks: dict[Symbol, Decimal] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Run:
     states: list[Portfolio] = field(default_factory=list)
 
     def meet(self, decision: PendingDecision, base: Quote) -> None:
-        """The whole way of one decision at one price: screen, size, execute, apply."""
+        """Process one decision at one price: check, size, execute, apply."""
         self.marks[base.symbol] = base.price
         outcome = self._outcome(decision, base)
         if isinstance(outcome, Applied):
@@ -65,7 +65,7 @@ class Run:
 
 
 def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[PendingDecision, Quote]:
-    """The decision that a wish comes to with what is held and owned now, and its price."""
+    """Return the decision for a wish, given the current positions and cash, and its price."""
     which = wish.which
     if wish.action is Action.SELL and portfolio.positions:
         which = [n for n, what in enumerate(INSTRUMENTS) if what.symbol in portfolio.positions][
@@ -101,7 +101,7 @@ def as_deal(fill: Fill) -> Deal:
 
 
 def stored(number: Decimal, scale: int) -> Decimal:
-    """A number as NUMERIC(38, scale) gives it back: rounded half up, with all its zeros."""
+    """Return a number as NUMERIC(38, scale) returns it: rounded half up, with trailing zeros."""
     return Decimal(f"{CONTEXT.quantize(number, Decimal(1).scaleb(-scale)):f}")
 
 
@@ -116,12 +116,12 @@ def stored_position(position: Position) -> Position:
 
 
 def reloaded(portfolio: Portfolio) -> Portfolio:
-    """The portfolio as it comes back from the database."""
+    """Return the portfolio as the database returns it."""
     positions = {symbol: stored_position(position) for symbol, position in portfolio.positions.items()}
     return replace(portfolio, cash=stored(portfolio.cash, 12), positions=positions)
 
 
-def assert_same_books(expected: LedgerReader, portfolio: Portfolio, applied: Sequence[Applied]) -> None:
+def assert_same_books(expected: NaiveLedger, portfolio: Portfolio, applied: Sequence[Applied]) -> None:
     assert expected.cash == Fraction(portfolio.cash)
     assert {symbol: abs(holding.quantity) for symbol, holding in expected.holdings.items()} == {
         symbol: Fraction(position.quantity) for symbol, position in portfolio.positions.items()
@@ -140,7 +140,7 @@ def assert_same_books(expected: LedgerReader, portfolio: Portfolio, applied: Seq
 
 
 def imbalance(portfolio: Portfolio, applied: Sequence[Applied], at: dict[Symbol, Decimal]) -> Fraction:
-    """Law 1's left side less its right side, in exact fractions of the domain's own numbers."""
+    """Return the left side of law 1 less the right side, in exact fractions of the domain's numbers."""
     left = Fraction(portfolio.cash) - Fraction(portfolio.rules.initial_capital)
     right = sum((Fraction(outcome.trade.net) for outcome in applied if outcome.trade is not None), Fraction(0))
     for position in portfolio.positions.values():
@@ -245,7 +245,9 @@ def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(
 
 @SOME
 @given(terms_(), wishes())
-def test_a_buy_is_the_largest_that_budget_room_and_cash_allow(start: PortfolioRules, wanted: list[Wish]) -> None:
+def test_a_buy_is_the_largest_that_budget_position_limit_and_cash_allow(
+    start: PortfolioRules, wanted: list[Wish]
+) -> None:
     run = lived(start, wanted)
     before = Portfolio.opened(start)
     for (decision, base), outcome, after in zip(run.sent, run.outcomes, run.states, strict=True):
@@ -255,7 +257,7 @@ def test_a_buy_is_the_largest_that_budget_room_and_cash_allow(start: PortfolioRu
 
 
 def assert_largest(decision: PendingDecision, base: Quote, before: Portfolio, order: Order) -> None:
-    """The order's quantity fits; one step more does not, unless the user wanted no more."""
+    """Assert that the quantity fits and one step more does not, unless the decision requested no more."""
     price, step, cap = Fraction(base.price), order.instrument.step, before.rules.max_position_size
     held = before.positions.get(base.symbol)
     room = Fraction(cap) * Fraction(order.equity) - (Fraction(held.quantity) * price if held is not None else 0)

@@ -1,4 +1,4 @@
-"""Section 5, rows *position*, *trade* and *unrealised*, the golden cases, LONG and SHORT."""
+"""Positions, trades and unrealised results, LONG and SHORT, with the golden cases of docs/arithmetic.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs no price to be refused: HOLD, low confidence, unknown symbols, other currencies."""
+"""Refusals without a price: HOLD, low confidence, unknown symbols, other currencies."""
 
 from __future__ import annotations
 

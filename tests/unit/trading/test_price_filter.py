@@ -22,7 +22,7 @@ def quote(price: str, seconds: float = 0, bid: str | None = None, ask: str | Non
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "-0", "NaN", "-NaN", "Infinity", "-Infinity"])
-def test_what_is_no_price_is_never_believed_nor_a_suspect(price: str) -> None:
+def test_an_invalid_price_is_neither_accepted_nor_a_suspect(price: str) -> None:
     price_filter = PriceFilter()
     assert [False, False] == [price_filter.accepts(quote(price)), price_filter.accepts(quote(price, 1))]
     assert {} == price_filter.suspects
@@ -35,7 +35,7 @@ def test_ten_times_the_last_price_is_the_bound(price: str, believed: bool) -> No
     assert believed is price_filter.accepts(quote(price, 1))
 
 
-def test_an_absurd_price_is_set_aside_and_the_next_one_counts() -> None:
+def test_an_implausible_price_is_rejected_and_the_next_one_accepted() -> None:
     price_filter = PriceFilter()
     assert price_filter.accepts(quote("100"))
     assert not price_filter.accepts(quote("100000000", 1))
@@ -52,7 +52,7 @@ def test_a_later_price_near_it_confirms_a_suspect() -> None:
     assert not price_filter.accepts(quote("100", 3))
 
 
-def test_the_same_print_seen_again_confirms_nothing() -> None:
+def test_the_same_trade_seen_again_does_not_confirm_a_suspect() -> None:
     price_filter = PriceFilter()
     assert price_filter.accepts(quote("100"))
     assert [False] * 3 == [price_filter.accepts(quote("5000", 1)) for _ in range(3)]
@@ -68,7 +68,7 @@ def test_a_bad_trade_that_the_exchange_repeats_is_not_confirmed_while_bid_and_as
     assert price_filter.accepts(quote("5000", 7, "4999", "5001"))
 
 
-def test_a_side_that_nobody_offers_hinders_nothing() -> None:
+def test_a_missing_bid_or_ask_does_not_prevent_confirmation() -> None:
     price_filter = PriceFilter()
     assert price_filter.accepts(quote("100"))
     assert not price_filter.accepts(quote("5000", 1, "0", "5001"))
@@ -95,7 +95,7 @@ def test_a_price_stored_by_an_earlier_process_counts_as_the_last_one_until_there
 
 @settings(max_examples=40)
 @given(st.lists(st.decimals(Decimal("1e-18"), Decimal("1e19"), allow_nan=False), min_size=1, max_size=20))
-def test_whatever_came_before_two_like_prices_in_a_row_are_believed(before: list[Decimal]) -> None:
+def test_after_any_history_two_similar_prices_in_a_row_are_accepted(before: list[Decimal]) -> None:
     price_filter = PriceFilter()
     for seconds, price in enumerate(before):
         price_filter.accepts(quote(str(price), seconds))

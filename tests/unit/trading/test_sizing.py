@@ -1,4 +1,4 @@
-"""Section 5, rows *filter*, *budget*, *caps*, *too small*, *SELL*, *HOLD* and *currency*."""
+"""Sizing: budget, position limit, cash, minimums, SELL (docs/arithmetic.md, *Size*)."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_budget_goes_down_to_the_step_at_the_base_price() -> None:
 # caps: room
 
 
-def test_room_binds_where_the_budget_is_larger() -> None:
+def test_the_position_limit_applies_where_the_budget_is_larger() -> None:
     portfolio = holding((15, 100))
     assert Decimal(5) == ordered(received(), portfolio, of=COARSE).quantity  # 0.2 × 10 000 − 1 500, of 1 700
     assert Decimal(20) == ordered(received(confidence=1, risk_score=0), NEW, of=COARSE).quantity  # 2 000 of 2 500
 
 
-def test_budget_binds_where_the_room_is_larger() -> None:
+def test_the_budget_applies_where_the_position_limit_is_larger() -> None:
     assert Decimal(17) == ordered(received(), holding((2, 100)), of=COARSE).quantity
 
 
@@ -129,7 +129,7 @@ def test_equity_takes_latest_marks_of_the_others_and_the_last_fill_where_there_i
     assert {BTC: Decimal(100), ETH: Decimal(100)} == stray.marks
 
 
-def test_a_position_grown_past_the_cap_gets_no_more_and_is_not_sold() -> None:
+def test_a_position_above_the_limit_gets_no_more_and_is_not_sold() -> None:
     expected = "no room: BTC/USDT is worth 3000, the position limit is 2200"
     refused(expected, sized(received(), holding((20, 100)), 150))
     exact = "no room: BTC/USDT is worth 2000, the position limit is 2000"
@@ -167,7 +167,7 @@ def test_cost_may_be_all_of_the_free_cash(expected: str, capital: str) -> None:
         ("50", "0.07", "0.1", "0.01", costs("0", "0", "20")),
     ],
 )
-def test_cash_caps_at_the_largest_multiple_of_the_step(
+def test_cash_limits_the_quantity_to_the_largest_multiple_of_the_step(
     capital: str, price: str, step: str, tick: str, fees: Costs
 ) -> None:
     portfolio = Portfolio.opened(rules(initial_capital=capital, max_position_size=1, costs=fees))
@@ -178,7 +178,7 @@ def test_cash_caps_at_the_largest_multiple_of_the_step(
     assert worst_cost(quantity + what.step, Decimal(price), what.tick, fees) > Decimal(capital)
 
 
-def test_cash_that_does_not_buy_the_least_is_the_reason() -> None:
+def test_cash_below_the_minimum_order_is_the_reason() -> None:
     portfolio = replace(holding((10, 100)), cash=Decimal("10.5"))
     poor = replace(portfolio, positions={ETH: replace(portfolio.positions[BTC], symbol=ETH)})
     expected = "not enough cash: free cash 10.5 does not cover the minimum order of 10 and its costs"
@@ -196,12 +196,12 @@ def test_nothing_is_bought_while_cash_is_not_positive(cash: str, free_cash: str,
 # caps: the quantity that a user gives
 
 
-def test_a_users_quantity_skips_the_budget_and_goes_down_to_the_step() -> None:
+def test_a_requested_quantity_ignores_the_budget_and_is_rounded_down_to_the_step() -> None:
     order = ordered(received(quantity="19.999", confidence="0.6", risk_score=1), NEW, of=COARSE)
     assert Decimal("19.99") == order.quantity
 
 
-def test_a_users_quantity_may_fill_the_room_but_is_rejected_beyond_it_never_cut() -> None:
+def test_a_requested_quantity_may_reach_the_position_limit_but_is_rejected_above_it() -> None:
     assert Decimal(20) == ordered(received(quantity=20), NEW, of=COARSE).quantity
     assert Decimal(20) == ordered(received(quantity="20.009"), NEW, of=COARSE).quantity
     expected = "no room: 20.01 at 100 is worth 2001, the position limit leaves 2000"
@@ -210,7 +210,7 @@ def test_a_users_quantity_may_fill_the_room_but_is_rejected_beyond_it_never_cut(
     refused(more, sized(received(quantity="5.01"), holding((15, 100)), of=COARSE))
 
 
-def test_a_users_quantity_beyond_the_cash_is_rejected_with_rule_and_numbers_never_cut() -> None:
+def test_a_requested_quantity_beyond_the_cash_is_rejected_with_the_numbers() -> None:
     portfolio = Portfolio.opened(ALL_IN)
     assert Decimal("9.97") == ordered(received(quantity="9.97"), portfolio, of=COARSE).quantity
     expected = "not enough cash: 9.98 at 100 is worth 998 and may cost 1000.497, free cash is 1000"
@@ -222,7 +222,7 @@ def test_a_users_quantity_beyond_the_cash_is_rejected_with_rule_and_numbers_neve
 # too small
 
 
-def test_too_small_is_below_the_least_at_the_base_price() -> None:
+def test_too_small_is_below_the_minimum_at_the_base_price() -> None:
     assert Decimal("0.1") == ordered(received(quantity="0.1"), NEW, of=COARSE).quantity
     refused(
         "too small: 0.09 at 100 is worth 9, the minimum is 10",
@@ -244,7 +244,7 @@ def test_too_small_for_the_venue_if_its_minimum_is_larger() -> None:
     refused("too small: 0.09 at 100 is worth 9, the minimum is 10", sized(received(quantity="0.09"), NEW, of=lax))
 
 
-def test_too_small_for_one_step_is_too_small_even_without_a_least() -> None:
+def test_less_than_one_step_is_too_small_even_without_a_minimum() -> None:
     lax = Portfolio.opened(rules(min_notional=0, initial_capital=1))
     refused("too small: the quantity is less than one step of 1 at 100", sized(received(), lax, of=instrument(step=1)))
     rich = Portfolio.opened(rules(min_notional=0))
@@ -254,7 +254,7 @@ def test_too_small_for_one_step_is_too_small_even_without_a_least() -> None:
     )
 
 
-def test_too_small_for_the_venues_least_quantity() -> None:
+def test_too_small_for_the_venues_minimum_quantity() -> None:
     venue = instrument(step="0.01", min_quantity="0.5")
     refused(
         "too small: 0.49 is below the venue's minimum quantity, 0.5", sized(received(quantity="0.499"), NEW, of=venue)
@@ -270,7 +270,7 @@ def test_too_small_for_the_venues_least_quantity() -> None:
     assert Decimal("0.3") == ordered(received("SELL"), holding(("0.3", 100)), of=venue).quantity
 
 
-def test_cash_that_does_not_buy_the_venues_least_quantity_says_what_that_costs() -> None:
+def test_cash_below_the_venues_minimum_quantity_is_rejected_with_its_cost() -> None:
     venue = instrument(step="0.01", min_quantity="0.5")
     poor = replace(holding((95, 100), symbol=ETH), cash=Decimal(40))
     refused(
@@ -311,7 +311,7 @@ def test_sell_of_a_part_goes_down_to_the_step() -> None:
     assert (Decimal("3.33"), "") == (order.quantity, order.note)
 
 
-def test_sell_of_all_that_is_held_says_nothing_besides() -> None:
+def test_sell_of_the_exact_position_has_no_note() -> None:
     order = ordered(received("SELL", quantity="10.000"), holding((10, 100)))
     assert (Decimal(10), "") == (order.quantity, order.note)
 

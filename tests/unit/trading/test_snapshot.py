@@ -1,4 +1,4 @@
-"""A committed state valued at one moment, and the UTC grid of those moments."""
+"""Snapshots of a committed state, and the UTC grid of their times."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_new_portfolio_is_all_cash() -> None:
     assert {"cash": Decimal(1)} == snapshot.allocation
 
 
-def test_nothing_has_no_allocation() -> None:
+def test_a_portfolio_without_value_has_no_allocation() -> None:
     broke = deal(Portfolio.opened(rules()), "BUY", 100, 100, costs=free()).portfolio
     snapshot = take_snapshot(broke, {BTC: Decimal(0)}, Decimal(10_000), NOON)
     assert (Decimal(0), Decimal(-1), {}) == (snapshot.total_value, snapshot.total_pnl_pct, snapshot.allocation)
@@ -80,7 +80,7 @@ def utc(hour: int, minute: int = 0, second: int = 0, day: int = 5) -> datetime:
 EAST = timezone(timedelta(hours=5, minutes=45))
 
 
-def test_a_day_begins_at_midnight_utc_wherever_the_clock_hangs() -> None:
+def test_a_day_begins_at_midnight_utc_in_any_time_zone() -> None:
     assert utc(0) == day_of(NOON)
     assert utc(0) == day_of(utc(0))
     assert utc(0, day=4) == day_of(utc(23, 59, 59, day=4))

@@ -88,12 +88,12 @@ def test_the_limits_themselves_are_enough() -> None:
     assert not results_of(history([5, -5], [1001]))["net_result"].passed  # exactly 0 is not above it
 
 
-def test_losses_that_are_left_open_count() -> None:
+def test_open_losses_count() -> None:
     net_result = results_of(history([10] * 20, [1000 - day for day in range(14)]))["net_result"]
     assert (False, "closings +200.00, value -13.00") == (net_result.passed, net_result.seen)
 
 
-def test_the_drawdown_says_when() -> None:
+def test_the_drawdown_has_its_dates() -> None:
     drawdown = results_of(history(TRIPS, [1000, 1200, 900, 1300]))["max_drawdown"]
     assert ("25 %", False) == (drawdown.seen, drawdown.passed)
     assert ("from the peak at 2026-01-03 00:00:00 to the trough at 2026-01-04 00:00:00 UTC",) == drawdown.evidence
@@ -140,7 +140,7 @@ def test_round_trips_from_before_a_run_do_not_count() -> None:
     ],
     ids=["empty", "one trade", "all losers", "no losers, no change"],
 )  # fmt: skip
-def test_nothing_is_made_up(past: History, expected: dict[str, str]) -> None:
+def test_missing_values_have_reasons(past: History, expected: dict[str, str]) -> None:
     results = results_of(past)
     assert expected == {name: results[name].seen for name in expected}
     assert Statistical.FAILED is statistical(past, Criteria()).result
@@ -157,7 +157,7 @@ def weak() -> History:
     return history(TRIPS, values)
 
 
-def test_what_may_be_luck_is_underpowered_and_says_what_it_would_take() -> None:
+def test_a_result_that_may_be_luck_is_underpowered_with_notes_on_what_it_needs() -> None:
     underpowered = verdict(weak())
     assert Statistical.UNDERPOWERED is underpowered.statistical
     assert underpowered.psr.value is not None
@@ -283,7 +283,7 @@ def test_decisions_without_outcome_or_price_are_named() -> None:
     assert ("no decision yet", False, ()) == summary(operation("prices", decisions=0))
 
 
-def test_numbers_are_short_unless_that_would_lie() -> None:
+def test_numbers_are_rounded_unless_that_would_mislead() -> None:
     assert ("58.33 %", "55 %", "100 %") == (
         format_percent(Decimal("0.58333")),
         format_percent(Decimal("0.55")),

@@ -73,7 +73,7 @@ def test_a_strategy_that_is_not_of_the_run() -> None:
     assert (Change("strategy manual sent decision 1234", DAY_1 + DAY),) == changes(BOUND, [], BOUND.portfolios, [sent])
 
 
-def test_all_changes_are_told() -> None:
+def test_all_changes_are_listed() -> None:
     sent = [UnlistedDecision("manual", "1234", DAY_1)]
     rules = {**BOUND.portfolios, "default": {**RULES, "min_notional": Decimal(5)}}
     assert 3 == len(changes(replace(BOUND), [later(prices="simulated")], rules, sent))
