@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-import pykka
 
 from actors import Decision, TradingSystem
 from actors.messages import Execute, SourceEnded
 from actors.runtime.address import CURRENT
+from actors.runtime.pykka_adapter import Future
 from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
@@ -43,7 +43,7 @@ QUANTITIES = {
     "E": ("0.3", "0.33333333"),
     "S": ("7", "0.7"),
 }
-Accepted = Callable[[uuid.UUID, pykka.Future[Outcome]], None]
+Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
 Row = tuple[uuid.UUID, str, str, str, str | None, str]
 
 

@@ -7,10 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from pykka import ThreadingFuture, Timeout
-
 from actors.messages import Submit
 from actors.position_keeper import PositionKeeper
+from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from domain.errors import DatabaseUnavailable, DecisionGone, PaperTradingError
 from domain.failures import FailureKind
 from domain.trading.decision import Accepted, Outcome, Reason

@@ -12,9 +12,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import pykka
 
 from actors import TradingSystem
+from actors.runtime.pykka_adapter import Future, Timeout
 from domain import failpoints
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
@@ -104,7 +104,7 @@ class Stage:
         self._say = say
         self._command = f"--only {part} --seed {seed}"
         self._accepted: set[UUID] = set()
-        self._futures: dict[UUID, pykka.Future[Outcome]] = {}
+        self._futures: dict[UUID, Future[Outcome]] = {}
         self._reported_count = 0
         flow.prepare(self.url)
 
@@ -132,7 +132,7 @@ class Stage:
             rows += flow.drawn(self.draw, 4)
         flow.send(self.system, self.url, rows, self._accept)
 
-    def _accept(self, uid: UUID, future: pykka.Future[Outcome]) -> None:
+    def _accept(self, uid: UUID, future: Future[Outcome]) -> None:
         self._accepted.add(uid)
         self._futures[uid] = future
 
@@ -175,7 +175,7 @@ class Stage:
         for uid, future in self._futures.items():
             try:
                 outcome = future.get(timeout=ANSWERED_WITHIN)
-            except pykka.Timeout:
+            except Timeout:
                 self.failed(point, f"who submitted {uid} waits for ever; it ended {stored.get(uid)}")
             except PaperTradingError as error:
                 if self.system.wait(0) is None and not self.system._wiring.stopping.is_set():
@@ -190,7 +190,7 @@ class Stage:
         for uid, future in self._futures.items():
             try:
                 future.get(timeout=ANSWERED_WITHIN)
-            except pykka.Timeout:
+            except Timeout:
                 self.failed(None, f"who submitted {uid} waits for ever, and the system has ended")
             except PaperTradingError:
                 pass

@@ -17,10 +17,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from pykka import ThreadingFuture
-
 from actors.messages import Drain, Submit, Tick, Wake
 from actors.runtime.address import CURRENT
+from actors.runtime.pykka_adapter import ThreadingFuture
 from domain import failpoints
 from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pykka import ThreadingFuture
-
 from actors.messages import Submit
+from actors.runtime.pykka_adapter import ThreadingFuture
 from domain.trading.decision import Decision
 from domain.types import DecisionId
 from tests.support.actors.memory_stores import MemoryDatabase

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from pykka._envelope import Envelope
-
 from actors.messages import Control, Message
 from actors.ports import Address
 from actors.runtime.activity import Activity
@@ -15,6 +13,7 @@ from actors.runtime.behaviour import Behaviour
 from actors.runtime.cell import Builder, Cell
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.pykka_adapter import Envelope
 from domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pykka import ThreadingFuture
 
 from actors.messages import Drain, Restart, Submit, Tick, Wake
+from actors.runtime.pykka_adapter import ThreadingFuture
 from domain import failpoints
 from domain.errors import DatabaseUnavailable, LeaseHeld, PaperTradingError, SubmissionInDoubt
 from domain.failures import FailureKind
