@@ -1,4 +1,4 @@
-"""A table of decisions that somebody else made is adopted where it stands; what cannot be is refused, unchanged."""
+"""An existing table of decisions is adopted in place; one that cannot be adopted is refused and stays unchanged."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from persistence.queries.row_lists import LedgerReader
 from tests.support.system.running_system import running_system, until_all_ended
 
 PAGE = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="utf-8")
-SHOWN = re.findall(r"```sql\n(CREATE TABLE trading_decisions.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
-MINIMAL, FLOATS, UUIDS = (before.strip().removesuffix(";") for before, _ in SHOWN)
+EXAMPLES = re.findall(r"```sql\n(CREATE TABLE trading_decisions.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
+MINIMAL, FLOATS, UUIDS = (before.strip().removesuffix(";") for before, _ in EXAMPLES)
 AFTER = """
 SELECT format('%-16s%s%s', attname, format_type(atttypid, atttypmod),
               CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
@@ -41,8 +41,8 @@ def psql(url: str, *statements: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.mark.parametrize(("before", "after"), SHOWN, ids=["minimal", "floats", "uuids"])
-def test_the_page_shows_what_becomes_of_each(embedded_url: str, before: str, after: str) -> None:
+@pytest.mark.parametrize(("before", "after"), EXAMPLES, ids=["minimal", "floats", "uuids"])
+def test_the_page_shows_each_table_after_adoption(embedded_url: str, before: str, after: str) -> None:
     psql(embedded_url, before)
     schema.upgrade(embedded_url)
     assert [line.rstrip() for line in after.splitlines()] == [str(row[0]).rstrip() for row in psql(embedded_url, AFTER)]
@@ -81,7 +81,7 @@ def test_adopted_with_its_rows_and_traded(database_url: str, table: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ("ALTER TABLE trading_decisions DROP reasoning", "without column reasoning"),
         ("ALTER TABLE trading_decisions ADD status text", "has column status, which this program writes itself"),
@@ -94,18 +94,18 @@ def test_adopted_with_its_rows_and_traded(database_url: str, table: str) -> None
         ("CREATE TABLE paper_fills (x int)", "a name that this program needs is taken"),
     ],
 )
-def test_refused_in_one_sentence_and_nothing_changed(embedded_url: str, change: str, sentence: str) -> None:
+def test_a_refusal_is_one_line_and_changes_nothing(embedded_url: str, change: str, message: str) -> None:
     psql(embedded_url, MINIMAL, change)
     tables = "SELECT relname, relnatts FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
     before = psql(embedded_url, tables)
-    with pytest.raises(DatabaseUnsuitable, match=sentence) as refusal:
+    with pytest.raises(DatabaseUnsuitable, match=message) as refusal:
         schema.upgrade(embedded_url)
     assert "\n" not in str(refusal.value)
     assert before == psql(embedded_url, tables)
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC", None])
-def test_old_rows_of_no_time_that_a_program_knows_can_be_shown(embedded_url: str, moment: str | None) -> None:
+def test_old_rows_with_times_that_python_cannot_represent_are_readable(embedded_url: str, moment: str | None) -> None:
     with psycopg.connect(embedded_url, autocommit=True) as connection:
         connection.execute(
             FLOATS.replace("created_at timestamp NOT NULL", "created_at timestamp, expires_at timestamp")
@@ -117,21 +117,23 @@ def test_old_rows_of_no_time_that_a_program_knows_can_be_shown(embedded_url: str
         )
     schema.upgrade(embedded_url)
     ledger_reader = LedgerReader(embedded_url)
-    shown = [(row["created_at"], row["expires_at"], str(row["confidence"])) for row in ledger_reader.decisions()]
+    values = [(row["created_at"], row["expires_at"], str(row["confidence"])) for row in ledger_reader.decisions()]
     ledger_reader.close()
-    assert [(None, None, "NaN")] == shown
+    assert [(None, None, "NaN")] == values
 
 
-def test_a_column_with_a_default_of_its_own_needs_no_value_and_one_without_is_warned_of(embedded_url: str) -> None:
+def test_a_column_with_a_default_needs_no_value_and_the_log_warns_of_one_without(embedded_url: str) -> None:
     defaults = "reasoning SET DEFAULT '', ALTER current_price SET DEFAULT 1"
     needed = "current_price SET NOT NULL, ALTER reasoning SET NOT NULL"
     psql(embedded_url, MINIMAL, f"ALTER TABLE trading_decisions ALTER {defaults}, ALTER {needed}")
     psql(embedded_url, "ALTER TABLE trading_decisions ADD model text NOT NULL, ADD quantity numeric NOT NULL DEFAULT 1")
-    said: list[str] = []
-    sink = logger.add(said.append, level="WARNING", format="{message}")
+    warnings: list[str] = []
+    sink = logger.add(warnings.append, level="WARNING", format="{message}")
     with running_system(embedded_url) as system:
         logger.remove(sink)
-        assert ["model, quantity"] == [line.partition(" requires ")[2].partition(" in each row")[0] for line in said]
+        assert ["model, quantity"] == [
+            line.partition(" requires ")[2].partition(" in each row")[0] for line in warnings
+        ]
         psql(embedded_url, "ALTER TABLE trading_decisions ALTER model DROP NOT NULL")
         sent = [Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.01"),
                 Decision(symbol="BTC/USDT", decision="SELL", confidence=1, quantity="0.01", reasoning="r", strategy="s",
@@ -151,7 +153,7 @@ COLUMNS = MINIMAL.replace("id serial PRIMARY KEY", "id bigint NOT NULL").strip()
 
 
 @pytest.mark.parametrize(
-    ("tables", "sentence"),
+    ("tables", "message"),
     [
         (f"{COLUMNS}) PARTITION BY RANGE (created_at)", "is a partitioned table"),
         (f"{MINIMAL}; CREATE TABLE more () INHERITS (trading_decisions)", "is part of an inheritance"),
@@ -159,9 +161,9 @@ COLUMNS = MINIMAL.replace("id serial PRIMARY KEY", "id bigint NOT NULL").strip()
         (f"{COLUMNS}, idempotency_key text, PRIMARY KEY (id)); {TWICE}", "'k' is in two rows"),
     ],
 )  # fmt: skip
-def test_what_is_no_table_of_its_own_is_refused(embedded_url: str, tables: str, sentence: str) -> None:
+def test_anything_but_an_ordinary_table_is_refused(embedded_url: str, tables: str, message: str) -> None:
     psql(embedded_url, tables)
-    with pytest.raises(DatabaseUnsuitable, match=sentence):
+    with pytest.raises(DatabaseUnsuitable, match=message):
         schema.upgrade(embedded_url)
 
 
@@ -172,11 +174,11 @@ def test_a_hypertable_is_refused(timescale_url: str) -> None:
         schema.upgrade(timescale_url)
 
 
-def test_a_lock_of_somebody_is_said_with_who_holds_it(embedded_url: str) -> None:
+def test_a_lock_timeout_names_the_session_with_the_lock(embedded_url: str) -> None:
     psql(embedded_url, MINIMAL)
-    with psycopg.connect(embedded_url, application_name="report") as somebody:
-        somebody.execute("LOCK TABLE trading_decisions IN SHARE MODE")
-        with pytest.raises(DatabaseBusy, match=rf"session {somebody.info.backend_pid} \(report"):
+    with psycopg.connect(embedded_url, application_name="report") as other:
+        other.execute("LOCK TABLE trading_decisions IN SHARE MODE")
+        with pytest.raises(DatabaseBusy, match=rf"session {other.info.backend_pid} \(report"):
             schema.upgrade(embedded_url)
     lease = Lease.take(embedded_url)
     schema.upgrade(embedded_url)

@@ -1,4 +1,4 @@
-"""Tables that somebody changes under the running program."""
+"""Tables that are changed while the program runs."""
 
 from __future__ import annotations
 
@@ -13,53 +13,55 @@ from tests.support.system.running_system import running_system, until, until_all
 
 
 @pytest.mark.parametrize(
-    ("change", "mend"),
+    ("change", "repair"),
     [
         ("ALTER TABLE paper_orders RENAME TO away", "ALTER TABLE away RENAME TO paper_orders"),
         ("ALTER TABLE paper_fills RENAME bid TO away", "ALTER TABLE paper_fills RENAME away TO bid"),
         ("REVOKE INSERT ON paper_orders FROM CURRENT_USER", "GRANT INSERT ON paper_orders TO CURRENT_USER"),
     ],
 )
-def test_what_is_taken_away_is_said_once_waited_for_and_a_start_refuses(
-    embedded_url: str, change: str, mend: str
+def test_the_program_waits_for_what_was_removed_and_a_start_refuses(
+    embedded_url: str, change: str, repair: str
 ) -> None:
-    said: list[str] = []
-    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
-        handler = logger.add(lambda message: said.append(str(message)), level="WARNING")
-        somebody.execute(change)
+    log_lines: list[str] = []
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        handler = logger.add(lambda message: log_lines.append(str(message)), level="WARNING")
+        connection.execute(change)
         future = system.submit(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001"))
-        until(lambda: any("PositionKeeper waits for the database" in line for line in said))
+        until(lambda: any("PositionKeeper waits for the database" in line for line in log_lines))
         with pytest.raises(DatabaseUnsuitable):
             schema.upgrade(embedded_url)
         assert system.wait(0) is None
-        somebody.execute(mend)
+        connection.execute(repair)
         assert future.get(timeout=10).status == "executed"
         logger.remove(handler)
-        assert not any("Traceback" in line for line in said)
+        assert not any("Traceback" in line for line in log_lines)
         assert system.ledger_reader.ledger_differences() == []
 
 
 def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded_url: str) -> None:
-    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
-        somebody.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)")
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)"
+        )
         with pytest.raises(psycopg.errors.CheckViolation, match="a decision never changes; cancel it"):
-            somebody.execute("UPDATE trading_decisions SET confidence = 0.7")
+            connection.execute("UPDATE trading_decisions SET confidence = 0.7")
         for statement in (
             "DELETE FROM paper_fills",
             "TRUNCATE paper_positions",
             "DELETE FROM paper_portfolio_snapshots",
         ):
             with pytest.raises(psycopg.errors.CheckViolation, match="written by the program alone"):
-                somebody.execute(statement)
-        somebody.execute("UPDATE trading_decisions SET status = 'cancelled', processed_at = now()")
+                connection.execute(statement)
+        connection.execute("UPDATE trading_decisions SET status = 'cancelled', processed_at = now()")
         until_all_ended(system.ledger_reader)
 
 
 @pytest.mark.parametrize(
     ("dropped", "changes", "reason"),
     [
-        ("decision must be BUY, SELL or HOLD", {"decision": "'MAYBE'"}, "decision is 'MAYBE', which is none of"),
-        ("confidence must be a number from 0 to 1", {"confidence": "'NaN'"}, "confidence is NaN, which is no number"),
+        ("decision must be BUY, SELL or HOLD", {"decision": "'MAYBE'"}, "decision is 'MAYBE', which is not BUY, SELL or HOLD"),
+        ("confidence must be a number from 0 to 1", {"confidence": "'NaN'"}, "confidence is NaN, which is not a number"),
         ("quantity must be a number above 0", {"quantity": "-1"}, "quantity is -1"),
         ("created_at must be a moment", {"created_at": "'infinity'"}, "timestamp too large"),
         ("expires_at must be a moment", {"expires_at": "'20000-01-01'"}, "timestamp too large"),
@@ -69,16 +71,16 @@ def test_a_row_that_its_constraint_would_have_refused_is_rejected_and_the_others
     embedded_url: str, dropped: str, changes: dict[str, str], reason: str
 ) -> None:
     row = {"symbol": "'BTC/USDT'", "decision": "'HOLD'", "confidence": "1", **changes}
-    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
-        somebody.execute(f'ALTER TABLE trading_decisions DROP CONSTRAINT "{dropped}"')
-        somebody.execute(f"INSERT INTO trading_decisions ({', '.join(row)}) VALUES ({', '.join(row.values())})")
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(f'ALTER TABLE trading_decisions DROP CONSTRAINT "{dropped}"')
+        connection.execute(f"INSERT INTO trading_decisions ({', '.join(row)}) VALUES ({', '.join(row.values())})")
         good = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
         assert good.get(timeout=10).status == "ignored"
         until_all_ended(system.ledger_reader)
-        told = somebody.execute(
+        rows = connection.execute(
             "SELECT status, outcome_reason FROM trading_decisions WHERE outcome_reason ^@ 'invalid'"
         )
-        ((status, sentence),) = told.fetchall()
+        ((status, outcome_reason),) = rows.fetchall()
         assert "rejected" == status
-        assert sentence.startswith(f"invalid: {reason}")
+        assert outcome_reason.startswith(f"invalid: {reason}")
         assert [0] * 7 == [actor.restarts for actor in system.status().actors]

@@ -35,9 +35,9 @@ def failure(number: int, epoch: int = 1) -> Failure:
     return Failure(epoch, number, at, FailureKind.CRASH, Generation(1), "Sizer", "Decide", None, "error", "traceback")
 
 
-def test_one_that_is_refused_keeps_no_other_from_being_stored(recorder: FailureRecorder, embedded_url: str) -> None:
+def test_a_refused_failure_does_not_block_the_others(recorder: FailureRecorder, embedded_url: str) -> None:
     with psycopg.connect(embedded_url, autocommit=True) as connection:
-        # While somebody has the table, all of them wait together.
+        # While the table is locked, all failures wait together.
         with connection.transaction():
             connection.execute("LOCK TABLE paper_failures")
             for number in (1, TOO_LARGE, 2, 3):

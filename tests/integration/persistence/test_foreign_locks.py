@@ -1,4 +1,4 @@
-"""Locks and triggers of somebody else are said, with who is in the way, and lose nothing."""
+"""Locks and triggers of other sessions: the log names the session, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from loguru import logger
 from tests.support.system.running_system import running_system, until, until_all_ended
 
 INSERT = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('BTC/USDT', 'BUY', 1)"
-WAITING = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)"
+WITHOUT_PRICE = "INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('DEAD/USDT', 'BUY', 1)"
 TRIGGER = """
-CREATE FUNCTION somebody_s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$;
-CREATE TRIGGER somebody_s BEFORE UPDATE ON trading_decisions FOR EACH ROW {} EXECUTE FUNCTION somebody_s();
+CREATE FUNCTION users_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$;
+CREATE TRIGGER users_trigger BEFORE UPDATE ON trading_decisions FOR EACH ROW {} EXECUTE FUNCTION users_trigger();
 """
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same limits, sooner."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time limits of the sessions."""
     monkeypatch.setattr("persistence.connections.LOCK_TIMEOUT", "300ms")
     monkeypatch.setattr("persistence.connections.STATEMENT_TIMEOUT", "500ms")
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
+def log_lines() -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", backtrace=True)
     yield lines
@@ -43,88 +43,88 @@ def said() -> Iterator[list[str]]:
         "SELECT FROM trading_decisions FOR UPDATE",
     ],
 )
-def test_a_lock_is_said_and_all_is_traded_after_it(embedded_url: str, said: list[str], lock: str) -> None:
+def test_a_lock_is_logged_and_everything_is_traded_after_it(embedded_url: str, log_lines: list[str], lock: str) -> None:
     with running_system(embedded_url, check_interval=0.2, max_price_age=0.5) as system:
         with psycopg.connect(embedded_url, autocommit=True) as sender:
-            sender.execute(WAITING)  # ends after half a second, for want of a price
-            with psycopg.connect(embedded_url, application_name="report") as somebody:
-                somebody.execute(lock)  # type: ignore[call-overload]
+            sender.execute(WITHOUT_PRICE)  # ends after half a second, because it has no price
+            with psycopg.connect(embedded_url, application_name="report") as connection:
+                connection.execute(lock)  # type: ignore[call-overload]
                 if "trading_decisions" not in lock:
                     sender.execute(INSERT)
-                until(lambda: any(f"session {somebody.info.backend_pid} (report" in line for line in said))
-                somebody.rollback()
+                until(lambda: any(f"session {connection.info.backend_pid} (report" in line for line in log_lines))
+                connection.rollback()
             sender.execute(INSERT.replace("BTC", "ETH"))
             until_all_ended(system.ledger_reader)
         expected = {"executed": 1 + ("trading_decisions" not in lock), "rejected": 1}
         assert expected == system.ledger_reader.outcomes()
         assert system.ledger_reader.ledger_differences() == []
-    assert not any("Traceback" in line for line in said)
+    assert not any("Traceback" in line for line in log_lines)
 
 
-def test_what_somebody_has_inserted_and_not_committed_blocks_nothing(embedded_url: str, said: list[str]) -> None:
-    with running_system(embedded_url) as system, psycopg.connect(embedded_url) as somebody:
-        somebody.execute(INSERT)
+def test_an_uncommitted_insert_blocks_nothing(embedded_url: str, log_lines: list[str]) -> None:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url) as connection:
+        connection.execute(INSERT)
         with psycopg.connect(embedded_url, autocommit=True) as sender:
             sender.execute(INSERT.replace("BTC", "ETH"))
         until(lambda: system.ledger_reader.outcomes() == {"executed": 1})
-        somebody.commit()
+        connection.commit()
         until(lambda: system.ledger_reader.outcomes() == {"executed": 2})
-    assert said == []
+    assert log_lines == []
 
 
-def test_a_slow_trigger_is_said_and_tried_again(embedded_url: str, said: list[str]) -> None:
-    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
-        somebody.execute(TRIGGER.format("PERFORM pg_sleep(5); RETURN NEW;", ""))  # type: ignore[call-overload]
-        somebody.execute(INSERT)
-        until(lambda: any("the database took too long" in line for line in said))
-        somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
+def test_a_slow_trigger_is_logged_and_the_write_retried(embedded_url: str, log_lines: list[str]) -> None:
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(TRIGGER.format("PERFORM pg_sleep(5); RETURN NEW;", ""))  # type: ignore[call-overload]
+        connection.execute(INSERT)
+        until(lambda: any("the database took too long" in line for line in log_lines))
+        connection.execute("DROP TRIGGER users_trigger ON trading_decisions")
         until_all_ended(system.ledger_reader)
         assert system.ledger_reader.outcomes() == {"executed": 1}
         assert system.ledger_reader.ledger_differences() == []
-    assert not any("Traceback" in line for line in said)
+    assert not any("Traceback" in line for line in log_lines)
 
 
 @pytest.mark.parametrize("body", ["RETURN NULL;", "RAISE EXCEPTION 'not this one';"])
-def test_a_trigger_that_refuses_outcomes_keeps_those_decisions_waiting_and_no_other(
-    embedded_url: str, said: list[str], body: str
+def test_a_trigger_that_refuses_outcomes_keeps_only_those_decisions_pending(
+    embedded_url: str, log_lines: list[str], body: str
 ) -> None:
-    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as somebody:
-        somebody.execute(TRIGGER.format(body, "WHEN (OLD.symbol <> 'ETH/USDT')"))  # type: ignore[call-overload]
-        somebody.execute(INSERT)
-        somebody.execute(INSERT.replace("'BUY'", "'HOLD'"))
+    with running_system(embedded_url) as system, psycopg.connect(embedded_url, autocommit=True) as connection:
+        connection.execute(TRIGGER.format(body, "WHEN (OLD.symbol <> 'ETH/USDT')"))  # type: ignore[call-overload]
+        connection.execute(INSERT)
+        connection.execute(INSERT.replace("'BUY'", "'HOLD'"))
         for id_ in (1, 2):
-            until(lambda id_=id_: any(f"decision {id_} stays pending" in line for line in said))
-        somebody.execute(INSERT.replace("BTC", "ETH"))
+            until(lambda id_=id_: any(f"decision {id_} stays pending" in line for line in log_lines))
+        connection.execute(INSERT.replace("BTC", "ETH"))
         until(lambda: system.ledger_reader.outcomes().get("executed") == 1)
         assert system.ledger_reader.waiting() == 2
         assert system.wait(0) is None
-        somebody.execute("DROP TRIGGER somebody_s ON trading_decisions")
-    assert not any("Traceback" in line for line in said)
+        connection.execute("DROP TRIGGER users_trigger ON trading_decisions")
+    assert not any("Traceback" in line for line in log_lines)
     with running_system(embedded_url) as system:
         until_all_ended(system.ledger_reader)
         assert system.ledger_reader.outcomes() == {"executed": 2, "ignored": 1}
         assert system.ledger_reader.ledger_differences() == []
 
 
-def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str, said: list[str]) -> None:
+def test_rows_deleted_by_hand_and_by_a_cascade_disturb_nothing(embedded_url: str, log_lines: list[str]) -> None:
     with (
         running_system(embedded_url, max_price_age=0.5) as system,
-        psycopg.connect(embedded_url, autocommit=True) as somebody,
+        psycopg.connect(embedded_url, autocommit=True) as connection,
     ):
-        somebody.execute(
+        connection.execute(
             "CREATE TABLE signals (id bigint PRIMARY KEY);"
             "ALTER TABLE trading_decisions ADD signal bigint REFERENCES signals ON DELETE CASCADE;"
             "INSERT INTO signals VALUES (1);"
             "INSERT INTO trading_decisions (symbol, decision, confidence, signal) VALUES ('DEAD/USDT', 'BUY', 1, 1)"
         )
-        somebody.execute(WAITING)
+        connection.execute(WITHOUT_PRICE)
         until(lambda: system.ledger_reader.waiting() == 2)
-        somebody.execute("DELETE FROM signals")
-        somebody.execute("DELETE FROM trading_decisions")
-        somebody.execute(INSERT)
+        connection.execute("DELETE FROM signals")
+        connection.execute("DELETE FROM trading_decisions")
+        connection.execute(INSERT)
         until(lambda: system.ledger_reader.outcomes() == {"executed": 1})
-        somebody.execute(WAITING)
+        connection.execute(WITHOUT_PRICE)
         until_all_ended(system.ledger_reader)
         assert system.ledger_reader.outcomes() == {"executed": 1, "rejected": 1}
         assert system.ledger_reader.ledger_differences() == []
-    assert not any("Traceback" in line for line in said)
+    assert not any("Traceback" in line for line in log_lines)

@@ -1,4 +1,4 @@
-"""A connection lost at any message of a transaction: what is said of it is true, and the next one works."""
+"""A connection lost at any message of a transaction: the error is correct, and the next transaction works."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def url(embedded_server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def way(url: str) -> Iterator[Proxy]:
-    """The way to it, and an empty table at its end."""
+def table_proxy(url: str) -> Iterator[Proxy]:
+    """A proxy to it, and an empty table there."""
     with psycopg.connect(url) as direct:
         direct.execute("DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f; CREATE TABLE t (n int)")
     with Proxy(url) as opened:
@@ -52,8 +52,8 @@ def way(url: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture(params=[True, False], ids=["hot", "pinged"])
-def engine(request: pytest.FixtureRequest, way: Proxy, url: str) -> Iterator[Engine]:
-    opened = engine_for(way.url_for(url), "test", hot=request.param)
+def engine(request: pytest.FixtureRequest, table_proxy: Proxy, url: str) -> Iterator[Engine]:
+    opened = engine_for(table_proxy.url_for(url), "test", hot=request.param)
     yield opened
     opened.dispose()
 
@@ -82,8 +82,10 @@ def test_a_transaction_that_outlasts_its_engine_leaves_no_session_behind(url: st
 
 
 @pytest.mark.parametrize(("moment", "expected"), [("before", []), ("after", [1, 1])])
-def test_lost_in_commit_is_in_doubt(engine: Engine, way: Proxy, url: str, moment: Moment, expected: list[int]) -> None:
-    way.at_commit(moment)
+def test_lost_in_commit_is_in_doubt(
+    engine: Engine, table_proxy: Proxy, url: str, moment: Moment, expected: list[int]
+) -> None:
+    table_proxy.at_commit(moment)
     with pytest.raises(DatabaseUnavailable, match="lost in COMMIT") as lost:
         put(engine, 1)
     assert lost.value.in_doubt
@@ -106,26 +108,26 @@ def test_a_commit_that_ends_the_session_is_in_doubt_and_one_that_is_refused_is_n
 
 
 def test_a_cut_at_each_message_leaves_nothing_or_all_and_says_which(
-    engine: Engine, way: Proxy, url: str, caplog: pytest.LogCaptureFixture
+    engine: Engine, table_proxy: Proxy, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(engine, 0)  # connected
     expected = [0, 0]
     for number in range(1, 40):
-        way.cut_after(number, reset=number % 2 == 0)
+        table_proxy.cut_after(number, reset=number % 2 == 0)
         try:
             put(engine, number)
         except DatabaseUnavailable as error:
-            found = stored(url).count(number)
-            assert found in ({0, 2} if error.in_doubt else {0})
-            expected += [number] * found
+            count = stored(url).count(number)
+            assert count in ({0, 2} if error.in_doubt else {0})
+            expected += [number] * count
         else:
             expected += [number] * 2
-            way.clear()
+            table_proxy.clear()
         put(engine, 100)
         expected += [100] * 2
     assert sorted(expected) == stored(url)
-    assert way.counts["fuse"] > 20
-    assert [] == caplog.records  # the libraries have nothing to add
+    assert table_proxy.counts["fuse"] > 20
+    assert [] == caplog.records  # the libraries log nothing
 
 
 def test_an_upgrade_that_is_cut_says_so_and_the_next_one_makes_it_whole(proxy: Proxy, embedded_url: str) -> None:
@@ -152,12 +154,12 @@ def test_decisions_of_a_group_that_was_stored_in_part_are_in_doubt(proxy: Proxy,
     store = DecisionStore(proxy.url_for(embedded_url), lease)
     group = [Decision(symbol=symbol, decision="BUY", confidence=1) for symbol in ("BAD", "BTC/USDT", "ETH/USDT")]
     assert [None] * 3 == store.find(group)  # connected
-    # The group, then each alone: the third of these never begins.
+    # The group is tried first, then each decision alone: the transaction of the third never begins.
     proxy.at_commit("before", sql="BEGIN", skip=3)
     with pytest.raises(DatabaseUnavailable) as lost:
         store.insert(group)
     assert lost.value.in_doubt
-    assert [type(None), Accepted, type(None)] == [type(found) for found in store.find(group)]
+    assert [type(None), Accepted, type(None)] == [type(decision) for decision in store.find(group)]
     store.close()
     lease.release()
 

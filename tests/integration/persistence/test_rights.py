@@ -1,4 +1,4 @@
-"""Each role of docs/database.md does its work with exactly the rights that stand there, and one fewer is a sentence."""
+"""Each role of docs/database.md works with exactly the rights listed there; with one fewer it gets an error message."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Role = Callable[..., str]
 
 @pytest.fixture
 def role(embedded_server: Server, embedded_url: str) -> Iterator[Role]:
-    """Makes a role that may log in, with what it is granted in the test's database; gives its URL."""
+    """Return a function that makes a role with rights in the test's database, and returns the role's URL."""
     made: list[str] = []
     name = make_url(embedded_url).database
 
     def make(*grants: str) -> str:
-        made.append(f"somebody_{secrets.token_hex(4)}")
+        made.append(f"role_{secrets.token_hex(4)}")
         with embedded_server.connect(name) as admin:
             admin.execute(f"CREATE ROLE {made[-1]} LOGIN")  # type: ignore[call-overload]
             for grant in grants:
@@ -35,9 +35,9 @@ def role(embedded_server: Server, embedded_url: str) -> Iterator[Role]:
 
     yield make
     with embedded_server.connect(name) as admin:
-        for each in made:
-            admin.execute(f"DROP OWNED BY {each} CASCADE")  # type: ignore[call-overload]
-            admin.execute(f"DROP ROLE {each}")  # type: ignore[call-overload]
+        for role_name in made:
+            admin.execute(f"DROP OWNED BY {role_name} CASCADE")  # type: ignore[call-overload]
+            admin.execute(f"DROP ROLE {role_name}")  # type: ignore[call-overload]
 
 
 def trades(url: str) -> None:
@@ -78,11 +78,11 @@ def test_adoption_needs_to_own_the_table(role: Role, embedded_url: str) -> None:
     trades(url)
 
 
-def test_without_rights_the_start_is_one_sentence(role: Role) -> None:
+def test_without_rights_the_start_fails_with_a_message(role: Role) -> None:
     url = role()
     name = make_url(url).username
-    mend = rf"role {name} may not create tables in schema public: GRANT USAGE, CREATE ON SCHEMA public TO {name}"
-    with pytest.raises(DatabaseUnsuitable, match=mend):
+    message = rf"role {name} may not create tables in schema public: GRANT USAGE, CREATE ON SCHEMA public TO {name}"
+    with pytest.raises(DatabaseUnsuitable, match=message):
         trades(url)
 
 

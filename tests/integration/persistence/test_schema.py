@@ -46,7 +46,7 @@ def test_one_run_from_decision_to_views(every_server: Server, every_url: str) ->
         assert system.submit(Decision(symbol="BTC/USDT", decision="SELL", confidence=1)).get(timeout=10).order_id
         until_all_ended(system.ledger_reader)
         (default,) = system.ledger_reader.portfolios()
-        # Bought 0.01 at 110485.85 and 0.3 at 3950.01, sold the BTC at the same price: commissions are all that is lost.
+        # Bought 0.01 at 110485.85 and 0.3 at 3950.01, sold the BTC at the same price: only commissions are lost.
         lost = Decimal("1.1048585") + Decimal("1.185003") + Decimal(1) + Decimal(1)
         assert -lost == default["total_pnl"]
         performance = system.performance_summary()
@@ -68,7 +68,7 @@ def test_one_run_from_decision_to_views(every_server: Server, every_url: str) ->
         assert Decimal(3) == pnl
 
 
-def test_hypertables_where_timescaledb_is_and_nowhere_else(every_server: Server, every_url: str) -> None:
+def test_hypertables_exist_only_with_timescaledb(every_server: Server, every_url: str) -> None:
     schema.upgrade(every_url)
     schema.upgrade(every_url)
     assert schema.is_current(every_url)
@@ -76,8 +76,10 @@ def test_hypertables_where_timescaledb_is_and_nowhere_else(every_server: Server,
         if every_server.name != TIMESCALEDB:
             assert "without TimescaleDB" in probe(every_url)
             return
-        found = connection.execute("SELECT hypertable_name::text FROM timescaledb_information.hypertables ORDER BY 1")
-        assert found.fetchall() == [("market_prices",), ("paper_portfolio_snapshots",), ("paper_trades",)]
+        hypertables = connection.execute(
+            "SELECT hypertable_name::text FROM timescaledb_information.hypertables ORDER BY 1"
+        )
+        assert hypertables.fetchall() == [("market_prices",), ("paper_portfolio_snapshots",), ("paper_trades",)]
         assert ", TimescaleDB 2." in probe(every_url)
 
 
@@ -90,7 +92,7 @@ def test_a_database_newer_than_the_program_is_refused(embedded_url: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("statement", "sentence"),
+    ("statement", "message"),
     [
         ("UPDATE paper_positions SET quantity = 1", "portfolio default holds 1.000000000000000000 BTC/USDT"),
         ("UPDATE paper_positions SET cost = 1", "account for 1.000000000000"),
@@ -104,13 +106,13 @@ def test_a_database_newer_than_the_program_is_refused(embedded_url: str) -> None
         ("UPDATE paper_orders SET seq = 7", "has 1 orders, the last one is number 7"),
     ],
 )
-def test_the_ledger_check_finds(embedded_url: str, statement: str, sentence: str) -> None:
+def test_the_ledger_check_finds(embedded_url: str, statement: str, message: str) -> None:
     with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         assert system.ledger_reader.ledger_differences() == []
     with psycopg.connect(embedded_url) as connection:
         connection.execute("SET paper.writer = 'PositionKeeper'")
-        connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")  # they would refuse some of it
+        connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")  # they refuse some of these statements
         connection.execute(statement)
-        found = connection.execute("SELECT difference FROM v_paper_ledger_check").fetchall()
-    assert sentence in "\n".join(difference for (difference,) in found)
+        differences = connection.execute("SELECT difference FROM v_paper_ledger_check").fetchall()
+    assert message in "\n".join(difference for (difference,) in differences)

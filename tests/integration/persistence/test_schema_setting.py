@@ -33,16 +33,16 @@ def test_two_systems_side_by_side_in_one_database(database_url: str) -> None:
         assert second.ledger_reader.served()["running"]
         with pytest.raises(LeaseHeld):
             Lease.take(own, timeout=0)
-        with psycopg.connect(database_url) as anybody:
-            anybody.execute("SET search_path = pg_catalog")
-            value = anybody.execute("SELECT own.get_portfolio_value(), public.get_portfolio_value()").fetchone()
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SET search_path = pg_catalog")
+            value = connection.execute("SELECT own.get_portfolio_value(), public.get_portfolio_value()").fetchone()
             assert value is not None
             assert None not in value
         assert second.ledger_reader.ledger_differences() == []
     assert schema.is_current(own)
 
 
-def test_a_schema_that_may_not_be_made_is_one_sentence(embedded_url: str) -> None:
+def test_a_schema_that_the_role_may_not_create_is_an_error(embedded_url: str) -> None:
     with psycopg.connect(embedded_url) as connection:
         connection.execute("REVOKE CREATE ON DATABASE " + str(connection.info.dbname) + " FROM CURRENT_USER")
     with pytest.raises(DatabaseUnsuitable, match="there is no schema own, and role"):

@@ -1,4 +1,4 @@
-"""Every session has the settings that the program rests on, whatever the database, role, URL or shell set."""
+"""Every session has the settings that the program needs, whatever the database, role, URL or shell set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.database.servers import Server
 from tests.support.system.running_system import assert_sound, running_system
 
 WAYS = [hostile_settings.set_by_database, hostile_settings.set_by_role, hostile_settings.set_by_url]
-WANTED = {
+EXPECTED = {
     "client_encoding": "UTF8",
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
@@ -42,17 +42,17 @@ ROCKET = Decision(
 
 
 def settings_of(connection: psycopg.Connection) -> dict[str, str]:
-    """What holds in a session, all of it as text."""
-    found = {}
-    for name in WANTED:
+    """Return the settings of a session as text."""
+    settings = {}
+    for name in EXPECTED:
         row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
         assert row is not None
-        found[name] = row[0]
-    return found
+        settings[name] = row[0]
+    return settings
 
 
 def both_kinds_of(url: str) -> list[dict[str, str]]:
-    """The settings of a connection of its own, and of one from a pool that has been given back once."""
+    """Return the settings of a separate connection, and of a pooled one that was returned once."""
     with connect(url, "test", writer="PositionKeeper") as connection:
         alone = settings_of(connection)
     engine = engine_for(url, "test", writer="PositionKeeper")
@@ -66,19 +66,19 @@ def both_kinds_of(url: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_what_others_set_does_not_hold(database_url: str, way: Callable[[str], str]) -> None:
-    assert both_kinds_of(way(database_url)) == [WANTED, WANTED]
+def test_settings_of_database_role_and_url_have_no_effect(database_url: str, way: Callable[[str], str]) -> None:
+    assert both_kinds_of(way(database_url)) == [EXPECTED, EXPECTED]
 
 
-def test_what_the_shell_sets_does_not_hold(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_shell_have_no_effect(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SHELL.items():
         monkeypatch.setenv(name, value)
-    assert both_kinds_of(database_url) == [WANTED, WANTED]
+    assert both_kinds_of(database_url) == [EXPECTED, EXPECTED]
 
 
 def test_a_schema_of_its_own_comes_first_and_temporary_tables_last(database_url: str) -> None:
     hostile_settings.set_by_database(database_url)
-    assert both_kinds_of(with_schema(database_url, "own")) == [{**WANTED, "search_path": "own,public,pg_temp"}] * 2
+    assert both_kinds_of(with_schema(database_url, "own")) == [{**EXPECTED, "search_path": "own,public,pg_temp"}] * 2
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
@@ -114,10 +114,8 @@ def test_a_backup_holds_what_latin1_does_not(embedded_server: Server, embedded_u
     embedded_server.drop_database(target)
 
 
-def test_what_cannot_be_put_right_is_one_sentence(embedded_url: str) -> None:
-    with pytest.raises(
-        DatabaseUnsuitable
-    ) as refused:  # the server's own spelling is another one, as a pooler's might be
+def test_a_setting_that_cannot_be_set_is_an_error(embedded_url: str) -> None:
+    with pytest.raises(DatabaseUnsuitable) as refused:  # the server returns another spelling, as a pooler might
         session.open_session({**session.SETTINGS, "DateStyle": "german"}, dsn(embedded_url))
     assert str(refused.value) == (
         "sessions with this database have DateStyle = 'German, DMY' although the program sets 'german', which it needs:"
@@ -130,9 +128,7 @@ def test_what_cannot_be_put_right_is_one_sentence(embedded_url: str) -> None:
     )
 
 
-def test_a_pooler_that_hides_what_the_server_reports_is_one_sentence(
-    embedded_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pooler_that_hides_reported_settings_is_an_error(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psycopg.ConnectionInfo, "parameter_status", lambda *_: None)
     with pytest.raises(DatabaseUnsuitable, match="have client_encoding = None although the program sets"):
         connect(embedded_url, "test")
@@ -147,7 +143,7 @@ def test_variables_of_the_shell_do_not_reach_the_embedded_server(
         monkeypatch.setenv(name, value)
     server = EmbeddedServer.attach(home)
     try:
-        assert both_kinds_of(server.url) == [WANTED, WANTED]
+        assert both_kinds_of(server.url) == [EXPECTED, EXPECTED]
         assert back_up(server.admin_url, tmp_path / "b").contents.decisions == 0
         assert {name: os.environ[name] for name in WRONG_SHELL} == WRONG_SHELL
     finally:

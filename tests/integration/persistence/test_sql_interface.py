@@ -235,9 +235,9 @@ def test_a_name_used_again_is_another_portfolio(system: TradingSystem) -> None:
     assert Decimal(5000) == order["equity"]
 
 
-def test_a_key_that_somebody_holds_open_stops_only_its_own_caller(system: TradingSystem) -> None:
-    with psycopg.connect(system.database_url) as somebody:
-        somebody.execute(
+def test_an_uncommitted_key_blocks_only_its_own_caller(system: TradingSystem) -> None:
+    with psycopg.connect(system.database_url) as connection:
+        connection.execute(
             "INSERT INTO trading_decisions (symbol, decision, confidence, idempotency_key)"
             " VALUES ('A', 'HOLD', 1, 'held')"
         )
@@ -245,7 +245,7 @@ def test_a_key_that_somebody_holds_open_stops_only_its_own_caller(system: Tradin
             system.submit(Decision(symbol="A", decision="HOLD", confidence=1, idempotency_key="held"))
         other = system.submit(Decision(symbol="BTC/USDT", decision="HOLD", confidence=1))
         assert "ignored" == other.get(timeout=10).status
-        somebody.rollback()
+        connection.rollback()
     again = system.submit(Decision(symbol="A", decision="HOLD", confidence=1, idempotency_key="held"))
     assert "ignored" == again.get(timeout=10).status
 
@@ -268,13 +268,13 @@ def test_a_trigger_that_refuses_a_fill_has_its_decision_quarantined(server: Serv
 
 
 def test_a_locked_row_lets_the_rest_wait_and_loses_nothing(system: TradingSystem) -> None:
-    with psycopg.connect(system.database_url) as somebody:
-        somebody.execute("SELECT FROM paper_trading_config WHERE portfolio = 'default' FOR UPDATE")
+    with psycopg.connect(system.database_url) as connection:
+        connection.execute("SELECT FROM paper_trading_config WHERE portfolio = 'default' FOR UPDATE")
         number = put(system, {"symbol": "ETH/USDT", "quantity": "0.01"})
-        somebody.execute("SELECT pg_sleep(0.5)")
+        connection.execute("SELECT pg_sleep(0.5)")
         (row,) = system.ledger_reader.rows("SELECT status FROM trading_decisions WHERE id = :id", id=number)
         assert row["status"] == "pending"
-        somebody.rollback()
+        connection.rollback()
     until_all_ended(system.ledger_reader)
     (row,) = system.ledger_reader.rows("SELECT status FROM trading_decisions WHERE id = :id", id=number)
     assert row["status"] == "executed"

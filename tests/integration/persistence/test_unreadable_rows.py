@@ -1,4 +1,4 @@
-"""A row whose reading fails on the server gets its outcome alone; the others of its batch are executed."""
+"""A row that the server cannot read is rejected; the others of its batch are executed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ BAD = "INSERT INTO {} (symbol, decision, confidence, strategy) VALUES ('ETH/USDT
 
 
 def outcomes(ledger_reader: LedgerReader) -> list[tuple[str, str]]:
-    """Status and reason of each decision, in the order in which they came; of what is executed the status alone."""
-    found = ledger_reader.rows("SELECT status, outcome_reason FROM trading_decisions ORDER BY id")
-    return [(row["status"], row["outcome_reason"] if row["status"] != "executed" else "") for row in found]
+    """Return status and reason of each decision, in the order of the ids; without the reason if it was executed."""
+    rows = ledger_reader.rows("SELECT status, outcome_reason FROM trading_decisions ORDER BY id")
+    return [(row["status"], row["outcome_reason"] if row["status"] != "executed" else "") for row in rows]
 
 
 def insert(url: str, table: str, bad: sql.Composable) -> None:
@@ -42,7 +42,7 @@ def insert(url: str, table: str, bad: sql.Composable) -> None:
     ids=["divides_by_zero", "raises", "encoding"],
 )
 def test_a_value_that_the_server_cannot_compute(database_url: str, strategy: str, reason: str) -> None:
-    """Simulated by a view in the table's place, as after somebody's change."""
+    """A view in place of the table simulates such a value."""
     with running_system(database_url) as system:
         with psycopg.connect(database_url) as owner:
             owner.execute(
@@ -70,7 +70,7 @@ def test_a_value_that_the_server_cannot_compute(database_url: str, strategy: str
 
 @pytest.fixture
 def ascii_url(server: Server) -> Iterator[str]:
-    """A database that checks no text, owned by the plain role."""
+    """Make a database that accepts any bytes as text, owned by the plain role."""
     params = conninfo_to_dict(server.create_database())
     name = f"{params['dbname']}_ascii"
     with server.connect() as admin:
