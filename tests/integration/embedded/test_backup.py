@@ -1,4 +1,4 @@
-"""A backup restored is the database again, to the last digit; what cannot be restored changes nothing."""
+"""A restored backup equals the database, to the last digit; a failed restore changes nothing."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CHANGED_ON_PURPOSE = {"paper_lease", "paper_lease_renewal"}
 
 
 def admin(server: Server, url: str) -> str:
-    """The same database, for its superuser."""
+    """Return the URL of the same database for its superuser."""
     return url.replace("paper@", "postgres@", 1)
 
 
 def everything(url: str) -> dict[str, list[str]]:
-    """Each row of each table, as text and so with all of its digits; and what else makes a database."""
-    found: dict[str, list[str]] = {}
+    """Return each row of each table as text, with all of its digits, and the definitions of all other objects."""
+    contents: dict[str, list[str]] = {}
     with psycopg.connect(url) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"
@@ -43,8 +43,8 @@ def everything(url: str) -> dict[str, list[str]]:
                 sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(name, table))
             ).fetchall()
             if table not in CHANGED_ON_PURPOSE:
-                found[f"{name}.{table}"] = sorted(row[0] for row in rows)
-        for what, query in {
+                contents[f"{name}.{table}"] = sorted(row[0] for row in rows)
+        for kind, query in {
             "owners": "SELECT relname || ' ' || pg_get_userbyid(relowner) FROM pg_class"
             " WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)'",
             "constraints": "SELECT conrelid::regclass || conname || pg_get_constraintdef(oid) FROM pg_constraint"
@@ -59,9 +59,9 @@ def everything(url: str) -> dict[str, list[str]]:
             "comments": "SELECT description FROM pg_description d JOIN pg_class c ON c.oid = d.objoid"
             " WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'",
         }.items():
-            # PostgreSQL writes a chain of ORs with fewer parentheses once it has read what it wrote.
-            found[what] = sorted(re.sub(r"[()\s]+", " ", row[0]) for row in connection.execute(query).fetchall())
-    return found
+            # PostgreSQL writes a chain of ORs with fewer parentheses after it has read its own text.
+            contents[kind] = sorted(re.sub(r"[()\s]+", " ", row[0]) for row in connection.execute(query).fetchall())
+    return contents
 
 
 def epoch(url: str) -> int:
@@ -73,7 +73,7 @@ def epoch(url: str) -> int:
 
 @pytest.fixture(scope="module")
 def filled(embedded_server: Server) -> Iterator[str]:
-    """A database that has seen all kinds of things; no test here changes it."""
+    """Make a database with rows of every kind; no test changes it."""
     url = embedded_server.create_database()
     with running_system(url) as system:
         for number in range(1, 6):
@@ -103,7 +103,7 @@ def backup(embedded_server: Server, filled: str, tmp_path_factory: pytest.TempPa
     return back_up(admin(embedded_server, filled), tmp_path_factory.mktemp("backup") / "paper.backup")
 
 
-def test_a_backup_says_what_is_in_it_and_is_nobody_elses_to_read(backup: Backup) -> None:
+def test_a_backup_counts_its_rows_and_only_its_owner_can_read_it(backup: Backup) -> None:
     assert Contents(decisions=11, waiting=1, fills=9) == backup.contents
     assert backup.file.stat().st_size == backup.size
     assert stat.S_IMODE(backup.file.stat().st_mode) == 0o600
@@ -127,7 +127,7 @@ def test_a_restored_database_is_the_same_to_the_last_digit_and_goes_on(
         assert max(row["id"] for row in system.ledger_reader.decisions()) == 12
 
 
-def test_what_waited_at_the_backup_is_cancelled_if_that_is_wanted(backup: Backup, embedded_url: str) -> None:
+def test_cancel_waiting_cancels_the_pending_decisions(backup: Backup, embedded_url: str) -> None:
     restored = restore(embedded_url, backup.file, cancel_waiting=True)
     assert Contents(decisions=11, waiting=0, fills=9) == restored.contents
     with psycopg.connect(embedded_url) as connection:
@@ -149,9 +149,7 @@ def test_a_backup_of_an_older_postgresql_is_restored_too(pool: ServerPool, embed
     assert everything(url)["public.trading_decisions"] == everything(embedded_url)["public.trading_decisions"]
 
 
-def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
-    embedded_server: Server, embedded_url: str, tmp_path: Path
-) -> None:
+def test_a_backup_during_inserts_is_one_snapshot(embedded_server: Server, embedded_url: str, tmp_path: Path) -> None:
     target = embedded_server.create_database()
     enough = threading.Event()
 
@@ -182,7 +180,7 @@ def test_a_backup_taken_while_decisions_flow_is_of_one_moment(
     embedded_server.drop_database(target)
 
 
-def test_a_process_of_before_never_writes_again(backup: Backup, embedded_url: str) -> None:
+def test_an_earlier_process_never_writes_again(backup: Backup, embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     for _ in range(3):
         lease = Lease.take(embedded_url)
@@ -190,7 +188,7 @@ def test_a_process_of_before_never_writes_again(backup: Backup, embedded_url: st
         lease.release()
     old = Lease.take(embedded_url)
     old.begin_epoch()
-    with psycopg.connect(embedded_url, autocommit=True) as cutter:  # its lock is lost, and it does not know
+    with psycopg.connect(embedded_url, autocommit=True) as cutter:  # it lost its lock without noticing
         cutter.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE application_name = 'paper-trading lease' AND datname = current_database()"
@@ -207,24 +205,22 @@ def test_a_process_of_before_never_writes_again(backup: Backup, embedded_url: st
     old.release()
 
 
-def test_epochs_never_go_back_nor_meet_those_that_the_backup_does_not_know(
-    filled: str, backup: Backup, embedded_url: str
-) -> None:
+def test_epochs_never_decrease_nor_repeat(filled: str, backup: Backup, embedded_url: str) -> None:
     restore(embedded_url, backup.file)
     first = epoch(embedded_url)
     assert epoch(filled) + EPOCH_INCREMENT == first
     lease = Lease.take(embedded_url)
     assert first + 1 == lease.begin_epoch()
     lease.release()
-    with psycopg.connect(embedded_url) as connection:  # what the backup knows of processes, and the one after it
-        known = connection.execute("SELECT epoch FROM paper_processes ORDER BY epoch").fetchall()
-    assert [(epoch(filled),), (first + 1,)] == known
+    with psycopg.connect(embedded_url) as connection:  # the processes in the backup, and the one after it
+        epochs = connection.execute("SELECT epoch FROM paper_processes ORDER BY epoch").fetchall()
+    assert [(epoch(filled),), (first + 1,)] == epochs
     restore(embedded_url, backup.file, replace=True)
     assert first + 1 + EPOCH_INCREMENT == epoch(embedded_url)
 
 
 def refused(url: str, file: Path, *, replace: bool = True) -> str:
-    """The sentence; and nothing has changed, the epoch included."""
+    """Return the message of a refused restore, after a check that nothing has changed, the epoch included."""
     before = everything(url), epoch(url)
     with pytest.raises(BackupRefused) as error:
         restore(url, file, replace=replace)
@@ -235,7 +231,7 @@ def refused(url: str, file: Path, *, replace: bool = True) -> str:
 
 @pytest.fixture
 def used(embedded_url: str) -> str:
-    """A database that something would be lost of."""
+    """Make a database with a decision, which a restore would remove."""
     schema.upgrade(embedded_url)
     with psycopg.connect(embedded_url) as connection:
         connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('X', 'BUY', 1)")
@@ -244,13 +240,13 @@ def used(embedded_url: str) -> str:
 
 @pytest.mark.parametrize("part", [0, 4, 1000, 0.3, 0.8, 0.95, -200, -2, -1])
 def test_half_a_file_changes_nothing(part: float, backup: Backup, used: str, tmp_path: Path) -> None:
-    whole = backup.file.read_bytes()
+    content = backup.file.read_bytes()
     half = tmp_path / "half"
-    half.write_bytes(whole[: int(part * len(whole)) if 0 < part < 1 else int(part)])
+    half.write_bytes(content[: int(part * len(content)) if 0 < part < 1 else int(part)])
     assert str(half) in refused(used, half)
 
 
-def test_what_is_no_backup_changes_nothing(used: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_backup_changes_nothing(used: str, tmp_path: Path) -> None:
     letter = tmp_path / "letter"
     letter.write_text("Dear reader, " * 100)
     assert "cannot be restored: input file does not appear to be a valid" in refused(used, letter)
@@ -259,14 +255,14 @@ def test_what_is_no_backup_changes_nothing(used: str, tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_changes_nothing(backup: Backup, used: str, tmp_path: Path) -> None:
-    whole, damaged = backup.file.read_bytes(), tmp_path / "damaged"
-    rows = bytearray(whole)
+    content, damaged = backup.file.read_bytes(), tmp_path / "damaged"
+    rows = bytearray(content)
     rows[-100] ^= 1
     damaged.write_bytes(rows)
     assert "cannot be restored: could not uncompress data" in refused(used, damaged)
     rule = b"(confidence >= (0)::numeric)"
-    assert rule in whole
-    damaged.write_bytes(whole.replace(rule, rule.replace(b"0", b"1")))  # as if rows had been made up
+    assert rule in content
+    damaged.write_bytes(content.replace(rule, rule.replace(b"0", b"1")))  # as if rows had been forged
     assert "violates check constraint" in refused(used, damaged)
 
 
@@ -295,21 +291,21 @@ def test_a_backup_of_another_database_or_of_a_newer_program(embedded_server: Ser
     embedded_server.drop_database(other)
 
 
-def test_while_somebody_serves_any_schema_of_it_nothing_is_restored(backup: Backup, used: str) -> None:
-    serving = Lease.take(with_schema(used, "alpha"))  # which only the backup has
+def test_nothing_is_restored_while_a_process_serves_a_schema(backup: Backup, used: str) -> None:
+    serving = Lease.take(with_schema(used, "alpha"))  # a schema that only the backup has
     with pytest.raises(LeaseHeld):
         restore(used, backup.file, replace=True)
     serving.release()
 
 
-def test_what_stands_in_the_way_is_said_and_left(embedded_server: Server, backup: Backup, used: str) -> None:
+def test_an_object_of_another_role_is_named_and_kept(embedded_server: Server, backup: Backup, used: str) -> None:
     with psycopg.connect(admin(embedded_server, used)) as superuser:
         superuser.execute("CREATE TABLE signals (theirs int)")
         superuser.execute("GRANT SELECT ON signals TO paper")
     assert 'relation "signals" already exists; nothing was changed' in refused(used, backup.file)
 
 
-def test_somebody_who_works_there_is_waited_for_and_named_in_the_end(
+def test_a_restore_waits_for_a_lock_then_names_its_session(
     backup: Backup, used: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LOCK_TIMEOUT", "100ms")
@@ -319,13 +315,13 @@ def test_somebody_who_works_there_is_waited_for_and_named_in_the_end(
             restore(used, backup.file, replace=True)
 
 
-def test_a_second_process_is_told_who_holds_the_lease_even_during_a_restore(used: str) -> None:
+def test_the_holder_of_the_lease_is_readable_during_a_restore(used: str) -> None:
     with psycopg.connect(used) as restoring, psycopg.connect(used, options="-c lock_timeout=20ms") as second:
         restoring.execute("LOCK TABLE paper_lease IN ACCESS EXCLUSIVE MODE")
         assert "restoring a backup" in current_holder(second)
 
 
-def test_rights_of_roles_that_do_not_exist_are_left_out_and_told(
+def test_rights_of_roles_that_do_not_exist_are_left_out_and_listed(
     embedded_server: Server, embedded_url: str, tmp_path: Path
 ) -> None:
     schema.upgrade(embedded_url)
@@ -342,18 +338,18 @@ def test_rights_of_roles_that_do_not_exist_are_left_out_and_told(
     assert restored.rights_left_out == ("GRANT SELECT ON TABLE public.trading_decisions TO passing;",)
 
 
-def test_no_file_is_overwritten_unless_that_is_wanted(
+def test_a_file_is_overwritten_only_on_request(
     embedded_server: Server, filled: str, backup: Backup, tmp_path: Path
 ) -> None:
     url, file = admin(embedded_server, filled), tmp_path / "file"
     file.write_text("mine")
-    for place, sentence in {
+    for path, message in {
         file: "exists already",
         tmp_path: "is not a file",
         tmp_path / "nowhere" / "file": "no backup can be made in",
     }.items():
-        with pytest.raises(BackupRefused, match=sentence):
-            back_up(url, place)
+        with pytest.raises(BackupRefused, match=message):
+            back_up(url, path)
     with pytest.raises(BackupRefused, match="is not a file"):
         back_up(url, tmp_path, overwrite=True)
     assert file.read_text() == "mine"
@@ -368,7 +364,7 @@ def test_a_backup_that_fails_leaves_nothing_and_the_old_file(
     file = tmp_path / "file"
     file.write_text("the last good one")
     with psycopg.connect(admin(embedded_server, used)) as superuser:
-        superuser.execute("CREATE TABLE secret (a int)")  # and the plain role may not read it
+        superuser.execute("CREATE TABLE secret (a int)")  # the plain role may not read it
     with pytest.raises(BackupFailed, match="permission denied for table secret"):
         back_up(used, file, overwrite=True)
     assert file.read_text() == "the last good one"

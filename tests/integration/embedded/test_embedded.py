@@ -1,4 +1,4 @@
-"""The embedded server, for real: it starts, is shared, outlives its program, and refuses in one sentence."""
+"""The embedded server: it starts, is shared, survives its program, and refuses with a message of one line."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.support.system.running_system import next_line
 
 ROOT = Path(__file__).parents[3]
 
-# A process of its own: attaches, says so, and lets go when its stdin ends.
+# A process that attaches, prints the server's id and URL, and releases the server when its stdin ends.
 ATTACHED = """
 import signal
 import sys
 from pathlib import Path
 from persistence.embedded.server import EmbeddedServer
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores SIGINT by default
 server = EmbeddedServer.attach(Path(sys.argv[1]))
 print((Path(sys.argv[1]) / "postgres" / "postmaster.pid").read_text().split()[0], server.url, flush=True)
 sys.stdin.read()
@@ -41,18 +41,18 @@ if len(sys.argv) == 2:
 """
 
 
-def another(home: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
+def attach_process(home: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-c", ATTACHED, str(home), *arguments]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, **{"cwd": ROOT, **streams, **options})  # type: ignore[call-overload,no-any-return]
 
 
-def told(process: subprocess.Popen[str]) -> tuple[int, str]:
+def read_server(process: subprocess.Popen[str]) -> tuple[int, str]:
     pid, url = next_line(process).split()
     return int(pid), url
 
 
-def let_go(process: subprocess.Popen[str]) -> str:
+def release_process(process: subprocess.Popen[str]) -> str:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     return errors
@@ -90,17 +90,17 @@ def test_first_start_gives_a_database_to_a_plain_role(folder: Path) -> None:
     server.release()
 
 
-def test_the_last_one_out_stops_it(home: Path) -> None:
+def test_the_last_process_stops_it(home: Path) -> None:
     server = EmbeddedServer.attach(home)
-    second = another(home)
-    assert told(second) == (postmaster_pid(home), server.url)
+    second = attach_process(home)
+    assert read_server(second) == (postmaster_pid(home), server.url)
     server.release()
     assert running(home)
     with psycopg.connect(server.url):
         pass
     with pytest.raises(EmbeddedServerError, match="released"):
         server.ensure_running()
-    let_go(second)
+    release_process(second)
     assert not running(home)
 
 
@@ -121,22 +121,22 @@ def test_two_handles_in_one_process_count_twice(home: Path) -> None:
 
 
 def test_one_that_exits_without_release_stops_it_only_as_the_last(home: Path) -> None:
-    careless = another(home, "careless")
-    pid, _ = told(careless)
+    careless = attach_process(home, "careless")
+    pid, _ = read_server(careless)
     server = EmbeddedServer.attach(home)
-    let_go(careless)
+    release_process(careless)
     assert postmaster_pid(home) == pid
-    careless = another(home, "careless")
-    told(careless)
+    careless = attach_process(home, "careless")
+    read_server(careless)
     server.release()
     assert running(home)
-    let_go(careless)
+    release_process(careless)
     assert not running(home)
 
 
-def test_it_survives_kill_9_of_the_program_and_is_found_again(home: Path) -> None:
-    victim = another(home)
-    pid, url = told(victim)
+def test_it_survives_kill_9_of_the_program_and_is_attached_again(home: Path) -> None:
+    victim = attach_process(home)
+    pid, url = read_server(victim)
     victim.kill()
     victim.communicate(timeout=30)
     assert running(home)
@@ -147,13 +147,13 @@ def test_it_survives_kill_9_of_the_program_and_is_found_again(home: Path) -> Non
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_it(home: Path) -> None:
-    program = another(home, start_new_session=True)
-    pid, _ = told(program)
+    program = attach_process(home, start_new_session=True)
+    pid, _ = read_server(program)
     assert os.getsid(pid) not in {os.getsid(0), program.pid}
     os.killpg(program.pid, signal.SIGINT)  # what the terminal does to the foreground group
     _, errors = program.communicate(timeout=30)
     assert "KeyboardInterrupt" in errors
-    assert not running(home)  # stopped by the exit of the program, the last one, and not by the signal:
+    assert not running(home)  # the exit of the program stopped it, not the signal:
     assert "received fast shutdown request" in (home / "postgres" / "log").read_text()
     assert "FATAL" not in (home / "postgres" / "log").read_text()
 
@@ -186,7 +186,7 @@ def test_it_is_started_again_after_a_crash(home: Path) -> None:
 @pytest.mark.parametrize(
     "first_line", ["", "rubbish", str(os.getpid()), "999999999"], ids=["empty", "rubbish", "alive", "nobody"]
 )
-def test_a_stale_pid_file_is_no_obstacle(home: Path, first_line: str) -> None:
+def test_it_starts_despite_a_stale_pid_file(home: Path, first_line: str) -> None:
     pid_file = home / "postgres" / "postmaster.pid"
     pid_file.write_text(f"{first_line}\n" if first_line else "")
     if os.geteuid() == 0:
@@ -200,14 +200,14 @@ def test_a_stale_pid_file_is_no_obstacle(home: Path, first_line: str) -> None:
 @pytest.mark.parametrize("prepared", [True, False])
 def test_two_at_once_get_one_server(folder: Path, home: Path, prepared: bool) -> None:
     place = home if prepared else folder / "new"
-    both = [another(place), another(place)]
-    assert len({told(process) for process in both}) == 1
+    both = [attach_process(place), attach_process(place)]
+    assert len({read_server(process) for process in both}) == 1
     for process in both:
-        let_go(process)
+        release_process(process)
     assert not running(place)
 
 
-def test_a_half_made_database_is_made_anew(folder: Path) -> None:
+def test_an_incomplete_database_is_made_again(folder: Path) -> None:
     half = folder / "home" / "postgres.new"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -223,16 +223,16 @@ def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
     socket_folder = Path(server.url.partition("host=")[2])
     try:
         assert whoami(server.url) == ("paper", "paper", False, "paper")
-        second = another(home, env={**os.environ, "TMPDIR": str(folder)})
-        assert told(second) == (postmaster_pid(home), server.url)
-        let_go(second)
+        second = attach_process(home, env={**os.environ, "TMPDIR": str(folder)})
+        assert read_server(second) == (postmaster_pid(home), server.url)
+        release_process(second)
         assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
     finally:
         server.release()
     assert not socket_folder.exists()
 
 
-def sentence(error: pytest.ExceptionInfo[BaseException]) -> str:
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
     text = str(error.value)
     assert "\n" not in text
     assert text.endswith(".")
@@ -242,8 +242,8 @@ def sentence(error: pytest.ExceptionInfo[BaseException]) -> str:
 def test_white_space_in_home_is_refused(folder: Path) -> None:
     with pytest.raises(SettingsError) as error:
         EmbeddedServer.attach(folder / "my home")
-    assert f'home is "{folder}/my home"' in sentence(error)
-    assert "database_url" in sentence(error)
+    assert f'home is "{folder}/my home"' in one_line(error)
+    assert "database_url" in one_line(error)
     assert not (folder / "my home").exists()
 
 
@@ -252,7 +252,7 @@ def test_home_that_is_a_file_is_refused(folder: Path, below: str) -> None:
     (folder / "file").touch()
     with pytest.raises(SettingsError) as error:
         EmbeddedServer.attach(folder / "file" / below)
-    assert f"home is {folder / 'file' / below}" in sentence(error)
+    assert f"home is {folder / 'file' / below}" in one_line(error)
     assert not running(folder / "file" / below)
 
 
@@ -262,8 +262,8 @@ def test_data_of_another_major_version_is_refused(folder: Path) -> None:
     (data / "PG_VERSION").write_text("12\n")
     with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 12 and this program brings 1") as error:
         EmbeddedServer.attach(folder)
-    assert "database_url" in sentence(error)
-    assert str(data) in sentence(error)
+    assert "database_url" in one_line(error)
+    assert str(data) in one_line(error)
 
 
 def test_a_folder_with_something_else_is_left_alone(folder: Path) -> None:
@@ -271,16 +271,16 @@ def test_a_folder_with_something_else_is_left_alone(folder: Path) -> None:
     (folder / "postgres" / "letter").write_text("mine")
     with pytest.raises(EmbeddedServerError, match="move it away") as error:
         EmbeddedServer.attach(folder)
-    assert sentence(error)
+    assert one_line(error)
     assert (folder / "postgres" / "letter").read_text() == "mine"
 
 
-def test_a_server_that_does_not_start_says_why(home: Path) -> None:
+def test_a_failed_start_gives_the_reason(home: Path) -> None:
     with (home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("\nno_such_setting = 1\n")
     with pytest.raises(EmbeddedServerError, match=r"could not be started: .*errors") as error:
         EmbeddedServer.attach(home)
-    assert sentence(error)
+    assert one_line(error)
     assert not running(home)
 
 
@@ -291,18 +291,18 @@ def test_a_program_that_does_not_end_is_killed_and_named(monkeypatch: pytest.Mon
         EmbeddedServerError, match=r"PostgreSQL's sleep did not end within 0\.1 s and was killed"
     ) as error:
         wheel.run("sleep", "60")
-    assert sentence(error)
+    assert one_line(error)
 
 
-def test_a_lock_that_somebody_keeps_is_not_waited_for_without_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_another_process_is_waited_for_a_limited_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "_SERVER_TIMEOUT_S", 0.1)
-    with (home / "postgres.attached").open("w") as somebody:
-        fcntl.flock(somebody, fcntl.LOCK_EX)
+    with (home / "postgres.attached").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(
             EmbeddedServerError, match=f"Another process keeps {home}/postgres.attached locked"
         ) as error:
             EmbeddedServer.attach(home)
-    assert sentence(error)
+    assert one_line(error)
     assert not running(home)
 
 
@@ -312,7 +312,7 @@ def test_folders_above_home_stay_unreadable(folder: Path) -> None:
     shut.chmod(0o700)
     listed.chmod(0o750)
     EmbeddedServer.attach(listed / "home").release()
-    passing = 0o001 if os.geteuid() == 0 else 0  # the server of root is another user, and must pass
+    passing = 0o001 if os.geteuid() == 0 else 0  # root's server runs as another user, which must pass
     assert stat.S_IMODE(shut.stat().st_mode) == 0o700 | passing
     assert stat.S_IMODE(listed.stat().st_mode) == 0o750 | passing
     assert stat.S_IMODE((listed / "home").stat().st_mode) == (0o711 if passing else 0o700)
@@ -324,7 +324,7 @@ def test_home_that_cannot_be_written_is_refused(folder: Path) -> None:
     for home in (folder / "shut", folder / "shut" / "home"):
         with pytest.raises(SettingsError, match=f"home is {home}") as error:
             EmbeddedServer.attach(home)
-        assert "database_url" in sentence(error)
+        assert "database_url" in one_line(error)
 
 
 @pytest.fixture
@@ -342,8 +342,8 @@ def test_an_ordinary_user_needs_nothing_and_changes_nothing_above(folder: Path, 
         as_user = ["runuser", "-u", ordinary_user, "--", sys.executable]
         if subprocess.run([*as_user, "-c", ""], check=False, capture_output=True).returncode != 0:
             pytest.skip(f"an ordinary user may not run {sys.executable}")
-        for room in ("domain", "persistence"):
-            shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("domain", "persistence"):
+            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
         own = folder / "own"
         own.mkdir(mode=0o700)
         folder.chmod(0o755)
@@ -359,7 +359,7 @@ def test_an_ordinary_user_needs_nothing_and_changes_nothing_above(folder: Path, 
         assert stat.S_IMODE(folder.stat().st_mode) == 0o755
         refused = subprocess.run([*run, str(folder)], check=False, **options)  # type: ignore[call-overload]
         assert f"SettingsError: home is {folder}, where this user cannot write" in refused.stderr
-        # Root finds the user's home in the user's hands and leaves it there.
+        # Root leaves the user's home to the user.
         server = EmbeddedServer.attach(own / "home")
         assert psutil.Process(postmaster_pid(own / "home")).username() == ordinary_user
         server.release()

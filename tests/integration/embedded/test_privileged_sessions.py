@@ -1,4 +1,4 @@
-"""The embedded server's superuser runs nothing that the owner of the database planted there."""
+"""The embedded server's superuser runs no function or operator that the owner of the database made."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ FUNCTIONS = (
 
 
 def plant(url: str) -> None:
-    """Put operators and functions into ``public``, each of which fits some call better than PostgreSQL's own."""
+    """Put operators and functions into ``public`` that PostgreSQL prefers to its own for some calls."""
     kinds = [(name, left, right) for name in OPERATORS for left in TYPES for right in TYPES]
     with psycopg.connect(url) as owner:
         for number, (name, left, right) in enumerate(kinds):
-            words = {"number": number, "name": name, "left": left, "right": right}
-            owner.execute(PLANT_FUNCTION.format(**words))  # type: ignore[call-overload]
-            owner.execute(PLANT_OPERATOR.format(**words))  # type: ignore[call-overload]
+            values = {"number": number, "name": name, "left": left, "right": right}
+            owner.execute(PLANT_FUNCTION.format(**values))  # type: ignore[call-overload]
+            owner.execute(PLANT_OPERATOR.format(**values))  # type: ignore[call-overload]
         for name, result, value in FUNCTIONS:
             owner.execute(PLANT_NAMED.format(name=name, result=result, value=value))  # type: ignore[call-overload]
 
 
 def ran_as(home: Path) -> set[str]:
-    """The roles by whose name something planted ran; each says so in the server's log."""
+    """Return the roles that ran a planted function; each run is in the server's log."""
     return set(re.findall(r"planted ran as (\w+)", (home / "postgres" / "log").read_text(encoding="utf-8")))
 
 
@@ -59,21 +59,23 @@ def test_nothing_planted_runs_as_the_superuser(
     try:
         assert main(["status", f"--home={home}"]) in {0, 3}
         plant(server.url)
-        with psycopg.connect(server.url) as owner:  # the trap works: who has `public` in the path, runs it
+        with psycopg.connect(server.url) as owner:  # the trap works: a role with `public` in the path runs it
             owner.execute("SELECT FROM pg_class c WHERE c.relname !~ '^pg_'")
         assert ran_as(home) == {"paper"}
         back_up(server.admin_url, tmp_path / "direct")
         with open_privileged_session(server.admin_url, "test") as superuser:
             assert superuser.execute("SHOW search_path").fetchone() == ("pg_catalog, pg_temp",)
             superuser.execute("SELECT FROM pg_class c WHERE c.relname !~ '^pg_'")
-        for words in (
+        for arguments in (
             ["db", "backup", str(tmp_path / "b")],
             ["db", "restore", str(tmp_path / "b"), "--replace", "--yes"],
             ["db", "upgrade"],
             ["status"],
             ["db", "backup", str(tmp_path / "b"), "--force"],
         ):
-            assert main([*words, f"--home={home}"]) in ({0, 3} if words == ["status"] else {0}), capsys.readouterr().err
+            assert main([*arguments, f"--home={home}"]) in ({0, 3} if arguments == ["status"] else {0}), (
+                capsys.readouterr().err
+            )
         server.release()
         EmbeddedServer.attach(home).release()
     finally:

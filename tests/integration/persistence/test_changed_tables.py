@@ -60,8 +60,16 @@ def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded
 @pytest.mark.parametrize(
     ("dropped", "changes", "reason"),
     [
-        ("decision must be BUY, SELL or HOLD", {"decision": "'MAYBE'"}, "decision is 'MAYBE', which is not BUY, SELL or HOLD"),
-        ("confidence must be a number from 0 to 1", {"confidence": "'NaN'"}, "confidence is NaN, which is not a number"),
+        (
+            "decision must be BUY, SELL or HOLD",
+            {"decision": "'MAYBE'"},
+            "decision is 'MAYBE', which is not BUY, SELL or HOLD",
+        ),
+        (
+            "confidence must be a number from 0 to 1",
+            {"confidence": "'NaN'"},
+            "confidence is NaN, which is not a number",
+        ),
         ("quantity must be a number above 0", {"quantity": "-1"}, "quantity is -1"),
         ("created_at must be a moment", {"created_at": "'infinity'"}, "timestamp too large"),
         ("expires_at must be a moment", {"expires_at": "'20000-01-01'"}, "timestamp too large"),

@@ -1,11 +1,11 @@
-"""What can go wrong with a database, by name: each fault begins, is there for a while, and is over.
+"""Faults of a database, by name: each begins, lasts for a while, and ends.
 
-A fault takes a `Scene` and a seed; entered, it disturbs; left, it is over, and has struck::
+A fault is a context manager made from a `Scene` and a seed. It begins on entry, and has struck and ended on exit::
 
     with FAULTS["COMMIT of fills happens, its answer is lost"](scene, 7):
         ...                                     # decisions flow meanwhile
 
-`tests.support.system.load.disturbed` runs a real system under any of them, and says what has to hold afterwards.
+`tests.support.system.load.disturbed` runs a real system under each of them, and checks the result.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tests.support.system.running_system import until
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where a fault strikes.
+    """A running system with its database.
 
     Attributes:
-        server: that has the database.
-        url: of the database, past the proxy.
-        proxy: by way of which the system reaches it.
-        system: that runs.
+        server: of the database.
+        url: of the database, without the proxy.
+        proxy: between the system and the database.
+        system: the running system.
     """
 
     server: Server
@@ -49,7 +49,7 @@ class Scene:
     system: TradingSystem
 
     def execute(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run a statement as the administrator, past the proxy, and return its rows."""
+        """Run a statement as the administrator, without the proxy, and return its rows."""
         with self.server.connect(self.database) as admin:
             cursor = admin.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
@@ -69,22 +69,22 @@ WRITERS = {
     "snapshots": ("Snapshotter", "INSERT INTO paper_portfolio_snapshots"),
     "prices": ("PriceTracker", "INSERT INTO market_prices"),
 }
-"""Who commits what, and a statement of that transaction."""
+"""What is committed, with the name of the writer and a statement of the transaction."""
 COMMITS: Mapping[Moment, str] = {
     "before": "COMMIT of {} never arrives",
     "after": "COMMIT of {} happens, its answer is lost",
     "late": "COMMIT of {} arrives when its sender is gone",
 }
-"""What is said of each moment at which a COMMIT is cut."""
+"""Name of the fault for each time at which a COMMIT is cut."""
 BACKENDS = ("PositionKeeper", "DecisionWatcher", "PriceTracker", "lease", "listener", "attached")
-"""Connections that are always there while a system works."""
-PAUSE = 0.3
-"""Seconds of a fault that is there for a while."""
+"""Connections that a working system always has."""
+FAULT_TIME_S = 0.3
+"""How long a fault lasts."""
 
 
 @contextmanager
 def cut_at_messages(scene: Scene, seed: int, *, times: int = 4) -> Iterator[None]:
-    """Every connection is cut at some message or other, now by RST, now by FIN, several times."""
+    """Cut every connection at a random message, several times, alternately by RST and FIN."""
     draw = random.Random(seed)
     for number in range(times):
         scene.proxy.cut_after(draw.randint(1, 150), reset=number % 2 == 0)
@@ -94,7 +94,7 @@ def cut_at_messages(scene: Scene, seed: int, *, times: int = 4) -> Iterator[None
 
 @contextmanager
 def one_cut_at_messages(scene: Scene, seed: int) -> Iterator[None]:
-    """One connection after another is cut at some message of its own."""
+    """Cut one connection after another at a random message."""
     draw = random.Random(seed)
     for name in ("PositionKeeper", "DecisionWatcher", "attached"):
         scene.proxy.cut_after(draw.randint(1, 40), name)
@@ -104,47 +104,47 @@ def one_cut_at_messages(scene: Scene, seed: int) -> Iterator[None]:
 
 @contextmanager
 def half_answers(scene: Scene, seed: int) -> Iterator[None]:
-    """Half of an answer arrives, for one connection after another."""
+    """Pass only half of an answer, for one connection after another."""
     for name in ("DecisionWatcher", "PositionKeeper", "listener", "attached", "lease"):
         scene.proxy.halve(who=name)
     yield
-    # The listener hears something only when decisions come, the lease when it renews; the others at once.
+    # The listener gets an answer only after a decision, the lease after a renewal; the others at once.
     for name in ("DecisionWatcher", "PositionKeeper", "attached"):
-        until(partial(lambda wanted: wanted not in scene.proxy.halves, name), 10)
+        until(partial(lambda name: name not in scene.proxy.halves, name), 10)
     scene.proxy.clear()
 
 
 @contextmanager
-def lost_commits(scene: Scene, seed: int, *, moment: Moment, what: str, times: int = 2) -> Iterator[None]:
-    """COMMITs of one writer are cut at a moment."""
-    who, of = WRITERS[what]
+def lost_commits(scene: Scene, seed: int, *, moment: Moment, content: str, times: int = 2) -> Iterator[None]:
+    """Cut COMMITs of one writer."""
+    who, of = WRITERS[content]
     scene.proxy.at_commit(moment, times, who, of=of, delay=random.Random(seed).uniform(0.1, 0.4))
     yield
     scene.proxy.wait_until_struck()
 
 
 @contextmanager
-def away(scene: Scene, seed: int) -> Iterator[None]:
-    """Connections are cut and new ones refused for a while."""
+def unreachable(scene: Scene, seed: int) -> Iterator[None]:
+    """Cut all connections and refuse new ones for a while."""
     scene.proxy.refuse()
     scene.proxy.cut(reset=seed % 2 == 0)
     yield
-    time.sleep(PAUSE)
+    time.sleep(FAULT_TIME_S)
     scene.proxy.admit()
 
 
 @contextmanager
 def slow(scene: Scene, seed: int) -> Iterator[None]:
-    """Every packet takes some milliseconds."""
+    """Delay every packet by some milliseconds."""
     scene.proxy.delay(0.002, jitter=0.008, seed=seed)
     yield
-    time.sleep(PAUSE)
+    time.sleep(FAULT_TIME_S)
     scene.proxy.delay(0)
 
 
 @contextmanager
 def frozen(scene: Scene, seed: int, *, seconds: float = 0.5, then_cut: bool = False) -> Iterator[None]:
-    """Nothing arrives for a while; then all of it does, or every connection is cut."""
+    """Hold back everything for a while; then pass it on, or cut every connection."""
     scene.proxy.freeze()
     yield
     time.sleep(seconds)
@@ -155,15 +155,15 @@ def frozen(scene: Scene, seed: int, *, seconds: float = 0.5, then_cut: bool = Fa
 
 @contextmanager
 def cut_unnoticed(scene: Scene, seed: int) -> Iterator[None]:
-    """Connections are cut, and the server takes them for alive for a while."""
-    scene.proxy.cut(unnoticed=PAUSE)
+    """Cut connections, but let the server notice only after a while."""
+    scene.proxy.cut(unnoticed=FAULT_TIME_S)
     yield
-    time.sleep(2 * PAUSE)
+    time.sleep(2 * FAULT_TIME_S)
 
 
 @contextmanager
 def terminated(scene: Scene, seed: int) -> Iterator[None]:
-    """An administrator ends one session of ours after the other."""
+    """End one session of the program after the other, as an administrator may."""
     yield
     names = list(BACKENDS)
     random.Random(seed).shuffle(names)
@@ -182,20 +182,20 @@ def _terminate(scene: Scene, name: str) -> bool:
 
 @contextmanager
 def restarted(scene: Scene, seed: int, *, immediate: bool) -> Iterator[None]:
-    """The server is stopped, or crashes, and comes back after a while."""
+    """Stop the server, or crash it, and start it after a while."""
     scene.server.stop(immediate=immediate)
     try:
         yield
-        time.sleep(PAUSE / 2)
+        time.sleep(FAULT_TIME_S / 2)
     finally:
         scene.server.start()
 
 
 @contextmanager
 def backend_killed(scene: Scene, seed: int) -> Iterator[None]:
-    """A process of the server is killed, so the server ends all sessions and recovers from its log."""
+    """Kill a process of the server, so that it ends all sessions and recovers from its log."""
     yield
-    if not isinstance(scene.server, LocalServer):  # its processes are out of reach
+    if not isinstance(scene.server, LocalServer):  # its processes cannot be killed from here
         scene.server.restart(immediate=True)
         return
     ((pid,),) = scene.execute(
@@ -208,7 +208,7 @@ def backend_killed(scene: Scene, seed: int) -> Iterator[None]:
 
 @contextmanager
 def altered(scene: Scene, seed: int, *, on: LiteralString, off: LiteralString) -> Iterator[None]:
-    """The database has other settings for a while, and so has each new session."""
+    """Change settings of the database, and so of each new session, for a while."""
 
     def alter(setting: LiteralString) -> None:
         with scene.server.connect() as admin:
@@ -218,17 +218,17 @@ def altered(scene: Scene, seed: int, *, on: LiteralString, off: LiteralString) -
     alter(on)
     try:
         yield
-        time.sleep(PAUSE)
+        time.sleep(FAULT_TIME_S)
     finally:
         alter(off)
 
 
 READ_ONLY = partial(altered, on="SET default_transaction_read_only = on", off="RESET default_transaction_read_only")
-"""As after a failover, or with a full disk at some hosts."""
+"""As after a failover, or with a full disk on some hosts."""
 SERIALIZABLE = partial(
     altered, on="SET default_transaction_isolation = serializable", off="RESET default_transaction_isolation"
 )
-"""Real serialization failures, if any come about."""
+"""Causes real serialization failures, if any."""
 FULL = partial(altered, on="CONNECTION LIMIT 0", off="CONNECTION LIMIT -1")
 
 
@@ -255,15 +255,15 @@ def raising(
     late: bool = False,
     times: int = 2,
 ) -> Iterator[None]:
-    """A writer's statements, or else its COMMITs, fail with an SQLSTATE, so many times.
+    """Let a writer's statements, or its COMMITs, fail with an SQLSTATE.
 
     Args:
-        scene: where.
+        scene: the running system.
         seed: not used.
         state: the SQLSTATE.
-        on: which statements.
+        on: the statements that fail.
         late: only COMMIT fails.
-        times: how many; a sequence counts them, because it is not rolled back.
+        times: how often; a sequence counts, because it is not rolled back.
     """
     event = f"CONSTRAINT TRIGGER fault AFTER {on} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
     if not late:
@@ -275,7 +275,7 @@ def raising(
         yield
         until(lambda: scene.execute("SELECT last_value >= %s FROM fault_raised", times) == [(True,)], 10)
     finally:
-        # Not CASCADE, which would wait for more locks than this.
+        # Without CASCADE, which would need more locks.
         table = on.split()[-1]
         until(lambda: _dropped(scene, f"DROP TRIGGER fault ON {table}"), 10)
         scene.execute("DROP FUNCTION fault_raise; DROP SEQUENCE fault_raised")
@@ -291,17 +291,17 @@ def _dropped(scene: Scene, statement: str) -> bool:
 
 @contextmanager
 def deadlock(scene: Scene, seed: int) -> Iterator[None]:
-    """Somebody locks what the PositionKeeper needs next, and wants what it has: it is the victim, and says 40P01."""
-    with scene.server.connect(scene.database) as somebody:
+    """Lock a row that the PositionKeeper needs next, then one that it holds, so that it fails with 40P01."""
+    with scene.server.connect(scene.database) as session:
         before = _deadlocks(scene)
-        somebody.execute("SET deadlock_timeout = '20s'")  # so that the others look first
-        somebody.execute("BEGIN")
-        somebody.execute("SELECT FROM paper_trading_config FOR UPDATE")
+        session.execute("SET deadlock_timeout = '20s'")  # so that the PositionKeeper is the victim
+        session.execute("BEGIN")
+        session.execute("SELECT FROM paper_trading_config FOR UPDATE")
         yield
-        until(lambda: bool(scene.execute(BLOCKED, somebody.info.backend_pid)), 10)
-        # The decisions of the group that waits are locked: whoever takes all of them waits for it in turn.
-        somebody.execute("SELECT FROM trading_decisions WHERE processed_at IS NULL FOR UPDATE")
-        somebody.execute("ROLLBACK")
+        until(lambda: bool(scene.execute(BLOCKED, session.info.backend_pid)), 10)
+        # The waiting group has locked its decisions, so this statement waits for it in turn.
+        session.execute("SELECT FROM trading_decisions WHERE processed_at IS NULL FOR UPDATE")
+        session.execute("ROLLBACK")
         until(lambda: _deadlocks(scene) > before, 10)
 
 
@@ -318,11 +318,11 @@ def _deadlocks(scene: Scene) -> int:
 
 @contextmanager
 def listener_lost(scene: Scene, seed: int) -> Iterator[None]:
-    """Nobody hears wake-ups: the listener's connections are cut as soon as they are made."""
+    """Lose all wake-ups: the listener's connections are cut as soon as they are made."""
     scene.proxy.at_commit("before", 1_000, "listener", sql="LISTEN")
     scene.proxy.cut("listener")
     yield
-    time.sleep(PAUSE)
+    time.sleep(FAULT_TIME_S)
     scene.proxy.clear()
 
 
@@ -331,7 +331,7 @@ def _faults() -> dict[str, Fault]:
         "all connections are cut at any message": cut_at_messages,
         "single connections are cut at any message": one_cut_at_messages,
         "half an answer arrives": half_answers,
-        "the database cannot be reached": away,
+        "the database cannot be reached": unreachable,
         "every packet is late": slow,
         "nothing arrives for a while": frozen,
         "nothing arrives for a while, then connections are cut": partial(frozen, then_cut=True),
@@ -346,17 +346,17 @@ def _faults() -> dict[str, Fault]:
         "a deadlock": deadlock,
         "wake-ups are lost": listener_lost,
     }
-    for moment, sentence in COMMITS.items():
-        for what in WRITERS:
-            faults[sentence.format(what)] = partial(lost_commits, moment=moment, what=what)
-    for state in WAITED_OUT:
+    for moment, name in COMMITS.items():
+        for content in WRITERS:
+            faults[name.format(content)] = partial(lost_commits, moment=moment, content=content)
+    for state in RETRIED_STATES:
         faults[f"fills fail with {state}"] = partial(raising, state=state)
         faults[f"COMMIT of fills fails with {state}"] = partial(raising, state=state, late=True)
         faults[f"refusals fail with {state}"] = partial(raising, state=state, on="UPDATE ON trading_decisions")
     return faults
 
 
-WAITED_OUT = {
+RETRIED_STATES = {
     "08006": "connection failure",
     "25006": "read-only",
     "40001": "serialization failure",
@@ -371,5 +371,5 @@ WAITED_OUT = {
     "58030": "input/output error",
     "XX000": "internal error",
 }
-"""SQLSTATEs after which the same may go well later: never a crash, never a decision refused."""
+"""SQLSTATEs after which a retry may succeed: no crash, and no refused decision."""
 FAULTS: Mapping[str, Fault] = _faults()

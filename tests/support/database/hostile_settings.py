@@ -1,4 +1,4 @@
-"""What a database, a role, a URL or a shell may have set, and what none of the program's sessions may end up with."""
+"""Settings of a database, role, URL or shell that must have no effect on the program's sessions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHELL: Mapping[str, str] = {
     "PGTZ": "Asia/Kolkata",
     "PGOPTIONS": "-c intervalstyle=sql_standard -c search_path=nowhere -c idle_session_timeout=100ms",
 }
-"""For a configured server, which may be reached by libpq's variables: they are right, and the styles are not ours."""
+"""For a configured server, which libpq's variables may select: the styles differ from the program's."""
 WRONG_SHELL: Mapping[str, str] = {
     "PGHOST": "nowhere.invalid",
     "PGHOSTADDR": "127.0.0.1",
@@ -46,23 +46,23 @@ WRONG_SHELL: Mapping[str, str] = {
     "PGTZ": "Nowhere/At/All",
     "PGOPTIONS": "-c nonsense=1",
 }
-"""For the embedded server: each of these sends a connection elsewhere or ends it."""
+"""For the embedded server: each of these redirects a connection or ends it."""
 
 
 def set_by_database(url: str) -> str:
-    """Have the owner of the database set them for everybody; return the URL to use."""
+    """Set them for the database; return its URL."""
     _alter(url, sql.SQL("ALTER DATABASE {database} SET {name} = {value}"))
     return url
 
 
 def set_by_role(url: str) -> str:
-    """Have them set for the role; in this database alone, for the server is not this test's own."""
+    """Set them for the role, in this database alone, because other tests use the server; return the URL."""
     _alter(url, sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = {value}"))
     return url
 
 
 def set_by_url(url: str) -> str:
-    """Return a URL that sets them itself, all but the search path, by which a URL chooses a schema."""
+    """Return a URL that sets all of them but the search path, which selects the schema."""
     chosen = {name: value for name, value in SETTINGS.items() if name != "search_path"}
     options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in chosen.items())
     mark = "&" if "?" in url else "?"

@@ -1,4 +1,4 @@
-"""Just enough of PostgreSQL's protocol 3 to see who is talking, and what runs and is committed.
+"""The part of PostgreSQL's protocol 3 that shows the client's name, the statements and the COMMITs.
 
 Source: PostgreSQL's documentation, chapters "Message Flow" and "Message Formats".
 """
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 NO = b"N"
-"""The answer to a client that asks for encryption: the proxy could not look into it."""
+"""The answer to a client that asks for encryption, which would hide the messages from the proxy."""
 
 
 class Frame(NamedTuple):
-    """One message: its letter, its body, and both as they travel."""
+    """One message: its letter, its body, and its raw bytes."""
 
     kind: bytes
     body: bytes
@@ -23,13 +23,13 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """Cuts what arrives into messages, however it was cut into packets."""
+    """Splits a stream of packets into messages."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     def feed(self, packet: bytes) -> Iterator[Frame]:
-        """The messages that are complete now."""
+        """Yield the messages that are complete now."""
         self._rest += packet
         while len(self._rest) >= 5 and len(self._rest) >= (size := 1 + int.from_bytes(self._rest[1:5])):
             raw = bytes(self._rest[:size])
@@ -38,13 +38,13 @@ class Frames:
 
 
 class Statements:
-    """Knows the prepared statements of one connection, so that running one tells its text."""
+    """The prepared statements of one connection, by name."""
 
     def __init__(self) -> None:
         self._prepared: dict[bytes, str] = {}
 
     def run_by(self, frame: Frame) -> str:
-        """The text of the statement that a client's message runs, in one line; empty for other messages."""
+        """Return the text of the statement that a client's message runs, in one line; empty for other messages."""
         if frame.kind == b"Q":
             return _text(frame.body.rstrip(b"\0"))
         if frame.kind == b"P":  # Parse: name, text
@@ -60,28 +60,32 @@ def _text(text: bytes) -> str:
 
 
 def ends_a_batch(frame: Frame) -> bool:
-    """Whether the server answers now: a simple query, or Sync."""
+    """Return whether the server answers this message: a simple query, or Sync."""
     return frame.kind in {b"Q", b"S"}
 
 
 def committed(frame: Frame) -> bool:
-    """Whether a server's message says that a COMMIT was done; of a failed transaction it says ROLLBACK."""
+    """Return whether a server's message confirms a COMMIT; after a failed transaction it would be ROLLBACK."""
     return frame.kind == b"C" and frame.body == b"COMMIT\0"
 
 
 def ready(frame: Frame) -> bool:
-    """Whether a server's message ends its answer."""
+    """Return whether a server's message ends its answer."""
     return frame.kind == b"Z"
 
 
 async def read_startup(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """The first message of a client, which has no letter: its code or version, and the whole as it travels."""
+    """Return the first message of a client, which has no letter: its code or version, and its raw bytes."""
     size = await reader.readexactly(4)
     rest = await reader.readexactly(int.from_bytes(size) - 4)
     return int.from_bytes(rest[:4]), size + rest
 
 
 def application_name(startup: bytes) -> str:
-    """What the client calls itself in its first message."""
-    words = startup[8:].split(b"\0")
-    return dict(zip(words[::2], words[1::2], strict=False)).get(b"application_name", b"").decode(errors="replace")
+    """Return the client's application name in its first message."""
+    parameters = startup[8:].split(b"\0")
+    return (
+        dict(zip(parameters[::2], parameters[1::2], strict=False))
+        .get(b"application_name", b"")
+        .decode(errors="replace")
+    )

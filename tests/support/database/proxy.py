@@ -1,15 +1,15 @@
-"""A TCP proxy in front of a database server that fails as networks do, when a test says so.
+"""A TCP proxy in front of a database server that fails as networks do, on request of a test.
 
 ::
 
     with Proxy(url) as proxy:
         system = TradingSystem.start(Settings(database_url=proxy.url_for(url)))
         proxy.at_commit("after", who="PositionKeeper")    # the next COMMIT happens, its answer is lost
-        proxy.wait_for("after")                           # it did
+        proxy.wait_for("after")                           # until it happened
         proxy.cut(); proxy.refuse(); proxy.admit(); proxy.freeze(); proxy.thaw(); proxy.delay(0.01)
 
-What depends on time is a fault's beginning and end; where in the conversation it strikes is counted, so a seed repeats
-it as far as the program sends the same. ``who`` is the end of an ``application_name``; empty is everybody.
+Beginning and end of a fault depend on time. The message at which it strikes is counted, so a seed repeats it as far as
+the program sends the same messages. ``who`` is the end of an ``application_name``; empty selects all connections.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.database.server import url_of
 
 @dataclass(slots=True, eq=False)
 class _Fuse:
-    """Cuts connections when so many more messages, of either side, have come."""
+    """Cuts connections after a number of messages of either side."""
 
     messages: int
     who: str
@@ -40,11 +40,11 @@ class _Fuse:
 
 
 class Proxy:
-    """Listens on 127.0.0.1 from `__enter__` to `__exit__`, in a thread of its own.
+    """A proxy that listens on 127.0.0.1 from `__enter__` to `__exit__`, in a thread of its own.
 
     Attributes:
-        port: where it listens.
-        counts: what has happened so far: ``connections``, ``cut``, ``commits`` (answered), ``before``, ``after``,
+        port: of the proxy.
+        counts: of the events so far: ``connections``, ``cut``, ``commits`` (answered), ``before``, ``after``,
             ``late``, ``half``, ``fuse``.
     """
 
@@ -79,22 +79,22 @@ class Proxy:
         self._loop.close()
 
     def url_for(self, database_url: str) -> str:
-        """The same database by way of this proxy."""
+        """Return the URL of the same database through this proxy."""
         params = conninfo_to_dict(database_url) | {"host": "127.0.0.1", "port": self.port}
         return url_of(params)
 
     # Faults; each can be switched while connections are open.
 
     def cut(self, who: str = "", *, reset: bool = True, unnoticed: float = 0.0) -> int:
-        """Cut connections now, by RST or else FIN.
+        """Cut connections now.
 
         Args:
-            who: whose.
-            reset: by RST.
-            unnoticed: seconds that the server takes the client for alive still.
+            who: see the top of the module.
+            reset: by RST, else by FIN.
+            unnoticed: seconds until the server's side is closed, too.
 
         Returns:
-            How many there were.
+            The number of connections.
         """
         return int(self._call(lambda: self._cut(who, reset, unnoticed)))
 
@@ -103,29 +103,29 @@ class Proxy:
         self._arm(1, lambda: self._fuses.append(_Fuse(messages, who, reset)))
 
     def connected(self, who: str) -> bool:
-        """Whether there is a connection of ``who`` now."""
+        """Return whether there is a connection of ``who`` now."""
         return bool(self._call(lambda: any(link.name.endswith(who) for link in self._links)))
 
     def refuse(self) -> None:
-        """Refuse new connections, as a host does where nobody listens."""
-        self._run(self._deafen())
+        """Refuse new connections, like a host on which nothing listens."""
+        self._run(self._stop_listening())
 
     def admit(self) -> None:
-        """Take new connections again."""
+        """Accept new connections again."""
         self._run(self._listen())
 
     def delay(self, seconds: float, jitter: float = 0.0, seed: int = 0) -> None:
-        """Hold each packet back for ``seconds`` and up to ``jitter`` more; 0: no longer."""
+        """Delay each packet by ``seconds`` and up to ``jitter`` more; 0 ends the delay."""
         draw = random.Random(seed)
         lag = (lambda: seconds + jitter * draw.random()) if seconds or jitter else None
         self._call(lambda: setattr(self, "_delay", lag))
 
     def freeze(self) -> None:
-        """Take everything, new connections included, and pass nothing on."""
+        """Accept everything, new connections included, and pass nothing on."""
         self._call(self._flowing.clear)
 
     def thaw(self) -> None:
-        """Pass on what was held back, and what comes."""
+        """Pass on everything again, including what was held back."""
         self._call(self._flowing.set)
 
     def at_commit(
@@ -139,38 +139,38 @@ class Proxy:
         skip: int = 0,
         delay: float = 0.3,
     ) -> None:
-        """Cut the connection of each of the next ``times`` COMMITs at a moment.
+        """Cut the connections of the next COMMITs.
 
         Args:
-            moment: when; see `Moment`.
-            times: how many.
-            who: whose.
-            of: only of transactions that ran a statement with this in it.
-            sql: another statement's beginning, for ``before``.
-            skip: so many are let through first.
-            delay: seconds that one that is ``late`` comes after the cut.
+            moment: before, during or after the COMMIT; see `Moment`.
+            times: number of COMMITs.
+            who: see the top of the module.
+            of: only in transactions that ran a statement that contains this text.
+            sql: beginning of another statement than COMMIT, for ``before``.
+            skip: number of COMMITs that pass first.
+            delay: seconds between the cut and the arrival of a ``late`` COMMIT.
         """
         self._arm(times, lambda: self._ambushes.append(Ambush(moment, sql, of, who, times, skip, delay)))
 
     def halve(self, times: int = 1, who: str = "") -> None:
-        """Pass half of the server's next message on, then cut; so often."""
+        """Pass on half of the server's next message, then cut the connection; ``times`` times."""
         self._arm(times, lambda: self._halves.extend([who] * times))
 
     def clear(self) -> None:
-        """No faults from now on."""
+        """End all faults."""
         self._call(self._clear)
         if self._listening is None:
             self.admit()
 
     @property
     def halves(self) -> list[str]:
-        """Whose next message is still to be halved."""
+        """The clients whose next message is still to be halved."""
         return list(self._halves)
 
-    def wait_for(self, what: str, times: int = 1, seconds: float = 10.0) -> None:
-        """Wait until ``counts[what]`` is so high."""
+    def wait_for(self, event: str, times: int = 1, seconds: float = 10.0) -> None:
+        """Wait until ``counts[event]`` is ``times`` or more."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.counts[what] >= times, seconds), (what, times, self.counts)
+            assert self._changed.wait_for(lambda: self.counts[event] >= times, seconds), (event, times, self.counts)
 
     def wait_until_struck(self, seconds: float = 10.0) -> None:
         """Wait until every counted fault has struck."""
@@ -195,29 +195,29 @@ class Proxy:
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
-    def count(self, what: str) -> None:
-        """Something happened."""
+    def count(self, event: str) -> None:
+        """Count an event."""
         with self._changed:
-            self.counts[what] += 1
+            self.counts[event] += 1
             self._changed.notify_all()
 
-    def struck(self, what: str) -> None:
-        """A counted fault has struck."""
+    def struck(self, event: str) -> None:
+        """Count a fault that has struck."""
         self._due -= 1
-        self.count(what)
+        self.count(event)
 
     async def _listen(self) -> None:
         if self._listening is None:
             self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
             self.port = self._listening.sockets[0].getsockname()[1]
 
-    async def _deafen(self) -> None:
+    async def _stop_listening(self) -> None:
         if self._listening is not None:
             self._listening.close()
             self._listening = None
 
     async def _close(self) -> None:
-        await self._deafen()
+        await self._stop_listening()
         self._clear()
         self._cut("", reset=True, unnoticed=0.0)
         for task in self._tasks:
@@ -246,7 +246,7 @@ class Proxy:
         try:
             await self._serve(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has left, the server is not there, or the proxy ends
+            pass  # the client or the server is gone, or the proxy ends
         finally:
             if not writer.is_closing():
                 abort(writer)
@@ -280,13 +280,13 @@ class Proxy:
         return await asyncio.open_connection(self._host, self._target_port)
 
     async def hold(self) -> None:
-        """Keep a packet as long as the faults of now say."""
+        """Delay a packet as the current faults require."""
         if self._delay is not None:
             await asyncio.sleep(self._delay())
         await self._flowing.wait()
 
     def ambush(self, name: str, sql: str, before: list[str]) -> Ambush | None:
-        """What is to happen to this statement of a transaction; it happens once less from now on."""
+        """Return the fault for this statement of a transaction, and count it down; None if there is none."""
         for ambush in self._ambushes:
             begins = sql.upper().startswith(ambush.sql.upper())
             if ambush.times and begins and name.endswith(ambush.who) and any(ambush.of in text for text in before):
@@ -298,15 +298,15 @@ class Proxy:
         return None
 
     def half(self, name: str) -> bool:
-        """Whether this message of the server is to be cut in two."""
+        """Return whether this message of the server is to be halved."""
         for who in self._halves:
             if name.endswith(who):
                 self._halves.remove(who)
                 return True
         return False
 
-    def burns(self, name: str) -> None:
-        """Count a message; cut what is to be cut at it."""
+    def count_message(self, name: str) -> None:
+        """Count a message; cut the connections whose limit it reaches."""
         for fuse in [fuse for fuse in self._fuses if name.endswith(fuse.who)]:
             fuse.messages -= 1
             if fuse.messages <= 0:

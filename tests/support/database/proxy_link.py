@@ -1,4 +1,4 @@
-"""One client's connection through `tests.support.database.proxy`, and the one to the server that stands for it."""
+"""One client's connection to `tests.support.database.proxy`, with its connection to the server."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from tests.support.database.proxy import Proxy
 
 Moment = Literal["before", "after", "late"]
-"""Of a COMMIT's end: it never reaches the server; its answer never reaches the client; it reaches the server only when
-the client has known for a while that its connection is lost."""
-PACKET = 65536
-ANSWER = 10.0
-"""Seconds in which the server must have answered a COMMIT that came late."""
+"""The time of a cut: before the COMMIT reaches the server; after it, so that its answer is lost; or the COMMIT reaches
+the server late, some time after the client has noticed the cut."""
+MAX_PACKET_BYTES = 65536
+LATE_ANSWER_TIMEOUT_S = 10.0
+"""Within this time the server must answer a late COMMIT."""
 
 
 @dataclass(slots=True, eq=False)
 class Ambush:
-    """What happens to the next statements that begin with ``sql``, in a transaction that ran ``of`` before."""
+    """A fault for the next statements that begin with ``sql``, in a transaction that ran ``of`` before."""
 
     moment: Moment
     sql: str
@@ -36,7 +36,7 @@ class Ambush:
 
 
 class Link:
-    """One client's connection, and the one to the server that stands for it."""
+    """One client's connection, with its connection to the server."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Link:
         self._client_reader, self._client = client_reader, client
         self._server_reader, self._server = server_reader, server
         self._statements = protocol.Statements()
-        self._said: list[str] = []
+        self._statement_texts: list[str] = []
         self._cut = False
         self._unnoticed = 0.0
         self._late = False
@@ -73,7 +73,7 @@ class Link:
             self._server.close()
 
     async def serve(self) -> None:
-        """Pass on what both say, until one of them ends."""
+        """Pass on the messages of both sides until one of them ends."""
         pumps = [asyncio.ensure_future(self._forward()), asyncio.ensure_future(self._answer())]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -84,14 +84,14 @@ class Link:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             if not self._cut:
-                # What the server said last, such as why it ends the connection, is still to arrive.
+                # The server's last message, such as the reason of the end, must still arrive.
                 self._client.close()
                 with suppress(OSError):
                     await self._client.wait_closed()
 
     async def _forward(self) -> None:
         frames = protocol.Frames()
-        while packet := await self._client_reader.read(PACKET):
+        while packet := await self._client_reader.read(MAX_PACKET_BYTES):
             await self._proxy.hold()
             arrived = list(frames.feed(packet))
             for number, frame in enumerate(arrived):
@@ -101,7 +101,7 @@ class Link:
                     await self._spring(ambush, arrived[number:])
                     return
                 self._swallowing = ambush or self._swallowing
-                self._proxy.burns(self.name)
+                self._proxy.count_message(self.name)
                 if self._cut or self._server.is_closing():
                     return
                 self._server.write(frame.raw)
@@ -109,26 +109,26 @@ class Link:
 
     def _ambushed(self, sql: str) -> Ambush | None:
         if sql.upper().startswith("BEGIN"):
-            self._said.clear()
-        self._said.append(sql)
-        return self._proxy.ambush(self.name, sql, self._said)
+            self._statement_texts.clear()
+        self._statement_texts.append(sql)
+        return self._proxy.ambush(self.name, sql, self._statement_texts)
 
     async def _spring(self, ambush: Ambush, frames: list[protocol.Frame]) -> None:
         if ambush.moment == "before":
             self.cut()
             self._proxy.struck("before")
             return
-        # No answer is awaited in the middle of a batch, so all of it has arrived with its first message.
+        # A client awaits no answer in the middle of a batch, so all of it has arrived with its first message.
         assert any(map(protocol.ends_a_batch, frames)), "the batch was longer than a packet"
         self._late = True
-        self.cut(unnoticed=ANSWER)
+        self.cut(unnoticed=LATE_ANSWER_TIMEOUT_S)
         await asyncio.sleep(ambush.delay)
         for frame in frames:
             self._server.write(frame.raw)
 
     async def _answer(self) -> None:
         frames = protocol.Frames()
-        while packet := await self._server_reader.read(PACKET):
+        while packet := await self._server_reader.read(MAX_PACKET_BYTES):
             if not self._cut:
                 await self._proxy.hold()
             for frame in frames.feed(packet):
@@ -142,9 +142,9 @@ class Link:
                         return
                     self._proxy.count("commits")
                 if protocol.ready(frame) and self._swallowing is not None:
-                    self._swallowing.times += 1  # that COMMIT was refused, so the next one
+                    self._swallowing.times += 1  # that COMMIT was refused; cut the next one
                     self._swallowing = None
-                self._proxy.burns(self.name)
+                self._proxy.count_message(self.name)
                 if self._cut or self._client.is_closing():
                     continue
                 if self._proxy.half(self.name):

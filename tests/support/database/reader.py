@@ -1,4 +1,4 @@
-"""The role that Grafana reads with, made by the script that TimescaleDB's image runs."""
+"""Grafana's role, made by the script that TimescaleDB's image runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PASSWORD = 'it\'s a "p@ss\\word" $HOME'
 
 
 def make_reader(server: Server, url: str, password: str = PASSWORD) -> str:
-    """Run the script as the image does, on a database of this server; what it said."""
+    """Run the script as the image does, on a database of this server; return its output."""
     admin = conninfo_to_dict(server.admin_url)
     environment = {
         "PATH": f"{wheel() / 'pginstall18' / 'bin'}:{os.defpath}",

@@ -1,4 +1,4 @@
-"""What every test server does, wherever it comes from; `tests.support.database.servers` describes them all."""
+"""Base class of the test servers; `tests.support.database.servers` describes them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ ROLE = "paper"
 
 
 class Unavailable(Exception):
-    """This machine cannot give that server, or that server cannot do this; the message is one line that says why."""
+    """This machine has no such server, or the server cannot do this; the message is one line with the reason."""
 
 
 def url_of(params: Mapping[str, Any]) -> str:
-    """Spells connection parameters as a URL that libpq, psql and SQLAlchemy take.
+    """Return connection parameters as a URL for libpq, psql and SQLAlchemy.
 
     Args:
-        params: libpq's keywords. A host that is a folder (a socket) goes into the query, as libpq wants it.
+        params: libpq's keywords. A host that is a folder (a socket) becomes part of the query, as libpq requires.
     """
     rest = {key: str(value) for key, value in params.items() if value is not None}
     user, password, name = rest.pop("user", ""), rest.pop("password", ""), rest.pop("dbname", "")
     login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
     place = ""
-    if not any(sign in rest.get("host", "/") for sign in "/,"):
+    if not any(character in rest.get("host", "/") for character in "/,"):
         host, port = rest.pop("host"), rest.pop("port", "")
         place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     query = f"?{urlencode(rest, quote_via=quote, safe='/')}" if rest else ""
@@ -42,28 +42,28 @@ def url_of(params: Mapping[str, Any]) -> str:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now."""
+    """Return a free TCP port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def run(command: Sequence[str | Path], *, timeout: float = 120, **options: Any) -> str:
-    """Runs a program without stdin and returns what it printed.
+    """Run a program without stdin and return its output.
 
-    The output goes through a file, not a pipe: a server that inherits it would keep a pipe open for ever.
+    The output goes to a file, not a pipe: a server that inherits a pipe would keep it open.
 
     Args:
         command: the program and its arguments.
         timeout: seconds.
-        options: more of :class:`subprocess.Popen`'s, such as ``user`` and ``env``.
+        options: of :class:`subprocess.Popen`, such as ``user`` and ``env``.
 
     Raises:
-        RuntimeError: it failed; the message ends with what it wrote to stderr.
+        RuntimeError: it failed; the message ends with its stderr.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         done = subprocess.run(
-            [str(word) for word in command],
+            [str(argument) for argument in command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
@@ -74,16 +74,16 @@ def run(command: Sequence[str | Path], *, timeout: float = 120, **options: Any) 
         out.seek(0)
         err.seek(0)
         if done.returncode != 0:
-            said = err.read().decode(errors="replace").strip() or out.read().decode(errors="replace").strip()
-            raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {said}")
+            output = err.read().decode(errors="replace").strip() or out.read().decode(errors="replace").strip()
+            raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {output}")
         return out.read().decode()
 
 
 class Server(ABC):
-    """One database server, with the databases and the role that tests made on it.
+    """One database server, with the databases and the role of the tests.
 
     Attributes:
-        name: which one, as in the table at the top; fits into a test's id.
+        name: as in the table of `tests.support.database.servers`; part of a test's id.
         running: whether `start` was called after the last `stop`.
     """
 
@@ -101,21 +101,21 @@ class Server(ABC):
     @property
     @abstractmethod
     def admin_url(self) -> str:
-        """URL of a role that may create databases; it stays the same when the server is stopped and started."""
+        """The URL of a role that may create databases; a restart does not change it."""
 
     def start(self) -> None:
-        """Starts it and waits until it answers; nothing happens if it runs already."""
+        """Start the server and wait until it answers; do nothing if it runs already."""
         self._start()
         self.running = True
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stops it and keeps its data, so that `start` brings back the same databases at the same URLs.
+        """Stop the server and keep its data, so that `start` brings back the same databases at the same URLs.
 
         Args:
-            immediate: as a crash does, without a checkpoint; the next start recovers from the log.
+            immediate: like a crash, without a checkpoint; the next start recovers from the log.
 
         Raises:
-            Unavailable: it is not ours to stop (`may_stop` says so beforehand).
+            Unavailable: tests may not stop it; see `may_stop`.
         """
         self._stop(immediate)
         self.running = False
@@ -127,16 +127,16 @@ class Server(ABC):
     def _stop(self, immediate: bool) -> None: ...
 
     def restart(self, *, immediate: bool = False) -> None:
-        """Stops it, as `stop` does, and starts it again."""
+        """Stop the server and start it again."""
         self.stop(immediate=immediate)
         self.start()
 
     @abstractmethod
     def close(self) -> None:
-        """Ends it for good and removes its data."""
+        """End the server and remove its data."""
 
     def answers(self) -> bool:
-        """Whether it takes connections now."""
+        """Return whether the server accepts connections now."""
         try:
             psycopg.connect(self.admin_url, connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -144,15 +144,15 @@ class Server(ABC):
         return True
 
     def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
-        """A connection as the administrator, in autocommit."""
+        """Return a connection as the administrator, in autocommit mode."""
         chosen = {} if database is None else {"dbname": database}
         return psycopg.connect(self.admin_url, autocommit=True, connect_timeout=10, **chosen)
 
     def create_database(self) -> str:
-        """Makes an empty database that belongs to the plain role.
+        """Make an empty database that belongs to the plain role.
 
         Returns:
-            its URL, for that role.
+            The database's URL for that role.
         """
         name = f"paper_{secrets.token_hex(6)}"
         with self.connect() as admin:
@@ -169,15 +169,15 @@ class Server(ABC):
         return url_of(params)
 
     def drop_database(self, url: str) -> None:
-        """Drops a database that `create_database` made, whoever is still connected to it.
+        """Drop a database that `create_database` made, and end all of its sessions.
 
-        Tests do not need to; but each database with TimescaleDB occupies a background worker as long as it exists.
+        It is optional; but each database with TimescaleDB occupies a background worker while it exists.
         """
         with self.connect() as admin:
             name = sql.Identifier(str(conninfo_to_dict(url)["dbname"]))
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def _create_role(self, admin: psycopg.Connection[Any]) -> str:
-        """Makes the plain role and returns its name. These servers are ours and trust whoever reaches them."""
+        """Make the plain role and return its name. It needs no password: test servers trust every connection."""
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
         return ROLE

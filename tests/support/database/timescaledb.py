@@ -24,7 +24,7 @@ HOW_TO_GET_TIMESCALEDB = (
 
 
 class ScriptedServer(Server):
-    """TimescaleDB from the development script, which describes itself at its top."""
+    """TimescaleDB from the development script; see the comment at its top."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -52,7 +52,7 @@ class ScriptedServer(Server):
 
 
 class DockerServer(Server):
-    """TimescaleDB from a Docker image that is on this machine already; nothing is pulled."""
+    """TimescaleDB from a local Docker image; nothing is pulled."""
 
     def __init__(self, name: str, image: str) -> None:
         super().__init__(name)
@@ -74,7 +74,7 @@ class DockerServer(Server):
             options = [f"--name={container}", f"--publish=127.0.0.1:{self._port}:5432", "--pull=never"]
             environment = ["--env=POSTGRES_HOST_AUTH_METHOD=trust", "--env=TIMESCALEDB_TELEMETRY=off"]
             settings = ["max_connections=200", "timescaledb.max_background_workers=32", "max_worker_processes=48"]
-            server = ["postgres", *(word for setting in settings for word in ("-c", setting))]
+            server = ["postgres", *(option for setting in settings for option in ("-c", setting))]
             run(["docker", "run", "--detach", *options, *environment, self._image, *server])
         else:
             run(["docker", "start", self._container])
@@ -98,7 +98,7 @@ class DockerServer(Server):
 
 
 class ConfiguredServer(Server):
-    """A server that somebody else runs. Tests make databases on it and remove them, but never stop it."""
+    """A server that the user runs. Tests make databases on it and remove them, but never stop it."""
 
     may_stop: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""What a driver's error means to the program."""
+"""The translation of the driver's errors."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ from persistence.error_translation import domain_error
         (psycopg.errors.InvalidCursorName("no such cursor"), DatabaseError),
     ],
 )
-def test_meaning(error: psycopg.Error, kind: type[DatabaseError]) -> None:
+def test_domain_error(error: psycopg.Error, kind: type[DatabaseError]) -> None:
     assert kind is type(domain_error(error, error))
     assert str(error) in str(domain_error(error, error))
 
 
-def test_a_url_is_shown_without_user_and_password() -> None:
+def test_the_address_has_no_user_and_no_password() -> None:
     assert "db.example:5433/paper" == display_address("postgresql://me:s3cret@db.example:5433/paper")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://me:s3cret@host/db", "http://me:s3cret@host"])
-def test_what_is_no_postgresql_url_is_refused_without_repeating_it(url: str) -> None:
+def test_an_invalid_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         parse_url(url)
     assert "s3cret" not in str(refusal.value)
