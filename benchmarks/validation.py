@@ -1,4 +1,4 @@
-"""How often does the gate let through what? ``python -m benchmarks.gate``; docs/validation.md has what it said.
+"""Measure how often the validation passes which strategies: ``python -m benchmarks.validation``.
 
 Every run is made from a seed and judged by the real domain code.
 """
