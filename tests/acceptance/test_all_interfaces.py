@@ -1,4 +1,4 @@
-"""Decisions through all three doors at once into the running service, on each database; five fills by hand."""
+"""Decisions through all three interfaces at once into the running service, on each database; five fills by hand."""
 
 from __future__ import annotations
 

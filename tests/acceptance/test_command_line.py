@@ -65,11 +65,11 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     from console.cli import main  # noqa: PLC0415
 
     assert main([*name.split(), "--help"]) == 0
-    told = capsys.readouterr().out
-    assert name in told
-    assert "\\b" not in told
+    help_text = capsys.readouterr().out
+    assert name in help_text
+    assert "\\b" not in help_text
     if name != "db":
-        assert "--json" in told or name in {"portfolio", "validate"}
+        assert "--json" in help_text or name in {"portfolio", "validate"}
 
 
 @pytest.mark.parametrize(
@@ -86,35 +86,33 @@ def test_wrong_usage_is_one_line_with_a_hint(words: str, capsys: pytest.CaptureF
     from console.cli import main  # noqa: PLC0415
 
     assert main(words.split()) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert len(told.err.splitlines()) == 1
-    assert told.err.startswith("run.py: ")
-    assert "--help" in told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("run.py: ")
+    assert "--help" in captured.err
 
 
-def test_the_nearest_command_is_told_in_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_wrong_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     from console.cli import main  # noqa: PLC0415
 
     assert main(["statsu"]) == 2
-    told = "run.py: No such command 'statsu'. Did you mean 'status', 'start'? See run.py --help\n"
-    assert told == capsys.readouterr().err
+    message = "run.py: No such command 'statsu'. Did you mean 'status', 'start'? See run.py --help\n"
+    assert message == capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--exchange binance --prices simulated", "--exchange binance applies to prices = ccxt only"),
         ("--seed 7 --prices ccxt", "--seed 7 applies to prices = simulated only, but prices is ccxt"),
     ],
 )
-def test_an_option_that_would_change_nothing_is_refused(
-    words: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_option_without_effect_is_refused(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     from console.cli import main  # noqa: PLC0415
 
     assert main(["start", *words.split()]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
@@ -129,7 +127,7 @@ def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("BUY", "BTC/USDT", "--confidence", "1.5"), "confidence = '1.5'"),
         (("BUY", "BTC/USDT", "--confidence", "NaN"), "confidence = 'NaN': must be a finite number"),
@@ -145,19 +143,19 @@ def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
         (("BUY", "BTC/USDT", "--confidence", "0.8", "--expires-at", "2030-01-01T00:00:00"), "expires_at"),
     ],
 )
-def test_a_decision_that_no_door_lets_in(
-    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_an_invalid_decision_is_refused(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     from console.cli import main  # noqa: PLC0415
 
     assert main(["decide", *words, "--home", str(tmp_path)]) == 2
-    said = capsys.readouterr()
-    assert told in said.err
-    assert len(said.err.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []  # told before any database is opened
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []  # refused before any database is opened
 
 
-def test_with_nothing_running_a_decision_is_queued(env: dict[str, str]) -> None:
+def test_without_a_running_service_a_decision_is_queued(env: dict[str, str]) -> None:
     ended = run("decide", "buy", "btc-usdt", "--confidence", "0.75", env=env)
     assert (ended.code, ended.out) == (0, "decision 1 queued; the service is not running: BUY btc-usdt\n")
     waiting = run("decide", "BUY", "BTC/USDT", "--confidence", "0.75", "--wait", env=env)
@@ -187,7 +185,7 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
         "decide SELL ETH/USDT --confidence 0.9 --quantity 0.1 --wait --json",
         env=served,
     )
-    assert [each.code for each in (again, nothing, unknown, elsewhere, part)] == [0, 0, 0, 2, 0]
+    assert [ended.code for ended in (again, nothing, unknown, elsewhere, part)] == [0, 0, 0, 2, 0]
     assert (again.json["decision_id"], again.json["sent_before"], again.json["outcome"]) == (2, True, "executed")
     assert nothing.json["outcome"] == "rejected"
     assert nothing.json["reason"].startswith("nothing held")
@@ -195,7 +193,7 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
     assert "run.py: there is no portfolio 'nowhere'; `run.py portfolio list`" in elsewhere.err
     assert part.json["outcome"] == "executed"
 
-    positions, orders, trades, decisions, status, shown, traded, report = run_all(
+    positions, orders, trades, decisions, status, listed, traded, report = run_all(
         "positions --json", "orders --limit 1 --json", "trades --json", "decisions", "status", "positions", "trades",
         "report",
         env=served,
@@ -210,8 +208,8 @@ def test_decisions_get_their_outcomes(served: dict[str, str], embedded_url: str)
     assert trade["exit_time"].endswith("+00:00")
     assert "unknown symbol" in decisions.out
     assert "received 5 100.0%" in " ".join(report.out.split())
-    for told in (shown, traded, report):
-        assert "simulated prices: results prove nothing about real markets" in told.out
+    for ended in (listed, traded, report):
+        assert "simulated prices: results prove nothing about real markets" in ended.out
     assert status.code == 0
     assert "books      balance" in status.out
     assert "3 executed, 2 rejected" in status.out
@@ -231,8 +229,8 @@ def test_portfolios(env: dict[str, str]) -> None:
         "portfolio set asia --min-notional 1": "there is no portfolio 'asia'",
         "portfolio set europe": "at least one rule",
     }
-    for told, ended in zip(wrong.values(), run_all(*wrong, env=env), strict=True):
-        assert told in refused(ended, 2)
+    for message, ended in zip(wrong.values(), run_all(*wrong, env=env), strict=True):
+        assert message in refused(ended, 2)
     changed = run("portfolio", "set", "europe", "--max-position-size", "0.1", "--json", env=env)
     assert changed.json["portfolio"]["max_position_size"] == "0.1"
     assert changed.json["portfolio"]["revision"] == 2
@@ -253,9 +251,9 @@ def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -
 
 def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "paper.toml").write_text('max_position_size = "0.1"')
-    found = run("check", "--json", "--log-level", "WARNING", env=env, cwd=tmp_path)
-    assert found.code == 0, found.err
-    settings = found.json["settings"]
+    checked = run("check", "--json", "--log-level", "WARNING", env=env, cwd=tmp_path)
+    assert checked.code == 0, checked.err
+    settings = checked.json["settings"]
     assert settings["database_url"] == {"value": "********", "from": "PAPER_DATABASE_URL"}
     assert settings["max_position_size"] == {"value": "0.1", "from": "paper.toml"}
     assert settings["log_level"] == {"value": "WARNING", "from": "option"}
@@ -267,7 +265,7 @@ def test_check_shows_the_settings_and_no_secret(env: dict[str, str], tmp_path: P
     assert SECRET not in failed.out + failed.err
 
 
-def test_check_and_status_tell_how_long_the_bars_of_a_file_are_taken_to_be(env: dict[str, str], tmp_path: Path) -> None:
+def test_check_and_status_show_the_assumed_length_of_a_files_bars(env: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "BTC-USDT.csv"
     path.write_text("time,close\n0,100\n60,101\n61,102\n120,103\n180,104\n")
     sentence = (
@@ -284,20 +282,20 @@ def test_check_and_status_tell_how_long_the_bars_of_a_file_are_taken_to_be(env: 
         assert service.stop().code == 0
 
 
-def test_the_url_is_printed_whole_because_it_was_asked_for(tmp_path: Path) -> None:
+def test_db_url_prints_the_password(tmp_path: Path) -> None:
     url = f"postgresql+psycopg://u:{SECRET}@h:5433/d"
     ended = run("db", "url", "--log-level", "DEBUG", env=environment(tmp_path, database_url=url))
     assert ended.out == f"postgresql://u:{SECRET}@h:5433/d\n"
     assert SECRET not in ended.err
 
 
-def test_nothing_is_created_to_say_that_nothing_runs(tmp_path: Path) -> None:
+def test_status_creates_no_home(tmp_path: Path) -> None:
     ended = run("status", env=environment(tmp_path / "home"))
     assert "has no database" in refused(ended, 3)
     assert not (tmp_path / "home").exists()
 
 
-def test_an_embedded_database_is_started_for_the_moment(tmp_path: Path) -> None:
+def test_a_command_starts_the_embedded_database_and_stops_it(tmp_path: Path) -> None:
     env = environment(tmp_path / "home")
     ended = run("decide", "HOLD", "BTC/USDT", "--confidence", "1", env=env)
     assert (ended.code, ended.out) == (0, "decision 1 queued; the service is not running: HOLD BTC/USDT\n")
@@ -307,7 +305,7 @@ def test_an_embedded_database_is_started_for_the_moment(tmp_path: Path) -> None:
     assert not running(tmp_path / "home")
 
 
-def test_whoever_reads_may_leave_early(env: dict[str, str]) -> None:
+def test_a_closed_pipe_on_stdout_is_no_error(env: dict[str, str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
@@ -318,13 +316,13 @@ def test_whoever_reads_may_leave_early(env: dict[str, str]) -> None:
     assert b"BrokenPipe" not in process.stderr
 
 
-def test_a_terminal_gets_a_little_style_and_no_colour_if_it_wants_none(env: dict[str, str]) -> None:
+def test_a_terminal_gets_styles_but_no_colour_with_no_color(env: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
         with os.fdopen(theirs, "wb") as terminal:
             words = [sys.executable, "run.py", "check", "--log-level", "DEBUG"]
             look = {**env, "TERM": "xterm", "NO_COLOR": "1"}
             subprocess.run(words, stdout=terminal, stderr=terminal, env=look, cwd=ROOT, check=True)
-        shown = screen.read(65536)
-    assert b"\x1b[1m" in shown
-    assert b"\x1b[3" not in shown
+        output = screen.read(65536)
+    assert b"\x1b[1m" in output
+    assert b"\x1b[3" not in output

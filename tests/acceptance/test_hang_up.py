@@ -106,8 +106,8 @@ def test_stderr_whose_reader_has_gone_does_not_spoil_the_stop(env: dict[str, str
         [sys.executable, "run.py", "start"], env=env, stderr=writer, stdout=writer, start_new_session=True
     ) as service:
         os.close(writer)
-        with os.fdopen(reader) as said:
-            for line in said:
+        with os.fdopen(reader) as lines:
+            for line in lines:
                 if "Serving" in line:
                     break
         service.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""What an operator does: backups of a service that runs, restores, and a look at what the program leaves about."""
+"""Operations: backup of a running service, restore, and the permissions of the files that the program writes."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def env(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def backup(env: dict[str, str], home: Path) -> Path:
-    """A backup of a home with one decision of two, taken while the service ran; what was found meanwhile is asserted.
+    """A backup of a home with one decision of two, taken while the service ran.
 
-    It runs with a umask that hides nothing, and under a service manager that wants to know how it stands.
+    The fixture also checks files, ports and notifications: the service runs with umask 0 and under a service manager.
     """
     file = home.parent / "paper.backup"
-    told = {**env, "NOTIFY_SOCKET": str(home.parent / "manager")}
+    service_env = {**env, "NOTIFY_SOCKET": str(home.parent / "manager")}
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
-        Program("start", env=told, umask=0) as service,
+        Program("start", env=service_env, umask=0) as service,
     ):
-        manager.bind(told["NOTIFY_SOCKET"])
+        manager.bind(service_env["NOTIFY_SOCKET"])
         manager.settimeout(60)
         assert manager.recv(100) == b"READY=1"
         service.wait_for()
         decide(home)
         postmaster = postmaster_pid(home)
         processes = [psutil.Process(service.pid), psutil.Process(postmaster)]
-        processes += [child for each in processes for child in each.children(recursive=True)]
+        processes += [child for process in processes for child in process.children(recursive=True)]
         assert listening(processes) == []
 
         made = run("db", "backup", str(file), "--json", env=env)
@@ -107,22 +107,22 @@ def decide(home: Path) -> None:
 
 
 def listening(processes: list[psutil.Process]) -> list[Any]:
-    found = []
+    sockets = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):  # one that ends meanwhile, such as a worker of the server, listens no more
-            found += [each for each in process.net_connections("inet") if each.status == "LISTEN"]
-    return found
+            sockets += [socket_ for socket_ in process.net_connections("inet") if socket_.status == "LISTEN"]
+    return sockets
 
 
 def open_to_others(home: Path) -> list[str]:
-    """What anybody but its owner can read or write, or, but for folders that root's server has to pass, enter."""
+    """Paths that other users can read, write or enter, except folders that root's server must be able to enter."""
     passing = stat.S_IXOTH | stat.S_IXGRP if os.geteuid() == 0 else 0
-    found = []
+    open_paths = []
     for path in [home, *home.rglob("*")]:
         mode = path.lstat().st_mode
         if stat.S_IMODE(mode) & 0o077 & ~(passing if stat.S_ISDIR(mode) else 0):
-            found.append(f"{stat.filemode(mode)} {path}")
-    return found
+            open_paths.append(f"{stat.filemode(mode)} {path}")
+    return open_paths
 
 
 def sentence(ended: Ended, code: int) -> str:
@@ -133,12 +133,12 @@ def sentence(ended: Ended, code: int) -> str:
     return lines[0]
 
 
-def test_the_world_can_read_nothing_and_no_port_is_open(backup: Path) -> None:
+def test_other_users_can_read_nothing_and_no_port_is_open(backup: Path) -> None:
     """Asserted by the fixture, while the service ran and after it."""
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
 
 
-def test_a_new_home_goes_on_where_the_backup_was_made(backup: Path, tmp_path: Path) -> None:
+def test_a_new_home_continues_from_the_backup(backup: Path, tmp_path: Path) -> None:
     env = environment(tmp_path / "new", prices="simulated")
     restored = run("db", "restore", str(backup), "--json", env=env)
     assert restored.code == 0, restored.err
@@ -150,7 +150,7 @@ def test_a_new_home_goes_on_where_the_backup_was_made(backup: Path, tmp_path: Pa
         decide(tmp_path / "new")
 
 
-def test_what_would_be_lost_is_asked_for(backup: Path, env: dict[str, str], home: Path) -> None:
+def test_replace_asks_for_confirmation(backup: Path, env: dict[str, str], home: Path) -> None:
     without, script = run_all(f"db restore {backup}", f"db restore {backup} --replace", env=env)
     assert "2 decisions and 2 fills already; back it up, and use --replace" in sentence(without, 2)
     assert "add --yes to confirm" in sentence(script, 2)
@@ -170,7 +170,7 @@ def test_what_would_be_lost_is_asked_for(backup: Path, env: dict[str, str], home
     assert counted(home) == (1, 1, 0)
 
 
-def test_ctrl_c_leaves_no_half_backup(env: dict[str, str], backup: Path, home: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_incomplete_backup(env: dict[str, str], backup: Path, home: Path, tmp_path: Path) -> None:
     """The dump waits for a lock, so that it is under way when the signal comes."""
     with database(home) as holder, holder.transaction():
         holder.execute("LOCK TABLE paper_trades IN ACCESS EXCLUSIVE MODE")
@@ -186,21 +186,22 @@ def test_ctrl_c_leaves_no_half_backup(env: dict[str, str], backup: Path, home: P
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
 @pytest.mark.parametrize(
-    ("options", "code", "told"), [("size=8m", 1, "No space left on device"), ("size=8m,ro", 2, "Read-only file system")]
+    ("options", "code", "message"),
+    [("size=8m", 1, "No space left on device"), ("size=8m,ro", 2, "Read-only file system")],
 )
-def test_a_disk_that_is_full_or_read_only_is_one_sentence(options: str, code: int, told: str, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_or_read_only_is_one_sentence(options: str, code: int, reason: str, tmp_path: Path) -> None:
     mounted = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
     command = [sys.executable, "run.py", "start", "--prices", "simulated", "--home", str(tmp_path / "home")]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", mounted, str(tmp_path), *command],
         env=environment(tmp_path / "home"), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert told in sentence(Ended(done.returncode, done.stdout, done.stderr), code)
+    assert reason in sentence(Ended(done.returncode, done.stdout, done.stderr), code)
     assert str(tmp_path / "home") in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "told"),
+    ("words", "variables", "message"),
     [
         ("backup", {}, "holds no database"),
         (
@@ -216,10 +217,10 @@ def test_a_disk_that_is_full_or_read_only_is_one_sentence(options: str, code: in
         ("restore", {}, "does not exist"),
     ],
 )
-def test_it_is_for_the_programs_own_database(
+def test_backup_and_restore_are_for_the_embedded_database(
     words: str,
     variables: dict[str, str],
-    told: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -229,8 +230,8 @@ def test_it_is_for_the_programs_own_database(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert main(["db", words, str(tmp_path / "b"), "--home", str(tmp_path / "home")]) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert len(said.splitlines()) == 1
-    assert "s3cret" not in said
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert "s3cret" not in error
     assert list(tmp_path.iterdir()) == []

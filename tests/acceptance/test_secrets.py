@@ -1,4 +1,4 @@
-"""Secrets in the settings: planted everywhere, and sought in whatever the program prints, logs and stores."""
+"""Secrets in the settings never appear in what the program prints, logs and stores."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ def stored(url: str) -> Iterator[str]:
 def test_no_secret_of_the_settings_is_printed_logged_or_stored(
     env: dict[str, str], embedded_url: str, tmp_path: Path
 ) -> None:
-    said = {}
+    outputs = {}
     with Program("start", env=env) as service:
         service.wait_for()
-        # The proxy is not there, and what the exchange's library says of that has its address in it.
+        # The proxy does not exist, and the error of the exchange's library contains its address.
         service.wait_for("kraken")
         log = tmp_path / "home" / "logs" / "paper-trading.jsonl"
         until(lambda: "kraken" in log.read_text(), "the exchange cannot be reached")
         commands = ["check", "check --json", "status", "status --json", "alert test --json", "top --json", "metrics"]
         commands += ["validate start a", "validate a --json", "console -c failures"]
         for command, ended in zip(commands, run_all(*commands, env=env), strict=True):
-            said[command] = ended.out + ended.err
+            outputs[command] = ended.out + ended.err
         ended = service.stop()
-        said["start"] = ended.out + ended.err
-    shown = json.loads(said["check --json"])["settings"]["exchange_options"]["value"]
-    assert shown.startswith("{'timeout': 700, 'httpsProxy': '********', 'wsProxy': '********', 'headers': '********'")
+        outputs["start"] = ended.out + ended.err
+    options = json.loads(outputs["check --json"])["settings"]["exchange_options"]["value"]
+    assert options.startswith("{'timeout': 700, 'httpsProxy': '********', 'wsProxy': '********', 'headers': '********'")
     for path in (tmp_path / "home").rglob("*"):
         if path.is_file():
-            said[path.name] = path.read_text(errors="replace")
-    said["database"] = "\n".join(stored(embedded_url))
-    assert "paper_processes: " in said["database"]
-    assert [] == [(where, secret) for where, text in said.items() for secret in PLANTED if secret in text]
+            outputs[path.name] = path.read_text(errors="replace")
+    outputs["database"] = "\n".join(stored(embedded_url))
+    assert "paper_processes: " in outputs["database"]
+    assert [] == [(where, secret) for where, text in outputs.items() for secret in PLANTED if secret in text]

@@ -53,13 +53,13 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
     env = environment(embedded_home, prices="simulated")
     with Program(env=env) as service:
         service.wait_for()
-        told = service.printed()
-        assert "Paper trading 0.1.0" in told
-        assert f"embedded, in {embedded_home}" in told
-        assert "without TimescaleDB" in told
-        assert "simulated prices: results prove nothing about real markets" in told
-        assert "default: 10,000.00 USDT cash" in told
-        assert "0 waiting" in told
+        output = service.printed()
+        assert "Paper trading 0.1.0" in output
+        assert f"embedded, in {embedded_home}" in output
+        assert "without TimescaleDB" in output
+        assert "simulated prices: results prove nothing about real markets" in output
+        assert "default: 10,000.00 USDT cash" in output
+        assert "0 waiting" in output
 
         second = run("start", env=env)
         assert second.code == 3
@@ -69,8 +69,8 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
         with psycopg.connect(url) as reader:  # libpq, as psql is
             assert reader.execute("SELECT count(*) FROM v_paper_ledger_check").fetchone() == (0,)
         if (psql := shutil.which("psql")) is not None:
-            asked = subprocess.run([psql, url, "-Atc", "SELECT 1"], capture_output=True, text=True, check=True)
-            assert asked.stdout.strip() == "1"
+            queried = subprocess.run([psql, url, "-Atc", "SELECT 1"], capture_output=True, text=True, check=True)
+            assert queried.stdout.strip() == "1"
 
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", "--json", env=env)
         assert decided.code == 0, decided.err
@@ -134,8 +134,8 @@ def test_a_second_signal_waits_for_nothing_and_loses_nothing(embedded_url: str, 
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     with Program("start", env=env) as service:
         service.wait_for()
-        with psycopg.connect(embedded_url) as somebody, psycopg.connect(embedded_url, autocommit=True) as agent:
-            somebody.execute("LOCK TABLE paper_orders")  # so that nothing gets through
+        with psycopg.connect(embedded_url) as blocker, psycopg.connect(embedded_url, autocommit=True) as agent:
+            blocker.execute("LOCK TABLE paper_orders")  # so that nothing gets through
             agent.execute(
                 "INSERT INTO trading_decisions (symbol, decision, confidence)"
                 " SELECT 'BTC/USDT', 'BUY', 1 FROM generate_series(1, 300)"
@@ -178,7 +178,7 @@ def test_it_ends_with_3_when_another_process_has_taken_the_database_over(embedde
     ):
         service.wait_for()
         other.execute("UPDATE paper_lease SET epoch = epoch + 1, holder = 'another one', started_at = now()")
-        # Whoever waits for the lock gets it as soon as its holder's connection is cut.
+        # A session that waits for the lock gets it as soon as its holder's connection is cut.
         with psycopg.connect(embedded_url, autocommit=True) as cutter, ThreadPoolExecutor(1) as pool:
             locked = pool.submit(other.execute, "SELECT pg_advisory_lock(%s)", [LOCK_KEY])
             cutter.execute(
@@ -283,8 +283,8 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended, 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_start_that_must_not_happen(name: str, refused: dict[str, tuple[Ended, Path]]) -> None:
     ended, home = refused[name]
-    _, _, code, told = REFUSED[name]
-    assert told in one_sentence(ended)
+    _, _, code, message = REFUSED[name]
+    assert message in one_sentence(ended)
     assert ended.code == code
     nothing_logged(home)
 

@@ -1,4 +1,4 @@
-"""run.py status: what the running process says of itself, also while its database is away."""
+"""run.py status and the console's socket: the status of the service, also while its database is unreachable."""
 
 from __future__ import annotations
 
@@ -23,17 +23,15 @@ from tests.support.database.servers import Server
 from tests.support.system.program import Program, environment, run, until
 
 
-def test_status_tells_what_actors_do_and_that_the_intake_pauses(
-    embedded_server: Server, embedded_url: str, tmp_path: Path
-) -> None:
+def test_status_shows_actors_and_a_paused_intake(embedded_server: Server, embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     with Program("start", env=env) as service:
         service.wait_for()
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", env=env)
         assert decided.code == 0, decided.err
-        told = run("status", "--json", env=env)
-        assert told.code == 0, told.err
-        process = told.json["process"]
+        status = run("status", "--json", env=env)
+        assert status.code == 0, status.err
+        process = status.json["process"]
         assert [
             "PriceTracker",
             "Snapshotter",
@@ -47,24 +45,24 @@ def test_status_tells_what_actors_do_and_that_the_intake_pauses(
         assert process["prices"]["source"] == "simulated"
         assert process["lease_held"] is True
         assert (process["failures"], process["quarantined"], process["intake_paused_since"]) == ([], 0, None)
-        shown = run("status", env=env)
-        assert "PositionKeeper" in shown.out
-        assert "balance" in shown.out
+        printed = run("status", env=env)
+        assert "PositionKeeper" in printed.out
+        assert "balance" in printed.out
 
         embedded_server.stop(immediate=True)
-        with ConsoleConnection(socket_path(Settings.isolated(home=tmp_path, database_url=embedded_url))) as line:
-            until(lambda: line.ask("status")["intake_paused_since"] is not None, "it notices")
-            told = run("status", "--json", env=env)
-            assert (told.code, told.json["running"], told.json["ledger_ok"]) == (1, True, None)
+        with ConsoleConnection(socket_path(Settings.isolated(home=tmp_path, database_url=embedded_url))) as connection:
+            until(lambda: connection.ask("status")["intake_paused_since"] is not None, "it notices")
+            status = run("status", "--json", env=env)
+            assert (status.code, status.json["running"], status.json["ledger_ok"]) == (1, True, None)
             assert "the database is unreachable; nothing is lost" in run("status", env=env).out
             embedded_server.start()
-            until(lambda: line.ask("status")["intake_paused_since"] is None, "it goes on")
+            until(lambda: connection.ask("status")["intake_paused_since"] is None, "it goes on")
         assert run("status", env=env).code == 0
         assert service.stop().code == 0
     assert run("status", env=env).code == 3
 
 
-def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: str, tmp_path: Path) -> None:
+def test_the_start_and_status_report_expired_decisions(embedded_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, prices="simulated", database_url=embedded_url)
     assert 0 == run("db", "upgrade", env=env).code
     with psycopg.connect(embedded_url) as agent:
@@ -74,11 +72,13 @@ def test_what_waited_too_long_is_said_at_the_start_and_in_status(embedded_url: s
         )
     with Program("start", env=env) as service:
         service.wait_for()
-        said = service.printed()
+        output = service.printed()
         status = run("status", env=env)
         assert 0 == service.stop().code
-    assert "0 waiting\n             2 expired: older than max_decision_age = 300 s when the service started\n" in said
-    assert "WARNING 2 decisions expired: older than max_decision_age = 300 s when this process could take them" in said
+    assert "0 waiting\n             2 expired: older than max_decision_age = 300 s when the service started\n" in output
+    assert (
+        "WARNING 2 decisions expired: older than max_decision_age = 300 s when this process could take them" in output
+    )
     line = "expired    2 were older than max_decision_age when this process read them\n"
     assert (0, True) == (status.code, line in status.out)
 
@@ -91,7 +91,7 @@ def opened(tmp_path: Path, **commands: Any) -> Iterator[Path]:
 
 
 def raw(path: Path, *sent: bytes) -> bytes:
-    """What comes back on bytes, as any program might send them."""
+    """Return the answer to raw bytes."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(5)
         client.connect(str(path))
@@ -107,7 +107,7 @@ def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_is_no_request_is_refused_in_one_sentence_and_harms_nobody(tmp_path: Path) -> None:
+def test_an_invalid_request_is_refused_and_the_server_continues(tmp_path: Path) -> None:
     with opened(tmp_path, echo=dict) as path:
         for sent, error in [
             (b"hello\n", "the line is not valid JSON"),
@@ -129,7 +129,7 @@ def test_what_is_no_request_is_refused_in_one_sentence_and_harms_nobody(tmp_path
             assert {"a": 2, "who": current_user()} == line.ask("echo", a=2)
 
 
-def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> None:
+def test_the_error_of_a_failed_command_reaches_its_client_alone(tmp_path: Path) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError("oh")
 
@@ -141,7 +141,7 @@ def test_a_command_that_fails_is_told_to_the_client_alone(tmp_path: Path) -> Non
         line.ask("fail")
 
 
-def test_without_a_process_nothing_runs(tmp_path: Path) -> None:
+def test_connecting_without_a_service_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotRunning, match="The service is not running; start it with"):
         ConsoleConnection(tmp_path / "console.sock")
 

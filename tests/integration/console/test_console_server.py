@@ -1,4 +1,4 @@
-"""The console's door: bad requests, other users, clients that hang, and a database that is away."""
+"""The console's server: bad requests, other users, clients that hang, and an unreachable database."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_a_thousand_bad_requests_do_no_harm(embedded_url: str, tmp_path: Path) -
                 try:
                     client.sendall(b"".join(spoiled() for _ in range(10)))
                 except OSError:
-                    continue  # cut off, as it should be
+                    continue  # disconnected, as expected
         assert 1 == len([buy(talk.system)])
-        assert [0] * 7 == [each["restarts"] for each in talk.json("ps")["actors"]]
+        assert [0] * 7 == [actor["restarts"] for actor in talk.json("ps")["actors"]]
         assert "the books balance" in talk.do("audit")
 
 
@@ -150,7 +150,7 @@ def suppressed_request(connection: ConsoleConnection, command: str) -> None:
         connection.ask(command)
 
 
-def test_the_door_opens_again_when_there_are_files_again(tmp_path: Path) -> None:
+def test_the_server_accepts_again_when_files_are_free_again(tmp_path: Path) -> None:
     # In a process of its own: what an earlier test left behind could close a file, and so there would be one more.
     alone = multiprocessing.get_context("spawn").Process(target=without_files, args=(tmp_path / "console.sock",))
     alone.start()

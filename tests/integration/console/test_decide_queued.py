@@ -1,4 +1,4 @@
-"""run.py decide while nothing serves the database: what it says of the time that the decision has."""
+"""run.py decide without a running service: it prints until when the service must start."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from console.cli import main
 from persistence import schema
 from persistence.lease import Lease
 
-Told = Callable[..., tuple[int, str, str]]
+Decide = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def decide(embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Told:
+def decide(embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Decide:
     def run(*words: str) -> tuple[int, str, str]:
         place = ["--database-url", embedded_url, "--home", str(tmp_path)]
         code = main(["decide", "BUY", "BTC/USDT", "--confidence", "1", *words, *place])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -51,16 +51,21 @@ def served_by(url: str, **stored: Any) -> None:
     lease.release()
 
 
-def test_it_says_until_when_the_service_must_start(decide: Told, embedded_url: str) -> None:
+def test_it_prints_until_when_the_service_must_start(decide: Decide, embedded_url: str) -> None:
     code, out, err = decide()
     moment = created(embedded_url, 1) + timedelta(seconds=300)
     before = f"expires unless the service starts before {moment:%Y-%m-%d %H:%M:%S} UTC (max_decision_age = 300 s)"
     assert (0, "decision 1 queued; the service is not running: BUY BTC/USDT\n") == (code, out)
     assert f"run.py: The service is not running: decision 1 {before}\n" == err
     code, out, err = decide("--json")
-    told = json.loads(out)
+    document = json.loads(out)
     until = created(embedded_url, 2) + timedelta(seconds=300)
-    assert (0, "", False, until) == (code, err, told["running"], datetime.fromisoformat(told["expires_unless_served"]))
+    assert (0, "", False, until) == (
+        code,
+        err,
+        document["running"],
+        datetime.fromisoformat(document["expires_unless_served"]),
+    )
     code, out, err = decide("--wait")
     assert (3, "") == (code, out)
     assert err.startswith(
@@ -68,14 +73,14 @@ def test_it_says_until_when_the_service_must_start(decide: Told, embedded_url: s
     )
 
 
-def test_without_a_limit_it_waits(decide: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_it_waits(decide: Decide, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAPER_MAX_DECISION_AGE", "0")
     assert "run.py: The service is not running: decision 1 waits until the service starts\n" == decide()[2]
     assert json.loads(decide("--json")[1])["expires_unless_served"] is None
 
 
 @pytest.mark.parametrize(
-    ("stored", "own", "said"),
+    ("stored", "own", "message"),
     [
         ({"max_decision_age": 60.0}, "900", "(max_decision_age = 60 s)"),
         ({"max_decision_age": 0.0}, "900", "waits until the service starts"),
@@ -83,22 +88,22 @@ def test_without_a_limit_it_waits(decide: Told, monkeypatch: pytest.MonkeyPatch)
         ({}, "900", "(max_decision_age = 900 s)"),
     ],
 )
-def test_what_the_last_process_had_counts_before_the_commands_own_setting(
-    stored: dict[str, Any], own: str, said: str, decide: Told, embedded_url: str, monkeypatch: pytest.MonkeyPatch
+def test_the_age_of_the_last_process_precedes_the_commands_setting(
+    stored: dict[str, Any], own: str, message: str, decide: Decide, embedded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served_by(embedded_url, **stored)
     monkeypatch.setenv("PAPER_MAX_DECISION_AGE", own)
-    assert said in decide()[2]
+    assert message in decide()[2]
 
 
-def test_its_own_expiry_counts_where_it_comes_first(decide: Told) -> None:
+def test_the_earlier_of_expiry_and_age_applies(decide: Decide) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=100)
     assert f"{soon:%Y-%m-%d %H:%M:%S} UTC (its expires_at)" in decide("--expires-at", soon.isoformat())[2]
     later = datetime.now(UTC) + timedelta(hours=1)
     assert "(max_decision_age = 300 s)" in decide("--expires-at", later.isoformat())[2]
 
 
-def test_one_that_was_sent_before_and_is_too_old_by_now_is_called_so(decide: Told, embedded_url: str) -> None:
+def test_a_resubmitted_decision_that_is_too_old_expires_at_the_next_start(decide: Decide, embedded_url: str) -> None:
     assert 0 == decide("--idempotency-key", "k")[0]
     with psycopg.connect(embedded_url) as connection:
         connection.execute("ALTER TABLE trading_decisions DISABLE TRIGGER USER")

@@ -1,4 +1,4 @@
-"""Whether anything serves a database: the lock alone says nothing, since anybody may take it."""
+"""Whether a service runs on a database: the lock alone is not enough, because any role may take it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AGE = "UPDATE paper_lease_renewal SET renewed_at = clock_timestamp() - interval 
 
 @pytest.fixture
 def url(embedded_url: str) -> str:
-    """A database that a process has served, and does not serve any more."""
+    """A database whose service has stopped."""
     schema.upgrade(embedded_url)
     lease = Lease.take(embedded_url)
     lease.begin_epoch()
@@ -41,7 +41,7 @@ def ledger_reader(url: str) -> Iterator[LedgerReader]:
 
 @pytest.fixture
 def stranger(url: str) -> Iterator[psycopg.Connection]:
-    """A session of somebody else's that holds the lease's lock."""
+    """A session of another program that holds the lease's lock."""
     with psycopg.connect(url, autocommit=True, application_name="psql") as session:
         session.execute("SELECT pg_advisory_lock(%s)", [lock_key(url)])
         yield session
@@ -81,9 +81,9 @@ def test_status_says_who_renewed_last_and_who_holds_the_lock(
         rf"running    The service is not running \({last}\); another session holds its lock: {held}", line
     )
     assert 3 == main(["status", "--json", *options])
-    told = json.loads(capsys.readouterr().out)
-    assert (False, session_of(stranger)) == (told["running"], told["locked_by"])
-    assert line == f"running    {told['not_running']}"
+    document = json.loads(capsys.readouterr().out)
+    assert (False, session_of(stranger)) == (document["running"], document["locked_by"])
+    assert line == f"running    {document['not_running']}"
 
 
 def test_decide_metrics_and_the_live_view_find_nothing_that_runs_either(

@@ -1,4 +1,4 @@
-"""``run.py validate``: what it prints and how it ends, on a real database."""
+"""``run.py validate``: output and exit codes, on a real database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.clock
 DAYS = 14
 HOUR = timedelta(hours=1)
 AFTER = FIRST_DAY + timedelta(days=DAYS) + HOUR
-"""The moment as of which a fortnight is judged."""
+"""Time as of which the fortnight is judged."""
 Validate = Callable[..., tuple[int, str, str]]
 
 
@@ -30,8 +30,8 @@ Validate = Callable[..., tuple[int, str, str]]
 def validate(embedded_url: str, capsys: pytest.CaptureFixture[str]) -> Validate:
     def run(*words: str) -> tuple[int, str, str]:
         code = main(["validate", *words, "--database-url", embedded_url])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -60,26 +60,24 @@ def fortnight(embedded_url: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("fortnight")
-def test_an_underpowered_result_is_ready_once_somebody_takes_it_as_enough(
-    embedded_url: str, validate: Validate
-) -> None:
-    code, told, _ = validate()
+def test_an_underpowered_result_is_ready_once_a_person_accepts_it(embedded_url: str, validate: Validate) -> None:
+    code, out, _ = validate()
     assert 4 == code
-    assert "\nstatistical: underpowered\n" in told
-    assert "✗ not met" in told  # PSR alone
-    assert 1 == told.count("✗")
+    assert "\nstatistical: underpowered\n" in out
+    assert "✗ not met" in out  # PSR alone
+    assert 1 == out.count("✗")
     assert (
         "with 14 normally distributed daily returns, an annualised Sharpe ratio of about 9.21 is needed to be 95 % sure"
-        in told
+        in out
     )
-    assert "at this rate, the strategy needs " in told
-    assert told.endswith(
+    assert "at this rate, the strategy needs " in out
+    assert out.endswith(
         "\ndefault: not ready: statistically underpowered: all criteria are met, but the result may still be luck\n"
     )
-    code, told, _ = validate("--accept-underpowered", "anna")
+    code, out, _ = validate("--accept-underpowered", "anna")
     assert 0 == code
-    assert "accepted as it is by anna" in told
-    assert told.endswith("\ndefault: ready\n")
+    assert "accepted as it is by anna" in out
+    assert out.endswith("\ndefault: ready\n")
     assert 0 == validate("spring")[0]  # it holds for the run
     assert [("anna", True)] == execute(
         embedded_url, "SELECT by_whom, psr BETWEEN 0.5 AND 0.95 FROM paper_validation_acceptances"
@@ -89,15 +87,15 @@ def test_an_underpowered_result_is_ready_once_somebody_takes_it_as_enough(
     assert (0, True, "underpowered", "anna") == (
         code, document["ready"], document["portfolios"][0]["statistical"], document["portfolios"][0]["accepted_by"]
     )  # fmt: skip
-    # Accepted or not: what the program did wrong is not outweighed.
+    # An acceptance does not outweigh an operational failure.
     execute(
         embedded_url,
         "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (100, 1, '[\"cash\"]')",
         writer=KEEPER,
     )
-    code, told, _ = validate()
+    code, out, _ = validate()
     assert 4 == code
-    assert told.endswith("\ndefault: not ready: operationally failed (audits)\n")
+    assert out.endswith("\ndefault: not ready: operationally failed (audits)\n")
 
 
 def test_nothing_but_an_underpowered_result_can_be_accepted(embedded_url: str, validate: Validate) -> None:
@@ -116,39 +114,37 @@ def test_nothing_but_an_underpowered_result_can_be_accepted(embedded_url: str, v
 
 
 def test_an_empty_database_is_not_ready(embedded_url: str, validate: Validate) -> None:
-    code, told, _ = validate()
-    assert (4, "not ready: there is no portfolio yet; the first start creates the portfolio default\n") == (code, told)
+    code, out, _ = validate()
+    assert (4, "not ready: there is no portfolio yet; the first start creates the portfolio default\n") == (code, out)
     assert (0, "no validation run yet; start one with `run.py validate start`\n", "") == validate("list")
     code, _, refused = validate("start")
     assert (2, True) == (code, refused.startswith("run.py: nothing has served this database yet"))
 
 
-def test_the_running_process_ends_what_has_changed_and_the_command_sees_it(
-    embedded_url: str, validate: Validate
-) -> None:
+def test_a_change_of_rules_or_settings_ends_a_run(embedded_url: str, validate: Validate) -> None:
     with running_system(embedded_url) as system:
         system.execute_order(symbol="BTC/USDT", side="BUY", quantity="0.01")
         until(lambda: system.ledger_reader.waiting() == 0)
-        code, told, _ = validate("start", "spring", "--portfolio", "default")
+        code, out, _ = validate("start", "spring", "--portfolio", "default")
         assert (0, "validation run spring has started: portfolio default, strategy manual") == (
             code,
-            told.splitlines()[0],
+            out.splitlines()[0],
         )
         code, _, refused = validate("start", "summer")
         assert (
             "portfolio default is in run spring already, which must end first: run.py validate stop spring" in refused
         )
-        code, told, _ = validate()
+        code, out, _ = validate()
         assert 4 == code
-        assert "· run spring ·" in told.splitlines()[0]
+        assert "· run spring ·" in out.splitlines()[0]
         portfolios.change(embedded_url, "default", {"commission_pct": Decimal("0.002")})
-        code, told, _ = validate("list")
-        assert "commission_pct of portfolio default 0.001 → 0.002" in told
-        code, told, _ = validate()
-        assert "a preview, no run" in told.splitlines()[0]
-        assert "the last run, spring, ended at" in told
+        code, out, _ = validate("list")
+        assert "commission_pct of portfolio default 0.001 → 0.002" in out
+        code, out, _ = validate()
+        assert "a preview, no run" in out.splitlines()[0]
+        assert "the last run, spring, ended at" in out
         assert 0 == validate("start", "autumn")[0]
-    # Its successor, with other settings, ends it at its start.
+    # The next process, with other settings, ends it at its start.
     with running_system(embedded_url, max_price_age=60.0) as system:
         ended = "SELECT end_reason FROM paper_validation_runs WHERE name = 'autumn' AND ended_at IS NOT NULL"
         until(lambda: bool(system.ledger_reader.rows(ended)))
@@ -166,15 +162,15 @@ def test_a_run_is_stopped_with_a_reason(embedded_url: str, validate: Validate) -
         writer="Supervisor",
     )
     assert "is a command of validate" in validate("start", "list")[2]
-    code, told, _ = validate("start", "spring", "--strategy", "trend")
+    code, out, _ = validate("start", "spring", "--strategy", "trend")
     assert 0 == code
-    assert told.endswith(
+    assert out.endswith(
         "\nsimulated prices: results prove nothing about real markets, so this run cannot become ready\n"
     )
-    code, told, _ = validate("stop", "--reason", "retrained")
+    code, out, _ = validate("stop", "--reason", "retrained")
     assert 0 == code
-    assert told.startswith("validation run spring has ended: stopped by ")
-    assert told.endswith(": retrained\n")
+    assert out.startswith("validation run spring has ended: stopped by ")
+    assert out.endswith(": retrained\n")
     assert "validation run spring ended at" in validate("stop", "spring", "--reason", "x")[2]
     assert "there is no validation run 'nope'; no run is open" in validate("stop", "nope", "--reason", "x")[2]
     (run,) = json.loads(validate("list", "--json")[1])["runs"]
@@ -190,21 +186,21 @@ def test_criteria_are_those_of_the_start(
     monkeypatch.setenv("PAPER_VALIDATION_MIN_DAYS", "30")
     assert "required: 30 days" in validate("start", "--strategy", "trend")[1]
     monkeypatch.setenv("PAPER_VALIDATION_MIN_DAYS", "1")
-    told = validate()[1]
-    assert "at least 30, from 00:00 to 24:00 UTC" in told
-    assert "validation_min_days is 1 in the settings now; the run keeps the 30 that it began with" in told
+    out = validate()[1]
+    assert "at least 30, from 00:00 to 24:00 UTC" in out
+    assert "validation_min_days is 1 in the settings now; the run keeps the 30 that it began with" in out
 
 
-def test_days_in_which_nothing_ran_are_judged_at_the_next_start(embedded_url: str) -> None:
+def test_days_without_a_running_service_are_judged_at_the_next_start(embedded_url: str) -> None:
     schema.upgrade(embedded_url)
     portfolios.create(embedded_url, "default", {"initial_capital": 1000})
     process(embedded_url)
     portfolios.create(embedded_url, "gone", {"initial_capital": 1000})
     begun_at(embedded_url, FIRST_DAY + HOUR)
-    # Somebody ended it while nothing ran, in its fourth day.
+    # The run was ended in its fourth day, while the service was not running.
     ended = "UPDATE paper_validation_runs SET ended_at = %s, end_reason = 'by hand'"
     execute(embedded_url, ended, FIRST_DAY + timedelta(days=3, hours=5))
-    execute(embedded_url, "DELETE FROM paper_trading_config WHERE portfolio = 'gone'")  # of which nothing is known now
+    execute(embedded_url, "DELETE FROM paper_trading_config WHERE portfolio = 'gone'")  # whose rules are unknown now
     with running_system(embedded_url) as system:
         days = "SELECT DISTINCT day FROM v_paper_validation WHERE portfolio = 'default' ORDER BY day"
         until(lambda: len(system.ledger_reader.rows(days)) == 3)

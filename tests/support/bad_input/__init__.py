@@ -1,1 +1,1 @@
-"""Every kind of bad input, sent through each door of one running system; docs/bad-input.md says what happens."""
+"""Every kind of bad input, sent through each interface of one running system; docs/bad-input.md has the results."""

@@ -1,4 +1,4 @@
-"""``python -m tests.support.bad_input``: write the present answers into docs/bad-input.md. Read it before a commit."""
+"""``python -m tests.support.bad_input``: write the current results into docs/bad-input.md; review them before a commit."""
 
 from __future__ import annotations
 

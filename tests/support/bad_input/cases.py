@@ -1,4 +1,4 @@
-"""What people and programs send: one change each to a decision that would be executed."""
+"""Bad input of people and programs: each case changes one field of a decision that would be executed."""
 
 from __future__ import annotations
 
@@ -7,68 +7,69 @@ from typing import Any
 
 GOOD: dict[str, Any] = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
 MISSING = object()
-"""In place of a value: the field is left out."""
+"""In place of a value: the field is missing."""
 SIXTY = "123456789012345678901234567890123456789012345678901234567890"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One decision.
+    """Decision with one changed field.
 
     Attributes:
-        field: what is changed.
-        value: to what, as Python has it; SQL and the command line get its text.
-        told: the value for a person, where it is too long or cannot be seen.
-        twice: the same is sent twice, and the second answer counts.
+        field: the changed field.
+        value: its value in Python; SQL and the command line get it as text.
+        description: of a value that is too long or invisible.
+        twice: whether the decision is sent twice; the second result counts.
     """
 
     field: str
     value: Any
-    told: str | None = None
+    description: str | None = None
     twice: bool = False
 
     @property
     def name(self) -> str:
-        """The case, on one line; no two have the same."""
+        """Unique name of the case, on one line."""
         if self.value is MISSING:
-            shown = "left out"
+            value = "left out"
         else:
-            shown = self.told or (f"`{self.value}`" if self.value and self.value.strip() else f"`{self.value!r}`")
-        return f"{self.field}: {shown}" + (", sent twice" if self.twice else "")
+            literal = f"`{self.value}`" if self.value and self.value.strip() else f"`{self.value!r}`"
+            value = self.description or literal
+        return f"{self.field}: {value}" + (", sent twice" if self.twice else "")
 
 
-def _each(field: str, *values: str) -> list[Case]:
+def _cases(field: str, *values: str) -> list[Case]:
     return [Case(field, value) for value in values]
 
 
 NUMBERS = [
-    *_each(
+    *_cases(
         "confidence", "NaN", "sNaN", "Infinity", "-Infinity", "-0", "-0.1", "1.5", "1e30", "1e-30", "1e400", "-1e400"
     ),
-    *_each("confidence", "0,75", "0x1", "75%", "1_0", "", "   ", " 0.75 ", "+.75", "7.5e-1", "high", "null"),
+    *_cases("confidence", "0,75", "0x1", "75%", "1_0", "", "   ", " 0.75 ", "+.75", "7.5e-1", "high", "null"),
     Case("confidence", "٠.٧٥", "Arabic digits"),
     Case("confidence", "true", "`true`"),
     Case("confidence", f"0.{SIXTY}", "60 digits behind the point"),
     Case("confidence", MISSING),
-    *_each("risk_score", "NaN", "1.01", "-0.1", "", "low"),
-    *_each(
+    *_cases("risk_score", "NaN", "1.01", "-0.1", "", "low"),
+    *_cases(
         "quantity", "NaN", "Infinity", "-Infinity", "0", "-0", "-1", "1e20", "1e30", "1e-18", "1e-19", "1e-30", "1e400"
     ),
-    *_each("quantity", "1,5", "0x10", "", "   ", "true", "99999999999999999999", "0.00000001"),
+    *_cases("quantity", "1,5", "0x10", "", "   ", "true", "99999999999999999999", "0.00000001"),
     Case("quantity", SIXTY, "60 digits"),
     Case("quantity", f"0.{SIXTY}", "60 digits behind the point"),
-    *_each("current_price", "NaN", "0", "-1", "1e30", "1e-30", "market"),
+    *_cases("current_price", "NaN", "0", "-1", "1e30", "1e-30", "market"),
 ]
-WORDS = [
-    *_each("decision", "buy", " Buy ", "hold", "SELL", "LONG", "BUYY", "BUY SELL", "KAUFEN", "acheter", "买", "", "1"),
+DECISIONS = [
+    *_cases("decision", "buy", " Buy ", "hold", "SELL", "LONG", "BUYY", "BUY SELL", "KAUFEN", "acheter", "买", "", "1"),
     Case("decision", "BUУ", "`BUY` with a Cyrillic У"),
     Case("decision", "ＢＵＹ", "`BUY` in full width"),
     Case("decision", MISSING),
 ]
 SYMBOLS = [
-    *_each("symbol", "btc/usdt", "BTC-USDT", "btcusdt", "BTC", "BTC/EUR", "BTC/USDT:USDT", "BCT/USDT", "/", "", "   "),
-    *_each("symbol", "'; DROP TABLE paper_orders; --", "BTC/USDT' OR '1'='1", "$(reboot)", "; reboot"),
-    *_each("symbol", "%s %(x)s {0} {symbol} :name", "../../etc/passwd", "<script>alert(1)</script>", "😀", "null"),
+    *_cases("symbol", "btc/usdt", "BTC-USDT", "btcusdt", "BTC", "BTC/EUR", "BTC/USDT:USDT", "BCT/USDT", "/", "", "   "),
+    *_cases("symbol", "'; DROP TABLE paper_orders; --", "BTC/USDT' OR '1'='1", "$(reboot)", "; reboot"),
+    *_cases("symbol", "%s %(x)s {0} {symbol} :name", "../../etc/passwd", "<script>alert(1)</script>", "😀", "null"),
     Case("symbol", "BTC/USDT\n", "`BTC/USDT` and a newline"),
     Case("symbol", "BTC/USDT\nETH/USDT", "two on two lines"),
     Case("symbol", "BTC\x07/USDT", "a bell within"),
@@ -95,18 +96,18 @@ TEXTS = [
     Case("strategy", "x" * 101, "101 characters"),
 ]
 TIMES = [
-    *_each(
+    *_cases(
         "expires_at", "2020-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
     ),
-    *_each(
+    *_cases(
         "expires_at", "2999-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "2016-12-31T23:59:60Z", "infinity", "-infinity"
     ),
-    *_each("expires_at", "2025-03-30T02:30:00+01:00", "2025-10-26T02:30:00+02:00", "2025-02-30T00:00:00Z", "25:00"),
-    *_each("expires_at", "tomorrow evening", "", "NaN", "1e400", "2020-01-01T00:00:00+99:00"),
+    *_cases("expires_at", "2025-03-30T02:30:00+01:00", "2025-10-26T02:30:00+02:00", "2025-02-30T00:00:00Z", "25:00"),
+    *_cases("expires_at", "tomorrow evening", "", "NaN", "1e400", "2020-01-01T00:00:00+99:00"),
     Case("expires_at", "2020-01-01T00:00:00", "`2020-01-01T00:00:00`, without a zone"),
 ]
 NAMES = [
-    *_each("portfolio", "nobody", "DEFAULT", "", "   ", "'; DROP TABLE paper_orders; --", "../default", "😀"),
+    *_cases("portfolio", "nobody", "DEFAULT", "", "   ", "'; DROP TABLE paper_orders; --", "../default", "😀"),
     Case("portfolio", "default\x00", "a NUL within"),
     Case("portfolio", "x" * 101, "101 characters"),
     Case("idempotency_key", "again", twice=True),
@@ -114,13 +115,13 @@ NAMES = [
     Case("idempotency_key", "x" * 101, "101 characters"),
     Case("uid", "not-a-uuid"),
     Case("uid", "6f9619ff-8b86-d011-b42d-00c04fc964ff", twice=True),
-    *_each("id", "7"),
-    *_each("status", "executed"),
-    *_each("leverage", "10"),
+    *_cases("id", "7"),
+    *_cases("status", "executed"),
+    *_cases("leverage", "10"),
 ]
 GROUPS: dict[str, list[Case]] = {
     "Numbers": NUMBERS,
-    "Words": WORDS,
+    "Decisions": DECISIONS,
     "Symbols": SYMBOLS,
     "Texts": TEXTS,
     "Times": TIMES,

@@ -1,4 +1,4 @@
-"""The three doors, and what each answers."""
+"""The three interfaces, and the result that each returns for a case."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from domain.types import OutcomeStatus
 from tests.support.bad_input.cases import GOOD, MISSING, Case
 from tests.support.system.running_system import until
 
-DOORS = ("Python", "SQL", "command line")
-LONGEST = 130
+INTERFACES = ("Python", "SQL", "command line")
+MAX_DETAIL_LENGTH = 130
 
 
 def answers(system: TradingSystem, case: Case) -> tuple[str, ...]:
-    """Send a case through each door, each with a portfolio of its own; return what comes of it."""
-    return tuple(_answer(system, door, case) for door in DOORS)
+    """Send a case through each interface, each with a portfolio of its own; return the results."""
+    return tuple(_answer(system, interface, case) for interface in INTERFACES)
 
 
-def _answer(system: TradingSystem, door: str, case: Case) -> str:
+def _answer(system: TradingSystem, interface: str, case: Case) -> str:
     values = {**GOOD, case.field: case.value}
     if case.value is MISSING:
         del values[case.field]
-    if case.twice:  # else the doors would meet in one decision
-        values[case.field] = str(uuid5(NAMESPACE_OID, case.value + door))
+    if case.twice:  # else all interfaces would send the same decision
+        values[case.field] = str(uuid5(NAMESPACE_OID, case.value + interface))
     if case.field != "portfolio":
-        values["portfolio"] = f"{case.name} by {door}"[:100].replace("\n", " ")
+        values["portfolio"] = f"{case.name} by {interface}"[:100].replace("\n", " ")
         with psycopg.connect(system.database_url) as connection:
             connection.execute("INSERT INTO paper_trading_config (portfolio) VALUES (%s)", [values["portfolio"]])
-    send = {"Python": _by_python, "SQL": _by_sql, "command line": _by_command}[door]
+    send = {"Python": _by_python, "SQL": _by_sql, "command line": _by_command}[interface]
     if case.twice:
         send(system, values)
-    return _shown(*send(system, values))
+    return _cell(*send(system, values))
 
 
 def _by_python(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -53,7 +53,7 @@ def _by_python(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, s
 
 
 def _by_sql(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str, str]:
-    # Text in quotes, as in psql: the server reads it as the column's type.
+    # Quoted text, as in psql: the server converts it to the column's type.
     names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
     statement = f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING id"
     try:
@@ -81,21 +81,21 @@ def _by_command(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, 
     settings = ["--wait", "--json", f"--database-url={system.database_url}"]
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         exit_code = main(["decide", *settings, *options, "--", *words])
-    told = json.loads(out.getvalue())
+    document = json.loads(out.getvalue())
     if exit_code == 0:
-        return told["outcome"], told["code"], told["reason"]
-    assert [told["error"]] == [line.removeprefix("run.py: ") for line in err.getvalue().splitlines()]
-    return f"exit {exit_code}", told["code"], told["error"]
+        return document["outcome"], document["code"], document["reason"]
+    assert [document["error"]] == [line.removeprefix("run.py: ") for line in err.getvalue().splitlines()]
+    return f"exit {exit_code}", document["code"], document["error"]
 
 
-def _shown(status: str, code: str, sentence: str) -> str:
-    """Return an answer as a cell of the page."""
-    detail = sentence.partition(": ")[2] if sentence.startswith(code.replace("_", " ")) else sentence
+def _cell(status: str, code: str, message: str) -> str:
+    """Return a result as a cell of the page's table."""
+    detail = message.partition(": ")[2] if message.startswith(code.replace("_", " ")) else message
     for status_word in OutcomeStatus:
         detail = detail.removeprefix(f"{status_word}: ")
     if status == "executed":
         detail = detail.partition(" at ")[0]  # each decision has its own slippage
     detail = "".join(character if character.isprintable() else repr(character)[1:-1] for character in detail)
-    detail = detail if len(detail) <= LONGEST else detail[: LONGEST - 1] + "…"
-    told = status if status == code else f"{status} `{code}`"
-    return f"{told}: {detail}".replace("|", "\\|").replace("<", "\\<").replace("*", "\\*")
+    detail = detail if len(detail) <= MAX_DETAIL_LENGTH else detail[: MAX_DETAIL_LENGTH - 1] + "…"
+    outcome = status if status == code else f"{status} `{code}`"
+    return f"{outcome}: {detail}".replace("|", "\\|").replace("<", "\\<").replace("*", "\\*")

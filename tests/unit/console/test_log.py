@@ -32,7 +32,7 @@ def test_a_line_about_a_decision_names_it_whatever_its_id_is(
 
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize(
-    ("planted", "message", "shown"),
+    ("planted", "message", "masked"),
     [
         ("s1d=c00kie-value; b=another-c00kie", "sent c00kie-value and another-c00kie", "sent ******** and ********"),
         ("Bearer t0ken-value", "refused: t0ken-value", "refused: ********"),
@@ -47,10 +47,10 @@ def test_a_line_about_a_decision_names_it_whatever_its_id_is(
     ],
 )
 def test_a_text_that_may_be_a_secret_is_masked_in_whatever_is_logged(
-    planted: str, message: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    planted: str, message: str, masked: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "_secrets", set())
     for text in Settings.isolated(exchange_options={"headers": {"x": planted}}).secret_texts():
         logs.hide_text(text)
     logger.info("{}", message)
-    assert capsys.readouterr().err.endswith(f"INFO    {shown}\n")
+    assert capsys.readouterr().err.endswith(f"INFO    {masked}\n")
