@@ -186,7 +186,7 @@ def test_ctrl_c_leaves_no_incomplete_backup(env: dict[str, str], backup: Path, h
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
 @pytest.mark.parametrize(
-    ("options", "code", "message"),
+    ("options", "code", "reason"),
     [("size=8m", 1, "No space left on device"), ("size=8m,ro", 2, "Read-only file system")],
 )
 def test_a_disk_that_is_full_or_read_only_is_one_sentence(options: str, code: int, reason: str, tmp_path: Path) -> None:

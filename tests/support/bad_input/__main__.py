@@ -1,4 +1,4 @@
-"""``python -m tests.support.bad_input``: write the current results into docs/bad-input.md; review them before a commit."""
+"""``python -m tests.support.bad_input``: write the current results into docs/bad-input.md. Review the changes."""
 
 from __future__ import annotations
 
