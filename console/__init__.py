@@ -1,1 +1,1 @@
-"""What people start and see: the commands of ``run.py``, and what they print."""
+"""Command line, screens and interfaces of the service."""

@@ -35,7 +35,7 @@ PRINTED = os.terminal_size((100, 60))
 """Size of a frame without a terminal; lines that stay empty are not printed."""
 STALE_AFTER_S = 3.0
 """Age of the newest state from which the view reports that the database hangs."""
-STOP, NEWS = b"s", b"n"
+STOP, CHANGED = b"s", b"c"
 
 
 def top(
@@ -126,57 +126,57 @@ def _print(state: ViewState) -> None:
 def _live(view_reader: ViewReader, interval: float) -> ViewState:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def wake(why: bytes) -> None:
-        with suppress(OSError):  # full: it will look anyway
-            os.write(writing, why)
+    def wake(event: bytes) -> None:
+        with suppress(OSError):  # the pipe is full, so the loop wakes up anyway
+            os.write(writing, event)
 
     try:
         with (
             _signals(wake),
-            ViewPoller(view_reader, interval, lambda: wake(NEWS)) as watch,
+            ViewPoller(view_reader, interval, lambda: wake(CHANGED)) as poller,
             Terminal(sys.stdout) as screen,
         ):
             while not _ended(screen, reading):
-                _show(screen, watch, interval)
+                _show(screen, poller, interval)
     finally:
         os.close(writing)
         os.close(reading)
-    return watch.newest
+    return poller.newest
 
 
-def _show(screen: Terminal, watch: ViewPoller, interval: float) -> None:
-    if watch.failure is not None:
-        raise watch.failure
-    state, size = watch.newest, screen.size
-    silent = datetime.now(UTC) - state.at
-    late = silent.total_seconds() > STALE_AFTER_S + interval
+def _show(screen: Terminal, poller: ViewPoller, interval: float) -> None:
+    if poller.failure is not None:
+        raise poller.failure
+    state, size = poller.newest, screen.size
+    age = datetime.now(UTC) - state.at
+    stale = age.total_seconds() > STALE_AFTER_S + interval
     foot = f"{FOOT}; trading goes on" if state.running else FOOT
-    if late:
-        foot = f"nothing new for {duration(silent)}: the database hangs; {FOOT}"
-    screen.paint(frame(state, *size, Text(foot, style="bold red" if late else "dim", end="")), size)
+    if stale:
+        foot = f"no update for {duration(age)}: the database does not respond; {FOOT}"
+    screen.paint(frame(state, *size, Text(foot, style="bold red" if stale else "dim", end="")), size)
 
 
 def _ended(screen: Terminal, reading: int) -> bool:
-    """Wait until there is something new; say whether it is the wish to end."""
-    watched = [reading] if screen.keys is None else [reading, screen.keys]
-    select.select(watched, [], [], 1.0)
-    woken = b""
+    """Wait for an event; return whether it ends the view."""
+    descriptors = [reading] if screen.keys is None else [reading, screen.keys]
+    select.select(descriptors, [], [], 1.0)
+    events = b""
     with suppress(BlockingIOError):
-        woken = os.read(reading, 4096)
-    return STOP in woken or "q" in screen.pressed().lower()
+        events = os.read(reading, 4096)
+    return STOP in events or "q" in screen.pressed().lower()
 
 
 @contextmanager
 def _signals(wake: Any) -> Iterator[None]:
-    """Have signals end the view in its own order, never in the middle of a line; a new size is shown at once."""
+    """Turn signals into events: a stop ends the view between two frames, and a new size of the terminal redraws it."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         wake(STOP)
 
-    def news(_number: int, _frame: FrameType | None) -> None:
-        wake(NEWS)
+    def changed(_number: int, _frame: FrameType | None) -> None:
+        wake(CHANGED)
 
-    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: stop, signal.SIGWINCH: news}
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: stop, signal.SIGWINCH: changed}
     before = take_signals(handlers)
     try:
         yield
@@ -194,7 +194,7 @@ def to_dict(state: ViewState) -> dict[str, Any]:
         "price_sources_not_real": state.unreal_sources,
         "served": database.served if database else None,
         "portfolios": database.portfolios if database else [],
-        "equity": [{"time": at, "worth": worth} for at, worth in state.equity_curve],
+        "equity": [{"time": at, "worth": value} for at, value in state.equity_curve],
         "positions": database.positions if database else [],
         "decisions": database.decisions if database else [],
         "decisions_per_second": database.rate if database else None,

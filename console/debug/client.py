@@ -30,7 +30,7 @@ class Session:
         out: where answers are printed.
         as_json: print each answer as one JSON document.
         yes: confirm every change.
-        confirm: asks the user for confirmation; None where nobody can answer.
+        confirm: asks the user for confirmation; None without a terminal.
     """
 
     def __init__(
