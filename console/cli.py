@@ -26,7 +26,7 @@ from domain.program import command_name
 from persistence.version import version
 
 COMMANDS = {
-    "start": ("console.commands.serve:start", "Run the service until SIGTERM or Ctrl-C; run.py alone does the same."),
+    "start": ("console.commands.serve:start", "Run the service until SIGTERM or Ctrl-C (the default)."),
     "demo": ("console.commands.demo:demo", "Show the system at work for 30 seconds; needs no setup."),
     "decide": ("console.commands.decide:decide", "Send one decision; with --wait, wait for its outcome."),
     "portfolio": ("console.commands.portfolios:app", "Create portfolios, list them, change their rules."),
@@ -50,7 +50,7 @@ COMMANDS = {
         "Judge the readiness for real money; start, stop, list runs.",
     ),
     "check": ("console.commands.check:check", "Show the settings in effect, and test the database."),
-    "db": ("console.commands.db:app", "Back up and restore the embedded database; upgrade a database, print its URL."),
+    "db": ("console.commands.db:app", "Back up, restore or upgrade the database; print its URL."),
 }
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.

@@ -73,7 +73,7 @@ def restore(
       run.py db restore ~/paper-2026-01-31.backup
       run.py db restore ~/paper-2026-01-31.backup --replace --yes
 
-    No service may use the database meanwhile.
+    No service may use the database during the restore.
     """
     settings = quiet_settings(home=home, log_level=log_level)
     path = Path(file).expanduser()

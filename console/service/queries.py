@@ -93,7 +93,7 @@ class ServiceQueries:
     def _completions(self) -> tuple[list[str], list[str]]:
         """Return ids of decisions and names of portfolios; none while the database is unreachable.
 
-        A console must open at once then, because that is when people need it.
+        The console must open without delay in that case, because people need it then.
         """
         waiting = [actor for actor in self._inspector.actors() if actor.state == "waiting"]
         if any(actor.waiting_since is not None or (actor.busy_for or 0.0) > STUCK_AFTER_S for actor in waiting):
