@@ -21,7 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from actors.introspection.settings_redaction import (
+from actors.configuration.settings_redaction import (
     MASK,
     masked,
     masked_command,
@@ -30,14 +30,14 @@ from actors.introspection.settings_redaction import (
     stored,
     without_secrets,
 )
-from actors.introspection.settings_reference import VARIABLE_PREFIX, Form, Unit
-from actors.introspection.settings_sources import (
+from actors.configuration.settings_reference import VARIABLE_PREFIX, Form, Unit
+from actors.configuration.settings_sources import (
     SECRET_SETTINGS,
     read_settings_file,
     refuse_unknown_variables,
     settings_message,
 )
-from actors.introspection.settings_types import (
+from actors.configuration.settings_types import (
     AlertCommand,
     AlertUrl,
     Amount,
@@ -65,7 +65,8 @@ RECORDED_SETTINGS = (
     "audit_interval", "max_restarts", "restart_window",
 )  # fmt: skip
 """Settings that can change the outcome of a decision, or what validation measures: the age limit of a price, the time
-until an actor counts as hung, the permitted restarts, and the intervals of checks."""
+until an actor counts as hung, the permitted restarts, and the intervals of checks. A new setting belongs here, in
+`Settings.portfolio_values`, or in the test's list of those that are not recorded."""
 
 
 class Settings(BaseSettings):

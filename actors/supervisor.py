@@ -9,9 +9,9 @@ crash on a decision           begins a new generation at once. The second crash 
                               These restarts do not count against the restart budget, unless memory ran out or more than
                               `MAX_CULPRITS` decisions were quarantined within the window: then the fault is in the
                               program or its machine, and the rest of the decisions should not be quarantined
-crash on another message      restarts the actor after a delay (`Backoff`). The cell tries the message once more, then
-                              drops it; the restart of a dropped message does not count
-any other crash               restarts the actor after a delay; too many restarts end the process
+first crash on another one    restarts the actor after a delay (`Backoff`); counts. The cell tries the message once more
+second crash on it            drops the message; neither of its two restarts counts
+crash without a message       restarts the actor after a delay; counts. Too many that count end the process
 hang                          abandons the thread, ends its database connections, and starts a replacement; counts
 the database does not answer  waits: that is no hang
 a thread has ended            the same as for a hang
@@ -247,7 +247,7 @@ class Supervisor(Behaviour):
             if (culprit := self._strikes.strike(message.about)) is not None:
                 reason = f"{message.actor} crashed twice on it ({cause})"
                 self._quarantine(culprit, message.actor, message.message, reason, trace)
-                at_fault = self._budget.allows_culprit(self._now()) and at_fault
+                at_fault = self._budget.count_culprit(self._now()) and at_fault
             if at_fault:
                 self._recover_now(f"{message.actor} crashed")
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.introspection.settings_reference import SettingReference, setting_references
+from actors.configuration.settings_reference import SettingReference, setting_references
 from actors.settings import Settings
 
 PAGE = Path(__file__).parent / "settings.md"

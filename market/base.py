@@ -39,7 +39,8 @@ class ThreadedSource(ABC):
     Attributes:
         catalog: what can be traded, known from the beginning.
         notes: assumptions behind its prices, a sentence each.
-        troubles: always empty: it waits for nothing.
+        real: False, as its prices are simulated or recorded; a subclass with a market's own prices says True.
+        troubles: empty, unless a subclass retries something.
     """
 
     name: str

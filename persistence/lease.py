@@ -2,7 +2,7 @@
 
 The process that holds an advisory lock, on a connection of its own, may write. Every writing transaction also checks
 the epoch, so that a process which lost the lock without noticing writes nothing. A renewal updates a row of its own and
-waits for no transaction. The stored data of each process are evidence only; the program decides nothing by them.
+waits for no transaction. The rows of ``paper_processes`` are evidence only; the program decides nothing by them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ RENEWAL_INTERVAL_S = 5.0
 WRITER = "Supervisor"
 """The writer's name that the triggers in ``sql/`` demand for the lease's tables."""
 LEASE_TIMEOUT_S = 30.0
-"""A process serves only while its last renewal is younger. Any role may take the lock, so the lock proves nothing."""
+"""A process counts as serving only while its last renewal is younger than this. The lock alone does not show it, since
+any role can take it."""
 LOST_MESSAGE = "the lease's connection is lost; nothing is written until it is back"
 REGAINED_MESSAGE = "this process holds the lease again"
 RETRY_INTERVAL_S = 0.25

@@ -15,13 +15,16 @@ from enum import StrEnum
 from domain.errors import RestartLimitReached
 from domain.types import DecisionId
 
+MAX_CULPRITS = 100
+"""Decisions quarantined within the window; with more, the fault is in the program, not in the decisions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
     """The number of ``restarts`` that are allowed within ``window``."""
 
-    restarts: int = 5
-    window: timedelta = timedelta(seconds=30)
+    restarts: int
+    window: timedelta
 
     def __str__(self) -> str:
         return f"{self.restarts} restarts within {self.window.total_seconds():g} s"
@@ -62,8 +65,8 @@ class ChildSpec:
     """
 
     name: str
-    rule: RestartRule = RestartRule.ALONE
-    intensity: Intensity = Intensity()
+    rule: RestartRule
+    intensity: Intensity
 
 
 class Restarts:
@@ -124,7 +127,7 @@ class Budget:
         self._tree.count(now)
         return self._backoff.delay(earlier, self._generator.random())
 
-    def allows_culprit(self, now: datetime) -> bool:
+    def count_culprit(self, now: datetime) -> bool:
         """Count a decision that is quarantined; return False if there are too many for the decisions to be at fault."""
         try:
             self._culprits.count(now)
@@ -144,8 +147,6 @@ class Budget:
             self._tree.take_back(at)
 
 
-MAX_CULPRITS = 100
-"""Decisions quarantined within the window; with more, the fault is in the program, not in the decisions."""
 MAX_SUSPECTS = 10_000
 """Decisions whose strike is remembered."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actors.introspection.settings_sources import SETTINGS_FILE
+from actors.configuration.settings_sources import SETTINGS_FILE
 from console import logs
 from console.alerts.channels import Channel, channels
 from console.alerts.outbox import Notification

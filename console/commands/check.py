@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from actors.introspection.settings_reference import VARIABLE_PREFIX, SettingReference, setting_references
-from actors.introspection.settings_sources import did_you_mean, setting_origins
+from actors.configuration.settings_reference import VARIABLE_PREFIX, SettingReference, setting_references
+from actors.configuration.settings_sources import did_you_mean, setting_origins
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import price_source

@@ -53,7 +53,7 @@ class ViewState:
 
     Attributes:
         at: time of the reading, by this machine's clock.
-        process: status of the process; None where none of this home and database runs on this machine.
+        process: status of the process; None if no service with this home and database runs here.
         database: content of the database when it last answered; None until its first answer.
         database_error: why the database does not answer now; None while it answers.
         database_error_since: beginning of this outage.

@@ -47,7 +47,7 @@ class DailyReturns:
     """Returns of whole UTC days, oldest first.
 
     Attributes:
-        closes: the value at the end of each day; its time is that 00:00 UTC.
+        closes: the value at the end of each day, with the time 00:00 UTC at which the day ends.
         values: rₜ, fractions; one for each close.
         days_per_year: 365, or 252 where only exchanges with weekends were traded.
         broken: why there are no returns although there are closes; usually None.

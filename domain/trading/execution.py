@@ -1,6 +1,7 @@
 """Execution of an order: slippage, fill price and commission.
 
-U, the random factor of a fill, depends on the order's id alone, so the same order always gets the same slippage.
+The random factor of a fill, its draw U, depends on the order's id alone, so the same order always gets the same
+slippage.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: Ord
         base_notional: quantity × base price, in money; a larger order has more slippage.
         slippage_pct: the portfolio's setting, a fraction.
         order_type: a market order has four times the slippage of a limit order.
-        u: the random factor, see `slippage_draw`.
+        u: the draw, see `slippage_draw`.
     """
     size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
     return rate(multiply(multiply(multiply(slippage_pct, TYPE_FACTOR[order_type]), size_factor), u))

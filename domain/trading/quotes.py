@@ -56,7 +56,8 @@ class PriceSource(Protocol):
     """A source of prices.
 
     Attributes:
-        name: ``simulated``, ``file``, or the exchange's id; the value of ``Quote.source``.
+        name: ``simulated``, ``file``, the exchange's id, or another name of your own source; the value of
+            ``Quote.source``.
         real: True where the prices are those of a real market; otherwise results are marked.
     """
 

@@ -18,8 +18,8 @@ from domain.trading.quotes import PriceListener
 from domain.types import Clock, Symbol
 from market.base import STOP_TIMEOUT_S
 from market.exchange import instrument_cache
+from market.exchange.late_quotes import LateQuoteFilter
 from market.exchange.market_list import MarketListCheck
-from market.exchange.quote_order import QuoteOrder
 from market.exchange.retry import Retrier, Timing, describe_error, is_network
 from market.exchange.venue import Venue, check, quotes
 
@@ -166,7 +166,7 @@ class _Session:
         self._invalid_prices = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
         self._streamed: set[Symbol] = set()
         self._last_streamed = float("-inf")
-        self._order = QuoteOrder(self._timing.late_window)
+        self._order = LateQuoteFilter(self._timing.late_window)
 
     # From other threads
 

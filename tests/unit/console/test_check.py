@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.introspection.settings_reference import SettingReference, setting_references
+from actors.configuration.settings_reference import SettingReference, setting_references
 from actors.settings import Settings
 from console.cli import main
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.introspection.settings_reference import VARIABLE_PREFIX
+from actors.configuration.settings_reference import VARIABLE_PREFIX
 from actors.settings import Settings
 from console.cli import _command_line
 from domain.errors import LeaseHeld, SettingsError

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import paper_trading_actors
-from actors.introspection.settings_reference import VARIABLE_PREFIX
+from actors.configuration.settings_reference import VARIABLE_PREFIX
 from actors.settings import Settings
 from console.cli import _command_line
 from deploy.dashboard.__main__ import FILE, text

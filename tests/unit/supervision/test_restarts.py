@@ -34,7 +34,7 @@ class Never(random.Random):
 
 
 def a_budget(*names: str, own: int = 5, tree: int = 5, generator: random.Random | None = None) -> Budget:
-    specs = tuple(ChildSpec(name, intensity=Intensity(own, 30 * SECOND)) for name in names)
+    specs = tuple(ChildSpec(name, RestartRule.ALONE, Intensity(own, 30 * SECOND)) for name in names)
     return Budget(specs, Intensity(tree, 30 * SECOND), Backoff(), generator or Never())
 
 
@@ -149,10 +149,8 @@ def test_a_refund_takes_the_actors_own_restart_back_however_many_came_after_it()
         budget.spend("Sizer", NOON + 32 * SECOND)
 
 
-def test_a_spec_restarts_the_actor_alone_five_times_in_thirty_seconds_by_default() -> None:
-    spec = ChildSpec("Snapshotter")
-    assert (RestartRule.ALONE, 5, 30 * SECOND) == (spec.rule, spec.intensity.restarts, spec.intensity.window)
-    assert "5 restarts within 30 s" == str(spec.intensity)
+def test_an_intensity_reads_as_in_the_message_about_it() -> None:
+    assert "5 restarts within 30 s" == str(Intensity(5, 30 * SECOND))
 
 
 # Strikes

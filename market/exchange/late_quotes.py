@@ -1,4 +1,4 @@
-"""The order of a symbol's prices by age: an exchange's answers may arrive in another order than it made them."""
+"""A filter against late prices: an exchange's answers may arrive out of sequence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Latest(NamedTuple):
     stamped: float
 
 
-class QuoteOrder:
+class LateQuoteFilter:
     """A filter that lets no older price of a symbol replace a newer one.
 
     Where the exchange sends times, those decide. Where it sends none, or equal ones, the answer to an earlier request

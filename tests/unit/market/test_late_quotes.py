@@ -9,7 +9,7 @@ import pytest
 
 from domain.trading.quotes import Quote
 from domain.types import Symbol
-from market.exchange.quote_order import QuoteOrder
+from market.exchange.late_quotes import LateQuoteFilter
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BTC, ETH = Symbol("BTC/USDT"), Symbol("ETH/USDT")
@@ -43,19 +43,19 @@ def quote(stamp: float | None = None, symbol: Symbol = BTC) -> Quote:
 def test_no_older_price_replaces_a_newer_one(
     quotes: list[tuple[float | None, float, float]], accepted: list[bool]
 ) -> None:
-    order = QuoteOrder(late_window=10)
+    order = LateQuoteFilter(late_window=10)
     assert accepted == [order.accepts(quote(stamp), sent_at, arrived) for stamp, sent_at, arrived in quotes]
 
 
 def test_each_symbol_has_its_own_order() -> None:
-    order = QuoteOrder(late_window=10)
+    order = LateQuoteFilter(late_window=10)
     assert order.accepts(quote(-1), 5, 6)
     assert order.accepts(quote(-9, ETH), 3, 7)
     assert not order.accepts(quote(-9), 8, 8)
 
 
 def test_what_has_arrived_since() -> None:
-    order = QuoteOrder(late_window=10)
+    order = LateQuoteFilter(late_window=10)
     assert not order.arrived_since(BTC, 0)
     assert order.accepts(quote(-1), 5, 6)
     assert not order.accepts(quote(-2), 7, 8)

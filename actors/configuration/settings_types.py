@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from actors.introspection.settings_reference import Form, Unit
+from actors.configuration.settings_reference import Form, Unit
 from domain.trading.decision import Number
 from domain.wording import SCHEMA
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actors.introspection.settings_redaction import MASK
-from actors.introspection.settings_reference import VARIABLE_PREFIX
+from actors.configuration.settings_redaction import MASK
+from actors.configuration.settings_reference import VARIABLE_PREFIX
 from domain.errors import SettingsError
 from domain.wording import quoted, requirement
 
