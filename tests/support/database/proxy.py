@@ -46,11 +46,13 @@ class Proxy:
         port: of the proxy.
         counts: of the events so far: ``connections``, ``cut``, ``commits`` (answered), ``before``, ``after``,
             ``late``, ``half``, ``fuse``.
+        unexpected: errors of the proxy itself, which end a connection as a fault would.
     """
 
     def __init__(self, database_url: str) -> None:
         self.port = 0
         self.counts: Counter[str] = Counter()
+        self.unexpected: list[Exception] = []
         target = conninfo_to_dict(database_url)
         self._host, self._target_port = str(target["host"]), int(str(target.get("port") or 5432))
         self._links: set[Link] = set()
@@ -175,7 +177,8 @@ class Proxy:
     def wait_until_struck(self, seconds: float = 10.0) -> None:
         """Wait until every counted fault has struck."""
         with self._changed:
-            assert self._changed.wait_for(lambda: not self._due, seconds), (self._due, self.counts)
+            struck = self._changed.wait_for(lambda: not self._due, seconds)
+            assert struck, (self._due, self.counts, self.unexpected)
 
     # On the proxy's own loop.
 

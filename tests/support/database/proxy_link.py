@@ -82,7 +82,8 @@ class Link:
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            results = await asyncio.gather(*pumps, return_exceptions=True)
+            self._proxy.unexpected += [r for r in results if isinstance(r, Exception) and not isinstance(r, OSError)]
             if not self._cut:
                 # The server's last message, such as the reason of the end, must still arrive.
                 self._client.close()

@@ -74,6 +74,12 @@ class Caller:
         self._stop.set()
         self._thread.join(60)
 
+    def summary(self) -> str:
+        """Return what the caller has done so far, for the report of a failure."""
+        counts = f"{len(self.accepted)} accepted, {len(self.refused)} refused, {self.in_doubt} in doubt"
+        last = [repr(error) for error in self.refused.values()][-1:]
+        return f"caller {self._portfolio}: {counts}, failure {self.failure!r}, last refusal {last}"
+
     def _run(self) -> None:
         for number in itertools.count():
             decision = Decision(
@@ -166,9 +172,15 @@ def disturbed(
             during = rows[count // 3 : 2 * count // 3]
             size = -(-len(during) // len(strikes))
             for strike, (name, number) in enumerate(strikes):
-                with FAULTS[name](scene, seed + number):
-                    prices_go_on(system)
-                    feed(url, during[strike * size : (strike + 1) * size], patient=False)
+                try:
+                    with FAULTS[name](scene, seed + number):
+                        prices_go_on(system)
+                        feed(url, during[strike * size : (strike + 1) * size], patient=False)
+                except AssertionError as error:
+                    for caller in callers.values():
+                        error.add_note(caller.summary())
+                    error.add_note("".join([f"while {name}\n", *log_lines[-10:]]))
+                    raise
                 feed(url, during[strike * size : (strike + 1) * size])
             feed(url, rows[2 * count // 3 :])
             until(lambda: all(len(caller.accepted) >= MIN_ACCEPTED or caller.failure for caller in callers.values()))
