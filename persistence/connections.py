@@ -200,17 +200,46 @@ def engine_for(
     event.listen(engine, "do_connect", lambda *args: open_session(settings, *args[2], count_as=name, **args[3]))
     event.listen(engine, "connect", opened)
     event.listen(engine, "close", lambda _, record: pids.discard(record.info.get("pid", 0)))
-    disposed = threading.Event()
+    _close_after_disposal(engine)
+    return engine
 
-    # A thread may outlast its engine, as at a stop that does not wait for it. Its connection then returns to a pool
-    # that is not used any more, which would keep the server's session until Python collects it.
-    def returned(connection: psycopg.Connection | None, _: Any) -> None:
-        if connection is not None and disposed.is_set():
+
+def _close_after_disposal(engine: Engine) -> None:
+    """Close every connection that comes back to the engine's pool at or after its disposal.
+
+    A thread may outlast its engine, as at a stop that does not wait for it. Its connection then returns to a pool that
+    is not used any more, which would keep the server's session until Python collects it.
+    """
+    lock = threading.Lock()
+    idle: set[psycopg.Connection] = set()
+    disposed = False
+
+    def leave(connection: psycopg.Connection, *_: object) -> None:
+        with lock:
+            idle.discard(connection)
+
+    def come_back(connection: psycopg.Connection | None, _: object) -> None:
+        if connection is None:
+            return
+        with lock:  # the pool has it only after this, so that a disposal at this moment would miss it
+            if not disposed:
+                idle.add(connection)
+                return
+        connection.close()
+
+    def close_idle(_: Engine) -> None:
+        nonlocal disposed
+        with lock:
+            disposed = True
+            left = list(idle)
+            idle.clear()
+        for connection in left:
             connection.close()
 
-    event.listen(engine, "engine_disposed", lambda _: disposed.set())
-    event.listen(engine, "checkin", returned)
-    return engine
+    event.listen(engine, "checkout", leave)
+    event.listen(engine, "checkin", come_back)
+    event.listen(engine, "close", leave)
+    event.listen(engine, "engine_disposed", close_idle)
 
 
 _BACKENDS: WeakKeyDictionary[Engine, set[int]] = WeakKeyDictionary()

@@ -71,6 +71,24 @@ def stored(url: str) -> list[int]:
         return [n for (n,) in direct.execute("SELECT n FROM t ORDER BY n").fetchall()]
 
 
+def test_a_connection_that_comes_back_in_the_middle_of_the_disposal_is_closed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_for(url, "late")
+    connection = engine.raw_connection()
+    driver = connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    recreate = engine.pool.recreate
+
+    def recreate_later() -> object:  # called between the end of the old pool and the beginning of the new one
+        connection.close()
+        return recreate()
+
+    monkeypatch.setattr(engine.pool, "recreate", recreate_later)
+    engine.dispose()
+    assert driver.closed
+
+
 def test_a_transaction_that_outlasts_its_engine_leaves_no_session_behind(url: str) -> None:
     engine = engine_for(url, "outlasting")
     with transaction(engine) as cursor:

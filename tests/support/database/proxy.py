@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -65,7 +67,7 @@ class Proxy:
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
-        self._listening: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -211,18 +213,32 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._listening is None:
-            self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-            self.port = self._listening.sockets[0].getsockname()[1]
+            self._listening = socket.create_server(("127.0.0.1", self.port))
+            self._listening.setblocking(False)
+            self.port = self._listening.getsockname()[1]
+            self._loop.add_reader(self._listening, self._accept, self._listening)
 
     async def _stop_listening(self) -> None:
         if self._listening is not None:
+            self._loop.remove_reader(self._listening)
             self._listening.close()
             self._listening = None
+
+    # Without asyncio's server: Python 3.11 leaves a connection open that it accepts just before its server is closed.
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            client, _ = listening.accept()
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._take(client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _close(self) -> None:
         await self._stop_listening()
         self._clear()
         self._cut("", reset=True, unnoticed=0.0)
+        await asyncio.sleep(0)  # so that each task has begun, and cleans up
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -242,18 +258,18 @@ class Proxy:
             link.cut(reset=reset, unnoticed=unnoticed)
         return len(links)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client or the server is gone, or the proxy ends
-        finally:
-            if not writer.is_closing():
-                abort(writer)
-            self._tasks.discard(task)
+    async def _take(self, client: socket.socket) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):  # the client or the server is gone
+            try:
+                reader, writer = await asyncio.open_connection(sock=client)
+            except BaseException:
+                client.close()
+                raise
+            try:
+                await self._serve(reader, writer)
+            finally:
+                if not writer.is_closing():
+                    abort(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         code, startup = await protocol.read_startup(reader)
