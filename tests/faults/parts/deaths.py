@@ -112,7 +112,7 @@ class Series:
 
     def _failed(self, death: Death | None, what: str) -> None:
         only = f" --point '{death.point}'" if death is not None else ""
-        self.counters.repeat.append(f'{what}: make faults ARGS="--only findings --seed {self._seed}{only}"')
+        self.counters.repeat.append(f'{what}: make faults ARGS="--only deaths --seed {self._seed}{only}"')
 
 
 def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _: None) -> Counters:
@@ -120,5 +120,5 @@ def run(server: Server, planned: Sequence[Death], seed: int, say: Say = lambda _
     parts = []
     for begin in range(0, len(planned), SERIES):
         parts.append(Series(server, seed).run(planned[begin : begin + SERIES]))
-        say(f"{min(begin + SERIES, len(planned))} of {len(planned)} findings")
+        say(f"{min(begin + SERIES, len(planned))} of {len(planned)} deaths")
     return Counters.total(parts)
