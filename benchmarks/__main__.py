@@ -75,7 +75,7 @@ def main() -> int:
         with (
             temporary_folder() as folder,
             temporary_database(arguments.database_url, folder) as url,
-            console.commands.status("measuring …"),
+            console.status("measuring …"),
         ):
             figures, server = _measure(url, folder, plan), probe(url)
     except (PaperTradingError, psycopg.Error, RuntimeError) as error:
