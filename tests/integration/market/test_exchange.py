@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,26 +18,7 @@ from market.exchange.retry import describe_error
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, RARE, SOL, SourceFactory
-from tests.support.system.running_system import captured_log, until
-
-
-@pytest.fixture
-def server() -> Iterator[ExchangeServer]:
-    with ExchangeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    with captured_log("market") as lines:
-        yield lines
-
-
-@pytest.fixture
-def open_source(server: ExchangeServer) -> Iterator[SourceFactory]:
-    factory = SourceFactory(server)
-    yield factory
-    factory.close()
+from tests.support.system.running_system import until
 
 
 @BOTH

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,26 +20,7 @@ from market.exchange.ccxt_source import ExchangePrices
 from tests.support.exchange.listings import BODIES
 from tests.support.exchange.server import ExchangeServer
 from tests.support.exchange.sources import BOTH, BTC, ETH, HANG_TIMEOUT_S, QUICK, SOL, Recorder, SourceFactory
-from tests.support.system.running_system import captured_log, until
-
-
-@pytest.fixture
-def server() -> Iterator[ExchangeServer]:
-    with ExchangeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[str]]:
-    with captured_log("market") as lines:
-        yield lines
-
-
-@pytest.fixture
-def open_source(server: ExchangeServer) -> Iterator[SourceFactory]:
-    factory = SourceFactory(server)
-    yield factory
-    factory.close()
+from tests.support.system.running_system import until
 
 
 def test_subscriptions_while_the_markets_are_loaded_stop_nothing(
