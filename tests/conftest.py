@@ -10,6 +10,7 @@ failure.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -110,6 +111,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     stderr = item.config.stash[fault_handler_stderr_fd_key]
     with processes_listed(item.nodeid, float(item.config.getini("faulthandler_timeout") or 0), stderr):
         return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """A test that failed keeps a time limit: pytest has just dropped it, and its teardown may hang as well."""
+    config = node.config
+    if isinstance(node, pytest.Item) and (limit := float(config.getini("faulthandler_timeout") or 0)):
+        faulthandler.dump_traceback_later(limit, file=config.stash[fault_handler_stderr_fd_key], exit=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,6 @@
 """What a test that hangs has started, on stderr, shortly before the time limit ends it.
 
-pytest's faulthandler writes where each thread of this process is (``faulthandler_timeout`` in pyproject.toml). Where a
+pytest's faulthandler writes where each thread of this process is, and ends it (``faulthandler_timeout`` in pyproject.toml). Where a
 test waits for another process, that says little: so each process below this one is listed, with the stacks of Python's
 where py-spy is installed.
 """

@@ -7,33 +7,52 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
-HANGS = """
-import subprocess, sys, threading
+TESTS = """
+import ctypes, subprocess, sys, threading
+import pytest
 
 def test_before(): pass
 
-def test_hangs():
+def hang():
     waits = subprocess.Popen([sys.executable, "-c", "import sys; print(1, flush=True); sys.stdin.read()"],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     waits.stdout.readline()
     threading.Event().wait()
 
+def hang_in_c_with_the_lock_of_python():
+    ctypes.PyDLL(None).pause()
+
+@pytest.fixture
+def hangs_at_its_end():
+    yield
+    hang()
+
+{test}
+
 def test_after(): pass
 """
+HANGS = {
+    "in the test": "def test_hangs(): hang()",
+    "after a failure": "def test_hangs(hangs_at_its_end): assert False",
+    "in C code": "def test_hangs(): hang_in_c_with_the_lock_of_python()",
+}
 CONFTEST = """
-from tests.conftest import pytest_runtest_protocol
+from tests.conftest import pytest_exception_interact, pytest_runtest_protocol
 """
 
 
-def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "test_hanging.py").write_text(HANGS)
+@pytest.mark.parametrize("place", HANGS)
+def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(place: str, tmp_path: Path) -> None:
+    (tmp_path / "test_hanging.py").write_text(TESTS.format(test=HANGS[place]))
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\n")
     command = re.search(r"-m pytest (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
     assert command is not None
     words = command[1].replace("$(JOBS)", "1").split()
-    limits = ["-o", "faulthandler_timeout=3", "-o", "timeout=12", "-o", "timeout_method=thread"]
+    limits = ["-o", "faulthandler_timeout=3", "-o", "faulthandler_exit_on_timeout=true"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v"],
         cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
@@ -43,6 +62,7 @@ def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(tmp_path: P
     crashed = re.findall(r"worker '(gw\d+)' crashed while running 'test_hanging.py::test_hangs'", done.stdout)
     assert {"gw0"} == set(crashed)
     assert "worker restarting disabled" in done.stdout
-    assert re.search(r'test_hanging.py", line \d+ in test_hangs', done.stderr), done.stderr
-    assert "test_hanging.py::test_hangs hangs; processes that this one has started:" in done.stderr
-    assert re.search(r"\d+ of \d+, \w+: .*sys.stdin.read", done.stderr), done.stderr
+    assert re.search(r'test_hanging.py", line \d+ in hang', done.stderr), done.stderr
+    if place != "in C code":  # no other thread of Python could run
+        assert "test_hanging.py::test_hangs hangs; processes that this one has started:" in done.stderr
+        assert re.search(r"\d+ of \d+, \w+: .*sys.stdin.read", done.stderr), done.stderr
