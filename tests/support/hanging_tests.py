@@ -1,8 +1,8 @@
 """What a test that hangs has started, on stderr, shortly before the time limit ends it.
 
-pytest's faulthandler writes where each thread of this process is, and ends it (``faulthandler_timeout`` in pyproject.toml). Where a
-test waits for another process, that says little: so each process below this one is listed, with the stacks of Python's
-where py-spy is installed.
+pytest's faulthandler writes where each thread of this process is, and ends it (``faulthandler_timeout`` in
+pyproject.toml). Where a test waits for another process, that says little: so each process below this one is listed,
+with the stacks of Python's where py-spy is installed.
 """
 
 from __future__ import annotations
