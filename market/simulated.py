@@ -160,7 +160,9 @@ class PeriodicPriceSource(ThreadedSource):
         due = timer.seconds()
         while not stopped.is_set():
             now = self._clock.now()
-            quotes = [Quote(symbol, price, now, now, self.name) for symbol, price in self._next_prices()]
+            quotes = [
+                Quote(symbol, price, now, now, self.name, real=self.real) for symbol, price in self._next_prices()
+            ]
             listener.quotes_seen(tuple(quotes))
             # Counted from the tick that was due, not from now, so that delays do not add up.
             due += interval

@@ -137,7 +137,7 @@ class _Desk:
             side=side,
             order_type=OrderType.MARKET,
             quantity=quantity,
-            quote=Quote(Symbol(symbol), self.prices[symbol], at, at, SOURCE),
+            quote=Quote(Symbol(symbol), self.prices[symbol], at, at, SOURCE, real=False),
             costs=COSTS,
             revision=1,
             equity=self.plan.capital,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -24,6 +24,8 @@ class Quote:
         price_time: time of the price according to the source.
         seen_at: when this process received it, or its confirmation.
         source: name of the price source.
+        real: whether it is the price of a real market: `PriceSource.real`. It has no default, so that no source
+            forgets it; where results rest on other prices, they are marked.
     """
 
     symbol: Symbol
@@ -31,6 +33,7 @@ class Quote:
     price_time: datetime
     seen_at: datetime
     source: str
+    real: bool = field(kw_only=True)
     bid: Decimal | None = None
     ask: Decimal | None = None
     volume: Decimal | None = None

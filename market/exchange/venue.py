@@ -320,7 +320,8 @@ def quotes(
             invalid[symbol] = last
         else:
             volume = _volume(ticker.get("baseVolume"))
-            valid.append(Quote(symbol, price, _price_time(ticker.get("timestamp"), now), now, source, bid, ask, volume))
+            price_time = _price_time(ticker.get("timestamp"), now)
+            valid.append(Quote(symbol, price, price_time, now, source, bid, ask, volume, real=True))
     return valid, invalid
 
 

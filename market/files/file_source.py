@@ -180,4 +180,4 @@ def _instrument(symbol: Symbol) -> Instrument:
 
 
 def _quote(row: Row, seen_at: datetime) -> Quote:
-    return Quote(row.symbol, row.price, row.time, seen_at, NAME, row.bid, row.ask, row.volume)
+    return Quote(row.symbol, row.price, row.time, seen_at, NAME, row.bid, row.ask, row.volume, real=False)

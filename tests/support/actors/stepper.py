@@ -278,7 +278,9 @@ class Stepper:
     def quote(self, prices: Mapping[str, str]) -> None:
         """Send quotes from the source, all of the present time."""
         now = self.clock.now()
-        quotes = [Quote(Symbol(symbol), Decimal(price), now, now, "test") for symbol, price in prices.items()]
+        quotes = [
+            Quote(Symbol(symbol), Decimal(price), now, now, "test", real=False) for symbol, price in prices.items()
+        ]
         self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
 
     def crash(self, actor: str) -> None:

@@ -115,7 +115,9 @@ class Tracked:
     def quote(self, **prices: str) -> None:
         now = self.clock.now()
         symbols = {name: Symbol(f"{name}/USDT") for name in prices}
-        quotes = {symbols[name]: Quote(symbols[name], Decimal(p), now, now, "kraken") for name, p in prices.items()}
+        quotes = {
+            symbols[name]: Quote(symbols[name], Decimal(p), now, now, "kraken", real=True) for name, p in prices.items()
+        }
         self.tracker.handle(QuotesSeen(quotes))
 
     def after(self, seconds: float) -> None:
@@ -210,7 +212,7 @@ def test_a_second_subscription_keeps_a_symbol(tracked: Tracked) -> None:
 
 def test_an_absurd_price_is_held_back_and_logged_once(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.quote(BTC="100", ETH="10")
-    absurd = Quote(BTC, Decimal("1e8"), tracked.clock.now(), tracked.clock.now(), "kraken")
+    absurd = Quote(BTC, Decimal("1e8"), tracked.clock.now(), tracked.clock.now(), "kraken", real=True)
     for _ in range(3):
         tracked.tracker.handle(QuotesSeen({BTC: absurd}))
     tracked.quote(BTC="101")

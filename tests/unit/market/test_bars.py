@@ -90,12 +90,12 @@ def test_a_bar_gives_its_close_at_its_end(tmp_path: Path) -> None:
     assert (source.name, listener.symbols) == ("file", [btc, eth])
     assert listener.batches == [
         [
-            Quote(btc, Decimal("105.50"), one, PLAYED_AT, "file", volume=Decimal("1.5")),
-            Quote(eth, Decimal(3), one, PLAYED_AT, "file", volume=Decimal(0)),
+            Quote(btc, Decimal("105.50"), one, PLAYED_AT, "file", real=False, volume=Decimal("1.5")),
+            Quote(eth, Decimal(3), one, PLAYED_AT, "file", real=False, volume=Decimal(0)),
         ],
         [
-            Quote(btc, Decimal(120), two, PLAYED_AT, "file"),
-            Quote(eth, Decimal("3.5"), two, PLAYED_AT, "file", volume=Decimal(7)),
+            Quote(btc, Decimal(120), two, PLAYED_AT, "file", real=False),
+            Quote(eth, Decimal("3.5"), two, PLAYED_AT, "file", real=False, volume=Decimal(7)),
         ],
     ]
     assert listener.ends == [f"the price file {path} was played to its end; no newer prices will come"]

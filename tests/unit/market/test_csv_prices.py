@@ -117,11 +117,24 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
                 Decimal("110485.80"),
                 Decimal("110485.90"),
                 Decimal("1.5"),
+                real=False,
             ),
-            Quote(Symbol("ETH/USDT"), Decimal(3950), NOON, PLAYED_AT, "file"),
+            Quote(Symbol("ETH/USDT"), Decimal(3950), NOON, PLAYED_AT, "file", real=False),
         ],
-        [Quote(btc, Decimal("110485.55"), half, PLAYED_AT, "file", Decimal(110485), Decimal("110486.1"), Decimal(0))],
-        [Quote(Symbol("AAPL"), Decimal("200.10"), hour, PLAYED_AT, "file")],
+        [
+            Quote(
+                btc,
+                Decimal("110485.55"),
+                half,
+                PLAYED_AT,
+                "file",
+                Decimal(110485),
+                Decimal("110486.1"),
+                Decimal(0),
+                real=False,
+            )
+        ],
+        [Quote(Symbol("AAPL"), Decimal("200.10"), hour, PLAYED_AT, "file", real=False)],
     ]
     assert listener.ends == [f"the price file {path} was played to its end; no newer prices will come"]
 

@@ -18,7 +18,7 @@ BTC, ETH = Symbol("BTC/USDT"), Symbol("ETH/USDT")
 def quote(stamp: float | None = None, symbol: Symbol = BTC) -> Quote:
     """A price; ``stamp`` are the exchange's seconds since noon."""
     at = NOON if stamp is None else NOON + timedelta(seconds=stamp)
-    return Quote(symbol, Decimal(1), at, NOON, "kraken")
+    return Quote(symbol, Decimal(1), at, NOON, "kraken", real=True)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ BTC = Symbol("BTC/USDT")
 def quote(price: str, seconds: float = 0, bid: str | None = None, ask: str | None = None) -> Quote:
     moment = NOON + timedelta(seconds=seconds)
     sides = {name: Decimal(side) for name, side in (("bid", bid), ("ask", ask)) if side is not None}
-    return Quote(BTC, Decimal(price), moment, moment, "test", **sides)
+    return Quote(BTC, Decimal(price), moment, moment, "test", real=False, **sides)
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "-0", "NaN", "-NaN", "Infinity", "-Infinity"])
