@@ -23,6 +23,7 @@ from console.logs import secrets_hidden
 from console.signals import STOPPING, Signals, Stop, leave_closed_streams, restore_signals, take_signals
 from domain.errors import PaperTradingError
 from domain.program import command_name
+from domain.wording import one_line
 from persistence.version import version
 
 COMMANDS = {
@@ -187,7 +188,7 @@ def _program(
 
 
 def _usage(error: Exception) -> str:
-    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    message = one_line(error.format_message())  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else command_name()
     return f"{message} See {path} --help" if message.endswith("?") else f"{message.rstrip('.')}; see {path} --help"
@@ -195,7 +196,7 @@ def _usage(error: Exception) -> str:
 
 def print_error(message: str) -> str:
     """Print an error on stderr; return the text as printed: on one line, and without secrets."""
-    text = secrets_hidden(" ".join(message.split()))
+    text = one_line(secrets_hidden(message))
     try:
         print(f"{command_name()}: {text}", file=sys.stderr)  # noqa: T201
     except OSError:  # the terminal was closed: the exit code alone reports the failure

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from domain.wording import one_line, shortened
+
 MAX_ALARM_LENGTH = 1_000
 """Maximum number of characters of an alarm's text; the log has the rest."""
 
@@ -53,8 +55,6 @@ class Notify(Protocol):
         ...
 
 
-def one_line(text: str) -> str:
-    """Return any text on one line: shortened, with its control characters escaped."""
-    line = " ".join(text.split())
-    line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    return line if len(line) <= MAX_ALARM_LENGTH else line[: MAX_ALARM_LENGTH - 1] + "…"
+def alarm_text(text: str) -> str:
+    """Return any text as that of an alarm: on one line, and shortened."""
+    return shortened(one_line(text), MAX_ALARM_LENGTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,36 @@ def quoted(value: object) -> str:
         text = str(value) if isinstance(value, Decimal) else repr(value)
     except ValueError:  # an int with more digits than Python converts to text
         text = "a number of thousands of digits"
-    return text if len(text) <= MAX_QUOTED_LENGTH else text[: MAX_QUOTED_LENGTH - 1] + "…"
+    return shortened(text, MAX_QUOTED_LENGTH)
+
+
+def shortened(text: str, max_length: int) -> str:
+    """Return a text of at most ``max_length`` characters, with an ellipsis where it was cut."""
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+
+def escape_control(text: str) -> str:
+    """Return a text with control characters written as escapes, so that none reaches a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def one_line(value: object) -> str:
+    """Return any value as text on one line, with other control characters written as escapes."""
+    return escape_control(" ".join(str(value).split()))
+
+
+def did_you_mean(name: str, candidates: Iterable[str], most: int = 1) -> str:
+    """Return the end of a sentence that suggests the names most like ``name``; empty if none is like it.
+
+    Args:
+        name: name as a person typed it; its case does not matter.
+        candidates: names that exist.
+        most: number of suggestions at most.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in candidates}
+    similar = difflib.get_close_matches(name.casefold(), sorted(by_folded), n=most)
+    names = " or ".join(one_line(by_folded[folded]) for folded in similar)
+    return f"; did you mean {names}?" if similar else ""
 
 
 def _bound(value: object) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Collection, Mapping
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from actors.configuration.settings_redaction import MASK
 from actors.configuration.settings_reference import VARIABLE_PREFIX
 from domain.errors import SettingsError
-from domain.wording import quoted, requirement
+from domain.wording import did_you_mean, quoted, requirement
 
 SETTINGS_FILE = Path("paper.toml")
 ALERT_VARIABLES = frozenset({"PAPER_ALERT_KIND", "PAPER_ALERT_TEXT"})
@@ -80,12 +79,6 @@ def refuse_unknown_variables(names: Collection[str]) -> None:
             suggestion = did_you_mean(variable.upper(), variables)
             msg = f"the environment variable {variable} is not a setting{suggestion}"
             raise SettingsError(msg)
-
-
-def did_you_mean(name: str, names: Collection[str]) -> str:
-    """Return the end of a sentence that suggests the name most like ``name``; empty if none is like it."""
-    similar = difflib.get_close_matches(name, sorted(names), n=1)
-    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def settings_message(error: ValidationError, options: Mapping[str, object], names: Collection[str]) -> str:

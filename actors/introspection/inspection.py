@@ -6,7 +6,6 @@ Supervisor, or through the mailbox like any message.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from actors.supervision.messages import Replace
 from actors.wiring import Wiring
 from domain.errors import InvalidRequest
 from domain.types import Symbol
+from domain.wording import did_you_mean
 
 SENDABLE: Mapping[str, type[Message]] = {kind.__name__: kind for kind in (Wake, Tick, Subscribe)}
 """Messages that may be sent by hand: each has an actor check for work, and can do no harm."""
@@ -111,11 +111,8 @@ def nearest(name: str, candidates: Iterable[str], what: str) -> str:
     matches = equal or prefixed
     if len(matches) == 1:
         return matches[0]
-    near = difflib.get_close_matches(name.casefold(), [candidate.casefold() for candidate in names], n=1)
-    hints = [candidate for candidate in names if candidate.casefold() in near] or names
-    raise InvalidRequest(
-        f"there is no {what} {name[:50]!r}; {'did you mean' if near else 'there are'} {', '.join(hints)}"
-    )
+    hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+    raise InvalidRequest(f"there is no {what} {name[:50]!r}{hint}")
 
 
 def busy_with(host: ActorHost) -> str:

@@ -9,7 +9,7 @@ from loguru import logger
 
 from actors.ports import Alarms
 from actors.runtime.host import ActorHost
-from domain.alarms import Alarm, AlarmKind, Notify, one_line
+from domain.alarms import Alarm, AlarmKind, Notify, alarm_text
 from domain.trading.portfolio import PortfolioRules
 from domain.types import Clock, PortfolioName
 
@@ -28,7 +28,7 @@ class AlarmNotifier:
 
     def notify(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
         """Log an alarm and pass it to the sender; see `domain.alarms.Notify`."""
-        alarm = Alarm(self._clock.now(), kind, one_line(text), over)
+        alarm = Alarm(self._clock.now(), kind, alarm_text(text), over)
         # To the file alone: the caller has already logged what happened to the terminal.
         level = "INFO" if over else "WARNING"
         logger.bind(alarm=kind.value, file_only=True).log(level, "alarm: {}", alarm.text)

@@ -27,8 +27,8 @@ from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from actors.settings import Settings
 from console.alerts.outbox import Notification
-from domain.alarms import one_line
 from domain.errors import AlertFailed, SettingsError
+from domain.wording import one_line
 
 MAX_QUOTED_OUTPUT = 300
 """Characters of a command's output or a server's answer that an error quotes."""

@@ -16,7 +16,7 @@ from console.alerts.sender import ATTEMPT_TIMEOUT_S
 from console.cli import print_error
 from console.display.format import answer
 from console.options import AsJson, LogLevel, quiet_settings
-from domain.alarms import Alarm, AlarmKind, one_line
+from domain.alarms import Alarm, AlarmKind, alarm_text
 from domain.errors import AlertFailed, InvalidRequest, SettingsError
 from domain.wording import quoted
 
@@ -49,7 +49,7 @@ def alert(
             " or the variable PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
         )
         raise SettingsError(msg)
-    notification = Notification(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(one_line(text))))
+    notification = Notification(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(alarm_text(text))))
     results = [_deliver(channel, notification) for channel in configured]
     document = {"kind": kind, "text": notification.text, "told": results}
     answer(as_json, document, lambda: _print_deliveries(results))

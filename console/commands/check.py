@@ -7,17 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from actors.configuration.settings_reference import VARIABLE_PREFIX, SettingReference, setting_references
-from actors.configuration.settings_sources import did_you_mean, setting_origins
+from actors.configuration.settings_sources import setting_origins
 from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
 from console.database import connected, database_label
-from console.display.format import answer, one_line, terminal
+from console.display.format import answer, terminal
 from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import SettingsError
 from domain.program import command_name
+from domain.wording import did_you_mean, one_line
 from persistence import schema
 from persistence.connections import probe
 

@@ -9,6 +9,7 @@ from console.database import ledger_reader
 from console.display.format import amount, answer, moment, number, percent, price, signed, sources_line, terminal
 from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, Limit, LogLevel, Portfolio, quiet_settings
+from domain.wording import one_line
 from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
@@ -58,7 +59,7 @@ DECISIONS: Cells = {
     "symbol": lambda row: row["symbol"],
     "confidence": lambda row: number(row["confidence"]),
     "status": lambda row: row["status"],
-    "reason": lambda row: " ".join((row["outcome_reason"] or "").split()),
+    "reason": lambda row: one_line(row["outcome_reason"] or ""),
 }
 
 

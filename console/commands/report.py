@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from actors.settings import Settings
 from console.database import ledger_reader
-from console.display.format import answer, escape_control, size, terminal
+from console.display.format import answer, size, terminal
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
 from console.report import files
 from console.report.json_document import report_to_dict
@@ -27,7 +26,7 @@ from domain.analytics.report import Report
 from domain.errors import InvalidRequest
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
-from domain.wording import counted, quoted
+from domain.wording import counted, did_you_mean, escape_control, quoted
 from persistence.connections import Engine, engine_for
 from persistence.queries import export, reports
 from persistence.queries.row_lists import LedgerReader
@@ -181,9 +180,9 @@ def _portfolio_names(engine: Engine, request: ReportRequest) -> list[str]:
     matching = [name for name in names if request.strategy in strategies[name]]
     if not matching:
         all_strategies = sorted({strategy for group in strategies.values() for strategy in group})
-        close = difflib.get_close_matches(request.strategy, all_strategies, n=1)
         where = f" in portfolio {request.portfolio}" if request.portfolio is not None else ""
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(all_strategies) or 'none yet'}"
+        alternatives = f"; known: {', '.join(all_strategies) or 'none yet'}"
+        hint = did_you_mean(request.strategy, all_strategies) or alternatives
         raise InvalidRequest(f"there is no strategy {quoted(request.strategy)}{where}{hint}")
     return matching
 

@@ -18,7 +18,6 @@ from console.display.format import (
     duration,
     instruments_unknown,
     moment,
-    one_line,
     percent,
     signed,
     sources_line,
@@ -28,6 +27,7 @@ from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
+from domain.wording import one_line
 from persistence.connections import probe
 from persistence.queries.row_lists import LedgerReader, not_running_message
 

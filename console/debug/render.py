@@ -16,6 +16,7 @@ from rich.tree import Tree
 from console.display.format import duration
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
+from domain.wording import one_line, shortened
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
 MAX_TEXT_LENGTH = 100
@@ -49,8 +50,7 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = when(value) if isinstance(value, str) and _timestamp(value) is not None else str(value)
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…"
+    return shortened(one_line(text), MAX_TEXT_LENGTH)
 
 
 def when(text: str) -> str:

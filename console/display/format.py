@@ -93,16 +93,6 @@ class _Terminal(Console):
         self.file.flush()
 
 
-def escape_control(text: str) -> str:
-    """Return a text with control characters written as escapes, so that none reaches the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def one_line(text: object) -> str:
-    """Return a text on one line, with a blank for each control character, so that it cannot move the cursor."""
-    return "".join(character if character.isprintable() else " " for character in " ".join(str(text).split()))
-
-
 def amount(value: Decimal | None) -> str:
     """Format money for people: ``8,892.72``."""
     return "–" if value is None else f"{value.quantize(Decimal('0.01'), context=_ROUNDING):,f}"

@@ -9,8 +9,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 
-from console.display.format import escape_control
 from console.display.style import STATUS_COLOURS
+from domain.wording import escape_control
 
 GAP_COLUMNS = 2
 MIN_FLEXIBLE_COLUMNS = 30

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, moment, one_line, sources_line
+from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_unknown, moment, sources_line
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS
 from console.display.table import cut, flow
 from console.live.state import ViewState
+from domain.wording import one_line
 
 
 def title(state: ViewState, width: int) -> Text:

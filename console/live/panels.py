@@ -11,11 +11,12 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.format import amount, duration, moment, number, one_line, percent, price, signed
+from console.display.format import amount, duration, moment, number, percent, price, signed
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
 from console.display.table import BAR, Column, cut, fitted_table, flow
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
+from domain.wording import one_line
 
 FOUR_DIGITS = Context(prec=4)
 STALE_PRICE_AGE = timedelta(seconds=30)

@@ -9,12 +9,13 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from rich.text import Text
 
-from console.display.format import escape_control, moment
+from console.display.format import moment
 from console.display.style import ALARM, BAD, DOUBT, GOOD
 from console.report.terminal.charts import line, wrapped
 from domain.validation.criteria import Criterion
 from domain.validation.criteria import format_percent as fraction
 from domain.validation.verdict import Verdict
+from domain.wording import escape_control
 
 MAX_EVIDENCE_LINES = 3
 VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}

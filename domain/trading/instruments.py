@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
 from domain.types import Symbol
+from domain.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,10 @@ class InstrumentCatalog:
             return Unresolved(f"{typed!r} could be any of {', '.join(sorted(i.symbol for i in traded))}")
         if matches:
             return Unresolved(f"{matches[0].symbol} {matches[0].not_traded}")
-        similar = self._similar(typed)
-        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
-        return Unresolved(f"{typed!r} is not traded here{hint}")
-
-    def _similar(self, typed: str) -> list[str]:
-        name = typed.upper()
         # A venue may have thousands of symbols, and a sender of one misspelled symbol may send many.
         compare_all = len(self) <= FULL_COMPARISON_LIMIT
-        candidates = [symbol for symbol in self._by_symbol if compare_all or symbol[:1] == name[:1]]
-        return difflib.get_close_matches(name, candidates, n=3)
+        candidates = [symbol for symbol in self._by_symbol if compare_all or symbol[:1] == typed[:1].upper()]
+        return Unresolved(f"{typed!r} is not traded here{did_you_mean(typed, candidates, most=3)}")
 
 
 def _letters(symbol: str) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
 
 from domain.log_once import LogOnce
+from domain.wording import one_line, shortened
 from market.exchange.venue import Venue
 
 T = TypeVar("T")
@@ -109,8 +110,5 @@ def is_network(error: BaseException) -> bool:
 
 def describe_error(error: BaseException) -> str:
     """Return an exception as one short line without credentials; its message may hold anything a server sent."""
-    printable = "".join(character if character.isprintable() else " " for character in str(error))
-    message = CREDENTIALS.sub("//", " ".join(printable.split()))
-    if len(message) > MAX_REASON_LENGTH:
-        message = message[: MAX_REASON_LENGTH - 1] + "…"
+    message = shortened(CREDENTIALS.sub("//", one_line(error)), MAX_REASON_LENGTH)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import importlib
 import importlib.util
 import json
@@ -21,6 +20,7 @@ from domain.trading.decision import MAX_AMOUNT
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
 from domain.types import Symbol
+from domain.wording import did_you_mean
 from market.exchange.market_list import MarketListCheck
 
 NOT_EXCHANGES = frozenset({"base", "test", "abstract", "protobuf", "static_dependencies"})
@@ -49,8 +49,7 @@ def check(exchange_id: str, options: Mapping[str, Any]) -> None:
     """
     exchanges = _modules("async_support")
     if exchange_id not in exchanges:
-        near = difflib.get_close_matches(exchange_id, exchanges, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = did_you_mean(exchange_id, exchanges, most=3)
         msg = f"setting exchange = {exchange_id!r}: ccxt knows no such exchange{hint}"
         raise SettingsError(msg)
     for name in _names(options):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +12,7 @@ from sqlalchemy import text
 from domain.errors import DecisionGone, UnknownPortfolio
 from domain.program import command_name
 from domain.types import DecisionId
-from domain.wording import quoted
+from domain.wording import did_you_mean, quoted
 from persistence.connections import engine_for
 from persistence.error_translation import translated
 from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
@@ -176,12 +175,7 @@ class LedgerReader:
         """
         names = [row["portfolio"] for row in self.rows("SELECT portfolio FROM paper_trading_config ORDER BY 1")]
         if name not in names:
-            similar = difflib.get_close_matches(name, names, n=1)
-            hint = (
-                f"; did you mean {similar[0]!r}?"
-                if similar
-                else f"; `{command_name()} portfolio list` shows those that exist"
-            )
+            hint = did_you_mean(name, names) or f"; `{command_name()} portfolio list` shows those that exist"
             msg = f"there is no portfolio {quoted(name)}{hint}"
             raise UnknownPortfolio(msg)
 

@@ -157,7 +157,7 @@ def test_in_a_script(embedded_url: str, tmp_path: Path) -> None:
             unconfirmed.err,
         )
         misspelled = run("console", "-c", "state Sizr", env=env)
-        assert (2, "run.py: there is no actor 'Sizr'; did you mean Sizer\n") == (misspelled.code, misspelled.err)
+        assert (2, "run.py: there is no actor 'Sizr'; did you mean Sizer?\n") == (misspelled.code, misspelled.err)
         assert 7 == len(run("console", "-c", "ps --json", env=env).json["actors"])
 
 

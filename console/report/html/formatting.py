@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from console.display.format import escape_control, percent, price, signed
+from console.display.format import percent, price, signed
 from domain.analytics.report import Report
 from domain.trading.arithmetic import CONTEXT, ZERO, plain
+from domain.wording import one_line
 
 DASH = Markup('<span class="none">–</span>')
 EXACT = Markup('<data value="{}"{}>{}</data>')
@@ -54,7 +55,7 @@ class Amounts:
     def of(cls, report: Report) -> Amounts:
         """Return the format for the amounts of a report."""
         return cls(
-            name(report.currency), 2 if report.initial_capital >= MIN_CAPITAL_FOR_CENTS else SMALL_CAPITAL_PLACES
+            one_line(report.currency), 2 if report.initial_capital >= MIN_CAPITAL_FOR_CENTS else SMALL_CAPITAL_PLACES
         )
 
     def plain(self, value: Decimal) -> str:
@@ -95,11 +96,6 @@ def ratio(value: Decimal | None) -> Markup:
 def quantity(value: Decimal) -> Markup:
     """Format a quantity or price with eight digits."""
     return exact(value, price(value))
-
-
-def name(value: object) -> str:
-    """Return a name on one line, with control characters written as escapes."""
-    return escape_control(" ".join(str(value).split()))
 
 
 def count(value: int) -> Markup:

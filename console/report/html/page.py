@@ -20,6 +20,7 @@ from console.report.html.section import Section
 from console.report.metrics_table import DEFINITIONS
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
+from domain.wording import one_line
 from persistence.version import version
 
 
@@ -97,7 +98,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"name": formatting.name, "sentence": _sentence}
+    environment.filters |= {"name": one_line, "sentence": _sentence}
     environment.globals |= {
         "change": formatting.change,
         "share": formatting.share,

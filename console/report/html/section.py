@@ -18,6 +18,7 @@ from domain.analytics.performance_metric import PerformanceMetric, defined, unde
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
+from domain.wording import one_line
 
 MAX_SPARKLINE_POINTS = 80
 HOUR = timedelta(hours=1)
@@ -41,9 +42,9 @@ class Section:
     @property
     def name(self) -> str:
         """Name of the portfolio or strategy."""
-        portfolio = formatting.name(self.report.portfolio)
+        portfolio = one_line(self.report.portfolio)
         strategy = self.report.strategy
-        return portfolio if strategy is None else f"{formatting.name(strategy)} in {portfolio}"
+        return portfolio if strategy is None else f"{one_line(strategy)} in {portfolio}"
 
     @property
     def write(self) -> Amounts:
@@ -58,7 +59,7 @@ class Section:
     @property
     def sources(self) -> str:
         """Names of its price sources."""
-        return ", ".join(map(formatting.name, self.report.price_sources)) or "none yet"
+        return ", ".join(map(one_line, self.report.price_sources)) or "none yet"
 
     @property
     def since(self) -> str:

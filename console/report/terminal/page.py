@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from console.display.format import amount, duration, escape_control, moment, percent, signed, sources_line
+from console.display.format import amount, duration, moment, percent, signed, sources_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut
 from console.report.terminal import charts, sections
@@ -18,7 +18,7 @@ from console.report.validation import validation_lines
 from domain.analytics.report import Report
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
-from domain.wording import counted
+from domain.wording import counted, escape_control
 
 MIN_COLUMNS, MAX_COLUMNS, PIPE_COLUMNS = 60, 140, 100
 GAP_COLUMNS = 4

@@ -10,7 +10,7 @@ from decimal import Decimal
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from console.display.format import amount, duration, escape_control, moment, number, percent, price, signed
+from console.display.format import amount, duration, moment, number, percent, price, signed
 from console.display.style import gain
 from console.display.table import Column, beside, fitted_table
 from console.report.html.tables import costs
@@ -21,6 +21,7 @@ from domain.analytics.report import OpenPosition, Report
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.program import command_name
 from domain.trading.arithmetic import add
+from domain.wording import escape_control, one_line
 
 GAP_COLUMNS, MAX_METRIC_COLUMNS = 4, 46
 """Gap between the two columns of figures, and largest width of one."""
@@ -197,7 +198,7 @@ def _value_or_dash(metric: PerformanceMetric, write: Callable[[Decimal], str]) -
 
 
 def _name(text: str) -> str:
-    name = escape_control(" ".join(text.split()))
+    name = one_line(text)
     return name if cell_len(name) <= MAX_NAME_COLUMNS else set_cell_size(name, MAX_NAME_COLUMNS - 1).rstrip() + "…"
 
 

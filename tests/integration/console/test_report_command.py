@@ -181,9 +181,9 @@ def test_days_are_whole_and_moments_are_utc(sold: str, capsys: pytest.CaptureFix
 
 
 WRONG = {
-    "--portfolio onee": "there is no portfolio 'onee'; did you mean 'one'?",
+    "--portfolio onee": "there is no portfolio 'onee'; did you mean one?",
     "--portfolio nobody": "there is no portfolio 'nobody'; `run.py portfolio list` shows those that exist",
-    "--strategy tredn": "there is no strategy 'tredn'; did you mean 'trend'?",
+    "--strategy tredn": "there is no strategy 'tredn'; did you mean trend?",
     "--strategy x --portfolio one": "there is no strategy 'x' in portfolio one; known: trend",
     "--from soon": "--from 'soon': must be a day such as 2026-01-31, or a time such as 2026-01-31T12:00 (UTC)",
     "--to 2026-02-30": "--to '2026-02-30': must be a day such as 2026-01-31, or a time",

@@ -61,7 +61,7 @@ def test_the_log_has_changes_of_rules_and_a_halt_is_not_one(embedded_url: str) -
 
 def test_a_halt_is_never_changed_and_names_a_portfolio_that_exists(embedded_url: str) -> None:
     with running_system(embedded_url):
-        with pytest.raises(UnknownPortfolio, match="there is no portfolio 'defalt'; did you mean 'default'"):
+        with pytest.raises(UnknownPortfolio, match="there is no portfolio 'defalt'; did you mean default"):
             halts.insert(embedded_url, "defalt", "x", "tester", halted=True)
         halts.insert(embedded_url, None, "x", "tester", halted=True)
         with psycopg.connect(embedded_url) as connection, pytest.raises(psycopg.errors.CheckViolation):

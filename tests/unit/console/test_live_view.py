@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.format import one_line
 from console.display.table import Column, fitted_table, flow, share
 from console.live.layout import frame
 from console.live.state import LedgerCheck, ViewState
+from domain.wording import one_line
 from tests.support.values.view_states import (
     actor,
     at,
@@ -227,7 +227,7 @@ def test_items_flow_without_being_divided() -> None:
 
 
 def test_texts_from_outside_cannot_move_the_cursor() -> None:
-    assert "a b [31mred c" == one_line("a\n b\x1b[31mred\u202ec")
+    assert r"a b\x1b[31mred\u202ec" == one_line("a\n b\x1b[31mred\u202ec")
 
 
 def test_a_curve_has_its_ends_at_the_edges() -> None:

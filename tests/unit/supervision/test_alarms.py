@@ -15,7 +15,7 @@ from actors.messages import Audit, Crash, Tick, Wake
 from actors.runtime.activity import Activity
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from domain import failpoints
-from domain.alarms import MAX_ALARM_LENGTH, Alarm, AlarmKind, one_line
+from domain.alarms import MAX_ALARM_LENGTH, Alarm, AlarmKind, alarm_text
 from domain.trading.decision import Decision
 from domain.types import PortfolioName
 from tests.support.actors.memory_stores import MemoryDatabase
@@ -225,7 +225,7 @@ def test_an_error_of_the_sender_does_not_reach_an_actor(clock: StepClock) -> Non
     ],
 )
 def test_a_text_is_one_printable_line(text: str, line: str) -> None:
-    assert line == one_line(text)
+    assert line == alarm_text(text)
 
 
 @pytest.mark.parametrize("kind", AlarmKind)
