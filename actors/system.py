@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from actors.client import AttachedSystem, TradingClient
 from actors.introspection.counters import Counts
@@ -31,10 +30,7 @@ from domain.program import command_name
 from domain.trading.decision import Decision, Outcome
 from domain.trading.quotes import PriceSource
 from domain.types import DEFAULT_PORTFOLIO, Clock
-from market.exchange.ccxt_source import ExchangePrices
-from market.exchange.retry import Timing
-from market.files.file_source import FilePrices
-from market.simulated import SimulatedMarket, simulated_instruments
+from market.registry import SourceOptions, open_source
 from persistence import adoption, schema
 from persistence.connections import display_address, probe, with_schema
 from persistence.embedded.server import EmbeddedServer, running
@@ -368,25 +364,20 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
     Raises:
         SettingsError: ccxt has no such exchange, the file is malformed, or a symbol is invalid.
     """
-    if settings.prices == "ccxt":
-        return ExchangePrices(
-            settings.exchange,
-            clock,
-            cache=settings.home / "markets" / f"{settings.exchange}.json",
-            symbols=settings.symbols or (),
-            options=settings.exchange_options,
-            # Confirm prices often enough that a symbol without trades does not count as silent.
-            timing=Timing(refresh_interval=min(Timing().refresh_interval, settings.max_price_age / 2)),
+    return open_source(
+        SourceOptions(
+            prices=settings.prices,
+            home=settings.home,
+            clock=clock,
+            exchange=settings.exchange,
+            exchange_options=settings.exchange_options,
+            symbols=settings.symbols,
+            seed=settings.seed,
+            price_interval=settings.price_interval,
+            price_speed=settings.price_speed,
+            max_price_age=settings.max_price_age,
         )
-    if settings.prices == "simulated":
-        return SimulatedMarket(
-            simulated_instruments(settings.symbols),
-            settings.seed,
-            settings.price_interval,
-            clock,
-            speed=settings.price_speed,
-        )
-    return FilePrices(Path(settings.prices).expanduser(), settings.price_speed, clock)
+    )
 
 
 def _await_ready(wiring: Wiring, end: _EndReason) -> None:

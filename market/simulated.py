@@ -18,6 +18,7 @@ from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Symbol
 from market.base import MonotonicTimer, ThreadedSource
+from market.registry import SourceOptions
 
 SECONDS_PER_YEAR = 365 * 24 * 3600
 """Crypto trades every second of the year."""
@@ -208,3 +209,14 @@ class SimulatedMarket(PeriodicPriceSource):
     def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
         # A skipped tick takes no price from its path: the order of the prices depends on the seed alone.
         return [(symbol, next(path)) for symbol, path in self._paths]
+
+
+def from_options(options: SourceOptions) -> SimulatedMarket:
+    """Return the market of the setting ``symbols``; see `market.registry`."""
+    return SimulatedMarket(
+        simulated_instruments(options.symbols),
+        options.seed,
+        options.price_interval,
+        options.clock,
+        speed=options.price_speed,
+    )

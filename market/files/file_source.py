@@ -18,6 +18,7 @@ from domain.types import Clock, Symbol
 from market.base import MonotonicTimer, ThreadedSource
 from market.files import bars, csv_file, ticks
 from market.files.parsing import Entry, FormatError, Row, refuse
+from market.registry import SourceOptions
 
 NAME = "file"
 PARQUET = frozenset({".parquet", ".pq"})
@@ -177,6 +178,11 @@ def _instrument(symbol: Symbol) -> Instrument:
     _, slash, rest = symbol.partition("/")
     # BTC/USDT:USDT is a swap: prices are in the currency before the colon, settlement in the one after it.
     return Instrument(symbol, rest.partition(":")[0].upper() if slash else None)
+
+
+def from_options(options: SourceOptions) -> FilePrices:
+    """Return the source that plays the file ``options.prices``; see `market.registry`."""
+    return FilePrices(Path(options.prices).expanduser(), options.price_speed, options.clock)
 
 
 def _quote(row: Row, seen_at: datetime) -> Quote:
