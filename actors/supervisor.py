@@ -28,14 +28,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from loguru import logger
 
 from actors.messages import Control, Drain, Message, Restart, Tick
-from actors.ports import Address
-from actors.runtime.activity import Activity
 from actors.runtime.behaviour import Behaviour
+from actors.runtime.host import ActorHost
 from actors.supervision.messages import (
     Begin,
     Crashed,
@@ -56,34 +55,6 @@ from domain.types import Clock, DecisionId, Epoch, Generation
 
 MAX_KEPT_FAILURES = 50
 LAST_TO_DRAIN = frozenset({"DecisionWatcher", "Snapshotter"})
-
-
-class Child(Protocol):
-    """An actor under supervision; `actors.runtime.host.ActorHost` implements it."""
-
-    name: str
-
-    @property
-    def address(self) -> Address:
-        """The address for messages to it."""
-
-    def start(self) -> None:
-        """Start its thread; return when it answers."""
-
-    def replace(self) -> frozenset[DecisionId]:
-        """Abandon its thread and start a replacement; return the decisions that it was handling."""
-
-    @property
-    def activity(self) -> Activity:
-        """What it is doing now."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread is running."""
-
-    @property
-    def stack(self) -> str:
-        """The present stack of its thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +136,7 @@ class Supervisor(Behaviour):
 
     def __init__(
         self,
-        children: Mapping[str, Child],
+        children: Mapping[str, ActorHost],
         policy: RestartPolicy,
         start: StartingPoint,
         hooks: ProcessHooks,
@@ -327,7 +298,7 @@ class Supervisor(Behaviour):
                 cause = f"is still busy with {doing.what} after its database connection was ended"
                 self._replace(child, FailureKind.HANG, cause)
 
-    def _replace(self, child: Child, kind: FailureKind, cause: str) -> None:
+    def _replace(self, child: ActorHost, kind: FailureKind, cause: str) -> None:
         """Abandon a thread; a replacement serves the same mailbox."""
         doing, stack = child.activity.doing, child.stack
         what = doing.what if doing is not None else ""

@@ -17,7 +17,8 @@ from actors.ports import Alarms
 from actors.price_listener import TrackerListener
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
-from actors.runtime.timer import SystemClock
+from actors.runtime.runtime import Runtime
+from actors.runtime.timer import SystemClock, Timer
 from actors.settings import Settings
 from actors.supervision.messages import Begin, Failed
 from actors.supervision.recovery import PATH
@@ -174,7 +175,7 @@ class TradingSystem(TradingClient):
 
             ports = Ports(ledger, decisions, prices, snapshots, failures, Disconnector(url, engines), source, alarms)
             point = StartingPoint(ledger.last_generation(), epoch)
-            wiring = Wiring(settings, ports, point, clock, end.set, hide)
+            wiring = Wiring(settings, ports, point, Runtime(clock, Timer(clock)), end.set, hide)
             undo.callback(wiring.end)
             wiring.start()
             lease.keep(

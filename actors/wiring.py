@@ -1,4 +1,7 @@
-"""The construction of the seven actors: their hosts, addresses, rules and ticks."""
+"""The construction of the seven actors: their hosts, addresses, rules and ticks.
+
+No other module constructs them: what differs between a process and a test in one thread is a `Runtime`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost
 from actors.runtime.routes import PathServices, Routes
-from actors.runtime.timer import Timer
+from actors.runtime.runtime import Runtime
 from actors.settings import Settings
 from actors.sizer import Sizer, SizerRules
 from actors.snapshotter import Snapshotter
@@ -40,7 +43,7 @@ from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
 from domain.trading.portfolio import Portfolio
 from domain.trading.quotes import PriceSource
-from domain.types import Clock, PortfolioName
+from domain.types import PortfolioName
 
 DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
 """Between two checks of the Sizer for decisions that have waited too long for a price."""
@@ -78,7 +81,7 @@ class Wiring:
         settings: intervals, limits and currencies.
         ports: database, market and alarms.
         start: the last generation committed, and the epoch of this process.
-        clock: the time, for all of them.
+        runtime: the clock, and what the actors run on.
         end_process: called from any thread when the process cannot go on.
         hide: masks secrets in the text of failures.
 
@@ -94,21 +97,22 @@ class Wiring:
         settings: Settings,
         ports: Ports,
         start: StartingPoint,
-        clock: Clock,
+        runtime: Runtime,
         end_process: Callable[[Exception], None],
         hide: Callable[[str], str] = str,
     ) -> None:
+        self._runtime = runtime
+        self._clock = clock = runtime.clock
+        self._timer = runtime.timer
         self.notifier = AlarmNotifier(ports.alarms, clock)
         self.ready = threading.Event()
         self.drained = threading.Event()
         self.stopping = threading.Event()
-        self.timer = Timer(clock)
         self.log = Log()
         self.counters = Counters()
         self.dead_letters = DeadLetters(clock)
         self._settings = settings
         self._ports = ports
-        self._clock = clock
         self._report_end = end_process
         self._hide = hide
         self._callers = Callers()
@@ -125,13 +129,12 @@ class Wiring:
             "Sizer": self._sizer,
             "DecisionWatcher": self._decision_watcher,
         }
-        last_resort = _LastResort(self._end_process)
-        supervisor = ActorHost("Supervisor", lambda _: self._supervisor(start), last_resort, self.dead_letters)
-        children = {
-            name: ActorHost(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()
+        crashed = _Call(self._end_at_crash)
+        supervisor = runtime.host("Supervisor", lambda _: self._supervisor(start), crashed, self.dead_letters)
+        self._children = {
+            name: runtime.host(name, build, supervisor.address, self.dead_letters) for name, build in builders.items()
         }
-        self.hosts: dict[str, ActorHost] = {**children, "Supervisor": supervisor}
-        self._children = children
+        self.hosts: dict[str, ActorHost] = {**self._children, "Supervisor": supervisor}
         self._routes = Routes(
             decision_watcher=self.address("DecisionWatcher"),
             sizer=self.address("Sizer"),
@@ -148,28 +151,27 @@ class Wiring:
 
     def start(self) -> None:
         """Start the Supervisor; it starts the other actors when it receives `Begin`."""
-        self.timer.start()
+        self._timer.start()
         supervisor = self.hosts["Supervisor"]
         supervisor.start()
-        hang_timeout = self._settings.hang_timeout
-        interval = min(HANG_CHECK_INTERVAL, timedelta(seconds=hang_timeout) / 4)
-        self.timer.every(interval, supervisor.address, Tick())
-        self.timer.every(interval, _SupervisorWatch(supervisor, hang_timeout, self._end_process), Ping())
+        interval = min(HANG_CHECK_INTERVAL, timedelta(seconds=self._settings.hang_timeout) / 4)
+        self._timer.every(interval, supervisor.address, Tick())
+        self._timer.every(interval, _Call(self._check_supervisor), Ping())
         path = [self.hosts[name] for name in PATH]
         watch = DatabaseWatch(path, self.notifier.notify, self._clock, DATABASE_ALARM_DELAY)
-        self.timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
+        self._timer.every(min(HANG_CHECK_INTERVAL, DATABASE_ALARM_DELAY), watch, Ping())
 
     def schedule(self) -> None:
         """Start the ticks: polls, audits, deadlines, storing of prices, snapshots on the grid."""
         poll = timedelta(seconds=self._settings.check_interval)
-        self.timer.every(poll, self.address("DecisionWatcher"), Wake())
-        self.timer.every(poll, self.address("PositionKeeper"), Wake())
+        self._timer.every(poll, self.address("DecisionWatcher"), Wake())
+        self._timer.every(poll, self.address("PositionKeeper"), Wake())
         audit = timedelta(seconds=self._settings.audit_interval)
-        self.timer.every(audit, self.address("PositionKeeper"), Audit())
-        self.timer.every(DEADLINE_CHECK_INTERVAL, self.address("Sizer"), Tick())
-        self.timer.every(PRICE_STORE_INTERVAL, self.address("PriceTracker"), Tick())
+        self._timer.every(audit, self.address("PositionKeeper"), Audit())
+        self._timer.every(DEADLINE_CHECK_INTERVAL, self.address("Sizer"), Tick())
+        self._timer.every(PRICE_STORE_INTERVAL, self.address("PriceTracker"), Tick())
         grid = timedelta(seconds=self._settings.snapshot_interval)
-        self.timer.on_grid(grid, self.address("Snapshotter"), Tick())
+        self._timer.on_grid(grid, self.address("Snapshotter"), Tick())
 
     def wake(self, channel: str) -> None:
         """Wake the actor that reads what a notification of the database is about."""
@@ -189,7 +191,7 @@ class Wiring:
         """Stop the actors and the timer; an actor that is still busy is left to its daemon thread."""
         self.stop()
         self.stopped(time.monotonic() + STOP_TIMEOUT_S)
-        self.timer.stop()
+        self._timer.stop()
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 
     def _end_process(self, reason: Exception) -> None:
@@ -201,6 +203,20 @@ class Wiring:
             self._end_reported = True
             self.notifier.notify(_kind_of_end(reason), f"the process ends: {reason}")
         self._report_end(reason)
+
+    def _end_at_crash(self, message: object) -> None:
+        """End the process when the Supervisor's own cell reports a crash: no other actor can repair it."""
+        if isinstance(message, Crashed):
+            self._end_process(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
+
+    def _check_supervisor(self, _: object) -> None:
+        """End the process if the Supervisor's thread has ended or hangs; the timer's thread calls this at each tick."""
+        supervisor = self.hosts["Supervisor"]
+        if not supervisor.alive:
+            self._end_process(PaperTradingError("the Supervisor's thread ended"))
+        elif supervisor.activity.busy_for > self._settings.hang_timeout:
+            logger.error("the Supervisor hangs. Its stack:\n{}", supervisor.stack)
+            self._end_process(PaperTradingError("the Supervisor hangs; the log has its stack"))
 
     def _supervisor(self, start: StartingPoint) -> Behaviour:
         intensity = Intensity(self._settings.max_restarts, timedelta(seconds=self._settings.restart_window))
@@ -225,10 +241,10 @@ class Wiring:
         self._ports.failures.record(failure)
 
     def _recover_later(self, delay: timedelta, message: Recover) -> None:
-        self.timer.after(delay, self.address("Supervisor"), message, key=f"recover {message.actor}")
+        self._timer.after(delay, self.address("Supervisor"), message, key=f"recover {message.actor}")
 
     def _disconnect(self, actor: str, since: float) -> None:
-        """End an actor's database connections in a new thread; one at a time for each actor."""
+        """End an actor's database connections beside the actors; one call at a time for each actor."""
         if actor in self._disconnecting:
             return
         self._disconnecting.add(actor)
@@ -241,7 +257,7 @@ class Wiring:
                 self._disconnecting.discard(actor)  # otherwise an error here would prevent the next try
             self.address("Supervisor").tell(Disconnected(actor, since, ended))
 
-        threading.Thread(target=disconnect, name=f"disconnect {actor}", daemon=True).start()
+        self._runtime.run_beside(f"disconnect {actor}", disconnect)
 
     @property
     def _max_decision_age(self) -> timedelta | None:
@@ -249,13 +265,13 @@ class Wiring:
         return timedelta(seconds=age) if age > 0 else None
 
     def _retry(self, name: str, activity: Activity) -> DatabaseRetry:
-        return DatabaseRetry(name, activity, self._clock, self.stopping)
+        return self._runtime.retry(name, activity, self._clock, self.stopping)
 
     def _services(self, name: str, activity: Activity) -> PathServices:
         return PathServices(self._retry(name, activity), self._wake_later(name), self.counters)
 
     def _wake_later(self, name: str) -> Callable[[], None]:
-        return lambda: self.timer.after(WAKE_DELAY, self.address(name), Wake(), key=name)
+        return lambda: self._timer.after(WAKE_DELAY, self.address(name), Wake(), key=name)
 
     def _price_tracker(self, _: Activity) -> Behaviour:
         rules = PriceRules(
@@ -310,30 +326,8 @@ def _kind_of_end(reason: Exception) -> AlarmKind:
             return AlarmKind.GAVE_UP
 
 
-class _LastResort:
-    """The address to which the Supervisor's own cell reports a crash."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An address that calls a function with each message, in the sender's thread."""
 
-    def __init__(self, end_process: Callable[[Exception], None]) -> None:
-        self._end_process = end_process
-
-    def tell(self, message: object, /) -> None:
-        """End the process: no other actor can repair it."""
-        if isinstance(message, Crashed):
-            self._end_process(PaperTradingError(f"the Supervisor crashed: {message.error!r}"))
-
-
-class _SupervisorWatch:
-    """The check of the Supervisor itself; the timer's thread calls it at each tick."""
-
-    def __init__(self, host: ActorHost, hang_timeout: float, end_process: Callable[[Exception], None]) -> None:
-        self._host = host
-        self._hang_timeout = hang_timeout
-        self._end_process = end_process
-
-    def tell(self, _: object, /) -> None:
-        """End the process if the Supervisor's thread has ended or hangs."""
-        if not self._host.alive:
-            self._end_process(PaperTradingError("the Supervisor's thread ended"))
-        elif self._host.activity.busy_for > self._hang_timeout:
-            logger.error("the Supervisor hangs. Its stack:\n{}", self._host.stack)
-            self._end_process(PaperTradingError("the Supervisor hangs; the log has its stack"))
+    tell: Callable[[object], None]

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from loguru import logger
@@ -50,9 +51,9 @@ class _Inbox:
 class _Thread(InboxActor):
     """The pykka actor: a thread whose messages a cell handles."""
 
-    def __init__(self, cell: Cell, dead_letters: DeadLetters) -> None:
+    def __init__(self, cell: Cell, close: Callable[[], None]) -> None:
         self._cell = cell
-        self._dead_letters = dead_letters
+        self._close = close
         super().__init__()
 
     def create_inbox(self) -> Inbox:
@@ -77,15 +78,9 @@ class _Thread(InboxActor):
             raise PaperTradingError(f"{self._cell.name} cannot go on: {error!r}") from error
 
     def on_stop(self) -> None:
-        """Close the mailbox, and fail the messages whose senders wait for an answer."""
-        if self._cell.abandoned:
-            return
-        name = self._cell.name
-        for message in self._cell.mailbox.close(lambda late: self._dead_letters.add(name, late)):
-            try:
-                message.abandon(PaperTradingError("the system stopped before it handled this message"))
-            except Exception as error:  # noqa: BLE001 - the other senders wait, too
-                logger.warning("{}: cannot answer the sender of {} at the stop: {!r}", name, message, error)
+        """Close the mailbox, unless a replacement serves it."""
+        if not self._cell.abandoned:
+            self._close()
 
 
 class ActorHost:
@@ -110,7 +105,7 @@ class ActorHost:
 
     def start(self) -> None:
         """Start a thread; return when it answers."""
-        self._serve(Cell(self.name, self.mailbox, self._build, self._supervisor))
+        self._serve(self._new_cell())
 
     def replace(self) -> frozenset[DecisionId]:
         """Abandon the thread, and start a replacement, which builds a behaviour at the next `Restart` or `Rebuild`.
@@ -119,10 +114,9 @@ class ActorHost:
             Ids of the decisions that the abandoned thread was handling.
         """
         assert self._cell is not None
-        assert self._ref is not None
-        old = self._cell
-        cell = Cell(self.name, self.mailbox, self._build, self._supervisor)
-        detach(self._ref)
+        old, cell = self._cell, self._new_cell()
+        if self._ref is not None:
+            detach(self._ref)
         about = old.about
         in_hand = old.abandon()
         cell.take_over(old)
@@ -161,9 +155,20 @@ class ActorHost:
     def _thread(self) -> threading.Thread | None:
         return self._cell.thread if self._cell is not None else None
 
+    def _new_cell(self) -> Cell:
+        return Cell(self.name, self.mailbox, self._build, self._supervisor)
+
+    def _close(self) -> None:
+        """Close the mailbox, and fail the messages whose senders wait for an answer."""
+        for message in self.mailbox.close(lambda late: self._dead_letters.add(self.name, late)):
+            try:
+                message.abandon(PaperTradingError("the system stopped before it handled this message"))
+            except Exception as error:  # noqa: BLE001 - the other senders wait, too
+                logger.warning("{}: cannot answer the sender of {} at the stop: {!r}", self.name, message, error)
+
     def _serve(self, cell: Cell) -> None:
         self._cell = cell
-        self._ref = _Thread.start(cell, self._dead_letters)
+        self._ref = _Thread.start(cell, self._close)
         try:
             self._ref.ask(Ping(), timeout=START_TIMEOUT_S)
         except Timeout:

@@ -26,8 +26,8 @@ from domain.trading.decision import Decision, Outcome, Reason
 from domain.types import OutcomeStatus, PortfolioName
 from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepped_cell import SteppedCell
-from tests.support.actors.stepper import StepClock, Stepper
+from tests.support.actors.stepped_runtime import StepClock, SteppedCell
+from tests.support.actors.stepper import Stepper
 from tests.support.values.builders import costs, instrument, rules, uid
 
 INSTRUMENTS = [
@@ -51,14 +51,14 @@ class World:
 
     Args:
         seed: of the order of steps.
-        most_restarts: so many within 30 s, and the process ends; another begins.
+        max_restarts: so many within 30 s, and the process ends; another begins.
 
     Attributes:
         faults: so many of each kind happened, other deeds and what followed among them; see `injected`.
         sent: uids of all decisions, in their order, those that nobody took in among them.
     """
 
-    def __init__(self, seed: int, *, most_restarts: int = 5) -> None:
+    def __init__(self, seed: int, *, max_restarts: int = 5) -> None:
         self.database = MemoryDatabase()
         self.clock = StepClock()
         self.trace: list[str] = []
@@ -66,7 +66,7 @@ class World:
         self.sent: list[UUID] = []
         self.prices = dict(PRICES)
         self._order = random.Random(seed)
-        self._most_restarts = most_restarts
+        self._max_restarts = max_restarts
         self.laws = Laws(self.database)
         self._poison: dict[UUID, str] = {}
         self._fuse: tuple[str, int, Callable[[SteppedCell], None], str | None] | None = None
@@ -296,7 +296,7 @@ class World:
             self.database,
             INSTRUMENTS,
             self._order.getrandbits(32),
-            most_restarts=self._most_restarts,
+            max_restarts=self._max_restarts,
             clock=self.clock,
             trace=self.trace,
             delays=True,

@@ -58,12 +58,12 @@ class TradingMachine(RuleBasedStateMachine):
 
     @initialize(
         order=st.integers(0, 2**32),
-        most_restarts=st.sampled_from([5, 1_000]),
+        max_restarts=st.sampled_from([5, 1_000]),
         wanted=st.lists(DECISIONS, max_size=8),
         steps=st.integers(0, 60),
     )
-    def begin(self, order: int, most_restarts: int, wanted: list[dict[str, Any]], steps: int) -> None:
-        self.world = World(order, most_restarts=most_restarts)
+    def begin(self, order: int, max_restarts: int, wanted: list[dict[str, Any]], steps: int) -> None:
+        self.world = World(order, max_restarts=max_restarts)
         self.insert(wanted)
         self.world.run(steps)
 

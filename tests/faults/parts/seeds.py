@@ -67,7 +67,7 @@ def play(seed: int, decisions: int = DECISIONS) -> Played:
     """Send decisions while everything goes wrong that can, then let it settle."""
     draw = random.Random(seed)
     deeds = {deed: weight for deed, weight in DEEDS.items() if deed not in STRIKES or draw.random() < 0.7}
-    world = World(draw.getrandbits(32), most_restarts=draw.choice([3, 5, 1_000]))
+    world = World(draw.getrandbits(32), max_restarts=draw.choice([3, 5, 1_000]))
     broken: Exception | None = None
     try:
         while len(world.sent) < decisions:

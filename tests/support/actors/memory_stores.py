@@ -47,7 +47,7 @@ class Row:
 
 @dataclass
 class MemoryDatabase:
-    """Implements `actors.ports.Ledger`, `Decisions`, `PriceRecords` and `Snapshots`.
+    """Implements all of `actors.ports` that is a table or a connection.
 
     Attributes:
         epoch: counts the processes; see `Session`.
@@ -195,6 +195,14 @@ class MemoryDatabase:
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         self._answer()
         return {id_: self.rows[id_].outcome for id_ in ids if id_ in self.rows}
+
+    # Failures and Connections
+
+    def record(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+    def disconnect(self, actor: str) -> bool:
+        return not self.away
 
     # PriceRecords and Snapshots
 

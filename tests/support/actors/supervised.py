@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
 from actors.messages import Message, PathMessage, Rebuild
-from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour, PathBehaviour
-from actors.runtime.mailbox import Mailbox
+from actors.runtime.cell import Builder
+from actors.runtime.dead_letters import DeadLetters
 from actors.supervision.alarms import AlarmNotifier
 from actors.supervision.messages import Begin, RaiseGeneration, Rebuilt, Recover
 from actors.supervision.recovery import PATH
@@ -20,8 +19,7 @@ from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, R
 from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
 from domain.failures import Failure, FailureKind
 from domain.types import DecisionId, Epoch, Generation
-from tests.support.actors.stepped_cell import SteppedCell
-from tests.support.actors.stepper import StepClock, SteppedChild
+from tests.support.actors.stepped_runtime import StepClock, SteppedCell, SteppedHost
 
 NAMES = ("PriceTracker", "Snapshotter", *PATH)
 HANG = 30.0
@@ -43,16 +41,6 @@ class Say(Message):
     """A message about no decision."""
 
     text: str
-
-
-class HandsBusy(Activity):
-    """An activity that is busy for as long as the test sets."""
-
-    seconds = 0.0
-
-    @property
-    def busy_for(self) -> float:
-        return self.seconds
 
 
 class OffPath(Behaviour):
@@ -129,11 +117,10 @@ class Stage:
         self.ready = 0
         self.drained = 0
         self.log = Log()
-        self.cells: dict[str, SteppedCell] = {}
-        self.mailboxes = {name: Mailbox() for name in (*NAMES, "Supervisor")}
-        self.children = {name: SteppedChild(name, self) for name in NAMES}  # type: ignore[arg-type]
-        for name in NAMES:
-            self.cell(name)
+        dead_letters = DeadLetters(self.clock)
+        supervisor = SteppedHost("Supervisor", lambda _: self.supervisor, self, dead_letters)
+        children = {name: SteppedHost(name, self._builder(name), supervisor.address, dead_letters) for name in NAMES}
+        self.hosts = {**children, "Supervisor": supervisor}
         rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in NAMES}
         window = timedelta(seconds=30)
         specs = tuple(ChildSpec(name, rules[name], Intensity(own, window)) for name in NAMES)
@@ -149,26 +136,24 @@ class Stage:
             hide=lambda text: text.replace("sesame", "********"),
         )
         self.supervisor = Supervisor(
-            self.children,
+            children,
             RestartPolicy(rules, budget, timedelta(seconds=HANG)),
             StartingPoint(Generation(0), Epoch(7)),
             hooks,
             self.clock,
             self.log,
         )
-        cell = SteppedCell("Supervisor", self.mailboxes["Supervisor"], lambda _: self.supervisor, self.to("Supervisor"))
-        cell.begin()
-        self.cells["Supervisor"] = cell
+        supervisor.start()
+
+    @property
+    def cells(self) -> dict[str, SteppedCell]:
+        return {name: host.cells[-1] for name, host in self.hosts.items()}
 
     def to(self, name: str) -> MailAddress:
-        return MailAddress(self.mailboxes[name])
+        return self.hosts[name].address
 
-    def cell(self, name: str) -> SteppedCell:
-        build: Callable[[Activity], Behaviour] = lambda _: OnPath(name, self) if name in PATH else OffPath(self)  # noqa: E731
-        cell = SteppedCell(name, self.mailboxes[name], build, self.to("Supervisor"))
-        cell.activity = HandsBusy()  # type: ignore[assignment]
-        self.cells[name] = cell
-        return cell
+    def _builder(self, name: str) -> Builder:
+        return lambda _: OnPath(name, self) if name in PATH else OffPath(self)
 
     def hear(self, what: object) -> None:
         self.heard.append(what)
@@ -181,10 +166,10 @@ class Stage:
 
     def run(self) -> Stage:
         """Run until no actor has a message."""
-        while able := [name for name, mailbox in self.mailboxes.items() if mailbox.deliverable]:
-            envelope = self.mailboxes[able[0]].get()
+        while able := [host for host in self.hosts.values() if host.mailbox.deliverable]:
+            envelope = able[0].mailbox.get()
             assert envelope is not None
-            self.cells[able[0]].receive(envelope.message)
+            able[0].cells[-1].receive(envelope.message)
         return self
 
     def tell(self, message: Message, name: str = "Supervisor") -> Stage:
@@ -202,7 +187,7 @@ class Stage:
         cell = self.cells[name]
         cell.in_hand = list(in_hand)
         cell.activity.begin("Work")
-        cell.activity.seconds = seconds  # type: ignore[attr-defined]
+        cell.activity.seconds = seconds
 
     def send(self, *ids: DecisionId) -> Stage:
         """Add decisions that the next generation takes."""

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from domain.trading.decision import Decision
 from domain.types import OutcomeStatus
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepper import NOON, Stepper
+from tests.support.actors.stepped_runtime import NOON
+from tests.support.actors.stepper import Stepper
 from tests.support.values.builders import instrument, rules, uid
 from tests.support.values.naive_ledger import Deal, ledger
 

@@ -15,7 +15,8 @@ from domain.trading.decision import Outcome
 from domain.types import OutcomeStatus
 from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, status, submit
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepper import NOON, Stepper
+from tests.support.actors.stepped_runtime import NOON
+from tests.support.actors.stepper import Stepper
 from tests.support.values.builders import costs, rules, uid
 
 
@@ -200,7 +201,7 @@ def test_a_clock_that_is_set_back_does_not_bring_old_prices_back(stepper: Steppe
 
 
 def test_the_sixth_crash_within_thirty_seconds_ends_the_process(database: MemoryDatabase) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, most_restarts=5)
+    stepper = Stepper(database, INSTRUMENTS, seed=1, max_restarts=5)
     stepper.run()
     for _ in range(5):
         stepper.crash("Sizer")
@@ -213,7 +214,7 @@ def test_the_sixth_crash_within_thirty_seconds_ends_the_process(database: Memory
 
 
 def test_crashes_far_apart_are_forgiven(database: MemoryDatabase) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, most_restarts=5)
+    stepper = Stepper(database, INSTRUMENTS, seed=1, max_restarts=5)
     stepper.run()
     for _ in range(20):
         stepper.crash("Sizer")

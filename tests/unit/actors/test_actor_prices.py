@@ -10,7 +10,8 @@ import pytest
 from actors.messages import Tick
 from tests.support.actors.decision_path import begun, opened, put, status
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepper import NOON, Stepper
+from tests.support.actors.stepped_runtime import NOON
+from tests.support.actors.stepper import Stepper
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def stepper(database: MemoryDatabase) -> Stepper:
 
 
 def test_a_decision_that_waited_longer_than_allowed_expires_with_the_reason(database: MemoryDatabase) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(hours=1))
+    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=3600)
     old, young = put(stepper, 1), put(stepper, 2)
     database.rows[old].created_at -= timedelta(hours=2)
     stepper.run()
@@ -44,7 +44,7 @@ def test_without_a_limit_a_decision_may_wait_for_years(stepper: Stepper) -> None
 def test_every_kind_of_decision_that_waited_too_long_expires_at_the_first_read(
     database: MemoryDatabase,
 ) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(minutes=5))
+    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=300)
     wanted = [{"decision": "HOLD"}, {"symbol": "NOPE"}, {"confidence": "0.1"}, {"portfolio": "nobody's"}]
     old = [put(stepper, number, **changes) for number, changes in enumerate(wanted, 1)]
     more = [put(stepper, number) for number in range(5, 2_505)]  # more than are read at once
@@ -61,7 +61,7 @@ def test_every_kind_of_decision_that_waited_too_long_expires_at_the_first_read(
 def test_one_that_is_just_young_enough_is_traded_and_one_dated_ahead_counts_from_its_intake(
     database: MemoryDatabase,
 ) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(minutes=5))
+    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=300)
     just, ahead = put(stepper, 1), put(stepper, 2, symbol="DEAD/USDT")
     database.rows[just].created_at -= timedelta(seconds=300)
     database.rows[ahead].created_at += timedelta(days=1_000)
@@ -78,7 +78,7 @@ def test_one_that_is_just_young_enough_is_traded_and_one_dated_ahead_counts_from
 def test_one_that_was_priced_and_not_committed_over_an_outage_expires_and_is_not_filled_later(
     database: MemoryDatabase,
 ) -> None:
-    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=timedelta(minutes=5))
+    stepper = Stepper(database, INSTRUMENTS, seed=1, max_decision_age=300)
     stepper.run()
     stepper.quote({"BTC/USDT": "100"})
     stepper.run()

@@ -28,7 +28,7 @@ from domain.alarms import Alarm, AlarmKind
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Symbol
-from tests.support.actors.stepper import StepClock
+from tests.support.actors.stepped_runtime import StepClock
 
 DOUBTED = "over 10 times away from the last price; set aside until confirmed"
 SO = "decisions that need a price wait, then are rejected"

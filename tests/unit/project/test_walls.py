@@ -1,4 +1,5 @@
-"""What import-linter cannot see: SQL stands in persistence alone, and folders and modules stay small."""
+"""What import-linter cannot see: SQL stands in persistence alone, one module constructs the actors, and folders
+and modules stay small."""
 
 from __future__ import annotations
 
@@ -19,6 +20,11 @@ SQL = re.compile(
 MOST_MODULES, MOST_LINES = 15, 400
 LARGE_FOLDERS = {"console/commands": "one module a command"}
 """Folders that may hold more modules, each with the reason."""
+ACTORS = {
+    "DecisionWatcher", "ExecutionSimulator", "PositionKeeper", "PriceTracker", "Sizer", "Snapshotter", "Supervisor"
+}  # fmt: skip
+UNDER_TEST = {("tests/support/actors/supervised.py", "Supervisor")}
+"""Constructions of one actor alone, by the support of its own tests."""
 
 
 def modules(*folders: str) -> list[Path]:
@@ -65,6 +71,16 @@ def test_no_folder_holds_more_than_fifteen_modules(folder: str) -> None:
 def test_no_module_is_longer_than_four_hundred_lines(folder: str) -> None:
     lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in modules(folder)}
     assert {} == {name: count for name, count in lines.items() if count > MOST_LINES}
+
+
+def test_one_module_constructs_the_actors() -> None:
+    calls = {
+        (str(path.relative_to(ROOT)), node.func.id)
+        for path in modules(*PACKAGES, "tests/support", "tests/faults", "benchmarks")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ACTORS
+    }
+    assert {("actors/wiring.py", name) for name in ACTORS} == calls - UNDER_TEST
 
 
 def test_no_top_level_folder_hides_a_module_that_others_import() -> None:

@@ -7,7 +7,7 @@ import threading
 from actors.runtime.activity import Activity
 from actors.runtime.database_retry import DatabaseRetry
 from domain.errors import DatabaseUnavailable
-from tests.support.actors.stepper import StepClock
+from tests.support.actors.stepped_runtime import StepClock
 
 
 def test_it_backs_off_between_two_tries_and_is_busy_during_one() -> None:

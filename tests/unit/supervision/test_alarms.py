@@ -19,7 +19,8 @@ from domain.alarms import MAX_ALARM_LENGTH, Alarm, AlarmKind, alarm_text
 from domain.trading.decision import Decision
 from domain.types import PortfolioName
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepper import NOON, StepClock, Stepper
+from tests.support.actors.stepped_runtime import NOON, StepClock
+from tests.support.actors.stepper import Stepper
 from tests.support.values.builders import instrument, rules, uid
 
 DEFAULT = PortfolioName("default")

@@ -276,7 +276,7 @@ def test_a_failed_actor_ends_the_process_once(stage: Stage) -> None:
 
 def test_the_stop_is_passed_on_and_done_when_both_ends_of_the_path_are_empty(stage: Stage) -> None:
     heard: list[object] = []
-    stage.children["DecisionWatcher"].address.tell = heard.append  # type: ignore[method-assign]
+    stage.hosts["DecisionWatcher"].address.tell = heard.append  # type: ignore[method-assign]
     stage.tell(Drain())
     assert [Drain()] == heard
     stage.cells["DecisionWatcher"].crash(OSError("before it heard of the stop"))

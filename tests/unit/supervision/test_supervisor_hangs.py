@@ -139,9 +139,9 @@ def test_an_answer_that_comes_after_the_call_has_ended_changes_nothing(stage: St
 
 def test_a_thread_that_has_ended_is_replaced(stage: Stage) -> None:
     old = stage.cells["Snapshotter"]
-    stage.children["Snapshotter"].alive = False
+    stage.hosts["Snapshotter"].alive = False
     stage.tell(Tick())
-    stage.children["Snapshotter"].alive = True
+    stage.hosts["Snapshotter"].alive = True
     assert [FailureKind.THREAD_ENDED] == stage.kinds
     assert stage.cells["Snapshotter"] is not old
     stage.tell(Say("waits"), "Snapshotter")

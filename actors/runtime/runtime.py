@@ -1,0 +1,36 @@
+"""What the actors run on: the clock, the timer, their hosts, and the waiting for the database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actors.runtime.database_retry import DatabaseRetry
+from actors.runtime.host import ActorHost
+from actors.runtime.timer import Timer
+from domain.types import Clock
+
+
+def run_in_thread(name: str, action: Callable[[], None]) -> None:
+    """Run a short action that may wait in a daemon thread of its own."""
+    threading.Thread(target=action, name=name, daemon=True).start()
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What `actors.wiring.Wiring` runs the actors on: threads, unless a test gives parts that run in its own thread.
+
+    Attributes:
+        clock: the time, for all actors.
+        timer: sends messages at intervals and after a delay.
+        host: the class of an actor's host.
+        retry: the class that repeats an actor's calls to the database.
+        run_beside: runs a named action that may wait beside the actors; returns at once.
+    """
+
+    clock: Clock
+    timer: Timer
+    host: type[ActorHost] = ActorHost
+    retry: type[DatabaseRetry] = DatabaseRetry
+    run_beside: Callable[[str, Callable[[], None]], None] = run_in_thread
