@@ -21,6 +21,7 @@ from domain.errors import (
 )
 from domain.trading.decision import Decision, Outcome
 from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
+from domain.worker_thread import WorkerThread
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
 from persistence.log_once import LogErrorsOnce
@@ -127,12 +128,10 @@ class AttachedSystem(TradingClient):
         self._engine = engine_for(database_url, "attached")
         self._changed = threading.Condition()
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
-        self._wake = threading.Event()
-        self._closed = threading.Event()
-        self._listener = Listener(database_url, ["paper_outcomes"], lambda _: self._wake.set())
-        self._listener.start()
-        self._watcher = threading.Thread(target=self._watch, name="outcomes", daemon=True)
+        self._watcher = WorkerThread("outcomes", self._answer_waiting, self._cannot_read)
         self._watcher.start()
+        self._listener = Listener(database_url, ["paper_outcomes"], lambda _: self._watcher.wake())
+        self._listener.start()
 
     def __enter__(self) -> AttachedSystem:
         return self
@@ -148,22 +147,20 @@ class AttachedSystem(TradingClient):
         except DatabaseUnavailable as error:
             if not error.in_doubt:
                 raise
-            accepted = look_up(self._engine, decision, self._closed)
+            accepted = look_up(self._engine, decision, self._watcher.stopping)
         future: ThreadingFuture[Outcome] = ThreadingFuture()
         if accepted.outcome is not None:
             future.set(accepted.outcome)
             return future
         with self._changed:
             self._waiting.setdefault(accepted.decision_id, []).append(future)
-        self._wake.set()
+        self._watcher.wake()
         return future
 
     def close(self) -> None:
         """Detach. Outcomes that are still awaited will be committed, but their futures fail."""
-        self._closed.set()
-        self._wake.set()
+        self._watcher.stop(timeout=5)
         self._listener.stop()
-        self._watcher.join(timeout=5)
         for decision_id in list(self._waiting):
             self._answer(
                 decision_id, PaperTradingError("detached before the outcome arrived; it will be committed all the same")
@@ -171,30 +168,23 @@ class AttachedSystem(TradingClient):
         self._engine.dispose()
         self.ledger_reader.close()
 
-    def _watch(self) -> None:
-        while not self._closed.is_set():
-            self._wake.wait(POLL_INTERVAL_S)
-            self._wake.clear()
-            try:
-                self._answer_waiting()
-            except Exception as error:  # noqa: BLE001 - no other thread would restart this one
-                self.failures.raised("cannot read outcomes until the database is available again", error)
-                self._closed.wait(POLL_INTERVAL_S)
-            else:
-                self.failures.recovered()
+    def _cannot_read(self, error: Exception) -> float:
+        self.failures.raised("cannot read outcomes until the database is available again", error)
+        return POLL_INTERVAL_S
 
-    def _answer_waiting(self) -> None:
+    def _answer_waiting(self) -> float:
         with self._changed:
             ids = list(self._waiting)
-        if not ids or self._closed.is_set():
-            return
-        with transaction(self._engine) as cursor:
-            outcomes = read_outcomes(cursor, ids)
-        for id_ in ids:
-            if id_ not in outcomes:
-                self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
-            elif (outcome := outcomes[id_]) is not None:
-                self._answer(id_, outcome)
+        if ids:
+            with transaction(self._engine) as cursor:
+                outcomes = read_outcomes(cursor, ids)
+            for id_ in ids:
+                if id_ not in outcomes:
+                    self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+                elif (outcome := outcomes[id_]) is not None:
+                    self._answer(id_, outcome)
+        self.failures.recovered()
+        return POLL_INTERVAL_S
 
     def _answer(self, decision_id: DecisionId, answer: Outcome | PaperTradingError) -> None:
         with self._changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,6 +14,7 @@ from domain.log_once import LogOnce
 from domain.trading.snapshot import day_of
 from domain.types import Clock
 from domain.validation.verdict import Verdict
+from domain.worker_thread import WorkerThread
 
 MARGIN = timedelta(minutes=1)
 """The delay after midnight, so that the snapshot of midnight is stored."""
@@ -45,52 +45,40 @@ class ValidationJob:
     Args:
         store: the table of verdicts.
         clock: the time; it decides which days have ended.
-        wait: sleeps for a number of seconds; returns whether to stop. Tests replace it.
     """
 
-    def __init__(self, store: Verdicts, clock: Clock, wait: Callable[[float], bool] | None = None) -> None:
+    def __init__(self, store: Verdicts, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
         self._failures = LogOnce(logger.opt(depth=1).error, logger.opt(depth=1).info)
-        self._thread = threading.Thread(target=self._run, name="validation", daemon=True)
+        self._worker = WorkerThread("validation", self._check, self._failed)
 
     def start(self) -> None:
         """Start the thread; it stores missing verdicts at once."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Stop the thread and close the connection. A second call does nothing."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_TIMEOUT_S)
+        self._worker.stop(STOP_TIMEOUT_S)
         self._store.close()
 
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._wait(pause):
-            try:
-                self._check()
-                pause = self._seconds_to_next_check()
-                self._failures.recovered()
-            except Fenced:
-                return  # the process is about to end
-            except (DatabaseUnavailable, DatabaseBusy) as error:
-                pause = RETRY_INTERVAL_S
-                logger.debug("cannot store verdicts now, retrying: {}", error)
-            except Exception as error:  # noqa: BLE001 - the thread must go on
-                if self._stopping.is_set():
-                    return  # `stop` has closed its connection
-                pause = CHECK_INTERVAL_S
-                reason = f"{type(error).__name__}: {error}"
-                self._failures.failed(f"cannot compute the day's verdict, retrying: {reason}", key=reason)
-
-    def _check(self) -> None:
+    def _check(self) -> float:
         for sentence in self._store.end_changed():
             logger.warning("{}", sentence)
-        for verdict in self._store.fill(self._clock.now() - MARGIN, self._stopping.is_set):
+        for verdict in self._store.fill(self._clock.now() - MARGIN, self._worker.stopping.is_set):
             logger.info("{}", _summary(verdict))
+        self._failures.recovered()
+        return self._seconds_to_next_check()
+
+    def _failed(self, error: Exception) -> float | None:
+        if isinstance(error, Fenced):
+            return None  # the process is about to end
+        if isinstance(error, DatabaseUnavailable | DatabaseBusy):
+            logger.debug("cannot store verdicts now, retrying: {}", error)
+            return RETRY_INTERVAL_S
+        reason = f"{type(error).__name__}: {error}"
+        self._failures.failed(f"cannot compute the day's verdict, retrying: {reason}", key=reason)
+        return CHECK_INTERVAL_S
 
     def _seconds_to_next_check(self) -> float:
         now = self._clock.now()

@@ -13,6 +13,7 @@ from domain.errors import PaperTradingError
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import PriceListener
 from domain.types import Clock, Symbol
+from domain.worker_thread import WorkerThread
 
 STOP_TIMEOUT_S = 1.0
 """Longest time that `PriceSource.stop` waits for the source's thread."""
@@ -52,8 +53,7 @@ class ThreadedSource(ABC):
         self.catalog = catalog
         self._clock = clock
         self._timer = timer or MonotonicTimer()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._worker: WorkerThread | None = None
 
     def start(self, listener: PriceListener) -> None:
         """Begin to deliver to ``listener``; after a stop, continue where it stopped.
@@ -61,15 +61,12 @@ class ThreadedSource(ABC):
         Raises:
             RuntimeError: it is running.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._worker is not None and self._worker.is_alive:
             msg = f"the price source {self.name!r} is running already"
             raise RuntimeError(msg)
-        # A new event for each thread: a thread that outlives its stop stays stopped.
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(listener, self._stopped), name=f"prices-{self.name}", daemon=True
-        )
-        self._thread.start()
+        # A new one for each start: a thread that outlives its stop stays stopped.
+        worker = self._worker = WorkerThread(f"prices-{self.name}", lambda: self._run(listener, worker.stopping))
+        worker.start()
 
     def subscribe(self, symbols: Collection[Symbol]) -> None:  # noqa: B027 - a default that does nothing
         """Do nothing: every symbol is delivered anyway."""
@@ -79,9 +76,8 @@ class ThreadedSource(ABC):
 
     def stop(self) -> None:
         """Deliver nothing more; return when the thread has ended."""
-        self._stopped.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(STOP_TIMEOUT_S)
+        if self._worker is not None:
+            self._worker.stop(STOP_TIMEOUT_S)
 
     def _run(self, listener: PriceListener, stopped: threading.Event) -> None:
         try:

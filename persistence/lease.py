@@ -24,6 +24,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.types import Epoch
+from domain.worker_thread import WorkerThread
 from persistence.connections import PUBLIC, connect, display_address, dsn, schema_of, transaction
 from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.log_once import LogErrorsOnce
@@ -116,8 +117,7 @@ class Lease:
         self._renewed: float | None = None
         self._held = threading.Event()
         self._held.set()
-        self._stopping = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._keeper: WorkerThread | None = None
 
     @classmethod
     def take(cls, database_url: str, timeout: float = LOCK_WAIT_S) -> Lease:
@@ -183,17 +183,9 @@ class Lease:
             on_lost: called once, with a message, when another process has taken over.
             notify: sends an alarm when the connection is lost, and one when the lease is back.
         """
-        self._start(lambda: self._keep(on_lost, notify))
-
-    def _start(self, keeping: Callable[[], None]) -> None:
-        def keep_and_unlock() -> None:
-            try:
-                keeping()
-            finally:
-                self._unlock()
-
-        self._keeper = threading.Thread(target=keep_and_unlock, name="lease", daemon=True)
-        self._keeper.start()
+        keep, lost = lambda: self._keep(on_lost, notify), lambda error: self._failed(error, notify)
+        self._keeper = WorkerThread("lease", keep, lost, finish=self._renew_and_unlock)
+        self._keeper.start(RENEWAL_INTERVAL_S)
 
     def release(self) -> None:
         """Release the lock; it is free on return unless the database does not answer.
@@ -201,15 +193,19 @@ class Lease:
         A renewal that takes long, as behind a lock of another session, is cancelled. A connection that hangs is left to
         its daemon thread.
         """
-        self._stopping.set()
         if self._keeper is None:
-            self._start(lambda: None)
-        assert self._keeper is not None
-        self._keeper.join(timeout=RELEASE_WAIT_S)
-        if self._keeper.is_alive():
+            self._keeper = WorkerThread("lease", lambda: None, finish=self._unlock)
+            self._keeper.start()
+        if not self._keeper.stop(RELEASE_WAIT_S):
             with suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=RELEASE_WAIT_S)
-            self._keeper.join(timeout=RELEASE_WAIT_S)
+            self._keeper.stop(RELEASE_WAIT_S)
+
+    def _renew_and_unlock(self) -> None:
+        if self._held.is_set():
+            with suppress(psycopg.Error):
+                self._renew()  # this process served until now
+        self._unlock()
 
     def _unlock(self) -> None:
         # After a mere close the server process keeps the lock until it notices that its client is gone.
@@ -229,35 +225,30 @@ class Lease:
         if row is not None:
             self._uptime.grow(self._connection, self.epoch, row[0])
 
-    def _keep(self, on_lost: Callable[[str], None], notify: Notify) -> None:
-        pause = RENEWAL_INTERVAL_S
-        while not self._stopping.wait(pause):
-            try:
-                if self._held.is_set():
-                    self._renew()
-                    self.failures.recovered()
-                    pause = RENEWAL_INTERVAL_S
-                elif (taken_by := self._retake()) is not None:
-                    on_lost(taken_by)
-                    return
-                else:
-                    self.failures.recovered(REGAINED_MESSAGE)
-                    notify(AlarmKind.LEASE_LOST, REGAINED_MESSAGE, over=True)
-                    pause = 0.0  # renew at once, so that the gap in the stored uptime is no longer than the outage
-            except Exception as error:  # noqa: BLE001 - nothing would restart this thread
-                pause = RETRY_INTERVAL_S
-                if self._held.is_set() and is_statement_error(error, self._connection):
-                    # The session still has the lock; another session locks the row, or the database is read-only.
-                    self.failures.raised("the lease cannot be renewed at the moment", error)
-                    continue
-                if self._held.is_set():
-                    self.failures.recovered()
-                    notify(AlarmKind.LEASE_LOST, f"{LOST_MESSAGE}: {first_line(error)}")
-                self._held.clear()
-                self.failures.raised(LOST_MESSAGE, error)
+    def _keep(self, on_lost: Callable[[str], None], notify: Notify) -> float | None:
+        """Renew the lease, or take it back; return the pause, or None if another process has it."""
         if self._held.is_set():
-            with suppress(psycopg.Error):
-                self._renew()  # this process served until now
+            self._renew()
+            self.failures.recovered()
+            return RENEWAL_INTERVAL_S
+        if (taken_by := self._retake()) is not None:
+            on_lost(taken_by)
+            return None
+        self.failures.recovered(REGAINED_MESSAGE)
+        notify(AlarmKind.LEASE_LOST, REGAINED_MESSAGE, over=True)
+        return 0.0  # renew at once, so that the gap in the stored uptime is no longer than the outage
+
+    def _failed(self, error: Exception, notify: Notify) -> float:
+        if self._held.is_set() and is_statement_error(error, self._connection):
+            # The session still has the lock; another session locks the row, or the database is read-only.
+            self.failures.raised("the lease cannot be renewed at the moment", error)
+            return RETRY_INTERVAL_S
+        if self._held.is_set():
+            self.failures.recovered()
+            notify(AlarmKind.LEASE_LOST, f"{LOST_MESSAGE}: {first_line(error)}")
+        self._held.clear()
+        self.failures.raised(LOST_MESSAGE, error)
+        return RETRY_INTERVAL_S
 
     def _retake(self) -> str | None:
         """Connect and lock again; return None on success, or a message about the new holder."""

@@ -7,12 +7,12 @@ per attempt to reconnect, so that an idle actor notices the outage before its ne
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import psycopg
 
+from domain.worker_thread import WorkerThread
 from persistence.connections import connect
 from persistence.error_translation import translated
 from persistence.log_once import LogErrorsOnce
@@ -35,41 +35,34 @@ class Listener:
         self._url = database_url
         self._channels = channels
         self._woken = woken
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self._worker = WorkerThread("listener", self._listen, self._lost)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Stop the thread; wait for its end, but not long if its connection hangs."""
-        self._stopping.set()
-        self._thread.join(timeout=2 * STOP_CHECK_INTERVAL_S)
+        self._worker.stop(timeout=2 * STOP_CHECK_INTERVAL_S)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with connect(self._url, "listener") as connection:
-                    self._listen(connection)
-            except Exception as error:  # noqa: BLE001 - nothing would restart this thread
-                if not self._stopping.is_set():
-                    self.failures.raised("the database sends no wake-ups until it is back; polling goes on", error)
-                    # A server does not end all sessions at the same moment: an actor that is woken right after this
-                    # connection was lost may still get an answer on its own. So each failed attempt wakes it again.
-                    for channel in self._channels:
-                        with suppress(Exception):
-                            self._woken(channel)
-                self._stopping.wait(RECONNECT_INTERVAL_S)
+    def _listen(self) -> None:
+        with connect(self._url, "listener") as connection:
+            _listen(connection, self._channels)
+            self.failures.recovered("the database sends wake-ups again")
+            for channel in self._channels:
+                self._wake(channel)
+            while not self._worker.stopping.is_set():
+                for notification in connection.notifies(timeout=STOP_CHECK_INTERVAL_S, stop_after=1):
+                    self._wake(notification.channel)
 
-    def _listen(self, connection: psycopg.Connection) -> None:
-        _listen(connection, self._channels)
-        self.failures.recovered("the database sends wake-ups again")
+    def _lost(self, error: Exception) -> float:
+        self.failures.raised("the database sends no wake-ups until it is back; polling goes on", error)
+        # A server does not end all sessions at the same moment: an actor that is woken right after this connection was
+        # lost may still get an answer on its own. So each failed attempt wakes it again.
         for channel in self._channels:
-            self._wake(channel)
-        while not self._stopping.is_set():
-            for notification in connection.notifies(timeout=STOP_CHECK_INTERVAL_S, stop_after=1):
-                self._wake(notification.channel)
+            with suppress(Exception):
+                self._woken(channel)
+        return RECONNECT_INTERVAL_S
 
     def _wake(self, channel: str) -> None:
         try:

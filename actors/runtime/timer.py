@@ -14,6 +14,7 @@ from actors.messages import Message
 from actors.ports import Address
 from domain.trading.snapshot import next_on_grid
 from domain.types import Clock
+from domain.worker_thread import WorkerThread
 
 
 class SystemClock:
@@ -53,10 +54,9 @@ class Timer:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._entries: list[_Entry] = []
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
+        self._worker = WorkerThread("timer", self._send_due)
 
     def every(self, interval: timedelta, receiver: Address, message: Message) -> None:
         """Send ``message`` every ``interval``, the first time after one interval."""
@@ -68,21 +68,18 @@ class Timer:
 
     def after(self, delay: timedelta, receiver: Address, message: Message, *, key: str) -> None:
         """Send ``message`` once, after ``delay``, unless one with the same ``key`` waits already."""
-        with self._changed:
+        with self._lock:
             if all(entry.key != key for entry in self._entries):
                 self._entries.append(self._once(delay.total_seconds(), lambda: receiver.tell(message), key))
-                self._changed.notify()
+                self._worker.wake()
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Stop the thread; nothing is sent after that."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-        self._thread.join(timeout=2)
+        self._worker.stop(timeout=2)
 
     @staticmethod
     def _once(seconds: float, send: Callable[[], None], key: str | None) -> _Entry:
@@ -104,23 +101,19 @@ class Timer:
         return _Entry(seconds_left, send, lambda: self._grid(interval, send))
 
     def _add(self, entry: _Entry) -> None:
-        with self._changed:
+        with self._lock:
             self._entries.append(entry)
-            self._changed.notify()
+        self._worker.wake()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if self._stopped:
-                    return
-                due = [entry for entry in self._entries if entry.due() <= 0]
-                self._entries = [entry for entry in self._entries if entry not in due]
-                self._entries.extend(entry.following() for entry in due if entry.following is not None)
-                if not due:
-                    next_due = min((entry.due() for entry in self._entries), default=MAX_WAIT_S)
-                    self._changed.wait(timeout=min(max(0.0, next_due), MAX_WAIT_S))
-            for entry in due:
-                self._send(entry)
+    def _send_due(self) -> float:
+        with self._lock:
+            due = [entry for entry in self._entries if entry.due() <= 0]
+            self._entries = [entry for entry in self._entries if entry not in due]
+            self._entries.extend(entry.following() for entry in due if entry.following is not None)
+            next_due = min((entry.due() for entry in self._entries), default=MAX_WAIT_S)
+        for entry in due:
+            self._send(entry)
+        return 0.0 if due else min(max(0.0, next_due), MAX_WAIT_S)
 
     def _send(self, entry: _Entry) -> None:
         try:

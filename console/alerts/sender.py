@@ -26,6 +26,7 @@ from console.alerts.outbox import Notification, Outbox
 from console.logs import secrets_hidden
 from domain.alarms import FATAL_KINDS, Alarm
 from domain.errors import AlertFailed
+from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
 
 WINDOW_S = 60.0
 """Time between two notifications of a kind to a receiver."""
@@ -115,10 +116,10 @@ class DeliveryWorker:
         self._attempt_timeout = attempt_timeout
         self._undelivered = 0
         self._in_hand: Notification | None = None
-        self._changed = threading.Condition()
-        self._finishing = threading.Event()
+        self._lock = threading.Lock()
         self._cut = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=channel.setting, daemon=True)
+        self._worker = WorkerThread(channel.setting, self._deliver_due, finish=self._deliver_due)
+        self._finishing = self._worker.stopping
         self._retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AlertFailed) and error.again),
             wait=wait_random_exponential(
@@ -132,18 +133,18 @@ class DeliveryWorker:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._worker.start()
 
     def put(self, alarm: Alarm) -> None:
         """Queue an alarm, without waiting."""
-        with self._changed:
+        with self._lock:
             self._outbox.put(alarm)
-            self._changed.notify()
+        self._worker.wake()
 
     @property
     def urgent(self) -> bool:
         """Whether an alarm waits that is the reason why the process ends."""
-        with self._changed:
+        with self._lock:
             waiting = self._outbox.waiting
             if self._in_hand is not None:
                 waiting.append(self._in_hand.alarm)
@@ -151,9 +152,7 @@ class DeliveryWorker:
 
     def finish(self) -> None:
         """Deliver what is held back, then end the thread."""
-        with self._changed:
-            self._finishing.set()
-            self._changed.notify()
+        self._worker.stop(timeout=0.0)
 
     def cut(self) -> None:
         """End the thread now, and abort the current delivery."""
@@ -163,36 +162,31 @@ class DeliveryWorker:
 
     def join(self, deadline: float) -> None:
         """Wait for the thread until `time.monotonic` reaches ``deadline``, then abort it."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._worker.stop(max(0.0, deadline - time.monotonic()))
         self.cut()
-        self._thread.join(STOP_TIMEOUT_S / 5)
-        with self._changed:
+        self._worker.stop(STOP_TIMEOUT_S / 5)
+        with self._lock:
             left = self._outbox.count + (self._in_hand.count if self._in_hand is not None else 0)
         if left:
             logger.warning("{}: {} alarms not delivered before the stop; the log has them", self._channel.setting, left)
 
-    def _run(self) -> None:
-        while (notification := self._next()) is not None:
+    def _deliver_due(self) -> float:
+        """Deliver what is due, at the end all; return the seconds until the next notification is due."""
+        while not self._cut.is_set() and (notification := self._next()) is not None:
             try:
                 self._deliver(notification)
             except Exception as error:  # noqa: BLE001 - a defect must not end this thread
                 self._abandon(notification, repr(error))
-            with self._changed:
+            with self._lock:
                 self._in_hand = None
+        with self._lock:
+            pause = self._outbox.due_in(time.monotonic())
+        return UNTIL_WOKEN_S if pause is None else pause
 
     def _next(self) -> Notification | None:
-        """Wait for the next notification; return None once the thread should end."""
-        with self._changed:
-            while not self._cut.is_set():
-                now = time.monotonic()
-                notification = self._outbox.take(now, hurry=self._finishing.is_set())
-                if notification is not None:
-                    self._in_hand = notification
-                    return notification
-                if self._finishing.is_set():
-                    return None
-                self._changed.wait(self._outbox.due_in(now))
-        return None
+        with self._lock:
+            self._in_hand = self._outbox.take(time.monotonic(), hurry=self._finishing.is_set())
+            return self._in_hand
 
     def _deliver(self, notification: Notification) -> None:
         message = replace(notification, undelivered=self._undelivered)

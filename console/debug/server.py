@@ -24,6 +24,7 @@ from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refuse
 from console.logs import secrets_hidden
 from console.service.requests import Command
 from domain.errors import PaperTradingError
+from domain.worker_thread import WorkerThread
 
 MAX_CLIENTS = 32
 FULL = f"{MAX_CLIENTS} consoles are open already; close one"
@@ -50,7 +51,8 @@ class ConsoleServer:
         self._listener: socket.socket | None = None
         self._clients: set[socket.socket] = set()
         self._lock = threading.Condition()
-        self._closing = threading.Event()
+        self._acceptor = WorkerThread("console", self._accept, self._cannot_accept)
+        self._closing = self._acceptor.stopping
 
     def open(self) -> None:
         """Start listening. A failure is logged only, because trading does not depend on the console."""
@@ -59,14 +61,14 @@ class ConsoleServer:
         except OSError as error:
             logger.warning("no console: cannot listen at {} ({})", self._path, error.strerror or error)
             return
-        threading.Thread(target=self._accept, args=(self._listener,), name="console", daemon=True).start()
+        self._acceptor.start()
 
     def close(self) -> None:
         """Stop listening, finish the requests that are being handled, then disconnect all clients.
 
         A command may itself end the process (a crash over the restart limit): its answer must be sent before that.
         """
-        self._closing.set()
+        self._acceptor.stop(timeout=0.0)
         if self._listener is None:
             return
         with suppress(OSError):
@@ -106,17 +108,14 @@ class ConsoleServer:
         listener.listen(MAX_CLIENTS)
         return listener
 
-    def _accept(self, listener: socket.socket) -> None:
-        while not self._closing.is_set():
-            try:
-                self._accept_next(listener)
-            except (OSError, RuntimeError, MemoryError) as error:
-                if not self._closing.wait(ACCEPT_RETRY_INTERVAL_S):  # no file, thread or memory is free now
-                    logger.debug("cannot accept a console: {!r}", error)
+    def _cannot_accept(self, error: Exception) -> float:
+        logger.debug("cannot accept a console: {!r}", error)  # no file, thread or memory is free now
+        return ACCEPT_RETRY_INTERVAL_S
 
-    def _accept_next(self, listener: socket.socket) -> None:
+    def _accept(self) -> float:
         """Accept the next client."""
-        client, _ = listener.accept()
+        assert self._listener is not None
+        client, _ = self._listener.accept()
         try:
             with self._lock:
                 full = len(self._clients) >= MAX_CLIENTS
@@ -124,16 +123,16 @@ class ConsoleServer:
                     self._clients.add(client)
             if peer_uid(client) not in {os.geteuid(), 0}:
                 self._drop(client)
-                return
-            if full:
+            elif full:
                 client.setblocking(False)
                 client.sendall(encode({"id": None, "ok": False, "error": FULL, "code": "refused"}))
                 self._drop(client)
-                return
-            threading.Thread(target=self._serve, args=(client,), name="console client", daemon=True).start()
+            else:
+                threading.Thread(target=self._serve, args=(client,), name="console client", daemon=True).start()
         except BaseException:
             self._drop(client)
             raise
+        return 0.0
 
     def _serve(self, client: socket.socket) -> None:
         who = _user_name(peer_uid(client))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from types import TracebackType
 from typing import Self
 
 from console.live.state import LedgerCheck, ViewReader, ViewState, check_ledger
 from domain.errors import DatabaseError
+from domain.worker_thread import WorkerThread
 from persistence.queries.row_lists import LedgerReader
 
 LEDGER_CHECK_INTERVAL_S = 10.0
@@ -42,49 +43,37 @@ class ViewPoller:
         self._interval = interval
         self._on_update = on_update
         self._ledger_check: LedgerCheck | None = None
-        self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._poll, name="live view", daemon=True),
-            threading.Thread(target=self._check_ledger, name="live view's check", daemon=True),
+        self._workers = [
+            WorkerThread("live view", self._poll, self._failed),
+            WorkerThread("live view's check", self._check_ledger, self._failed),
         ]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        for worker in self._workers:
+            worker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(STOP_TIMEOUT_S)
+        for worker in self._workers:
+            worker.stop(STOP_TIMEOUT_S)
         self._reader.close()
 
-    def _poll(self) -> None:
-        while not self._stopping.is_set():
-            begin = time.monotonic()
-            try:
-                self.newest = self._reader.read(self._ledger_check)
-            except Exception as error:  # noqa: BLE001 - the caller raises it
-                self.failure = error
-            self._on_update()
-            if self.failure is not None:
-                return
-            self._stopping.wait(max(self._interval - (time.monotonic() - begin), MIN_PAUSE_S))
+    def _failed(self, error: Exception) -> None:
+        self.failure = error  # the caller raises it
+        self._on_update()
 
-    def _check_ledger(self) -> None:
-        while not self._stopping.is_set():
-            pause = 1.0
-            if self._reader.url is not None:
-                ledger_reader = LedgerReader(self._reader.url)
-                try:
-                    self._ledger_check = check_ledger(ledger_reader)
-                    pause = max(LEDGER_CHECK_INTERVAL_S, LEDGER_CHECK_PAUSE_FACTOR * self._ledger_check.duration_s)
-                except DatabaseError:
-                    pause = LEDGER_CHECK_INTERVAL_S  # the other thread reports it
-                except Exception as error:  # noqa: BLE001 - the caller raises it
-                    self.failure = error
-                    self._on_update()
-                    return
-                finally:
-                    ledger_reader.close()
-            self._stopping.wait(pause)
+    def _poll(self) -> float | None:
+        begin = time.monotonic()
+        self.newest = self._reader.read(self._ledger_check)
+        self._on_update()
+        return max(self._interval - (time.monotonic() - begin), MIN_PAUSE_S) if self.failure is None else None
+
+    def _check_ledger(self) -> float:
+        if self._reader.url is None:
+            return 1.0
+        with closing(LedgerReader(self._reader.url)) as ledger_reader:
+            try:
+                self._ledger_check = check_ledger(ledger_reader)
+            except DatabaseError:
+                return LEDGER_CHECK_INTERVAL_S  # the other thread reports it
+        return max(LEDGER_CHECK_INTERVAL_S, LEDGER_CHECK_PAUSE_FACTOR * self._ledger_check.duration_s)

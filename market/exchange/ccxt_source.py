@@ -73,13 +73,13 @@ class ExchangePrices:
         Raises:
             RuntimeError: it is running.
         """
-        if self._session is not None and self._session.thread.is_alive():
+        if self._session is not None and self._session.worker.is_alive:
             msg = f"the price source {self.name!r} is running already"
             raise RuntimeError(msg)
         with self._lock:
             self._urgent |= self._subscribed
         self._session = Session(self, listener)
-        self._session.thread.start()
+        self._session.worker.start()
 
     def subscribe(self, symbols: Collection[Symbol]) -> None:
         """Watch ``symbols``, and request the price of each at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import PriceListener
 from domain.types import Symbol
+from domain.worker_thread import WorkerThread
 from market.base import STOP_TIMEOUT_S
 from market.exchange.late_quotes import LateQuoteFilter
 from market.exchange.retry import Retrier, describe_error, is_network
@@ -28,14 +28,14 @@ class Session:
     """The work between a start and a stop: one thread with an asyncio loop, and up to three tasks on it."""
 
     def __init__(self, source: ExchangePrices, listener: PriceListener) -> None:
-        self.thread = threading.Thread(target=self._run, name=f"prices-{source.name}", daemon=True)
+        self.worker = WorkerThread(f"prices-{source.name}", self._run)
         self.log = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
         self._source = source
         self._listener = listener
         self._timing = source.timing
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        self._stopped = threading.Event()
+        self._stopped = self.worker.stopping
         self._unresolved: set[Symbol] = set()
         self._invalid_prices = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
         self._streamed: set[Symbol] = set()
@@ -52,8 +52,7 @@ class Session:
         """Cancel the tasks, and wait for the thread's end."""
         self._stopped.set()
         self._call(lambda: self._main.cancel() if self._main is not None else None)
-        if self.thread is not threading.current_thread():
-            self.thread.join(STOP_TIMEOUT_S)
+        self.worker.stop(STOP_TIMEOUT_S)
 
     def _call(self, function: Callable[[], object]) -> None:
         loop = self._loop

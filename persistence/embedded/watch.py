@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-
 from loguru import logger
 
 from domain.errors import EmbeddedServerError
 from domain.log_once import LogOnce
+from domain.worker_thread import WorkerThread
 from persistence.embedded.server import EmbeddedServer
 
 CHECK_INTERVAL_S = 1.0
@@ -33,29 +32,17 @@ class EmbeddedWatch:
         self._pause = interval
         self._crashed = False
         self._failures = LogOnce(logger.opt(depth=1).error, logger.opt(depth=1).info)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="embedded watch", daemon=True)
+        self._worker = WorkerThread("embedded watch", self._check, self._failed)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._worker.start(self._interval)
 
     def stop(self) -> None:
         """Stop the thread; an attempt under way gets a few seconds to end. A second call does nothing."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_WAIT_S)
+        self._worker.stop(STOP_WAIT_S)
 
-    def _watch(self) -> None:
-        while not self._stopping.wait(self._pause):
-            try:
-                self._check()
-            except EmbeddedServerError as error:
-                self._failed(str(error))
-            except Exception as error:  # noqa: BLE001 - the next check may succeed
-                self._failed(f"unexpected {type(error).__name__}: {error}.")
-
-    def _check(self) -> None:
+    def _check(self) -> float:
         if not self._crashed and not self._server.alive:
             self._crashed = True
             if self._failures.begins(CRASHED, CRASHED):
@@ -65,7 +52,11 @@ class EmbeddedWatch:
         self._failures.recovered("the embedded PostgreSQL runs again")
         self._crashed = False
         self._pause = self._interval
+        return self._pause
 
-    def _failed(self, message: str) -> None:
-        self._pause = min(self._pause * 2, MAX_RETRY_INTERVAL_S)
+    def _failed(self, error: Exception) -> float:
+        expected = isinstance(error, EmbeddedServerError)
+        message = str(error) if expected else f"unexpected {type(error).__name__}: {error}."
         self._failures.failed(f"{message} Retrying.", key=message)
+        self._pause = min(self._pause * 2, MAX_RETRY_INTERVAL_S)
+        return self._pause

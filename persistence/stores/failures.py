@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Sequence
 
 from loguru import logger
@@ -13,6 +11,7 @@ from domain.errors import DatabaseError, WriteRefused
 from domain.failures import Failure
 from persistence.connections import backend_pids, connect, engine_for
 from persistence.lease import Lease, writing
+from persistence.recorder import Recorder
 
 SAVE = """
 INSERT INTO paper_failures (epoch, number, at, kind, generation, actor, message, decision_id, error, traceback)
@@ -45,8 +44,8 @@ class FailureStore:
         self._engine.dispose()
 
 
-class FailureRecorder:
-    """A thread that stores failures as soon as the database accepts them; the log has them at once.
+class FailureRecorder(Recorder[Failure]):
+    """Stores failures as soon as the database accepts them; the log has them at once.
 
     Attributes:
         dropped: failures that were not stored, because the queue was full or the database refused them.
@@ -54,67 +53,30 @@ class FailureRecorder:
 
     MAX_WAITING = 1_000
     """Failures in the queue."""
-    RETRY_INTERVAL_S = 1.0
-    """Between two attempts."""
-    CLOSE_WAIT_S = 0.5
-    """How long `close` waits for the failures in the queue."""
 
     def __init__(self, store: FailureStore) -> None:
-        self.dropped = 0
         self._store = store
-        self._waiting: deque[Failure] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="failures", daemon=True)
-        self._thread.start()
+        super().__init__("failures", store.close)
 
     def record(self, failure: Failure) -> None:
         """Store ``failure`` soon; never waits."""
-        with self._changed:
-            self._waiting.append(failure)
-            while len(self._waiting) > self.MAX_WAITING:
-                self._waiting.popleft()
-                self.dropped += 1
-            self._changed.notify()
-
-    def close(self) -> None:
-        """Store what is in the queue, if that does not take long, then close the connections."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(timeout=self.CLOSE_WAIT_S)
-        self._store.close()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                group, self._waiting = self._waiting, deque()
-            left = self._store_all(group) if group else []
-            with self._changed:
-                if left:
-                    self._waiting.extendleft(reversed(left))
-                    self._changed.wait_for(lambda: self._closed, timeout=self.RETRY_INTERVAL_S)
-                if self._closed and (left or not self._waiting):
-                    return
-
-    def _store_all(self, group: Sequence[Failure]) -> list[Failure]:
-        """Store a group; return the failures to retry."""
-        try:
-            self._store.save(group)
-        except WriteRefused as error:
-            if len(group) > 1:  # one refused failure must not block the others
-                return [left for failure in group for left in self._store_all([failure])]
+        if len(self._waiting) >= self.MAX_WAITING:
+            self._waiting.popleft()
             self.dropped += 1
-            logger.error("failure {} cannot be stored; the log has it: {}", group[0].reference, error)
+        self._put(failure)
+
+    def _write(self, item: Failure) -> None:
+        try:
+            self._store.save([item])
+        except WriteRefused as error:
+            self.dropped += 1
+            logger.error("failure {} cannot be stored; the log has it: {}", item.reference, error)
         except DatabaseError as error:
             logger.debug("failures are stored later: {}", error)
-            return list(group)
-        except Exception as error:  # noqa: BLE001 - this thread must survive every error
-            self.dropped += len(group)
+            raise
+        except Exception as error:  # noqa: BLE001 - it would fail again
+            self.dropped += 1
             logger.error("failures cannot be stored; the log has them: {!r}", error)
-        return []
 
 
 class Disconnector:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +14,7 @@ from domain.types import Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
 from persistence.log_once import LogErrorsOnce
+from persistence.recorder import Recorder
 
 COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
 
@@ -63,8 +62,8 @@ class _Job:
     quotes: int = 0
 
 
-class PriceRecorder:
-    """A thread that reads and stores prices, so that market data flow on while the database is slow or away.
+class PriceRecorder(Recorder[_Job]):
+    """Reads and stores prices in a thread, so that market data flow on while the database is slow or away.
 
     Quotes that cannot be stored are dropped and counted: fills carry their own evidence.
 
@@ -75,18 +74,11 @@ class PriceRecorder:
 
     MAX_WAITING = 60
     """Jobs in the queue."""
-    CLOSE_WAIT_S = 0.5
-    """How long `close` waits for the jobs in the queue."""
 
     def __init__(self, store: PriceStore) -> None:
-        self.dropped = 0
         self.failures = LogErrorsOnce()
         self._store = store
-        self._jobs: deque[_Job] = deque()
-        self._changed = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="price recorder", daemon=True)
-        self._thread.start()
+        super().__init__("price recorder", store.close)
 
     def read(self, reply: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
         """Call ``reply`` soon with `PriceStore.last_prices`, or with None if they cannot be read now; never waits."""
@@ -98,49 +90,31 @@ class PriceRecorder:
             finally:
                 reply(prices)
 
-        if not self._put(_Job(read_and_reply)):
+        if not self._offer(_Job(read_and_reply)):
             reply(None)
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         """Store ``quotes`` soon; never waits."""
-        if not self._put(_Job(lambda: self._store.record(quotes), len(quotes))):
+        if not self._offer(_Job(lambda: self._store.record(quotes), len(quotes))):
             self.dropped += len(quotes)
 
     def forget(self, retention: timedelta) -> None:
         """Delete prices older than ``retention`` soon; never waits."""
-        if not self._put(_Job(lambda: self._store.forget(retention))):
+        if not self._offer(_Job(lambda: self._store.forget(retention))):
             logger.debug("old prices are deleted later")
 
-    def close(self) -> None:
-        """Store what is in the queue, if that does not take long, then close the connections."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._thread.join(timeout=self.CLOSE_WAIT_S)
-        if self._thread.is_alive():
-            logger.debug("the prices left in the queue are not stored")
-        self._store.close()
+    def _offer(self, job: _Job) -> bool:
+        fits = len(self._waiting) < self.MAX_WAITING
+        if fits:
+            self._put(job)
+        return fits
 
-    def _put(self, job: _Job) -> bool:
-        with self._changed:
-            if len(self._jobs) >= self.MAX_WAITING:
-                return False
-            self._jobs.append(job)
-            self._changed.notify()
-            return True
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._closing)
-                if not self._jobs:
-                    return
-                job = self._jobs.popleft()
-            try:
-                job.run()
-            except Exception as error:  # noqa: BLE001 - nothing would restart this thread
-                self.dropped += job.quotes
-                self.failures.raised("prices are not stored at the moment", error)
-            else:
-                if job.quotes:
-                    self.failures.recovered("prices are stored again")
+    def _write(self, item: _Job) -> None:
+        try:
+            item.run()
+        except Exception as error:  # noqa: BLE001 - these quotes are dropped
+            self.dropped += item.quotes
+            self.failures.raised("prices are not stored at the moment", error)
+        else:
+            if item.quotes:
+                self.failures.recovered("prices are stored again")

@@ -52,22 +52,22 @@ class Hand:
     def __init__(self, now: datetime) -> None:
         self.time = now
         self.pauses: SimpleQueue[float] = SimpleQueue()
-        self._go: SimpleQueue[bool] = SimpleQueue()
+        self._go: SimpleQueue[None] = SimpleQueue()
 
     def now(self) -> datetime:
         return self.time
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, _: threading.Event, seconds: float) -> None:
         self.pauses.put(seconds)
-        return self._go.get(timeout=10)
+        self._go.get(timeout=10)
 
     def on(self) -> float:
         """Let the job check once; return the pause that it wants next."""
-        self._go.put(False)
+        self.go()
         return self.pauses.get(timeout=10)
 
-    def end(self) -> None:
-        self._go.put(True)
+    def go(self) -> None:
+        self._go.put(None)
 
 
 @pytest.fixture
@@ -81,12 +81,14 @@ def hand() -> Hand:
 
 
 @pytest.fixture
-def job(stored: Stored, hand: Hand) -> Iterator[ValidationJob]:
-    made = ValidationJob(stored, hand, hand.wait)
+def job(stored: Stored, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> Iterator[ValidationJob]:
+    made = ValidationJob(stored, hand)
+    monkeypatch.setattr(made._worker, "_wait", hand.wait)
     made.start()
     assert 0 == hand.pauses.get(timeout=10)  # what is missing is stored at once
     yield made
-    hand.end()
+    made._worker.stopping.set()
+    hand.go()
     made.stop()
     assert [] == [thread.name for thread in threading.enumerate() if thread.name == "validation"]
     assert 1 <= stored.closed
@@ -149,11 +151,9 @@ def test_ends_and_verdicts_are_in_the_log(
 
 def test_a_process_that_is_fenced_writes_nothing_more(stored: Stored, hand: Hand) -> None:
     stored.errors = [Fenced("epoch 3 does not write any more")]
-    job = ValidationJob(stored, hand, hand.wait)
+    job = ValidationJob(stored, hand)
     job.start()
-    hand.pauses.get(timeout=10)
-    hand._go.put(False)
-    job._thread.join(10)
-    assert not job._thread.is_alive()
+    job._worker._thread.join(10)
+    assert not job._worker.is_alive
     job.stop()
     assert ([], 1) == (stored.filled_until, stored.closed)
