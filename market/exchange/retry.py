@@ -54,10 +54,9 @@ class Retrier:
     Args:
         venue: the exchange; after a failure its ``Retry-After`` is obeyed.
         timing: the pauses between retries.
-        failure: begin of the log message while the operation fails; the reason follows.
+        failure: log message while the operation fails, with ``{reason}`` in the place of the reason.
         recovery: log message once it works again.
         log: what logs a failing state once.
-        consequence: end of the log message while the operation fails.
         max_retry: returns the longest pause at this moment, in seconds; by default that of ``timing``.
     """
 
@@ -68,15 +67,12 @@ class Retrier:
         log: LogOnce,
         failure: str,
         recovery: str,
-        *,
-        consequence: str = "retrying",
         max_retry: Callable[[], float] | None = None,
     ) -> None:
         self._venue = venue
         self._log = log
         self._failure = failure
         self._recovery = recovery
-        self._consequence = consequence
         self._first_retry = timing.first_retry
         self._max_retry = max_retry or (lambda: timing.max_retry)
 
@@ -98,7 +94,7 @@ class Retrier:
             return
         error = state.outcome.exception()
         assert error is not None
-        self._log.failed(f"{self._failure} ({describe_error(error)}); {self._consequence}", key=self._failure)
+        self._log.failed(self._failure.format(reason=describe_error(error)), key=self._failure)
 
 
 def is_network(error: BaseException) -> bool:

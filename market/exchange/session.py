@@ -121,12 +121,12 @@ class Session:
     async def _load_markets(self) -> None:
         """Load the list of markets, again and again."""
         name = self._source.name
-        messages = f"Cannot load the markets of {name}", f"Loaded the markets of {name} again"
+        messages = f"Cannot load the markets of {name} ({{reason}}); retrying", f"Loaded the markets of {name} again"
 
         def max_retry() -> float:
             return self._timing.max_list_retry if self._venue.listed else self._timing.max_retry
 
-        retrier = Retrier(self._venue, self._timing, self.log, *messages, max_retry=max_retry)
+        retrier = Retrier(self._venue, self._timing, self.log, *messages, max_retry)
         while True:
             instruments = await retrier.call(self._venue.instruments)
             if self._stopped.is_set():
@@ -142,7 +142,7 @@ class Session:
     async def _poll(self) -> None:
         """Request tickers: urgent symbols at once, all symbols at an interval that depends on the stream."""
         name = self._source.name
-        messages = f"Cannot get prices from {name}", f"Got prices from {name} again"
+        messages = f"Cannot get prices from {name} ({{reason}}); retrying", f"Got prices from {name} again"
         retrier = Retrier(self._venue, self._timing, self.log, *messages)
         loop = asyncio.get_running_loop()
         last, urgent = loop.time(), set[Symbol]()
@@ -206,8 +206,11 @@ class Session:
     async def _stream(self) -> None:
         """Deliver the tickers that the exchange streams."""
         name = self._source.name
-        messages = f"Cannot stream prices from {name}", f"Streaming prices from {name} again"
-        retrier = Retrier(self._venue, self._timing, self.log, *messages, consequence="polling them, and retrying")
+        messages = (
+            f"Cannot stream prices from {name} ({{reason}}); polling them, and retrying",
+            f"Streaming prices from {name} again",
+        )
+        retrier = Retrier(self._venue, self._timing, self.log, *messages)
         while True:
             tickers = await retrier.call(self._next_tickers)
             self._last_streamed = asyncio.get_running_loop().time()

@@ -1,5 +1,5 @@
-"""What import-linter cannot see: SQL stands in persistence alone, one module constructs the actors, and folders
-and modules stay small."""
+"""What import-linter cannot see: SQL stands in persistence alone, one module constructs the actors, and folders,
+modules and constructors stay small."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SQL = re.compile(
     r"^\s*(?:SELECT\b|INSERT INTO\b|UPDATE \w|DELETE FROM\b|WITH \w+ AS\b|LISTEN\b|NOTIFY\b"
     r"|CREATE (?:TABLE|ROLE|INDEX)\b|ALTER \w|TRUNCATE\b|COPY \w|SET \w+ ?=)"
 )
-MOST_MODULES, MOST_LINES = 15, 400
+MOST_MODULES, MOST_LINES, MOST_PARAMETERS = 15, 400, 6
 LARGE_FOLDERS = {"console/commands": "one module a command"}
 """Folders that may hold more modules, each with the reason."""
 ACTORS = {
@@ -71,6 +71,19 @@ def test_no_folder_holds_more_than_fifteen_modules(folder: str) -> None:
 def test_no_module_is_longer_than_four_hundred_lines(folder: str) -> None:
     lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in modules(folder)}
     assert {} == {name: count for name, count in lines.items() if count > MOST_LINES}
+
+
+def test_no_constructor_takes_more_than_six_parameters() -> None:
+    counts: dict[str, int] = {}
+    for path in modules(*PACKAGES):
+        for owner in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in owner.body if isinstance(owner, ast.ClassDef) else ():
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    arguments = node.args
+                    count = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs) - 1  # without self
+                    counts[f"{path.relative_to(ROOT)}: {owner.name}"] = count
+    assert counts
+    assert {} == {name: count for name, count in counts.items() if count > MOST_PARAMETERS}
 
 
 def test_one_module_constructs_the_actors() -> None:
