@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,7 +23,7 @@ from benchmarks.decisions import CAPITAL, COLUMNS, Row
 from domain.trading.arithmetic import add, subtract
 from domain.trading.portfolio import Position
 from domain.types import PositionId, PositionSide, Symbol
-from persistence.stores.ledger import SAVE_POSITIONS
+from persistence.stores.ledger import position_row, save_positions
 
 PREFIX = "bare-"
 GROUP = 100
@@ -40,7 +39,6 @@ FROM unnest(%s::bigint[], %s::text[], %s::uuid[]) AS o(id, reason, order_id)
 WHERE d.id = o.id AND d.processed_at IS NULL
 """
 SAVE_CASH = "UPDATE paper_trading_config SET current_capital = %s WHERE portfolio = %s"
-SHOWN = Decimal("1e-18")
 
 Record = dict[str, Any]
 
@@ -55,7 +53,7 @@ class Group:
     orders: list[Sequence[object]] = field(default_factory=list)
     fills: list[Sequence[object]] = field(default_factory=list)
     trades: list[Sequence[object]] = field(default_factory=list)
-    positions: dict[PositionId, Sequence[object]] = field(default_factory=dict)
+    positions: dict[PositionId, dict[str, object]] = field(default_factory=dict)
     cash: dict[str, Decimal] = field(default_factory=dict)
 
 
@@ -103,7 +101,7 @@ class Mirror:
             self._copy(cursor, "paper_fills", group.fills)
             if group.trades:
                 self._copy(cursor, "paper_trades", group.trades)
-            cursor.executemany(SAVE_POSITIONS, list(group.positions.values()))
+            save_positions(cursor, list(group.positions.values()))
             cursor.executemany(SAVE_CASH, [(cash, name) for name, cash in group.cash.items()])
 
     def seconds(self, groups: Sequence[Group]) -> float:
@@ -157,7 +155,7 @@ class Mirror:
             trade = _renamed(trade, renamed)
             group.trades.append(list(trade.values()))
         position = self._positions[fill["position_id"]] = self._moved(order, fill, trade)
-        group.positions[position.position_id] = _position_row(order["portfolio"], position)
+        group.positions[position.position_id] = position_row(order["portfolio"], position)
         cash = self._cash[order["portfolio"]] = add(self._cash.get(order["portfolio"], CAPITAL), fill["cash_delta"])
         group.cash[order["portfolio"]] = cash
 
@@ -198,13 +196,3 @@ def _sent(value: object) -> object:
 
 def _renamed(record: Record, renamed: Record) -> Record:
     return {name: renamed.get(name, value) for name, value in record.items()}
-
-
-def _position_row(portfolio: str, held: Position) -> Sequence[object]:
-    price, opened_at = held.last_price, held.opened_at
-    assert isinstance(opened_at, datetime)
-    return (
-        held.position_id, portfolio, held.asset_class, held.symbol, held.side.value, held.quantity, held.cost,
-        held.entry_commission, held.entry_price.quantize(SHOWN), price, held.value(price), held.unrealized(price),
-        held.strategy, opened_at,
-    )  # fmt: skip

@@ -6,14 +6,12 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from loguru import logger
-from psycopg import sql
 from sqlalchemy import Engine
 from tenacity import (
     Retrying,
@@ -34,17 +32,25 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
-from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus, PortfolioName
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus
 from domain.wording import quoted
 from persistence.connections import engine_for, transaction
 from persistence.error_translation import first_line, translated
 from persistence.lease import FENCE, Lease
+from persistence.rows import KEEP_EXISTING, columns_of, insert_rows
+
+SENT = tuple(Decision.model_fields)
+"""Columns that a sender fills."""
+CASTS = dict.fromkeys(("confidence", "risk_score", "quantity"), "d.{}::numeric") | {
+    "created_at": "d.{}::timestamptz", "expires_at": "d.{}::timestamptz", "now": "clock_timestamp()",
+}  # fmt: skip
+"""An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
+READ = (*columns_of(PendingDecision, ("action", "received_at", "waited")), "decision", "now")
+"""Columns that the DecisionWatcher reads, and the database's time."""
 
 # Never "id > last seen": a low id that commits late would never be read.
-# The casts are for adopted tables, which may have floats, and times without zone; those are UTC, the session's zone.
-PENDING = """
-SELECT d.id, d.uid, d.symbol, d.decision, d.confidence::numeric, d.risk_score::numeric, d.quantity::numeric, d.strategy,
-       d.portfolio, d.created_at::timestamptz, d.expires_at::timestamptz, d.asset_class, clock_timestamp() AS now
+PENDING = f"""
+SELECT {", ".join(CASTS.get(name, "d.{}").format(name) for name in READ)}
 FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.created_at, d.id LIMIT %s
@@ -104,8 +110,8 @@ def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> l
         InvalidDecision: an argument is not a decision; nothing was inserted.
     """
     # In order, because the ids give the sequence. Most senders use the same columns, so it is usually one statement.
-    for columns, rows in groupby(map(_row, decisions), key=tuple):
-        cursor.executemany(_insert(columns), [list(row.values()) for row in rows])
+    for _, rows in groupby(map(_row, decisions), key=tuple):
+        insert_rows(cursor, "trading_decisions", list(rows), KEEP_EXISTING)
     accepted = find_decisions(cursor, decisions)
     if None in accepted:
         msg = "a decision could not be inserted: another row of the table has its id"
@@ -285,31 +291,14 @@ class DecisionStore:
         self.engine.dispose()
 
 
-@cache
-def _insert(columns: tuple[str, ...]) -> sql.Composed:
-    return sql.SQL("INSERT INTO trading_decisions ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join([sql.Placeholder()] * len(columns))
-    )
-
-
 def _row(decision: Decision) -> dict[str, object]:
     """Return the columns to insert for a decision, with their values."""
     try:
-        row = _values(decision)
+        row = {name: getattr(decision, name) for name in SENT} | {"decision": decision.decision.value}
     except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked
         msg = f"submit() takes a Decision made with Decision(…), not {quoted(decision)}"
         raise InvalidDecision(msg, "no_decision") from None
     return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
-
-
-def _values(decision: Decision) -> dict[str, object]:
-    return {
-        "uid": decision.uid, "portfolio": decision.portfolio, "symbol": decision.symbol,
-        "decision": decision.decision.value, "confidence": decision.confidence, "risk_score": decision.risk_score,
-        "reasoning": decision.reasoning, "current_price": decision.current_price, "quantity": decision.quantity,
-        "strategy": decision.strategy, "expires_at": decision.expires_at, "asset_class": decision.asset_class,
-        "idempotency_key": decision.idempotency_key,
-    }  # fmt: skip
 
 
 def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> PendingDecision | Refusal:
@@ -327,23 +316,13 @@ def _unreadable(id_: DecisionId, reason: str) -> Refusal:
     return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, reason)
 
 
-def _from_row(row: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:
-    id_, uid, symbol, decision, confidence, risk, quantity, strategy, portfolio, created_at, expires_at, kind, now = row
-    if (flaw := row_flaw(symbol, decision, confidence, risk, quantity, portfolio, created_at)) is not None:
-        return _unreadable(id_, flaw)
-    return PendingDecision(
-        id=id_,
-        uid=uid,
-        symbol=symbol,
-        action=Action(decision.strip().upper()),
-        confidence=confidence,
-        risk_score=risk,
-        quantity=quantity,
-        strategy=strategy,
-        portfolio=PortfolioName(portfolio),
-        created_at=created_at,
-        expires_at=expires_at,
-        received_at=received_at,
-        asset_class=kind,
-        waited=now - created_at,
+def _from_row(values: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:
+    row = dict(zip(READ, values, strict=True))  # psycopg's own rows by name take longer
+    decision, now, created_at = row.pop("decision"), row.pop("now"), row["created_at"]
+    flaw = row_flaw(
+        row["symbol"], decision, row["confidence"], row["risk_score"], row["quantity"], row["portfolio"], created_at
     )
+    if flaw is not None:
+        return _unreadable(row["id"], flaw)
+    action = Action(decision.strip().upper())
+    return PendingDecision(**row, action=action, received_at=received_at, waited=now - created_at)

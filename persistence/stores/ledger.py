@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import psycopg
 
 from domain.errors import DecisionsEnded, Fenced
 from domain.trading.arithmetic import CONTEXT, plain
 from domain.trading.orders import Costs
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position
-from domain.types import Generation, PortfolioName, PositionId, PositionSide, Symbol
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position, Trade
+from domain.types import Generation, PortfolioName, PositionSide, Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import FENCE, Lease, writing
+from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows
 from persistence.stores.decisions import id_type
 
 PRICE_STEP = Decimal("1e-18")
@@ -32,34 +33,15 @@ WITH {FENCE}, ended AS (
 SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
 """
 
-ORDER_COLUMNS = (
-    "order_id, decision_id, portfolio, asset_class, leg, seq, symbol, side, order_type, quantity, limit_price, status, "
-    "filled_quantity, average_fill_price, commission, slippage, strategy, config_revision, equity, marks, "
-    "created_at, filled_at"
-)
-FILL_COLUMNS = (
-    "order_id, fill_no, position_id, portfolio, asset_class, symbol, side, quantity, price, base_price, price_time, "
-    "price_seen_at, price_source, bid, ask, slippage_rate, notional, commission, cash_delta, asset_delta, filled_at"
-)
-TRADE_COLUMNS = (
-    "position_id, order_id, fill_no, portfolio, asset_class, symbol, side, quantity, entry_price, exit_price, cost, "
-    "exit_notional, entry_commission, exit_commission, entry_time, exit_time, hold_duration, realized_pnl, commission, "
-    "net_pnl, closes, strategy"
-)
+FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")
+"""Columns of a position that no fill changes."""
 
-SAVE_POSITIONS = """
-INSERT INTO paper_positions (position_id, portfolio, asset_class, symbol, side, quantity, cost, entry_commission,
-                             entry_price, current_price, position_value, unrealized_pnl, strategy, opened_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (position_id) DO UPDATE
-SET quantity = excluded.quantity, cost = excluded.cost, entry_commission = excluded.entry_commission,
-    entry_price = excluded.entry_price, current_price = excluded.current_price,
-    position_value = excluded.position_value, unrealized_pnl = excluded.unrealized_pnl
+READ_POSITIONS = f"""
+SELECT {", ".join(columns_of(Position, ("last_price",)))}, portfolio, current_price AS last_price FROM paper_positions
 """
 
-READ_RULES = """
-SELECT portfolio, currency, initial_capital, current_capital, commission_pct, min_commission, slippage_pct,
-       max_position_size, decision_confidence_threshold, min_notional, default_risk_score, revision, created_at,
+READ_RULES = f"""
+SELECT {", ".join((*columns_of(PortfolioRules, ("costs", "halted")), *columns_of(Costs)))}, current_capital,
        h.reason AS halted
 FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
 """
@@ -97,29 +79,27 @@ class LedgerStore:
         """Return the committed state of every portfolio, without its history."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            rules = cursor.execute(READ_RULES).fetchall()
+            rules = named_rows(cursor, READ_RULES)
             # The index (portfolio, seq) gives each last number at once, with any length of history.
             last = cursor.execute(
                 "SELECT portfolio, (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio)"
                 " FROM paper_trading_config c"
             ).fetchall()
-            rows = cursor.execute(
-                "SELECT portfolio, position_id, symbol, asset_class, side, quantity, cost, entry_commission,"
-                " current_price, opened_at, strategy FROM paper_positions"
-            ).fetchall()
+            rows = named_rows(cursor, READ_POSITIONS)
         seqs = {name: seq or 0 for name, seq in last}
-        positions: dict[str, dict[Symbol, Position]] = {}
+        positions: dict[str, dict[Symbol, Position]] = defaultdict(dict)
         for row in rows:
-            positions.setdefault(row[0], {})[Symbol(row[2])] = _position(row)
+            positions[row["portfolio"]][row["symbol"]] = from_row(Position, row, side=PositionSide(row["side"]))
         return tuple(
-            Portfolio(_rules_from_row(row), CONTEXT.plus(row[3]), seqs[row[0]], positions.get(row[0], {}))
+            Portfolio(_rules(row), CONTEXT.plus(row["current_capital"]), seqs[name], positions[name])
             for row in rules
+            for name in [row["portfolio"]]
         )
 
     def rules(self) -> tuple[PortfolioRules, ...]:
         """Return the current rules of every portfolio."""
         with transaction(self.engine) as cursor:
-            return tuple(_rules_from_row(row) for row in cursor.execute(READ_RULES).fetchall())
+            return tuple(map(_rules, named_rows(cursor, READ_RULES)))
 
     def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
         """Write a group of fills, in their order, with the ends of their orders and decisions, in one transaction.
@@ -138,11 +118,11 @@ class LedgerStore:
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
             self._end_decisions(cursor, generation, group)
-            _copy(cursor, f"COPY paper_orders ({ORDER_COLUMNS}) FROM STDIN", [_order_row(a) for a in group])
-            _copy(cursor, f"COPY paper_fills ({FILL_COLUMNS}) FROM STDIN", [_fill_row(a) for a in group])
-            trades = [_trade_row(applied) for applied in group if applied.trade is not None]
+            copy_rows(cursor, "paper_orders", [order_row(applied) for applied in group])
+            copy_rows(cursor, "paper_fills", [fill_row(applied) for applied in group])
+            trades = [trade_row(applied.trade) for applied in group if applied.trade is not None]
             if trades:
-                _copy(cursor, f"COPY paper_trades ({TRADE_COLUMNS}) FROM STDIN", trades)
+                copy_rows(cursor, "paper_trades", trades)
             self._save_state(cursor, group)
 
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
@@ -157,15 +137,14 @@ class LedgerStore:
             DatabaseUnavailable: with ``in_doubt`` if it is not known whether the COMMIT happened.
         """
         with writing(self.engine, self._lease) as cursor:
-            cursor.execute(
-                "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (%s, %s, %s)",
-                [self._lease.epoch, portfolios, json.dumps(list(differences.values()))],
-            )
-            for name, difference in differences.items():
-                cursor.execute(
-                    "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, true, %s, 'audit')",
-                    [name, f"audit: {difference}"[:1000]],
-                )
+            messages = json.dumps(list(differences.values()))
+            audit = {"epoch": self._lease.epoch, "portfolios": portfolios, "differences": messages}
+            insert_rows(cursor, "paper_audits", [audit])
+            halts = [
+                {"portfolio": name, "halted": True, "reason": f"audit: {difference}"[:1000], "by_whom": "audit"}
+                for name, difference in differences.items()
+            ]
+            insert_rows(cursor, "paper_halts", halts)
 
     def close(self) -> None:
         """Close the connections."""
@@ -199,9 +178,10 @@ class LedgerStore:
         flat = [position_id for position_id, applied in touched.items() if applied.position is None]
         if flat:
             cursor.execute("DELETE FROM paper_positions WHERE position_id = ANY(%s)", [flat])
-        held = [_position_row(applied) for applied in touched.values() if applied.position is not None]
-        if held:
-            cursor.executemany(SAVE_POSITIONS, held)
+        save_positions(
+            cursor,
+            [position_row(a.portfolio.name, a.position) for a in touched.values() if a.position is not None],
+        )
         cursor.executemany(
             "UPDATE paper_trading_config SET current_capital = %s"
             " WHERE portfolio = %s AND created_at = coalesce(%s, created_at)",
@@ -212,87 +192,70 @@ class LedgerStore:
             raise Fenced("a portfolio was deleted and created again under the same name")
 
 
-def _copy(cursor: psycopg.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    with cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
+def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
+    """Insert positions, or update what fills change in them."""
+    changing = ", ".join(f"{name} = excluded.{name}" for name in (rows[0] if rows else ()) if name not in FIXED)
+    insert_rows(cursor, "paper_positions", rows, f"ON CONFLICT (position_id) DO UPDATE SET {changing}")
 
 
-def _order_row(applied: Applied) -> tuple[object, ...]:
+def order_row(applied: Applied) -> dict[str, object]:
+    """Return the row of ``paper_orders``."""
     fill = applied.fill
     order = fill.order
-    marks = json.dumps({symbol: plain(mark) for symbol, mark in order.marks.items()})
-    return (
-        order.order_id, order.decision_id, order.portfolio, order.instrument.asset_class, order.leg, order.seq,
-        order.instrument.symbol, order.side.value, order.order_type.value, order.quantity, order.limit_price, "filled",
-        fill.quantity, fill.price, fill.commission, fill.slippage, order.strategy, order.revision, order.equity, marks,
-        order.created_at, fill.filled_at,
-    )  # fmt: skip
+    return {
+        "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
+        "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
+        "symbol": order.instrument.symbol, "side": order.side, "order_type": order.order_type,
+        "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
+        "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
+        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": order.revision,
+        "equity": order.equity, "marks": json.dumps({symbol: plain(mark) for symbol, mark in order.marks.items()}),
+        "created_at": order.created_at, "filled_at": fill.filled_at,
+    }  # fmt: skip
 
 
-def _fill_row(applied: Applied) -> tuple[object, ...]:
+def fill_row(applied: Applied) -> dict[str, object]:
+    """Return the row of ``paper_fills``."""
     fill = applied.fill
     order, quote = fill.order, fill.order.quote
-    return (
-        order.order_id, fill.fill_no, applied.position_id, order.portfolio, order.instrument.asset_class,
-        order.instrument.symbol, order.side.value, fill.quantity, fill.price, quote.price, quote.price_time,
-        quote.seen_at, quote.source, quote.bid, quote.ask, fill.slippage_rate, fill.notional, fill.commission,
-        applied.cash_delta, applied.asset_delta, fill.filled_at,
-    )  # fmt: skip
+    return {
+        "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": applied.position_id,
+        "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
+        "side": order.side, "quantity": fill.quantity, "price": fill.price, "base_price": quote.price,
+        "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
+        "bid": quote.bid, "ask": quote.ask, "slippage_rate": fill.slippage_rate, "notional": fill.notional,
+        "commission": fill.commission, "cash_delta": applied.cash_delta, "asset_delta": applied.asset_delta,
+        "filled_at": fill.filled_at,
+    }  # fmt: skip
 
 
-def _trade_row(applied: Applied) -> tuple[object, ...]:
-    trade = applied.trade
-    assert trade is not None
-    entry_price = CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), PRICE_STEP)
-    return (
-        trade.position_id, trade.order_id, trade.fill_no, trade.portfolio, trade.asset_class, trade.symbol,
-        trade.side.value, trade.quantity, entry_price, trade.exit_price, trade.cost, trade.exit_notional,
-        trade.entry_commission, trade.exit_commission, trade.entry_time, trade.exit_time,
-        trade.exit_time - trade.entry_time, trade.gross, trade.commission, trade.net, trade.closes, trade.strategy,
-    )  # fmt: skip
+def trade_row(trade: Trade) -> dict[str, object]:
+    """Return the row of ``paper_trades``."""
+    return {
+        "position_id": trade.position_id, "order_id": trade.order_id, "fill_no": trade.fill_no,
+        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol, "side": trade.side,
+        "quantity": trade.quantity,
+        "entry_price": CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), PRICE_STEP),
+        "exit_price": trade.exit_price, "cost": trade.cost, "exit_notional": trade.exit_notional,
+        "entry_commission": trade.entry_commission, "exit_commission": trade.exit_commission,
+        "entry_time": trade.entry_time, "exit_time": trade.exit_time,
+        "hold_duration": trade.exit_time - trade.entry_time, "realized_pnl": trade.gross,
+        "commission": trade.commission, "net_pnl": trade.net, "closes": trade.closes, "strategy": trade.strategy,
+    }  # fmt: skip
 
 
-def _position_row(applied: Applied) -> tuple[object, ...]:
-    position = applied.position
-    assert position is not None
+def position_row(portfolio: str, position: Position) -> dict[str, object]:
+    """Return the row of ``paper_positions``."""
     mark = position.last_price
-    return (
-        position.position_id, applied.portfolio.name, position.asset_class, position.symbol, position.side.value,
-        position.quantity, position.cost, position.entry_commission,
-        CONTEXT.quantize(position.entry_price, PRICE_STEP), mark, position.value(mark), position.unrealized(mark),
-        position.strategy, position.opened_at,
-    )  # fmt: skip
+    return {
+        "position_id": position.position_id, "portfolio": portfolio, "asset_class": position.asset_class,
+        "symbol": position.symbol, "side": position.side, "quantity": position.quantity, "cost": position.cost,
+        "entry_commission": position.entry_commission,
+        "entry_price": CONTEXT.quantize(position.entry_price, PRICE_STEP), "current_price": mark,
+        "position_value": position.value(mark), "unrealized_pnl": position.unrealized(mark),
+        "strategy": position.strategy, "opened_at": position.opened_at,
+    }  # fmt: skip
 
 
-def _position(row: tuple[object, ...]) -> Position:
-    _, position_id, symbol, asset_class, side, quantity, cost, entry_commission, price, opened_at, strategy = row
-    return Position(
-        position_id=PositionId(position_id),  # type: ignore[arg-type]
-        symbol=Symbol(str(symbol)),
-        asset_class=str(asset_class),
-        side=PositionSide(str(side)),
-        quantity=quantity,  # type: ignore[arg-type]
-        cost=cost,  # type: ignore[arg-type]
-        entry_commission=entry_commission,  # type: ignore[arg-type]
-        last_price=price,  # type: ignore[arg-type]
-        opened_at=opened_at,  # type: ignore[arg-type]
-        strategy=strategy,  # type: ignore[arg-type]
-    )
-
-
-def _rules_from_row(row: Sequence[Any]) -> PortfolioRules:
-    name, currency, initial, _cash, commission, minimum, slippage, size, threshold, notional, risk, *rest = row
-    return PortfolioRules(
-        portfolio=PortfolioName(name),
-        currency=currency,
-        initial_capital=initial,
-        costs=Costs(slippage, commission, minimum),
-        max_position_size=size,
-        decision_confidence_threshold=threshold,
-        min_notional=notional,
-        default_risk_score=risk,
-        revision=rest[0],
-        created_at=rest[1],
-        halted=rest[2],
-    )
+def _rules(row: Row) -> PortfolioRules:
+    return from_row(PortfolioRules, row, costs=from_row(Costs, row))
