@@ -93,14 +93,14 @@ class _Terminal(Console):
         self.file.flush()
 
 
-def amount(value: Decimal | None) -> str:
-    """Format money for people: ``8,892.72``."""
-    return "–" if value is None else f"{value.quantize(Decimal('0.01'), context=_ROUNDING):,f}"
+def amount(value: Decimal | None, places: int = 2) -> str:
+    """Format money or a ratio for people: ``8,892.72``."""
+    return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):,f}"
 
 
-def signed(value: Decimal | None) -> str:
+def signed(value: Decimal | None, places: int = 2) -> str:
     """Format a result for people: ``+4.00``."""
-    return "–" if value is None else f"{value.quantize(Decimal('0.01'), context=_ROUNDING):+,f}"
+    return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):+,f}"
 
 
 def number(value: Decimal | None) -> str:
@@ -120,11 +120,11 @@ def price(value: Decimal | None) -> str:
     return f"{Decimal(text):,.{max(cents, 2)}f}"
 
 
-def percent(value: Decimal | None, places: int = 2) -> str:
-    """Format a fraction for people, as a percentage: ``+0.57 %``."""
+def percent(value: Decimal | None, places: int = 2, *, sign: bool = True) -> str:
+    """Format a fraction for people, as a percentage: ``+0.57 %``; without ``sign``, only a negative one has a sign."""
     if value is None:
         return "–"
-    return f"{(value * 100).quantize(Decimal(1).scaleb(-places), context=_ROUNDING):+f} %"
+    return f"{(value * 100).quantize(Decimal(1).scaleb(-places), context=_ROUNDING):{'+' if sign else ''}f} %"
 
 
 def size(value: int) -> str:

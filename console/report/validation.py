@@ -12,8 +12,8 @@ from rich.text import Text
 from console.display.format import moment
 from console.display.style import ALARM, BAD, DOUBT, GOOD
 from console.report.terminal.charts import line, wrapped
+from console.report.verdicts import statistical_criteria
 from domain.validation.criteria import Criterion
-from domain.validation.criteria import format_percent as fraction
 from domain.validation.verdict import Verdict
 from domain.wording import escape_control
 
@@ -26,10 +26,10 @@ def validation_lines(verdict: Verdict, width: int) -> list[Text]:
     operational, statistical = "passed" if verdict.operational_passed else "failed", str(verdict.statistical)
     run = f"run {escape_control(verdict.run.name)}" if verdict.run is not None else "no run"
     lines = [line(f"{run}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim")]
-    statistical_criteria = *verdict.criteria, _psr(verdict)
-    title_width = max(cell_len(criterion.title) for criterion in (*verdict.operational, *statistical_criteria))
+    criteria = statistical_criteria(verdict)
+    title_width = max(cell_len(criterion.title) for criterion in (*verdict.operational, *criteria))
     lines += _verdict("Operational", operational, verdict.operational, title_width, width)
-    lines += _verdict("Statistical", statistical, statistical_criteria, title_width, width)
+    lines += _verdict("Statistical", statistical, criteria, title_width, width)
     lines += [line()]
     if verdict.ready:
         accepted = f", accepted by {escape_control(verdict.accepted_by)}" if verdict.accepted_by is not None else ""
@@ -65,11 +65,3 @@ def _verdict(name: str, result: str, criteria: Sequence[Criterion], title_width:
             evidence = "; ".join([*first, *([f"and {more} more"] if more else [])])
             lines += [line(f"    {part}", "dim") for part in textwrap.wrap(evidence, width - 4)]
     return lines
-
-
-def _psr(verdict: Verdict) -> Criterion:
-    """Return the PSR as a criterion: below it, a result that meets all others is underpowered."""
-    value = verdict.psr.value
-    seen = str(verdict.psr.reason) if value is None else fraction(value, verdict.min_psr)
-    passed = value is not None and value >= verdict.min_psr
-    return Criterion("psr", "Sharpe ratio above 0", f"at least {fraction(verdict.min_psr)}", seen, passed)

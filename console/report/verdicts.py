@@ -9,6 +9,7 @@ from rich.console import Console
 
 from console.display.format import NO_PROOF, duration, moment, terminal
 from console.display.table import full_table
+from domain.analytics.metric_definitions import METRICS
 from domain.validation.criteria import Criterion, format_limit, format_percent
 from domain.validation.statistical import Statistical
 from domain.validation.verdict import Verdict
@@ -66,7 +67,7 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
     out.print(f"\noperational: {'passed' if passed else 'failed'}", style="green" if passed else "red")
     _print_criteria(verdict.operational, out)
     out.print(f"\nstatistical: {verdict.statistical}", style=STYLES[verdict.statistical])
-    _print_criteria((*verdict.criteria, _psr(verdict)), out)
+    _print_criteria(statistical_criteria(verdict), out)
     if verdict.accepted_by is not None:
         out.print(f"accepted as it is by {verdict.accepted_by}", soft_wrap=True)
     if verdict.notes:
@@ -80,17 +81,14 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
         out.print(f"{verdict.portfolio}: not ready: {'; '.join(verdict.missing)}", style="bold red", soft_wrap=True)
 
 
-def _psr(verdict: Verdict) -> Criterion:
-    """Return the PSR as a criterion: below it, a result that meets all others is underpowered."""
-    value = verdict.psr.value
-    return Criterion(
-        "psr",
-        "PSR(0)",
-        f"at least {format_limit(verdict.min_psr)}",
-        str(verdict.psr.reason) if value is None else format_percent(value, verdict.min_psr),
-        value is not None and value >= verdict.min_psr,
-        ("the probability that the true Sharpe ratio is above 0",) if value is not None else (),
-    )
+def statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:
+    """Return the statistical criteria and the PSR: below it, a result that meets all others is underpowered."""
+    metric, value = METRICS["probabilistic_sharpe_ratio"], verdict.psr.value
+    seen = str(verdict.psr.reason) if value is None else format_percent(value, verdict.min_psr)
+    title, required = metric.label[0].lower() + metric.label[1:], f"at least {format_limit(verdict.min_psr)}"
+    evidence = () if value is None else ("the probability that the true Sharpe ratio is above 0",)
+    passed = value is not None and value >= verdict.min_psr
+    return (*verdict.criteria, Criterion("psr", title, required, seen, passed, evidence))
 
 
 def _print_criteria(criteria: Sequence[Criterion], out: Console) -> None:

@@ -1,7 +1,6 @@
 """Performance of a portfolio: all its metrics, computed from its trades, fills and snapshots.
 
-The definitions stand where the metrics are computed (`domain.analytics.trade_stats`, `domain.analytics.returns`,
-`domain.analytics.significance`) and, for readers, in docs/performance.md.
+`domain.analytics.metric_definitions` defines them; docs/performance.md is generated from it.
 """
 
 from __future__ import annotations
@@ -114,21 +113,7 @@ def _time(valuation: Valuation) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """All metrics of one portfolio.
-
-    Attributes:
-        trade_stats: results and costs of trading.
-        returns: daily returns of its whole days.
-        sharpe_ratio: annualised; see `domain.analytics.returns.sharpe_ratio`.
-        sortino_ratio: annualised.
-        annual_return: compound, a fraction.
-        calmar_ratio: annual return / max drawdown.
-        max_drawdown: with dates and length.
-        probabilistic_sharpe_ratio: PSR(0), the probability that the true Sharpe ratio is above 0.
-        minimum_track_record: the number of such daily returns after which PSR(0) reaches 0.95.
-        exposure: time-weighted share of the value that was in positions, a fraction.
-        turnover: Σ notional of buys and sells / mean of the opening value and the daily closes. Not annualised.
-    """
+    """All metrics of one portfolio, which `domain.analytics.metric_definitions` defines."""
 
     trade_stats: TradeStats
     returns: DailyReturns

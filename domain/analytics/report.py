@@ -11,6 +11,7 @@ from domain.analytics.equity_curve import CurvePoint, TradeMarker, equity_curve,
 from domain.analytics.funnel import Funnel
 from domain.analytics.histogram import Bin, histogram
 from domain.analytics.performance import History, Performance, performance
+from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import (
     PeriodReturn,
     daily_period_returns,
@@ -20,7 +21,7 @@ from domain.analytics.period_returns import (
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
-from domain.trading.arithmetic import ZERO, add
+from domain.trading.arithmetic import ZERO, add, divide, subtract
 from domain.trading.portfolio import Trade
 
 MAX_CURVE_POINTS = 2_000
@@ -98,6 +99,30 @@ class Report:
     funnel: Funnel
     positions: tuple[OpenPosition, ...]
     price_sources: tuple[str, ...]
+
+    @property
+    def result(self) -> Decimal:
+        """Result of the period; of a strategy, its net result."""
+        return subtract(self.closing, self.opening) if self.strategy is None else self.trade_stats.net_pnl
+
+    @property
+    def change(self) -> PerformanceMetric:
+        """The result as a fraction of the value at the beginning."""
+        if self.strategy is not None:
+            return undefined("a strategy has no value of its own")
+        if self.opening <= ZERO:
+            return undefined("there was no value at the beginning")
+        return defined(divide(self.result, self.opening))
+
+    @property
+    def has_trades(self) -> bool:
+        """Whether anything was traded in the period."""
+        return self.trade_stats.traded > ZERO or bool(self.round_trips)
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether the curve covers any time."""
+        return len(self.curve) > 1 and self.curve[0].time < self.curve[-1].time
 
 
 def report(

@@ -125,8 +125,7 @@ def daily_returns(closes: Sequence[Valuation], opening_value: Decimal, *, crypto
 def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
     """Return the Sharpe ratio: mean(r) / s(r) × √days_per_year, s the sample standard deviation, risk-free rate 0.
 
-    Source: W. F. Sharpe, *The Sharpe Ratio*, Journal of Portfolio Management 21 (1994), the ex post ratio. Undefined
-    below 10 returns, and where all are equal.
+    Undefined below 10 returns, and where all are equal.
     """
     if returns.missing is not None:
         return undefined(returns.missing)
@@ -139,8 +138,7 @@ def sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
 def sortino_ratio(returns: DailyReturns) -> PerformanceMetric:
     """Return the Sortino ratio: mean(r) / √(Σ min(r, 0)² / n) × √days_per_year, target 0, n counting all returns.
 
-    Source: F. A. Sortino and L. N. Price, *Performance Measurement in a Downside Risk Framework*, Journal of Investing
-    3 (1994). Undefined below 10 returns, and without a negative one.
+    Undefined below 10 returns, and without a negative one.
     """
     if returns.missing is not None:
         return undefined(returns.missing)
@@ -169,8 +167,7 @@ def annual_return(returns: DailyReturns) -> PerformanceMetric:
 def calmar_ratio(returns: DailyReturns, drawdown: Drawdown) -> PerformanceMetric:
     """Return the Calmar ratio: annual return / maximum drawdown, of the period at hand.
 
-    Source: T. W. Young, *Calmar Ratio: A Smoother Tool*, Futures 20 (1991), who takes 36 months. Undefined below
-    10 returns, and without a drawdown.
+    Undefined below 10 returns, and without a drawdown.
     """
     growth = annual_return(returns)
     if growth.value is None:

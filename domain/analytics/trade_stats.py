@@ -41,29 +41,9 @@ class Dimension(StrEnum):
 class TradeStats:
     """Results and costs of trading, named as in ``v_paper_performance_metrics``; amounts in the portfolio's currency.
 
-    A win is a round trip with net > 0, a loss one with net < 0; exactly 0 is neither, but counts in every denominator.
-    Attributes from ``total_trades`` to ``avg_hold_seconds`` are over round trips. The sums after them also include
-    positions that are open or closed in part.
-
-    Attributes:
-        total_trades: number of round trips.
-        winning_trades: net > 0.
-        losing_trades: net < 0.
-        win_rate: winning_trades / total_trades, a fraction.
-        win_rate_gross: the same over gross results.
-        avg_win: Σ net of the wins / their number.
-        avg_loss: Σ net of the losses / their number, negative.
-        profit_factor: Σ net of the wins / −Σ net of the losses.
-        expectancy: Σ net / total_trades, which is win rate × avg_win + loss rate × avg_loss.
-        best_trade: the largest net.
-        worst_trade: the smallest net.
-        avg_hold_seconds: mean time from the first fill to the last.
-        gross_pnl: Σ gross of all closings.
-        net_pnl: Σ net of all closings.
-        total_commission: Σ commission of all executions.
-        total_slippage: Σ slippage of all executions; the prices, and so gross_pnl, already include it.
-        traded: Σ notional of all executions, buys and sells.
-        time_in_market: share of the time in which a position was open, a fraction.
+    `domain.analytics.metric_definitions` defines them. A win is a round trip with net > 0, a loss one with net < 0;
+    exactly 0 is neither, but counts in every denominator. Attributes from ``total_trades`` to ``avg_hold_seconds`` are
+    over round trips. The sums after them also include positions that are open or closed in part.
     """
 
     total_trades: int

@@ -202,7 +202,7 @@ def _below(point: CurvePoint, write: Amounts, *, is_strategy: bool) -> tuple[flo
         return float(-point.fall), write.plain(point.fall)
     if point.drawdown is None:
         return None, ""
-    return float(-point.drawdown), typeset(percent(point.drawdown).removeprefix("+"))
+    return float(-point.drawdown), typeset(percent(point.drawdown, sign=False))
 
 
 def _description(report: Report, write: Amounts) -> str:
@@ -212,7 +212,7 @@ def _description(report: Report, write: Amounts) -> str:
     kind = "Line of the net result so far" if report.performance is None else "Line of the value"
     fall = "" if report.performance is None else (
         f"; below it, the drawdown, at most "
-        f"{percent(report.performance.max_drawdown.fraction).removeprefix('+')}"
+        f"{percent(report.performance.max_drawdown.fraction, sign=False)}"
     )  # fmt: skip
     begin = f"{_with_currency(first.value, write)} on {first.time:%Y-%m-%d}"
     end = f"{_with_currency(last.value, write)} on {last.time:%Y-%m-%d}"

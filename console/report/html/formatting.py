@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
 from markupsafe import Markup
 
-from console.display.format import percent, price, signed
+from console.display.format import amount, percent, price, signed
+from console.report.metrics_table import MetricRow
 from domain.analytics.report import Report
-from domain.trading.arithmetic import CONTEXT, ZERO, plain
+from domain.trading.arithmetic import ZERO, plain
 from domain.wording import one_line
 
 DASH = Markup('<span class="none">–</span>')
 EXACT = Markup('<data value="{}"{}>{}</data>')
+DATE_OR_LENGTH = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d)?|\([^)]+\))")
+DATE_SPAN = Markup('<span class="date">{}</span>')
 NEGATIVE = Markup(' class="negative"')
 MIN_CAPITAL_FOR_CENTS = Decimal(10)
 SMALL_CAPITAL_PLACES = 8
@@ -60,11 +64,11 @@ class Amounts:
 
     def plain(self, value: Decimal) -> str:
         """Format an amount as text."""
-        return typeset(f"{self._rounded(value):,f}")
+        return typeset(amount(value, self.places))
 
     def signed(self, value: Decimal) -> str:
         """Format a result as text, with its sign."""
-        return typeset(f"{self._rounded(value):+,f}")
+        return typeset(signed(value, self.places))
 
     def money(self, value: Decimal) -> Markup:
         """Format an amount."""
@@ -74,9 +78,6 @@ class Amounts:
         """Format a result, with its sign."""
         return exact(value, self.signed(value), marked=True)
 
-    def _rounded(self, value: Decimal) -> Decimal:
-        return CONTEXT.quantize(value, Decimal(1).scaleb(-self.places))
-
 
 def change(value: Decimal | None, places: int = 2) -> Markup:
     """Format a fraction as a percentage with its sign."""
@@ -85,12 +86,20 @@ def change(value: Decimal | None, places: int = 2) -> Markup:
 
 def share(value: Decimal | None, places: int = 2) -> Markup:
     """Format a fraction as a percentage; only a negative one has a sign."""
-    return exact(value, percent(value, places).removeprefix("+"))
+    return exact(value, percent(value, places, sign=False))
 
 
-def ratio(value: Decimal | None) -> Markup:
-    """Format a ratio with two decimal places."""
-    return exact(value, signed(value).removeprefix("+"))
+def metric(row: MetricRow) -> Markup:
+    """Format a performance metric; one that does not exist is a dash, with the reason as a tooltip."""
+    if row.reason:
+        return Markup('<span class="none" title="{}">–</span>').format(row.reason)
+    return exact(row.value, row.text, marked=row.metric.signed)
+
+
+def dates(text: str) -> Markup:
+    """Return a text in which no date, and no duration in brackets, is divided at the end of a line."""
+    parts = enumerate(DATE_OR_LENGTH.split(text))
+    return Markup().join(DATE_SPAN.format(part) if index % 2 else part for index, part in parts)
 
 
 def quantity(value: Decimal) -> Markup:

@@ -15,9 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from console.display.format import moment
-from console.report.html import formatting, tables
+from console.report.html import formatting
 from console.report.html.section import Section
-from console.report.metrics_table import DEFINITIONS
+from console.report.metrics_table import GROUP_COLUMNS, OVERVIEW_COLUMNS
+from console.report.tables import MONTHS
+from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
 from domain.wording import one_line
@@ -44,7 +46,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         Section(f"p{number}", report, verdicts.get(report.portfolio)) for number, report in enumerate(reports, 1)
     ]
     only = sections[0].name if len(sections) == 1 else ""
-    labels = {row.label for section in sections for group in section.figures.values() for row in group}
+    metrics = {row.metric for section in sections for group in section.figures.values() for row in group}
     # A page without a chart leaves out the 5 MB that would draw it.
     has_charts = any(section.equity or section.days or section.distribution for section in sections)
     plotly, script = get_plotlyjs() if has_charts else "", _text("report.js")
@@ -55,8 +57,10 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         warnings=list(_warnings(sections)),
         sections=sections,
         judged=any(section.verdict is not None for section in sections),
-        months=tables.MONTHS,
-        definitions={label: text for label, text in DEFINITIONS.items() if label in labels},
+        months=MONTHS,
+        definitions=[metric for metric in METRICS.values() if metric in metrics],
+        group_columns=[METRICS[key] for key in GROUP_COLUMNS],
+        overview_columns=[METRICS[key] for key in OVERVIEW_COLUMNS],
         version=version(),
         policy=_policy(filter(None, (plotly, script))),
         style=_text("report.css"),
@@ -101,8 +105,8 @@ def _environment() -> Environment:
     environment.filters |= {"name": one_line, "sentence": _sentence}
     environment.globals |= {
         "change": formatting.change,
+        "metric": formatting.metric,
         "share": formatting.share,
-        "ratio": formatting.ratio,
         "quantity": formatting.quantity,
         "count": formatting.count,
         "moment": moment,

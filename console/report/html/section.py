@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from functools import cached_property
 
+from markupsafe import Markup
+
 from console.display.format import duration, moment, sources_line
-from console.report.html import charts, formatting, tables
+from console.report import tables
+from console.report.html import charts, formatting
 from console.report.html.charts import Chart
 from console.report.html.formatting import Amounts
-from console.report.metrics_table import MetricRow, metric_rows
+from console.report.metrics_table import OVERVIEW_COLUMNS, MetricRow, drawdown_text, metric_row, metric_rows
 from domain.analytics.equity_curve import CurvePoint
-from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
+from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
-from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.validation.verdict import Verdict
 from domain.wording import one_line
 
 MAX_SPARKLINE_POINTS = 80
+MAX_GROUP_ROWS = 40
 HOUR = timedelta(hours=1)
 VERDICTS = {"passed": True, "failed": False}
 
@@ -82,33 +84,11 @@ class Section:
         return formatting.typeset(duration(self.report.until - self.report.since))
 
     @property
-    def result(self) -> Decimal:
-        """Result of the period; of a strategy, its net result."""
-        report = self.report
-        return subtract(report.closing, report.opening) if report.strategy is None else report.trade_stats.net_pnl
-
-    @property
-    def change(self) -> PerformanceMetric:
-        """The result as a fraction of the value at the beginning."""
-        if self.report.strategy is not None:
-            return undefined("a strategy has no value of its own")
-        if self.report.opening <= ZERO:
-            return undefined("there was no value at the beginning")
-        return defined(divide(self.result, self.report.opening))
-
-    @property
-    def traded(self) -> bool:
-        """Whether anything was traded in the period."""
-        return self.report.trade_stats.traded > ZERO or bool(self.report.round_trips)
-
-    @property
     def valued(self) -> bool:
         """Whether there is a curve to draw; of a strategy, one with closings."""
-        points = self.report.curve
-        if len(points) < 2 or points[0].time >= points[-1].time:
-            return False
-        moved = any(point.value != points[0].value for point in points)
-        return moved or bool(self.report.marks) or (self.traded and self.report.strategy is None)
+        report = self.report
+        moved = any(point.value != report.curve[0].value for point in report.curve)
+        return report.has_curve and (moved or bool(report.marks) or (report.has_trades and report.strategy is None))
 
     @property
     def remark(self) -> str:
@@ -116,9 +96,9 @@ class Section:
         received = self.report.funnel.received
         if self.valued:
             return ""
-        if self.traded and self.report.strategy is not None:
+        if self.report.has_trades and self.report.strategy is not None:
             return "None of its positions was closed in this period."
-        if self.traded:
+        if self.report.has_trades:
             return "No snapshot was stored in this period, so there is no curve to draw."
         if received:
             decisions = (
@@ -145,9 +125,26 @@ class Section:
         return charts.distribution(self.report) if self.report.distribution else None
 
     @cached_property
-    def figures(self) -> dict[str, list[MetricRow]]:
-        """The key figures."""
-        return metric_rows(self.report) if self.traded or self.valued else {}
+    def figures(self) -> Mapping[str, list[MetricRow]]:
+        """The performance metrics by group."""
+        return metric_rows(self.report, self.write.places) if self.report.has_trades or self.valued else {}
+
+    @property
+    def overview(self) -> list[MetricRow]:
+        """Its metrics in the overview."""
+        metrics = [METRICS[key] for key in OVERVIEW_COLUMNS]
+        return [metric_row(one, one.read(self.report.trade_stats, self.report.performance)) for one in metrics]
+
+    @property
+    def notes(self) -> dict[str, Markup | str]:
+        """Details of some metrics by key, shown in small letters."""
+        performance = self.report.performance
+        if performance is None:
+            return {}
+        return {
+            "max_drawdown": formatting.dates(drawdown_text(self.report, self.write.places)),
+            "sharpe_ratio": f"{len(performance.returns.values)} daily returns",
+        }
 
     @cached_property
     def years(self) -> list[tables.YearRow]:
@@ -157,22 +154,20 @@ class Section:
     @cached_property
     def groups(self) -> list[tables.GroupTable]:
         """The tables of results by group."""
-        return tables.groups(self.report.by) if self.traded else []
+        return tables.groups(self.report.by, MAX_GROUP_ROWS, self.write.places) if self.report.has_trades else []
 
     @property
     def unknowns(self) -> dict[str, list[str]]:
-        """The reasons why figures in those tables do not exist, by column heading."""
-        groups = [line.results for group in self.groups for line in group.lines if line.results is not None]
-        reasons = {
-            "Win rate": {results.win_rate.reason for results in groups},
-            "Profit factor": {results.profit_factor.reason for results in groups},
-        }
-        return {label: ordered for label, texts in reasons.items() if (ordered := sorted(filter(None, texts)))}
+        """The reasons why metrics in those tables do not exist, by column heading."""
+        reasons: dict[str, set[str]] = {}
+        for cell in (cell for group in self.groups for line in group.lines for cell in line.cells if cell.reason):
+            reasons.setdefault(cell.metric.label, set()).add(cell.reason)
+        return {label: sorted(texts) for label, texts in reasons.items()}
 
     @cached_property
     def costs(self) -> list[tables.CostRow]:
         """The table of costs."""
-        return tables.costs(self.report.trade_stats) if self.traded else []
+        return tables.costs(self.report.trade_stats) if self.report.has_trades else []
 
     @cached_property
     def funnel_stages(self) -> list[tables.FunnelStage]:

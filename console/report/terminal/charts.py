@@ -17,7 +17,7 @@ from rich.text import Text
 from console.display import chart
 from console.display.format import amount, percent, signed
 from console.display.style import BAD, GOOD, gain
-from console.report.html.tables import MONTHS, years
+from console.report.tables import MONTHS, years
 from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.histogram import Bin
 from domain.analytics.period_returns import PeriodReturn

@@ -12,11 +12,13 @@ from rich.text import Text
 from console.display.format import amount, duration, moment, percent, signed, sources_line
 from console.display.style import DOUBT, gain
 from console.display.table import beside, cut
+from console.report.metrics_table import drawdown_text
 from console.report.terminal import charts, sections
 from console.report.terminal.charts import line, wrapped
 from console.report.validation import validation_lines
+from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
-from domain.trading.arithmetic import ZERO, divide, subtract
+from domain.trading.arithmetic import ZERO
 from domain.validation.verdict import Verdict
 from domain.wording import counted, escape_control
 
@@ -108,16 +110,13 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     yield line("━" * width)
     if (warning := sources_line(report.price_sources)) is not None:
         yield line(warning, DOUBT)
-    result = subtract(report.closing, report.opening)
     if report.strategy is not None:
-        result = report.trade_stats.net_pnl
-        headline = line(f"Net {report.currency} ")
-        headline.append(signed(result), style=gain(result) or "")
+        headline = line(f"{METRICS['net_pnl'].label} {report.currency} ")
+        headline.append(signed(report.result), style=gain(report.result) or "")
         yield headline
         return
-    change = divide(result, report.opening) if report.opening > ZERO else None
     headline = line(f"Value {amount(report.closing)} {report.currency}  ", "bold")
-    headline.append(f"{signed(result)} ({percent(change)})", style=gain(result))
+    headline.append(f"{signed(report.result)} ({percent(report.change.value)})", style=gain(report.result))
     headline.append(f"  from {amount(report.opening)}", style="not bold")
     if report.opening != report.initial_capital:
         headline.append(f", initial capital {amount(report.initial_capital)}", style="not bold")
@@ -142,11 +141,11 @@ def _valuation_note(report: Report) -> str | None:
 def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool) -> Iterator[Text]:
     two_columns = width >= charts.WIDE_LAYOUT_COLUMNS
     half = (width - GAP_COLUMNS) // 2 if two_columns else width
-    if len(report.curve) > 1 and report.curve[0].time < report.curve[-1].time:
+    if report.has_curve:
         yield from _with_heading(
             "Net result so far" if report.strategy is not None else "Value", _curve(report, width, two_columns)
         )
-    if report.trade_stats.traded or report.round_trips:
+    if report.has_trades:
         yield from _with_heading("Figures", sections.figures(report, width))
     if report.months:
         yield from _with_heading("Months", _months(report, width))
@@ -197,7 +196,7 @@ def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
     if falls:
         # The times stand below both.
         lines = [*lines[:-1], line(), line("Drawdown", "bold"), *falls]
-        lines += wrapped(sentence, width, "dim") if (sentence := sections.fall_sentence(report)) else []
+        lines += wrapped(f"deepest: {text}", width, "dim") if (text := drawdown_text(report)) else []
     return lines
 
 

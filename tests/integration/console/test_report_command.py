@@ -100,8 +100,8 @@ def test_the_report_of_one_round_trip_has_every_number(sold: str, capsys: pytest
     text = " ".join(report_output(capsys, sold, "--portfolio", "one").split())
     for words in (
         "as of the last snapshot, 2026-01-10 14:00:00 UTC",
-        "Net result +8.00", "Gross result +10.00", "Round trips 1", "Won, lost 1, 0", "Win rate 100.00 %",
-        "Average win +8.00", "Average loss –", "Profit factor –", "Traded 210.00", "Holding time 1 h",
+        "Net result +8.00", "Gross result +10.00", "Round trips 1", "Wins 1", "Losses 0", "Win rate 100.00 %",
+        "Average win +8.00", "Average loss –", "Profit factor –", "Traded value 210.00", "Average holding time 1 h",
         "– Average loss, Profit factor: no losing round trip yet", "Gross before costs +11.00",
         "Commission 2.00 0.9524 % 18.18 %", "Slippage 1.00 0.4762 % 9.09 %", "Total 3.00 1.4286 % 27.27 %",
         "received 2 100.0%", "filled 2 100.0%", "symbol BTC/USDT alone", "strategy trend alone", "Open positions none",

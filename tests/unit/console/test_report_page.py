@@ -16,12 +16,14 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from console.report.html import charts, tables
+from console.report import tables
+from console.report.html import charts
 from console.report.html.formatting import Amounts, change, share
 from console.report.html.page import page
-from console.report.metrics_table import DEFINITIONS, metric_rows
+from console.report.metrics_table import GROUP_COLUMNS, ROW_GROUPS, metric_rows
 from docs.pictures.sample import FIRST_DAY, PLANS, one, reports, verdict
 from domain.analytics.funnel import Stage, funnel
+from domain.analytics.metric_definitions import METRICS_BY_GROUP
 from domain.analytics.performance import History
 from domain.analytics.performance_metric import defined, undefined
 from domain.analytics.period_returns import PeriodReturn
@@ -113,10 +115,12 @@ def test_a_portfolio_of_less_than_ten_is_not_rounded_to_cents() -> None:
 
 def test_every_figure_is_defined_and_an_unknown_one_says_why() -> None:
     young = one(PLANS[0], SEED, days=2)
-    labels = {row.label for group in metric_rows(young).values() for row in group}
-    assert set(DEFINITIONS) == labels
-    sharpe = next(row for row in metric_rows(young)["Risk"] if row.label == "Sharpe ratio")
-    assert ("", "2 of at least 10 daily returns") == (str(sharpe.value), sharpe.reason)
+    rows = metric_rows(young)
+    assert {group: [*METRICS_BY_GROUP[group]] for group in ROW_GROUPS} == {
+        group: [row.metric for row in metrics] for group, metrics in rows.items()
+    }
+    sharpe = next(row for row in rows["Risk"] if row.metric.key == "sharpe_ratio")
+    assert (None, "–", "2 of at least 10 daily returns") == (sharpe.value, sharpe.text, sharpe.reason)
     read = text_of(page([young], {}, made_at=MADE))
     assert "Sharpe ratio – 2 of at least 10 daily returns" in read
     assert "Profit factor –: no round trip yet." in read
@@ -142,11 +146,13 @@ def test_months_compound_to_years_and_are_shaded_by_their_size() -> None:
 def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything() -> None:
     results = REPORTS[0].trade_stats
     by = {f"S{number}": replace(results, net_pnl=Decimal(30 - number)) for number in range(60)}
-    (group,) = tables.groups({Dimension.SYMBOL: by})
+    (group,) = tables.groups({Dimension.SYMBOL: by}, 40)
     assert (41, "20 between them") == (len(group.lines), group.lines[20].name)
     assert sum(stats.net_pnl for stats in by.values()) == sum(line.net for line in group.lines)
-    assert 60 * results.total_trades == sum(line.round_trips for line in group.lines)
-    assert (0, None) == (group.lines[20].width, group.lines[20].results)
+    trips = GROUP_COLUMNS.index("total_trades")
+    assert 60 * results.total_trades == sum(line.cells[trips].value or 0 for line in group.lines)
+    assert (0, True) == (group.lines[20].width, group.lines[20].is_sum)
+    assert ["–", "–", "–"] == [cell.text for cell in group.lines[20].cells[trips + 1 :]]
     for line in group.lines:
         ends = (line.left, line.left + line.width)
         assert group.zero == pytest.approx(ends[0] if line.net >= 0 else ends[1], abs=0.02)

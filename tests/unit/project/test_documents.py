@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from docs.performance_tables import performance_page
 from docs.settings_page import PAGE, settings_page
+from domain.analytics.metric_definitions import METRICS, METRICS_BY_GROUP
 from domain.analytics.performance import History, Performance
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import TradeStats
@@ -122,9 +124,12 @@ def test_validation_names_every_criterion_and_its_setting() -> None:
     assert [item.name for item in (*program, *figures) if f"| `{item.name}` |" not in VALIDATION] == []
 
 
-def test_performance_names_every_metric() -> None:
+def test_every_metric_has_one_definition_and_the_page_is_the_one_that_is_generated() -> None:
     names = {*TradeStats.__dataclass_fields__, *Performance.__dataclass_fields__} - {"trade_stats", "returns"}
-    assert {name for name in names if f"`{name}`" not in PERFORMANCE} == set()
+    keys = [metric.key for metrics in METRICS_BY_GROUP.values() for metric in metrics]
+    assert sorted(names) == sorted(keys)
+    assert len(keys) == len({metric.label for metric in METRICS.values()})
+    assert performance_page() == PERFORMANCE, "run `python -m docs.performance_tables` and commit the page"
 
 
 @pytest.mark.parametrize("digit", ["9997.5809286", "1593.75\n", "33.333333333334", "196.2"])

@@ -1,4 +1,4 @@
-"""Tables of a report's page: months, results by group, costs, decisions."""
+"""Tables of a report, as rows: months, results by group, costs, decisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_row
 from domain.analytics.funnel import DropOff, Funnel
+from domain.analytics.metric_definitions import METRICS, MetricDefinition, Unit
 from domain.analytics.performance_metric import PerformanceMetric, defined, undefined
 from domain.analytics.period_returns import PeriodReturn, by_month
 from domain.analytics.trade_stats import Dimension, TradeStats
@@ -14,12 +16,11 @@ from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MAX_SHADE = 4
-MAX_ROWS = 40
-GROUPS = {
-    Dimension.SYMBOL: "By symbol",
-    Dimension.STRATEGY: "By strategy",
-    Dimension.ASSET_CLASS: "By asset class",
-    Dimension.SIDE: "By side",
+DIMENSIONS = {
+    Dimension.SYMBOL: "symbol",
+    Dimension.STRATEGY: "strategy",
+    Dimension.ASSET_CLASS: "asset class",
+    Dimension.SIDE: "side",
 }
 
 
@@ -58,18 +59,16 @@ class GroupRow:
     Attributes:
         left: left end of its bar, in percent of the column's width; a net result of 0 is at ``zero`` of its table.
         width: of the bar, in percent.
-        results: None for the row that sums up others.
+        cells: the metrics of `GROUP_COLUMNS`; a row that sums up others has no ratios.
+        is_sum: whether it sums up others.
     """
 
     name: str
     left: float
     width: float
     net: Decimal
-    gross: Decimal
-    commission: Decimal
-    slippage: Decimal
-    round_trips: int
-    results: TradeStats | None
+    cells: tuple[MetricRow, ...]
+    is_sum: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class GroupTable:
         zero: position of a net result of 0 in the column of bars, in percent of its width.
     """
 
-    title: str
+    dimension: str
     zero: float
     lines: tuple[GroupRow, ...]
 
@@ -98,7 +97,6 @@ class FunnelStage:
     number: int
     share: float
     lost: tuple[DropOff, ...]
-    lost_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +146,24 @@ def _compounded(gains: Iterable[PeriodReturn]) -> Decimal | None:
     return subtract(growth, ONE)
 
 
-def groups(by: Mapping[Dimension, Mapping[str, TradeStats]]) -> list[GroupTable]:
-    """Return the tables of results by group, the best row of each first; empty tables are left out."""
-    return [_group(title, by[dimension]) for dimension, title in GROUPS.items() if by.get(dimension)]
+def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], max_rows: int, places: int = 2) -> list[GroupTable]:
+    """Return the tables of results by group, the best row of each first; empty tables are left out.
+
+    Args:
+        by: results by dimension.
+        max_rows: of a table with more rows, the best and the worst stay, and one row sums up the others.
+        places: decimal places of amounts.
+    """
+    tables = [(name, by.get(dimension)) for dimension, name in DIMENSIONS.items()]
+    return [_group(name, results, max_rows, places) for name, results in tables if results]
 
 
-def _group(title: str, by: Mapping[str, TradeStats]) -> GroupTable:
-    ordered = sorted(by.items(), key=lambda item: (-item[1].net_pnl, item[0]))
-    if len(ordered) > MAX_ROWS:
-        half = MAX_ROWS // 2
-        first, between, last = ordered[:half], ordered[half:-half], ordered[-half:]
-    else:
-        first, between, last = ordered, [], []
-    rows: list[tuple[str, list[TradeStats]]] = [(name, [results]) for name, results in first]
-    if between:
-        rows.append((f"{len(between)} between them", [results for _, results in between]))
-    rows += [(name, [results]) for name, results in last]
+def _group(dimension: str, by: Mapping[str, TradeStats], max_rows: int, places: int) -> GroupTable:
+    rows = [(name, [stats]) for name, stats in sorted(by.items(), key=lambda item: (-item[1].net_pnl, item[0]))]
+    if len(rows) > max_rows:
+        half = max_rows // 2
+        between = [stats for _, (stats,) in rows[half:-half]]
+        rows[half:-half] = [(f"{len(between)} between them", between)]
     nets = [total(stats.net_pnl for stats in members) for _, members in rows]
     # A row that sums up many has no bar: it would make the other bars small.
     bar_values = [net if len(members) == 1 else ZERO for net, (_, members) in zip(nets, rows, strict=True)]
@@ -176,20 +176,18 @@ def _group(title: str, by: Mapping[str, TradeStats]) -> GroupTable:
     lines = []
     for (name, members), net, bar_value in zip(rows, nets, bar_values, strict=True):
         begin, end = sorted((place(ZERO), place(bar_value)))
-        lines.append(
-            GroupRow(
-                name,
-                begin,
-                round(end - begin, 2),
-                net,
-                total(stats.gross_pnl for stats in members),
-                total(stats.total_commission for stats in members),
-                total(stats.total_slippage for stats in members),
-                sum(stats.total_trades for stats in members),
-                members[0] if len(members) == 1 else None,
-            )
-        )
-    return GroupTable(title, place(ZERO), tuple(lines))
+        cells = tuple(metric_row(METRICS[key], _sum(METRICS[key], members), places) for key in GROUP_COLUMNS)
+        lines.append(GroupRow(name, begin, round(end - begin, 2), net, cells, len(members) > 1))
+    return GroupTable(dimension, place(ZERO), tuple(lines))
+
+
+def _sum(metric: MetricDefinition, members: Sequence[TradeStats]) -> PerformanceMetric | None:
+    """Return a metric of one group, or its sum over several; None where there is no sum, as of ratios."""
+    if len(members) == 1:
+        return metric.read(members[0], None)
+    if metric.unit not in {Unit.MONEY, Unit.COUNT}:
+        return None
+    return PerformanceMetric(total(getattr(stats, metric.key) for stats in members))
 
 
 def costs(results: TradeStats) -> list[CostRow]:
@@ -205,8 +203,8 @@ def costs(results: TradeStats) -> list[CostRow]:
         return CostRow(label, amount, of_gross, of_traded, is_sum)
 
     return [
-        cost("Commission", commission),
-        cost("Slippage", slippage),
+        cost(METRICS["total_commission"].label, commission),
+        cost(METRICS["total_slippage"].label, slippage),
         cost("Total", add(commission, slippage), is_sum=True),
     ]
 
@@ -216,4 +214,4 @@ def funnel_stages(funnel: Funnel) -> Iterator[FunnelStage]:
     for stage, number in funnel.stages.items():
         lost = tuple(loss for loss in funnel.lost if loss.after is stage)
         share = number / funnel.received * 100 if funnel.received else 0.0
-        yield FunnelStage(str(stage), number, round(share, 2), lost, sum(loss.number for loss in lost))
+        yield FunnelStage(str(stage), number, round(share, 2), lost)
