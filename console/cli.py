@@ -19,6 +19,7 @@ from typing import Any
 import typer
 from loguru import logger
 
+from console.errors import FAILURE, WRONG_INPUT, exit_code_of
 from console.logs import secrets_hidden
 from console.signals import STOPPING, Signals, Stop, leave_closed_streams, restore_signals, take_signals
 from domain.errors import PaperTradingError
@@ -101,18 +102,18 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except PaperTradingError as error:
         stopped = _is_of_a_stop(error)
-        return _interrupted(arguments) if stopped else _failed(str(error), error.exit_code, error.code, arguments)
+        return _interrupted(arguments) if stopped else _failed(str(error), exit_code_of(error), error.code, arguments)
     except (Stop, KeyboardInterrupt, typer.Abort):
         return _interrupted(arguments)
     except BrokenPipeError:
         # The reader of the output has ended, as `head` does; Python must not report an error at its last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return FAILURE
     except Exception as error:  # noqa: BLE001 - the user gets a sentence, the log file has the traceback
         if isinstance(error, typer.BadParameter.__mro__[1]):
-            return _failed(_usage(error), 2, "usage", arguments)
+            return _failed(_usage(error), WRONG_INPUT, "usage", arguments)
         logger.bind(file_only=True).opt(exception=error).error("unexpected {}", type(error).__name__)
-        return _failed(f"unexpected {type(error).__name__}: {error}", 1, "unexpected", arguments)
+        return _failed(f"unexpected {type(error).__name__}: {error}", FAILURE, "unexpected", arguments)
     return code if isinstance(code, int) else 0
 
 

@@ -1,30 +1,28 @@
 """The errors that this program raises on purpose.
 
-The tree, with the exit code of a command that fails with it::
+The tree::
 
-    PaperTradingError                  1
-    ├── SettingsError                  2   a setting is wrong, missing or contradicts another
-    ├── InvalidDecision                2   a decision that is not valid
-    ├── UnknownPortfolio               2   no portfolio of that name
-    ├── InvalidRequest                 2   the console does not know the request
-    ├── DatabaseError                  1
-    │   ├── DatabaseUnavailable        1   cannot be reached, or the connection was lost; try again
-    │   ├── DatabaseUnsuitable         1   reached, but not usable: newer schema, missing rights, wrong version
-    │   ├── EmbeddedServerError        1   the embedded PostgreSQL could not be started
-    │   ├── DatabaseBusy               1   a lock of another session, or a deadlock; a retry may succeed
-    │   ├── WriteRefused               1   the database rejects these values
-    │   ├── DecisionsEnded             1   decisions to be ended have ended or are gone; nothing was written
-    │   └── Fenced                     1   another epoch or generation writes now; nothing was written
-    ├── SubmissionInDoubt              1   the answer to COMMIT was lost; submit the same uid again
-    ├── DecisionGone                   1   the decision's row was deleted, so it has no outcome
-    ├── OrderRejected                  1   `execute_order` got no fill; the reason says why
-    ├── BackupRefused                  2   no backup can be written there, or this file not restored; nothing changed
-    ├── BackupFailed                   1   a backup could not be completed; its file was removed
-    ├── NotRunning                     3   no process serves this database
-    ├── LeaseHeld                      3   another process serves this database
-    ├── PriceSourceError               1   a price source cannot do its work
-    ├── AlertFailed                    1   an alert could not be sent
-    └── RestartLimitReached            1   actors crash faster than they can be restarted
+    PaperTradingError
+    ├── SettingsError                  a setting is wrong, missing or contradicts another
+    ├── InvalidDecision                a decision that is not valid
+    ├── UnknownPortfolio               no portfolio of that name
+    ├── InvalidRequest                 the console does not know the request
+    ├── DatabaseError
+    │   ├── DatabaseUnavailable        cannot be reached, or the connection was lost; try again
+    │   ├── DatabaseUnsuitable         reached, but not usable: newer schema, missing rights, wrong version
+    │   ├── DatabaseBusy               a lock of another session, or a deadlock; a retry may succeed
+    │   ├── WriteRefused               the database rejects these values
+    │   ├── DecisionsEnded             decisions to be ended have ended or are gone; nothing was written
+    │   └── Fenced                     another epoch or generation writes now; nothing was written
+    ├── SubmissionInDoubt              the answer to COMMIT was lost; submit the same uid again
+    ├── DecisionGone                   the decision's row was deleted, so it has no outcome
+    ├── OrderRejected                  `execute_order` got no fill; the reason says why
+    ├── NotRunning                     no process serves this database
+    ├── LeaseHeld                      another process serves this database
+    └── RestartLimitReached            actors crash faster than they can be restarted
+
+Errors of one package alone are there: those of the embedded database in `persistence/embedded/errors.py`, those of the
+command line in `console/errors.py`, which also has the exit codes.
 
 A message is one sentence for a person: what is wrong, where, and how to mend it. It never holds a secret.
 """
@@ -33,18 +31,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 
 class PaperTradingError(Exception):
-    """Base of every deliberate error; ``exit_code`` is the exit code of a command.
+    """Base of every deliberate error.
 
     Attributes:
         code: for programs: the class's name in snake case, such as ``lease_held``; `InvalidDecision` has finer ones.
     """
 
-    exit_code: ClassVar[int] = 1
     code: str
 
     def __init_subclass__(cls) -> None:
@@ -57,8 +54,6 @@ PaperTradingError.code = "failed"
 class SettingsError(PaperTradingError):
     """A setting is wrong, missing or contradicts another."""
 
-    exit_code = 2
-
 
 class InvalidDecision(PaperTradingError):
     """A decision that is not valid, with the message that says why.
@@ -66,8 +61,6 @@ class InvalidDecision(PaperTradingError):
     Attributes:
         code: ``invalid_confidence``, ``missing_confidence``, ``unknown_field``, or ``invalid_decision`` in general.
     """
-
-    exit_code = 2
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -77,13 +70,9 @@ class InvalidDecision(PaperTradingError):
 class UnknownPortfolio(PaperTradingError):
     """No portfolio of that name exists."""
 
-    exit_code = 2
-
 
 class InvalidRequest(PaperTradingError):
     """A request to the console names something that does not exist, or has a wrong form."""
-
-    exit_code = 2
 
 
 class DatabaseError(PaperTradingError):
@@ -104,10 +93,6 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseUnsuitable(DatabaseError):
     """The database answers but is not usable: newer schema, missing rights, wrong version."""
-
-
-class EmbeddedServerError(DatabaseError):
-    """The embedded PostgreSQL could not be set up or started."""
 
 
 class DatabaseBusy(DatabaseError):
@@ -152,42 +137,12 @@ class OrderRejected(PaperTradingError):
     """A caller's order got no fill; the message is the outcome's reason."""
 
 
-class BackupRefused(PaperTradingError):
-    """No backup can be written there, or this file cannot be restored here; nothing was changed."""
-
-    exit_code = 2
-
-
-class BackupFailed(PaperTradingError):
-    """A backup could not be completed; its file was removed."""
-
-
 class NotRunning(PaperTradingError):
     """No process serves this database."""
-
-    exit_code = 3
 
 
 class LeaseHeld(PaperTradingError):
     """Another process serves this database."""
-
-    exit_code = 3
-
-
-class PriceSourceError(PaperTradingError):
-    """A price source cannot do its work."""
-
-
-class AlertFailed(PaperTradingError):
-    """An alert could not be sent.
-
-    Attributes:
-        again: True where a later attempt may succeed.
-    """
-
-    def __init__(self, message: str, *, again: bool = True) -> None:
-        super().__init__(message)
-        self.again = again
 
 
 class RestartLimitReached(PaperTradingError):

@@ -27,7 +27,8 @@ from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from actors.settings import Settings
 from console.alerts.outbox import Notification
-from domain.errors import AlertFailed, SettingsError
+from console.errors import AlertFailed
+from domain.errors import SettingsError
 from domain.wording import one_line
 
 MAX_QUOTED_OUTPUT = 300

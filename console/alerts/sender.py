@@ -23,9 +23,9 @@ from tenacity import (
 
 from console.alerts.channels import Channel
 from console.alerts.outbox import Notification, Outbox
+from console.errors import AlertFailed
 from console.logs import secrets_hidden
 from domain.alarms import FATAL_KINDS, Alarm
-from domain.errors import AlertFailed
 from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
 
 WINDOW_S = 60.0

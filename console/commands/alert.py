@@ -15,9 +15,10 @@ from console.alerts.outbox import Notification
 from console.alerts.sender import ATTEMPT_TIMEOUT_S
 from console.cli import print_error
 from console.display.format import answer
+from console.errors import FAILURE, AlertFailed
 from console.options import AsJson, LogLevel, quiet_settings
 from domain.alarms import Alarm, AlarmKind, alarm_text
-from domain.errors import AlertFailed, InvalidRequest, SettingsError
+from domain.errors import InvalidRequest, SettingsError
 from domain.wording import quoted
 
 TEXT = "a test: alarms arrive here"
@@ -57,7 +58,7 @@ def alert(
         if result["error"] is not None:
             print_error(f"{result['setting']}: not delivered: {result['error']}")
     if not all(result["delivered"] for result in results):
-        raise typer.Exit(AlertFailed.exit_code)
+        raise typer.Exit(FAILURE)
 
 
 def _deliver(channel: Channel, notification: Notification) -> dict[str, Any]:

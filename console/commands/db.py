@@ -14,13 +14,14 @@ from actors.settings import Settings
 from console.database import connected, database_label
 from console.display.format import answer, size
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
-from domain.errors import BackupRefused, LeaseHeld, PaperTradingError, SettingsError
+from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.program import command_name
 from persistence import schema
 from persistence.connections import dsn, probe, with_schema
 from persistence.embedded import backup as backups
 from persistence.embedded import restore as restores
 from persistence.embedded.backup_file import BackupFile
+from persistence.embedded.errors import BackupRefused
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.lease import Lease
 

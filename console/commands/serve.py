@@ -20,13 +20,14 @@ from console.database import database_label
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.debug.server import ConsoleServer
 from console.display.format import NO_PROOF, amount, document, number
+from console.errors import exit_code_of
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
 from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
-from domain.errors import LeaseHeld, NotRunning, PaperTradingError, RestartLimitReached, SettingsError
+from domain.errors import LeaseHeld, NotRunning, RestartLimitReached, SettingsError
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.version import version
 
@@ -123,7 +124,7 @@ def start(
         for crash in last if isinstance(failure, RestartLimitReached) else ():
             print_error(f"failure {crash.reference}: {crash.actor}, {crash.kind}: {crash.error}")
         print_error(str(failure))
-        raise typer.Exit(failure.exit_code if isinstance(failure, PaperTradingError) else 1)
+        raise typer.Exit(exit_code_of(failure))
     logger.info("stopped")
 
 

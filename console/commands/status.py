@@ -10,7 +10,7 @@ from rich.console import Console
 
 from actors.settings import Settings
 from console.database import database_label, ledger_reader
-from console.debug.protocol import ConsoleConnection, Refused, socket_path
+from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
     INSTRUMENTS_UNKNOWN,
     amount,
@@ -24,6 +24,7 @@ from console.display.format import (
     terminal,
 )
 from console.display.table import full_table
+from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
@@ -65,9 +66,9 @@ def status(
         document |= {"running": True, "not_running": None}
     answer(as_json, document, lambda: _print_status(document))
     if not document["running"]:
-        raise typer.Exit(NotRunning.exit_code)
+        raise typer.Exit(NOT_RUNNING)
     if not document["ledger_ok"] or (process is not None and process["intake_paused_since"] is not None):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILURE)
 
 
 def _process(settings: Settings) -> dict[str, Any] | None:

@@ -18,8 +18,9 @@ from rich.text import Text
 
 from actors.settings import Settings
 from console.database import opened
-from console.debug.protocol import ConsoleConnection, Refused, socket_path
+from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import answer, duration, terminal
+from console.errors import Refused
 from console.live.layout import frame
 from console.live.poller import ViewPoller
 from console.live.state import ViewReader, ViewState, check_ledger

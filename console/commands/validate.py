@@ -11,6 +11,7 @@ from console.commands.halts import current_user
 from console.database import opened
 from console.display.format import answer, moment, sources_line, terminal
 from console.display.table import full_table
+from console.errors import NOT_READY
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
 from console.report.verdicts import print_verdicts, verdict_to_dict
 from domain.errors import InvalidRequest
@@ -24,8 +25,6 @@ from persistence.queries import validation
 from persistence.stores import validation_runs
 from persistence.stores.validation_runs import StoredRun
 
-NOT_READY = 4
-"""Exit code."""
 RESERVED = frozenset({"show", "start", "stop", "list"})
 
 HELP = r"""\b

@@ -15,6 +15,7 @@ from console.debug.protocol import ConsoleConnection
 from console.debug.render import actor_table, render, render_message
 from console.display.format import document
 from console.display.table import full_table
+from console.errors import NOT_RUNNING, exit_code_of
 from domain.errors import InvalidRequest, PaperTradingError
 
 RATE_INTERVAL_S = 0.5
@@ -154,7 +155,7 @@ def run_line(session: Session, line: str, out: Console) -> bool:
         out.print(str(error), style="yellow", soft_wrap=True)
     except PaperTradingError as error:
         out.print(str(error), style="red", soft_wrap=True)
-        return error.exit_code != 3
+        return exit_code_of(error) != NOT_RUNNING
     except KeyboardInterrupt:
         out.print("interrupted", style="yellow")
     return True

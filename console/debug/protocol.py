@@ -22,7 +22,8 @@ from typing import Any
 
 from actors.settings import Settings
 from console.display.format import document
-from domain.errors import NotRunning, PaperTradingError
+from console.errors import Refused
+from domain.errors import NotRunning
 from domain.program import command_name
 from persistence.connections import display_address
 
@@ -34,12 +35,6 @@ COMMAND_TIMEOUTS_S: Mapping[str, float] = {"decide": 100.0, "audit": 20.0}
 """Longer time limits of commands that wait themselves: the client must not time out while the command still works."""
 MAX_SOCKET_PATH_BYTES = 103
 """macOS accepts 103 bytes, Linux 107."""
-
-
-class Refused(PaperTradingError):
-    """The service refused a request; the message is the service's own."""
-
-    exit_code = 2
 
 
 def socket_path(settings: Settings) -> Path:

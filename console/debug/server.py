@@ -20,7 +20,8 @@ from types import GeneratorType
 
 from loguru import logger
 
-from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refused, decode, encode, is_private
+from console.debug.protocol import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, decode, encode, is_private
+from console.errors import Refused
 from console.logs import secrets_hidden
 from console.service.requests import Command
 from domain.errors import PaperTradingError

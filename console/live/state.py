@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from domain.errors import DatabaseError, NotRunning
+from console.errors import NOT_RUNNING
+from domain.errors import DatabaseError
 from domain.trading.arithmetic import add, total
 from domain.trading.quotes import NOT_REAL
 from domain.types import DEFAULT_PORTFOLIO
@@ -92,7 +93,7 @@ class ViewState:
     def exit_code(self) -> int:
         """The exit code with which `run.py status` would end."""
         if not self.running and self.database_error is None:
-            return NotRunning.exit_code
+            return NOT_RUNNING
         return int(self.paused or (self.ledger_check is not None and bool(self.ledger_check.differences)))
 
     @property

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from domain.errors import PriceSourceError
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import PriceListener
@@ -67,8 +66,6 @@ class Session:
             asyncio.run(self._serve())
         except asyncio.CancelledError:
             return
-        except PriceSourceError as error:
-            self._listener.source_ended(str(error))
         except Exception as error:  # noqa: BLE001 - a thread that died silently would look like a quiet market
             logger.exception("the price source {!r} failed", self._source.name)
             if not self._stopped.is_set():
@@ -85,8 +82,8 @@ class Session:
             self._listener.instruments_loaded(self._source.catalog)
         self._venue = self._source.make_venue()
         if not self._venue.answers and not self._venue.streams:
-            msg = f"{self._source.name} has no tickers in ccxt; choose another exchange"
-            raise PriceSourceError(msg)
+            self._listener.source_ended(f"{self._source.name} has no tickers in ccxt; choose another exchange")
+            return
         loops = [self._load_markets]
         loops += [self._poll] if self._venue.answers else []
         loops += [self._stream] if self._venue.streams else []

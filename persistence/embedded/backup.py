@@ -18,9 +18,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from domain.errors import BackupFailed, BackupRefused
 from persistence.connections import CONNECT_TIMEOUT_S
 from persistence.embedded import wheel
+from persistence.embedded.errors import BackupFailed, BackupRefused
 from persistence.error_translation import translated
 from persistence.session import open_privileged_session
 

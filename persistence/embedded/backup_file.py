@@ -12,9 +12,9 @@ from typing import IO
 
 import psycopg
 
-from domain.errors import BackupRefused
 from persistence import schema
 from persistence.embedded import wheel
+from persistence.embedded.errors import BackupRefused
 
 VERSIONS = re.compile(r"^COPY (\S+)\.paper_schema_version \(version_num\) FROM stdin;\n(.*)$", re.MULTILINE)
 RIGHTS = re.compile(r"^\d+; \d+ \d+ (DEFAULT )?ACL ")

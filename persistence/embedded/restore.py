@@ -10,11 +10,12 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from domain.errors import BackupRefused, DatabaseBusy, DatabaseError, DatabaseUnavailable
+from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable
 from persistence import schema
 from persistence.connections import PUBLIC, connect, engine_for, transaction, with_schema
 from persistence.embedded.backup import TABLES, Contents, count_contents
 from persistence.embedded.backup_file import BackupFile
+from persistence.embedded.errors import BackupRefused
 from persistence.error_translation import translated
 from persistence.lease import Lease, holder_name
 

@@ -31,8 +31,9 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from domain.errors import EmbeddedServerError, SettingsError
+from domain.errors import SettingsError
 from persistence.embedded import wheel
+from persistence.embedded.errors import EmbeddedServerError
 from persistence.session import open_privileged_session
 
 _PORT = 5432  # no TCP port: it is only part of the socket's name

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from loguru import logger
 
-from domain.errors import EmbeddedServerError
 from domain.log_once import LogOnce
 from domain.worker_thread import WorkerThread
+from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer
 
 CHECK_INTERVAL_S = 1.0

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from domain.errors import EmbeddedServerError
+from persistence.embedded.errors import EmbeddedServerError
 from persistence.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
 
 PROGRAM_TIMEOUT_S = 300.0

@@ -16,8 +16,9 @@ import pytest
 
 from actors import Settings
 from console.commands.halts import current_user
-from console.debug.protocol import MAX_REQUEST_BYTES, ConsoleConnection, Refused, decode, encode, socket_path
+from console.debug.protocol import MAX_REQUEST_BYTES, ConsoleConnection, decode, encode, socket_path
 from console.debug.server import ConsoleServer
+from console.errors import Refused
 from domain.errors import NotRunning
 from tests.support.database.servers import Server
 from tests.support.system.program import Program, environment, run, until

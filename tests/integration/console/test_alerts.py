@@ -19,8 +19,9 @@ from console.alerts import sender as sender_module
 from console.alerts.channels import CommandChannel, UrlChannel
 from console.alerts.outbox import Notification
 from console.alerts.sender import AlertSender
+from console.errors import AlertFailed
 from domain.alarms import Alarm, AlarmKind
-from domain.errors import AlertFailed, SettingsError
+from domain.errors import SettingsError
 from tests.support.system.alarms import alarm, no_proxy, state
 from tests.support.system.running_system import captured_log, until
 from tests.support.system.web_receiver import HANG, Receiver

@@ -17,7 +17,8 @@ from actors.runtime import tracing
 from console.debug import client as client_module
 from console.debug.client import Session
 from console.debug.command_spec import COMMAND_SPECS, parse
-from console.debug.protocol import ConsoleConnection, Refused
+from console.debug.protocol import ConsoleConnection
+from console.errors import Refused
 from domain import failpoints
 from domain.errors import InvalidRequest
 from tests.support.system.console_sessions import buy, console_session

@@ -24,8 +24,9 @@ from rich.console import Console
 
 from console.debug.client import Session
 from console.debug.command_spec import COMMAND_SPECS
-from console.debug.protocol import ConsoleConnection, Refused
+from console.debug.protocol import ConsoleConnection
 from console.debug.server import MAX_CLIENTS, ConsoleServer
+from console.errors import Refused
 from domain.errors import NotRunning, PaperTradingError
 from tests.support.database.servers import Server
 from tests.support.system.console_sessions import ConsoleSession, buy, console_session

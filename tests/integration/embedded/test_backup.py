@@ -13,11 +13,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from domain.errors import BackupFailed, BackupRefused, DatabaseBusy, Fenced, LeaseHeld
+from domain.errors import DatabaseBusy, Fenced, LeaseHeld
 from persistence import connections, schema
 from persistence.connections import engine_for, with_schema
 from persistence.embedded.backup import Backup, Contents, back_up
 from persistence.embedded.backup_file import BackupFile
+from persistence.embedded.errors import BackupFailed, BackupRefused
 from persistence.embedded.restore import EPOCH_INCREMENT, restore
 from persistence.lease import Lease, current_holder, writing
 from tests.support.database.servers import Server, ServerPool, wheel

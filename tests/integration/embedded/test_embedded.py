@@ -17,9 +17,10 @@ import psutil
 import psycopg
 import pytest
 
-from domain.errors import EmbeddedServerError, SettingsError
+from domain.errors import SettingsError
 from persistence.embedded import server as server_module
 from persistence.embedded import wheel
+from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.database.postmaster import postmaster_pid
 from tests.support.system.running_system import next_line

@@ -13,7 +13,8 @@ import pytest
 from loguru import logger
 
 from actors import Decision
-from domain.errors import DatabaseError, EmbeddedServerError
+from domain.errors import DatabaseError
+from persistence.embedded.errors import EmbeddedServerError
 from persistence.embedded.server import EmbeddedServer
 from persistence.embedded.watch import EmbeddedWatch
 from tests.support.database.postmaster import postmaster_pid

@@ -11,8 +11,8 @@ import pytest
 from console import logs
 from console.alerts.channels import Channel, CommandChannel
 from console.alerts.outbox import Notification
+from console.errors import AlertFailed
 from domain.alarms import Alarm, AlarmKind
-from domain.errors import AlertFailed
 
 TEST = AlarmKind.TEST
 

@@ -13,6 +13,7 @@ import pytest
 from actors.configuration.settings_reference import VARIABLE_PREFIX
 from actors.settings import Settings
 from console.cli import _command_line
+from console.errors import EXIT_CODES
 from domain.errors import LeaseHeld, SettingsError
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +90,7 @@ def test_what_they_set_are_settings_of_this_program(unit: str) -> None:
 
 
 def test_only_what_would_end_the_same_is_not_tried_again() -> None:
-    assert values(SERVICES[0], "RestartPreventExitStatus") == [f"{SettingsError.exit_code} {LeaseHeld.exit_code}"]
+    assert values(SERVICES[0], "RestartPreventExitStatus") == [f"{EXIT_CODES[SettingsError]} {EXIT_CODES[LeaseHeld]}"]
     assert values(SERVICES[0], "Restart") == ["on-failure"]
 
 

@@ -1,0 +1,52 @@
+"""The console's own errors, and the exit codes with which commands end: 0 is success.
+
+An error that is not in `EXIT_CODES` ends a command with `FAILURE`.
+"""
+
+from __future__ import annotations
+
+from domain.errors import (
+    InvalidDecision,
+    InvalidRequest,
+    LeaseHeld,
+    NotRunning,
+    PaperTradingError,
+    SettingsError,
+    UnknownPortfolio,
+)
+from persistence.embedded.errors import BackupRefused
+
+FAILURE, WRONG_INPUT, NOT_RUNNING, NOT_READY = 1, 2, 3, 4
+
+
+class Refused(PaperTradingError):
+    """The service refused a request; the message is the service's own."""
+
+
+class AlertFailed(PaperTradingError):
+    """An alert could not be sent.
+
+    Attributes:
+        again: True where a later attempt may succeed.
+    """
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+EXIT_CODES = {
+    SettingsError: WRONG_INPUT,
+    InvalidDecision: WRONG_INPUT,
+    InvalidRequest: WRONG_INPUT,
+    UnknownPortfolio: WRONG_INPUT,
+    BackupRefused: WRONG_INPUT,
+    Refused: WRONG_INPUT,
+    NotRunning: NOT_RUNNING,
+    LeaseHeld: NOT_RUNNING,
+}
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a command that fails with ``error``."""
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), FAILURE)
