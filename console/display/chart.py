@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from rich.text import Text
+
+from console.display.format import amount
 
 BLANK = "⠀"
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -38,6 +43,40 @@ def row_of(y: float, low: float, high: float, rows: int) -> int:
     if high <= low:
         return rows // 2
     return round((high - y) / (high - low) * (rows - 1))
+
+
+def value_labels(values: Sequence[Decimal], opening: Decimal, rows: int) -> tuple[dict[int, str], int | None]:
+    """Return the labels of the highest, the lowest and the opening value by row, and the row for a line at the opening.
+
+    The row is None where the line would seem to mark another label's value, or the opening is outside the chart.
+    """
+    low, high = min(values), max(values)
+    labels = {0: amount(high), rows - 1: amount(low)} if low < high else {rows // 2: amount(low)}
+    base = row_of(float(opening), float(low), float(high), rows) if low <= opening <= high else None
+    if base is None or base in labels:
+        return labels, None
+    return labels | {base: amount(opening)}, base
+
+
+def with_axis(
+    curve_lines: Sequence[str],
+    labels: Mapping[int, str],
+    label_width: int,
+    style: str,
+    base: int | None = None,
+    label_style: str = "",
+) -> list[Text]:
+    """Return the lines of a `curve` in colour, with labels before their rows, and a dotted line in row ``base``."""
+    lines = []
+    for index, curve_line in enumerate(curve_lines):
+        line = Text.assemble((f"{labels.get(index, ''):>{label_width}} ┤", label_style), no_wrap=True, end="")
+        for character in curve_line:
+            empty = character == BLANK
+            line.append(
+                "┄" if empty and index == base else " " if empty else character, style="dim" if empty else style
+            )
+        lines.append(line)
+    return lines
 
 
 def blocks(values: Sequence[float], width: int) -> str:

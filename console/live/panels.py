@@ -73,14 +73,8 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
     if not points or rows < 3:
         return []
     values = [value for _, value in points]
-    low, high, last = min(values), max(values), values[-1]
-    colour = gain(subtract(last, capital)) or ""
-    labels = {0: amount(high), rows - 3: amount(low)} if low < high else {(rows - 2) // 2: amount(low)}
-    base = chart.row_of(float(capital), float(low), float(high), rows - 2) if low <= capital <= high else None
-    if base in labels:
-        base = None  # the line would seem to mark the label's value
-    elif base is not None:
-        labels[base] = amount(capital)
+    last = values[-1]
+    labels, base = chart.value_labels(values, capital, rows - 2)
     label_width = max(cell_len(label) for label in labels.values())
     if width - label_width - 2 < MIN_CURVE_COLUMNS:
         return []
@@ -91,16 +85,8 @@ def equity(state: ViewState, width: int, rows: int) -> list[Text]:
     currency = state.together[0]["currency"] if state.together else ""
     summary = f"{amount(last)} {currency}  {signed(subtract(last, capital))}"
     heading.append(" " * max(width - len("equity") - cell_len(summary), 2) + summary)
-    lines = [cut(heading, width)]
-    for index, curve_line in enumerate(curve_lines):
-        line = Text.assemble((f"{labels.get(index, ''):>{label_width}} ┤", "dim"), no_wrap=True, end="")
-        for character in curve_line:
-            empty = character == chart.BLANK
-            line.append(
-                "┄" if empty and index == base else " " if empty else character, style="dim" if empty else colour
-            )
-        lines.append(line)
-    return [*lines, _times(points[0][0], points[-1][0], label_width + 1, width)]
+    lines = chart.with_axis(curve_lines, labels, label_width, gain(subtract(last, capital)), base, label_style="dim")
+    return [cut(heading, width), *lines, _times(points[0][0], points[-1][0], label_width + 1, width)]
 
 
 def _times(first: datetime, last: datetime, before: int, width: int) -> Text:

@@ -55,14 +55,8 @@ def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: 
         opening: value at the beginning.
     """
     values = [point.value for point in points]
-    low, high = min(values), max(values)
-    labels = {0: amount(high), height - 1: amount(low)} if low < high else {height // 2: amount(low)}
-    base = chart.row_of(float(opening), float(low), float(high), height) if low <= opening <= high else None
-    if base is not None and base not in labels:
-        labels[base] = amount(opening)
-    else:
-        base = None  # the line would seem to mark the label's value
-    style = gain(values[-1] - opening) or ""
+    labels, base = chart.value_labels(values, opening, height)
+    style = gain(values[-1] - opening)
     return _curve_lines([(point.time, float(point.value)) for point in points], labels, width, height, style, base)
 
 
@@ -95,15 +89,7 @@ def _curve_lines(
 ) -> list[Text]:
     label_width = max(12, *(cell_len(label) for label in labels.values()))
     rows = chart.curve([(at.timestamp(), value) for at, value in points], width - label_width - 2, height)
-    lines = []
-    for index, row in enumerate(rows):
-        text = line(f"{labels.get(index, ''):>{label_width}} ┤")
-        for character in row:
-            empty = character == chart.BLANK
-            text.append(
-                "┄" if empty and index == base else " " if empty else character, style="dim" if empty else style
-            )
-        lines.append(text)
+    lines = chart.with_axis(rows, labels, label_width, style, base)
     return [*lines, _times(points[0][0], points[-1][0], label_width + 2, width)]
 
 

@@ -11,6 +11,7 @@ from console.report.json_document import KEYS
 from domain.analytics.equity_curve import CurvePoint, TradeMarker
 from domain.analytics.funnel import DropOff, Funnel
 from domain.analytics.histogram import Bin
+from domain.analytics.metric_definitions import METRICS
 from domain.analytics.performance import Performance
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import OpenPosition, Report
@@ -24,10 +25,15 @@ PAGE = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="ut
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, Performance, Drawdown, PeriodReturn, TradeMarker, Bin, Funnel, DropOff, OpenPosition, RoundTrip]
+    "kind", [Report, Drawdown, PeriodReturn, TradeMarker, Bin, Funnel, DropOff, OpenPosition, RoundTrip]
 )
 def test_every_field_of_the_document_is_named(kind: type) -> None:
     names = {KEYS.get(field.name, field.name) for field in fields(kind)}
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_every_metric_of_the_document_is_named() -> None:
+    names = {field.name for field in fields(Performance)} - METRICS.keys() - {"trade_stats"}
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
 
 
