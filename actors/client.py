@@ -9,8 +9,6 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
 from actors.runtime.pykka_adapter import ThreadingFuture
 from domain.errors import (
     DatabaseBusy,
@@ -19,6 +17,7 @@ from domain.errors import (
     OrderRejected,
     PaperTradingError,
 )
+from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Decision, Outcome
 from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
 from domain.worker_thread import WorkerThread
@@ -90,14 +89,9 @@ class TradingClient(ABC):
 
     def _row_of(self, outcome: Outcome) -> dict[str, Any]:
         """Return the row of an executed order. Retries, because a caller that gets an error may order a second time."""
-        retrying = Retrying(
-            retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
-            wait=wait_fixed(0.25),
-            stop=stop_after_delay(ORDER_READ_TIMEOUT_S),
-            reraise=True,
-        )
+        policy = RetryPolicy((DatabaseUnavailable, DatabaseBusy), limit_s=ORDER_READ_TIMEOUT_S)
         try:
-            return retrying(self.ledger_reader.order, outcome.order_id)
+            return policy.call(lambda: self.ledger_reader.order(outcome.order_id))
         except DatabaseUnavailable as error:
             msg = f"order {outcome.order_id} is executed, do not send it again; its row cannot be read: {error}"
             raise DatabaseUnavailable(msg) from error

@@ -80,7 +80,7 @@ class PriceTracker(Behaviour):
         self._clock = clock
         self._silence = SilenceMonitor(source.name, rules.silent_after, notify)
         self._filter = PriceFilter()
-        self._set_aside_log = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
+        self._set_aside_log = LogOnce.to(logger)
         self._catalog: InstrumentCatalog | None = None
         self._configured: list[Symbol] = []
         self._started_at = clock.now()

@@ -50,7 +50,7 @@ class ValidationJob:
     def __init__(self, store: Verdicts, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._failures = LogOnce(logger.opt(depth=1).error, logger.opt(depth=1).info)
+        self._failures = LogOnce.to(logger, "error")
         self._worker = WorkerThread("validation", self._check, self._failed)
 
     def start(self) -> None:

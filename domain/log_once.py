@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from typing import Any
 
 
 class LogOnce:
@@ -30,6 +31,12 @@ class LogOnce:
         self._log_recovery = log_recovery
         self._lock = threading.Lock()
         self._messages: dict[Hashable, str] = {}
+
+    @staticmethod
+    def to(logger: Any, level: str = "warning") -> LogOnce:
+        """Return one that logs failures to loguru's ``logger`` at ``level``, as of the caller's line; ends as info."""
+        at_caller = logger.opt(depth=1)
+        return LogOnce(getattr(at_caller, level), at_caller.info)
 
     def failed(self, message: str, key: Hashable = "") -> None:
         """Log a failure, unless the state ``key`` fails already."""

@@ -19,10 +19,10 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
+from domain.retry_policy import RetryPolicy
 from domain.types import Epoch
 from domain.worker_thread import WorkerThread
 from persistence.connections import PUBLIC, connect, display_address, dsn, schema_of, transaction
@@ -143,11 +143,8 @@ class Lease:
             version: of the program, stored with the epoch; empty if it does not matter, as in a test.
             settings: stored with the epoch; values that JSON can hold, and no secrets.
         """
-        retrying = Retrying(
-            retry=retry_if_exception_type(DatabaseBusy), stop=stop_after_delay(EPOCH_WAIT_S), reraise=True
-        )
         process = {"holder": holder_name(), "version": version, "settings": Jsonb(dict(settings or {}))}
-        return retrying(self._begin_epoch, process)
+        return RetryPolicy((DatabaseBusy,), limit_s=EPOCH_WAIT_S).call(lambda: self._begin_epoch(process))
 
     def _begin_epoch(self, process: Mapping[str, object]) -> Epoch:
         with translated():

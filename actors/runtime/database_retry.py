@@ -8,31 +8,23 @@ from datetime import datetime
 from typing import TypeVar
 
 from loguru import logger
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_never,
-    wait_random_exponential,
-)
-from tenacity.stop import stop_base
 
 from actors.runtime.activity import Activity
 from actors.runtime.address import require_current
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
+from domain.retry_policy import RetryPolicy
 from domain.types import Clock
 
 T = TypeVar("T")
-MIN_BACKOFF_S, MAX_BACKOFF_S = 0.05, 1.0
-"""Seconds between two tries: the shortest and the longest wait."""
 CALLER_TIMEOUT_S = 10.0
 """Seconds that a caller may have to wait for an answer that was lost."""
 
 
 RETRYABLE: tuple[type[DatabaseError], ...] = (DatabaseBusy, DatabaseUnsuitable)
 """Errors after which nothing was written and a retry may succeed: a lock, or a table or right that is missing now."""
+UNTIL_DONE = RetryPolicy((DatabaseUnavailable, *RETRYABLE))
+UNLESS_AWAY = RetryPolicy(RETRYABLE)
+FOR_A_WHILE = RetryPolicy(UNTIL_DONE.errors, limit_s=CALLER_TIMEOUT_S)
 
 
 class Interrupted(PaperTradingError):
@@ -54,7 +46,7 @@ class DatabaseRetry:
         self._activity = activity
         self._clock = clock
         self._stopping = stopping
-        self._backoff_s = MIN_BACKOFF_S
+        self._backoff_s = UNTIL_DONE.first_wait_s
 
     def until_done(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns once the database is available, not busy, and as the program needs it.
@@ -62,7 +54,7 @@ class DatabaseRetry:
         Raises:
             Interrupted: the system stops.
         """
-        return self._retrying(action, (DatabaseUnavailable, *RETRYABLE), stop_never)
+        return self._retrying(action, UNTIL_DONE)
 
     def until_done_unless_away(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns once the database is not busy, and as the program needs it.
@@ -71,7 +63,7 @@ class DatabaseRetry:
             DatabaseUnavailable: it is unavailable; the actor must reload its state.
             Interrupted: the system stops.
         """
-        return self._retrying(action, RETRYABLE, stop_never)
+        return self._retrying(action, UNLESS_AWAY)
 
     def once(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns; its errors are the caller's.
@@ -98,11 +90,11 @@ class DatabaseRetry:
     def backoff(self) -> None:
         """Sleep with exponential backoff: 50 ms, doubling to 1 s until `reset`."""
         self._stopping.wait(self._backoff_s)
-        self._backoff_s = min(2 * self._backoff_s, MAX_BACKOFF_S)
+        self._backoff_s = min(2 * self._backoff_s, UNTIL_DONE.longest_wait_s)
 
     def reset(self) -> None:
         """Begin the next backoff at 50 ms: a call succeeded."""
-        self._backoff_s = MIN_BACKOFF_S
+        self._backoff_s = UNTIL_DONE.first_wait_s
 
     def for_a_while(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns, if the database is available within `CALLER_TIMEOUT_S` seconds.
@@ -112,30 +104,23 @@ class DatabaseRetry:
             Interrupted: the system stops.
         """
         try:
-            return self._retrying(action, (DatabaseUnavailable, *RETRYABLE), stop_after_delay(CALLER_TIMEOUT_S))
+            return self._retrying(action, FOR_A_WHILE)
         except RETRYABLE as error:
             raise DatabaseUnavailable(str(error)) from error
 
-    def _retrying(self, action: Callable[[], T], errors: tuple[type[Exception], ...], stop: stop_base) -> T:
-        retrying = Retrying(
-            retry=retry_if_exception_type(errors),
-            wait=wait_random_exponential(multiplier=MIN_BACKOFF_S, min=MIN_BACKOFF_S, max=MAX_BACKOFF_S),
-            stop=stop,
-            sleep=sleep_using_event(self._stopping),
-            before_sleep=self._before_sleep,
-            reraise=True,
-        )
+    def _retrying(self, action: Callable[[], T], policy: RetryPolicy) -> T:
         try:
-            return retrying(lambda: self.once(action))
+            return policy.call(lambda: self.once(action), self._stopping, self._before_wait)
+        except policy.errors as error:
+            if self._stopping.is_set():
+                raise Interrupted(f"{self._name} stopped while it waited for the database") from error
+            raise
         finally:
             self._activity.backing_off = False
 
-    def _before_sleep(self, state: RetryCallState) -> None:
-        if self._stopping.is_set():
-            raise Interrupted(f"{self._name} stopped while it waited for the database")
+    def _before_wait(self, error: Exception) -> None:
         self._activity.backing_off = True
-        error = state.outcome.exception() if state.outcome is not None else None
-        self.mark_unavailable(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
+        self.mark_unavailable(error)
 
     def _log_return(self, since: datetime) -> None:
         self._activity.waiting_since = None

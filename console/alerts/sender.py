@@ -12,20 +12,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from loguru import logger
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from console.alerts.channels import Channel
 from console.alerts.outbox import Notification, Outbox
 from console.errors import AlertFailed
 from console.logs import secrets_hidden
 from domain.alarms import FATAL_KINDS, Alarm
+from domain.log_once import LogOnce
+from domain.retry_policy import RetryPolicy
 from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
 
 WINDOW_S = 60.0
@@ -120,16 +114,9 @@ class DeliveryWorker:
         self._cut = threading.Event()
         self._worker = WorkerThread(channel.setting, self._deliver_due, finish=self._deliver_due)
         self._finishing = self._worker.stopping
-        self._retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, AlertFailed) and error.again),
-            wait=wait_random_exponential(
-                multiplier=1, min=min(MIN_RETRY_INTERVAL_S, max_retry_interval), max=max_retry_interval
-            ),
-            stop=stop_after_delay(retry_timeout) | stop_when_event_set(self._cut),
-            sleep=self._pause,
-            before_sleep=self._log_first_failure,
-            reraise=True,
-        )
+        first_wait_s = min(MIN_RETRY_INTERVAL_S, max_retry_interval)
+        self._policy = RetryPolicy((AlertFailed,), first_wait_s, max_retry_interval, retry_timeout)
+        self._failures = LogOnce.to(logger)
 
     def start(self) -> None:
         """Start the thread."""
@@ -192,10 +179,14 @@ class DeliveryWorker:
         message = replace(notification, undelivered=self._undelivered)
         begun = time.monotonic()
         try:
-            self._retrying(self._channel.deliver, message, self._attempt_timeout)
+            self._policy.call(
+                lambda: self._channel.deliver(message, self._attempt_timeout), self._cut, self._failed, self._pause
+            )
         except AlertFailed as error:
             self._abandon(notification, str(error))
             return
+        finally:
+            self._failures.ends()
         self._undelivered = 0
         seconds = time.monotonic() - begun
         logger.debug("{}: delivered {} in {:.2f} s", self._channel.setting, notification.alarm.kind, seconds)
@@ -213,7 +204,7 @@ class DeliveryWorker:
         else:
             self._finishing.wait(seconds)
 
-    def _log_first_failure(self, state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome is not None:  # once, not at each attempt
-            setting = self._channel.setting
-            logger.warning("{}: delivery failed; retrying: {}", setting, state.outcome.exception())
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, AlertFailed) and not error.again:
+            raise error
+        self._failures.failed(f"{self._channel.setting}: delivery failed; retrying: {error}")

@@ -28,7 +28,7 @@ class Session:
 
     def __init__(self, source: ExchangePrices, listener: PriceListener) -> None:
         self.worker = WorkerThread(f"prices-{source.name}", self._run)
-        self.log = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
+        self.log = LogOnce.to(logger)
         self._source = source
         self._listener = listener
         self._timing = source.timing
@@ -36,7 +36,7 @@ class Session:
         self._main: asyncio.Task[None] | None = None
         self._stopped = self.worker.stopping
         self._unresolved: set[Symbol] = set()
-        self._invalid_prices = LogOnce(logger.opt(depth=1).warning, logger.opt(depth=1).info)
+        self._invalid_prices = LogOnce.to(logger)
         self._streamed: set[Symbol] = set()
         self._last_streamed = float("-inf")
         self._order = LateQuoteFilter(self._timing.late_window)

@@ -31,7 +31,7 @@ class EmbeddedWatch:
         self._interval = interval
         self._pause = interval
         self._crashed = False
-        self._failures = LogOnce(logger.opt(depth=1).error, logger.opt(depth=1).info)
+        self._failures = LogOnce.to(logger, "error")
         self._worker = WorkerThread("embedded watch", self._check, self._failed)
 
     def start(self) -> None:

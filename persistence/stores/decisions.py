@@ -13,14 +13,6 @@ from uuid import UUID
 import psycopg
 from loguru import logger
 from sqlalchemy import Engine
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from domain.errors import (
     DatabaseBusy,
@@ -31,6 +23,7 @@ from domain.errors import (
     SubmissionInDoubt,
     WriteRefused,
 )
+from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus
 from domain.wording import quoted
@@ -140,15 +133,9 @@ def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Acce
     Raises:
         SubmissionInDoubt: the decision is not in the table, or the table cannot be read; its COMMIT may be under way.
     """
-    retrying = Retrying(
-        retry=retry_if_exception_type((DatabaseUnavailable, DatabaseBusy)),
-        wait=wait_random_exponential(multiplier=0.05, min=0.05, max=1.0),
-        stop=stop_after_delay(LOOKUP_TIMEOUT_S) | stop_when_event_set(closed),
-        sleep=sleep_using_event(closed),
-        reraise=True,
-    )
-    with suppress(DatabaseUnavailable, DatabaseBusy):
-        accepted = retrying(_look_up, engine, decision)
+    policy = RetryPolicy((DatabaseUnavailable, DatabaseBusy), limit_s=LOOKUP_TIMEOUT_S)
+    with suppress(*policy.errors):
+        accepted = policy.call(lambda: _look_up(engine, decision), closed)
         if accepted is not None:
             return accepted
     raise SubmissionInDoubt(decision.uid)
