@@ -111,8 +111,8 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     if (warning := sources_line(report.price_sources)) is not None:
         yield line(warning, DOUBT)
     if report.strategy is not None:
-        headline = line(f"{METRICS['net_pnl'].label} {report.currency} ")
-        headline.append(signed(report.result), style=gain(report.result) or "")
+        headline = line(f"{METRICS['net_pnl'].label} ", "bold")
+        headline.append(f"{signed(report.result)} {report.currency}", style=gain(report.result))
         yield headline
         return
     headline = line(f"Value {amount(report.closing)} {report.currency}  ", "bold")
