@@ -18,6 +18,7 @@ from persistence.error_translation import first_line, translated
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
 CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
+ADDED = re.compile(r"^ALTER TABLE (\w+) ADD COLUMN (\w+)", re.MULTILINE)
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
@@ -144,9 +145,11 @@ def _require_tables(connection: Connection, schema: str) -> None:
         "0006_halts.sql",
         "0007_operations.sql",
         "0008_validation.sql",
+        "0009_real_prices.sql",
     )
-    for table, body in CREATED.findall("".join(map(read_file, files))):
-        names = COLUMN.findall(body)
+    statements = "".join(map(read_file, files))
+    for table, body in CREATED.findall(statements):
+        names = COLUMN.findall(body) + [column for name, column in ADDED.findall(statements) if name == table]
         try:
             with connection.begin_nested():
                 connection.execute(text(f"SELECT {', '.join(names)} FROM {_quoted(schema)}.{table} LIMIT 0"))

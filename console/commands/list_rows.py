@@ -145,7 +145,7 @@ def _list(
             return
         lines = [[cell(row) for cell in cells.values()] for row in rows]
         out.print(full_table(list(cells), lines, right=set(cells) - TEXT_COLUMNS))
-        if (line := sources_line(sources)) is not None and name != "decisions":
+        if (line := sources_line(sources["price_sources_not_real"])) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 
-    answer(as_json, {name: rows, "price_sources": sources}, print_rows)
+    answer(as_json, {name: rows, **sources}, print_rows)

@@ -91,7 +91,7 @@ def show(
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with ledger_reader(settings) as reader:
         rows, sources = reader.portfolios(), reader.price_sources()
-    answer(as_json, {"portfolios": rows, "price_sources": sources}, lambda: _print_portfolios(rows, sources))
+    answer(as_json, {"portfolios": rows, **sources}, lambda: _print_portfolios(rows, sources["price_sources_not_real"]))
 
 
 @app.command("set")

@@ -22,6 +22,7 @@ from console.display.format import (
     signed,
     sources_line,
     terminal,
+    unreal_source,
 )
 from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
@@ -97,7 +98,7 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "renewed_seconds_ago": served["renewed_ago"],
         "database": database_label(settings, url),
         "server": probe(url),
-        "price_sources": reader.price_sources(),
+        **reader.price_sources(),
         "portfolios": reader.portfolios(),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
@@ -155,7 +156,8 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         say("books", "balance")
     else:
         say("books", "; ".join(document["ledger_differences"]), "bold red")
-    if (line := sources_line(document["price_sources"])) is not None:
+    not_real = [*document["price_sources_not_real"], *unreal_source(document["process"])]
+    if (line := sources_line(not_real)) is not None:
         say("prices", line)
     if document["portfolios"]:
         columns = ["portfolio", "currency", "cash", "positions", "value", "result", ""]

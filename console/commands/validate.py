@@ -123,9 +123,11 @@ def start(
                 used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
         finally:
             engine.dispose()
-    sources = {source for sources, _ in used for source in sources}
-    document = {"run": _row(begun), "price_sources": sorted(sources), "real_prices": all(real for _, real in used)}
-    answer(as_json, document, lambda: _print_begun(begun, sources))
+    sources = {name for by_name in used for name in by_name}
+    not_real = {name for by_name in used for name, real in by_name.items() if not real}
+    real_prices = all(map(validation.all_real, used))
+    document = {"run": _row(begun), "price_sources": sorted(sources), "real_prices": real_prices}
+    answer(as_json, document, lambda: _print_begun(begun, not_real))
 
 
 @app.command()
@@ -251,7 +253,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
     }
 
 
-def _print_begun(stored: StoredRun, sources: set[str]) -> None:
+def _print_begun(stored: StoredRun, not_real: set[str]) -> None:
     out = terminal()
     names, strategies = stored.portfolios, stored.bound.strategies
     bound = (
@@ -261,7 +263,7 @@ def _print_begun(stored: StoredRun, sources: set[str]) -> None:
     out.print(f"validation run {stored.run.name} has started: {bound}", soft_wrap=True)
     out.print(f"required: {_required(stored.criteria)}", soft_wrap=True)
     out.print("A change of settings, of a portfolio's rules or of strategies ends it.")
-    if (unreal := sources_line(sources)) is not None:
+    if (unreal := sources_line(not_real)) is not None:
         out.print(f"{unreal}, so this run cannot become ready", style="yellow", soft_wrap=True)
 
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from domain import wording
 from domain.failures import Failure
 from domain.trading.arithmetic import plain
-from domain.trading.quotes import NOT_REAL
 
 INSTRUMENTS_UNKNOWN = (
     "has not sent its list of instruments yet; retrying. Decisions that need a price wait, then are rejected"
@@ -145,10 +144,24 @@ def duration(value: timedelta | None) -> str:
     return "–" if value is None else wording.format_duration(value)
 
 
-def sources_line(sources: Iterable[str]) -> str | None:
-    """Return the warning for results at simulated or recorded prices; None where all prices are real."""
-    unreal = sorted(NOT_REAL & set(sources))
-    return f"{' and '.join(unreal)} prices: {NO_PROOF}" if unreal else None
+def sources_line(not_real: Iterable[str]) -> str | None:
+    """Return the warning for results at prices that are not real; None where all are.
+
+    Args:
+        not_real: names of the price sources whose prices are not a real market's.
+    """
+    names = " and ".join(map(wording.one_line, sorted(set(not_real))))
+    return f"{names} prices: {NO_PROOF}" if names else None
+
+
+def unreal_source(process: Mapping[str, Any] | None) -> list[str]:
+    """Return the name of a process's price source, unless its prices are real or there is no process.
+
+    Args:
+        process: status of a process.
+    """
+    prices = process["prices"] if process is not None else None
+    return [prices["source"]] if prices is not None and not prices["real"] else []
 
 
 def instruments_unknown(prices: Mapping[str, Any]) -> bool:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from console.display.format import unreal_source
 from console.errors import NOT_RUNNING
 from domain.errors import DatabaseError
 from domain.trading.arithmetic import add, total
-from domain.trading.quotes import NOT_REAL
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.live_view import CURVE_WINDOW, DatabaseView, DatabaseViews
 from persistence.queries.row_lists import LedgerReader
@@ -99,10 +99,9 @@ class ViewState:
     @property
     def unreal_sources(self) -> list[str]:
         """The price sources that are not real markets."""
-        sources = {row["source"] for row in self.database.prices} if self.database is not None else set()
-        if self.process is not None and self.process["prices"] is not None:
-            sources.add(self.process["prices"]["source"])
-        return sorted(NOT_REAL & sources)
+        rows = self.database.prices if self.database is not None else ()
+        sources = {row["source"] for row in rows if not row["real_prices"]}
+        return sorted(sources.union(unreal_source(self.process)))
 
     @property
     def together(self) -> list[Mapping[str, Any]]:

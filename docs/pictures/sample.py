@@ -206,6 +206,7 @@ def one(plan: Plan, seed: int, days: int = DAYS, strategy: str | None = None, so
         funnel=funnel((status, reason, number) for (status, reason), number in desk.outcomes.items()),
         positions=[position for position in desk.positions() if strategy in {None, position.strategy}],
         price_sources=[source],
+        price_sources_not_real=[source] if source == SOURCE else [],
     )
 
 

@@ -76,6 +76,7 @@ class Report:
         funnel: funnel of the decisions received during the period.
         positions: positions that are open now, whatever the period.
         price_sources: price sources of the fills in the period and of the open positions.
+        price_sources_not_real: those of them whose prices are not a real market's.
     """
 
     portfolio: str
@@ -99,6 +100,7 @@ class Report:
     funnel: Funnel
     positions: tuple[OpenPosition, ...]
     price_sources: tuple[str, ...]
+    price_sources_not_real: tuple[str, ...]
 
     @property
     def result(self) -> Decimal:
@@ -135,6 +137,7 @@ def report(
     funnel: Funnel,
     positions: Sequence[OpenPosition],
     price_sources: Sequence[str],
+    price_sources_not_real: Sequence[str],
 ) -> Report:
     """Return the report on a period.
 
@@ -147,6 +150,7 @@ def report(
         funnel: funnel of the decisions received during the period, of the strategy only if there is one.
         positions: positions that are open now, of the strategy only if there is one.
         price_sources: see `Report`.
+        price_sources_not_real: see `Report`.
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     valuations = (history.opening, *history.valuations)
@@ -178,6 +182,7 @@ def report(
         funnel=funnel,
         positions=tuple(positions),
         price_sources=tuple(price_sources),
+        price_sources_not_real=tuple(price_sources_not_real),
     )
 
 

@@ -11,9 +11,6 @@ from typing import Protocol
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Symbol
 
-NOT_REAL = frozenset({"simulated", "file"})
-"""Price sources whose prices are not those of a real market."""
-
 
 @dataclass(frozen=True, slots=True)
 class Quote:

@@ -52,7 +52,7 @@ class Verdict:
         psr: PSR(0), the probability that the true Sharpe ratio is above 0.
         min_psr: the PSR(0) required.
         notes: sentences on the statistical power of the period.
-        real_prices: False at simulated or file prices, and where no price is known yet.
+        real_prices: False at simulated or recorded prices, and where no price is known yet.
         sources: price sources, such as ``kraken`` or ``simulated``.
         run: the stored run; None for a preview.
         accepted_by: name of the person who accepted an underpowered result.

@@ -60,7 +60,8 @@ WITH RECURSIVE known AS (
     SELECT (SELECT m.symbol FROM market_prices m WHERE m.symbol > known.symbol ORDER BY m.symbol LIMIT 1)
     FROM known WHERE known.symbol IS NOT NULL
 )
-SELECT k.symbol, m.price, m.time, m.source
+SELECT k.symbol, m.price, m.time, m.source,
+       m.source NOT IN (SELECT price_source FROM v_paper_unreal_sources) AS real_prices
 FROM (SELECT symbol FROM known WHERE symbol IS NOT NULL LIMIT :number) k
 CROSS JOIN LATERAL (
     SELECT q.price, q.time, q.source FROM market_prices q WHERE q.symbol = k.symbol ORDER BY q.time DESC LIMIT 1

@@ -16,6 +16,7 @@ from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from persistence.queries.history import Progress, consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
+from persistence.queries.row_lists import by_reality
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
@@ -40,12 +41,16 @@ ORDER BY abs(position_value) DESC, symbol
 """
 
 SOURCES = """
-SELECT DISTINCT price_source FROM paper_fills
-WHERE portfolio = %(portfolio)s
-  AND (%(since)s::timestamptz IS NULL OR filled_at >= %(since)s)
-  AND (%(until)s::timestamptz IS NULL OR filled_at < %(until)s)
-ORDER BY 1
+SELECT price_source, bool_and(real_prices) FROM (
+    SELECT price_source, real_prices FROM v_paper_fill_sources
+    WHERE portfolio = %(portfolio)s
+      AND (%(since)s::timestamptz IS NULL OR filled_at >= %(since)s)
+      AND (%(until)s::timestamptz IS NULL OR filled_at < %(until)s)
+    UNION ALL
+    SELECT mark, mark NOT IN (SELECT price_source FROM v_paper_unreal_sources) FROM unnest(%(marks)s::text[]) mark
+) used GROUP BY price_source ORDER BY 1
 """
+"""The price sources of fills and marks. A stored price is judged by its source's name."""
 
 
 NAMES = """
@@ -132,9 +137,7 @@ def report_inputs(
     assert row is not None
     currency, initial_capital = row
     positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, parameters)]
-    sources = {row[0] for row in cursor.execute(SOURCES, parameters)} | {
-        position.price_source for position in positions
-    }
+    marks = [position.price_source for position in positions if position.price_source != "last fill"]
     return {
         "portfolio": portfolio,
         "currency": currency,
@@ -142,5 +145,5 @@ def report_inputs(
         "strategy": strategy,
         "funnel": funnel(cursor.execute(DECISIONS, parameters).fetchall()),
         "positions": positions,
-        "price_sources": sorted(sources - {"last fill"}),
+        **by_reality(cursor.execute(SOURCES, {**parameters, "marks": marks}).fetchall()),
     }

@@ -67,6 +67,10 @@ WHERE d.id = ANY(:ids) AND d.processed_at IS NOT NULL ORDER BY d.processed_at, d
 
 EXECUTION_COUNTS = "SELECT (SELECT count(*) FROM paper_fills) AS fills, (SELECT count(*) FROM paper_trades) AS trades"
 
+PRICE_SOURCES = """
+SELECT price_source, bool_and(real_prices) AS real FROM v_paper_fill_sources GROUP BY price_source ORDER BY 1
+"""
+
 LAST_DECISION_AGE = """
 SELECT clock_timestamp() AS now,
        (SELECT settings ->> 'max_decision_age' FROM paper_processes ORDER BY epoch DESC LIMIT 1) AS age
@@ -216,10 +220,9 @@ class LedgerReader:
         """Return the halted portfolios, each with the reason, the author and the time of the halt."""
         return self.rows("SELECT * FROM v_paper_halted ORDER BY portfolio")
 
-    def price_sources(self) -> list[str]:
-        """Return the sources of the prices of all fills."""
-        rows = self.rows("SELECT DISTINCT price_source AS name FROM paper_fills ORDER BY name")
-        return [row["name"] for row in rows]
+    def price_sources(self) -> dict[str, list[str]]:
+        """Return the sources of the prices of all fills; see `by_reality`."""
+        return by_reality((row["price_source"], row["real"]) for row in self.rows(PRICE_SOURCES))
 
     def last_decision_age(self) -> tuple[datetime, float | None]:
         """Return the database's time, and the last process's `max_decision_age`; None if it stored none."""
@@ -247,6 +250,19 @@ def not_running_message(served: Mapping[str, Any]) -> str:
     if OWN_SESSION in session:
         return f"{message}; a process of this program has its lock and is starting, restoring or hanging: {session}"
     return f"{message}; another session holds its lock: {session}"
+
+
+def by_reality(sources: Iterable[tuple[str, bool]]) -> dict[str, list[str]]:
+    """Return the names of price sources, and of those whose prices are not a real market's, for JSON.
+
+    Args:
+        sources: each with whether its prices are real.
+    """
+    reality = dict(sources)
+    return {
+        "price_sources": list(reality),
+        "price_sources_not_real": [name for name, real in reality.items() if not real],
+    }
 
 
 def exact(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from sqlalchemy.engine import Engine
 from domain.analytics.performance import History
 from domain.errors import UnknownPortfolio
 from domain.program import command_name
-from domain.trading.quotes import NOT_REAL
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Run, Verdict, judge
 from domain.wording import format_time, quoted
@@ -21,7 +20,7 @@ from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences, read_operations
 from persistence.stores.validation_runs import StoredRun, last_process, run_named, runs
 
-REAL = "ccxt"
+EXCHANGE, SIMULATED = "ccxt", "simulated"
 DEFAULT_PRICE_AGE_S = 30.0
 """`max_price_age` if no process has stored its own."""
 PREVIEW = "no validation run is stored: this covers the portfolio's whole history; `{} validate start` begins a run"
@@ -29,10 +28,7 @@ PREVIEW = "no validation run is stored: this covers the portfolio's whole histor
 # A long read blocks no other session, and the program computes between two statements.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
 
-SOURCES = "SELECT DISTINCT price_source FROM paper_fills WHERE portfolio = %s ORDER BY 1"
-
-# A source that was passed from Python has a name of its own, and a flag whether its prices are real.
-UNREAL = "SELECT DISTINCT settings ->> 'price_source' FROM paper_processes WHERE settings -> 'real_prices' = 'false'"
+SOURCES = "SELECT price_source, bool_and(real_prices) FROM v_paper_fill_sources WHERE portfolio = %s GROUP BY 1"
 
 ACCEPTED = """
 SELECT by_whom FROM paper_validation_acceptances
@@ -132,7 +128,7 @@ def verdict_at(
     since, settings = stored.run.started_at, stored.bound.process.settings
     age = float(settings.get("max_price_age") or DEFAULT_PRICE_AGE_S)
     operations = read_operations(cursor, portfolio, since, until, age, stored.criteria.outcome_grace, ledger)
-    sources, real = prices_of(cursor, portfolio, settings)
+    sources = prices_of(cursor, portfolio, settings)
     run = stored.run
     if run.ended_at is not None and run.ended_at > until:
         run = replace(run, ended_at=None, end_reason=None)  # the run went on at that time
@@ -142,8 +138,8 @@ def verdict_at(
         history.during(since, until),
         operations,
         stored.criteria,
-        real_prices=real,
-        sources=sources,
+        real_prices=all_real(sources),
+        sources=sorted(sources),
         run=run,
         accepted_by=accepted[0] if accepted else None,
         notes=notes,
@@ -192,14 +188,14 @@ def _up_to_now(
     settings = process.settings if process is not None else {}
     age = float(settings.get("max_price_age") or DEFAULT_PRICE_AGE_S)
     grace = criteria.outcome_grace
-    sources, real = prices_of(cursor, portfolio, settings)
+    sources = prices_of(cursor, portfolio, settings)
     return judge(
         portfolio,
         history,
         read_operations(cursor, portfolio, history.opening.time, history.until, age, grace, ledger),
         criteria,
-        real_prices=real,
-        sources=sources,
+        real_prices=all_real(sources),
+        sources=sorted(sources),
         notes=(PREVIEW.format(command_name()), *_ended(own_runs[-1].run if own_runs else None)),
     )
 
@@ -217,22 +213,29 @@ def _changed_criteria(kept: Criteria, current: Criteria) -> Iterator[str]:
             yield f"validation_{name} is {now} in the settings now; the run keeps the {value} that it began with"
 
 
-def prices_of(cursor: psycopg.Cursor, portfolio: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """Return the sources of the prices, by fills and settings, and whether all of them are real prices.
+def prices_of(cursor: psycopg.Cursor, portfolio: str, settings: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the sources of the prices, by fills and settings, each with whether its prices are real.
 
     Args:
         cursor: of a transaction.
         portfolio: of the fills.
-        settings: of a process.
+        settings: of a process; an early version recorded only the setting ``prices``, not the source in use.
     """
-    sources = {row[0] for row in cursor.execute(SOURCES, [portfolio]).fetchall()}
-    unreal = NOT_REAL | {row[0] for row in cursor.execute(UNREAL).fetchall()}
-    kind, used = settings.get("prices"), settings.get("price_source")
+    sources: dict[str, bool] = dict(cursor.execute(SOURCES, [portfolio]).fetchall())
+    kind, used, real = settings.get("prices"), settings.get("price_source"), settings.get("real_prices") is not False
+    if used is None and kind == EXCHANGE:
+        used = None if sources else settings.get("exchange")
+    elif used is None and kind is not None:
+        used, real = kind if kind == SIMULATED else "file", False
     if used is not None:
-        sources.add(str(used))
-    elif kind == REAL:
-        sources = sources or {str(settings.get("exchange"))}
-    elif kind is not None:
-        sources.add(kind if kind in NOT_REAL else "file")
-    real = settings.get("real_prices") is not False
-    return tuple(sorted(sources)), bool(sources) and real and not sources & unreal
+        sources[str(used)] = sources.get(str(used), True) and real
+    return sources
+
+
+def all_real(sources: Mapping[str, bool]) -> bool:
+    """Return whether all prices are real; False where no source is known.
+
+    Args:
+        sources: see `prices_of`.
+    """
+    return bool(sources) and all(sources.values())

@@ -223,9 +223,9 @@ def fill_row(applied: Applied) -> dict[str, object]:
         "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
         "side": order.side, "quantity": fill.quantity, "price": fill.price, "base_price": quote.price,
         "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
-        "bid": quote.bid, "ask": quote.ask, "slippage_rate": fill.slippage_rate, "notional": fill.notional,
-        "commission": fill.commission, "cash_delta": applied.cash_delta, "asset_delta": applied.asset_delta,
-        "filled_at": fill.filled_at,
+        "real_prices": quote.real, "bid": quote.bid, "ask": quote.ask, "slippage_rate": fill.slippage_rate,
+        "notional": fill.notional, "commission": fill.commission, "cash_delta": applied.cash_delta,
+        "asset_delta": applied.asset_delta, "filled_at": fill.filled_at,
     }  # fmt: skip
 
 

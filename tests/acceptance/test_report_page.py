@@ -36,7 +36,7 @@ def empty_report() -> Report:
     history = History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE)
     return report(
         history, portfolio="idle", currency="USDT", initial_capital=Decimal(10_000), strategy=None,
-        funnel=funnel([]), positions=[], price_sources=[],
+        funnel=funnel([]), positions=[], price_sources=[], price_sources_not_real=[],
     )  # fmt: skip
 
 
@@ -45,7 +45,12 @@ def hostile_report() -> Report:
         PLANS[0], name=EVIL, currency="</script><b>X", symbols={EVIL: "100", "x" * 100: "3"}, strategies=(EVIL, None)
     )
     plain = one(plan, SEED)
-    return replace(plain, funnel=funnel([("executed", None, 3), (EVIL, "other", 4)]), price_sources=(EVIL, "simulated"))
+    return replace(
+        plain,
+        funnel=funnel([("executed", None, 3), (EVIL, "other", 4)]),
+        price_sources=(EVIL, "simulated"),
+        price_sources_not_real=(EVIL,),
+    )
 
 
 # A portfolio, one whose names contain markup, a strategy, and a portfolio that never traded.

@@ -56,7 +56,7 @@ class Section:
     @property
     def warning(self) -> str | None:
         """The warning that its prices are not real; None where they are."""
-        return sources_line(self.report.price_sources)
+        return sources_line(self.report.price_sources_not_real)
 
     @property
     def sources(self) -> str:

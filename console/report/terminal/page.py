@@ -108,7 +108,7 @@ def _head(report: Report, width: int) -> Iterator[Text]:
         yield title
         yield line(span)
     yield line("━" * width)
-    if (warning := sources_line(report.price_sources)) is not None:
+    if (warning := sources_line(report.price_sources_not_real)) is not None:
         yield line(warning, DOUBT)
     if report.strategy is not None:
         headline = line(f"{METRICS['net_pnl'].label} ", "bold")

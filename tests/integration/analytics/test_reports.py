@@ -220,7 +220,7 @@ def test_one_trade(deals: Engine) -> None:
     assert undefined("no losing round trip yet") == report.trade_stats.profit_factor == report.trade_stats.avg_loss
     assert [(8, 9, 1)] == [(interval.low, interval.high, interval.number) for interval in report.distribution]
     assert [(8, 1, True)] == [(mark.net, mark.number, mark.won) for mark in report.marks]
-    assert ("simulated",) == report.price_sources
+    assert (("simulated",), ("simulated",)) == (report.price_sources, report.price_sources_not_real)
     first = PeriodReturn(BEGUN.date(), Decimal(8), Decimal("0.008"), complete=False)
     assert first == report.days[0]
 

@@ -160,7 +160,7 @@ def test_a_period_that_begins_between_two_renewals_is_served_from_its_beginning(
 
 
 def test_prices_of_the_fills_count_whatever_is_set(judged: dict[str, Verdict]) -> None:
-    # The builders' source is called "test", which is none of those that prove nothing.
+    # The builders' quotes are real.
     assert (("test",), True) == (judged["default"].sources, judged["default"].real_prices)
     assert (("kraken",), True) == (judged["empty"].sources, judged["empty"].real_prices)
 

@@ -69,6 +69,11 @@ KEPT = {
     "processes": "SELECT epoch, holder, version, settings, started_at FROM paper_processes WHERE epoch = 1",
 }
 """What no later version may change, by columns that each later schema has."""
+FILLS_FILE = "SELECT pg_relation_filenode('paper_fills')"
+JUDGED = (
+    "SELECT DISTINCT f.real_prices, s.price_source, s.real_prices FROM paper_fills f JOIN v_paper_fill_sources s"
+    " USING (order_id, fill_no)"
+)
 CASH = "SELECT portfolio, current_capital FROM paper_trading_config ORDER BY portfolio"
 
 
@@ -167,9 +172,13 @@ def test_the_present_program_continues_a_database_that_0_1_0_left(
         name: statuses.count(name) for name in statuses
     }
 
+    file = psql(database_url, FILLS_FILE)
     assert schema.newest_version() == schema.upgrade(database_url)
     assert schema.is_current(database_url)
     assert before == kept_rows(database_url)
+    # The new column rewrote no row, and the old fills stay marked.
+    assert file == psql(database_url, FILLS_FILE)
+    assert [(None, "simulated", False)] == psql(database_url, JUDGED)
     assert [] == psql(database_url, "SELECT * FROM v_paper_ledger_check")
 
     # 0: the pending decision is years old, and is traded all the same.
@@ -257,7 +266,7 @@ def test_a_role_that_does_not_own_trading_decisions_gets_a_message(embedded_serv
     [
         "DROP TABLE paper_halts CASCADE",
         "DROP TABLE paper_failures CASCADE",
-        "DROP TABLE paper_processes",
+        "DROP TABLE paper_processes CASCADE",
         "DROP TABLE paper_uptime",
         "DROP TABLE paper_audits",
     ],

@@ -81,7 +81,7 @@ def instrument(
 
 
 def quote(price: Number = 100, symbol: str = BTC, at: datetime = NOON) -> Quote:
-    return Quote(Symbol(symbol), Decimal(price), price_time=at, seen_at=at, source="test", real=False)
+    return Quote(Symbol(symbol), Decimal(price), price_time=at, seen_at=at, source="test", real=True)
 
 
 def received(

@@ -20,6 +20,7 @@ ACTORS = (
     "DecisionWatcher",
     "Supervisor",
 )
+SIMULATED = {"source": "simulated", "real_prices": False}
 
 
 def at(seconds: float) -> datetime:
@@ -87,9 +88,9 @@ def database_view(**changes: Any) -> DatabaseView:
             decision(7, "HOLD", "SOL/USDT", "ignored", "hold: nothing to do"),
         ],
         "prices": [
-            {"symbol": "BTC/USDT", "price": Decimal("112405.73"), "time": at(-0.4), "source": "simulated"},
-            {"symbol": "DOGE/USDT", "price": Decimal("0.21549"), "time": at(-45), "source": "simulated"},
-            {"symbol": "ETH/USDT", "price": Decimal("3918.09"), "time": at(-0.4), "source": "simulated"},
+            {"symbol": "BTC/USDT", "price": Decimal("112405.73"), "time": at(-0.4), **SIMULATED},
+            {"symbol": "DOGE/USDT", "price": Decimal("0.21549"), "time": at(-45), **SIMULATED},
+            {"symbol": "ETH/USDT", "price": Decimal("3918.09"), "time": at(-0.4), **SIMULATED},
         ],
         "rate": 12.34,
         "waiting": 5,

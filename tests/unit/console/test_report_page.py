@@ -44,7 +44,7 @@ def empty(received: int = 0) -> Report:
     return report(
         History.full(Valuation(FIRST_DAY, Decimal(10_000)), MADE), portfolio="idle", currency="USDT",
         initial_capital=Decimal(10_000), strategy=None, funnel=funnel([("ignored", "hold", received)] * bool(received)),
-        positions=[], price_sources=[],
+        positions=[], price_sources=[], price_sources_not_real=[],
     )  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def test_the_page_contains_headline_verdicts_and_explanations() -> None:
 
 
 def test_prices_that_are_not_real_are_marked_and_real_ones_are_not() -> None:
-    real = replace(REPORTS[0], price_sources=("kraken",))
+    real = replace(REPORTS[0], price_sources=("kraken",), price_sources_not_real=())
     assert "prove nothing" not in text_of(page([real], {}, made_at=MADE))
     both = text_of(page([real, REPORTS[1]], {}, made_at=MADE))
     assert "Simulated prices: results prove nothing about real markets. Concerns cautious." in both
