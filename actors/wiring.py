@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from loguru import logger
 
@@ -25,7 +26,6 @@ from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.cell import Builder
-from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost
 from actors.runtime.routes import PathServices, Routes
@@ -264,14 +264,10 @@ class Wiring:
         age = self._settings.max_decision_age
         return timedelta(seconds=age) if age > 0 else None
 
-    def _retry(self, name: str, activity: Activity) -> DatabaseRetry:
-        return self._runtime.retry(name, activity, self._clock, self.stopping)
-
     def _services(self, name: str, activity: Activity) -> PathServices:
-        return PathServices(self._retry(name, activity), self._wake_later(name), self.counters)
-
-    def _wake_later(self, name: str) -> Callable[[], None]:
-        return lambda: self._timer.after(WAKE_DELAY, self.address(name), Wake(), key=name)
+        retry = self._runtime.retry(name, activity, self._clock, self.stopping)
+        wake_later = partial(self._timer.after, WAKE_DELAY, self.address(name), Wake(), key=name)
+        return PathServices(retry, wake_later, self.counters)
 
     def _price_tracker(self, _: Activity) -> Behaviour:
         rules = PriceRules(
@@ -288,7 +284,7 @@ class Wiring:
             self._ports.snapshots,
             self._states,
             self._routes,
-            self._retry("Snapshotter", activity),
+            self._services("Snapshotter", activity).retry,
             self._clock,
             timedelta(seconds=self._settings.snapshot_interval),
         )

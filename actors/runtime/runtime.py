@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,11 +9,12 @@ from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.host import ActorHost
 from actors.runtime.timer import Timer
 from domain.types import Clock
+from domain.worker_thread import WorkerThread
 
 
 def run_in_thread(name: str, action: Callable[[], None]) -> None:
     """Run a short action that may wait in a daemon thread of its own."""
-    threading.Thread(target=action, name=name, daemon=True).start()
+    WorkerThread(name, action).start()
 
 
 @dataclass(frozen=True, slots=True)
