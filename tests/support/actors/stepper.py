@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,7 @@ from actors.supervisor import StartingPoint
 from actors.wiring import Ports, Wiring
 from domain.alarms import Alarm
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.quotes import Quote
+from domain.trading.quotes import PriceListener, Quote
 from domain.types import Symbol
 from tests.support.actors.memory_stores import MemoryDatabase, Session
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell, SteppedHost, SteppedTimer, stepped_runtime
@@ -35,26 +35,23 @@ SETTINGS: dict[str, Any] = {"max_restarts": 1_000, "max_decision_age": 0, "hang_
 class PassiveSource:
     """A price source that sends nothing by itself; the test sends the quotes."""
 
-    name = "test"
-    real = False
     notes: Sequence[str] = ()
     troubles: Sequence[str] = ()
 
-    def __init__(self, instruments: list[Instrument]) -> None:
+    def __init__(self, instruments: list[Instrument], name: str = "test", *, real: bool = False) -> None:
+        self.name, self.real = name, real
         self.catalog = InstrumentCatalog(instruments)
         self.wanted: set[Symbol] = set()
 
-    def start(self, listener: object) -> None:
-        """Do nothing: the test sends."""
+    def start(self, listener: PriceListener) -> None: ...
 
-    def unsubscribe(self, symbols: object) -> None:
-        self.wanted.difference_update(symbols)  # type: ignore[call-overload]
+    def subscribe(self, symbols: Collection[Symbol]) -> None:
+        self.wanted.update(symbols)
 
-    def subscribe(self, symbols: object) -> None:
-        self.wanted.update(symbols)  # type: ignore[call-overload]
+    def unsubscribe(self, symbols: Collection[Symbol]) -> None:
+        self.wanted.difference_update(symbols)
 
-    def stop(self) -> None:
-        """Do nothing: nothing runs."""
+    def stop(self) -> None: ...
 
 
 class Stepper:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
@@ -25,39 +25,16 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
-from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.quotes import PriceListener, Quote
+from domain.trading.instruments import Instrument
+from domain.trading.quotes import Quote
 from domain.types import Symbol
 from tests.support.actors.stepped_runtime import StepClock
+from tests.support.actors.stepper import PassiveSource
 
 DOUBTED = "over 10 times away from the last price; set aside until confirmed"
 SO = "decisions that need a price wait, then are rejected"
 BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
-
-
-class Exchange:
-    """A source that records its subscriptions."""
-
-    name = "kraken"
-    real = True
-    notes: Sequence[str] = ()
-    troubles: Sequence[str] = ()
-    catalog = InstrumentCatalog([Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)])
-
-    def __init__(self) -> None:
-        self.watched: set[Symbol] = set()
-
-    def start(self, listener: PriceListener) -> None:
-        """Nothing runs here."""
-
-    def subscribe(self, symbols: Collection[Symbol]) -> None:
-        self.watched.update(symbols)
-
-    def unsubscribe(self, symbols: Collection[Symbol]) -> None:
-        self.watched.difference_update(symbols)
-
-    def stop(self) -> None:
-        """Nothing runs here."""
+TRADED = [Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)]
 
 
 class Records:
@@ -89,7 +66,8 @@ class Tracked:
     """A PriceTracker with all that it touches."""
 
     def __init__(self) -> None:
-        self.source, self.records, self.sizer, self.clock = Exchange(), Records(), Mail(), StepClock()
+        self.source = PassiveSource(TRADED, "kraken", real=True)
+        self.records, self.sizer, self.clock = Records(), Mail(), StepClock()
         self.alarms: list[Alarm] = []
         others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
         self.tracker = PriceTracker(
@@ -150,17 +128,17 @@ def log_lines() -> Iterator[list[str]]:
 def test_symbols_with_positions_are_watched_from_the_start_even_without_a_stored_price(tracked: Tracked) -> None:
     tracked.records.held = {BTC: Decimal(100), ETH: None}
     tracked.tracker.started()
-    assert {BTC, ETH} == tracked.source.watched
+    assert {BTC, ETH} == tracked.source.wanted
 
 
 def test_symbols_with_positions_are_watched_once_the_database_answers(tracked: Tracked) -> None:
     tracked.records.held = {BTC: Decimal(100)}
     tracked.records.away = True
     tracked.tracker.started()
-    assert set() == tracked.source.watched
+    assert set() == tracked.source.wanted
     tracked.records.away = False
     tracked.after(1)
-    assert {BTC} == tracked.source.watched
+    assert {BTC} == tracked.source.wanted
 
 
 def test_a_request_for_prices_waits_for_the_stored_ones_but_not_for_an_unavailable_database(tracked: Tracked) -> None:
@@ -196,9 +174,9 @@ def test_a_symbol_without_position_is_unsubscribed_after_a_while(tracked: Tracke
         tracked.tracker.handle(Subscribe(symbol))
     tracked.records.held = {ETH: None}
     tracked.after(SUBSCRIPTION_LIFETIME.total_seconds())
-    assert {BTC, ETH} == tracked.source.watched
+    assert {BTC, ETH} == tracked.source.wanted
     tracked.after(1)
-    assert {ETH} == tracked.source.watched
+    assert {ETH} == tracked.source.wanted
 
 
 def test_a_second_subscription_keeps_a_symbol(tracked: Tracked) -> None:
@@ -207,7 +185,7 @@ def test_a_second_subscription_keeps_a_symbol(tracked: Tracked) -> None:
     tracked.clock.pass_by(SUBSCRIPTION_LIFETIME.total_seconds())
     tracked.tracker.handle(Subscribe(BTC))
     tracked.after(1)
-    assert {BTC} == tracked.source.watched
+    assert {BTC} == tracked.source.wanted
 
 
 def test_an_absurd_price_is_held_back_and_logged_once(tracked: Tracked, log_lines: list[str]) -> None:
