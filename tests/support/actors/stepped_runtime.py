@@ -82,6 +82,7 @@ class SteppedCell(Cell):
         self.activity: SteppedActivity = SteppedActivity()
         self.busy = False
         self.waits = False
+        self._control: Control | None = None
 
     @property
     def behaviour(self) -> Behaviour | None:
@@ -96,26 +97,21 @@ class SteppedCell(Cell):
         if group:
             self.mailbox.give_back(group)
         else:
-            assert self.controlled is not None
-            self.mailbox._control.appendleft(Envelope(self.controlled))
+            assert self._control is not None
+            self.mailbox._control.appendleft(Envelope(self._control))
 
     def receive(self, message: object) -> object:
-        self.controlled = message if isinstance(message, Control) else None
+        self._control = message if isinstance(message, Control) else None
         self.busy, self.waits = True, False
         try:
             return super().receive(message)
         finally:
             self.busy = False
 
-    controlled: Control | None = None
-
     def crash(self, error: Exception) -> None:
         """Crash the behaviour; the messages in the mailbox stay."""
         if self._behaviour is not None:
-            self._crashed_for(error)
-
-    def _crashed_for(self, error: Exception) -> None:
-        super()._report_crash(error, "", [])
+            super()._report_crash(error, "", [])
 
 
 class SteppedHost(ActorHost):
@@ -137,7 +133,6 @@ class SteppedHost(ActorHost):
         self.cells[-1].begin()
 
     def stop(self) -> None:
-        self._stopped = True
         self._close()
 
     def _new_cell(self) -> SteppedCell:
