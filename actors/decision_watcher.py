@@ -26,7 +26,7 @@ from domain.errors import (
 )
 from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.sizing import expire_if_stale
-from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, OutcomeStatus
+from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
 
 MAX_UNDER_WAY = 1_000
 """Decisions sent down the path at once; those that wait for a price do not count."""
@@ -234,7 +234,7 @@ class DecisionWatcher(PathBehaviour):
         excluded = self._under_way | self._quarantined
         try:
             received = self._retry.until_done_unless_away(
-                lambda: self._decisions.pending(excluded, limit, self._clock.now())
+                lambda: self._decisions.pending(excluded, limit, Instant.of(self._clock))
             )
             # A decision with a caller that was never sent may have been ended or deleted before it was read.
             self._look_up([id_ for id_ in self._callers.ids if id_ not in excluded])
@@ -247,7 +247,7 @@ class DecisionWatcher(PathBehaviour):
         return received
 
     def _refuse_if_stale(self, decision: PendingDecision) -> Refusal | None:
-        return expire_if_stale(decision, decision.received_at, self._max_decision_age)
+        return expire_if_stale(decision, decision.received, self._max_decision_age)
 
     def _refuse(self, refusals: list[Refusal]) -> int:
         """End refused decisions; return how many of them expired."""

@@ -1,4 +1,4 @@
-"""ExecutionSimulator: fills each order at the quote that it carries."""
+"""ExecutionSimulator: the simulated exchange. It matches each order with the quote that it was sized from."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Re
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
-from domain.trading.decision import Reason, Refusal
-from domain.trading.execution import execute
-from domain.trading.orders import NotFilled
-from domain.types import Clock, OutcomeStatus
+from domain.trading.decision import Refusal
+from domain.trading.execution import match_market_order
+from domain.types import Clock
 
 
 class ExecutionSimulator(PathBehaviour):
-    """The simulated exchange. The Sizer gets each fill at once, so that the next decision need not wait for the commit.
+    """The simulated exchange. The Sizer gets each event at once, so the next decision need not wait for the commit.
 
     Args:
         routes: the addresses of the actors.
@@ -45,12 +44,10 @@ class ExecutionSimulator(PathBehaviour):
                 self._routes.position_keeper.tell(message)
 
     def _execute(self, message: Execute) -> None:
-        order = message.order
-        result = execute(order, self._clock.now())
-        if isinstance(result, NotFilled):
-            refusal = Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, result.reason)
-            self._routes.sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, None))
-            self._routes.position_keeper.tell(Refused(message.generation, refusal))
-            return
-        self._routes.sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, result))
-        self._routes.position_keeper.tell(Filled(message.generation, result))
+        order = message.sized.order
+        event = match_market_order(message.sized, self._clock.now())
+        filled = None if isinstance(event, Refusal) else event
+        self._routes.sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, filled))
+        self._routes.position_keeper.tell(
+            Refused(message.generation, event) if isinstance(event, Refusal) else Filled(message.generation, event)
+        )

@@ -20,9 +20,9 @@ from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.events import Event, SizedOrder
 from domain.trading.instruments import InstrumentCatalog
-from domain.trading.orders import Fill, Order
-from domain.trading.portfolio import Portfolio, PortfolioRules
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
@@ -81,7 +81,7 @@ class Rebuild(Control):
     """
 
     generation: Generation
-    portfolios: tuple[Portfolio, ...] = ()
+    portfolios: tuple[PortfolioState, ...] = ()
     poisoned: Mapping[DecisionId, Failure] = field(default_factory=dict)
     suspects: frozenset[DecisionId] = frozenset()
     draining: bool = False
@@ -187,12 +187,12 @@ class Waits(PathMessage):
 class Execute(PathMessage):
     """Sizer to ExecutionSimulator: an order to fill."""
 
-    order: Order
+    sized: SizedOrder
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
         """The decision of the order."""
-        return (self.order.decision_id,)
+        return (self.sized.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +209,11 @@ class Refused(PathMessage):
 
 @dataclass(frozen=True, slots=True)
 class Priced(PathMessage):
-    """ExecutionSimulator to Sizer: the fill of an order, or None; the portfolio's next decision may be sized."""
+    """ExecutionSimulator to Sizer: the event of an order, or None; the portfolio's next decision may be sized."""
 
     decision_id: DecisionId
     portfolio: PortfolioName
-    fill: Fill | None
+    event: Event | None
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
@@ -223,14 +223,14 @@ class Priced(PathMessage):
 
 @dataclass(frozen=True, slots=True)
 class Filled(PathMessage):
-    """ExecutionSimulator to PositionKeeper: a fill to write."""
+    """ExecutionSimulator to PositionKeeper: an event to write."""
 
-    fill: Fill
+    event: Event
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The decision of the fill."""
-        return (self.fill.order.decision_id,)
+        """The decision of the event's order."""
+        return (self.event.order.decision_id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +293,7 @@ class Committed(Latest):
         complete: these are all portfolios; one that is missing was deleted.
     """
 
-    portfolios: Mapping[PortfolioName, Portfolio]
+    portfolios: Mapping[PortfolioName, PortfolioState]
     complete: bool = False
 
     def merged(self, newer: Committed) -> Committed:

@@ -10,11 +10,12 @@ from typing import Protocol
 from domain.alarms import Alarm
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.snapshot import Snapshot
-from domain.types import DecisionId, Generation, PortfolioName, Symbol
+from domain.types import DecisionId, Generation, Instant, PortfolioName, Symbol
 
 
 class Ledger(Protocol):
@@ -23,7 +24,7 @@ class Ledger(Protocol):
     def raise_generation(self, generation: Generation) -> None:
         """Commit a generation; earlier ones can write no more."""
 
-    def load(self) -> tuple[Portfolio, ...]:
+    def load(self) -> tuple[PortfolioState, ...]:
         """Return the committed state of all portfolios."""
 
     def rules(self) -> tuple[PortfolioRules, ...]:
@@ -32,7 +33,7 @@ class Ledger(Protocol):
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         """Store the result of an audit of so many portfolios, and halt those that differ, in one transaction."""
 
-    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+    def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write a group of fills in one transaction."""
 
 
@@ -40,7 +41,7 @@ class Decisions(Protocol):
     """The table of decisions, as the DecisionWatcher uses it; see `persistence.stores.decisions.DecisionStore`."""
 
     def pending(
-        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+        self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         """Return decisions without outcome that are not under way, oldest first; a refusal for an invalid row."""
 

@@ -30,8 +30,9 @@ from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.audit import differences
+from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
-from domain.trading.portfolio import Applied, Portfolio, apply, to_dict
+from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
 
@@ -63,7 +64,7 @@ class PositionKeeper(PathBehaviour):
         self._counters = services.counters
         self._halts = halts
         self._notify = notify
-        self._committed: dict[PortfolioName, Portfolio] = {}
+        self._committed: dict[PortfolioName, PortfolioState] = {}
         self._last_request = 0
 
     def rebuild(self, message: Rebuild) -> None:
@@ -98,18 +99,13 @@ class PositionKeeper(PathBehaviour):
 
     def _handle_messages(self, messages: list[Message]) -> None:
         """Apply a group to a draft and write it; after the commit the draft is the state, and others see it."""
-        fills = [message.fill for message in messages if isinstance(message, Filled)]
+        events = [message.event for message in messages if isinstance(message, Filled)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
-        if any(fill.order.portfolio not in self._committed for fill in fills):
+        if any(event.order.portfolio not in self._committed for event in events):
             assert self.generation is not None
             self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted while it traded"))
             return
-        draft = dict(self._committed)
-        group: list[Applied] = []
-        for fill in fills:
-            applied = apply(draft[fill.order.portfolio], fill)
-            draft[fill.order.portfolio] = applied.portfolio
-            group.append(applied)
+        group = apply_all(self._committed, events)
         if group and not self._write(group, refusals):
             return
         if refusals and not group:
@@ -123,7 +119,7 @@ class PositionKeeper(PathBehaviour):
         if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
             self._reload_rules()
 
-    def _write(self, group: list[Applied], refusals: list[Refusal]) -> bool:
+    def _write(self, group: list[Result], refusals: list[Refusal]) -> bool:
         """Commit the group; if that fails, end the generation and return False."""
         assert self.generation is not None
         generation = self.generation
@@ -133,8 +129,8 @@ class PositionKeeper(PathBehaviour):
             except WriteRefused:
                 # Commit one by one from the front. A refusal must not be reported before the fills on which it rests:
                 # if one fails, the refusals of this group are made again in the next generation.
-                for applied in group:
-                    self._commit_alone(applied)
+                for result in group:
+                    self._commit_alone(result)
             self._settle([], refusals)
         except _Poisoned as poison:
             self._end_generation(RaiseGeneration(generation, str(poison), poisoned=poison.decisions))
@@ -148,31 +144,32 @@ class PositionKeeper(PathBehaviour):
             return False
         return True
 
-    def _commit_alone(self, applied: Applied) -> None:
+    def _commit_alone(self, result: Result) -> None:
         try:
-            self._commit([applied])
+            self._commit([result])
         except WriteRefused as error:
             present = self._retry.until_done_unless_away(self._ledger.rules)
-            if applied.portfolio.name not in {rules.portfolio for rules in present}:
+            if result.state.name not in {rules.portfolio for rules in present}:
                 raise Fenced("a portfolio was deleted while it traded") from error
-            raise _Poisoned(applied.fill.order.decision_id, error) from error
+            raise _Poisoned(result.order.decision_id, error) from error
 
-    def _commit(self, group: Sequence[Applied]) -> None:
+    def _commit(self, group: Sequence[Result]) -> None:
         assert self.generation is not None
         generation = self.generation
         self._retry.until_done_unless_away(lambda: self._ledger.commit(generation, group))
         self._retry.reset()
-        self._counters.count_fills(applied.fill.order.decision_id for applied in group)
-        touched = {applied.portfolio.name: applied.portfolio for applied in group}
-        for name, portfolio in touched.items():
-            self._committed[name] = replace(portfolio, rules=self._committed[name].rules)
+        self._counters.count_fills(result.order.decision_id for result in group)
+        touched = {result.state.name: result.state for result in group}
+        for name, state in touched.items():
+            self._committed[name] = replace(state, rules=self._committed[name].rules)
         self._routes.snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
         self._settle(group, [])
 
-    def _settle(self, group: Sequence[Applied], refusals: Sequence[Refusal]) -> None:
+    def _settle(self, group: Sequence[Result], refusals: Sequence[Refusal]) -> None:
         assert self.generation is not None
         outcomes = tuple(
-            Outcome(a.fill.order.decision_id, OutcomeStatus.EXECUTED, a.sentence, a.fill.order.order_id) for a in group
+            Outcome(result.order.decision_id, OutcomeStatus.EXECUTED, result.sentence, result.order.order_id)
+            for result in group
         )
         if outcomes or refusals:
             self._routes.decision_watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
@@ -230,7 +227,7 @@ class PositionKeeper(PathBehaviour):
         self._committed = {
             row.portfolio: replace(self._committed[row.portfolio], rules=row)
             if row.portfolio in self._committed
-            else Portfolio.opened(row)
+            else PortfolioState.opened(row)
             for row in rules
         }
         self._halts.update(rules)

@@ -16,7 +16,7 @@ from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
-from domain.trading.portfolio import Portfolio, to_dict
+from domain.trading.portfolio import PortfolioState, to_dict
 from domain.trading.snapshot import Snapshot, day_of, take_snapshot
 from domain.types import Clock, PortfolioName, Symbol
 
@@ -36,7 +36,7 @@ class Snapshotter(Behaviour):
     def __init__(
         self,
         snapshots: Snapshots,
-        states: dict[PortfolioName, Portfolio],
+        states: dict[PortfolioName, PortfolioState],
         routes: Routes,
         retry: DatabaseRetry,
         clock: Clock,
@@ -90,7 +90,7 @@ class Snapshotter(Behaviour):
         except DatabaseError as error:
             logger.warning("cannot store the snapshot of {:%H:%M:%S} UTC: {}", time, error)
 
-    def _value(self, portfolio: Portfolio, marks: Mapping[Symbol, Decimal], time: datetime) -> Snapshot:
+    def _value(self, portfolio: PortfolioState, marks: Mapping[Symbol, Decimal], time: datetime) -> Snapshot:
         assert self._opening is not None
         opening = self._opening[1].get(portfolio.name, portfolio.rules.initial_capital)
         if time == self._opening[0]:

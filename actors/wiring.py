@@ -31,7 +31,7 @@ from actors.runtime.host import ActorHost
 from actors.runtime.routes import PathServices, Routes
 from actors.runtime.runtime import Runtime
 from actors.settings import Settings
-from actors.sizer import Sizer, SizerRules
+from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
@@ -41,7 +41,8 @@ from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, S
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
-from domain.trading.portfolio import Portfolio
+from domain.trading.decision_queue import SizingRules
+from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PriceSource
 from domain.types import PortfolioName
 
@@ -116,7 +117,7 @@ class Wiring:
         self._report_end = end_process
         self._hide = hide
         self._callers = Callers()
-        self._states: dict[PortfolioName, Portfolio] = {}
+        self._states: dict[PortfolioName, PortfolioState] = {}
         self._disconnecting: set[str] = set()
         self._halts = HaltMonitor(self.notifier.notify)
         self._end_reported = False
@@ -297,7 +298,7 @@ class Wiring:
         return ExecutionSimulator(self._routes, self._clock)
 
     def _sizer(self, _: Activity) -> Behaviour:
-        rules = SizerRules(
+        rules = SizingRules(
             price_grace=timedelta(seconds=self._settings.price_grace),
             max_price_age=timedelta(seconds=self._settings.max_price_age),
             max_decision_age=self._max_decision_age,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType, Protocol, TypeAlias
@@ -67,3 +68,25 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the current time, UTC and aware."""
         ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, whatever happens to the current time; only differences mean something."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment by both clocks: the time for records, and seconds for durations, which no change of the time touches.
+
+    Attributes:
+        time: UTC and aware.
+        monotonic: `Clock.monotonic`, in seconds.
+    """
+
+    time: datetime
+    monotonic: float
+
+    @classmethod
+    def of(cls, clock: Clock) -> Instant:
+        """Return the present moment of ``clock``."""
+        return cls(clock.now(), clock.monotonic())

@@ -16,7 +16,7 @@ from domain.errors import SettingsError
 from domain.trading.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.quotes import PriceListener, Quote
-from domain.types import Clock, Symbol
+from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
 from market.registry import SourceOptions
 
@@ -160,9 +160,9 @@ class PeriodicPriceSource(ThreadedSource):
         timer, interval = self._timer, self._interval
         due = timer.seconds()
         while not stopped.is_set():
-            now = self._clock.now()
+            now = Instant.of(self._clock)
             quotes = [
-                Quote(symbol, price, now, now, self.name, real=self.real) for symbol, price in self._next_prices()
+                Quote(symbol, price, now.time, now, self.name, real=self.real) for symbol, price in self._next_prices()
             ]
             listener.quotes_seen(tuple(quotes))
             # Counted from the tick that was due, not from now, so that delays do not add up.

@@ -24,6 +24,10 @@ class SystemClock:
         """Return the present time, UTC and aware."""
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
 
 MAX_WAIT_S = 1.0
 """Seconds after which the timer checks again what is due: the machine's clock may have been set."""

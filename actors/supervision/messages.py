@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actors.messages import Message
-from domain.trading.portfolio import Portfolio
+from domain.trading.portfolio import PortfolioState
 from domain.types import DecisionId, Generation
 
 
@@ -70,7 +70,7 @@ class Rebuilt(Message):
 
     actor: str
     generation: Generation
-    portfolios: tuple[Portfolio, ...] = ()
+    portfolios: tuple[PortfolioState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

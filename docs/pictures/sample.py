@@ -16,13 +16,15 @@ from domain.analytics.report import OpenPosition, Report, report
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
 from domain.trading.arithmetic import ZERO, divide, rate
+from domain.trading.bookkeeping import Trade, apply
 from domain.trading.decision import Reason
-from domain.trading.execution import execute
+from domain.trading.events import Filled, SizedOrder, SizingEvidence
+from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
-from domain.trading.orders import Costs, Fill, Order, order_id
-from domain.trading.portfolio import Portfolio, PortfolioRules, Trade, apply
+from domain.trading.orders import Costs, Order, order_id
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
+from domain.types import Instant, OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
 from domain.validation.verdict import Verdict, judge
@@ -79,7 +81,7 @@ class _Desk:
     plan: Plan
     draw: random.Random
     prices: dict[str, Decimal]
-    books: Portfolio
+    books: PortfolioState
     trades: list[Trade] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     valuations: list[Valuation] = field(default_factory=list)
@@ -126,7 +128,7 @@ class _Desk:
         return (self.plan.capital * share / self.prices[symbol]).quantize(Decimal("1e-8"))
 
     def _fill(self, symbol: str, side: Side, quantity: Decimal, at: datetime) -> None:
-        seq = self.books.seq + 1
+        seq = self.books.version + 1
         order = Order(
             order_id=order_id(uuid5(NAMESPACE, f"{self.plan.name} {seq}"), 1),
             decision_id=seq,
@@ -137,19 +139,17 @@ class _Desk:
             side=side,
             order_type=OrderType.MARKET,
             quantity=quantity,
-            quote=Quote(Symbol(symbol), self.prices[symbol], at, at, SOURCE, real=False),
             costs=COSTS,
-            revision=1,
-            equity=self.plan.capital,
-            marks={},
             created_at=at,
             strategy=self.draw.choice(self.plan.strategies),
         )
-        fill = execute(order, at)
-        assert isinstance(fill, Fill)
+        quote = Quote(Symbol(symbol), self.prices[symbol], at, Instant(at, 0.0), SOURCE, real=False)
+        event = match_market_order(SizedOrder(order, SizingEvidence(self.books, quote, self.plan.capital, {})), at)
+        assert isinstance(event, Filled)
+        fill = event.fill
         held = self.books.positions.get(Symbol(symbol))
-        applied = apply(self.books, fill)
-        self.books = applied.portfolio
+        applied = apply(self.books, event)
+        self.books = applied.state
         owner = held or applied.position
         assert owner is not None
         self.executions.append(
@@ -180,7 +180,7 @@ def history(plan: Plan, seed: int, days: int = DAYS) -> tuple[History, _Desk]:
     )
     desk = _Desk(
         plan, random.Random(f"{seed} {plan.name}"), {symbol: Decimal(price) for symbol, price in plan.symbols.items()},
-        Portfolio.opened(rules),
+        PortfolioState.opened(rules),
     )  # fmt: skip
     for hour in range(1, days * 24 + 1):
         desk.hour(FIRST_DAY + timedelta(hours=hour))

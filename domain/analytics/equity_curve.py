@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from domain.analytics.returns import MICROSECOND, Valuation
 from domain.trading.arithmetic import ZERO, divide, rate, subtract, total
-from domain.trading.portfolio import Trade
+from domain.trading.bookkeeping import Trade
 
 _time = attrgetter("time")
 

@@ -30,7 +30,7 @@ from domain.analytics.round_trips import Execution
 from domain.analytics.significance import minimum_track_record, probabilistic_sharpe_ratio
 from domain.analytics.trade_stats import TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, divide
-from domain.trading.portfolio import Trade
+from domain.trading.bookkeeping import Trade
 
 MIN_TIME = datetime.min.replace(tzinfo=UTC)
 MAX_TIME = datetime.max.replace(tzinfo=UTC)

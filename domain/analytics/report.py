@@ -22,7 +22,7 @@ from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, add, divide, subtract
-from domain.trading.portfolio import Trade
+from domain.trading.bookkeeping import Trade
 
 MAX_CURVE_POINTS = 2_000
 MAX_TRADE_MARKERS = 600

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.trading.arithmetic import subtract, total
-from domain.trading.portfolio import Trade
+from domain.trading.bookkeeping import Trade
 from domain.types import PositionId, PositionSide, Symbol
 
 

@@ -16,7 +16,7 @@ from domain.analytics.performance_metric import PerformanceMetric, average, defi
 from domain.analytics.returns import DAY, MICROSECOND
 from domain.analytics.round_trips import Execution, RoundTrip, round_trips
 from domain.trading.arithmetic import ZERO, divide, negate, subtract, total
-from domain.trading.portfolio import Trade
+from domain.trading.bookkeeping import Trade
 from domain.trading.snapshot import day_of
 from domain.types import PositionId, PositionSide
 

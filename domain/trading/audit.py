@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from domain.trading.arithmetic import plain
-from domain.trading.portfolio import Portfolio
+from domain.trading.portfolio import PortfolioState
 from domain.types import PortfolioName
 
 
-def differences(remembered: Mapping[PortfolioName, Portfolio], stored: Iterable[Portfolio]) -> dict[PortfolioName, str]:
+def differences(
+    remembered: Mapping[PortfolioName, PortfolioState], stored: Iterable[PortfolioState]
+) -> dict[PortfolioName, str]:
     """Return a sentence for each portfolio whose state in memory differs from the stored one.
 
     Changed rules and created or deleted portfolios are not differences: people make them in the database.
@@ -24,9 +26,9 @@ def differences(remembered: Mapping[PortfolioName, Portfolio], stored: Iterable[
     return sentences
 
 
-def _difference(portfolio: Portfolio, stored: Portfolio) -> str | None:
-    if portfolio.seq != stored.seq:
-        return f"the last order is number {portfolio.seq} in memory and {stored.seq} in the database"
+def _difference(portfolio: PortfolioState, stored: PortfolioState) -> str | None:
+    if portfolio.version != stored.version:
+        return f"the last order is number {portfolio.version} in memory and {stored.version} in the database"
     if portfolio.cash != stored.cash:
         return f"cash is {plain(portfolio.cash)} in memory and {plain(stored.cash)} in the database"
     for symbol in sorted({*portfolio.positions, *stored.positions}):

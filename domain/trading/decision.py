@@ -22,7 +22,7 @@ from pydantic import (
 
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import CONTEXT
-from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, OrderId, OutcomeStatus, PortfolioName
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Instant, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import FREE_TEXT, NAME, quoted, requirement
 
 MAX_AMOUNT = Decimal("1e20")
@@ -139,7 +139,7 @@ class PendingDecision:
     """A decision's row as the DecisionWatcher read it.
 
     Attributes:
-        received_at: when this process read it; after a rebuild, the last time.
+        received: when this process read it; after a rebuild, the last time.
         waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
             process may differ. Negative where the sender set a time in the future.
     """
@@ -155,13 +155,17 @@ class PendingDecision:
     portfolio: PortfolioName
     created_at: datetime
     expires_at: datetime | None
-    received_at: datetime
+    received: Instant
     asset_class: str | None = None
     waited: timedelta = timedelta(0)
 
-    def age(self, now: datetime) -> timedelta:
+    def since_received(self, now: Instant) -> timedelta:
+        """Return how long ago this process read it; no change of the wall clock touches it."""
+        return timedelta(seconds=now.monotonic - self.received.monotonic)
+
+    def age(self, now: Instant) -> timedelta:
         """Return how long it has waited; one dated in the future counts from the time at which it was read."""
-        return max(self.waited, timedelta(0)) + max(now - self.received_at, timedelta(0))
+        return max(self.waited, timedelta(0)) + self.since_received(now)
 
     @property
     def expiry(self) -> str:

@@ -1,4 +1,4 @@
-"""Execution of an order: slippage, fill price and commission.
+"""Matching of an order with the market: slippage, fill price and commission.
 
 The random factor of a fill, its draw U, depends on the order's id alone, so the same order always gets the same
 slippage.
@@ -11,8 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, rate, round_to, subtract
+from domain.trading.decision import Reason, Refusal
+from domain.trading.events import Event, Filled, SizedOrder
 from domain.trading.orders import Costs, Fill, NotFilled, Order
-from domain.types import OrderId, OrderType, Side
+from domain.trading.quotes import Quote
+from domain.types import OrderId, OrderType, OutcomeStatus, Side
 
 TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
 LARGE_NOTIONAL = Decimal(100_000)
@@ -59,30 +62,42 @@ def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Cos
     return add(notional, commission(notional, costs))
 
 
-def execute(order: Order, filled_at: datetime) -> Fill | NotFilled:
-    """Fill the whole order from the quote that it carries.
+def fill_order(order: Order, quote: Quote, filled_at: datetime) -> Fill | NotFilled:
+    """Fill the whole order from one quote.
 
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    base = order.quote.price
-    base_notional = money(multiply(order.quantity, base))
+    base_notional = money(multiply(order.quantity, quote.price))
     slip = slippage_rate(base_notional, order.costs.slippage_pct, order.order_type, slippage_draw(order.order_id))
-    price = slippage_price(order.side, base, slip, order.instrument.tick)
+    price = slippage_price(order.side, quote.price, slip, order.instrument.tick)
     if order.limit_price is not None:
         better = min if order.side is Side.BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
-        return NotFilled(f"slippage takes the price {plain(base)} to {plain(price)}")
+        return NotFilled(f"slippage takes the price {plain(quote.price)} to {plain(price)}")
     notional = money(multiply(order.quantity, price))
     return Fill(
-        order=order,
         fill_no=1,
         quantity=order.quantity,
         price=price,
         notional=notional,
         commission=commission(notional, order.costs),
         slippage_rate=slip,
-        slippage=money(multiply(order.quantity, absolute(subtract(price, base)))),
+        slippage=money(multiply(order.quantity, absolute(subtract(price, quote.price)))),
+        quote=quote,
         filled_at=filled_at,
     )
+
+
+def match_market_order(sized: SizedOrder, time: datetime) -> Event | Refusal:
+    """Match a market order with the quote that it was sized from.
+
+    Returns:
+        The portfolio's next event, or the refusal of the order's decision.
+    """
+    order = sized.order
+    fill = fill_order(order, sized.sizing.quote, time)
+    if isinstance(fill, NotFilled):
+        return Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, fill.reason)
+    return Filled(order.seq, order, sized.sizing, fill)

@@ -1,8 +1,7 @@
-"""Orders, which the Sizer creates from decisions, and fills, which the ExecutionSimulator creates from orders."""
+"""Orders, which sizing makes of decisions, and fills, which the market makes of orders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +9,7 @@ from uuid import UUID, uuid5
 
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
-from domain.types import DecisionId, OrderId, OrderType, PortfolioName, PositionId, Side, Symbol
+from domain.types import DecisionId, OrderId, OrderType, PortfolioName, PositionId, Side
 
 
 def order_id(decision_uid: UUID, leg: int) -> OrderId:
@@ -34,15 +33,11 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One leg of a decision, sized for one portfolio, with all data that its fill needs.
+    """What is wanted: one leg of a decision, sized for one portfolio. The quote that fills it is no part of it.
 
     Attributes:
-        seq: counts the portfolio's orders in the order in which they were sized.
-        quote: the quote that sizing used and the fill uses.
+        seq: counts the portfolio's orders.
         costs: the portfolio's costs at sizing.
-        revision: revision of the portfolio's row in ``paper_trading_config`` at sizing.
-        equity: the portfolio's equity at sizing.
-        marks: prices of the other positions in that equity.
         note: an addition to the outcome's reason; usually empty.
         limit_price: the worst price allowed; None for a market order.
     """
@@ -56,11 +51,7 @@ class Order:
     side: Side
     order_type: OrderType
     quantity: Decimal
-    quote: Quote
     costs: Costs
-    revision: int
-    equity: Decimal
-    marks: Mapping[Symbol, Decimal]
     created_at: datetime
     strategy: str | None = None
     note: str = ""
@@ -80,13 +71,12 @@ class Fill:
 
     Attributes:
         price: the price of one unit.
-        base_price: the market's price before slippage.
         notional: quantity × price.
         slippage_rate: the drawn rate between base price and price, before rounding to the tick.
         slippage: quantity × the distance between price and base price, in money; a cost is positive.
+        quote: the market data that it met; its price is the base price, before slippage.
     """
 
-    order: Order
     fill_no: int
     quantity: Decimal
     price: Decimal
@@ -94,9 +84,5 @@ class Fill:
     commission: Decimal
     slippage_rate: Decimal
     slippage: Decimal
+    quote: Quote
     filled_at: datetime
-
-    @property
-    def base_price(self) -> Decimal:
-        """The market's price before slippage."""
-        return self.order.quote.price

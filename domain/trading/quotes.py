@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from domain.trading.instruments import InstrumentCatalog
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Quote:
     Attributes:
         price: the base price: last trade, or the middle of bid and ask.
         price_time: time of the price according to the source.
-        seen_at: when this process received it, or its confirmation.
+        seen: when this process received it, or its confirmation.
         source: name of the price source.
         real: whether it is the price of a real market: `PriceSource.real`. It has no default, so that no source
             forgets it; where results rest on other prices, they are marked.
@@ -28,12 +28,17 @@ class Quote:
     symbol: Symbol
     price: Decimal
     price_time: datetime
-    seen_at: datetime
+    seen: Instant
     source: str
     real: bool = field(kw_only=True)
     bid: Decimal | None = None
     ask: Decimal | None = None
     volume: Decimal | None = None
+
+    @property
+    def seen_at(self) -> datetime:
+        """The time at which this process received it, or its confirmation."""
+        return self.seen.time
 
 
 class PriceListener(Protocol):

@@ -9,12 +9,13 @@ from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
+from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.execution import worst_cost
 from domain.trading.instruments import Instrument, Unresolved
 from domain.trading.orders import Order, order_id
-from domain.trading.portfolio import Portfolio, PortfolioRules, Position
+from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.quotes import Quote
-from domain.types import Action, OrderType, Side, Symbol
+from domain.types import Action, Instant, OrderType, Side, Symbol
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
@@ -59,7 +60,7 @@ def pre_trade_check(
     return None
 
 
-def expire_if_stale(decision: PendingDecision, now: datetime, max_age: timedelta | None) -> Refusal | None:
+def expire_if_stale(decision: PendingDecision, now: Instant, max_age: timedelta | None) -> Refusal | None:
     """Refuse a decision that has waited longer than ``max_age``, for example during a downtime. None: no limit."""
     if max_age is None or decision.age(now) <= max_age:
         return None
@@ -69,20 +70,22 @@ def expire_if_stale(decision: PendingDecision, now: datetime, max_age: timedelta
 
 def size(
     decision: PendingDecision,
-    portfolio: Portfolio,
+    state: PortfolioState,
     instrument: Instrument,
     quote: Quote,
+    equity: Decimal,
     marks: Mapping[Symbol, Decimal],
     now: datetime,
-) -> Order | Refusal:
+) -> SizedOrder | Refusal:
     """Size a decision that passed `pre_trade_check` against the portfolio's state after every earlier one.
 
     Args:
         decision: a BUY or a SELL.
-        portfolio: the projection.
+        state: the projection.
         instrument: the instrument that is traded.
         quote: the base price; the fill uses the same quote.
-        marks: latest price of each other symbol held.
+        equity: the portfolio's equity at ``quote`` and ``marks``.
+        marks: the newest price of each symbol; it is kept as evidence and not copied.
         now: the time of sizing.
 
     Returns:
@@ -90,35 +93,31 @@ def size(
     """
     if decision.expired(now):
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
-    held = portfolio.positions.get(instrument.symbol)
-    others = {symbol: marks.get(symbol, p.last_price) for symbol, p in portfolio.positions.items()}
-    others.pop(instrument.symbol, None)
-    equity = portfolio.equity({**others, instrument.symbol: quote.price})
+    held = state.positions.get(instrument.symbol)
     if decision.action is Action.SELL:
-        sized = _sell(decision, held, portfolio.rules, instrument, quote.price)
+        sized = _sell(decision, held, state.rules, instrument, quote.price)
     else:
-        sized = _buy(decision, held, portfolio, instrument, quote.price, equity)
+        sized = _buy(decision, held, state, instrument, quote.price, equity)
     if isinstance(sized, Refusal):
         return sized
-    return Order(
+    order = Order(
         order_id=order_id(decision.uid, LEG),
         decision_id=decision.id,
-        portfolio=portfolio.name,
+        portfolio=state.name,
         leg=LEG,
-        seq=portfolio.seq + 1,
-        instrument=replace(instrument, asset_class=decision.asset_class or instrument.asset_class),
+        seq=state.version + 1,
+        instrument=instrument
+        if decision.asset_class is None
+        else replace(instrument, asset_class=decision.asset_class),
         side=Side(decision.action),
         order_type=OrderType.MARKET,
         quantity=sized.quantity,
-        quote=quote,
-        costs=portfolio.rules.costs,
-        revision=portfolio.rules.revision,
-        equity=equity,
-        marks=others,
+        costs=state.rules.costs,
         created_at=now,
         strategy=decision.strategy,
         note=sized.note,
     )
+    return SizedOrder(order, SizingEvidence(state, quote, equity, marks))
 
 
 def budget(equity: Decimal, confidence: Decimal, risk_score: Decimal, max_position_size: Decimal) -> Decimal:
@@ -166,7 +165,7 @@ def _sell(
 def _buy(
     decision: PendingDecision,
     held: Position | None,
-    portfolio: Portfolio,
+    portfolio: PortfolioState,
     instrument: Instrument,
     price: Decimal,
     equity: Decimal,
@@ -203,7 +202,7 @@ def _buy(
 def _requested(
     decision: PendingDecision,
     requested: Decimal,
-    portfolio: Portfolio,
+    portfolio: PortfolioState,
     instrument: Instrument,
     price: Decimal,
     headroom: Decimal,
@@ -222,7 +221,7 @@ def _requested(
     return quantity
 
 
-def _limit_to_cash(quantity: Decimal, portfolio: Portfolio, instrument: Instrument, price: Decimal) -> Decimal:
+def _limit_to_cash(quantity: Decimal, portfolio: PortfolioState, instrument: Instrument, price: Decimal) -> Decimal:
     """Return the largest multiple of the step, at most ``quantity``, whose worst cost free cash covers."""
     costs, step, tick = portfolio.rules.costs, instrument.step, instrument.tick
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from domain.trading.arithmetic import ZERO, add, divide, rate, subtract
-from domain.trading.portfolio import Portfolio
+from domain.trading.portfolio import PortfolioState
 from domain.types import PortfolioName, Symbol
 
 
@@ -35,7 +35,7 @@ class Snapshot:
 
 
 def take_snapshot(
-    portfolio: Portfolio, marks: Mapping[Symbol, Decimal], opening_value: Decimal, time: datetime
+    portfolio: PortfolioState, marks: Mapping[Symbol, Decimal], opening_value: Decimal, time: datetime
 ) -> Snapshot:
     """Value ``portfolio`` at ``marks``. A position without a mark has the price of its last fill.
 

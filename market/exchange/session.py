@@ -12,7 +12,7 @@ from loguru import logger
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import PriceListener
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from domain.worker_thread import WorkerThread
 from market.base import STOP_TIMEOUT_S
 from market.exchange.late_quotes import LateQuoteFilter
@@ -256,7 +256,7 @@ class Session:
 
     def _deliver(self, tickers: Collection[Mapping[str, Any]], sent_at: float) -> None:
         """Pass on the prices that are not older than the newest ones, of an answer to a request of ``sent_at``."""
-        valid, invalid = quotes(tickers, self._source.name, self._source.clock.now())
+        valid, invalid = quotes(tickers, self._source.name, Instant.of(self._source.clock))
         subscribed = set(self._resolve(self._source.subscribed()))
         for symbol, price in invalid.items():
             if symbol in subscribed:

@@ -19,7 +19,7 @@ from domain.trading.arithmetic import CONTEXT, PRICE_QUANTUM, QUANTITY_STEP, ZER
 from domain.trading.decision import MAX_AMOUNT
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from domain.wording import did_you_mean
 from market.exchange.market_list import MarketListCheck
 
@@ -299,9 +299,7 @@ def _number(value: object) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def quotes(
-    tickers: Iterable[Mapping[str, Any]], source: str, now: datetime
-) -> tuple[list[Quote], dict[Symbol, object]]:
+def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> tuple[list[Quote], dict[Symbol, object]]:
     """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
 
     The base price is the last trade's; where a venue sends only bid and ask, it is their middle.
@@ -319,7 +317,7 @@ def quotes(
             invalid[symbol] = last
         else:
             volume = _volume(ticker.get("baseVolume"))
-            price_time = _price_time(ticker.get("timestamp"), now)
+            price_time = _price_time(ticker.get("timestamp"), now.time)
             valid.append(Quote(symbol, price, price_time, now, source, bid, ask, volume, real=True))
     return valid, invalid
 

@@ -14,7 +14,7 @@ from loguru import logger
 
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
-from domain.types import Clock, Symbol
+from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
 from market.files import bars, csv_file, ticks
 from market.files.parsing import Entry, FormatError, Row, refuse
@@ -115,7 +115,7 @@ class FilePrices(ThreadedSource):
                 early = due - self._timer.seconds()
                 if stopped.is_set() or (early > 0 and self._timer.wait(stopped, early)):
                     break
-                now = self._clock.now()
+                now = Instant.of(self._clock)
                 listener.quotes_seen(tuple([_quote(row, now) for row in batch]))
                 self._played += 1
         return f"the price file {self._path} was played to its end; no newer prices will come"
@@ -185,5 +185,5 @@ def from_options(options: SourceOptions) -> FilePrices:
     return FilePrices(Path(options.prices).expanduser(), options.price_speed, options.clock)
 
 
-def _quote(row: Row, seen_at: datetime) -> Quote:
-    return Quote(row.symbol, row.price, row.time, seen_at, NAME, row.bid, row.ask, row.volume, real=False)
+def _quote(row: Row, seen: Instant) -> Quote:
+    return Quote(row.symbol, row.price, row.time, seen, NAME, row.bid, row.ask, row.volume, real=False)

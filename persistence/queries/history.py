@@ -17,7 +17,7 @@ from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
 from domain.errors import UnknownPortfolio
 from domain.program import command_name
-from domain.trading.portfolio import Trade
+from domain.trading.bookkeeping import Trade
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from domain.wording import quoted
 from persistence.connections import transaction

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -25,7 +24,7 @@ from domain.errors import (
 )
 from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
-from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, OrderId, OutcomeStatus
+from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
 from domain.wording import quoted
 from persistence.connections import engine_for, transaction
 from persistence.error_translation import first_line, translated
@@ -38,7 +37,7 @@ CASTS = dict.fromkeys(("confidence", "risk_score", "quantity"), "d.{}::numeric")
     "created_at": "d.{}::timestamptz", "expires_at": "d.{}::timestamptz", "now": "clock_timestamp()",
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
-READ = (*columns_of(PendingDecision, ("action", "received_at", "waited")), "decision", "now")
+READ = (*columns_of(PendingDecision, ("action", "received", "waited")), "decision", "now")
 """Columns that the DecisionWatcher reads, and the database's time."""
 
 # Never "id > last seen": a low id that commits late would never be read.
@@ -166,7 +165,7 @@ class DecisionStore:
         self._lease = lease
 
     def pending(
-        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+        self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         """Return up to ``limit`` decisions without outcome that are not under way, oldest first.
 
@@ -181,15 +180,15 @@ class DecisionStore:
                 cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
                 rows = cursor.fetchall()
         except (WriteRefused, UnicodeDecodeError):  # one row has an unreadable value; the other rows must still be read
-            return self._pending_one_by_one(under_way, limit, received_at)
-        return [_from_row(row, received_at) for row in rows]
+            return self._pending_one_by_one(under_way, limit, received)
+        return [_from_row(row, received) for row in rows]
 
     def _pending_one_by_one(
-        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+        self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         with transaction(self.engine) as cursor:
             ids = cursor.execute(PENDING_IDS, [id_literal(under_way), limit]).fetchall()
-            return [_read_alone(cursor, row[0], received_at) for row in ids]
+            return [_read_alone(cursor, row[0], received) for row in ids]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         """Write the outcomes of decisions that get no order.
@@ -288,7 +287,7 @@ def _row(decision: Decision) -> dict[str, object]:
     return {name: value for name, value in row.items() if value is not None or name not in EVIDENCE}
 
 
-def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) -> PendingDecision | Refusal:
+def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received: Instant) -> PendingDecision | Refusal:
     try:
         with translated(), cursor.connection.transaction():  # a savepoint: the transaction must go on to the next rows
             rows = cursor.execute(PENDING_ONE, [id_literal([id_]), 1]).fetchall()
@@ -296,14 +295,14 @@ def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received_at: datetime) 
         return _unreadable(id_, first_line(error))
     except WriteRefused as error:
         return _unreadable(id_, first_line(error.__cause__ or error))
-    return _from_row(rows[0], received_at) if rows else _unreadable(id_, "it changed while it was read")
+    return _from_row(rows[0], received) if rows else _unreadable(id_, "it changed while it was read")
 
 
 def _unreadable(id_: DecisionId, reason: str) -> Refusal:
     return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, reason)
 
 
-def _from_row(values: Sequence[Any], received_at: datetime) -> PendingDecision | Refusal:
+def _from_row(values: Sequence[Any], received: Instant) -> PendingDecision | Refusal:
     row = dict(zip(READ, values, strict=True))  # psycopg's own rows by name take longer
     decision, now, created_at = row.pop("decision"), row.pop("now"), row["created_at"]
     flaw = row_flaw(
@@ -312,4 +311,4 @@ def _from_row(values: Sequence[Any], received_at: datetime) -> PendingDecision |
     if flaw is not None:
         return _unreadable(row["id"], flaw)
     action = Action(decision.strip().upper())
-    return PendingDecision(**row, action=action, received_at=received_at, waited=now - created_at)
+    return PendingDecision(**row, action=action, received=received, waited=now - created_at)

@@ -10,9 +10,11 @@ from decimal import Decimal
 import psycopg
 
 from domain.errors import DecisionsEnded, Fenced
+from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT, plain
+from domain.trading.bookkeeping import Result, Trade
 from domain.trading.orders import Costs
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position, Trade
+from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.types import Generation, PortfolioName, PositionSide, Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import FENCE, Lease, writing
@@ -75,7 +77,7 @@ class LedgerStore:
         assert row is not None
         return Generation(row[0])
 
-    def load(self) -> tuple[Portfolio, ...]:
+    def load(self) -> tuple[PortfolioState, ...]:
         """Return the committed state of every portfolio, without its history."""
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -91,7 +93,7 @@ class LedgerStore:
         for row in rows:
             positions[row["portfolio"]][row["symbol"]] = from_row(Position, row, side=PositionSide(row["side"]))
         return tuple(
-            Portfolio(_rules(row), CONTEXT.plus(row["current_capital"]), seqs[name], positions[name])
+            PortfolioState(_rules(row), CONTEXT.plus(row["current_capital"]), seqs[name], ImmutableMap(positions[name]))
             for row in rules
             for name in [row["portfolio"]]
         )
@@ -101,7 +103,7 @@ class LedgerStore:
         with transaction(self.engine) as cursor:
             return tuple(map(_rules, named_rows(cursor, READ_RULES)))
 
-    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+    def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write a group of fills, in their order, with the ends of their orders and decisions, in one transaction.
 
         Args:
@@ -118,9 +120,9 @@ class LedgerStore:
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
             self._end_decisions(cursor, generation, group)
-            copy_rows(cursor, "paper_orders", [order_row(applied) for applied in group])
-            copy_rows(cursor, "paper_fills", [fill_row(applied) for applied in group])
-            trades = [trade_row(applied.trade) for applied in group if applied.trade is not None]
+            copy_rows(cursor, "paper_orders", [order_row(result) for result in group])
+            copy_rows(cursor, "paper_fills", [fill_row(result) for result in group])
+            trades = [trade_row(result.trade) for result in group if result.trade is not None]
             if trades:
                 copy_rows(cursor, "paper_trades", trades)
             self._save_state(cursor, group)
@@ -150,8 +152,8 @@ class LedgerStore:
         """Close the connections."""
         self.engine.dispose()
 
-    def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Applied]) -> None:
-        orders = [applied.fill.order for applied in group]
+    def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
+        orders = [result.order for result in group]
         ids = [order.decision_id for order in orders]
         row = cursor.execute(
             END_EXECUTED.format(id_type=id_type(ids)),
@@ -159,7 +161,7 @@ class LedgerStore:
                 "epoch": self._lease.epoch,
                 "generation": generation,
                 "ids": ids,
-                "reasons": [applied.sentence for applied in group],
+                "reasons": [result.sentence for result in group],
                 "order_ids": [order.order_id for order in orders],
             },
         ).fetchone()
@@ -172,15 +174,15 @@ class LedgerStore:
             raise DecisionsEnded(missing)
 
     @staticmethod
-    def _save_state(cursor: psycopg.Cursor, group: Sequence[Applied]) -> None:
-        last = {applied.portfolio.name: applied.portfolio for applied in group}
-        touched = {applied.position_id: applied for applied in group}
-        flat = [position_id for position_id, applied in touched.items() if applied.position is None]
+    def _save_state(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
+        last = {result.state.name: result.state for result in group}
+        touched = {result.position_id: result for result in group}
+        flat = [position_id for position_id, result in touched.items() if result.position is None]
         if flat:
             cursor.execute("DELETE FROM paper_positions WHERE position_id = ANY(%s)", [flat])
         save_positions(
             cursor,
-            [position_row(a.portfolio.name, a.position) for a in touched.values() if a.position is not None],
+            [position_row(a.state.name, a.position) for a in touched.values() if a.position is not None],
         )
         cursor.executemany(
             "UPDATE paper_trading_config SET current_capital = %s"
@@ -198,34 +200,33 @@ def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
     insert_rows(cursor, "paper_positions", rows, f"ON CONFLICT (position_id) DO UPDATE SET {changing}")
 
 
-def order_row(applied: Applied) -> dict[str, object]:
+def order_row(result: Result) -> dict[str, object]:
     """Return the row of ``paper_orders``."""
-    fill = applied.fill
-    order = fill.order
+    order, sizing, fill = result.order, result.event.sizing, result.fill
+    marks = {symbol: plain(mark) for symbol, mark in sizing.other_marks().items()}
     return {
         "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
         "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
         "symbol": order.instrument.symbol, "side": order.side, "order_type": order.order_type,
         "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
         "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
-        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": order.revision,
-        "equity": order.equity, "marks": json.dumps({symbol: plain(mark) for symbol, mark in order.marks.items()}),
+        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": sizing.state.rules.revision,
+        "equity": sizing.equity, "marks": json.dumps(marks),
         "created_at": order.created_at, "filled_at": fill.filled_at,
     }  # fmt: skip
 
 
-def fill_row(applied: Applied) -> dict[str, object]:
+def fill_row(result: Result) -> dict[str, object]:
     """Return the row of ``paper_fills``."""
-    fill = applied.fill
-    order, quote = fill.order, fill.order.quote
+    order, fill, quote = result.order, result.fill, result.fill.quote
     return {
-        "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": applied.position_id,
+        "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
         "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
         "side": order.side, "quantity": fill.quantity, "price": fill.price, "base_price": quote.price,
         "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
         "real_prices": quote.real, "bid": quote.bid, "ask": quote.ask, "slippage_rate": fill.slippage_rate,
-        "notional": fill.notional, "commission": fill.commission, "cash_delta": applied.cash_delta,
-        "asset_delta": applied.asset_delta, "filled_at": fill.filled_at,
+        "notional": fill.notional, "commission": fill.commission, "cash_delta": result.cash_delta,
+        "asset_delta": result.asset_delta, "filled_at": fill.filled_at,
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from domain.errors import DatabaseUnavailable, DecisionGone, PaperTradingError
 from domain.failures import FailureKind
 from domain.trading.decision import Accepted, Outcome, Reason
-from domain.trading.portfolio import Portfolio
+from domain.trading.portfolio import PortfolioState
 from domain.types import DecisionId, OutcomeStatus, PortfolioName, Symbol
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
@@ -68,7 +68,7 @@ class Laws:
         self._ended: dict[DecisionId, Outcome] = {}
         self._executed: set[DecisionId] = set()
         self._filled: set[DecisionId] = set()
-        self._seen: dict[PortfolioName, Portfolio] = {}
+        self._seen: dict[PortfolioName, PortfolioState] = {}
 
     def check(self, stepper: Stepper) -> None:
         """Laws 1 and 2, and memory against database, as far as they can be checked at any moment."""
@@ -134,24 +134,24 @@ class Laws:
                 if row.outcome.status is OutcomeStatus.EXECUTED:
                     self._executed.add(row.id)
         while len(self._filled) < len(self.database.fills):
-            id_ = self.database.fills[len(self._filled)].fill.order.decision_id
+            id_ = self.database.fills[len(self._filled)].order.decision_id
             if id_ in self._filled:
                 raise Broken(f"decision {id_} has two orders", "doubled")
             self._filled.add(id_)
         if self._filled != self._executed:
             raise Broken(f"executed and filled differ: {self._executed ^ self._filled}", "doubled")
 
-    def _check_ledger(self, committed: Portfolio) -> None:
-        fills = [a for a in self.database.fills if a.fill.order.portfolio == committed.name]
-        if [a.fill.order.seq for a in fills] != list(range(1, len(fills) + 1)) or committed.seq != len(fills):
+    def _check_ledger(self, committed: PortfolioState) -> None:
+        fills = [a for a in self.database.fills if a.order.portfolio == committed.name]
+        if [a.order.seq for a in fills] != list(range(1, len(fills) + 1)) or committed.version != len(fills):
             raise Broken(f"the orders of {committed.name} are not numbered in their order", "unbalanced")
         deals = [
             Deal(
-                a.fill.order.instrument.symbol,
+                a.order.instrument.symbol,
                 a.asset_delta > 0,
                 a.fill.quantity,
                 a.fill.price,
-                (a.fill.order.costs.commission_pct, a.fill.order.costs.min_commission),
+                (a.order.costs.commission_pct, a.order.costs.min_commission),
             )
             for a in fills
         ]
@@ -181,7 +181,11 @@ class Laws:
             stored = self.database.portfolios.get(name)
             if stored is None or not stored.rules.same_portfolio(portfolio.rules):
                 continue  # it was removed, and the Snapshotter has not heard of that yet
-            if (stored.cash, stored.seq, stored.positions) != (portfolio.cash, portfolio.seq, portfolio.positions):
+            if (stored.cash, stored.version, stored.positions) != (
+                portfolio.cash,
+                portfolio.version,
+                portfolio.positions,
+            ):
                 raise Broken(f"memory and database differ: {portfolio}, {stored}", "unbalanced")
 
     def _failures(self) -> None:

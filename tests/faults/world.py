@@ -275,7 +275,7 @@ class World:
     def ledger(self) -> list[str]:
         """The ledger and every outcome in their order, as text."""
         fills = [
-            f"{a.fill.order.portfolio} {a.fill.order.seq} {a.fill.order.order_id} {a.fill.quantity} {a.fill.price} "
+            f"{a.order.portfolio} {a.order.seq} {a.order.order_id} {a.fill.quantity} {a.fill.price} "
             f"{a.fill.commission} {a.portfolio.cash}"
             for a in self.database.fills
         ]
@@ -359,4 +359,4 @@ class World:
         )
 
     def _removable(self, name: PortfolioName) -> bool:
-        return all(applied.fill.order.portfolio != name for applied in self.database.fills)
+        return all(applied.order.portfolio != name for applied in self.database.fills)

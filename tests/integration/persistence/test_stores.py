@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
+from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Decision, Outcome, PendingDecision, Reason, Refusal
-from domain.trading.orders import Fill, order_id
-from domain.trading.portfolio import Applied, Portfolio, apply
+from domain.trading.orders import order_id
+from domain.trading.portfolio import PortfolioState
 from domain.trading.snapshot import take_snapshot
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence import schema
@@ -26,8 +27,8 @@ from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceStore
 from persistence.stores.snapshots import SnapshotStore
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.values.builders import BTC, NOON, order, quote, rules, uid
-from tests.support.values.builders import filled as fill_of
+from tests.support.values.builders import BTC, NOON, instant, market_order, quote, rules, uid
+from tests.support.values.builders import filled as event_of
 
 FIRST = Generation(1)
 
@@ -98,12 +99,13 @@ def a_decision(number: int = 1, **changes: Any) -> Decision:
 
 def taken(stores: Any, *decisions: Decision) -> list[PendingDecision]:
     stores.decisions.insert(decisions)
-    return list(stores.decisions.pending([], 100, NOON))
+    return list(stores.decisions.pending([], 100, instant()))
 
 
-def filled(portfolio: Portfolio, received: PendingDecision, side: str = "BUY", quantity: str = "0.01") -> Applied:
-    made = order(side, quantity, "110485.85", seq=portfolio.seq + 1)
-    return apply(portfolio, fill_of(replace(made, decision_id=received.id, order_id=order_id(received.uid, 1))))
+def filled(portfolio: PortfolioState, received: PendingDecision, side: str = "BUY", quantity: str = "0.01") -> Result:
+    made = market_order(side, quantity, "110485.85", seq=portfolio.version + 1)
+    own = replace(made.order, decision_id=received.id, order_id=order_id(received.uid, 1))
+    return apply(portfolio, event_of(replace(made, order=own)))
 
 
 def test_a_fill_is_there_after_its_commit(stores: Any) -> None:
@@ -113,10 +115,10 @@ def test_a_fill_is_there_after_its_commit(stores: Any) -> None:
     applied = filled(before, received)
     stores.ledger.commit(FIRST, [applied])
     (after,) = stores.ledger.load()
-    assert applied.portfolio == after
-    assert stores.decisions.pending([], 100, NOON) == []
+    assert applied.state == after
+    assert stores.decisions.pending([], 100, instant()) == []
     assert stores.decisions.outcomes([received.id]) == {
-        received.id: Outcome(received.id, OutcomeStatus.EXECUTED, applied.sentence, applied.fill.order.order_id)
+        received.id: Outcome(received.id, OutcomeStatus.EXECUTED, applied.sentence, applied.order.order_id)
     }
 
 
@@ -125,10 +127,10 @@ def test_a_group_rests_on_itself(stores: Any) -> None:
     first, second, third = taken(stores, a_decision(1), a_decision(2), a_decision(3))
     (before,) = stores.ledger.load()
     bought = filled(before, first)
-    more = filled(bought.portfolio, second)
-    sold = filled(more.portfolio, third, "SELL", "0.005")
+    more = filled(bought.state, second)
+    sold = filled(more.state, third, "SELL", "0.005")
     stores.ledger.commit(FIRST, [bought, more, sold])
-    assert stores.ledger.load() == (sold.portfolio,)
+    assert stores.ledger.load() == (sold.state,)
 
 
 def test_what_is_flat_is_gone_and_its_successor_is_another(stores: Any) -> None:
@@ -136,12 +138,12 @@ def test_what_is_flat_is_gone_and_its_successor_is_another(stores: Any) -> None:
     first, second, third = taken(stores, a_decision(1), a_decision(2), a_decision(3))
     (before,) = stores.ledger.load()
     bought = filled(before, first)
-    sold = filled(bought.portfolio, second, "SELL")
-    again = filled(sold.portfolio, third)
+    sold = filled(bought.state, second, "SELL")
+    again = filled(sold.state, third)
     stores.ledger.commit(FIRST, [bought])
     stores.ledger.commit(FIRST, [sold, again])
     (after,) = stores.ledger.load()
-    assert again.portfolio == after
+    assert again.state == after
     assert after.positions[BTC].position_id != bought.position_id
 
 
@@ -156,7 +158,7 @@ def test_a_decision_that_ended_meanwhile_takes_the_whole_group_back(stores: Any,
         second = replace(second, id=999_999)
     one = filled(before, first)
     with pytest.raises(DecisionsEnded) as caught:
-        stores.ledger.commit(FIRST, [one, filled(one.portfolio, second)])
+        stores.ledger.commit(FIRST, [one, filled(one.state, second)])
     assert frozenset({second.id}) == caught.value.ids
     assert (before,) == stores.ledger.load()
 
@@ -169,8 +171,8 @@ def test_a_portfolio_made_anew_does_not_get_the_cash_of_the_one_before_it(stores
     with pytest.raises(Fenced, match="created again"):
         stores.ledger.commit(FIRST, [filled(before, received)])
     (after,) = stores.ledger.load()
-    assert (Decimal(500), 0, {}) == (after.cash, after.seq, after.positions)
-    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, NOON)]
+    assert (Decimal(500), 0, {}) == (after.cash, after.version, after.positions)
+    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, instant())]
 
 
 def test_a_portfolio_that_is_gone_gets_no_fill(stores: Any) -> None:
@@ -180,7 +182,7 @@ def test_a_portfolio_that_is_gone_gets_no_fill(stores: Any) -> None:
     stores.remove()
     with pytest.raises(WriteRefused):
         stores.ledger.commit(FIRST, [filled(before, received)])
-    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, NOON)]
+    assert [received.id] == [left.id for left in stores.decisions.pending([], 100, instant())]
 
 
 def a_refusal(decision_id: DecisionId) -> Refusal:
@@ -199,7 +201,7 @@ def test_an_older_generation_writes_nothing(stores: Any) -> None:
     with pytest.raises(Fenced):
         stores.ledger.raise_generation(FIRST)
     stores.ledger.raise_generation(Generation(2))  # the answer to the COMMIT was lost
-    (again,) = stores.decisions.pending([], 100, NOON)
+    (again,) = stores.decisions.pending([], 100, instant())
     assert (received, True) == (replace(again, waited=received.waited), again.waited >= received.waited)
 
 
@@ -261,7 +263,7 @@ def test_a_value_out_of_range_is_refused_and_nothing_is_written(real: Stores) ->
     (received,) = taken(real, a_decision())
     (before,) = real.ledger.load()
     applied = filled(before, received)
-    huge = Fill(**{**{f: getattr(applied.fill, f) for f in Fill.__slots__}, "commission": Decimal("1e27")})
+    huge = replace(applied.event, fill=replace(applied.fill, commission=Decimal("1e27")))
     with pytest.raises(WriteRefused):
         real.ledger.commit(FIRST, [apply(before, huge)])
     assert real.ledger_reader.ledger_differences() == []

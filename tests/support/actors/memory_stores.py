@@ -24,12 +24,14 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.failures import Failure
+from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
+from domain.trading.bookkeeping import Result, Trade
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Trade
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.snapshot import Snapshot
-from domain.types import DecisionId, Epoch, Generation, OutcomeStatus, PortfolioName, Symbol
+from domain.types import DecisionId, Epoch, Generation, Instant, OutcomeStatus, PortfolioName, Symbol
 
 PRICE = Decimal("1e-18")
 MONEY = Decimal("1e-12")
@@ -60,8 +62,8 @@ class MemoryDatabase:
     """
 
     rows: dict[DecisionId, Row] = field(default_factory=dict)
-    portfolios: dict[PortfolioName, Portfolio] = field(default_factory=dict)
-    fills: list[Applied] = field(default_factory=list)
+    portfolios: dict[PortfolioName, PortfolioState] = field(default_factory=dict)
+    fills: list[Result] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     prices: list[Quote] = field(default_factory=list)
@@ -85,7 +87,7 @@ class MemoryDatabase:
 
     def open_portfolio(self, rules: PortfolioRules) -> None:
         """Insert a row into the table of portfolios."""
-        self.portfolios[rules.portfolio] = Portfolio.opened(rules)
+        self.portfolios[rules.portfolio] = PortfolioState.opened(rules)
 
     # Ledger
 
@@ -100,7 +102,7 @@ class MemoryDatabase:
         failpoints.reach("committed", "generation")
         self._lose()
 
-    def load(self) -> tuple[Portfolio, ...]:
+    def load(self) -> tuple[PortfolioState, ...]:
         self._answer()
         return tuple(self.portfolios[name] for name in sorted(self.portfolios))
 
@@ -115,12 +117,12 @@ class MemoryDatabase:
             portfolio = self.portfolios[name]
             self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=f"audit: {difference}"))
 
-    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+    def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         self._answer()
         failpoints.reach("commits", "fills")
         self._answer()
         self._fence(generation)
-        ids = [applied.fill.order.decision_id for applied in group]
+        ids = [applied.order.decision_id for applied in group]
         missing = {id_ for id_ in ids if id_ in self.stubborn or id_ not in self.rows or self.rows[id_].outcome}
         if missing:
             raise DecisionsEnded(missing)
@@ -128,32 +130,32 @@ class MemoryDatabase:
             self.faults["fill refused"] += 1
             raise WriteRefused("numeric field overflow")
         for applied in group:
-            present = self.portfolios.get(applied.portfolio.name)
+            present = self.portfolios.get(applied.state.name)
             if present is None:
                 raise WriteRefused("an order needs its portfolio")
-            if not present.rules.same_portfolio(applied.portfolio.rules):
+            if not present.rules.same_portfolio(applied.state.rules):
                 raise Fenced("a portfolio was deleted and created again")
         for applied in group:
-            order = applied.fill.order
+            order = applied.order
             self.rows[order.decision_id].outcome = Outcome(
                 order.decision_id, OutcomeStatus.EXECUTED, applied.sentence, order.order_id
             )
             self.fills.append(applied)
             if applied.trade is not None:
                 self.trades.append(applied.trade)
-            self.portfolios[order.portfolio] = _stored(applied.portfolio, self.portfolios[order.portfolio].rules)
+            self.portfolios[order.portfolio] = _stored(applied.state, self.portfolios[order.portfolio].rules)
         failpoints.reach("committed", "fills")
         self._lose()
 
     # Decisions
 
     def pending(
-        self, under_way: Collection[DecisionId], limit: int, received_at: datetime
+        self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         self._answer()
         waiting = [row for row in self.rows.values() if row.outcome is None and row.id not in under_way]
         waiting.sort(key=lambda row: (row.created_at, row.id))
-        return [_received(row, received_at) for row in waiting[:limit]]
+        return [_received(row, received) for row in waiting[:limit]]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._answer()
@@ -265,7 +267,7 @@ class Session:
         self._require()
         self._database.raise_generation(generation)
 
-    def commit(self, generation: Generation, group: Sequence[Applied]) -> None:
+    def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         self._require()
         self._database.commit(generation, group)
 
@@ -287,7 +289,7 @@ class Session:
             raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")
 
 
-def _stored(portfolio: Portfolio, rules: PortfolioRules) -> Portfolio:
+def _stored(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioState:
     """Return the portfolio rounded as its columns round."""
     positions = {
         symbol: replace(
@@ -299,13 +301,13 @@ def _stored(portfolio: Portfolio, rules: PortfolioRules) -> Portfolio:
         )
         for symbol, position in portfolio.positions.items()
     }
-    return Portfolio(rules, CONTEXT.quantize(portfolio.cash, MONEY), portfolio.seq, positions)
+    return PortfolioState(rules, CONTEXT.quantize(portfolio.cash, MONEY), portfolio.version, ImmutableMap(positions))
 
 
-def _received(row: Row, received_at: datetime) -> PendingDecision:
+def _received(row: Row, received: Instant) -> PendingDecision:
     d = row.decision
     return PendingDecision(
         row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
-        PortfolioName(d.portfolio), row.created_at, d.expires_at, received_at, d.asset_class,
-        received_at - row.created_at,
+        PortfolioName(d.portfolio), row.created_at, d.expires_at, received, d.asset_class,
+        received.time - row.created_at,
     )  # fmt: skip

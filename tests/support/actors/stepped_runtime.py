@@ -29,11 +29,20 @@ class StepClock:
 
     def __init__(self) -> None:
         self.time = NOON
+        self.seconds = 0.0
 
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.seconds
+
     def pass_by(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+    def set_by(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, as a person or a time server does."""
         self.time += timedelta(seconds=seconds)
 
 

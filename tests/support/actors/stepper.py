@@ -24,7 +24,7 @@ from actors.wiring import Ports, Wiring
 from domain.alarms import Alarm
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from tests.support.actors.memory_stores import MemoryDatabase, Session
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell, SteppedHost, SteppedTimer, stepped_runtime
 
@@ -142,9 +142,9 @@ class Stepper:
 
     def quote(self, prices: Mapping[str, str]) -> None:
         """Send quotes from the source, all of the present time."""
-        now = self.clock.now()
+        now = Instant.of(self.clock)
         quotes = [
-            Quote(Symbol(symbol), Decimal(price), now, now, "test", real=False) for symbol, price in prices.items()
+            Quote(Symbol(symbol), Decimal(price), now.time, now, "test", real=False) for symbol, price in prices.items()
         ]
         self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
 

@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Decision
 from domain.trading.orders import order_id
-from domain.trading.portfolio import Applied, Portfolio, apply
+from domain.trading.portfolio import PortfolioState
 from domain.trading.snapshot import Snapshot, take_snapshot
 from domain.types import Generation, Symbol
 from persistence import schema
@@ -28,7 +29,7 @@ from persistence.stores import portfolios, verdicts
 from persistence.stores.decisions import DecisionStore
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.snapshots import SnapshotStore
-from tests.support.values.builders import BTC, ETH, filled, instrument, order, uid
+from tests.support.values.builders import BTC, ETH, filled, instant, instrument, market_order, uid
 
 DAYS = 60
 CLASSES = {BTC: "crypto", ETH: "crypto", Symbol("AAPL"): "equity"}
@@ -105,15 +106,15 @@ def draw_history(seed: int, first_day: datetime) -> tuple[list[Deal], list[Momen
     return deals, moments
 
 
-def fill(deal: Deal, portfolio: Portfolio, decision_id: Any) -> Applied:
+def fill(deal: Deal, portfolio: PortfolioState, decision_id: Any) -> Result:
     traded = instrument(deal.symbol, asset_class=CLASSES[deal.symbol])
     strategy = "trend" if deal.number % 3 else None
-    made = order(
-        deal.side, deal.quantity, deal.price, seq=portfolio.seq + 1, instrument=traded, strategy=strategy,
+    made = market_order(
+        deal.side, deal.quantity, deal.price, seq=portfolio.version + 1, instrument=traded, strategy=strategy,
         costs=portfolio.rules.costs,
     )  # fmt: skip
     ids = {"decision_id": decision_id, "order_id": order_id(uid(deal.number), 1), "portfolio": portfolio.name}
-    return apply(portfolio, filled(replace(made, created_at=deal.at, **ids), deal.at))
+    return apply(portfolio, filled(replace(made, order=replace(made.order, created_at=deal.at, **ids)), deal.at))
 
 
 @contextmanager
@@ -158,14 +159,14 @@ def store(
                 for d in deals
             ]
         )
-        ids = {received.uid: received.id for received in decisions.pending([], 10_000, moments[0][0])}
+        ids = {received.uid: received.id for received in decisions.pending([], 10_000, instant(moments[0][0]))}
         # By number, which in each portfolio is also the order of their times.
-        applied: list[Applied] = []
+        applied: list[Result] = []
         saved: list[Snapshot] = []
         for moment, marks, count in moments:
             for deal in deals[len(applied) : count]:
                 applied.append(fill(deal, states[deal.portfolio], ids[uid(deal.number)]))
-                states[deal.portfolio] = applied[-1].portfolio
+                states[deal.portfolio] = applied[-1].state
             saved += [
                 take_snapshot(state, marks, Decimal(capital[name]), moment)
                 for name, state in states.items()

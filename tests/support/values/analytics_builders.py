@@ -9,7 +9,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 from domain.analytics.returns import DailyReturns, Valuation, daily_closes, daily_returns
 from domain.analytics.round_trips import Execution
-from domain.trading.portfolio import Applied, Portfolio, Trade
+from domain.trading.bookkeeping import Result, Trade
+from domain.trading.portfolio import PortfolioState
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
 from tests.support.values.builders import BTC, Number, deal, rules
 
@@ -85,7 +86,7 @@ def exit_of(trade: Trade, slippage: Number = 0) -> Execution:
     )
 
 
-def execution_of(applied: Applied) -> Execution:
+def execution_of(applied: Result) -> Execution:
     """Return a fill as an execution."""
     held = applied.position or applied.trade
     assert held is not None
@@ -105,11 +106,11 @@ def execution_of(applied: Applied) -> Execution:
 
 def dealt(*deals: tuple[str, str, Number, Number, float]) -> tuple[tuple[Trade, ...], tuple[Execution, ...]]:
     """Return trades and executions of deals: symbol, side, quantity, price, hours after DAY_1."""
-    portfolio = Portfolio.opened(rules())
+    portfolio = PortfolioState.opened(rules())
     trades, executions = [], []
     for symbol, side, quantity, price, hours in deals:
         applied = deal(portfolio, side, quantity, price, symbol=symbol, at=DAY_1 + hours * HOUR, strategy="s")
-        portfolio = applied.portfolio
+        portfolio = applied.state
         executions.append(execution_of(applied))
         trades += [applied.trade] if applied.trade else []
     return tuple(trades), tuple(executions)

@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.execution import execute
+from domain.trading.events import Filled, SizedOrder, SizingEvidence
+from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
-from domain.trading.orders import Costs, Fill, Order, order_id
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, apply
+from domain.trading.orders import Costs, Order, order_id
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.sizing import size
-from domain.types import Action, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.types import Action, Instant, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Number = str | int | Decimal
@@ -80,8 +82,13 @@ def instrument(
     return Instrument(Symbol(symbol), currency, *numbers, asset_class, Decimal(min_quantity))
 
 
+def instant(time: datetime = NOON) -> Instant:
+    """Return a moment whose monotonic clock goes with the time."""
+    return Instant(time, (time - NOON).total_seconds())
+
+
 def quote(price: Number = 100, symbol: str = BTC, at: datetime = NOON) -> Quote:
-    return Quote(Symbol(symbol), Decimal(price), price_time=at, seen_at=at, source="test", real=True)
+    return Quote(Symbol(symbol), Decimal(price), price_time=at, seen=instant(at), source="test", real=True)
 
 
 def received(
@@ -108,11 +115,11 @@ def received(
         portfolio=PortfolioName(portfolio),
         created_at=NOON - timedelta(seconds=1),
         expires_at=expires_at,
-        received_at=NOON,
+        received=instant(),
     )
 
 
-def order(
+def market_order(
     side: str = "BUY",
     quantity: Number = 1,
     price: Number = 100,
@@ -123,8 +130,9 @@ def order(
     order_type: OrderType = OrderType.MARKET,
     limit_price: Number | None = None,
     strategy: str | None = None,
-) -> Order:
-    return Order(
+) -> SizedOrder:
+    """Return an order with the evidence of a sizing that need not have happened."""
+    order = Order(
         order_id=order_id(uid(seq), 1),
         decision_id=seq,
         portfolio=PortfolioName("default"),
@@ -134,26 +142,24 @@ def order(
         side=Side(side),
         order_type=order_type,
         quantity=Decimal(quantity),
-        quote=quote(price, instrument.symbol),
         costs=costs,
-        revision=1,
-        equity=Decimal(10_000),
-        marks={},
         created_at=NOON,
         strategy=strategy,
         limit_price=None if limit_price is None else Decimal(limit_price),
     )
+    state = PortfolioState.opened(rules())
+    return SizedOrder(order, SizingEvidence(state, quote(price, instrument.symbol), Decimal(10_000), {}))
 
 
-def filled(order: Order, at: datetime = NOON) -> Fill:
-    """Return the fill of an order; fail if it gets none."""
-    fill = execute(order, at)
-    assert isinstance(fill, Fill), fill
-    return fill
+def filled(order: SizedOrder, at: datetime = NOON) -> Filled:
+    """Return the event of an order; fail if it gets no fill."""
+    event = match_market_order(order, at)
+    assert isinstance(event, Filled), event
+    return event
 
 
 def deal(
-    portfolio: Portfolio,
+    portfolio: PortfolioState,
     side: str,
     quantity: Number,
     price: Number,
@@ -163,11 +169,12 @@ def deal(
     at: datetime = NOON,
     strategy: str | None = None,
     asset_class: str = "crypto",
-) -> Applied:
+) -> Result:
     """Return the result of a fill at a fixed price, without tick, step or sizing."""
     what = instrument(symbol, tick="1e-12", step="1e-18", asset_class=asset_class)
-    next_one = order(side, quantity, price, seq=portfolio.seq + 1, costs=costs, instrument=what, strategy=strategy)
-    return apply(portfolio, filled(next_one, at))
+    seq = portfolio.version + 1
+    order = market_order(side, quantity, price, seq=seq, costs=costs, instrument=what, strategy=strategy)
+    return apply(portfolio, filled(order, at))
 
 
 def holding(
@@ -175,42 +182,56 @@ def holding(
     costs: Costs = free(),  # noqa: B008
     symbol: str = BTC,
     of: PortfolioRules | None = None,
-) -> Portfolio:
+) -> PortfolioState:
     """Return a portfolio after buying each (quantity, price) in turn."""
-    portfolio = Portfolio.opened(of or rules())
+    portfolio = PortfolioState.opened(of or rules())
     for quantity, price in positions:
-        portfolio = deal(portfolio, "BUY", quantity, price, costs=costs, symbol=symbol).portfolio
+        portfolio = deal(portfolio, "BUY", quantity, price, costs=costs, symbol=symbol).state
     return portfolio
 
 
 def sized(
     decision: PendingDecision,
-    portfolio: Portfolio,
+    portfolio: PortfolioState,
     price: Number = 100,
     *,
     of: Instrument = instrument(),  # noqa: B008
     marks: Mapping[Symbol, Decimal] | None = None,
     now: datetime = NOON,
-) -> Order | Refusal:
+) -> SizedOrder | Refusal:
     """Return the order or refusal of ``decision`` at base price ``price``."""
-    return size(decision, portfolio, of, quote(price, of.symbol), marks or {}, now)
+    base = quote(price, of.symbol)
+    all_marks = {**(marks or {}), of.symbol: base.price}
+    return size(decision, portfolio, of, base, portfolio.equity(all_marks), all_marks, now)
 
 
 def ordered(
     decision: PendingDecision,
-    portfolio: Portfolio,
+    portfolio: PortfolioState,
     price: Number = 100,
     *,
     of: Instrument = instrument(),  # noqa: B008
     marks: Mapping[Symbol, Decimal] | None = None,
 ) -> Order:
     """Return the order of a decision; fail if it gets none."""
+    return sizing_of(decision, portfolio, price, of=of, marks=marks).order
+
+
+def sizing_of(
+    decision: PendingDecision,
+    portfolio: PortfolioState,
+    price: Number = 100,
+    *,
+    of: Instrument = instrument(),  # noqa: B008
+    marks: Mapping[Symbol, Decimal] | None = None,
+) -> SizedOrder:
+    """Return the order of a decision with the evidence of its sizing; fail if it gets none."""
     result = sized(decision, portfolio, price, of=of, marks=marks)
-    assert isinstance(result, Order), result
+    assert isinstance(result, SizedOrder), result
     return result
 
 
-def refused(expected: str, result: Order | Refusal | None, status: OutcomeStatus = OutcomeStatus.REJECTED) -> None:
+def refused(expected: str, result: SizedOrder | Refusal | None, status: OutcomeStatus = OutcomeStatus.REJECTED) -> None:
     """Assert that the decision got no order, with this status and reason."""
     assert isinstance(result, Refusal), result
     assert expected == result.sentence

@@ -11,10 +11,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from domain.trading.arithmetic import QUANTITY_STEP
-from domain.trading.orders import Costs, Order
+from domain.trading.events import SizedOrder
+from domain.trading.orders import Costs
 from domain.trading.portfolio import PortfolioRules
 from domain.types import Action, OrderType, Symbol
-from tests.support.values.builders import costs, instrument, order, rules
+from tests.support.values.builders import costs, instrument, market_order, rules
 from tests.support.values.naive_ledger import Deal
 
 INSTRUMENTS = (
@@ -54,11 +55,11 @@ def terms_() -> st.SearchStrategy[PortfolioRules]:
 
 
 @st.composite
-def orders(draw: st.DrawFn) -> Order:
+def orders(draw: st.DrawFn) -> SizedOrder:
     """Draw a market order of any side and size."""
     which = draw(st.integers(0, len(INSTRUMENTS) - 1))
     what = INSTRUMENTS[which]
-    return order(
+    return market_order(
         draw(st.sampled_from(["BUY", "SELL"])),
         draw(st.integers(1, 10**9)) * what.step,
         price_of(which, draw(st.sampled_from(FACTORS))),

@@ -78,16 +78,16 @@ def ledger_rows(stepper: Stepper) -> list[tuple[object, ...]]:
     """Return the ledger to the last digit, without the times."""
     return [
         (
-            a.fill.order.portfolio,
-            a.fill.order.seq,
-            a.fill.order.order_id,
+            a.order.portfolio,
+            a.order.seq,
+            a.order.order_id,
             a.fill.quantity,
             a.fill.price,
             a.fill.commission,
             a.cash_delta,
-            a.portfolio.cash,
+            a.state.cash,
         )
-        for a in sorted(stepper.database.fills, key=lambda a: (a.fill.order.portfolio, a.fill.order.seq))
+        for a in sorted(stepper.database.fills, key=lambda a: (a.order.portfolio, a.order.seq))
     ]
 
 
@@ -151,17 +151,17 @@ def assert_laws(stepper: Stepper) -> None:
     database = stepper.database
     counts = stepper.counters.counts()
     assert Counter((row.outcome.status, row.outcome.code) for row in database.rows.values()) == Counter(counts.outcomes)
-    assert Counter(a.fill.order.portfolio for a in database.fills) == Counter(counts.fills)
+    assert Counter(a.order.portfolio for a in database.fills) == Counter(counts.fills)
     assert (0, 0) == counts.under_way
     assert [row.id for row in database.rows.values() if row.outcome is None] == []
     executed = [row.id for row in database.rows.values() if row.outcome.status is OutcomeStatus.EXECUTED]
-    filled = [a.fill.order.decision_id for a in database.fills]
+    filled = [a.order.decision_id for a in database.fills]
     assert sorted(executed) == sorted(filled)
     assert [id_ for id_, times in Counter(filled).items() if times > 1] == []
     for name in PORTFOLIOS:
-        fills = [a for a in database.fills if a.fill.order.portfolio == name]
-        assert list(range(1, len(fills) + 1)) == [a.fill.order.seq for a in fills]
-        deals = [Deal(a.fill.order.instrument.symbol, a.asset_delta > 0, a.fill.quantity, a.fill.price) for a in fills]
+        fills = [a for a in database.fills if a.order.portfolio == name]
+        assert list(range(1, len(fills) + 1)) == [a.order.seq for a in fills]
+        deals = [Deal(a.order.instrument.symbol, a.asset_delta > 0, a.fill.quantity, a.fill.price) for a in fills]
         model = ledger(Decimal(10_000), deals, Decimal("0.001"), Decimal(1))
         committed = database.portfolios[name]
         assert model.cash == Fraction(committed.cash)

@@ -194,7 +194,7 @@ def test_a_clock_that_is_set_back_does_not_bring_old_prices_back(stepper: Steppe
     stepper.run()
     put(stepper)
     stepper.settle()
-    assert [Decimal(200)] == [a.fill.base_price for a in stepper.database.fills]
+    assert [Decimal(200)] == [a.fill.quote.price for a in stepper.database.fills]
 
 
 # Supervision and stop

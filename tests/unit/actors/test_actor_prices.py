@@ -28,7 +28,7 @@ def test_a_price_seen_within_the_grace_is_used(stepper: Stepper) -> None:
     stepper.clock.pass_by(1.0)
     id_ = put(stepper)
     stepper.settle()
-    assert stepper.database.fills[0].fill.base_price == Decimal(100)
+    assert stepper.database.fills[0].fill.quote.price == Decimal(100)
     assert "executed" == (status(stepper, id_) or ("",))[0]
 
 
@@ -41,7 +41,7 @@ def test_an_older_price_is_not_used_and_the_next_one_is(stepper: Stepper) -> Non
     stepper.clock.pass_by(29)
     stepper.quote({"BTC/USDT": "101"})
     stepper.run()
-    assert [Decimal(101)] == [a.fill.base_price for a in stepper.database.fills]
+    assert [Decimal(101)] == [a.fill.quote.price for a in stepper.database.fills]
 
 
 def test_no_price_in_time(stepper: Stepper) -> None:
@@ -65,6 +65,24 @@ def test_a_price_that_comes_too_late_is_not_taken(stepper: Stepper) -> None:
     stepper.run()
     assert "rejected" == (status(stepper, id_) or ("",))[0]
     assert stepper.database.fills == []
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_wall_clock_that_is_set_delays_nothing_and_expires_nothing(stepper: Stepper, hours: int) -> None:
+    waits, priced = put(stepper, symbol="DEAD/USDT"), put(stepper, 2, symbol="BTC/USDT")
+    stepper.clock.pass_by(1.001)
+    stepper.settle()
+    stepper.clock.set_by(3600 * hours)
+    stepper.clock.pass_by(1)
+    stepper.quote({"BTC/USDT": "101"})
+    stepper.settle()
+    assert "executed" == (status(stepper, priced) or ("",))[0]
+    stepper.clock.pass_by(29)
+    stepper.settle()
+    assert status(stepper, waits) is None
+    stepper.clock.pass_by(0.001)
+    stepper.settle()
+    assert ("rejected", "no price in time: none of DEAD/USDT was seen within 30 s") == status(stepper, waits)
 
 
 def test_a_dead_symbol_blocks_no_other(stepper: Stepper) -> None:
@@ -96,4 +114,4 @@ def test_the_newest_price_at_sizing_counts_not_the_one_at_receipt(stepper: Stepp
     while stepper.database.fills == [] and not any("Sizer Decide" in line for line in stepper.trace[-1:]):
         stepper.step()
     stepper.run()
-    assert Decimal(100) == stepper.database.fills[0].fill.base_price
+    assert Decimal(100) == stepper.database.fills[0].fill.quote.price

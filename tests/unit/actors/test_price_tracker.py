@@ -27,7 +27,7 @@ from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from tests.support.actors.stepped_runtime import StepClock
 from tests.support.actors.stepper import PassiveSource
 
@@ -91,10 +91,11 @@ class Tracked:
         return [f"{'INFO' if alarm.over else 'WARNING'} {alarm.text}" for alarm in self.alarms]
 
     def quote(self, **prices: str) -> None:
-        now = self.clock.now()
+        now = Instant.of(self.clock)
         symbols = {name: Symbol(f"{name}/USDT") for name in prices}
         quotes = {
-            symbols[name]: Quote(symbols[name], Decimal(p), now, now, "kraken", real=True) for name, p in prices.items()
+            symbols[name]: Quote(symbols[name], Decimal(p), now.time, now, "kraken", real=True)
+            for name, p in prices.items()
         }
         self.tracker.handle(QuotesSeen(quotes))
 
@@ -190,7 +191,7 @@ def test_a_second_subscription_keeps_a_symbol(tracked: Tracked) -> None:
 
 def test_an_absurd_price_is_held_back_and_logged_once(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.quote(BTC="100", ETH="10")
-    absurd = Quote(BTC, Decimal("1e8"), tracked.clock.now(), tracked.clock.now(), "kraken", real=True)
+    absurd = Quote(BTC, Decimal("1e8"), tracked.clock.now(), Instant.of(tracked.clock), "kraken", real=True)
     for _ in range(3):
         tracked.tracker.handle(QuotesSeen({BTC: absurd}))
     tracked.quote(BTC="101")

@@ -14,7 +14,7 @@ import pytest
 from domain.errors import SettingsError
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from market.files.file_source import FilePrices, PriceFile
 from market.files.parsing import Row
 from tests.support.system.running_system import captured_log
@@ -23,12 +23,16 @@ pytestmark = pytest.mark.clock
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAYED_AT = datetime(2030, 1, 1, tzinfo=UTC)
+SEEN = Instant(PLAYED_AT, 0.0)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 class StandingClock:
     def now(self) -> datetime:
         return PLAYED_AT
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class Listener:
@@ -90,12 +94,12 @@ def test_a_bar_gives_its_close_at_its_end(tmp_path: Path) -> None:
     assert (source.name, listener.symbols) == ("file", [btc, eth])
     assert listener.batches == [
         [
-            Quote(btc, Decimal("105.50"), one, PLAYED_AT, "file", real=False, volume=Decimal("1.5")),
-            Quote(eth, Decimal(3), one, PLAYED_AT, "file", real=False, volume=Decimal(0)),
+            Quote(btc, Decimal("105.50"), one, SEEN, "file", real=False, volume=Decimal("1.5")),
+            Quote(eth, Decimal(3), one, SEEN, "file", real=False, volume=Decimal(0)),
         ],
         [
-            Quote(btc, Decimal(120), two, PLAYED_AT, "file", real=False),
-            Quote(eth, Decimal("3.5"), two, PLAYED_AT, "file", real=False, volume=Decimal(7)),
+            Quote(btc, Decimal(120), two, SEEN, "file", real=False),
+            Quote(eth, Decimal("3.5"), two, SEEN, "file", real=False, volume=Decimal(7)),
         ],
     ]
     assert listener.ends == [f"the price file {path} was played to its end; no newer prices will come"]

@@ -14,7 +14,7 @@ import pytest
 from domain.errors import SettingsError
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from market.base import MonotonicTimer
 from market.files.file_source import FilePrices, PriceFile
 from market.files.parsing import Row
@@ -24,11 +24,15 @@ pytestmark = pytest.mark.clock
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAYED_AT = datetime(2030, 1, 1, tzinfo=UTC)
+SEEN = Instant(PLAYED_AT, 0.0)
 
 
 class StandingClock:
     def now(self) -> datetime:
         return PLAYED_AT
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class Listener:
@@ -112,21 +116,21 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
                 btc,
                 Decimal("110485.85"),
                 NOON,
-                PLAYED_AT,
+                SEEN,
                 "file",
                 Decimal("110485.80"),
                 Decimal("110485.90"),
                 Decimal("1.5"),
                 real=False,
             ),
-            Quote(Symbol("ETH/USDT"), Decimal(3950), NOON, PLAYED_AT, "file", real=False),
+            Quote(Symbol("ETH/USDT"), Decimal(3950), NOON, SEEN, "file", real=False),
         ],
         [
             Quote(
                 btc,
                 Decimal("110485.55"),
                 half,
-                PLAYED_AT,
+                SEEN,
                 "file",
                 Decimal(110485),
                 Decimal("110486.1"),
@@ -134,7 +138,7 @@ def test_a_file_is_played_moment_by_moment(tmp_path: Path) -> None:
                 real=False,
             )
         ],
-        [Quote(Symbol("AAPL"), Decimal("200.10"), hour, PLAYED_AT, "file", real=False)],
+        [Quote(Symbol("AAPL"), Decimal("200.10"), hour, SEEN, "file", real=False)],
     ]
     assert listener.ends == [f"the price file {path} was played to its end; no newer prices will come"]
 

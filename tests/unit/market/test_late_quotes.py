@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from domain.trading.quotes import Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 from market.exchange.late_quotes import LateQuoteFilter
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -18,7 +18,7 @@ BTC, ETH = Symbol("BTC/USDT"), Symbol("ETH/USDT")
 def quote(stamp: float | None = None, symbol: Symbol = BTC) -> Quote:
     """A price; ``stamp`` are the exchange's seconds since noon."""
     at = NOON if stamp is None else NOON + timedelta(seconds=stamp)
-    return Quote(symbol, Decimal(1), at, NOON, "kraken", real=True)
+    return Quote(symbol, Decimal(1), at, Instant(NOON, 0.0), "kraken", real=True)
 
 
 @pytest.mark.parametrize(

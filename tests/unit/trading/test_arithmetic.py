@@ -26,14 +26,15 @@ from domain.trading.arithmetic import (
     subtract,
     total,
 )
+from domain.trading.bookkeeping import Result, Trade
+from domain.trading.events import SizedOrder
 from domain.trading.execution import slippage_draw, slippage_rate, worst_cost
 from domain.trading.instruments import Instrument
-from domain.trading.orders import Order
-from domain.trading.portfolio import Applied, Portfolio, Position, Trade
+from domain.trading.portfolio import PortfolioState, Position
 from domain.trading.sizing import budget
 from domain.trading.snapshot import take_snapshot
 from domain.types import OrderId, OrderType, Symbol
-from tests.support.values.builders import BTC, NOON, costs, deal, filled, ordered, received, rules, uid
+from tests.support.values.builders import BTC, NOON, costs, deal, filled, received, rules, sizing_of, uid
 
 
 def test_quanta_are_a_trillionth_and_steps_a_hundred_millionth() -> None:
@@ -140,16 +141,16 @@ def test_sixty_digits_are_exact_and_more_are_rounded() -> None:
     assert Decimal("0.3") == total([Decimal("0.1")] * 3)
 
 
-def sized_order() -> Order:
-    return ordered(received(confidence="0.75"), Portfolio.opened(rules()), "110485.85")
+def sized_order() -> SizedOrder:
+    return sizing_of(received(confidence="0.75"), PortfolioState.opened(rules()), "110485.85")
 
 
-def bought() -> Applied:
-    return deal(Portfolio.opened(rules()), "BUY", "0.01442492", "110485.85", costs=costs())
+def bought() -> Result:
+    return deal(PortfolioState.opened(rules()), "BUY", "0.01442492", "110485.85", costs=costs())
 
 
-def sold() -> Applied:
-    return deal(bought().portfolio, "SELL", "0.0033333", "110998.12", costs=costs())
+def sold() -> Result:
+    return deal(bought().state, "SELL", "0.0033333", "110998.12", costs=costs())
 
 
 def trade() -> Trade:
@@ -159,7 +160,7 @@ def trade() -> Trade:
 
 
 def rest() -> Position:
-    return sold().portfolio.positions[BTC]
+    return sold().state.positions[BTC]
 
 
 COMPUTED: dict[str, Callable[[], object]] = {
@@ -170,12 +171,12 @@ COMPUTED: dict[str, Callable[[], object]] = {
     "worst cost": lambda: worst_cost(Decimal("1.2345678"), Decimal("123.45"), Decimal("0.01"), costs()),
     "budget": lambda: budget(Decimal("12345.678901"), Decimal("0.7777"), Decimal("0.3333"), Decimal("0.2222")),
     "order": sized_order,
-    "fill price": lambda: filled(sized_order()).price,
-    "notional": lambda: filled(sized_order()).notional,
-    "commission": lambda: filled(sized_order()).commission,
-    "slippage": lambda: filled(sized_order()).slippage,
-    "bought": lambda: bought().portfolio,
-    "sold": lambda: sold().portfolio,
+    "fill price": lambda: filled(sized_order()).fill.price,
+    "notional": lambda: filled(sized_order()).fill.notional,
+    "commission": lambda: filled(sized_order()).fill.commission,
+    "slippage": lambda: filled(sized_order()).fill.slippage,
+    "bought": lambda: bought().state,
+    "sold": lambda: sold().state,
     "deltas": lambda: (bought().cash_delta, sold().cash_delta, bought().asset_delta, sold().asset_delta),
     "trade": lambda: (trade(), trade().gross, trade().commission, trade().net),
     "position": lambda: (
@@ -183,8 +184,8 @@ COMPUTED: dict[str, Callable[[], object]] = {
         rest().value(Decimal("111222.33")),
         rest().unrealized(Decimal("111222.33")),
     ),
-    "equity": lambda: sold().portfolio.equity({BTC: Decimal("111222.33")}),
-    "snapshot": lambda: take_snapshot(sold().portfolio, {BTC: Decimal("111222.33")}, Decimal("10001.234567"), NOON),
+    "equity": lambda: sold().state.equity({BTC: Decimal("111222.33")}),
+    "snapshot": lambda: take_snapshot(sold().state, {BTC: Decimal("111222.33")}, Decimal("10001.234567"), NOON),
 }
 
 

@@ -14,11 +14,20 @@ from hypothesis import strategies as st
 
 from domain.trading import execution
 from domain.trading.arithmetic import CONTEXT, divide
-from domain.trading.execution import commission, execute, slippage_draw, slippage_price, slippage_rate, worst_cost
-from domain.trading.orders import Costs, NotFilled, Order, order_id, position_id
+from domain.trading.events import SizedOrder
+from domain.trading.execution import (
+    commission,
+    fill_order,
+    match_market_order,
+    slippage_draw,
+    slippage_price,
+    slippage_rate,
+    worst_cost,
+)
+from domain.trading.orders import Costs, Fill, order_id, position_id
 from domain.types import OrderId, OrderType, Side
 from tests.support.values import strategies
-from tests.support.values.builders import NOON, costs, filled, instrument, order, uid
+from tests.support.values.builders import NOON, costs, filled, instrument, market_order, refused, uid
 
 MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
 GOLDEN_RATE = Decimal("0.001188297")
@@ -129,16 +138,16 @@ def test_a_limit_order_is_never_worse_than_its_limit(
 ) -> None:
     monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
     steep = costs(slippage_pct="0.004")
-    fill = filled(order(side, "0.001", costs=steep, order_type=LIMIT, limit_price=limit))
+    fill = filled(market_order(side, "0.001", costs=steep, order_type=LIMIT, limit_price=limit)).fill
     assert Decimal(expected) == fill.price
 
 
 def test_an_order_slips_by_the_notional_at_its_base_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal("1.25"))
-    fill = filled(order("BUY", 500, 100))
+    fill = filled(market_order("BUY", 500, 100)).fill
     assert Decimal("0.001875") == fill.slippage_rate  # 0.0005 × 2 × (1 + 50 000 / 100 000) × 1.25
     assert Decimal("100.19") == fill.price
-    limited = filled(order("BUY", 500, 100, order_type=LIMIT, limit_price=200))
+    limited = filled(market_order("BUY", 500, 100, order_type=LIMIT, limit_price=200)).fill
     assert Decimal("0.00046875") == limited.slippage_rate
     assert Decimal("100.05") == limited.price
 
@@ -172,30 +181,34 @@ def test_worst_cost_is_the_most_expensive_fill_that_the_slippage_rule_allows() -
 
 
 @given(strategies.orders())
-def test_no_market_buy_costs_more_than_the_worst(bought: Order) -> None:
-    fill = filled(replace(bought, side=Side.BUY))
-    worst = worst_cost(bought.quantity, bought.quote.price, bought.instrument.tick, bought.costs)
+def test_no_market_buy_costs_more_than_the_worst(sized: SizedOrder) -> None:
+    bought, base = replace(sized.order, side=Side.BUY), sized.sizing.quote
+    fill = fill_order(bought, base, NOON)
+    assert isinstance(fill, Fill)
+    worst = worst_cost(bought.quantity, base.price, bought.instrument.tick, bought.costs)
     assert fill.notional + fill.commission <= worst
 
 
 @pytest.mark.usefixtures("golden_rate")
 def test_golden_buy_of_one_hundredth_bitcoin() -> None:
     later = NOON + timedelta(seconds=1)
-    what = order("BUY", "0.01", GOLDEN_BASE)
-    fill = filled(what, later)
+    what = market_order("BUY", "0.01", GOLDEN_BASE)
+    event = filled(what, later)
+    fill = event.fill
     assert Decimal("0.001188297") == fill.slippage_rate
     assert Decimal("110617.14") == fill.price
     assert Decimal("1106.1714") == fill.notional
     assert Decimal("1.1061714") == fill.commission
     assert Decimal("1107.2775714") == fill.notional + fill.commission
     assert Decimal("1.3129") == fill.slippage  # 0.01 × 131.29
-    assert Decimal("110485.85") == fill.base_price
-    assert (what, 1, Decimal("0.01"), later) == (fill.order, fill.fill_no, fill.quantity, fill.filled_at)
+    assert what.sizing.quote is fill.quote
+    assert (1, what.order, what.sizing) == (event.version, event.order, event.sizing)
+    assert (1, Decimal("0.01"), later) == (fill.fill_no, fill.quantity, fill.filled_at)
 
 
 @pytest.mark.usefixtures("golden_rate")
 def test_slippage_is_money_and_a_cost_is_positive_for_a_sell_too() -> None:
-    fill = filled(order("SELL", "0.01", GOLDEN_BASE))
+    fill = filled(market_order("SELL", "0.01", GOLDEN_BASE)).fill
     assert Decimal("110354.56") == fill.price
     assert Decimal("1.3129") == fill.slippage
     assert Decimal("1.1035456") == fill.commission
@@ -203,22 +216,22 @@ def test_slippage_is_money_and_a_cost_is_positive_for_a_sell_too() -> None:
 
 def test_slippage_uses_the_price_rounded_to_the_tick_not_the_drawn_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
-    fill = filled(order("BUY", 3, 100, instrument=instrument(tick="0.25")))  # 100.1003 goes back to 100
+    fill = filled(market_order("BUY", 3, 100, instrument=instrument(tick="0.25"))).fill  # 100.1003 goes back to 100
     assert (Decimal(100), Decimal(0)) == (fill.price, fill.slippage)
 
 
 def test_a_price_of_zero_gives_no_fill() -> None:
     coarse = instrument(tick=1)
-    expected = NotFilled("slippage takes the price 0.4 to 0")
-    assert expected == execute(order("SELL", 100, "0.4", instrument=coarse), NOON)
-    assert expected == execute(order("BUY", 100, "0.4", instrument=coarse), NOON)
-    assert Decimal(1) == filled(order("SELL", 100, "0.6", instrument=coarse)).price
+    for side in ("SELL", "BUY"):
+        worthless = market_order(side, 100, "0.4", instrument=coarse)
+        refused("no fill at that price: slippage takes the price 0.4 to 0", match_market_order(worthless, NOON))
+    assert Decimal(1) == filled(market_order("SELL", 100, "0.6", instrument=coarse)).fill.price
 
 
 def test_the_reason_for_no_fill_has_no_exponents() -> None:
     shiny = instrument(tick="0.01")
-    expected = NotFilled("slippage takes the price 0.0000004 to 0")
-    assert expected == execute(order("SELL", 100, "0.0000004", instrument=shiny), NOON)
+    refusal = match_market_order(market_order("SELL", 100, "0.0000004", instrument=shiny), NOON)
+    refused("no fill at that price: slippage takes the price 0.0000004 to 0", refusal)
 
 
 def test_ids_are_named_after_the_decision_and_its_leg() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -11,60 +11,72 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
-from domain.trading.execution import execute, worst_cost
-from domain.trading.orders import Fill, Order
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position, apply
+from domain.trading.bookkeeping import Result, apply
+from domain.trading.decision import PendingDecision, Refusal
+from domain.trading.decision_queue import SizingRules
+from domain.trading.engine import Engine
+from domain.trading.events import Event
+from domain.trading.execution import worst_cost
+from domain.trading.instruments import InstrumentCatalog
+from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.quotes import Quote
-from domain.trading.sizing import budget, pre_trade_check, size
+from domain.trading.sizing import budget
 from domain.types import Action, Side, Symbol
-from tests.support.values.builders import NOON, deal, quote, received
+from tests.support.values.builders import NOON, deal, instant, quote, received
 from tests.support.values.naive_ledger import Deal, NaiveLedger, ledger, money
 from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, price_of, terms_, wishes
 
-CURRENCIES = frozenset({"USD", "USDT", "USDC"})
 SOME = settings(max_examples=40)
-BY_SYMBOL = {what.symbol: what for what in INSTRUMENTS}
+SYMBOLS = [what.symbol for what in INSTRUMENTS]
 
 
-@dataclass
+SIZING = SizingRules(timedelta(seconds=1), timedelta(seconds=30), None, frozenset({"USD", "USDT", "USDC"}))
+CATALOG = InstrumentCatalog(INSTRUMENTS)
+
+
 class Run:
-    """A portfolio with its decisions, their prices and their outcomes."""
+    """An engine with one portfolio: its decisions, their prices and their outcomes."""
 
-    portfolio: Portfolio
-    marks: dict[Symbol, Decimal] = field(default_factory=dict)
-    sent: list[tuple[PendingDecision, Quote]] = field(default_factory=list)
-    outcomes: list[Applied | Refusal] = field(default_factory=list)
-    states: list[Portfolio] = field(default_factory=list)
+    def __init__(self, start: PortfolioRules) -> None:
+        self.sent: list[tuple[PendingDecision, Quote]] = []
+        self.outcomes: list[Result | Refusal] = []
+        self.states: list[PortfolioState] = []
+        self._name = start.portfolio
+        self._quotes: dict[Symbol, Quote] = {}
+        self._begin(PortfolioState.opened(start))
+
+    def _begin(self, state: PortfolioState) -> None:
+        self._engine = Engine([state], SIZING)
+        assert [] == self._engine.on_instruments(CATALOG, instant())
+        assert [] == self._engine.on_quotes(self._quotes.values(), instant())
+
+    @property
+    def portfolio(self) -> PortfolioState:
+        state = self._engine.state(self._name)
+        assert state is not None
+        return state
+
+    def reload(self) -> None:
+        """Begin again from the state that the database returns."""
+        self._begin(reloaded(self.portfolio))
 
     def meet(self, decision: PendingDecision, base: Quote) -> None:
-        """Process one decision at one price: check, size, execute, apply."""
-        self.marks[base.symbol] = base.price
-        outcome = self._outcome(decision, base)
-        if isinstance(outcome, Applied):
-            self.portfolio = outcome.portfolio
+        """Process one decision at one price, which is seen when the decision is received."""
+        self._quotes[base.symbol] = base
+        assert [] == self._engine.on_quotes([base], base.seen)
+        (outcome,) = self._engine.on_decision(replace(decision, received=base.seen), base.seen)
         self.sent.append((decision, base))
         self.outcomes.append(outcome)
         self.states.append(self.portfolio)
 
-    def _outcome(self, decision: PendingDecision, base: Quote) -> Applied | Refusal:
-        what = BY_SYMBOL[base.symbol]
-        refusal = pre_trade_check(decision, self.portfolio.rules, what, CURRENCIES)
-        if refusal is not None:
-            return refusal
-        sized = size(decision, self.portfolio, what, base, self.marks, base.seen_at)
-        if isinstance(sized, Refusal):
-            return sized
-        fill = execute(sized, base.seen_at)
-        return apply(self.portfolio, fill) if isinstance(fill, Fill) else refuse(decision, Reason.NO_FILL, fill.reason)
-
     @property
-    def applied(self) -> list[Applied]:
-        return [outcome for outcome in self.outcomes if isinstance(outcome, Applied)]
+    def applied(self) -> list[Result]:
+        return [outcome for outcome in self.outcomes if isinstance(outcome, Result)]
 
 
-def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[PendingDecision, Quote]:
+def decided(wish: Wish, number: int, portfolio: PortfolioState) -> tuple[PendingDecision, Quote]:
     """Return the decision for a wish, given the current positions and cash, and its price."""
     which = wish.which
     if wish.action is Action.SELL and portfolio.positions:
@@ -90,14 +102,14 @@ def decided(wish: Wish, number: int, portfolio: Portfolio) -> tuple[PendingDecis
 
 
 def lived(start: PortfolioRules, wanted: Sequence[Wish]) -> Run:
-    run = Run(Portfolio.opened(start))
+    run = Run(start)
     for number, wish in enumerate(wanted, start=1):
         run.meet(*decided(wish, number, run.portfolio))
     return run
 
 
-def as_deal(fill: Fill) -> Deal:
-    return Deal(fill.order.instrument.symbol, fill.order.side is Side.BUY, fill.quantity, fill.price)
+def as_deal(result: Result) -> Deal:
+    return Deal(result.order.instrument.symbol, result.order.side is Side.BUY, result.fill.quantity, result.fill.price)
 
 
 def stored(number: Decimal, scale: int) -> Decimal:
@@ -115,13 +127,13 @@ def stored_position(position: Position) -> Position:
     )
 
 
-def reloaded(portfolio: Portfolio) -> Portfolio:
+def reloaded(portfolio: PortfolioState) -> PortfolioState:
     """Return the portfolio as the database returns it."""
-    positions = {symbol: stored_position(position) for symbol, position in portfolio.positions.items()}
+    positions = ImmutableMap({symbol: stored_position(held) for symbol, held in portfolio.positions.items()})
     return replace(portfolio, cash=stored(portfolio.cash, 12), positions=positions)
 
 
-def assert_same_books(expected: NaiveLedger, portfolio: Portfolio, applied: Sequence[Applied]) -> None:
+def assert_same_books(expected: NaiveLedger, portfolio: PortfolioState, applied: Sequence[Result]) -> None:
     assert expected.cash == Fraction(portfolio.cash)
     assert {symbol: abs(holding.quantity) for symbol, holding in expected.holdings.items()} == {
         symbol: Fraction(position.quantity) for symbol, position in portfolio.positions.items()
@@ -139,7 +151,7 @@ def assert_same_books(expected: NaiveLedger, portfolio: Portfolio, applied: Sequ
     ]
 
 
-def imbalance(portfolio: Portfolio, applied: Sequence[Applied], at: dict[Symbol, Decimal]) -> Fraction:
+def imbalance(portfolio: PortfolioState, applied: Sequence[Result], at: dict[Symbol, Decimal]) -> Fraction:
     """Return the left side of law 1 less the right side, in exact fractions of the domain's numbers."""
     left = Fraction(portfolio.cash) - Fraction(portfolio.rules.initial_capital)
     right = sum((Fraction(outcome.trade.net) for outcome in applied if outcome.trade is not None), Fraction(0))
@@ -160,9 +172,9 @@ def test_law_1_the_books_balance_at_every_state_and_any_marks(
     start: PortfolioRules, wanted: list[Wish], at: dict[Symbol, Decimal], data: st.DataObject
 ) -> None:
     run = lived(start, wanted)
-    seen: list[Applied] = []
+    seen: list[Result] = []
     for outcome, state in zip(run.outcomes, run.states, strict=True):
-        seen += [outcome] if isinstance(outcome, Applied) else []
+        seen += [outcome] if isinstance(outcome, Result) else []
         assert Fraction(0) == imbalance(state, seen, at)
         assert Fraction(0) == imbalance(state, seen, {})
     assert Fraction(0) == imbalance(reloaded(run.portfolio), seen, data.draw(marks()))
@@ -172,7 +184,7 @@ def test_law_1_the_books_balance_at_every_state_and_any_marks(
 @given(terms_(), wishes())
 def test_the_ledger_equals_the_naive_model(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
-    fills = [as_deal(outcome.fill) for outcome in run.applied]
+    fills = [as_deal(outcome) for outcome in run.applied]
     expected = ledger(start.initial_capital, fills, start.costs.commission_pct, start.costs.min_commission)
     assert_same_books(expected, run.portfolio, run.applied)
 
@@ -183,11 +195,11 @@ def test_long_and_short_equal_the_naive_model_and_balance(
     start: PortfolioRules, given_deals: list[Deal], at: dict[Symbol, Decimal]
 ) -> None:
     fees = replace(start.costs, slippage_pct=Decimal(0))
-    portfolio, applied = Portfolio.opened(start), []
+    portfolio, applied = PortfolioState.opened(start), []
     for one in given_deals:
         side = Side.BUY if one.buy else Side.SELL
         applied.append(deal(portfolio, side, one.quantity, one.price, costs=fees, symbol=one.symbol))
-        portfolio = applied[-1].portfolio
+        portfolio = applied[-1].state
         assert Fraction(0) == imbalance(portfolio, applied, at)
     expected = ledger(start.initial_capital, given_deals, fees.commission_pct, fees.min_commission)
     assert_same_books(expected, portfolio, applied)
@@ -202,8 +214,8 @@ def test_cash_and_positions_are_the_sums_of_the_fills_deltas(start: PortfolioRul
     run = lived(start, wanted)
     cash = Fraction(start.initial_capital) + sum(Fraction(outcome.cash_delta) for outcome in run.applied)
     assert cash == Fraction(run.portfolio.cash)
-    for symbol in BY_SYMBOL:
-        deltas = [outcome.asset_delta for outcome in run.applied if outcome.fill.order.instrument.symbol == symbol]
+    for symbol in SYMBOLS:
+        deltas = [outcome.asset_delta for outcome in run.applied if outcome.order.instrument.symbol == symbol]
         held = run.portfolio.positions.get(symbol)
         assert sum(map(Fraction, deltas)) == (Fraction(held.quantity) if held is not None else 0)
 
@@ -217,13 +229,13 @@ def test_every_decision_gets_an_outcome_with_a_reason_in_plain_words(start: Port
     run = lived(start, wanted)
     assert len(wanted) == len(run.outcomes)
     for (decision, _), outcome in zip(run.sent, run.outcomes, strict=True):
-        ended = outcome.decision_id if isinstance(outcome, Refusal) else outcome.fill.order.decision_id
+        ended = outcome.decision_id if isinstance(outcome, Refusal) else outcome.order.decision_id
         assert decision.id == ended
         assert "E-" not in outcome.sentence
         assert "E+" not in outcome.sentence
         assert not outcome.sentence.endswith(": ")
-    assert list(range(1, len(run.applied) + 1)) == [outcome.fill.order.seq for outcome in run.applied]
-    assert len(run.applied) == len({outcome.fill.order.order_id for outcome in run.applied})
+    assert list(range(1, len(run.applied) + 1)) == [outcome.order.seq for outcome in run.applied]
+    assert len(run.applied) == len({outcome.order.order_id for outcome in run.applied})
 
 
 # law 5
@@ -237,10 +249,10 @@ def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(
     run = lived(start, wanted)
     cash = start.initial_capital
     for outcome in run.applied:
-        if outcome.fill.order.side is Side.BUY:
+        if outcome.order.side is Side.BUY:
             assert cash > 0
-            assert outcome.portfolio.cash >= 0
-        cash = outcome.portfolio.cash
+            assert outcome.state.cash >= 0
+        cash = outcome.state.cash
 
 
 @SOME
@@ -249,26 +261,27 @@ def test_a_buy_is_the_largest_that_budget_position_limit_and_cash_allow(
     start: PortfolioRules, wanted: list[Wish]
 ) -> None:
     run = lived(start, wanted)
-    before = Portfolio.opened(start)
+    before = PortfolioState.opened(start)
     for (decision, base), outcome, after in zip(run.sent, run.outcomes, run.states, strict=True):
-        if isinstance(outcome, Applied) and decision.action is Action.BUY:
-            assert_largest(decision, base, before, outcome.fill.order)
+        if isinstance(outcome, Result) and decision.action is Action.BUY:
+            assert_largest(decision, base, before, outcome.event)
         before = after
 
 
-def assert_largest(decision: PendingDecision, base: Quote, before: Portfolio, order: Order) -> None:
+def assert_largest(decision: PendingDecision, base: Quote, before: PortfolioState, event: Event) -> None:
     """Assert that the quantity fits and one step more does not, unless the decision requested no more."""
+    order, equity = event.order, event.sizing.equity
     price, step, cap = Fraction(base.price), order.instrument.step, before.rules.max_position_size
     held = before.positions.get(base.symbol)
-    room = Fraction(cap) * Fraction(order.equity) - (Fraction(held.quantity) * price if held is not None else 0)
+    room = Fraction(cap) * Fraction(equity) - (Fraction(held.quantity) * price if held is not None else 0)
     risk = before.rules.default_risk_score if decision.risk_score is None else decision.risk_score
-    wanted = Fraction(cap) * Fraction(order.equity) * Fraction(decision.confidence) / Fraction("0.8")
+    wanted = Fraction(cap) * Fraction(equity) * Fraction(decision.confidence) / Fraction("0.8")
     wanted *= 1 - Fraction(risk) / 2
     rounding = Fraction(2, 10**12)
-    marked = {**order.marks, base.symbol: base.price}
+    marked = {**event.sizing.other_marks(), base.symbol: base.price}
     values = (money(Fraction(p.quantity) * Fraction(marked[s])) for s, p in before.positions.items())
-    assert Fraction(before.cash) + sum(values) == Fraction(order.equity)
-    assert abs(wanted - Fraction(budget(order.equity, decision.confidence, risk, cap))) < rounding
+    assert Fraction(before.cash) + sum(values) == Fraction(equity)
+    assert abs(wanted - Fraction(budget(equity, decision.confidence, risk, cap))) < rounding
 
     def fits(quantity: Decimal, tolerance: Fraction) -> bool:
         notional = Fraction(quantity) * price
@@ -292,7 +305,7 @@ def assert_largest(decision: PendingDecision, base: Quote, before: Portfolio, or
 @given(terms_(), wishes())
 def test_law_7_the_same_again_gives_the_identical_ledger(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
-    again = Run(Portfolio.opened(start))
+    again = Run(start)
     for decision, base in run.sent:
         again.meet(decision, base)
     assert run.outcomes == again.outcomes
@@ -307,11 +320,11 @@ def test_a_rebuild_from_the_database_in_the_middle_changes_nothing(
 ) -> None:
     run = lived(start, wanted)
     crash = data.draw(st.integers(0, len(run.sent)), label="crash")
-    again = Run(Portfolio.opened(start))
+    again = Run(start)
     for decision, base in run.sent[:crash]:
         again.meet(decision, base)
     assert again.portfolio == reloaded(again.portfolio)  # nothing is finer than its column
-    again.portfolio = reloaded(again.portfolio)
+    again.reload()
     for decision, base in run.sent[crash:]:
         again.meet(decision, base)
     assert run.outcomes == again.outcomes
@@ -321,18 +334,18 @@ def test_a_rebuild_from_the_database_in_the_middle_changes_nothing(
 
 @SOME
 @given(terms_(), wishes(), st.data())
-def test_folding_fills_in_chunks_each_reloaded_gives_the_same_as_at_once(
+def test_folding_events_in_chunks_each_reloaded_gives_the_same_as_at_once(
     start: PortfolioRules, wanted: list[Wish], data: st.DataObject
 ) -> None:
     run = lived(start, wanted)
-    fills = [outcome.fill for outcome in run.applied]
-    cuts = data.draw(st.sets(st.integers(0, len(fills))), label="cuts")
-    portfolio, applied = Portfolio.opened(start), []
-    for number, fill in enumerate(fills):
+    events = [outcome.event for outcome in run.applied]
+    cuts = data.draw(st.sets(st.integers(0, len(events))), label="cuts")
+    portfolio, applied = PortfolioState.opened(start), []
+    for number, event in enumerate(events):
         if number in cuts:
             portfolio = reloaded(portfolio)
-        applied.append(apply(portfolio, fill))
-        portfolio = applied[-1].portfolio
+        applied.append(apply(portfolio, event))
+        portfolio = applied[-1].state
     assert run.portfolio == portfolio
     assert [outcome.trade for outcome in run.applied] == [outcome.trade for outcome in applied]
     assert [outcome.cash_delta for outcome in run.applied] == [outcome.cash_delta for outcome in applied]
@@ -344,10 +357,10 @@ def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: PortfolioRules, 
     for outcome in lived(start, wanted).applied:
         fill, trade = outcome.fill, outcome.trade
         amounts = [fill.notional, fill.commission, fill.slippage, fill.slippage_rate, outcome.cash_delta]
-        amounts += [fill.order.equity]
+        amounts += [outcome.event.sizing.equity]
         if trade is not None:
             amounts += [trade.cost, trade.gross, trade.net, trade.commission, trade.exit_notional]
         assert amounts == [stored(amount, 12) for amount in amounts]
         finer = [fill.quantity, fill.price, outcome.asset_delta]
         assert finer == [stored(number, 18) for number in finer]
-        assert Fraction(fill.price) % Fraction(fill.order.instrument.tick) == 0
+        assert Fraction(fill.price) % Fraction(outcome.order.instrument.tick) == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.trading.price_filter import PriceFilter
 from domain.trading.quotes import Quote
-from domain.types import Symbol
+from domain.types import Instant, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 BTC = Symbol("BTC/USDT")
@@ -18,7 +18,7 @@ BTC = Symbol("BTC/USDT")
 def quote(price: str, seconds: float = 0, bid: str | None = None, ask: str | None = None) -> Quote:
     moment = NOON + timedelta(seconds=seconds)
     sides = {name: Decimal(side) for name, side in (("bid", bid), ("ask", ask)) if side is not None}
-    return Quote(BTC, Decimal(price), moment, moment, "test", real=False, **sides)
+    return Quote(BTC, Decimal(price), moment, Instant(moment, seconds), "test", real=False, **sides)
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "-0", "NaN", "-NaN", "Infinity", "-Infinity"])

@@ -9,9 +9,10 @@ from decimal import Decimal
 import pytest
 
 from domain.trading.decision import PendingDecision
+from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.execution import worst_cost
 from domain.trading.orders import Costs, Order, order_id
-from domain.trading.portfolio import Portfolio
+from domain.trading.portfolio import PortfolioState
 from domain.trading.sizing import budget
 from domain.types import OrderType, OutcomeStatus, Side, Symbol
 from tests.support.values.builders import (
@@ -29,10 +30,11 @@ from tests.support.values.builders import (
     refused,
     rules,
     sized,
+    sizing_of,
     uid,
 )
 
-NEW = Portfolio.opened(rules())
+NEW = PortfolioState.opened(rules())
 COARSE = instrument(step="0.01")
 
 
@@ -44,7 +46,7 @@ def test_expired_exactly_at_expires_at() -> None:
     expected = "expired: at 2026-01-05 12:00:00 UTC, before it was sized"
     refused(expected, sized(decision, NEW, now=NOON), OutcomeStatus.EXPIRED)
     refused(expected, sized(decision, NEW, now=NOON + timedelta(microseconds=1)), OutcomeStatus.EXPIRED)
-    assert isinstance(sized(decision, NEW, now=NOON - timedelta(microseconds=1)), Order)
+    assert isinstance(sized(decision, NEW, now=NOON - timedelta(microseconds=1)), SizedOrder)
 
 
 # budget
@@ -86,7 +88,7 @@ def test_budget_scales_with_confidence_and_shrinks_with_risk(
 def test_a_buy_spends_its_budget_and_the_portfolios_risk_counts_where_it_has_none(
     expected: str, decision: PendingDecision, default_risk: str
 ) -> None:
-    portfolio = Portfolio.opened(rules(default_risk_score=default_risk))
+    portfolio = PortfolioState.opened(rules(default_risk_score=default_risk))
     assert Decimal(expected) == ordered(decision, portfolio, of=COARSE).quantity
 
 
@@ -111,22 +113,28 @@ def test_the_budget_applies_where_the_position_limit_is_larger() -> None:
 
 def test_equity_marks_the_decisions_own_symbol_at_its_base_price_whatever_its_mark_says() -> None:
     portfolio = holding((10, 100))
-    order = ordered(received(confidence=1), portfolio, 150, of=COARSE, marks={BTC: Decimal(1)})
-    assert Decimal(10_500) == order.equity
-    assert Decimal(4) == order.quantity  # 0.2 × 10 500 − 1 500 = 600
-    assert order.marks == {}
+    order = sizing_of(received(confidence=1), portfolio, 150, of=COARSE, marks={BTC: Decimal(1)})
+    assert Decimal(10_500) == order.sizing.equity
+    assert Decimal(4) == order.order.quantity  # 0.2 × 10 500 − 1 500 = 600
+    assert order.sizing.other_marks() == {}
 
 
 def test_equity_takes_latest_marks_of_the_others_and_the_last_fill_where_there_is_none() -> None:
-    portfolio = deal(holding((10, 100)), "BUY", 5, 100, costs=free(), symbol=ETH).portfolio
+    portfolio = deal(holding((10, 100)), "BUY", 5, 100, costs=free(), symbol=ETH).state
     eth = instrument("SOL/USDT")
-    marked = ordered(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={BTC: Decimal(200), ETH: Decimal(50)})
-    assert (Decimal(10_750), {BTC: Decimal(200), ETH: Decimal(50)}) == (marked.equity, marked.marks)
-    assert Decimal("182.75") == marked.quantity  # 0.17 × 10 750 / 10
-    unmarked = ordered(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={BTC: Decimal(200)})
-    assert (Decimal(11_000), {BTC: Decimal(200), ETH: Decimal(100)}) == (unmarked.equity, unmarked.marks)
-    stray = ordered(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={Symbol("XRP/USDT"): Decimal(9)})
-    assert {BTC: Decimal(100), ETH: Decimal(100)} == stray.marks
+    marked = sizing_of(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={BTC: Decimal(200), ETH: Decimal(50)})
+    assert (Decimal(10_750), {BTC: Decimal(200), ETH: Decimal(50)}) == (
+        marked.sizing.equity,
+        marked.sizing.other_marks(),
+    )
+    assert Decimal("182.75") == marked.order.quantity  # 0.17 × 10 750 / 10
+    unmarked = sizing_of(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={BTC: Decimal(200)})
+    assert (Decimal(11_000), {BTC: Decimal(200), ETH: Decimal(100)}) == (
+        unmarked.sizing.equity,
+        unmarked.sizing.other_marks(),
+    )
+    stray = sizing_of(received(symbol="SOL/USDT"), portfolio, 10, of=eth, marks={Symbol("XRP/USDT"): Decimal(9)})
+    assert {BTC: Decimal(100), ETH: Decimal(100)} == stray.sizing.other_marks()
 
 
 def test_a_position_above_the_limit_gets_no_more_and_is_not_sold() -> None:
@@ -144,7 +152,7 @@ ALL_IN = rules(initial_capital=1000, max_position_size=1)
 
 def test_cash_pays_for_the_worst_price_with_commission_and_not_for_one_step_more() -> None:
     # 9.97: rate 0.0015 × 1.00997, price 100.15, 998.4955 + 1; 9.98 would be 999.497 + 1
-    quantity = ordered(received(confidence=1, risk_score=0), Portfolio.opened(ALL_IN), of=COARSE).quantity
+    quantity = ordered(received(confidence=1, risk_score=0), PortfolioState.opened(ALL_IN), of=COARSE).quantity
     assert Decimal("9.97") == quantity
     assert Decimal("999.4955") == worst_cost(quantity, Decimal(100), COARSE.tick, costs())
     assert Decimal("1000.497") == worst_cost(quantity + COARSE.step, Decimal(100), COARSE.tick, costs())
@@ -152,7 +160,7 @@ def test_cash_pays_for_the_worst_price_with_commission_and_not_for_one_step_more
 
 @pytest.mark.parametrize(("expected", "capital"), [("9.97", "999.4955"), ("9.96", "999.495499999999")])
 def test_cost_may_be_all_of_the_free_cash(expected: str, capital: str) -> None:
-    portfolio = replace(Portfolio.opened(ALL_IN), cash=Decimal(capital))
+    portfolio = replace(PortfolioState.opened(ALL_IN), cash=Decimal(capital))
     portfolio = replace(portfolio, rules=rules(max_position_size=2))
     assert Decimal(expected) == ordered(received(confidence=1, risk_score=0), portfolio, of=COARSE).quantity
 
@@ -170,7 +178,7 @@ def test_cost_may_be_all_of_the_free_cash(expected: str, capital: str) -> None:
 def test_cash_limits_the_quantity_to_the_largest_multiple_of_the_step(
     capital: str, price: str, step: str, tick: str, fees: Costs
 ) -> None:
-    portfolio = Portfolio.opened(rules(initial_capital=capital, max_position_size=1, costs=fees))
+    portfolio = PortfolioState.opened(rules(initial_capital=capital, max_position_size=1, costs=fees))
     what = instrument(step=step, tick=tick)
     quantity = ordered(received(confidence=1, risk_score=0), portfolio, price, of=what).quantity
     assert Decimal(0) == quantity % what.step
@@ -211,11 +219,11 @@ def test_a_requested_quantity_may_reach_the_position_limit_but_is_rejected_above
 
 
 def test_a_requested_quantity_beyond_the_cash_is_rejected_with_the_numbers() -> None:
-    portfolio = Portfolio.opened(ALL_IN)
+    portfolio = PortfolioState.opened(ALL_IN)
     assert Decimal("9.97") == ordered(received(quantity="9.97"), portfolio, of=COARSE).quantity
     expected = "not enough cash: 9.98 at 100 is worth 998 and may cost 1000.497, free cash is 1000"
     refused(expected, sized(received(quantity="9.98"), portfolio, of=COARSE))
-    exact = replace(Portfolio.opened(rules(max_position_size=2)), cash=Decimal("999.4955"))
+    exact = replace(PortfolioState.opened(rules(max_position_size=2)), cash=Decimal("999.4955"))
     assert Decimal("9.97") == ordered(received(quantity="9.97"), exact, of=COARSE).quantity
 
 
@@ -232,7 +240,7 @@ def test_too_small_is_below_the_minimum_at_the_base_price() -> None:
         "too small: 0.99 at 10.1 is worth 9.999, the minimum is 10",
         sized(received(quantity="0.999"), NEW, "10.1", of=COARSE),
     )
-    little = Portfolio.opened(rules(initial_capital=50))
+    little = PortfolioState.opened(rules(initial_capital=50))
     refused("too small: 0.08 at 100 is worth 8, the minimum is 10", sized(received(), little, of=COARSE))
 
 
@@ -245,9 +253,9 @@ def test_too_small_for_the_venue_if_its_minimum_is_larger() -> None:
 
 
 def test_less_than_one_step_is_too_small_even_without_a_minimum() -> None:
-    lax = Portfolio.opened(rules(min_notional=0, initial_capital=1))
+    lax = PortfolioState.opened(rules(min_notional=0, initial_capital=1))
     refused("too small: the quantity is less than one step of 1 at 100", sized(received(), lax, of=instrument(step=1)))
-    rich = Portfolio.opened(rules(min_notional=0))
+    rich = PortfolioState.opened(rules(min_notional=0))
     refused(
         "too small: the quantity is less than one step of 1 at 100",
         sized(received(quantity="0.5"), rich, of=instrument(step=1)),
@@ -260,7 +268,7 @@ def test_too_small_for_the_venues_minimum_quantity() -> None:
         "too small: 0.49 is below the venue's minimum quantity, 0.5", sized(received(quantity="0.499"), NEW, of=venue)
     )
     assert Decimal("0.5") == ordered(received(quantity="0.5"), NEW, of=venue).quantity
-    little = Portfolio.opened(rules(initial_capital=100))
+    little = PortfolioState.opened(rules(initial_capital=100))
     refused("too small: 0.17 is below the venue's minimum quantity, 0.5", sized(received(), little, of=venue))
     held = holding((10, 100))
     refused(
@@ -334,10 +342,10 @@ def test_sell_is_never_refused_for_cash_and_then_nothing_is_bought_until_cash_is
     portfolio = replace(holding((2, 100)), cash=Decimal("0.25"), rules=rules(min_notional=0))
     order = ordered(received("SELL", quantity="0.1"), portfolio, 5)
     assert Decimal("0.1") == order.quantity
-    poorer = deal(portfolio, "SELL", order.quantity, 5).portfolio
+    poorer = deal(portfolio, "SELL", order.quantity, 5).state
     assert Decimal("-0.25") == poorer.cash  # 0.25 + 0.5 − 1
     refused("not enough cash: free cash is -0.25", sized(received(), poorer))
-    richer = deal(poorer, "SELL", 1, 90).portfolio
+    richer = deal(poorer, "SELL", 1, 90).state
     assert Decimal("88.75") == richer.cash
     assert Side.BUY is ordered(received(symbol=ETH), richer, of=instrument(ETH)).side
 
@@ -345,10 +353,9 @@ def test_sell_is_never_refused_for_cash_and_then_nothing_is_bought_until_cash_is
 # the order
 
 
-def test_an_order_carries_everything_that_its_fill_and_its_evidence_need() -> None:
-    portfolio = replace(NEW, seq=41, rules=rules(revision=7))
+def test_a_sized_order_carries_what_is_wanted_and_what_that_rests_on() -> None:
+    portfolio = replace(NEW, version=41, rules=rules(revision=7))
     base = quote("110485.85")
-    order = ordered(received(strategy="momentum"), portfolio, "110485.85")
     expected = Order(
         order_id=order_id(uid(1), 1),
         decision_id=1,
@@ -359,14 +366,12 @@ def test_an_order_carries_everything_that_its_fill_and_its_evidence_need() -> No
         side=Side.BUY,
         order_type=OrderType.MARKET,
         quantity=Decimal("0.01538658"),
-        quote=base,
         costs=costs(),
-        revision=7,
-        equity=Decimal(10_000),
-        marks={},
         created_at=NOON,
         strategy="momentum",
         note="",
         limit_price=None,
     )
-    assert expected == order
+    sized_order = sizing_of(received(strategy="momentum"), portfolio, "110485.85")
+    assert expected == sized_order.order
+    assert SizingEvidence(portfolio, base, Decimal(10_000), {BTC: base.price}) == sized_order.sizing

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.trading.portfolio import Portfolio
+from domain.trading.portfolio import PortfolioState
 from domain.trading.snapshot import Snapshot, day_of, next_on_grid, take_snapshot
 from domain.types import PortfolioName, Symbol
 from tests.support.values.builders import BTC, ETH, NOON, deal, free, holding, rules
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.clock
 
 def test_a_portfolio_of_three_asset_classes() -> None:
     portfolio = holding((10, 100))
-    portfolio = deal(portfolio, "BUY", 5, 200, costs=free(), symbol=ETH).portfolio
-    portfolio = deal(portfolio, "BUY", 1, 1500, costs=free(), symbol="AAPL", asset_class="equity").portfolio
+    portfolio = deal(portfolio, "BUY", 5, 200, costs=free(), symbol=ETH).state
+    portfolio = deal(portfolio, "BUY", 1, 1500, costs=free(), symbol="AAPL", asset_class="equity").state
     snapshot = take_snapshot(portfolio, {BTC: Decimal(150), ETH: Decimal(190)}, Decimal(10_400), NOON)
     expected = Snapshot(
         portfolio=PortfolioName("default"),
@@ -50,7 +50,7 @@ def test_a_loss_is_negative_and_rates_have_twelve_places() -> None:
 
 
 def test_a_short_is_worth_less_than_nothing_in_its_class() -> None:
-    portfolio = deal(Portfolio.opened(rules()), "SELL", 20, 100, costs=free()).portfolio
+    portfolio = deal(PortfolioState.opened(rules()), "SELL", 20, 100, costs=free()).state
     snapshot = take_snapshot(portfolio, {BTC: Decimal(110)}, Decimal(10_000), NOON)
     assert (Decimal(-2200), Decimal(9800)) == (snapshot.positions_value, snapshot.total_value)
     assert {"cash": Decimal("1.224489795918"), "crypto": Decimal("-0.224489795918")} == snapshot.allocation
@@ -62,13 +62,13 @@ def test_a_position_without_mark_counts_at_its_last_fill() -> None:
 
 
 def test_a_new_portfolio_is_all_cash() -> None:
-    snapshot = take_snapshot(Portfolio.opened(rules()), {}, Decimal(10_000), NOON)
+    snapshot = take_snapshot(PortfolioState.opened(rules()), {}, Decimal(10_000), NOON)
     assert (Decimal(10_000), Decimal(0), 0) == (snapshot.total_value, snapshot.total_pnl, snapshot.num_positions)
     assert {"cash": Decimal(1)} == snapshot.allocation
 
 
 def test_a_portfolio_without_value_has_no_allocation() -> None:
-    broke = deal(Portfolio.opened(rules()), "BUY", 100, 100, costs=free()).portfolio
+    broke = deal(PortfolioState.opened(rules()), "BUY", 100, 100, costs=free()).state
     snapshot = take_snapshot(broke, {BTC: Decimal(0)}, Decimal(10_000), NOON)
     assert (Decimal(0), Decimal(-1), {}) == (snapshot.total_value, snapshot.total_pnl_pct, snapshot.allocation)
 

@@ -1,0 +1,69 @@
+"""Events: what happens to an order and so to its portfolio, with the evidence of the order's sizing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+from domain.trading.orders import Fill, Order
+from domain.trading.portfolio import PortfolioState
+from domain.trading.quotes import Quote
+from domain.types import DecisionId, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class SizingEvidence:
+    """What an order's quantity rests on.
+
+    Attributes:
+        state: the portfolio's state, with its rules and its version.
+        quote: the base price. The fill of a market order uses the same quote.
+        equity: the portfolio's equity at ``quote`` and ``marks``.
+        marks: the newest price of each symbol; all orders of one moment share this table.
+    """
+
+    state: PortfolioState
+    quote: Quote
+    equity: Decimal
+    marks: Mapping[Symbol, Decimal]
+
+    def other_marks(self) -> dict[Symbol, Decimal]:
+        """Return the prices of the portfolio's other positions in that equity."""
+        return {
+            symbol: self.marks.get(symbol, position.last_price)
+            for symbol, position in self.state.positions.items()
+            if symbol != self.quote.symbol
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SizedOrder:
+    """An order on its way to the market, with the evidence of its sizing."""
+
+    order: Order
+    sizing: SizingEvidence
+
+    @property
+    def decision_id(self) -> DecisionId:
+        """The decision that it was sized for."""
+        return self.order.decision_id
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An event: an order was filled.
+
+    Attributes:
+        version: of the portfolio after it; each event raises it by one.
+    """
+
+    version: int
+    order: Order
+    sizing: SizingEvidence
+    fill: Fill
+
+
+Event: TypeAlias = Filled
+"""A change of a portfolio. A market order is filled at once, so there is no other event yet."""
