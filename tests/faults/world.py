@@ -276,7 +276,7 @@ class World:
         """The ledger and every outcome in their order, as text."""
         fills = [
             f"{a.order.portfolio} {a.order.seq} {a.order.order_id} {a.fill.quantity} {a.fill.price} "
-            f"{a.fill.commission} {a.portfolio.cash}"
+            f"{a.fill.commission} {a.state.cash}"
             for a in self.database.fills
         ]
         ends = [f"{row.id} {row.outcome and (row.outcome.status, row.outcome.reason)}" for row in self._rows()]

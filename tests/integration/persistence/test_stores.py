@@ -219,7 +219,7 @@ def test_the_oldest_come_first_and_those_under_way_not_at_all(stores: Any) -> No
     received = taken(stores, a_decision(1), a_decision(2), a_decision(3))
     ids = [r.id for r in received]
     assert sorted(ids) == ids
-    assert [ids[1]] == [r.id for r in stores.decisions.pending([ids[0]], 1, NOON)]
+    assert [ids[1]] == [r.id for r in stores.decisions.pending([ids[0]], 1, instant())]
 
 
 def test_the_same_uid_or_key_is_the_same_decision(stores: Any) -> None:
