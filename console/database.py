@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from actors.settings import Settings
 from domain.errors import LeaseHeld
@@ -38,12 +38,8 @@ def opened(settings: Settings) -> Iterator[str]:
 @contextmanager
 def ledger_reader(settings: Settings) -> Iterator[LedgerReader]:
     """Yield a reader of the ledger."""
-    with opened(settings) as url:
-        reader = LedgerReader(url)
-        try:
-            yield reader
-        finally:
-            reader.close()
+    with opened(settings) as url, closing(LedgerReader(url)) as reader:
+        yield reader
 
 
 def ensure_schema(url: str) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from domain.errors import DatabaseUnsuitable
 from domain.program import command_name
-from persistence.connections import engine_for, schema_of, transaction
+from persistence.connections import schema_of, session
 from persistence.schema import read_file
 from persistence.stores.decisions import EVIDENCE
 
@@ -133,32 +133,28 @@ def include_backlog(database_url: str) -> tuple[int, int]:
     Returns:
         The number of inserted copies, and of rows that were left out because the table's constraints refuse them.
     """
-    engine = engine_for(database_url, "backlog")
     inserted = left_out = 0
-    try:
-        with transaction(engine) as cursor:
-            names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
-            copy = sql.SQL(
-                # clock_timestamp() grows from row to row, so that the copies are traded in the order of the rows.
-                "INSERT INTO trading_decisions (uid, created_at, {0})"
-                " SELECT %s, clock_timestamp(), {0} FROM trading_decisions WHERE id = %s"
-            ).format(sql.SQL(", ").join(names))
-            old = cursor.execute(
-                "SELECT id, uid FROM trading_decisions WHERE status = 'ignored' AND outcome_reason = %s"
-                " ORDER BY created_at, id",
-                [REASON],
-            ).fetchall()
-            copies = [uuid5(uid, "backlog") for _, uid in old]
-            existing = {
-                row[0]
-                for row in cursor.execute("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", [copies]).fetchall()
-            }
-            for (id_, _), uid in zip(old, copies, strict=True):
-                if uid not in existing:
-                    copied = _copy(cursor, copy, uid, id_)
-                    inserted, left_out = inserted + copied, left_out + (not copied)
-    finally:
-        engine.dispose()
+    with session(database_url, "backlog") as cursor:
+        names = [sql.Identifier(name) for name in _copied(cursor, schema_of(database_url))]
+        copy = sql.SQL(
+            # clock_timestamp() grows from row to row, so that the copies are traded in the order of the rows.
+            "INSERT INTO trading_decisions (uid, created_at, {0})"
+            " SELECT %s, clock_timestamp(), {0} FROM trading_decisions WHERE id = %s"
+        ).format(sql.SQL(", ").join(names))
+        old = cursor.execute(
+            "SELECT id, uid FROM trading_decisions WHERE status = 'ignored' AND outcome_reason = %s"
+            " ORDER BY created_at, id",
+            [REASON],
+        ).fetchall()
+        copies = [uuid5(uid, "backlog") for _, uid in old]
+        existing = {
+            row[0]
+            for row in cursor.execute("SELECT uid FROM trading_decisions WHERE uid = ANY(%s)", [copies]).fetchall()
+        }
+        for (id_, _), uid in zip(old, copies, strict=True):
+            if uid not in existing:
+                copied = _copy(cursor, copy, uid, id_)
+                inserted, left_out = inserted + copied, left_out + (not copied)
     logger.info("backlog: {} decisions from before adoption are now pending, {} were left out", inserted, left_out)
     return inserted, left_out
 

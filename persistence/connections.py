@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, create_engine, event, exc, make_url
 from sqlalchemy import Engine as Engine  # noqa: PLC0414 - commands take it from here
 
 from domain import failpoints
@@ -283,6 +283,30 @@ def transaction(engine: Engine, writes: str = "") -> Iterator[psycopg.Cursor]:
             connection.close()
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a connection for SQLAlchemy's queries; the errors are those of `transaction`."""
+    with translated(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def pool(database_url: str, name: str) -> Iterator[Engine]:
+    """Yield an engine, whose connections are closed afterwards; see `engine_for`."""
+    engine = engine_for(database_url, name)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def session(database_url: str, name: str) -> Iterator[psycopg.Cursor]:
+    """Run one `transaction` on a connection of its own, which is closed afterwards."""
+    with pool(database_url, name) as engine, transaction(engine) as cursor:
+        yield cursor
+
+
 def _rolled_back(connection: psycopg.Connection) -> bool:
     """Roll back; return whether the connection can be used again. A lost one may be noticed only here."""
     with suppress(psycopg.Error):
@@ -332,12 +356,8 @@ def probe(database_url: str) -> str:
         DatabaseUnavailable: it does not answer, or refuses the user.
         DatabaseUnsuitable: it is too old.
     """
-    engine = engine_for(database_url, "probe")
-    try:
-        with transaction(engine) as cursor:
-            row = cursor.execute(VERSION).fetchone()
-    finally:
-        engine.dispose()
+    with session(database_url, "probe") as cursor:
+        row = cursor.execute(VERSION).fetchone()
     assert row is not None
     number, version, timescale = row
     if number // 10_000 < MIN_SERVER_VERSION:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
+from sqlalchemy import Connection, text
 
 Row = Mapping[str, object]
 T = TypeVar("T")
@@ -44,6 +45,11 @@ def named_rows(cursor: psycopg.Cursor, statement: str, parameters: Any = None) -
     """Return the rows of a query as dictionaries."""
     with cursor.connection.cursor(row_factory=dict_row) as named:
         return named.execute(statement, parameters).fetchall()
+
+
+def selected(connection: Connection, statement: str, **parameters: object) -> list[dict[str, Any]]:
+    """Return the rows of a query in SQLAlchemy's spelling as dictionaries."""
+    return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
 
 def copy_rows(cursor: psycopg.Cursor, table: str, rows: Sequence[Row]) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.errors import DatabaseUnsuitable
-from persistence.connections import PUBLIC, display_address, engine_for, naming_blockers, schema_of
-from persistence.error_translation import first_line, translated
+from persistence.connections import PUBLIC, display_address, naming_blockers, pool, reading, schema_of
+from persistence.error_translation import first_line
 
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
@@ -69,12 +69,8 @@ def is_current(database_url: str) -> bool:
     Raises:
         DatabaseUnsuitable: its schema is newer than the program.
     """
-    engine = engine_for(database_url, "schema")
-    try:
-        with translated(), engine.connect() as connection:
-            return _check(current_version(connection, schema_of(database_url)), database_url) == newest_version()
-    finally:
-        engine.dispose()
+    with pool(database_url, "schema") as engine, reading(engine) as connection:
+        return _check(current_version(connection, schema_of(database_url)), database_url) == newest_version()
 
 
 def upgrade(database_url: str) -> str:
@@ -89,20 +85,20 @@ def upgrade(database_url: str) -> str:
         DatabaseBusy: another session, perhaps a reader, holds a lock on a table; the message names the session.
     """
     schema = schema_of(database_url)
-    engine = engine_for(database_url, "schema")
-    try:
-        with naming_blockers(engine, readers=True), translated(), engine.connect() as connection:
-            with connection.begin():
-                if _check(current_version(connection, schema), database_url) != newest_version():
-                    _create(connection, schema)
-                    # Rarely needed and slow to import: commands that only read must start fast.
-                    importlib.import_module("persistence.migrations.runner").run(connection, schema)
-            _adopt_timescale(connection)
-            with connection.begin():
-                _require_tables(connection, schema)
-            return newest_version()
-    finally:
-        engine.dispose()
+    with (
+        pool(database_url, "schema") as engine,
+        naming_blockers(engine, readers=True),
+        reading(engine) as connection,
+    ):
+        with connection.begin():
+            if _check(current_version(connection, schema), database_url) != newest_version():
+                _create(connection, schema)
+                # Rarely needed and slow to import: commands that only read must start fast.
+                importlib.import_module("persistence.migrations.runner").run(connection, schema)
+        _adopt_timescale(connection)
+        with connection.begin():
+            _require_tables(connection, schema)
+        return newest_version()
 
 
 def _check(version: str | None, database_url: str) -> str | None:

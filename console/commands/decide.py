@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ from domain.errors import (
 )
 from domain.trading.decision import Accepted, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, DecisionId
-from persistence.connections import Engine, engine_for, transaction
+from persistence.connections import Engine, pool, transaction
 from persistence.lease import RENEWAL_INTERVAL_S
 from persistence.listener import wake_ups
 from persistence.queries.row_lists import LedgerReader
@@ -101,23 +101,19 @@ def decide(
     result: dict[str, Any] | None = None
     queue: _Queue | None = None
     try:
-        with opened(settings) as url:
-            ledger_reader = LedgerReader(url)
-            try:
-                if requested.portfolio != DEFAULT_PORTFOLIO:  # the first start creates it
-                    ledger_reader.require_portfolio(requested.portfolio)
-                sent = _insert(url, requested)
-                age = settings.max_decision_age
-                row = (
-                    _wait_for_outcome(url, ledger_reader, sent.decision_id, age)
-                    if wait
-                    else ledger_reader.decision(sent.decision_id)
-                )
-                running = bool(ledger_reader.served()["running"])
-                queue = None if running or row["processed_at"] is not None else _queue(ledger_reader, row, age)
-                result = _to_dict(row, requested, running=running, queue=queue)
-            finally:
-                ledger_reader.close()
+        with opened(settings) as url, closing(LedgerReader(url)) as ledger_reader:
+            if requested.portfolio != DEFAULT_PORTFOLIO:  # the first start creates it
+                ledger_reader.require_portfolio(requested.portfolio)
+            sent = _insert(url, requested)
+            age = settings.max_decision_age
+            row = (
+                _wait_for_outcome(url, ledger_reader, sent.decision_id, age)
+                if wait
+                else ledger_reader.decision(sent.decision_id)
+            )
+            running = bool(ledger_reader.served()["running"])
+            queue = None if running or row["processed_at"] is not None else _queue(ledger_reader, row, age)
+            result = _to_dict(row, requested, running=running, queue=queue)
     except (NotRunning, DecisionGone):
         raise
     except Exception as error:
@@ -168,18 +164,16 @@ def _queue(ledger_reader: LedgerReader, row: dict[str, Any], own_age: float) -> 
 
 
 def _insert(url: str, decision: Decision) -> Accepted:
-    engine = engine_for(url, "decide")
-    try:
-        with transaction(engine) as cursor:
-            return insert_decisions(cursor, [decision])[0]
-    except WriteRefused as error:
-        raise InvalidDecision(str(error), "write_refused") from error
-    except DatabaseUnavailable as error:
-        if not error.in_doubt:
-            raise
-        return _look_up(engine, decision)
-    finally:
-        engine.dispose()
+    with pool(url, "decide") as engine:
+        try:
+            with transaction(engine) as cursor:
+                return insert_decisions(cursor, [decision])[0]
+        except WriteRefused as error:
+            raise InvalidDecision(str(error), "write_refused") from error
+        except DatabaseUnavailable as error:
+            if not error.in_doubt:
+                raise
+            return _look_up(engine, decision)
 
 
 def _look_up(engine: Engine, decision: Decision) -> Accepted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -168,11 +169,8 @@ def _settings_error(error: WriteRefused, name: str) -> SettingsError:
 
 
 def _row(url: str, name: str) -> dict[str, Any]:
-    reader = LedgerReader(url)
-    try:
+    with closing(LedgerReader(url)) as reader:
         return reader.portfolio(name)
-    finally:
-        reader.close()
 
 
 def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:

@@ -27,7 +27,7 @@ from domain.errors import InvalidRequest
 from domain.validation.criteria import Criteria
 from domain.validation.verdict import Verdict
 from domain.wording import counted, did_you_mean, escape_control, quoted
-from persistence.connections import Engine, engine_for
+from persistence.connections import Engine, pool
 from persistence.queries import export, reports
 from persistence.queries.row_lists import LedgerReader
 
@@ -97,14 +97,11 @@ def report(
     _require_valid(request, html, csv)
     with ledger_reader(settings) as reader, _garbage_collection_off():
         _require_known(reader, request)
-        engine = engine_for(reader.url, "report")
-        try:
+        with pool(reader.url, "report") as engine:
             if request.html is None and request.csv is None:
                 _show(engine, settings, request, as_json, now)
             else:
                 _write(engine, settings, request, as_json, now)
-        finally:
-            engine.dispose()
 
 
 def _require_valid(request: ReportRequest, html: str | None, csv: str | None) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Annotated, Any
@@ -110,11 +110,8 @@ def _once(view_reader: ViewReader) -> ViewState:
         raise DatabaseUnavailable(state.database_error)  # there is nothing to show
     if view_reader.url is None or state.database_error is not None:
         return state
-    reader = LedgerReader(view_reader.url)
-    try:
+    with closing(LedgerReader(view_reader.url)) as reader:
         return view_reader.read(check_ledger(reader))
-    finally:
-        reader.close()
 
 
 def _print(state: ViewState) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +22,7 @@ from domain.trading.arithmetic import plain
 from domain.validation.criteria import Criteria, format_limit
 from domain.validation.verdict import Verdict
 from domain.wording import joined
-from persistence.connections import Engine, engine_for, transaction
+from persistence.connections import Engine, pool, transaction
 from persistence.queries import validation
 from persistence.stores import validation_runs
 from persistence.stores.validation_runs import StoredRun
@@ -66,16 +68,11 @@ def show(
     Exits 0 if both verdicts passed for every requested portfolio, else 4. docs/validation.md explains the criteria.
     """
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with opened(settings) as url:
-        engine = engine_for(url, "validate")
-        try:
-            _end_changed_runs(engine)
+    with _opened(settings) as engine:
+        verdicts = _verdicts(engine, settings, name, portfolio or [])
+        if accept_underpowered is not None:
+            _accept(engine, verdicts, accept_underpowered)
             verdicts = _verdicts(engine, settings, name, portfolio or [])
-            if accept_underpowered is not None:
-                _accept(engine, verdicts, accept_underpowered)
-                verdicts = _verdicts(engine, settings, name, portfolio or [])
-        finally:
-            engine.dispose()
     ready = bool(verdicts) and all(verdict.ready for verdict in verdicts)
     document = {"ready": ready, "portfolios": [verdict_to_dict(verdict) for verdict in verdicts]}
     answer(as_json, document, lambda: print_verdicts(verdicts))
@@ -112,17 +109,11 @@ def start(
     if name is not None and (name := name.strip()) in RESERVED:
         msg = f"a run cannot be named {name}, because that is a command of validate; choose another name"
         raise InvalidRequest(msg)
-    with opened(settings) as url:
-        engine = engine_for(url, "validate")
-        try:
-            _end_changed_runs(engine)
-            with transaction(engine) as cursor:
-                begun = validation_runs.begin(
-                    cursor, name, portfolio or [], strategy or [], Criteria.from_settings(settings), current_user()
-                )
-                used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
-        finally:
-            engine.dispose()
+    with _opened(settings) as engine, transaction(engine) as cursor:
+        begun = validation_runs.begin(
+            cursor, name, portfolio or [], strategy or [], Criteria.from_settings(settings), current_user()
+        )
+        used = [validation.prices_of(cursor, name, begun.bound.process.settings) for name in begun.portfolios]
     sources = {name for by_name in used for name in by_name}
     not_real = {name for by_name in used for name, real in by_name.items() if not real}
     real_prices = all(map(validation.all_real, used))
@@ -148,16 +139,10 @@ def stop(
     if not reason.strip():
         msg = "--reason must not be empty"
         raise InvalidRequest(msg)
-    with opened(settings) as url:
-        engine = engine_for(url, "validate")
-        try:
-            _end_changed_runs(engine)
-            with transaction(engine) as cursor:
-                stored = _run_to_stop(validation_runs.runs(cursor), name)
-                validation_runs.end(cursor, stored, f"stopped by {current_user()}: {reason.strip()}")
-                ended = validation_runs.run_named(cursor, stored.run.name)
-        finally:
-            engine.dispose()
+    with _opened(settings) as engine, transaction(engine) as cursor:
+        stored = _run_to_stop(validation_runs.runs(cursor), name)
+        validation_runs.end(cursor, stored, f"stopped by {current_user()}: {reason.strip()}")
+        ended = validation_runs.run_named(cursor, stored.run.name)
     message = f"validation run {ended.run.name} has ended: {ended.run.end_reason}"
     answer(as_json, {"run": _row(ended)}, lambda: print(message))  # noqa: T201
 
@@ -168,26 +153,23 @@ def runs(
 ) -> None:
     """List the validation runs: portfolios, strategies, start, and the reason of the end."""
     settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with opened(settings) as url:
-        engine = engine_for(url, "validate")
-        try:
-            _end_changed_runs(engine)
-            with transaction(engine) as cursor:
-                stored_runs = validation_runs.runs(cursor)
-        finally:
-            engine.dispose()
+    with _opened(settings) as engine, transaction(engine) as cursor:
+        stored_runs = validation_runs.runs(cursor)
     answer(as_json, {"runs": [_row(stored) for stored in stored_runs]}, lambda: _print_runs(stored_runs))
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Engine]:
+    """Yield an engine, after the end of runs that have changed; the service may not be running to notice a change."""
+    with opened(settings) as url, pool(url, "validate") as engine:
+        with transaction(engine) as cursor:
+            validation_runs.end_changed(cursor)
+        yield engine
 
 
 def _verdicts(engine: Engine, settings: Settings, name: str | None, portfolios: list[str]) -> list[Verdict]:
     names = list(dict.fromkeys(portfolios))
     return validation.verdicts(engine, Criteria.from_settings(settings), name=name, portfolios=names)
-
-
-def _end_changed_runs(engine: Engine) -> None:
-    """End runs whose rules or settings have changed; the service may not be running to notice it."""
-    with transaction(engine) as cursor:
-        validation_runs.end_changed(cursor)
 
 
 def _accept(engine: Engine, verdicts: list[Verdict], who: str) -> None:

@@ -12,11 +12,10 @@ from psycopg import sql
 
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable
 from persistence import schema
-from persistence.connections import PUBLIC, connect, engine_for, transaction, with_schema
+from persistence.connections import PUBLIC, session, with_schema
 from persistence.embedded.backup import TABLES, Contents, count_contents
 from persistence.embedded.backup_file import BackupFile
 from persistence.embedded.errors import BackupRefused
-from persistence.error_translation import translated
 from persistence.lease import Lease, holder_name
 
 EPOCH_INCREMENT = 1_000_000
@@ -51,12 +50,8 @@ def contents(database_url: str) -> Contents:
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
-    engine = engine_for(database_url, "restore")
-    try:
-        with transaction(engine) as cursor:
-            return count_contents(cursor)
-    finally:
-        engine.dispose()
+    with session(database_url, "restore") as cursor:
+        return count_contents(cursor)
 
 
 def restore(database_url: str, file: Path, *, replace: bool = False, cancel_waiting: bool = False) -> Restored:
@@ -78,12 +73,11 @@ def restore(database_url: str, file: Path, *, replace: bool = False, cancel_wait
         DatabaseUnavailable: the database does not answer, or was lost.
     """
     backup_file = BackupFile(file)
-    engine = engine_for(database_url, "restore")
     try:
         with ExitStack() as leases:
             for name in sorted({PUBLIC, *_schemas(database_url), *backup_file.schemas}):
                 leases.callback(Lease.take(with_schema(database_url, name)).release)
-            with transaction(engine) as cursor:
+            with session(database_url, "restore") as cursor:
                 restored = _restore(cursor, backup_file, replace=replace, cancel_waiting=cancel_waiting)
     except DatabaseBusy as error:
         raise DatabaseBusy(f"{error}; nothing was changed") from error
@@ -91,17 +85,15 @@ def restore(database_url: str, file: Path, *, replace: bool = False, cancel_wait
         raise
     except DatabaseError as error:
         raise BackupRefused(f"{file} cannot be restored: {error}; nothing was changed") from error
-    finally:
-        engine.dispose()
-    with translated(), connect(database_url, "restore") as connection:
-        connection.execute("ANALYZE")  # else the planner has no statistics of the rows
+    with session(database_url, "restore") as cursor:
+        cursor.execute("ANALYZE")  # else the planner has no statistics of the rows
     return restored
 
 
 def _schemas(database_url: str) -> list[str]:
     """Return the schemas that have this program's tables."""
-    with translated(), connect(database_url, "restore") as connection:
-        return [name for name, table, _ in connection.execute(TABLES).fetchall() if table == "paper_lease"]
+    with session(database_url, "restore") as cursor:
+        return [name for name, table, _ in cursor.execute(TABLES).fetchall() if table == "paper_lease"]
 
 
 def _restore(cursor: psycopg.Cursor, backup_file: BackupFile, *, replace: bool, cancel_waiting: bool) -> Restored:

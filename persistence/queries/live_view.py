@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from domain.trading.arithmetic import ZERO, add, divide, subtract, total
-from persistence.connections import engine_for
-from persistence.error_translation import translated
+from persistence.connections import engine_for, reading
 from persistence.lease import lock_key
 from persistence.queries.row_lists import SERVED, exact
+from persistence.rows import selected
 
 Row = dict[str, Any]
 
@@ -135,17 +135,17 @@ class DatabaseViews:
         Raises:
             DatabaseError: the database does not answer, or not in time.
         """
-        with translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             connection.execute(text(SET_TIMEOUT))
-            positions = rows(connection, POSITIONS)
-            rate = exact(rows(connection, RATE)[0])
+            positions = selected(connection, POSITIONS)
+            rate = exact(selected(connection, RATE)[0])
             return DatabaseView(
                 at=rate["now"],
-                served=rows(connection, SERVED, key=self._key)[0],
-                portfolios=[with_value(row, positions) for row in rows(connection, PORTFOLIOS)],
+                served=selected(connection, SERVED, key=self._key)[0],
+                portfolios=[with_value(row, positions) for row in selected(connection, PORTFOLIOS)],
                 positions=positions,
-                decisions=[exact(row) for row in rows(connection, DECISIONS, number=decisions)],
-                prices=rows(connection, PRICES, number=MAX_PRICES),
+                decisions=[exact(row) for row in selected(connection, DECISIONS, number=decisions)],
+                prices=selected(connection, PRICES, number=MAX_PRICES),
                 rate=_per_second(rate),
                 waiting=rate["waiting"],
             )
@@ -156,19 +156,14 @@ class DatabaseViews:
         Raises:
             DatabaseError: the database does not answer, or not in time.
         """
-        with translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             connection.execute(text(SET_TIMEOUT))
-            (span,) = rows(connection, SPAN, window=CURVE_WINDOW)
+            (span,) = selected(connection, SPAN, window=CURVE_WINDOW)
             if span["first"] is None:
                 return []
             bucket = max((span["last"] - span["first"]) / MAX_CURVE_POINTS, timedelta(seconds=1))
-            points = rows(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
+            points = selected(connection, CURVE, portfolios=list(portfolios), first=span["first"], bucket=bucket)
             return [(row["time"], row["result"]) for row in points]
-
-
-def rows(connection: Connection, statement: str, **parameters: object) -> list[Row]:
-    """Return the rows of a query as dictionaries."""
-    return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
 
 def with_value(row: Row, positions: Sequence[Row]) -> Row:

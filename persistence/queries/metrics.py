@@ -18,11 +18,12 @@ from sqlalchemy import Connection, exc, text
 
 from domain.trading.arithmetic import ZERO, divide, subtract
 from domain.trading.decision import EARLIEST_TIME
-from persistence.connections import engine_for
-from persistence.error_translation import first_line, translated
+from persistence.connections import engine_for, reading
+from persistence.error_translation import first_line
 from persistence.lease import lock_key
-from persistence.queries.live_view import PORTFOLIOS, POSITIONS, Row, rows, with_value
+from persistence.queries.live_view import PORTFOLIOS, POSITIONS, Row, with_value
 from persistence.queries.row_lists import SERVED
+from persistence.rows import selected
 
 SET_TIMEOUT = "SET LOCAL statement_timeout = '1s'"
 MAX_WAITING = 100_000
@@ -130,14 +131,14 @@ class MetricsReader:
         Raises:
             DatabaseError: the database does not answer, or not in time.
         """
-        with translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             connection.execute(text(SET_TIMEOUT))
-            positions = rows(connection, POSITIONS)
-            portfolios = [with_value(row, positions) for row in rows(connection, PORTFOLIOS)]
-            waiting = rows(connection, WAITING)[0]["number"]
-            served = rows(connection, SERVED, key=self._key)[0]
-            audits = rows(connection, LAST_AUDIT)
-            created = {row["portfolio"]: row["created_at"] for row in rows(connection, CREATED)}
+            positions = selected(connection, POSITIONS)
+            portfolios = [with_value(row, positions) for row in selected(connection, PORTFOLIOS)]
+            waiting = selected(connection, WAITING)[0]["number"]
+            served = selected(connection, SERVED, key=self._key)[0]
+            audits = selected(connection, LAST_AUDIT)
+            created = {row["portfolio"]: row["created_at"] for row in selected(connection, CREATED)}
             capitals = {(row["portfolio"], created[row["portfolio"]]): row["initial_capital"] for row in portfolios}
             self._declines = {key: self._declines.get(key, Decline(capital)) for key, capital in capitals.items()}
             self._read_history(connection)
@@ -158,7 +159,7 @@ class MetricsReader:
         while time.monotonic() < end:
             before = self._declines[key]
             parameters = {"portfolio": key[0], "last": before.last, "peak": before.peak, "number": SNAPSHOTS_PER_READ}
-            (row,) = rows(connection, FALLS, **parameters)
+            (row,) = selected(connection, FALLS, **parameters)
             self._declines[key] = Decline(
                 peak=row["peak"] or before.peak,
                 last=row["last"] or before.last,

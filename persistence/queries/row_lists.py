@@ -7,41 +7,39 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
-
 from domain.errors import DecisionGone, UnknownPortfolio
 from domain.program import command_name
+from domain.trading.decision import Decision
 from domain.types import DecisionId
 from domain.wording import did_you_mean, quoted
-from persistence.connections import engine_for
-from persistence.error_translation import translated
+from persistence.connections import engine_for, reading
 from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
+from persistence.rows import selected
+from persistence.stores.portfolios import CHANGEABLE
 
 Row = Mapping[str, Any]
 
 # An adopted table's old rows may hold infinity, or a year that Python cannot represent.
-DECISIONS = """
-SELECT id, CASE WHEN created_at >= '0001-01-02' AND created_at < '9999-12-30' THEN created_at END AS created_at,
-       portfolio, symbol, decision, confidence, status, outcome_reason, order_id, processed_at,
-       strategy, risk_score, quantity, reasoning, current_price,
-       CASE WHEN expires_at >= '0001-01-02' AND expires_at < '9999-12-30' THEN expires_at END AS expires_at,
-       idempotency_key, uid
+READABLE_TIME = "CASE WHEN {0} >= '0001-01-02' AND {0} < '9999-12-30' THEN {0} END AS {0}"
+TIMES = {"created_at", "expires_at"}
+DECISION_COLUMNS = (
+    "id", "created_at", "status", "outcome_reason", "order_id", "processed_at",
+    *(name for name in Decision.model_fields if name != "asset_class"),
+)  # fmt: skip
+DECISIONS = f"""
+SELECT {", ".join(READABLE_TIME.format(name) if name in TIMES else name for name in DECISION_COLUMNS)}
 FROM trading_decisions d ORDER BY d.created_at DESC, d.id DESC LIMIT :limit
 """
 
-ORDERS = """
-SELECT order_id, decision_id, leg, seq, portfolio, symbol, side, order_type, quantity, status, filled_quantity,
-       average_fill_price, commission, slippage, strategy, equity, config_revision, created_at, filled_at
-FROM paper_orders WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
-ORDER BY created_at DESC LIMIT :limit
+NEWEST = """
+SELECT * FROM {table} WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
+ORDER BY {time} DESC LIMIT :limit
 """
-
-TRADES = """
-SELECT exit_time, portfolio, symbol, side, quantity, entry_price, exit_price, realized_pnl, commission, net_pnl,
-       hold_duration, strategy, closes, entry_time, order_id, position_id
-FROM paper_trades WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio)
-ORDER BY exit_time DESC LIMIT :limit
-"""
+UNLISTED = {
+    "paper_orders": {"asset_class", "limit_price", "marks"},
+    "paper_trades": {"asset_class", "fill_no", "cost", "exit_notional", "entry_commission", "exit_commission"},
+}
+"""Columns that the lists leave out."""
 
 POSITIONS = """
 SELECT * FROM v_paper_open_positions
@@ -98,8 +96,8 @@ class LedgerReader:
         Raises:
             DatabaseUnavailable: the database does not answer.
         """
-        with translated(), self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
+        with reading(self._engine) as connection:
+            return selected(connection, statement, **parameters)
 
     def decisions(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last decisions with their outcomes, newest first."""
@@ -139,7 +137,7 @@ class LedgerReader:
 
     def orders(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last orders, newest first."""
-        return self.rows(ORDERS, portfolio=portfolio, limit=limit)
+        return self._newest("paper_orders", "created_at", portfolio, limit)
 
     def order(self, order_id: object) -> dict[str, Any]:
         """Return one order."""
@@ -147,7 +145,11 @@ class LedgerReader:
 
     def trades(self, portfolio: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the last trades, newest first."""
-        return self.rows(TRADES, portfolio=portfolio, limit=limit)
+        return self._newest("paper_trades", "exit_time", portfolio, limit)
+
+    def _newest(self, table: str, time: str, portfolio: str | None, limit: int) -> list[dict[str, Any]]:
+        rows = self.rows(NEWEST.format(table=table, time=time), portfolio=portfolio, limit=limit)
+        return [{name: value for name, value in row.items() if name not in UNLISTED[table]} for row in rows]
 
     def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
         """Return the open positions, valued at the last market prices."""
@@ -156,8 +158,7 @@ class LedgerReader:
     def portfolios(self) -> list[dict[str, Any]]:
         """Return each portfolio's rules and value."""
         return self.rows(
-            "SELECT v.*, c.commission_pct, c.min_commission, c.slippage_pct, c.max_position_size,"
-            " c.decision_confidence_threshold, c.min_notional, c.default_risk_score, c.revision, c.created_at,"
+            f"SELECT v.*, {', '.join(f'c.{name}' for name in CHANGEABLE)}, c.revision, c.created_at,"
             " h.reason AS halted FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio)"
             " LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio"
         )

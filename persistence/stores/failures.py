@@ -12,12 +12,7 @@ from domain.failures import Failure
 from persistence.connections import backend_pids, connect, engine_for
 from persistence.lease import Lease, writing
 from persistence.recorder import Recorder
-
-SAVE = """
-INSERT INTO paper_failures (epoch, number, at, kind, generation, actor, message, decision_id, error, traceback)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
-"""
+from persistence.rows import KEEP_EXISTING, insert_rows, row_from
 
 
 class FailureStore:
@@ -30,14 +25,17 @@ class FailureStore:
     def save(self, failures: Sequence[Failure]) -> None:
         """Store failures; an existing one stays as it is."""
         rows = [
-            (
-                f.epoch, f.number, f.at, f.kind.value, f.generation, f.actor, _text(f.message),
-                None if f.decision_id is None else str(f.decision_id), _text(f.error), _text(f.traceback),
+            row_from(
+                failure,
+                message=_text(failure.message),
+                decision_id=None if failure.decision_id is None else str(failure.decision_id),
+                error=_text(failure.error),
+                traceback=_text(failure.traceback),
             )
-            for f in failures
-        ]  # fmt: skip
+            for failure in failures
+        ]
         with writing(self._engine, self._lease, "failures") as cursor:
-            cursor.executemany(SAVE, rows)
+            insert_rows(cursor, "paper_failures", rows, KEEP_EXISTING)
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from persistence.connections import engine_for, transaction
-from persistence.queries.row_lists import LedgerReader
+from contextlib import closing
 
-INSERT = "INSERT INTO paper_halts (portfolio, halted, reason, by_whom) VALUES (%s, %s, %s, %s)"
+from persistence.connections import session
+from persistence.queries.row_lists import LedgerReader
+from persistence.rows import insert_rows
 
 
 def insert(database_url: str, portfolio: str | None, reason: str, by_whom: str, *, halted: bool) -> None:
@@ -23,14 +24,8 @@ def insert(database_url: str, portfolio: str | None, reason: str, by_whom: str, 
         WriteRefused: a text is empty or too long.
     """
     if portfolio is not None:
-        ledger_reader = LedgerReader(database_url)
-        try:
+        with closing(LedgerReader(database_url)) as ledger_reader:
             ledger_reader.require_portfolio(portfolio)
-        finally:
-            ledger_reader.close()
-    engine = engine_for(database_url, "halts")
-    try:
-        with transaction(engine) as cursor:
-            cursor.execute(INSERT, [portfolio, halted, reason, by_whom])
-    finally:
-        engine.dispose()
+    row = {"portfolio": portfolio, "halted": halted, "reason": reason, "by_whom": by_whom}
+    with session(database_url, "halts") as cursor:
+        insert_rows(cursor, "paper_halts", [row])

@@ -10,7 +10,8 @@ from psycopg import sql
 
 from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio, WriteRefused
 from domain.program import command_name
-from persistence.connections import engine_for, transaction
+from persistence.connections import session
+from persistence.rows import KEEP_EXISTING, insert_rows
 
 CHANGEABLE = (
     "commission_pct",
@@ -39,18 +40,9 @@ def create(database_url: str, name: str, values: Mapping[str, object], *, if_mis
     Raises:
         WriteRefused: a value is not allowed, or the name is taken.
     """
-    columns = ["portfolio", *values]
-    statement = sql.SQL("INSERT INTO paper_trading_config ({}, current_capital) VALUES ({}, %s) {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
-        sql.SQL("ON CONFLICT DO NOTHING" if if_missing else ""),
-    )
-    engine = engine_for(database_url, "portfolio")
-    try:
-        with transaction(engine) as cursor:
-            return cursor.execute(statement, [name, *values.values(), values.get("initial_capital")]).rowcount == 1
-    finally:
-        engine.dispose()
+    row = {"portfolio": name, **values, "current_capital": values.get("initial_capital")}
+    with session(database_url, "portfolio") as cursor:
+        return insert_rows(cursor, "paper_trading_config", [row], KEEP_EXISTING if if_missing else "") == 1
 
 
 def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
@@ -66,14 +58,10 @@ def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
         raise InvalidDecision(msg)
     assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in values)
     statement = sql.SQL("UPDATE paper_trading_config SET {} WHERE portfolio = %s").format(assignments)
-    engine = engine_for(database_url, "portfolio")
-    try:
-        with transaction(engine) as cursor:
-            if cursor.execute(statement, [*values.values(), name]).rowcount == 0:
-                msg = f"there is no portfolio {name!r}; `{command_name()} portfolio create {name}` makes one"
-                raise UnknownPortfolio(msg)
-    finally:
-        engine.dispose()
+    with session(database_url, "portfolio") as cursor:
+        if cursor.execute(statement, [*values.values(), name]).rowcount == 0:
+            msg = f"there is no portfolio {name!r}; `{command_name()} portfolio create {name}` makes one"
+            raise UnknownPortfolio(msg)
 
 
 def require_source(database_url: str, source: str) -> None:
@@ -82,15 +70,11 @@ def require_source(database_url: str, source: str) -> None:
     Raises:
         SettingsError: a portfolio has fills at prices of another source.
     """
-    engine = engine_for(database_url, "portfolio")
-    try:
-        with transaction(engine) as cursor:
-            sources = cursor.execute(
-                "SELECT portfolio, (SELECT price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
-                " FROM paper_trading_config c ORDER BY portfolio"
-            ).fetchall()
-    finally:
-        engine.dispose()
+    with session(database_url, "portfolio") as cursor:
+        sources = cursor.execute(
+            "SELECT portfolio, (SELECT price_source FROM paper_fills f WHERE f.portfolio = c.portfolio LIMIT 1)"
+            " FROM paper_trading_config c ORDER BY portfolio"
+        ).fetchall()
     for name, stored_source in sources:
         if stored_source not in {None, source}:
             msg = (

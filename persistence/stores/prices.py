@@ -15,8 +15,7 @@ from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
 from persistence.log_once import LogErrorsOnce
 from persistence.recorder import Recorder
-
-COLUMNS = "time, symbol, source, price, bid, ask, volume, price_time"
+from persistence.rows import KEEP_EXISTING, insert_rows
 
 LAST_PRICES = """
 SELECT held.symbol, m.price
@@ -41,10 +40,7 @@ class PriceStore:
     def record(self, quotes: Sequence[Quote]) -> None:
         """Store quotes; the same quote again changes nothing. The caller sends at most one per symbol and second."""
         with writing(self._engine, self._lease) as cursor:
-            cursor.executemany(
-                f"INSERT INTO market_prices ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                [(q.seen_at, q.symbol, q.source, q.price, q.bid, q.ask, q.volume, q.price_time) for q in quotes],
-            )
+            insert_rows(cursor, "market_prices", [price_row(quote) for quote in quotes], KEEP_EXISTING)
 
     def forget(self, retention: timedelta) -> int:
         """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
@@ -54,6 +50,14 @@ class PriceStore:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def price_row(quote: Quote) -> dict[str, object]:
+    """Return the row of ``market_prices``."""
+    return {
+        "time": quote.seen_at, "symbol": quote.symbol, "source": quote.source, "price": quote.price, "bid": quote.bid,
+        "ask": quote.ask, "volume": quote.volume, "price_time": quote.price_time,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from domain.errors import InvalidRequest
 from domain.types import DecisionId
-from persistence.connections import engine_for, transaction
+from persistence.connections import session
+from persistence.stores.decisions import SENT
 
 STATUS = "SELECT id, status FROM trading_decisions WHERE id::text = %s"
-COPY = """
-INSERT INTO trading_decisions (portfolio, asset_class, symbol, decision, confidence, risk_score, reasoning,
-                               current_price, quantity, strategy, retry_of)
-SELECT portfolio, asset_class, symbol, decision, confidence, risk_score, reasoning,
-       current_price, quantity, strategy, id
-FROM trading_decisions WHERE id::text = %s RETURNING id
+COPIED = ", ".join(name for name in SENT if name not in {"uid", "expires_at", "idempotency_key"})
+COPY = f"""
+INSERT INTO trading_decisions ({COPIED}, retry_of)
+SELECT {COPIED}, id FROM trading_decisions WHERE id::text = %s RETURNING id
 """
 
 
@@ -22,19 +21,15 @@ def retry(database_url: str, decision_id: str) -> DecisionId:
     Raises:
         InvalidRequest: there is no such decision, it has no outcome yet, or it was executed.
     """
-    engine = engine_for(database_url, "retry")
-    try:
-        with transaction(engine) as cursor:
-            row = cursor.execute(STATUS, [decision_id]).fetchone()
-            if row is None:
-                raise InvalidRequest(f"there is no decision {decision_id}")
-            if row[1] in {"pending", "open"}:
-                raise InvalidRequest(f"decision {decision_id} has no outcome yet, so it cannot be retried")
-            if row[1] == "executed":
-                raise InvalidRequest(f"decision {decision_id} was executed; a retry would trade twice")
-            copied = cursor.execute(COPY, [decision_id]).fetchone()
-            assert copied is not None
-            new: DecisionId = copied[0]
-            return new
-    finally:
-        engine.dispose()
+    with session(database_url, "retry") as cursor:
+        row = cursor.execute(STATUS, [decision_id]).fetchone()
+        if row is None:
+            raise InvalidRequest(f"there is no decision {decision_id}")
+        if row[1] in {"pending", "open"}:
+            raise InvalidRequest(f"decision {decision_id} has no outcome yet, so it cannot be retried")
+        if row[1] == "executed":
+            raise InvalidRequest(f"decision {decision_id} was executed; a retry would trade twice")
+        copied = cursor.execute(COPY, [decision_id]).fetchone()
+        assert copied is not None
+        new: DecisionId = copied[0]
+        return new

@@ -12,13 +12,7 @@ from domain.trading.snapshot import Snapshot
 from domain.types import PortfolioName
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
-
-SAVE = """
-INSERT INTO paper_portfolio_snapshots (time, portfolio, cash, positions_value, total_value, total_pnl, total_pnl_pct,
-                                       daily_pnl, num_positions, allocation)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
-"""
+from persistence.rows import KEEP_EXISTING, insert_rows, row_from
 
 OPENING = """
 SELECT c.portfolio, s.total_value FROM paper_trading_config c
@@ -42,14 +36,11 @@ class SnapshotStore:
     def save(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots; an existing one of the same portfolio and time stays as it is."""
         rows = [
-            (
-                s.time, s.portfolio, s.cash, s.positions_value, s.total_value, s.total_pnl, s.total_pnl_pct,
-                s.daily_pnl, s.num_positions, json.dumps({name: plain(part) for name, part in s.allocation.items()}),
-            )
+            row_from(s, allocation=json.dumps({name: plain(part) for name, part in s.allocation.items()}))
             for s in snapshots
-        ]  # fmt: skip
+        ]
         with writing(self.engine, self._lease, "snapshots") as cursor:
-            cursor.executemany(SAVE, rows)
+            insert_rows(cursor, "paper_portfolio_snapshots", rows, KEEP_EXISTING)
 
     def close(self) -> None:
         """Close the connections."""

@@ -18,16 +18,10 @@ from persistence.lease import Lease, writing
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_at
+from persistence.rows import KEEP_EXISTING, insert_rows
 from persistence.stores.validation_runs import StoredRun, end_changed, now, runs
 
 STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
-
-SAVE = """
-INSERT INTO paper_validation_verdicts (run_id, day, portfolio, operational, statistical, psr, accepted_by, ready,
-                                       criteria, notes)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
-"""
 
 
 class VerdictStore:
@@ -84,15 +78,17 @@ class VerdictStore:
 
     def _save(self, stored: StoredRun, days: list[date], verdicts: list[Verdict]) -> None:
         rows = [
-            (
-                stored.run.id, day, verdict.portfolio, "passed" if verdict.operational_passed else "failed",
-                verdict.statistical.value, verdict.psr.value, verdict.accepted_by, verdict.ready,
-                Jsonb(list(_criteria(verdict))), Jsonb(list(verdict.notes)),
-            )
+            {
+                "run_id": stored.run.id, "day": day, "portfolio": verdict.portfolio,
+                "operational": "passed" if verdict.operational_passed else "failed",
+                "statistical": verdict.statistical, "psr": verdict.psr.value, "accepted_by": verdict.accepted_by,
+                "ready": verdict.ready, "criteria": Jsonb(list(_criteria(verdict))),
+                "notes": Jsonb(list(verdict.notes)),
+            }
             for day, verdict in zip(days, verdicts, strict=True)
         ]  # fmt: skip
         with writing(self._engine, self._lease) as cursor:
-            cursor.executemany(SAVE, rows)
+            insert_rows(cursor, "paper_validation_verdicts", rows, KEEP_EXISTING)
 
 
 def _missing(cursor: psycopg.Cursor, stored: StoredRun, name: str, until: datetime) -> list[date]:

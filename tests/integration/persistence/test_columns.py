@@ -1,0 +1,69 @@
+"""The columns that the program names are those of the tables: a column that one side lacks is found here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+
+import psycopg
+import pytest
+
+from domain.failures import Failure
+from domain.trading.orders import Costs
+from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position, Trade, apply
+from domain.trading.snapshot import Snapshot
+from persistence import schema
+from persistence.queries import row_lists
+from persistence.stores import decisions, ledger, portfolios, prices
+from tests.support.values.builders import filled, order, quote, rules
+
+
+def names(*kinds: type) -> set[str]:
+    return {field.name for kind in kinds for field in fields(kind)}
+
+
+def a_sale() -> Applied:
+    """A fill that closes a part of a position, so that each table gets a row."""
+    bought = apply(Portfolio.opened(rules()), filled(order("BUY", "0.02", "110485.85", seq=1)))
+    return apply(bought.portfolio, filled(order("SELL", "0.01", "110485.85", seq=2)))
+
+
+SALE = a_sale()
+assert SALE.trade is not None
+assert SALE.position is not None
+OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
+WRITTEN: dict[str, Collection[str]] = {
+    "trading_decisions": {*decisions.SENT, *OUTCOME},
+    "paper_trading_config": names(PortfolioRules, Costs) - {"costs", "halted"} | {"current_capital"},
+    "paper_orders": ledger.order_row(SALE),
+    "paper_fills": ledger.fill_row(SALE),
+    "paper_trades": ledger.trade_row(SALE.trade),
+    "paper_positions": ledger.position_row("default", SALE.position),
+    "paper_portfolio_snapshots": names(Snapshot),
+    "paper_failures": names(Failure),
+    "market_prices": prices.price_row(quote("100")),
+}
+READ: dict[str, Collection[str]] = {
+    "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now"},
+    "paper_positions": names(Position) - {"last_price"} | {*ledger.FIXED},
+    "paper_trades": names(Trade) | row_lists.UNLISTED["paper_trades"],
+    "paper_orders": row_lists.UNLISTED["paper_orders"],
+    "paper_trading_config": portfolios.CHANGEABLE,
+}
+
+
+@pytest.fixture
+def columns(embedded_url: str) -> dict[str, set[str]]:
+    """The columns of each table of a new database."""
+    schema.upgrade(embedded_url)
+    with psycopg.connect(embedded_url) as connection:
+        rows = connection.execute(
+            "SELECT table_name::text, array_agg(column_name::text) FROM information_schema.columns"
+            " WHERE table_schema = 'public' GROUP BY 1"
+        ).fetchall()
+    return {table: set(own) for table, own in rows}
+
+
+def test_every_column_is_written_and_every_one_that_is_read_exists(columns: dict[str, set[str]]) -> None:
+    assert {table: set(written) for table, written in WRITTEN.items()} == {table: columns[table] for table in WRITTEN}
+    assert {} == {table: left for table, read in READ.items() if (left := set(read) - columns[table])}
