@@ -18,7 +18,7 @@ from persistence.error_translation import first_line
 VERSION = re.compile(r"\d{4}_\w+\.py")
 VERSION_TABLE = "paper_schema_version"
 CREATED = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);$", re.MULTILINE | re.DOTALL)
-ADDED = re.compile(r"^ALTER TABLE (\w+) ADD COLUMN (\w+)", re.MULTILINE)
+ADDED = re.compile(r"^ALTER TABLE (\w+) ADD COLUMN (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
@@ -40,9 +40,12 @@ def newest_version() -> str:
 
 def own_tables() -> frozenset[str]:
     """Return the names of all tables in the files of ``sql/``, and of the table with the schema version."""
-    files = [file for file in resources.files("sql").iterdir() if file.name.endswith(".sql")]
-    created = [name for file in files for name, _ in CREATED.findall(file.read_text(encoding="utf-8"))]
-    return frozenset({VERSION_TABLE, *created})
+    return frozenset({VERSION_TABLE, *(name for name, _ in CREATED.findall(_all_files()))})
+
+
+def _all_files() -> str:
+    names = sorted(file.name for file in resources.files("sql").iterdir() if file.name.endswith(".sql"))
+    return "".join(map(read_file, names))
 
 
 def is_known(version: str) -> bool:
@@ -134,16 +137,7 @@ def _create(connection: Connection, schema: str) -> None:
 
 def _require_tables(connection: Connection, schema: str) -> None:
     """Raise if a table, column or right is missing, so that a start fails at once."""
-    files = (
-        "0001_tables.sql",
-        "0001_decisions.sql",
-        "0005_failures.sql",
-        "0006_halts.sql",
-        "0007_operations.sql",
-        "0008_validation.sql",
-        "0009_real_prices.sql",
-    )
-    statements = "".join(map(read_file, files))
+    statements = _all_files()
     for table, body in CREATED.findall(statements):
         names = COLUMN.findall(body) + [column for name, column in ADDED.findall(statements) if name == table]
         try:
