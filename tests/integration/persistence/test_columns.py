@@ -9,26 +9,22 @@ import psycopg
 import pytest
 
 from domain.failures import Failure
+from domain.trading.bookkeeping import Trade
 from domain.trading.orders import Costs
-from domain.trading.portfolio import Applied, Portfolio, PortfolioRules, Position, Trade, apply
+from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.snapshot import Snapshot
 from persistence import schema
 from persistence.queries import row_lists
 from persistence.stores import decisions, ledger, portfolios, prices
-from tests.support.values.builders import filled, order, quote, rules
+from tests.support.values.builders import deal, quote, rules
 
 
 def names(*kinds: type) -> set[str]:
     return {field.name for kind in kinds for field in fields(kind)}
 
 
-def a_sale() -> Applied:
-    """A fill that closes a part of a position, so that each table gets a row."""
-    bought = apply(Portfolio.opened(rules()), filled(order("BUY", "0.02", "110485.85", seq=1)))
-    return apply(bought.portfolio, filled(order("SELL", "0.01", "110485.85", seq=2)))
-
-
-SALE = a_sale()
+BOUGHT = deal(PortfolioState.opened(rules()), "BUY", "0.02", 100)
+SALE = deal(BOUGHT.state, "SELL", "0.01", 100)
 assert SALE.trade is not None
 assert SALE.position is not None
 OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
