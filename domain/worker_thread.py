@@ -1,13 +1,30 @@
-"""Background threads: each works in rounds, survives its errors, and ends within a limit."""
+"""Background threads: those that work in rounds, survive their errors and end within a limit, and those of one call."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeVar
 
+T = TypeVar("T")
 UNTIL_WOKEN_S = threading.TIMEOUT_MAX
 """The pause of a thread that has nothing to do until `WorkerThread.wake`."""
+
+
+def call_in_thread(name: str, function: Callable[[], T]) -> Future[T]:
+    """Call ``function`` in a daemon thread of its own, so that the caller can limit how long it waits."""
+    answer: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            answer.set_result(function())
+        except Exception as error:  # noqa: BLE001 - the future raises it
+            answer.set_exception(error)
+
+    threading.Thread(target=call, name=name, daemon=True).start()
+    return answer
 
 
 class WorkerThread:

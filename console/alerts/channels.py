@@ -11,12 +11,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -30,6 +29,7 @@ from console.alerts.outbox import Notification
 from console.errors import AlertFailed
 from domain.errors import SettingsError
 from domain.wording import one_line
+from domain.worker_thread import call_in_thread
 
 MAX_QUOTED_OUTPUT = 300
 """Characters of a command's output or a server's answer that an error quotes."""
@@ -167,37 +167,24 @@ class UrlChannel:
             self._headers |= urllib3.make_headers(basic_auth=user)
         proxy = getproxies().get(parts.scheme)
         self._proxy = None if proxy is None or proxy_bypass(self.target) else proxy
-        self._thread: threading.Thread | None = None
+        self._attempt: Future[None] | None = None
 
     def deliver(self, notification: Notification, limit: float) -> None:
         """POST the notification; see `Channel`."""
         # In a thread: a DNS lookup and an answer that drips keep no time limit. One thread at a time.
-        if self._thread is not None and self._thread.is_alive():
+        if self._attempt is not None and not self._attempt.done():
             msg = f"{self.target} has not answered an earlier attempt yet"
             raise AlertFailed(msg)
-        answers: SimpleQueue[Exception | None] = SimpleQueue()
         body = json.dumps(notification.to_dict()).encode()
-        self._thread = threading.Thread(target=self._attempt, args=(body, limit, answers), name="alert", daemon=True)
-        self._thread.start()
+        self._attempt = call_in_thread("alert", lambda: self._post(body, limit))
         try:
-            error = answers.get(timeout=limit + TIMEOUT_GRACE_S)
-        except Empty:
+            self._attempt.result(limit + TIMEOUT_GRACE_S)
+        except TimeoutError:
             msg = f"{self.target} gave no complete answer within {limit:g} s"
             raise AlertFailed(msg) from None
-        self._thread = None
-        if error is not None:
-            raise error
 
     def abort(self) -> None:
         """Do nothing: a daemon thread waits for the answer, and it does not keep the process alive."""
-
-    def _attempt(self, body: bytes, limit: float, answers: SimpleQueue[Exception | None]) -> None:
-        try:
-            self._post(body, limit)
-        except Exception as error:  # noqa: BLE001 - `deliver` raises it
-            answers.put(error)
-        else:
-            answers.put(None)
 
     def _post(self, body: bytes, limit: float) -> None:
         try:

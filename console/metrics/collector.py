@@ -27,6 +27,7 @@ from console.metrics.families import (
 )
 from console.service.requests import Command
 from domain.errors import PaperTradingError
+from domain.worker_thread import call_in_thread
 from persistence.database_timing import database_timings
 from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
@@ -115,9 +116,8 @@ class SharedQuery(Generic[T]):
     def answer(self, timeout: float = DATABASE_TIMEOUT_S) -> T | None:
         """Return the result; None where it does not arrive within ``timeout`` seconds, or the query failed."""
         with self._lock:
-            if self._running is None:
-                self._running = Future()
-                threading.Thread(target=self._run, args=(self._running,), name="metrics", daemon=True).start()
+            if self._running is None or self._running.done():
+                self._running = call_in_thread("metrics", self._result)
             running = self._running
         try:
             return running.result(timeout)
@@ -129,15 +129,11 @@ class SharedQuery(Generic[T]):
         if (running := self._running) is not None:
             wait([running], CLOSE_TIMEOUT_S)
 
-    def _run(self, running: Future[T | None]) -> None:
-        result = None
+    def _result(self) -> T | None:
         try:
-            result = self._query()
+            return self._query()
         except PaperTradingError as error:
             logger.debug("no metrics from the database: {}", error)
         except Exception as error:  # noqa: BLE001 - a defect must not leave scrapes waiting
             logger.opt(exception=error).error("cannot read the metrics of the database: {!r}", error)
-        finally:
-            with self._lock:
-                self._running = None
-            running.set_result(result)
+        return None

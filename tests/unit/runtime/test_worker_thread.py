@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from domain.log_once import LogOnce
-from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
+from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread, call_in_thread
 
 LIMIT_S = 10.0
 """Longest wait for what must happen at once."""
@@ -193,3 +193,8 @@ def test_an_error_may_end_the_thread() -> None:
     assert finished.wait(LIMIT_S)
     assert worker.stop(LIMIT_S)
     assert ["x"] == [str(error) for error in errors]
+
+
+def test_a_call_in_a_thread_answers_with_its_result_or_its_error() -> None:
+    assert "one call" == call_in_thread("one call", lambda: threading.current_thread().name).result(LIMIT_S)
+    assert isinstance(call_in_thread("failing", failing(1, lambda: None)).exception(LIMIT_S), ZeroDivisionError)
