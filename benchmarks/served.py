@@ -110,7 +110,7 @@ def main(database_url: str, interval: str, log: str) -> None:
     settings = Settings.isolated(database_url=SecretStr(database_url))
     with (
         TradingSystem.start(settings, source=market) as system,
-        ConsoleServer(Path(log).parent / "console.sock", ServiceQueries(system, settings).commands),
+        ConsoleServer(Path(log).parent / "console.sock", ServiceQueries(system).commands),
     ):
         print("ready", flush=True)
         for _ in sys.stdin:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from actors.settings import Settings
 from console import logs
+
+Command = Callable[..., None]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, amounts as strings.")]
 Home = Annotated[
@@ -28,6 +33,43 @@ LogLevel = Annotated[
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Number of rows, the newest first.")]
 Portfolio = Annotated[str | None, typer.Option("--portfolio", metavar="NAME", help="Only this portfolio.")]
+Prices = Annotated[
+    str | None,
+    typer.Option("--prices", metavar="SOURCE", help="ccxt [default], simulated, or the path of a CSV or Parquet file."),
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason; rejected decisions repeat it.")]
+
+
+def grouped(name: str, options: Mapping[str, Any], build: Callable[..., Any]) -> Callable[[Command], Command]:
+    """Return a decorator of commands, by which a group of options is one parameter of the command.
+
+    Args:
+        name: the command's parameter.
+        options: `Annotated` type of each option; all have the default None.
+        build: returns the parameter's value from the options.
+    """
+
+    def decorate(command: Command) -> Command:
+        hints = get_type_hints(command, include_extras=True)
+        group = [
+            Parameter(option, Parameter.KEYWORD_ONLY, default=None, annotation=kind) for option, kind in options.items()
+        ]
+        own = [
+            parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+            for parameter in signature(command).parameters.values()
+            if parameter.name != name
+        ]
+
+        @wraps(command)
+        def run(**values: Any) -> None:
+            command(**{name: build(**{option: values.pop(option) for option in options})}, **values)
+
+        # Typer reads the options from both.
+        run.__signature__ = Signature([*own, *group])  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *group)}
+        return run
+
+    return decorate
 
 
 def settings_from(**options: Any) -> Settings:
@@ -53,3 +95,7 @@ def quiet_settings(level: str = "WARNING", /, **options: Any) -> Settings:
     settings = settings_from(**options)
     logs.to_terminal(settings.log_level if "log_level" in settings.model_fields_set else level)
     return settings
+
+
+with_settings = grouped("settings", {"home": Home, "database_url": DatabaseUrl, "log_level": LogLevel}, quiet_settings)
+"""Gives a command its ``settings``, from the options that most commands have."""

@@ -13,9 +13,9 @@ from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
 from console.database import connected, database_label
-from console.display.format import answer, terminal
+from console.display.format import answer, print_fact, terminal
 from console.display.table import full_table
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
 from domain.errors import SettingsError
 from domain.program import command_name
 from domain.wording import did_you_mean, one_line
@@ -28,10 +28,7 @@ def check(
         str | None,
         typer.Option("--explain", metavar="NAME", help="Explain one setting, and check nothing."),
     ] = None,
-    prices: Annotated[
-        str | None,
-        typer.Option("--prices", metavar="SOURCE", help="ccxt, simulated, or the path of a CSV or Parquet file."),
-    ] = None,
+    prices: Prices = None,
     as_json: AsJson = False,
     home: Home = None,
     database_url: DatabaseUrl = None,
@@ -58,13 +55,11 @@ def check(
     channels(settings)
     # A person sees the settings even if the database then cannot be used.
     if not as_json:
-        terminal().print(
-            full_table(
-                ["setting", "value", "from"], [(name, value or "–", origins[name]) for name, value in values.items()]
-            )
-        )
+        out = terminal()
+        rows = [(name, value or "–", origins[name]) for name, value in values.items()]
+        out.print(full_table(out, ["setting", "value", "from"], rows))
         for note in source.notes:
-            terminal().print(f"prices    {one_line(note)}", soft_wrap=True)
+            print_fact(out, "prices", one_line(note))
     database = _database(settings)
     document = {
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
@@ -97,7 +92,7 @@ def _print_reference(reference: SettingReference) -> None:
     }
     for heading, text in rows.items():
         if text:
-            out.print(f"{heading:<12}{text}", soft_wrap=True, markup=False)
+            print_fact(out, heading, text)
 
 
 def _database(settings: Settings) -> dict[str, Any]:
@@ -109,4 +104,6 @@ def _database(settings: Settings) -> dict[str, Any]:
 
 def _print_database(database: dict[str, Any]) -> None:
     state = "schema up to date" if database["schema_current"] else "schema is created or upgraded by the next start"
-    terminal().print(f"\ndatabase  {database['where']}; {database['server']}; {state}", soft_wrap=True)
+    out = terminal()
+    out.print()
+    print_fact(out, "database", f"{database['where']}; {database['server']}; {state}")

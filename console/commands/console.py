@@ -7,23 +7,23 @@ from typing import Annotated
 
 import typer
 
+from actors.settings import Settings
 from console.debug.client import Session
 from console.debug.command_spec import parse
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import terminal
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, with_settings
 
 
+@with_settings
 def console(
+    settings: Settings,
     command: Annotated[
         list[str] | None,
         typer.Option("-c", "--command", metavar="COMMAND", help="Run a command and exit; repeatable."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm changes, in a script.")] = False,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Inspect the running service: what does each actor do, and why did this decision end so?
 
@@ -36,7 +36,6 @@ def console(
     It connects to a Unix socket that only the owner of the process can open. No command can block an actor. Commands
     that change something ask for confirmation, need --yes in a script, and are recorded in logs/console.jsonl.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with ConsoleConnection(socket_path(settings)) as connection:
         session = Session(connection, terminal(), as_json=as_json, yes=yes)
         if command is not None:

@@ -13,7 +13,7 @@ import typer
 from actors.settings import Settings
 from console.database import connected, database_label
 from console.display.format import answer, size
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings, with_settings
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.program import command_name
 from persistence import schema
@@ -125,11 +125,10 @@ def upgrade(
 
 
 @app.command("url")
+@with_settings
 def show_url(
+    settings: Settings,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Print the database's URL in the form that psql takes.
 
@@ -139,7 +138,6 @@ def show_url(
     A configured URL is printed with its password, which no other command and no log shows. The embedded database has no
     password; it accepts connections while the service or another command runs.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is not None:
         url = dsn(with_schema(settings.url, settings.database_schema))
     else:

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import typer
 from loguru import logger
 
+from actors.settings import Settings
 from console.cli import print_error
 from console.database import opened
 from console.display.format import answer
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, with_settings
 from domain.errors import (
     DatabaseUnavailable,
     DecisionGone,
@@ -37,7 +38,9 @@ SERVICE_CHECK_INTERVAL_S = 2.0
 """Interval at which a waiting command checks that the service still runs."""
 
 
+@with_settings
 def decide(
+    settings: Settings,
     decision: Annotated[str, typer.Argument(metavar="BUY|SELL|HOLD", help="The decision; case does not matter.")],
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT.")],
     confidence: Annotated[
@@ -77,9 +80,6 @@ def decide(
         typer.Option("--wait", help="Wait for the outcome; exit 0 for any, 3 if the service is not running."),
     ] = False,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""The decision is committed when this returns; the service makes an order of it, or records why not.
 
@@ -96,7 +96,6 @@ def decide(
     }  # fmt: skip
     # Refuses wrong input before any database is opened.
     requested = Decision(**{name: value for name, value in values.items() if value is not None})
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     sent: Accepted | None = None
     result: dict[str, Any] | None = None
     queue: _Queue | None = None

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
 
-import typer
-
+from actors.settings import Settings
 from console.database import opened
 from console.display.format import answer
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
+from console.options import AsJson, Portfolio, Reason, with_settings
 from persistence.stores import halts
 
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason; rejected decisions repeat it.")]
 
-
+@with_settings
 def halt(
+    settings: Settings,
     reason: Reason,
     portfolio: Portfolio = None,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Halt trading in one portfolio, or in all: decisions are rejected as *halted*, with the reason.
 
@@ -31,16 +26,15 @@ def halt(
 
     It applies from the next decision sized, also after restarts. Open positions stay open; run.py resume ends it.
     """
-    _insert(portfolio, reason, as_json, home, database_url, log_level, halted=True)
+    _insert(settings, portfolio, reason, as_json, halted=True)
 
 
+@with_settings
 def resume(
+    settings: Settings,
     reason: Reason,
     portfolio: Portfolio = None,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Resume trading in one portfolio, or in all.
 
@@ -49,20 +43,10 @@ def resume(
 
     Decisions that were rejected in the meantime stay rejected.
     """
-    _insert(portfolio, reason, as_json, home, database_url, log_level, halted=False)
+    _insert(settings, portfolio, reason, as_json, halted=False)
 
 
-def _insert(
-    portfolio: str | None,
-    reason: str,
-    as_json: bool,
-    home: str | None,
-    database_url: str | None,
-    log_level: str | None,
-    *,
-    halted: bool,
-) -> None:
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
+def _insert(settings: Settings, portfolio: str | None, reason: str, as_json: bool, *, halted: bool) -> None:
     who = current_user()
     with opened(settings) as url:
         halts.insert(url, portfolio, reason, who, halted=halted)

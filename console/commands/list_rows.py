@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from actors.settings import Settings
 from console.database import ledger_reader
 from console.display.format import amount, answer, moment, number, percent, price, signed, sources_line, terminal
 from console.display.table import full_table
-from console.options import AsJson, DatabaseUrl, Home, Limit, LogLevel, Portfolio, quiet_settings
+from console.options import AsJson, Limit, Portfolio, with_settings
 from domain.wording import one_line
 from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
 """Columns of a table: heading, and the function that formats a row's cell."""
-TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "strategy"}
+TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason"}
+GIVES_WAY = ("slippage", "gross", "commission", "entry price", "confidence", "value", "portfolio", "", "time")
+"""Columns that a narrow terminal leaves out, in this order."""
 
 POSITIONS: Cells = {
     "portfolio": lambda row: row["portfolio"],
@@ -63,66 +66,62 @@ DECISIONS: Cells = {
 }
 
 
+@with_settings
 def positions(
+    settings: Settings,
     portfolio: Portfolio = None,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""List the open positions, valued at the last market prices, before the costs of a sale.
 
     \b
       run.py positions --portfolio default --json
     """
-    _list("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, home, database_url, log_level)
+    _list("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, settings)
 
 
+@with_settings
 def orders(
+    settings: Settings,
     portfolio: Portfolio = None,
     limit: Limit = 50,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""List orders, newest first. Slippage is an amount: the cost of the fill beyond the quoted price.
 
     \b
       run.py orders --limit 10
     """
-    _list("orders", lambda reader: reader.orders(portfolio, limit), ORDERS, as_json, home, database_url, log_level)
+    _list("orders", lambda reader: reader.orders(portfolio, limit), ORDERS, as_json, settings)
 
 
+@with_settings
 def trades(
+    settings: Settings,
     portfolio: Portfolio = None,
     limit: Limit = 50,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""List trades, newest first. A trade closes all or part of a position; net is gross less both commissions.
 
     \b
       run.py trades --portfolio default
     """
-    _list("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, home, database_url, log_level)
+    _list("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, settings)
 
 
+@with_settings
 def decisions(
+    settings: Settings,
     limit: Limit = 50,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""List decisions, newest first. Each ends as executed, rejected, ignored, expired or cancelled, with a reason.
 
     \b
       run.py decisions --limit 5
     """
-    _list("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, home, database_url, log_level)
+    _list("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, settings)
 
 
 def _list(
@@ -130,11 +129,8 @@ def _list(
     read: Callable[[LedgerReader], list[dict[str, Any]]],
     cells: Cells,
     as_json: bool,
-    home: str | None,
-    database_url: str | None,
-    log_level: str | None,
+    settings: Settings,
 ) -> None:
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with ledger_reader(settings) as reader:
         rows, sources = read(reader), reader.price_sources()
 
@@ -144,7 +140,8 @@ def _list(
             out.print(f"No {name}.")
             return
         lines = [[cell(row) for cell in cells.values()] for row in rows]
-        out.print(full_table(list(cells), lines, right=set(cells) - TEXT_COLUMNS))
+        gives_way = [column for column in GIVES_WAY if column in cells]
+        out.print(full_table(out, list(cells), lines, right=set(cells) - TEXT_COLUMNS, gives_way=gives_way))
         if (line := sources_line(sources["price_sources_not_real"])) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 

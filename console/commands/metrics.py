@@ -17,7 +17,7 @@ from console.database import opened
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import document
 from console.metrics.families import build_info, of_database, of_last_audit, of_lease, up
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, with_settings
 from domain.errors import DatabaseError, NotRunning
 from persistence.queries.metrics import MetricsReader, Reading
 from persistence.version import version
@@ -26,9 +26,8 @@ SNAPSHOT_READ_TIMEOUT_S = 30.0
 """Longest time to read the history of snapshots, which a running service has in memory."""
 
 
-def metrics(
-    as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
-) -> None:
+@with_settings
+def metrics(settings: Settings, as_json: AsJson = False) -> None:
     r"""Print the metrics of the service in Prometheus' text format, as its endpoint at metrics_port does.
 
     \b
@@ -38,7 +37,6 @@ def metrics(
     The service must run on this machine with the same home. If it is not running, the metrics are those of the
     database, and paper_up is 0; the exit code is 0 too. With --json the samples are one document, values as strings.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     text = _of_process(settings) or _of_database(settings)
     if as_json:
         print(document(samples(text)))  # noqa: T201

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from actors.settings import Settings
 from console.database import ledger_reader, opened
 from console.display.format import amount, answer, number, percent, signed, sources_line, terminal
 from console.display.table import full_table
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, grouped, with_settings
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.decision import exact_number
@@ -19,124 +20,17 @@ from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-def _rule(name: str, help_text: str) -> Any:
-    return typer.Option(f"--{name.replace('_', '-')}", metavar="N", help=help_text)
-
-
-Commission = Annotated[str | None, _rule("commission_pct", "Commission of a fill as a fraction: 0.001 is 0.1 %.")]
-MinCommission = Annotated[str | None, _rule("min_commission", "Minimum commission of an order, an amount.")]
-Slippage = Annotated[str | None, _rule("slippage_pct", "Slippage as a fraction: 0.0005 is 0.05 %.")]
-PositionSize = Annotated[str | None, _rule("max_position_size", "Position limit of a symbol, a fraction of equity.")]
-Threshold = Annotated[
-    str | None, _rule("decision_confidence_threshold", "Decisions with a lower confidence are ignored, 0 to 1.")
-]
-MinNotional = Annotated[str | None, _rule("min_notional", "Minimum value of an order.")]
-RiskScore = Annotated[str | None, _rule("default_risk_score", "Risk score of decisions without one, 0 to 1.")]
+RULES = {
+    "commission_pct": ("commission", "Commission of a fill as a fraction: 0.001 is 0.1 %."),
+    "min_commission": ("min commission", "Minimum commission of an order, an amount."),
+    "slippage_pct": ("slippage", "Slippage as a fraction: 0.0005 is 0.05 %."),
+    "max_position_size": ("max position", "Position limit of a symbol, a fraction of equity."),
+    "decision_confidence_threshold": ("threshold", "Decisions with a lower confidence are ignored, 0 to 1."),
+    "min_notional": ("min notional", "Minimum value of an order."),
+    "default_risk_score": ("risk score", "Risk score of decisions without one, 0 to 1."),
+}
+"""Heading and help text of each rule."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
-
-
-@app.command()
-def create(
-    name: Name,
-    capital: Annotated[str, typer.Option("--capital", metavar="N", help="Initial cash.")],
-    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Such as USDT or EUR.")] = None,
-    commission_pct: Commission = None,
-    min_commission: MinCommission = None,
-    slippage_pct: Slippage = None,
-    max_position_size: PositionSize = None,
-    decision_confidence_threshold: Threshold = None,
-    min_notional: MinNotional = None,
-    default_risk_score: RiskScore = None,
-    as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
-) -> None:
-    r"""Create a portfolio; a running service uses it at once. Capital and currency never change.
-
-    \b
-      run.py portfolio create aggressive --capital 50000 --max-position-size 0.5
-      run.py portfolio create europe --capital 10000 --currency EUR
-
-    Rules without an option have the values of the settings.
-    """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    rules = _numbers(
-        commission_pct=commission_pct, min_commission=min_commission, slippage_pct=slippage_pct,
-        max_position_size=max_position_size, decision_confidence_threshold=decision_confidence_threshold,
-        min_notional=min_notional, default_risk_score=default_risk_score,
-    )  # fmt: skip
-    values: dict[str, object] = {**settings.portfolio_values(), **rules, **_numbers(initial_capital=capital)}
-    if currency is not None:
-        values["currency"] = currency.strip().upper()
-    with opened(settings) as url:
-        try:
-            portfolios.create(url, name.strip(), values)
-        except WriteRefused as error:
-            raise _settings_error(error, name) from error
-        row = _row(url, name.strip())
-    answer(
-        as_json,
-        {"portfolio": row},
-        lambda: print(f"portfolio {row['portfolio']} created: {amount(row['cash'])} {row['currency']}"),  # noqa: T201
-    )
-
-
-@app.command("list")
-def show(
-    as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
-) -> None:
-    """List the portfolios: cash, value at the last market prices, result, and rules."""
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with ledger_reader(settings) as reader:
-        rows, sources = reader.portfolios(), reader.price_sources()
-    answer(as_json, {"portfolios": rows, **sources}, lambda: _print_portfolios(rows, sources["price_sources_not_real"]))
-
-
-@app.command("set")
-def change(
-    name: Name,
-    commission_pct: Commission = None,
-    min_commission: MinCommission = None,
-    slippage_pct: Slippage = None,
-    max_position_size: PositionSize = None,
-    decision_confidence_threshold: Threshold = None,
-    min_notional: MinNotional = None,
-    default_risk_score: RiskScore = None,
-    as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
-) -> None:
-    r"""Change rules of a portfolio; they apply from the next decision that is sized.
-
-    \b
-      run.py portfolio set default --max-position-size 0.1 --slippage-pct 0.001
-    """
-    values = _numbers(
-        commission_pct=commission_pct, min_commission=min_commission, slippage_pct=slippage_pct,
-        max_position_size=max_position_size, decision_confidence_threshold=decision_confidence_threshold,
-        min_notional=min_notional, default_risk_score=default_risk_score,
-    )  # fmt: skip
-    if not values:
-        hint = f"see {command_name()} portfolio set --help"
-        msg = f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}"
-        raise SettingsError(msg)
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
-    with opened(settings) as url:
-        try:
-            portfolios.change(url, name.strip(), values)
-        except WriteRefused as error:
-            raise _settings_error(error, name) from error
-        row = _row(url, name.strip())
-    rules = ", ".join(f"{rule} {number(row[rule])}" for rule in values)
-    answer(
-        as_json,
-        {"portfolio": row},
-        lambda: print(f"portfolio {row['portfolio']}: {rules} (revision {row['revision']})"),  # noqa: T201
-    )
 
 
 def _numbers(**options: str | None) -> dict[str, Decimal]:
@@ -156,6 +50,90 @@ def _numbers(**options: str | None) -> dict[str, Decimal]:
             assert isinstance(value, Decimal)
             values[name] = value
     return values
+
+
+_OPTIONS = {
+    name: Annotated[str | None, typer.Option(f"--{name.replace('_', '-')}", metavar="N", help=help_text)]
+    for name, (_, help_text) in RULES.items()
+}
+with_rules = grouped("rules", _OPTIONS, _numbers)
+"""Gives a command the ``rules`` that its options name."""
+
+
+@app.command()
+@with_settings
+@with_rules
+def create(
+    settings: Settings,
+    rules: dict[str, Decimal],
+    name: Name,
+    capital: Annotated[str, typer.Option("--capital", metavar="N", help="Initial cash.")],
+    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Such as USDT or EUR.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Create a portfolio; a running service uses it at once. Capital and currency never change.
+
+    \b
+      run.py portfolio create aggressive --capital 50000 --max-position-size 0.5
+      run.py portfolio create europe --capital 10000 --currency EUR
+
+    Rules without an option have the values of the settings.
+    """
+    values: dict[str, object] = {**settings.portfolio_values(), **rules, **_numbers(initial_capital=capital)}
+    if currency is not None:
+        values["currency"] = currency.strip().upper()
+    with opened(settings) as url:
+        try:
+            portfolios.create(url, name.strip(), values)
+        except WriteRefused as error:
+            raise _settings_error(error, name) from error
+        row = _row(url, name.strip())
+    answer(
+        as_json,
+        {"portfolio": row},
+        lambda: print(f"portfolio {row['portfolio']} created: {amount(row['cash'])} {row['currency']}"),  # noqa: T201
+    )
+
+
+@app.command("list")
+@with_settings
+def show(settings: Settings, as_json: AsJson = False) -> None:
+    """List the portfolios: cash, value at the last market prices, result, and rules."""
+    with ledger_reader(settings) as reader:
+        rows, sources = reader.portfolios(), reader.price_sources()
+    answer(as_json, {"portfolios": rows, **sources}, lambda: _print_portfolios(rows, sources["price_sources_not_real"]))
+
+
+@app.command("set")
+@with_settings
+@with_rules
+def change(
+    settings: Settings,
+    rules: dict[str, Decimal],
+    name: Name,
+    as_json: AsJson = False,
+) -> None:
+    r"""Change rules of a portfolio; they apply from the next decision that is sized.
+
+    \b
+      run.py portfolio set default --max-position-size 0.1 --slippage-pct 0.001
+    """
+    if not rules:
+        hint = f"see {command_name()} portfolio set --help"
+        msg = f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}"
+        raise SettingsError(msg)
+    with opened(settings) as url:
+        try:
+            portfolios.change(url, name.strip(), rules)
+        except WriteRefused as error:
+            raise _settings_error(error, name) from error
+        row = _row(url, name.strip())
+    changed = ", ".join(f"{rule} {number(row[rule])}" for rule in rules)
+    answer(
+        as_json,
+        {"portfolio": row},
+        lambda: print(f"portfolio {row['portfolio']}: {changed} (revision {row['revision']})"),  # noqa: T201
+    )
 
 
 def _settings_error(error: WriteRefused, name: str) -> SettingsError:
@@ -179,41 +157,21 @@ def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
         out.print("No portfolios yet; the first start of the service creates the portfolio default.")
         return
     columns = ["portfolio", "currency", "capital", "cash", "positions", "value", "result", ""]
-    out.print(
-        full_table(
-            columns,
-            [
-                (
-                    row["portfolio"], row["currency"], amount(row["initial_capital"]), amount(row["cash"]),
-                    str(row["num_positions"]), amount(row["total_value"]), signed(row["total_pnl"]),
-                    percent(row["total_pnl_pct"]),
-                )
-                for row in rows
-            ],
-            right=columns[2:],
+    values = [
+        (
+            row["portfolio"], row["currency"], amount(row["initial_capital"]), amount(row["cash"]),
+            str(row["num_positions"]), amount(row["total_value"]), signed(row["total_pnl"]),
+            percent(row["total_pnl_pct"]),
         )
-    )  # fmt: skip
+        for row in rows
+    ]  # fmt: skip
+    out.print(full_table(out, columns, values, right=columns[2:], gives_way=["capital", "cash", "positions", ""]))
     for row in rows:
         if row["halted"] is not None:
             out.print(f"portfolio {row['portfolio']} is halted: {row['halted']}", style="bold red", soft_wrap=True)
     out.print()
-    rules = [
-        "portfolio", "max position", "threshold", "commission", "min commission", "slippage", "min notional",
-        "risk score",
-    ]  # fmt: skip
-    out.print(
-        full_table(
-            rules,
-            [
-                (
-                    row["portfolio"], number(row["max_position_size"]), number(row["decision_confidence_threshold"]),
-                    number(row["commission_pct"]), number(row["min_commission"]), number(row["slippage_pct"]),
-                    number(row["min_notional"]), number(row["default_risk_score"]),
-                )
-                for row in rows
-            ],
-            right=rules[1:],
-        )
-    )  # fmt: skip
+    rules = [[row["portfolio"], *(number(row[name]) for name in RULES)] for row in rows]
+    headings = [heading for heading, _ in RULES.values()]
+    out.print(full_table(out, ["portfolio", *headings], rules, right=headings))
     if (line := sources_line(sources)) is not None:
         out.print(f"\n{line}", style="dim")

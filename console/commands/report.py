@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from actors.settings import Settings
 from console.database import ledger_reader
 from console.display.format import answer, size, terminal
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, Portfolio, quiet_settings
+from console.options import AsJson, Portfolio, with_settings
 from console.report import files
 from console.report.json_document import report_to_dict
 from console.report.period import period
@@ -61,7 +61,9 @@ class ReportRequest:
     force: bool
 
 
+@with_settings
 def report(
+    settings: Settings,
     portfolio: Portfolio = None,
     strategy: Strategy = None,
     since: Since = None,
@@ -70,9 +72,6 @@ def report(
     csv: CsvFolder = None,
     force: Force = False,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Report value, performance, months, results by symbol and strategy, costs, positions, decisions, and validation.
 
@@ -85,7 +84,6 @@ def report(
     It covers every portfolio unless one is named. The service need not run; a running one is not disturbed.
     docs/report.md explains each part and the files.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     now = datetime.now(UTC)
     begin, end = period(since, until, now)
     request = ReportRequest(

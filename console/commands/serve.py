@@ -23,7 +23,7 @@ from console.display.format import NO_PROOF, amount, document, number
 from console.errors import exit_code_of
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, settings_from
+from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, settings_from
 from console.service.actions import service_commands
 from console.service_manager import READY, STOPPING, notify_manager
 from console.signals import stoppable
@@ -36,12 +36,7 @@ MAX_PRINTED_FAILURES = 5
 
 
 def start(
-    prices: Annotated[
-        str | None,
-        typer.Option(
-            "--prices", metavar="SOURCE", help="ccxt [default], simulated, or the path of a CSV or Parquet file."
-        ),
-    ] = None,
+    prices: Prices = None,
     exchange: Annotated[
         str | None, typer.Option("--exchange", metavar="ID", help="ccxt's id of the exchange [kraken].")
     ] = None,

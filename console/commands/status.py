@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import typer
@@ -19,6 +20,7 @@ from console.display.format import (
     instruments_unknown,
     moment,
     percent,
+    print_fact,
     signed,
     sources_line,
     terminal,
@@ -26,7 +28,7 @@ from console.display.format import (
 )
 from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, with_settings
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
 from domain.wording import one_line
@@ -36,9 +38,8 @@ from persistence.queries.row_lists import LedgerReader, not_running_message
 MAX_PRINTED_FAILURES = 5
 
 
-def status(
-    as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
-) -> None:
+@with_settings
+def status(settings: Settings, as_json: AsJson = False) -> None:
     r"""Show the service, its actors, the portfolios, decisions by outcome, and whether the books balance.
 
     \b
@@ -48,7 +49,6 @@ def status(
     Exits 0 if all is well; 1 if the books do not balance, or the intake pauses because the database is unreachable; 3
     if the service is not running. The actors are shown if the service runs on this machine with the same home.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is None and not (settings.home / "postgres").exists():
         msg = f"The service is not running, and home {settings.home} has no database"
         raise NotRunning(f"{msg}; start it with `{command_name()} start`")
@@ -111,12 +111,8 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
 
 def _print_status(document: dict[str, Any]) -> None:
     out = terminal()
-
-    def say(label: str, text: str, style: str = "") -> None:
-        out.print(f"{label:<10} {text}", style=style, soft_wrap=True)
-
     if document["database_away"] is not None:
-        say("database", document["database_away"], "bold red")
+        print_fact(out, "database", document["database_away"], "bold red")
     else:
         _print_ledger(document, out)
     if (process := document["process"]) is not None:
@@ -124,9 +120,7 @@ def _print_status(document: dict[str, Any]) -> None:
 
 
 def _print_ledger(document: dict[str, Any], out: Console) -> None:
-    def say(label: str, text: str, style: str = "") -> None:
-        out.print(f"{label:<10} {text}", style=style, soft_wrap=True)
-
+    say = partial(print_fact, out)
     if document["running"]:
         ago = duration(document["renewed_seconds_ago"])
         say(
@@ -169,13 +163,11 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
             for row in document["portfolios"]
         ]  # fmt: skip
         out.print()
-        out.print(full_table(columns, rows, right=columns[2:]))
+        out.print(full_table(out, columns, rows, right=columns[2:], gives_way=["cash", "", "currency", "positions"]))
 
 
 def _print_process(process: dict[str, Any], out: Console) -> None:
-    def say(label: str, text: str, style: str = "") -> None:
-        out.print(f"{label:<10} {text}", style=style, soft_wrap=True)
-
+    say = partial(print_fact, out)
     out.print()
     if process["intake_paused_since"] is not None:
         since = moment(datetime.fromisoformat(process["intake_paused_since"]))
@@ -205,7 +197,7 @@ def _print_process(process: dict[str, Any], out: Console) -> None:
         for actor in process["actors"]
     ]  # fmt: skip
     out.print()
-    out.print(full_table(columns, rows, right=columns[3:]))
+    out.print(full_table(out, columns, rows, right=columns[3:], gives_way=["max", "handled", "restarts"]))
     if process["failures"]:
         out.print()
         for failure in process["failures"][-MAX_PRINTED_FAILURES:]:

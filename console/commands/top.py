@@ -25,7 +25,7 @@ from console.live.layout import frame
 from console.live.poller import ViewPoller
 from console.live.state import ViewReader, ViewState, check_ledger
 from console.live.terminal import Terminal, can_show
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, with_settings
 from console.signals import restore_signals, take_signals
 from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
@@ -39,14 +39,13 @@ STALE_AFTER_S = 3.0
 STOP, CHANGED = b"s", b"c"
 
 
+@with_settings
 def top(
+    settings: Settings,
     interval: Annotated[
         float, typer.Option("--interval", min=0.1, max=3600, metavar="SECONDS", help="Time between two updates [1].")
     ] = 1.0,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Show equity, positions, last decisions, prices, actors and throughput, live; q or Ctrl-C ends it.
 
@@ -61,7 +60,6 @@ def top(
     not a terminal, it prints one frame. The exit code is that of `run.py status` for the last frame: 0 if all is well,
     1 if the books do not balance or the database is unreachable, 3 if the service is not running.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if settings.url is None and not (settings.home / "postgres").exists():
         msg = f"The service is not running, and home {settings.home} has no database"
         raise NotRunning(f"{msg}; start it with `{command_name()} start`")

@@ -14,7 +14,7 @@ from console.database import opened
 from console.display.format import answer, moment, sources_line, terminal
 from console.display.table import full_table
 from console.errors import NOT_READY
-from console.options import AsJson, DatabaseUrl, Home, LogLevel, quiet_settings
+from console.options import AsJson, with_settings
 from console.report.verdicts import print_verdicts, verdict_to_dict
 from domain.errors import InvalidRequest
 from domain.program import command_name
@@ -47,7 +47,9 @@ RunName = Annotated[str | None, typer.Argument(metavar="NAME", help="The name of
 
 
 @app.command()
+@with_settings
 def show(
+    settings: Settings,
     name: RunName = None,
     portfolio: Names = None,
     accept_underpowered: Annotated[
@@ -55,9 +57,6 @@ def show(
         typer.Option("--accept-underpowered", metavar="WHO", help="Record who accepts an underpowered result."),
     ] = None,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Judge each portfolio up to now, over its current run; the word show is optional.
 
@@ -67,7 +66,6 @@ def show(
 
     Exits 0 if both verdicts passed for every requested portfolio, else 4. docs/validation.md explains the criteria.
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with _opened(settings) as engine:
         verdicts = _verdicts(engine, settings, name, portfolio or [])
         if accept_underpowered is not None:
@@ -81,7 +79,9 @@ def show(
 
 
 @app.command()
+@with_settings
 def start(
+    settings: Settings,
     name: RunName = None,
     portfolio: Names = None,
     strategy: Annotated[
@@ -93,9 +93,6 @@ def start(
         ),
     ] = None,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Start a run of these portfolios with their rules, these strategies and the settings in effect.
 
@@ -105,7 +102,6 @@ def start(
 
     A change of any of these ends the run. Its criteria are those of the settings now (run.py check shows them).
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if name is not None and (name := name.strip()) in RESERVED:
         msg = f"a run cannot be named {name}, because that is a command of validate; choose another name"
         raise InvalidRequest(msg)
@@ -122,20 +118,18 @@ def start(
 
 
 @app.command()
+@with_settings
 def stop(
+    settings: Settings,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, stored with the run.")],
     name: RunName = None,
     as_json: AsJson = False,
-    home: Home = None,
-    database_url: DatabaseUrl = None,
-    log_level: LogLevel = None,
 ) -> None:
     r"""Stop a run; its results stay.
 
     \b
       run.py validate stop spring --reason "the model is retrained"
     """
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     if not reason.strip():
         msg = "--reason must not be empty"
         raise InvalidRequest(msg)
@@ -148,11 +142,9 @@ def stop(
 
 
 @app.command("list")
-def runs(
-    as_json: AsJson = False, home: Home = None, database_url: DatabaseUrl = None, log_level: LogLevel = None
-) -> None:
+@with_settings
+def runs(settings: Settings, as_json: AsJson = False) -> None:
     """List the validation runs: portfolios, strategies, start, and the reason of the end."""
-    settings = quiet_settings(home=home, database_url=database_url, log_level=log_level)
     with _opened(settings) as engine, transaction(engine) as cursor:
         stored_runs = validation_runs.runs(cursor)
     answer(as_json, {"runs": [_row(stored) for stored in stored_runs]}, lambda: _print_runs(stored_runs))
@@ -269,4 +261,5 @@ def _print_runs(stored_runs: list[StoredRun]) -> None:
         )
         for stored in stored_runs
     ]  # fmt: skip
-    out.print(full_table(["run", "started", "ended", "portfolios", "strategies", "by", "end reason"], rows))
+    columns = ["run", "started", "ended", "portfolios", "strategies", "by", "end reason"]
+    out.print(full_table(out, columns, rows, gives_way=["by", "strategies", "portfolios", "ended"]))

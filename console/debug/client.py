@@ -87,7 +87,7 @@ class Session:
             return
         before = self.connection.ask("ps")
         time.sleep(RATE_INTERVAL_S)
-        self._out.print(actor_table(self.connection.ask("ps"), before))
+        self._out.print(actor_table(self._out, self.connection.ask("ps"), before))
 
     def _top(self, request: Request) -> None:
         from rich.live import Live  # noqa: PLC0415
@@ -101,7 +101,7 @@ class Session:
                 while True:
                     time.sleep(TOP_INTERVAL_S)
                     now = self.connection.ask("ps")
-                    live.update(actor_table(now, before), refresh=True)
+                    live.update(actor_table(self._out, now, before), refresh=True)
                     before = now
         except KeyboardInterrupt:
             return
@@ -141,7 +141,7 @@ class Session:
             self._out.print(f"{spec.usage}\n  {spec.help}")
             return
         lines = [[spec.name, spec.help, "changes something" if spec.changes else ""] for spec in COMMAND_SPECS.values()]
-        self._out.print(full_table(["command", "", ""], lines))
+        self._out.print(full_table(self._out, ["command", "", ""], lines))
 
 
 def run_line(session: Session, line: str, out: Console) -> bool:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from console.display.format import duration
+from console.display.format import duration, print_fact
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from domain.wording import one_line, shortened
@@ -40,7 +40,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], out: Console, columns: Sequenc
         out.print("nothing")
         return
     names = list(columns or rows[0])
-    out.print(full_table(names, [[cell(row.get(name)) for name in names] for row in rows]))
+    out.print(full_table(out, names, [[cell(row.get(name)) for name in names] for row in rows]))
 
 
 def cell(value: Any) -> str:
@@ -75,15 +75,12 @@ def _print_pairs(result: Any, out: Console) -> None:
     if not isinstance(result, Mapping):
         out.print(str(result))
         return
-    width = max((len(str(name)) for name in result), default=0)
     for name, value in result.items():
         nested = isinstance(value, Mapping | list)
-        out.print(
-            f"{name!s:<{width}}  {json.dumps(value, ensure_ascii=False) if nested else cell(value)}", soft_wrap=True
-        )
+        print_fact(out, str(name), json.dumps(value, ensure_ascii=False) if nested else cell(value))
 
 
-def actor_table(result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
+def actor_table(out: Console, result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
     """Return the answer to ``ps`` as a table; with an earlier answer, it has the messages per second since then."""
     handled_before = {actor["actor"]: actor["handled"] for actor in before["actors"]} if before is not None else {}
     seconds = result["at"] - before["at"] if before is not None else 0.0
@@ -91,16 +88,12 @@ def actor_table(result: Mapping[str, Any], before: Mapping[str, Any] | None = No
     lines = []
     for actor in result["actors"]:
         rate = (actor["handled"] - handled_before.get(actor["actor"], 0)) / seconds if seconds > 0 else None
-        lines.append(
-            [
-                actor["actor"], actor["state"], doing(actor), str(actor["mailbox"]), str(actor["most"]),
-                f"{actor['handled']:,}", "–" if rate is None else f"{rate:,.0f}", str(actor["restarts"]),
-            ]
-        )  # fmt: skip
-    actors = full_table(columns, lines, right=columns[3:])
-    for row, actor in enumerate(result["actors"]):
-        actors.rows[row].style = STATES.get(actor["state"], "")
-    return actors
+        cells = [
+            actor["actor"], actor["state"], doing(actor), str(actor["mailbox"]), str(actor["most"]),
+            f"{actor['handled']:,}", "–" if rate is None else f"{rate:,.0f}", str(actor["restarts"]),
+        ]  # fmt: skip
+        lines.append([(text, STATES.get(actor["state"], "")) for text in cells])
+    return full_table(out, columns, lines, right=columns[3:], gives_way=["max", "handled", "restarts", "per second"])
 
 
 def doing(actor: Mapping[str, Any]) -> str:
@@ -227,7 +220,7 @@ def _prices(result: Mapping[str, Any], out: Console) -> None:
         [symbol, quote["price"], f"{(now - datetime.fromisoformat(quote['seen_at'])).total_seconds():.1f} s"]
         for symbol, quote in sorted(result["quotes"].items())
     ]
-    out.print(full_table(["symbol", "price", "age"], lines, right=["price", "age"]))
+    out.print(full_table(out, ["symbol", "price", "age"], lines, right=["price", "age"]))
 
 
 def _audit(result: Mapping[str, Any], out: Console) -> None:
@@ -275,7 +268,7 @@ def _quarantine(result: Sequence[Mapping[str, Any]], out: Console) -> None:
 
 
 RENDERERS: Mapping[str, Callable[[Any, Console], None]] = {
-    "ps": lambda result, out: out.print(actor_table(result)),
+    "ps": lambda result, out: out.print(actor_table(out, result)),
     "tree": _tree,
     "state": _state,
     "inbox": _inbox,

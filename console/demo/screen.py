@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Context
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,12 +10,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from actors.system import TradingSystem
-from console.display.format import NO_PROOF, amount, number, percent, price, signed, terminal
+from console.display.format import NO_PROOF, amount, fill, percent, signed, terminal
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from domain.program import command_name
 
-_FOUR_DIGITS = Context(prec=4)
 _LINE = "{elapsed:>5} {id:>4} {portfolio:<9} {decision:<4} {symbol:<9} {confidence:>10} {status:<8} "
 _HEADING = {
     "elapsed": "time",
@@ -80,7 +78,9 @@ class Screen:
             confidence=f"{row['confidence'] * 100:.0f}%",
             status=row["status"],
         )
-        text = Text(head + self._fitting(_fill(row) if row["side"] is not None else [row["outcome_reason"]], len(head)))
+        text = Text(
+            head + self._fitting(_fill_texts(row) if row["side"] is not None else [row["outcome_reason"]], len(head))
+        )
         begin = head.rindex(row["status"])
         text.stylize(STATUS_COLOURS.get(row["status"], ""), begin, begin + len(row["status"]))
         self._print(text)
@@ -116,7 +116,8 @@ class Screen:
             )
             for row in rows
         ]  # fmt: skip
-        self._out.print(full_table(columns, cells, right=columns[1:]))
+        gives_way = ["commission", "won", "round trips", "cash"]
+        self._out.print(full_table(self._out, columns, cells, right=columns[1:], gives_way=gives_way))
         self.line("")
         if result["ledger_ok"]:
             self.line("Ledger check: the books balance, and each decision has exactly one outcome.", "green")
@@ -138,10 +139,10 @@ class Screen:
         self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
 
 
-def _fill(row: Mapping[str, Any]) -> list[str]:
+def _fill_texts(row: Mapping[str, Any]) -> list[str]:
     """Return a fill as text, and as a shorter text."""
-    fill = f"{number(_FOUR_DIGITS.plus(row['quantity']))} @ {price(row['price'])}"
+    text = fill(row["quantity"], row["price"])
     if row["net_pnl"] is None:
-        return [fill]
+        return [text]
     net = signed(row["net_pnl"])
-    return [f"{fill} net {net}", f"{fill} {net}"]
+    return [f"{text} net {net}", f"{text} {net}"]

@@ -13,6 +13,7 @@ BLANK = "⠀"
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bits of a braille character, by column and row (Unicode 15, chapter 21.1)."""
 BLOCKS = "▁▂▃▄▅▆▇█"
+EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> list[str]:
@@ -36,6 +37,14 @@ def curve(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
             cells[dot // 4][at // 2] |= DOTS[at % 2][dot % 4]
         before = x, rows[-1]
     return ["".join(chr(0x2800 + cell) for cell in line) for line in cells]
+
+
+def bar(value: float, most: float, width: int) -> str:
+    """Return a bar of blocks: ``width`` long for ``most``, and visible for each value above 0."""
+    if most <= 0 or value <= 0:
+        return ""
+    eighths = max(round(value / most * width * 8), 1)
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
 def row_of(y: float, low: float, high: float, rows: int) -> int:

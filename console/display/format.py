@@ -22,6 +22,7 @@ INSTRUMENTS_UNKNOWN = (
 )
 NO_PROOF = "results prove nothing about real markets"
 _ROUNDING = Context(prec=60, rounding=ROUND_HALF_UP)
+_FOUR_DIGITS = Context(prec=4)
 _UNLIMITED_COLUMNS = 500
 """Width where the output is no terminal."""
 
@@ -92,6 +93,11 @@ class _Terminal(Console):
         self.file.flush()
 
 
+def print_fact(out: Console, label: str, text: str, style: str = "") -> None:
+    """Print a line with a label before its text."""
+    out.print(f"{label:<10} {text}", style=style, soft_wrap=True)
+
+
 def amount(value: Decimal | None, places: int = 2) -> str:
     """Format money or a ratio for people: ``8,892.72``."""
     return "–" if value is None else f"{value.quantize(Decimal(1).scaleb(-places), context=_ROUNDING):,f}"
@@ -107,6 +113,16 @@ def number(value: Decimal | None) -> str:
     if value is None:
         return "–"
     return f"{Decimal(plain(value)):,f}"
+
+
+def short_number(value: Decimal) -> str:
+    """Format a quantity for people with four digits: ``0.01442``."""
+    return number(_FOUR_DIGITS.plus(value))
+
+
+def fill(quantity: Decimal, at: Decimal) -> str:
+    """Format a fill for people, its quantity with four digits: ``0.01442 @ 110,617.14``."""
+    return f"{short_number(quantity)} @ {price(at)}"
 
 
 def price(value: Decimal | None) -> str:

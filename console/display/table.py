@@ -1,4 +1,7 @@
-"""Tables: `full_table`, which is never cut, and `fitted_table`, which fits a screen of a given size."""
+"""Tables: `full_table` for output that scrolls, where no cell is cut, and `fitted_table` for a screen of a given size.
+
+Both leave out columns for which there is no space, the least important first.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,27 +22,8 @@ MIN_FLEXIBLE_COLUMNS = 30
 BAR = "bold reverse"
 """Style of a heading."""
 
-
-def full_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
-    """Return a table without lines, in which nothing is cut.
-
-    Args:
-        columns: headings.
-        rows: cells; a status gets its colour.
-        right: headings of the columns of numbers.
-    """
-    numbers, rows = set(right), [tuple(map(escape_control, row)) for row in rows]
-    result = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        justify = "right" if column in numbers else "left"
-        result.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-    # A cut number is a wrong number, so a narrow terminal has to wrap the lines instead.
-    widths = [max(cell_len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
-    needed = sum(widths) + 2 * (len(widths) - 1)
-    result.width = needed + 1
-    for row in rows:
-        result.add_row(*(Text(cell, style=STATUS_COLOURS.get(cell, "")) for cell in row))
-    return result
+Cell = str | tuple[str, str]
+"""Text, or text and style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,7 @@ class Column:
 
     Attributes:
         name: heading.
-        cells: text of each row, or text and style.
+        cells: one for each row.
         right: whether to align the cells to the right, as numbers are.
         gives_way: on a narrow screen, columns with the highest value are left out first; those with 0 stay.
         least: least width in characters, so that columns do not move from one frame to the next.
@@ -56,23 +41,78 @@ class Column:
     """
 
     name: str
-    cells: Sequence[str | tuple[str, str]]
+    cells: Sequence[Cell]
     right: bool = False
     gives_way: int = 0
     least: int = 0
     flexible: bool = False
 
     @property
-    def width(self) -> int:
-        """Least width, in characters."""
-        if self.flexible:
-            return MIN_FLEXIBLE_COLUMNS
+    def natural_width(self) -> int:
+        """Width at which no cell is cut, in characters."""
         return max(self.least, cell_len(self.name), *(cell_len(text_of(cell)) for cell in self.cells))
 
+    @property
+    def width(self) -> int:
+        """Least width, in characters."""
+        return MIN_FLEXIBLE_COLUMNS if self.flexible else self.natural_width
 
-def text_of(cell: str | tuple[str, str]) -> str:
+
+def text_of(cell: Cell) -> str:
     """Return the text of a cell."""
     return cell if isinstance(cell, str) else cell[0]
+
+
+def full_table(
+    out: Console,
+    names: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    right: Iterable[str] = (),
+    gives_way: Sequence[str] = (),
+) -> Table:
+    """Return a table without lines, in which nothing is cut. If the output is no terminal, it has all columns.
+
+    On a narrow terminal, sentences are wrapped, and columns left out, which a line below the table names.
+
+    Args:
+        out: where it is printed.
+        names: headings.
+        rows: cells; a status gets its colour.
+        right: headings of the columns of numbers.
+        gives_way: headings of the columns to leave out first, in this order; the others follow from the right, and the
+            first column stays.
+    """
+    order = [names.index(name) for name in gives_way]
+    order += [index for index in range(len(names) - 1, 0, -1) if index not in order]
+    numbers, printable = set(right), [[_styled(cell) for cell in row] for row in rows]
+    columns = []
+    for index, name in enumerate(names):
+        cells = [row[index] for row in printable]
+        column = Column(name, cells, name in numbers, len(order) - order.index(index) if index else 0)
+        is_sentence = any(" " in text_of(cell) for cell in cells) and column.natural_width > MIN_FLEXIBLE_COLUMNS
+        columns.append(replace(column, flexible=is_sentence and name not in numbers))
+    fitting = _fitting(columns, out.width) if out.file.isatty() else columns
+    missing = [column.name for column in columns if column not in fitting and column.name]
+    result = Table(
+        box=None, padding=(0, GAP_COLUMNS, 0, 0), show_edge=False, pad_edge=False, header_style="bold",
+        caption=f"too narrow for: {', '.join(missing)}" if missing else None, caption_justify="left",
+    )  # fmt: skip
+    needed = sum(column.natural_width for column in fitting) + GAP_COLUMNS * (len(fitting) - 1) + 1
+    result.width = min(needed, out.width) if out.file.isatty() else needed
+    for column in fitting:
+        result.add_column(
+            column.name, justify="right" if column.right else "left", no_wrap=not column.flexible, overflow="fold",
+            min_width=min(column.width, column.natural_width),
+        )  # fmt: skip
+    for row in zip(*(column.cells for column in fitting), strict=True):
+        result.add_row(*(Text(*_styled(cell)) for cell in row))
+    return result
+
+
+def _styled(cell: Cell) -> tuple[str, str]:
+    text, style = (cell, STATUS_COLOURS.get(cell, "")) if isinstance(cell, str) else cell
+    return escape_control(text), style
 
 
 def fitted_table(columns: Sequence[Column], width: int, rows: int, *, counted: bool = True) -> list[Text]:
@@ -111,7 +151,7 @@ def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
 
 
 def _line(
-    cells: Sequence[str | tuple[str, str]],
+    cells: Sequence[Cell],
     columns: Sequence[Column],
     widths: Sequence[int],
     width: int,

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from console.display import chart
-from console.display.format import amount, duration, moment, number, percent, price, signed
+from console.display.format import amount, duration, fill, moment, percent, price, short_number, signed
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
 from console.display.table import BAR, Column, cut, fitted_table, flow
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
 from domain.wording import one_line
 
-FOUR_DIGITS = Context(prec=4)
 STALE_PRICE_AGE = timedelta(seconds=30)
 """Default of `max_price_age`: no decision is executed at an older price."""
 TREND_COLUMNS = 12
@@ -111,7 +110,7 @@ def positions(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("portfolio", [one_line(row["portfolio"])[:16] for row in position_rows], gives_way=3 if several else 9),
         Column(
             "quantity",
-            [number(FOUR_DIGITS.plus(row["quantity"])) for row in position_rows],
+            [short_number(row["quantity"]) for row in position_rows],
             least=8,
             right=True,
             gives_way=4,
@@ -165,8 +164,8 @@ def _id(value: object) -> str:
 def _reason_or_fill(row: Mapping[str, Any]) -> str:
     if row["side"] is None:
         return one_line(row["outcome_reason"] or "")
-    fill = f"{number(FOUR_DIGITS.plus(row['quantity']))} @ {price(row['price'])}"
-    return fill if row["net_pnl"] is None else f"{fill} net {signed(row['net_pnl'])}"
+    text = fill(row["quantity"], row["price"])
+    return text if row["net_pnl"] is None else f"{text} net {signed(row['net_pnl'])}"
 
 
 def prices(state: ViewState, width: int, rows: int) -> list[Text]:

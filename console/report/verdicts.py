@@ -92,14 +92,11 @@ def statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:
 
 
 def _print_criteria(criteria: Sequence[Criterion], out: Console) -> None:
-    rows = [
-        (criterion.title, criterion.required, criterion.seen, "✓ met" if criterion.passed else "✗ not met")
-        for criterion in criteria
-    ]
-    table = full_table(["criterion", "required", "seen", ""], rows)
-    for row, criterion in zip(table.rows, criteria, strict=True):
-        row.style = "" if criterion.passed else "red"
-    out.print(table)
+    rows = []
+    for criterion in criteria:
+        cells = criterion.title, criterion.required, criterion.seen, "✓ met" if criterion.passed else "✗ not met"
+        rows.append([(text, "" if criterion.passed else "red") for text in cells])
+    out.print(full_table(out, ["criterion", "required", "seen", ""], rows, gives_way=["required"]))
     for criterion in criteria:
         if criterion.evidence:
             evidence = "; ".join(criterion.evidence)

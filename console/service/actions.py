@@ -32,8 +32,8 @@ DECISION_TIMEOUT_S = 30.0
 
 def service_commands(system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> dict[str, Command]:
     """Return every query and action of a running service, by the name that a request gives."""
-    queries = ServiceQueries(system, settings, allow_repl=allow_repl)
-    return {**queries.commands, **ServiceActions(system, settings, allow_repl=allow_repl).commands}
+    queries = ServiceQueries(system, allow_repl=allow_repl)
+    return {**queries.commands, **ServiceActions(system, settings.home, allow_repl=allow_repl).commands}
 
 
 class ServiceActions:
@@ -41,15 +41,15 @@ class ServiceActions:
 
     Args:
         system: the running system.
-        settings: its settings.
+        home: its folder of logs.
         allow_repl: whether the service was started with ``--allow-repl``.
     """
 
-    def __init__(self, system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> None:
+    def __init__(self, system: TradingSystem, home: Path, *, allow_repl: bool) -> None:
         self._system = system
-        self._settings = settings
+        self._home = home
         self._inspector = system.inspector
-        self._log = AuditLog(settings.home / "logs" / AUDIT_LOG)
+        self._log = AuditLog(home / "logs" / AUDIT_LOG)
         self._repl = Repl({"system": system, "inspector": self._inspector}) if allow_repl else None
 
     @property
@@ -113,7 +113,7 @@ class ServiceActions:
         level = required_text(arguments, "level").upper()
         if level not in {"TRACE", "DEBUG", "INFO", "WARNING", "ERROR"}:
             raise InvalidRequest("level must be TRACE, DEBUG, INFO, WARNING or ERROR")
-        logs.set_level(self._settings.home, level)
+        logs.set_level(self._home, level)
         return {"level": level}
 
     def _python(self, arguments: Arguments) -> dict[str, Any]:

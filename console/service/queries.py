@@ -14,7 +14,6 @@ from typing import Any
 from actors.introspection.inspection import Inspector, nearest
 from actors.messages import Audit
 from actors.runtime import tracing
-from actors.settings import Settings
 from actors.system import TradingSystem
 from console.service.requests import Arguments, Command, bounded_integer, optional_text, required_text
 from domain.errors import DatabaseError, InvalidRequest, WriteRefused
@@ -35,13 +34,11 @@ class ServiceQueries:
 
     Args:
         system: the running system.
-        settings: its settings.
         allow_repl: whether the service was started with ``--allow-repl``.
     """
 
-    def __init__(self, system: TradingSystem, settings: Settings, *, allow_repl: bool = False) -> None:
+    def __init__(self, system: TradingSystem, *, allow_repl: bool = False) -> None:
         self._system = system
-        self._settings = settings
         self._allow_repl = allow_repl
         self._inspector: Inspector = system.inspector
         self._traced: deque[tracing.TracedMessage] = deque(maxlen=MAX_KEPT_MESSAGES)

@@ -273,7 +273,7 @@ def test_check_and_status_show_the_assumed_length_of_a_files_bars(env: dict[str,
         " 2 of 4 distances differ (from 1s to 1m)"
     )
     env = env | {"PAPER_PRICES": str(path)}
-    assert f"prices    {sentence}\n" in run("check", env=env).out
+    assert f"prices     {sentence}\n" in run("check", env=env).out
     assert {"source": "file", "notes": [sentence]} == run("check", "--json", env=env).json["prices"]
     with Program("start", env=env) as service:
         service.wait_for()

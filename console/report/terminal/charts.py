@@ -24,7 +24,6 @@ from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.returns import DAY
 from domain.trading.arithmetic import ZERO, absolute
 
-EIGHTHS = " ▏▎▍▌▋▊▉"
 MAX_BINS, MIN_BINS = 14, 6
 MIN_IDLE_DAYS = 3
 """From this number on, days without a result, one after another, share a line."""
@@ -99,14 +98,6 @@ def _times(first: datetime, last: datetime, before: int, width: int) -> Text:
     return line(" " * before + begin + end.rjust(max(width - before - len(begin), len(end) + 1)), "dim")
 
 
-def bar(value: float, most: float, width: int) -> str:
-    """Return a bar of blocks: ``width`` long for ``most``, and visible for each value above 0."""
-    if most <= 0 or value <= 0:
-        return ""
-    eighths = max(round(value / most * width * 8), 1)
-    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
-
-
 def distribution(bins: Sequence[Bin], width: int, most: int = MAX_BINS) -> list[Text]:
     """Return a bar for each interval of results; several empty intervals share one line.
 
@@ -129,7 +120,7 @@ def distribution(bins: Sequence[Bin], width: int, most: int = MAX_BINS) -> list[
                 lines[-1] = line(f"{'…':>{label_width}}", "dim")
             continue
         text = line(f"{label:>{label_width}}  {number:>{digits}}  ")
-        text.append(bar(interval.number, largest, free), style=GOOD if interval.low >= ZERO else BAD)
+        text.append(chart.bar(interval.number, largest, free), style=GOOD if interval.low >= ZERO else BAD)
         lines.append(text)
     return lines
 
@@ -188,7 +179,7 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
         )
         loss = "█" * round(-min(float(row.result), 0.0) / largest * half) if largest else ""
         text.append(f" {loss:>{half}}", style=BAD).append("│")
-        text.append(bar(max(float(row.result), 0.0), largest, half), style=GOOD)
+        text.append(chart.bar(max(float(row.result), 0.0), largest, half), style=GOOD)
         lines.append(text)
     return lines
 

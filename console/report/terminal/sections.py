@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from console.display.chart import bar
 from console.display.format import amount, moment, number, percent, price, signed
 from console.display.style import gain
 from console.display.table import Column, beside, fitted_table
 from console.report import tables
 from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_rows
 from console.report.tables import GroupRow
-from console.report.terminal.charts import bar, line, wrapped
+from console.report.terminal.charts import line, wrapped
 from domain.analytics.funnel import Funnel
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import OpenPosition, Report

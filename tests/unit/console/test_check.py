@@ -50,11 +50,11 @@ def test_explain_prints_the_reference_and_makes_no_database(folder: Path, capsys
     assert lines == [
         "max_price_age: Longest wait for a price; then the decision is rejected: no price in time.",
         "",
-        "unit        s",
-        "default     30",
-        "allowed     number, above 0, at most 86400",
-        "paper.toml  max_price_age = 60",
-        "variable    PAPER_MAX_PRICE_AGE",
+        "unit       s",
+        "default    30",
+        "allowed    number, above 0, at most 86400",
+        "paper.toml max_price_age = 60",
+        "variable   PAPER_MAX_PRICE_AGE",
     ]
     assert ["paper.toml"] == [path.name for path in folder.iterdir()]
 
