@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from loguru import logger
@@ -29,7 +30,7 @@ from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.quotes import PriceSource, Quote
-from domain.types import Clock, Symbol
+from domain.types import Clock, Instant, Symbol
 
 DELETE_INTERVAL = timedelta(hours=1)
 """Between two deletions of old prices from the database."""
@@ -83,7 +84,7 @@ class PriceTracker(Behaviour):
         self._set_aside_log = LogOnce.to(logger)
         self._catalog: InstrumentCatalog | None = None
         self._configured: list[Symbol] = []
-        self._started_at = clock.now()
+        self._started_at = Instant.of(clock)
         self._quotes: dict[Symbol, Quote] = {}
         self._unrecorded: dict[Symbol, Quote] = {}
         self._stored: dict[Symbol, Decimal] | None = None
@@ -91,15 +92,15 @@ class PriceTracker(Behaviour):
         self._price_requests: list[Callable[[Prices], None]] = []
         self._requests_waited_a_tick = False
         # By symbol: when a decision last subscribed to it.
-        self._subscribed_at: dict[Symbol, datetime] = {}
-        self._deleted_at: datetime | None = None
+        self._subscribed_at: dict[Symbol, Instant] = {}
+        self._deleted_at: Instant | None = None
         self.refused = 0
 
     def started(self) -> None:
         """Request the stored prices; the source sends the rest again."""
         self._read_stored()
         self._set_catalog(self._source.catalog)
-        self._started_at = self._clock.now()
+        self._started_at = Instant.of(self._clock)
 
     def handle(self, message: Message) -> None:
         """Handle one message."""
@@ -111,7 +112,7 @@ class PriceTracker(Behaviour):
                 self._silence.record_instruments()
                 self._routes.sizer.tell(message)
             case Subscribe():
-                self._subscribed_at[message.symbol] = self._clock.now()
+                self._subscribed_at[message.symbol] = Instant.of(self._clock)
                 self._source.subscribe([message.symbol])
             case SendPrices():
                 self._price_requests.append(message.reply_to)
@@ -158,7 +159,7 @@ class PriceTracker(Behaviour):
 
     def _update_subscriptions(self) -> None:
         """Renew what is watched, and report silent symbols."""
-        now = self._clock.now()
+        now = Instant.of(self._clock)
         if self._held is None or self._outdated_subscriptions():
             self._read_stored()
         if self._source.real and self._catalog is None:
@@ -175,8 +176,8 @@ class PriceTracker(Behaviour):
         if self._unrecorded:
             self._records.offer(list(self._unrecorded.values()))
             self._unrecorded = {}
-        now = self._clock.now()
-        if self._deleted_at is None or now - self._deleted_at >= DELETE_INTERVAL:
+        now = Instant.of(self._clock)
+        if self._deleted_at is None or now.since(self._deleted_at) >= DELETE_INTERVAL:
             self._deleted_at = now
             self._records.forget(self._rules.retention)
 
@@ -215,8 +216,8 @@ class PriceTracker(Behaviour):
         self._records.read(lambda prices: self._routes.price_tracker.tell(StoredPrices(prices)))
 
     def _outdated_subscriptions(self) -> list[Symbol]:
-        now = self._clock.now()
-        return [symbol for symbol, at in self._subscribed_at.items() if now - at > SUBSCRIPTION_LIFETIME]
+        now = Instant.of(self._clock)
+        return [symbol for symbol, at in self._subscribed_at.items() if now.since(at) > SUBSCRIPTION_LIFETIME]
 
     def _answer_overdue(self) -> None:
         """Answer requests that have waited a tick for stored prices: the database may not answer for long."""
@@ -265,7 +266,7 @@ class SilenceMonitor:
         self._notify = notify
         self._source = source
         self._after = after
-        self._last_seen: dict[Symbol, datetime] = {}
+        self._last_seen: dict[Symbol, Instant] = {}
         self._silent: set[Symbol] = set()
         self._all_silent = False
         self._instruments_log = LogOnce(self._report, self._report_over)
@@ -273,7 +274,7 @@ class SilenceMonitor:
     def record_quotes(self, quotes: Mapping[Symbol, Quote]) -> None:
         """Record the time of quotes, and report symbols that are no longer silent."""
         for quote in quotes.values():
-            self._last_seen[quote.symbol] = quote.seen_at
+            self._last_seen[quote.symbol] = quote.seen
         if self._all_silent and quotes:
             self._all_silent = False
             self._silent.clear()
@@ -282,9 +283,9 @@ class SilenceMonitor:
             self._silent.discard(symbol)
             self._report_over(f"price source {self._source} sends prices of {symbol} again")
 
-    def check_instruments(self, since: datetime, now: datetime) -> None:
+    def check_instruments(self, since: Instant, now: Instant) -> None:
         """Report that the source has not loaded its instruments yet, so that no price can be requested."""
-        if now - since > self._after:
+        if now.since(since) > self._after:
             message = f"price source {self._source} has not loaded its instruments {_since(since)}"
             self._instruments_log.failed(message)
 
@@ -308,23 +309,23 @@ class SilenceMonitor:
             self._last_seen.pop(symbol, None)
             self._silent.discard(symbol)
 
-    def check(self, needed: Mapping[Symbol, datetime], now: datetime) -> None:
+    def check(self, needed: Mapping[Symbol, Instant], now: Instant) -> None:
         """Report the needed symbols that have become silent since the last check.
 
         Args:
-            needed: by symbol, the time since which a price is expected.
-            now: the present time.
+            needed: by symbol, the moment since which a price is expected.
+            now: the present moment.
         """
         if self.ended or self._all_silent:
             return
         for symbol, since in needed.items():
             self._last_seen.setdefault(symbol, since)
-        silent = {symbol for symbol in needed if now - self._last_seen[symbol] > self._after}
+        silent = {symbol for symbol in needed if now.since(self._last_seen[symbol]) > self._after}
         newly_silent = silent - self._silent
         self._silent |= newly_silent
         if not newly_silent:
             return
-        last = max(self._last_seen[symbol] for symbol in silent)
+        last = max((self._last_seen[symbol] for symbol in silent), key=attrgetter("monotonic"))
         since_text = _since(last)
         if len(silent) > 1 and silent == needed.keys():
             self._all_silent = True
@@ -342,5 +343,5 @@ class SilenceMonitor:
         self._notify(AlarmKind.PRICE_SOURCE_SILENT, text, over=True)
 
 
-def _since(since: datetime) -> str:
-    return f"since {since.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"
+def _since(since: Instant) -> str:
+    return f"since {since.time.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"

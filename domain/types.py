@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType, Protocol, TypeAlias
 from uuid import UUID
@@ -90,3 +90,7 @@ class Instant:
     def of(cls, clock: Clock) -> Instant:
         """Return the present moment of ``clock``."""
         return cls(clock.now(), clock.monotonic())
+
+    def since(self, earlier: Instant) -> timedelta:
+        """Return the duration from ``earlier`` to this moment."""
+        return timedelta(seconds=self.monotonic - earlier.monotonic)

@@ -12,8 +12,11 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
@@ -28,6 +31,25 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.load_profile("ci")
 
 POOL = pytest.StashKey[ServerPool]()
+FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each run of root a folder of its own.
+
+    Root's embedded servers run as another user, who must pass every folder above them. The default is one folder of all
+    runs, and pytest closes it to others whenever a run begins.
+    """
+    if os.geteuid() == 0 and not hasattr(config, "workerinput") and config.option.basetemp is None:
+        config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="paper-tests-"))
+        config.option.basetemp = str(config.stash[FOLDER] / "run")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove the run's folder, unless somebody may want to look at it."""
+    if exitstatus == pytest.ExitCode.OK and (folder := session.config.stash.get(FOLDER, None)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -159,13 +159,9 @@ class PendingDecision:
     asset_class: str | None = None
     waited: timedelta = timedelta(0)
 
-    def since_received(self, now: Instant) -> timedelta:
-        """Return how long ago this process read it; no change of the wall clock touches it."""
-        return timedelta(seconds=now.monotonic - self.received.monotonic)
-
     def age(self, now: Instant) -> timedelta:
         """Return how long it has waited; one dated in the future counts from the time at which it was read."""
-        return max(self.waited, timedelta(0)) + self.since_received(now)
+        return max(self.waited, timedelta(0)) + now.since(self.received)
 
     @property
     def expiry(self) -> str:

@@ -207,7 +207,7 @@ class DecisionQueue:
     def _fresh_quote(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
         """Return the newest quote, if it is fresh enough for this decision."""
         quote = self._quotes.get(instrument.symbol)
-        if quote is None or decision.since_received(quote.seen) < -self._rules.price_grace:
+        if quote is None or decision.received.since(quote.seen) > self._rules.price_grace:
             return None
         return quote
 
@@ -260,7 +260,7 @@ class DecisionQueue:
             return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price")
         if (refusal := expire_if_stale(decision, now, self._rules.max_decision_age)) is not None:
             return refusal
-        if decision.since_received(now) > self._rules.max_price_age:
+        if now.since(decision.received) > self._rules.max_price_age:
             limit = f"{self._rules.max_price_age.total_seconds():g} s"
             return refuse(decision, Reason.NO_PRICE, f"none of {decision.symbol} was seen within {limit}")
         return None

@@ -54,7 +54,8 @@ def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(place: str,
     words = command[1].replace("$(JOBS)", "1").split()
     limits = ["-o", "faulthandler_timeout=3", "-o", "faulthandler_exit_on_timeout=true"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v"],
+        [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v",
+         f"--basetemp={tmp_path / 'run'}"],
         cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr

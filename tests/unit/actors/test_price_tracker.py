@@ -224,6 +224,20 @@ def test_a_silent_symbol_is_reported_once_and_its_return_too(tracked: Tracked, l
     assert tracked.sent_alarms() == log_lines
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_wall_clock_that_is_set_makes_no_symbol_silent_and_hides_none(tracked: Tracked, hours: int) -> None:
+    tracked.tracker.started()
+    tracked.tracker.handle(Subscribe(BTC))
+    tracked.quote(BTC="100")
+    tracked.clock.set_by(3600 * hours)
+    tracked.after(30)
+    assert [] == tracked.sent_alarms()
+    tracked.after(0.001)
+    assert [
+        "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO
+    ] == tracked.sent_alarms()
+
+
 def test_a_silent_source_is_one_line_not_one_for_each_symbol(tracked: Tracked, log_lines: list[str]) -> None:
     tracked.records.held = {SOL: None}
     tracked.tracker.started()
