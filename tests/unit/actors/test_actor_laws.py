@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -14,12 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.trading.decision import Decision
-from domain.types import OutcomeStatus
+from domain.trading.bookkeeping import Result
+from domain.trading.decision import Decision, PendingDecision, Refusal
+from domain.trading.decision_queue import SizingRules
+from domain.trading.engine import Engine
+from domain.trading.instruments import InstrumentCatalog
+from domain.types import Instant, OutcomeStatus
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepped_runtime import NOON
+from tests.support.actors.stepped_runtime import NOON, StepClock
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import instrument, rules, uid
+from tests.support.values.builders import instrument, quote, rules, uid
 from tests.support.values.naive_ledger import Deal, ledger
 
 INSTRUMENTS = [instrument("BTC/USDT"), instrument("ETH/USDT"), instrument("DEAD/USDT")]
@@ -27,6 +32,8 @@ PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01"}
 Maker = Callable[[int, int], Decision]
 WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 PORTFOLIOS = ("default", "second")
+LIVE_RULES = SizingRules(timedelta(seconds=1), timedelta(seconds=30), None, frozenset({"USD", "USDT", "USDC"}))
+"""The rules that the stepper's settings give the Sizer."""
 
 
 def a_database() -> MemoryDatabase:
@@ -76,19 +83,13 @@ def a_steady_decision(number: int, seed: int) -> Decision:
 
 def ledger_rows(stepper: Stepper) -> list[tuple[object, ...]]:
     """Return the ledger to the last digit, without the times."""
-    return [
-        (
-            a.order.portfolio,
-            a.order.seq,
-            a.order.order_id,
-            a.fill.quantity,
-            a.fill.price,
-            a.fill.commission,
-            a.cash_delta,
-            a.state.cash,
-        )
-        for a in sorted(stepper.database.fills, key=lambda a: (a.order.portfolio, a.order.seq))
-    ]
+    return [as_row(a) for a in sorted(stepper.database.fills, key=lambda a: (a.order.portfolio, a.order.seq))]
+
+
+def as_row(result: Result) -> tuple[object, ...]:
+    order, fill = result.order, result.fill
+    names = order.portfolio, order.seq, order.order_id
+    return (*names, fill.quantity, fill.price, fill.commission, result.cash_delta, result.state.cash)
 
 
 def outcomes(database: MemoryDatabase) -> list[tuple[OutcomeStatus, str] | None]:
@@ -182,6 +183,25 @@ def test_every_order_of_steps_gives_the_same_ledger(seed: int, order_seed: int, 
     assert_laws(first)
     assert ledger_rows(first) == ledger_rows(again)
     assert outcomes(first.database) == outcomes(again.database)
+
+
+@given(seed=SEEDS, decisions=st.integers(1, 25))
+@settings(max_examples=25)
+def test_the_engine_in_one_thread_gives_the_ledger_of_the_actors(seed: int, decisions: int) -> None:
+    database, clock = a_database(), StepClock()
+    for number in range(decisions):
+        database.add(a_decision(number, seed), NOON)
+    now = Instant.of(clock)
+    engine = Engine(database.load(), LIVE_RULES)
+    assert [] == engine.on_instruments(InstrumentCatalog(INSTRUMENTS), now)
+    assert [] == engine.on_quotes([quote(price, symbol) for symbol, price in PRICES.items()], now)
+    pending = [row for row in database.pending([], decisions, now) if isinstance(row, PendingDecision)]
+    ended = [end for decision in pending for end in engine.on_decision(decision, now)]
+    live = played(seed, 0, decisions)
+    by_portfolio = sorted((end for end in ended if isinstance(end, Result)), key=lambda end: end.order.portfolio)
+    assert ledger_rows(live) == [as_row(result) for result in by_portfolio]
+    reasons = {end.decision_id if isinstance(end, Refusal) else end.order.decision_id: end.sentence for end in ended}
+    assert [outcome and outcome[1] for outcome in outcomes(live.database)] == [reasons[row.id] for row in pending]
 
 
 @given(seed=SEEDS, order_seed=SEEDS, decisions=st.integers(1, 25), faults=FAULTS)
