@@ -64,10 +64,10 @@ Fault = Callable[[Scene, int], AbstractContextManager[None]]
 WRITERS = {
     "fills": ("PositionKeeper", "COPY paper_orders"),
     "refusals": ("DecisionWatcher", "SET status = o.status"),
-    "submit()": ("DecisionWatcher", "INSERT INTO trading_decisions"),
-    "an attached submit()": ("attached", "INSERT INTO trading_decisions"),
-    "snapshots": ("Snapshotter", "INSERT INTO paper_portfolio_snapshots"),
-    "prices": ("PriceTracker", "INSERT INTO market_prices"),
+    "submit()": ("DecisionWatcher", 'INSERT INTO "trading_decisions"'),
+    "an attached submit()": ("attached", 'INSERT INTO "trading_decisions"'),
+    "snapshots": ("Snapshotter", 'INSERT INTO "paper_portfolio_snapshots"'),
+    "prices": ("PriceTracker", 'INSERT INTO "market_prices"'),
 }
 """What is committed, with the name of the writer and a statement of the transaction."""
 COMMITS: Mapping[Moment, str] = {
