@@ -20,6 +20,8 @@ from domain.wording import one_line, shortened
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
 MAX_TEXT_LENGTH = 100
+GIVES_WAY = ("order_id", "position_id", "portfolio", "confidence", "slippage", "commission", "kind", "message")
+"""Columns that a narrow terminal leaves out, in this order."""
 MAX_BRANCHES = 100
 
 
@@ -40,7 +42,8 @@ def print_rows(rows: Sequence[Mapping[str, Any]], out: Console, columns: Sequenc
         out.print("nothing")
         return
     names = list(columns or rows[0])
-    out.print(full_table(out, names, [[cell(row.get(name)) for name in names] for row in rows]))
+    cells = [[cell(row.get(name)) for name in names] for row in rows]
+    out.print(full_table(out, names, cells, gives_way=[name for name in GIVES_WAY if name in names]))
 
 
 def cell(value: Any) -> str:
@@ -75,9 +78,11 @@ def _print_pairs(result: Any, out: Console) -> None:
     if not isinstance(result, Mapping):
         out.print(str(result))
         return
+    width = max((len(str(name)) for name in result), default=0)
     for name, value in result.items():
         nested = isinstance(value, Mapping | list)
-        print_fact(out, str(name), json.dumps(value, ensure_ascii=False) if nested else cell(value))
+        text = json.dumps(value, ensure_ascii=False) if nested else cell(value)
+        print_fact(out, str(name), text, label_width=width)
 
 
 def actor_table(out: Console, result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
@@ -182,14 +187,13 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
         soft_wrap=True,
     )
     out.print()
-    before = 0.0
+    headings = ["time", "after", "step", "event", ""]
+    lines, before = [], 0.0
     for event in result["events"]:
-        step = event["after"] - before
-        before = event["after"]
-        line = (
-            f"{when(event['at'])}  {event['after'] * 1000:>12,.1f} ms  {step * 1000:>+11,.1f} ms  {event['what']:<15} "
-        )
-        out.print(Text(line + event["detail"]), soft_wrap=True)
+        step, before = event["after"] - before, event["after"]
+        times = when(event["at"]), f"{event['after'] * 1000:,.1f} ms", f"{step * 1000:+,.1f} ms"
+        lines.append([*times, event["what"], event["detail"]])
+    out.print(full_table(out, headings, lines, right=["after", "step"], gives_way=["after", "step"]))
     for title, names in (
         ("orders", ("order_id", "seq", "side", "quantity", "status", "average_fill_price", "commission", "slippage")),
         ("fills", ("fill_no", "quantity", "price", "base_price", "price_source", "commission", "cash_delta")),

@@ -93,9 +93,9 @@ class _Terminal(Console):
         self.file.flush()
 
 
-def print_fact(out: Console, label: str, text: str, style: str = "") -> None:
+def print_fact(out: Console, label: str, text: str, style: str = "", label_width: int = 10) -> None:
     """Print a line with a label before its text."""
-    out.print(f"{label:<10} {text}", style=style, soft_wrap=True)
+    out.print(f"{label:<{label_width}} {text}", style=style, soft_wrap=True)
 
 
 def amount(value: Decimal | None, places: int = 2) -> str:

@@ -19,6 +19,8 @@ from domain.wording import escape_control
 GAP_COLUMNS = 2
 MIN_FLEXIBLE_COLUMNS = 30
 """Least width of a flexible column; other columns are left out to make space for it."""
+MIN_WRAPPED_COLUMNS = 18
+"""Least width of a column whose sentences are wrapped."""
 BAR = "bold reverse"
 """Style of a heading."""
 
@@ -55,7 +57,7 @@ class Column:
     @property
     def width(self) -> int:
         """Least width, in characters."""
-        return MIN_FLEXIBLE_COLUMNS if self.flexible else self.natural_width
+        return (self.least or MIN_FLEXIBLE_COLUMNS) if self.flexible else self.natural_width
 
 
 def text_of(cell: Cell) -> str:
@@ -90,20 +92,22 @@ def full_table(
     for index, name in enumerate(names):
         cells = [row[index] for row in printable]
         column = Column(name, cells, name in numbers, len(order) - order.index(index) if index else 0)
-        is_sentence = any(" " in text_of(cell) for cell in cells) and column.natural_width > MIN_FLEXIBLE_COLUMNS
-        columns.append(replace(column, flexible=is_sentence and name not in numbers))
-    fitting = _fitting(columns, out.width) if out.file.isatty() else columns
+        is_sentence = any(" " in text_of(cell) for cell in cells) and column.natural_width >= MIN_FLEXIBLE_COLUMNS
+        wraps = is_sentence and name not in numbers
+        columns.append(replace(column, least=MIN_WRAPPED_COLUMNS, flexible=True) if wraps else column)
+    on_terminal = out.file.isatty()
+    fitting = _fitting(columns, out.width) if on_terminal else columns
     missing = [column.name for column in columns if column not in fitting and column.name]
     result = Table(
         box=None, padding=(0, GAP_COLUMNS, 0, 0), show_edge=False, pad_edge=False, header_style="bold",
         caption=f"too narrow for: {', '.join(missing)}" if missing else None, caption_justify="left",
     )  # fmt: skip
-    needed = sum(column.natural_width for column in fitting) + GAP_COLUMNS * (len(fitting) - 1) + 1
-    result.width = min(needed, out.width) if out.file.isatty() else needed
+    if not on_terminal:
+        result.width = sum(column.natural_width for column in fitting) + GAP_COLUMNS * (len(fitting) - 1)
     for column in fitting:
         result.add_column(
             column.name, justify="right" if column.right else "left", no_wrap=not column.flexible, overflow="fold",
-            min_width=min(column.width, column.natural_width),
+            min_width=column.width,
         )  # fmt: skip
     for row in zip(*(column.cells for column in fitting), strict=True):
         result.add_row(*(Text(*_styled(cell)) for cell in row))

@@ -34,7 +34,7 @@ def test_a_wide_terminal_and_a_pipe_get_every_column_on_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "missing"), [(80, []), (60, ["commission"]), (40, ["commission", "reason"]), (16, NAMES[2:])]
+    ("width", "missing"), [(80, []), (50, ["commission"]), (40, ["commission", "reason"]), (16, NAMES[2:])]
 )
 def test_a_narrow_terminal_wraps_sentences_and_leaves_out_columns_in_order(width: int, missing: list[str]) -> None:
     text = printed(Screen(), width, ROW)
