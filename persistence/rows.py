@@ -5,7 +5,7 @@ A row to write is a dictionary, from which COPY and INSERT take the columns; all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -52,10 +52,15 @@ def selected(connection: Connection, statement: str, **parameters: object) -> li
     return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
 
-def copy_rows(cursor: psycopg.Cursor, table: str, rows: Sequence[Row]) -> None:
-    """Write rows by COPY, the fastest way."""
-    with cursor.copy(f"COPY {table} ({', '.join(rows[0])}) FROM STDIN") as copy:
-        for row in rows:
+def copy_rows(cursor: psycopg.Cursor, table: str, rows: Iterable[Row]) -> None:
+    """Write rows by COPY, the fastest way; each row is needed only until it is sent."""
+    remaining = iter(rows)
+    first = next(remaining, None)
+    if first is None:
+        return
+    with cursor.copy(f"COPY {table} ({', '.join(first)}) FROM STDIN") as copy:
+        copy.write_row(tuple(first.values()))
+        for row in remaining:
             copy.write_row(tuple(row.values()))
 
 

@@ -15,12 +15,11 @@ from sqlalchemy.engine import Engine
 from domain.analytics.performance import History
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
-from domain.errors import UnknownPortfolio
-from domain.program import command_name
 from domain.trading.bookkeeping import Trade
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
-from domain.wording import quoted
 from persistence.connections import transaction
+from persistence.rows import columns_of
+from persistence.stores import portfolios
 
 Progress = Callable[[int, int], None]
 """Called with the number of rows read and the number of all rows."""
@@ -35,9 +34,8 @@ SELECT now(), c.initial_capital,
 FROM paper_trading_config c WHERE c.portfolio = %s
 """
 
-TRADES = """
-SELECT position_id, order_id, fill_no, portfolio, symbol, asset_class, side, quantity, cost, exit_notional, exit_price,
-       entry_commission, exit_commission, entry_time, exit_time, strategy, closes
+TRADES = f"""
+SELECT {", ".join(columns_of(Trade))}
 FROM paper_trades WHERE portfolio = %(portfolio)s ORDER BY exit_time, order_id, fill_no
 """
 
@@ -114,8 +112,7 @@ def read_history(
     """
     opening = cursor.execute(OPENING, [portfolio]).fetchone()
     if opening is None:
-        msg = f"there is no portfolio {quoted(portfolio)}; `{command_name()} portfolio list` shows those that exist"
-        raise UnknownPortfolio(msg)
+        raise portfolios.unknown(portfolio)
     now, capital, first = opening
     reader = _Reader(cursor, {"portfolio": portfolio, "since": since, "until": until}, progress)
     return History.full(

@@ -31,6 +31,8 @@ MAX_RATE_ROWS = 2_000
 CURVE_WINDOW = timedelta(hours=24)
 MAX_CURVE_POINTS = 1_000
 MAX_PRICES = 200
+MAX_WAITING = 100_000
+"""Waiting decisions are counted up to this number."""
 
 PORTFOLIOS = """
 SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted
@@ -68,10 +70,14 @@ CROSS JOIN LATERAL (
 ) m ORDER BY k.symbol
 """
 
+WAITING = f"""
+SELECT count(*) AS number FROM (
+    SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT {MAX_WAITING}) p
+"""
+
 RATE = f"""
 SELECT count(processed_at) AS ended, count(*) AS seen, min(created_at) AS since, clock_timestamp() AS now,
-       (SELECT count(*) FROM (
-            SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT 100000) p) AS waiting
+       ({WAITING}) AS waiting
 FROM (SELECT created_at, processed_at FROM trading_decisions
       WHERE created_at > now() - interval '{RATE_WINDOW_S} seconds' AND created_at <= now()
       ORDER BY created_at DESC, id DESC LIMIT {MAX_RATE_ROWS}) d

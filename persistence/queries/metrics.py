@@ -21,22 +21,15 @@ from domain.trading.decision import EARLIEST_TIME
 from persistence.connections import engine_for, reading
 from persistence.error_translation import first_line
 from persistence.lease import lock_key
-from persistence.queries.live_view import PORTFOLIOS, POSITIONS, Row, with_value
+from persistence.queries.live_view import PORTFOLIOS, POSITIONS, WAITING, Row, with_value
 from persistence.queries.row_lists import SERVED
 from persistence.rows import selected
 
 SET_TIMEOUT = "SET LOCAL statement_timeout = '1s'"
-MAX_WAITING = 100_000
-"""Waiting decisions are counted up to this number."""
 SNAPSHOTS_PER_READ = 20_000
 """Snapshots per query, which takes some 50 ms."""
 READ_TIME_S = 0.4
 """Part of a scrape's time that may go into reading snapshots."""
-
-WAITING = f"""
-SELECT count(*) AS number FROM (
-    SELECT FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending' LIMIT {MAX_WAITING}) p
-"""
 
 LAST_AUDIT = "SELECT clock_timestamp() - at AS ago FROM paper_audits ORDER BY at DESC LIMIT 1"
 CREATED = "SELECT portfolio, created_at FROM paper_trading_config"
@@ -94,7 +87,7 @@ class Reading:
 
     Attributes:
         portfolios: with their drawdowns.
-        waiting: decisions without outcome, at most `MAX_WAITING`.
+        waiting: decisions without outcome, at most `persistence.queries.live_view.MAX_WAITING`.
         served: holder of the lease, since when, and whether it runs; see `persistence.queries.row_lists.SERVED`.
         audited_ago: time since the last audit, by any process; None if there was none.
     """

@@ -18,34 +18,37 @@ from persistence.queries.history import Progress, consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
 from persistence.queries.row_lists import by_reality
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
+from persistence.rows import columns_of
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
 
+STRATEGY = "coalesce(nullif(strategy, ''), %(none)s)"
+OF_STRATEGY = f"(%(strategy)s::text IS NULL OR {STRATEGY} = %(strategy)s)"
+IN_PERIOD = """(%(since)s::timestamptz IS NULL OR {0} >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR {0} < %(until)s)"""
+
 # A reason is a word of `domain.trading.decision.Reason`, a colon and details. One query serves the whole funnel.
-DECISIONS = """
+DECISIONS = f"""
 SELECT status, split_part(outcome_reason, ':', 1), count(*) FROM trading_decisions
 WHERE portfolio = %(portfolio)s
-  AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
-  AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
-  AND (%(strategy)s::text IS NULL OR coalesce(nullif(strategy, ''), %(none)s) = %(strategy)s)
+  AND {IN_PERIOD.format("created_at")}
+  AND {OF_STRATEGY}
 GROUP BY 1, 2
 """
 
-POSITIONS = """
-SELECT symbol, side, quantity, entry_price, current_price, price_source, position_value, unrealized_pnl,
-       unrealized_pnl_pct, strategy, opened_at
+POSITIONS = f"""
+SELECT {", ".join(columns_of(OpenPosition))}
 FROM v_paper_open_positions
 WHERE portfolio = %(portfolio)s
-  AND (%(strategy)s::text IS NULL OR coalesce(nullif(strategy, ''), %(none)s) = %(strategy)s)
+  AND {OF_STRATEGY}
 ORDER BY abs(position_value) DESC, symbol
 """
 
-SOURCES = """
+SOURCES = f"""
 SELECT price_source, bool_and(real_prices) FROM (
     SELECT price_source, real_prices FROM v_paper_fill_sources
     WHERE portfolio = %(portfolio)s
-      AND (%(since)s::timestamptz IS NULL OR filled_at >= %(since)s)
-      AND (%(until)s::timestamptz IS NULL OR filled_at < %(until)s)
+      AND {IN_PERIOD.format("filled_at")}
     UNION ALL
     SELECT mark, mark NOT IN (SELECT price_source FROM v_paper_unreal_sources) FROM unnest(%(marks)s::text[]) mark
 ) used GROUP BY price_source ORDER BY 1
@@ -58,9 +61,9 @@ SELECT c.portfolio FROM paper_trading_config c
 ORDER BY (SELECT count(*) FROM paper_fills f WHERE f.portfolio = c.portfolio) DESC, c.portfolio
 """
 
-STRATEGIES = """
-SELECT coalesce(nullif(strategy, ''), %(none)s) FROM trading_decisions WHERE portfolio = %(portfolio)s
-UNION SELECT coalesce(nullif(strategy, ''), %(none)s) FROM paper_orders WHERE portfolio = %(portfolio)s ORDER BY 1
+STRATEGIES = f"""
+SELECT {STRATEGY} FROM trading_decisions WHERE portfolio = %(portfolio)s
+UNION SELECT {STRATEGY} FROM paper_orders WHERE portfolio = %(portfolio)s ORDER BY 1
 """
 
 

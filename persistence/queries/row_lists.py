@@ -7,15 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from domain.errors import DecisionGone, UnknownPortfolio
-from domain.program import command_name
+from domain.errors import DecisionGone
 from domain.trading.decision import Decision
 from domain.types import DecisionId
-from domain.wording import did_you_mean, quoted
 from persistence.connections import engine_for, reading
 from persistence.lease import LEASE_TIMEOUT_S, LOCKED_BY, OWN_SESSION, lock_key
 from persistence.rows import selected
-from persistence.stores.portfolios import CHANGEABLE
+from persistence.stores import portfolios
 
 Row = Mapping[str, Any]
 
@@ -158,7 +156,7 @@ class LedgerReader:
     def portfolios(self) -> list[dict[str, Any]]:
         """Return each portfolio's rules and value."""
         return self.rows(
-            f"SELECT v.*, {', '.join(f'c.{name}' for name in CHANGEABLE)}, c.revision, c.created_at,"
+            f"SELECT v.*, {', '.join(f'c.{name}' for name in portfolios.CHANGEABLE)}, c.revision, c.created_at,"
             " h.reason AS halted FROM v_paper_portfolio_overview v JOIN paper_trading_config c USING (portfolio)"
             " LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio"
         )
@@ -178,11 +176,9 @@ class LedgerReader:
         Raises:
             UnknownPortfolio: with the most similar name in its message.
         """
-        names = [row["portfolio"] for row in self.rows("SELECT portfolio FROM paper_trading_config ORDER BY 1")]
+        names = [row["portfolio"] for row in self.rows(portfolios.NAMES)]
         if name not in names:
-            hint = did_you_mean(name, names) or f"; `{command_name()} portfolio list` shows those that exist"
-            msg = f"there is no portfolio {quoted(name)}{hint}"
-            raise UnknownPortfolio(msg)
+            raise portfolios.unknown(name, names)
 
     def performance(self, name: str) -> dict[str, Any]:
         """Return one portfolio's row of ``v_paper_performance_metrics``.

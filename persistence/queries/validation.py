@@ -18,6 +18,7 @@ from domain.validation.verdict import Run, Verdict, judge
 from domain.wording import format_time, quoted
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences, read_operations
+from persistence.stores.portfolios import names as portfolio_names
 from persistence.stores.validation_runs import StoredRun, last_process, run_named, runs
 
 EXCHANGE, SIMULATED = "ccxt", "simulated"
@@ -82,9 +83,7 @@ def verdicts(
                     raise UnknownPortfolio(msg)
             return [_of_run(cursor, name, stored, criteria, ledger) for name in portfolios or stored.portfolios]
         all_runs = runs(cursor)
-        names = portfolios or [
-            row[0] for row in cursor.execute("SELECT portfolio FROM paper_trading_config ORDER BY 1").fetchall()
-        ]
+        names = portfolios or portfolio_names(cursor)
         return [_up_to_now(cursor, portfolio, criteria, all_runs, ledger) for portfolio in names]
 
 

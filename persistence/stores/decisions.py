@@ -41,19 +41,14 @@ READ = (*columns_of(PendingDecision, ("action", "received", "waited")), "decisio
 """Columns that the DecisionWatcher reads, and the database's time."""
 
 # Never "id > last seen": a low id that commits late would never be read.
-PENDING = f"""
-SELECT {", ".join(CASTS.get(name, "d.{}").format(name) for name in READ)}
+OLDEST = """
 FROM trading_decisions d
 WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
 ORDER BY d.created_at, d.id LIMIT %s
 """
-
-# Reads only the ids, so that no value of an unreadable row is computed.
-PENDING_IDS = """
-SELECT d.id FROM trading_decisions d
-WHERE d.processed_at IS NULL AND d.status = 'pending' AND d.id <> ALL(%s)
-ORDER BY d.created_at, d.id LIMIT %s
-"""
+PENDING = f"SELECT {', '.join(CASTS.get(name, 'd.{}').format(name) for name in READ)} {OLDEST}"
+PENDING_IDS = f"SELECT d.id {OLDEST}"
+"""Only the ids, so that no value of an unreadable row is computed."""
 PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
 
 END_REFUSED = f"""

@@ -120,11 +120,10 @@ class LedgerStore:
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
             self._end_decisions(cursor, generation, group)
-            copy_rows(cursor, "paper_orders", [order_row(result) for result in group])
-            copy_rows(cursor, "paper_fills", [fill_row(result) for result in group])
-            trades = [trade_row(result.trade) for result in group if result.trade is not None]
-            if trades:
-                copy_rows(cursor, "paper_trades", trades)
+            copy_rows(cursor, "paper_orders", map(order_row, group))
+            copy_rows(cursor, "paper_fills", map(fill_row, group))
+            trades = (trade_row(result.trade) for result in group if result.trade is not None)
+            copy_rows(cursor, "paper_trades", trades)
             self._save_state(cursor, group)
 
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import psycopg
@@ -10,6 +10,7 @@ from psycopg import sql
 
 from domain.errors import InvalidDecision, SettingsError, UnknownPortfolio, WriteRefused
 from domain.program import command_name
+from domain.wording import did_you_mean, quoted
 from persistence.connections import session
 from persistence.rows import KEEP_EXISTING, insert_rows
 
@@ -23,6 +24,8 @@ CHANGEABLE = (
     "default_risk_score",
 )
 """The rules that can be changed. All but ``min_commission`` and ``min_notional`` are fractions."""
+
+NAMES = "SELECT portfolio FROM paper_trading_config ORDER BY 1"
 
 
 def create(database_url: str, name: str, values: Mapping[str, object], *, if_missing: bool = False) -> bool:
@@ -62,6 +65,17 @@ def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
         if cursor.execute(statement, [*values.values(), name]).rowcount == 0:
             msg = f"there is no portfolio {name!r}; `{command_name()} portfolio create {name}` makes one"
             raise UnknownPortfolio(msg)
+
+
+def names(cursor: psycopg.Cursor) -> list[str]:
+    """Return the names of all portfolios, sorted."""
+    return [name for (name,) in cursor.execute(NAMES).fetchall()]
+
+
+def unknown(name: str, existing: Iterable[str] = ()) -> UnknownPortfolio:
+    """Return the error for a name that no portfolio has; it suggests the existing name that is most like it."""
+    hint = did_you_mean(name, existing) or f"; `{command_name()} portfolio list` shows those that exist"
+    return UnknownPortfolio(f"there is no portfolio {quoted(name)}{hint}")
 
 
 def require_source(database_url: str, source: str) -> None:

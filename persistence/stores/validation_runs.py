@@ -14,12 +14,14 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from domain.analytics.trade_stats import NO_STRATEGY
-from domain.errors import InvalidRequest, UnknownPortfolio
+from domain.errors import InvalidRequest
 from domain.program import command_name
 from domain.validation.criteria import Criteria
 from domain.validation.fingerprint import Change, Fingerprint, Process, UnlistedDecision, changes
 from domain.validation.verdict import Run
 from domain.wording import joined, quoted
+from persistence.stores.portfolios import names as portfolio_names
+from persistence.stores.portfolios import unknown
 
 MAX_REASON_LENGTH = 1_000
 OPEN = "ended_at IS NULL"
@@ -30,22 +32,24 @@ SELECT id, name, started_at, ended_at, end_reason, by_whom, epoch, version, sett
 FROM paper_validation_runs WHERE {} ORDER BY id
 """
 
-PROCESSES = "SELECT epoch, version, settings::text, started_at FROM paper_processes WHERE epoch > %s ORDER BY epoch"
-LAST_PROCESS = "SELECT epoch, version, settings::text, started_at FROM paper_processes ORDER BY epoch DESC LIMIT 1"
+PROCESS = "SELECT epoch, version, settings::text, started_at FROM paper_processes"
+PROCESSES = f"{PROCESS} WHERE epoch > %s ORDER BY epoch"
+LAST_PROCESS = f"{PROCESS} ORDER BY epoch DESC LIMIT 1"
 
 PORTFOLIOS = "SELECT portfolio, (to_jsonb(c) - 'portfolio' - 'current_capital')::text FROM paper_trading_config c"
 
+STRATEGY = f"coalesce(nullif(strategy, ''), '{NO_STRATEGY}')"
 STRATEGIES = f"""
-SELECT DISTINCT coalesce(nullif(strategy, ''), '{NO_STRATEGY}') FROM trading_decisions
+SELECT DISTINCT {STRATEGY} FROM trading_decisions
 WHERE portfolio = ANY(%s) ORDER BY 1
 """
 
 # A sender may insert any created_at, so decisions that ended in the run count, too.
 SENT = f"""
-SELECT DISTINCT ON (1) coalesce(nullif(strategy, ''), '{NO_STRATEGY}') AS strategy, id::text,
+SELECT DISTINCT ON (1) {STRATEGY} AS strategy, id::text,
        CASE WHEN created_at > %(since)s AND created_at < now() THEN created_at END
 FROM trading_decisions
-WHERE portfolio = ANY(%(portfolios)s) AND coalesce(nullif(strategy, ''), '{NO_STRATEGY}') <> ALL(%(strategies)s)
+WHERE portfolio = ANY(%(portfolios)s) AND {STRATEGY} <> ALL(%(strategies)s)
   AND (created_at >= %(since)s OR processed_at >= %(since)s OR processed_at IS NULL)
 ORDER BY 1, created_at, id
 """
@@ -173,11 +177,10 @@ def begin(
             in a run already.
         UnknownPortfolio: there is none of that name.
     """
-    existing = [row[0] for row in cursor.execute("SELECT portfolio FROM paper_trading_config ORDER BY 1").fetchall()]
+    existing = portfolio_names(cursor)
     for portfolio in portfolios:
         if portfolio not in existing:
-            msg = f"there is no portfolio {quoted(portfolio)}; `{command_name()} portfolio list` shows those that exist"
-            raise UnknownPortfolio(msg)
+            raise unknown(portfolio)
     chosen = list(dict.fromkeys(portfolios)) or existing
     if last_process(cursor) is None or not chosen:
         msg = (
