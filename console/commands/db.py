@@ -126,10 +126,7 @@ def upgrade(
 
 @app.command("url")
 @with_settings
-def show_url(
-    settings: Settings,
-    as_json: AsJson = False,
-) -> None:
+def show_url(settings: Settings, as_json: AsJson = False) -> None:
     r"""Print the database's URL in the form that psql takes.
 
     \b

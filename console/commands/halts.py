@@ -12,12 +12,7 @@ from persistence.stores import halts
 
 
 @with_settings
-def halt(
-    settings: Settings,
-    reason: Reason,
-    portfolio: Portfolio = None,
-    as_json: AsJson = False,
-) -> None:
+def halt(settings: Settings, reason: Reason, portfolio: Portfolio = None, as_json: AsJson = False) -> None:
     r"""Halt trading in one portfolio, or in all: decisions are rejected as *halted*, with the reason.
 
     \b
@@ -30,12 +25,7 @@ def halt(
 
 
 @with_settings
-def resume(
-    settings: Settings,
-    reason: Reason,
-    portfolio: Portfolio = None,
-    as_json: AsJson = False,
-) -> None:
+def resume(settings: Settings, reason: Reason, portfolio: Portfolio = None, as_json: AsJson = False) -> None:
     r"""Resume trading in one portfolio, or in all.
 
     \b

@@ -67,11 +67,7 @@ DECISIONS: Cells = {
 
 
 @with_settings
-def positions(
-    settings: Settings,
-    portfolio: Portfolio = None,
-    as_json: AsJson = False,
-) -> None:
+def positions(settings: Settings, portfolio: Portfolio = None, as_json: AsJson = False) -> None:
     r"""List the open positions, valued at the last market prices, before the costs of a sale.
 
     \b
@@ -81,12 +77,7 @@ def positions(
 
 
 @with_settings
-def orders(
-    settings: Settings,
-    portfolio: Portfolio = None,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
+def orders(settings: Settings, portfolio: Portfolio = None, limit: Limit = 50, as_json: AsJson = False) -> None:
     r"""List orders, newest first. Slippage is an amount: the cost of the fill beyond the quoted price.
 
     \b
@@ -96,12 +87,7 @@ def orders(
 
 
 @with_settings
-def trades(
-    settings: Settings,
-    portfolio: Portfolio = None,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
+def trades(settings: Settings, portfolio: Portfolio = None, limit: Limit = 50, as_json: AsJson = False) -> None:
     r"""List trades, newest first. A trade closes all or part of a position; net is gross less both commissions.
 
     \b
@@ -111,11 +97,7 @@ def trades(
 
 
 @with_settings
-def decisions(
-    settings: Settings,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
+def decisions(settings: Settings, limit: Limit = 50, as_json: AsJson = False) -> None:
     r"""List decisions, newest first. Each ends as executed, rejected, ignored, expired or cancelled, with a reason.
 
     \b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from typing import Annotated, Any
@@ -82,12 +83,7 @@ def create(
     values: dict[str, object] = {**settings.portfolio_values(), **rules, **_numbers(initial_capital=capital)}
     if currency is not None:
         values["currency"] = currency.strip().upper()
-    with opened(settings) as url:
-        try:
-            portfolios.create(url, name.strip(), values)
-        except WriteRefused as error:
-            raise _settings_error(error, name) from error
-        row = _row(url, name.strip())
+    row = _written(settings, name.strip(), lambda url: portfolios.create(url, name.strip(), values))
     answer(
         as_json,
         {"portfolio": row},
@@ -107,12 +103,7 @@ def show(settings: Settings, as_json: AsJson = False) -> None:
 @app.command("set")
 @with_settings
 @with_rules
-def change(
-    settings: Settings,
-    rules: dict[str, Decimal],
-    name: Name,
-    as_json: AsJson = False,
-) -> None:
+def change(settings: Settings, rules: dict[str, Decimal], name: Name, as_json: AsJson = False) -> None:
     r"""Change rules of a portfolio; they apply from the next decision that is sized.
 
     \b
@@ -122,12 +113,7 @@ def change(
         hint = f"see {command_name()} portfolio set --help"
         msg = f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}"
         raise SettingsError(msg)
-    with opened(settings) as url:
-        try:
-            portfolios.change(url, name.strip(), rules)
-        except WriteRefused as error:
-            raise _settings_error(error, name) from error
-        row = _row(url, name.strip())
+    row = _written(settings, name.strip(), lambda url: portfolios.change(url, name.strip(), rules))
     changed = ", ".join(f"{rule} {number(row[rule])}" for rule in rules)
     answer(
         as_json,
@@ -136,19 +122,23 @@ def change(
     )
 
 
-def _settings_error(error: WriteRefused, name: str) -> SettingsError:
-    """Return the error for values that the database refuses; the name of a constraint is its message."""
-    constraint = portfolios.violated_constraint(error)
-    if constraint == "paper_trading_config_pkey":
-        return SettingsError(
-            f"portfolio {name.strip()!r} exists already; `{command_name()} portfolio set` changes its rules"
-        )
-    return SettingsError(f"portfolio {name.strip()!r}: {constraint or error}")
+def _written(settings: Settings, name: str, write: Callable[[str], object]) -> dict[str, Any]:
+    """Write values of a portfolio into the database of a URL; return the portfolio's row.
 
-
-def _row(url: str, name: str) -> dict[str, Any]:
-    with closing(LedgerReader(url)) as reader:
-        return reader.portfolio(name)
+    Raises:
+        SettingsError: the database refuses them; the name of a constraint is its message.
+    """
+    with opened(settings) as url:
+        try:
+            write(url)
+        except WriteRefused as error:
+            constraint = portfolios.violated_constraint(error)
+            message = f"portfolio {name!r}: {constraint or error}"
+            if constraint == "paper_trading_config_pkey":
+                message = f"portfolio {name!r} exists already; `{command_name()} portfolio set` changes its rules"
+            raise SettingsError(message) from error
+        with closing(LedgerReader(url)) as reader:
+            return reader.portfolio(name)
 
 
 def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
