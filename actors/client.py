@@ -25,6 +25,7 @@ from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
 from persistence.log_once import LogErrorsOnce
 from persistence.queries.row_lists import LedgerReader
+from persistence.retry import retrying
 from persistence.stores.decisions import insert_decisions, look_up, read_outcomes
 
 ORDER_READ_TIMEOUT_S = 10.0
@@ -91,7 +92,7 @@ class TradingClient(ABC):
         """Return the row of an executed order. Retries, because a caller that gets an error may order a second time."""
         policy = RetryPolicy((DatabaseUnavailable, DatabaseBusy), limit_s=ORDER_READ_TIMEOUT_S)
         try:
-            return policy.call(lambda: self.ledger_reader.order(outcome.order_id))
+            return retrying(policy)(lambda: self.ledger_reader.order(outcome.order_id))
         except DatabaseUnavailable as error:
             msg = f"order {outcome.order_id} is executed, do not send it again; its row cannot be read: {error}"
             raise DatabaseUnavailable(msg) from error

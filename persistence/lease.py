@@ -28,6 +28,7 @@ from domain.worker_thread import WorkerThread
 from persistence.connections import PUBLIC, connect, display_address, dsn, schema_of, transaction
 from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.log_once import LogErrorsOnce
+from persistence.retry import retrying
 from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
@@ -144,7 +145,7 @@ class Lease:
             settings: stored with the epoch; values that JSON can hold, and no secrets.
         """
         process = {"holder": holder_name(), "version": version, "settings": Jsonb(dict(settings or {}))}
-        return RetryPolicy((DatabaseBusy,), limit_s=EPOCH_WAIT_S).call(lambda: self._begin_epoch(process))
+        return retrying(RetryPolicy((DatabaseBusy,), limit_s=EPOCH_WAIT_S))(lambda: self._begin_epoch(process))
 
     def _begin_epoch(self, process: Mapping[str, object]) -> Epoch:
         with translated():

@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remove the run's folder, unless somebody may want to look at it."""
+    """Remove the run's folder, which is kept where a test failed."""
     if exitstatus == pytest.ExitCode.OK and (folder := session.config.stash.get(FOLDER, None)) is not None:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,6 +8,14 @@ from datetime import datetime
 from typing import TypeVar
 
 from loguru import logger
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from actors.runtime.activity import Activity
 from actors.runtime.address import require_current
@@ -109,18 +117,26 @@ class DatabaseRetry:
             raise DatabaseUnavailable(str(error)) from error
 
     def _retrying(self, action: Callable[[], T], policy: RetryPolicy) -> T:
+        first_s, longest_s = policy.first_wait_s, policy.longest_wait_s
+        retrying = Retrying(
+            retry=retry_if_exception_type(policy.errors),
+            wait=wait_random_exponential(multiplier=first_s, min=first_s, max=longest_s),
+            stop=stop_after_delay(policy.limit_s),
+            sleep=sleep_using_event(self._stopping),
+            before_sleep=self._before_sleep,
+            reraise=True,
+        )
         try:
-            return policy.call(lambda: self.once(action), self._stopping, self._before_wait)
-        except policy.errors as error:
-            if self._stopping.is_set():
-                raise Interrupted(f"{self._name} stopped while it waited for the database") from error
-            raise
+            return retrying(lambda: self.once(action))
         finally:
             self._activity.backing_off = False
 
-    def _before_wait(self, error: Exception) -> None:
+    def _before_sleep(self, state: RetryCallState) -> None:
+        if self._stopping.is_set():
+            raise Interrupted(f"{self._name} stopped while it waited for the database")
         self._activity.backing_off = True
-        self.mark_unavailable(error)
+        error = state.outcome.exception() if state.outcome is not None else None
+        self.mark_unavailable(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
 
     def _log_return(self, since: datetime) -> None:
         self._activity.waiting_since = None

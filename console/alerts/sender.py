@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from loguru import logger
+from tenacity import RetryCallState
 
 from console.alerts.channels import Channel
 from console.alerts.outbox import Notification, Outbox
@@ -21,6 +22,7 @@ from domain.alarms import FATAL_KINDS, Alarm
 from domain.log_once import LogOnce
 from domain.retry_policy import RetryPolicy
 from domain.worker_thread import UNTIL_WOKEN_S, WorkerThread
+from persistence.retry import retrying
 
 WINDOW_S = 60.0
 """Time between two notifications of a kind to a receiver."""
@@ -179,9 +181,8 @@ class DeliveryWorker:
         message = replace(notification, undelivered=self._undelivered)
         begun = time.monotonic()
         try:
-            self._policy.call(
-                lambda: self._channel.deliver(message, self._attempt_timeout), self._cut, self._failed, self._pause
-            )
+            deliver = retrying(self._policy, self._cut, self._failed, self._pause)
+            deliver(lambda: self._channel.deliver(message, self._attempt_timeout))
         except AlertFailed as error:
             self._abandon(notification, str(error))
             return
@@ -204,7 +205,8 @@ class DeliveryWorker:
         else:
             self._finishing.wait(seconds)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, AlertFailed) and not error.again:
             raise error
         self._failures.failed(f"{self._channel.setting}: delivery failed; retrying: {error}")

@@ -29,6 +29,7 @@ from domain.wording import quoted
 from persistence.connections import engine_for, transaction
 from persistence.error_translation import first_line, translated
 from persistence.lease import FENCE, Lease
+from persistence.retry import retrying
 from persistence.rows import KEEP_EXISTING, columns_of, insert_rows
 
 SENT = tuple(Decision.model_fields)
@@ -129,7 +130,7 @@ def look_up(engine: Engine, decision: Decision, closed: threading.Event) -> Acce
     """
     policy = RetryPolicy((DatabaseUnavailable, DatabaseBusy), limit_s=LOOKUP_TIMEOUT_S)
     with suppress(*policy.errors):
-        accepted = policy.call(lambda: _look_up(engine, decision), closed)
+        accepted = retrying(policy, closed)(lambda: _look_up(engine, decision))
         if accepted is not None:
             return accepted
     raise SubmissionInDoubt(decision.uid)
