@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Self
+from operator import attrgetter
+from typing import Any, ClassVar, Self, dataclass_transform
 
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from domain.errors import SubmissionInDoubt, WriteRefused
@@ -27,32 +28,39 @@ from domain.trading.quotes import Quote
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+@dataclass(frozen=True)
 class Message:
-    """A message to an actor."""
+    """A message to an actor. Each class of messages is a frozen dataclass without saying so.
+
+    Attributes:
+        decision_path: the attribute that is the id of the decision that a message of this class is about.
+    """
+
+    decision_path: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
         """The decisions that it is about; an actor that crashes on the message gives each of them a strike."""
-        return ()
+        return (attrgetter(self.decision_path)(self),) if self.decision_path else ()
 
     def abandon(self, error: BaseException) -> None:
         """Raise ``error`` in the caller that waits for an answer, if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
 class Control(Message):
     """A message that overtakes all others in the mailbox."""
 
 
-@dataclass(frozen=True, slots=True)
 class PathMessage(Message):
     """A message of the decision path; an actor of another generation drops it."""
 
     generation: Generation
 
 
-@dataclass(frozen=True, slots=True)
 class Latest(Message):
     """A message that is merged with the next of its kind while it waits in the mailbox."""
 
@@ -64,12 +72,10 @@ class Latest(Message):
 # --- control ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Pause(Control):
     """Stop handling messages of the present generation; a new one follows."""
 
 
-@dataclass(frozen=True, slots=True)
 class Rebuild(Control):
     """Begin ``generation`` with fresh state.
 
@@ -87,29 +93,24 @@ class Rebuild(Control):
     draining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Restart(Control):
     """Build a new behaviour; for actors off the path."""
 
 
-@dataclass(frozen=True, slots=True)
 class Ping(Control):
     """Check that the actor's thread is running; the cell itself answers."""
 
 
-@dataclass(frozen=True, slots=True)
 class Drain(Control):
     """Take no more decisions, and send `Flush` down the path."""
 
 
-@dataclass(frozen=True, slots=True)
 class Describe(Control):
     """Describe the state in memory, for people."""
 
     reply_to: Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Crash(Message):
     """Crash the actor that receives it; for tests."""
 
@@ -117,12 +118,10 @@ class Crash(Message):
 # --- intake ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Wake(Latest):
     """Read the database: there may be new rows."""
 
 
-@dataclass(frozen=True, slots=True)
 class Submit(Message):
     """A caller's decision.
 
@@ -164,76 +163,49 @@ class Submit(Message):
 # --- the path --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Decide(PathMessage):
     """DecisionWatcher to Sizer: a decision to size."""
 
     decision: PendingDecision
-
-    @property
-    def decisions(self) -> tuple[DecisionId, ...]:
-        """The decision to size."""
-        return (self.decision.id,)
+    decision_path = "decision.id"
 
 
-@dataclass(frozen=True, slots=True)
 class Waits(PathMessage):
     """Sizer to DecisionWatcher: this decision waits for a price and does not count against the limit."""
 
     decision_id: DecisionId
 
 
-@dataclass(frozen=True, slots=True)
 class Execute(PathMessage):
     """Sizer to ExecutionSimulator: an order to fill."""
 
     sized: SizedOrder
-
-    @property
-    def decisions(self) -> tuple[DecisionId, ...]:
-        """The decision of the order."""
-        return (self.sized.decision_id,)
+    decision_path = "sized.decision_id"
 
 
-@dataclass(frozen=True, slots=True)
 class Refused(PathMessage):
     """A refusal; it goes down the path behind the fills on which it rests, then back to the DecisionWatcher."""
 
     refusal: Refusal
-
-    @property
-    def decisions(self) -> tuple[DecisionId, ...]:
-        """The refused decision."""
-        return (self.refusal.decision_id,)
+    decision_path = "refusal.decision_id"
 
 
-@dataclass(frozen=True, slots=True)
 class Priced(PathMessage):
     """ExecutionSimulator to Sizer: the event of an order, or None; the portfolio's next decision may be sized."""
 
     decision_id: DecisionId
     portfolio: PortfolioName
     event: Event | None
-
-    @property
-    def decisions(self) -> tuple[DecisionId, ...]:
-        """The decision of the order."""
-        return (self.decision_id,)
+    decision_path = "decision_id"
 
 
-@dataclass(frozen=True, slots=True)
 class Filled(PathMessage):
     """ExecutionSimulator to PositionKeeper: an event to write."""
 
     event: Event
-
-    @property
-    def decisions(self) -> tuple[DecisionId, ...]:
-        """The decision of the event's order."""
-        return (self.event.order.decision_id,)
+    decision_path = "event.order.decision_id"
 
 
-@dataclass(frozen=True, slots=True)
 class Settled(PathMessage):
     """PositionKeeper to DecisionWatcher: committed outcomes, and refusals whose earlier fills are committed."""
 
@@ -246,7 +218,6 @@ class Settled(PathMessage):
         return (*(o.decision_id for o in self.outcomes), *(r.decision_id for r in self.refusals))
 
 
-@dataclass(frozen=True, slots=True)
 class RequestRules(PathMessage):
     """Sizer to PositionKeeper: read the portfolios' rules again, because a decision names an unknown portfolio.
 
@@ -257,7 +228,6 @@ class RequestRules(PathMessage):
     request: int
 
 
-@dataclass(frozen=True, slots=True)
 class RulesChanged(PathMessage):
     """PositionKeeper to Sizer: the present rules of all portfolios; one that is missing was deleted.
 
@@ -269,7 +239,6 @@ class RulesChanged(PathMessage):
     answered: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Audit(Message):
     """To the PositionKeeper: compare memory with the database.
 
@@ -280,12 +249,10 @@ class Audit(Message):
     reply_to: Callable[[tuple[str, ...]], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Flush(Message):
     """Sent down the whole path at an ordered stop; an actor that passes it on has handled everything before it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Committed(Latest):
     """PositionKeeper to Snapshotter: committed states.
 
@@ -304,7 +271,6 @@ class Committed(Latest):
 # --- prices ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class QuotesSeen(Latest):
     """Quotes, from the price source to the PriceTracker, and from there to the Sizer."""
 
@@ -315,14 +281,12 @@ class QuotesSeen(Latest):
         return QuotesSeen({**self.quotes, **newer.quotes})
 
 
-@dataclass(frozen=True, slots=True)
 class InstrumentsLoaded(Message):
     """The price source has loaded its instruments."""
 
     catalog: InstrumentCatalog
 
 
-@dataclass(frozen=True, slots=True)
 class StoredPrices(Message):
     """To the PriceTracker: the stored prices of the symbols with open positions.
 
@@ -333,21 +297,18 @@ class StoredPrices(Message):
     prices: Mapping[Symbol, Decimal | None] | None
 
 
-@dataclass(frozen=True, slots=True)
 class SourceEnded(Message):
     """The price source sends no more prices."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Subscribe(Message):
     """Sizer to PriceTracker: a decision waits for a price of this symbol."""
 
     symbol: Symbol
 
 
-@dataclass(frozen=True, slots=True)
 class Prices(Message):
     """PriceTracker's answer to `SendPrices`.
 
@@ -362,13 +323,11 @@ class Prices(Message):
     marks: Mapping[Symbol, Decimal]
 
 
-@dataclass(frozen=True, slots=True)
 class SendPrices(Message):
     """To the PriceTracker: answer with `Prices`."""
 
     reply_to: Callable[[Prices], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Tick(Latest):
     """A tick of the timer."""

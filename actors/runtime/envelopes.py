@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import queue
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from actors.messages import Message
 from actors.runtime.pykka_adapter import Future
 
 
-@dataclass(frozen=True, slots=True)
 class AskEnvelope(Message):
     """A message whose sender waits for the answer; it is handled alone, and only once."""
 
@@ -29,7 +27,6 @@ class AskEnvelope(Message):
             self.reply.set_exception((type(error), error, error.__traceback__))
 
 
-@dataclass(frozen=True, slots=True)
 class Redelivery(Message):
     """A message that was in hand at a crash of its actor; it is handled once more, alone."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from actors.messages import Message
 from domain.trading.portfolio import PortfolioState
 from domain.types import DecisionId, Generation
 
 
-@dataclass(frozen=True, slots=True)
 class Begin(Message):
     """Start the children."""
 
 
-@dataclass(frozen=True, slots=True)
 class Crashed(Message):
     """From a cell: the behaviour of this actor has crashed.
 
@@ -32,7 +30,6 @@ class Crashed(Message):
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Recover(Message):
     """From the Supervisor to itself, after a delay: rebuild the decision path, or an actor off the path.
 
@@ -43,7 +40,6 @@ class Recover(Message):
     actor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Disconnected(Message):
     """The result of ending the database connections of an actor that hangs.
 
@@ -57,14 +53,12 @@ class Disconnected(Message):
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Replace(Message):
     """From a person: replace the thread of this actor, whatever it is doing."""
 
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
 class Rebuilt(Message):
     """From an actor of the path: it has begun this generation."""
 
@@ -73,7 +67,6 @@ class Rebuilt(Message):
     portfolios: tuple[PortfolioState, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class RaiseGeneration(Message):
     """From an actor of the path that has not crashed, but cannot go on in ``generation``.
 
@@ -88,14 +81,12 @@ class RaiseGeneration(Message):
     poisoned: Mapping[DecisionId, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
 class Failed(Message):
     """The process cannot go on."""
 
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
 class Drained(Message):
     """From an actor at an ordered stop: it has passed the flush and has no messages left."""
 

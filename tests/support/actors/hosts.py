@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from actors.messages import Message
@@ -22,21 +21,18 @@ SOON = 5.0
 """Seconds after which a test has failed."""
 
 
-@dataclass(frozen=True, slots=True)
 class Say(Message):
     """A text to repeat."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
 class Do(Message):
     """An action for the actor's thread."""
 
     action: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Deaf(Message):
     """A message that raises when it is abandoned."""
 
@@ -44,7 +40,6 @@ class Deaf(Message):
         raise OSError("nobody listens")
 
 
-@dataclass(frozen=True, slots=True)
 class Letter(Message):
     """A message whose sender waits for the error with which it is abandoned."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
@@ -25,7 +24,6 @@ NAMES = ("PriceTracker", "Snapshotter", *PATH)
 HANG = 30.0
 
 
-@dataclass(frozen=True, slots=True)
 class Work(PathMessage):
     """A message about one decision."""
 
@@ -36,7 +34,6 @@ class Work(PathMessage):
         return (self.decision_id,)
 
 
-@dataclass(frozen=True, slots=True)
 class Say(Message):
     """A message about no decision."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -21,7 +20,6 @@ from domain.errors import PaperTradingError
 from domain.trading.decision import Decision
 
 
-@dataclass(frozen=True, slots=True)
 class Say(Message):
     """A text to record; with an exception, the behaviour raises it."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from actors.messages import Message, Restart, Tick, Wake
 from actors.runtime.address import MailAddress
 from actors.runtime.envelopes import AskEnvelope
@@ -11,7 +9,6 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.pykka_adapter import Envelope, ThreadingFuture
 
 
-@dataclass(frozen=True, slots=True)
 class Say(Message):
     text: str
 
