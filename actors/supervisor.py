@@ -25,9 +25,9 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from loguru import logger
@@ -47,7 +47,7 @@ from actors.supervision.messages import (
     Replace,
 )
 from actors.supervision.recovery import PATH, Recovery
-from actors.supervision.restarts import Budget, RestartRule, Strikes
+from actors.supervision.restarts import Budget, Strikes
 from domain.alarms import AlarmKind, Notify
 from domain.errors import PaperTradingError, RestartLimitReached
 from domain.failures import Failure, FailureKind
@@ -70,19 +70,16 @@ class StartingPoint:
     epoch: Epoch
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
-    """How children are supervised.
+@dataclass(slots=True)
+class Log:
+    """The last failures; other threads read it.
 
     Attributes:
-        rules: what is rebuilt with each actor that fails, by name.
-        budget: how many restarts are allowed, and how soon.
-        hang_timeout: a message that takes longer than this hangs.
+        quarantined: the number of messages and decisions that this process has quarantined.
     """
 
-    rules: Mapping[str, RestartRule]
-    budget: Budget
-    hang_timeout: timedelta
+    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=MAX_KEPT_FAILURES))
+    quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +94,7 @@ class ProcessHooks:
         later: sends a message to the Supervisor after a delay.
         disconnect: ends an actor's database connections and sends the result to the Supervisor; never waits.
         notify: sends an alarm when a decision or message is quarantined.
+        log: the last failures, for other threads to read.
         hide: masks secrets in a text that is stored and displayed; an error message may contain a URL with a password.
     """
 
@@ -107,19 +105,8 @@ class ProcessHooks:
     later: Callable[[timedelta, Recover], None]
     disconnect: Callable[[str, float], None]
     notify: Notify
+    log: Log
     hide: Callable[[str], str] = str
-
-
-@dataclass(slots=True)
-class Log:
-    """The last failures; other threads read it.
-
-    Attributes:
-        quarantined: the number of messages and decisions that this process has quarantined.
-    """
-
-    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=MAX_KEPT_FAILURES))
-    quarantined: int = 0
 
 
 class Supervisor(Behaviour):
@@ -127,30 +114,29 @@ class Supervisor(Behaviour):
 
     Args:
         children: the actors by name, in the order in which they start.
-        policy: which actors restart together, how often, and what counts as a hang.
+        budget: how many restarts are allowed, and how soon.
+        hang_timeout: a message that takes longer than this hangs.
         start: where this process takes over.
         hooks: what the Supervisor needs of the process.
         clock: the time of failures.
-        log: the last failures, for other threads to read.
     """
 
     def __init__(
         self,
         children: Mapping[str, ActorHost],
-        policy: RestartPolicy,
+        budget: Budget,
+        hang_timeout: timedelta,
         start: StartingPoint,
         hooks: ProcessHooks,
         clock: Clock,
-        log: Log,
     ) -> None:
         self._children = children
-        self._rules = policy.rules
-        self._budget = policy.budget
+        self._budget = budget
         self._epoch = start.epoch
         self._hooks = hooks
         self._clock = clock
-        self._hang_timeout = policy.hang_timeout.total_seconds()
-        self._log = log
+        self._hang_timeout = hang_timeout.total_seconds()
+        self._log = hooks.log
         self._recovery = Recovery({name: children[name].address for name in PATH}, start.generation, hooks.ready)
         self._strikes = Strikes()
         self._numbers = itertools.count(1)
@@ -208,17 +194,16 @@ class Supervisor(Behaviour):
                 self._end_process(message.error)
 
     def _handle_crash(self, message: Crashed) -> None:
-        cause = _summary(message.error)
+        cause = f"{type(message.error).__name__}: {message.error}"
         trace = "".join(traceback.format_exception(message.error))
-        only = next(iter(message.about)) if len(message.about) == 1 else None
-        failure = self._failure(FailureKind.CRASH, message.actor, message.message, only, cause, trace)
+        failure = self._failure(FailureKind.CRASH, message.actor, message.message, message.about, cause, trace)
         logger.opt(exception=message.error).error("{} crashed ({}): {}", message.actor, failure.reference, cause)
         if message.about:
             at_fault = not isinstance(message.error, MemoryError)
             if (culprit := self._strikes.strike(message.about)) is not None:
                 reason = f"{message.actor} crashed twice on it ({cause})"
                 self._quarantine(culprit, message.actor, message.message, reason, trace)
-                at_fault = self._budget.count_culprit(self._now()) and at_fault
+                at_fault = self._budget.count_culprit(self._clock.now()) and at_fault
             if at_fault:
                 self._recover_now(f"{message.actor} crashed")
             else:
@@ -236,7 +221,7 @@ class Supervisor(Behaviour):
             delay = self._budget.spend(actor, self._clock.now())
         except RestartLimitReached as limit:
             error = RestartLimitReached(f"{limit}; the last to fail was {actor} ({cause})")
-            self._failure(FailureKind.GAVE_UP, actor, "", None, str(error), "")
+            self._failure(FailureKind.GAVE_UP, actor, "", (), str(error), "")
             self._end_process(error)
             return
         unit = self._restart_unit(actor)
@@ -304,8 +289,7 @@ class Supervisor(Behaviour):
         what = doing.what if doing is not None else ""
         logger.error("{} {}; a replacement takes over. Its stack:\n{}", child.name, cause, stack)
         about = child.replace()
-        only = next(iter(about)) if len(about) == 1 else None
-        self._failure(kind, child.name, what, only, cause, stack)
+        self._failure(kind, child.name, what, about, cause, stack)
         if kind is FailureKind.REPLACED:  # a person asked for it: it is no fault
             self._recover(self._restart_unit(child.name))
             return
@@ -315,10 +299,10 @@ class Supervisor(Behaviour):
 
     def _restart_unit(self, actor: str) -> str | None:
         """Return what restarts together with an actor: None for the whole path, otherwise the actor's own name."""
-        return None if self._rules[actor] is RestartRule.PATH else actor
+        return None if actor in PATH else actor
 
     def _quarantine(self, decision_id: DecisionId, actor: str, what: str, reason: str, trace: str) -> None:
-        failure = self._failure(FailureKind.QUARANTINE, actor, what, decision_id, reason, trace)
+        failure = self._failure(FailureKind.QUARANTINE, actor, what, {decision_id}, reason, trace)
         self._log.quarantined += 1
         self._recovery.poison(decision_id, failure)
         sentence = f"decision {decision_id} is quarantined ({failure.reference}): {reason}"
@@ -326,24 +310,24 @@ class Supervisor(Behaviour):
         self._hooks.notify(AlarmKind.QUARANTINE, sentence)
 
     def _drop_message(self, actor: str, what: str, cause: str, trace: str) -> None:
-        failure = self._failure(FailureKind.QUARANTINE, actor, what, None, f"crashed twice on it ({cause})", trace)
+        failure = self._failure(FailureKind.QUARANTINE, actor, what, (), f"crashed twice on it ({cause})", trace)
         self._log.quarantined += 1
         sentence = f"{actor} crashed twice on {what}; it is dropped ({failure.reference}): {cause}"
         logger.error("{}", sentence)
         self._hooks.notify(AlarmKind.QUARANTINE, sentence)
 
     def _failure(
-        self, kind: FailureKind, actor: str, what: str, decision_id: DecisionId | None, error: str, trace: str
+        self, kind: FailureKind, actor: str, what: str, about: Collection[DecisionId], error: str, trace: str
     ) -> Failure:
         failure = Failure(
             epoch=self._epoch,
             number=next(self._numbers),
-            at=self._now(),
+            at=self._clock.now(),
             kind=kind,
             generation=self._recovery.generation,
             actor=actor,
             message=what,
-            decision_id=decision_id,
+            decision_id=next(iter(about)) if len(about) == 1 else None,
             error=self._hooks.hide(error),
             traceback=self._hooks.hide(trace),
         )
@@ -351,14 +335,7 @@ class Supervisor(Behaviour):
         self._hooks.record(failure)
         return failure
 
-    def _now(self) -> datetime:
-        return self._clock.now()
-
     def _end_process(self, error: Exception) -> None:
         if not self._ended:
             self._ended = True
             self._hooks.end_process(error if isinstance(error, PaperTradingError) else RestartLimitReached(str(error)))
-
-
-def _summary(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

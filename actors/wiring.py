@@ -36,8 +36,8 @@ from actors.snapshotter import Snapshotter
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
 from actors.supervision.recovery import PATH
-from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
+from actors.supervision.restarts import Backoff, Budget, Intensity
+from actors.supervisor import Log, ProcessHooks, StartingPoint, Supervisor
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
@@ -55,6 +55,11 @@ STOP_TIMEOUT_S = 0.5
 HANG_CHECK_INTERVAL = timedelta(seconds=1)
 DATABASE_ALARM_DELAY = timedelta(minutes=1)
 """How long the database may be unavailable before an alarm is sent."""
+KINDS_OF_END: dict[type[Exception], AlarmKind] = {
+    LeaseHeld: AlarmKind.LEASE_TAKEN,
+    RestartLimitReached: AlarmKind.RESTART_LIMIT,
+}
+"""The alarm for an error that ends the process; any other one is `AlarmKind.GAVE_UP`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,7 @@ class Wiring:
         )
         if not self._end_reported and not self.stopping.is_set():  # at an ordered stop threads end as they should
             self._end_reported = True
-            self.notifier.notify(_kind_of_end(reason), f"the process ends: {reason}")
+            self.notifier.notify(KINDS_OF_END.get(type(reason), AlarmKind.GAVE_UP), f"the process ends: {reason}")
         self._report_end(reason)
 
     def _end_at_crash(self, message: object) -> None:
@@ -221,10 +226,8 @@ class Wiring:
 
     def _supervisor(self, start: StartingPoint) -> Behaviour:
         intensity = Intensity(self._settings.max_restarts, timedelta(seconds=self._settings.restart_window))
-        rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in self._children}
-        specs = tuple(ChildSpec(name, rule, intensity) for name, rule in rules.items())
-        budget = Budget(specs, intensity, Backoff(), random.Random(self._settings.seed))  # noqa: S311 - spreads restarts
-        policy = RestartPolicy(rules, budget, timedelta(seconds=self._settings.hang_timeout))
+        generator = random.Random(self._settings.seed)  # noqa: S311 - spreads restarts
+        budget = Budget(dict.fromkeys(self._children, intensity), intensity, Backoff(), generator)
         hooks = ProcessHooks(
             ready=self.ready.set,
             drained=self.drained.set,
@@ -233,9 +236,11 @@ class Wiring:
             later=self._recover_later,
             disconnect=self._disconnect,
             notify=self.notifier.notify,
+            log=self.log,
             hide=self._hide,
         )
-        return Supervisor(self._children, policy, start, hooks, self._clock, self.log)
+        hang_timeout = timedelta(seconds=self._settings.hang_timeout)
+        return Supervisor(self._children, budget, hang_timeout, start, hooks, self._clock)
 
     def _record(self, failure: Failure) -> None:
         self.counters.count_failure(failure.kind)
@@ -311,16 +316,6 @@ class Wiring:
         return DecisionWatcher(
             self._ports.decisions, self._callers, self._routes, services, self._clock, self._max_decision_age
         )
-
-
-def _kind_of_end(reason: Exception) -> AlarmKind:
-    match reason:
-        case LeaseHeld():
-            return AlarmKind.LEASE_TAKEN
-        case RestartLimitReached():
-            return AlarmKind.RESTART_LIMIT
-        case _:
-            return AlarmKind.GAVE_UP
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from domain.errors import RestartLimitReached
 from domain.types import DecisionId
@@ -46,27 +46,6 @@ class Backoff:
         """Return the delay after ``earlier`` restarts, with a random ``draw`` from 0 to 1."""
         doubled: timedelta = self.shortest * 2 ** min(earlier, 30)
         return min(self.longest, doubled) * (1 + self.jitter * draw)
-
-
-class RestartRule(StrEnum):
-    """What is rebuilt when an actor fails."""
-
-    PATH = "the whole decision path, in a new generation"
-    ALONE = "the actor alone"
-
-
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
-    """The supervision of one actor. Actors start in the order of their specs.
-
-    Attributes:
-        rule: what is rebuilt when it fails.
-        intensity: the limit for this actor; the tree of all actors has its own.
-    """
-
-    name: str
-    rule: RestartRule
-    intensity: Intensity
 
 
 class Restarts:
@@ -106,14 +85,21 @@ class Restarts:
 
 
 class Budget:
-    """The restarts that each actor, and all of them together, have left."""
+    """The restarts that each actor, and all of them together, have left.
+
+    Args:
+        own: the limit of each actor, by name.
+        tree: the limit of all actors together.
+        backoff: the delays.
+        generator: draws the random part of a delay.
+    """
 
     def __init__(
-        self, specs: tuple[ChildSpec, ...], tree: Intensity, backoff: Backoff, generator: random.Random
+        self, own: Mapping[str, Intensity], tree: Intensity, backoff: Backoff, generator: random.Random
     ) -> None:
         self._tree = Restarts(tree)
         self._culprits = Restarts(Intensity(MAX_CULPRITS, tree.window))
-        self._own = {spec.name: Restarts(spec.intensity) for spec in specs}
+        self._own = {name: Restarts(intensity) for name, intensity in own.items()}
         self._backoff = backoff
         self._generator = generator
 

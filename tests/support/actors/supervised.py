@@ -14,14 +14,15 @@ from actors.runtime.dead_letters import DeadLetters
 from actors.supervision.alarms import AlarmNotifier
 from actors.supervision.messages import Begin, RaiseGeneration, Rebuilt, Recover
 from actors.supervision.recovery import PATH
-from actors.supervision.restarts import Backoff, Budget, ChildSpec, Intensity, RestartRule
-from actors.supervisor import Log, ProcessHooks, RestartPolicy, StartingPoint, Supervisor
+from actors.supervision.restarts import Backoff, Budget, Intensity
+from actors.supervisor import Log, ProcessHooks, StartingPoint, Supervisor
 from domain.failures import Failure, FailureKind
 from domain.types import DecisionId, Epoch, Generation
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell, SteppedHost
 
 NAMES = ("PriceTracker", "Snapshotter", *PATH)
 HANG = 30.0
+WINDOW = timedelta(seconds=30)
 
 
 class Work(PathMessage):
@@ -118,10 +119,10 @@ class Stage:
         supervisor = SteppedHost("Supervisor", lambda _: self.supervisor, self, dead_letters)
         children = {name: SteppedHost(name, self._builder(name), supervisor.address, dead_letters) for name in NAMES}
         self.hosts = {**children, "Supervisor": supervisor}
-        rules = {name: RestartRule.PATH if name in PATH else RestartRule.ALONE for name in NAMES}
         window = timedelta(seconds=30)
-        specs = tuple(ChildSpec(name, rules[name], Intensity(own, window)) for name in NAMES)
-        budget = Budget(specs, Intensity(tree, window), Backoff(jitter=0), random.Random(1))
+        budget = Budget(
+            dict.fromkeys(NAMES, Intensity(own, window)), Intensity(tree, window), Backoff(jitter=0), random.Random(1)
+        )
         hooks = ProcessHooks(
             ready=lambda: setattr(self, "ready", self.ready + 1),
             drained=lambda: setattr(self, "drained", self.drained + 1),
@@ -130,15 +131,16 @@ class Stage:
             later=lambda delay, message: self.later.append((delay, message)),
             disconnect=lambda actor, since: self.disconnected.append((actor, since)),
             notify=AlarmNotifier(None, self.clock).notify,
+            log=self.log,
             hide=lambda text: text.replace("sesame", "********"),
         )
         self.supervisor = Supervisor(
             children,
-            RestartPolicy(rules, budget, timedelta(seconds=HANG)),
+            budget,
+            timedelta(seconds=HANG),
             StartingPoint(Generation(0), Epoch(7)),
             hooks,
             self.clock,
-            self.log,
         )
         supervisor.start()
 

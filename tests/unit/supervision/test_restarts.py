@@ -13,9 +13,7 @@ from actors.supervision.restarts import (
     MAX_SUSPECTS,
     Backoff,
     Budget,
-    ChildSpec,
     Intensity,
-    RestartRule,
     Restarts,
     Strikes,
 )
@@ -34,8 +32,8 @@ class Never(random.Random):
 
 
 def a_budget(*names: str, own: int = 5, tree: int = 5, generator: random.Random | None = None) -> Budget:
-    specs = tuple(ChildSpec(name, RestartRule.ALONE, Intensity(own, 30 * SECOND)) for name in names)
-    return Budget(specs, Intensity(tree, 30 * SECOND), Backoff(), generator or Never())
+    limits = dict.fromkeys(names, Intensity(own, 30 * SECOND))
+    return Budget(limits, Intensity(tree, 30 * SECOND), Backoff(), generator or Never())
 
 
 # Intensity
