@@ -5,7 +5,7 @@ a `Restart` or `Rebuild` has it build a fresh behaviour with the same mailbox an
 belongs to `actors.runtime.host`.
 
 A message that was in hand at a crash is handled once more: one of the decision path when its decision is sent again,
-any other by itself, alone. A message whose sender waits for the answer is not: the sender gets the exception.
+any other by itself, alone. After a second crash on it, a caller that waits for its answer gets an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from actors.runtime.activity import Activity
 from actors.runtime.address import CURRENT, Abandoned, require_current
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import Interrupted
-from actors.runtime.envelopes import AskEnvelope, Redelivery
+from actors.runtime.envelopes import Redelivery
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.pykka_adapter import Envelope
 from actors.supervision.messages import Crashed
@@ -89,7 +89,9 @@ class Cell:
                 limit = behaviour.group_limit
                 grouped = limit > 1 and not self._is_handled_alone(message)
                 rest = self.mailbox.take(limit - 1, self._is_handled_alone) if grouped else []
-                self._handle([message, *rest])
+                group = [message, *rest]
+                messages = [m.message if isinstance(m, Redelivery) else m for m in group]
+                self._run(type(messages[0]).__name__, lambda: self._handle_data(messages), group)
             case Message():
                 # A predecessor that was replaced while it built its behaviour has released the mailbox.
                 self.mailbox.hold()
@@ -119,35 +121,19 @@ class Cell:
         self.activity.failed = other.activity.failed + 1
         self.mailbox.hold()
 
-    def requeue(self, messages: Sequence[Message], error: BaseException) -> None:
-        """Put messages that were in hand at a crash back, those that may be handled once more; fail the others."""
+    def requeue(self, messages: Sequence[Message]) -> None:
+        """Put messages that were in hand at a crash back, those that may be handled once more; abandon the others."""
         # Not those of the path: the DecisionWatcher sends their decisions again, in the next generation.
-        repeated = [
-            m
-            for m in messages
-            if not isinstance(m, PathMessage | Redelivery | AskEnvelope | Crash) and not _is_answered(m)
-        ]
+        repeated = [m for m in messages if not isinstance(m, PathMessage | Redelivery | Crash) and not _is_answered(m)]
         self.mailbox.give_back([Redelivery(replace(m, tried=True) if isinstance(m, Submit) else m) for m in repeated])
         for message in messages:
-            match message:
-                case AskEnvelope():
-                    message.abandon(error)
-                case Redelivery():
-                    message.abandon(PaperTradingError(f"{self.name} crashed twice on this message; it was dropped"))
+            if isinstance(message, Redelivery):
+                message.abandon(PaperTradingError(f"{self.name} crashed twice on this message; it was dropped"))
 
     def _is_handled_alone(self, message: Message) -> bool:
-        return isinstance(message, Redelivery | AskEnvelope | Crash) or (
+        return isinstance(message, Redelivery | Crash) or (
             bool(self._suspects) and not self._suspects.isdisjoint(message.decisions)
         )
-
-    def _handle(self, group: list[Message]) -> None:
-        match group[0]:
-            case AskEnvelope() as ask:
-                self._run(type(ask.message).__name__, lambda: self._answer(ask), group)
-            case Redelivery() as redelivery:
-                self._run(type(redelivery.message).__name__, lambda: self._handle_data([redelivery.message]), group)
-            case first:
-                self._run(type(first).__name__, lambda: self._handle_data(group), group)
 
     def _run(self, what: str, action: Callable[[], None], group: list[Message] | None = None) -> None:
         group = group or []
@@ -213,10 +199,6 @@ class Cell:
             raise InjectedCrash(self.name)
         self._behaviour.handle_group(group)
 
-    def _answer(self, ask: AskEnvelope) -> None:
-        self._handle_data([ask.message])
-        ask.answer(None)
-
     def _report_crash(self, error: BaseException, what: str, group: list[Message]) -> None:
         with self._hand_lock:  # a cell abandoned in its crash must not hold the mailbox of its replacement
             if self.abandoned:
@@ -225,7 +207,7 @@ class Cell:
             self._behaviour = None
             self.mailbox.hold()
             self.activity.failed += 1
-            self.requeue(group, error)
+            self.requeue(group)
             self.in_hand = []
         redelivered = any(isinstance(message, Redelivery) for message in group)
         # Outside the lock: if this hangs, the Supervisor must still be able to replace the thread.

@@ -120,7 +120,7 @@ class ActorHost:
         about = old.about
         in_hand = old.abandon()
         cell.take_over(old)
-        cell.requeue(in_hand, PaperTradingError(f"{self.name} was replaced while it handled this"))
+        cell.requeue(in_hand)
         self._serve(cell)
         return about
 

@@ -21,7 +21,6 @@ from threading import Condition
 from typing import Any
 
 from actors.messages import Control, Latest, Message
-from actors.runtime.envelopes import AskEnvelope
 from actors.runtime.pykka_adapter import Envelope
 
 Undeliverable = Callable[[object], None]
@@ -65,11 +64,9 @@ class Mailbox:
             entry[0] = Envelope(entry[0].message.merged(message))
             return
         else:
-            # The cell answers an `ask`, also when it is handled in a group or after a rebuild.
-            reply = envelope.reply_to
-            entry = [envelope if reply is None else Envelope(AskEnvelope(message, reply))]
+            entry = [envelope]
             self._data.append(entry)
-            if isinstance(message, Latest) and reply is None:
+            if isinstance(message, Latest):
                 self._waiting[type(message)] = entry
             self.max_waiting = max(self.max_waiting, len(self._data))
         self._changed.notify()

@@ -17,7 +17,7 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import Message
-from actors.runtime.envelopes import AskEnvelope, Redelivery
+from actors.runtime.envelopes import Redelivery
 from domain.types import DecisionId
 
 MAX_TEXT_LENGTH = 500
@@ -89,7 +89,7 @@ class Tap:
 
     def _record_group(self, actor: str, group: Sequence[Message], took: float) -> None:
         for handled in group:
-            message = handled.message if isinstance(handled, Redelivery | AskEnvelope) else handled
+            message = handled.message if isinstance(handled, Redelivery) else handled
             if self._matches(message):
                 number = next(self._numbers)
                 if self._within_limits():

@@ -1,4 +1,4 @@
-"""Actor hosts on real threads: asks over a rebuild, control before data, answers at the stop, dead letters."""
+"""Actor hosts on real threads: answers over a restart, control before data, answers at the stop, dead letters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from actors.messages import Describe, Ping, Restart
+from actors.messages import Describe, Message, Ping, Restart
 from actors.runtime.dead_letters import MAX_KEPT
-from actors.runtime.pykka_adapter import Timeout
 from domain.errors import PaperTradingError
 from tests.support.actors.hosts import SOON, Deaf, Do, Grouping, Letter, Repeater, Say, Stage, ended, staged, thread_of
 
@@ -21,77 +20,51 @@ CONTROL_TIMEOUT_S = 3 * 0.1
 BACKLOG = 100_000
 
 
+class Unable(Repeater):
+    """A behaviour that crashes on each message."""
+
+    def handle(self, message: Message) -> None:
+        raise ValueError(message)
+
+
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     with staged() as opened:
         yield opened
 
 
-# Asks
+# Answers
 
 
-def test_a_queued_ask_keeps_its_future_over_a_rebuild_and_over_a_replacement(stage: Stage) -> None:
+def test_a_caller_gets_an_error_when_the_actor_crashes_twice_on_its_message(stage: Stage) -> None:
+    errors: queue.Queue[BaseException] = queue.Queue()
+    stage.build = Unable
     stage.host.start()
-    error = ValueError("x")
-
-    def crash() -> None:
-        raise error
-
-    gate = stage.hang(crash)
-    answer = stage.ask(Say("after the rebuild"))
-    gate.set()
-    assert error is stage.crashes.get(timeout=SOON).error
-    with pytest.raises(Timeout):
-        answer.get(timeout=0)
+    stage.address.tell(Letter(errors))
+    assert not stage.crashes.get(timeout=SOON).again
+    assert errors.empty()  # it is handled once more, alone
     stage.address.tell(Restart())
-    assert ["tried again", "after the rebuild"] == [stage.next(), stage.next()]
-    assert answer.get(timeout=SOON) is None
+    assert stage.crashes.get(timeout=SOON).again
+    assert "subject crashed twice on this message; it was dropped" == str(errors.get(timeout=SOON))
+
+
+def test_a_waiting_message_is_handled_after_a_replacement(stage: Stage) -> None:
+    stage.host.start()
     stage.hang()
-    answer = stage.ask(Say("after the replacement"))
+    stage.address.tell(Say("after the replacement"))
     stage.host.replace()
     stage.address.tell(Restart())
     assert ["tried again", "after the replacement"] == [stage.next(), stage.next()]
-    assert answer.get(timeout=SOON) is None
 
 
-def test_an_ask_whose_handling_raises_gets_the_exception_and_counts_as_a_crash(stage: Stage) -> None:
-    stage.host.start()
-    error = ValueError("for both")
-
-    def crash() -> None:
-        raise error
-
-    answer = stage.ask(Do(crash))
-    with pytest.raises(ValueError, match="for both"):
-        answer.get(timeout=SOON)
-    crashed = stage.crashes.get(timeout=SOON)
-    assert (error, "Do", False) == (crashed.error, crashed.message, crashed.again)
-    stage.address.tell(Restart())
-    stage.address.tell(Say("not tried again"))
-    assert "not tried again" == stage.next()
-    assert stage.crashes.empty()
-
-
-def test_an_ask_that_hangs_fails_when_its_thread_is_replaced(stage: Stage) -> None:
-    stage.host.start()
-    entered, release = threading.Event(), threading.Event()
-    stage.releases.append(release)
-    answer = stage.ask(Do(lambda: (entered.set(), release.wait())))  # type: ignore[arg-type, return-value]
-    assert entered.wait(SOON)
-    stage.host.replace()
-    with pytest.raises(PaperTradingError, match="subject was replaced while it handled this"):
-        answer.get(timeout=SOON)
-    release.set()  # a late answer does no harm
-
-
-def test_a_queued_ask_fails_at_the_stop(stage: Stage) -> None:
+def test_a_caller_whose_message_waits_gets_an_error_at_the_stop(stage: Stage) -> None:
+    errors: queue.Queue[BaseException] = queue.Queue()
     stage.host.start()
     gate = stage.hang()
-    answer = stage.ask(Say("too late"))
+    stage.address.tell(Letter(errors))
     stage.host.stop()
     gate.set()
-    with pytest.raises(PaperTradingError, match="the system stopped before it handled this message"):
-        answer.get(timeout=SOON)
+    assert "the system stopped before it handled this message" == str(errors.get(timeout=SOON))
 
 
 # Control before data
@@ -185,9 +158,8 @@ def test_a_thread_that_ends_by_itself_leaves_its_mailbox_to_the_replacement(
     gate = stage.hang()
     assert stage.host._cell is not None
     first = thread_of(stage.host)
-    for n in range(3):
+    for n in range(4):
         stage.address.tell(Say(str(n)))
-    answer = stage.ask(Say("asked"))
 
     def broken(message: object) -> object:
         raise RuntimeError("a defect of the cell")
@@ -200,8 +172,7 @@ def test_a_thread_that_ends_by_itself_leaves_its_mailbox_to_the_replacement(
     assert stage.host.alive
     stage.address.tell(Restart())
     # Only the message in hand at the end is lost.
-    assert ["1", "2", "asked"] == [stage.next() for _ in range(3)]
-    assert answer.get(timeout=SOON) is None
+    assert ["1", "2", "3"] == [stage.next() for _ in range(3)]
 
 
 def test_a_message_that_cannot_be_abandoned_does_not_keep_the_others_from_it(stage: Stage) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from actors.messages import Message, Restart, Tick, Wake
 from actors.runtime.address import MailAddress
-from actors.runtime.envelopes import AskEnvelope
 from actors.runtime.mailbox import Mailbox
-from actors.runtime.pykka_adapter import Envelope, ThreadingFuture
 
 
 class Say(Message):
@@ -54,13 +52,6 @@ def test_messages_put_back_come_first() -> None:
     put(mailbox, Say("3"))
     mailbox.give_back([Say("1"), Say("2")])
     assert [Say("1"), Say("2"), Say("3")] == mailbox.take(10)
-
-
-def test_an_ask_keeps_its_future_also_in_a_group() -> None:
-    mailbox = Mailbox()
-    reply: ThreadingFuture[object] = ThreadingFuture()
-    mailbox.put(Envelope(Say("what?"), reply_to=reply))
-    assert [AskEnvelope(Say("what?"), reply)] == mailbox.take(10)
 
 
 def test_a_message_that_is_handled_alone_ends_a_group() -> None:
