@@ -82,7 +82,7 @@ def _print_pairs(result: Any, out: Console) -> None:
     for name, value in result.items():
         nested = isinstance(value, Mapping | list)
         text = json.dumps(value, ensure_ascii=False) if nested else cell(value)
-        print_fact(out, str(name), text, label_width=width)
+        print_fact(out, str(name), text, label_width=width + 1)
 
 
 def actor_table(out: Console, result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Table:
