@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from actors.runtime.callers import Callers
 from actors.runtime.pykka_adapter import ThreadingFuture
-from domain.errors import (
-    DatabaseBusy,
-    DatabaseUnavailable,
-    DecisionGone,
-    OrderRejected,
-    PaperTradingError,
-)
+from domain.errors import DatabaseBusy, DatabaseUnavailable, DecisionGone, OrderRejected, PaperTradingError
 from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Decision, Outcome
-from domain.types import DEFAULT_PORTFOLIO, DecisionId, OutcomeStatus
+from domain.types import DEFAULT_PORTFOLIO, OutcomeStatus
 from domain.worker_thread import WorkerThread
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
@@ -121,8 +113,7 @@ class AttachedSystem(TradingClient):
         super().__init__(database_url)
         self.failures = LogErrorsOnce()
         self._engine = engine_for(database_url, "attached")
-        self._changed = threading.Condition()
-        self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
+        self._callers = Callers()
         self._watcher = WorkerThread("outcomes", self._answer_waiting, self._cannot_read)
         self._watcher.start()
         self._listener = Listener(database_url, ["paper_outcomes"], lambda _: self._watcher.wake())
@@ -146,20 +137,18 @@ class AttachedSystem(TradingClient):
         future: ThreadingFuture[Outcome] = ThreadingFuture()
         if accepted.outcome is not None:
             future.set(accepted.outcome)
-            return future
-        with self._changed:
-            self._waiting.setdefault(accepted.decision_id, []).append(future)
-        self._watcher.wake()
+        else:
+            self._callers.add(accepted.decision_id, future)
+            self._watcher.wake()
         return future
 
     def close(self) -> None:
         """Detach. Outcomes that are still awaited will be committed, but their futures fail."""
         self._watcher.stop(timeout=5)
         self._listener.stop()
-        for decision_id in list(self._waiting):
-            self._answer(
-                decision_id, PaperTradingError("detached before the outcome arrived; it will be committed all the same")
-            )
+        self._callers.fail_all(
+            PaperTradingError("detached before the outcome arrived; it will be committed all the same")
+        )
         self._engine.dispose()
         self.ledger_reader.close()
 
@@ -168,25 +157,13 @@ class AttachedSystem(TradingClient):
         return POLL_INTERVAL_S
 
     def _answer_waiting(self) -> float:
-        with self._changed:
-            ids = list(self._waiting)
-        if ids:
+        if ids := self._callers.ids:
             with transaction(self._engine) as cursor:
                 outcomes = read_outcomes(cursor, ids)
             for id_ in ids:
                 if id_ not in outcomes:
-                    self._answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+                    self._callers.answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
                 elif (outcome := outcomes[id_]) is not None:
-                    self._answer(id_, outcome)
+                    self._callers.answer(id_, outcome)
         self.failures.recovered()
         return POLL_INTERVAL_S
-
-    def _answer(self, decision_id: DecisionId, answer: Outcome | PaperTradingError) -> None:
-        with self._changed:
-            futures = self._waiting.pop(decision_id, [])
-        for future in futures:
-            with suppress(queue.Full):  # it has its answer already
-                if isinstance(answer, Outcome):
-                    future.set(answer)
-                else:
-                    future.set_exception((type(answer), answer, None))

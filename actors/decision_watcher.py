@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -13,17 +12,12 @@ from loguru import logger
 from actors.messages import Control, Decide, Drain, Flush, Message, Rebuild, Settled, Submit, Waits, Wake
 from actors.ports import Decisions
 from actors.runtime.behaviour import PathBehaviour
+from actors.runtime.callers import Callers
 from actors.runtime.database_retry import Interrupted
-from actors.runtime.pykka_adapter import ThreadingFuture
+from actors.runtime.pykka_adapter import settle
 from actors.runtime.routes import PathServices, Routes
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
-from domain.errors import (
-    DatabaseUnavailable,
-    DecisionGone,
-    Fenced,
-    PaperTradingError,
-    SubmissionInDoubt,
-)
+from domain.errors import DatabaseUnavailable, DecisionGone, Fenced, PaperTradingError, SubmissionInDoubt
 from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.sizing import expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
@@ -32,41 +26,6 @@ MAX_UNDER_WAY = 1_000
 """Decisions sent down the path at once; those that wait for a price do not count."""
 READ_BELOW = MAX_UNDER_WAY // 2
 """More decisions are read when fewer than this are under way."""
-
-
-class Callers:
-    """The futures of callers that wait for outcomes. It outlives the behaviour; only the DecisionWatcher uses it."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
-
-    def add(self, decision_id: DecisionId, future: ThreadingFuture[Outcome]) -> None:
-        """Add the future of a caller that waits for the outcome of a decision."""
-        waiting = self._waiting.setdefault(decision_id, [])
-        if future not in waiting:  # a message that is tried again after a crash has the same future
-            waiting.append(future)
-
-    @property
-    def ids(self) -> Collection[DecisionId]:
-        """The decisions for whose outcomes callers wait."""
-        return list(self._waiting)
-
-    def answer(self, outcome: Outcome) -> None:
-        """Set the outcome in all futures of its decision."""
-        for future in self._waiting.pop(outcome.decision_id, ()):
-            with suppress(queue.Full):  # the future has its answer
-                future.set(outcome)
-
-    def fail(self, decision_id: DecisionId, error: PaperTradingError) -> None:
-        """Set ``error`` in all futures of a decision."""
-        for future in self._waiting.pop(decision_id, ()):
-            with suppress(queue.Full):
-                future.set_exception((type(error), error, None))
-
-    def fail_all(self, error: PaperTradingError) -> None:
-        """Set ``error`` in all futures."""
-        for decision_id in self.ids:
-            self.fail(decision_id, error)
 
 
 class DecisionWatcher(PathBehaviour):
@@ -296,7 +255,7 @@ class DecisionWatcher(PathBehaviour):
 
     def _report_outcome(self, outcome: Outcome) -> None:
         self._forget(outcome.decision_id)
-        self._callers.answer(outcome)
+        self._callers.answer(outcome.decision_id, outcome)
         self._counters.count_outcome(outcome)
         logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
 
@@ -311,34 +270,31 @@ class DecisionWatcher(PathBehaviour):
         outcomes = self._retry.until_done_unless_away(lambda: self._decisions.outcomes(ids))
         for id_ in ids:
             if id_ not in outcomes:
-                self._callers.fail(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
+                self._callers.answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
                 self._counters.discard(id_)
             elif (outcome := outcomes[id_]) is not None:
-                self._callers.answer(outcome)
+                self._callers.answer(outcome.decision_id, outcome)
                 self._counters.count_outcome(outcome)
 
     def _insert(self, submitted: list[Submit]) -> None:
         decisions = [submit.decision for submit in submitted]
-        answers: list[Accepted | PaperTradingError | None]
+        answers: Sequence[Accepted | PaperTradingError]
         try:
             if self._draining:
                 raise DatabaseUnavailable("the system is stopping and takes no more decisions")
-            answers = list(self._retry.once(lambda: self._decisions.insert(decisions)))
+            answers = self._retry.once(lambda: self._decisions.insert(decisions))
         except DatabaseUnavailable as error:
-            answers = [error] * len(decisions)
-            if error.in_doubt:
-                answers = self._resolve(submitted)
+            answers = self._resolve(submitted) if error.in_doubt else [error] * len(decisions)
         for submit, answer in zip(submitted, answers, strict=True):
             if isinstance(answer, Accepted):
                 self._callers.add(answer.decision_id, submit.outcome)
                 if answer.outcome is not None:
-                    self._callers.answer(answer.outcome)
-                submit.accept(answer)
+                    self._callers.answer(answer.decision_id, answer.outcome)
+                settle(submit.accepted, answer)
             else:
-                assert isinstance(answer, PaperTradingError)
                 submit.abandon(answer)
 
-    def _resolve(self, submitted: list[Submit]) -> list[Accepted | PaperTradingError | None]:
+    def _resolve(self, submitted: list[Submit]) -> list[Accepted | PaperTradingError]:
         """Find by uid which decisions were committed, after the answer to a COMMIT was lost; never insert again."""
         try:
             rows = self._retry.for_a_while(lambda: self._decisions.find([s.decision for s in submitted]))

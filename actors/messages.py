@@ -9,15 +9,13 @@ Three kinds::
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, ClassVar, Self, dataclass_transform
 
-from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
+from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
@@ -67,6 +65,16 @@ class Latest(Message):
     def merged(self, newer: Self) -> Self:
         """Return one message in place of both."""
         return newer
+
+
+class Redelivery(Message):
+    """A message that was in hand at a crash of its actor; it is handled once more, alone."""
+
+    message: Message
+
+    def abandon(self, error: BaseException) -> None:
+        """Raise ``error`` in the caller of the message, if there is one."""
+        self.message.abandon(error)
 
 
 # --- control ---------------------------------------------------------------------------------------------------------
@@ -141,23 +149,15 @@ class Submit(Message):
         """Whether the caller has its answer; then the message must not be tried again."""
         try:
             self.accepted.get(timeout=0)
-        except Timeout:
-            return False
-        except Exception:  # noqa: BLE001 - any error is an answer
-            return True
+        except Exception as error:  # noqa: BLE001 - any other error is an answer
+            return not isinstance(error, Timeout)
         return True
 
     def abandon(self, error: BaseException) -> None:
         """Raise ``error`` in the caller unless it has its answer; `SubmissionInDoubt` if it was tried before."""
         if self.tried and not isinstance(error, WriteRefused):
             error = SubmissionInDoubt(self.decision.uid)
-        with suppress(queue.Full):
-            self.accepted.set_exception((type(error), error, None))
-
-    def accept(self, answer: Accepted) -> None:
-        """Answer the caller that the row is committed, unless it has its answer."""
-        with suppress(queue.Full):
-            self.accepted.set(answer)
+        settle(self.accepted, error)
 
 
 # --- the path --------------------------------------------------------------------------------------------------------

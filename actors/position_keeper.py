@@ -50,12 +50,7 @@ class PositionKeeper(PathBehaviour):
     group_limit: ClassVar[int] = 100
 
     def __init__(
-        self,
-        ledger: Ledger,
-        routes: Routes,
-        services: PathServices,
-        halts: HaltMonitor,
-        notify: Notify,
+        self, ledger: Ledger, routes: Routes, services: PathServices, halts: HaltMonitor, notify: Notify
     ) -> None:
         self._ledger = ledger
         self._routes = routes

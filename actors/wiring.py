@@ -15,7 +15,7 @@ from functools import partial
 
 from loguru import logger
 
-from actors.decision_watcher import Callers, DecisionWatcher
+from actors.decision_watcher import DecisionWatcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.introspection.counters import Counters
 from actors.messages import Audit, Ping, Tick, Wake
@@ -25,6 +25,7 @@ from actors.price_tracker import PriceRules, PriceTracker
 from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour
+from actors.runtime.callers import Callers
 from actors.runtime.cell import Builder
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.host import ActorHost

@@ -18,14 +18,13 @@ from dataclasses import replace
 
 from loguru import logger
 
-from actors.messages import Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Restart, Submit
+from actors.messages import Control, Crash, Describe, Message, PathMessage, Ping, Rebuild, Redelivery, Restart, Submit
 from actors.ports import Address
 from actors.runtime import tracing
 from actors.runtime.activity import Activity
 from actors.runtime.address import CURRENT, Abandoned, require_current
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import Interrupted
-from actors.runtime.envelopes import Redelivery
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.pykka_adapter import Envelope
 from actors.supervision.messages import Crashed

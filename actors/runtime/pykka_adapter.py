@@ -7,7 +7,9 @@ there first. Version 5 changes several, so pyproject.toml excludes it.
 
 from __future__ import annotations
 
+import queue
 from abc import abstractmethod
+from contextlib import suppress
 from typing import Any, Protocol
 
 from pykka import ActorDeadError, ActorRef, ActorRegistry, Future, ThreadingActor, ThreadingFuture, Timeout
@@ -31,6 +33,7 @@ __all__ = [
     "ThreadingFuture",
     "Timeout",
     "detach",
+    "settle",
 ]
 
 
@@ -59,6 +62,15 @@ class InboxActor(ThreadingActor):
     # The hook through which pykka creates its queue. It is a static method there, but called on the instance.
     def _create_actor_inbox(self) -> Inbox:  # type: ignore[override]
         return self.create_inbox()
+
+
+def settle(future: Future[Any], answer: object) -> None:
+    """Answer a future, unless it has its answer; an exception is raised in the caller, without the traceback here."""
+    with suppress(queue.Full):
+        if isinstance(answer, BaseException):
+            future.set_exception((type(answer), answer, None))
+        else:
+            future.set(answer)
 
 
 def detach(ref: ActorRef[Any]) -> None:

@@ -16,8 +16,7 @@ from typing import Any
 
 from loguru import logger
 
-from actors.messages import Message
-from actors.runtime.envelopes import Redelivery
+from actors.messages import Message, Redelivery
 from domain.types import DecisionId
 
 MAX_TEXT_LENGTH = 500

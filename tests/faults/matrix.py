@@ -145,7 +145,6 @@ LEFT_OUT = {
     "Crash": "a test hook itself",
     "Ping": "answered by the cell, changes nothing",
     "Describe": "answered by the cell, changes nothing",
-    "Asked": "stands for the message in it",
     "Redelivery": "stands for the message in it",
 }
 """Messages without points of their own, and why."""
