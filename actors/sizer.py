@@ -32,7 +32,14 @@ from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
 from domain.trading.bookkeeping import apply
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import AwaitsPrice, DecisionQueue, SizingRules, Step
+from domain.trading.decision_queue import (
+    AwaitsPortfolio,
+    AwaitsPrice,
+    DecisionQueue,
+    SizingRules,
+    Step,
+    unknown_portfolio,
+)
 from domain.trading.events import SizedOrder
 from domain.types import Clock, DecisionId, Instant
 
@@ -79,7 +86,7 @@ class Sizer(PathBehaviour):
         now = Instant.of(self._clock)
         match message:
             case Decide():
-                self._admit(message.decision, now)
+                self._send(self._queue.on_decision(message.decision, now))
             case Priced():
                 state = self._queue.state(message.portfolio)
                 result = None if state is None or message.event is None else apply(state, message.event)
@@ -97,7 +104,7 @@ class Sizer(PathBehaviour):
             case Tick():
                 self._send(self._queue.on_time(now))
             case Flush():
-                self._queue.closed = True
+                self._queue.draining = True
                 self._routes.execution_simulator.tell(message)
         self.about = None
 
@@ -122,17 +129,12 @@ class Sizer(PathBehaviour):
                     self._routes.execution_simulator.tell(Execute(self.generation, step))
                 case Refusal():
                     self._routes.execution_simulator.tell(Refused(self.generation, step))
+                case AwaitsPortfolio():
+                    self._request_rules(step.decision)
                 case AwaitsPrice():
                     if step.symbol is not None:
                         self._routes.price_tracker.tell(Subscribe(step.symbol))
                     self._routes.decision_watcher.tell(Waits(self.generation, step.decision_id))
-
-    def _admit(self, decision: PendingDecision, now: Instant) -> None:
-        self.about = decision.id
-        if self._queue.state(decision.portfolio) is None:
-            self._request_rules(decision)
-        else:
-            self._send(self._queue.on_decision(decision, now))
 
     def _request_rules(self, decision: PendingDecision) -> None:
         """Let a decision wait while its portfolio is looked up, because it may have just been created."""
@@ -145,7 +147,9 @@ class Sizer(PathBehaviour):
         self._send(self._queue.on_rules(message.rules))
         unresolved, self._without_portfolio = self._without_portfolio, []
         for request, decision in unresolved:
-            if self._queue.state(decision.portfolio) is not None or request <= message.answered:
+            if self._queue.state(decision.portfolio) is not None:
                 self._send(self._queue.on_decision(decision, now))
+            elif request <= message.answered:
+                self._send([unknown_portfolio(decision)])
             else:
                 self._without_portfolio.append((request, decision))

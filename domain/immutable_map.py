@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from enum import Enum
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 MAX_CHANGES = 32
 """A copy with more changes than this gets a base of its own, so that no lookup and no copy becomes slow."""
-ABSENT: Final = object()
-REMOVED: Final = object()
+
+
+class _Marker(Enum):
+    """Values that stay themselves in every copy and in another process."""
+
+    ABSENT = 0
+    REMOVED = 1
 
 
 class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
@@ -25,9 +31,9 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
 
     __slots__ = ("_base", "_changes")
 
-    def __init__(self, values: Mapping[Key, Value] | None = None, _changes: Mapping[Key, Any] | None = None) -> None:
-        self._base: Mapping[Key, Value] = {**(values or {})} if _changes is None else values or {}
-        self._changes: Mapping[Key, Any] = _changes or {}
+    def __init__(self, values: Mapping[Key, Value] | None = None) -> None:
+        self._base: Mapping[Key, Value] = {} if values is None else dict(values)
+        self._changes: Mapping[Key, Any] = {}
 
     def updated(self, values: Mapping[Key, Value]) -> ImmutableMap[Key, Value]:
         """Return a copy with these values."""
@@ -40,34 +46,51 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
             KeyError: there is no such key.
         """
         self[key]
-        return self._copy({**self._changes, key: REMOVED})
+        return self._copy({**self._changes, key: _Marker.REMOVED})
 
     def _copy(self, changes: Mapping[Key, Any]) -> ImmutableMap[Key, Value]:
-        copy = ImmutableMap(self._base, changes)
-        return copy if len(changes) <= MAX_CHANGES else ImmutableMap(copy)
+        copy: ImmutableMap[Key, Value] = ImmutableMap()
+        copy._base, copy._changes = self._base, changes
+        if len(changes) > MAX_CHANGES:
+            copy._base, copy._changes = copy._flat(), {}
+        return copy
+
+    def _flat(self) -> dict[Key, Value]:
+        flat: dict[Key, Any] = {**self._base, **self._changes}
+        for key, value in self._changes.items():
+            if value is _Marker.REMOVED:
+                del flat[key]
+        return flat
 
     def __getitem__(self, key: Key) -> Value:
-        value: Any = self.get(key, ABSENT)
-        if value is ABSENT:
+        value: Any = self.get(key, _Marker.ABSENT)
+        if value is _Marker.ABSENT:
             raise KeyError(key)
         return value  # type: ignore[no-any-return]
 
     def get(self, key: Key, default: Any = None) -> Any:
         """Return the value of ``key``, else ``default``."""
-        value = self._changes.get(key, ABSENT)
-        if value is ABSENT:
+        value = self._changes.get(key, _Marker.ABSENT)
+        if value is _Marker.ABSENT:
             return self._base.get(key, default)
-        return default if value is REMOVED else value
+        return default if value is _Marker.REMOVED else value
 
     def __contains__(self, key: object) -> bool:
-        return self.get(key, ABSENT) is not ABSENT  # type: ignore[arg-type]
+        return self.get(key, _Marker.ABSENT) is not _Marker.ABSENT  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Key]:
-        yield from (key for key in self._base if self._changes.get(key) is not REMOVED)
-        yield from (key for key, value in self._changes.items() if value is not REMOVED and key not in self._base)
+        return iter(self._flat())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._flat())
+
+    def items(self) -> ItemsView[Key, Value]:
+        """Return all keys with their values."""
+        return self._flat().items()
+
+    def values(self) -> ValuesView[Value]:
+        """Return all values."""
+        return self._flat().values()
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        return repr(self._flat())

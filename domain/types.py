@@ -70,7 +70,10 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, whatever happens to the current time; only differences mean something."""
+        """Return seconds that never go back, whatever happens to the current time, and count while the machine sleeps.
+
+        Only differences mean something.
+        """
         ...
 
 

@@ -16,6 +16,9 @@ from domain.trading.snapshot import next_on_grid
 from domain.types import Clock
 from domain.worker_thread import WorkerThread
 
+UPTIME_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""It counts while the machine sleeps: Linux's CLOCK_MONOTONIC stands still then, macOS's does not."""
+
 
 class SystemClock:
     """The machine's clock."""
@@ -25,8 +28,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
+        """Return seconds that never go back, and count while the machine sleeps."""
+        return time.clock_gettime(UPTIME_CLOCK)
 
 
 MAX_WAIT_S = 1.0

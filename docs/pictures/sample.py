@@ -144,7 +144,9 @@ class _Desk:
             strategy=self.draw.choice(self.plan.strategies),
         )
         quote = Quote(Symbol(symbol), self.prices[symbol], at, Instant(at, 0.0), SOURCE, real=False)
-        event = match_market_order(SizedOrder(order, SizingEvidence(self.books, quote, self.plan.capital, {})), at)
+        event = match_market_order(
+            SizedOrder(order, SizingEvidence(quote, self.plan.capital, {}, {}, self.books.version, 1)), at
+        )
         assert isinstance(event, Filled)
         fill = event.fill
         held = self.books.positions.get(Symbol(symbol))

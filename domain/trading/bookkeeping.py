@@ -1,7 +1,7 @@
 """Bookkeeping: how an event changes a portfolio.
 
-One pure function, `apply`, is the only way in which a state changes: the Sizer's projection, the PositionKeeper's
-drafts, and every state of an `Engine`.
+One pure function, `apply`, is the only way in which an event changes a state: the Sizer's projection, the
+PositionKeeper's drafts, and every state of an `Engine`.
 """
 
 from __future__ import annotations

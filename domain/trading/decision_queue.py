@@ -18,7 +18,7 @@ from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.portfolio import PortfolioRules, PortfolioState, Valuation, to_dict
+from domain.trading.portfolio import PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.quotes import Quote
 from domain.trading.sizing import expire_if_stale, pre_trade_check, size
 from domain.types import DecisionId, Instant, PortfolioName, Symbol
@@ -53,8 +53,25 @@ class AwaitsPrice:
     symbol: Symbol | None
 
 
-Step: TypeAlias = SizedOrder | Refusal | AwaitsPrice
-"""What becomes of a decision next."""
+@dataclass(frozen=True, slots=True)
+class AwaitsPortfolio:
+    """A decision names an unknown portfolio, which may have just been created. The queue does not keep it."""
+
+    decision: PendingDecision
+
+    @property
+    def decision_id(self) -> DecisionId:
+        """Its id."""
+        return self.decision.id
+
+
+Step: TypeAlias = SizedOrder | Refusal | AwaitsPrice | AwaitsPortfolio
+"""The next step of a decision."""
+
+
+def unknown_portfolio(decision: PendingDecision) -> Refusal:
+    """Refuse a decision because there is no such portfolio."""
+    return refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
 
 
 @dataclass(slots=True)
@@ -64,13 +81,13 @@ class _Account:
     Attributes:
         state: the projection: the committed state and the events after it.
         ready: decisions that have a price, in order.
-        at_market: an order has been sized, and its result is not here yet.
+        pricing: an order has been sized, and its result is not here yet.
     """
 
     state: PortfolioState
-    valuation: Valuation
+    values: PositionValues
     ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
-    at_market: bool = False
+    pricing: bool = False
 
 
 class DecisionQueue:
@@ -83,13 +100,13 @@ class DecisionQueue:
         rules: age limits and currencies.
 
     Attributes:
-        about: the decision that a call works on; where the call raises, that one is to blame.
-        closed: no more decisions are sized.
+        about: id of the decision being handled; it gets a strike if the call raises.
+        draining: no more decisions are sized.
     """
 
     def __init__(self, rules: SizingRules) -> None:
         self.about: DecisionId | None = None
-        self.closed = False
+        self.draining = False
         self._rules = rules
         self._accounts: dict[PortfolioName, _Account] = {}
         self._holders: defaultdict[Symbol, set[PortfolioName]] = defaultdict(set)
@@ -121,8 +138,8 @@ class DecisionQueue:
         if account is None:
             return []  # the portfolio was removed in the meantime
         if result is not None:
-            self._value_anew(account, result)
-        account.at_market = False
+            self._apply_result(account, result)
+        account.pricing = False
         return list(self._size_next(account, now))
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
@@ -164,14 +181,14 @@ class DecisionQueue:
         ]
 
     def _open(self, state: PortfolioState) -> None:
-        self._accounts[state.name] = _Account(state, Valuation(state))
+        self._accounts[state.name] = _Account(state, PositionValues(state))
         for symbol in state.positions:
             self._holders[symbol].add(state.name)
 
-    def _value_anew(self, account: _Account, result: Result) -> None:
+    def _apply_result(self, account: _Account, result: Result) -> None:
         symbol = result.order.instrument.symbol
         account.state = result.state
-        account.valuation.changed(symbol)
+        account.values.changed(symbol)
         (self._holders[symbol].discard if result.position is None else self._holders[symbol].add)(result.state.name)
 
     def _mark(self, prices: Mapping[Symbol, Decimal]) -> None:
@@ -180,14 +197,14 @@ class DecisionQueue:
         for symbol in prices:
             for name in self._holders.get(symbol, ()):
                 if (account := self._accounts.get(name)) is not None:
-                    account.valuation.changed(symbol)
+                    account.values.changed(symbol)
 
     def _admit(self, decision: PendingDecision, now: Instant) -> Iterator[Step]:
         """Refuse a decision, queue it, or let it wait for a price."""
         self.about = decision.id
         account = self._accounts.get(decision.portfolio)
         if account is None:
-            yield refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
+            yield AwaitsPortfolio(decision)
             return
         if self._catalog is None:
             yield self._wait_for_price(decision, None)
@@ -217,7 +234,7 @@ class DecisionQueue:
 
     def _size_next(self, account: _Account, now: Instant) -> Iterator[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
-        while account.ready and not account.at_market and not self.closed:
+        while account.ready and not account.pricing and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
             # Check again: the portfolio's rules may have changed while the decision waited.
@@ -226,7 +243,7 @@ class DecisionQueue:
                 or expire_if_stale(decision, now, self._rules.max_decision_age)
                 or self._size(decision, account, instrument, now)
             )
-            account.at_market = isinstance(step, SizedOrder)
+            account.pricing = isinstance(step, SizedOrder)
             yield step
 
     def _size(
@@ -234,7 +251,7 @@ class DecisionQueue:
     ) -> SizedOrder | Refusal:
         quote = self._fresh_quote(decision, instrument)
         assert quote is not None
-        equity = account.valuation.equity(account.state, self._marks)
+        equity = account.values.equity(account.state, self._marks)
         return size(decision, account.state, instrument, quote, equity, self._marks, now.time)
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
@@ -272,7 +289,7 @@ class DecisionQueue:
                 name: {
                     **to_dict(account.state),
                     "ready": [decision.id for decision, _ in account.ready],
-                    "pricing": account.at_market,
+                    "pricing": account.pricing,
                 }
                 for name, account in self._accounts.items()
             },
@@ -283,5 +300,5 @@ class DecisionQueue:
             "quotes": {
                 symbol: {"price": quote.price, "seen_at": quote.seen_at} for symbol, quote in self._quotes.items()
             },
-            "draining": self.closed,
+            "draining": self.draining,
         }

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import DecisionQueue, SizingRules, Step
+from domain.trading.decision_queue import AwaitsPortfolio, DecisionQueue, SizingRules, Step, unknown_portfolio
 from domain.trading.events import SizedOrder
 from domain.trading.execution import match_market_order
 from domain.trading.instruments import InstrumentCatalog
@@ -77,11 +77,19 @@ class Engine:
             step = remaining.popleft()
             if isinstance(step, Refusal):
                 ended.append(step)
+            elif isinstance(step, AwaitsPortfolio):
+                ended.append(unknown_portfolio(step.decision))
             elif isinstance(step, SizedOrder):
-                name = step.order.portfolio
-                event = match_market_order(step, now.time)
-                result = event if isinstance(event, Refusal) else apply(step.sizing.state, event)
+                result = self._match(step, now)
                 ended.append(result)
-                next_steps = self._queue.on_result(name, None if isinstance(result, Refusal) else result, now)
-                remaining.extendleft(reversed(next_steps))
+                applied = None if isinstance(result, Refusal) else result
+                remaining.extend(self._queue.on_result(step.order.portfolio, applied, now))
         return ended
+
+    def _match(self, sized: SizedOrder, now: Instant) -> Ended:
+        event = match_market_order(sized, now.time)
+        if isinstance(event, Refusal):
+            return event
+        state = self._queue.state(sized.order.portfolio)
+        assert state is not None  # it was sized just now
+        return apply(state, event)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
 from domain.trading.orders import Fill, Order
-from domain.trading.portfolio import PortfolioState
+from domain.trading.portfolio import Position
 from domain.trading.quotes import Quote
 from domain.types import DecisionId, Symbol
 
@@ -18,22 +18,26 @@ class SizingEvidence:
     """What an order's quantity rests on.
 
     Attributes:
-        state: the portfolio's state, with its rules and its version.
         quote: the base price. The fill of a market order uses the same quote.
         equity: the portfolio's equity at ``quote`` and ``marks``.
         marks: the newest price of each symbol; all orders of one moment share this table.
+        positions: the portfolio's positions, shared with its state.
+        version: of the portfolio.
+        rules_revision: of the portfolio's row in ``paper_trading_config``.
     """
 
-    state: PortfolioState
     quote: Quote
     equity: Decimal
-    marks: Mapping[Symbol, Decimal]
+    marks: Mapping[Symbol, Decimal] = field(repr=False)
+    positions: Mapping[Symbol, Position] = field(repr=False)
+    version: int
+    rules_revision: int
 
     def other_marks(self) -> dict[Symbol, Decimal]:
         """Return the prices of the portfolio's other positions in that equity."""
         return {
             symbol: self.marks.get(symbol, position.last_price)
-            for symbol, position in self.state.positions.items()
+            for symbol, position in self.positions.items()
             if symbol != self.quote.symbol
         }
 

@@ -100,4 +100,4 @@ def match_market_order(sized: SizedOrder, time: datetime) -> Event | Refusal:
     fill = fill_order(order, sized.sizing.quote, time)
     if isinstance(fill, NotFilled):
         return Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, fill.reason)
-    return Filled(order.seq, order, sized.sizing, fill)
+    return Filled(sized.sizing.version + 1, order, sized.sizing, fill)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -132,7 +132,7 @@ def to_dict(state: PortfolioState) -> dict[str, Any]:
     }
 
 
-class Valuation:
+class PositionValues:
     """Σ value of the positions of one portfolio. It is exact: the sum of the same rounded values, to the last digit.
 
     Args:
@@ -143,11 +143,6 @@ class Valuation:
         self._values: dict[Symbol, Decimal] = {}
         self._total = ZERO
         self._outdated: set[Symbol] = set(state.positions)
-
-    @property
-    def symbols(self) -> Collection[Symbol]:
-        """The symbols of the positions that are valued."""
-        return self._values.keys() | self._outdated
 
     def changed(self, symbol: Symbol) -> None:
         """Value the position in ``symbol`` anew at the next request: its mark or its quantity has changed."""

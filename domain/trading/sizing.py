@@ -117,7 +117,7 @@ def size(
         strategy=decision.strategy,
         note=sized.note,
     )
-    return SizedOrder(order, SizingEvidence(state, quote, equity, marks))
+    return SizedOrder(order, SizingEvidence(quote, equity, marks, state.positions, state.version, state.rules.revision))
 
 
 def budget(equity: Decimal, confidence: Decimal, risk_score: Decimal, max_position_size: Decimal) -> Decimal:

@@ -209,7 +209,7 @@ def order_row(result: Result) -> dict[str, object]:
         "symbol": order.instrument.symbol, "side": order.side, "order_type": order.order_type,
         "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
         "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
-        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": sizing.state.rules.revision,
+        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": sizing.rules_revision,
         "equity": sizing.equity, "marks": json.dumps(marks),
         "created_at": order.created_at, "filled_at": fill.filled_at,
     }  # fmt: skip

@@ -38,6 +38,7 @@ class StepClock:
         return self.seconds
 
     def pass_by(self, seconds: float) -> None:
+        assert seconds >= 0
         self.time += timedelta(seconds=seconds)
         self.seconds += seconds
 

@@ -41,7 +41,7 @@ def costs_() -> st.SearchStrategy[Costs]:
     )
 
 
-def terms_() -> st.SearchStrategy[PortfolioRules]:
+def portfolio_rules() -> st.SearchStrategy[PortfolioRules]:
     """Return a strategy of rules, from a very small portfolio to one whose orders have large slippage."""
     return st.builds(
         rules,

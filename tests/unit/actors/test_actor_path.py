@@ -189,7 +189,7 @@ def test_callers_of_decisions_that_ended_before_they_were_read_are_answered(step
 
 
 def test_a_clock_that_is_set_back_does_not_bring_old_prices_back(stepper: Stepper) -> None:
-    stepper.clock.pass_by(-3600)
+    stepper.clock.set_by(-3600)
     stepper.quote({"BTC/USDT": "200"})
     stepper.run()
     put(stepper)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from actors.messages import Tick, Wake
-from actors.runtime.timer import Timer
+from actors.runtime.timer import SystemClock, Timer
 
 pytestmark = pytest.mark.clock
 
@@ -105,3 +106,11 @@ def test_a_message_that_could_not_be_sent_is_sent_later() -> None:
     assert Wake() == repeated.next()
     assert Tick() == single.next()
     timer.stop()
+
+
+def test_the_clock_of_durations_ignores_a_wall_clock_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SystemClock()
+    before = clock.monotonic()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: -1.0)  # on Linux it stands still while the machine sleeps
+    assert 0 <= clock.monotonic() - before < 60

@@ -152,6 +152,19 @@ def test_an_order_without_a_fill_ends_its_decision_and_the_next_one_is_sized() -
     assert refusals == trading.quote(quoted("0.4"))
 
 
+def test_the_order_of_the_ends_is_that_of_the_actors(trading: Trading) -> None:
+    for decision in (decided(), decided(number=2), decided(number=3, expires_at=after(5))):
+        assert [] == trading.decide(decision)
+    numbers = [sentence.split()[0] for sentence in trading.quote(quoted("100", at=6))]
+    assert ["1", "3", "2"] == numbers  # 2 is sized when the result of 1 is back; the end of 3 waits for nothing
+
+
+def test_a_price_from_before_the_machine_slept_is_too_old(trading: Trading) -> None:
+    assert [] == trading.quote(quoted("100"))
+    assert [] == trading.decide(decided(at=3600))  # the clock of the process counts the sleep
+    assert ["1 no price in time: none of BTC/USDT was seen within 30 s"] == trading.wait(3631)
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_wall_clock_that_is_set_delays_nothing_and_expires_nothing(trading: Trading, hours: int) -> None:
     def moment(seconds: float) -> Instant:

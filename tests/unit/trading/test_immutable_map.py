@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +29,14 @@ def test_it_equals_a_dict_and_every_earlier_copy_stays_as_it_was(
         copies.append((dict(expected), present))
     for values, copy in copies:
         assert values == copy
-        assert len(values) == len(copy)
+        assert (len(values), values.items()) == (len(copy), copy.items())
+        assert sorted(values.values()) == sorted(copy.values())
         assert {key: copy.get(key) for key in range(101)} == {key: values.get(key) for key in range(101)}
+
+
+def test_a_pickled_or_deeply_copied_map_is_the_same() -> None:
+    once = ImmutableMap({"BTC/USDT": 1, "ETH/USDT": 2}).without("BTC/USDT").updated({"SOL/USDT": 3})
+    assert {"ETH/USDT": 2, "SOL/USDT": 3} == pickle.loads(pickle.dumps(once)) == deepcopy(once) == once
 
 
 def test_a_copy_without_a_missing_key_is_refused() -> None:

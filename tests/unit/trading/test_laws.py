@@ -26,7 +26,7 @@ from domain.trading.sizing import budget
 from domain.types import Action, Side, Symbol
 from tests.support.values.builders import NOON, deal, instant, quote, received
 from tests.support.values.naive_ledger import Deal, NaiveLedger, ledger, money
-from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, price_of, terms_, wishes
+from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, portfolio_rules, price_of, wishes
 
 SOME = settings(max_examples=40)
 SYMBOLS = [what.symbol for what in INSTRUMENTS]
@@ -167,7 +167,7 @@ def imbalance(portfolio: PortfolioState, applied: Sequence[Result], at: dict[Sym
 
 
 @SOME
-@given(terms_(), wishes(), marks(), st.data())
+@given(portfolio_rules(), wishes(), marks(), st.data())
 def test_law_1_the_books_balance_at_every_state_and_any_marks(
     start: PortfolioRules, wanted: list[Wish], at: dict[Symbol, Decimal], data: st.DataObject
 ) -> None:
@@ -181,7 +181,7 @@ def test_law_1_the_books_balance_at_every_state_and_any_marks(
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_the_ledger_equals_the_naive_model(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     fills = [as_deal(outcome) for outcome in run.applied]
@@ -190,7 +190,7 @@ def test_the_ledger_equals_the_naive_model(start: PortfolioRules, wanted: list[W
 
 
 @SOME
-@given(terms_(), deals(), marks())
+@given(portfolio_rules(), deals(), marks())
 def test_long_and_short_equal_the_naive_model_and_balance(
     start: PortfolioRules, given_deals: list[Deal], at: dict[Symbol, Decimal]
 ) -> None:
@@ -209,7 +209,7 @@ def test_long_and_short_equal_the_naive_model_and_balance(
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_cash_and_positions_are_the_sums_of_the_fills_deltas(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     cash = Fraction(start.initial_capital) + sum(Fraction(outcome.cash_delta) for outcome in run.applied)
@@ -224,7 +224,7 @@ def test_cash_and_positions_are_the_sums_of_the_fills_deltas(start: PortfolioRul
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_every_decision_gets_an_outcome_with_a_reason_in_plain_words(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     assert len(wanted) == len(run.outcomes)
@@ -242,7 +242,7 @@ def test_every_decision_gets_an_outcome_with_a_reason_in_plain_words(start: Port
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(
     start: PortfolioRules, wanted: list[Wish]
 ) -> None:
@@ -256,7 +256,7 @@ def test_law_5_no_buy_takes_cash_below_zero_and_none_happens_below_it(
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_a_buy_is_the_largest_that_budget_position_limit_and_cash_allow(
     start: PortfolioRules, wanted: list[Wish]
 ) -> None:
@@ -302,7 +302,7 @@ def assert_largest(decision: PendingDecision, base: Quote, before: PortfolioStat
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_law_7_the_same_again_gives_the_identical_ledger(start: PortfolioRules, wanted: list[Wish]) -> None:
     run = lived(start, wanted)
     again = Run(start)
@@ -314,7 +314,7 @@ def test_law_7_the_same_again_gives_the_identical_ledger(start: PortfolioRules, 
 
 
 @SOME
-@given(terms_(), wishes(), st.data())
+@given(portfolio_rules(), wishes(), st.data())
 def test_a_rebuild_from_the_database_in_the_middle_changes_nothing(
     start: PortfolioRules, wanted: list[Wish], data: st.DataObject
 ) -> None:
@@ -333,7 +333,7 @@ def test_a_rebuild_from_the_database_in_the_middle_changes_nothing(
 
 
 @SOME
-@given(terms_(), wishes(), st.data())
+@given(portfolio_rules(), wishes(), st.data())
 def test_folding_events_in_chunks_each_reloaded_gives_the_same_as_at_once(
     start: PortfolioRules, wanted: list[Wish], data: st.DataObject
 ) -> None:
@@ -352,7 +352,7 @@ def test_folding_events_in_chunks_each_reloaded_gives_the_same_as_at_once(
 
 
 @SOME
-@given(terms_(), wishes())
+@given(portfolio_rules(), wishes())
 def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: PortfolioRules, wanted: list[Wish]) -> None:
     for outcome in lived(start, wanted).applied:
         fill, trade = outcome.fill, outcome.trade
