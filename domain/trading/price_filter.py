@@ -40,7 +40,7 @@ class PriceFilter:
         last = self._last.get(quote.symbol)
         confirmed = (
             suspect is not None
-            and quote.price_time > suspect.price_time
+            and _later(quote, suspect)
             and all(
                 _near(reference, quote.price)
                 for reference in (suspect.price, quote.bid, quote.ask)
@@ -54,6 +54,13 @@ class PriceFilter:
         if suspect is None or not _near(suspect.price, quote.price):
             self.suspects[quote.symbol] = quote
         return False
+
+
+def _later(quote: Quote, suspect: Quote) -> bool:
+    """Return whether a price is a later one: by the source's time, where it sends one; else by its receipt."""
+    if quote.price_time == quote.seen_at:
+        return quote.seen.monotonic > suspect.seen.monotonic
+    return quote.price_time > suspect.price_time
 
 
 def _near(one: Decimal, other: Decimal) -> bool:

@@ -101,3 +101,11 @@ def test_after_any_history_two_similar_prices_in_a_row_are_accepted(before: list
         price_filter.accepts(quote(str(price), seconds))
     price_filter.accepts(quote("7", len(before)))
     assert price_filter.accepts(quote("7.1", len(before) + 1))
+
+
+def test_a_wall_clock_that_is_set_back_does_not_keep_a_price_without_a_time_from_being_confirmed() -> None:
+    price_filter = PriceFilter()
+    assert price_filter.accepts(quote("100"))
+    assert not price_filter.accepts(quote("5000", 1))
+    back = NOON - timedelta(hours=1)
+    assert price_filter.accepts(Quote(BTC, Decimal(5100), back, Instant(back, 2), "test", real=False))
