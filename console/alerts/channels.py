@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Protocol
@@ -86,8 +86,7 @@ class CommandChannel:
     def __init__(self, arguments: Sequence[str]) -> None:
         if shutil.which(arguments[0]) is None:
             program = arguments[0].partition("=")[0]  # a shell would take NAME=VALUE for a variable: maybe a secret
-            msg = f"setting alert_command: there is no executable program {program!r}; check its path"
-            raise SettingsError(msg)
+            raise SettingsError(f"setting alert_command: there is no executable program {program!r}; check its path")
         self.target = Path(arguments[0]).name
         self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,17 +98,13 @@ class CommandChannel:
             try:
                 process.communicate(json.dumps(notification.to_dict()).encode(), timeout=limit)
             except subprocess.TimeoutExpired:
-                msg = f"{self.target} did not end within {limit:g} s{_tail(output)}"
-                raise AlertFailed(msg) from None
+                raise AlertFailed(f"{self.target} did not end within {limit:g} s{_tail(output)}") from None
             finally:
                 if process.poll() is None:
                     _kill(process)
-            if process.returncode < 0:
-                msg = f"{self.target} was ended by signal {-process.returncode}{_tail(output)}"
-                raise AlertFailed(msg)
-            if process.returncode > 0:
-                msg = f"{self.target} ended with exit code {process.returncode}{_tail(output)}"
-                raise AlertFailed(msg)
+            if (code := process.returncode) != 0:
+                ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+                raise AlertFailed(f"{self.target} {ended}{_tail(output)}")
 
     def abort(self) -> None:
         """Kill the program, if it runs."""
@@ -134,8 +129,7 @@ class CommandChannel:
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "its arguments cannot be passed to a program"
-            msg = f"{self.target} cannot be run: {reason}"
-            raise AlertFailed(msg) from None
+            raise AlertFailed(f"{self.target} cannot be run: {reason}") from None
         with process:
             self._process = process
             try:
@@ -158,8 +152,7 @@ class UrlChannel:
         try:
             urllib3.util.parse_url(url)
         except LocationValueError:
-            msg = f"setting alert_url = ********: {self.target!r} is not a valid host name"
-            raise SettingsError(msg) from None
+            raise SettingsError(f"setting alert_url = ********: {self.target!r} is not a valid host name") from None
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
         self._headers = {"Content-Type": "application/json", "User-Agent": "paper-trading"}
         if parts.username is not None:
@@ -173,15 +166,13 @@ class UrlChannel:
         """POST the notification; see `Channel`."""
         # In a thread: a DNS lookup and an answer that drips keep no time limit. One thread at a time.
         if self._attempt is not None and not self._attempt.done():
-            msg = f"{self.target} has not answered an earlier attempt yet"
-            raise AlertFailed(msg)
+            raise AlertFailed(f"{self.target} has not answered an earlier attempt yet")
         body = json.dumps(notification.to_dict()).encode()
         self._attempt = call_in_thread("alert", lambda: self._post(body, limit))
         try:
             self._attempt.result(limit + TIMEOUT_GRACE_S)
         except TimeoutError:
-            msg = f"{self.target} gave no complete answer within {limit:g} s"
-            raise AlertFailed(msg) from None
+            raise AlertFailed(f"{self.target} gave no complete answer within {limit:g} s") from None
 
     def abort(self) -> None:
         """Do nothing: a daemon thread waits for the answer, and it does not keep the process alive."""
@@ -199,13 +190,11 @@ class UrlChannel:
                     redirect=False,
                     preload_content=False,
                 )
-                try:
+                with closing(answer):
                     self._check(answer)
-                finally:
-                    answer.close()
         except (HTTPError, ValueError) as error:
-            msg = f"{self.target} {_reason(error, limit)}"
-            raise AlertFailed(msg, again=not isinstance(error, LocationValueError)) from None
+            again = not isinstance(error, LocationValueError)
+            raise AlertFailed(f"{self.target} {_reason(error, limit)}", again=again) from None
 
     def _check(self, answer: urllib3.BaseHTTPResponse) -> None:
         status = answer.status
@@ -217,8 +206,7 @@ class UrlChannel:
             body = ""
         again = status in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         moved = "; a redirection is not followed" if status < HTTPStatus.BAD_REQUEST else ""
-        msg = f"{self.target} answered {status}{moved}{_quoted(body)}"
-        raise AlertFailed(msg, again=again)
+        raise AlertFailed(f"{self.target} answered {status}{moved}{_quoted(body)}", again=again)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

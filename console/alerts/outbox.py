@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +49,11 @@ class Notification:
             return self.alarm.text
         return f"{self.alarm.text} (and {self.held_back} more of this kind since {self.since:%H:%M:%S} UTC)"
 
+    def followed_by(self, alarm: Alarm) -> Notification:
+        """Return the notification of a newer alarm, with this one among those held back."""
+        earlier = (*self.earlier, self.alarm)[-MAX_EARLIER:]
+        return Notification(alarm, self.count, earlier, self.since or self.alarm.at.astimezone(UTC))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that a receiver gets."""
         return {
@@ -67,17 +71,6 @@ class Notification:
         }
 
 
-@dataclass(slots=True)
-class _Slot:
-    """Waiting alarms of one kind."""
-
-    newest: Alarm | None = None
-    held_back: int = 0
-    earlier: deque[Alarm] = field(default_factory=lambda: deque(maxlen=MAX_EARLIER))
-    since: datetime | None = None
-    free_at: float = float("-inf")
-
-
 class Outbox:
     """Outbox of one receiver: takes alarms, returns notifications.
 
@@ -87,16 +80,13 @@ class Outbox:
 
     def __init__(self, window: float) -> None:
         self._window = window
-        self._slots: dict[AlarmKind, _Slot] = {}
+        self._waiting: dict[AlarmKind, Notification] = {}
+        self._free_at: dict[AlarmKind, float] = {}
 
     def put(self, alarm: Alarm) -> None:
         """Keep an alarm until it is due; it replaces an older one of its kind."""
-        slot = self._slots.setdefault(alarm.kind, _Slot())
-        if slot.newest is not None:
-            slot.earlier.append(slot.newest)
-            slot.held_back += 1
-            slot.since = slot.since or slot.newest.at.astimezone(UTC)
-        slot.newest = alarm
+        before = self._waiting.get(alarm.kind)
+        self._waiting[alarm.kind] = Notification(alarm) if before is None else before.followed_by(alarm)
 
     def take(self, now: float, *, hurry: bool = False) -> Notification | None:
         """Return the due notification that has waited longest; None if none is due.
@@ -105,30 +95,24 @@ class Outbox:
             now: seconds of a monotonic clock.
             hurry: count every waiting notification as due.
         """
-        ready = [(alarm, slot) for alarm, slot in self._full if hurry or slot.free_at <= now]
+        ready = [kind for kind in self._waiting if hurry or self._due_in(kind, now) == 0]
         if not ready:
             return None
-        alarm, slot = min(ready, key=lambda entry: entry[0].at)
-        self._slots[alarm.kind] = _Slot(free_at=now + self._window)
-        return Notification(alarm, slot.held_back, tuple(slot.earlier), slot.since)
+        kind = min(ready, key=lambda kind: self._waiting[kind].alarm.at)
+        self._free_at[kind] = now + self._window
+        return self._waiting.pop(kind)
 
     def due_in(self, now: float) -> float | None:
         """Return the seconds until a notification is due; None if nothing waits."""
-        return min((max(0.0, slot.free_at - now) for _, slot in self._full), default=None)
+        return min((self._due_in(kind, now) for kind in self._waiting), default=None)
+
+    def _due_in(self, kind: AlarmKind, now: float) -> float:
+        return max(0.0, self._free_at.get(kind, now) - now)
 
     @property
-    def waiting(self) -> list[Alarm]:
-        """The newest waiting alarm of each kind."""
-        return [alarm for alarm, _ in self._full]
-
-    @property
-    def count(self) -> int:
-        """Number of waiting alarms."""
-        return sum(1 + slot.held_back for _, slot in self._full)
-
-    @property
-    def _full(self) -> list[tuple[Alarm, _Slot]]:
-        return [(slot.newest, slot) for slot in self._slots.values() if slot.newest is not None]
+    def waiting(self) -> list[Notification]:
+        """The waiting notification of each kind."""
+        return list(self._waiting.values())
 
 
 def _iso_utc(value: datetime) -> str:

@@ -81,9 +81,8 @@ class AlertSender:
         """Deliver the waiting alarms within a short time; the others are counted and logged."""
         for worker in self._workers:
             worker.finish()
-        deadline = time.monotonic() + (
-            FATAL_STOP_TIMEOUT_S if any(worker.urgent for worker in self._workers) else STOP_TIMEOUT_S
-        )
+        urgent = any(worker.urgent for worker in self._workers)
+        deadline = time.monotonic() + (FATAL_STOP_TIMEOUT_S if urgent else STOP_TIMEOUT_S)
         for worker in self._workers:
             worker.join(deadline)
 
@@ -133,11 +132,7 @@ class DeliveryWorker:
     @property
     def urgent(self) -> bool:
         """Whether an alarm waits that is the reason why the process ends."""
-        with self._lock:
-            waiting = self._outbox.waiting
-            if self._in_hand is not None:
-                waiting.append(self._in_hand.alarm)
-        return any(alarm.kind in FATAL_KINDS for alarm in waiting)
+        return any(notification.alarm.kind in FATAL_KINDS for notification in self._undone())
 
     def finish(self) -> None:
         """Deliver what is held back, then end the thread."""
@@ -154,10 +149,13 @@ class DeliveryWorker:
         self._worker.stop(max(0.0, deadline - time.monotonic()))
         self.cut()
         self._worker.stop(STOP_TIMEOUT_S / 5)
-        with self._lock:
-            left = self._outbox.count + (self._in_hand.count if self._in_hand is not None else 0)
-        if left:
+        if left := sum(notification.count for notification in self._undone()):
             logger.warning("{}: {} alarms not delivered before the stop; the log has them", self._channel.setting, left)
+
+    def _undone(self) -> list[Notification]:
+        """Return what waits, and what is being delivered."""
+        with self._lock:
+            return [*self._outbox.waiting, *([self._in_hand] if self._in_hand is not None else [])]
 
     def _deliver_due(self) -> float:
         """Deliver what is due, at the end all; return the seconds until the next notification is due."""
