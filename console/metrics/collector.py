@@ -50,7 +50,7 @@ class MetricsCollector(Collector):
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._serving: _Serving | None = None
+        self._serving: tuple[TradingSystem, SharedQuery[Reading]] | None = None
         self.registry.register(self)
 
     @contextmanager
@@ -58,7 +58,7 @@ class MetricsCollector(Collector):
         """Collect the metrics of a running system, until it is about to stop."""
         reader = MetricsReader(system.database_url)
         database = SharedQuery(reader.look)
-        self._serving = _Serving(system, database)
+        self._serving = system, database
         try:
             yield
         finally:
@@ -70,33 +70,22 @@ class MetricsCollector(Collector):
         """Yield all metrics."""
         serving = self._serving
         yield up(running=serving is not None)
-        yield build_info(version(), serving.system.facts if serving is not None else None)
+        yield build_info(version(), serving[0].facts if serving is not None else None)
         yield of_round_trips(database_timings())
         if serving is not None:
-            yield from serving.collect()
+            system, database = serving
+            reading = database.answer()
+            status, counts = system.status(), system.counts
+            yield from of_process(status, counts, system.facts)
+            yield from of_prices(status, datetime.now(UTC))
+            yield from of_lease(status, reading)
+            yield of_last_audit(counts, reading)
+            yield from of_database(reading, counts.fills)
 
     @property
     def commands(self) -> Mapping[str, Command]:
         """The console command ``metrics``, which answers with the text of the endpoint."""
         return {"metrics": lambda _: {"text": generate_latest(self.registry).decode()}}
-
-
-class _Serving:
-    """A running system and the query to its database."""
-
-    def __init__(self, system: TradingSystem, database: SharedQuery[Reading]) -> None:
-        self.system = system
-        self._database = database
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of the process and of its database."""
-        reading = self._database.answer()
-        status, counts = self.system.status(), self.system.counts
-        yield from of_process(status, counts, self.system.facts)
-        yield from of_prices(status, datetime.now(UTC))
-        yield from of_lease(status, reading)
-        yield of_last_audit(counts, reading)
-        yield from of_database(reading, counts.fills)
 
 
 class SharedQuery(Generic[T]):

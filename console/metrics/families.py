@@ -106,23 +106,14 @@ def _cumulated(numbers: Sequence[int]) -> list[tuple[str, float]]:
 
 
 def _actors(actors: Iterable[ActorStatus]) -> Iterator[Metric]:
-    def by_actor(attribute: str) -> Samples:
-        return {(actor.actor,): getattr(actor, attribute) or 0 for actor in actors}
-
-    yield _gauge("paper_mailbox_messages", "Messages that wait for an actor", by_actor("mailbox"), "actor")
-    yield _gauge(
-        "paper_mailbox_messages_max", "Most messages that ever waited at once for an actor", by_actor("most"), "actor"
-    )
-    yield _gauge(
-        "paper_actor_busy_seconds",
-        "Seconds that an actor has been handling its current message",
-        by_actor("busy_for"),
-        "actor",
-    )
-    yield _counter("paper_messages_handled", "Messages that an actor has handled", by_actor("handled"), "actor")
-    yield _counter(
-        "paper_actor_restarts", "Times that an actor crashed, hung or was replaced", by_actor("restarts"), "actor"
-    )
+    for family, name, text, attribute in (
+        (_gauge, "paper_mailbox_messages", "Messages that wait for an actor", "mailbox"),
+        (_gauge, "paper_mailbox_messages_max", "Most messages that ever waited at once for an actor", "most"),
+        (_gauge, "paper_actor_busy_seconds", "Seconds that an actor has been handling its current message", "busy_for"),
+        (_counter, "paper_messages_handled", "Messages that an actor has handled", "handled"),
+        (_counter, "paper_actor_restarts", "Times that an actor crashed, hung or was replaced", "restarts"),
+    ):
+        yield family(name, text, {(actor.actor,): getattr(actor, attribute) or 0 for actor in actors}, "actor")
 
 
 def of_prices(status: SystemStatus, now: datetime) -> Iterator[Metric]:
@@ -196,37 +187,25 @@ def of_database(reading: Reading | None, fills: Mapping[PortfolioName, int] | No
 
 
 def _portfolios(standings: Sequence[Standing]) -> Iterator[Metric]:
-    def money(name: str) -> Samples:
-        return {(standing.row["portfolio"], standing.row["currency"]): standing.row[name] for standing in standings}
-
-    labels = "portfolio", "currency"
-    yield _gauge("paper_portfolio_equity", "Cash and positions, at the last market prices", money("worth"), *labels)
-    yield _gauge("paper_portfolio_cash", "Cash", money("cash"), *labels)
-    capital = money("initial_capital")
-    yield _gauge("paper_portfolio_initial_capital", "What the portfolio began with", capital, *labels)
-
-    def by_portfolio(samples: Iterable[Number | None]) -> Samples:
-        return {(standing.row["portfolio"],): sample for standing, sample in zip(standings, samples, strict=True)}
-
-    for name, text, samples in (
-        ("positions", "Open positions", [standing.row["held"] for standing in standings]),
-        (
-            "halted",
-            "1 while the portfolio is halted, by a person, a rule or the audit",
-            [_halted(s) for s in standings],
-        ),
-        (
-            "drawdown_ratio",
-            "Fall from the highest value, a fraction of it",
-            [standing.drawdown for standing in standings],
-        ),
-        ("max_drawdown_ratio", "The largest such fall up to now", [standing.max_drawdown for standing in standings]),
+    rows = [standing.row for standing in standings]
+    for name, text, column in (
+        ("equity", "Cash and positions, at the last market prices", "worth"),
+        ("cash", "Cash", "cash"),
+        ("initial_capital", "What the portfolio began with", "initial_capital"),
     ):
-        yield _gauge(f"paper_portfolio_{name}", text, by_portfolio(samples), "portfolio")
-
-
-def _halted(standing: Standing) -> bool:
-    return standing.row["halted"] is not None
+        amounts: Samples = {(row["portfolio"], row["currency"]): row[column] for row in rows}
+        yield _gauge(f"paper_portfolio_{name}", text, amounts, "portfolio", "currency")
+    halted_text = "1 while the portfolio is halted, by a person, a rule or the audit"
+    drawdowns = [standing.drawdown for standing in standings]
+    max_drawdowns = [standing.max_drawdown for standing in standings]
+    for name, text, values in (
+        ("positions", "Open positions", [row["held"] for row in rows]),
+        ("halted", halted_text, [row["halted"] is not None for row in rows]),
+        ("drawdown_ratio", "Fall from the highest value, a fraction of it", drawdowns),
+        ("max_drawdown_ratio", "The largest such fall up to now", max_drawdowns),
+    ):
+        by_portfolio: Samples = {(row["portfolio"],): value for row, value in zip(rows, values, strict=True)}
+        yield _gauge(f"paper_portfolio_{name}", text, by_portfolio, "portfolio")
 
 
 def _gauge(name: str, text: str, value: Samples | Number | None, *labels: str) -> Metric:
