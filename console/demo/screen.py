@@ -15,16 +15,7 @@ from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from domain.program import command_name
 
-_LINE = "{elapsed:>5} {id:>4} {portfolio:<9} {decision:<4} {symbol:<9} {confidence:>10} {status:<8} "
-_HEADING = {
-    "elapsed": "time",
-    "id": "id",
-    "portfolio": "portfolio",
-    "decision": "side",
-    "symbol": "symbol",
-    "confidence": "confidence",
-    "status": "outcome",
-}
+_LINE = "{:>5} {:>4} {:<9} {:<4} {:<9} {:>10} {:<8} "
 
 
 class Screen:
@@ -65,24 +56,18 @@ class Screen:
         self.line(f"Embedded {system.facts.server}.")
         self.line("An agent inserts decisions by SQL; Ctrl-C ends it early.")
         self.line("")
-        self._print(Text(_LINE.format(**_HEADING) + "reason, or fill and result", style="bold"))
+        names = "time", "id", "portfolio", "side", "symbol", "confidence", "outcome"
+        self._print(Text(_LINE.format(*names) + "reason, or fill and result", style="bold"))
 
     def ended(self, elapsed: float, row: Mapping[str, Any]) -> None:
         """Print a decision and its outcome."""
-        head = _LINE.format(
-            elapsed=f"{elapsed:.1f}",
-            id=f"#{row['id']}",
-            portfolio=row["portfolio"],
-            decision=row["decision"],
-            symbol=row["symbol"],
-            confidence=f"{row['confidence'] * 100:.0f}%",
-            status=row["status"],
-        )
-        text = Text(
-            head + self._fitting(_fill_texts(row) if row["side"] is not None else [row["outcome_reason"]], len(head))
-        )
-        begin = head.rindex(row["status"])
-        text.stylize(STATUS_COLOURS.get(row["status"], ""), begin, begin + len(row["status"]))
+        confidence, status = f"{row['confidence'] * 100:.0f}%", row["status"]
+        facts = row["portfolio"], row["decision"], row["symbol"], confidence, status
+        head = _LINE.format(f"{elapsed:.1f}", f"#{row['id']}", *facts)
+        texts = _fill_texts(row) if row["side"] is not None else [row["outcome_reason"]]
+        text = Text(head + self._fitting(texts, len(head)))
+        begin = head.rindex(status)
+        text.stylize(STATUS_COLOURS.get(status, ""), begin, begin + len(status))
         self._print(text)
 
     def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
