@@ -5,15 +5,18 @@ Both leave out columns for which there is no space, the least important first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import zip_longest
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.display.style import STATUS_COLOURS
+from console.display.format import signed
+from console.display.style import STATUS_COLOURS, gain
 from domain.wording import escape_control
 
 GAP_COLUMNS = 2
@@ -58,6 +61,14 @@ class Column:
     def width(self) -> int:
         """Least width, in characters."""
         return (self.least or MIN_FLEXIBLE_COLUMNS) if self.flexible else self.natural_width
+
+
+def result_column(
+    name: str, values: Sequence[Decimal | None], write: Callable[[Decimal | None], str] = signed, *, gives_way: int = 0
+) -> Column:
+    """Return a column of results, green above 0 and red below."""
+    cells = [(write(value), gain(value)) for value in values]
+    return Column(name, cells, least=8, right=True, gives_way=gives_way)
 
 
 def text_of(cell: Cell) -> str:
@@ -208,16 +219,9 @@ def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str 
 def beside(left: Sequence[Text], right: Sequence[Text], at: int, gap: int) -> list[Text]:
     """Return two blocks of lines side by side; the right one begins at column ``at + gap``."""
     result = []
-    for index in range(max(len(left), len(right))):
-        line = left[index].copy() if index < len(left) else Text(no_wrap=True, end="")
-        if index < len(right):
-            # A style of the left line must not spread to the right one.
-            joined = Text(no_wrap=True, end="")
-            joined.append_text(line)
-            joined.append(" " * (at + gap - line.cell_len))
-            joined.append_text(right[index])
-            line = joined
-        result.append(line)
+    for left_line, right_line in zip_longest(left, right, fillvalue=Text()):
+        gap_text = " " * (at + gap - left_line.cell_len) if right_line else ""
+        result.append(Text.assemble(left_line, gap_text, right_line, no_wrap=True, end=""))
     return result
 
 

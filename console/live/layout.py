@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from rich.text import Text
 
@@ -17,8 +17,11 @@ RIGHT_COLUMNS = 58
 TALL_LAYOUT_LINES = 34
 """Least height at which prices and actors get tables in the narrow layout, too."""
 GAP_COLUMNS = 2
-
-Panel = Callable[[ViewState, int, int], list[Text]]
+NUMBER_OF_ACTORS = 7
+PANELS = {
+    panel.__name__: panel
+    for panel in (panels.portfolios, panels.equity, panels.positions, panels.decisions, panels.prices, panels.actors)
+}
 
 
 def frame(state: ViewState, width: int, height: int, foot: Text | None = None) -> list[Text]:
@@ -35,14 +38,11 @@ def frame(state: ViewState, width: int, height: int, foot: Text | None = None) -
     lines += header.alarms(state, width)[: max(height // 4, 1)]
     free = height - len(lines) - (foot is not None)
     if state.database is None:
-        body = panels.actors(state, width, free)
+        lines += panels.actors(state, width, free)
+    elif width >= WIDE_LAYOUT_COLUMNS:
+        lines += _wide(state, width, free)
     else:
-        body = (
-            _wide(state, width, free)
-            if width >= WIDE_LAYOUT_COLUMNS
-            else _narrow(state, width, free, height >= TALL_LAYOUT_LINES)
-        )
-    lines += body[: max(free, 0)]
+        lines += _narrow(state, width, free, height >= TALL_LAYOUT_LINES)
     lines = lines[: height - (foot is not None)]
     if foot is not None:
         lines += [Text(end="")] * (height - 1 - len(lines))
@@ -51,76 +51,62 @@ def frame(state: ViewState, width: int, height: int, foot: Text | None = None) -
 
 
 def _narrow(state: ViewState, width: int, rows: int, tall: bool) -> list[Text]:
-    assert state.database is not None
-    database = state.database
-    portfolio_rows = len(database.portfolios) + (len(state.together) > 1)
-    price_rows = max(len(panels.recent_prices(state)), 1)
+    useful = _useful_rows(state)
     side_by_side = tall and width >= 80
-    sizes = share(
-        rows,
-        [
-            ("portfolios", min(1 + portfolio_rows, 4 if rows >= 18 else 2), 1 + portfolio_rows),
-            ("decisions", 4 if database.decisions else 2, 1 + max(len(database.decisions), 1)),
-            ("positions", 3 if database.positions else 2, 1 + max(len(database.positions), 1)),
-            ("actors", 1 + 7 if tall else 1, 1 + 7 if tall else 1),
-            ("equity", 5 if state.equity_curve else 0, 14),
-            ("prices", 0 if side_by_side else 1, 0 if side_by_side else 1 + price_rows if tall else 2),
-        ],
-    )
-    lines: list[Text] = []
-    stacked: list[tuple[str, Panel]] = [
-        ("portfolios", panels.portfolios),
-        ("equity", panels.equity),
-        ("positions", panels.positions),
-        ("decisions", panels.decisions),
+    parts = [
+        ("portfolios", 4 if rows >= 18 else 2, useful["portfolios"]),
+        ("decisions", 4, useful["decisions"]),
+        ("positions", 3, useful["positions"]),
+        ("actors", useful["actors"] if tall else 1, useful["actors"] if tall else 1),
+        ("equity", 5 if state.equity_curve else 0, 14),
     ]
-    for name, panel in stacked:
-        lines += panel(state, width, sizes[name]) if sizes[name] else []
-    if side_by_side and sizes["actors"]:
+    if not side_by_side:
+        parts.append(("prices", 1, useful["prices"] if tall else 2))
+    sizes = share(rows, parts)
+    lines = _stacked(state, width, sizes, "portfolios", "equity", "positions", "decisions")
+    if side_by_side:
         left = (width - GAP_COLUMNS) // 2
-        return lines + beside(
-            panels.prices(state, left, sizes["actors"]),
-            panels.actors(state, width - GAP_COLUMNS - left, sizes["actors"]),
-            left,
-            GAP_COLUMNS,
-        )
-    for name, table, line in (
-        ("prices", panels.prices, panels.prices_line),
-        ("actors", panels.actors, panels.actors_line),
-    ):
-        if sizes[name]:
-            lines += (table if tall else line)(state, width, sizes[name])
-    return lines
+        prices = panels.prices(state, left, sizes["actors"])
+        actors = panels.actors(state, width - GAP_COLUMNS - left, sizes["actors"])
+        return lines + beside(prices, actors, left, GAP_COLUMNS)
+    if tall:
+        return lines + _stacked(state, width, sizes, "prices", "actors")
+    prices_line = panels.prices_line(state, width, sizes["prices"])
+    return lines + prices_line + panels.actors_line(state, width, sizes["actors"])
 
 
 def _wide(state: ViewState, width: int, rows: int) -> list[Text]:
-    assert state.database is not None
-    database = state.database
+    useful = _useful_rows(state)
     left = width - RIGHT_COLUMNS - GAP_COLUMNS
-    sizes = share(
+    left_sizes = share(
         rows,
         [
-            ("decisions", 6 if database.decisions else 2, 1 + max(len(database.decisions), 1)),
-            ("positions", 4 if database.positions else 2, 1 + max(len(database.positions), 1)),
+            ("decisions", 6, useful["decisions"]),
+            ("positions", 4, useful["positions"]),
             ("equity", 7 if state.equity_curve else 0, 18),
         ],
     )
-    left_column = panels.equity(state, left, sizes["equity"]) if sizes["equity"] else []
-    left_column += panels.positions(state, left, sizes["positions"]) if sizes["positions"] else []
-    left_column += panels.decisions(state, left, sizes["decisions"]) if sizes["decisions"] else []
-    portfolio_rows = len(database.portfolios) + (len(state.together) > 1)
-    price_rows = max(len(panels.recent_prices(state)), 1)
-    right_sizes = share(
-        rows,
-        [
-            ("portfolios", min(1 + portfolio_rows, 4), 1 + portfolio_rows),
-            ("actors", 8, 8),
-            ("prices", 3, 1 + price_rows),
-        ],
+    right_parts = [(name, least, useful[name]) for name, least in (("portfolios", 4), ("actors", 8), ("prices", 3))]
+    return beside(
+        _stacked(state, left, left_sizes, "equity", "positions", "decisions"),
+        _stacked(state, RIGHT_COLUMNS, share(rows, right_parts), "portfolios", "prices", "actors"),
+        left,
+        GAP_COLUMNS,
     )
-    right_column = (
-        panels.portfolios(state, RIGHT_COLUMNS, right_sizes["portfolios"]) if right_sizes["portfolios"] else []
-    )
-    right_column += panels.prices(state, RIGHT_COLUMNS, right_sizes["prices"]) if right_sizes["prices"] else []
-    right_column += panels.actors(state, RIGHT_COLUMNS, right_sizes["actors"]) if right_sizes["actors"] else []
-    return beside(left_column, right_column, left, GAP_COLUMNS)
+
+
+def _useful_rows(state: ViewState) -> dict[str, int]:
+    """Return the number of lines with which each table shows all its rows."""
+    assert state.database is not None
+    return {
+        "portfolios": 1 + len(state.database.portfolios) + (len(state.together) > 1),
+        "decisions": 1 + max(len(state.database.decisions), 1),
+        "positions": 1 + max(len(state.database.positions), 1),
+        "prices": 1 + max(len(panels.recent_prices(state)), 1),
+        "actors": 1 + NUMBER_OF_ACTORS,
+    }
+
+
+def _stacked(state: ViewState, width: int, sizes: Mapping[str, int], *names: str) -> list[Text]:
+    """Return panels below each other; one of size 0 has no lines."""
+    return [line for name in names for line in PANELS[name](state, width, sizes[name])]

@@ -13,7 +13,7 @@ from rich.text import Text
 from console.display import chart
 from console.display.format import amount, duration, fill, moment, percent, price, short_number, signed
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
-from console.display.table import BAR, Column, cut, fitted_table, flow
+from console.display.table import BAR, Column, cut, fitted_table, flow, result_column
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
 from domain.wording import one_line
@@ -38,14 +38,8 @@ def portfolios(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("portfolio", [one_line(row["portfolio"])[:24] for row in portfolio_rows]),
         Column("value", [amount(row["worth"]) for row in portfolio_rows], least=10, right=True),
         Column("", [row["currency"] for row in portfolio_rows], gives_way=2),
-        Column("result", [(signed(row["result"]), gain(row["result"])) for row in portfolio_rows], least=8, right=True),
-        Column(
-            "",
-            [(percent(row["result_pct"]), gain(row["result"])) for row in portfolio_rows],
-            least=8,
-            right=True,
-            gives_way=1,
-        ),
+        result_column("result", [row["result"] for row in portfolio_rows]),
+        result_column("", [row["result_pct"] for row in portfolio_rows], percent, gives_way=1),
         Column("cash", [amount(row["cash"]) for row in portfolio_rows], least=10, right=True, gives_way=4),
         Column("positions", [str(row["held"]) for row in portfolio_rows], right=True, gives_way=3),
     ]
@@ -108,30 +102,13 @@ def positions(state: ViewState, width: int, rows: int) -> list[Text]:
     columns = [
         Column("position", [one_line(name)[:24] for name in names]),
         Column("portfolio", [one_line(row["portfolio"])[:16] for row in position_rows], gives_way=3 if several else 9),
-        Column(
-            "quantity",
-            [short_number(row["quantity"]) for row in position_rows],
-            least=8,
-            right=True,
-            gives_way=4,
-        ),
+        Column("quantity", [short_number(row["quantity"]) for row in position_rows], least=8, right=True, gives_way=4),
         Column("entry", [price(row["entry_price"]) for row in position_rows], least=10, right=True, gives_way=6),
         Column("last", [price(row["current_price"]) for row in position_rows], least=10, right=True),
         Column("age", [_age(state, row["price_time"]) for row in position_rows], least=6, right=True, gives_way=2),
         Column("value", [amount(row["position_value"]) for row in position_rows], least=8, right=True, gives_way=5),
-        Column(
-            "result",
-            [(signed(row["unrealized_pnl"]), gain(row["unrealized_pnl"])) for row in position_rows],
-            least=8,
-            right=True,
-        ),
-        Column(
-            "",
-            [(percent(row["unrealized_pnl_pct"]), gain(row["unrealized_pnl"])) for row in position_rows],
-            least=8,
-            right=True,
-            gives_way=1,
-        ),
+        result_column("result", [row["unrealized_pnl"] for row in position_rows]),
+        result_column("", [row["unrealized_pnl_pct"] for row in position_rows], percent, gives_way=1),
     ]
     return fitted_table(columns, width, rows)
 
@@ -180,7 +157,7 @@ def prices(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("price", [one_line(row["symbol"])[:16] for row in price_rows]),
         Column("last", [price(row["price"]) for row in price_rows], least=10, right=True),
         Column("age", [_age(state, row["time"]) for row in price_rows], least=6, right=True),
-        Column("change", [(percent(change), gain(change)) for change in changes], least=8, right=True, gives_way=1),
+        result_column("change", changes, percent, gives_way=1),
         Column(" " * TREND_COLUMNS, [(chart.blocks(trend, TREND_COLUMNS), "cyan") for trend in trends], gives_way=2),
     ]
     return fitted_table(columns, width, rows)

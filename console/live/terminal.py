@@ -112,15 +112,10 @@ class Terminal:
         self._painted, self._painted_size = rows, size
 
     def _styled(self, lines: Sequence[Text], size: os.terminal_size) -> list[str]:
-        filled = []
-        for line in [*lines[: size.lines], *[Text()] * (size.lines - len(lines))]:
-            row = Text(no_wrap=True, end="")
-            row.append_text(line)
-            row.append(" " * max(size.columns - line.cell_len, 0))
-            filled.append(row)
         with self._console.capture() as captured:
-            for line in filled:
-                self._console.print(line, soft_wrap=True, end="\n")
+            for line in [*lines[: size.lines], *[Text()] * (size.lines - len(lines))]:
+                row = Text.assemble(line, " " * max(size.columns - line.cell_len, 0), no_wrap=True, end="")
+                self._console.print(row, soft_wrap=True, end="\n")
         return captured.get().split("\n")[: size.lines]
 
     def _take_over(self) -> None:
