@@ -21,6 +21,7 @@ from domain.analytics.histogram import Bin
 from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report
 from domain.analytics.returns import DAY
+from domain.wording import counted
 
 Spec = dict[str, Any]
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
@@ -58,37 +59,33 @@ def equity(report: Report) -> Chart:
     currency = html.escape(write.currency)
     is_strategy = report.performance is None
     title = f"Net result so far, {currency}" if is_strategy else f"Value, {currency}"
-    times = [_plotly_time(point.time) for point in report.curve]
-    line = {"color": "line", "width": 1.75, "shape": "hv" if is_strategy else "linear"}
+    times, values = [_plotly_time(point.time) for point in report.curve], [point.value for point in report.curve]
+    shape = "hv" if is_strategy else "linear"
     value = {
-        "type": "scatter", "mode": "lines", "name": "value", "x": times,
-        "y": [float(point.value) for point in report.curve], "line": line,
-        "customdata": [write.plain(point.value) for point in report.curve],
+        "type": "scatter", "mode": "lines", "name": "value", "x": times, "y": list(map(float, values)),
+        "line": {"color": "line", "width": 1.75, "shape": shape}, "customdata": list(map(write.plain, values)),
         "hovertemplate": f"{AT}%{{customdata}} {currency}<extra></extra>",
     }  # fmt: skip
     below = [_below(point, write, is_strategy=is_strategy) for point in report.curve]
     drawdown = {
         "type": "scatter", "mode": "lines", "name": "drawdown", "x": times, "y": [depth for depth, _ in below],
         "yaxis": "y2", "fill": "tozeroy", "fillcolor": "losswash",
-        "line": {"color": "loss", "width": 1, "shape": line["shape"]},
-        "customdata": [text for _, text in below],
+        "line": {"color": "loss", "width": 1, "shape": shape}, "customdata": [text for _, text in below],
         "hovertemplate": f"{AT}%{{customdata}} below the peak<extra></extra>",
     }  # fmt: skip
-    layout = _layout()
-    layout["xaxis"] |= {"type": "date", "anchor": "y2", "showgrid": True, "range": [times[0], times[-1]]}
-    falls = [point.fall for point in report.curve] if is_strategy else []
+    x = {"type": "date", "anchor": "y2", "showgrid": True, "range": [times[0], times[-1]]}
+    layout = _layout(title, x, {"domain": [0.36, 1], "tickformat": _ticks(values)})
+    fall_ticks = _ticks([point.fall for point in report.curve]) if is_strategy else ".2~%"
     layout["yaxis2"] = layout["yaxis"] | {
-        "domain": [0, 0.24], "rangemode": "tozero", "nticks": 4, "tickformat": _ticks(falls) if is_strategy else ".2~%",
+        "domain": [0, 0.24], "rangemode": "tozero", "nticks": 4, "tickformat": fall_ticks,
     }  # fmt: skip
-    layout["yaxis"] |= {"domain": [0.36, 1], "tickformat": _ticks([point.value for point in report.curve])}
-    layout["annotations"] = [_heading(title, 1), _heading("Drawdown", 0.24)]
+    layout["annotations"].append(_heading("Drawdown", 0.24))
+    first = float(values[0])
     opening = {
-        "type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "layer": "below",
+        "type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": first, "y1": first, "layer": "below",
         "line": {"color": "muted", "width": 1, "dash": "dot"},
     }  # fmt: skip
-    first = report.curve[0].value
-    layout["shapes"] = [opening | {"y0": float(first), "y1": float(first)}]
-    values = [point.value for point in report.curve]
+    layout["shapes"] = [opening]
     beside = (max(values) - min(values)) * MARK_DISTANCE
     marks = [_marks(report, beside, write, won=won) for won in (True, False)]
     return Chart("equity", _description(report, write), {"data": [drawdown, *marks, value], "layout": layout})
@@ -104,19 +101,17 @@ def days(report: Report) -> Chart:
         [_day(gain, write) for gain in report.days],
     )
     bars["width"] = 0.8 * DAY / timedelta(milliseconds=1)
-    layout = _layout()
-    layout["xaxis"] |= {"type": "date"}
+    x: Spec = {"type": "date"}
     if len(report.days) <= MIN_DAYS_SHOWN:
         # Two bars that fill the chart, and hours at its axis, would not help.
         first = datetime.combine(report.days[0].start, datetime.min.time(), UTC)
         last = datetime.combine(report.days[-1].start, datetime.min.time(), UTC) + DAY
-        layout["xaxis"] |= {
+        x |= {
             "range": [_plotly_time(first), _plotly_time(max(last, first + MIN_DAYS_SHOWN * DAY))],
             "tickformat": "%b %-d", "nticks": 5, "tick0": _plotly_time(first + NOON),
             "dtick": 2 * DAY / timedelta(milliseconds=1),
         }  # fmt: skip
-    layout["yaxis"] |= {"tickformat": _ticks(results)}
-    layout["annotations"] = [_heading(f"Result, {html.escape(write.currency)}", 1)]
+    layout = _layout(f"Result, {html.escape(write.currency)}", x, {"tickformat": _ticks(results)})
     best, worst = max(results), min(results)
     extremes = f"the best {_with_currency(best, write)}, the worst {_with_currency(worst, write)}"
     signs = f"{sum(result > 0 for result in results)} above 0 and {sum(result < 0 for result in results)} below"
@@ -136,15 +131,12 @@ def distribution(report: Report) -> Chart:
     )
     first = report.distribution[0]
     bars["width"] = float(first.high - first.low)
-    layout = _layout()
-    layout["bargap"] = 0.06
+    y: Spec = {"tickformat": ",d", "rangemode": "tozero"}
+    if max(interval.number for interval in report.distribution) <= MAX_TRIPS_WITH_UNIT_TICKS:
+        y["dtick"] = 1
+    layout = _layout("Round trips", {"zeroline": True, "tickformat": _ticks(middles)}, y)
     layout["xaxis"]["title"] |= {"text": f"Net result of a round trip, {html.escape(write.currency)}", "standoff": 12}
-    layout["xaxis"] |= {"zeroline": True, "tickformat": _ticks(middles)}
-    highest = max(interval.number for interval in report.distribution)
-    layout["yaxis"] |= {"tickformat": ",d", "rangemode": "tozero"} | (
-        {"dtick": 1} if highest <= MAX_TRIPS_WITH_UNIT_TICKS else {}
-    )
-    layout["annotations"] = [_heading("Round trips", 1)]
+    layout["bargap"] = 0.06
     number = sum(interval.number for interval in report.distribution)
     text = (
         f"Bars of the net results of {number} round trips, "
@@ -164,14 +156,12 @@ def _bars(x: Sequence[Any], sizes: Sequence[Decimal], texts: Sequence[str], sign
 def _marks(report: Report, beside: Decimal, write: Amounts, *, won: bool) -> Spec:
     marks = [mark for mark in report.marks if mark.won is won]
     shift = -beside if won else beside
-    colour = "gain" if won else "loss"
+    colour, width = ("gain", 0) if won else ("loss", 1.25)
     # Won and lost differ in shape and filling, too: for grey paper and for colour-blind readers.
     marker = {
-        "symbol": "triangle-up" if won else "triangle-down-open",
-        "size": 9 if len(report.marks) <= MAX_LARGE_MARKS else 5,
-        "color": colour,
-        "line": {"width": 0 if won else 1.25, "color": colour},
-    }
+        "symbol": "triangle-up" if won else "triangle-down-open", "color": colour,
+        "size": 9 if len(report.marks) <= MAX_LARGE_MARKS else 5, "line": {"width": width, "color": colour},
+    }  # fmt: skip
     return {
         "type": "scatter", "mode": "markers", "name": "won" if won else "lost or even", "marker": marker,
         "cliponaxis": False,
@@ -182,8 +172,8 @@ def _marks(report: Report, beside: Decimal, write: Amounts, *, won: bool) -> Spe
 
 
 def _closings(mark: TradeMarker, write: Amounts) -> str:
-    closings = "1 closing" if mark.number == 1 else f"{mark.number} closings"
-    return f"{closings} {'won' if mark.won else 'lost or even'}<br>{_result(mark.net, write)} net"
+    ended = "won" if mark.won else "lost or even"
+    return f"{counted(mark.number, 'closing')} {ended}<br>{_result(mark.net, write)} net"
 
 
 def _day(gain: PeriodReturn, write: Amounts) -> str:
@@ -193,8 +183,8 @@ def _day(gain: PeriodReturn, write: Amounts) -> str:
 
 
 def _bin(interval: Bin, write: Amounts) -> str:
-    trips = "1 round trip" if interval.number == 1 else f"{interval.number} round trips"
-    return f"{trips}<br>{write.signed(interval.low)} to {_result(interval.high, write)}"
+    bounds = f"{write.signed(interval.low)} to {_result(interval.high, write)}"
+    return f"{counted(interval.number, 'round trip')}<br>{bounds}"
 
 
 def _below(point: CurvePoint, write: Amounts, *, is_strategy: bool) -> tuple[float | None, str]:
@@ -210,10 +200,9 @@ def _description(report: Report, write: Amounts) -> str:
     won = sum(mark.number for mark in report.marks if mark.won)
     lost = sum(mark.number for mark in report.marks if not mark.won)
     kind = "Line of the net result so far" if report.performance is None else "Line of the value"
-    fall = "" if report.performance is None else (
-        f"; below it, the drawdown, at most "
-        f"{percent(report.performance.max_drawdown.fraction, sign=False)}"
-    )  # fmt: skip
+    fall = ""
+    if report.performance is not None:
+        fall = f"; below it, the drawdown, at most {percent(report.performance.max_drawdown.fraction, sign=False)}"
     begin = f"{_with_currency(first.value, write)} on {first.time:%Y-%m-%d}"
     end = f"{_with_currency(last.value, write)} on {last.time:%Y-%m-%d}"
     return f"{kind} from {begin} to {end}, with {won} closings that won and {lost} that did not{fall}."
@@ -227,16 +216,16 @@ def _result(value: Decimal, write: Amounts) -> str:
     return f"{write.signed(value)} {html.escape(write.currency)}"
 
 
-def _layout() -> Spec:
+def _layout(heading: str, x: Spec, y: Spec) -> Spec:
+    """Return the layout of a chart with this heading, and with what its axes have of their own."""
+    font = {"family": FONTS, "size": 12, "color": "ink"}
     return {
         "autosize": False, "showlegend": False, "hovermode": "closest", "hoverdistance": 30, "uirevision": "kept",
         "separators": ".,", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "dragmode": "zoom",
-        "font": {"family": FONTS, "size": 12, "color": "ink"},
-        "hoverlabel": {"bgcolor": "paper", "bordercolor": "axis", "align": "left",
-                       "font": {"family": FONTS, "size": 12, "color": "ink"}},
+        "font": font, "hoverlabel": {"bgcolor": "paper", "bordercolor": "axis", "align": "left", "font": font},
         "margin": {"l": 8, "r": 16, "t": 28, "b": 8, "pad": 4},
-        "xaxis": _axis() | {"showgrid": False, "ticks": "outside", "ticklen": 4, "tickcolor": "axis"},
-        "yaxis": _axis() | {"fixedrange": True, "nticks": 7},
+        "xaxis": _axis() | {"showgrid": False, "ticks": "outside", "ticklen": 4, "tickcolor": "axis"} | x,
+        "yaxis": _axis() | {"fixedrange": True, "nticks": 7} | y, "annotations": [_heading(heading, 1)],
     }  # fmt: skip
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -15,23 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from console.display.format import moment
-from console.report.html import formatting
+from console.report.html.formatting import change, count, metric, quantity, share
 from console.report.html.section import Section
 from console.report.metrics_table import GROUP_COLUMNS, OVERVIEW_COLUMNS
-from console.report.tables import MONTHS
+from console.report.tables import MONTHS, costs, funnel_stages
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
 from domain.validation.verdict import Verdict
 from domain.wording import one_line
 from persistence.version import version
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """A warning that results prove nothing, and the portfolios concerned; empty where all are."""
-
-    sentence: str
-    portfolios: str
 
 
 def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at: datetime) -> str:
@@ -47,6 +38,10 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
     ]
     only = sections[0].name if len(sections) == 1 else ""
     metrics = {row.metric for section in sections for group in section.figures.values() for row in group}
+    warnings: dict[str, list[str]] = {}
+    for section in sections:
+        if section.warning is not None:
+            warnings.setdefault(section.warning, []).append(section.name)
     # A page without a chart leaves out the 5 MB that would draw it.
     has_charts = any(section.equity or section.days or section.distribution for section in sections)
     plotly, script = get_plotlyjs() if has_charts else "", _text("report.js")
@@ -54,7 +49,7 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         kicker="Paper trading report" if only else "Paper trading",
         title=only or f"Report on {len(sections)} portfolios",
         made_at=moment(made_at),
-        warnings=list(_warnings(sections)),
+        warnings=warnings,
         sections=sections,
         judged=any(section.verdict is not None for section in sections),
         months=MONTHS,
@@ -67,15 +62,6 @@ def page(reports: Sequence[Report], verdicts: Mapping[str, Verdict], *, made_at:
         plotly=plotly,
         script=script,
     )  # fmt: skip
-
-
-def _warnings(sections: Sequence[Section]) -> Iterator[Caution]:
-    marked: dict[str, list[str]] = {}
-    for section in sections:
-        if section.warning is not None:
-            marked.setdefault(section.warning, []).append(section.name)
-    for sentence, names in marked.items():
-        yield Caution(sentence, "" if len(names) == len(sections) else f"Concerns {', '.join(names)}.")
 
 
 def _policy(scripts: Iterable[str]) -> str:
@@ -103,14 +89,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"name": one_line, "sentence": _sentence}
-    environment.globals |= {
-        "change": formatting.change,
-        "metric": formatting.metric,
-        "share": formatting.share,
-        "quantity": formatting.quantity,
-        "count": formatting.count,
-        "moment": moment,
-    }
+    writers = change, metric, share, quantity, count, moment, costs, funnel_stages
+    environment.globals |= {writer.__name__: writer for writer in writers}
     return environment
 
 

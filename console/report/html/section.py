@@ -9,7 +9,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from console.display.format import duration, moment, sources_line
+from console.display.format import duration, sources_line
 from console.report import tables
 from console.report.html import charts, formatting
 from console.report.html.charts import Chart
@@ -24,7 +24,6 @@ from domain.wording import one_line
 MAX_SPARKLINE_POINTS = 80
 MAX_GROUP_ROWS = 40
 HOUR = timedelta(hours=1)
-VERDICTS = {"passed": True, "failed": False}
 
 
 @dataclass(frozen=True)
@@ -59,22 +58,7 @@ class Section:
         return sources_line(self.report.price_sources_not_real)
 
     @property
-    def sources(self) -> str:
-        """Names of its price sources."""
-        return ", ".join(map(one_line, self.report.price_sources)) or "none yet"
-
-    @property
-    def since(self) -> str:
-        """Beginning of the period."""
-        return moment(self.report.since)[: self._time_length]
-
-    @property
-    def until(self) -> str:
-        """End of the period."""
-        return moment(self.report.until)[: self._time_length]
-
-    @property
-    def _time_length(self) -> int:
+    def time_length(self) -> int:
         """Number of characters of a time: with seconds in short periods, else without."""
         return 19 if self.report.until - self.report.since < HOUR else 16
 
@@ -100,12 +84,10 @@ class Section:
             return "None of its positions was closed in this period."
         if self.report.has_trades:
             return "No snapshot was stored in this period, so there is no curve to draw."
+        if received == 1:
+            return "Nothing was traded in this period: 1 decision was received, and it was not executed."
         if received:
-            decisions = (
-                "1 decision was received, and it was not executed"
-                if received == 1
-                else f"{received:,} decisions were received, and none was executed"
-            )
+            decisions = f"{received:,} decisions were received, and none was executed"
             return f"Nothing was traded in this period: {decisions}."
         return "Nothing was traded in this period, and no decision was received."
 
@@ -163,21 +145,6 @@ class Section:
         for cell in (cell for group in self.groups for line in group.lines for cell in line.cells if cell.reason):
             reasons.setdefault(cell.metric.label, set()).add(cell.reason)
         return {label: sorted(texts) for label, texts in reasons.items()}
-
-    @cached_property
-    def costs(self) -> list[tables.CostRow]:
-        """The table of costs."""
-        return tables.costs(self.report.trade_stats) if self.report.has_trades else []
-
-    @cached_property
-    def funnel_stages(self) -> list[tables.FunnelStage]:
-        """The stages of the decision funnel."""
-        return list(tables.funnel_stages(self.report.funnel))
-
-    @property
-    def statistical(self) -> bool | None:
-        """Whether the statistical part is passed; None where it is underpowered, or there is no verdict."""
-        return None if self.verdict is None else VERDICTS.get(str(self.verdict.statistical))
 
     @property
     def spark(self) -> str:
