@@ -114,17 +114,14 @@ class CommandChannel:
     @contextmanager
     def _running(self, notification: Notification, output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
         # As bytes: the locale's encoding may not have every character.
-        variables = {
-            b"PAPER_ALERT_KIND": notification.alarm.kind.encode(),
-            b"PAPER_ALERT_TEXT": notification.text.encode(),
-        }
+        kind, text = notification.alarm.kind.encode(), notification.text.encode()
         try:
             process = subprocess.Popen(  # noqa: S603 - the arguments are the user's own setting
                 self._arguments,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environb, **variables},
+                env={**os.environb, b"PAPER_ALERT_KIND": kind, b"PAPER_ALERT_TEXT": text},
                 start_new_session=True,  # a process group, so that its children are killed with it
             )
         except (OSError, ValueError) as error:

@@ -188,23 +188,14 @@ def actors(state: ViewState, width: int, rows: int) -> list[Text]:
     if state.process is None:
         return fitted_table([Column("actor", [_no_process(state)], flexible=True)], width, rows)
     statuses = state.process["actors"]
+    restarts = [(str(actor["restarts"]), DOUBT if actor["restarts"] else "") for actor in statuses]
+    rates = [state.messages_per_s.get(actor["actor"], 0) for actor in statuses]
     columns = [
         Column("actor", [actor["actor"] for actor in statuses]),
         Column("state", [(_activity(actor), _state_style(actor)) for actor in statuses], least=7),
         Column("mailbox", [f"{actor['mailbox']:,}" for actor in statuses], least=7, right=True, gives_way=1),
-        Column(
-            "restarts",
-            [(str(actor["restarts"]), DOUBT if actor["restarts"] else "") for actor in statuses],
-            right=True,
-            gives_way=2,
-        ),
-        Column(
-            "msg/s",
-            [f"{state.messages_per_s.get(actor['actor'], 0):,.0f}" for actor in statuses],
-            least=6,
-            right=True,
-            gives_way=3,
-        ),
+        Column("restarts", restarts, right=True, gives_way=2),
+        Column("msg/s", [f"{rate:,.0f}" for rate in rates], least=6, right=True, gives_way=3),
         Column("handled", [f"{actor['handled']:,}" for actor in statuses], least=9, right=True, gives_way=4),
     ]
     return fitted_table(columns, width, rows)

@@ -59,41 +59,26 @@ def of_process(status: SystemStatus, counts: Counts, facts: Facts) -> Iterator[M
     yield _gauge("paper_intake_paused", "1 while no decision is taken because the database is unreachable", paused)
     yield from _decisions(counts)
     yield from _actors(status.actors)
-    yield _counter(
-        "paper_failures",
-        "Crashes, hangs and other failures of actors",
-        {(kind.name.lower(),): number for kind, number in counts.failures.items()},
-        "kind",
-    )
-    yield _counter(
-        "paper_quarantined",
-        "Decisions and messages in quarantine, after they crashed an actor twice",
-        status.quarantined,
-    )
+    failures: Samples = {(kind.name.lower(),): number for kind, number in counts.failures.items()}
+    yield _counter("paper_failures", "Crashes, hangs and other failures of actors", failures, "kind")
+    text = "Decisions and messages in quarantine, after they crashed an actor twice"
+    yield _counter("paper_quarantined", text, status.quarantined)
     yield _counter("paper_dead_letters", "Messages to an actor that had ended", status.dead_letters)
     yield _counter("paper_audits", "Comparisons of memory with the database", counts.audits)
     yield _counter("paper_audit_differences", "Portfolios in which an audit found a difference", counts.differences)
 
 
 def _decisions(counts: Counts) -> Iterator[Metric]:
-    yield _counter(
-        "paper_decisions",
-        "Decisions that this process received and that have ended, by outcome and reason",
-        {(status.value, code): number for (status, code), number in counts.outcomes.items()},
-        "outcome", "reason",
-    )  # fmt: skip
+    outcomes: Samples = {(status.value, code): number for (status, code), number in counts.outcomes.items()}
+    text = "Decisions that this process received and that have ended, by outcome and reason"
+    yield _counter("paper_decisions", text, outcomes, "outcome", "reason")
     straight, waited = counts.under_way
-    yield _gauge(
-        "paper_decisions_under_way",
-        "Decisions received without an outcome yet, by whether they had to wait for a price",
-        {("false",): straight, ("true",): waited},
-        "waited_for_price",
-    )
-    took = HistogramMetricFamily(
-        "paper_decision_duration_seconds",
-        "Time from the receipt of a decision to the commit of its outcome, by whether it had to wait for a price",
-        labels=["outcome", "waited_for_price"],
-    )
+    under_way: Samples = {("false",): straight, ("true",): waited}
+    text = "Decisions received without an outcome yet, by whether they had to wait for a price"
+    yield _gauge("paper_decisions_under_way", text, under_way, "waited_for_price")
+    text = "Time from the receipt of a decision to the commit of its outcome, by whether it had to wait for a price"
+    labels = "outcome", "waited_for_price"
+    took = HistogramMetricFamily("paper_decision_duration_seconds", text, labels=labels)
     for (status, had_to_wait), (numbers, seconds) in counts.durations.items():
         took.add_metric([status.value, str(had_to_wait).lower()], _cumulated(numbers), sum_value=seconds)
     yield took
@@ -120,12 +105,9 @@ def of_prices(status: SystemStatus, now: datetime) -> Iterator[Metric]:
     """Yield the age of prices and the health of their source; no source health while the PriceTracker is busy."""
     prices = status.prices
     unhealthy = prices is not None and (prices["ended"] or instruments_unknown(prices) or prices["silent"])
-    yield _gauge(
-        "paper_price_source_healthy",
-        "1 while all needed prices arrive; 0 if the source has ended, sent no instruments, or a symbol is silent",
-        {(prices["source"],): not unhealthy} if prices is not None else {},
-        "source",
-    )
+    text = "1 while all needed prices arrive; 0 if the source has ended, sent no instruments, or a symbol is silent"
+    healthy: Samples = {(prices["source"],): not unhealthy} if prices is not None else {}
+    yield _gauge("paper_price_source_healthy", text, healthy, "source")
     silent = len(prices["silent"]) if prices is not None else None
     yield _gauge("paper_symbols_silent", "Symbols needed, without a price for longer than max_price_age", silent)
     last_seen: Mapping[str, datetime] = prices["last_seen"] if prices is not None else {}
