@@ -148,9 +148,9 @@ def fitted_table(columns: Sequence[Column], width: int, rows: int, *, counted: b
     others = sum(column_width for column_width, column in zip(widths, fitting, strict=True) if not column.flexible)
     free = max(width - others - GAP_COLUMNS * (len(fitting) - 1), 0)
     widths = [free if column.flexible else column_width for column_width, column in zip(widths, fitting, strict=True)]
-    lines = [_line([column.name for column in fitting], fitting, widths, width, BAR)]
+    lines = [_row([column.name for column in fitting], fitting, widths, width, BAR)]
     lines += [
-        _line([column.cells[index] for column in fitting], fitting, widths, width) for index in range(visible_rows)
+        _row([column.cells[index] for column in fitting], fitting, widths, width) for index in range(visible_rows)
     ]
     return lines[: max(rows, 0)]
 
@@ -165,21 +165,21 @@ def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
     return fitting
 
 
-def _line(
+def _row(
     cells: Sequence[Cell],
     columns: Sequence[Column],
     widths: Sequence[int],
     width: int,
     style: str = "",
 ) -> Text:
-    line = Text(style=style, no_wrap=True, end="")
+    row = Text(style=style, no_wrap=True, end="")
     for index, (cell, column, wide) in enumerate(zip(cells, columns, widths, strict=True)):
         text, colour = (cell, "") if isinstance(cell, str) else cell
-        line.append(" " * GAP_COLUMNS if index else "")
-        line.append(_aligned(text, wide, right=column.right), style=colour)
+        row.append(" " * GAP_COLUMNS if index else "")
+        row.append(_aligned(text, wide, right=column.right), style=colour)
     if style:
-        line.append(" " * max(width - line.cell_len, 0))
-    return cut(line, width)
+        row.append(" " * max(width - row.cell_len, 0))
+    return cut(row, width)
 
 
 def _aligned(text: str, width: int, *, right: bool) -> str:
@@ -189,12 +189,17 @@ def _aligned(text: str, width: int, *, right: bool) -> str:
     return " " * missing + text if right else text + " " * missing
 
 
-def cut(line: Text, width: int) -> Text:
+def line(*parts: Text | Cell) -> Text:
+    """Return one line made of parts, which is never wrapped."""
+    return Text.assemble(*parts, no_wrap=True, end="")
+
+
+def cut(whole: Text, width: int) -> Text:
     """Return a line, cut with an ellipsis where it is wider than ``width`` characters."""
-    if line.cell_len > width:
-        line = line.copy()
-        line.truncate(max(width, 0), overflow="ellipsis")
-    return line
+    if whole.cell_len > width:
+        whole = whole.copy()
+        whole.truncate(max(width, 0), overflow="ellipsis")
+    return whole
 
 
 def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str = " · ") -> list[Text]:
@@ -209,11 +214,11 @@ def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str 
     result: list[Text] = []
     for text, style in items:
         if not result or result[-1].cell_len + cell_len(between) + cell_len(text) > width:
-            result.append(Text(no_wrap=True, end=""))
+            result.append(line())
         else:
             result[-1].append(between, style="dim")
         result[-1].append(text, style=style)
-    return [cut(line, width) for line in result[:lines]]
+    return [cut(whole, width) for whole in result[:lines]]
 
 
 def beside(left: Sequence[Text], right: Sequence[Text], at: int, gap: int) -> list[Text]:
@@ -221,7 +226,7 @@ def beside(left: Sequence[Text], right: Sequence[Text], at: int, gap: int) -> li
     result = []
     for left_line, right_line in zip_longest(left, right, fillvalue=Text()):
         gap_text = " " * (at + gap - left_line.cell_len) if right_line else ""
-        result.append(Text.assemble(left_line, gap_text, right_line, no_wrap=True, end=""))
+        result.append(line(left_line, gap_text, right_line))
     return result
 
 

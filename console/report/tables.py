@@ -16,12 +16,7 @@ from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, multiply
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MAX_SHADE = 4
-DIMENSIONS = {
-    Dimension.SYMBOL: "symbol",
-    Dimension.STRATEGY: "strategy",
-    Dimension.ASSET_CLASS: "asset class",
-    Dimension.SIDE: "side",
-}
+DIMENSIONS = Dimension.SYMBOL, Dimension.STRATEGY, Dimension.ASSET_CLASS, Dimension.SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +149,7 @@ def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], max_rows: int, plac
         max_rows: of a table with more rows, the best and the worst stay, and one row sums up the others.
         places: decimal places of amounts.
     """
-    tables = [(name, by.get(dimension)) for dimension, name in DIMENSIONS.items()]
+    tables = [(dimension.replace("_", " "), by.get(dimension)) for dimension in DIMENSIONS]
     return [_group(name, results, max_rows, places) for name, results in tables if results]
 
 
@@ -192,14 +187,12 @@ def _sum(metric: MetricDefinition, members: Sequence[TradeStats]) -> Performance
 
 def costs(results: TradeStats) -> list[CostRow]:
     """Return commission, slippage and their sum."""
-    commission, slippage = results.total_commission, results.total_slippage
+    commission, slippage, traded = results.total_commission, results.total_slippage, results.traded
     before = add(results.gross_pnl, slippage)
 
     def cost(label: str, amount: Decimal, *, is_sum: bool = False) -> CostRow:
         of_gross = defined(divide(amount, before)) if before > ZERO else undefined("no gross profit before costs")
-        of_traded = (
-            defined(divide(amount, results.traded)) if results.traded > ZERO else undefined("nothing was traded")
-        )
+        of_traded = defined(divide(amount, traded)) if traded > ZERO else undefined("nothing was traded")
         return CostRow(label, amount, of_gross, of_traded, is_sum)
 
     return [

@@ -10,30 +10,30 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from console.display.format import moment
-from console.display.style import ALARM, BAD, DOUBT, GOOD
-from console.report.terminal.charts import line, wrapped
-from console.report.verdicts import statistical_criteria
+from console.display.style import ALARM, BAD, GOOD
+from console.display.table import line
+from console.report.terminal.charts import wrapped
+from console.report.verdicts import VERDICT_COLOURS, verdict_parts
 from domain.validation.criteria import Criterion
 from domain.validation.verdict import Verdict
 from domain.wording import escape_control
 
 MAX_EVIDENCE_LINES = 3
-VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}
 
 
 def validation_lines(verdict: Verdict, width: int) -> list[Text]:
     """Return both verdicts, the criteria with requirement and result, and the notes."""
-    operational, statistical = "passed" if verdict.operational_passed else "failed", str(verdict.statistical)
     run = f"run {escape_control(verdict.run.name)}" if verdict.run is not None else "no run"
-    lines = [line(f"{run}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim")]
-    criteria = statistical_criteria(verdict)
-    title_width = max(cell_len(criterion.title) for criterion in (*verdict.operational, *criteria))
-    lines += _verdict("Operational", operational, verdict.operational, title_width, width)
-    lines += _verdict("Statistical", statistical, criteria, title_width, width)
+    lines = [line((f"{run}, {moment(verdict.since)[:16]} to {moment(verdict.until)[:16]} UTC", "dim"))]
+    parts = verdict_parts(verdict)
+    title_width = max(cell_len(criterion.title) for part in parts for criterion in part.criteria)
+    for part in parts:
+        lines.append(line(f"{part.name.capitalize()}: ", (part.result, VERDICT_COLOURS[part.result])))
+        lines += _criteria(part.criteria, title_width, width)
     lines += [line()]
     if verdict.ready:
         accepted = f", accepted by {escape_control(verdict.accepted_by)}" if verdict.accepted_by is not None else ""
-        lines.append(line(f"Ready{accepted}.", f"bold {GOOD}"))
+        lines.append(line((f"Ready{accepted}.", f"bold {GOOD}")))
     else:
         lines += wrapped(f"Not ready: {escape_control('; '.join(verdict.missing))}.", width, ALARM)
     for note in verdict.notes:
@@ -41,27 +41,22 @@ def validation_lines(verdict: Verdict, width: int) -> list[Text]:
     return lines
 
 
-def _verdict(name: str, result: str, criteria: Sequence[Criterion], title_width: int, width: int) -> list[Text]:
-    heading = line(f"{name}: ")
-    heading.append(result, style=VERDICT_COLOURS[result])
-    lines = [heading]
+def _criteria(criteria: Sequence[Criterion], title_width: int, width: int) -> list[Text]:
+    lines = []
     # Sentences are wrapped, never cut.
     free = max(width - title_width - 8, 30)
     left = free // 2
     for criterion in criteria:
         required = textwrap.wrap(criterion.required, left)
         seen = textwrap.wrap(escape_control(criterion.seen), free - left) or [""]
-        for index, (required_part, seen_part) in enumerate(zip_longest(required, seen, fillvalue="")):
-            text = line("  ")
-            text.append(
-                ("✓" if criterion.passed else "✗") if index == 0 else " ", style=GOOD if criterion.passed else BAD
-            )
-            text.append(f" {criterion.title if index == 0 else '':<{title_width}}  {required_part:<{left}}  ")
-            text.append(seen_part, style="" if criterion.passed else BAD)
-            lines.append(text)
+        mark, title, style = ("✓", criterion.title, "") if criterion.passed else ("✗", criterion.title, BAD)
+        for required_part, seen_part in zip_longest(required, seen, fillvalue=""):
+            text = f" {title:<{title_width}}  {required_part:<{left}}  "
+            lines.append(line("  ", (mark, style or GOOD), text, (seen_part, style)))
+            mark, title = " ", ""
         if not criterion.passed and criterion.evidence:
             first = [escape_control(piece) for piece in criterion.evidence[:MAX_EVIDENCE_LINES]]
             more = len(criterion.evidence) - len(first)
             evidence = "; ".join([*first, *([f"and {more} more"] if more else [])])
-            lines += [line(f"    {part}", "dim") for part in textwrap.wrap(evidence, width - 4)]
+            lines += [line((f"    {part}", "dim")) for part in textwrap.wrap(evidence, width - 4)]
     return lines

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from console.display.format import NO_PROOF, duration, moment, terminal
+from console.display.style import BAD, DOUBT, GOOD
 from console.display.table import full_table
 from domain.analytics.metric_definitions import METRICS
 from domain.validation.criteria import Criterion, format_limit, format_percent
-from domain.validation.statistical import Statistical
 from domain.validation.verdict import Verdict
 
-STYLES = {Statistical.PASSED: "green", Statistical.UNDERPOWERED: "yellow", Statistical.FAILED: "red"}
+VERDICT_COLOURS = {"passed": GOOD, "failed": BAD, "underpowered": DOUBT}
+
+
+class VerdictPart(NamedTuple):
+    """The operational or the statistical part of a verdict."""
+
+    name: str
+    result: str
+    criteria: tuple[Criterion, ...]
+
+
+def verdict_parts(verdict: Verdict) -> tuple[VerdictPart, VerdictPart]:
+    """Return both parts; the statistical one has the PSR among its criteria."""
+    operational = "passed" if verdict.operational_passed else "failed"
+    return (
+        VerdictPart("operational", operational, verdict.operational),
+        VerdictPart("statistical", str(verdict.statistical), _statistical_criteria(verdict)),
+    )
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
@@ -63,11 +80,9 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
         out.print(f"{verdict.priced} prices: {NO_PROOF}, so this can never be ready", style="yellow", soft_wrap=True)
     if run is not None and run.ended_at is not None:
         out.print(f"the run ended at {moment(run.ended_at)} UTC: {run.end_reason}", style="yellow", soft_wrap=True)
-    passed = verdict.operational_passed
-    out.print(f"\noperational: {'passed' if passed else 'failed'}", style="green" if passed else "red")
-    _print_criteria(verdict.operational, out)
-    out.print(f"\nstatistical: {verdict.statistical}", style=STYLES[verdict.statistical])
-    _print_criteria(statistical_criteria(verdict), out)
+    for name, result, criteria in verdict_parts(verdict):
+        out.print(f"\n{name}: {result}", style=VERDICT_COLOURS[result])
+        _print_criteria(criteria, out)
     if verdict.accepted_by is not None:
         out.print(f"accepted as it is by {verdict.accepted_by}", soft_wrap=True)
     if verdict.notes:
@@ -81,7 +96,7 @@ def _print_verdict(verdict: Verdict, out: Console) -> None:
         out.print(f"{verdict.portfolio}: not ready: {'; '.join(verdict.missing)}", style="bold red", soft_wrap=True)
 
 
-def statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:
+def _statistical_criteria(verdict: Verdict) -> tuple[Criterion, ...]:
     """Return the statistical criteria and the PSR: below it, a result that meets all others is underpowered."""
     metric, value = METRICS["probabilistic_sharpe_ratio"], verdict.psr.value
     seen = str(verdict.psr.reason) if value is None else format_percent(value, verdict.min_psr)

@@ -17,6 +17,7 @@ from rich.text import Text
 from console.display import chart
 from console.display.format import amount, percent, signed
 from console.display.style import BAD, GOOD, gain
+from console.display.table import line
 from console.report.tables import MONTHS, years
 from domain.analytics.equity_curve import CurvePoint
 from domain.analytics.histogram import Bin
@@ -34,14 +35,9 @@ PARTIAL_MARK = "*"
 """Marks a day or month that is only partly in the period."""
 
 
-def line(text: str = "", style: str = "") -> Text:
-    """Return one line, which is never wrapped."""
-    return Text(text, style=style, no_wrap=True, end="")
-
-
 def wrapped(text: str, width: int, style: str = "") -> list[Text]:
     """Return a sentence, wrapped; lines after the first are indented."""
-    return [line(part, style) for part in textwrap.wrap(text, width, subsequent_indent="  ") or [""]]
+    return [line((part, style)) for part in textwrap.wrap(text, width, subsequent_indent="  ") or [""]]
 
 
 def value_chart(points: Sequence[CurvePoint], width: int, height: int, opening: Decimal) -> list[Text]:
@@ -95,7 +91,7 @@ def _curve_lines(
 def _times(first: datetime, last: datetime, before: int, width: int) -> Text:
     form = "%Y-%m-%d" if last - first > 3 * DAY else "%Y-%m-%d %H:%M"
     begin, end = (f"{at:{form}}" for at in (first, last))
-    return line(" " * before + begin + end.rjust(max(width - before - len(begin), len(end) + 1)), "dim")
+    return line((" " * before + begin + end.rjust(max(width - before - len(begin), len(end) + 1)), "dim"))
 
 
 def distribution(bins: Sequence[Bin], width: int, most: int = MAX_BINS) -> list[Text]:
@@ -117,11 +113,10 @@ def distribution(bins: Sequence[Bin], width: int, most: int = MAX_BINS) -> list[
     for index, (interval, label, number) in enumerate(zip(rows, labels, numbers, strict=True)):
         if not interval.number and not rows[index - 1].number:
             if rows[index - 2].number:
-                lines[-1] = line(f"{'…':>{label_width}}", "dim")
+                lines[-1] = line((f"{'…':>{label_width}}", "dim"))
             continue
-        text = line(f"{label:>{label_width}}  {number:>{digits}}  ")
-        text.append(chart.bar(interval.number, largest, free), style=GOOD if interval.low >= ZERO else BAD)
-        lines.append(text)
+        bar = chart.bar(interval.number, largest, free), GOOD if interval.low >= ZERO else BAD
+        lines.append(line(f"{label:>{label_width}}  {number:>{digits}}  ", bar))
     return lines
 
 
@@ -169,18 +164,14 @@ def days(gains: Sequence[PeriodReturn], width: int, most: int) -> list[Text]:
         if not isinstance(row, PeriodReturn):
             first, last = row
             number = (last.start - first.start).days + 1
-            lines.append(line(f"{first.start:%a %Y-%m-%d}  to {last.start:%Y-%m-%d}: {number} days, +0.00", "dim"))
+            lines.append(line((f"{first.start:%a %Y-%m-%d}  to {last.start:%Y-%m-%d}: {number} days, +0.00", "dim")))
             continue
         result, change = signed(row.result), percent(row.change)
-        text = line(f"{row.start:%a %Y-%m-%d}{' ' if row.complete else PARTIAL_MARK} ")
-        text.append(
-            f"{result:>{result_width}}" + (f"  {change:>{change_width}}" if change_width else ""),
-            style=gain(row.result),
-        )
+        day = f"{row.start:%a %Y-%m-%d}{' ' if row.complete else PARTIAL_MARK} "
+        numbers = f"{result:>{result_width}}" + (f"  {change:>{change_width}}" if change_width else "")
         loss = "█" * round(-min(float(row.result), 0.0) / largest * half) if largest else ""
-        text.append(f" {loss:>{half}}", style=BAD).append("│")
-        text.append(chart.bar(max(float(row.result), 0.0), largest, half), style=GOOD)
-        lines.append(text)
+        won = chart.bar(max(float(row.result), 0.0), largest, half)
+        lines.append(line(day, (numbers, gain(row.result)), (f" {loss:>{half}}", BAD), "│", (won, GOOD)))
     return lines
 
 
@@ -204,14 +195,12 @@ def months(gains: Sequence[PeriodReturn], width: int) -> list[Text]:
             if last:
                 names, part = [*names, "year"], [*part, total]
             if not lines or together < 12:
-                lines.append(line("     " + "".join(f"{name:>{cell - 1}} " for name in names), "dim"))
+                lines.append(line(("     " + "".join(f"{name:>{cell - 1}} " for name in names), "dim")))
             writers = [lambda gain: _short(gain.result, cell - 2)]
             writers = [lambda gain: percent(gain.change), *writers] if fractions else writers
             for index, write in enumerate(writers):
-                text = line(f"{year.year} " if index == 0 else "     ")
-                for month in part:
-                    text.append(_cell(month, write, cell), style=_colour(month))
-                lines.append(text)
+                cells = [(_cell(month, write, cell), gain(month.result if month else None)) for month in part]
+                lines.append(line(f"{year.year} " if index == 0 else "     ", *cells))
     return lines
 
 
@@ -219,10 +208,6 @@ def _cell(month: PeriodReturn | None, write: Callable[[PeriodReturn], str], widt
     if month is None:
         return " " * width
     return f"{write(month):>{width - 1}}{' ' if month.complete else PARTIAL_MARK}"
-
-
-def _colour(month: PeriodReturn | None) -> str:
-    return "" if month is None else gain(month.result)
 
 
 def _short(value: Decimal, width: int) -> str:

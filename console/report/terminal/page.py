@@ -11,10 +11,10 @@ from rich.text import Text
 
 from console.display.format import amount, duration, moment, percent, signed, sources_line
 from console.display.style import DOUBT, gain
-from console.display.table import beside, cut
+from console.display.table import beside, cut, line
 from console.report.metrics_table import drawdown_text
 from console.report.terminal import charts, sections
-from console.report.terminal.charts import line, wrapped
+from console.report.terminal.charts import wrapped
 from console.report.validation import validation_lines
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import Report
@@ -99,40 +99,32 @@ def _head(report: Report, width: int) -> Iterator[Text]:
     if report.strategy is not None:
         name += f", strategy {escape_control(report.strategy)}"
     span = f"{day(report.since)} to {day(report.until)} UTC, {duration(report.until - report.since)}"
-    title = line(name, "bold")
-    if cell_len(name) + cell_len(span) + 2 <= width:
-        title.append(" " * (width - cell_len(name) - cell_len(span)))
-        title.append(span, style="not bold")
-        yield title
+    gap = width - cell_len(name) - cell_len(span)
+    if gap >= 2:
+        yield line((name, "bold"), " " * gap, span)
     else:
-        yield title
+        yield line((name, "bold"))
         yield line(span)
     yield line("━" * width)
     if (warning := sources_line(report.price_sources_not_real)) is not None:
-        yield line(warning, DOUBT)
+        yield line((warning, DOUBT))
+    style = f"bold {gain(report.result)}"
     if report.strategy is not None:
-        headline = line(f"{METRICS['net_pnl'].label} ", "bold")
-        headline.append(f"{signed(report.result)} {report.currency}", style=gain(report.result))
-        yield headline
+        yield line((f"{METRICS['net_pnl'].label} ", "bold"), (f"{signed(report.result)} {report.currency}", style))
         return
-    headline = line(f"Value {amount(report.closing)} {report.currency}  ", "bold")
-    headline.append(f"{signed(report.result)} ({percent(report.change.value)})", style=gain(report.result))
-    headline.append(f"  from {amount(report.opening)}", style="not bold")
-    if report.opening != report.initial_capital:
-        headline.append(f", initial capital {amount(report.initial_capital)}", style="not bold")
-    yield headline
+    value = f"Value {amount(report.closing)} {report.currency}  "
+    result = f"{signed(report.result)} ({percent(report.change.value)})"
+    initial = f", initial capital {amount(report.initial_capital)}" if report.opening != report.initial_capital else ""
+    yield line((value, "bold"), (result, style), f"  from {amount(report.opening)}{initial}")
     if (note := _valuation_note(report)) is not None:
-        yield line(note, "dim")
+        yield line((note, "dim"))
 
 
 def _valuation_note(report: Report) -> str | None:
     """Return the time of the value. Figures include later closings, so the two need not agree."""
     if report.closing_at <= report.since and report.closing == report.opening:
-        return (
-            "no snapshot in this period yet, so this is the value at its beginning"
-            if report.trade_stats.traded
-            else None
-        )
+        no_snapshot = "no snapshot in this period yet, so this is the value at its beginning"
+        return no_snapshot if report.trade_stats.traded else None
     if report.until - report.closing_at < timedelta(seconds=1):
         return None
     return f"as of the last snapshot, {moment(report.closing_at)} UTC"
@@ -142,24 +134,17 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
     two_columns = width >= charts.WIDE_LAYOUT_COLUMNS
     half = (width - GAP_COLUMNS) // 2 if two_columns else width
     if report.has_curve:
-        yield from _with_heading(
-            "Net result so far" if report.strategy is not None else "Value", _curve(report, width, two_columns)
-        )
+        heading = "Net result so far" if report.strategy is not None else "Value"
+        yield from _with_heading(heading, _curve(report, width, two_columns))
     if report.has_trades:
         yield from _with_heading("Figures", sections.figures(report, width))
     if report.months:
         yield from _with_heading("Months", _months(report, width))
-    left = _days(report, half)
-    right = _distribution(report, half)
-    yield from _pair(left, right, half, two_columns)
+    yield from _pair(_days(report, half), _distribution(report, half), half, two_columns)
     if report.trade_stats.traded:
         yield from _with_heading("Results by group", sections.groups(report.by, width))
-        yield from _pair(
-            ("Costs", sections.cost_table(report.trade_stats, half)),
-            ("Decisions", sections.funnel(report.funnel, half)),
-            half,
-            two_columns,
-        )
+        costs = "Costs", sections.cost_table(report.trade_stats, half)
+        yield from _pair(costs, ("Decisions", sections.funnel(report.funnel, half)), half, two_columns)
     elif report.funnel.received:
         yield from _with_heading("Decisions", sections.funnel(report.funnel, width))
     if report.positions:
@@ -175,7 +160,7 @@ def _sections(report: Report, verdict: Verdict | None, width: int, *, over: bool
 def _with_heading(heading: str, lines: Sequence[Text]) -> Iterator[Text]:
     if lines:
         yield line()
-        yield line(heading, "bold")
+        yield line((heading, "bold"))
         yield from lines
 
 
@@ -183,7 +168,8 @@ def _pair(left: Section, right: Section, half: int, two_columns: bool) -> Iterat
     """Yield two sections, side by side where ``two_columns``; an empty one is left out."""
     if two_columns and left[1] and right[1]:
         yield line()
-        yield from beside([line(left[0], "bold"), *left[1]], [line(right[0], "bold"), *right[1]], half, GAP_COLUMNS)
+        (left_lines, right_lines) = ([line((heading, "bold")), *lines] for heading, lines in (left, right))
+        yield from beside(left_lines, right_lines, half, GAP_COLUMNS)
         return
     for heading, lines in (left, right):
         yield from _with_heading(heading, lines)
@@ -195,7 +181,7 @@ def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
     falls = charts.drawdown_chart(report.curve, width, 5 if two_columns else 4)
     if falls:
         # The times stand below both.
-        lines = [*lines[:-1], line(), line("Drawdown", "bold"), *falls]
+        lines = [*lines[:-1], line(), line(("Drawdown", "bold")), *falls]
         lines += wrapped(f"deepest: {text}", width, "dim") if (text := drawdown_text(report)) else []
     return lines
 
@@ -203,7 +189,7 @@ def _curve(report: Report, width: int, two_columns: bool) -> list[Text]:
 def _months(report: Report, width: int) -> list[Text]:
     lines = charts.months(report.months, width)
     if any(not month.complete for month in report.months):
-        lines.append(line("* only part of the month is in the period", "dim"))
+        lines.append(line(("* only part of the month is in the period", "dim")))
     return lines
 
 
@@ -212,7 +198,7 @@ def _days(report: Report, width: int) -> Section:
         return "Days", []
     lines = charts.days(report.days, width, MAX_DAYS)
     if any(charts.PARTIAL_MARK in text.plain for text in lines):
-        lines.append(line("* only part of the day is in the period", "dim"))
+        lines.append(line(("* only part of the day is in the period", "dim")))
     return "Last days" if len(report.days) > MAX_DAYS else "Days", lines
 
 

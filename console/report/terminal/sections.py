@@ -10,11 +10,11 @@ from rich.text import Text
 from console.display.chart import bar
 from console.display.format import amount, moment, number, percent, price, signed
 from console.display.style import gain
-from console.display.table import Column, beside, fitted_table
+from console.display.table import Column, beside, fitted_table, line, result_column
 from console.report import tables
 from console.report.metrics_table import GROUP_COLUMNS, MetricRow, metric_rows
 from console.report.tables import GroupRow
-from console.report.terminal.charts import line, wrapped
+from console.report.terminal.charts import wrapped
 from domain.analytics.funnel import Funnel
 from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import OpenPosition, Report
@@ -41,7 +41,7 @@ def figures(report: Report, width: int) -> list[Text]:
     lines = [_metric_line(row, half) for row in rows]
     lines = beside(lines[:middle], lines[middle:], half, GAP_COLUMNS)
     if report.performance is not None and report.performance.returns.missing is None:
-        lines.append(line(f"The ratios are of {len(report.performance.returns.values):,} daily returns.", "dim"))
+        lines.append(line((f"The ratios are of {len(report.performance.returns.values):,} daily returns.", "dim")))
     missing: dict[str, list[str]] = {}
     for row in rows:
         if row.reason:
@@ -52,10 +52,8 @@ def figures(report: Report, width: int) -> list[Text]:
 
 
 def _metric_line(row: MetricRow, width: int) -> Text:
-    result = line(row.metric.label)
-    result.append(" " * max(width - cell_len(row.metric.label) - cell_len(row.text), 1))
-    result.append(row.text, style=_style(row))
-    return result
+    gap = " " * max(width - cell_len(row.metric.label) - cell_len(row.text), 1)
+    return line(row.metric.label, gap, (row.text, _style(row)))
 
 
 def _style(row: MetricRow) -> str:
@@ -84,7 +82,7 @@ def groups(by: Mapping[Dimension, Mapping[str, TradeStats]], width: int) -> list
     for index, key in enumerate(GROUP_COLUMNS):
         cells = ["" if row is None else (row.cells[index].text, _style(row.cells[index])) for row in rows]
         columns.append(Column(METRICS[key].label.lower(), cells, right=True, gives_way=GIVES_WAY.get(key, 0)))
-    lines = with_plain_heading(fitted_table(columns, width, len(rows) + 1))
+    lines = _table(columns, width)
     return [*lines, *(wrapped(", ".join(alone), width, "dim") if alone else [])]
 
 
@@ -93,8 +91,9 @@ def _name(text: str) -> str:
     return name if cell_len(name) <= MAX_NAME_COLUMNS else set_cell_size(name, MAX_NAME_COLUMNS - 1).rstrip() + "…"
 
 
-def with_plain_heading(lines: list[Text]) -> list[Text]:
-    """Replace the bar behind a table's heading by dim text, because a bar does not print."""
+def _table(columns: Sequence[Column], width: int) -> list[Text]:
+    """Return a table whose heading is dim text instead of a bar, because a bar does not print."""
+    lines = fitted_table(columns, width, len(columns[0].cells) + 1)
     lines[0].style = "dim"
     return lines
 
@@ -109,9 +108,7 @@ def cost_table(results: TradeStats, width: int) -> list[Text]:
         Column("of gross", [percent(cost.of_gross.value, sign=False) for cost in cost_rows], right=True),
     ]
     before = add(results.gross_pnl, results.total_slippage)
-    heading = line("Gross before costs  ")
-    heading.append(signed(before), style=gain(before))
-    return [heading, *with_plain_heading(fitted_table(columns, width, len(cost_rows) + 1))]
+    return [line("Gross before costs  ", (signed(before), gain(before))), *_table(columns, width)]
 
 
 def positions(open_positions: Sequence[OpenPosition], width: int) -> list[Text]:
@@ -124,20 +121,14 @@ def positions(open_positions: Sequence[OpenPosition], width: int) -> list[Text]:
         Column("entry", [price(position.entry_price) for position in largest], right=True),
         Column("last", [price(position.current_price) for position in largest], right=True),
         Column("value", [amount(position.position_value) for position in largest], right=True),
-        Column(
-            "unrealised",
-            [(signed(position.unrealized_pnl), gain(position.unrealized_pnl)) for position in largest],
-            right=True,
-        ),
+        result_column("unrealised", [position.unrealized_pnl for position in largest]),
         Column("", [percent(position.unrealized_pnl_pct) for position in largest], right=True, gives_way=1),
         Column("since", [moment(position.opened_at)[:16] for position in largest], gives_way=3),
     ]
-    lines = with_plain_heading(fitted_table(columns, width, len(largest) + 1))
-    more = len(open_positions) - len(largest)
-    return [
-        *lines,
-        *([line(f"… and {more} smaller ones: see {command_name()} positions", "dim")] if more else []),
-    ]
+    lines = _table(columns, width)
+    if more := len(open_positions) - len(largest):
+        lines.append(line((f"… and {more} smaller ones: see {command_name()} positions", "dim")))
+    return lines
 
 
 def funnel(decisions: Funnel, width: int) -> list[Text]:
@@ -154,8 +145,6 @@ def funnel(decisions: Funnel, width: int) -> list[Text]:
     lines = []
     for label, decision_count, reached in rows:
         share = decision_count / decisions.received if decisions.received else 0.0
-        text = line("", "" if reached else "dim")
-        text.append(f"{label:<{label_width}}  {f'{decision_count:,}':>{digits}}  {share:6.1%}  ")
-        text.append(bar(share, 1.0, free) if reached else "", style="cyan")
-        lines.append(text)
+        text = f"{label:<{label_width}}  {f'{decision_count:,}':>{digits}}  {share:6.1%}  "
+        lines.append(line(text, (bar(share, 1.0, free), "cyan")) if reached else line((text, "dim")))
     return lines
