@@ -194,12 +194,12 @@ def line(*parts: Text | Cell) -> Text:
     return Text.assemble(*parts, no_wrap=True, end="")
 
 
-def cut(whole: Text, width: int) -> Text:
+def cut(drawn: Text, width: int) -> Text:
     """Return a line, cut with an ellipsis where it is wider than ``width`` characters."""
-    if whole.cell_len > width:
-        whole = whole.copy()
-        whole.truncate(max(width, 0), overflow="ellipsis")
-    return whole
+    if drawn.cell_len > width:
+        drawn = drawn.copy()
+        drawn.truncate(max(width, 0), overflow="ellipsis")
+    return drawn
 
 
 def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str = " · ") -> list[Text]:
@@ -218,7 +218,7 @@ def flow(items: Iterable[tuple[str, str]], width: int, lines: int, between: str 
         else:
             result[-1].append(between, style="dim")
         result[-1].append(text, style=style)
-    return [cut(whole, width) for whole in result[:lines]]
+    return [cut(drawn, width) for drawn in result[:lines]]
 
 
 def beside(left: Sequence[Text], right: Sequence[Text], at: int, gap: int) -> list[Text]:
