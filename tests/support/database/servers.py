@@ -91,7 +91,14 @@ class LocalServer(Server):
             os.chown(self._folder, user.pw_uid, user.pw_gid)
         data = self._home / "data"
         # One encoding and order of text everywhere, whatever the machine's locale; the wheel's servers have no other.
-        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        options = [
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+            "--no-sync",
+        ]
         run([self._binaries / "initdb", f"--pgdata={data}", *options], **self._as_user)
         with (data / "postgresql.conf").open("a") as conf:
             conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self._home}'\nmax_connections = 200\n")

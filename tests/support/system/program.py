@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shlex
@@ -10,14 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ROOT = Path(__file__).parents[3]
+from tests.support.system.fork_server import ROOT, ForkedProcess, ForkServer
+
 SERVING = "Serving"
 TIMEOUT_S = 60.0
 """Seconds that a command may take; the machine may be busy."""
@@ -60,6 +62,30 @@ def run_all(*commands: str, env: Mapping[str, str]) -> list[Ended]:
         return list(pool.map(lambda command: run(*shlex.split(command), env=env), commands))
 
 
+class _Forks:
+    """Forks of the program, for what this process has started from scratch before: the same with fewer imports."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started: set[str] = set()
+        self._server: ForkServer | None = None
+
+    def start(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> ForkedProcess | None:
+        """Start a command as a fork; None if it must be started from scratch."""
+        command = arguments[0] if arguments else ""
+        with self._lock:
+            if command not in self._started or sys.platform != "linux":
+                self._started.add(command)
+                return None
+            if self._server is None:
+                self._server = ForkServer()
+                atexit.register(self._server.close)
+        return self._server.start(arguments, env, cwd) if self._server.fits(env) else None
+
+
+_FORKS = _Forks()
+
+
 class Program:
     """A command that runs until a signal stops it.
 
@@ -69,7 +95,8 @@ class Program:
     """
 
     def __init__(self, *arguments: str, env: Mapping[str, str], cwd: Path = ROOT, umask: int = -1) -> None:
-        self._process = subprocess.Popen(
+        forked = _FORKS.start(arguments, env, cwd) if umask == -1 else None
+        self._process = forked or subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
