@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.database.proxy import Proxy
 from tests.support.database.server import Server
+from tests.support.system.running_system import until
 
 TABLE = "DROP TABLE IF EXISTS t; CREATE TABLE t (n int)"
 INSERT = "INSERT INTO t VALUES (%s)"
@@ -127,6 +128,20 @@ def test_the_answer_to_a_commit_that_was_refused_is_passed_on_and_the_next_one_s
     with pytest.raises(psycopg.errors.UniqueViolation):
         connection.commit()
     commit_fails(connection, 2)
+    assert [2] == stored(url)
+
+
+def test_a_late_commit_that_was_refused_is_followed_by_the_next_one(proxy: Proxy, url: str) -> None:
+    with psycopg.connect(url) as direct:
+        direct.execute("ALTER TABLE t ADD CONSTRAINT once UNIQUE (n) DEFERRABLE INITIALLY DEFERRED")
+    connection = connect(proxy, url)
+    connection.execute(INSERT, [1])
+    proxy.at_commit("late", delay=0.01)
+    commit_fails(connection, 1)
+    until(lambda: not proxy.connected("test"), 10)  # the refusal has arrived
+    assert 0 == proxy.counts["late"]
+    commit_fails(connect(proxy, url), 2)
+    proxy.wait_until_struck()
     assert [2] == stored(url)
 
 

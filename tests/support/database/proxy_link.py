@@ -55,8 +55,7 @@ class Link:
         self._statement_texts: list[str] = []
         self._cut = False
         self._unnoticed = 0.0
-        self._late = False
-        self._swallowing: Ambush | None = None
+        self._awaited: Ambush | None = None  # the fault that strikes once the server confirms the COMMIT
 
     def cut(self, *, reset: bool = True, unnoticed: float = 0.0) -> None:
         """End the client's connection, and the server's ``unnoticed`` seconds later."""
@@ -82,6 +81,7 @@ class Link:
         finally:
             for pump in pumps:
                 pump.cancel()
+            self._give_back()  # the connection was lost before the answer
             results = await asyncio.gather(*pumps, return_exceptions=True)
             self._proxy.unexpected += [r for r in results if isinstance(r, Exception) and not isinstance(r, OSError)]
             if not self._cut:
@@ -101,7 +101,7 @@ class Link:
                 if ambush is not None and ambush.moment != "after":
                     await self._spring(ambush, arrived[number:])
                     return
-                self._swallowing = ambush or self._swallowing
+                self._awaited = ambush or self._awaited
                 self._proxy.count_message(self.name)
                 if self._cut or self._server.is_closing():
                     return
@@ -121,11 +121,17 @@ class Link:
             return
         # A client awaits no answer in the middle of a batch, so all of it has arrived with its first message.
         assert any(map(protocol.ends_a_batch, frames)), "the batch was longer than a packet"
-        self._late = True
+        self._awaited = ambush
         self.cut(unnoticed=LATE_ANSWER_TIMEOUT_S)
         await asyncio.sleep(ambush.delay)
         for frame in frames:
             self._server.write(frame.raw)
+
+    def _give_back(self) -> None:
+        """Let a fault whose COMMIT did not happen strike at the next one."""
+        if self._awaited is not None:
+            self._awaited.times += 1
+            self._awaited = None
 
     async def _answer(self) -> None:
         frames = protocol.Frames()
@@ -134,17 +140,16 @@ class Link:
                 await self._proxy.hold()
             for frame in frames.feed(packet):
                 if protocol.committed(frame):
-                    if self._late:
-                        self._proxy.struck("late")
-                        return
-                    if self._swallowing is not None:
+                    if self._awaited is not None:
                         self.cut()
-                        self._proxy.struck("after")
+                        self._proxy.struck(self._awaited.moment)
+                        self._awaited = None
                         return
                     self._proxy.count("commits")
-                if protocol.ready(frame) and self._swallowing is not None:
-                    self._swallowing.times += 1  # that COMMIT was refused; cut the next one
-                    self._swallowing = None
+                if protocol.ready(frame) and self._awaited is not None:
+                    self._give_back()  # that COMMIT was refused
+                    if self._cut:
+                        return
                 self._proxy.count_message(self.name)
                 if self._cut or self._client.is_closing():
                     continue
