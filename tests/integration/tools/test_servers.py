@@ -6,7 +6,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from persistence import schema
 from tests.support.database.servers import TIMESCALEDB, Server, ServerPool, Unavailable, url_of
+from tests.support.system.load import feed
+from tests.support.system.running_system import decision_rows
 
 
 def number(url: str, query: str) -> int:
@@ -47,6 +50,21 @@ def test_databases_are_separate_and_empty(every_server: Server) -> None:
     every_server.drop_database(second)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         psycopg.connect(first)
+
+
+REFUSED_COMMIT = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON trading_decisions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+def test_decisions_whose_commit_is_refused_leave_no_connection_open(embedded_url: str) -> None:
+    schema.upgrade(embedded_url)
+    with psycopg.connect(embedded_url) as owner:
+        owner.execute(REFUSED_COMMIT)
+    feed(embedded_url, decision_rows(2), patient=False)  # an open connection is a warning, and so an error
+    assert 0 == number(embedded_url, "SELECT count(*) FROM trading_decisions")
 
 
 def test_timescaledb_can_be_used_by_the_plain_role(every_server: Server, every_url: str) -> None:

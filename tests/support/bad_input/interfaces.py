@@ -17,6 +17,7 @@ from domain.errors import PaperTradingError
 from domain.trading.decision import reason_code
 from domain.types import OutcomeStatus
 from tests.support.bad_input.cases import GOOD, MISSING, Case
+from tests.support.database.server import one_transaction
 from tests.support.system.running_system import until
 
 INTERFACES = ("Python", "SQL", "command line")
@@ -57,7 +58,7 @@ def _by_sql(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, str,
     names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
     statement = f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING id"
     try:
-        with psycopg.connect(system.database_url, options="-c timezone=UTC") as connection:
+        with one_transaction(system.database_url, options="-c timezone=UTC") as connection:
             row = connection.execute(statement, list(values.values())).fetchone()  # type: ignore[call-overload]
     except psycopg.Error as error:
         rule = error.diag.constraint_name if error.sqlstate in {"23514", "23505"} else None

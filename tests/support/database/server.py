@@ -7,7 +7,8 @@ import socket
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -39,6 +40,17 @@ def url_of(params: Mapping[str, Any]) -> str:
         place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     query = f"?{urlencode(rest, quote_via=quote, safe='/')}" if rest else ""
     return f"postgresql://{login}{'@' if login else ''}{place}/{quote(name, safe='')}{query}"
+
+
+@contextmanager
+def one_transaction(url: str, **options: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Connect for one transaction, and close the connection whatever happens.
+
+    psycopg's own ``with`` leaves it open where COMMIT is refused. On a busy disk that happens: a COMMIT with a
+    notification waits for the COMMIT of any other session that has one, and ``lock_timeout`` ends that wait.
+    """
+    with closing(psycopg.connect(url, **options)) as connection, connection:
+        yield connection
 
 
 def free_port() -> int:

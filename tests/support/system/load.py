@@ -26,7 +26,7 @@ from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 from tests.support.database.faults import FAULTS, Scene
 from tests.support.database.proxy import Proxy
-from tests.support.database.server import Server
+from tests.support.database.server import Server, one_transaction
 from tests.support.system.running_system import (
     INSERT,
     UID_NAMESPACE,
@@ -249,8 +249,8 @@ def _once(action: Callable[[], bool]) -> None:
 
 def _inserted(url: str, rows: Sequence[tuple[Any, ...]]) -> bool:
     try:
-        with psycopg.connect(url, connect_timeout=2, options="-c lock_timeout=1s") as agent, agent.cursor() as cursor:
-            cursor.executemany(f"{INSERT} ON CONFLICT (uid) DO NOTHING", rows)
+        with one_transaction(url, connect_timeout=2, options="-c lock_timeout=1s") as agent:
+            agent.cursor().executemany(f"{INSERT} ON CONFLICT (uid) DO NOTHING", rows)
     except psycopg.Error:
         return False
     return True

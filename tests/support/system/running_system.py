@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid5
 
-import psycopg
 from loguru import logger
 
 from actors import Settings, TradingSystem
@@ -21,6 +20,7 @@ from actors.runtime.timer import SystemClock
 from domain.trading.instruments import Instrument
 from domain.types import Symbol
 from persistence.queries.row_lists import LedgerReader
+from tests.support.database.server import one_transaction
 from tests.support.exchange.fixed_price_source import FixedPriceSource
 
 PRICES = {"BTC/USDT": "110485.85", "ETH/USDT": "3950.01", "SOL/USDT": "190.25"}
@@ -69,8 +69,8 @@ def decision_rows(count: int, seed: int = 1) -> list[tuple[Any, ...]]:
 
 def insert_decisions(url: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert decisions in one transaction, as an agent would; see `INSERT` for the columns."""
-    with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        cursor.executemany(INSERT, rows)
+    with one_transaction(url) as connection:
+        connection.cursor().executemany(INSERT, rows)
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
