@@ -130,11 +130,15 @@ class Lease:
         """
         connection = _connect(database_url)
         deadline = time.monotonic() + timeout
-        while not _lock(connection, database_url):
-            if time.monotonic() >= deadline:
-                with connection:
-                    raise LeaseHeld(_held_by(connection, database_url))
-            threading.Event().wait(0.05)
+        try:
+            with translated():
+                while not _lock(connection, database_url):
+                    if time.monotonic() >= deadline:
+                        raise LeaseHeld(_held_by(connection, database_url))
+                    threading.Event().wait(0.05)
+        except BaseException:
+            connection.close()
+            raise
         return cls(database_url, connection)
 
     def begin_epoch(self, version: str = "", settings: Mapping[str, object] | None = None) -> Epoch:

@@ -16,7 +16,7 @@ import pytest
 from actors import Decision
 from actors.messages import Audit
 from domain.alarms import Notify
-from domain.errors import Fenced, WriteRefused
+from domain.errors import DatabaseBusy, Fenced, WriteRefused
 from domain.types import Epoch, PortfolioName
 from persistence import lease as lease_module
 from persistence import schema
@@ -73,6 +73,19 @@ def rows(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]]:
 
 def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
+
+
+def test_a_lease_that_cannot_be_taken_leaves_no_connection_open(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[psycopg.Connection] = []
+
+    def cancelled(connection: psycopg.Connection, _: str) -> bool:
+        opened.append(connection)
+        raise psycopg.errors.QueryCanceled("canceling statement due to user request")
+
+    monkeypatch.setattr(lease_module, "_lock", cancelled)
+    with pytest.raises(DatabaseBusy):
+        Lease.take(url)
+    assert [True] == [connection.closed for connection in opened]
 
 
 def test_a_process_and_its_settings_are_stored_with_its_epoch(url: str, connection: psycopg.Connection) -> None:
