@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,15 @@ from tests.support.exchange.sources import SourceFactory
 from tests.support.system.running_system import captured_log
 
 
+@pytest.fixture(scope="session")
+def _ccxt() -> None:
+    """ccxt, loaded before a test waits for a price: its 400 modules take a busy machine longer than any answer."""
+    for exchange in ("pro.kraken", "async_support.bitstamp"):
+        importlib.import_module(f"ccxt.{exchange}")
+
+
 @pytest.fixture
-def server() -> Iterator[ExchangeServer]:
+def server(_ccxt: None) -> Iterator[ExchangeServer]:
     with ExchangeServer() as running:
         yield running
 
