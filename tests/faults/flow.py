@@ -158,7 +158,7 @@ class Meddler:
         with psycopg.connect(self._url) as connection:
             connection.execute(
                 "UPDATE trading_decisions SET status = 'cancelled', processed_at = now() WHERE id = %s",
-                [message.order.decision_id],
+                [message.sized.decision_id],
             )
 
 
