@@ -35,7 +35,6 @@ MIN_PLAIN_TICK = Decimal("0.00001")
 """Smaller numbers at an axis are written as 1e-6."""
 MAX_TRIPS_WITH_UNIT_TICKS = 6
 MIN_DAYS_SHOWN = 10
-NOON = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def days(report: Report) -> Chart:
     write = Amounts.of(report)
     results = [gain.result for gain in report.days]
     bars = _bars(
-        [_plotly_time(datetime.combine(gain.start, datetime.min.time(), UTC) + NOON) for gain in report.days],
+        [f"{gain.start} 12:00:00" for gain in report.days],
         results,
         [_day(gain, write) for gain in report.days],
     )
@@ -104,12 +103,11 @@ def days(report: Report) -> Chart:
     x: Spec = {"type": "date"}
     if len(report.days) <= MIN_DAYS_SHOWN:
         # Two bars that fill the chart, and hours at its axis, would not help.
-        first = datetime.combine(report.days[0].start, datetime.min.time(), UTC)
-        last = datetime.combine(report.days[-1].start, datetime.min.time(), UTC) + DAY
+        first = report.days[0].start
+        end = max(report.days[-1].start + DAY, first + MIN_DAYS_SHOWN * DAY)
         x |= {
-            "range": [_plotly_time(first), _plotly_time(max(last, first + MIN_DAYS_SHOWN * DAY))],
-            "tickformat": "%b %-d", "nticks": 5, "tick0": _plotly_time(first + NOON),
-            "dtick": 2 * DAY / timedelta(milliseconds=1),
+            "range": [f"{first} 00:00:00", f"{end} 00:00:00"], "tickformat": "%b %-d", "nticks": 5,
+            "tick0": f"{first} 12:00:00", "dtick": 2 * DAY / timedelta(milliseconds=1),
         }  # fmt: skip
     layout = _layout(f"Result, {html.escape(write.currency)}", x, {"tickformat": _ticks(results)})
     best, worst = max(results), min(results)
