@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from persistence.connections import connect
 from persistence.stores.sample_decisions import insert_sample
@@ -85,8 +85,5 @@ class SampleAgent:
     def decide(self) -> int:
         """Insert the next decision, and return its id."""
         sample = next(self._samples)
-        values: dict[str, Any] = {
-            **sample._asdict(),
-            "reasoning": self._chance.choice(REASONS[sample.decision]),
-        }
-        return insert_sample(self._connection, values)
+        reasoning = self._chance.choice(REASONS[sample.decision])
+        return insert_sample(self._connection, {**sample._asdict(), "reasoning": reasoning})

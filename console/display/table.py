@@ -144,14 +144,12 @@ def fitted_table(columns: Sequence[Column], width: int, rows: int, *, counted: b
     if counted and visible_rows < number:
         columns = [replace(columns[0], name=f"{columns[0].name} {visible_rows} of {number}"), *columns[1:]]
     fitting = _fitting(columns, width)
-    widths = [column.width for column in fitting]
-    others = sum(column_width for column_width, column in zip(widths, fitting, strict=True) if not column.flexible)
+    others = sum(column.width for column in fitting if not column.flexible)
     free = max(width - others - GAP_COLUMNS * (len(fitting) - 1), 0)
-    widths = [free if column.flexible else column_width for column_width, column in zip(widths, fitting, strict=True)]
+    widths = [free if column.flexible else column.width for column in fitting]
     lines = [_row([column.name for column in fitting], fitting, widths, width, BAR)]
-    lines += [
-        _row([column.cells[index] for column in fitting], fitting, widths, width) for index in range(visible_rows)
-    ]
+    visible_cells = zip(*(column.cells[:visible_rows] for column in fitting), strict=True)
+    lines += [_row(cells, fitting, widths, width) for cells in visible_cells]
     return lines[: max(rows, 0)]
 
 

@@ -79,10 +79,8 @@ def alarms(state: ViewState, width: int) -> list[Text]:
     """Return a line for each problem that needs attention; usually none."""
     problems: list[tuple[str, str]] = []
     if state.database_error is not None:
-        since = state.database_error_since or state.at
-        problems.append(
-            (f"database unreachable for {duration(state.at - since)}: {one_line(state.database_error)}", ALARM)
-        )
+        away = duration(state.at - (state.database_error_since or state.at))
+        problems.append((f"database unreachable for {away}: {one_line(state.database_error)}", ALARM))
         if state.database is not None:
             problems.append((f"the data below is of {moment(state.database.at)[11:]} UTC", DOUBT))
     problems += _alarms_of_process(state.process) if state.process is not None else []

@@ -152,8 +152,7 @@ class ViewReader:
         self._database_error_since: datetime | None = None
         self._curve_portfolios: list[str] = []
         self._equity_curve: list[Point] = []
-        self._price_history: dict[str, deque[float]] = {}
-        self._price_times: dict[str, datetime] = {}
+        self._price_history: dict[str, deque[tuple[datetime, float]]] = {}
         self._handled: tuple[datetime, dict[str, int]] | None = None
         self.url: str | None = None
 
@@ -183,7 +182,7 @@ class ViewReader:
             ledger_check=ledger_check,
             equity_curve=tuple(self._equity_curve),
             capital=total(row["initial_capital"] for row in together),
-            price_history={symbol: tuple(prices) for symbol, prices in self._price_history.items()},
+            price_history={name: tuple(price for _, price in last) for name, last in self._price_history.items()},
             messages_per_s=self._message_rates(process, now),
         )
 
@@ -199,11 +198,9 @@ class ViewReader:
         database = self._database_reader.look(MAX_DECISIONS)
         self._extend_curve(database, running=process is not None or bool(database.served["running"]))
         for row in database.prices:
-            if self._price_times.get(row["symbol"]) != row["time"]:
-                self._price_times[row["symbol"]] = row["time"]
-                self._price_history.setdefault(row["symbol"], deque(maxlen=PRICE_HISTORY_LENGTH)).append(
-                    float(row["price"])
-                )
+            history = self._price_history.setdefault(row["symbol"], deque(maxlen=PRICE_HISTORY_LENGTH))
+            if not history or history[-1][0] != row["time"]:
+                history.append((row["time"], float(row["price"])))
         self._database = database
 
     def _extend_curve(self, database: DatabaseView, *, running: bool) -> None:

@@ -15,16 +15,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from actors.system import TradingSystem
-from console.metrics.families import (
-    build_info,
-    of_database,
-    of_last_audit,
-    of_lease,
-    of_prices,
-    of_process,
-    of_round_trips,
-    up,
-)
+from console.metrics import families
 from console.service.requests import Command
 from domain.errors import PaperTradingError
 from domain.worker_thread import call_in_thread
@@ -69,18 +60,18 @@ class MetricsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
         serving = self._serving
-        yield up(running=serving is not None)
-        yield build_info(version(), serving[0].facts if serving is not None else None)
-        yield of_round_trips(database_timings())
+        yield families.up(running=serving is not None)
+        yield families.build_info(version(), serving[0].facts if serving is not None else None)
+        yield families.of_round_trips(database_timings())
         if serving is not None:
             system, database = serving
             reading = database.answer()
             status, counts = system.status(), system.counts
-            yield from of_process(status, counts, system.facts)
-            yield from of_prices(status, datetime.now(UTC))
-            yield from of_lease(status, reading)
-            yield of_last_audit(counts, reading)
-            yield from of_database(reading, counts.fills)
+            yield from families.of_process(status, counts, system.facts)
+            yield from families.of_prices(status, datetime.now(UTC))
+            yield from families.of_lease(status, reading)
+            yield families.of_last_audit(counts, reading)
+            yield from families.of_database(reading, counts.fills)
 
     @property
     def commands(self) -> Mapping[str, Command]:
