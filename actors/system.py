@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, fields
 
 from actors.client import AttachedSystem, TradingClient
 from actors.introspection.counters import Counts
@@ -22,7 +22,7 @@ from actors.runtime.timer import SystemClock, Timer
 from actors.settings import Settings
 from actors.supervision.messages import Begin, Failed
 from actors.supervision.recovery import PATH
-from actors.supervision.shutdown import Phase, Shutdown
+from actors.supervision.shutdown import await_phase
 from actors.supervisor import StartingPoint
 from actors.validation_job import ValidationJob
 from actors.wiring import STOP_TIMEOUT_S, Ports, Wiring
@@ -85,7 +85,7 @@ class _Parts:
         lease: the right to write to the database.
         prices: recorder of the prices.
         end: the reason for which the process must end.
-        shutdown: runner of the ordered stop.
+        hurry: when set, no phase of the ordered stop is waited for.
         undo: steps that close everything, in reverse order of the start.
     """
 
@@ -93,7 +93,7 @@ class _Parts:
     lease: Lease
     prices: PriceRecorder
     end: _EndReason
-    shutdown: Shutdown
+    hurry: threading.Event
     undo: ExitStack
 
 
@@ -143,9 +143,9 @@ class TradingSystem(TradingClient):
         clock = clock or SystemClock()
         source = source or price_source(settings, clock)
         end = _EndReason()
-        shutdown = Shutdown()
+        hurry = threading.Event()
         with ExitStack() as undo:
-            url = _database(settings, undo, shutdown)
+            url = _database(settings, undo, hurry)
             probe(url)  # refuse a server that is too old before anything changes in it
             lease = Lease.take(url)
             undo.callback(lease.release)
@@ -159,16 +159,11 @@ class TradingSystem(TradingClient):
             portfolios.create(url, DEFAULT_PORTFOLIO, settings.portfolio_values(), if_missing=True)
             portfolios.require_source(url, source.name)
 
-            ledger = LedgerStore(url, lease)
-            undo.callback(ledger.close)
-            decisions = DecisionStore(url, lease)
-            undo.callback(decisions.close)
-            prices = PriceRecorder(PriceStore(url, lease))
-            undo.callback(prices.close)
-            snapshots = SnapshotStore(url, lease)
-            undo.callback(snapshots.close)
-            failures = FailureRecorder(FailureStore(url, lease))
-            undo.callback(failures.close)
+            ledger = undo.enter_context(closing(LedgerStore(url, lease)))
+            decisions = undo.enter_context(closing(DecisionStore(url, lease)))
+            prices = undo.enter_context(closing(PriceRecorder(PriceStore(url, lease))))
+            snapshots = undo.enter_context(closing(SnapshotStore(url, lease)))
+            failures = undo.enter_context(closing(FailureRecorder(FailureStore(url, lease))))
             engines = {
                 "PositionKeeper": ledger.engine, "DecisionWatcher": decisions.engine, "Snapshotter": snapshots.engine
             }  # fmt: skip
@@ -194,7 +189,7 @@ class TradingSystem(TradingClient):
             wiring.schedule()
 
             facts = Facts(display_address(url), server, source.name, source.real, epoch)
-            return cls(url, facts, _Parts(wiring, lease, prices, end, shutdown, undo.pop_all()))
+            return cls(url, facts, _Parts(wiring, lease, prices, end, hurry, undo.pop_all()))
 
     @staticmethod
     def attach(database_url: str | None = None) -> AttachedSystem:
@@ -303,30 +298,18 @@ class TradingSystem(TradingClient):
             if self._wiring.stopping.is_set():
                 return
             if self._parts.end.reason is None:
-                self._parts.shutdown.run(
-                    Phase(
-                        "intake and path",
-                        DRAIN_TIMEOUT_S,
-                        lambda: self._wiring.address("Supervisor").tell(Drain()),
-                        self._wiring.drained.wait,
-                        "decisions are still in progress; they wait in the database",
-                    )
-                )
-            self._parts.shutdown.run(
-                Phase(
-                    "writers",
-                    STOP_TIMEOUT_S,
-                    self._wiring.stop,
-                    lambda seconds: self._wiring.stopped(time.monotonic() + seconds),
-                    "an actor is still busy; decisions without an outcome wait in the database",
-                )
-            )
+                self._wiring.address("Supervisor").tell(Drain())
+                left = "decisions are still in progress; they wait in the database"
+                await_phase("intake and path", self._wiring.drained.wait, DRAIN_TIMEOUT_S, self._parts.hurry, left)
+            self._wiring.stop()
+            left = "an actor is still busy; decisions without an outcome wait in the database"
+            await_phase("writers", self._wiring.stopped, STOP_TIMEOUT_S, self._parts.hurry, left)
             self.ledger_reader.close()
             self._parts.undo.close()
 
     def hurry(self) -> None:
         """End the waiting of a stop in progress; decisions without an outcome wait in the database."""
-        self._parts.shutdown.hurry.set()
+        self._parts.hurry.set()
 
 
 class _EndReason:
@@ -348,11 +331,11 @@ class _EndReason:
         return self.reason
 
 
-def _database(settings: Settings, undo: ExitStack, shutdown: Shutdown) -> str:
+def _database(settings: Settings, undo: ExitStack, hurry: threading.Event) -> str:
     if settings.url is not None:
         return with_schema(settings.url, settings.database_schema)
     server = EmbeddedServer.attach(settings.home)
-    undo.callback(lambda: server.release(immediate=shutdown.hurry.is_set()))
+    undo.callback(lambda: server.release(immediate=hurry.is_set()))
     watch = EmbeddedWatch(server)
     watch.start()
     undo.callback(watch.stop)
@@ -365,20 +348,8 @@ def price_source(settings: Settings, clock: Clock) -> PriceSource:
     Raises:
         SettingsError: ccxt has no such exchange, the file is malformed, or a symbol is invalid.
     """
-    return open_source(
-        SourceOptions(
-            prices=settings.prices,
-            home=settings.home,
-            clock=clock,
-            exchange=settings.exchange,
-            exchange_options=settings.exchange_options,
-            symbols=settings.symbols,
-            seed=settings.seed,
-            price_interval=settings.price_interval,
-            price_speed=settings.price_speed,
-            max_price_age=settings.max_price_age,
-        )
-    )
+    names = [field.name for field in fields(SourceOptions) if field.name != "clock"]
+    return open_source(SourceOptions(clock=clock, **{name: getattr(settings, name) for name in names}))
 
 
 def _await_ready(wiring: Wiring, end: _EndReason) -> None:

@@ -190,14 +190,15 @@ class Wiring:
         for host in reversed(self.hosts.values()):
             host.stop()
 
-    def stopped(self, deadline: float) -> bool:
-        """Wait until all actors have ended, or `time.monotonic` is at ``deadline``; return whether they have ended."""
+    def stopped(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for all actors to end; return whether they have ended."""
+        deadline = time.monotonic() + timeout
         return all(host.wait(deadline) for host in reversed(self.hosts.values()))
 
     def end(self) -> None:
         """Stop the actors and the timer; an actor that is still busy is left to its daemon thread."""
         self.stop()
-        self.stopped(time.monotonic() + STOP_TIMEOUT_S)
+        self.stopped(STOP_TIMEOUT_S)
         self._timer.stop()
         self._callers.fail_all(PaperTradingError("the system has stopped; the decision waits in the database"))
 

@@ -8,49 +8,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from loguru import logger
 
 POLL_INTERVAL_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A step of the stop.
+def await_phase(name: str, done: Callable[[float], bool], limit_s: float, hurry: threading.Event, left: str) -> None:
+    """Wait for the end of a phase that has begun, up to its limit, or until ``hurry`` is set.
 
-    Attributes:
-        name: ``intake``, ``path``, ``writers`` or ``database``.
-        limit: its time limit, in seconds.
-        begin: starts it; does not wait.
+    Args:
+        name: of the phase: ``intake and path`` or ``writers``.
         done: waits up to the given number of seconds; returns whether the phase has ended.
-        cut: the log message if it did not end in time.
+        limit_s: its time limit, in seconds.
+        hurry: when set, the phase is not waited for.
+        left: the log message if it did not end in time.
     """
-
-    name: str
-    limit: float
-    begin: Callable[[], None]
-    done: Callable[[float], bool]
-    cut: str
-
-
-class Shutdown:
-    """The runner of the phases.
-
-    Attributes:
-        hurry: when set, no phase is waited for.
-    """
-
-    def __init__(self) -> None:
-        self.hurry = threading.Event()
-
-    def run(self, *phases: Phase) -> None:
-        """Run the phases in order; each ends when it is done, at its limit, or when `hurry` is set."""
-        for phase in phases:
-            phase.begin()
-            deadline = time.monotonic() + phase.limit
-            while not phase.done(POLL_INTERVAL_S):
-                if self.hurry.is_set() or time.monotonic() > deadline:
-                    reason = "second signal" if self.hurry.is_set() else f"not done within {phase.limit:g} s"
-                    logger.warning("stopping, {} ({}): {}", phase.name, reason, phase.cut)
-                    break
+    deadline = time.monotonic() + limit_s
+    while not done(POLL_INTERVAL_S):
+        if hurry.is_set() or time.monotonic() > deadline:
+            reason = "second signal" if hurry.is_set() else f"not done within {limit_s:g} s"
+            logger.warning("stopping, {} ({}): {}", name, reason, left)
+            break
