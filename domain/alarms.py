@@ -52,7 +52,6 @@ class Notify(Protocol):
 
     def __call__(self, kind: AlarmKind, text: str, *, over: bool = False) -> None:
         """Queue an alarm to be sent soon."""
-        ...
 
 
 def alarm_text(text: str) -> str:

@@ -67,14 +67,12 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the current time, UTC and aware."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds that never go back, whatever happens to the current time, and count while the machine sleeps.
 
         Only differences mean something.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

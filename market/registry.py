@@ -50,7 +50,6 @@ class SourceModule(Protocol):
         Raises:
             SettingsError: an option is wrong; the message names the setting.
         """
-        ...
 
 
 def open_source(options: SourceOptions) -> PriceSource:

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 from typing import NamedTuple
 
-from domain.analytics.returns import MICROSECOND, Valuation
+from domain.analytics.returns import MICROSECOND, TIME, Valuation
 from domain.trading.arithmetic import ZERO, divide, rate, subtract, total
 from domain.trading.bookkeeping import Trade
-
-_time = attrgetter("time")
 
 
 class CurvePoint(NamedTuple):
@@ -74,12 +71,11 @@ def equity_curve(valuations: Sequence[Valuation], max_points: int) -> tuple[Curv
             reached = max(peak, *values[: index + 1])
             kept.append(CurvePoint(valuations[first + index].time, values[index], reached))
         peak = max(peak, values[high])
-    if kept[-1].time != valuations[-1].time:
-        kept.append(
-            CurvePoint(valuations[-1].time, valuations[-1].total_value, max(kept[-1].peak, valuations[-1].total_value))
-        )
-    if kept[0].time != valuations[0].time:
-        kept.insert(0, CurvePoint(valuations[0].time, valuations[0].total_value, valuations[0].total_value))
+    opening, closing = valuations[0], valuations[-1]
+    if kept[-1].time != closing.time:
+        kept.append(CurvePoint(closing.time, closing.total_value, max(kept[-1].peak, closing.total_value)))
+    if kept[0].time != opening.time:
+        kept.insert(0, CurvePoint(opening.time, opening.total_value, opening.total_value))
     return tuple(kept)
 
 
@@ -91,7 +87,7 @@ def _intervals(valuations: Sequence[Valuation], number: int) -> Iterator[tuple[i
     length = max((valuations[-1].time - valuations[0].time) / number, MICROSECOND)
     end, first = valuations[0].time + length, 0
     while first < len(valuations):
-        last = bisect_left(valuations, end, lo=first, key=_time)
+        last = bisect_left(valuations, end, lo=first, key=TIME)
         if last > first:
             yield first, last
             first = last
@@ -113,10 +109,9 @@ def trade_markers(trades: Iterable[Trade], curve: Sequence[CurvePoint], max_mark
     groups: dict[tuple[int, bool], list[Trade]] = {}
     for trade in trades:
         groups.setdefault(((trade.exit_time - curve[0].time) // length, trade.net > ZERO), []).append(trade)
-    times = [point.time for point in curve]
     markers = []
     for (_, won), group in groups.items():
         time = group[-1].exit_time
-        value = curve[max(bisect_right(times, time) - 1, 0)].value
+        value = curve[max(bisect_right(curve, time, key=TIME) - 1, 0)].value
         markers.append(TradeMarker(time, value, total(trade.net for trade in group), len(group), won))
     return tuple(sorted(markers, key=lambda marker: (marker.time, marker.won)))

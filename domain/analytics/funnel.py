@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,19 +22,10 @@ class Stage(StrEnum):
     FILLED = "filled"
 
 
-AFTER_THRESHOLD = frozenset(
-    {
-        Reason.UNKNOWN_SYMBOL,
-        Reason.OTHER_CURRENCY,
-        Reason.NO_PRICE,
-        Reason.EXPIRED,
-        Reason.NOTHING_HELD,
-        Reason.TOO_SMALL,
-        Reason.NO_ROOM,
-        Reason.NO_CASH,
-        Reason.INTERNAL_ERROR,
-    }
-)
+AFTER_THRESHOLD = frozenset({
+    Reason.UNKNOWN_SYMBOL, Reason.OTHER_CURRENCY, Reason.NO_PRICE, Reason.EXPIRED, Reason.NOTHING_HELD,
+    Reason.TOO_SMALL, Reason.NO_ROOM, Reason.NO_CASH, Reason.INTERNAL_ERROR,
+})  # fmt: skip
 """Reasons for a decision at or above the threshold to get no order. Other reasons, NO_FILL apart, come before it."""
 
 
@@ -83,15 +75,14 @@ def funnel(counted: Iterable[tuple[str, str | None, int]]) -> Funnel:
         counted: status, the reason up to its colon, and the number of decisions with both; pairs may repeat.
     """
     filled = waiting = 0
-    lost: dict[tuple[Stage, str], int] = {}
+    lost: Counter[tuple[Stage, str]] = Counter()
     for status, reason, number in counted:
         if status == OutcomeStatus.EXECUTED:
             filled += number
         elif status in UNDECIDED:
             waiting += number
         else:
-            key = _drop_off(status, reason)
-            lost[key] = lost.get(key, 0) + number
+            lost[_drop_off(status, reason)] += number
     order = list(Stage)
     entries = sorted(
         (DropOff(after, reason, number) for (after, reason), number in lost.items()),

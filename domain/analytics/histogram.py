@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
@@ -30,14 +31,10 @@ def histogram(values: Sequence[Decimal], max_bins: int = 40) -> tuple[Bin, ...]:
     if not values:
         return ()
     width = _width(subtract(max(values), min(values)), max_bins - 1)
-    counted: dict[int, int] = {}
-    for value in values:
-        index = int(divide(value, width).to_integral_value(ROUND_FLOOR, CONTEXT))
-        counted[index] = counted.get(index, 0) + 1
-    indexes = range(min(counted), max(counted) + 1)
+    counted = Counter(int(divide(value, width).to_integral_value(ROUND_FLOOR, CONTEXT)) for value in values)
     return tuple(
-        Bin(multiply(Decimal(index), width), multiply(Decimal(index + 1), width), counted.get(index, 0))
-        for index in indexes
+        Bin(multiply(Decimal(index), width), multiply(Decimal(index + 1), width), counted[index])
+        for index in range(min(counted), max(counted) + 1)
     )
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from domain.analytics.performance_metric import PerformanceMetric, defined, mean, undefined
 from domain.analytics.returns import (
+    TIME,
     DailyReturns,
     Drawdown,
     Valuation,
@@ -87,9 +88,9 @@ class History:
         end = max(until or self.until, since or self.opening.time)
         part = self.trade_history.during(since or MIN_TIME, until or MAX_TIME)
         opening, resumed = self.opening, self.resumed
-        first, last = 0, bisect_right(self.valuations, until or self.until, key=_time)
+        first, last = 0, bisect_right(self.valuations, until or self.until, key=TIME)
         if since is not None:
-            first = bisect_right(self.valuations, since, key=_time)
+            first = bisect_right(self.valuations, since, key=TIME)
             last_before = self.valuations[first - 1] if first else self.opening
             opening, resumed = last_before._replace(time=since), True
         trade_history = replace(part, since=opening.time, until=end)
@@ -105,10 +106,6 @@ class History:
     def line(self) -> tuple[Valuation, ...]:
         """Its value over time: the opening, where the portfolio existed before, and all snapshots."""
         return (self.opening, *self.valuations) if self.resumed else self.valuations
-
-
-def _time(valuation: Valuation) -> datetime:
-    return valuation.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,7 @@ class Performance:
 
 def performance(history: History) -> Performance:
     """Return all metrics of a portfolio; an undefined one has a reason."""
-    trade_stats = history.trade_history.stats()
+    trade_stats = history.trade_history.stats
     returns = history.returns
     drawdown = max_drawdown(history.valuations, history.opening)
     return Performance(

@@ -22,7 +22,6 @@ from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import RoundTrip
 from domain.analytics.trade_stats import Dimension, TradeHistory, TradeStats
 from domain.trading.arithmetic import ZERO, add, divide, subtract
-from domain.trading.bookkeeping import Trade
 
 MAX_CURVE_POINTS = 2_000
 MAX_TRADE_MARKERS = 600
@@ -154,7 +153,13 @@ def report(
     """
     trade_history = history.trade_history if strategy is None else history.trade_history.of(strategy)
     valuations = (history.opening, *history.valuations)
-    line = valuations if strategy is None else _net_so_far(trade_history, history)
+    if strategy is None:
+        line: Sequence[Valuation] = valuations
+        days, months = daily_period_returns(history), monthly_period_returns(history)
+    else:
+        line = _net_so_far(trade_history, history)
+        days = strategy_period_returns(trade_history.trades, monthly=False)
+        months = strategy_period_returns(trade_history.trades, monthly=True)
     curve = equity_curve(line, MAX_CURVE_POINTS)
     return Report(
         portfolio=portfolio,
@@ -167,16 +172,12 @@ def report(
         closing=valuations[-1].total_value,
         closing_at=valuations[-1].time,
         performance=performance(history) if strategy is None else None,
-        trade_stats=trade_history.stats(),
+        trade_stats=trade_history.stats,
         by={dimension: trade_history.by(dimension) for dimension in Dimension},
         curve=curve,
         marks=trade_markers(trade_history.trades, curve, MAX_TRADE_MARKERS),
-        days=daily_period_returns(history)
-        if strategy is None
-        else strategy_period_returns(trade_history.trades, monthly=False),
-        months=monthly_period_returns(history)
-        if strategy is None
-        else strategy_period_returns(trade_history.trades, monthly=True),
+        days=days,
+        months=months,
         round_trips=trade_history.round_trips,
         distribution=histogram([trip.net for trip in trade_history.round_trips], MAX_BINS),
         funnel=funnel,
@@ -189,8 +190,7 @@ def report(
 def _net_so_far(trade_history: TradeHistory, history: History) -> Sequence[Valuation]:
     """Return a strategy's net result after each of its closings, beginning with 0."""
     line = [Valuation(history.opening.time, ZERO)]
-    trades: Sequence[Trade] = trade_history.trades
-    for trade in trades:
+    for trade in trade_history.trades:
         line.append(Valuation(trade.exit_time, add(line[-1].total_value, trade.net)))
     line.append(Valuation(max(history.until, line[-1].time), line[-1].total_value))
     return line

@@ -25,7 +25,8 @@ CRYPTO_DAYS_PER_YEAR = 365
 EXCHANGE_DAYS_PER_YEAR = 252
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
-_time = attrgetter("time")
+TIME = attrgetter("time")
+"""The key by which valuations and points are ordered."""
 
 
 class Valuation(NamedTuple):
@@ -94,7 +95,7 @@ def daily_closes(
     closes = []
     position = 0
     while midnight <= until:
-        later = bisect_right(valuations, midnight, lo=position, key=_time)
+        later = bisect_right(valuations, midnight, lo=position, key=TIME)
         if later > position:
             position, latest = later, valuations[later - 1]
         closes.append(latest._replace(time=midnight))

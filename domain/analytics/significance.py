@@ -56,16 +56,11 @@ def shape(returns: DailyReturns) -> Shape | PerformanceMetric:
     return Shape(len(values), divide(mean(values), deviation(values)), skewness, kurtosis)
 
 
-def probability(series: Shape, benchmark: Decimal = ZERO) -> PerformanceMetric:
-    """Return PSR(SR*) = Φ((SR − SR*) · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²)), from 0 to 1.
-
-    Args:
-        series: statistics of the returns, see `shape`.
-        benchmark: SR*, the Sharpe ratio to beat, of one period.
-    """
+def probability(series: Shape) -> PerformanceMetric:
+    """Return PSR(0) = Φ(SR · √(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4 · SR²)), from 0 to 1."""
     if series.variance <= ZERO:
         return undefined(NO_VARIANCE)
-    distance = multiply(subtract(series.sharpe, benchmark), CONTEXT.sqrt(Decimal(series.count - 1)))
+    distance = multiply(series.sharpe, CONTEXT.sqrt(Decimal(series.count - 1)))
     # A probability is not an amount: floating point is exact enough for the 12 digits that are kept.
     return defined(Decimal(NORMAL.cdf(float(divide(distance, CONTEXT.sqrt(series.variance))))))
 
@@ -87,32 +82,22 @@ def track_record(series: Shape, benchmark: Decimal = ZERO, confidence: Decimal =
     return defined(add(ONE, multiply(series.variance, multiply(quantile, quantile))))
 
 
-def probabilistic_sharpe_ratio(returns: DailyReturns, benchmark: Decimal = ZERO) -> PerformanceMetric:
-    """Return the probability that the true Sharpe ratio is above ``benchmark``, as `probability` defines it.
+def probabilistic_sharpe_ratio(returns: DailyReturns) -> PerformanceMetric:
+    """Return the probability that the true Sharpe ratio is above 0, as `probability` defines it.
 
     Args:
         returns: at least 10, not all equal; otherwise the metric is undefined.
-        benchmark: an *annualised* Sharpe ratio.
     """
     series = shape(returns)
-    return series if isinstance(series, PerformanceMetric) else probability(series, _daily(benchmark, returns))
+    return series if isinstance(series, PerformanceMetric) else probability(series)
 
 
-def minimum_track_record(
-    returns: DailyReturns, benchmark: Decimal = ZERO, confidence: Decimal = CONFIDENCE
-) -> PerformanceMetric:
+def minimum_track_record(returns: DailyReturns, confidence: Decimal = CONFIDENCE) -> PerformanceMetric:
     """Return the number of such daily returns needed for this confidence, as `track_record` defines it.
 
     Args:
         returns: at least 10, not all equal; otherwise the metric is undefined.
-        benchmark: an *annualised* Sharpe ratio.
         confidence: above 0.5 and below 1.
     """
     series = shape(returns)
-    if isinstance(series, PerformanceMetric):
-        return series
-    return track_record(series, _daily(benchmark, returns), confidence)
-
-
-def _daily(annual: Decimal, returns: DailyReturns) -> Decimal:
-    return divide(annual, returns.annual(ONE))
+    return series if isinstance(series, PerformanceMetric) else track_record(series, confidence=confidence)

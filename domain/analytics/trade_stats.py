@@ -135,10 +135,6 @@ class TradeHistory:
         """Whether crypto was held, so that a year has 365 trading days."""
         return any(fill.asset_class == CRYPTO for fill in (*self.before[1], *self.executions))
 
-    def stats(self) -> TradeStats:
-        """Return the total results."""
-        return self._total
-
     def by(self, dimension: Dimension) -> dict[str, TradeStats]:
         """Return the results of each symbol, strategy, asset class, day or side (LONG, SHORT), sorted by its name.
 
@@ -155,12 +151,12 @@ class TradeHistory:
             for key in set(map(name, records)):
                 held.setdefault(key, []).append(span)
         if len(groups) == 1 and groups.keys() == held.keys():
-            return dict.fromkeys(groups, self._total)
+            return dict.fromkeys(groups, self.stats)
         window = self.since, self.until
         return {key: _trade_stats(group, held.get(key, ()), window) for key, group in sorted(groups.items())}
 
     def _by_day(self) -> dict[str, TradeStats]:
-        groups = self._groups(lambda records: [_end(record).astimezone(UTC).date() for record in records])
+        groups = self._groups(lambda records: [ENDS[type(record)](record).astimezone(UTC).date() for record in records])
         held = _spans_by_day(span for span, _ in self._held)
         stats = {}
         for day, group in sorted(groups.items()):
@@ -187,7 +183,8 @@ class TradeHistory:
         return round_trips((*self.before[0], *self.trades))
 
     @cached_property
-    def _total(self) -> TradeStats:
+    def stats(self) -> TradeStats:
+        """The total results."""
         group = Group(list(self.round_trips), self._closings, list(self.executions))
         return _trade_stats(group, (span for span, _ in self._held), (self.since, self.until))
 
@@ -217,16 +214,7 @@ NAMES: Mapping[Dimension, Callable[[Any], str]] = {
     Dimension.ASSET_CLASS: attrgetter("asset_class"),
     Dimension.SIDE: lambda record: SIDES[record.side],
 }
-
-
-def _end(record: RoundTrip | Trade | Execution) -> datetime:
-    match record:
-        case RoundTrip():
-            return record.closed_at
-        case Trade():
-            return record.exit_time
-        case _:
-            return record.at
+ENDS = {RoundTrip: attrgetter("closed_at"), Trade: attrgetter("exit_time"), Execution: attrgetter("at")}
 
 
 def _span(trades: Sequence[Trade], executions: Sequence[Execution], until: datetime) -> Span:

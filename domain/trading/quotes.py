@@ -46,15 +46,12 @@ class PriceListener(Protocol):
 
     def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         """Receive the instruments; called before the first price of each start."""
-        ...
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
         """Receive prices that arrived together."""
-        ...
 
     def source_ended(self, reason: str) -> None:
         """Receive the reason why no more prices come: the end of a file, or a failure. Not called after a stop."""
-        ...
 
 
 class PriceSource(Protocol):
@@ -72,17 +69,14 @@ class PriceSource(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """Notes on its prices as sentences, for example the assumed length of a file's bars."""
-        ...
 
     @property
     def troubles(self) -> Sequence[str]:
         """Failures that it retries at this moment, as sentences. Callable from any thread."""
-        ...
 
     @property
     def catalog(self) -> InstrumentCatalog | None:
         """The instruments that can be traded; None until they are loaded."""
-        ...
 
     def start(self, listener: PriceListener) -> None:
         """Start to deliver prices in a daemon thread; return at once. After a stop or an end it can start again.
@@ -90,7 +84,6 @@ class PriceSource(Protocol):
         Raises:
             RuntimeError: the source is running.
         """
-        ...
 
     def subscribe(self, symbols: Collection[Symbol]) -> None:
         """Request prices of ``symbols``, and one price of each at once, also where they were requested before.
@@ -98,12 +91,9 @@ class PriceSource(Protocol):
         Symbols have the venue's spelling, or any usual one while the instruments are not loaded. A source that always
         delivers all its symbols ignores the request. Callable before the start and from any thread; never blocks.
         """
-        ...
 
     def unsubscribe(self, symbols: Collection[Symbol]) -> None:
         """End the request for prices of ``symbols``. Callable from any thread; never blocks."""
-        ...
 
     def stop(self) -> None:
         """Stop the delivery and return when the thread has ended, within 1 s. Without a running thread, do nothing."""
-        ...

@@ -64,17 +64,17 @@ def test_a_period_without_any_snapshot() -> None:
 def test_a_round_trip_counts_where_it_ended_with_all_of_its_closings() -> None:
     history = full_history()
     first, second = history.during(None, DAY_1 + 2 * DAY), history.during(DAY_1 + 2 * DAY)
-    assert (0, 1) == (first.trade_history.stats().total_trades, second.trade_history.stats().total_trades)
+    assert (0, 1) == (first.trade_history.stats.total_trades, second.trade_history.stats.total_trades)
     (trip,) = history.trade_history.round_trips
     assert (trip,) == second.trade_history.round_trips
     # gross 4 × 10 and 6 × 20, each where it happened
-    assert (Decimal(40), Decimal(120)) == tuple(part.trade_history.stats().gross_pnl for part in (first, second))
+    assert (Decimal(40), Decimal(120)) == tuple(part.trade_history.stats.gross_pnl for part in (first, second))
 
 
 def test_a_position_open_at_the_beginning_counts_as_held() -> None:
     # BTC until hour 80 of 120, ETH all the time; the period begins at hour 48.
     part = full_history().during(DAY_1 + 2 * DAY)
-    assert Decimal(1) == part.trade_history.stats().time_in_market.value
+    assert Decimal(1) == part.trade_history.stats.time_in_market.value
     assert [BTC] == list(part.trade_history.by(Dimension.SYMBOL))
     assert number("0.444444444444") == part.trade_history.by(Dimension.SYMBOL)[BTC].time_in_market
 
@@ -94,7 +94,7 @@ def test_ends_out_of_reach_change_nothing() -> None:
     assert history == history.during() == history.during(DAY_1 - DAY, DAY_1 + 9 * DAY)
     late = history.during(DAY_1 + 9 * DAY)
     assert (DAY_1 + 9 * DAY, Decimal(1200), 0) == (late.until, late.opening.total_value, len(late.returns.values))
-    assert "no time has passed" == late.trade_history.stats().time_in_market.reason
+    assert "no time has passed" == late.trade_history.stats.time_in_market.reason
     early = history.during(None, DAY_1 - DAY)
     assert ((), (), DAY_1) == (early.valuations, early.trade_history.trades, early.until)
 
@@ -115,8 +115,8 @@ def test_consecutive_periods_add_up(hours: list[int]) -> None:
     cuts = [None, *(DAY_1 + timedelta(hours=hour) for hour in sorted(hours)), None]
     parts = [history.during(*ends) for ends in pairwise(cuts)]
     for name in ("total_trades", "gross_pnl", "net_pnl", "total_commission", "traded"):
-        sums = [getattr(part.trade_history.stats(), name) for part in parts]
-        assert getattr(history.trade_history.stats(), name) == sum(sums, Decimal(0)), name
+        sums = [getattr(part.trade_history.stats, name) for part in parts]
+        assert getattr(history.trade_history.stats, name) == sum(sums, Decimal(0)), name
     assert history.valuations == tuple(valuation for part in parts for valuation in part.valuations)
     closes = [close for part in parts for close in part.returns.closes]
     assert history.returns.closes == tuple(closes)

@@ -75,14 +75,14 @@ def test_moments_known_by_hand() -> None:
     assert pytest.approx((8 * 0.005**4 + 0.095**4 + 0.055**4) / 10 / spread**2) == float(computed.kurtosis)
 
 
-def test_a_benchmark_is_annual_and_a_ratio_below_it_is_never_enough() -> None:
-    returns = returns_of([1000 + 3 * n + n % 3 for n in range(1, 40)])
-    computed = shape(returns)
-    assert isinstance(computed, Shape)
-    annual = computed.sharpe * Decimal(365).sqrt()
-    assert pytest.approx(0.5) == number(probabilistic_sharpe_ratio(returns, annual))
+def test_a_ratio_of_0_is_as_likely_luck_as_not_and_no_length_is_enough_for_it() -> None:
+    even = Shape(40, Decimal(0), Decimal(0), Decimal(1))
+    assert Decimal("0.5") == probability(even).value
     reason = "the Sharpe ratio is not above the benchmark, so no number of returns is enough"
-    assert undefined(reason) == minimum_track_record(returns, annual + 1)
+    assert undefined(reason) == track_record(even) == track_record(Shape(40, MONTHLY), MONTHLY + 1)
+    falling = returns_of([1000 - 3 * n - n % 3 for n in range(1, 40)])
+    assert number(probabilistic_sharpe_ratio(falling)) < 0.5
+    assert undefined(reason) == minimum_track_record(falling)
 
 
 shapes = st.builds(

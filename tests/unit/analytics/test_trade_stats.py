@@ -39,7 +39,7 @@ DEALS = (
 
 def of(*trades: Trade) -> TradeStats:
     executions = [fill for trade in trades for fill in (entry_of(trade), exit_of(trade))]
-    return TradeHistory(trades, executions, DAY_1, UNTIL).stats()
+    return TradeHistory(trades, executions, DAY_1, UNTIL).stats
 
 
 def number(value: str) -> PerformanceMetric:
@@ -47,7 +47,7 @@ def number(value: str) -> PerformanceMetric:
 
 
 def test_results_known_by_hand() -> None:
-    stats = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).stats()
+    stats = TradeHistory(*dealt(*DEALS), DAY_1, UNTIL).stats
     expected = TradeStats(
         total_trades=3,
         winning_trades=1,
@@ -146,7 +146,7 @@ def test_a_position_closed_in_part_is_no_round_trip_until_it_is_flat() -> None:
 
 
 def test_time_in_market_without_time() -> None:
-    assert undefined("no time has passed") == TradeHistory((), (), DAY_1, DAY_1).stats().time_in_market
+    assert undefined("no time has passed") == TradeHistory((), (), DAY_1, DAY_1).stats.time_in_market
 
 
 amounts = st.decimals(-10_000, 10_000, places=4)
@@ -180,7 +180,7 @@ def histories(draw: st.DrawFn) -> tuple[tuple[Trade, ...], tuple[Execution, ...]
 @settings(max_examples=50)
 @given(histories())
 def test_results_against_fractions(history: tuple[tuple[Trade, ...], tuple[Execution, ...]]) -> None:
-    stats = TradeHistory(*history, DAY_1, UNTIL).stats()
+    stats = TradeHistory(*history, DAY_1, UNTIL).stats
     nets: dict[object, Fraction] = {}
     for trade in history[0]:
         nets[trade.position_id] = nets.get(trade.position_id, Fraction(0)) + Fraction(trade.net)
@@ -226,8 +226,8 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
         for trade in trades
     )
     before, after = (
-        TradeHistory(trades, executions, DAY_1, UNTIL).stats(),
-        TradeHistory(larger, executions, DAY_1, UNTIL).stats(),
+        TradeHistory(trades, executions, DAY_1, UNTIL).stats,
+        TradeHistory(larger, executions, DAY_1, UNTIL).stats,
     )
     ratios = ("win_rate", "win_rate_gross", "profit_factor", "avg_hold_seconds", "time_in_market")
     assert [getattr(before, name) for name in ratios] == [getattr(after, name) for name in ratios]
@@ -242,7 +242,7 @@ def test_ratios_do_not_depend_on_the_unit_of_money(
 def test_groups_add_up_to_the_whole(
     dimension: Dimension, history: tuple[tuple[Trade, ...], tuple[Execution, ...]]
 ) -> None:
-    total_stats = TradeHistory(*history, DAY_1, UNTIL).stats()
+    total_stats = TradeHistory(*history, DAY_1, UNTIL).stats
     groups = TradeHistory(*history, DAY_1, UNTIL).by(dimension).values()
     for name in ("total_trades", "winning_trades", "losing_trades", "gross_pnl", "net_pnl", "total_commission",
                  "total_slippage", "traded"):  # fmt: skip
