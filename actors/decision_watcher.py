@@ -21,6 +21,7 @@ from domain.errors import DatabaseUnavailable, DecisionGone, Fenced, PaperTradin
 from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.sizing import expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
+from domain.wording import counted
 
 MAX_UNDER_WAY = 1_000
 """Decisions sent down the path at once; those that wait for a price do not count."""
@@ -74,14 +75,9 @@ class DecisionWatcher(PathBehaviour):
 
     def rebuild(self, message: Rebuild) -> None:
         """End poisoned decisions, answer callers from the table, and send all pending decisions again, in order."""
+        rejected, reason = OutcomeStatus.REJECTED, Reason.INTERNAL_ERROR
         poisoned = [
-            Refusal(
-                id_,
-                DEFAULT_PORTFOLIO,
-                OutcomeStatus.REJECTED,
-                Reason.INTERNAL_ERROR,
-                f"{failure.error}; reference {failure.reference}",
-            )
+            Refusal(id_, DEFAULT_PORTFOLIO, rejected, reason, f"{failure.error}; reference {failure.reference}")
             for id_, failure in message.poisoned.items()
         ]
         self.generation = message.generation
@@ -174,19 +170,19 @@ class DecisionWatcher(PathBehaviour):
         ):
             received = self._pending(capacity)
             self._more = len(received) == capacity
-            refusals = [row if isinstance(row, Refusal) else self._refuse_if_stale(row) for row in received]
+            refusals = [
+                row if isinstance(row, Refusal) else expire_if_stale(row, row.received, self._max_decision_age)
+                for row in received
+            ]
             stale += self._refuse([refusal for refusal in refusals if refusal is not None])
             self._send(row for row, refusal in zip(received, refusals, strict=True) if refusal is None)
             if not self._more or not any(refusals):
                 break
         if stale and self._max_decision_age is not None:
             self._counters.expired_at_intake += stale
-            logger.warning(
-                "{} {} expired: older than max_decision_age = {:g} s when this process could take them",
-                stale,
-                "decision" if stale == 1 else "decisions",
-                self._max_decision_age.total_seconds(),
-            )
+            limit = f"max_decision_age = {self._max_decision_age.total_seconds():g} s"
+            number = counted(stale, "decision")
+            logger.warning("{} expired: older than {} when this process could take them", number, limit)
 
     def _pending(self, limit: int) -> list[PendingDecision | Refusal]:
         """Return pending decisions that are not under way; none while the database is unavailable."""
@@ -204,9 +200,6 @@ class DecisionWatcher(PathBehaviour):
         for row in received:
             self._counters.count_received(row.decision_id if isinstance(row, Refusal) else row.id, row.portfolio)
         return received
-
-    def _refuse_if_stale(self, decision: PendingDecision) -> Refusal | None:
-        return expire_if_stale(decision, decision.received, self._max_decision_age)
 
     def _refuse(self, refusals: list[Refusal]) -> int:
         """End refused decisions; return how many of them expired."""
@@ -228,8 +221,7 @@ class DecisionWatcher(PathBehaviour):
         self.about = None
 
     def _write_outcomes(self, messages: list[Settled]) -> None:
-        refusals = [refusal for message in messages for refusal in message.refusals]
-        if refusals:
+        if refusals := [refusal for message in messages for refusal in message.refusals]:
             self._end(refusals)
         for message in messages:
             for outcome in message.outcomes:

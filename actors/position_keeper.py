@@ -97,8 +97,7 @@ class PositionKeeper(PathBehaviour):
         events = [message.event for message in messages if isinstance(message, Filled)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
         if any(event.order.portfolio not in self._committed for event in events):
-            assert self.generation is not None
-            self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted while it traded"))
+            self._end_generation("a portfolio was deleted while it traded")
             return
         group = apply_all(self._committed, events)
         if group and not self._write(group, refusals):
@@ -116,8 +115,6 @@ class PositionKeeper(PathBehaviour):
 
     def _write(self, group: list[Result], refusals: list[Refusal]) -> bool:
         """Commit the group; if that fails, end the generation and return False."""
-        assert self.generation is not None
-        generation = self.generation
         try:
             try:
                 self._commit(group)
@@ -128,14 +125,14 @@ class PositionKeeper(PathBehaviour):
                     self._commit_alone(result)
             self._settle([], refusals)
         except _Poisoned as poison:
-            self._end_generation(RaiseGeneration(generation, str(poison), poisoned=poison.decisions))
+            self._end_generation(str(poison), poisoned=poison.decisions)
             return False
         except DecisionsEnded as error:
-            self._end_generation(RaiseGeneration(generation, str(error), missing=error.ids))
+            self._end_generation(str(error), missing=error.ids)
             return False
         except (DatabaseUnavailable, Fenced) as error:
             self._retry.backoff()
-            self._end_generation(RaiseGeneration(generation, str(error)))
+            self._end_generation(str(error))
             return False
         return True
 
@@ -169,9 +166,11 @@ class PositionKeeper(PathBehaviour):
         if outcomes or refusals:
             self._routes.decision_watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
 
-    def _end_generation(self, message: RaiseGeneration) -> None:
-        self.generation = None
-        self._routes.supervisor.tell(message)
+    def _end_generation(self, reason: str, **decisions: Any) -> None:
+        """Handle no more messages of this generation, and request the next; for the ids see `RaiseGeneration`."""
+        assert self.generation is not None
+        generation, self.generation = self.generation, None
+        self._routes.supervisor.tell(RaiseGeneration(generation, reason, **decisions))
 
     def _audit(self, message: Audit) -> None:
         """Compare memory with the database; halt, report and reload a portfolio that differs."""
@@ -200,7 +199,7 @@ class PositionKeeper(PathBehaviour):
         if message.reply_to is not None:
             message.reply_to(tuple(by_portfolio.values()))
         if by_portfolio:
-            self._end_generation(RaiseGeneration(self.generation, "; ".join(by_portfolio.values())))
+            self._end_generation("; ".join(by_portfolio.values()))
 
     def _reload_rules(self) -> None:
         """Read the rules that people change, and send them to the Sizer; the next decision is sized by them."""
@@ -214,7 +213,7 @@ class PositionKeeper(PathBehaviour):
         before = {name: portfolio.rules for name, portfolio in self._committed.items()}
         if any(row.portfolio in before and not row.same_portfolio(before[row.portfolio]) for row in rules):
             # It is a new portfolio under the old name; its cash must be read again.
-            self._end_generation(RaiseGeneration(self.generation, "a portfolio was deleted and created again"))
+            self._end_generation("a portfolio was deleted and created again")
             return
         request, self._last_request = self._last_request, 0
         if {row.portfolio: row for row in rules} == before and not request:

@@ -148,12 +148,9 @@ class PriceTracker(Behaviour):
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
-        suspect = quote.symbol in self._filter.suspects
-        action = (
-            f"over {MAX_PRICE_RATIO} times away from the last price; set aside until confirmed"
-            if suspect
-            else "dropped"
-        )
+        action = "dropped"
+        if quote.symbol in self._filter.suspects:
+            action = f"over {MAX_PRICE_RATIO} times away from the last price; set aside until confirmed"
         message = f"price source {quote.source} sent {quote.price:f} for {quote.symbol}: {action}"
         self._set_aside_log.failed(message, key=quote.symbol)  # until an accepted price arrives
 
@@ -166,9 +163,6 @@ class PriceTracker(Behaviour):
             self._silence.check_instruments(self._started_at, now)
         elif self._source.real:
             self._silence.check({**dict.fromkeys(self._held or (), now), **self._subscribed_at}, now)
-
-    def _marks(self) -> dict[Symbol, Decimal]:
-        return {**(self._stored or {}), **{symbol: quote.price for symbol, quote in self._quotes.items()}}
 
     def _record(self) -> None:
         if self._stored is None:
@@ -204,12 +198,9 @@ class PriceTracker(Behaviour):
         For a simulation or a file these are all symbols. An exchange sends nothing for a symbol that is not needed any
         more, so the age of its last price means nothing.
         """
-        everything = () if self._source.real else self._quotes
-        return list(
-            dict.fromkeys(
-                [*sorted(self._held or ()), *sorted(self._subscribed_at), *self._configured, *sorted(everything)]
-            )
-        )
+        everything = [] if self._source.real else sorted(self._quotes)
+        needed = [*sorted(self._held or ()), *sorted(self._subscribed_at), *self._configured]
+        return list(dict.fromkeys(needed + everything))
 
     def _read_stored(self) -> None:
         # The recorder's thread reads them, so that prices go on while the database does not answer.
@@ -228,7 +219,8 @@ class PriceTracker(Behaviour):
     def _answer(self) -> None:
         requests, self._price_requests, self._requests_waited_a_tick = self._price_requests, [], False
         for reply_to in requests:
-            reply_to(Prices(self._catalog, dict(self._quotes), self._marks()))
+            marks = {**(self._stored or {}), **{symbol: quote.price for symbol, quote in self._quotes.items()}}
+            reply_to(Prices(self._catalog, dict(self._quotes), marks))
 
     def _take_stored(self, stored: Mapping[Symbol, Decimal | None] | None) -> None:
         if stored is None:

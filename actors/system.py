@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from actors.client import AttachedSystem, TradingClient
 from actors.introspection.counters import Counts
 from actors.introspection.inspection import Inspector
-from actors.introspection.status import SystemStatus, describe_actors, status_of
+from actors.introspection.status import SystemStatus, state_of, status_of
 from actors.messages import Crash, Drain, Message, Submit
 from actors.ports import Alarms
 from actors.price_listener import TrackerListener
@@ -256,14 +256,13 @@ class TradingSystem(TradingClient):
         """Return the status of the system and its actors, without waiting for them."""
         wiring = self._wiring
         actors = tuple(status_of(host) for host in wiring.hosts.values())
-        waiting = [actor for actor in actors if actor.actor in PATH and actor.waiting_since is not None]
-        tracker = wiring.hosts["PriceTracker"]
+        waiting = [actor.waiting_since for actor in actors if actor.actor in PATH and actor.waiting_since is not None]
         return SystemStatus(
             actors=actors,
-            intake_paused_since=min((a.waiting_since for a in waiting if a.waiting_since is not None), default=None),
+            intake_paused_since=min(waiting, default=None),
             lease_held=self._parts.lease.held,
             lease_renewed_ago=self._parts.lease.renewed_ago,
-            prices=describe_actors([tracker])[tracker.name],
+            prices=state_of(wiring.hosts["PriceTracker"]),
             failures=tuple(wiring.log.failures),
             quarantined=wiring.log.quarantined,
             dead_letters=wiring.dead_letters.count,

@@ -132,7 +132,7 @@ class Wiring:
             "PriceTracker": self._price_tracker,
             "Snapshotter": self._snapshotter,
             "PositionKeeper": self._position_keeper,
-            "ExecutionSimulator": self._execution_simulator,
+            "ExecutionSimulator": lambda _: ExecutionSimulator(self._routes, clock),
             "Sizer": self._sizer,
             "DecisionWatcher": self._decision_watcher,
         }
@@ -288,21 +288,13 @@ class Wiring:
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
         self._states = dict(self._states)  # the thread of an abandoned predecessor may still change its own
-        return Snapshotter(
-            self._ports.snapshots,
-            self._states,
-            self._routes,
-            self._services("Snapshotter", activity).retry,
-            self._clock,
-            timedelta(seconds=self._settings.snapshot_interval),
-        )
+        retry = self._services("Snapshotter", activity).retry
+        interval = timedelta(seconds=self._settings.snapshot_interval)
+        return Snapshotter(self._ports.snapshots, self._states, self._routes, retry, self._clock, interval)
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
         services = self._services("PositionKeeper", activity)
         return PositionKeeper(self._ports.ledger, self._routes, services, self._halts, self.notifier.notify)
-
-    def _execution_simulator(self, _: Activity) -> Behaviour:
-        return ExecutionSimulator(self._routes, self._clock)
 
     def _sizer(self, _: Activity) -> Behaviour:
         rules = SizingRules(

@@ -82,27 +82,24 @@ def shown_text(value: object) -> str | None:
     return re.sub(r"://[^/\s'\"]*@", f"://{MASK}@", text)
 
 
-def secret_texts(options: Mapping[str, object], *, secret: bool = False) -> Iterator[str]:
+def secret_texts(value: object, name: object = "", *, secret: bool = False) -> Iterator[str]:
     """Yield the masked texts of a table that are long enough to be masked in messages too.
 
     Args:
-        options: the table.
-        secret: whether the table is inside a value with the name of a credential.
+        value: the table, or a value in it.
+        name: the name of the value.
+        secret: whether the value, or a table around it, has the name of a credential.
     """
-    for name, value in options.items():
-        if not PLAIN_NAME.fullmatch(str(name)):
-            yield str(name)
-        yield from _secret_texts(name, value, secret=secret or _is_credential(name))
-
-
-def _secret_texts(name: object, value: object, *, secret: bool) -> Iterator[str]:
     if isinstance(value, Mapping):
-        yield from secret_texts(value, secret=secret)
+        for key, item in value.items():
+            if not PLAIN_NAME.fullmatch(str(key)):
+                yield str(key)
+            yield from secret_texts(item, key, secret=secret or _is_credential(key))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _secret_texts(name, item, secret=secret)
+            yield from secret_texts(item, name, secret=secret)
     elif isinstance(value, bytes):
-        yield from _secret_texts(name, value.decode("utf-8", "replace"), secret=secret)
+        yield from secret_texts(value.decode("utf-8", "replace"), name, secret=secret)
     elif value is not None and not isinstance(value, bool) and (secret or _masked(name, value) == MASK):
         text = str(value)
         if len(text) >= (MIN_SECRET_LENGTH if secret and isinstance(value, str) else MIN_TEXT_LENGTH):

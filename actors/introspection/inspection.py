@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from actors.introspection.status import ActorStatus, describe_actors, status_of
+from actors.introspection.status import ActorStatus, state_of, status_of
 from actors.messages import Crash, Message, Subscribe, Tick, Wake
 from actors.runtime.host import ActorHost
 from actors.runtime.tracing import text_of
@@ -45,7 +45,7 @@ class Inspector:
     def state(self, actor: str) -> Mapping[str, Any]:
         """Return an actor's state in memory; if it does not answer in time, what it is busy with."""
         host = self._host(actor)
-        state = describe_actors([host])[host.name]
+        state = state_of(host)
         return state if state is not None else {"busy": busy_with(host)}
 
     def inbox(self, actor: str, limit: int) -> dict[str, Any]:

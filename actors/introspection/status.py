@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -97,19 +97,11 @@ def status_of(host: ActorHost) -> ActorStatus:
     )
 
 
-def describe_actors(
-    hosts: Iterable[ActorHost], timeout: float = DESCRIBE_TIMEOUT_S
-) -> dict[str, Mapping[str, Any] | None]:
-    """Return the state of each actor, by name; None for one that does not answer within ``timeout`` seconds."""
-    answers: dict[str, SimpleQueue[Mapping[str, Any]]] = {}
-    for host in hosts:
-        answers[host.name] = SimpleQueue()
-        host.address.tell(Describe(answers[host.name].put))
-    deadline = time.monotonic() + timeout
-    states: dict[str, Mapping[str, Any] | None] = {}
-    for name, answer in answers.items():
-        try:
-            states[name] = answer.get(timeout=max(0.0, deadline - time.monotonic()))
-        except Empty:
-            states[name] = None
-    return states
+def state_of(host: ActorHost) -> Mapping[str, Any] | None:
+    """Return an actor's state in memory; None if it does not answer within `DESCRIBE_TIMEOUT_S`."""
+    answer: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
+    host.address.tell(Describe(answer.put))
+    try:
+        return answer.get(timeout=DESCRIBE_TIMEOUT_S)
+    except Empty:
+        return None

@@ -59,9 +59,7 @@ class MailAddress:
         Raises:
             Abandoned: the sender was replaced.
         """
-        if failpoints.hook is not None:
-            failpoints.reach("sends", type(message).__name__)
+        failpoints.reach("sends", type(message).__name__)
         require_current()
         self._mailbox.put(Envelope(message))
-        if failpoints.hook is not None:
-            failpoints.reach("sent", type(message).__name__)
+        failpoints.reach("sent", type(message).__name__)

@@ -146,12 +146,10 @@ class Cell:
         if self._behaviour is not None:
             self._behaviour.about = None
         try:
-            if failpoints.hook is not None:
-                failpoints.reach("takes", what)
-                require_current()
+            failpoints.reach("takes", what)
+            require_current()
             action()
-            if failpoints.hook is not None:
-                failpoints.reach("handled", what)
+            failpoints.reach("handled", what)
             for tap in tracing.TAPS:
                 doing = self.activity.doing
                 tap.record(self.name, group, time.monotonic() - doing.since if doing is not None else 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from typing import TypeVar
 
 from loguru import logger
@@ -85,8 +84,10 @@ class DatabaseRetry:
                 result = action()
         finally:
             require_current()
-        if self._activity.waiting_since is not None:
-            self._log_return(self._activity.waiting_since)
+        if (since := self._activity.waiting_since) is not None:
+            self._activity.waiting_since = None
+            seconds = (self._clock.now() - since).total_seconds()
+            logger.info("{}: the database is back after {:.1f} s", self._name, seconds)
         return result
 
     def mark_unavailable(self, error: Exception) -> None:
@@ -137,7 +138,3 @@ class DatabaseRetry:
         self._activity.backing_off = True
         error = state.outcome.exception() if state.outcome is not None else None
         self.mark_unavailable(error if isinstance(error, Exception) else DatabaseUnavailable("it gave no answer"))
-
-    def _log_return(self, since: datetime) -> None:
-        self._activity.waiting_since = None
-        logger.info("{}: the database is back after {:.1f} s", self._name, (self._clock.now() - since).total_seconds())

@@ -81,19 +81,20 @@ class Tap:
         if self._left <= 0 or (self._actor is not None and actor != self._actor):
             return
         try:
-            self._record_group(actor, group, took)
+            for handled in group:
+                message = handled.message if isinstance(handled, Redelivery) else handled
+                if self._matches(message):
+                    self._record_message(actor, message, took, len(group))
         except Exception as error:  # noqa: BLE001 - an error of a tap must not be an actor's crash
             logger.opt(exception=error).warning("a trace has ended: it cannot record a message of {}", actor)
             self._left = 0
 
-    def _record_group(self, actor: str, group: Sequence[Message], took: float) -> None:
-        for handled in group:
-            message = handled.message if isinstance(handled, Redelivery) else handled
-            if self._matches(message):
-                number = next(self._numbers)
-                if self._within_limits():
-                    self._left -= 1
-                    self._messages.put(_traced(number, actor, message, took, len(group)))
+    def _record_message(self, actor: str, message: Message, took: float, group: int) -> None:
+        number, kind = next(self._numbers), type(message).__name__
+        if self._within_limits():
+            self._left -= 1
+            now, text = datetime.now(UTC), text_of(message)
+            self._messages.put(TracedMessage(number, now, actor, kind, message.decisions, text, took, group))
 
     def next(self, timeout: float) -> TracedMessage | None:
         """Wait for the next message and return it; return None after ``timeout`` seconds."""
@@ -137,12 +138,6 @@ def close_tap(tap: Tap) -> None:
     global TAPS  # noqa: PLW0603
     with _changing:
         TAPS = tuple(other for other in TAPS if other is not tap)
-
-
-def _traced(number: int, actor: str, message: Message, took: float, group: int) -> TracedMessage:
-    return TracedMessage(
-        number, datetime.now(UTC), actor, type(message).__name__, message.decisions, text_of(message), took, group
-    )
 
 
 def text_of(message: Message) -> str:
