@@ -19,6 +19,9 @@ ifneq ($(shell test ! -e .venv || { test ! -e .venv/.unfinished && $(PY) -c ''; 
 .PHONY: .venv/.created
 endif
 
+# Python keeps what it has compiled, whatever the caller's shell says: the tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test clocks faults check bench pictures clean
 

@@ -25,10 +25,20 @@ from domain.analytics.returns import (
 from domain.analytics.significance import Shape, minimum_track_record, probabilistic_sharpe_ratio, shape
 from tests.support.values.analytics_builders import DAY, DAY_1, HOUR, returns_of, valued
 
-empyrical = pytest.importorskip("empyrical", reason="empyrical-reloaded is missing; make test installs it")
-numpy = pytest.importorskip("numpy")
-pandas = pytest.importorskip("pandas")
-scipy_stats = pytest.importorskip("scipy.stats")
+
+class Library:
+    """A library that is imported at its first use: each test process collects these tests, one runs them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(
+            pytest.importorskip(self._name, reason=f"{self._name} is missing; make test installs it"), attribute
+        )
+
+
+empyrical, numpy, pandas, scipy_stats = (Library(name) for name in ("empyrical", "numpy", "pandas", "scipy.stats"))
 
 OPENING = Valuation(DAY_1, Decimal(1000))
 
