@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from decimal import Decimal
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -261,7 +262,7 @@ class SilenceMonitor:
         self._last_seen: dict[Symbol, Instant] = {}
         self._silent: set[Symbol] = set()
         self._all_silent = False
-        self._instruments_log = LogOnce(self._report, self._report_over)
+        self._instruments_log = LogOnce(self._report, partial(self._report, over=True))
 
     def record_quotes(self, quotes: Mapping[Symbol, Quote]) -> None:
         """Record the time of quotes, and report symbols that are no longer silent."""
@@ -270,10 +271,10 @@ class SilenceMonitor:
         if self._all_silent and quotes:
             self._all_silent = False
             self._silent.clear()
-            self._report_over(f"price source {self._source} sends prices again")
+            self._report(f"price source {self._source} sends prices again", over=True)
         for symbol in self._silent.intersection(quotes):
             self._silent.discard(symbol)
-            self._report_over(f"price source {self._source} sends prices of {symbol} again")
+            self._report(f"price source {self._source} sends prices of {symbol} again", over=True)
 
     def check_instruments(self, since: Instant, now: Instant) -> None:
         """Report that the source has not loaded its instruments yet, so that no price can be requested."""
@@ -317,8 +318,7 @@ class SilenceMonitor:
         self._silent |= newly_silent
         if not newly_silent:
             return
-        last = max((self._last_seen[symbol] for symbol in silent), key=attrgetter("monotonic"))
-        since_text = _since(last)
+        since_text = _since(max((self._last_seen[symbol] for symbol in silent), key=attrgetter("monotonic")))
         if len(silent) > 1 and silent == needed.keys():
             self._all_silent = True
             self._report(f"price source {self._source} has been silent {since_text}")
@@ -326,13 +326,9 @@ class SilenceMonitor:
             for symbol in sorted(newly_silent):
                 self._report(f"price source {self._source} has sent no price of {symbol} {since_text}")
 
-    def _report(self, text: str) -> None:
-        logger.warning("{}", text)
-        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text)
-
-    def _report_over(self, text: str) -> None:
-        logger.info("{}", text)
-        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text, over=True)
+    def _report(self, text: str, *, over: bool = False) -> None:
+        logger.log("INFO" if over else "WARNING", "{}", text)
+        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text, over=over)
 
 
 def _since(since: Instant) -> str:

@@ -65,10 +65,8 @@ class Snapshotter(Behaviour):
                 if message.complete:
                     self._states.clear()
                 self._states.update(message.portfolios)
-            case Tick():
-                self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
-            case Flush():
-                self._stopping = True
+            case Tick() | Flush():
+                self._stopping |= isinstance(message, Flush)
                 self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Prices():
                 self._save_snapshots(message.marks)

@@ -68,7 +68,9 @@ class ValidationJob:
         for verdict in self._store.fill(self._clock.now() - MARGIN, self._worker.stopping.is_set):
             logger.info("{}", _summary(verdict))
         self._failures.recovered()
-        return self._seconds_to_next_check()
+        now = self._clock.now()
+        next_day = day_of(now - MARGIN) + DAY + MARGIN
+        return min(CHECK_INTERVAL_S, (next_day - now).total_seconds())
 
     def _failed(self, error: Exception) -> float | None:
         if isinstance(error, Fenced):
@@ -79,11 +81,6 @@ class ValidationJob:
         reason = f"{type(error).__name__}: {error}"
         self._failures.failed(f"cannot compute the day's verdict, retrying: {reason}", key=reason)
         return CHECK_INTERVAL_S
-
-    def _seconds_to_next_check(self) -> float:
-        now = self._clock.now()
-        next_day = day_of(now - MARGIN) + DAY + MARGIN
-        return min(CHECK_INTERVAL_S, (next_day - now).total_seconds())
 
 
 def _summary(verdict: Verdict) -> str:

@@ -33,6 +33,7 @@ class Activity:
         handled: number of messages handled to their end.
         failed: number of crashes and hangs.
         waiting_since: time since which the actor finds the database unavailable; None while it is available.
+        in_call: whether the actor waits for an answer of the database.
         backing_off: True while the actor sleeps between two tries; False during a call, because a call may hang.
     """
 
@@ -42,7 +43,7 @@ class Activity:
         self.failed = 0
         self.waiting_since: datetime | None = None
         self.backing_off = False
-        self._in_call = False
+        self.in_call = False
         self._call_ended_at = 0.0
 
     def begin(self, what: str) -> None:
@@ -57,18 +58,13 @@ class Activity:
     @contextmanager
     def call(self) -> Iterator[None]:
         """Mark a call to the database; its end is a sign of life."""
-        self._in_call = True
+        self.in_call = True
         self.backing_off = False
         try:
             yield
         finally:
-            self._in_call = False
+            self.in_call = False
             self._call_ended_at = time.monotonic()
-
-    @property
-    def in_call(self) -> bool:
-        """Whether the actor waits for an answer of the database."""
-        return self._in_call
 
     @property
     def busy_for(self) -> float:

@@ -41,8 +41,8 @@ class Mailbox:
         self._changed = Condition()
         self._control: deque[Envelope[Any]] = deque()
         # Each entry is a list of one, so that a later message can replace one that waits.
-        self._data: deque[list[Envelope[Any]]] = deque()
-        self._waiting: dict[type[Latest], list[Envelope[Any]]] = {}
+        self._data: deque[list[Message]] = deque()
+        self._waiting: dict[type[Latest], list[Any]] = {}
         self._held = False
         self._undeliverable: Undeliverable | None = None
 
@@ -61,13 +61,12 @@ class Mailbox:
             self._control.append(envelope)
         elif isinstance(message, Latest) and type(message) in self._waiting:
             entry = self._waiting[type(message)]
-            entry[0] = Envelope(entry[0].message.merged(message))
+            entry[0] = entry[0].merged(message)
             return
         else:
-            entry = [envelope]
-            self._data.append(entry)
+            self._data.append([message])
             if isinstance(message, Latest):
-                self._waiting[type(message)] = entry
+                self._waiting[type(message)] = self._data[-1]
             self.max_waiting = max(self.max_waiting, len(self._data))
         self._changed.notify()
 
@@ -76,7 +75,7 @@ class Mailbox:
         with self._changed:
             while not ended():
                 if self.deliverable:
-                    return self._control.popleft() if self._control else self._pop()
+                    return self._control.popleft() if self._control else Envelope(self._pop())
                 self._changed.wait()
         return None
 
@@ -94,14 +93,14 @@ class Mailbox:
         """Take up to ``limit`` data messages that wait now, and stop before the first that is handled ``alone``."""
         taken: list[Message] = []
         with self._changed:
-            while self._data and len(taken) < limit and not alone(self._data[0][0].message):
-                taken.append(self._pop().message)
+            while self._data and len(taken) < limit and not alone(self._data[0][0]):
+                taken.append(self._pop())
         return taken
 
     def give_back(self, messages: list[Message]) -> None:
         """Put messages back at the front of the data lane, in their order."""
         with self._changed:
-            self._data.extendleft([Envelope(message)] for message in reversed(messages))
+            self._data.extendleft([message] for message in reversed(messages))
             self._changed.notify()
 
     def hold(self) -> None:
@@ -125,7 +124,7 @@ class Mailbox:
         """Return the first waiting messages, control first, without taking them."""
         with self._changed:
             first = itertools.islice((entry[0] for entry in self._data), limit)
-            waiting = [envelope.message for envelope in (*self._control, *first)]
+            waiting = [*(envelope.message for envelope in self._control), *first]
         return [message for message in waiting if isinstance(message, Message)][:limit]
 
     def wake(self) -> None:
@@ -138,14 +137,14 @@ class Mailbox:
         with self._changed:
             self._undeliverable = undeliverable
             self._held = self.suspended = False
-            return [self._pop().message for _ in range(len(self._data))]
+            return [self._pop() for _ in range(len(self._data))]
 
     def __len__(self) -> int:
         return len(self._control) + len(self._data)
 
-    def _pop(self) -> Envelope[Any]:
+    def _pop(self) -> Message:
         entry = self._data.popleft()
-        message = entry[0].message
+        message = entry[0]
         if isinstance(message, Latest) and self._waiting.get(type(message)) is entry:
             del self._waiting[type(message)]
-        return entry[0]
+        return message

@@ -14,6 +14,7 @@ from actors.messages import Pause, Rebuild
 from actors.ports import Address
 from actors.supervision.messages import Rebuilt
 from domain.failures import Failure
+from domain.trading.portfolio import PortfolioState
 from domain.types import DecisionId, Generation
 
 PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
@@ -65,7 +66,7 @@ class Recovery:
             return
         self._awaited.discard(message.actor)
         if message.actor == "PositionKeeper":
-            self._rebuild("ExecutionSimulator", "Sizer", message=message)
+            self._rebuild("ExecutionSimulator", "Sizer", portfolios=message.portfolios)
         elif message.actor == "DecisionWatcher":
             logger.debug("generation {} takes decisions", self.generation)
             self._poisoned.clear()
@@ -73,9 +74,8 @@ class Recovery:
         elif not self._awaited:
             self._rebuild("DecisionWatcher")
 
-    def _rebuild(self, *names: str, message: Rebuilt | None = None) -> None:
+    def _rebuild(self, *names: str, portfolios: tuple[PortfolioState, ...] = ()) -> None:
         self._awaited = set(names)
-        portfolios = message.portfolios if message is not None else ()
         for name in names:
             rebuild = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects, self.draining)
             self._addresses[name].tell(rebuild)

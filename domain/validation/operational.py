@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from operator import itemgetter
 
 from domain.analytics.returns import MICROSECOND
 from domain.failures import FailureKind
@@ -96,17 +97,11 @@ def _uptime(operations: Operations, criteria: Criteria) -> Criterion:
     served = _merged(operations)
     served_time = sum((end - start for start, end in served), timedelta())
     part = divide(_microseconds(served_time), _microseconds(elapsed))
-    gaps = [
-        (end, start)
-        for (_, end), (start, _) in pairwise(
-            [(operations.since, operations.since), *served, (operations.until, operations.until)]
-        )
-        if start > end
-    ]
-    gaps.sort(key=lambda gap: gap[0] - gap[1])
+    spans = [(operations.since, operations.since), *served, (operations.until, operations.until)]
+    gaps = [(start - end, end, start) for (_, end), (start, _) in pairwise(spans) if start > end]
     evidence = [
-        f"no process served for {format_duration(b - a)}, from {format_time(a)} to {format_time(b)} UTC"
-        for a, b in gaps
+        f"no process served for {format_duration(length)}, from {format_time(begin)} to {format_time(end)} UTC"
+        for length, begin, end in sorted(gaps, key=itemgetter(0), reverse=True)
     ]
     text = "all of it" if part == ONE else f"{format_percent(part, criteria.min_uptime)} of {format_duration(elapsed)}"
     return Criterion("uptime", "uptime", required, text, part >= criteria.min_uptime, shortened(evidence))
@@ -135,14 +130,9 @@ def _restarts(operations: Operations, criteria: Criteria) -> Criterion:
     text = f"{counted(len(failed), 'crash or hang', 'crashes or hangs')}" if failed else "no crash, no hang"
     if gave_up:
         text += f"; the program gave up {'once' if len(gave_up) == 1 else f'{len(gave_up)} times'}"
-    return Criterion(
-        "restarts",
-        "crashes and hangs",
-        f"at most {criteria.max_restarts}, and the program never gave up",
-        text,
-        not gave_up and len(failed) <= criteria.max_restarts,
-        shortened(evidence),
-    )
+    required = f"at most {criteria.max_restarts}, and the program never gave up"
+    passed = not gave_up and len(failed) <= criteria.max_restarts
+    return Criterion("restarts", "crashes and hangs", required, text, passed, shortened(evidence))
 
 
 def _audits(operations: Operations) -> Criterion:
@@ -159,24 +149,17 @@ def _audits(operations: Operations) -> Criterion:
     if operations.last_audit is not None and not evidence:
         evidence.append(f"the last one was at {format_time(operations.last_audit)} UTC")
     passed = bool(operations.audits) and not operations.findings
-    return Criterion(
-        "audits", "audits", "memory equals the database whenever compared", text, passed, shortened(evidence)
-    )
+    required = "memory equals the database whenever compared"
+    return Criterion("audits", "audits", required, text, passed, shortened(evidence))
 
 
 def _outcomes(operations: Operations, criteria: Criteria) -> Criterion:
     grace = format_duration(timedelta(seconds=criteria.outcome_grace))
-    text = f"{counted(operations.decisions, 'decision')}, " + (
-        f"{operations.late_count} too late" if operations.late_count else "none late"
-    )
-    return Criterion(
-        "outcomes",
-        "outcomes",
-        f"each decision has one, {grace} after its deadline at the latest",
-        text,
-        not operations.late_count,
-        shortened(operations.late, operations.late_count),
-    )
+    required = f"each decision has one, {grace} after its deadline at the latest"
+    late = f"{operations.late_count} too late" if operations.late_count else "none late"
+    text = f"{counted(operations.decisions, 'decision')}, {late}"
+    evidence = shortened(operations.late, operations.late_count)
+    return Criterion("outcomes", "outcomes", required, text, not operations.late_count, evidence)
 
 
 def _prices(operations: Operations, criteria: Criteria) -> Criterion:

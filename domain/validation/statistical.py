@@ -92,11 +92,10 @@ def _days(history: History, criteria: Criteria) -> Criterion:
 
 
 def _trades(round_trips: Sequence[RoundTrip], older: int, criteria: Criteria) -> Criterion:
-    evidence = (
-        [f"the last one ended at {format_time(round_trips[-1].closed_at)} UTC, position {round_trips[-1].position_id}"]
-        if round_trips
-        else []
-    )
+    evidence = []
+    if round_trips:
+        last = round_trips[-1]
+        evidence.append(f"the last one ended at {format_time(last.closed_at)} UTC, position {last.position_id}")
     if older:
         were = "was opened before the run and does" if older == 1 else "were opened before the run and do"
         evidence.append(f"{older} that {were} not count")
@@ -120,11 +119,10 @@ def _sharpe(returns: DailyReturns, criteria: Criteria) -> Criterion:
     required = f"at least {plain(criteria.min_sharpe)}"
     if sharpe.value is None:
         return Criterion("sharpe_ratio", "Sharpe ratio", required, str(sharpe.reason), passed=False)
+    text = format_ratio(sharpe.value, criteria.min_sharpe)
     evidence = (f"of {len(returns.values)} daily returns, a year of {returns.days_per_year}",)
     passed = sharpe.value >= criteria.min_sharpe
-    return Criterion(
-        "sharpe_ratio", "Sharpe ratio", required, format_ratio(sharpe.value, criteria.min_sharpe), passed, evidence
-    )
+    return Criterion("sharpe_ratio", "Sharpe ratio", required, text, passed, evidence)
 
 
 def _drawdown(history: History, criteria: Criteria) -> Criterion:

@@ -17,9 +17,9 @@ from domain.analytics.performance_metric import PerformanceMetric
 from domain.validation.criteria import Criteria, Criterion
 from domain.validation.operational import Operations, operational
 from domain.validation.statistical import Statistical, power, statistical
+from domain.wording import joined
 
 __all__ = ["Criterion", "Run", "Statistical", "Verdict", "judge"]
-from domain.wording import joined
 
 
 @dataclass(frozen=True, slots=True)
