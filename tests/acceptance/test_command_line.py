@@ -48,7 +48,9 @@ def test_help_names_every_command_and_is_there_at_once(tmp_path: Path) -> None:
     assert all(f"\n  {name} " in ended.out for name in COMMANDS)
     assert "Exit codes" in ended.out
     loaded = "import sys; from console.cli import main; main(['--help']); print(sorted(sys.modules))"
-    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    modules = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
     assert "'typer'" in modules.stdout
     for heavy in ("sqlalchemy", "alembic", "ccxt", "pykka", "pydantic_settings"):
         assert f"'{heavy}'" not in modules.stdout
@@ -309,7 +311,13 @@ def test_a_closed_pipe_on_stdout_is_no_error(env: dict[str, str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
-        [sys.executable, "run.py", "check"], stdout=writer, stderr=subprocess.PIPE, env=env, cwd=ROOT, check=False
+        [sys.executable, "run.py", "check"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=env,
+        cwd=ROOT,
+        check=False,
+        timeout=60,
     )
     os.close(writer)
     assert b"Traceback" not in process.stderr
@@ -322,7 +330,7 @@ def test_a_terminal_gets_styles_but_no_colour_with_no_color(env: dict[str, str])
         with os.fdopen(theirs, "wb") as terminal:
             words = [sys.executable, "run.py", "check", "--log-level", "DEBUG"]
             look = {**env, "TERM": "xterm", "NO_COLOR": "1"}
-            subprocess.run(words, stdout=terminal, stderr=terminal, env=look, cwd=ROOT, check=True)
+            subprocess.run(words, stdout=terminal, stderr=terminal, env=look, cwd=ROOT, check=True, timeout=60)
         output = screen.read(65536)
     assert b"\x1b[1m" in output
     assert b"\x1b[3" not in output

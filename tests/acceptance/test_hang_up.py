@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,10 +107,14 @@ def test_stderr_whose_reader_has_gone_does_not_spoil_the_stop(env: dict[str, str
         [sys.executable, "run.py", "start"], env=env, stderr=writer, stdout=writer, start_new_session=True
     ) as service:
         os.close(writer)
+        limit = threading.Timer(60, service.kill)  # which ends the lines, and the end of Popen's `with`
+        limit.daemon = True
+        limit.start()
         with os.fdopen(reader) as lines:
             for line in lines:
                 if "Serving" in line:
                     break
         service.send_signal(signal.SIGHUP)
         assert 0 == service.wait(60)
+        limit.cancel()
     assert (True, False) == ('"stopped"' in log_of(tmp_path), "traceback" in log_of(tmp_path))

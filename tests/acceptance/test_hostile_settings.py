@@ -55,11 +55,15 @@ def test_a_decision_whose_answer_nobody_can_read_is_no_failure(database_url: str
         reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
         reader.wait()
         assert reader.stdin is not None
-        ended = subprocess.run(words, env=env, stdout=reader.stdin, stderr=subprocess.PIPE, text=True, check=False)
+        ended = subprocess.run(
+            words, env=env, stdout=reader.stdin, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
         reader.stdin.close()
     else:
         with Path(stdout).open("w") as full:
-            ended = subprocess.run(words, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            ended = subprocess.run(
+                words, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+            )
     assert ended.returncode == 0, ended.stderr
     unprinted, unserved = ended.stderr.splitlines()
     assert unprinted.startswith("run.py: decision 1 is committed; the answer cannot be printed: ")

@@ -69,7 +69,9 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
         with psycopg.connect(url) as reader:  # libpq, as psql is
             assert reader.execute("SELECT count(*) FROM v_paper_ledger_check").fetchone() == (0,)
         if (psql := shutil.which("psql")) is not None:
-            queried = subprocess.run([psql, url, "-Atc", "SELECT 1"], capture_output=True, text=True, check=True)
+            queried = subprocess.run(
+                [psql, url, "-Atc", "SELECT 1"], capture_output=True, text=True, check=True, timeout=60
+            )
             assert queried.stdout.strip() == "1"
 
         decided = run("decide", "BUY", "BTC/USDT", "--confidence", "0.8", "--wait", "--json", env=env)
@@ -158,6 +160,7 @@ def test_a_second_signal_waits_for_nothing_and_loses_nothing(embedded_url: str, 
 
 def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the connection and never answers
+        silent.settimeout(60)
         url = f"postgresql://paper:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/paper"
         with Program("start", env=environment(tmp_path, prices="simulated", database_url=url)) as service:
             client, _ = silent.accept()
@@ -180,6 +183,7 @@ def test_it_ends_with_3_when_another_process_has_taken_the_database_over(embedde
         other.execute("UPDATE paper_lease SET epoch = epoch + 1, holder = 'another one', started_at = now()")
         # A session that waits for the lock gets it as soon as its holder's connection is cut.
         with psycopg.connect(embedded_url, autocommit=True) as cutter, ThreadPoolExecutor(1) as pool:
+            other.execute("SET statement_timeout = '30s'")  # the end of the pool waits for it
             locked = pool.submit(other.execute, "SELECT pg_advisory_lock(%s)", [LOCK_KEY])
             cutter.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

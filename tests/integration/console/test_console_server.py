@@ -78,7 +78,7 @@ def test_another_user_cannot_connect(tmp_path_factory: pytest.TempPathFactory) -
             attempt = f"import socket; socket.socket(socket.AF_UNIX).connect({str(folder / 'console.sock')!r})"
             done = subprocess.run(
                 [python, "-c", attempt], user="nobody", group="nogroup", extra_groups=[], capture_output=True,
-                text=True, check=False, cwd="/",
+                text=True, check=False, cwd="/", timeout=60,
             )  # fmt: skip
             assert "PermissionError" in done.stderr
     finally:
@@ -153,8 +153,10 @@ def suppressed_request(connection: ConsoleConnection, command: str) -> None:
 
 def test_the_server_accepts_again_when_files_are_free_again(tmp_path: Path) -> None:
     # In a process of its own: what an earlier test left behind could close a file, and so there would be one more.
-    alone = multiprocessing.get_context("spawn").Process(target=without_files, args=(tmp_path / "console.sock",))
-    alone.start()
+    alone = multiprocessing.get_context("spawn").Process(
+        target=without_files, args=(tmp_path / "console.sock",), daemon=True
+    )
+    alone.start()  # a daemon, because the end of Python waits for any other without a limit
     alone.join(30)
     assert 0 == alone.exitcode
 

@@ -333,15 +333,15 @@ def ordinary_user() -> Iterator[str]:
     if os.geteuid() != 0 or shutil.which("useradd") is None or shutil.which("runuser") is None:
         pytest.skip("needs root, useradd and runuser to become an ordinary user")
     name = f"paper{os.getpid()}"
-    subprocess.run(["useradd", "--no-create-home", name], check=True, capture_output=True)
+    subprocess.run(["useradd", "--no-create-home", name], check=True, capture_output=True, timeout=60)
     yield name
-    subprocess.run(["userdel", name], check=True, capture_output=True)
+    subprocess.run(["userdel", name], check=True, capture_output=True, timeout=60)
 
 
 def test_an_ordinary_user_needs_nothing_and_changes_nothing_above(folder: Path, ordinary_user: str) -> None:
     try:
         as_user = ["runuser", "-u", ordinary_user, "--", sys.executable]
-        if subprocess.run([*as_user, "-c", ""], check=False, capture_output=True).returncode != 0:
+        if subprocess.run([*as_user, "-c", ""], check=False, capture_output=True, timeout=60).returncode != 0:
             pytest.skip(f"an ordinary user may not run {sys.executable}")
         for package in ("domain", "persistence"):
             shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -351,21 +351,21 @@ def test_an_ordinary_user_needs_nothing_and_changes_nothing_above(folder: Path, 
         shutil.chown(own, ordinary_user)
         run = [*as_user, "-B", "-W", "error", "-c", ATTACHED]
         options = {"cwd": folder, "input": "", "capture_output": True, "text": True}
-        done = subprocess.run([*run, str(own / "home")], check=False, **options)  # type: ignore[call-overload]
+        done = subprocess.run([*run, str(own / "home")], check=False, timeout=60, **options)  # type: ignore[call-overload]
         assert done.returncode == 0, done.stderr
         assert f"host={own}/home/postgres" in done.stdout
         assert stat.S_IMODE(own.stat().st_mode) == 0o700
         assert stat.S_IMODE((own / "home").stat().st_mode) == 0o700
         assert (own / "home" / "postgres").owner() == ordinary_user
         assert stat.S_IMODE(folder.stat().st_mode) == 0o755
-        refused = subprocess.run([*run, str(folder)], check=False, **options)  # type: ignore[call-overload]
+        refused = subprocess.run([*run, str(folder)], check=False, timeout=60, **options)  # type: ignore[call-overload]
         assert f"SettingsError: home is {folder}, where this user cannot write" in refused.stderr
         # Root leaves the user's home to the user.
         server = EmbeddedServer.attach(own / "home")
         assert psutil.Process(postmaster_pid(own / "home")).username() == ordinary_user
         server.release()
         assert (own / "home" / "postgres").owner() == ordinary_user
-        done = subprocess.run([*run, str(own / "home")], check=False, **options)  # type: ignore[call-overload]
+        done = subprocess.run([*run, str(own / "home")], check=False, timeout=60, **options)  # type: ignore[call-overload]
         assert done.returncode == 0, done.stderr
     finally:
         for process in psutil.process_iter(["username"]):

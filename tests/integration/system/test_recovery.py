@@ -98,7 +98,7 @@ import time
 from tests.support.system.running_system import running_system
 with running_system(sys.argv[1]) as system:
     print("serving", flush=True)
-    system.wait()
+    sys.stdin.read()
 """
 
 
@@ -106,8 +106,11 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_
     rows = decision_rows(1000, seed=9)
     with running_system(database_url):
         pass  # the schema
-    child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], stdout=subprocess.PIPE, text=True)
+    # Its stdin ends with this process: it would hold the output of a run whose test was ended at its time limit.
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    child = subprocess.Popen([sys.executable, "-c", CHILD, database_url], **pipes)  # type: ignore[call-overload]
     assert child.stdout is not None
+    assert child.stdin is not None
     try:
         assert next_line(child) == "serving\n"
         with psycopg.connect(database_url, autocommit=True) as listener:
@@ -118,6 +121,7 @@ def test_kill_9_in_the_middle_of_a_thousand_decisions(database_url: str, ledger_
         child.wait(timeout=10)
     finally:
         child.kill()
+        child.stdin.close()
         child.stdout.close()
     assert 0 < ledger_reader.waiting() < 1000
     with running_system(database_url):

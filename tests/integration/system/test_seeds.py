@@ -28,6 +28,7 @@ def elsewhere() -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         yield process
+        process.kill()  # it has ended, unless the test that waits for it failed
 
 
 def test_fifty_seeds_keep_the_laws() -> None:

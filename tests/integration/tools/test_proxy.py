@@ -222,12 +222,14 @@ def test_connections_are_refused_and_admitted(proxy: Proxy, url: str) -> None:
 def test_a_frozen_network_passes_on_what_it_held_back(proxy: Proxy, url: str) -> None:
     with connect(proxy, url) as connection, ThreadPoolExecutor(2) as others:
         proxy.freeze()
-        answer = others.submit(connection.execute, "SELECT 1")
-        another = others.submit(connect, proxy, url)
-        with pytest.raises(TimeoutError):
-            answer.result(0.1)
-        assert not another.done()
-        proxy.thaw()
+        try:
+            answer = others.submit(connection.execute, "SELECT 1")
+            another = others.submit(connect, proxy, url)
+            with pytest.raises(TimeoutError):
+                answer.result(0.1)
+            assert not another.done()
+        finally:
+            proxy.thaw()  # also after a failure: the end of the pool waits for both
         assert (1,) == answer.result(5).fetchone()
         another.result(5).close()
 

@@ -27,6 +27,8 @@ SERVE = "import sys; from tests.support.system.fork_server import serve; serve(i
 IMPORTED_LATE = ("persistence.migrations.runner", "sqlalchemy.dialects.postgresql.psycopg")
 """What commands import while they run, besides the modules of `console.cli.COMMANDS`."""
 MAX_REQUEST_BYTES = 1 << 17
+START_TIMEOUT_S = 60.0
+"""Seconds for a fork, and for the server's imports before the first one; the machine may be busy."""
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
@@ -43,6 +45,7 @@ class ForkedProcess:
         self._connection = connection
         self._waits = threading.Lock()
         self._code: int | None = None
+        connection.settimeout(START_TIMEOUT_S)
         self.pid = self._number()
 
     def poll(self) -> int | None:

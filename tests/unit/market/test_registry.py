@@ -57,5 +57,5 @@ def test_a_new_source_is_one_module_and_one_line(tmp_path: Path, monkeypatch: py
 def test_no_source_is_imported_before_it_is_used() -> None:
     names = "sorted(name for name in sys.modules if name.startswith('market') or name == 'ccxt')"
     code = f"import sys, actors.system; print(*{names})"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert ["market", "market.registry"] == loaded.split()

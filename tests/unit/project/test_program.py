@@ -204,7 +204,9 @@ def test_the_check_imports_nothing_of_the_program() -> None:
         "import sys; import paper_trading_actors as start; start.require_own_packages(); "
         "print(sorted(set(sys.modules) & set(start.PACKAGES)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
     assert done.stdout == "[]\n"
 
 
