@@ -163,7 +163,7 @@ def memory_differences(system: TradingSystem, url: str) -> list[str]:
     keeper, sizer = (_behaviour(system, name) for name in ("PositionKeeper", "Sizer"))
     if not (isinstance(keeper, PositionKeeper) and isinstance(sizer, Sizer)):
         return ["an actor is being rebuilt"]
-    projected = {name: queue.projection for name, queue in sizer._queues.items()}
+    projected = {name: account.state for name, account in sizer._queue._accounts.items()}
     return [
         f"{who} remembers {name} as {memory.get(name)}, the database has {committed.get(name)}"
         for who, memory in (("PositionKeeper", dict(keeper._committed)), ("Sizer", projected))
