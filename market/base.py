@@ -62,8 +62,7 @@ class ThreadedSource(ABC):
             RuntimeError: it is running.
         """
         if self._worker is not None and self._worker.is_alive:
-            msg = f"the price source {self.name!r} is running already"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"the price source {self.name!r} is running already")
         # A new one for each start: a thread that outlives its stop stays stopped.
         worker = self._worker = WorkerThread(f"prices-{self.name}", lambda: self._run(listener, worker.stopping))
         worker.start()

@@ -50,8 +50,7 @@ class SimulatedInstrument:
             msg = f"price of {self.instrument.symbol} = {self.price}: must be above 0 and at most {MAX_PRICE}"
             raise ValueError(msg)
         if not (0 <= self.volatility <= MAX_ANNUAL_RATE and abs(self.drift) <= MAX_ANNUAL_RATE):
-            msg = f"volatility {self.volatility}, drift {self.drift}: must be between 0, or −1e6, and 1e6"
-            raise ValueError(msg)
+            raise ValueError(f"volatility {self.volatility}, drift {self.drift}: must be between 0, or −1e6, and 1e6")
 
 
 def _demo_instrument(symbol: str, price: str, tick: str, step: Decimal, volatility: float) -> SimulatedInstrument:
@@ -88,8 +87,7 @@ def simulated_instruments(symbols: Sequence[str] | None) -> tuple[SimulatedInstr
     if symbols is None:
         return DEMO_INSTRUMENTS
     if not symbols:
-        msg = "symbols = []: must name at least one market such as BTC/USDT"
-        raise SettingsError(msg)
+        raise SettingsError("symbols = []: must name at least one market such as BTC/USDT")
     instruments = (_simulated_instrument(name) for name in symbols)
     return tuple({simulated.instrument.symbol: simulated for simulated in instruments}.values())
 
@@ -148,8 +146,7 @@ class PeriodicPriceSource(ThreadedSource):
     ) -> None:
         super().__init__(InstrumentCatalog(instruments), clock, timer)
         if not len(self.catalog) or not 0 < interval < math.inf:
-            msg = f"interval = {interval}, {len(self.catalog)} instruments: both must be above 0"
-            raise ValueError(msg)
+            raise ValueError(f"interval = {interval}, {len(self.catalog)} instruments: both must be above 0")
         self._interval = interval
 
     @abstractmethod
@@ -200,8 +197,7 @@ class SimulatedMarket(PeriodicPriceSource):
     ) -> None:
         super().__init__([simulated.instrument for simulated in instruments], interval, clock, timer)
         if not 0 <= speed < math.inf:
-            msg = f"speed = {speed}: must be a number that is not negative"
-            raise ValueError(msg)
+            raise ValueError(f"speed = {speed}: must be a number that is not negative")
         self._paths = [
             (simulated.instrument.symbol, prices(simulated, seed, interval * speed)) for simulated in instruments
         ]

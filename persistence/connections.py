@@ -72,14 +72,12 @@ def parse_url(database_url: str) -> URL:
         msg = "database_url is not a URL; it must look like postgresql://user:password@host:5432/database"
         raise SettingsError(msg) from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
-        msg = f"database_url names {url.drivername!r}; only postgresql:// databases work"
-        raise SettingsError(msg)
+        raise SettingsError(f"database_url names {url.drivername!r}; only postgresql:// databases work")
     url = url.set(drivername="postgresql+psycopg")
     try:
         conninfo_to_dict(dsn(url))
     except psycopg.ProgrammingError as error:
-        msg = f"database_url cannot be used: {first_line(error)}"
-        raise SettingsError(msg) from None
+        raise SettingsError(f"database_url cannot be used: {first_line(error)}") from None
     return url
 
 

@@ -278,8 +278,7 @@ def writing(engine: Engine, lease: Lease, writes: str = "") -> Iterator[psycopg.
     lease.require()
     with transaction(engine, writes) as cursor:
         if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [lease.epoch]).fetchone():
-            msg = f"epoch {lease.epoch} does not write any more, another process holds the lease"
-            raise Fenced(msg)
+            raise Fenced(f"epoch {lease.epoch} does not write any more, another process holds the lease")
         yield cursor
 
 

@@ -106,11 +106,10 @@ def upgrade(database_url: str) -> str:
 
 def _check(version: str | None, database_url: str) -> str | None:
     if version is not None and not is_known(version):
-        msg = (
+        raise DatabaseUnsuitable(
             f"the database {display_address(database_url)} has schema {version}, which is newer than this program's "
             f"{newest_version()}; use the newer program"
         )
-        raise DatabaseUnsuitable(msg)
     return version
 
 
@@ -126,8 +125,7 @@ def _create(connection: Connection, schema: str) -> None:
     ).one()
     if not exists and not may_create:
         repair = f"CREATE SCHEMA {schema} AUTHORIZATION {role}"
-        msg = f"there is no schema {schema}, and role {role} may not create it: {repair}"
-        raise DatabaseUnsuitable(msg)
+        raise DatabaseUnsuitable(f"there is no schema {schema}, and role {role} may not create it: {repair}")
     if exists and not may_fill:
         msg = f"role {role} may not create tables in schema {schema}: GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}"
         raise DatabaseUnsuitable(msg)

@@ -118,11 +118,10 @@ def _establish(connection: CountedConnection, settings: Mapping[str, str]) -> No
         status = connection.info.parameter_status(name) if name in REPORTED_SETTINGS else wanted
         for value in (values[name], status):
             if name in CHECKED and value != wanted:
-                msg = (
+                raise DatabaseUnsuitable(
                     f"sessions with this database have {name} = {value!r} although the program sets {wanted!r}, which"
                     f" it needs: connect it to the server itself, or to a pooler that passes on a session's settings"
                 )
-                raise DatabaseUnsuitable(msg)
 
 
 def _set(connection: CountedConnection, settings: Mapping[str, str]) -> dict[str, str]:

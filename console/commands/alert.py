@@ -40,16 +40,14 @@ def alert(
     service need not run.
     """
     if kind not in {alarm_kind.value for alarm_kind in AlarmKind}:
-        msg = f"there is no alarm of kind {quoted(kind)}; there are {', '.join(AlarmKind)}"
-        raise InvalidRequest(msg)
+        raise InvalidRequest(f"there is no alarm of kind {quoted(kind)}; there are {', '.join(AlarmKind)}")
     settings = quiet_settings(log_level=log_level)
     configured = channels(settings)
     if not configured:
-        msg = (
+        raise SettingsError(
             f"no receiver of alarms is set; set alert_command or alert_url in {SETTINGS_FILE},"
             " or the variable PAPER_ALERT_COMMAND or PAPER_ALERT_URL"
         )
-        raise SettingsError(msg)
     notification = Notification(Alarm(datetime.now(UTC), AlarmKind(kind), logs.secrets_hidden(alarm_text(text))))
     results = [_deliver(channel, notification) for channel in configured]
     document = {"kind": kind, "text": notification.text, "told": results}

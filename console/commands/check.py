@@ -74,8 +74,7 @@ def _explain(name: str, as_json: bool) -> None:
     references = {reference.name: reference for reference in setting_references(Settings.model_fields)}
     if wanted not in references:
         suggestion = did_you_mean(wanted, references) or f"; {command_name()} check lists them"
-        msg = f"{name!r} is not a setting{suggestion}"
-        raise SettingsError(msg)
+        raise SettingsError(f"{name!r} is not a setting{suggestion}")
     reference = references[wanted]
     answer(as_json, reference, lambda: _print_reference(reference))
 

@@ -152,8 +152,7 @@ def _embedded(settings: Settings, *, must_exist: bool = False) -> Iterator[Embed
     """Yield the embedded server; start it for the command if it is not running."""
     _require_embedded(settings)
     if must_exist and not (settings.home / "postgres").exists():
-        msg = f"home {settings.home} holds no database; name another folder with --home"
-        raise SettingsError(msg)
+        raise SettingsError(f"home {settings.home} holds no database; name another folder with --home")
     server = EmbeddedServer.attach(settings.home)
     try:
         yield server

@@ -205,10 +205,9 @@ def _wait_for_outcome(url: str, ledger_reader: LedgerReader, id_: DecisionId, ag
             )
             if not served["running"] and not recently_renewed:
                 queue = _queue(ledger_reader, row, age)
-                msg = (
+                raise NotRunning(
                     f"decision {id_} is queued, but the service is not running: no outcome to wait for; {queue.message}"
                 )
-                raise NotRunning(msg)
             wait(SERVICE_CHECK_INTERVAL_S)
 
 

@@ -177,20 +177,17 @@ def _new_folder(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         lock = os.open(folder.parent / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        msg = f"home = {str(folder.parent)!r}: the demo cannot write there ({error.strerror})"
-        raise SettingsError(msg) from None
+        raise SettingsError(f"home = {str(folder.parent)!r}: the demo cannot write there ({error.strerror})") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            msg = f"a demo already runs in {folder}; wait for its end, or choose another --home"
-            raise LeaseHeld(msg) from None
+            raise LeaseHeld(f"a demo already runs in {folder}; wait for its end, or choose another --home") from None
         if running(folder):
             # A killed demo leaves its server running.
             EmbeddedServer.attach(folder).release()
             if running(folder):
-                msg = f"another process uses the database of an earlier demo in {folder}"
-                raise LeaseHeld(msg)
+                raise LeaseHeld(f"another process uses the database of an earlier demo in {folder}")
         shutil.rmtree(folder, ignore_errors=True)
         yield
     finally:

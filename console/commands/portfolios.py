@@ -46,8 +46,7 @@ def _numbers(**options: str | None) -> dict[str, Decimal]:
             try:
                 value = exact_number(text)
             except ValueError as error:
-                msg = f"{name} = {text!r}: {error}"
-                raise SettingsError(msg) from None
+                raise SettingsError(f"{name} = {text!r}: {error}") from None
             assert isinstance(value, Decimal)
             values[name] = value
     return values
@@ -111,8 +110,7 @@ def change(settings: Settings, rules: dict[str, Decimal], name: Name, as_json: A
     """
     if not rules:
         hint = f"see {command_name()} portfolio set --help"
-        msg = f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}"
-        raise SettingsError(msg)
+        raise SettingsError(f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}")
     row = _written(settings, name.strip(), lambda url: portfolios.change(url, name.strip(), rules))
     changed = ", ".join(f"{rule} {number(row[rule])}" for rule in rules)
     answer(

@@ -136,8 +136,7 @@ def _endpoint(settings: Settings, metrics_collector: MetricsCollector) -> Iterat
             endpoint = undo.enter_context(MetricsEndpoint(settings.metrics_port, metrics_collector.registry))
         except SettingsError:
             with suppress(NotRunning), ConsoleConnection(socket_path(settings)):
-                msg = f"another process with home {settings.home} already serves this database"
-                raise LeaseHeld(msg) from None
+                raise LeaseHeld(f"another process with home {settings.home} already serves this database") from None
             raise
         yield endpoint
 
@@ -146,8 +145,7 @@ def _refuse_ineffective(settings: Settings, prices: str, **option: str | None) -
     """Refuse an option that has no effect with these settings."""
     for name, value in option.items():
         if value is not None and settings.prices != prices:
-            msg = f"--{name} {value} applies to prices = {prices} only, but prices is {settings.prices}"
-            raise SettingsError(msg)
+            raise SettingsError(f"--{name} {value} applies to prices = {prices} only, but prices is {settings.prices}")
 
 
 def _facts(system: TradingSystem, settings: Settings, metrics: str | None) -> dict[str, Any]:

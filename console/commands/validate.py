@@ -131,8 +131,7 @@ def stop(
       run.py validate stop spring --reason "the model is retrained"
     """
     if not reason.strip():
-        msg = "--reason must not be empty"
-        raise InvalidRequest(msg)
+        raise InvalidRequest("--reason must not be empty")
     with _opened(settings) as engine, transaction(engine) as cursor:
         stored = _run_to_stop(validation_runs.runs(cursor), name)
         validation_runs.end(cursor, stored, f"stopped by {current_user()}: {reason.strip()}")
@@ -172,12 +171,10 @@ def _accept(engine: Engine, verdicts: list[Verdict], who: str) -> None:
     """
     acceptable = [verdict for verdict in verdicts if verdict.acceptable and verdict.accepted_by != who]
     if not who.strip():
-        msg = "--accept-underpowered needs the name of the person who accepts it"
-        raise InvalidRequest(msg)
+        raise InvalidRequest("--accept-underpowered needs the name of the person who accepts it")
     if not acceptable and not any(verdict.acceptable for verdict in verdicts):
         reasons = "; ".join(f"portfolio {verdict.portfolio}: {_obstacle(verdict)}" for verdict in verdicts)
-        msg = f"--accept-underpowered has no effect: {reasons or 'there is no portfolio'}"
-        raise InvalidRequest(msg)
+        raise InvalidRequest(f"--accept-underpowered has no effect: {reasons or 'there is no portfolio'}")
     with transaction(engine) as cursor:
         for verdict in acceptable:
             validation.accept(cursor, verdict, who.strip())
@@ -198,8 +195,7 @@ def _run_to_stop(stored_runs: list[StoredRun], name: str | None) -> StoredRun:
     if name is None:
         if len(open_runs) == 1:
             return open_runs[0]
-        msg = f"name the run to stop: {names}" if open_runs else "no validation run is open"
-        raise InvalidRequest(msg)
+        raise InvalidRequest(f"name the run to stop: {names}" if open_runs else "no validation run is open")
     for stored in stored_runs:
         if stored.run.name == name:
             if stored.run.ended_at is None:

@@ -74,8 +74,7 @@ class ExchangePrices:
             RuntimeError: it is running.
         """
         if self._session is not None and self._session.worker.is_alive:
-            msg = f"the price source {self.name!r} is running already"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"the price source {self.name!r} is running already")
         with self._lock:
             self._urgent |= self._subscribed
         self._session = Session(self, listener)

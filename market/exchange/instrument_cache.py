@@ -83,8 +83,7 @@ def _row(instrument: Instrument) -> dict[str, Any]:
 def _instrument(row: dict[str, Any]) -> Instrument:
     tick, step = Decimal(row["tick"]), Decimal(row["step"])
     if not (tick > 0 and step > 0):
-        msg = "tick and step must be above 0"
-        raise ValueError(msg)
+        raise ValueError("tick and step must be above 0")
     return Instrument(
         symbol=Symbol(row["symbol"]),
         quote=row["quote"],

@@ -41,8 +41,7 @@ class MarketListCheck:
         """
         rows = {Symbol(row["symbol"]): row for row in markets if isinstance(row, Mapping) and row.get("symbol")}
         if not rows:
-            msg = "its list of markets is empty"
-            raise ImplausibleMarketList(msg)
+            raise ImplausibleMarketList("its list of markets is empty")
         # A market that is listed as suspended is not missing.
         missing = sorted(self._traded.difference(rows))
         if len(missing) > MAX_MISSING_FRACTION * len(self._traded):
@@ -55,8 +54,7 @@ class MarketListCheck:
         if self._implausible_since is None:
             self._implausible_since = now
         if now - self._implausible_since < self._confirmed_after:
-            msg = (
+            raise ImplausibleMarketList(
                 f"its list of markets leaves out {len(missing)} of {len(self._traded)}, such as {missing[0]};"
                 f" it is accepted once it has done so for {self._confirmed_after:g} s"
             )
-            raise ImplausibleMarketList(msg)

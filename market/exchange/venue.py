@@ -50,8 +50,7 @@ def check(exchange_id: str, options: Mapping[str, Any]) -> None:
     exchanges = _modules("async_support")
     if exchange_id not in exchanges:
         hint = did_you_mean(exchange_id, exchanges, most=3)
-        msg = f"setting exchange = {exchange_id!r}: ccxt knows no such exchange{hint}"
-        raise SettingsError(msg)
+        raise SettingsError(f"setting exchange = {exchange_id!r}: ccxt knows no such exchange{hint}")
     for name in _names(options):
         if name.replace("_", "").replace("-", "").lower() in KEYS:
             msg = f"setting exchange_options holds {name!r}: only public data is used, so no key belongs here"
@@ -152,8 +151,7 @@ class Venue:
         if 200 <= status < 300 and document is None and (defect := unreadable(body)) is not None:
             from ccxt import BadResponse  # noqa: PLC0415 - ccxt is imported only when it is used
 
-            msg = f"the answer of {url.partition('?')[0]} is {defect}"
-            raise BadResponse(msg)
+            raise BadResponse(f"the answer of {url.partition('?')[0]} is {defect}")
         return self._handle_errors(*answer)
 
     async def tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:

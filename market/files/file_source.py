@@ -83,8 +83,7 @@ class FilePrices(ThreadedSource):
 
     def __init__(self, path: Path, speed: float, clock: Clock, timer: MonotonicTimer | None = None) -> None:
         if not speed > 0:
-            msg = f"speed = {speed}: must be above 0; inf plays as fast as possible"
-            raise ValueError(msg)
+            raise ValueError(f"speed = {speed}: must be above 0; inf plays as fast as possible")
         self._file = PriceFile(path)
         super().__init__(InstrumentCatalog(_instrument(symbol) for symbol in self._file.symbols), clock, timer)
         self._path = path

@@ -60,8 +60,7 @@ class FormatError(Exception):
 def refuse(path: Path, reason: str, place: str = "") -> NoReturn:
     """Raise the `SettingsError` of a defect in a price file, at a place such as ``line 3``."""
     where = f", {place}" if place else ""
-    msg = f"prices = {path}{where}: {reason}"
-    raise SettingsError(msg) from None
+    raise SettingsError(f"prices = {path}{where}: {reason}") from None
 
 
 def quoted(text: str) -> str:

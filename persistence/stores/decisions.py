@@ -102,8 +102,7 @@ def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> l
         insert_rows(cursor, "trading_decisions", list(rows), KEEP_EXISTING)
     accepted = find_decisions(cursor, decisions)
     if None in accepted:
-        msg = "a decision could not be inserted: another row of the table has its id"
-        raise WriteRefused(msg)
+        raise WriteRefused("a decision could not be inserted: another row of the table has its id")
     return [decision for decision in accepted if decision is not None]
 
 

@@ -91,11 +91,10 @@ def require_source(database_url: str, source: str) -> None:
         ).fetchall()
     for name, stored_source in sources:
         if stored_source not in {None, source}:
-            msg = (
+            raise SettingsError(
                 f"portfolio {name} has fills at {stored_source} prices, but the setting prices is {source} now: one "
                 "portfolio cannot mix two sources; use the first source, or another database or home"
             )
-            raise SettingsError(msg)
 
 
 def violated_constraint(error: WriteRefused) -> str | None:

@@ -183,11 +183,10 @@ def begin(
             raise unknown(portfolio)
     chosen = list(dict.fromkeys(portfolios)) or existing
     if last_process(cursor) is None or not chosen:
-        msg = (
+        raise InvalidRequest(
             "nothing has served this database yet, so there are no settings to bind a run to; "
             f"run `{command_name()} start` first"
         )
-        raise InvalidRequest(msg)
     existing_runs = runs(cursor)
     run_names = {
         name: stored.run.name for stored in existing_runs if stored.run.ended_at is None for name in stored.portfolios
@@ -196,24 +195,21 @@ def begin(
     if busy:
         reasons = joined(f"portfolio {portfolio} is in run {run_names[portfolio]}" for portfolio in busy)
         stop = f"{command_name()} validate stop {run_names[busy[0]]} --reason TEXT"
-        msg = f"{reasons} already, which must end first: {stop}"
-        raise InvalidRequest(msg)
+        raise InvalidRequest(f"{reasons} already, which must end first: {stop}")
     allowed = list(dict.fromkeys(strategy or NO_STRATEGY for strategy in strategies)) or [
         row[0] for row in cursor.execute(STRATEGIES, [chosen]).fetchall()
     ]
     if not allowed:
-        msg = (
+        raise InvalidRequest(
             f"no decision was sent to {joined(chosen)} yet, so name the strategies that will: --strategy NAME, "
             f"once for each ({NO_STRATEGY!r} for decisions that name none)"
         )
-        raise InvalidRequest(msg)
     names = {stored.run.name for stored in existing_runs}
     first = len(names) + 1
     numbered = (f"run-{number}" for number in range(first, first + first))
     name = name or next(candidate for candidate in numbered if candidate not in names)
     if name in names:
-        msg = f"there was a run {quoted(name)} already; choose another name"
-        raise InvalidRequest(msg)
+        raise InvalidRequest(f"there was a run {quoted(name)} already; choose another name")
     values = {"name": name, "by_whom": by_whom, "portfolios": chosen, "strategies": allowed}
     cursor.execute(INSERT, {**values, "criteria": Jsonb(criteria.to_dict())})
     return run_named(cursor, name)
