@@ -27,6 +27,7 @@ from domain.errors import (
     SettingsError,
 )
 from persistence.error_translation import first_line, is_statement_error, translated
+from persistence.rows import one_row
 from persistence.session import CLIENT_ENCODING, KEEPALIVES, SETTINGS, TCP_SETTINGS, open_session, startup_options
 
 MIN_SERVER_VERSION = 15
@@ -355,9 +356,7 @@ def probe(database_url: str) -> str:
         DatabaseUnsuitable: it is too old.
     """
     with session(database_url, "probe") as cursor:
-        row = cursor.execute(VERSION).fetchone()
-    assert row is not None
-    number, version, timescale = row
+        number, version, timescale = one_row(cursor, VERSION)
     if number // 10_000 < MIN_SERVER_VERSION:
         address = display_address(database_url)
         msg = f"the database at {address} is PostgreSQL {version}; {MIN_SERVER_VERSION} or newer is needed"

@@ -29,6 +29,7 @@ from persistence.connections import PUBLIC, connect, display_address, dsn, schem
 from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.log_once import LogErrorsOnce
 from persistence.retry import retrying
+from persistence.rows import one_row
 from persistence.stores.uptime import Uptime
 
 LOCK_KEY = 0x70617065725F7464
@@ -63,14 +64,6 @@ SELECT epoch FROM begun
 """
 """Stores the epoch and its process together. The epoch exceeds every stored one, even if it was set back by hand."""
 
-FENCE = """
-fence AS MATERIALIZED (
-    SELECT FROM paper_lease l CROSS JOIN paper_generation g
-    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
-)
-"""
-"""The first part of each statement that ends decisions. FOR SHARE waits for a transaction that raises the epoch or the
-generation, and sees the new value."""
 NO_TABLE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.LockNotAvailable)
 """Errors while the lease's table does not exist yet, or while a backup is being restored."""
 LOCKED_BY = """
@@ -85,7 +78,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 OWN_SESSION = "(paper-trading "
 """Part of the text of `LOCKED_BY` if the session is one of this program."""
 
-__all__ = ["FENCE", "Lease", "current_holder", "dsn", "holder_name", "lock_key", "writing"]
+__all__ = ["Lease", "current_holder", "dsn", "holder_name", "lock_key", "writing"]
 
 
 def lock_key(database_url: str) -> int:
@@ -153,9 +146,7 @@ class Lease:
 
     def _begin_epoch(self, process: Mapping[str, object]) -> Epoch:
         with translated():
-            row = self._connection.execute(BEGIN, process).fetchone()
-            assert row is not None
-            self.epoch = Epoch(row[0])
+            self.epoch = Epoch(*one_row(self._connection, BEGIN, process))
             self._renew()
         return self.epoch
 
@@ -288,8 +279,7 @@ def _connect(database_url: str) -> psycopg.Connection:
 
 
 def _lock(connection: psycopg.Connection, database_url: str) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [lock_key(database_url)]).fetchone()
-    return bool(row and row[0])
+    return bool(one_row(connection, "SELECT pg_try_advisory_lock(%s)", [lock_key(database_url)])[0])
 
 
 def _held_by(connection: psycopg.Connection, database_url: str) -> str:

@@ -41,6 +41,13 @@ def from_row(kind: type[T], row: Row, **changed: object) -> T:
     return kind(**{name: row[name] for name in columns_of(kind) if name not in changed}, **changed)
 
 
+def one_row(cursor: psycopg.Cursor | psycopg.Connection, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
+    """Return the row of a query that always gives one."""
+    row: tuple[Any, ...] | None = cursor.execute(statement, parameters).fetchone()
+    assert row is not None
+    return row
+
+
 def named_rows(cursor: psycopg.Cursor, statement: str, parameters: Any = None) -> list[dict[str, Any]]:
     """Return the rows of a query as dictionaries."""
     with cursor.connection.cursor(row_factory=dict_row) as named:

@@ -25,13 +25,24 @@ GIVES_WAY = ("order_id", "position_id", "portfolio", "confidence", "slippage", "
 MAX_BRANCHES = 100
 
 
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "failures": ("reference", "at", "kind", "actor", "message", "decision_id", "error"),
+    "quarantine": ("reference", "at", "actor", "message", "decision_id", "error"),
+    "positions": ("portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl"),
+    "orders": ("created_at", "decision_id", "portfolio", "symbol", "side", "quantity", "status", "average_fill_price"),
+    "decisions": ("id", "created_at", "portfolio", "decision", "symbol", "confidence", "status", "outcome_reason"),
+    "portfolio": ("portfolio", "currency", "cash", "total_value", "total_pnl", "num_positions"),
+}
+"""The columns of the answers that are lists of rows, by command; any other list is printed with all of its columns."""
+
+
 def render(name: str, result: Any, out: Console) -> None:
     """Print the answer to a command."""
     renderer = RENDERERS.get(name)
     if renderer is not None:
         renderer(result, out)
     elif isinstance(result, list):
-        print_rows(result, out)
+        print_rows(result, out, COLUMNS.get(name, ()))
     else:
         _print_pairs(result, out)
 
@@ -211,10 +222,6 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
             render_message(message, out)
 
 
-def _stack(result: Mapping[str, Any], out: Console) -> None:
-    out.print(Text(result["stack"].rstrip()), soft_wrap=True)
-
-
 def _prices(result: Mapping[str, Any], out: Console) -> None:
     now = datetime.fromisoformat(result["now"])
     out.print(
@@ -236,39 +243,10 @@ def _audit(result: Mapping[str, Any], out: Console) -> None:
         out.print("memory equals the database, and the books balance", style="green")
 
 
-def _failures(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    print_rows(result, out, ("reference", "at", "kind", "actor", "message", "decision_id", "error"))
-
-
 def _dead(result: Mapping[str, Any], out: Console) -> None:
     out.print(f"{result['count']} dead letters")
     if result["last"]:
         print_rows(result["last"], out)
-
-
-def _positions(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    print_rows(
-        result, out, ("portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl")
-    )
-
-
-def _orders(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    names = ("created_at", "decision_id", "portfolio", "symbol", "side", "quantity", "status", "average_fill_price")
-    print_rows(result, out, names)
-
-
-def _decisions(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    print_rows(
-        result, out, ("id", "created_at", "portfolio", "decision", "symbol", "confidence", "status", "outcome_reason")
-    )
-
-
-def _portfolios(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    print_rows(result, out, ("portfolio", "currency", "cash", "total_value", "total_pnl", "num_positions"))
-
-
-def _quarantine(result: Sequence[Mapping[str, Any]], out: Console) -> None:
-    print_rows(result, out, ("reference", "at", "actor", "message", "decision_id", "error"))
 
 
 RENDERERS: Mapping[str, Callable[[Any, Console], None]] = {
@@ -277,14 +255,8 @@ RENDERERS: Mapping[str, Callable[[Any, Console], None]] = {
     "state": _state,
     "inbox": _inbox,
     "chain": _chain,
-    "stack": _stack,
+    "stack": lambda result, out: out.print(Text(result["stack"].rstrip()), soft_wrap=True),
     "prices": _prices,
     "audit": _audit,
-    "failures": _failures,
     "dead": _dead,
-    "quarantine": _quarantine,
-    "positions": _positions,
-    "orders": _orders,
-    "decisions": _decisions,
-    "portfolio": _portfolios,
 }

@@ -22,6 +22,7 @@ from persistence.connections import CONNECT_TIMEOUT_S
 from persistence.embedded import wheel
 from persistence.embedded.errors import BackupFailed, BackupRefused
 from persistence.error_translation import translated
+from persistence.rows import one_row
 from persistence.session import open_privileged_session
 
 TABLES = """
@@ -94,13 +95,10 @@ def count_contents(cursor: psycopg.Cursor[Any]) -> Contents:
         name = sql.Identifier(schema, table)
         if table == "trading_decisions":
             pending = "pg_catalog.count(*) FILTER (WHERE processed_at IS NULL)" if has_outcomes else "0"
-            row = cursor.execute(sql.SQL(f"SELECT pg_catalog.count(*), {pending} FROM {{}}").format(name)).fetchone()
-            assert row is not None
+            row = one_row(cursor, sql.SQL(f"SELECT pg_catalog.count(*), {pending} FROM {{}}").format(name))
             decisions, waiting = decisions + row[0], waiting + row[1]
         elif table == "paper_fills":
-            row = cursor.execute(sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name)).fetchone()
-            assert row is not None
-            fills += row[0]
+            fills += one_row(cursor, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name))[0]
     return Contents(decisions, waiting, fills)
 
 
@@ -148,9 +146,8 @@ def _snapshot(database_url: str) -> Iterator[tuple[str, Contents]]:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection.cursor() as cursor:
-            name = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-            assert name is not None
-            yield name[0], count_contents(cursor)
+            (name,) = one_row(cursor, "SELECT pg_catalog.pg_export_snapshot()")
+            yield name, count_contents(cursor)
 
 
 def _dump(database_url: str, snapshot: str, temporary: Path, file: Path) -> None:

@@ -34,6 +34,7 @@ import psycopg
 from domain.errors import SettingsError
 from persistence.embedded import wheel
 from persistence.embedded.errors import EmbeddedServerError
+from persistence.rows import one_row
 from persistence.session import open_privileged_session
 
 _PORT = 5432  # no TCP port: it is only part of the socket's name
@@ -269,14 +270,14 @@ class EmbeddedServer:
                     raise
                 time.sleep(0.05)
         with connection:
-            row = connection.execute(
+            has_role, has_database = one_row(
+                connection,
                 "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'paper'),"
-                " EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'paper')"
-            ).fetchone()
-            assert row is not None
-            if not row[0]:
+                " EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = 'paper')",
+            )
+            if not has_role:
                 connection.execute("CREATE ROLE paper LOGIN")
-            if not row[1]:
+            if not has_database:
                 connection.execute("CREATE DATABASE paper OWNER paper")
 
     def _server_user(self) -> tuple[int, int] | None:

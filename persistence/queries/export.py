@@ -14,6 +14,7 @@ from psycopg import sql
 from sqlalchemy.engine import Engine
 
 from persistence.queries.history import consistent_read
+from persistence.rows import one_row
 
 Write = Callable[[bytes], object]
 
@@ -143,13 +144,9 @@ def _count_rows(
 ) -> tuple[int, int]:
     texts = [sql.Identifier(name) for name, kind in columns if kind in TEXTS]
     formula = sql.SQL(" OR ").join(sql.SQL("{} ~ " + FORMULAS).format(name) for name in texts)
-    row = cursor.execute(
-        sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} WHERE {}").format(
-            formula, sql.Identifier(table.relation), where
-        )
-    ).fetchone()
-    assert row is not None
-    return row[0], row[1]
+    count = sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} WHERE {}")
+    number, formulas = one_row(cursor, count.format(formula, sql.Identifier(table.relation), where))
+    return number, formulas
 
 
 def _statement(table: Table, columns: Sequence[tuple[str, str]], where: sql.Composable) -> sql.Composed:

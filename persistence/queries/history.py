@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -16,9 +15,9 @@ from domain.analytics.performance import History
 from domain.analytics.returns import Valuation
 from domain.analytics.round_trips import Execution
 from domain.trading.bookkeeping import Trade
-from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Symbol
+from domain.types import PositionSide
 from persistence.connections import transaction
-from persistence.rows import columns_of
+from persistence.rows import columns_of, one_row
 from persistence.stores import portfolios
 
 Progress = Callable[[int, int], None]
@@ -118,8 +117,8 @@ def read_history(
     return History.full(
         opening=Valuation(first, capital),
         until=now,
-        trades=reader.read(TRADES, _trade),
-        executions=reader.read(EXECUTIONS, _execution),
+        trades=reader.read(TRADES, _with_side(Trade, 6)),
+        executions=reader.read(EXECUTIONS, _with_side(Execution, 3)),
         valuations=reader.read(THINNED if thinned else VALUATIONS, Valuation._make),
     )
 
@@ -135,14 +134,13 @@ class _Reader:
         self._all = 0
         if progress is None:
             return
-        row = cursor.execute(
+        (self._all,) = one_row(
+            cursor,
             "SELECT (SELECT count(*) FROM paper_trades WHERE portfolio = %(portfolio)s)"
             " + (SELECT count(*) FROM paper_fills WHERE portfolio = %(portfolio)s)"
             f" + (SELECT count(*) FROM ({VALUATIONS}) valuations)",
-            self._parameters,
-        ).fetchone()
-        assert row is not None
-        self._all = int(row[0])
+            parameters,
+        )
 
     def read(self, statement: str, convert: Callable[[tuple[Any, ...]], T]) -> tuple[T, ...]:
         """Return the converted rows."""
@@ -158,13 +156,6 @@ class _Reader:
         return tuple(values)
 
 
-def _trade(row: tuple[Any, ...]) -> Trade:
-    position, order, fill_no, portfolio, symbol, asset_class, side, *rest = row
-    ids = PositionId(position), OrderId(order), fill_no, PortfolioName(portfolio), Symbol(symbol)
-    return Trade(*ids, asset_class, PositionSide(side), *rest)
-
-
-def _execution(row: tuple[Any, ...]) -> Execution:
-    position, symbol, asset_class, side, strategy, notional, commission, slippage, at = row
-    costs = notional, commission, Decimal(slippage), at
-    return Execution(PositionId(position), Symbol(symbol), asset_class, PositionSide(side), strategy, *costs)
+def _with_side(kind: Callable[..., T], position: int) -> Callable[[tuple[Any, ...]], T]:
+    """Return the function that makes a ``kind`` of a row, which has the text of a `PositionSide` at ``position``."""
+    return lambda row: kind(*row[:position], PositionSide(row[position]), *row[position + 1 :])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import psycopg
 
@@ -12,6 +11,7 @@ from domain.failures import FailureKind
 from domain.trading.decision import Reason
 from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
+from persistence.rows import one_row
 
 COUNTED_FAILURES = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
 
@@ -102,8 +102,8 @@ def read_operations(
         "reason": f"{Reason.NO_PRICE}%",
         "most": MAX_EVIDENCE_ITEMS,
     }
-    audits, last_audit = _one(cursor, AUDITS, parameters)
-    (decisions,) = _one(cursor, DECISIONS, parameters)
+    audits, last_audit = one_row(cursor, AUDITS, parameters)
+    (decisions,) = one_row(cursor, DECISIONS, parameters)
     late = cursor.execute(LATE, parameters).fetchall()
     no_price = cursor.execute(NO_PRICE, parameters).fetchall()
     return Operations(
@@ -127,12 +127,6 @@ def read_operations(
         no_price_count=no_price[0][1] if no_price else 0,
         ledger=ledger,
     )
-
-
-def _one(cursor: psycopg.Cursor, statement: str, parameters: dict[str, object]) -> tuple[Any, ...]:
-    row = cursor.execute(statement, parameters).fetchone()
-    assert row is not None
-    return tuple(row)
 
 
 def _when(ended: str | None) -> str:

@@ -18,7 +18,7 @@ from persistence.queries.history import Progress, consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
 from persistence.queries.row_lists import by_reality
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_now
-from persistence.rows import columns_of
+from persistence.rows import columns_of, one_row
 
 PORTFOLIO = "SELECT currency, initial_capital FROM paper_trading_config WHERE portfolio = %(portfolio)s"
 
@@ -136,9 +136,7 @@ def report_inputs(
         "strategy": strategy,
         "none": NO_STRATEGY,
     }
-    row = cursor.execute(PORTFOLIO, parameters).fetchone()
-    assert row is not None
-    currency, initial_capital = row
+    currency, initial_capital = one_row(cursor, PORTFOLIO, parameters)
     positions = [OpenPosition(*row) for row in cursor.execute(POSITIONS, parameters)]
     marks = [position.price_source for position in positions if position.price_source != "last fill"]
     return {

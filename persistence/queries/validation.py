@@ -39,22 +39,6 @@ WHERE run_id = %s AND portfolio = %s AND at <= %s ORDER BY id DESC LIMIT 1
 ACCEPT = "INSERT INTO paper_validation_acceptances (run_id, portfolio, by_whom, psr) VALUES (%s, %s, %s, %s)"
 
 
-def current(engine: Engine, portfolio: str, criteria: Criteria) -> Verdict:
-    """Return the verdict on a portfolio up to now: over its run, or over its whole history without one.
-
-    Args:
-        engine: of the database.
-        portfolio: its name.
-        criteria: of a preview; a run has its own.
-
-    Raises:
-        UnknownPortfolio: there is none of that name.
-        DatabaseUnavailable: the database does not answer.
-    """
-    (verdict,) = verdicts(engine, criteria, portfolios=[portfolio])
-    return verdict
-
-
 def verdicts(
     engine: Engine, criteria: Criteria, *, name: str | None = None, portfolios: Sequence[str] = ()
 ) -> list[Verdict]:
@@ -148,7 +132,7 @@ def verdict_at(
 def verdict_now(
     cursor: psycopg.Cursor, portfolio: str, criteria: Criteria, history: History, ledger: Sequence[str]
 ) -> Verdict:
-    """Return what `current` returns, from a history that was read already.
+    """Return the verdict on a portfolio up to now, from a history that was read already.
 
     Args:
         cursor: of the transaction in which it was read.

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from loguru import logger
@@ -17,7 +16,6 @@ from domain.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
     DatabaseUnsuitable,
-    Fenced,
     InvalidDecision,
     SubmissionInDoubt,
     WriteRefused,
@@ -26,11 +24,11 @@ from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
 from domain.wording import quoted
-from persistence.connections import engine_for, transaction
+from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
-from persistence.lease import FENCE, Lease
 from persistence.retry import retrying
 from persistence.rows import KEEP_EXISTING, columns_of, insert_rows
+from persistence.stores.store import Store
 
 SENT = tuple(Decision.model_fields)
 """Columns that a sender fills."""
@@ -51,17 +49,6 @@ PENDING = f"SELECT {', '.join(CASTS.get(name, 'd.{}').format(name) for name in R
 PENDING_IDS = f"SELECT d.id {OLDEST}"
 """Only the ids, so that no value of an unreadable row is computed."""
 PENDING_ONE = PENDING.replace("d.id <> ALL(%s)", "d.id = ANY(%s)")
-
-END_REFUSED = f"""
-WITH {FENCE}, ended AS (
-    UPDATE trading_decisions d
-    SET status = o.status, outcome_reason = o.reason, processed_at = clock_timestamp()
-    FROM unnest(%(ids)s::{{id_type}}[], %(statuses)s::text[], %(reasons)s::text[]) AS o(id, status, reason)
-    WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
-    RETURNING d.id
-)
-SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
-"""
 
 LOOKUP_TIMEOUT_S = 10.0
 """How long a decision is looked up whose COMMIT was not answered."""
@@ -84,11 +71,6 @@ OUTCOMES = "SELECT id, status, outcome_reason, order_id FROM trading_decisions W
 def id_literal(ids: Iterable[DecisionId]) -> str:
     """Return ids as an array literal, which takes the type of the column; an adopted table's may be any."""
     return f"{{{','.join(map(str, ids))}}}"
-
-
-def id_type(ids: Sequence[DecisionId]) -> str:
-    """Return the SQL type that holds ``ids``."""
-    return "uuid" if isinstance(ids[0], UUID) else "bigint"
 
 
 def insert_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> list[Accepted]:
@@ -152,12 +134,10 @@ def _outcome(row: Sequence[Any]) -> Outcome | None:
     return Outcome(id_, OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
 
 
-class DecisionStore:
+class DecisionStore(Store):
     """The table of decisions, for the DecisionWatcher."""
 
-    def __init__(self, database_url: str, lease: Lease) -> None:
-        self.engine = engine_for(database_url, "DecisionWatcher", writer="DecisionWatcher")
-        self._lease = lease
+    ACTOR = "DecisionWatcher"
 
     def pending(
         self, under_way: Collection[DecisionId], limit: int, received: Instant
@@ -207,22 +187,15 @@ class DecisionStore:
             return {id_ for refusal in refusals for id_ in self.end(generation, [refusal])}
 
     def _end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
-        ids = [refusal.decision_id for refusal in refusals]
         with transaction(self.engine, "refusals") as cursor:
-            row = cursor.execute(
-                END_REFUSED.format(id_type=id_type(ids)),
-                {
-                    "epoch": self._lease.epoch,
-                    "generation": generation,
-                    "ids": ids,
-                    "statuses": [refusal.status.value for refusal in refusals],
-                    "reasons": [refusal.sentence for refusal in refusals],
-                },
-            ).fetchone()
-            assert row is not None
-            if not row[0]:
-                raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
-        return set(row[1])
+            return self._end_decisions(
+                cursor,
+                generation,
+                ids=[refusal.decision_id for refusal in refusals],
+                statuses=[refusal.status.value for refusal in refusals],
+                reasons=[refusal.sentence for refusal in refusals],
+                order_ids=[],
+            )
 
     def insert(
         self, decisions: Sequence[Decision]
@@ -266,10 +239,6 @@ class DecisionStore:
         """Return the outcomes of decisions: None for one without an outcome, no entry for one whose row is gone."""
         with transaction(self.engine) as cursor:
             return read_outcomes(cursor, ids)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.engine.dispose()
 
 
 def _row(decision: Decision) -> dict[str, object]:

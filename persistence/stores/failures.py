@@ -9,18 +9,17 @@ from sqlalchemy import Engine
 
 from domain.errors import DatabaseError, WriteRefused
 from domain.failures import Failure
-from persistence.connections import backend_pids, connect, engine_for
-from persistence.lease import Lease, writing
+from persistence.connections import backend_pids, connect
+from persistence.lease import writing
 from persistence.recorder import Recorder
 from persistence.rows import KEEP_EXISTING, insert_rows, row_from
+from persistence.stores.store import Store
 
 
-class FailureStore:
+class FailureStore(Store):
     """The table of failures."""
 
-    def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "Supervisor", writer="Supervisor")
-        self._lease = lease
+    ACTOR = "Supervisor"
 
     def save(self, failures: Sequence[Failure]) -> None:
         """Store failures; an existing one stays as it is."""
@@ -34,12 +33,8 @@ class FailureStore:
             )
             for failure in failures
         ]
-        with writing(self._engine, self._lease, "failures") as cursor:
+        with writing(self.engine, self._lease, "failures") as cursor:
             insert_rows(cursor, "paper_failures", rows, KEEP_EXISTING)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
 
 
 class FailureRecorder(Recorder[Failure]):

@@ -16,24 +16,12 @@ from domain.trading.bookkeeping import Result, Trade
 from domain.trading.orders import Costs
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.types import Generation, PortfolioName, PositionSide, Symbol
-from persistence.connections import engine_for, transaction
-from persistence.lease import FENCE, Lease, writing
-from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows
-from persistence.stores.decisions import id_type
+from persistence.connections import transaction
+from persistence.lease import writing
+from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row, row_from
+from persistence.stores.store import Store
 
 PRICE_STEP = Decimal("1e-18")
-
-# The fence and the end of the decisions in one statement.
-END_EXECUTED = f"""
-WITH {FENCE}, ended AS (
-    UPDATE trading_decisions d
-    SET status = 'executed', outcome_reason = o.reason, order_id = o.order_id, processed_at = clock_timestamp()
-    FROM unnest(%(ids)s::{{id_type}}[], %(reasons)s::text[], %(order_ids)s::uuid[]) AS o(id, reason, order_id)
-    WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
-    RETURNING d.id
-)
-SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
-"""
 
 FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")
 """Columns of a position that no fill changes."""
@@ -49,12 +37,10 @@ FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER B
 """
 
 
-class LedgerStore:
+class LedgerStore(Store):
     """The books in the database: one connection, one transaction at a time, fenced by epoch and generation."""
 
-    def __init__(self, database_url: str, lease: Lease) -> None:
-        self.engine = engine_for(database_url, "PositionKeeper", writer="PositionKeeper", hot=True)
-        self._lease = lease
+    ACTOR, HOT = "PositionKeeper", True
 
     def raise_generation(self, generation: Generation) -> None:
         """Commit ``generation``; wait for an open transaction of an older one.
@@ -73,9 +59,7 @@ class LedgerStore:
     def last_generation(self) -> Generation:
         """Return the last committed generation."""
         with transaction(self.engine) as cursor:
-            row = cursor.execute("SELECT generation FROM paper_generation").fetchone()
-        assert row is not None
-        return Generation(row[0])
+            return Generation(*one_row(cursor, "SELECT generation FROM paper_generation"))
 
     def load(self) -> tuple[PortfolioState, ...]:
         """Return the committed state of every portfolio, without its history."""
@@ -119,7 +103,14 @@ class LedgerStore:
         """
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
-            self._end_decisions(cursor, generation, group)
+            orders = [result.order for result in group]
+            ids = [order.decision_id for order in orders]
+            reasons, order_ids = [result.sentence for result in group], [order.order_id for order in orders]
+            ended = self._end_decisions(
+                cursor, generation, ids=ids, statuses=["executed"] * len(ids), reasons=reasons, order_ids=order_ids
+            )
+            if missing := set(ids) - ended:
+                raise DecisionsEnded(missing)
             copy_rows(cursor, "paper_orders", map(order_row, group))
             copy_rows(cursor, "paper_fills", map(fill_row, group))
             trades = (trade_row(result.trade) for result in group if result.trade is not None)
@@ -146,31 +137,6 @@ class LedgerStore:
                 for name, difference in differences.items()
             ]
             insert_rows(cursor, "paper_halts", halts)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.engine.dispose()
-
-    def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
-        orders = [result.order for result in group]
-        ids = [order.decision_id for order in orders]
-        row = cursor.execute(
-            END_EXECUTED.format(id_type=id_type(ids)),
-            {
-                "epoch": self._lease.epoch,
-                "generation": generation,
-                "ids": ids,
-                "reasons": [result.sentence for result in group],
-                "order_ids": [order.order_id for order in orders],
-            },
-        ).fetchone()
-        assert row is not None
-        is_current, ended = row
-        if not is_current:
-            raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
-        missing = set(ids).difference(ended)
-        if missing:
-            raise DecisionsEnded(missing)
 
     @staticmethod
     def _save_state(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
@@ -231,17 +197,14 @@ def fill_row(result: Result) -> dict[str, object]:
 
 def trade_row(trade: Trade) -> dict[str, object]:
     """Return the row of ``paper_trades``."""
-    return {
-        "position_id": trade.position_id, "order_id": trade.order_id, "fill_no": trade.fill_no,
-        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol, "side": trade.side,
-        "quantity": trade.quantity,
-        "entry_price": CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), PRICE_STEP),
-        "exit_price": trade.exit_price, "cost": trade.cost, "exit_notional": trade.exit_notional,
-        "entry_commission": trade.entry_commission, "exit_commission": trade.exit_commission,
-        "entry_time": trade.entry_time, "exit_time": trade.exit_time,
-        "hold_duration": trade.exit_time - trade.entry_time, "realized_pnl": trade.gross,
-        "commission": trade.commission, "net_pnl": trade.net, "closes": trade.closes, "strategy": trade.strategy,
-    }  # fmt: skip
+    return row_from(
+        trade,
+        entry_price=CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), PRICE_STEP),
+        hold_duration=trade.exit_time - trade.entry_time,
+        realized_pnl=trade.gross,
+        commission=trade.commission,
+        net_pnl=trade.net,
+    )
 
 
 def position_row(portfolio: str, position: Position) -> dict[str, object]:

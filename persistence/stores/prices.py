@@ -16,6 +16,7 @@ from persistence.lease import Lease, writing
 from persistence.log_once import LogErrorsOnce
 from persistence.recorder import Recorder
 from persistence.rows import KEEP_EXISTING, insert_rows
+from persistence.stores.store import Store
 
 LAST_PRICES = """
 SELECT held.symbol, m.price
@@ -25,31 +26,27 @@ LEFT JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbo
 """
 
 
-class PriceStore:
+class PriceStore(Store):
     """The table of market prices."""
 
     def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "PriceTracker")
+        self.engine = engine_for(database_url, "PriceTracker")  # no writer: a long deletion has no time limit
         self._lease = lease
 
     def last_prices(self) -> Mapping[Symbol, Decimal | None]:
         """Return the last stored price of each symbol with an open position, None without one; used as marks only."""
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             return {Symbol(symbol): price for symbol, price in cursor.execute(LAST_PRICES).fetchall()}
 
     def record(self, quotes: Sequence[Quote]) -> None:
         """Store quotes; the same quote again changes nothing. The caller sends at most one per symbol and second."""
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self.engine, self._lease) as cursor:
             insert_rows(cursor, "market_prices", [price_row(quote) for quote in quotes], KEEP_EXISTING)
 
     def forget(self, retention: timedelta) -> int:
         """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self.engine, self._lease) as cursor:
             return cursor.execute("DELETE FROM market_prices WHERE time < now() - %s", [retention]).rowcount
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
 
 
 def price_row(quote: Quote) -> dict[str, object]:

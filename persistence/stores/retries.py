@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.errors import InvalidRequest
 from domain.types import DecisionId
 from persistence.connections import session
+from persistence.rows import one_row
 from persistence.stores.decisions import SENT
 
 STATUS = "SELECT id, status FROM trading_decisions WHERE id::text = %s"
@@ -29,7 +30,5 @@ def retry(database_url: str, decision_id: str) -> DecisionId:
             raise InvalidRequest(f"decision {decision_id} has no outcome yet, so it cannot be retried")
         if row[1] == "executed":
             raise InvalidRequest(f"decision {decision_id} was executed; a retry would trade twice")
-        copied = cursor.execute(COPY, [decision_id]).fetchone()
-        assert copied is not None
-        new: DecisionId = copied[0]
+        new: DecisionId = one_row(cursor, COPY, [decision_id])[0]
         return new

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import psycopg
 
+from persistence.rows import one_row
+
 INSERT = """
 INSERT INTO trading_decisions (portfolio, symbol, decision, confidence, risk_score, quantity, strategy, reasoning)
 VALUES (%(portfolio)s, %(symbol)s, %(decision)s, %(confidence)s, %(risk_score)s, %(quantity)s, 'demo', %(reasoning)s)
@@ -15,6 +17,4 @@ RETURNING id
 
 def insert_sample(connection: psycopg.Connection, values: Mapping[str, object]) -> int:
     """Insert one decision and commit it; return its id."""
-    row = connection.execute(INSERT, values).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(one_row(connection, INSERT, values)[0])

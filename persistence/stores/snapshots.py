@@ -10,9 +10,10 @@ from decimal import Decimal
 from domain.trading.arithmetic import plain
 from domain.trading.snapshot import Snapshot
 from domain.types import PortfolioName
-from persistence.connections import engine_for, transaction
-from persistence.lease import Lease, writing
+from persistence.connections import transaction
+from persistence.lease import writing
 from persistence.rows import KEEP_EXISTING, insert_rows, row_from
+from persistence.stores.store import Store
 
 OPENING = """
 SELECT c.portfolio, s.total_value FROM paper_trading_config c
@@ -21,12 +22,10 @@ JOIN LATERAL (SELECT total_value FROM paper_portfolio_snapshots s
 """
 
 
-class SnapshotStore:
+class SnapshotStore(Store):
     """The table of snapshots."""
 
-    def __init__(self, database_url: str, lease: Lease) -> None:
-        self.engine = engine_for(database_url, "Snapshotter", writer="Snapshotter")
-        self._lease = lease
+    ACTOR = "Snapshotter"
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
         """Return each portfolio's value in its last snapshot at or before ``day`` 00:00 UTC; no entry without one."""
@@ -41,7 +40,3 @@ class SnapshotStore:
         ]
         with writing(self.engine, self._lease, "snapshots") as cursor:
             insert_rows(cursor, "paper_portfolio_snapshots", rows, KEEP_EXISTING)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.engine.dispose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from domain.validation.criteria import Criteria
 from domain.validation.fingerprint import Change, Fingerprint, Process, UnlistedDecision, changes
 from domain.validation.verdict import Run
 from domain.wording import joined, quoted
+from persistence.rows import from_row, named_rows, one_row
 from persistence.stores.portfolios import names as portfolio_names
 from persistence.stores.portfolios import unknown
 
@@ -90,8 +91,7 @@ class StoredRun:
 
 def runs(cursor: psycopg.Cursor, *, only_open: bool = False) -> list[StoredRun]:
     """Return the stored runs, oldest first."""
-    rows = cursor.execute(RUNS.format(OPEN if only_open else "true")).fetchall()
-    return [_stored(row) for row in rows]
+    return [_stored(row) for row in named_rows(cursor, RUNS.format(OPEN if only_open else "true"))]
 
 
 def run_named(cursor: psycopg.Cursor, name: str) -> StoredRun:
@@ -109,13 +109,12 @@ def run_named(cursor: psycopg.Cursor, name: str) -> StoredRun:
 
 def last_process(cursor: psycopg.Cursor) -> Process | None:
     """Return the last process that served; None if none ever did."""
-    row = cursor.execute(LAST_PROCESS).fetchone()
-    return None if row is None else _process(row)
+    return next(map(_process, named_rows(cursor, LAST_PROCESS)), None)
 
 
 def changes_since_begin(cursor: psycopg.Cursor, stored: StoredRun) -> tuple[Change, ...]:
     """Return what has changed since a run began, by the database's records."""
-    processes = [_process(row) for row in cursor.execute(PROCESSES, [stored.bound.process.epoch]).fetchall()]
+    processes = list(map(_process, named_rows(cursor, PROCESSES, [stored.bound.process.epoch])))
     portfolios = {name: _loads(rules) for name, rules in cursor.execute(PORTFOLIOS).fetchall()}
     parameters = {
         "since": stored.run.started_at,
@@ -217,23 +216,14 @@ def begin(
 
 def now(cursor: psycopg.Cursor) -> datetime:
     """Return the time of the database's clock."""
-    row = cursor.execute("SELECT clock_timestamp()").fetchone()
-    assert row is not None
-    return row[0]  # type: ignore[no-any-return]
+    time: datetime = one_row(cursor, "SELECT clock_timestamp()")[0]
+    return time
 
 
-def _process(row: Sequence[Any]) -> Process:
-    epoch, version, settings, started_at = row
-    return Process(epoch, version, _loads(settings), started_at)
+def _process(row: dict[str, Any]) -> Process:
+    return from_row(Process, row, settings=_loads(row["settings"]))
 
 
-def _stored(row: Sequence[Any]) -> StoredRun:
-    id_, name, started_at, ended_at, reason, by_whom, epoch, version, settings, portfolios, strategies, criteria = row
-    bound: Mapping[str, Any] = _loads(portfolios)
-    process = Process(epoch, version, _loads(settings), started_at)
-    return StoredRun(
-        Run(id_, name, started_at, ended_at, reason),
-        by_whom,
-        Fingerprint(process, bound, tuple(strategies)),
-        Criteria.from_dict(criteria),
-    )
+def _stored(row: dict[str, Any]) -> StoredRun:
+    bound = Fingerprint(_process(row), _loads(row["portfolios"]), tuple(row["strategies"]))
+    return StoredRun(from_row(Run, row), row["by_whom"], bound, Criteria.from_dict(row["criteria"]))

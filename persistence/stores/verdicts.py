@@ -13,27 +13,26 @@ from domain.analytics.returns import DAY
 from domain.errors import UnknownPortfolio
 from domain.trading.snapshot import day_of
 from domain.validation.verdict import Verdict
-from persistence.connections import engine_for, transaction
-from persistence.lease import Lease, writing
+from persistence.connections import transaction
+from persistence.lease import writing
 from persistence.queries.history import consistent_read, read_history
 from persistence.queries.operational_criteria import ledger_differences
 from persistence.queries.validation import IDLE_TIMEOUT, verdict_at
 from persistence.rows import KEEP_EXISTING, insert_rows
+from persistence.stores.store import Store
 from persistence.stores.validation_runs import StoredRun, end_changed, now, runs
 
 STORED = "SELECT day FROM paper_validation_verdicts WHERE run_id = %s AND portfolio = %s"
 
 
-class VerdictStore:
+class VerdictStore(Store):
     """The tables of daily verdicts and of validation runs, on a connection of its own."""
 
-    def __init__(self, database_url: str, lease: Lease) -> None:
-        self._engine = engine_for(database_url, "Validation", writer="Validation")
-        self._lease = lease
+    ACTOR = "Validation"
 
     def end_changed(self) -> list[str]:
         """End the runs that are bound to something that has changed; return a message on each."""
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self.engine, self._lease) as cursor:
             return end_changed(cursor)
 
     def fill(self, until: datetime, stopping: Callable[[], bool] = lambda: False) -> list[Verdict]:
@@ -47,7 +46,7 @@ class VerdictStore:
             Fenced: another process holds the lease now.
             DatabaseUnavailable: the database does not answer.
         """
-        with transaction(self._engine) as cursor:
+        with transaction(self.engine) as cursor:
             # A verdict is stored once: if this clock is ahead of the database's, it must not end a day early.
             until = min(until, now(cursor))
             missing = [
@@ -65,12 +64,8 @@ class VerdictStore:
                     written += verdicts
         return written
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
-
     def _read_verdicts(self, stored: StoredRun, name: str, days: list[date]) -> list[Verdict]:
-        with consistent_read(self._engine) as cursor:
+        with consistent_read(self.engine) as cursor:
             cursor.execute(IDLE_TIMEOUT)
             history = read_history(cursor, name, since=stored.run.started_at, thinned=True)
             ledger = ledger_differences(cursor)
@@ -87,7 +82,7 @@ class VerdictStore:
             }
             for day, verdict in zip(days, verdicts, strict=True)
         ]  # fmt: skip
-        with writing(self._engine, self._lease) as cursor:
+        with writing(self.engine, self._lease) as cursor:
             insert_rows(cursor, "paper_validation_verdicts", rows, KEEP_EXISTING)
 
 

@@ -169,7 +169,7 @@ def test_the_verdict_covers_the_full_life_and_the_same_moment(engine: Engine) ->
     middle = MIDNIGHT - timedelta(days=30)
     report, verdict = read_report_and_verdict(engine, "default", Criteria(), list, until=middle, strategy="trend")
     assert report_now(engine, "default", until=middle, strategy="trend") == report
-    alone = validation.current(engine, "default", Criteria())
+    (alone,) = validation.verdicts(engine, Criteria(), portfolios=["default"])
     assert alone.criteria == verdict.criteria
     assert alone.notes == verdict.notes
     assert verdict.until > middle

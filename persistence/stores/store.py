@@ -1,0 +1,71 @@
+"""What the stores of the actors share: an engine, the lease under which they write, and the end of decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from domain.errors import Fenced
+from domain.types import DecisionId, Generation
+from persistence.connections import engine_for
+from persistence.lease import Lease
+from persistence.rows import one_row
+
+# The fence and the end of the decisions are one statement. FOR SHARE waits for a transaction that raises the epoch or
+# the generation, and sees the new value.
+END_DECISIONS = """
+WITH fence AS MATERIALIZED (
+    SELECT FROM paper_lease l CROSS JOIN paper_generation g
+    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
+), ended AS (
+    UPDATE trading_decisions d
+    SET status = o.status, outcome_reason = o.reason, order_id = coalesce(o.order_id, d.order_id),
+        processed_at = clock_timestamp()
+    FROM unnest(%(ids)s::{id_type}[], %(statuses)s::text[], %(reasons)s::text[], %(order_ids)s::uuid[])
+         AS o(id, status, reason, order_id)
+    WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
+    RETURNING d.id
+)
+SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
+"""
+
+
+class Store:
+    """The tables of one actor, which writes them under the lease.
+
+    Attributes:
+        ACTOR: its name, for the server's views and for the triggers in ``sql/``.
+        HOT: see `engine_for`.
+        engine: of its connections.
+    """
+
+    ACTOR: str
+    HOT = False
+
+    def __init__(self, database_url: str, lease: Lease) -> None:
+        self.engine = engine_for(database_url, self.ACTOR, writer=self.ACTOR, hot=self.HOT)
+        self._lease = lease
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, **ends: list[Any]) -> set[DecisionId]:
+        """End decisions; return the ids of those that had not ended before.
+
+        Args:
+            cursor: of a transaction.
+            generation: of the decision path.
+            ends: ``ids``, ``statuses``, ``reasons`` and ``order_ids``, one each per decision; an order may be missing.
+
+        Raises:
+            Fenced: generation or epoch is not the current one.
+        """
+        epoch, id_type = self._lease.epoch, "uuid" if isinstance(ends["ids"][0], UUID) else "bigint"
+        parameters = {"epoch": epoch, "generation": generation, **ends}
+        is_current, ended = one_row(cursor, END_DECISIONS.format(id_type=id_type), parameters)
+        if not is_current:
+            raise Fenced(f"generation {generation} of epoch {epoch} does not write any more")
+        return set(ended)
