@@ -21,6 +21,8 @@ PRICE_QUANTUM = Decimal("1e-12")
 QUANTITY_STEP = Decimal("1e-8")
 """The quantity step of a market whose venue states none."""
 RATE_QUANTUM = Decimal("1e-12")
+STORED_QUANTUM = Decimal("1e-18")
+"""The database keeps numbers as NUMERIC(38,18)."""
 
 add = CONTEXT.add
 subtract = CONTEXT.subtract
@@ -43,6 +45,11 @@ def money(value: Decimal) -> Decimal:
 def rate(value: Decimal) -> Decimal:
     """Round a rate to 1e-12."""
     return CONTEXT.quantize(value, RATE_QUANTUM)
+
+
+def storable(value: Decimal) -> Decimal:
+    """Round ``value`` to 18 decimals; one that has no more stays as it is."""
+    return CONTEXT.quantize(value, STORED_QUANTUM) if int(value.as_tuple().exponent) < -18 else value
 
 
 def round_to(value: Decimal, quantum: Decimal) -> Decimal:

@@ -18,6 +18,8 @@ from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.types import Symbol
 
 VERSION = 1
+TEXTS = ("symbol", "quote", "not_traded")
+AMOUNTS = ("tick", "step", "min_notional", "min_quantity")
 
 
 def read(path: Path, exchange: str) -> InstrumentCatalog | None:
@@ -69,27 +71,12 @@ def _make_private(folder: Path) -> None:
 
 
 def _row(instrument: Instrument) -> dict[str, Any]:
-    return {
-        "symbol": instrument.symbol,
-        "quote": instrument.quote,
-        "tick": plain(instrument.tick),
-        "step": plain(instrument.step),
-        "min_notional": plain(instrument.min_notional),
-        "min_quantity": plain(instrument.min_quantity),
-        "not_traded": instrument.not_traded,
-    }
+    amounts = {name: plain(getattr(instrument, name)) for name in AMOUNTS}
+    return {name: getattr(instrument, name) for name in TEXTS} | amounts
 
 
 def _instrument(row: dict[str, Any]) -> Instrument:
-    tick, step = Decimal(row["tick"]), Decimal(row["step"])
-    if not (tick > 0 and step > 0):
+    amounts: dict[str, Any] = {name: Decimal(row[name]) for name in AMOUNTS}
+    if not (amounts["tick"] > 0 and amounts["step"] > 0):
         raise ValueError("tick and step must be above 0")
-    return Instrument(
-        symbol=Symbol(row["symbol"]),
-        quote=row["quote"],
-        tick=tick,
-        step=step,
-        min_notional=Decimal(row["min_notional"]),
-        min_quantity=Decimal(row["min_quantity"]),
-        not_traded=row["not_traded"],
-    )
+    return Instrument(**{name: row[name] for name in TEXTS}, **amounts)

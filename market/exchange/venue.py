@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from domain.errors import SettingsError
-from domain.trading.arithmetic import CONTEXT, PRICE_QUANTUM, QUANTITY_STEP, ZERO, add, divide
+from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, STORED_QUANTUM, ZERO, add, divide, storable
 from domain.trading.decision import MAX_AMOUNT
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
@@ -29,8 +29,6 @@ KEYS = frozenset({
     "passphrase", "authorization",
 })  # fmt: skip
 """ccxt's names of credentials; public data needs none, so none is accepted."""
-PRICE_STEP = Decimal("1e-18")
-"""Prices are stored with 18 decimals."""
 MAX_CLOCK_OFFSET = timedelta(days=365)
 """A time that an exchange sends is kept as evidence if it is nearer to ours than this; its clock may be wrong."""
 
@@ -157,9 +155,7 @@ class Venue:
     async def tickers(self, symbols: Sequence[Symbol]) -> list[Mapping[str, Any]]:
         """Request the tickers of ``symbols``, in one request where the exchange offers that."""
         await self._listed.wait()
-        if self._all_at_once and len(symbols) > 1:
-            return list((await self._ccxt.fetch_tickers(list(symbols))).values())
-        if self._ccxt.has.get("fetchTicker"):
+        if self._ccxt.has.get("fetchTicker") and not (self._all_at_once and len(symbols) > 1):
             return [await self._ccxt.fetch_ticker(symbol) for symbol in symbols]
         return list((await self._ccxt.fetch_tickers(list(symbols))).values())
 
@@ -247,7 +243,7 @@ class Venue:
         if number is None:
             return default
         if self._ccxt.precisionMode == TICK_SIZE:
-            return number if PRICE_STEP <= number < MAX_AMOUNT else default
+            return number if STORED_QUANTUM <= number < MAX_AMOUNT else default
         if self._ccxt.precisionMode == DECIMAL_PLACES and number == number.to_integral_value() and abs(number) <= 18:
             return Decimal(1).scaleb(-int(number))
         return default  # significant digits: the quantum depends on the price
@@ -332,12 +328,11 @@ def _volume(value: object) -> Decimal | None:
     number = _number(value)
     if number is None or not ZERO <= number < MAX_AMOUNT:
         return None
-    return CONTEXT.quantize(number, PRICE_STEP) if int(number.as_tuple().exponent) < -18 else number
+    return storable(number)
 
 
 def _stored(price: Decimal) -> Decimal | None:
-    rounded = CONTEXT.quantize(price, PRICE_STEP) if int(price.as_tuple().exponent) < -18 else price
-    return rounded if rounded > ZERO else None
+    return rounded if (rounded := storable(price)) > ZERO else None
 
 
 def _price_time(milliseconds: object, now: datetime) -> datetime:

@@ -17,7 +17,7 @@ from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
 from market.files import bars, csv_file, ticks
-from market.files.parsing import Entry, FormatError, Row, refuse
+from market.files.parsing import Entry, FormatError, Row, refuse, refusing_unreadable
 from market.registry import SourceOptions
 
 NAME = "file"
@@ -156,21 +156,13 @@ def _opened(path: Path) -> Iterator[Iterator[Entry]]:
 def _lines(path: Path) -> Generator[tuple[str, Sequence[str]], None, None]:
     if path.suffix.lower() not in PARQUET:
         return csv_file.lines(path)
-    _require_readable(path)  # first: a wrong path needs no pyarrow
+    with refusing_unreadable(path):
+        path.open("rb").close()  # first: a wrong path needs no pyarrow
     try:
         from market.files.parquet_file import lines  # noqa: PLC0415 - pyarrow is optional, and slow to import
     except ImportError:
         refuse(path, "a Parquet file needs pyarrow, which is not installed: pip install 'pyarrow>=16'")
     return lines(path, _ALL_COLUMNS)
-
-
-def _require_readable(path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except FileNotFoundError:
-        refuse(path, "there is no such file")
-    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
-        refuse(path, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _instrument(symbol: Symbol) -> Instrument:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from pyarrow import types
 
 from domain.trading.arithmetic import plain
-from market.files.parsing import EPOCH, refuse
+from market.files.parsing import EPOCH, refuse, refusing_unreadable
 
 BATCH_ROWS = 4096
 """Rows of a row group that are in memory as text at a time."""
@@ -29,16 +29,10 @@ def lines(path: Path, names: Collection[str]) -> Generator[tuple[str, Sequence[s
     Raises:
         SettingsError: the file cannot be read, or is not valid Parquet.
     """
-    try:
-        with path.open("rb") as file:
-            yield from _lines(path, pyarrow.parquet.ParquetFile(file), names)
-    except FileNotFoundError:
-        refuse(path, "there is no such file")
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        # pyarrow reports a damaged page by an OSError without strerror; text that is not UTF-8 and dates after 9999
-        # raise Python's own errors.
-        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
-        refuse(path, f"it cannot be read: {reason}")
+    # pyarrow reports a damaged page by an OSError without strerror; text that is not UTF-8 and dates after 9999 raise
+    # Python's own errors.
+    with refusing_unreadable(path, pyarrow.ArrowException, OverflowError), path.open("rb") as file:
+        yield from _lines(path, pyarrow.parquet.ParquetFile(file), names)
 
 
 def _lines(path: Path, file: Any, names: Collection[str]) -> Generator[tuple[str, Sequence[str]], None, None]:

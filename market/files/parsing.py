@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from domain.errors import SettingsError
-from domain.trading.arithmetic import CONTEXT, ZERO, multiply
+from domain.trading.arithmetic import ZERO, multiply, storable
 from domain.trading.decision import MAX_AMOUNT
 from domain.types import Symbol
 
-MAX_DECIMALS = 18
-"""Prices are stored as NUMERIC(38,18)."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SMALLEST = Decimal("1e-18")
 _THOUSAND, _MILLION = Decimal(1_000), Decimal(1_000_000)
 _UNIX = re.compile(r"(?!\d{8}$)\d+(\.\d+)?", re.ASCII)  # eight digits are a date, 20260131
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -63,6 +62,19 @@ def refuse(path: Path, reason: str, place: str = "") -> NoReturn:
     raise SettingsError(f"prices = {path}{where}: {reason}") from None
 
 
+@contextmanager
+def refusing_unreadable(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn the errors of a file that cannot be read into refusals; ``errors`` are further ones besides Python's own."""
+    unreadable: tuple[type[Exception], ...] = (OSError, ValueError, *errors)  # a NUL in the path is a ValueError
+    try:
+        yield
+    except FileNotFoundError:
+        refuse(path, "there is no such file")
+    except unreadable as error:
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        refuse(path, f"it cannot be read: {reason}")
+
+
 def quoted(text: str) -> str:
     """Return ``text`` in quotes, shortened to 60 characters."""
     return repr(text if len(text) <= 60 else text[:57] + "…")
@@ -87,22 +99,10 @@ def parse_number(name: str, text: str, *, rounded: bool = False) -> Decimal | No
     if not (ZERO < value < MAX_AMOUNT or (zero_allowed and value == ZERO)):
         least = "at least" if zero_allowed else "above"
         raise FormatError(f"{name} is {quoted(text)}; it must be {least} 0 and below 1e20")
-    if _exponent(value) < -MAX_DECIMALS:
-        if rounded:
-            return storable(value)
-        raise FormatError(f"{name} is {quoted(text)}; it may have at most {MAX_DECIMALS} decimals")
-    return value
-
-
-def storable(value: Decimal) -> Decimal:
-    """Return ``value`` rounded to 18 decimals, or as it is if it has no more."""
-    return CONTEXT.quantize(value, _SMALLEST) if _exponent(value) < -MAX_DECIMALS else value
-
-
-def _exponent(value: Decimal) -> int:
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return exponent
+    stored = storable(value)
+    if stored is not value and not rounded:
+        raise FormatError(f"{name} is {quoted(text)}; it may have at most 18 decimals")
+    return stored
 
 
 def parse_symbol(text: str) -> Symbol:

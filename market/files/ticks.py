@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from domain.trading.arithmetic import add, divide, plain
-from market.files.parsing import Entry, FormatError, parse_number, parse_symbol, parse_time, storable
+from domain.trading.arithmetic import add, divide, plain, storable
+from market.files.parsing import Entry, FormatError, parse_number, parse_symbol, parse_time
 
 COLUMNS = ("time", "symbol", "price", "bid", "ask", "volume")
 _TWO = Decimal(2)

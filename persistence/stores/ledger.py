@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 import psycopg
 
 from domain.errors import DecisionsEnded, Fenced
 from domain.immutable_map import ImmutableMap
-from domain.trading.arithmetic import CONTEXT, plain
+from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, plain
 from domain.trading.bookkeeping import Result, Trade
 from domain.trading.orders import Costs
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.types import Generation, PortfolioName, PositionSide, Symbol
 from persistence.connections import transaction
 from persistence.lease import writing
-from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row, row_from
+from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row
 from persistence.stores.store import Store
-
-PRICE_STEP = Decimal("1e-18")
 
 FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")
 """Columns of a position that no fill changes."""
@@ -106,9 +103,7 @@ class LedgerStore(Store):
             orders = [result.order for result in group]
             ids = [order.decision_id for order in orders]
             reasons, order_ids = [result.sentence for result in group], [order.order_id for order in orders]
-            ended = self._end_decisions(
-                cursor, generation, ids=ids, statuses=["executed"] * len(ids), reasons=reasons, order_ids=order_ids
-            )
+            ended = self._end_decisions(cursor, generation, ids=ids, statuses=[], reasons=reasons, order_ids=order_ids)
             if missing := set(ids) - ended:
                 raise DecisionsEnded(missing)
             copy_rows(cursor, "paper_orders", map(order_row, group))
@@ -197,14 +192,17 @@ def fill_row(result: Result) -> dict[str, object]:
 
 def trade_row(trade: Trade) -> dict[str, object]:
     """Return the row of ``paper_trades``."""
-    return row_from(
-        trade,
-        entry_price=CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), PRICE_STEP),
-        hold_duration=trade.exit_time - trade.entry_time,
-        realized_pnl=trade.gross,
-        commission=trade.commission,
-        net_pnl=trade.net,
-    )
+    return {
+        "position_id": trade.position_id, "order_id": trade.order_id, "fill_no": trade.fill_no,
+        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol, "side": trade.side,
+        "quantity": trade.quantity,
+        "entry_price": CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), STORED_QUANTUM),
+        "exit_price": trade.exit_price, "cost": trade.cost, "exit_notional": trade.exit_notional,
+        "entry_commission": trade.entry_commission, "exit_commission": trade.exit_commission,
+        "entry_time": trade.entry_time, "exit_time": trade.exit_time,
+        "hold_duration": trade.exit_time - trade.entry_time, "realized_pnl": trade.gross,
+        "commission": trade.commission, "net_pnl": trade.net, "closes": trade.closes, "strategy": trade.strategy,
+    }  # fmt: skip
 
 
 def position_row(portfolio: str, position: Position) -> dict[str, object]:
@@ -214,7 +212,7 @@ def position_row(portfolio: str, position: Position) -> dict[str, object]:
         "position_id": position.position_id, "portfolio": portfolio, "asset_class": position.asset_class,
         "symbol": position.symbol, "side": position.side, "quantity": position.quantity, "cost": position.cost,
         "entry_commission": position.entry_commission,
-        "entry_price": CONTEXT.quantize(position.entry_price, PRICE_STEP), "current_price": mark,
+        "entry_price": CONTEXT.quantize(position.entry_price, STORED_QUANTUM), "current_price": mark,
         "position_value": position.value(mark), "unrealized_pnl": position.unrealized(mark),
         "strategy": position.strategy, "opened_at": position.opened_at,
     }  # fmt: skip

@@ -14,14 +14,15 @@ from persistence.lease import Lease
 from persistence.rows import one_row
 
 # The fence and the end of the decisions are one statement. FOR SHARE waits for a transaction that raises the epoch or
-# the generation, and sees the new value.
+# the generation, and sees the new value. An array may be empty, so that nothing is sent for it: without a status a
+# decision is executed, and without an order it keeps what its row has.
 END_DECISIONS = """
 WITH fence AS MATERIALIZED (
     SELECT FROM paper_lease l CROSS JOIN paper_generation g
     WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
 ), ended AS (
     UPDATE trading_decisions d
-    SET status = o.status, outcome_reason = o.reason, order_id = coalesce(o.order_id, d.order_id),
+    SET status = coalesce(o.status, 'executed'), outcome_reason = o.reason, order_id = coalesce(o.order_id, d.order_id),
         processed_at = clock_timestamp()
     FROM unnest(%(ids)s::{id_type}[], %(statuses)s::text[], %(reasons)s::text[], %(order_ids)s::uuid[])
          AS o(id, status, reason, order_id)
@@ -58,7 +59,7 @@ class Store:
         Args:
             cursor: of a transaction.
             generation: of the decision path.
-            ends: ``ids``, ``statuses``, ``reasons`` and ``order_ids``, one each per decision; an order may be missing.
+            ends: ``ids`` and ``reasons``, one per decision; ``statuses`` and ``order_ids``, the same or empty.
 
         Raises:
             Fenced: generation or epoch is not the current one.
