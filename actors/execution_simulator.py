@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.messages import Execute, Filled, Flush, Message, Priced, Rebuild, Refused
+from actors.messages import Execute, Flush, Matched, Message, Rebuild, Record, Refused
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
@@ -47,7 +47,7 @@ class ExecutionSimulator(PathBehaviour):
         order = message.sized.order
         event = match_market_order(message.sized, self._clock.now())
         filled = None if isinstance(event, Refusal) else event
-        self._routes.sizer.tell(Priced(message.generation, order.decision_id, order.portfolio, filled))
+        self._routes.sizer.tell(Matched(message.generation, order.decision_id, order.portfolio, filled))
         self._routes.position_keeper.tell(
-            Refused(message.generation, event) if isinstance(event, Refusal) else Filled(message.generation, event)
+            Refused(message.generation, event) if isinstance(event, Refusal) else Record(message.generation, event)
         )

@@ -32,10 +32,10 @@ class Message:
     """A message to an actor. Each class of messages is a frozen dataclass without saying so.
 
     Attributes:
-        decision_path: the attribute that is the id of the decision that a message of this class is about.
+        decision_id_path: attributes that lead to the id of the decision that a message of this class is about.
     """
 
-    decision_path: ClassVar[str] = ""
+    decision_id_path: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True)(cls)
@@ -43,7 +43,7 @@ class Message:
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
         """The decisions that it is about; an actor that crashes on the message gives each of them a strike."""
-        return (attrgetter(self.decision_path)(self),) if self.decision_path else ()
+        return (attrgetter(self.decision_id_path)(self),) if self.decision_id_path else ()
 
     def abandon(self, error: BaseException) -> None:
         """Raise ``error`` in the caller that waits for an answer, if there is one."""
@@ -167,7 +167,7 @@ class Decide(PathMessage):
     """DecisionWatcher to Sizer: a decision to size."""
 
     decision: PendingDecision
-    decision_path = "decision.id"
+    decision_id_path = "decision.id"
 
 
 class Waits(PathMessage):
@@ -180,30 +180,30 @@ class Execute(PathMessage):
     """Sizer to ExecutionSimulator: an order to fill."""
 
     sized: SizedOrder
-    decision_path = "sized.decision_id"
+    decision_id_path = "sized.decision_id"
 
 
 class Refused(PathMessage):
     """A refusal; it goes down the path behind the fills on which it rests, then back to the DecisionWatcher."""
 
     refusal: Refusal
-    decision_path = "refusal.decision_id"
+    decision_id_path = "refusal.decision_id"
 
 
-class Priced(PathMessage):
+class Matched(PathMessage):
     """ExecutionSimulator to Sizer: the event of an order, or None; the portfolio's next decision may be sized."""
 
     decision_id: DecisionId
     portfolio: PortfolioName
     event: Event | None
-    decision_path = "decision_id"
+    decision_id_path = "decision_id"
 
 
-class Filled(PathMessage):
+class Record(PathMessage):
     """ExecutionSimulator to PositionKeeper: an event to write."""
 
     event: Event
-    decision_path = "event.order.decision_id"
+    decision_id_path = "event.order.decision_id"
 
 
 class Settled(PathMessage):

@@ -12,10 +12,10 @@ from loguru import logger
 from actors.messages import (
     Audit,
     Committed,
-    Filled,
     Flush,
     Message,
     Rebuild,
+    Record,
     Refused,
     RequestRules,
     RulesChanged,
@@ -94,7 +94,7 @@ class PositionKeeper(PathBehaviour):
 
     def _handle_messages(self, messages: list[Message]) -> None:
         """Apply a group to a draft and write it; after the commit the draft is the state, and others see it."""
-        events = [message.event for message in messages if isinstance(message, Filled)]
+        events = [message.event for message in messages if isinstance(message, Record)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
         if any(event.order.portfolio not in self._committed for event in events):
             self._end_generation("a portfolio was deleted while it traded")

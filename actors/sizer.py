@@ -13,9 +13,9 @@ from actors.messages import (
     Execute,
     Flush,
     InstrumentsLoaded,
+    Matched,
     Message,
     Pause,
-    Priced,
     Prices,
     QuotesSeen,
     Rebuild,
@@ -87,7 +87,7 @@ class Sizer(PathBehaviour):
         match message:
             case Decide():
                 self._send(self._queue.on_decision(message.decision, now))
-            case Priced():
+            case Matched():
                 state = self._queue.state(message.portfolio)
                 result = None if state is None or message.event is None else apply(state, message.event)
                 self._send(self._queue.on_result(message.portfolio, result, now))

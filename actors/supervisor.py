@@ -159,10 +159,14 @@ class Supervisor(Behaviour):
         return {
             "generation": self._recovery.generation,
             "restarting": sorted(unit or "decision path" for unit in self._scheduled),
-            "restarts_left": self._budget.left(self._clock.now()),
+            "restarts_left": self._budget.left(self._moment),
             "suspects": sorted(self._strikes.suspects, key=str),
             "quarantined": self._log.quarantined,
         }
+
+    @property
+    def _moment(self) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic())
 
     def handle(self, message: Message) -> None:  # noqa: PLR0912 - one line for each message
         """Handle one message."""
@@ -203,7 +207,7 @@ class Supervisor(Behaviour):
             if (culprit := self._strikes.strike(message.about)) is not None:
                 reason = f"{message.actor} crashed twice on it ({cause})"
                 self._quarantine(culprit, message.actor, message.message, reason, trace)
-                at_fault = self._budget.count_culprit(self._clock.now()) and at_fault
+                at_fault = self._budget.count_culprit(self._moment) and at_fault
             if at_fault:
                 self._recover_now(f"{message.actor} crashed")
             else:
@@ -218,7 +222,7 @@ class Supervisor(Behaviour):
     def _restart(self, actor: str, cause: str) -> None:
         """Schedule the restart of an actor, or of the path; end the process if the budget is used up."""
         try:
-            delay = self._budget.spend(actor, self._clock.now())
+            delay = self._budget.spend(actor, self._moment)
         except RestartLimitReached as limit:
             error = RestartLimitReached(f"{limit}; the last to fail was {actor} ({cause})")
             self._failure(FailureKind.GAVE_UP, actor, "", (), str(error), "")
@@ -252,7 +256,7 @@ class Supervisor(Behaviour):
         twice = [id_ for id_ in message.missing if self._missing.strike(frozenset({id_})) is not None]
         reasons = {**dict.fromkeys(twice, "its row could not be ended, twice"), **message.poisoned}
         for id_, reason in reasons.items():
-            self._quarantine(id_, "PositionKeeper", "Filled", reason, "")
+            self._quarantine(id_, "PositionKeeper", "Record", reason, "")
         self._recover_now(message.reason)
 
     def _check_children(self) -> None:

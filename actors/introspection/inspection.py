@@ -116,7 +116,7 @@ def nearest(name: str, candidates: Iterable[str], what: str) -> str:
 
 
 def busy_with(host: ActorHost) -> str:
-    """Return what an actor is busy with: ``busy with Filled for 3.2 s in persistence/stores/ledger.py:120``."""
+    """Return what an actor is busy with: ``busy with Record for 3.2 s in persistence/stores/ledger.py:120``."""
     status = status_of(host)
     frames = [line.strip() for line in host.stack.splitlines() if line.startswith("  File")]
     where = f" in {frames[-1].removeprefix('File ')}" if frames else ""

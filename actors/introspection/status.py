@@ -89,7 +89,7 @@ def status_of(host: ActorHost) -> ActorStatus:
         state=state,
         doing=doing.what if doing is not None else None,
         busy_for=time.monotonic() - doing.since if doing is not None else None,
-        waiting_since=waiting,
+        waiting_since=waiting.time if waiting is not None else None,
         restarts=activity.failed,
         handled=activity.handled,
         mailbox=len(host.mailbox),

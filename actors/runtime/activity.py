@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+
+from domain.types import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Activity:
         doing: the message in hand; None while there is none.
         handled: number of messages handled to their end.
         failed: number of crashes and hangs.
-        waiting_since: time since which the actor finds the database unavailable; None while it is available.
+        waiting_since: moment since which the actor finds the database unavailable; None while it is available.
         in_call: whether the actor waits for an answer of the database.
         backing_off: True while the actor sleeps between two tries; False during a call, because a call may hang.
     """
@@ -41,7 +42,7 @@ class Activity:
         self.doing: MessageInHand | None = None
         self.handled = 0
         self.failed = 0
-        self.waiting_since: datetime | None = None
+        self.waiting_since: Instant | None = None
         self.backing_off = False
         self.in_call = False
         self._call_ended_at = 0.0

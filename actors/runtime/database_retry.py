@@ -20,7 +20,7 @@ from actors.runtime.activity import Activity
 from actors.runtime.address import require_current
 from domain.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, DatabaseUnsuitable, PaperTradingError
 from domain.retry_policy import RetryPolicy
-from domain.types import Clock
+from domain.types import Clock, Instant
 
 T = TypeVar("T")
 CALLER_TIMEOUT_S = 10.0
@@ -86,14 +86,14 @@ class DatabaseRetry:
             require_current()
         if (since := self._activity.waiting_since) is not None:
             self._activity.waiting_since = None
-            seconds = (self._clock.now() - since).total_seconds()
+            seconds = Instant.of(self._clock).since(since).total_seconds()
             logger.info("{}: the database is back after {:.1f} s", self._name, seconds)
         return result
 
     def mark_unavailable(self, error: Exception) -> None:
         """Record that the database is unavailable and that the actor goes on without it for now."""
         if self._activity.waiting_since is None:
-            self._activity.waiting_since = self._clock.now()
+            self._activity.waiting_since = Instant.of(self._clock)
             logger.warning("{} waits for the database: {}", self._name, error)
 
     def backoff(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
+from operator import attrgetter
 
 from loguru import logger
 
@@ -11,7 +12,7 @@ from actors.ports import Alarms
 from actors.runtime.host import ActorHost
 from domain.alarms import Alarm, AlarmKind, Notify, alarm_text
 from domain.trading.portfolio import PortfolioRules
-from domain.types import Clock, PortfolioName
+from domain.types import Clock, Instant, PortfolioName
 
 
 class AlarmNotifier:
@@ -86,19 +87,19 @@ class DatabaseWatch:
         self._notify = notify
         self._clock = clock
         self._after = after
-        self._away_since: datetime | None = None
+        self._away_since: Instant | None = None
 
     def tell(self, _: object, /) -> None:
         """Check since when actors of the path have been waiting for the database."""
         waiting = [since for host in self._hosts if (since := host.activity.waiting_since) is not None]
-        now = self._clock.now()
-        if not waiting:
+        first, now = min(waiting, key=attrgetter("monotonic"), default=None), Instant.of(self._clock)
+        if first is None:
             if self._away_since is not None:
-                seconds = (now - self._away_since).total_seconds()
+                seconds = now.since(self._away_since).total_seconds()
                 self._notify(AlarmKind.DATABASE_AWAY, f"the database is back after {seconds:.0f} s", over=True)
                 self._away_since = None
-        elif self._away_since is None and now - min(waiting) > self._after:
-            self._away_since = min(waiting)
-            start = f"{self._away_since.astimezone(UTC):%H:%M:%S} UTC"
+        elif self._away_since is None and now.since(first) > self._after:
+            self._away_since = first
+            start = f"{first.time.astimezone(UTC):%H:%M:%S} UTC"
             text = f"the database has been unavailable or locked since {start}; nothing is lost, nothing is traded"
             self._notify(AlarmKind.DATABASE_AWAY, text)

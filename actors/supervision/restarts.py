@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.errors import RestartLimitReached
 from domain.types import DecisionId
@@ -49,13 +49,13 @@ class Backoff:
 
 
 class Restarts:
-    """The restarts of one actor, or of the tree, within the window."""
+    """The restarts of one actor, or of the tree, within the window. Moments are durations of the monotonic clock."""
 
     def __init__(self, intensity: Intensity) -> None:
         self._intensity = intensity
-        self._at: deque[datetime] = deque()
+        self._at: deque[timedelta] = deque()
 
-    def count(self, now: datetime) -> int:
+    def count(self, now: timedelta) -> int:
         """Count a restart; return how many came before it within the window.
 
         Raises:
@@ -67,19 +67,19 @@ class Restarts:
             raise RestartLimitReached(f"gave up after {self._intensity}")
         return before
 
-    def left(self, now: datetime) -> int:
+    def left(self, now: timedelta) -> int:
         """Return how many more restarts are allowed now."""
         while self._at and self._at[0] <= now - self._intensity.window:
             self._at.popleft()
         return self._intensity.restarts - len(self._at)
 
     @property
-    def last(self) -> datetime | None:
-        """The time of the last restart; None if there is none within the window."""
+    def last(self) -> timedelta | None:
+        """The moment of the last restart; None if there is none within the window."""
         return self._at[-1] if self._at else None
 
-    def take_back(self, at: datetime) -> None:
-        """Remove the restart at a time: it was a message's fault, not the actor's."""
+    def take_back(self, at: timedelta) -> None:
+        """Remove the restart of a moment: it was a message's fault, not the actor's."""
         with suppress(ValueError):
             self._at.remove(at)
 
@@ -103,7 +103,7 @@ class Budget:
         self._backoff = backoff
         self._generator = generator
 
-    def spend(self, actor: str, now: datetime) -> timedelta:
+    def spend(self, actor: str, now: timedelta) -> timedelta:
         """Count a restart of ``actor``; return the delay before it.
 
         Raises:
@@ -113,7 +113,7 @@ class Budget:
         self._tree.count(now)
         return self._backoff.delay(earlier, self._generator.random())
 
-    def count_culprit(self, now: datetime) -> bool:
+    def count_culprit(self, now: timedelta) -> bool:
         """Count a decision that is quarantined; return False if there are too many for the decisions to be at fault."""
         try:
             self._culprits.count(now)
@@ -121,7 +121,7 @@ class Budget:
             return False
         return True
 
-    def left(self, now: datetime) -> dict[str, int]:
+    def left(self, now: timedelta) -> dict[str, int]:
         """Return how many restarts are allowed now, by actor and for all together (``tree``)."""
         return {**{name: own.left(now) for name, own in self._own.items()}, "tree": self._tree.left(now)}
 

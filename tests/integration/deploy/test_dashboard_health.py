@@ -64,7 +64,7 @@ def test_health_shows_waiting_decisions_halts_failures_and_differences(owner: ps
     owner.execute("UPDATE paper_trading_config SET current_capital = current_capital + 1 WHERE portfolio = 'default'")
     owner.execute("SET LOCAL paper.writer = 'Supervisor'")
     owner.execute(
-        "INSERT INTO paper_failures VALUES (1, 3, now(), 'crash', 1, 'Sizer', 'Priced', NULL, 'ValueError', '…')"
+        "INSERT INTO paper_failures VALUES (1, 3, now(), 'crash', 1, 'Sizer', 'Matched', NULL, 'ValueError', '…')"
     )
     owner.execute("UPDATE paper_lease_renewal SET renewed_at = now() - interval '7 seconds'")
     (now,) = panel_rows(owner, "Now", *hour)

@@ -87,7 +87,7 @@ def test_a_process_that_dies_again_and_again_loses_nothing(embedded_server: Serv
                 ("PositionKeeper committed generation", 1, True, True),
                 ("PositionKeeper committed fills", 1, True, False),
                 ("DecisionWatcher commits refusals", 1, False, False),
-                ("ExecutionSimulator sent Priced", 3, False, False),
+                ("ExecutionSimulator sent Matched", 3, False, False),
             ]
         )
     ]

@@ -21,7 +21,7 @@ def test_it_backs_off_between_two_tries_and_is_busy_during_one() -> None:
             raise DatabaseUnavailable("away")
         return "done"
 
-    activity.begin("Filled")
+    activity.begin("Record")
     assert "done" == retry.until_done(call)
     assert [(False, True, False), (False, True, True), (False, True, True)] == seen
     assert activity.waiting_since is None

@@ -18,8 +18,8 @@ from actors.supervision.restarts import (
     Strikes,
 )
 from domain.errors import RestartLimitReached
-from tests.support.values.builders import NOON
 
+BEGIN = timedelta(0)
 SECOND = timedelta(seconds=1)
 MS = timedelta(milliseconds=1)
 
@@ -41,26 +41,26 @@ def a_budget(*names: str, own: int = 5, tree: int = 5, generator: random.Random 
 
 def test_the_intensity_allows_its_restarts_and_not_one_more() -> None:
     restarts = Restarts(Intensity(3, 30 * SECOND))
-    assert [0, 1, 2] == [restarts.count(NOON + n * SECOND) for n in range(3)]
+    assert [0, 1, 2] == [restarts.count(BEGIN + n * SECOND) for n in range(3)]
     with pytest.raises(RestartLimitReached, match=r"^gave up after 3 restarts within 30 s$"):
-        restarts.count(NOON + 29 * SECOND)
+        restarts.count(BEGIN + 29 * SECOND)
 
 
 def test_restarts_before_the_window_are_forgotten() -> None:
     restarts = Restarts(Intensity(3, 30 * SECOND))
     for n in range(3):
-        restarts.count(NOON + n * SECOND)
-    assert 2 == restarts.count(NOON + 30 * SECOND)  # the first is 30 s old
+        restarts.count(BEGIN + n * SECOND)
+    assert 2 == restarts.count(BEGIN + 30 * SECOND)  # the first is 30 s old
     with pytest.raises(RestartLimitReached):
-        restarts.count(NOON + 30.999 * SECOND)
+        restarts.count(BEGIN + 30.999 * SECOND)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40).map(sorted))
 def test_the_limit_is_met_exactly_where_the_window_holds_too_many(moments: list[float]) -> None:
     restarts = Restarts(Intensity(5, 30 * SECOND))
     for index, moment in enumerate(moments):
-        at = NOON + timedelta(seconds=moment)
-        inside = sum(at - (NOON + timedelta(seconds=m)) < 30 * SECOND for m in moments[:index])
+        at = BEGIN + timedelta(seconds=moment)
+        inside = sum(at - (BEGIN + timedelta(seconds=m)) < 30 * SECOND for m in moments[:index])
         if inside < 5:
             assert inside == restarts.count(at)
         else:
@@ -70,11 +70,11 @@ def test_the_limit_is_met_exactly_where_the_window_holds_too_many(moments: list[
 
 def test_a_restart_that_is_taken_back_does_not_count() -> None:
     restarts = Restarts(Intensity(1, 30 * SECOND))
-    restarts.take_back(NOON)  # nothing to take back
+    restarts.take_back(BEGIN)  # nothing to take back
     for n in range(100):
-        assert 0 == restarts.count(NOON + n * MS)
-        assert restarts.last == NOON + n * MS
-        restarts.take_back(NOON + n * MS)
+        assert 0 == restarts.count(BEGIN + n * MS)
+        assert restarts.last == BEGIN + n * MS
+        restarts.take_back(BEGIN + n * MS)
     assert restarts.last is None
 
 
@@ -99,52 +99,52 @@ def test_the_draw_adds_at_most_the_jitter(before: int, draw: float) -> None:
 
 def test_the_delay_grows_with_each_restart_of_the_actor_and_resets_after_a_quiet_time() -> None:
     budget = a_budget("Sizer")
-    assert [50 * MS, 100 * MS, 200 * MS] == [budget.spend("Sizer", NOON + n * SECOND) for n in range(3)]
-    assert 50 * MS == budget.spend("Sizer", NOON + 33 * SECOND)
+    assert [50 * MS, 100 * MS, 200 * MS] == [budget.spend("Sizer", BEGIN + n * SECOND) for n in range(3)]
+    assert 50 * MS == budget.spend("Sizer", BEGIN + 33 * SECOND)
 
 
 def test_the_generator_spreads_the_delay() -> None:
     draw = random.Random(7).random()
     budget = a_budget("Sizer", generator=random.Random(7))
-    assert 50 * MS * (1 + 0.2 * draw) == budget.spend("Sizer", NOON)
+    assert 50 * MS * (1 + 0.2 * draw) == budget.spend("Sizer", BEGIN)
 
 
 def test_each_actor_has_its_own_delay_and_the_tree_counts_all() -> None:
     budget = a_budget("Sizer", "PriceTracker", own=3, tree=4)
     for n in range(2):
-        assert 50 * 2**n * MS == budget.spend("Sizer", NOON)
-        assert 50 * 2**n * MS == budget.spend("PriceTracker", NOON)
+        assert 50 * 2**n * MS == budget.spend("Sizer", BEGIN)
+        assert 50 * 2**n * MS == budget.spend("PriceTracker", BEGIN)
     with pytest.raises(RestartLimitReached, match="4 restarts"):
-        budget.spend("Sizer", NOON)
+        budget.spend("Sizer", BEGIN)
 
 
 def test_an_actor_has_its_own_limit() -> None:
     budget = a_budget("Sizer", "PriceTracker", own=2, tree=100)
     for _ in range(2):
-        budget.spend("Sizer", NOON)
-    budget.spend("PriceTracker", NOON)
+        budget.spend("Sizer", BEGIN)
+    budget.spend("PriceTracker", BEGIN)
     with pytest.raises(RestartLimitReached, match="2 restarts"):
-        budget.spend("Sizer", NOON)
+        budget.spend("Sizer", BEGIN)
 
 
 def test_a_refund_gives_both_back_and_the_others_keep_theirs() -> None:
     budget = a_budget("Sizer", "PriceTracker", own=2, tree=3)
-    budget.spend("PriceTracker", NOON)
+    budget.spend("PriceTracker", BEGIN)
     for _ in range(50):
-        assert 50 * MS == budget.spend("Sizer", NOON)
+        assert 50 * MS == budget.spend("Sizer", BEGIN)
         budget.refund("Sizer")
-    assert 100 * MS == budget.spend("PriceTracker", NOON)
+    assert 100 * MS == budget.spend("PriceTracker", BEGIN)
 
 
 def test_a_refund_takes_the_actors_own_restart_back_however_many_came_after_it() -> None:
     budget = a_budget("Sizer", "PriceTracker", own=9, tree=2)
-    budget.spend("Sizer", NOON)
-    budget.spend("PriceTracker", NOON + 20 * SECOND)
+    budget.spend("Sizer", BEGIN)
+    budget.spend("PriceTracker", BEGIN + 20 * SECOND)
     budget.refund("Sizer")
     # What is left is the PriceTracker's, 20 s after noon: at 31 s it still counts.
-    budget.spend("Sizer", NOON + 31 * SECOND)
+    budget.spend("Sizer", BEGIN + 31 * SECOND)
     with pytest.raises(RestartLimitReached):
-        budget.spend("Sizer", NOON + 32 * SECOND)
+        budget.spend("Sizer", BEGIN + 32 * SECOND)
 
 
 def test_an_intensity_reads_as_in_the_message_about_it() -> None:
