@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,20 +45,33 @@ from tests.conftest import pytest_exception_interact, pytest_runtest_protocol
 """
 
 
-@pytest.mark.parametrize("place", HANGS)
-def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(place: str, tmp_path: Path) -> None:
-    (tmp_path / "test_hanging.py").write_text(TESTS.format(test=HANGS[place]))
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\n")
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """How `make test` ends with each of the tests; all at once, since they mostly wait for their time limit."""
     command = re.search(r"-m pytest (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
     assert command is not None
     words = command[1].replace("$(JOBS)", "1").split()
     limits = ["-o", "faulthandler_timeout=3", "-o", "faulthandler_exit_on_timeout=true"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v",
-         f"--basetemp={tmp_path / 'run'}"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+
+    def run(test: str) -> subprocess.CompletedProcess[str]:
+        folder = tmp_path_factory.mktemp("hanging")
+        (folder / "test_hanging.py").write_text(TESTS.format(test=test))
+        (folder / "conftest.py").write_text(CONFTEST)
+        (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\n")
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *words, *limits, "-p", "no:cacheprovider", "-v"],
+            cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(HANGS, pool.map(run, HANGS.values()), strict=True))
+
+
+@pytest.mark.parametrize("place", HANGS)
+def test_a_test_that_hangs_ends_its_process_and_the_run_and_is_shown(
+    place: str, runs: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    done = runs[place]
     assert done.returncode == 1, done.stdout + done.stderr
     # No second process, which would hang in the same test.
     crashed = re.findall(r"worker '(gw\d+)' crashed while running 'test_hanging.py::test_hangs'", done.stdout)
