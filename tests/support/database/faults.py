@@ -63,7 +63,7 @@ Fault = Callable[[Scene, int], AbstractContextManager[None]]
 
 WRITERS = {
     "fills": ("PositionKeeper", "COPY paper_orders"),
-    "refusals": ("DecisionWatcher", "SET status = o.status"),
+    "refusals": ("DecisionWatcher", "UPDATE trading_decisions"),
     "submit()": ("DecisionWatcher", 'INSERT INTO "trading_decisions"'),
     "an attached submit()": ("attached", 'INSERT INTO "trading_decisions"'),
     "snapshots": ("Snapshotter", 'INSERT INTO "paper_portfolio_snapshots"'),
