@@ -30,9 +30,7 @@ def server() -> Iterator[ForkServer]:
     ("words", "code"),
     [
         ("decide LONG BTC/USDT --confidence 1 --json", 2),
-        ("db url", 0),
         ("status --json", 1),
-        ("check --json", 1),
         ("--help", 0),
     ],
 )
