@@ -6,12 +6,25 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from actors.settings import Settings
-from domain.errors import LeaseHeld
+from domain.errors import LeaseHeld, NotRunning
+from domain.program import command_name
 from persistence import schema
 from persistence.connections import PUBLIC, display_address, with_schema
 from persistence.embedded.server import EmbeddedServer
 from persistence.lease import Lease
 from persistence.queries.row_lists import LedgerReader
+
+
+def has_database(settings: Settings) -> bool:
+    """Return whether there is a database; the first start makes an embedded one."""
+    return settings.url is not None or (settings.home / "postgres").exists()
+
+
+def require_database(settings: Settings) -> None:
+    """Raise `NotRunning` unless there is a database."""
+    if not has_database(settings):
+        msg = f"The service is not running, and home {settings.home} has no database"
+        raise NotRunning(f"{msg}; start it with `{command_name()} start`")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import math
 import random
 import re
 import threading
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -136,22 +135,46 @@ def prices(simulated: SimulatedInstrument, seed: int, step: float) -> Iterator[D
         price = min(max(multiply(price, CONTEXT.create_decimal_from_float(growth)), tick), MAX_PRICE)
 
 
-class PeriodicPriceSource(ThreadedSource):
-    """A price source that quotes all its symbols at once: at its start, and then every ``interval`` seconds."""
+class SimulatedMarket(ThreadedSource):
+    """Random prices that are the same with the same seed: of all symbols at its start, and then at each interval.
+
+    >>> market = SimulatedMarket(simulated_instruments(None), seed=1, interval=0.1, clock=clock)  # doctest: +SKIP
+    >>> market.start(listener)  # doctest: +SKIP
+
+    Args:
+        instruments: see `simulated_instruments`.
+        seed: determines every path.
+        interval: seconds between two prices of a symbol.
+        clock: gives the quotes' times.
+        speed: seconds of market time per second; with 60 the prices move in a second as far as usual in a minute.
+        timer: for tests.
+    """
 
     name = "simulated"
 
     def __init__(
-        self, instruments: Iterable[Instrument], interval: float, clock: Clock, timer: MonotonicTimer | None = None
+        self,
+        instruments: Sequence[SimulatedInstrument],
+        seed: int,
+        interval: float,
+        clock: Clock,
+        speed: float = 1.0,
+        timer: MonotonicTimer | None = None,
     ) -> None:
-        super().__init__(InstrumentCatalog(instruments), clock, timer)
+        super().__init__(InstrumentCatalog(simulated.instrument for simulated in instruments), clock, timer)
         if not len(self.catalog) or not 0 < interval < math.inf:
             raise ValueError(f"interval = {interval}, {len(self.catalog)} instruments: both must be above 0")
+        if not 0 <= speed < math.inf:
+            raise ValueError(f"speed = {speed}: must be a number that is not negative")
         self._interval = interval
+        self._paths = [
+            (simulated.instrument.symbol, prices(simulated, seed, interval * speed)) for simulated in instruments
+        ]
 
-    @abstractmethod
     def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
         """Return the price of each symbol at the next tick."""
+        # A skipped tick takes no price from its path: the order of the prices depends on the seed alone.
+        return [(symbol, next(path)) for symbol, path in self._paths]
 
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
         timer, interval = self._timer, self._interval
@@ -169,42 +192,6 @@ class PeriodicPriceSource(ThreadedSource):
                 due = present
             timer.wait(stopped, due - present)
         return f"the price source {self.name!r} was stopped"
-
-
-class SimulatedMarket(PeriodicPriceSource):
-    """Random prices that are the same with the same seed.
-
-    >>> market = SimulatedMarket(simulated_instruments(None), seed=1, interval=0.1, clock=clock)  # doctest: +SKIP
-    >>> market.start(listener)  # doctest: +SKIP
-
-    Args:
-        instruments: see `simulated_instruments`.
-        seed: determines every path.
-        interval: seconds between two prices of a symbol.
-        clock: gives the quotes' times.
-        speed: seconds of market time per second; with 60 the prices move in a second as far as usual in a minute.
-        timer: for tests.
-    """
-
-    def __init__(
-        self,
-        instruments: Sequence[SimulatedInstrument],
-        seed: int,
-        interval: float,
-        clock: Clock,
-        speed: float = 1.0,
-        timer: MonotonicTimer | None = None,
-    ) -> None:
-        super().__init__([simulated.instrument for simulated in instruments], interval, clock, timer)
-        if not 0 <= speed < math.inf:
-            raise ValueError(f"speed = {speed}: must be a number that is not negative")
-        self._paths = [
-            (simulated.instrument.symbol, prices(simulated, seed, interval * speed)) for simulated in instruments
-        ]
-
-    def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
-        # A skipped tick takes no price from its path: the order of the prices depends on the seed alone.
-        return [(symbol, next(path)) for symbol, path in self._paths]
 
 
 def from_options(options: SourceOptions) -> SimulatedMarket:

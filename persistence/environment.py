@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 PREFIX = "PG"
@@ -33,13 +32,13 @@ class _Variables:
         self._hidden: dict[str, str] = {}
         self._users = 0
 
-    def hide(self) -> None:
+    def __enter__(self) -> None:
         with self._lock:
             self._users += 1
             for name in [name for name in os.environ if name.startswith(PREFIX)]:
                 self._hidden[name] = os.environ.pop(name)
 
-    def restore(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
@@ -51,11 +50,6 @@ class _Variables:
 _VARIABLES = _Variables()
 
 
-@contextmanager
-def without_libpq_variables() -> Iterator[None]:
+def without_libpq_variables() -> AbstractContextManager[None]:
     """Hide libpq's variables while the block runs, in one or several threads; other variables stay."""
-    _VARIABLES.hide()
-    try:
-        yield
-    finally:
-        _VARIABLES.restore()
+    return _VARIABLES

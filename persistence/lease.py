@@ -25,7 +25,7 @@ from domain.errors import DatabaseBusy, DatabaseUnavailable, Fenced, LeaseHeld
 from domain.retry_policy import RetryPolicy
 from domain.types import Epoch
 from domain.worker_thread import WorkerThread
-from persistence.connections import PUBLIC, connect, display_address, dsn, schema_of, transaction
+from persistence.connections import PUBLIC, connect, display_address, schema_of, transaction
 from persistence.error_translation import first_line, is_statement_error, translated
 from persistence.log_once import LogErrorsOnce
 from persistence.retry import retrying
@@ -78,7 +78,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 OWN_SESSION = "(paper-trading "
 """Part of the text of `LOCKED_BY` if the session is one of this program."""
 
-__all__ = ["Lease", "current_holder", "dsn", "holder_name", "lock_key", "writing"]
+__all__ = ["Lease", "current_holder", "holder_name", "lock_key", "writing"]
 
 
 def lock_key(database_url: str) -> int:
@@ -121,7 +121,8 @@ class Lease:
             LeaseHeld: another session holds it; the message names the session.
             DatabaseUnavailable: the database does not answer.
         """
-        connection = _connect(database_url)
+        with translated():
+            connection = connect(database_url, "lease", writer=WRITER)
         deadline = time.monotonic() + timeout
         try:
             with translated():
@@ -271,11 +272,6 @@ def writing(engine: Engine, lease: Lease, writes: str = "") -> Iterator[psycopg.
         if not cursor.execute("SELECT 1 FROM paper_lease WHERE epoch = %s FOR SHARE", [lease.epoch]).fetchone():
             raise Fenced(f"epoch {lease.epoch} does not write any more, another process holds the lease")
         yield cursor
-
-
-def _connect(database_url: str) -> psycopg.Connection:
-    with translated():
-        return connect(database_url, "lease", writer=WRITER)
 
 
 def _lock(connection: psycopg.Connection, database_url: str) -> bool:

@@ -7,6 +7,7 @@ from loguru import logger
 
 from domain.errors import PaperTradingError
 from domain.log_once import LogOnce
+from persistence.error_translation import first_line
 
 
 class LogErrorsOnce(LogOnce):
@@ -18,7 +19,6 @@ class LogErrorsOnce(LogOnce):
     def raised(self, message: str, error: Exception) -> None:
         """Log ``message`` with the error's reason, and with a traceback if nobody expects such an error."""
         expected = isinstance(error, psycopg.Error | PaperTradingError)
-        reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
-        text = f"{message}: {reason}"
+        text = f"{message}: {first_line(error)}"
         if self.begins(text):
             logger.opt(depth=1, exception=None if expected else error).warning("{}", text)

@@ -55,12 +55,7 @@ KEEPALIVES: Mapping[str, int] = {
     "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
 }
 """libpq's parameters for the program's side."""
-TCP_SETTINGS: Mapping[str, str] = {
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": str(TCP_USER_TIMEOUT_MS),
-}
+TCP_SETTINGS = {f"tcp_{name.removeprefix('tcp_')}": str(value) for name, value in KEEPALIVES.items()}
 """For the server's side: its defaults would keep the locks of a machine that died for two hours."""
 CHECKED = frozenset({*SETTINGS, "search_path"})
 

@@ -60,7 +60,11 @@ def check(
         out.print(full_table(out, ["setting", "value", "from"], rows))
         for note in source.notes:
             print_fact(out, "prices", one_line(note))
-    database = _database(settings)
+    with connected(settings) as url:
+        server = probe(url)
+        database = {
+            "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url)
+        }  # fmt: skip
     document = {
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
         "prices": {"source": source.name, "notes": list(source.notes)},
@@ -92,13 +96,6 @@ def _print_reference(reference: SettingReference) -> None:
     for heading, text in rows.items():
         if text:
             print_fact(out, heading, text)
-
-
-def _database(settings: Settings) -> dict[str, Any]:
-    with connected(settings) as url:
-        server = probe(url)
-        current = schema.is_current(url)
-        return {"where": database_label(settings, url), "server": server, "schema_current": current}
 
 
 def _print_database(database: dict[str, Any]) -> None:

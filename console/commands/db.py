@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ def backup(
     settings = quiet_settings(home=home, log_level=log_level)
     with _embedded(settings, must_exist=True) as server:
         written = backups.back_up(server.admin_url, Path(file).expanduser(), overwrite=force)
-    document = {"file": str(written.file), "bytes": written.size, **_count_rows(written.contents)}
+    document = {"file": str(written.file), "bytes": written.size, **asdict(written.contents)}
     document["database"] = database_label(settings, server.url)
     answer(as_json, document, lambda: print(f"{written.file}: {size(written.size)}, {written.contents}"))  # noqa: T201
 
@@ -87,7 +88,7 @@ def restore(
     document = {
         "file": str(path.absolute()),
         "database": database_label(settings, server.url),
-        **_count_rows(restored.contents),
+        **asdict(restored.contents),
         "schemas": restored.schemas,
         "ledger_ok": not restored.differences,
         "ledger_differences": restored.differences,
@@ -180,10 +181,6 @@ def _confirm_replace(settings: Settings, contents: backups.Contents) -> None:
     question = f"{contents} in {settings.home} will be deleted. Restore anyway?"
     if not typer.confirm(question, err=True):
         raise PaperTradingError("not restored; nothing was changed")
-
-
-def _count_rows(contents: backups.Contents) -> dict[str, Any]:
-    return {"decisions": contents.decisions, "waiting": contents.waiting, "fills": contents.fills}
 
 
 def _print_restored(document: dict[str, Any], restored: restores.Restored) -> None:

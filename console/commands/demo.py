@@ -62,7 +62,7 @@ def demo(
     settings = demo_settings(home, seed)
     logs.to_terminal("ERROR")
     screen = screen_for(seconds, stderr=as_json)
-    result: dict[str, Any] = _result(settings, seconds, {}, 0, 0, {}, [])
+    result: dict[str, Any] = _result(settings, seconds)
     begun = False
     metrics_collector = MetricsCollector()
     with stoppable() as signals, _new_folder(settings.home):
@@ -196,32 +196,16 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 def _read(system: TradingSystem, settings: Settings, seconds: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     ledger_reader = system.ledger_reader
-    performance = {row["portfolio"]: ledger_reader.performance(row["portfolio"]) for row in ledger_reader.portfolios()}
-    rows = [{**performance[row["portfolio"]], **row} for row in ledger_reader.portfolios()]
+    rows = [{**ledger_reader.performance(row["portfolio"]), **row} for row in ledger_reader.portfolios()]
+    outcomes = ledger_reader.outcomes()
     fills, trades = ledger_reader.execution_counts()
     equity = {row["portfolio"]: row["total_value"] for row in rows}
     differences = [row["difference"] for row in ledger_reader.ledger_differences()]
-    result = _result(settings, seconds, ledger_reader.outcomes(), fills, trades, equity, differences)
-    return result, rows
+    books = {"ledger_ok": not differences and "pending" not in outcomes, "ledger_differences": differences}
+    return _result(settings, seconds, decisions=outcomes, fills=fills, trades=trades, equity=equity, **books), rows
 
 
-def _result(
-    settings: Settings,
-    seconds: float,
-    decisions: dict[str, int],
-    fills: int,
-    trades: int,
-    equity: dict[str, Any],
-    differences: list[str],
-) -> dict[str, Any]:
-    return {
-        "decisions": decisions,
-        "fills": fills,
-        "trades": trades,
-        "equity": equity,
-        "ledger_ok": not differences and "pending" not in decisions,
-        "ledger_differences": differences,
-        "real_prices": False,
-        "seconds": seconds,
-        "settings": settings.redacted(),
-    }
+def _result(settings: Settings, seconds: float, **read: Any) -> dict[str, Any]:
+    """Return the demo's document, with what was read from the database; a demo that never began has traded nothing."""
+    nothing = {"decisions": {}, "fills": 0, "trades": 0, "equity": {}, "ledger_ok": True, "ledger_differences": []}
+    return {**nothing, **read, "real_prices": False, "seconds": seconds, "settings": settings.redacted()}

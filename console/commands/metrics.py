@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from loguru import logger
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from actors.settings import Settings
-from console.database import opened
+from console.database import has_database, opened
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import document
 from console.metrics.families import build_info, of_database, of_last_audit, of_lease, up
@@ -65,14 +66,10 @@ def _of_process(settings: Settings) -> str | None:
 def _of_database(settings: Settings) -> str:
     """Return the metrics of the database; an embedded one is not created for that."""
     reading = None
-    if settings.url is not None or (settings.home / "postgres").exists():
+    if has_database(settings):
         try:
-            with opened(settings) as url:
-                measures = MetricsReader(url, read_time=SNAPSHOT_READ_TIMEOUT_S)
-                try:
-                    reading = measures.look()
-                finally:
-                    measures.close()
+            with opened(settings) as url, closing(MetricsReader(url, read_time=SNAPSHOT_READ_TIMEOUT_S)) as measures:
+                reading = measures.look()
         except DatabaseError as error:
             logger.warning("no metrics from the database: {}", error)
     registry = CollectorRegistry()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +29,6 @@ from domain.validation.verdict import Verdict
 from domain.wording import counted, did_you_mean, escape_control, quoted
 from persistence.connections import Engine, pool
 from persistence.queries import export, reports
-from persistence.queries.row_lists import LedgerReader
 
 Strategy = Annotated[
     str | None, typer.Option("--strategy", metavar="NAME", help="Only this strategy; (none) for decisions without one.")
@@ -94,7 +93,8 @@ def report(
     )  # fmt: skip
     _require_valid(request, html, csv)
     with ledger_reader(settings) as reader, _garbage_collection_off():
-        _require_known(reader, request)
+        if portfolio is not None:
+            reader.require_portfolio(portfolio)
         with pool(reader.url, "report") as engine:
             if request.html is None and request.csv is None:
                 _show(engine, settings, request, as_json, now)
@@ -118,11 +118,6 @@ def _require_valid(request: ReportRequest, html: str | None, csv: str | None) ->
     if request.csv is not None:
         names = [f"{table.file}.csv" for table in export.TABLES]
         files.require_writable_folder(request.csv, names, force=request.force)
-
-
-def _require_known(reader: LedgerReader, request: ReportRequest) -> None:
-    if request.portfolio is not None:
-        reader.require_portfolio(request.portfolio)
 
 
 @contextmanager
@@ -237,7 +232,6 @@ def _write_page(
 
 def _write_csv(engine: Engine, request: ReportRequest, folder: Path) -> list[dict[str, Any]]:
     """Write all tables, or none of them."""
-    written: Mapping[str, export.Rows] = {}
     with (
         files.folder_written_atomically(folder) as partial,
         _progress() as progress,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from actors.settings import Settings
-from console.database import database_label, ledger_reader
+from console.database import database_label, ledger_reader, require_database
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
     INSTRUMENTS_UNKNOWN,
@@ -30,7 +30,6 @@ from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
 from domain.errors import DatabaseUnavailable, NotRunning
-from domain.program import command_name
 from domain.wording import one_line
 from persistence.connections import probe
 from persistence.queries.row_lists import LedgerReader, not_running_message
@@ -49,9 +48,7 @@ def status(settings: Settings, as_json: AsJson = False) -> None:
     Exits 0 if all is well; 1 if the books do not balance, or the intake pauses because the database is unreachable; 3
     if the service is not running. The actors are shown if the service runs on this machine with the same home.
     """
-    if settings.url is None and not (settings.home / "postgres").exists():
-        msg = f"The service is not running, and home {settings.home} has no database"
-        raise NotRunning(f"{msg}; start it with `{command_name()} start`")
+    require_database(settings)
     process = _process(settings)
     try:
         with ledger_reader(settings) as reader:

@@ -10,14 +10,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from actors.settings import Settings
-from console.database import opened
+from console.database import opened, require_database
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import answer, duration, terminal
 from console.errors import Refused
@@ -28,7 +27,6 @@ from console.live.terminal import Terminal, can_show
 from console.options import AsJson, with_settings
 from console.signals import restore_signals, take_signals
 from domain.errors import DatabaseUnavailable, NotRunning
-from domain.program import command_name
 from persistence.queries.row_lists import LedgerReader
 
 FOOT = "q ends this view"
@@ -60,9 +58,7 @@ def top(
     not a terminal, it prints one frame. The exit code is that of `run.py status` for the last frame: 0 if all is well,
     1 if the books do not balance or the database is unreachable, 3 if the service is not running.
     """
-    if settings.url is None and not (settings.home / "postgres").exists():
-        msg = f"The service is not running, and home {settings.home} has no database"
-        raise NotRunning(f"{msg}; start it with `{command_name()} start`")
+    require_database(settings)
     status_client = _StatusClient(settings)
     view_reader = ViewReader(lambda: opened(settings), status_client.status)
     try:
@@ -165,15 +161,8 @@ def _ended(screen: Terminal, reading: int) -> bool:
 @contextmanager
 def _signals(wake: Any) -> Iterator[None]:
     """Turn signals into events: a stop ends the view between two frames, and a new size of the terminal redraws it."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        wake(STOP)
-
-    def changed(_number: int, _frame: FrameType | None) -> None:
-        wake(CHANGED)
-
-    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: stop, signal.SIGWINCH: changed}
-    before = take_signals(handlers)
+    events = {signal.SIGINT: STOP, signal.SIGTERM: STOP, signal.SIGHUP: STOP, signal.SIGWINCH: CHANGED}
+    before = take_signals(dict.fromkeys(events, lambda number, _: wake(events[signal.Signals(number)])))
     try:
         yield
     finally:

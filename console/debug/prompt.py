@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -77,14 +77,14 @@ def run_prompt(session: Session, settings: Settings) -> None:
     """Run the prompt until the user leaves it or the service ends."""
     out = terminal()
     hello = session.hello
-    health = Health(settings)
     session.confirm = confirm
     history = settings.home / "console-history"
+    history.touch(mode=0o600)
     prompt: PromptSession[str] = PromptSession(
-        history=FileHistory(_private(history)),
+        history=FileHistory(str(history)),
         completer=CommandCompleter(session),
         complete_while_typing=True,
-        bottom_toolbar=health.status_line,
+        bottom_toolbar=partial(status_line, socket_path(settings)),
         refresh_interval=2.0,
     )
     out.print(f"process {hello['pid']} on {hello['database']}, prices: {hello['prices']}")
@@ -102,34 +102,20 @@ def run_prompt(session: Session, settings: Settings) -> None:
             return
 
 
-def _private(path: Path) -> str:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.close(descriptor)
-    return str(path)
-
-
-class Health:
-    """Toolbar; it has a connection of its own, so that it never waits for a command."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._path = socket_path(settings)
-
-    def status_line(self) -> str:
-        """Return the health of the process in one line."""
-        try:
-            with ConsoleConnection(self._path, timeout=0.5) as connection:
-                status = connection.ask("status")
-        except PaperTradingError as error:
-            return f" {error}"
-        problems = [f"{a['actor']} {a['state']}" for a in status["actors"] if a["state"] in {"ended", "suspended"}]
-        problems += [
-            f"{a['actor']} busy for {a['busy_for']:.0f} s" for a in status["actors"] if (a["busy_for"] or 0) > 2
-        ]
-        if status["intake_paused_since"] is not None:
-            problems.append("database unreachable")
-        if status["quarantined"]:
-            problems.append(f"{status['quarantined']} in quarantine")
-        waiting = sum(actor["mailbox"] for actor in status["actors"])
-        handled = sum(actor["handled"] for actor in status["actors"])
-        wait = "1 message waits" if waiting == 1 else f"{waiting:,} messages wait"
-        return f" {', '.join(problems) or 'all well'} · {wait} · {handled:,} handled"
+def status_line(path: Path) -> str:
+    """Return the health of the process in one line; on a connection of its own, to wait for no command."""
+    try:
+        with ConsoleConnection(path, timeout=0.5) as connection:
+            status = connection.ask("status")
+    except PaperTradingError as error:
+        return f" {error}"
+    problems = [f"{a['actor']} {a['state']}" for a in status["actors"] if a["state"] in {"ended", "suspended"}]
+    problems += [f"{a['actor']} busy for {a['busy_for']:.0f} s" for a in status["actors"] if (a["busy_for"] or 0) > 2]
+    if status["intake_paused_since"] is not None:
+        problems.append("database unreachable")
+    if status["quarantined"]:
+        problems.append(f"{status['quarantined']} in quarantine")
+    waiting = sum(actor["mailbox"] for actor in status["actors"])
+    handled = sum(actor["handled"] for actor in status["actors"])
+    wait = "1 message waits" if waiting == 1 else f"{waiting:,} messages wait"
+    return f" {', '.join(problems) or 'all well'} · {wait} · {handled:,} handled"

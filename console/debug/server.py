@@ -39,7 +39,7 @@ DRAIN_TIMEOUT_S = 2.0
 
 
 class ConsoleServer:
-    """Console server; it listens from `open` to `close`.
+    """Console server; it listens while its block runs, or until `close`.
 
     Args:
         path: of the socket.
@@ -54,15 +54,6 @@ class ConsoleServer:
         self._lock = threading.Condition()
         self._acceptor = WorkerThread("console", self._accept, self._cannot_accept)
         self._closing = self._acceptor.stopping
-
-    def open(self) -> None:
-        """Start listening. A failure is logged only, because trading does not depend on the console."""
-        try:
-            self._listener = self._listen()
-        except OSError as error:
-            logger.warning("no console: cannot listen at {} ({})", self._path, error.strerror or error)
-            return
-        self._acceptor.start()
 
     def close(self) -> None:
         """Stop listening, finish the requests that are being handled, then disconnect all clients.
@@ -87,7 +78,13 @@ class ConsoleServer:
                     client.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> ConsoleServer:
-        self.open()
+        """Start listening. A failure is logged only, because trading does not depend on the console."""
+        try:
+            self._listener = self._listen()
+        except OSError as error:
+            logger.warning("no console: cannot listen at {} ({})", self._path, error.strerror or error)
+        else:
+            self._acceptor.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -61,7 +61,7 @@ class ServiceActions:
             "crash": lambda args: self._inspector.crash(required_text(args, "actor")),
             "restart": lambda args: self._inspector.replace(required_text(args, "actor")),
             "send": self._send,
-            "retry": self._retry,
+            "retry": lambda args: {"decision_id": retries.retry(self._system.database_url, required_text(args, "id"))},
             "decide": self._decide,
             "halt": lambda args: self._halt(args, halted=True),
             "resume": lambda args: self._halt(args, halted=False),
@@ -78,9 +78,6 @@ class ServiceActions:
         if not isinstance(content, dict):
             raise InvalidRequest('the message must be a JSON object, such as {"symbol": "BTC/USDT"}')
         self._inspector.send(required_text(arguments, "actor"), required_text(arguments, "type"), content)
-
-    def _retry(self, arguments: Arguments) -> dict[str, Any]:
-        return {"decision_id": retries.retry(self._system.database_url, required_text(arguments, "id"))}
 
     def _decide(self, arguments: Arguments) -> dict[str, Any]:
         names = [name for name in Decision.model_fields if arguments.get(name) is not None]

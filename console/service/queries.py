@@ -59,7 +59,7 @@ class ServiceQueries:
             "chain": self._chain,
             "failures": lambda args: list(self._system.status().failures)[-_limit(args) :],
             "dead": self._dead,
-            "quarantine": self._quarantine,
+            "quarantine": lambda args: self._system.ledger_reader.quarantine(_limit(args)),
             "positions": lambda args: self._system.positions(optional_text(args, "portfolio")),
             "orders": lambda args: self._system.ledger_reader.orders(optional_text(args, "portfolio"), _limit(args)),
             "decisions": lambda args: self._system.ledger_reader.decisions(_limit(args)),
@@ -161,9 +161,6 @@ class ServiceQueries:
     def _dead(self, _: Arguments) -> dict[str, Any]:
         letters = self._system.dead_letters
         return {"count": letters.count, "last": list(letters.last)}
-
-    def _quarantine(self, arguments: Arguments) -> list[dict[str, Any]]:
-        return self._system.ledger_reader.quarantine(_limit(arguments))
 
     def _prices(self, _: Arguments) -> dict[str, Any]:
         quotes = self._inspector.state("Sizer").get("quotes", {})

@@ -7,7 +7,6 @@ that the name never belongs to a partial backup.
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -153,15 +152,9 @@ def _snapshot(database_url: str) -> Iterator[tuple[str, Contents]]:
 def _dump(database_url: str, snapshot: str, temporary: Path, file: Path) -> None:
     # Into a file and not to stdout: pg_dump goes back in the file to fill in the offsets of the rows.
     options = ["--format=custom", f"--file={temporary}", f"--snapshot={snapshot}"]
+    options += ["--no-password", "--lock-wait-timeout=10s", database_url]
     with tempfile.TemporaryFile() as errors:
-        dumping = subprocess.Popen(  # noqa: S603 - no shell, and only paths come from outside
-            [wheel.program("pg_dump"), *options, "--no-password", "--lock-wait-timeout=10s", database_url],
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            env=wheel.client_environment(),
-            start_new_session=True,  # Ctrl-C reaches this program alone, which then ends pg_dump
-        )
+        dumping = wheel.started("pg_dump", *options, stdout=errors, stderr=errors, env=wheel.client_environment())
         try:
             code = dumping.wait()
         except BaseException:
@@ -169,6 +162,4 @@ def _dump(database_url: str, snapshot: str, temporary: Path, file: Path) -> None
             dumping.wait()
             raise
         if code != 0:
-            errors.seek(0)
-            reason = wheel.error_line(errors.read().decode(errors="replace"))
-            raise BackupFailed(f"the backup {file} could not be written: {reason}")
+            raise BackupFailed(f"the backup {file} could not be written: {wheel.error_line(wheel.text_in(errors))}")

@@ -97,14 +97,7 @@ class BackupFile:
     def _pg_restore(self, *options: str) -> Iterator[IO[bytes]]:
         """Yield the output of pg_restore; raise if it fails."""
         with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(  # noqa: S603 - no shell; the file's name is an argument of its own
-                [wheel.program("pg_restore"), *options, str(self._file)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=wheel.environment(),
-                start_new_session=True,
-            )
+            process = wheel.started("pg_restore", *options, str(self._file), stdout=subprocess.PIPE, stderr=errors)
             assert process.stdout is not None
             try:
                 yield process.stdout
@@ -120,9 +113,7 @@ class BackupFile:
             finally:
                 process.stdout.close()
                 process.wait()
-            errors.seek(0)
-            reason = wheel.error_line(errors.read().decode(errors="replace"))
-            raise BackupRefused(f"{self._file} cannot be restored: {reason}")
+            raise BackupRefused(f"{self._file} cannot be restored: {wheel.error_line(wheel.text_in(errors))}")
 
 
 class _IncompleteData(Exception):

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from persistence.embedded.errors import EmbeddedServerError
 from persistence.session import CLIENT_ENCODING, PRIVILEGED_SEARCH_PATH
@@ -53,6 +53,18 @@ def client_environment() -> dict[str, str]:
     return environment() | {"PGOPTIONS": f"-csearch_path={path}", "PGCLIENTENCODING": CLIENT_ENCODING}
 
 
+def started(name: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program, in a session of its own: Ctrl-C in the terminal reaches neither it nor a server that it starts.
+
+    Args:
+        name: of the program.
+        arguments: of the program.
+        options: of `subprocess.Popen`, such as its output.
+    """
+    options = {"stdin": subprocess.DEVNULL, "env": environment(), "start_new_session": True, **options}
+    return subprocess.Popen([program(name), *arguments], **options)  # noqa: S603 - no shell; only paths come from outside
+
+
 def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tuple[int, str]:
     """Run a program to its end; return its exit code and what it printed.
 
@@ -66,32 +78,26 @@ def run(name: str, *arguments: str, user: tuple[int, int] | None = None) -> tupl
     """
     identity: dict[str, Any] = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
     with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it and hold it open
-        process = subprocess.Popen(  # noqa: S603 - no shell, and nothing from outside but paths
-            [program(name), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env=environment(),
-            start_new_session=True,  # so that Ctrl-C in the terminal reaches neither initdb nor the server
-            **identity,
-        )
+        process = started(name, *arguments, stdout=output, stderr=subprocess.STDOUT, cwd="/", **identity)
         try:
             code = process.wait(PROGRAM_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):  # it ended in this moment
                 os.killpg(process.pid, signal.SIGKILL)  # and its children; the server has a session of its own
             process.wait(EXIT_TIMEOUT_S)
-            output.seek(0)
-            reason = error_line(output.read().decode(errors="replace"))
             msg = f"PostgreSQL's {name} did not end within {PROGRAM_TIMEOUT_S:g} s and was killed"
-            raise EmbeddedServerError(f"{msg}; its last line: {reason}.") from None
+            raise EmbeddedServerError(f"{msg}; its last line: {error_line(text_in(output))}.") from None
         except BaseException:
             # A signal to this process: let the program finish, or it would leave a half-started server.
             process.wait(EXIT_TIMEOUT_S)
             raise
-        output.seek(0)
-        return code, output.read().decode(errors="replace")
+        return code, text_in(output)
+
+
+def text_in(output: IO[bytes]) -> str:
+    """Return what a program wrote into a file."""
+    output.seek(0)
+    return output.read().decode(errors="replace")
 
 
 def error_line(output: str) -> str:

@@ -8,10 +8,10 @@ from decimal import Decimal
 from domain.trading.instruments import Instrument, Unresolved
 from domain.types import Clock, Symbol
 from market.base import MonotonicTimer
-from market.simulated import PeriodicPriceSource, simulated_instruments
+from market.simulated import SimulatedInstrument, SimulatedMarket, simulated_instruments
 
 
-class FixedPriceSource(PeriodicPriceSource):
+class FixedPriceSource(SimulatedMarket):
     """Fixed prices, confirmed every ``interval`` seconds: each quote has a new ``seen_at``.
 
     Args:
@@ -30,9 +30,12 @@ class FixedPriceSource(PeriodicPriceSource):
         instruments: Iterable[Instrument] | None = None,
         timer: MonotonicTimer | None = None,
     ) -> None:
-        if instruments is None:
-            instruments = [simulated.instrument for simulated in simulated_instruments(list(prices))]
-        super().__init__(instruments, interval, clock, timer)
+        simulated = (
+            simulated_instruments(list(prices))
+            if instruments is None
+            else [SimulatedInstrument(instrument, Decimal(1)) for instrument in instruments]
+        )
+        super().__init__(simulated, 0, interval, clock, timer=timer)
         self._prices: dict[Symbol, Decimal] = {}
         for symbol, price in prices.items():
             self.set_price(symbol, price)
