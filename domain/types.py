@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType, Protocol, TypeAlias
+from typing import NamedTuple, NewType, Protocol, TypeAlias
 from uuid import UUID
 
 Symbol = NewType("Symbol", str)
@@ -75,8 +74,7 @@ class Clock(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(NamedTuple):
     """One moment by both clocks: the time for records, and seconds for durations, which no change of the time touches.
 
     Attributes:

@@ -59,7 +59,9 @@ class MailAddress:
         Raises:
             Abandoned: the sender was replaced.
         """
-        failpoints.reach("sends", type(message).__name__)
+        if failpoints.hook is not None:  # asked here, because a call for each message shows in the rate
+            failpoints.reach("sends", type(message).__name__)
         require_current()
         self._mailbox.put(Envelope(message))
-        failpoints.reach("sent", type(message).__name__)
+        if failpoints.hook is not None:
+            failpoints.reach("sent", type(message).__name__)

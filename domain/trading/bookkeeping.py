@@ -127,8 +127,9 @@ def apply(state: PortfolioState, event: Event) -> Result:
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
     after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions)
-    id_ = held.position_id if held is not None else position_id(order.order_id)
-    return Result(event, after, id_, position, trade, cash_delta, asset_delta)
+    touched = held or position
+    assert touched is not None  # an event without a position before it opens one
+    return Result(event, after, touched.position_id, position, trade, cash_delta, asset_delta)
 
 
 def apply_all(states: Mapping[PortfolioName, PortfolioState], events: Iterable[Event]) -> list[Result]:

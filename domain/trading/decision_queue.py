@@ -249,8 +249,7 @@ class DecisionQueue:
     def _size(
         self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant
     ) -> SizedOrder | Refusal:
-        quote = self._fresh_quote(decision, instrument)
-        assert quote is not None
+        quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
         equity = account.values.equity(account.state, self._marks)
         return size(decision, account.state, instrument, quote, equity, self._marks, now.time)
 

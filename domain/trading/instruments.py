@@ -74,6 +74,8 @@ class InstrumentCatalog:
     def resolve(self, typed: str) -> Instrument | Unresolved:
         """Return the instrument that ``typed`` stands for, or the reason why there is none."""
         exact = self._by_symbol.get(typed)
+        if exact is not None and exact.not_traded is None:
+            return exact
         matches = [exact] if exact is not None else self._by_letters.get(_letters(typed), [])
         traded = [instrument for instrument in matches if instrument.not_traded is None]
         if len(traded) == 1:
