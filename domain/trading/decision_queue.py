@@ -6,19 +6,18 @@ one order at the market at a time, so each decision is sized against the portfol
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from domain.immutable_map import ImmutableMap
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.portfolio import PortfolioRules, PortfolioState, PositionValues, to_dict
+from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.quotes import Quote
 from domain.trading.sizing import expire_if_stale, pre_trade_check, size
 from domain.types import DecisionId, Instant, PortfolioName, Symbol
@@ -109,17 +108,15 @@ class DecisionQueue:
         self.draining = False
         self._rules = rules
         self._accounts: dict[PortfolioName, _Account] = {}
-        self._holders: defaultdict[Symbol, set[PortfolioName]] = defaultdict(set)
         self._catalog: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
-        self._marks: ImmutableMap[Symbol, Decimal] = ImmutableMap()
+        self._marks = Marks()
         # By symbol; under None while the instruments are not loaded.
         self._waiting: dict[Symbol | None, list[PendingDecision]] = {}
 
     def begin(self, states: Iterable[PortfolioState]) -> None:
         """Drop all decisions, and go on from these states. Instruments and prices stay."""
         self._accounts, self._waiting = {}, {}
-        self._holders.clear()
         for state in states:
             self._open(state)
 
@@ -146,14 +143,14 @@ class DecisionQueue:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
         self._quotes |= seen
-        self._mark({symbol: quote.price for symbol, quote in seen.items()})
+        self._marks.update({symbol: quote.price for symbol, quote in seen.items()})
         return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now))
 
     def on_earlier_prices(
         self, quotes: Mapping[Symbol, Quote], marks: Mapping[Symbol, Decimal], now: Instant
     ) -> list[Step]:
         """Take quotes and marks that are older than any that is here; those of a symbol that has none yet count."""
-        self._mark({symbol: mark for symbol, mark in marks.items() if symbol not in self._marks})
+        self._marks.update({symbol: mark for symbol, mark in marks.items() if symbol not in self._marks})
         return self.on_quotes([quote for symbol, quote in quotes.items() if symbol not in self._quotes], now)
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Step]:
@@ -182,22 +179,11 @@ class DecisionQueue:
 
     def _open(self, state: PortfolioState) -> None:
         self._accounts[state.name] = _Account(state, PositionValues(state))
-        for symbol in state.positions:
-            self._holders[symbol].add(state.name)
 
     def _apply_result(self, account: _Account, result: Result) -> None:
         symbol = result.order.instrument.symbol
         account.state = result.state
         account.values.changed(symbol)
-        (self._holders[symbol].discard if result.position is None else self._holders[symbol].add)(result.state.name)
-
-    def _mark(self, prices: Mapping[Symbol, Decimal]) -> None:
-        if prices:
-            self._marks = self._marks.updated(prices)
-        for symbol in prices:
-            for name in self._holders.get(symbol, ()):
-                if (account := self._accounts.get(name)) is not None:
-                    account.values.changed(symbol)
 
     def _admit(self, decision: PendingDecision, now: Instant) -> Iterator[Step]:
         """Refuse a decision, queue it, or let it wait for a price."""
@@ -251,7 +237,7 @@ class DecisionQueue:
     ) -> SizedOrder | Refusal:
         quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
         equity = account.values.equity(account.state, self._marks)
-        return size(decision, account.state, instrument, quote, equity, self._marks, now.time)
+        return size(decision, account.state, instrument, quote, equity, self._marks.table, now.time)
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
         """Admit the decisions that waited for these symbols again, oldest first."""

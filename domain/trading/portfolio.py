@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from domain.immutable_map import ImmutableMap
@@ -132,6 +133,46 @@ def to_dict(state: PortfolioState) -> dict[str, Any]:
     }
 
 
+class Marks:
+    """The newest price of each symbol, and which prices are newer than at an earlier moment.
+
+    Attributes:
+        number: of the last change.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._prices: dict[Symbol, Decimal] = {}
+        self._changed: dict[Symbol, int] = {}  # the number of the last change, in the order of these numbers
+        self._table: Mapping[Symbol, Decimal] | None = None
+
+    def __contains__(self, symbol: Symbol) -> bool:
+        return symbol in self._prices
+
+    def update(self, prices: Mapping[Symbol, Decimal]) -> None:
+        """Take newer prices."""
+        self._prices.update(prices)
+        self._table = None
+        for symbol in prices:
+            self.number += 1
+            self._changed.pop(symbol, None)
+            self._changed[symbol] = self.number
+
+    def changed_since(self, number: int) -> Iterator[Symbol]:
+        """Yield the symbols whose prices have changed after that change."""
+        for symbol, last in reversed(self._changed.items()):
+            if last <= number:
+                return
+            yield symbol
+
+    @property
+    def table(self) -> Mapping[Symbol, Decimal]:
+        """The present prices, as a table that never changes: one for all who ask before the next change."""
+        if self._table is None:
+            self._table = MappingProxyType(dict(self._prices))
+        return self._table
+
+
 class PositionValues:
     """Σ value of the positions of one portfolio. It is exact: the sum of the same rounded values, to the last digit.
 
@@ -143,18 +184,21 @@ class PositionValues:
         self._values: dict[Symbol, Decimal] = {}
         self._total = ZERO
         self._outdated: set[Symbol] = set(state.positions)
+        self._mark_number = 0
 
     def changed(self, symbol: Symbol) -> None:
-        """Value the position in ``symbol`` anew at the next request: its mark or its quantity has changed."""
+        """Value the position in ``symbol`` anew at the next request: it has changed."""
         self._outdated.add(symbol)
 
-    def equity(self, state: PortfolioState, marks: Mapping[Symbol, Decimal]) -> Decimal:
+    def equity(self, state: PortfolioState, marks: Marks) -> Decimal:
         """Return `PortfolioState.equity`; only what has changed since the last request is computed."""
+        self._outdated.update(symbol for symbol in marks.changed_since(self._mark_number) if symbol in self._values)
+        self._mark_number = marks.number
         for symbol in self._outdated:
             before = self._values.pop(symbol, ZERO)
             position = state.positions.get(symbol)
             if position is not None:
-                self._values[symbol] = position.value(marks.get(symbol, position.last_price))
+                self._values[symbol] = position.value(marks.table.get(symbol, position.last_price))
             self._total = add(subtract(self._total, before), self._values.get(symbol, ZERO))
         self._outdated.clear()
         return add(state.cash, self._total if self._values else ZERO)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.trading.bookkeeping import Result
-from domain.trading.portfolio import PortfolioRules, PortfolioState, PositionValues
+from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues
 from domain.types import Symbol
 from tests.support.values.builders import deal
 from tests.support.values.naive_ledger import Deal
@@ -22,13 +22,12 @@ def test_it_is_the_equity_after_every_fill_and_every_mark(
     rules: PortfolioRules, dealt: list[Deal], ticks: list[list[tuple[Symbol, Decimal]]], asked_each_time: bool
 ) -> None:
     state = PortfolioState.opened(rules)
-    values, marks = PositionValues(state), dict[Symbol, Decimal]()
+    values, marks = PositionValues(state), Marks()
     for number, one in enumerate(dealt):
         result: Result = deal(state, "BUY" if one.buy else "SELL", one.quantity, one.price, symbol=one.symbol)
         state = result.state
         values.changed(Symbol(one.symbol))
         for symbol, mark in ticks[number % len(ticks)]:
-            marks[symbol] = mark
-            values.changed(symbol)
+            marks.update({symbol: mark})
         if asked_each_time or number == len(dealt) - 1:
-            assert repr(state.equity(marks)) == repr(values.equity(state, marks))
+            assert repr(state.equity(marks.table)) == repr(values.equity(state, marks))
