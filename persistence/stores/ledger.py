@@ -162,12 +162,13 @@ def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
 
 def order_row(result: Result) -> dict[str, object]:
     """Return the row of ``paper_orders``."""
+    # The values of enumerations: psycopg looks up how to send a member anew each time, which shows in the rate.
     order, sizing, fill = result.order, result.event.sizing, result.fill
     marks = {symbol: plain(mark) for symbol, mark in sizing.other_marks().items()}
     return {
         "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
         "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
-        "symbol": order.instrument.symbol, "side": order.side, "order_type": order.order_type,
+        "symbol": order.instrument.symbol, "side": order.side.value, "order_type": order.order_type.value,
         "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
         "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
         "slippage": fill.slippage, "strategy": order.strategy, "config_revision": sizing.rules_revision,
@@ -182,7 +183,7 @@ def fill_row(result: Result) -> dict[str, object]:
     return {
         "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
         "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
-        "side": order.side, "quantity": fill.quantity, "price": fill.price, "base_price": quote.price,
+        "side": order.side.value, "quantity": fill.quantity, "price": fill.price, "base_price": quote.price,
         "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
         "real_prices": quote.real, "bid": quote.bid, "ask": quote.ask, "slippage_rate": fill.slippage_rate,
         "notional": fill.notional, "commission": fill.commission, "cash_delta": result.cash_delta,
@@ -194,8 +195,8 @@ def trade_row(trade: Trade) -> dict[str, object]:
     """Return the row of ``paper_trades``."""
     return {
         "position_id": trade.position_id, "order_id": trade.order_id, "fill_no": trade.fill_no,
-        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol, "side": trade.side,
-        "quantity": trade.quantity,
+        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol,
+        "side": trade.side.value, "quantity": trade.quantity,
         "entry_price": CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), STORED_QUANTUM),
         "exit_price": trade.exit_price, "cost": trade.cost, "exit_notional": trade.exit_notional,
         "entry_commission": trade.entry_commission, "exit_commission": trade.exit_commission,
@@ -210,7 +211,7 @@ def position_row(portfolio: str, position: Position) -> dict[str, object]:
     mark = position.last_price
     return {
         "position_id": position.position_id, "portfolio": portfolio, "asset_class": position.asset_class,
-        "symbol": position.symbol, "side": position.side, "quantity": position.quantity, "cost": position.cost,
+        "symbol": position.symbol, "side": position.side.value, "quantity": position.quantity, "cost": position.cost,
         "entry_commission": position.entry_commission,
         "entry_price": CONTEXT.quantize(position.entry_price, STORED_QUANTUM), "current_price": mark,
         "position_value": position.value(mark), "unrealized_pnl": position.unrealized(mark),
