@@ -27,11 +27,13 @@ class Signals:
     A later SIGHUP is ignored, because a closed terminal sends several: its own and those of the shell.
 
     Attributes:
-        urgent: called at a later SIGTERM or SIGINT; does null_device by default.
+        urgent: called at a later SIGTERM or SIGINT; does nothing by default.
+        requested: a signal has requested a stop.
     """
 
     def __init__(self) -> None:
         self.urgent: Callable[[], None] = lambda: None
+        self.requested = False
         self._stopping = False
 
     def ignore(self) -> None:
@@ -43,7 +45,7 @@ class Signals:
         if number == signal.SIGHUP:
             leave_closed_streams()
         if not self._stopping:
-            self._stopping = True
+            self._stopping = self.requested = True
             raise Stop
         if number != signal.SIGHUP:
             self.urgent()
@@ -51,7 +53,10 @@ class Signals:
 
 @contextmanager
 def stoppable() -> Iterator[Signals]:
-    """End the block at a signal; the block's own clean-up then runs without interruption."""
+    """End the block at a signal; the block's own clean-up then runs without interruption.
+
+    After a signal the handlers stay: a second Ctrl-C that comes late must not interrupt what the command still prints.
+    """
     signals = Signals()
     before = take_signals(dict.fromkeys(STOPPING, signals.handle))
     try:
@@ -60,7 +65,8 @@ def stoppable() -> Iterator[Signals]:
         pass
     finally:
         signals.ignore()
-        restore_signals(before)
+        if not signals.requested:
+            restore_signals(before)
 
 
 def take_signals(handlers: Mapping[signal.Signals, Handler]) -> dict[signal.Signals, Any]:

@@ -1,0 +1,24 @@
+"""Stop signals: one that comes late, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+TWICE = """
+import os, signal
+from console.signals import stoppable
+with stoppable():
+    os.kill(os.getpid(), signal.SIGINT)
+os.kill(os.getpid(), signal.SIGINT)
+print("the summary")
+"""
+
+
+def test_a_second_interrupt_after_the_stop_does_not_interrupt_the_summary() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (0, "the summary\n", "") == (done.returncode, done.stdout, done.stderr)
