@@ -28,6 +28,7 @@ class Action(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
     HOLD = "HOLD"
+    CANCEL = "CANCEL"
 
 
 class Side(StrEnum):
@@ -42,6 +43,34 @@ class OrderType(StrEnum):
 
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may rest."""
+
+    GTC = "GTC"
+    """Until it is cancelled."""
+    IOC = "IOC"
+    """It takes at once what it can; the rest is cancelled."""
+    FOK = "FOK"
+    """It is filled whole at once, or cancelled."""
+    GTD = "GTD"
+    """Until ``order_expires_at``."""
+    DAY = "DAY"
+    """Until the end of the session."""
+
+
+class OrderStatus(StrEnum):
+    """The status of an order. A partly filled one is open."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
 
 
 class PriceRule(StrEnum):

@@ -1,9 +1,10 @@
-"""Events: what happens to an order and so to its portfolio, with the evidence of the order's sizing."""
+"""Events: what happens to an order and so to its portfolio. Each carries the version that it gives the portfolio."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ from domain.trading.arithmetic import ZERO
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import Position
 from domain.trading.quotes import Quote
-from domain.types import DecisionId, Symbol
+from domain.types import DecisionId, OrderId, OrderStatus, OutcomeStatus, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,102 @@ class SizedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """An event: an order was filled.
+class DecisionEnd:
+    """The end of a decision by an event of an order that is not its own: that of a CANCEL."""
+
+    decision_id: DecisionId
+    status: OutcomeStatus
+    reason: str
+    order_id: OrderId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """An event: an order rests in the market.
 
     Attributes:
-        version: of the portfolio after it; each event raises it by one.
+        sizing: None for an exit: its quantity is that of the entry's fills.
+        reserved: the cash that it holds back; 0 for a SELL.
+        since: number of the market data after which it can be matched.
     """
 
     version: int
     order: Order
-    sizing: SizingEvidence
+    sizing: SizingEvidence | None
+    reserved: Decimal
+    since: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTriggered:
+    """An event: the mark has reached the stop price of an order.
+
+    Attributes:
+        quote: the market data that triggered it.
+    """
+
+    version: int
+    order: Order
+    quote: Quote
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An event: all or part of an order was filled.
+
+    Attributes:
+        sizing: where the order is new with this event, as a market order is; else None.
+    """
+
+    version: int
+    order: Order
+    sizing: SizingEvidence | None
     fill: Fill
 
+    @property
+    def at(self) -> datetime:
+        """The time of the fill."""
+        return self.fill.filled_at
 
-Event: TypeAlias = Filled
-"""A change of a portfolio. A market order is filled at once, so there is no other event yet."""
+
+@dataclass(frozen=True, slots=True)
+class OrderAmended:
+    """An event: an open order has another quantity or price.
+
+    Attributes:
+        order: with the new values.
+        reserved: the cash that it holds back from now on.
+        since: number of the market data after which it can be matched.
+    """
+
+    version: int
+    order: Order
+    reserved: Decimal
+    since: int
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEnded:
+    """An event: an open order has ended without being filled whole.
+
+    Attributes:
+        status: cancelled, expired or rejected.
+        reason: a clause for a person.
+        ends: decisions that end with it, beside the order's own.
+    """
+
+    version: int
+    order: Order
+    status: OrderStatus
+    reason: str
+    at: datetime
+    data_no: int = 0
+    ends: tuple[DecisionEnd, ...] = ()
+
+
+Event: TypeAlias = OrderAccepted | OrderTriggered | Filled | OrderAmended | OrderEnded
+"""A change of a portfolio. ``version`` is that of the portfolio after it: each event raises it by one."""

@@ -7,10 +7,20 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from domain.trading.arithmetic import ONE
+from domain.trading.arithmetic import ONE, add, multiply, subtract
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
-from domain.types import DecisionId, Liquidity, OrderId, OrderType, PortfolioName, PositionId, PriceRule, Side
+from domain.types import (
+    DecisionId,
+    Liquidity,
+    OrderId,
+    OrderType,
+    PortfolioName,
+    PositionId,
+    PriceRule,
+    Side,
+    TimeInForce,
+)
 
 RULES_VERSION = 2
 """Version of the rules of `domain.trading.prices` and `execution`. Orders of version 1 were made before each stored its
@@ -22,9 +32,9 @@ def order_id(decision_uid: UUID, leg: int) -> OrderId:
     return OrderId(uuid5(decision_uid, str(leg)))
 
 
-def position_id(opening_order: OrderId) -> PositionId:
-    """Return the id of the position that ``opening_order`` opens."""
-    return PositionId(uuid5(opening_order, "position"))
+def position_id(opening_order: OrderId, fill_no: int = 1) -> PositionId:
+    """Return the id of the position that a fill of ``opening_order`` opens."""
+    return PositionId(uuid5(opening_order, "position" if fill_no == 1 else f"position/{fill_no}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,9 @@ class Costs:
     min_commission: Decimal
 
 
+DEFAULT_BAR_SHARE = Decimal("0.1")
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionRules:
     """The rules of an order's prices and of what one fill may take.
@@ -43,10 +56,42 @@ class ExecutionRules:
     Attributes:
         price_rule: which price a fill meets.
         max_touch_share: the share of the size at the touch that orders take without a size surcharge, a fraction.
+        fill_on_touch: a resting order is filled where the market reaches its limit; else it must go through it.
+        max_bar_share: the share of a bar's volume that a resting order gets at most, a fraction.
     """
 
     price_rule: PriceRule = PriceRule.QUOTE
     max_touch_share: Decimal = ONE
+    fill_on_touch: bool = False
+    max_bar_share: Decimal = DEFAULT_BAR_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The price of an exit: a price, or a fraction of the entry's average price.
+
+    Attributes:
+        value: a price, or a fraction where ``is_fraction``.
+    """
+
+    value: Decimal
+    is_fraction: bool = False
+
+    def below(self, entry: Decimal) -> Decimal:
+        """Return the price for a stop on a position that was entered at ``entry``; not rounded."""
+        return multiply(entry, subtract(ONE, self.value)) if self.is_fraction else self.value
+
+    def above(self, entry: Decimal) -> Decimal:
+        """Return the price for a target on a position that was entered at ``entry``; not rounded."""
+        return multiply(entry, add(ONE, self.value)) if self.is_fraction else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """The exits of an entry order: at most one of each; each of them is an order of its own once the entry fills."""
+
+    stop_loss: Level | None = None
+    take_profit: Level | None = None
 
 
 DEFAULT_EXECUTION = ExecutionRules()
@@ -62,7 +107,13 @@ class Order:
         costs: the portfolio's costs at sizing.
         execution: the portfolio's rules of execution at sizing.
         note: an addition to the outcome's reason; usually empty.
-        limit_price: the worst price allowed; None for a market order.
+        limit_price: the worst price allowed; None for orders without a limit.
+        stop_price: the mark at which a stop order is triggered.
+        time_in_force: None for a market order.
+        expires_at: with `TimeInForce.GTD`; it sees no market data of this time or later.
+        post_only: it is rejected where it would take liquidity at once.
+        exits: of an entry order: the exits that its fills open.
+        parent: of an exit: the entry order.
     """
 
     order_id: OrderId
@@ -80,6 +131,22 @@ class Order:
     strategy: str | None = None
     note: str = ""
     limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+    expires_at: datetime | None = None
+    post_only: bool = False
+    exits: ExitPlan | None = None
+    parent: OrderId | None = None
+
+    @property
+    def own_price(self) -> Decimal | None:
+        """The price at which budget, room and reservation count it; None for a market order."""
+        return self.limit_price if self.limit_price is not None else self.stop_price
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it closes what another order has opened."""
+        return self.parent is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +188,7 @@ class Fill:
         touch_size: the quantity that it could take at the base price without a surcharge; None where unknown.
         liquidity: taker or maker.
         costs: how its cost is composed.
+        ambiguous: the data would allow another order of things; the worse one for the portfolio was assumed.
     """
 
     fill_no: int
@@ -136,3 +204,4 @@ class Fill:
     touch_size: Decimal | None
     liquidity: Liquidity
     costs: FillCosts
+    ambiguous: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Instant, Symbol
@@ -39,6 +39,8 @@ class Quote:
         bid_size: the quantity that buyers offer to take at the bid; None where unknown.
         ask_size: the quantity that sellers offer at the ask; None where unknown.
         last_size: the quantity of the last trade; None where unknown.
+        is_trade: it is one trade of the market, not the state of its book.
+        data_no: number of this piece of market data, higher than that of any piece before it; 0 before it has one.
     """
 
     symbol: Symbol
@@ -53,6 +55,8 @@ class Quote:
     bid_size: Decimal | None = field(default=None, kw_only=True)
     ask_size: Decimal | None = field(default=None, kw_only=True)
     last_size: Decimal | None = field(default=None, kw_only=True)
+    is_trade: bool = field(default=False, kw_only=True)
+    data_no: int = field(default=0, kw_only=True)
 
     @property
     def point(self) -> PricePoint:
@@ -63,6 +67,39 @@ class Quote:
     def seen_at(self) -> datetime:
         """The time at which this process received it, or its confirmation."""
         return self.seen.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """The prices of a span of time.
+
+    Attributes:
+        begin: of the span.
+        end: of the span; the bar is known from then on.
+        volume: traded in the span; None where unknown.
+    """
+
+    symbol: Symbol
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    begin: datetime
+    end: datetime
+    seen: Instant
+    source: str
+    real: bool
+    volume: Decimal | None = None
+    data_no: int = 0
+
+    def at(self, price: Decimal) -> Quote:
+        """Return a quote of one price in the bar."""
+        return Quote(
+            self.symbol, price, self.end, self.seen, self.source, real=self.real, is_trade=True, data_no=self.data_no
+        )
+
+
+MarketData: TypeAlias = Quote | Bar
 
 
 class PriceListener(Protocol):
