@@ -1,7 +1,7 @@
 """Bookkeeping: how an event changes a portfolio.
 
-One pure function, `apply`, is the only way in which an event changes a state: the Sizer's projection, the
-PositionKeeper's drafts, and every state of an `Engine`.
+One pure function, `apply`, is the only way in which an event changes a state: the open orders of the ExecutionSimulator,
+the PositionKeeper's drafts, and every state of an `Engine`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from decimal import Decimal
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract
-from domain.trading.events import Event
+from domain.trading.decision import Reason
+from domain.trading.events import DecisionEnd, Event, Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
+from domain.trading.exits import ChangedExit, reduce_exits
+from domain.trading.open_orders import OpenOrder
 from domain.trading.orders import Fill, Order, position_id
 from domain.trading.portfolio import PortfolioState, Position, Taken
-from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.types import OrderId, OrderStatus, OutcomeStatus, PortfolioName, PositionId, PositionSide, Side, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +69,33 @@ class Trade:
         return subtract(self.gross, self.commission)
 
 
+NO_EXITS: tuple[ChangedExit, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The result of an event.
 
     Attributes:
         state: the portfolio after it.
-        position: the position after it; None if it is flat.
+        open_order: the order after it, also where it has just ended; None for a market order.
+        position_id: the position that a fill belongs to.
+        position: the position after it; None if it is flat, or if nothing was filled.
         trade: None if nothing was closed.
         cash_delta: change of the cash.
         asset_delta: change of the quantity held, negative for a SELL.
+        exits: the exits that became smaller, or ended, because of a fill.
     """
 
     event: Event
     state: PortfolioState
-    position_id: PositionId
-    position: Position | None
-    trade: Trade | None
-    cash_delta: Decimal
-    asset_delta: Decimal
+    open_order: OpenOrder | None = None
+    position_id: PositionId | None = None
+    position: Position | None = None
+    trade: Trade | None = None
+    cash_delta: Decimal = ZERO
+    asset_delta: Decimal = ZERO
+    exits: tuple[ChangedExit, ...] = ()
 
     @property
     def order(self) -> Order:
@@ -93,26 +104,112 @@ class Result:
 
     @property
     def fill(self) -> Fill:
-        """The fill."""
+        """The fill.
+
+        Raises:
+            TypeError: nothing was filled.
+        """
+        if not isinstance(self.event, Filled):
+            msg = f"{type(self.event).__name__} has no fill"
+            raise TypeError(msg)
         return self.event.fill
 
     @property
+    def status(self) -> OrderStatus:
+        """The status of the order after the event."""
+        if isinstance(self.event, OrderEnded):
+            return self.event.status
+        if isinstance(self.event, Filled) and (self.open_order is None or not self.open_order.remaining):
+            return OrderStatus.FILLED
+        return OrderStatus.OPEN
+
+    @property
+    def ends(self) -> tuple[DecisionEnd, ...]:
+        """The decisions that end with it."""
+        others = self.event.ends if isinstance(self.event, OrderEnded) else ()
+        if self.order.is_exit or self.status is OrderStatus.OPEN:
+            return others
+        order = self.order
+        return (DecisionEnd(order.decision_id, self._outcome, self.sentence, order.order_id), *others)
+
+    @property
+    def opens(self) -> bool:
+        """Whether its decision is open from now on: its order rests in the market."""
+        return isinstance(self.event, OrderAccepted) and not self.order.is_exit
+
+    @property
+    def _outcome(self) -> OutcomeStatus:
+        """The outcome of the order's decision: executed where anything was filled."""
+        if not isinstance(self.event, OrderEnded) or (self.open_order is not None and self.open_order.filled):
+            return OutcomeStatus.EXECUTED
+        return OutcomeStatus(self.event.status.value)
+
+    @property
     def sentence(self) -> str:
-        """The outcome's reason: side, quantity, symbol and price."""
-        verb = "bought" if self.order.side is Side.BUY else "sold"
-        note = f" ({self.order.note})" if self.order.note else ""
-        return f"{verb} {plain(self.fill.quantity)} {self.order.instrument.symbol} at {plain(self.fill.price)}{note}"
+        """The outcome's reason: side, quantity, symbol and price; or why nothing was filled."""
+        order, open_order = self.order, self.open_order
+        note = f" ({order.note})" if order.note else ""
+        if isinstance(self.event, OrderAccepted):
+            return f"open: {describe(order)}{note}"
+        filled = open_order.filled if open_order is not None else self.fill.quantity
+        verb = "bought" if order.side is Side.BUY else "sold"
+        if open_order is None or open_order.fills == 1:
+            price = self.fill.price if isinstance(self.event, Filled) else open_order and open_order.average_price
+            done = f"{verb} {plain(filled)} {order.instrument.symbol} at {plain(price or ZERO)}"
+        else:
+            average = plain(round_display(open_order.average_price or ZERO))
+            done = f"{verb} {plain(filled)} {order.instrument.symbol} at {average} on average, in {open_order.fills} fills"
+        if not isinstance(self.event, OrderEnded):
+            return f"{done}{note}"
+        if not filled:
+            return f"{self.event.reason}: {self.event.detail}{note}"
+        rest = f"{plain(filled)} of {plain(order.quantity)} filled, the rest {self.event.status}: {self.event.detail}"
+        return f"{done}; {rest}{note}"
+
+
+def describe(order: Order) -> str:
+    """Return what an order asks for: ``BUY 1 BTC/USDT, limit 100``."""
+    parts = [f"{order.side} {plain(order.quantity)} {order.instrument.symbol}"]
+    parts += [f"stop {plain(order.stop_price)}"] if order.stop_price is not None else []
+    parts += [f"limit {plain(order.limit_price)}"] if order.limit_price is not None else []
+    return ", ".join(parts)
+
+
+def round_display(price: Decimal) -> Decimal:
+    """Round an average price to 12 significant decimals, for a person."""
+    return money(price)
 
 
 def apply(state: PortfolioState, event: Event) -> Result:
-    """Return the portfolio after ``event``, and the trade that it made.
+    """Return the portfolio after ``event``, with what changed.
 
     Raises:
-        ValueError: the event is not the portfolio's next one, or closes more than is held; the caller has a defect.
+        ValueError: the event is not the portfolio's next one, is about an order that is not open, or closes more than
+            is held; the caller has a defect.
     """
     if event.version != state.version + 1:
         msg = f"event {event.version} of portfolio {state.name} (order {event.order.order_id}) after {state.version}"
         raise ValueError(msg)
+    if isinstance(event, Filled):
+        return _apply_fill(state, event)
+    if isinstance(event, OrderAccepted):
+        after = OpenOrder(event.order, event.since, reserved=event.reserved)
+    else:
+        before = state.open_orders.get(event.order.order_id)
+        if before is None:
+            msg = f"order {event.order.order_id} of portfolio {state.name} is not open"
+            raise ValueError(msg)
+        if isinstance(event, OrderEnded):
+            ended = replace(state, version=event.version, open_orders=state.open_orders.without(before))
+            return Result(event, ended, before)
+        if isinstance(event, OrderTriggered):
+            after = replace(before, triggered=True)
+        else:
+            after = replace(before, order=event.order, reserved=event.reserved, since=event.since)
+    return Result(event, replace(state, version=event.version, open_orders=state.open_orders.updated(after)), after)
+
+
+def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     order, fill = event.order, event.fill
     symbol = order.instrument.symbol
     held = state.positions.get(symbol)
@@ -128,10 +225,23 @@ def apply(state: PortfolioState, event: Event) -> Result:
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
     taken = state.taken if fill.touch_size is None else _taken(state, order, fill, fill.touch_size)
-    after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions, taken)
+    open_orders, exits = state.open_orders, NO_EXITS
+    open_order = open_orders.get(order.order_id) if event.sizing is None else None
+    if open_order is not None:
+        open_order = open_order.after(fill)
+        if open_order.remaining < ZERO:
+            msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"
+            raise ValueError(msg)
+        open_orders = open_orders.updated(open_order) if open_order.remaining else open_orders.without(open_order)
+    if open_orders.has(symbol):
+        quantity = position.quantity if position is not None else ZERO
+        open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
+    after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions, open_orders, taken)
     touched = held or position
     assert touched is not None  # an event without a position before it opens one
-    return Result(event, after, touched.position_id, position, trade, cash_delta, asset_delta)
+    return Result(
+        event, after, open_order, touched.position_id, position, trade, cash_delta, asset_delta, exits
+    )
 
 
 def apply_all(states: Mapping[PortfolioName, PortfolioState], events: Iterable[Event]) -> list[Result]:
@@ -162,7 +272,7 @@ def _taken(state: PortfolioState, order: Order, fill: Fill, touch_size: Decimal)
 def _increase(held: Position | None, order: Order, fill: Fill, side: PositionSide) -> Position:
     if held is None:
         return Position(
-            position_id=position_id(order.order_id),
+            position_id=position_id(order.order_id, fill.fill_no),
             symbol=order.instrument.symbol,
             asset_class=order.instrument.asset_class,
             side=side,

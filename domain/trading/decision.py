@@ -22,6 +22,7 @@ from pydantic import (
 
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import CONTEXT
+from domain.trading.order_terms import MARKET, OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Instant, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import FREE_TEXT, NAME, quoted, requirement
 
@@ -135,10 +136,27 @@ def _refusal(error: ValidationError) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelTarget:
+    """What a CANCEL cancels: one of the three, or all orders of the portfolio.
+
+    Attributes:
+        decision_id: the order of this decision.
+        order_id: this order.
+        symbol: all orders of this symbol, in any usual spelling.
+    """
+
+    decision_id: DecisionId | None = None
+    order_id: OrderId | None = None
+    symbol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PendingDecision:
     """A decision's row as the DecisionWatcher read it.
 
     Attributes:
+        terms: how its order is executed.
+        target: what a CANCEL cancels.
         received: when this process read it; after a rebuild, the last time.
         waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
             process may differ. Negative where the sender set a time in the future.
@@ -158,6 +176,8 @@ class PendingDecision:
     received: Instant
     asset_class: str | None = None
     waited: timedelta = timedelta(0)
+    terms: OrderTerms = MARKET
+    target: CancelTarget | None = None
 
     def age(self, now: Instant) -> timedelta:
         """Return how long it has waited; one dated in the future counts from the time at which it was read."""
@@ -217,6 +237,10 @@ class Reason(StrEnum):
     HALTED = "halted"
     INTERNAL_ERROR = "internal error"
     ADOPTED = "adopted"
+    CANCELLED = "cancelled"
+    POST_ONLY = "post-only"
+    NO_VOLUME = "not enough volume"
+    NOTHING_OPEN = "nothing to cancel"
 
 
 def reason_code(status: str, reason: str) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from domain.trading.arithmetic import ZERO
+from domain.trading.decision import Reason
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import Position
 from domain.trading.quotes import Quote
@@ -144,14 +145,16 @@ class OrderEnded:
 
     Attributes:
         status: cancelled, expired or rejected.
-        reason: a clause for a person.
+        reason: its fixed word.
+        detail: a clause for a person.
         ends: decisions that end with it, beside the order's own.
     """
 
     version: int
     order: Order
     status: OrderStatus
-    reason: str
+    reason: Reason
+    detail: str
     at: datetime
     data_no: int = 0
     ends: tuple[DecisionEnd, ...] = ()

@@ -1,4 +1,4 @@
-"""Matching of an order with the market: slippage, fill price and commission.
+"""Execution: slippage, price, commission and cost of a fill.
 
 The random factor of a fill, its draw U, depends on the order's id alone, so the same order always gets the same
 slippage.
@@ -7,19 +7,25 @@ slippage.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, negate, plain, rate, subtract
-from domain.trading.decision import Reason, Refusal
-from domain.trading.events import Event, Filled, SizedOrder
 from domain.trading.orders import Costs, Fill, FillCosts, NotFilled, Order
 from domain.trading.prices import BasePrice, base_price, mark, round_price
 from domain.trading.quotes import Quote
-from domain.types import Liquidity, OrderId, OrderType, OutcomeStatus, PriceRule, Side
+from domain.types import Liquidity, OrderId, OrderType, PriceRule, Side
 
-TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
+TYPE_FACTOR = {
+    OrderType.MARKET: Decimal(2),
+    OrderType.STOP: Decimal(2),
+    OrderType.TRAILING_STOP: Decimal(2),
+    OrderType.LIMIT: Decimal("0.5"),
+    OrderType.STOP_LIMIT: Decimal("0.5"),
+}
+"""By type: a triggered stop order is a market order, a triggered stop_limit order is a limit order."""
 LARGE_NOTIONAL = Decimal(100_000)
 MAX_SIZE_SURCHARGE = Decimal(4)
 MIN_SLIPPAGE_DRAW = Decimal("0.5")
@@ -65,9 +71,9 @@ def slippage_rate(surcharged: Decimal, slippage_pct: Decimal, order_type: OrderT
     return SlippageFactors(slippage_pct, TYPE_FACTOR[order_type], size_factor(surcharged), u).rate
 
 
-def slippage_factors(order: Order, base: BasePrice) -> SlippageFactors:
-    """Return the factors of an order's slippage at a base price."""
-    surcharge = size_factor(surcharged_notional(order.quantity, base))
+def slippage_factors(order: Order, quantity: Decimal, base: BasePrice) -> SlippageFactors:
+    """Return the factors of the slippage of a fill at a base price."""
+    surcharge = size_factor(surcharged_notional(quantity, base))
     draw = slippage_draw(order.order_id)
     return SlippageFactors(order.costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, draw)
 
@@ -95,12 +101,47 @@ def slippage_price(side: Side, base: Decimal, slip: Decimal, tick: Decimal, rule
     return tick if price == ZERO and rule is PriceRule.QUOTE and base >= tick else price
 
 
-def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
-    """Return the commission of an order with this notional at the fill price, in money.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of an order that one fill takes.
 
-    A SELL pays at most its proceeds, so that no commission takes the cash below zero.
+    Attributes:
+        fill_no: counts the fills of the order.
+        charged: Σ notional × commission rate of the fills before, not rounded.
+        paid: the commission that they paid, in money.
+        ambiguous: see `Fill.ambiguous`.
     """
-    due = max(money(multiply(notional, costs.commission_pct)), costs.min_commission)
+
+    quantity: Decimal
+    fill_no: int = 1
+    charged: Decimal = ZERO
+    paid: Decimal = ZERO
+    ambiguous: bool = False
+
+    def commission(self, side: Side, notional: Decimal, costs: Costs) -> Decimal:
+        """Return what its fill pays, in money: what is due after it, less what was paid before.
+
+        A SELL pays at most its proceeds, so that no commission takes the cash below zero; what it could not pay stays due
+        at the next fill, and is waived at the order's end.
+        """
+        due = subtract(commission_due(add(self.charged, charge(notional, costs)), costs), self.paid)
+        owed = max(due, ZERO)
+        return owed if side is Side.BUY else min(owed, notional)
+
+
+def charge(notional: Decimal, costs: Costs) -> Decimal:
+    """Return the commission of a fill by the rate alone, not rounded."""
+    return multiply(notional, costs.commission_pct)
+
+
+def commission_due(charged: Decimal, costs: Costs) -> Decimal:
+    """Return the commission of an order whose fills were charged this much by the rate, in money."""
+    return max(money(charged), costs.min_commission)
+
+
+def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
+    """Return the commission of an order that is filled at once with this notional at the fill price, in money."""
+    due = commission_due(charge(notional, costs), costs)
     return due if side is Side.BUY else min(due, notional)
 
 
@@ -135,14 +176,16 @@ def fill_order(order: Order, quote: Quote, filled_at: datetime, taken: Decimal =
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    return fill_at(order, quote, base_price(quote, order.side, order.execution, taken), filled_at)
+    base = base_price(quote, order.side, order.execution, taken)
+    return fill_at(order, Part(order.quantity), quote, base, filled_at)
 
 
-def fill_at(order: Order, quote: Quote, base: BasePrice, filled_at: datetime) -> Fill | NotFilled:
-    """Fill the whole order at a base price.
+def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: datetime) -> Fill | NotFilled:
+    """Fill a part of an order at a base price, as a taker.
 
     Args:
         order: the order.
+        part: the part.
         quote: the market data.
         base: the price that the order meets in the quote, before slippage, and the quantity offered there.
         filled_at: the time of the fill.
@@ -150,7 +193,8 @@ def fill_at(order: Order, quote: Quote, base: BasePrice, filled_at: datetime) ->
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    factors = slippage_factors(order, base)
+    quantity = part.quantity
+    factors = slippage_factors(order, quantity, base)
     slip = factors.rate
     price = slippage_price(order.side, base.price, slip, order.instrument.tick, order.execution.price_rule)
     if order.limit_price is not None:
@@ -158,37 +202,66 @@ def fill_at(order: Order, quote: Quote, base: BasePrice, filled_at: datetime) ->
         price = better(price, order.limit_price)
     if price <= ZERO:
         return NotFilled(f"slippage takes the price {plain(base.price)} to {plain(price)}")
-    notional = money(multiply(order.quantity, price))
+    notional = money(multiply(quantity, price))
     return Fill(
-        fill_no=1,
-        quantity=order.quantity,
+        fill_no=part.fill_no,
+        quantity=quantity,
         price=price,
         notional=notional,
-        commission=commission(order.side, notional, order.costs),
+        commission=part.commission(order.side, notional, order.costs),
         slippage_rate=slip,
-        slippage=slippage_amount(order.quantity, price, base.price),
+        slippage=slippage_amount(quantity, price, base.price),
         quote=quote,
         filled_at=filled_at,
         base_price=base.price,
         touch_size=base.size,
         liquidity=Liquidity.TAKER,
-        costs=fill_costs(order, quote, base.price, notional, factors),
+        costs=fill_costs(order, quantity, quote, base.price, notional, factors),
+        ambiguous=part.ambiguous,
     )
 
 
-def fill_costs(order: Order, quote: Quote, base: Decimal, notional: Decimal, factors: SlippageFactors) -> FillCosts:
+def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill:
+    """Fill a part of a resting order as a maker: at its limit and without slippage."""
+    price = order.limit_price
+    assert price is not None  # only limit orders rest as makers
+    notional = money(multiply(part.quantity, price))
+    mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
+    distance = subtract(notional, money(multiply(part.quantity, mark_price)))
+    return Fill(
+        fill_no=part.fill_no,
+        quantity=part.quantity,
+        price=price,
+        notional=notional,
+        commission=part.commission(order.side, notional, order.costs),
+        slippage_rate=ZERO,
+        slippage=ZERO,
+        quote=quote,
+        filled_at=filled_at,
+        base_price=price,
+        touch_size=None,
+        liquidity=Liquidity.MAKER,
+        costs=FillCosts(distance if order.side is Side.BUY else negate(distance), ZERO, ZERO, ZERO),
+        ambiguous=part.ambiguous,
+    )
+
+
+def fill_costs(
+    order: Order, quantity: Decimal, quote: Quote, base: Decimal, notional: Decimal, factors: SlippageFactors
+) -> FillCosts:
     """Return how the cost of a fill is composed; the parts add up to its distance from the mark.
 
     Args:
         order: the order.
+        quantity: of the fill.
         quote: the market data that the fill met.
         base: the price that it met, before slippage.
         notional: of the fill.
         factors: of its slippage.
     """
     mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
-    at_mark = money(multiply(order.quantity, mark_price))
-    at_base = at_mark if mark_price == base else money(multiply(order.quantity, base))
+    at_mark = money(multiply(quantity, mark_price))
+    at_base = at_mark if mark_price == base else money(multiply(quantity, base))
     cost, spread = subtract(notional, at_mark), subtract(at_base, at_mark)
     if order.side is Side.SELL:
         cost, spread = negate(cost), negate(spread)
@@ -197,16 +270,3 @@ def fill_costs(order: Order, quote: Quote, base: Decimal, notional: Decimal, fac
     random = money(multiply(multiply(flat, factors.size), subtract(factors.random, ONE)))
     slippage = subtract(subtract(subtract(cost, spread), size), random)
     return FillCosts(spread, slippage, size, random)
-
-
-def match_market_order(sized: SizedOrder, time: datetime) -> Event | Refusal:
-    """Match a market order with the quote that it was sized from.
-
-    Returns:
-        The portfolio's next event, or the refusal of the order's decision.
-    """
-    order = sized.order
-    fill = fill_order(order, sized.sizing.quote, time, sized.sizing.taken)
-    if isinstance(fill, NotFilled):
-        return Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, fill.reason)
-    return Filled(sized.sizing.version + 1, order, sized.sizing, fill)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import NamedTuple
+
+from domain.immutable_map import ImmutableMap
 
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
-from domain.trading.execution import BasePrice, worst_cost
+from domain.trading.execution import Part, charge, commission_due, worst_cost
 from domain.trading.orders import Costs, Fill, Order
-from domain.types import OrderType, Side
+from domain.trading.prices import BasePrice
+from domain.types import OrderId, OrderType, Side, Symbol
 
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 """Types that wait for a trigger."""
@@ -89,21 +94,93 @@ class OpenOrder:
         base, costs = BasePrice(self.order.stop_price), self.order.costs
         return worst_cost(self.remaining, base, self.order.instrument.tick, costs, self.order.execution.price_rule)
 
-    def commission_of(self, notional: Decimal) -> Decimal:
-        """Return what the next fill pays, in money: what is due after it less what was paid before.
-
-        A SELL pays at most its notional; the rest stays due at its next fill, and is waived at its end.
-        """
-        due = commission_due(add(self.charged, charge(notional, self.order.costs)), self.order.costs)
-        owed = max(subtract(due, self.paid), ZERO)
-        return owed if self.order.side is Side.BUY else min(owed, notional)
+    def part(self, quantity: Decimal, *, ambiguous: bool = False) -> Part:
+        """Return the part of the order that its next fill takes."""
+        return Part(quantity, self.fills + 1, self.charged, self.paid, ambiguous)
 
 
-def charge(notional: Decimal, costs: Costs) -> Decimal:
-    """Return the commission of a fill by the rate alone, not rounded."""
-    return multiply(notional, costs.commission_pct)
+class _OfSymbol(NamedTuple):
+    """The open orders of one symbol, with the sums of what they hold back."""
+
+    ids: tuple[OrderId, ...] = ()
+    buy_notional: Decimal = ZERO
+    sell_quantity: Decimal = ZERO
 
 
-def commission_due(charged: Decimal, costs: Costs) -> Decimal:
-    """Return the commission of an order whose fills were charged this much by the rate, in money."""
-    return max(money(charged), costs.min_commission)
+@dataclass(frozen=True, slots=True)
+class OpenOrders:
+    """The open orders of a portfolio, with the exact sums of what they hold back. It never changes.
+
+    Attributes:
+        reserved: the cash that they hold back together.
+    """
+
+    reserved: Decimal = ZERO
+    _orders: ImmutableMap[OrderId, OpenOrder] = field(default_factory=ImmutableMap)
+    _by_symbol: ImmutableMap[Symbol, _OfSymbol] = field(default_factory=ImmutableMap)
+
+    def get(self, order_id: OrderId) -> OpenOrder | None:
+        """Return the open order of this id; None if there is none."""
+        open_order: OpenOrder | None = self._orders.get(order_id)
+        return open_order
+
+    def has(self, symbol: Symbol) -> bool:
+        """Return whether there are open orders of a symbol."""
+        return symbol in self._by_symbol
+
+    def __iter__(self) -> Iterator[OpenOrder]:
+        return iter(self._orders.values())
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def of(self, symbol: Symbol) -> Iterator[OpenOrder]:
+        """Yield the open orders of a symbol, in the order of their acceptance."""
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        for order_id in of_symbol.ids if of_symbol is not None else ():
+            yield self._orders[order_id]
+
+    def buy_notional(self, symbol: Symbol) -> Decimal:
+        """Return the value of the open BUY orders of a symbol at their own prices, in money."""
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        return of_symbol.buy_notional if of_symbol is not None else ZERO
+
+    def held_back(self, symbol: Symbol) -> Decimal:
+        """Return the quantity of a symbol that open SELL orders of decisions hold back."""
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        return of_symbol.sell_quantity if of_symbol is not None else ZERO
+
+    def updated(self, open_order: OpenOrder) -> OpenOrders:
+        """Return them with this order, in place of the one of the same id if there is one."""
+        return self._changed(self._orders.get(open_order.order.order_id), open_order)
+
+    def without(self, open_order: OpenOrder) -> OpenOrders:
+        """Return them without the order of this id."""
+        return self._changed(self._orders[open_order.order.order_id], None)
+
+    def _changed(self, before: OpenOrder | None, after: OpenOrder | None) -> OpenOrders:
+        one = after or before
+        assert one is not None
+        order_id, symbol = one.order.order_id, one.order.instrument.symbol
+        of_symbol: _OfSymbol = self._by_symbol.get(symbol) or _OfSymbol()
+        ids, reserved, buy, sell = of_symbol.ids, self.reserved, of_symbol.buy_notional, of_symbol.sell_quantity
+        if before is not None:
+            reserved, sell = subtract(reserved, before.reserved), subtract(sell, before.held_back)
+            buy = subtract(buy, _buy_notional(before))
+        if after is not None:
+            reserved, sell = add(reserved, after.reserved), add(sell, after.held_back)
+            buy = add(buy, _buy_notional(after))
+            ids = ids if before is not None else (*ids, order_id)
+            orders = self._orders.updated({order_id: after})
+        else:
+            ids = tuple(id_ for id_ in ids if id_ != order_id)
+            orders = self._orders.without(order_id)
+        if ids:
+            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, buy, sell)})
+        else:
+            by_symbol = self._by_symbol.without(symbol) if before is not None else self._by_symbol
+        return OpenOrders(reserved, orders, by_symbol)
+
+
+def _buy_notional(open_order: OpenOrder) -> Decimal:
+    return open_order.open_notional if open_order.order.side is Side.BUY else ZERO

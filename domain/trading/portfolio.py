@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
+from domain.trading.open_orders import OpenOrders
 from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
 from domain.trading.quotes import Quote
 from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol
@@ -99,6 +100,7 @@ class Taken(NamedTuple):
     sold: Decimal = ZERO
 
 
+NO_OPEN_ORDERS = OpenOrders()
 NOTHING_TAKEN: ImmutableMap[Symbol, Taken] = ImmutableMap()
 
 
@@ -115,6 +117,7 @@ class PortfolioState:
     cash: Decimal
     version: int
     positions: ImmutableMap[Symbol, Position]
+    open_orders: OpenOrders = field(default_factory=lambda: NO_OPEN_ORDERS)
     taken: ImmutableMap[Symbol, Taken] = field(default_factory=lambda: NOTHING_TAKEN, compare=False)
 
     @classmethod
@@ -126,6 +129,16 @@ class PortfolioState:
     def name(self) -> PortfolioName:
         """The name."""
         return self.rules.portfolio
+
+    @property
+    def free_cash(self) -> Decimal:
+        """The cash that no open order holds back."""
+        return subtract(self.cash, self.open_orders.reserved)
+
+    def free_quantity(self, symbol: Symbol) -> Decimal:
+        """Return the quantity of a LONG position that no open SELL order holds back."""
+        position: Position | None = self.positions.get(symbol)
+        return subtract(position.quantity, self.open_orders.held_back(symbol)) if position is not None else ZERO
 
     def taken_from(self, quote: Quote, side: Side) -> Decimal:
         """Return the quantity that the portfolio's orders took from the touch of ``quote`` on this side."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,13 +10,14 @@ from decimal import Decimal
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
-from domain.trading.execution import worst_cost
 from domain.trading.instruments import Instrument, Unresolved
+from domain.trading.order_pricing import Pricing, misplaced_exit, price_order, with_terms
+from domain.trading.order_terms import MARKET
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
-from domain.trading.prices import BasePrice, base_price, mark
+from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
-from domain.types import Action, Instant, OrderType, Side, Symbol
+from domain.types import Action, Instant, Side, Symbol
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
@@ -84,7 +85,7 @@ def size(
         decision: a BUY or a SELL.
         state: the projection.
         instrument: the instrument that is traded.
-        quote: the market data; the fill uses the same quote.
+        quote: the market data; the fill of a market order uses the same quote.
         equity: the portfolio's equity at ``quote`` and ``marks``.
         marks: the newest mark of each symbol; it is kept as evidence and not copied.
         now: the time of sizing.
@@ -94,15 +95,15 @@ def size(
     """
     if decision.expired(now):
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
-    side = Side(decision.action)
+    side, rules = Side(decision.action), state.rules
     taken = state.taken_from(quote, side)
-    base = base_price(quote, side, state.rules.execution, taken)
+    pricing = price_order(decision.terms, side, instrument, rules, base_price(quote, side, rules.execution, taken))
     held = state.positions.get(instrument.symbol)
     if side is Side.SELL:
-        sized = _sell(decision, held, state.rules, instrument, base.price)
+        sized = _sell(decision, held, state, instrument, pricing.price)
     else:
-        held_value = held.value(mark(state.rules.execution.price_rule, *quote.point)) if held is not None else ZERO
-        sized = _buy(decision, held_value, state, instrument, base, equity)
+        value = held.value(mark(rules.execution.price_rule, *quote.point)) if held is not None else ZERO
+        sized = _buy(decision, value, state, instrument, pricing, equity)
     if isinstance(sized, Refusal):
         return sized
     order = Order(
@@ -115,15 +116,19 @@ def size(
         if decision.asset_class is None
         else replace(instrument, asset_class=decision.asset_class),
         side=side,
-        order_type=OrderType.MARKET,
+        order_type=decision.terms.order_type,
         quantity=sized.quantity,
-        costs=state.rules.costs,
-        execution=state.rules.execution,
+        costs=rules.costs,
+        execution=rules.execution,
         created_at=now,
         strategy=decision.strategy,
         note=sized.note,
     )
-    evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, state.rules.revision, taken)
+    if decision.terms is not MARKET:
+        order = with_terms(order, decision.terms, pricing)
+        if (detail := misplaced_exit(order, pricing.price)) is not None:
+            return refuse(decision, Reason.INVALID, detail)
+    evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, rules.revision, taken)
     return SizedOrder(order, evidence)
 
 
@@ -156,21 +161,27 @@ def _too_small(
 
 
 def _sell(
-    decision: PendingDecision, held: Position | None, rules: PortfolioRules, instrument: Instrument, price: Decimal
+    decision: PendingDecision, held: Position | None, state: PortfolioState, instrument: Instrument, price: Decimal
 ) -> SizedQuantity | Refusal:
     if held is None:
         return refuse(decision, Reason.NOTHING_HELD, f"there is no {instrument.symbol} to sell")
+    free = state.free_quantity(instrument.symbol)
+    if free <= ZERO:
+        holders = [o.order for o in state.open_orders.of(instrument.symbol) if o.held_back]
+        names = ", ".join(f"decision {order.decision_id}" for order in holders)
+        return refuse(decision, Reason.NOTHING_HELD, f"all of it is in open SELL orders ({names})")
+    whole = "the whole position" if free == held.quantity else f"all that is free of {plain(held.quantity)}"
     requested = decision.quantity
-    if requested is None or requested == held.quantity:
-        return SizedQuantity(held.quantity)
-    if requested > held.quantity or subtract(held.quantity, requested) < instrument.step:
-        return SizedQuantity(held.quantity, f"the whole position, the decision requested {plain(requested)}")
+    if requested is None or requested == free:
+        return SizedQuantity(free, "" if free == held.quantity else whole)
+    if requested > free or subtract(free, requested) < instrument.step:
+        return SizedQuantity(free, f"{whole}, the decision requested {plain(requested)}")
     quantity = floor_to(requested, instrument.step)
-    too_small = _too_small(decision, quantity, price, rules, instrument)
+    too_small = _too_small(decision, quantity, price, state.rules, instrument)
     if too_small is not None:
         return too_small
-    if (dust := _dust(subtract(held.quantity, quantity), price, instrument)) is not None:
-        return SizedQuantity(held.quantity, f"the whole position: after {plain(quantity)}, {dust}")
+    if (dust := _dust(subtract(free, quantity), price, instrument)) is not None:
+        return SizedQuantity(free, f"{whole}: after {plain(quantity)}, {dust}")
     return SizedQuantity(quantity)
 
 
@@ -188,21 +199,23 @@ def _dust(rest: Decimal, price: Decimal, instrument: Instrument) -> str | None:
 def _buy(
     decision: PendingDecision,
     held_value: Decimal,
-    portfolio: PortfolioState,
+    state: PortfolioState,
     instrument: Instrument,
-    base: BasePrice,
+    pricing: Pricing,
     equity: Decimal,
 ) -> SizedQuantity | Refusal:
-    rules, price = portfolio.rules, base.price
-    if portfolio.cash <= ZERO:
-        return refuse(decision, Reason.NO_CASH, f"free cash is {plain(portfolio.cash)}")
+    rules, price, cash = state.rules, pricing.price, state.free_cash
+    if cash <= ZERO:
+        return refuse(decision, Reason.NO_CASH, f"free cash is {plain(cash)}")
     limit = money(multiply(rules.max_position_size, equity))
-    headroom = subtract(limit, held_value)
+    ordered = state.open_orders.buy_notional(instrument.symbol)
+    headroom = subtract(subtract(limit, held_value), ordered)
     if headroom <= ZERO:
         worth = f"{instrument.symbol} is worth {plain(held_value)}"
+        worth += f", open orders {plain(ordered)}" if ordered else ""
         return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit is {plain(limit)}")
     if decision.quantity is not None:
-        requested = _requested(decision, decision.quantity, portfolio, instrument, base, headroom)
+        requested = _requested(decision, decision.quantity, cash, instrument, pricing, headroom)
         if isinstance(requested, Refusal):
             return requested
         quantity = requested
@@ -210,13 +223,13 @@ def _buy(
         risk = rules.default_risk_score if decision.risk_score is None else decision.risk_score
         spend = min(budget(equity, decision.confidence, risk, rules.max_position_size), headroom)
         wanted = affordable(spend, price, instrument.step)
-        quantity = _limit_to_cash(wanted, portfolio, instrument, base)
+        quantity = largest_covered(wanted, instrument.step, pricing.cost, cash)
         if quantity < wanted and _too_small(decision, quantity, price, rules, instrument):
             minimum = max(_min_notional(rules, instrument), money(multiply(instrument.min_quantity, price)))
             return refuse(
                 decision,
                 Reason.NO_CASH,
-                f"free cash {plain(portfolio.cash)} does not cover the minimum order of {plain(minimum)} and its costs",
+                f"free cash {plain(cash)} does not cover the minimum order of {plain(minimum)} and its costs",
             )
     return _too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
 
@@ -224,40 +237,31 @@ def _buy(
 def _requested(
     decision: PendingDecision,
     requested: Decimal,
-    portfolio: PortfolioState,
+    cash: Decimal,
     instrument: Instrument,
-    base: BasePrice,
+    pricing: Pricing,
     headroom: Decimal,
 ) -> Decimal | Refusal:
     """Return the decision's own quantity, rounded down to the step; a quantity that breaks a rule is never reduced."""
     quantity = floor_to(requested, instrument.step)
-    notional = money(multiply(quantity, base.price))
-    worth = f"{plain(quantity)} at {plain(base.price)} is worth {plain(notional)}"
+    notional = money(multiply(quantity, pricing.price))
+    worth = f"{plain(quantity)} at {plain(pricing.price)} is worth {plain(notional)}"
     if notional > headroom:
         return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit leaves {plain(headroom)}")
-    rules = portfolio.rules
-    cost = worst_cost(quantity, base, instrument.tick, rules.costs, rules.execution.price_rule)
-    if quantity > ZERO and cost > portfolio.cash:
-        return refuse(
-            decision, Reason.NO_CASH, f"{worth} and may cost {plain(cost)}, free cash is {plain(portfolio.cash)}"
-        )
+    cost = pricing.cost(quantity)
+    if quantity > ZERO and cost > cash:
+        return refuse(decision, Reason.NO_CASH, f"{worth} and may cost {plain(cost)}, free cash is {plain(cash)}")
     return quantity
 
 
-def _limit_to_cash(quantity: Decimal, portfolio: PortfolioState, instrument: Instrument, base: BasePrice) -> Decimal:
-    """Return the largest multiple of the step, at most ``quantity``, whose worst cost free cash covers."""
-    costs, step, tick = portfolio.rules.costs, instrument.step, instrument.tick
-    rule = portfolio.rules.execution.price_rule
-
-    def covered(candidate: Decimal) -> bool:
-        return worst_cost(candidate, base, tick, costs, rule) <= portfolio.cash
-
-    if quantity == ZERO or covered(quantity):
+def largest_covered(quantity: Decimal, step: Decimal, cost: Callable[[Decimal], Decimal], cash: Decimal) -> Decimal:
+    """Return the largest multiple of ``step``, at most ``quantity``, whose cost ``cash`` covers."""
+    if quantity == ZERO or cost(quantity) <= cash:
         return quantity
     low, high = 0, int(divide(quantity, step))  # low is affordable, high is not
     while high - low > 1:
         middle = (low + high) // 2
-        if covered(multiply(Decimal(middle), step)):
+        if cost(multiply(Decimal(middle), step)) <= cash:
             low = middle
         else:
             high = middle

@@ -1,0 +1,65 @@
+"""CANCEL decisions: which open orders they name, and what becomes of the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.trading.decision import Reason, Refusal
+from domain.trading.open_orders import OpenOrder, OpenOrders
+from domain.types import DecisionId, OrderId, OutcomeStatus, PortfolioName, Symbol
+from domain.wording import counted
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrders:
+    """A CANCEL decision on its way to the market. One of the three targets is set, or none: then it means all orders.
+
+    Attributes:
+        decision_id: of the CANCEL itself.
+        target_id: cancel the order of this decision.
+        order_id: cancel this order.
+        symbol: cancel all orders of this symbol.
+        before_sizing: decisions that it has ended already, because they were not sized yet.
+    """
+
+    decision_id: DecisionId
+    portfolio: PortfolioName
+    target_id: DecisionId | None = None
+    order_id: OrderId | None = None
+    symbol: Symbol | None = None
+    before_sizing: tuple[DecisionId, ...] = ()
+
+    def without_orders(self) -> Refusal:
+        """Return the end of the decision where it names no open order."""
+        if self.before_sizing:
+            names = ", ".join(map(str, self.before_sizing))
+            detail = f"decision {names}, before it was sized"
+            return Refusal(self.decision_id, self.portfolio, OutcomeStatus.EXECUTED, Reason.CANCELLED, detail)
+        reason, status = Reason.NOTHING_OPEN, OutcomeStatus.REJECTED
+        return Refusal(self.decision_id, self.portfolio, status, reason, f"no order of {self._name} is open")
+
+    def outcome(self, found: Sequence[OpenOrder]) -> tuple[str, OrderId | None]:
+        """Return the reason of the decision's outcome, and the order if it cancelled exactly one."""
+        number = counted(len(found) + len(self.before_sizing), "order")
+        return f"{Reason.CANCELLED}: {number} of {self._name}", found[0].order.order_id if len(found) == 1 else None
+
+    @property
+    def _name(self) -> str:
+        if self.target_id is not None:
+            return f"decision {self.target_id}"
+        if self.order_id is not None:
+            return f"order {self.order_id}"
+        return self.symbol if self.symbol is not None else f"portfolio {self.portfolio}"
+
+
+def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
+    """Return the open orders that a CANCEL names, in the order of their acceptance."""
+    if request.order_id is not None:
+        one = open_orders.get(request.order_id)
+        return [one] if one is not None else []
+    if request.target_id is not None:
+        return [one for one in open_orders if one.order.decision_id == request.target_id and not one.order.is_exit]
+    if request.symbol is not None:
+        return list(open_orders.of(request.symbol))
+    return list(open_orders)

@@ -1,0 +1,98 @@
+"""Exits: the orders that close what an entry bought, kept within what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from domain.trading.arithmetic import ZERO, subtract, total
+from domain.trading.open_orders import STOPS, OpenOrder, OpenOrders
+from domain.trading.orders import Order
+from domain.types import OrderId, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedExit:
+    """An exit that a fill of another order made smaller.
+
+    Attributes:
+        open_order: with its new quantity.
+    """
+
+    open_order: OpenOrder
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is left."""
+        return not self.open_order.remaining
+
+
+def reduce_exits(
+    open_orders: OpenOrders, filled: Order, quantity: Decimal, held: Decimal
+) -> tuple[OpenOrders, tuple[ChangedExit, ...]]:
+    """Reduce the exits of a symbol after a fill, until they fit what is held.
+
+    What an exit closed is closed: the other exits of its group become smaller by as much. Then the exits of the symbol
+    become smaller until all groups together close no more than is held, the youngest group first.
+
+    Args:
+        open_orders: after the fill.
+        filled: the order that was filled.
+        quantity: of the fill.
+        held: quantity of the position after the fill.
+    """
+    symbol = filled.instrument.symbol
+    before = {one.order.order_id: one for one in open_orders.of(symbol) if one.order.is_exit}
+    if not before:
+        return open_orders, ()
+    exits = dict(before)
+    if filled.is_exit:
+        others = [one for one in exits.values() if one.order.parent == filled.parent]
+        is_stop = filled.order_type in STOPS
+        _reduce(exits, [one for one in others if (one.order.order_type in STOPS) is not is_stop], quantity)
+    excess = subtract(total(size for _, size in _groups(exits.values())), held)
+    for group, size in reversed(_groups(exits.values())):
+        if excess <= ZERO:
+            break
+        cut = min(excess, size)
+        for stops in (True, False):
+            kind = [one for one in group if (one.order.order_type in STOPS) is stops]
+            present = total(exits[one.order.order_id].remaining for one in kind)
+            _reduce(exits, [exits[one.order.order_id] for one in kind], subtract(present, subtract(size, cut)))
+        excess = subtract(excess, cut)
+    changed = tuple(ChangedExit(one) for id_, one in exits.items() if one is not before[id_])
+    for change in changed:
+        one = change.open_order
+        open_orders = open_orders.without(one) if change.ended else open_orders.updated(one)
+    return open_orders, changed
+
+
+def _groups(exits: Iterable[OpenOrder]) -> list[tuple[list[OpenOrder], Decimal]]:
+    """Return the exits by their entry, the oldest first, each with the quantity that the group closes."""
+    by_entry: dict[OrderId | None, list[OpenOrder]] = {}
+    for one in exits:
+        by_entry.setdefault(one.order.parent, []).append(one)
+    return [(group, _size(group)) for group in by_entry.values()]
+
+
+def _size(group: Sequence[OpenOrder]) -> Decimal:
+    stops = total(one.remaining for one in group if one.order.order_type in STOPS)
+    return max(stops, total(one.remaining for one in group if one.order.order_type not in STOPS))
+
+
+def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quantity: Decimal) -> None:
+    """Take ``quantity`` off the orders, the youngest first."""
+    for one in reversed(orders):
+        cut = min(quantity, one.remaining)
+        if cut <= ZERO:
+            continue
+        quantity = subtract(quantity, cut)
+        exits[one.order.order_id] = replace(
+            one, order=replace(one.order, quantity=subtract(one.order.quantity, cut))
+        )
+
+
+def exits_of(open_orders: OpenOrders, symbol: Symbol, entry: OrderId) -> list[OpenOrder]:
+    """Return the open exits of an entry order."""
+    return [one for one in open_orders.of(symbol) if one.order.parent == entry]

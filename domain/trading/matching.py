@@ -1,0 +1,153 @@
+"""Matching: what a piece of market data does to one order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from domain.trading.arithmetic import floor_to, multiply
+from domain.trading.execution import provide, take
+from domain.trading.open_orders import OpenOrder
+from domain.trading.orders import ExecutionRules, Fill, NotFilled
+from domain.trading.prices import base_price, mark
+from domain.trading.quotes import Bar, MarketData, Quote
+from domain.types import OrderType, PriceRule, Side
+
+LIMITS = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+"""Types that have a limit."""
+
+
+class Seen(NamedTuple):
+    """A piece of market data as one price rule sees it.
+
+    Attributes:
+        first: the first mark.
+        high: the highest mark.
+        low: the lowest mark.
+        ask_low: the lowest price at which a resting BUY could have been filled.
+        bid_high: the highest price at which a resting SELL could have been filled.
+        volume: the most that resting orders together can get; None where unknown.
+    """
+
+    first: Decimal
+    high: Decimal
+    low: Decimal
+    ask_low: Decimal
+    bid_high: Decimal
+    volume: Decimal | None
+
+
+def see(data: MarketData, rules: ExecutionRules) -> Seen:
+    """Return what orders with these rules see of a piece of market data."""
+    if isinstance(data, Bar):
+        volume = None if data.volume is None else multiply(rules.max_bar_share, data.volume)
+        return Seen(data.open, data.high, data.low, data.low, data.high, volume)
+    present = mark(rules.price_rule, *data.point)
+    ask, bid = (base_price(data, side, rules).price for side in (Side.BUY, Side.SELL))
+    return Seen(present, present, present, ask, bid, data.last_size if data.is_trade else None)
+
+
+def extremes(data: MarketData) -> tuple[Decimal, Decimal]:
+    """Return the lowest and the highest price in a piece of market data, by any price rule."""
+    if isinstance(data, Bar):
+        return data.low, data.high
+    prices = [price for price in data.point if price is not None]
+    return min(prices), max(prices)
+
+
+def reaches_stop(open_order: OpenOrder, seen: Seen) -> bool:
+    """Return whether the mark has reached the stop price of an order that waits for it."""
+    stop = open_order.order.stop_price
+    assert stop is not None  # it waits for a trigger
+    return seen.low <= stop if open_order.order.side is Side.SELL else seen.high >= stop
+
+
+def trigger_quote(open_order: OpenOrder, data: MarketData) -> Quote:
+    """Return the market data at which a triggered stop is filled.
+
+    In a bar it is the open where the open is beyond the stop, as through a gap; else the stop price.
+    """
+    if isinstance(data, Quote):
+        return data
+    stop = open_order.order.stop_price
+    assert stop is not None  # it waits for a trigger
+    beyond = data.open <= stop if open_order.order.side is Side.SELL else data.open >= stop
+    return data.at(data.open if beyond else stop)
+
+
+def reaches_limit(open_order: OpenOrder, seen: Seen) -> bool:
+    """Return whether the market has gone through the limit of a resting order, or touched it where that is enough."""
+    order = open_order.order
+    limit = order.limit_price
+    assert limit is not None  # it rests with a limit
+    if order.side is Side.BUY:
+        return seen.ask_low < limit or (order.execution.fill_on_touch and seen.ask_low == limit)
+    return seen.bid_high > limit or (order.execution.fill_on_touch and seen.bid_high == limit)
+
+
+def take_at_once(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime) -> Fill | NotFilled:
+    """Fill what a new limit order can take at once: as much as the touch offers, at most its limit.
+
+    Args:
+        open_order: the order, which is new or has just been triggered.
+        quote: the market data.
+        taken: see `base_price`.
+        at: the time of the fill.
+    """
+    order = open_order.order
+    base = base_price(quote, order.side, order.execution, taken)
+    limit = order.limit_price
+    assert limit is not None  # only limit orders take at once or rest
+    if base.price > limit if order.side is Side.BUY else base.price < limit:
+        return NotFilled("the market is beyond the limit")
+    quantity = open_order.remaining
+    if base.size is not None and base.size < quantity:
+        quantity = floor_to(base.size, order.instrument.step)
+    if not quantity:
+        return NotFilled("nothing is left at the touch")
+    return take(order, open_order.part(quantity), base, quote, at)
+
+
+def take_all(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime) -> Fill | NotFilled:
+    """Fill the whole rest of a triggered stop order as a market order."""
+    order = open_order.order
+    base = base_price(quote, order.side, order.execution, taken)
+    return take(order, open_order.part(open_order.remaining), base, quote, at)
+
+
+def fill_resting(
+    open_order: OpenOrder, data: MarketData, available: Decimal | None, at: datetime, *, ambiguous: bool
+) -> Fill | NotFilled:
+    """Fill a resting order whose limit the market has reached, as far as volume was seen.
+
+    Args:
+        open_order: the order.
+        data: the market data.
+        available: the volume that is left; None where unknown, which never limits.
+        at: the time of the fill.
+        ambiguous: see `Fill.ambiguous`.
+    """
+    order, quantity = open_order.order, open_order.remaining
+    if available is not None and available < quantity:
+        quantity = floor_to(available, order.instrument.step)
+    if not quantity:
+        return NotFilled("no volume was left")
+    assert order.limit_price is not None  # it rests with a limit
+    quote = data if isinstance(data, Quote) else data.at(order.limit_price)
+    return provide(order, open_order.part(quantity, ambiguous=ambiguous), quote, at)
+
+
+def would_take(open_order: OpenOrder, quote: Quote) -> Decimal | None:
+    """Return the price that a new limit order would take at once; None where it would rest."""
+    order = open_order.order
+    price = base_price(quote, order.side, order.execution).price
+    limit = order.limit_price
+    assert limit is not None  # only limit orders take at once or rest
+    takes = price <= limit if order.side is Side.BUY else price >= limit
+    return price if takes else None
+
+
+def spread_unknown(quote: Quote, rule: PriceRule) -> bool:
+    """Return whether a fill of this quote met the last trade because bid and ask were not known."""
+    return rule is PriceRule.QUOTE and (quote.bid is None or quote.ask is None or quote.bid > quote.ask)

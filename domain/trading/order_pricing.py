@@ -1,0 +1,95 @@
+"""The price at which an order counts before it is filled: for its budget, its minimum, its room and its cash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+
+from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
+from domain.trading.execution import charge, commission_due, worst_cost
+from domain.trading.instruments import Instrument
+from domain.trading.order_terms import OrderTerms
+from domain.trading.orders import Costs, Order
+from domain.trading.portfolio import PortfolioRules
+from domain.trading.prices import BasePrice
+from domain.types import Side, TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """The price of an order that is sized.
+
+    Attributes:
+        price: its limit; the stop price of a stop order; else the base price.
+        cost: returns the highest possible cost of buying a quantity, with commission, in money.
+        limit_price: rounded to the tick so that the limit of the decision is never exceeded.
+        stop_price: rounded to the nearest tick.
+    """
+
+    price: Decimal
+    cost: Callable[[Decimal], Decimal]
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+def price_order(
+    terms: OrderTerms, side: Side, instrument: Instrument, rules: PortfolioRules, base: BasePrice
+) -> Pricing:
+    """Return the price of an order with these terms.
+
+    Args:
+        terms: of the decision.
+        side: BUY or SELL.
+        instrument: the instrument that is traded.
+        rules: of the portfolio.
+        base: the price that a market order meets now.
+    """
+    costs, rule, tick = rules.costs, rules.execution.price_rule, instrument.tick
+    stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
+    if terms.limit_price is not None:
+        limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
+        return Pricing(limit, partial(limit_cost, limit, costs), limit, stop)
+    at_market = BasePrice(stop) if stop is not None else base
+    return Pricing(at_market.price, partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule), None, stop)
+
+
+def limit_cost(limit: Decimal, costs: Costs, quantity: Decimal) -> Decimal:
+    """Return the highest possible cost of buying ``quantity`` at a limit, with commission, in money."""
+    notional = money(multiply(quantity, limit))
+    return add(notional, commission_due(charge(notional, costs), costs))
+
+
+def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
+    """Return a sized order with the terms of its decision; a price that was rounded is noted."""
+    notes = [order.note] if order.note else []
+    for name, wanted, rounded in (
+        ("limit", terms.limit_price, pricing.limit_price),
+        ("stop", terms.stop_price, pricing.stop_price),
+    ):
+        if wanted is not None and rounded is not None and wanted != rounded:
+            notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
+    rests = terms.limit_price is not None or terms.stop_price is not None
+    return replace(
+        order,
+        limit_price=pricing.limit_price,
+        stop_price=pricing.stop_price,
+        time_in_force=(terms.time_in_force or TimeInForce.GTC) if rests else None,
+        expires_at=terms.expires_at,
+        post_only=terms.post_only,
+        exits=terms.exits,
+        note="; ".join(notes),
+    )
+
+
+def misplaced_exit(order: Order, price: Decimal) -> str | None:
+    """Return why an exit of an entry is on the wrong side of its price; None where the exits are right."""
+    if order.exits is None:
+        return None
+    stop, target = order.exits.stop_loss, order.exits.take_profit
+    if stop is not None and not stop.below(price) < price:
+        return f"stop_loss {plain(stop.below(price))} must be below the entry's price, {plain(price)}"
+    if target is not None and not target.above(price) > price:
+        return f"take_profit {plain(target.above(price))} must be above the entry's price, {plain(price)}"
+    return None

@@ -1,0 +1,86 @@
+"""The terms of an order as a decision states them, and which combinations are valid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from domain.trading.orders import ExitPlan, Level
+from domain.types import Action, OrderType, TimeInForce
+
+RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
+"""With these an order may rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTerms:
+    """How a decision wants to be executed. The default is a market order without exits.
+
+    Attributes:
+        time_in_force: None counts as GTC where an order may rest.
+        expires_at: end of an order with `TimeInForce.GTD`.
+        stop_loss: price of the stop of a BUY.
+        stop_loss_pct: the same as a fraction below the entry price.
+        take_profit: price of the target of a BUY.
+        take_profit_pct: the same as a fraction above the entry price.
+    """
+
+    order_type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+    expires_at: datetime | None = None
+    post_only: bool = False
+    stop_loss: Decimal | None = None
+    stop_loss_pct: Decimal | None = None
+    take_profit: Decimal | None = None
+    take_profit_pct: Decimal | None = None
+
+    @property
+    def exits(self) -> ExitPlan | None:
+        """The exits that it wants; None without any."""
+        stop = _level(self.stop_loss, self.stop_loss_pct)
+        target = _level(self.take_profit, self.take_profit_pct)
+        return ExitPlan(stop, target) if stop is not None or target is not None else None
+
+
+MARKET = OrderTerms()
+"""The terms of a plain market order."""
+
+
+def _level(price: Decimal | None, fraction: Decimal | None) -> Level | None:
+    if price is not None:
+        return Level(price)
+    return Level(fraction, is_fraction=True) if fraction is not None else None
+
+
+def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
+    """Return why these terms do not fit together; None if they do.
+
+    The sentences are the names of the constraints on ``trading_decisions`` that refuse the same in SQL.
+    """
+    if action is Action.CANCEL:
+        if target is None:
+            return "a CANCEL needs a target, and no other decision has one"
+        return None if terms == MARKET else "only a BUY or SELL has an order_type, prices, a time_in_force or exits"
+    if target is not None:
+        return "a CANCEL needs a target, and no other decision has one"
+    if action is Action.HOLD and terms != MARKET:
+        return "only a BUY or SELL has an order_type, prices, a time_in_force or exits"
+    kind, force = terms.order_type, terms.time_in_force
+    if (terms.limit_price is not None) is not (kind in {OrderType.LIMIT, OrderType.STOP_LIMIT}):
+        return "limit_price is set exactly for limit and stop_limit orders"
+    if (terms.stop_price is not None) is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT}):
+        return "stop_price is set exactly for stop and stop_limit orders"
+    if force is not None and (kind is OrderType.MARKET or (kind is not OrderType.LIMIT and force not in RESTING)):
+        return "time_in_force is GTC, IOC, FOK or GTD for limit, GTC or GTD for stop and stop_limit orders"
+    if (terms.expires_at is not None) is not (force is TimeInForce.GTD):
+        return "order_expires_at is set exactly with time_in_force GTD"
+    if terms.post_only and not (kind is OrderType.LIMIT and force in {None, *RESTING}):
+        return "post_only is for limit orders with time_in_force GTC or GTD"
+    if terms.exits is not None and action is not Action.BUY:
+        return "stop_loss and take_profit are for a BUY"
+    if None not in (terms.stop_loss, terms.stop_loss_pct) or None not in (terms.take_profit, terms.take_profit_pct):
+        return "an exit has a price or a fraction, not both"
+    return None
