@@ -1,6 +1,6 @@
 """Bookkeeping: how an event changes a portfolio.
 
-One pure function, `apply`, is the only way in which an event changes a state: the open orders of the ExecutionSimulator,
+One pure function, `apply`, is the only way in which an event changes a state: those of the ExecutionSimulator,
 the PositionKeeper's drafts, and every state of an `Engine`.
 """
 
@@ -13,10 +13,9 @@ from decimal import Decimal
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract
-from domain.trading.decision import Reason
-from domain.trading.events import DecisionEnd, Event, Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
-from domain.trading.exits import ChangedExit, reduce_exits
-from domain.trading.open_orders import OpenOrder
+from domain.trading.events import DecisionEnd, Event, Filled, OrderAccepted, OrderEnded, OrderTriggered
+from domain.trading.open_orders.exits import ChangedExit, reduce_exits
+from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import Fill, Order, position_id
 from domain.trading.portfolio import PortfolioState, Position, Taken
 from domain.types import OrderId, OrderStatus, OutcomeStatus, PortfolioName, PositionId, PositionSide, Side, Symbol

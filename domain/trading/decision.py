@@ -22,7 +22,7 @@ from pydantic import (
 
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.order_terms import MARKET, OrderTerms
+from domain.trading.open_orders.terms import MARKET, OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Instant, OrderId, OutcomeStatus, PortfolioName
 from domain.wording import FREE_TEXT, NAME, quoted, requirement
 

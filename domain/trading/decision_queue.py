@@ -1,26 +1,28 @@
 """Decisions between their receipt and their order.
 
-A decision waits for a fresh price by its symbol; there it blocks no other. Then it waits for its turn: a portfolio has
-one order at the market at a time, so each decision is sized against the portfolio as it stands after every earlier one.
+A decision waits for a fresh price by its symbol; there it blocks no other. Then it waits for its turn: one decision of a
+portfolio is in flight at a time, so each is sized against the portfolio as it stands after every earlier one. Where
+another event comes first, such as the fill of a resting order, the decision comes back and is sized again.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 from domain.trading.bookkeeping import Result
-from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
+from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.sizing import expire_if_stale, pre_trade_check, size
-from domain.types import DecisionId, Instant, PortfolioName, PriceRule, Symbol
+from domain.types import Action, DecisionId, Instant, OutcomeStatus, PortfolioName, PriceRule, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,20 @@ class AwaitsPortfolio:
         return self.decision.id
 
 
-Step: TypeAlias = SizedOrder | Refusal | AwaitsPrice | AwaitsPortfolio
+@dataclass(frozen=True, slots=True)
+class SizedRefusal:
+    """A refusal that rests on the portfolio's state, such as too little cash: it holds only for this version."""
+
+    refusal: Refusal
+    version: int
+
+    @property
+    def decision_id(self) -> DecisionId:
+        """The decision that is refused."""
+        return self.refusal.decision_id
+
+
+Step: TypeAlias = SizedOrder | SizedRefusal | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
 """The next step of a decision."""
 
 
@@ -80,13 +95,13 @@ class _Account:
     Attributes:
         state: the projection: the committed state and the events after it.
         ready: decisions that have a price, in order.
-        pricing: an order has been sized, and its result is not here yet.
+        in_flight: the decision that has been sized, and whose answer is not here yet.
     """
 
     state: PortfolioState
     values: PositionValues
     ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
-    pricing: bool = False
+    in_flight: tuple[PendingDecision, Instrument] | None = None
 
 
 class DecisionQueue:
@@ -129,14 +144,36 @@ class DecisionQueue:
         """Refuse a decision, size it, or let it wait."""
         return list(self._admit(decision, now))
 
-    def on_result(self, portfolio: PortfolioName, result: Result | None, now: Instant) -> list[Step]:
-        """Take the result of the order at the market, None if it got no fill; size the portfolio's next decision."""
+    def on_results(
+        self, portfolio: PortfolioName, results: Sequence[Result], now: Instant, *, answered: bool
+    ) -> list[Step]:
+        """Take what has happened in a portfolio; then size its next decision if nothing of it is in flight.
+
+        Args:
+            portfolio: its name.
+            results: of the portfolio's next events; none where the decision in flight made none.
+            now: the present moment.
+            answered: whether this is the answer to the decision in flight.
+        """
         account = self._accounts.get(portfolio)
         if account is None:
             return []  # the portfolio was removed in the meantime
-        if result is not None:
-            self._apply_result(account, result)
-        account.pricing = False
+        if results:
+            account.state = replace(results[-1].state, rules=account.state.rules)
+        for result in results:
+            if result.asset_delta:
+                account.values.changed(result.order.instrument.symbol)
+        if answered:
+            account.in_flight = None
+        return list(self._size_next(account, now))
+
+    def on_returned(self, portfolio: PortfolioName, now: Instant) -> list[Step]:
+        """Size the decision in flight again: the portfolio's state has changed before it arrived."""
+        account = self._accounts.get(portfolio)
+        if account is None or account.in_flight is None:
+            return []
+        account.ready.appendleft(account.in_flight)
+        account.in_flight = None
         return list(self._size_next(account, now))
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
@@ -187,11 +224,6 @@ class DecisionQueue:
     def _open(self, state: PortfolioState) -> None:
         self._accounts[state.name] = _Account(state, PositionValues(state))
 
-    def _apply_result(self, account: _Account, result: Result) -> None:
-        symbol = result.order.instrument.symbol
-        account.state = result.state
-        account.values.changed(symbol)
-
     def _admit(self, decision: PendingDecision, now: Instant) -> Iterator[Step]:
         """Refuse a decision, queue it, or let it wait for a price."""
         self.about = decision.id
@@ -201,6 +233,9 @@ class DecisionQueue:
             return
         if self._catalog is None:
             yield self._wait_for_price(decision, None)
+            return
+        if decision.action is Action.CANCEL:
+            yield from self._cancel(decision, account)
             return
         instrument = self._catalog.resolve(decision.symbol)
         refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
@@ -227,7 +262,7 @@ class DecisionQueue:
 
     def _size_next(self, account: _Account, now: Instant) -> Iterator[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
-        while account.ready and not account.pricing and not self.draining:
+        while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
             # Check again: the portfolio's rules may have changed while the decision waited.
@@ -236,16 +271,45 @@ class DecisionQueue:
                 or expire_if_stale(decision, now, self._rules.max_decision_age)
                 or self._size(decision, account, instrument, now)
             )
-            account.pricing = isinstance(step, SizedOrder)
+            account.in_flight = (decision, instrument) if isinstance(step, SizedOrder | SizedRefusal) else None
             yield step
 
     def _size(
         self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant
-    ) -> SizedOrder | Refusal:
+    ) -> SizedOrder | SizedRefusal:
         quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
         marks = self._marks[account.state.rules.execution.price_rule]
         equity = account.values.equity(account.state, marks)
-        return size(decision, account.state, instrument, quote, equity, marks.table, now.time)
+        sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
+        return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized
+
+    def _cancel(self, decision: PendingDecision, account: _Account) -> Iterator[Step]:
+        """End the decisions that a CANCEL names and that are not sized yet; the market ends the open orders."""
+        target, portfolio = decision.target or CancelTarget(), decision.portfolio
+        symbol = None
+        if target.symbol is not None and self._catalog is not None:
+            instrument = self._catalog.resolve(target.symbol)
+            if not isinstance(instrument, Instrument):
+                yield refuse(decision, Reason.UNKNOWN_SYMBOL, instrument.reason)
+                return
+            symbol = instrument.symbol
+
+        def named(other: PendingDecision, of: Symbol | None) -> bool:
+            if other.portfolio != portfolio or target.order_id is not None:
+                return False
+            return other.id == target.decision_id if target.decision_id is not None else symbol in {None, of}
+
+        ended = [one for one, instrument in account.ready if named(one, instrument.symbol)]
+        account.ready = deque(pair for pair in account.ready if pair[0] not in ended)
+        for of, waiting in list(self._waiting.items()):
+            here = [one for one in waiting if named(one, of)]
+            ended += here
+            self._waiting[of] = [one for one in waiting if one not in here]
+        for one in ended:
+            detail = f"by decision {decision.id}, before it was sized"
+            yield Refusal(one.id, portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, detail)
+        before = tuple(one.id for one in ended)
+        yield CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, before)
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
         """Admit the decisions that waited for these symbols again, oldest first."""
@@ -282,7 +346,7 @@ class DecisionQueue:
                 name: {
                     **to_dict(account.state),
                     "ready": [decision.id for decision, _ in account.ready],
-                    "pricing": account.pricing,
+                    "in_flight": account.in_flight[0].id if account.in_flight is not None else None,
                 }
                 for name, account in self._accounts.items()
             },

@@ -2,35 +2,44 @@
 
 ::
 
-    decision ─► pre_trade_check ─► wait for a price ─► size ─► match ─► apply ─► result
-                                  (DecisionQueue)
+    decision ─► pre_trade_check ─► wait for a price ─► size ─► accept, match ─► apply ─► result
+                                  (DecisionQueue)              (Sequencer)
 
 Backtests, replays and tests run an `Engine`. Live, three actors run the same parts: the Sizer a `DecisionQueue`, the
-ExecutionSimulator `match_market_order`, the PositionKeeper `apply_all`.
+ExecutionSimulator a `Sequencer`, the PositionKeeper `apply_all`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
-from domain.trading.bookkeeping import Result, apply
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import AwaitsPortfolio, DecisionQueue, SizingRules, Step, unknown_portfolio
+from domain.trading.decision_queue import (
+    AwaitsPortfolio,
+    DecisionQueue,
+    SizedRefusal,
+    SizingRules,
+    Step,
+    unknown_portfolio,
+)
 from domain.trading.events import SizedOrder
-from domain.trading.execution import match_market_order
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import Quote
+from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import Instant, PortfolioName
 
-Ended: TypeAlias = Result | Refusal
-"""How a decision ended: with an event of its portfolio, or without an order."""
+Happened: TypeAlias = Result | Refusal
+"""What happened: an event of a portfolio, or the end of a decision without one."""
 
 
 class Engine:
-    """The rules of all portfolios, composed. Each call returns what it ended, in order; the same calls give the same.
+    """The rules of all portfolios, composed. Each call returns what happened, in order; the same calls give the same.
 
     Args:
         states: the portfolios at the start.
@@ -43,53 +52,90 @@ class Engine:
     """
 
     def __init__(self, states: Iterable[PortfolioState], rules: SizingRules) -> None:
+        states = tuple(states)
         self._queue = DecisionQueue(rules)
         self._queue.begin(states)
+        self._sequencer = Sequencer()
+        self._sequencer.begin(states)
+        self._data_no = max((o.since for state in states for o in state.open_orders), default=0)
 
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the present state of a portfolio; None if there is no such portfolio."""
-        return self._queue.state(portfolio)
+        return self._sequencer.state(portfolio)
 
-    def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Ended]:
+    def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Happened]:
         """Take the instruments that can be traded; before that every decision waits."""
         return self._run(self._queue.on_instruments(catalog, now), now)
 
-    def on_decision(self, decision: PendingDecision, now: Instant) -> list[Ended]:
+    def on_decision(self, decision: PendingDecision, now: Instant) -> list[Happened]:
         """Take a decision; it may wait for a price."""
         return self._run(self._queue.on_decision(decision, now), now)
 
-    def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Ended]:
-        """Take quotes, and execute the decisions that waited for them."""
-        return self._run(self._queue.on_quotes(quotes, now), now)
+    def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Happened]:
+        """Take quotes: match open orders with them, then execute the decisions that waited for them."""
+        numbered = [replace(quote, data_no=self._next_number()) for quote in quotes]
+        happened = [one for quote in numbered for one in self._match(quote, now)]
+        return happened + self._run(self._queue.on_quotes(numbered, now), now)
 
-    def on_time(self, now: Instant) -> list[Ended]:
-        """End the decisions that have waited too long."""
-        return self._run(self._queue.on_time(now), now)
+    def on_bar(self, bar: Bar, now: Instant) -> list[Happened]:
+        """Take a bar: match open orders with it."""
+        return self._match(replace(bar, data_no=self._next_number()), now)
 
-    def on_rules(self, rules: Iterable[PortfolioRules], now: Instant) -> list[Ended]:
+    def on_time(self, now: Instant) -> list[Happened]:
+        """End the orders that have expired, and the decisions that have waited too long."""
+        happened = self._tell(self._sequencer.on_time(now), now)
+        return happened + self._run(self._queue.on_time(now), now)
+
+    def on_rules(self, rules: Iterable[PortfolioRules], now: Instant) -> list[Happened]:
         """Take the rules of all portfolios; the next decision is sized by them."""
+        rules = tuple(rules)
+        self._sequencer.on_rules(rules)
         return self._run(self._queue.on_rules(rules), now)
 
-    def _run(self, steps: Iterable[Step], now: Instant) -> list[Ended]:
-        ended: list[Ended] = []
+    def _next_number(self) -> int:
+        self._data_no += 1
+        return self._data_no
+
+    def _match(self, data: MarketData, now: Instant) -> list[Happened]:
+        return self._tell(self._sequencer.on_data(data, now), now)
+
+    def _tell(self, steps: Iterable[Sequence[Result]], now: Instant) -> list[Happened]:
+        """Tell the queue of events that no decision in flight has made."""
+        happened: list[Happened] = []
+        for results in steps:
+            happened += results
+            portfolio = results[0].state.name
+            happened += self._run(self._queue.on_results(portfolio, results, now, answered=False), now)
+        return happened
+
+    def _run(self, steps: Iterable[Step], now: Instant) -> list[Happened]:
+        happened: list[Happened] = []
         remaining = deque(steps)
         while remaining:
             step = remaining.popleft()
             if isinstance(step, Refusal):
-                ended.append(step)
+                happened.append(step)
             elif isinstance(step, AwaitsPortfolio):
-                ended.append(unknown_portfolio(step.decision))
-            elif isinstance(step, SizedOrder):
-                result = self._match(step, now)
-                ended.append(result)
-                applied = None if isinstance(result, Refusal) else result
-                remaining.extend(self._queue.on_result(step.order.portfolio, applied, now))
-        return ended
+                happened.append(unknown_portfolio(step.decision))
+            elif isinstance(step, SizedOrder | SizedRefusal | CancelOrders):
+                portfolio = step.order.portfolio if isinstance(step, SizedOrder) else _portfolio_of(step)
+                answer = self._sequence(step, now)
+                answered = not isinstance(step, CancelOrders)
+                if isinstance(answer, Returned):
+                    remaining.extend(self._queue.on_returned(portfolio, now))
+                    continue
+                results = () if isinstance(answer, Refusal) else answer
+                happened += [answer] if isinstance(answer, Refusal) else results
+                remaining.extend(self._queue.on_results(portfolio, results, now, answered=answered))
+        return happened
 
-    def _match(self, sized: SizedOrder, now: Instant) -> Ended:
-        event = match_market_order(sized, now.time)
-        if isinstance(event, Refusal):
-            return event
-        state = self._queue.state(sized.order.portfolio)
-        assert state is not None  # it was sized just now
-        return apply(state, event)
+    def _sequence(self, step: SizedOrder | SizedRefusal | CancelOrders, now: Instant) -> Sequenced:
+        if isinstance(step, SizedOrder):
+            return self._sequencer.on_order(step, now)
+        if isinstance(step, SizedRefusal):
+            return self._sequencer.on_refusal(step.refusal, step.version)
+        return self._sequencer.on_cancel(step, now)
+
+
+def _portfolio_of(step: SizedRefusal | CancelOrders) -> PortfolioName:
+    return step.refusal.portfolio if isinstance(step, SizedRefusal) else step.portfolio

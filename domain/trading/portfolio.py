@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
-from domain.trading.open_orders import OpenOrders
+from domain.trading.open_orders.open_order import OpenOrders
 from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
 from domain.trading.quotes import Quote
 from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol

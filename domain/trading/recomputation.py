@@ -6,12 +6,13 @@ A row is a mapping by the names of the table's columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
 from domain.trading.arithmetic import ZERO, add, negate, subtract, total
 from domain.trading.execution import (
+    Part,
     SlippageFactors,
     fill_at,
     slippage_factors,
@@ -86,17 +87,18 @@ def recompute_fill(order: Row, fill: Row, rules: Row) -> Recomputation:
         fill: the row of ``paper_fills``.
         rules: the row of ``paper_portfolio_rules`` of the order's ``config_revision``.
     """
-    part = replace(order_from_rows(order, rules), quantity=fill["quantity"])
+    part = order_from_rows(order, rules)
+    quantity = fill["quantity"]
     quote = quote_from_row(fill)
     offered = base_price(quote, part.side, part.execution)
     base = offered._replace(size=_touch_size(fill["touch_size"], offered.size))
-    computed = fill_at(part, quote, base, fill["filled_at"])
-    factors = slippage_factors(part, base)
+    computed = fill_at(part, Part(quantity), quote, base, fill["filled_at"])
+    factors = slippage_factors(part, quantity, base)
     return Recomputation(
         fill=computed,
         factors=factors,
         offered=offered.size,
-        surcharged=surcharged_notional(part.quantity, base),
+        surcharged=surcharged_notional(quantity, base),
         unrounded=unrounded_price(part.side, base.price, factors.rate),
         differences=_differences(fill["fill_no"], fill, _fill_columns(part, computed)),
     )

@@ -11,8 +11,8 @@ from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, m
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.instruments import Instrument, Unresolved
-from domain.trading.order_pricing import Pricing, misplaced_exit, price_order, with_terms
-from domain.trading.order_terms import MARKET
+from domain.trading.open_orders.pricing import Pricing, misplaced_exit, price_order, with_terms
+from domain.trading.open_orders.terms import MARKET
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.prices import base_price, mark
@@ -64,8 +64,8 @@ def pre_trade_check(
 
 def expire_if_stale(decision: PendingDecision, now: Instant, max_age: timedelta | None) -> Refusal | None:
     """Refuse a decision that has waited longer than ``max_age``, for example during a downtime. None: no limit."""
-    if max_age is None or decision.age(now) <= max_age:
-        return None
+    if max_age is None or decision.action is Action.CANCEL or decision.age(now) <= max_age:
+        return None  # a CANCEL is never too late
     limit = f"max_decision_age = {max_age.total_seconds():g} s"
     return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {limit}")
 

@@ -8,10 +8,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from domain.immutable_map import ImmutableMap
-
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.execution import Part, charge, commission_due, worst_cost
-from domain.trading.orders import Costs, Fill, Order
+from domain.trading.orders import Fill, Order
 from domain.trading.prices import BasePrice
 from domain.types import OrderId, OrderType, Side, Symbol
 

@@ -10,7 +10,7 @@ from functools import partial
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
 from domain.trading.execution import charge, commission_due, worst_cost
 from domain.trading.instruments import Instrument
-from domain.trading.order_terms import OrderTerms
+from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, Order
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.prices import BasePrice

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from domain.trading.arithmetic import floor_to, multiply
-from domain.trading.execution import provide, take
-from domain.trading.open_orders import OpenOrder
+from domain.trading.execution import fill_at, provide
+from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import ExecutionRules, Fill, NotFilled
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Bar, MarketData, Quote
@@ -106,14 +106,14 @@ def take_at_once(open_order: OpenOrder, quote: Quote, taken: Decimal, at: dateti
         quantity = floor_to(base.size, order.instrument.step)
     if not quantity:
         return NotFilled("nothing is left at the touch")
-    return take(order, open_order.part(quantity), base, quote, at)
+    return fill_at(order, open_order.part(quantity), quote, base, at)
 
 
 def take_all(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime) -> Fill | NotFilled:
     """Fill the whole rest of a triggered stop order as a market order."""
     order = open_order.order
     base = base_price(quote, order.side, order.execution, taken)
-    return take(order, open_order.part(open_order.remaining), base, quote, at)
+    return fill_at(order, open_order.part(open_order.remaining), quote, base, at)
 
 
 def fill_resting(

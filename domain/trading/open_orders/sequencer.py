@@ -19,7 +19,6 @@ from typing import TypeAlias
 
 from domain.trading.arithmetic import ZERO, ceil_to, plain, round_to
 from domain.trading.bookkeeping import Result, apply
-from domain.trading.cancelling import CancelOrders, targets
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import (
     DecisionEnd,
@@ -32,9 +31,10 @@ from domain.trading.events import (
     SizedOrder,
 )
 from domain.trading.execution import fill_order, worst_cost
-from domain.trading.exits import exits_of
-from domain.trading.levels import Levels
-from domain.trading.matching import (
+from domain.trading.open_orders.cancelling import CancelOrders, targets
+from domain.trading.open_orders.exits import exits_of
+from domain.trading.open_orders.levels import Levels
+from domain.trading.open_orders.matching import (
     LIMITS,
     Seen,
     fill_resting,
@@ -46,7 +46,7 @@ from domain.trading.matching import (
     trigger_quote,
     would_take,
 )
-from domain.trading.open_orders import STOPS, OpenOrder
+from domain.trading.open_orders.open_order import STOPS, OpenOrder
 from domain.trading.orders import Fill, NotFilled, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.prices import base_price

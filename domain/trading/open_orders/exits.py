@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from domain.trading.arithmetic import ZERO, subtract, total
-from domain.trading.open_orders import STOPS, OpenOrder, OpenOrders
+from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders
 from domain.trading.orders import Order
 from domain.types import OrderId, Symbol
 

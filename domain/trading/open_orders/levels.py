@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from domain.trading.matching import extremes
-from domain.trading.open_orders import OpenOrder
+from domain.trading.open_orders.matching import extremes
+from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.quotes import MarketData
 from domain.types import OrderId, PortfolioName, Side, Symbol
 

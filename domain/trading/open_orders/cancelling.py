@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.trading.decision import Reason, Refusal
-from domain.trading.open_orders import OpenOrder, OpenOrders
+from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
 from domain.types import DecisionId, OrderId, OutcomeStatus, PortfolioName, Symbol
 from domain.wording import counted
 
