@@ -19,8 +19,8 @@ from domain.trading.arithmetic import ZERO, divide, rate
 from domain.trading.bookkeeping import Trade, apply
 from domain.trading.decision import Reason
 from domain.trading.events import Filled, SizedOrder, SizingEvidence
-from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
+from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import Costs, ExecutionRules, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote

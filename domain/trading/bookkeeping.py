@@ -1,7 +1,7 @@
 """Bookkeeping: how an event changes a portfolio.
 
-One pure function, `apply`, is the only way in which an event changes a state: those of the ExecutionSimulator,
-the PositionKeeper's drafts, and every state of an `Engine`.
+One pure function, `apply`, is the only way in which an event changes a state: in the ExecutionSimulator, in the
+PositionKeeper's drafts, and in an `Engine`.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class Result:
             price = self.fill.price if isinstance(self.event, Filled) else open_order and open_order.average_price
             done = f"{verb} {plain(filled)} {order.instrument.symbol} at {plain(price or ZERO)}"
         else:
-            average = plain(round_display(open_order.average_price or ZERO))
-            done = f"{verb} {plain(filled)} {order.instrument.symbol} at {average} on average, in {open_order.fills} fills"
+            average = plain(money(open_order.average_price or ZERO))
+            done = f"{verb} {plain(filled)} {order.instrument.symbol} at {average} on average, {open_order.fills} fills"
         if not isinstance(self.event, OrderEnded):
             return f"{done}{note}"
         if not filled:
@@ -172,11 +172,6 @@ def describe(order: Order) -> str:
     parts += [f"stop {plain(order.stop_price)}"] if order.stop_price is not None else []
     parts += [f"limit {plain(order.limit_price)}"] if order.limit_price is not None else []
     return ", ".join(parts)
-
-
-def round_display(price: Decimal) -> Decimal:
-    """Round an average price to 12 significant decimals, for a person."""
-    return money(price)
 
 
 def apply(state: PortfolioState, event: Event) -> Result:
@@ -238,9 +233,7 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions, open_orders, taken)
     touched = held or position
     assert touched is not None  # an event without a position before it opens one
-    return Result(
-        event, after, open_order, touched.position_id, position, trade, cash_delta, asset_delta, exits
-    )
+    return Result(event, after, open_order, touched.position_id, position, trade, cash_delta, asset_delta, exits)
 
 
 def apply_all(states: Mapping[PortfolioName, PortfolioState], events: Iterable[Event]) -> list[Result]:

@@ -1,7 +1,7 @@
 """Decisions between their receipt and their order.
 
-A decision waits for a fresh price by its symbol; there it blocks no other. Then it waits for its turn: one decision of a
-portfolio is in flight at a time, so each is sized against the portfolio as it stands after every earlier one. Where
+A decision waits for a fresh price by its symbol; there it blocks no other. Then it waits for its turn: one decision of
+a portfolio is in flight at a time, so each is sized against the portfolio as it stands after every earlier one. Where
 another event comes first, such as the fill of a resting order, the decision comes back and is sized again.
 """
 

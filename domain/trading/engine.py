@@ -34,7 +34,7 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import Instant, PortfolioName
 
-Happened: TypeAlias = Result | Refusal
+Ended: TypeAlias = Result | Refusal
 """What happened: an event of a portfolio, or the end of a decision without one."""
 
 
@@ -63,30 +63,30 @@ class Engine:
         """Return the present state of a portfolio; None if there is no such portfolio."""
         return self._sequencer.state(portfolio)
 
-    def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Happened]:
+    def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Ended]:
         """Take the instruments that can be traded; before that every decision waits."""
         return self._run(self._queue.on_instruments(catalog, now), now)
 
-    def on_decision(self, decision: PendingDecision, now: Instant) -> list[Happened]:
+    def on_decision(self, decision: PendingDecision, now: Instant) -> list[Ended]:
         """Take a decision; it may wait for a price."""
         return self._run(self._queue.on_decision(decision, now), now)
 
-    def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Happened]:
+    def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Ended]:
         """Take quotes: match open orders with them, then execute the decisions that waited for them."""
         numbered = [replace(quote, data_no=self._next_number()) for quote in quotes]
         happened = [one for quote in numbered for one in self._match(quote, now)]
         return happened + self._run(self._queue.on_quotes(numbered, now), now)
 
-    def on_bar(self, bar: Bar, now: Instant) -> list[Happened]:
+    def on_bar(self, bar: Bar, now: Instant) -> list[Ended]:
         """Take a bar: match open orders with it."""
         return self._match(replace(bar, data_no=self._next_number()), now)
 
-    def on_time(self, now: Instant) -> list[Happened]:
+    def on_time(self, now: Instant) -> list[Ended]:
         """End the orders that have expired, and the decisions that have waited too long."""
         happened = self._tell(self._sequencer.on_time(now), now)
         return happened + self._run(self._queue.on_time(now), now)
 
-    def on_rules(self, rules: Iterable[PortfolioRules], now: Instant) -> list[Happened]:
+    def on_rules(self, rules: Iterable[PortfolioRules], now: Instant) -> list[Ended]:
         """Take the rules of all portfolios; the next decision is sized by them."""
         rules = tuple(rules)
         self._sequencer.on_rules(rules)
@@ -96,20 +96,20 @@ class Engine:
         self._data_no += 1
         return self._data_no
 
-    def _match(self, data: MarketData, now: Instant) -> list[Happened]:
+    def _match(self, data: MarketData, now: Instant) -> list[Ended]:
         return self._tell(self._sequencer.on_data(data, now), now)
 
-    def _tell(self, steps: Iterable[Sequence[Result]], now: Instant) -> list[Happened]:
+    def _tell(self, steps: Iterable[Sequence[Result]], now: Instant) -> list[Ended]:
         """Tell the queue of events that no decision in flight has made."""
-        happened: list[Happened] = []
+        happened: list[Ended] = []
         for results in steps:
             happened += results
             portfolio = results[0].state.name
             happened += self._run(self._queue.on_results(portfolio, results, now, answered=False), now)
         return happened
 
-    def _run(self, steps: Iterable[Step], now: Instant) -> list[Happened]:
-        happened: list[Happened] = []
+    def _run(self, steps: Iterable[Step], now: Instant) -> list[Ended]:
+        happened: list[Ended] = []
         remaining = deque(steps)
         while remaining:
             step = remaining.popleft()

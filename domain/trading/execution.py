@@ -121,8 +121,8 @@ class Part:
     def commission(self, side: Side, notional: Decimal, costs: Costs) -> Decimal:
         """Return what its fill pays, in money: what is due after it, less what was paid before.
 
-        A SELL pays at most its proceeds, so that no commission takes the cash below zero; what it could not pay stays due
-        at the next fill, and is waived at the order's end.
+        A SELL pays at most its proceeds, so that no commission takes the cash below zero; what it could not pay stays
+        due at the next fill, and is waived at the order's end.
         """
         due = subtract(commission_due(add(self.charged, charge(notional, costs)), costs), self.paid)
         owed = max(due, ZERO)

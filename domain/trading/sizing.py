@@ -171,18 +171,16 @@ def _sell(
         names = ", ".join(f"decision {order.decision_id}" for order in holders)
         return refuse(decision, Reason.NOTHING_HELD, f"all of it is in open SELL orders ({names})")
     whole = "the whole position" if free == held.quantity else f"all that is free of {plain(held.quantity)}"
-    requested = decision.quantity
-    if requested is None or requested == free:
+    requested = free if decision.quantity is None else decision.quantity
+    if requested == free:
         return SizedQuantity(free, "" if free == held.quantity else whole)
     if requested > free or subtract(free, requested) < instrument.step:
         return SizedQuantity(free, f"{whole}, the decision requested {plain(requested)}")
     quantity = floor_to(requested, instrument.step)
-    too_small = _too_small(decision, quantity, price, state.rules, instrument)
-    if too_small is not None:
-        return too_small
-    if (dust := _dust(subtract(free, quantity), price, instrument)) is not None:
-        return SizedQuantity(free, f"{whole}: after {plain(quantity)}, {dust}")
-    return SizedQuantity(quantity)
+    dust = _dust(subtract(free, quantity), price, instrument)
+    return _too_small(decision, quantity, price, state.rules, instrument) or (
+        SizedQuantity(quantity) if dust is None else SizedQuantity(free, f"{whole}: after {plain(quantity)}, {dust}")
+    )
 
 
 def _dust(rest: Decimal, price: Decimal, instrument: Instrument) -> str | None:

@@ -88,9 +88,7 @@ def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quanti
         if cut <= ZERO:
             continue
         quantity = subtract(quantity, cut)
-        exits[one.order.order_id] = replace(
-            one, order=replace(one.order, quantity=subtract(one.order.quantity, cut))
-        )
+        exits[one.order.order_id] = replace(one, order=replace(one.order, quantity=subtract(one.order.quantity, cut)))
 
 
 def exits_of(open_orders: OpenOrders, symbol: Symbol, entry: OrderId) -> list[OpenOrder]:

@@ -39,7 +39,7 @@ class Levels:
 
     @property
     def watched(self) -> dict[Symbol, int]:
-        """The symbols with open orders, each with the number of the data after which the first of them can be matched."""
+        """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         return {
             symbol: min(open_order.since for _, open_order in of_symbol.orders.values())
             for symbol, of_symbol in self._by_symbol.items()

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from domain.trading.arithmetic import floor_to, multiply
-from domain.trading.execution import fill_at, provide
+from domain.trading.decision import Reason, Refusal
+from domain.trading.events import Filled, SizedOrder
+from domain.trading.execution import fill_at, fill_order, provide
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import ExecutionRules, Fill, NotFilled
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Bar, MarketData, Quote
-from domain.types import OrderType, PriceRule, Side
+from domain.types import OrderType, OutcomeStatus, PriceRule, Side
 
 LIMITS = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 """Types that have a limit."""
@@ -36,6 +38,19 @@ class Seen(NamedTuple):
     ask_low: Decimal
     bid_high: Decimal
     volume: Decimal | None
+
+
+def match_market_order(sized: SizedOrder, time: datetime) -> Filled | Refusal:
+    """Match a market order with the quote that it was sized from.
+
+    Returns:
+        The portfolio's next event, or the refusal of the order's decision.
+    """
+    order = sized.order
+    fill = fill_order(order, sized.sizing.quote, time, sized.sizing.taken)
+    if isinstance(fill, NotFilled):
+        return Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, fill.reason)
+    return Filled(sized.sizing.version + 1, order, sized.sizing, fill)
 
 
 def see(data: MarketData, rules: ExecutionRules) -> Seen:

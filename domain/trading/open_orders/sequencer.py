@@ -1,4 +1,4 @@
-"""The sequence of each portfolio's events: orders are accepted, matched with market data and ended, one after the other.
+"""The sequence of each portfolio's events: orders are accepted, matched with market data, and ended.
 
 ::
 
@@ -30,7 +30,7 @@ from domain.trading.events import (
     OrderTriggered,
     SizedOrder,
 )
-from domain.trading.execution import fill_order, worst_cost
+from domain.trading.execution import worst_cost
 from domain.trading.open_orders.cancelling import CancelOrders, targets
 from domain.trading.open_orders.exits import exits_of
 from domain.trading.open_orders.levels import Levels
@@ -38,6 +38,7 @@ from domain.trading.open_orders.matching import (
     LIMITS,
     Seen,
     fill_resting,
+    match_market_order,
     reaches_limit,
     reaches_stop,
     see,
@@ -105,7 +106,7 @@ class Sequencer:
 
     @property
     def watched(self) -> dict[Symbol, int]:
-        """The symbols with open orders, each with the number of the data after which the first of them can be matched."""
+        """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         return self._levels.watched
 
     def on_rules(self, rules: Iterable[PortfolioRules]) -> None:
@@ -265,17 +266,17 @@ def _place(step: _Step, sized: SizedOrder) -> Refusal | None:
     """Fill a new order, or let it rest; return the refusal if it does neither."""
     order, quote, at = sized.order, sized.sizing.quote, step.now.time
     if order.order_type is OrderType.MARKET:
-        fill = fill_order(order, quote, at, sized.sizing.taken)
-        if isinstance(fill, NotFilled):
-            return _refused(order, OutcomeStatus.REJECTED, Reason.NO_FILL, fill.reason)
-        step.fill(order, fill, sized)
+        event = match_market_order(sized, at)
+        if isinstance(event, Refusal):
+            return event
+        step.fill(order, event.fill, sized)
         return None
     open_order = OpenOrder(order, quote.data_no)
     take: Fill | NotFilled = NotFilled("it waits for its trigger")
     if order.order_type is OrderType.LIMIT:
         touched = would_take(open_order, quote)
         if order.post_only and touched is not None:
-            detail = f"the market is at {plain(touched)}, it would take at its limit of {plain(order.limit_price or ZERO)}"
+            detail = f"at {plain(touched)} it would take, its limit is {plain(order.limit_price or ZERO)}"
             return _refused(order, OutcomeStatus.REJECTED, Reason.POST_ONLY, detail)
         take = take_at_once(open_order, quote, sized.sizing.taken, at)
     immediate = order.time_in_force in {TimeInForce.IOC, TimeInForce.FOK}
@@ -325,7 +326,7 @@ def _match(step: _Step, order_ids: Sequence[OrderId], data: MarketData) -> None:
 
 
 def _priority(open_order: OpenOrder) -> tuple[Decimal, int]:
-    """Return the order in which orders of one kind are matched: by price, the nearest to the market first, then by seq."""
+    """Return the place of an order among those of its kind: the one that the market reaches first, then by seq."""
     order = open_order.order
     if open_order.waits_for_trigger:
         assert order.stop_price is not None  # it waits for a trigger

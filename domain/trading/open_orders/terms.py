@@ -60,27 +60,31 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
 
     The sentences are the names of the constraints on ``trading_decisions`` that refuse the same in SQL.
     """
-    if action is Action.CANCEL:
-        if target is None:
-            return "a CANCEL needs a target, and no other decision has one"
-        return None if terms == MARKET else "only a BUY or SELL has an order_type, prices, a time_in_force or exits"
-    if target is not None:
-        return "a CANCEL needs a target, and no other decision has one"
-    if action is Action.HOLD and terms != MARKET:
-        return "only a BUY or SELL has an order_type, prices, a time_in_force or exits"
     kind, force = terms.order_type, terms.time_in_force
-    if (terms.limit_price is not None) is not (kind in {OrderType.LIMIT, OrderType.STOP_LIMIT}):
-        return "limit_price is set exactly for limit and stop_limit orders"
-    if (terms.stop_price is not None) is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT}):
-        return "stop_price is set exactly for stop and stop_limit orders"
-    if force is not None and (kind is OrderType.MARKET or (kind is not OrderType.LIMIT and force not in RESTING)):
-        return "time_in_force is GTC, IOC, FOK or GTD for limit, GTC or GTD for stop and stop_limit orders"
-    if (terms.expires_at is not None) is not (force is TimeInForce.GTD):
-        return "order_expires_at is set exactly with time_in_force GTD"
-    if terms.post_only and not (kind is OrderType.LIMIT and force in {None, *RESTING}):
-        return "post_only is for limit orders with time_in_force GTC or GTD"
-    if terms.exits is not None and action is not Action.BUY:
-        return "stop_loss and take_profit are for a BUY"
-    if None not in (terms.stop_loss, terms.stop_loss_pct) or None not in (terms.take_profit, terms.take_profit_pct):
-        return "an exit has a price or a fraction, not both"
-    return None
+    limited, stopped = (terms.limit_price is not None), (terms.stop_price is not None)
+    both = None not in (terms.stop_loss, terms.stop_loss_pct) or None not in (terms.take_profit, terms.take_profit_pct)
+    never_rests = kind is OrderType.MARKET or (kind is not OrderType.LIMIT and force not in RESTING)
+    wrong = {
+        "a CANCEL needs a target, and no other decision has one": (target is None) is (action is Action.CANCEL),
+        "only a BUY or SELL has an order_type, prices, a time_in_force or exits": (
+            action not in {Action.BUY, Action.SELL} and terms != MARKET
+        ),
+        "limit_price is set exactly for limit and stop_limit orders": (
+            limited is not (kind in {OrderType.LIMIT, OrderType.STOP_LIMIT})
+        ),
+        "stop_price is set exactly for stop and stop_limit orders": (
+            stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
+        ),
+        "time_in_force is GTC, IOC, FOK or GTD for limit, GTC or GTD for stop and stop_limit orders": (
+            force is not None and never_rests
+        ),
+        "order_expires_at is set exactly with time_in_force GTD": (
+            (terms.expires_at is not None) is not (force is TimeInForce.GTD)
+        ),
+        "post_only is for limit orders with time_in_force GTC or GTD": (
+            terms.post_only and (kind is not OrderType.LIMIT or force not in {None, *RESTING})
+        ),
+        "stop_loss and take_profit are for a BUY": terms.exits is not None and action is not Action.BUY,
+        "an exit has a price or a fraction, not both": both,
+    }
+    return next((sentence for sentence, holds in wrong.items() if holds), None)

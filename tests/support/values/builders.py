@@ -10,8 +10,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.events import Filled, SizedOrder, SizingEvidence
-from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
+from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import Costs, ExecutionRules, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote

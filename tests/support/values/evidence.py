@@ -8,8 +8,8 @@ from typing import Any
 
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.events import Filled, SizingEvidence
-from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
+from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Order
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.quotes import Quote

@@ -18,12 +18,12 @@ from domain.trading.events import SizedOrder
 from domain.trading.execution import (
     commission,
     fill_order,
-    match_market_order,
     slippage_draw,
     slippage_price,
     slippage_rate,
     worst_cost,
 )
+from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import Costs, Fill, order_id, position_id
 from domain.trading.prices import BasePrice, base_price
 from domain.types import OrderId, OrderType, PriceRule, Side
