@@ -147,7 +147,7 @@ class _Desk:
         )
         quote = Quote(Symbol(symbol), self.prices[symbol], at, Instant(at, 0.0), SOURCE, real=False)
         event = match_market_order(
-            SizedOrder(order, SizingEvidence(quote, self.plan.capital, {}, {}, self.books.version, 1)), at
+            SizedOrder(order, SizingEvidence(quote, self.plan.capital, {}, {}, self.books.version)), at
         )
         assert isinstance(event, Filled)
         fill = event.fill

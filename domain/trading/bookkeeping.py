@@ -197,7 +197,7 @@ def apply(state: PortfolioState, event: Event) -> Result:
             ended = replace(state, version=event.version, open_orders=state.open_orders.without(before))
             return Result(event, ended, before)
         if isinstance(event, OrderTriggered):
-            after = replace(before, triggered=True)
+            after = replace(before, triggered_at=event.at)
         else:
             after = replace(before, order=event.order, reserved=event.reserved, since=event.since)
     return Result(event, replace(state, version=event.version, open_orders=state.open_orders.updated(after)), after)

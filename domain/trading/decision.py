@@ -143,11 +143,13 @@ class CancelTarget:
         decision_id: the order of this decision.
         order_id: this order.
         symbol: all orders of this symbol, in any usual spelling.
+        flaw: why there is nothing to cancel: no such decision, or it has ended.
     """
 
     decision_id: DecisionId | None = None
     order_id: OrderId | None = None
     symbol: str | None = None
+    flaw: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -287,6 +287,9 @@ class DecisionQueue:
         """End the decisions that a CANCEL names and that are not sized yet; the market ends the open orders."""
         target, portfolio = decision.target or CancelTarget(), decision.portfolio
         symbol = None
+        if target.flaw is not None:
+            yield refuse(decision, Reason.NOTHING_OPEN, target.flaw)
+            return
         if target.symbol is not None and self._catalog is not None:
             instrument = self._catalog.resolve(target.symbol)
             if not isinstance(instrument, Instrument):

@@ -26,7 +26,6 @@ class SizingEvidence:
         marks: the newest mark of each symbol; all orders of one moment share this table.
         positions: the portfolio's positions, shared with its state.
         version: of the portfolio.
-        rules_revision: of the portfolio's row in ``paper_trading_config``.
         taken: the quantity that earlier orders of the portfolio took from ``quote`` on the order's side.
     """
 
@@ -35,7 +34,6 @@ class SizingEvidence:
     marks: Mapping[Symbol, Decimal] = field(repr=False)
     positions: Mapping[Symbol, Position] = field(repr=False)
     version: int
-    rules_revision: int
     taken: Decimal = ZERO
 
     def other_marks(self) -> dict[Symbol, Decimal]:

@@ -114,6 +114,7 @@ class Order:
         post_only: it is rejected where it would take liquidity at once.
         exits: of an entry order: the exits that its fills open.
         parent: of an exit: the entry order.
+        rules_revision: of the portfolio's row in ``paper_trading_config`` from which costs and execution come.
     """
 
     order_id: OrderId
@@ -137,6 +138,7 @@ class Order:
     post_only: bool = False
     exits: ExitPlan | None = None
     parent: OrderId | None = None
+    rules_revision: int = 1
 
     @property
     def own_price(self) -> Decimal | None:

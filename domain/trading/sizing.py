@@ -123,12 +123,13 @@ def size(
         created_at=now,
         strategy=decision.strategy,
         note=sized.note,
+        rules_revision=rules.revision,
     )
     if decision.terms is not MARKET:
         order = with_terms(order, decision.terms, pricing)
         if (detail := misplaced_exit(order, pricing.price)) is not None:
             return refuse(decision, Reason.INVALID, detail)
-    evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, rules.revision, taken)
+    evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, taken)
     return SizedOrder(order, evidence)
 
 

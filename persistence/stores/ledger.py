@@ -228,7 +228,7 @@ def order_row(result: Result, marks_no: int | None = None) -> dict[str, object]:
         "symbol": order.instrument.symbol, "side": order.side.value, "order_type": order.order_type.value,
         "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
         "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
-        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": sizing.rules_revision,
+        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": order.rules_revision,
         "equity": sizing.equity, "created_at": order.created_at, "filled_at": fill.filled_at,
         "price_rule": order.execution.price_rule.value, "rules_version": RULES_VERSION, "tick": order.instrument.tick,
         "marks_no": marks_no,

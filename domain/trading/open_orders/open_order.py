@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -29,8 +30,9 @@ class OpenOrder:
         notional: Σ notional of its fills.
         charged: Σ notional × commission rate of its fills, not rounded.
         paid: commission paid so far.
+        slippage: Σ slippage of its fills, in money.
         reserved: the cash that it holds back; 0 for a SELL.
-        triggered: a stop order has been triggered.
+        triggered_at: when a stop order was triggered; None before.
     """
 
     order: Order
@@ -40,8 +42,9 @@ class OpenOrder:
     notional: Decimal = ZERO
     charged: Decimal = ZERO
     paid: Decimal = ZERO
+    slippage: Decimal = ZERO
     reserved: Decimal = ZERO
-    triggered: bool = False
+    triggered_at: datetime | None = None
 
     @property
     def remaining(self) -> Decimal:
@@ -56,7 +59,7 @@ class OpenOrder:
     @property
     def waits_for_trigger(self) -> bool:
         """Whether it is a stop order that has not been triggered."""
-        return not self.triggered and self.order.order_type in STOPS
+        return self.triggered_at is None and self.order.order_type in STOPS
 
     @property
     def open_notional(self) -> Decimal:
@@ -78,6 +81,7 @@ class OpenOrder:
             notional=add(self.notional, fill.notional),
             charged=add(self.charged, charge(fill.notional, self.order.costs)),
             paid=add(self.paid, fill.commission),
+            slippage=add(self.slippage, fill.slippage),
         )
         return replace(after, reserved=after.cash_needed())
 

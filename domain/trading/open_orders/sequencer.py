@@ -312,7 +312,7 @@ def _match(step: _Step, order_ids: Sequence[OrderId], data: MarketData) -> None:
     used = ZERO
     for one in sorted((one for one in orders if one.order.order_type in LIMITS), key=_priority):
         present = step.state.open_orders.get(one.order.order_id)
-        if present is None or present.waits_for_trigger or present.triggered is not one.triggered:
+        if present is None or present.waits_for_trigger or present.triggered_at is not one.triggered_at:
             continue
         seen = see(data, one.order.execution)
         if not reaches_limit(present, seen):

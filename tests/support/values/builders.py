@@ -174,7 +174,7 @@ def market_order(
         strategy=strategy,
         limit_price=None if limit_price is None else Decimal(limit_price),
     )
-    return SizedOrder(order, SizingEvidence(quote(price, instrument.symbol), Decimal(10_000), {}, {}, seq - 1, 1))
+    return SizedOrder(order, SizingEvidence(quote(price, instrument.symbol), Decimal(10_000), {}, {}, seq - 1))
 
 
 def filled(order: SizedOrder, at: datetime = NOON) -> Filled:

@@ -56,7 +56,7 @@ def evidence_of(event: Filled, of: PortfolioRules) -> Evidence:
             "side": order.side.value, "order_type": order.order_type.value, "quantity": order.quantity,
             "limit_price": order.limit_price, "status": "filled", "filled_quantity": fill.quantity,
             "average_fill_price": fill.price, "commission": fill.commission, "slippage": fill.slippage,
-            "strategy": order.strategy, "config_revision": sizing.rules_revision, "equity": sizing.equity,
+            "strategy": order.strategy, "config_revision": order.rules_revision, "equity": sizing.equity,
             "created_at": order.created_at, "filled_at": fill.filled_at, "rules_version": RULES_VERSION,
             "price_rule": order.execution.price_rule.value, "tick": order.instrument.tick,
         }),
@@ -115,7 +115,7 @@ def met(
         bid=None if bid is None else Decimal(bid), ask=None if ask is None else Decimal(ask),
         bid_size=size, ask_size=size,
     )  # fmt: skip
-    sizing = SizingEvidence(quote, Decimal(10_000), {}, {}, order.seq - 1, 1, Decimal(taken))
+    sizing = SizingEvidence(quote, Decimal(10_000), {}, {}, order.seq - 1, Decimal(taken))
     event = match_market_order(replace(market_order(), order=order, sizing=sizing), NOON)
     assert isinstance(event, Filled), event
     return event

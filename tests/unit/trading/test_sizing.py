@@ -386,4 +386,4 @@ def test_a_sized_order_carries_what_is_wanted_and_what_that_rests_on() -> None:
     )
     sized_order = sizing_of(received(strategy="momentum"), portfolio, "110485.85")
     assert expected == sized_order.order
-    assert SizingEvidence(base, Decimal(10_000), {BTC: base.price}, {}, 41, 7) == sized_order.sizing
+    assert SizingEvidence(base, Decimal(10_000), {BTC: base.price}, {}, 41) == sized_order.sizing
