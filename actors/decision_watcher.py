@@ -76,9 +76,12 @@ class DecisionWatcher(PathBehaviour):
     def rebuild(self, message: Rebuild) -> None:
         """End poisoned decisions, answer callers from the table, and send all pending decisions again, in order."""
         rejected, reason = OutcomeStatus.REJECTED, Reason.INTERNAL_ERROR
+        # An open order ends by an event of its own, which ends its decision.
+        resting = {one.order.decision_id for state in message.portfolios for one in state.open_orders}
         poisoned = [
             Refusal(id_, DEFAULT_PORTFOLIO, rejected, reason, f"{failure.error}; reference {failure.reference}")
             for id_, failure in message.poisoned.items()
+            if id_ not in resting
         ]
         self.generation = message.generation
         if message.draining:
@@ -224,6 +227,8 @@ class DecisionWatcher(PathBehaviour):
         if refusals := [refusal for message in messages for refusal in message.refusals]:
             self._end(refusals)
         for message in messages:
+            for outcome in message.opened:
+                self._report_open(outcome)
             for outcome in message.outcomes:
                 self._report_outcome(outcome)
 
@@ -251,6 +256,13 @@ class DecisionWatcher(PathBehaviour):
         self._counters.count_outcome(outcome)
         logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
 
+    def _report_open(self, outcome: Outcome) -> None:
+        """Report that the order of a decision rests: the decision is not under way any more."""
+        self._forget(outcome.decision_id)
+        self._counters.mark_open(outcome.decision_id)
+        self._callers.answer_open(outcome.decision_id, outcome)
+        logger.bind(decision=outcome.decision_id).info("{}", outcome.reason)
+
     def _forget(self, decision_id: DecisionId) -> None:
         self._under_way.discard(decision_id)
         self._waiting.discard(decision_id)
@@ -264,7 +276,10 @@ class DecisionWatcher(PathBehaviour):
             if id_ not in outcomes:
                 self._callers.answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
                 self._counters.discard(id_)
-            elif (outcome := outcomes[id_]) is not None:
+            elif (outcome := outcomes[id_]) is not None and outcome.status is OutcomeStatus.OPEN:
+                self._callers.answer_open(id_, outcome)
+                self._counters.mark_open(id_)
+            elif outcome is not None:
                 self._callers.answer(outcome.decision_id, outcome)
                 self._counters.count_outcome(outcome)
 
@@ -279,8 +294,10 @@ class DecisionWatcher(PathBehaviour):
             answers = self._resolve(submitted) if error.in_doubt else [error] * len(decisions)
         for submit, answer in zip(submitted, answers, strict=True):
             if isinstance(answer, Accepted):
-                self._callers.add(answer.decision_id, submit.outcome)
-                if answer.outcome is not None:
+                self._callers.add(answer.decision_id, submit.outcome, until_open=submit.until_open)
+                if answer.outcome is not None and answer.outcome.status is OutcomeStatus.OPEN:
+                    self._callers.answer_open(answer.decision_id, answer.outcome)
+                elif answer.outcome is not None:
                     self._callers.answer(answer.decision_id, answer.outcome)
                 settle(submit.accepted, answer)
             else:

@@ -1,21 +1,40 @@
-"""ExecutionSimulator: the simulated exchange. It matches each order with the quote that it was sized from."""
+"""ExecutionSimulator: the simulated exchange. It gives each portfolio's events their order, and matches open orders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from actors.messages import Execute, Flush, Matched, Message, Rebuild, Record, Refused
+from actors.messages import (
+    Cancel,
+    DataSeen,
+    Execute,
+    Flush,
+    Happened,
+    MatchedUpTo,
+    Message,
+    Rebuild,
+    Record,
+    Refused,
+    RefuseSized,
+    RulesChanged,
+    SizeAgain,
+    Tick,
+    Watch,
+)
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
-from domain.trading.execution import match_market_order
-from domain.types import Clock
+from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
+from domain.trading.portfolio import open_orders_to_dict
+from domain.trading.quotes import Quote
+from domain.types import Clock, DecisionId, Instant, PortfolioName
 
 
 class ExecutionSimulator(PathBehaviour):
-    """The simulated exchange. The Sizer gets each event at once, so the next decision need not wait for the commit.
+    """The driver of a `Sequencer`. The Sizer gets each result at once, so it need not wait for the commit.
 
     Args:
         routes: the addresses of the actors.
@@ -25,29 +44,106 @@ class ExecutionSimulator(PathBehaviour):
     def __init__(self, routes: Routes, clock: Clock) -> None:
         self._routes = routes
         self._clock = clock
+        self._sequencer = Sequencer()
+        self._watched_number = -1
+        self._matched = 0
+        self._reported = 0
+        self._flushed = False
 
     def rebuild(self, message: Rebuild) -> None:
-        """Begin a generation. There is no state to restore: market orders are never open."""
+        """Start from the committed state with its open orders, and request the data that were seen since then."""
         self.generation = message.generation
+        self._sequencer.begin(message.portfolios)
+        self._watched_number = -1
+        self._matched = self._reported = 0
         self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
+        self._tell(self._sequencer.end_poisoned(message.poisoned, Instant.of(self._clock)))
+        self._watch(replay=True)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the open orders; market orders are never open."""
-        return {"generation": self.generation, "open_orders": []}
+        """Return the open orders of each portfolio."""
+        return {
+            "generation": self.generation,
+            "matched_up_to": self._matched,
+            "open_orders": {state.name: open_orders_to_dict(state) for state in self._sequencer.states},
+        }
+
+    @property
+    def about(self) -> DecisionId | None:
+        """The decision of the order that it matches."""
+        return self._sequencer.about
+
+    @about.setter
+    def about(self, decision_id: DecisionId | None) -> None:
+        self._sequencer.about = decision_id
 
     def handle(self, message: Message) -> None:
         """Handle one message."""
+        now = Instant.of(self._clock)
         match message:
             case Execute():
-                self._execute(message)
-            case Refused() | Flush():
+                order = message.sized.order
+                self._answer(order.portfolio, self._sequencer.on_order(message.sized, now), order.decision_id)
+            case RefuseSized():
+                refusal, version = message.sized.refusal, message.sized.version
+                self._answer(refusal.portfolio, self._sequencer.on_refusal(refusal, version), message.sized.decision_id)
+            case Cancel():
+                self._answer(message.request.portfolio, self._sequencer.on_cancel(message.request, now), None)
+            case DataSeen():
+                self._match(message.quotes, now)
+            case Tick():
+                self._expire(now)
+            case RulesChanged():
+                self._sequencer.on_rules(message.rules)
+            case Refused():
                 self._routes.position_keeper.tell(message)
+            case Flush():
+                self._flushed = True
+                self._routes.position_keeper.tell(message)
+        self.about = None
 
-    def _execute(self, message: Execute) -> None:
-        order = message.sized.order
-        event = match_market_order(message.sized, self._clock.now())
-        filled = None if isinstance(event, Refusal) else event
-        self._routes.sizer.tell(Matched(message.generation, order.decision_id, order.portfolio, filled))
-        self._routes.position_keeper.tell(
-            Refused(message.generation, event) if isinstance(event, Refusal) else Record(message.generation, event)
-        )
+    def _answer(self, portfolio: PortfolioName, sequenced: Sequenced, answered: DecisionId | None) -> None:
+        assert self.generation is not None
+        match sequenced:
+            case Returned():
+                assert answered is not None  # only what is in flight comes back
+                self._routes.sizer.tell(SizeAgain(self.generation, portfolio, answered))
+            case Refusal():
+                if answered is not None:
+                    self._routes.sizer.tell(Happened(self.generation, portfolio, (), answered))
+                self._routes.position_keeper.tell(Refused(self.generation, sequenced))
+            case _:
+                self._report(portfolio, sequenced, answered)
+
+    def _report(self, portfolio: PortfolioName, results: tuple[Result, ...], answered: DecisionId | None) -> None:
+        """Send what happened in one step to the Sizer and to the PositionKeeper."""
+        assert self.generation is not None
+        self._routes.sizer.tell(Happened(self.generation, portfolio, results, answered))
+        self._routes.position_keeper.tell(Record(self.generation, tuple(result.event for result in results)))
+        if self._sequencer.watched_number != self._watched_number:
+            self._watch(replay=False)
+
+    def _tell(self, steps: Iterable[tuple[Result, ...]]) -> None:
+        for results in steps:
+            self._report(results[0].state.name, results, None)
+
+    def _match(self, quotes: Iterable[Quote], now: Instant) -> None:
+        """Match market data; between two generations and after a flush they wait in the PriceTracker's buffer."""
+        if self.generation is None or self._flushed:
+            return
+        for quote in quotes:
+            self._tell(self._sequencer.on_data(quote, now))
+            self._matched = max(self._matched, quote.data_no)
+
+    def _expire(self, now: Instant) -> None:
+        if self.generation is None or self._flushed:
+            return
+        self._tell(self._sequencer.on_time(now))
+        if self._matched > self._reported:
+            self._reported = self._matched
+            self._routes.position_keeper.tell(MatchedUpTo(self.generation, self._matched))
+
+    def _watch(self, *, replay: bool) -> None:
+        """Tell the PriceTracker which symbols have open orders."""
+        self._watched_number = self._sequencer.watched_number
+        self._routes.price_tracker.tell(Watch(self._sequencer.watched, replay))

@@ -17,9 +17,12 @@ from typing import Any, ClassVar, Self, dataclass_transform
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.failures import Failure
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.decision_queue import SizedRefusal
 from domain.trading.events import Event, SizedOrder
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
@@ -135,12 +138,14 @@ class Submit(Message):
     Attributes:
         accepted: set when the row is committed.
         outcome: set when the outcome is committed.
+        until_open: the caller waits only until the order rests.
         tried: it was handled once before; whether the row was committed is unknown.
     """
 
     decision: Decision
     accepted: ThreadingFuture[Accepted]
     outcome: ThreadingFuture[Outcome]
+    until_open: bool = False
     tried: bool = False
 
     @property
@@ -176,10 +181,24 @@ class Waits(PathMessage):
 
 
 class Execute(PathMessage):
-    """Sizer to ExecutionSimulator: an order to fill."""
+    """Sizer to ExecutionSimulator: an order to fill, or to let rest."""
 
     sized: SizedOrder
     decision_id_path = "sized.decision_id"
+
+
+class RefuseSized(PathMessage):
+    """Sizer to ExecutionSimulator: a refusal that rests on the portfolio's state."""
+
+    sized: SizedRefusal
+    decision_id_path = "sized.decision_id"
+
+
+class Cancel(PathMessage):
+    """Sizer to ExecutionSimulator: a CANCEL decision."""
+
+    request: CancelOrders
+    decision_id_path = "request.decision_id"
 
 
 class Refused(PathMessage):
@@ -189,32 +208,66 @@ class Refused(PathMessage):
     decision_id_path = "refusal.decision_id"
 
 
-class Matched(PathMessage):
-    """ExecutionSimulator to Sizer: the event of an order, or None; the portfolio's next decision may be sized."""
+class Happened(PathMessage):
+    """ExecutionSimulator to Sizer: what has happened in a portfolio.
 
-    decision_id: DecisionId
+    Attributes:
+        results: of the portfolio's next events; empty where the decision in flight was refused.
+        answered: the decision in flight of the portfolio; None where the events answer none.
+    """
+
     portfolio: PortfolioName
-    event: Event | None
+    results: tuple[Result, ...]
+    answered: DecisionId | None
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decision that it answers."""
+        return () if self.answered is None else (self.answered,)
+
+
+class SizeAgain(PathMessage):
+    """ExecutionSimulator to Sizer: the portfolio has changed before its decision in flight arrived."""
+
+    portfolio: PortfolioName
+    decision_id: DecisionId
     decision_id_path = "decision_id"
 
 
 class Record(PathMessage):
-    """ExecutionSimulator to PositionKeeper: an event to write."""
+    """ExecutionSimulator to PositionKeeper: events of one portfolio that are written together, or not at all."""
 
-    event: Event
-    decision_id_path = "event.order.decision_id"
-
-
-class Settled(PathMessage):
-    """PositionKeeper to DecisionWatcher: committed outcomes, and refusals whose earlier fills are committed."""
-
-    outcomes: tuple[Outcome, ...]
-    refusals: tuple[Refusal, ...]
+    events: tuple[Event, ...]
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
-        """The decisions that end."""
-        return (*(o.decision_id for o in self.outcomes), *(r.decision_id for r in self.refusals))
+        """The decisions whose orders they are about."""
+        return tuple(dict.fromkeys(event.order.decision_id for event in self.events))
+
+
+class MatchedUpTo(PathMessage):
+    """ExecutionSimulator to PositionKeeper: all market data up to this number are matched, and sent as events."""
+
+    data_no: int
+
+
+class Settled(PathMessage):
+    """PositionKeeper to DecisionWatcher: what is committed.
+
+    Attributes:
+        outcomes: the ends of decisions.
+        refusals: refusals whose earlier events are committed; they are written next.
+        opened: decisions whose orders rest from now on, each with the reason that its row has.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    refusals: tuple[Refusal, ...]
+    opened: tuple[Outcome, ...] = ()
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decisions that end or open."""
+        return (*(o.decision_id for o in (*self.outcomes, *self.opened)), *(r.decision_id for r in self.refusals))
 
 
 class RequestRules(PathMessage):
@@ -228,7 +281,7 @@ class RequestRules(PathMessage):
 
 
 class RulesChanged(PathMessage):
-    """PositionKeeper to Sizer: the present rules of all portfolios; one that is missing was deleted.
+    """PositionKeeper to ExecutionSimulator and Sizer: the present rules of all portfolios; one that is missing was deleted.
 
     Attributes:
         answered: the last `RequestRules` that arrived before the rules were read.
@@ -278,6 +331,33 @@ class QuotesSeen(Latest):
     def merged(self, newer: QuotesSeen) -> QuotesSeen:
         """Keep the newest quote of each symbol."""
         return QuotesSeen({**self.quotes, **newer.quotes})
+
+
+class DataSeen(Message):
+    """Market data of symbols with open orders, which are never merged.
+
+    They go from the price source to the PriceTracker, and numbered from there to the ExecutionSimulator.
+    """
+
+    quotes: tuple[Quote, ...]
+
+
+class Watch(Message):
+    """ExecutionSimulator to PriceTracker: the symbols with open orders.
+
+    Attributes:
+        symbols: each with the number of the data after which one of its orders can be matched.
+        replay: a generation begins: all data that were kept since then count once more.
+    """
+
+    symbols: Mapping[Symbol, int]
+    replay: bool = False
+
+
+class Release(Latest):
+    """PositionKeeper to PriceTracker: what rests on the data up to this number is committed."""
+
+    data_no: int
 
 
 class InstrumentsLoaded(Message):

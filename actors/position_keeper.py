@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar
 
 from loguru import logger
@@ -13,10 +14,12 @@ from actors.messages import (
     Audit,
     Committed,
     Flush,
+    MatchedUpTo,
     Message,
     Rebuild,
     Record,
     Refused,
+    Release,
     RequestRules,
     RulesChanged,
     Settled,
@@ -32,6 +35,7 @@ from domain.audit import differences
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
+from domain.trading.events import Filled
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
@@ -85,7 +89,7 @@ class PositionKeeper(PathBehaviour):
         }
 
     def handle_current(self, messages: list[Message]) -> None:
-        """Write the fills of a group; then pass on a flush, since everything before it is handled."""
+        """Write the events of a group; then pass on a flush, since everything before it is handled."""
         self._handle_messages(messages)
         for message in messages:
             if isinstance(message, Flush):
@@ -94,16 +98,19 @@ class PositionKeeper(PathBehaviour):
 
     def _handle_messages(self, messages: list[Message]) -> None:
         """Apply a group to a draft and write it; after the commit the draft is the state, and others see it."""
-        events = [message.event for message in messages if isinstance(message, Record)]
+        records = [message for message in messages if isinstance(message, Record)]
         refusals = [message.refusal for message in messages if isinstance(message, Refused)]
-        if any(event.order.portfolio not in self._committed for event in events):
+        if any(event.order.portfolio not in self._committed for record in records for event in record.events):
             self._end_generation("a portfolio was deleted while it traded")
             return
-        group = apply_all(self._committed, events)
-        if group and not self._write(group, refusals):
+        group = apply_all(self._committed, [event for record in records for event in record.events])
+        if group and not self._write(group, [len(record.events) for record in records], refusals):
             return
         if refusals and not group:
             self._settle([], refusals)
+        for message in messages:
+            if isinstance(message, MatchedUpTo):
+                self._routes.price_tracker.tell(Release(message.data_no))
         for message in messages:
             if isinstance(message, Audit):
                 self._audit(message)
@@ -113,16 +120,23 @@ class PositionKeeper(PathBehaviour):
         if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
             self._reload_rules()
 
-    def _write(self, group: list[Result], refusals: list[Refusal]) -> bool:
-        """Commit the group; if that fails, end the generation and return False."""
+    def _write(self, group: list[Result], sizes: list[int], refusals: list[Refusal]) -> bool:
+        """Commit the group; if that fails, end the generation and return False.
+
+        Args:
+            group: the results of all events.
+            sizes: how many of them belong together, from the front.
+            refusals: they are reported after the commit.
+        """
         try:
             try:
                 self._commit(group)
             except WriteRefused:
-                # Commit one by one from the front. A refusal must not be reported before the fills on which it rests:
-                # if one fails, the refusals of this group are made again in the next generation.
-                for result in group:
-                    self._commit_alone(result)
+                # Commit record by record from the front. A refusal must not be reported before the events on which it
+                # rests: if one fails, the refusals of this group are made again in the next generation.
+                remaining = iter(group)
+                for size in sizes:
+                    self._commit_alone(list(islice(remaining, size)))
             self._settle([], refusals)
         except _Poisoned as poison:
             self._end_generation(str(poison), poisoned=poison.decisions)
@@ -136,21 +150,21 @@ class PositionKeeper(PathBehaviour):
             return False
         return True
 
-    def _commit_alone(self, result: Result) -> None:
+    def _commit_alone(self, results: list[Result]) -> None:
         try:
-            self._commit([result])
+            self._commit(results)
         except WriteRefused as error:
             present = self._retry.until_done_unless_away(self._ledger.rules)
-            if result.state.name not in {rules.portfolio for rules in present}:
+            if results[0].state.name not in {rules.portfolio for rules in present}:
                 raise Fenced("a portfolio was deleted while it traded") from error
-            raise _Poisoned(result.order.decision_id, error) from error
+            raise _Poisoned({result.order.decision_id for result in results}, error) from error
 
     def _commit(self, group: Sequence[Result]) -> None:
         assert self.generation is not None
         generation = self.generation
         self._retry.until_done_unless_away(lambda: self._ledger.commit(generation, group))
         self._retry.reset()
-        self._counters.count_fills(result.order.decision_id for result in group)
+        self._counters.count_fills(result.order.decision_id for result in group if isinstance(result.event, Filled))
         touched = {result.state.name: result.state for result in group}
         for name, state in touched.items():
             self._committed[name] = replace(state, rules=self._committed[name].rules)
@@ -159,12 +173,19 @@ class PositionKeeper(PathBehaviour):
 
     def _settle(self, group: Sequence[Result], refusals: Sequence[Refusal]) -> None:
         assert self.generation is not None
-        outcomes = tuple(
-            Outcome(result.order.decision_id, OutcomeStatus.EXECUTED, result.sentence, result.order.order_id)
+        outcomes = {
+            end.decision_id: Outcome(end.decision_id, end.status, end.reason, end.order_id)
             for result in group
+            for end in result.ends
+        }
+        opened = tuple(
+            Outcome(result.order.decision_id, OutcomeStatus.OPEN, result.sentence, result.order.order_id)
+            for result in group
+            if result.opens and result.order.decision_id not in outcomes
         )
-        if outcomes or refusals:
-            self._routes.decision_watcher.tell(Settled(self.generation, outcomes, tuple(refusals)))
+        if outcomes or refusals or opened:
+            message = Settled(self.generation, tuple(outcomes.values()), tuple(refusals), opened)
+            self._routes.decision_watcher.tell(message)
 
     def _end_generation(self, reason: str, **decisions: Any) -> None:
         """Handle no more messages of this generation, and request the next; for the ids see `RaiseGeneration`."""
@@ -229,13 +250,15 @@ class PositionKeeper(PathBehaviour):
             old = before.get(row.portfolio)
             if old is None or row.revision != old.revision:  # a halt does not raise the revision
                 logger.info("portfolio {} now trades by revision {} of its rules", row.portfolio, row.revision)
-        self._routes.sizer.tell(RulesChanged(self.generation, rules, request))
+        changed = RulesChanged(self.generation, rules, request)
+        self._routes.execution_simulator.tell(changed)  # first: it must know a portfolio before its first order
+        self._routes.sizer.tell(changed)
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
 
 
 class _Poisoned(Exception):
-    """A fill that the database refuses even alone."""
+    """Events that the database refuses even alone."""
 
-    def __init__(self, decision_id: DecisionId, error: WriteRefused) -> None:
+    def __init__(self, decision_ids: Iterable[DecisionId], error: WriteRefused) -> None:
         super().__init__(str(error))
-        self.decisions = {decision_id: str(error)}
+        self.decisions = dict.fromkeys(decision_ids, str(error))

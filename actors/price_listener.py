@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from actors.messages import InstrumentsLoaded, QuotesSeen, SourceEnded
+from actors.messages import DataSeen, InstrumentsLoaded, QuotesSeen, SourceEnded
 from actors.ports import Address
+from domain.market_data import MarketDataBuffer
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 
@@ -13,16 +14,22 @@ from domain.trading.quotes import Quote
 class TrackerListener:
     """The object that the price source calls, from threads of its own."""
 
-    def __init__(self, tracker: Address) -> None:
+    def __init__(self, tracker: Address, buffer: MarketDataBuffer) -> None:
         self._tracker = tracker
+        self._buffer = buffer
 
     def instruments_loaded(self, catalog: InstrumentCatalog) -> None:
         """Pass on the instruments that the source has loaded."""
         self._tracker.tell(InstrumentsLoaded(catalog))
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        """Pass on quotes."""
-        self._tracker.tell(QuotesSeen({quote.symbol: quote for quote in quotes}))
+        """Pass on quotes; those of symbols with open orders one by one, the others may be merged on the way."""
+        watched = self._buffer.watched
+        data = tuple(quote for quote in quotes if quote.symbol in watched) if watched else ()
+        if data:
+            self._tracker.tell(DataSeen(data))
+        if len(data) < len(quotes):
+            self._tracker.tell(QuotesSeen({quote.symbol: quote for quote in quotes if quote.symbol not in watched}))
 
     def source_ended(self, reason: str) -> None:
         """Pass on why the source sends no more prices."""

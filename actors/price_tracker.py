@@ -12,21 +12,25 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import (
+    DataSeen,
     InstrumentsLoaded,
     Message,
     Prices,
     QuotesSeen,
+    Release,
     SendPrices,
     SourceEnded,
     StoredPrices,
     Subscribe,
     Tick,
+    Watch,
 )
 from actors.ports import PriceRecords
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.routes import Routes
 from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
+from domain.market_data import MarketDataBuffer
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PricePoint, PriceSource, Quote
@@ -53,33 +57,41 @@ class PriceRules:
     always: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PriceServices:
+    """What the PriceTracker reaches outside, and what outlives its restarts.
+
+    Attributes:
+        source: the price source; the system starts and stops it.
+        records: the table of prices.
+        buffer: numbers market data, and keeps those of symbols with open orders.
+        notify: sends an alarm when the source is silent.
+    """
+
+    source: PriceSource
+    records: PriceRecords
+    buffer: MarketDataBuffer
+    notify: Notify
+
+
 class PriceTracker(Behaviour):
     """The distributor of prices. It stores at most one price for each symbol and tick (a second).
 
     Args:
-        source: the price source; the system starts and stops it.
-        records: the table of prices.
+        services: the price source, the table of prices, the buffer of market data and the alarms.
         routes: the addresses of the actors.
         rules: how long prices are kept, and which symbols must not be silent.
         clock: the time.
-        notify: sends an alarm when the source is silent.
     """
 
-    def __init__(
-        self,
-        source: PriceSource,
-        records: PriceRecords,
-        routes: Routes,
-        rules: PriceRules,
-        clock: Clock,
-        notify: Notify,
-    ) -> None:
-        self._source = source
-        self._records = records
+    def __init__(self, services: PriceServices, routes: Routes, rules: PriceRules, clock: Clock) -> None:
+        self._source = source = services.source
+        self._records = services.records
+        self._buffer = services.buffer
         self._routes = routes
         self._rules = rules
         self._clock = clock
-        self._silence = SilenceMonitor(source.name, rules.silent_after, notify)
+        self._silence = SilenceMonitor(source.name, rules.silent_after, services.notify)
         self._filter = PriceFilter()
         self._set_aside_log = LogOnce.to(logger)
         self._catalog: InstrumentCatalog | None = None
@@ -107,6 +119,12 @@ class PriceTracker(Behaviour):
         match message:
             case QuotesSeen():
                 self._take_quotes(message.quotes.values())
+            case DataSeen():
+                self._take_quotes(message.quotes)
+            case Watch():
+                self._watch(message)
+            case Release():
+                self._buffer.release(message.data_no)
             case InstrumentsLoaded():
                 self._set_catalog(message.catalog)
                 self._silence.record_instruments()
@@ -134,17 +152,39 @@ class PriceTracker(Behaviour):
 
     def _take_quotes(self, quotes: Iterable[Quote]) -> None:
         accepted = {}
+        data = []
         for quote in quotes:
-            if self._filter.accepts(quote):
-                accepted[quote.symbol] = quote
-            else:
+            if not self._filter.accepts(quote):
                 self._set_aside(quote)
+                continue
+            accepted[quote.symbol] = numbered = self._buffer.number(quote)
+            if quote.symbol in self._buffer.watched:
+                data.append(numbered)
         for symbol in accepted:
             self._set_aside_log.recovered(key=symbol)
         self._quotes.update(accepted)
         self._unrecorded.update(accepted)
         self._silence.record_quotes(accepted)
+        if data:  # first: open orders come before those that are sized from these quotes
+            self._routes.execution_simulator.tell(DataSeen(tuple(data)))
         self._routes.sizer.tell(QuotesSeen(accepted))
+
+    def _watch(self, message: Watch) -> None:
+        """Send data of symbols with open orders to the ExecutionSimulator, from those on that were missed."""
+        new = self._buffer.watch(message.symbols)
+        missed = message.symbols if message.replay else {symbol: message.symbols[symbol] for symbol in new}
+        data = self._buffer.since(missed)
+        for symbol, number in missed.items():
+            # Data of a symbol that was not watched were not kept; the newest is known all the same.
+            newest = self._quotes.get(symbol)
+            if symbol in new and newest is not None and newest.data_no > number and newest not in data:
+                self._buffer.keep(newest)
+                data.append(newest)
+        if new:
+            self._source.subscribe(new)
+        if data:
+            data.sort(key=attrgetter("data_no"))
+            self._routes.execution_simulator.tell(DataSeen(tuple(data)))
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
@@ -162,7 +202,8 @@ class PriceTracker(Behaviour):
         if self._source.real and self._catalog is None:
             self._silence.check_instruments(self._started_at, now)
         elif self._source.real:
-            self._silence.check({**dict.fromkeys(self._held or (), now), **self._subscribed_at}, now)
+            needed = (self._held or frozenset()) | self._buffer.watched
+            self._silence.check({**dict.fromkeys(needed, now), **self._subscribed_at}, now)
 
     def _record(self) -> None:
         if self._stored is None:
@@ -188,6 +229,7 @@ class PriceTracker(Behaviour):
             "notes": list(self._source.notes),
             "newest": max((quote.seen_at for quote in self._quotes.values()), default=None),
             "set_aside": self.refused,
+            "kept_for_open_orders": len(self._buffer),
             "last_seen": {symbol: self._quotes[symbol].seen_at for symbol in self._watched if symbol in self._quotes},
         }
 
@@ -199,7 +241,8 @@ class PriceTracker(Behaviour):
         more, so the age of its last price means nothing.
         """
         everything = [] if self._source.real else sorted(self._quotes)
-        needed = [*sorted(self._held or ()), *sorted(self._subscribed_at), *self._configured]
+        held = (self._held or frozenset()) | self._buffer.watched
+        needed = [*sorted(held), *sorted(self._subscribed_at), *self._configured]
         return list(dict.fromkeys(needed + everything))
 
     def _read_stored(self) -> None:
@@ -231,9 +274,9 @@ class PriceTracker(Behaviour):
         for symbol, point in self._stored.items():
             self._filter.remember(symbol, point.price)
         self._held = frozenset(stored)
-        self._source.subscribe(self._held)
+        self._source.subscribe(self._held | self._buffer.watched)
         outdated = self._outdated_subscriptions()
-        dropped = [symbol for symbol in outdated if symbol not in self._held]
+        dropped = [symbol for symbol in outdated if symbol not in self._held | self._buffer.watched]
         for symbol in outdated:
             del self._subscribed_at[symbol]
         self._source.unsubscribe(dropped)

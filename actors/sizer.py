@@ -8,21 +8,24 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import (
+    Cancel,
     Control,
     Decide,
     Execute,
     Flush,
+    Happened,
     InstrumentsLoaded,
-    Matched,
     Message,
     Pause,
     Prices,
     QuotesSeen,
     Rebuild,
     Refused,
+    RefuseSized,
     RequestRules,
     RulesChanged,
     SendPrices,
+    SizeAgain,
     Subscribe,
     Tick,
     Waits,
@@ -30,17 +33,18 @@ from actors.messages import (
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
-from domain.trading.bookkeeping import apply
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.decision_queue import (
     AwaitsPortfolio,
     AwaitsPrice,
     DecisionQueue,
+    SizedRefusal,
     SizingRules,
     Step,
     unknown_portfolio,
 )
 from domain.trading.events import SizedOrder
+from domain.trading.open_orders.cancelling import CancelOrders
 from domain.types import Clock, DecisionId, Instant
 
 
@@ -87,10 +91,11 @@ class Sizer(PathBehaviour):
         match message:
             case Decide():
                 self._send(self._queue.on_decision(message.decision, now))
-            case Matched():
-                state = self._queue.state(message.portfolio)
-                result = None if state is None or message.event is None else apply(state, message.event)
-                self._send(self._queue.on_result(message.portfolio, result, now))
+            case Happened():
+                answered = message.answered is not None
+                self._send(self._queue.on_results(message.portfolio, message.results, now, answered=answered))
+            case SizeAgain():
+                self._send(self._queue.on_returned(message.portfolio, now))
             case QuotesSeen():
                 self._send(self._queue.on_quotes(message.quotes.values(), now))
             case RulesChanged():
@@ -127,6 +132,10 @@ class Sizer(PathBehaviour):
                         "sized: {} {} {}", order.side, order.quantity, order.instrument.symbol
                     )
                     self._routes.execution_simulator.tell(Execute(self.generation, step))
+                case SizedRefusal():
+                    self._routes.execution_simulator.tell(RefuseSized(self.generation, step))
+                case CancelOrders():
+                    self._routes.execution_simulator.tell(Cancel(self.generation, step))
                 case Refusal():
                     self._routes.execution_simulator.tell(Refused(self.generation, step))
                 case AwaitsPortfolio():

@@ -176,7 +176,7 @@ class TradingSystem(TradingClient):
             lease.keep(
                 lambda reason: wiring.address("Supervisor").tell(Failed(LeaseHeld(reason))), wiring.notifier.notify
             )
-            source.start(TrackerListener(wiring.address("PriceTracker")))
+            source.start(TrackerListener(wiring.address("PriceTracker"), wiring.market_data))
             undo.callback(source.stop)
             wiring.address("Supervisor").tell(Begin())
             _await_ready(wiring, end)

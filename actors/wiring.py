@@ -21,7 +21,7 @@ from actors.introspection.counters import Counters
 from actors.messages import Audit, Ping, Tick, Wake
 from actors.ports import Alarms, Connections, Decisions, Failures, Ledger, PriceRecords, Snapshots
 from actors.position_keeper import PositionKeeper
-from actors.price_tracker import PriceRules, PriceTracker
+from actors.price_tracker import PriceRules, PriceServices, PriceTracker
 from actors.runtime.activity import Activity
 from actors.runtime.address import MailAddress
 from actors.runtime.behaviour import Behaviour
@@ -42,13 +42,14 @@ from actors.supervisor import Log, ProcessHooks, StartingPoint, Supervisor
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
+from domain.market_data import MarketDataBuffer
 from domain.trading.decision_queue import SizingRules
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PriceSource
 from domain.types import PortfolioName
 
 DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
-"""Between two checks of the Sizer for decisions that have waited too long for a price."""
+"""Between two checks for decisions that have waited too long for a price, and for orders that have expired."""
 PRICE_STORE_INTERVAL = timedelta(seconds=1)
 WAKE_DELAY = timedelta(milliseconds=250)
 STOP_TIMEOUT_S = 0.5
@@ -96,6 +97,7 @@ class Wiring:
         notifier: sends alarms.
         hosts: the hosts of all actors, by name, in the order in which they start.
         log: the last failures.
+        market_data: the buffer of market data for open orders.
         counters: the events of this process, counted.
     """
 
@@ -126,6 +128,7 @@ class Wiring:
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._disconnecting: set[str] = set()
         self._halts = HaltMonitor(self.notifier.notify)
+        self.market_data = MarketDataBuffer(start.epoch)
         self._end_reported = False
         # An actor comes after those on which it depends.
         builders: dict[str, Builder] = {
@@ -176,6 +179,7 @@ class Wiring:
         audit = timedelta(seconds=self._settings.audit_interval)
         self._timer.every(audit, self.address("PositionKeeper"), Audit())
         self._timer.every(DEADLINE_CHECK_INTERVAL, self.address("Sizer"), Tick())
+        self._timer.every(DEADLINE_CHECK_INTERVAL, self.address("ExecutionSimulator"), Tick())
         self._timer.every(PRICE_STORE_INTERVAL, self.address("PriceTracker"), Tick())
         grid = timedelta(seconds=self._settings.snapshot_interval)
         self._timer.on_grid(grid, self.address("Snapshotter"), Tick())
@@ -283,8 +287,8 @@ class Wiring:
             silent_after=timedelta(seconds=self._settings.max_price_age),
             always=tuple(self._settings.symbols or ()),
         )
-        ports = self._ports
-        return PriceTracker(ports.source, ports.prices, self._routes, rules, self._clock, self.notifier.notify)
+        services = PriceServices(self._ports.source, self._ports.prices, self.market_data, self.notifier.notify)
+        return PriceTracker(services, self._routes, rules, self._clock)
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
         self._states = dict(self._states)  # the thread of an abandoned predecessor may still change its own

@@ -97,8 +97,9 @@ class PositionSide(StrEnum):
 
 
 class OutcomeStatus(StrEnum):
-    """The status of a decision that has ended."""
+    """The status of a decision that has ended, or whose order rests."""
 
+    OPEN = "open"
     EXECUTED = "executed"
     REJECTED = "rejected"
     IGNORED = "ignored"

@@ -57,6 +57,7 @@ class _InProgress:
         waited: whether it had to wait for a price.
         last_fill_at: time at which its last fill was committed; None before the first.
         fills: number of its fills.
+        open: its order rests.
     """
 
     portfolio: PortfolioName
@@ -64,6 +65,7 @@ class _InProgress:
     waited: bool = False
     last_fill_at: float | None = None
     fills: int = 0
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Counts:
         fills: number of fills by portfolio.
         durations: bucket counts and sum of the seconds from taking a decision in to the commit that ended it, by status
             and whether it had to wait for a price.
-        under_way: number of decisions without outcome: those that have not had to wait for a price, those that have.
+        under_way: number of decisions before their order: those that have not had to wait for a price, those that have.
+        open: number of decisions of this process whose orders rest.
         failures: number of failures by kind.
         audits: number of comparisons of memory with the database.
         differences: number of differences that the audits found.
@@ -87,6 +90,7 @@ class Counts:
     fills: Mapping[PortfolioName, int]
     durations: Mapping[tuple[OutcomeStatus, bool], tuple[tuple[int, ...], float]]
     under_way: tuple[int, int]
+    open: int
     failures: Mapping[FailureKind, int]
     audits: int
     differences: int
@@ -129,6 +133,11 @@ class Counters:
         """Record that a decision waits for a price."""
         if (decision := self._in_progress.get(decision_id)) is not None:
             decision.waited = True
+
+    def mark_open(self, decision_id: DecisionId) -> None:
+        """Record that the order of a decision rests."""
+        if (decision := self._in_progress.get(decision_id)) is not None:
+            decision.open = True
 
     def count_outcome(self, outcome: Outcome) -> None:
         """Count an outcome that is committed, with its duration."""
@@ -177,12 +186,14 @@ class Counters:
     def counts(self) -> Counts:
         """Return the present values; may be called from any thread."""
         in_progress = self._in_progress.copy().values()
-        waited = sum(decision.waited for decision in in_progress)
+        waited = sum(decision.waited and not decision.open for decision in in_progress)
+        resting = sum(decision.open for decision in in_progress)
         return Counts(
             outcomes=dict(self._outcomes),
             fills=dict(self._fills),
             durations={key: (tuple(value.counts), value.total) for key, value in self._durations.items()},
-            under_way=(len(in_progress) - waited, waited),
+            under_way=(len(in_progress) - waited - resting, waited),
+            open=resting,
             failures=dict(self._failures),
             audits=self._audits,
             differences=self._differences,

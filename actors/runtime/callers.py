@@ -17,13 +17,16 @@ class Callers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
+        self._until_open: dict[DecisionId, list[ThreadingFuture[Outcome]]] = {}
 
-    def add(self, decision_id: DecisionId, future: ThreadingFuture[Outcome]) -> None:
-        """Add the future of a caller that waits for the outcome of a decision."""
+    def add(self, decision_id: DecisionId, future: ThreadingFuture[Outcome], *, until_open: bool = False) -> None:
+        """Add the future of a caller that waits for the outcome of a decision, or only until its order rests."""
         with self._lock:
             waiting = self._waiting.setdefault(decision_id, [])
             if future not in waiting:  # a message that is tried again after a crash has the same future
                 waiting.append(future)
+                if until_open:
+                    self._until_open.setdefault(decision_id, []).append(future)
 
     @property
     def ids(self) -> Collection[DecisionId]:
@@ -35,6 +38,17 @@ class Callers:
         """Settle all futures of a decision with its outcome, or with the reason why the caller gets none."""
         with self._lock:
             futures = self._waiting.pop(decision_id, [])
+            self._until_open.pop(decision_id, None)
+        for future in futures:
+            settle(future, answer)
+
+    def answer_open(self, decision_id: DecisionId, answer: Outcome) -> None:
+        """Settle the futures of those who wait only until the order of a decision rests."""
+        with self._lock:
+            futures = self._until_open.pop(decision_id, [])
+            waiting = [future for future in self._waiting.pop(decision_id, []) if future not in futures]
+            if waiting:
+                self._waiting[decision_id] = waiting
         for future in futures:
             settle(future, answer)
 

@@ -42,6 +42,7 @@ class Recovery:
         self._awaited: set[str] = set()
         self._poisoned: dict[DecisionId, Failure] = {}
         self._suspects: frozenset[DecisionId] = frozenset()
+        self._portfolios: tuple[PortfolioState, ...] = ()
 
     def poison(self, decision_id: DecisionId, failure: Failure) -> None:
         """Let the next generation end a decision as an internal error."""
@@ -57,6 +58,7 @@ class Recovery:
         """Begin the next generation."""
         self.generation = Generation(self.generation + 1)
         self._suspects = suspects
+        self._portfolios = ()
         self.pause()
         self._rebuild("PositionKeeper")
 
@@ -66,7 +68,8 @@ class Recovery:
             return
         self._awaited.discard(message.actor)
         if message.actor == "PositionKeeper":
-            self._rebuild("ExecutionSimulator", "Sizer", portfolios=message.portfolios)
+            self._portfolios = message.portfolios
+            self._rebuild("ExecutionSimulator", "Sizer")
         elif message.actor == "DecisionWatcher":
             logger.debug("generation {} takes decisions", self.generation)
             self._poisoned.clear()
@@ -74,8 +77,8 @@ class Recovery:
         elif not self._awaited:
             self._rebuild("DecisionWatcher")
 
-    def _rebuild(self, *names: str, portfolios: tuple[PortfolioState, ...] = ()) -> None:
+    def _rebuild(self, *names: str) -> None:
         self._awaited = set(names)
         for name in names:
-            rebuild = Rebuild(self.generation, portfolios, dict(self._poisoned), self._suspects, self.draining)
+            rebuild = Rebuild(self.generation, self._portfolios, dict(self._poisoned), self._suspects, self.draining)
             self._addresses[name].tell(rebuild)

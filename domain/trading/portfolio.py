@@ -152,6 +152,28 @@ class PortfolioState:
         return add(self.cash, total(p.value(marks.get(p.symbol, p.last_price)) for p in self.positions.values()))
 
 
+def open_orders_to_dict(state: PortfolioState) -> list[dict[str, Any]]:
+    """Return the open orders of a portfolio as dicts for consoles."""
+    return [
+        {
+            "order_id": one.order.order_id,
+            "decision_id": one.order.decision_id,
+            "leg": one.order.leg,
+            "symbol": one.order.instrument.symbol,
+            "side": one.order.side.value,
+            "order_type": one.order.order_type.value,
+            "quantity": one.order.quantity,
+            "filled": one.filled,
+            "limit_price": one.order.limit_price,
+            "stop_price": one.order.stop_price,
+            "reserved": one.reserved,
+            "triggered_at": one.triggered_at,
+            "since": one.since,
+        }
+        for one in state.open_orders
+    ]
+
+
 def to_dict(state: PortfolioState) -> dict[str, Any]:
     """Return a portfolio as a dict for consoles: cash, number of the last order, positions."""
     positions = {

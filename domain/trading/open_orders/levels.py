@@ -31,9 +31,14 @@ class _OfSymbol:
 
 
 class Levels:
-    """The open orders of all portfolios, found by what market data reach, and by their expiry."""
+    """The open orders of all portfolios, found by what market data reach, and by their expiry.
+
+    Attributes:
+        symbols_changed: counts the changes of the symbols that have orders.
+    """
 
     def __init__(self) -> None:
+        self.symbols_changed = 0
         self._by_symbol: dict[Symbol, _OfSymbol] = {}
         self._expiries: list[tuple[datetime, PortfolioName, OrderId, Symbol]] = []
 
@@ -49,7 +54,10 @@ class Levels:
         """Add an open order, or take its new state."""
         order = open_order.order
         symbol = order.instrument.symbol
-        of_symbol = self._by_symbol.setdefault(symbol, _OfSymbol())
+        of_symbol = self._by_symbol.get(symbol)
+        if of_symbol is None:
+            of_symbol = self._by_symbol[symbol] = _OfSymbol()
+            self.symbols_changed += 1
         known = order.order_id in of_symbol.orders
         of_symbol.orders[order.order_id] = portfolio, open_order
         of_symbol.outdated = True
@@ -64,6 +72,7 @@ class Levels:
             of_symbol.outdated = True
             if not of_symbol.orders:
                 del self._by_symbol[symbol]
+                self.symbols_changed += 1
 
     def reached(self, data: MarketData) -> dict[PortfolioName, list[OrderId]]:
         """Return the orders of a symbol by portfolio if a piece of market data reaches any level; else nothing."""

@@ -11,7 +11,7 @@ Every result that a call returns together happens together: all of them are writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -54,6 +54,7 @@ from domain.trading.prices import base_price
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.trading.sizing import largest_covered
 from domain.types import (
+    DecisionId,
     Instant,
     OrderId,
     OrderStatus,
@@ -81,9 +82,14 @@ Sequenced: TypeAlias = tuple[Result, ...] | Refusal | Returned
 
 
 class Sequencer:
-    """The open orders of all portfolios. It has no clock: each call gets the time."""
+    """The open orders of all portfolios. It has no clock: each call gets the time.
+
+    Attributes:
+        about: the decision of the order being matched; it gets a strike if the call raises.
+    """
 
     def __init__(self) -> None:
+        self.about: DecisionId | None = None
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._levels = Levels()
 
@@ -108,6 +114,24 @@ class Sequencer:
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         return self._levels.watched
+
+    @property
+    def watched_number(self) -> int:
+        """Counts the changes of these symbols."""
+        return self._levels.symbols_changed
+
+    def end_poisoned(self, poisoned: Collection[DecisionId], now: Instant) -> list[tuple[Result, ...]]:
+        """End the open orders of decisions that made an actor crash twice."""
+        steps = []
+        for state in list(self._states.values()):
+            step = _Step(state, now)
+            for open_order in [one for one in state.open_orders if one.order.decision_id in poisoned]:
+                if (present := step.state.open_orders.get(open_order.order.order_id)) is not None:
+                    detail = "the order made the program fail twice"
+                    step.end(present, OrderStatus.REJECTED, Reason.INTERNAL_ERROR, detail)
+            if step.results:
+                steps.append(self._done(step))
+        return steps
 
     def on_rules(self, rules: Iterable[PortfolioRules]) -> None:
         """Take the rules of all portfolios: new ones open, and those that are missing were removed."""
@@ -152,10 +176,38 @@ class Sequencer:
             if state is None:
                 continue
             step = _Step(state, now)
-            _match(step, order_ids, data)
+            self._match(step, order_ids, data)
             if step.results:
                 steps.append(self._done(step))
         return steps
+
+    def _match(self, step: _Step, order_ids: Sequence[OrderId], data: MarketData) -> None:
+        """Match a piece of market data with the orders of a portfolio that it may have reached."""
+        halted = step.state.rules.halted
+        if halted is not None and halted.startswith("audit"):
+            return
+        orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
+        orders = [one for one in orders if one.since < data.data_no and (halted is None or one.order.is_exit)]
+        for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
+            self.about = one.order.decision_id
+            present = step.state.open_orders.get(one.order.order_id)
+            if present is not None and reaches_stop(present, see(data, one.order.execution)):
+                _trigger(step, present, trigger_quote(present, data))
+        used = ZERO
+        for one in sorted((one for one in orders if one.order.order_type in LIMITS), key=_priority):
+            self.about = one.order.decision_id
+            present = step.state.open_orders.get(one.order.order_id)
+            if present is None or present.waits_for_trigger or present.triggered_at is not one.triggered_at:
+                continue
+            seen = see(data, one.order.execution)
+            if not reaches_limit(present, seen):
+                continue
+            available = None if seen.volume is None else max(seen.volume - used, ZERO)
+            ambiguous = isinstance(data, Bar) and _stop_reached_too(step, present, seen)
+            fill = fill_resting(present, data, available, step.now.time, ambiguous=ambiguous)
+            if isinstance(fill, Fill):
+                used += fill.quantity
+                step.fill(present.order, fill)
 
     def on_time(self, now: Instant) -> list[tuple[Result, ...]]:
         """End the orders that have expired."""
@@ -296,33 +348,6 @@ def _place(step: _Step, sized: SizedOrder) -> Refusal | None:
 
 def _refused(order: Order, status: OutcomeStatus, reason: Reason, detail: str) -> Refusal:
     return Refusal(order.decision_id, order.portfolio, status, reason, detail)
-
-
-def _match(step: _Step, order_ids: Sequence[OrderId], data: MarketData) -> None:
-    """Match a piece of market data with the orders of a portfolio that it may have reached."""
-    halted = step.state.rules.halted
-    if halted is not None and halted.startswith("audit"):
-        return
-    orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
-    orders = [one for one in orders if one.since < data.data_no and (halted is None or one.order.is_exit)]
-    for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
-        present = step.state.open_orders.get(one.order.order_id)
-        if present is not None and reaches_stop(present, see(data, one.order.execution)):
-            _trigger(step, present, trigger_quote(present, data))
-    used = ZERO
-    for one in sorted((one for one in orders if one.order.order_type in LIMITS), key=_priority):
-        present = step.state.open_orders.get(one.order.order_id)
-        if present is None or present.waits_for_trigger or present.triggered_at is not one.triggered_at:
-            continue
-        seen = see(data, one.order.execution)
-        if not reaches_limit(present, seen):
-            continue
-        available = None if seen.volume is None else max(seen.volume - used, ZERO)
-        ambiguous = isinstance(data, Bar) and _stop_reached_too(step, present, seen)
-        fill = fill_resting(present, data, available, step.now.time, ambiguous=ambiguous)
-        if isinstance(fill, Fill):
-            used += fill.quantity
-            step.fill(present.order, fill)
 
 
 def _priority(open_order: OpenOrder) -> tuple[Decimal, int]:
