@@ -281,7 +281,7 @@ class RequestRules(PathMessage):
 
 
 class RulesChanged(PathMessage):
-    """PositionKeeper to ExecutionSimulator and Sizer: the present rules of all portfolios; one that is missing was deleted.
+    """PositionKeeper to ExecutionSimulator and Sizer: the present rules of all portfolios; a missing one was deleted.
 
     Attributes:
         answered: the last `RequestRules` that arrived before the rules were read.
