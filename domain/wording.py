@@ -102,6 +102,8 @@ def requirement(error: Mapping[str, Any]) -> str:
         "tuple_type": "must be a list of words",
         "path_type": "must be a path",
         "float_parsing": "must be a number",
+        "bool_parsing": "must be true or false",
+        "bool_type": "must be true or false",
         "decimal_type": "must be a decimal number such as 0.75",
     }
     pattern = PATTERNS.get(context.get("pattern", ""))
@@ -117,6 +119,12 @@ def joined(words: Iterable[str]) -> str:
     """Join words for a sentence: *a*, *a and b*, *a, b and c*."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Join words of which one is meant: *a*, *a or b*, *a, b or c*."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -37,6 +37,12 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "idempotency_key": TEXT, "confidence": NUMBER, "risk_score": NUMBER, "current_price": NUMBER, "quantity": NUMBER,
     "created_at": TIMESTAMP, "expires_at": TIMESTAMP,
 }  # fmt: skip
+ORDER_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "order_type": TEXT, "time_in_force": TEXT, "target": TEXT, "post_only": ("boolean",), "order_expires_at": TIMESTAMP,
+    "limit_price": NUMBER, "stop_price": NUMBER, "stop_loss": NUMBER, "stop_loss_pct": NUMBER, "take_profit": NUMBER,
+    "take_profit_pct": NUMBER,
+}  # fmt: skip
+"""Columns that ``sql/0011_orders.sql`` adds where they are missing, with the types that an existing one may have."""
 NEVER_NULL = ("symbol", "decision", "confidence", "created_at", "portfolio")
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}
 
@@ -123,6 +129,17 @@ def adopt(connection: Connection) -> None:
             text(f"ALTER TABLE paper_orders ALTER COLUMN decision_id TYPE {columns['id'].type} USING {using}")
         )
     _log_result(connection, name, columns)
+
+
+def require_order_columns(connection: Connection) -> None:
+    """Raise if the table has a column of a name that the terms of an order need, and of another type.
+
+    Raises:
+        DatabaseUnsuitable: the message names the column and the repair.
+    """
+    relation = connection.execute(text(RELATION), {"table": TABLE}).one()
+    columns = {c.name: c for c in (Column(*row) for row in connection.execute(text(COLUMNS), {"oid": relation.oid}))}
+    _require_types(f"{relation.schema}.{TABLE}", columns, ORDER_COLUMNS)
 
 
 def include_backlog(database_url: str) -> tuple[int, int]:
@@ -216,7 +233,11 @@ def _require_columns(name: str, columns: Mapping[str, Column]) -> None:
             f"table {name} has column {', '.join(taken)}, which this program writes itself, so it cannot be adopted: "
             f"ALTER TABLE {name} RENAME COLUMN {taken[0]} TO my_{taken[0]}"
         )
-    for column, types in TYPES.items():
+    _require_types(name, columns, TYPES)
+
+
+def _require_types(name: str, columns: Mapping[str, Column], allowed_types: Mapping[str, tuple[str, ...]]) -> None:
+    for column, types in allowed_types.items():
         existing = columns.get(column)
         if existing is not None and existing.type not in types:
             allowed = " or ".join(types)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -18,13 +19,27 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.open_orders.terms import MARKET, OrderTerms
-from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Instant, OrderId, OutcomeStatus, PortfolioName
-from domain.wording import FREE_TEXT, NAME, quoted, requirement
+from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, OrderTerms, flaw
+from domain.types import (
+    DEFAULT_PORTFOLIO,
+    Action,
+    DecisionId,
+    Instant,
+    OrderId,
+    OrderType,
+    OutcomeStatus,
+    PortfolioName,
+    TimeInForce,
+)
+from domain.wording import FREE_TEXT, NAME, alternatives, quoted, requirement
+
+ANY_SYMBOL = "*"
+"""The symbol of a CANCEL that names none."""
 
 MAX_AMOUNT = Decimal("1e20")
 """Prices and quantities must be below it: they are stored as NUMERIC(38,18)."""
@@ -63,6 +78,20 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def _word(words: Iterable[str], spelled: Callable[[str], str]) -> Callable[[object], object]:
+    """Return the check that a value is one of ``words``, in any case."""
+    allowed = tuple(str(word) for word in words)
+
+    def check(value: object) -> object:
+        word = spelled(value.strip()) if isinstance(value, str) else value
+        if word not in allowed:
+            msg = f"must be {alternatives(allowed)}"
+            raise ValueError(msg)
+        return word
+
+    return check
+
+
 def _storable(value: datetime) -> datetime:
     if not EARLIEST_TIME < value < LATEST_TIME:
         msg = "must be a moment in the years 1 to 9999"
@@ -74,6 +103,8 @@ Number = Annotated[Decimal, BeforeValidator(exact_number)]
 Fraction = Annotated[Number, Field(ge=0, le=1, decimal_places=18)]
 Amount = Annotated[Number, Field(gt=0, lt=MAX_AMOUNT, decimal_places=18)]
 Text = Annotated[str, StringConstraints(pattern=FREE_TEXT, max_length=10_000)]
+Part = Annotated[Number, Field(gt=0, lt=1, decimal_places=18)]
+Moment = Annotated[AwareDatetime, AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NAME, max_length=100)]
 
 
@@ -81,9 +112,9 @@ class Decision(BaseModel):
     """A trading decision: ``Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")``.
 
     Attributes:
-        symbol: the market, in any usual spelling.
-        decision: BUY, SELL or HOLD; case does not matter.
-        confidence: 0 to 1.
+        symbol: the market, in any usual spelling. A CANCEL may leave it out.
+        decision: BUY, SELL, HOLD or CANCEL; case does not matter.
+        confidence: 0 to 1. A CANCEL may leave it out.
         risk_score: 0 to 1; None: the portfolio's default applies.
         reasoning: free text.
         current_price: the price that the sender saw; evidence only, nothing is computed from it.
@@ -92,6 +123,17 @@ class Decision(BaseModel):
         portfolio: name of the portfolio that trades.
         asset_class: ``crypto``, ``equity``, …; None: the market's own applies.
         expires_at: time after which the decision is not sized any more; aware.
+        order_type: market, limit, stop or stop_limit.
+        limit_price: the worst price of a limit or stop_limit order.
+        stop_price: the mark at which a stop or stop_limit order is triggered.
+        time_in_force: GTC, IOC, FOK or GTD; None counts as GTC where an order may rest.
+        order_expires_at: end of an order with GTD; aware.
+        post_only: the order is rejected where it would take at once.
+        stop_loss: of a BUY: price of the stop that protects what it bought.
+        stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
+        take_profit: of a BUY: price at which what it bought is sold.
+        take_profit_pct: the same as a fraction above the entry price.
+        target: what a CANCEL cancels: a decision's id, uid or idempotency_key, an order's UUID, ``symbol`` or ``all``.
         idempotency_key: a second decision with the same key gets the outcome of the first.
         uid: its identity; created here by default.
 
@@ -101,9 +143,10 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbol: Name
+    # Required; the default of `Field` only tells type checkers that a CANCEL may leave the two out.
+    symbol: Name = Field(default=...)
     decision: Annotated[Action, BeforeValidator(_upper)]
-    confidence: Fraction
+    confidence: Fraction = Field(default=...)
     risk_score: Fraction | None = None
     reasoning: Text | None = None
     current_price: Amount | None = None
@@ -111,7 +154,18 @@ class Decision(BaseModel):
     strategy: Name | None = None
     portfolio: Name = DEFAULT_PORTFOLIO
     asset_class: Name | None = None
-    expires_at: Annotated[AwareDatetime, AfterValidator(_storable)] | None = None
+    expires_at: Moment | None = None
+    order_type: Annotated[OrderType, BeforeValidator(_word(ORDER_TYPES, str.lower))] = OrderType.MARKET
+    limit_price: Amount | None = None
+    stop_price: Amount | None = None
+    time_in_force: Annotated[TimeInForce, BeforeValidator(_word(FORCES, str.upper))] | None = None
+    order_expires_at: Moment | None = None
+    post_only: bool = False
+    stop_loss: Amount | None = None
+    stop_loss_pct: Part | None = None
+    take_profit: Amount | None = None
+    take_profit_pct: Amount | None = None
+    target: Name | None = None
     idempotency_key: Name | None = None
     uid: UUID = Field(default_factory=uuid4)
 
@@ -123,11 +177,48 @@ class Decision(BaseModel):
             except ValidationError as error:
                 raise InvalidDecision(*_refusal(error)) from None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_cancel(cls, data: Any) -> Any:
+        """Fill in what a CANCEL may leave out."""
+        if isinstance(data, dict) and _upper(data.get("decision")) == Action.CANCEL:
+            given = {name: value for name, value in data.items() if value is not None or name not in CANCEL_DEFAULTS}
+            return {**CANCEL_DEFAULTS, **given}
+        return data
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> Decision:
+        """Refuse terms that do not fit together."""
+        if (sentence := contradiction(self.decision, self.symbol, self.terms, self.target)) is not None:
+            raise ValueError(sentence)
+        return self
+
+    @property
+    def terms(self) -> OrderTerms:
+        """How its order is to be executed."""
+        return OrderTerms(
+            self.order_type, self.limit_price, self.stop_price, self.time_in_force, self.order_expires_at,
+            self.post_only, self.stop_loss, self.stop_loss_pct, self.take_profit, self.take_profit_pct,
+        )  # fmt: skip
+
+
+CANCEL_DEFAULTS: Mapping[str, object] = {"symbol": ANY_SYMBOL, "confidence": 1}
+"""What a CANCEL may leave out; a trigger in ``sql/`` fills in the same."""
+
+
+def contradiction(action: Action, symbol: object, terms: OrderTerms, target: str | None) -> str | None:
+    """Return why the fields of a decision do not fit together; None if they do."""
+    if symbol == ANY_SYMBOL and action is not Action.CANCEL:
+        return f"only a CANCEL may have the symbol {ANY_SYMBOL}"
+    return flaw(action, terms, target)
+
 
 def _refusal(error: ValidationError) -> tuple[str, str]:
     """Return message and code of the first error."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "decision"
+    if not first["loc"]:  # fields that do not fit together
+        return first["msg"].removeprefix("Value error, "), "invalid_terms"
+    field = str(first["loc"][0])
     if first["type"] == "missing":
         return f"a decision needs {field}", f"missing_{field}"
     if first["type"] == "extra_forbidden":
@@ -193,31 +284,6 @@ class PendingDecision:
     def expired(self, now: datetime) -> bool:
         """Return whether it has expired, so that it must not be sized."""
         return self.expires_at is not None and now.astimezone(UTC) >= self.expires_at
-
-
-def row_flaw(
-    symbol: object,
-    decision: object,
-    confidence: Decimal | None,
-    risk_score: Decimal | None,
-    quantity: Decimal | None,
-    portfolio: object,
-    created_at: datetime | None,
-) -> str | None:
-    """Return what is invalid in a stored decision, None where it is valid.
-
-    The table's constraints prevent invalid rows, unless they were dropped.
-    """
-    if not isinstance(decision, str) or decision.strip().upper() not in set(Action):
-        return f"decision is {decision!r}, which is not BUY, SELL or HOLD"
-    if confidence is None or not (confidence.is_finite() and 0 <= confidence <= 1):
-        return f"confidence is {confidence}, which is not a number from 0 to 1"
-    if risk_score is not None and not (risk_score.is_finite() and 0 <= risk_score <= 1):
-        return f"risk_score is {risk_score}, which is not a number from 0 to 1"
-    if quantity is not None and not (quantity.is_finite() and 0 < quantity < MAX_AMOUNT):
-        return f"quantity is {quantity}, which is not a number above 0"
-    missing = {"symbol": symbol, "portfolio": portfolio, "created_at": created_at}
-    return next((f"it has no {name}" for name, value in missing.items() if value is None), None)
 
 
 class Reason(StrEnum):
@@ -290,11 +356,13 @@ class Accepted:
     """A decision that is stored in the database.
 
     Attributes:
-        outcome: its outcome; None while it is pending. A new decision has none; one that was sent twice may have one.
+        outcome: its outcome; None while it is pending or open. One that was sent twice may have one already.
+        opened: its order rests in the market.
     """
 
     decision_id: DecisionId
     outcome: Outcome | None
+    opened: bool = False
 
 
 def status_of(reason: Reason) -> OutcomeStatus:

@@ -21,22 +21,29 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.retry_policy import RetryPolicy
-from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal, row_flaw
+from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.open_orders.terms import OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
 from domain.wording import quoted
 from persistence.connections import transaction
 from persistence.error_translation import first_line, translated
 from persistence.retry import retrying
 from persistence.rows import KEEP_EXISTING, columns_of, insert_rows
+from persistence.stores.cancel_targets import resolve_target
+from persistence.stores.decision_rows import STORED_NUMBERS, row_flaw, row_terms
 from persistence.stores.store import Store
 
 SENT = tuple(Decision.model_fields)
 """Columns that a sender fills."""
-CASTS = dict.fromkeys(("confidence", "risk_score", "quantity"), "d.{}::numeric") | {
-    "created_at": "d.{}::timestamptz", "expires_at": "d.{}::timestamptz", "now": "clock_timestamp()",
+TERMS = (*columns_of(OrderTerms, ("expires_at",)), "order_expires_at")
+"""Columns with the terms of an order."""
+CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
+    **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "clock_timestamp()",
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
-READ = (*columns_of(PendingDecision, ("action", "received", "waited")), "decision", "now")
+OWN = columns_of(PendingDecision, ("action", "received", "waited", "terms", "target"))
+"""Columns that are fields of a `PendingDecision` as they are."""
+READ = (*OWN, "decision", "target", *TERMS, "now")
 """Columns that the DecisionWatcher reads, and the database's time."""
 
 # Never "id > last seen": a low id that commits late would never be read.
@@ -92,7 +99,7 @@ def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> lis
     """Find decisions by uid or idempotency key; None for each that is not in the table."""
     keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
     rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
-    stored = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
+    stored = [(row[4], row[5], Accepted(row[0], _outcome(row), opened=row[1] == "open")) for row in rows]
     by_uid = {uid: accepted for uid, _, accepted in stored}
     by_key = {key: accepted for _, key, accepted in stored if key is not None}
     return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
@@ -154,9 +161,9 @@ class DecisionStore(Store):
                 prepare = False if len(under_way) > MAX_PREPARED_IDS else None
                 cursor.execute(PENDING, [id_literal(under_way), limit], prepare=prepare)
                 rows = cursor.fetchall()
+                return [_from_row(cursor, row, received) for row in rows]
         except (WriteRefused, UnicodeDecodeError):  # one row has an unreadable value; the other rows must still be read
             return self._pending_one_by_one(under_way, limit, received)
-        return [_from_row(row, received) for row in rows]
 
     def _pending_one_by_one(
         self, under_way: Collection[DecisionId], limit: int, received: Instant
@@ -244,7 +251,11 @@ class DecisionStore(Store):
 def _row(decision: Decision) -> dict[str, object]:
     """Return the columns to insert for a decision, with their values."""
     try:
-        row = {name: getattr(decision, name) for name in SENT} | {"decision": decision.decision.value}
+        row = {name: getattr(decision, name) for name in SENT} | {
+            "decision": decision.decision.value,
+            "order_type": decision.order_type.value,
+            "time_in_force": decision.time_in_force.value if decision.time_in_force is not None else None,
+        }
     except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked
         msg = f"submit() takes a Decision made with Decision(…), not {quoted(decision)}"
         raise InvalidDecision(msg, "no_decision") from None
@@ -259,20 +270,20 @@ def _read_alone(cursor: psycopg.Cursor, id_: DecisionId, received: Instant) -> P
         return _unreadable(id_, first_line(error))
     except WriteRefused as error:
         return _unreadable(id_, first_line(error.__cause__ or error))
-    return _from_row(rows[0], received) if rows else _unreadable(id_, "it changed while it was read")
+    return _from_row(cursor, rows[0], received) if rows else _unreadable(id_, "it changed while it was read")
 
 
 def _unreadable(id_: DecisionId, reason: str) -> Refusal:
     return Refusal(id_, DEFAULT_PORTFOLIO, OutcomeStatus.REJECTED, Reason.INVALID, reason)
 
 
-def _from_row(values: Sequence[Any], received: Instant) -> PendingDecision | Refusal:
+def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) -> PendingDecision | Refusal:
     row = dict(zip(READ, values, strict=True))  # psycopg's own rows by name take longer
-    decision, now, created_at = row.pop("decision"), row.pop("now"), row["created_at"]
-    flaw = row_flaw(
-        row["symbol"], decision, row["confidence"], row["risk_score"], row["quantity"], row["portfolio"], created_at
-    )
+    flaw = row_flaw(row)
     if flaw is not None:
         return _unreadable(row["id"], flaw)
-    action = Action(decision.strip().upper())
-    return PendingDecision(**row, action=action, received=received, waited=now - created_at)
+    terms, action = row_terms(row), Action(row["decision"].strip().upper())
+    target = resolve_target(cursor, row) if action is Action.CANCEL else None
+    own = {name: row[name] for name in OWN}
+    waited = row["now"] - row["created_at"]
+    return PendingDecision(**own, action=action, received=received, waited=waited, terms=terms, target=target)

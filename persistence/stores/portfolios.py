@@ -22,9 +22,12 @@ CHANGEABLE = (
     "min_notional",
     "default_risk_score",
     "max_touch_share",
+    "max_bar_share",
     "price_rule",
+    "fill_on_touch",
 )
-"""The rules that can be changed. All but ``min_commission``, ``min_notional`` and ``price_rule`` are fractions."""
+"""The rules that can be changed: fractions, but for ``min_commission``, ``min_notional``, ``price_rule`` and
+``fill_on_touch``."""
 
 NAMES = "SELECT portfolio FROM paper_trading_config ORDER BY 1"
 

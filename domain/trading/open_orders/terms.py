@@ -12,6 +12,11 @@ from domain.types import Action, OrderType, TimeInForce
 RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
 """With these an order may rest."""
 
+ORDER_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
+"""The types that a decision may have."""
+FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD)
+"""The times in force that a decision may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
@@ -58,15 +63,17 @@ def _level(price: Decimal | None, fraction: Decimal | None) -> Level | None:
 def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
     """Return why these terms do not fit together; None if they do.
 
-    The sentences are the names of the constraints on ``trading_decisions`` that refuse the same in SQL.
+    The sentences are the names of the constraints on ``trading_decisions`` that refuse the same in SQL, of at most 63
+    characters. Where several hold, both name the first in alphabetical order.
     """
     kind, force = terms.order_type, terms.time_in_force
     limited, stopped = (terms.limit_price is not None), (terms.stop_price is not None)
     both = None not in (terms.stop_loss, terms.stop_loss_pct) or None not in (terms.take_profit, terms.take_profit_pct)
-    never_rests = kind is OrderType.MARKET or (kind is not OrderType.LIMIT and force not in RESTING)
     wrong = {
+        "order_type must be market, limit, stop or stop_limit": kind not in ORDER_TYPES,
+        "time_in_force must be GTC, IOC, FOK or GTD": force not in {None, *FORCES},
         "a CANCEL needs a target, and no other decision has one": (target is None) is (action is Action.CANCEL),
-        "only a BUY or SELL has an order_type, prices, a time_in_force or exits": (
+        "only a BUY or SELL has terms such as order_type or limit_price": (
             action not in {Action.BUY, Action.SELL} and terms != MARKET
         ),
         "limit_price is set exactly for limit and stop_limit orders": (
@@ -75,8 +82,9 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
         "stop_price is set exactly for stop and stop_limit orders": (
             stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
         ),
-        "time_in_force is GTC, IOC, FOK or GTD for limit, GTC or GTD for stop and stop_limit orders": (
-            force is not None and never_rests
+        "a market order has no time_in_force": force is not None and kind is OrderType.MARKET,
+        "time_in_force IOC and FOK are for limit orders": (
+            force in {TimeInForce.IOC, TimeInForce.FOK} and kind in {OrderType.STOP, OrderType.STOP_LIMIT}
         ),
         "order_expires_at is set exactly with time_in_force GTD": (
             (terms.expires_at is not None) is not (force is TimeInForce.GTD)
@@ -87,4 +95,4 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
         "stop_loss and take_profit are for a BUY": terms.exits is not None and action is not Action.BUY,
         "an exit has a price or a fraction, not both": both,
     }
-    return next((sentence for sentence, holds in wrong.items() if holds), None)
+    return min((sentence for sentence, holds in wrong.items() if holds), default=None)

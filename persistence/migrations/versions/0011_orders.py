@@ -1,0 +1,17 @@
+"""Runs ``sql/0011_orders.sql``; the table of decisions may be one that was adopted."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from persistence import adoption
+from persistence.migrations.runner import run_file
+
+revision = "0011_orders"
+down_revision = "0010_price_rule"
+
+
+def upgrade() -> None:
+    """Go forward."""
+    adoption.require_order_columns(op.get_bind())
+    run_file("0011_orders.sql")

@@ -1,0 +1,75 @@
+"""What the target of a CANCEL decision stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from domain.trading.decision import ANY_SYMBOL, CancelTarget
+from domain.types import DecisionId, OrderId
+
+ALL, OF_SYMBOL = "all", "symbol"
+"""Words that name no single order: all of the portfolio, and all of the decision's symbol."""
+MAX_ID = 2**63 - 1
+
+# A row of the same portfolio first, then an id, a uid, a key, an order's UUID. Each comparison uses an index.
+FIND = """
+SELECT decision_id, order_id, portfolio, status, reason FROM (
+    SELECT 1 AS rank, d.id AS decision_id, NULL::uuid AS order_id, d.portfolio, d.status, d.outcome_reason AS reason
+    FROM trading_decisions d WHERE d.id = %(id)s::{id_type}
+    UNION ALL
+    SELECT 2, d.id, NULL, d.portfolio, d.status, d.outcome_reason FROM trading_decisions d WHERE d.uid = %(uid)s::uuid
+    UNION ALL
+    SELECT 3, d.id, NULL, d.portfolio, d.status, d.outcome_reason
+    FROM trading_decisions d WHERE d.idempotency_key = %(key)s
+    UNION ALL
+    SELECT 4, NULL, o.order_id, o.portfolio, o.status, o.end_reason FROM paper_orders o WHERE o.order_id = %(uid)s::uuid
+) found ORDER BY portfolio <> %(portfolio)s, rank LIMIT 1
+"""
+
+
+def resolve_target(cursor: psycopg.Cursor, row: Mapping[str, Any]) -> CancelTarget:
+    """Return what the CANCEL of a row cancels; with a flaw where there is no such thing, or no longer.
+
+    Args:
+        cursor: of a transaction.
+        row: columns ``id``, ``portfolio``, ``symbol`` and ``target`` of the CANCEL.
+    """
+    target = row["target"].strip()
+    if target.lower() == ALL:
+        return CancelTarget()
+    if target.lower() == OF_SYMBOL:
+        if row["symbol"] == ANY_SYMBOL:
+            return CancelTarget(flaw="target 'symbol' needs the decision's symbol, which is left out")
+        return CancelTarget(symbol=row["symbol"])
+    return _find(cursor, row["id"], row["portfolio"], target)
+
+
+def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: str) -> CancelTarget:
+    uid, by_uuid = _uuid(target), isinstance(own_id, UUID)
+    statement = FIND.format(id_type="uuid" if by_uuid else "bigint")
+    parameters = {"id": uid if by_uuid else _number(target), "uid": uid, "key": target, "portfolio": portfolio}
+    found = cursor.execute(statement, parameters).fetchone()
+    if found is None:
+        return CancelTarget(flaw=f"no decision or order is {target!r}")
+    decision_id, order_id, owner, status, reason = found
+    if owner != portfolio:
+        return CancelTarget(flaw=f"{target!r} is of portfolio {owner}")
+    if status not in {"pending", "open"}:
+        return CancelTarget(flaw=f"already {status}{f': {reason}' if reason else ''}")
+    return CancelTarget(decision_id=decision_id) if order_id is None else CancelTarget(order_id=OrderId(order_id))
+
+
+def _number(text: str) -> int | None:
+    digits = text.isascii() and text.isdigit() and len(text) < 20
+    return int(text) if digits and int(text) <= MAX_ID else None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

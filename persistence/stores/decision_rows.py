@@ -1,0 +1,62 @@
+"""Rows of ``trading_decisions`` as the DecisionWatcher reads them: what may be wrong with one, and its terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from domain.trading.decision import MAX_AMOUNT, contradiction
+from domain.trading.open_orders.terms import FORCES, ORDER_TYPES, OrderTerms
+from domain.types import Action, OrderType, TimeInForce
+from domain.wording import alternatives
+
+Check = tuple[str, Callable[[Decimal], bool]]
+_FRACTION: Check = ("a number from 0 to 1", lambda number: 0 <= number <= 1)
+_AMOUNT: Check = ("a number above 0", lambda number: 0 < number < MAX_AMOUNT)
+STORED_NUMBERS: Mapping[str, Check] = {
+    "confidence": _FRACTION,
+    "risk_score": _FRACTION,
+    "quantity": _AMOUNT,
+    "limit_price": _AMOUNT,
+    "stop_price": _AMOUNT,
+    "stop_loss": _AMOUNT,
+    "stop_loss_pct": ("a number above 0 and below 1", lambda number: 0 < number < 1),
+    "take_profit": _AMOUNT,
+    "take_profit_pct": _AMOUNT,
+}
+"""The numbers of a stored decision: what each is, and the check."""
+
+
+def row_flaw(row: Mapping[str, Any]) -> str | None:
+    """Return what is invalid in a stored decision, None where it is valid.
+
+    The table's constraints prevent invalid rows, unless they were dropped.
+
+    Args:
+        row: the columns of its row that an order depends on, by name; its numbers are Decimals.
+    """
+    decision = row["decision"]
+    if not isinstance(decision, str) or decision.strip().upper() not in set(Action):
+        return f"decision is {decision!r}, which is not {alternatives(tuple(Action))}"
+    for name, (requirement_of, holds) in STORED_NUMBERS.items():
+        number = row[name]
+        if (number is None and name == "confidence") or not (number is None or (number.is_finite() and holds(number))):
+            return f"{name} is {number}, which is not {requirement_of}"
+    missing = next((name for name in ("symbol", "portfolio", "created_at") if row[name] is None), None)
+    if missing is not None:
+        return f"it has no {missing}"
+    for name, words in {"order_type": (*ORDER_TYPES, None), "time_in_force": (*FORCES, None)}.items():
+        if row[name] not in words:
+            return f"{name} is {row[name]!r}, which is not {alternatives(tuple(filter(None, words)))}"
+    return contradiction(Action(decision.strip().upper()), row["symbol"], row_terms(row), row["target"])
+
+
+def row_terms(row: Mapping[str, Any]) -> OrderTerms:
+    """Return how the order of a stored decision is to be executed; the row is valid."""
+    force = row["time_in_force"]
+    return OrderTerms(
+        OrderType(row["order_type"] or OrderType.MARKET), row["limit_price"], row["stop_price"],
+        None if force is None else TimeInForce(force), row["order_expires_at"], bool(row["post_only"]),
+        row["stop_loss"], row["stop_loss_pct"], row["take_profit"], row["take_profit_pct"],
+    )  # fmt: skip
