@@ -164,7 +164,8 @@ class PositionKeeper(PathBehaviour):
         generation = self.generation
         self._retry.until_done_unless_away(lambda: self._ledger.commit(generation, group))
         self._retry.reset()
-        self._counters.count_fills(result.order.decision_id for result in group if isinstance(result.event, Filled))
+        fills = [result.order for result in group if isinstance(result.event, Filled)]
+        self._counters.count_fills((order.decision_id, order.portfolio) for order in fills)
         touched = {result.state.name: result.state for result in group}
         for name, state in touched.items():
             self._committed[name] = replace(state, rules=self._committed[name].rules)

@@ -117,6 +117,7 @@ class Counters:
         default_factory=lambda: {(status, waited): Durations() for status in OutcomeStatus for waited in (False, True)}
     )
     _fills: Counter[PortfolioName] = field(default_factory=Counter)
+    _fills_found_later: Counter[PortfolioName] = field(default_factory=Counter)
     _failures: Counter[FailureKind] = field(default_factory=lambda: Counter(dict.fromkeys(FailureKind, 0)))
     _audits: int = 0
     _differences: int = 0
@@ -147,8 +148,8 @@ class Counters:
         self._outcomes[outcome.status, outcome.code] += 1
         end = decision.last_fill_at if decision.last_fill_at is not None else self.now()
         self._durations[outcome.status, decision.waited].add(end - decision.received_at)
-        if outcome.status is OutcomeStatus.EXECUTED:
-            self._fills[decision.portfolio] += max(decision.fills, 1)  # 0 where the answer to its COMMIT was lost
+        if outcome.status is OutcomeStatus.EXECUTED and not decision.fills:
+            self._fills_found_later[decision.portfolio] += 1  # the answer to its COMMIT was lost
 
     def discard(self, decision_id: DecisionId) -> None:
         """Discard a decision whose row was deleted; it ends without outcome."""
@@ -161,10 +162,11 @@ class Counters:
 
     # --- written by the PositionKeeper
 
-    def count_fills(self, decisions: Iterable[DecisionId]) -> None:
-        """Count one fill, just committed, of each of these decisions."""
+    def count_fills(self, fills: Iterable[tuple[DecisionId, PortfolioName]]) -> None:
+        """Count fills, just committed, each with its decision and its portfolio."""
         now = self.now()
-        for decision_id in decisions:
+        for decision_id, portfolio in fills:
+            self._fills[portfolio] += 1
             if (decision := self._in_progress.get(decision_id)) is not None:
                 decision.last_fill_at = now
                 decision.fills += 1
@@ -190,7 +192,7 @@ class Counters:
         resting = sum(decision.open for decision in in_progress)
         return Counts(
             outcomes=dict(self._outcomes),
-            fills=dict(self._fills),
+            fills=dict(self._fills + self._fills_found_later),
             durations={key: (tuple(value.counts), value.total) for key, value in self._durations.items()},
             under_way=(len(in_progress) - waited - resting, waited),
             open=resting,

@@ -39,7 +39,7 @@ class Recovery:
         self.draining = False
         self._addresses = addresses
         self._done = done
-        self._awaited: set[str] = set()
+        self._awaited: str | None = None
         self._poisoned: dict[DecisionId, Failure] = {}
         self._suspects: frozenset[DecisionId] = frozenset()
         self._portfolios: tuple[PortfolioState, ...] = ()
@@ -50,7 +50,7 @@ class Recovery:
 
     def pause(self) -> None:
         """Stop the path until the next generation begins."""
-        self._awaited = set()
+        self._awaited = None
         for name in PATH:
             self._addresses[name].tell(Pause())
 
@@ -64,21 +64,23 @@ class Recovery:
 
     def rebuilt(self, message: Rebuilt) -> None:
         """Take the next step after an actor has reported that it is rebuilt."""
-        if message.generation != self.generation or message.actor not in self._awaited:
+        if message.generation != self.generation or message.actor != self._awaited:
             return
-        self._awaited.discard(message.actor)
+        self._awaited = None
         if message.actor == "PositionKeeper":
             self._portfolios = message.portfolios
-            self._rebuild("ExecutionSimulator", "Sizer")
-        elif message.actor == "DecisionWatcher":
+            self._rebuild("Sizer")
+        elif message.actor == "Sizer":
+            # Only now: at once it matches what was kept for open orders, and the Sizer must see each of these events.
+            self._rebuild("ExecutionSimulator")
+        elif message.actor == "ExecutionSimulator":
+            self._rebuild("DecisionWatcher")
+        else:
             logger.debug("generation {} takes decisions", self.generation)
             self._poisoned.clear()
             self._done()
-        elif not self._awaited:
-            self._rebuild("DecisionWatcher")
 
-    def _rebuild(self, *names: str) -> None:
-        self._awaited = set(names)
-        for name in names:
-            rebuild = Rebuild(self.generation, self._portfolios, dict(self._poisoned), self._suspects, self.draining)
-            self._addresses[name].tell(rebuild)
+    def _rebuild(self, name: str) -> None:
+        self._awaited = name
+        rebuild = Rebuild(self.generation, self._portfolios, dict(self._poisoned), self._suspects, self.draining)
+        self._addresses[name].tell(rebuild)
