@@ -12,6 +12,7 @@ import pytest
 
 from domain.trading import execution
 from domain.trading.execution import fill_order
+from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import ExecutionRules, Fill
 from domain.trading.prices import mark
 from domain.types import PriceRule
@@ -291,7 +292,7 @@ def test_a_sell_at_a_bid_of_one_tick_fills_at_one_tick() -> None:
 
 def test_a_sell_at_a_price_below_one_tick_gets_no_fill() -> None:
     sized = market_order("SELL", 1000, "0.004", execution=BY_QUOTE)
-    refused("no fill at that price: slippage takes the price 0.004 to 0", execution.match_market_order(sized, NOON))
+    refused("no fill at that price: slippage takes the price 0.004 to 0", match_market_order(sized, NOON))
 
 
 @pytest.mark.parametrize(

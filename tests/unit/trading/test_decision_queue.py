@@ -16,6 +16,7 @@ from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PricePoint
+from domain.types import Instant
 from tests.support.values.builders import (
     BTC,
     ETH,
@@ -62,6 +63,11 @@ def result_of(queue: DecisionQueue, order: SizedOrder) -> Result:
     return apply(state, filled(order))
 
 
+def answer(queue: DecisionQueue, *results: Result, now: Instant = NOW) -> list[Step]:
+    """Give the queue the answer to the decision in flight."""
+    return queue.on_results(DEFAULT.portfolio, results, now, answered=True)
+
+
 def two_decisions(queue: DecisionQueue) -> SizedOrder:
     """Send two; return the order of the first, while the second waits for its result."""
     order = sized(queue.on_decision(received(), NOW))
@@ -72,7 +78,7 @@ def two_decisions(queue: DecisionQueue) -> SizedOrder:
 def test_the_next_decision_is_sized_against_the_result_of_the_order_before() -> None:
     queue = queue_of()
     first = two_decisions(queue)
-    second = sized(queue.on_result(DEFAULT.portfolio, result_of(queue, first), NOW))
+    second = sized(answer(queue, result_of(queue, first)))
     assert (0, 1) == (first.sizing.version, second.sizing.version)
     assert {BTC: Decimal(17)} == {symbol: held.quantity for symbol, held in second.sizing.positions.items()}
 
@@ -80,14 +86,14 @@ def test_the_next_decision_is_sized_against_the_result_of_the_order_before() -> 
 def test_an_order_without_a_result_lets_the_next_decision_be_sized() -> None:
     queue = queue_of()
     two_decisions(queue)
-    assert 0 == sized(queue.on_result(DEFAULT.portfolio, None, NOW)).sizing.version
+    assert 0 == sized(answer(queue)).sizing.version
 
 
 def test_rules_that_change_while_a_decision_waits_for_its_turn_count() -> None:
     queue = queue_of()
     first = two_decisions(queue)
     assert [] == queue.on_rules([replace(DEFAULT, halted="by hand")])
-    assert "halted: by hand" == refusal(queue.on_result(DEFAULT.portfolio, result_of(queue, first), NOW))
+    assert "halted: by hand" == refusal(answer(queue, result_of(queue, first)))
 
 
 def test_a_decision_that_becomes_too_old_while_it_waits_for_its_turn_expires() -> None:
@@ -95,14 +101,14 @@ def test_a_decision_that_becomes_too_old_while_it_waits_for_its_turn_expires() -
     first = two_decisions(queue)
     late = instant(NOON + timedelta(seconds=301))
     sentence = "expired: it waited since 2026-01-05 11:59:59 UTC, max_decision_age = 300 s"
-    assert sentence == refusal(queue.on_result(DEFAULT.portfolio, result_of(queue, first), late))
+    assert sentence == refusal(answer(queue, result_of(queue, first), now=late))
 
 
 def test_a_removed_portfolio_refuses_the_decisions_that_wait_for_their_turn() -> None:
     queue = queue_of()
     first = two_decisions(queue)
     assert "unknown portfolio: portfolio 'default' was removed" == refusal(queue.on_rules([]))
-    assert [] == queue.on_result(DEFAULT.portfolio, apply(PortfolioState.opened(DEFAULT), filled(first)), NOW)
+    assert [] == answer(queue, apply(PortfolioState.opened(DEFAULT), filled(first)))
 
 
 def test_a_decision_whose_portfolio_is_gone_when_its_price_comes_is_not_refused_by_the_queue() -> None:
@@ -118,7 +124,7 @@ def test_nothing_is_sized_while_it_drains() -> None:
     queue = queue_of()
     first = two_decisions(queue)
     queue.draining = True
-    assert [] == queue.on_result(DEFAULT.portfolio, result_of(queue, first), NOW)
+    assert [] == answer(queue, result_of(queue, first))
 
 
 def test_a_new_generation_keeps_instruments_and_prices_and_drops_decisions() -> None:
@@ -151,7 +157,7 @@ def test_the_decision_being_handled_is_named_also_where_the_queue_chose_it(monke
 
     monkeypatch.setattr(decision_queue, "size", fail)
     with pytest.raises(ZeroDivisionError):
-        queue.on_result(DEFAULT.portfolio, result, NOW)
+        answer(queue, result)
     assert 2 == queue.about
     monkeypatch.setattr(decision_queue, "pre_trade_check", fail)
     with pytest.raises(ZeroDivisionError):

@@ -383,6 +383,7 @@ def test_a_sized_order_carries_what_is_wanted_and_what_that_rests_on() -> None:
         strategy="momentum",
         note="",
         limit_price=None,
+        rules_revision=7,
     )
     sized_order = sizing_of(received(strategy="momentum"), portfolio, "110485.85")
     assert expected == sized_order.order
