@@ -13,7 +13,15 @@ from decimal import Decimal
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract
-from domain.trading.events import DecisionEnd, Event, Filled, OrderAccepted, OrderEnded, OrderTriggered
+from domain.trading.events import (
+    DecisionEnd,
+    Event,
+    Filled,
+    OrderAccepted,
+    OrderAmended,
+    OrderEnded,
+    OrderTriggered,
+)
 from domain.trading.open_orders.exits import ChangedExit, reduce_exits
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import Fill, Order, position_id
@@ -145,25 +153,29 @@ class Result:
 
     @property
     def sentence(self) -> str:
-        """The outcome's reason: side, quantity, symbol and price; or why nothing was filled."""
+        """What has happened; for an event that ends a decision, the outcome's reason."""
         order, open_order = self.order, self.open_order
         note = f" ({order.note})" if order.note else ""
         if isinstance(self.event, OrderAccepted):
             return f"open: {describe(order)}{note}"
+        if isinstance(self.event, OrderTriggered):
+            return f"triggered: {describe(order)}{note}"
+        if isinstance(self.event, OrderAmended):
+            return f"changed: {describe(order)}: {self.event.reason}{note}"
         filled = open_order.filled if open_order is not None else self.fill.quantity
-        verb = "bought" if order.side is Side.BUY else "sold"
-        if open_order is None or open_order.fills == 1:
-            price = self.fill.price if isinstance(self.event, Filled) else open_order and open_order.average_price
-            done = f"{verb} {plain(filled)} {order.instrument.symbol} at {plain(price or ZERO)}"
+        done = f"{'bought' if order.side is Side.BUY else 'sold'} {plain(filled)} {order.instrument.symbol} at "
+        if open_order is None or (open_order.fills == 1 and isinstance(self.event, Filled)):
+            done += plain(self.fill.price)
         else:
-            average = plain(money(open_order.average_price or ZERO))
-            done = f"{verb} {plain(filled)} {order.instrument.symbol} at {average} on average, {open_order.fills} fills"
+            done += plain(money(open_order.average_price or ZERO))
+            done += f" on average, {open_order.fills} fills" if open_order.fills > 1 else ""
         if not isinstance(self.event, OrderEnded):
             return f"{done}{note}"
         if not filled:
             return f"{self.event.reason}: {self.event.detail}{note}"
-        rest = f"{plain(filled)} of {plain(order.quantity)} filled, the rest {self.event.status}: {self.event.detail}"
-        return f"{done}; {rest}{note}"
+        status, detail = self.event.status, self.event.detail
+        colon = "" if detail.startswith(("by ", "at ")) else ":"
+        return f"{done}; {plain(filled)} of {plain(order.quantity)} filled, the rest {status}{colon} {detail}{note}"
 
 
 def describe(order: Order) -> str:
@@ -197,10 +209,16 @@ def apply(state: PortfolioState, event: Event) -> Result:
             ended = replace(state, version=event.version, open_orders=state.open_orders.without(before))
             return Result(event, ended, before)
         if isinstance(event, OrderTriggered):
+            if not before.waits_for_trigger:
+                msg = f"order {event.order.order_id} of portfolio {state.name} waits for no trigger"
+                raise ValueError(msg)
             after = replace(before, triggered_at=event.at)
         else:
             after = replace(before, order=event.order, reserved=event.reserved, since=event.since)
-    return Result(event, replace(state, version=event.version, open_orders=state.open_orders.updated(after)), after)
+    open_orders = state.open_orders.updated(after)
+    if isinstance(event, OrderTriggered):
+        open_orders = open_orders.matched_up_to(event.order.instrument.symbol, event.quote.data_no)
+    return Result(event, replace(state, version=event.version, open_orders=open_orders), after)
 
 
 def _apply_fill(state: PortfolioState, event: Filled) -> Result:
@@ -220,8 +238,14 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
     taken = state.taken if fill.touch_size is None else _taken(state, order, fill, fill.touch_size)
     open_orders, exits = state.open_orders, NO_EXITS
-    open_order = open_orders.get(order.order_id) if event.sizing is None else None
-    if open_order is not None:
+    open_order = None
+    if event.sizing is None:
+        open_order = open_orders.get(order.order_id)
+        if open_order is None or open_order.fills + 1 != fill.fill_no:
+            msg = f"fill {fill.fill_no} of order {order.order_id} of portfolio {state.name}, which is not open for it"
+            raise ValueError(msg)
+        if fill.quote.data_no > open_order.since:  # else it took at once, when it was placed
+            open_orders = open_orders.matched_up_to(symbol, fill.quote.data_no)
         open_order = open_order.after(fill)
         if open_order.remaining < ZERO:
             msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"

@@ -88,6 +88,12 @@ def unknown_portfolio(decision: PendingDecision) -> Refusal:
     return refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
 
 
+def _cancelled(decision: PendingDecision, by: DecisionId) -> Refusal:
+    """End a decision that is not sized yet because of a CANCEL."""
+    detail = f"by decision {by}, before it was sized"
+    return Refusal(decision.id, decision.portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, detail)
+
+
 @dataclass(slots=True)
 class _Account:
     """A portfolio in the queue.
@@ -96,12 +102,14 @@ class _Account:
         state: the projection: the committed state and the events after it.
         ready: decisions that have a price, in order.
         in_flight: the decision that has been sized, and whose answer is not here yet.
+        cancels: CANCEL decisions that name the one in flight: they wait for its answer, since it may come back.
     """
 
     state: PortfolioState
     values: PositionValues
     ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
     in_flight: tuple[PendingDecision, Instrument] | None = None
+    cancels: list[CancelOrders] = field(default_factory=list)
 
 
 class DecisionQueue:
@@ -172,9 +180,13 @@ class DecisionQueue:
         account = self._accounts.get(portfolio)
         if account is None or account.in_flight is None:
             return []
-        account.ready.appendleft(account.in_flight)
-        account.in_flight = None
-        return list(self._size_next(account, now))
+        (decision, instrument), account.in_flight = account.in_flight, None
+        if not account.cancels:
+            account.ready.appendleft((decision, instrument))
+            return list(self._size_next(account, now))
+        first = account.cancels[0]
+        account.cancels[0] = replace(first, before_sizing=(*first.before_sizing, decision.id))
+        return [_cancelled(decision, first.decision_id), *self._size_next(account, now)]
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
@@ -215,6 +227,10 @@ class DecisionQueue:
             refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"portfolio {decision.portfolio!r} was removed")
             for account in removed
             for decision, _ in account.ready
+        ] + [
+            replace(request.without_orders(), reason=Reason.UNKNOWN_PORTFOLIO, detail="the portfolio was removed")
+            for account in removed
+            for request in account.cancels
         ]
 
     def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
@@ -262,6 +278,9 @@ class DecisionQueue:
 
     def _size_next(self, account: _Account, now: Instant) -> Iterator[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
+        if account.in_flight is None:
+            requests, account.cancels = account.cancels, []
+            yield from requests
         while account.ready and account.in_flight is None and not self.draining:
             decision, instrument = account.ready.popleft()
             self.about = decision.id
@@ -308,11 +327,16 @@ class DecisionQueue:
             here = [one for one in waiting if named(one, of)]
             ended += here
             self._waiting[of] = [one for one in waiting if one not in here]
+            if not self._waiting[of]:
+                del self._waiting[of]
         for one in ended:
-            detail = f"by decision {decision.id}, before it was sized"
-            yield Refusal(one.id, portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, detail)
+            yield _cancelled(one, decision.id)
         before = tuple(one.id for one in ended)
-        yield CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, before)
+        request = CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, before)
+        if account.in_flight is not None and named(account.in_flight[0], account.in_flight[1].symbol):
+            account.cancels.append(request)
+        else:
+            yield request
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
         """Admit the decisions that waited for these symbols again, oldest first."""
@@ -349,6 +373,7 @@ class DecisionQueue:
                 name: {
                     **to_dict(account.state),
                     "ready": [decision.id for decision, _ in account.ready],
+                    "cancels": [request.decision_id for request in account.cancels],
                     "in_flight": account.in_flight[0].id if account.in_flight is not None else None,
                 }
                 for name, account in self._accounts.items()

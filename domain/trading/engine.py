@@ -73,13 +73,13 @@ class Engine:
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Ended]:
         """Take quotes: match open orders with them, then execute the decisions that waited for them."""
-        numbered = [replace(quote, data_no=self._next_number()) for quote in quotes]
+        numbered = [replace(quote, data_no=self._number(quote)) for quote in quotes]
         happened = [one for quote in numbered for one in self._match(quote, now)]
         return happened + self._run(self._queue.on_quotes(numbered, now), now)
 
     def on_bar(self, bar: Bar, now: Instant) -> list[Ended]:
         """Take a bar: match open orders with it."""
-        return self._match(replace(bar, data_no=self._next_number()), now)
+        return self._match(replace(bar, data_no=self._number(bar)), now)
 
     def on_time(self, now: Instant) -> list[Ended]:
         """End the orders that have expired, and the decisions that have waited too long."""
@@ -92,9 +92,11 @@ class Engine:
         self._sequencer.on_rules(rules)
         return self._run(self._queue.on_rules(rules), now)
 
-    def _next_number(self) -> int:
-        self._data_no += 1
-        return self._data_no
+    def _number(self, data: MarketData) -> int:
+        """Return the number of a piece of market data: its own, as after a restart, or the next one."""
+        number = data.data_no or self._data_no + 1
+        self._data_no = max(self._data_no, number)
+        return number
 
     def _match(self, data: MarketData, now: Instant) -> list[Ended]:
         return self._tell(self._sequencer.on_data(data, now), now)

@@ -16,6 +16,9 @@ from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
 from domain.trading.quotes import Quote
 from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol
 
+AUDIT_HALT = "audit: "
+"""The reason of a halt by the audit begins with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRules:
@@ -40,6 +43,11 @@ class PortfolioRules:
     revision: int = 1
     created_at: datetime | None = None
     halted: str | None = None
+
+    @property
+    def halted_by_audit(self) -> bool:
+        """Whether the audit has found its books wrong: then nothing of it is filled, not even an exit."""
+        return self.halted is not None and self.halted.startswith(AUDIT_HALT)
 
     def same_portfolio(self, other: PortfolioRules) -> bool:
         """Return whether both belong to the same portfolio; a deleted portfolio's name can be used again."""

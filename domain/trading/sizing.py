@@ -11,7 +11,7 @@ from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, m
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.instruments import Instrument, Unresolved
-from domain.trading.open_orders.pricing import Pricing, misplaced_exit, price_order, with_terms
+from domain.trading.open_orders.pricing import Pricing, misplaced_exit, no_price, price_order, with_terms
 from domain.trading.open_orders.terms import MARKET
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
@@ -98,6 +98,8 @@ def size(
     side, rules = Side(decision.action), state.rules
     taken = state.taken_from(quote, side)
     pricing = price_order(decision.terms, side, instrument, rules, base_price(quote, side, rules.execution, taken))
+    if (detail := no_price(decision.terms, pricing, instrument.tick)) is not None:
+        return refuse(decision, Reason.INVALID, detail)
     held = state.positions.get(instrument.symbol)
     if side is Side.SELL:
         sized = _sell(decision, held, state, instrument, pricing.price)

@@ -58,8 +58,8 @@ def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
     if request.order_id is not None:
         one = open_orders.get(request.order_id)
         return [one] if one is not None else []
-    if request.target_id is not None:
-        return [one for one in open_orders if one.order.decision_id == request.target_id and not one.order.is_exit]
     if request.symbol is not None:
         return list(open_orders.of(request.symbol))
-    return list(open_orders)
+    of = request.target_id
+    found = [one for one in open_orders if of is None or (one.order.decision_id == of and not one.order.is_exit)]
+    return sorted(found, key=lambda one: one.order.seq)

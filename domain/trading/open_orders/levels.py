@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
+from typing import NamedTuple
 
 from domain.trading.open_orders.matching import extremes
 from domain.trading.open_orders.open_order import OpenOrder
@@ -13,21 +16,40 @@ from domain.trading.quotes import MarketData
 from domain.types import OrderId, PortfolioName, Side, Symbol
 
 
+class _Level(NamedTuple):
+    """The price at which an order waits."""
+
+    price: Decimal
+    portfolio: PortfolioName
+    order_id: OrderId
+
+
+_price = itemgetter(0)
+
+
 @dataclass(slots=True)
 class _OfSymbol:
     """The orders of one symbol.
 
     Attributes:
-        orders: each with its portfolio.
-        down: the highest price at which a falling market reaches one of them; None where there is none.
-        up: the lowest price at which a rising market reaches one of them.
-        outdated: ``down`` and ``up`` must be computed anew.
+        orders: each with its level, whether a falling market reaches it, and the data after which it can be matched.
+        down: the levels that a falling market reaches, in rising order.
+        up: the levels that a rising market reaches, in rising order.
     """
 
-    orders: dict[OrderId, tuple[PortfolioName, OpenOrder]] = field(default_factory=dict)
-    down: Decimal | None = None
-    up: Decimal | None = None
-    outdated: bool = False
+    orders: dict[OrderId, tuple[_Level, bool, int]] = field(default_factory=dict)
+    down: list[_Level] = field(default_factory=list)
+    up: list[_Level] = field(default_factory=list)
+
+    def take_out(self, order_id: OrderId) -> bool:
+        """Remove an order; return whether it was here."""
+        known = self.orders.pop(order_id, None)
+        if known is None:
+            return False
+        level, falling, _ = known
+        levels = self.down if falling else self.up
+        del levels[bisect_left(levels, level)]
+        return True
 
 
 class Levels:
@@ -46,7 +68,7 @@ class Levels:
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         return {
-            symbol: min(open_order.since for _, open_order in of_symbol.orders.values())
+            symbol: min(since for _, _, since in of_symbol.orders.values())
             for symbol, of_symbol in self._by_symbol.items()
         }
 
@@ -58,9 +80,13 @@ class Levels:
         if of_symbol is None:
             of_symbol = self._by_symbol[symbol] = _OfSymbol()
             self.symbols_changed += 1
-        known = order.order_id in of_symbol.orders
-        of_symbol.orders[order.order_id] = portfolio, open_order
-        of_symbol.outdated = True
+        known = of_symbol.take_out(order.order_id)
+        price = order.stop_price if open_order.waits_for_trigger else order.limit_price
+        assert price is not None  # an order without any price does not rest
+        level = _Level(price, portfolio, order.order_id)
+        falling = (order.side is Side.BUY) is not open_order.waits_for_trigger
+        of_symbol.orders[order.order_id] = level, falling, open_order.since
+        insort(of_symbol.down if falling else of_symbol.up, level)
         if order.expires_at is not None and not known:
             heapq.heappush(self._expiries, (order.expires_at, portfolio, order.order_id, symbol))
 
@@ -68,26 +94,21 @@ class Levels:
         """Remove an order that has ended; one that is not here is no error."""
         symbol = open_order.order.instrument.symbol
         of_symbol = self._by_symbol.get(symbol)
-        if of_symbol is not None and of_symbol.orders.pop(open_order.order.order_id, None) is not None:
-            of_symbol.outdated = True
-            if not of_symbol.orders:
-                del self._by_symbol[symbol]
-                self.symbols_changed += 1
+        if of_symbol is not None and of_symbol.take_out(open_order.order.order_id) and not of_symbol.orders:
+            del self._by_symbol[symbol]
+            self.symbols_changed += 1
 
     def reached(self, data: MarketData) -> dict[PortfolioName, list[OrderId]]:
-        """Return the orders of a symbol by portfolio if a piece of market data reaches any level; else nothing."""
+        """Return the orders that a piece of market data may reach, by portfolio."""
         of_symbol = self._by_symbol.get(data.symbol)
         if of_symbol is None:
             return {}
-        if of_symbol.outdated:
-            _compute(of_symbol)
         low, high = extremes(data)
-        below = of_symbol.down is not None and low <= of_symbol.down
-        above = of_symbol.up is not None and high >= of_symbol.up
+        down, up = of_symbol.down, of_symbol.up
+        first, last = bisect_left(down, low, key=_price), bisect_right(up, high, key=_price)
         by_portfolio: dict[PortfolioName, list[OrderId]] = {}
-        if below or above:
-            for order_id, (portfolio, _) in of_symbol.orders.items():
-                by_portfolio.setdefault(portfolio, []).append(order_id)
+        for level in (*down[first:], *up[:last]):
+            by_portfolio.setdefault(level.portfolio, []).append(level.order_id)
         return by_portfolio
 
     def expired(self, now: datetime) -> dict[PortfolioName, list[OrderId]]:
@@ -99,17 +120,3 @@ class Levels:
             if of_symbol is not None and order_id in of_symbol.orders:
                 by_portfolio.setdefault(portfolio, []).append(order_id)
         return by_portfolio
-
-
-def _compute(of_symbol: _OfSymbol) -> None:
-    down: list[Decimal] = []
-    up: list[Decimal] = []
-    for _, open_order in of_symbol.orders.values():
-        order = open_order.order
-        level = order.stop_price if open_order.waits_for_trigger else order.limit_price
-        if level is None:
-            continue
-        falling = (order.side is Side.BUY) is not open_order.waits_for_trigger
-        (down if falling else up).append(level)
-    of_symbol.down, of_symbol.up = max(down, default=None), min(up, default=None)
-    of_symbol.outdated = False

@@ -124,16 +124,22 @@ def take_at_once(open_order: OpenOrder, quote: Quote, taken: Decimal, at: dateti
     return fill_at(order, open_order.part(quantity), quote, base, at)
 
 
-def take_all(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime) -> Fill | NotFilled:
-    """Fill the whole rest of a triggered stop order as a market order."""
+def take_all(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime, *, ambiguous: bool) -> Fill | NotFilled:
+    """Fill the whole rest of a triggered stop order as a market order.
+
+    Args:
+        open_order: the order.
+        quote: the market data.
+        taken: see `base_price`.
+        at: the time of the fill.
+        ambiguous: see `Fill.ambiguous`.
+    """
     order = open_order.order
     base = base_price(quote, order.side, order.execution, taken)
-    return fill_at(order, open_order.part(open_order.remaining), quote, base, at)
+    return fill_at(order, open_order.part(open_order.remaining, ambiguous=ambiguous), quote, base, at)
 
 
-def fill_resting(
-    open_order: OpenOrder, data: MarketData, available: Decimal | None, at: datetime, *, ambiguous: bool
-) -> Fill | NotFilled:
+def fill_resting(open_order: OpenOrder, data: MarketData, available: Decimal | None, at: datetime) -> Fill | NotFilled:
     """Fill a resting order whose limit the market has reached, as far as volume was seen.
 
     Args:
@@ -141,7 +147,6 @@ def fill_resting(
         data: the market data.
         available: the volume that is left; None where unknown, which never limits.
         at: the time of the fill.
-        ambiguous: see `Fill.ambiguous`.
     """
     order, quantity = open_order.order, open_order.remaining
     if available is not None and available < quantity:
@@ -150,7 +155,7 @@ def fill_resting(
         return NotFilled("no volume was left")
     assert order.limit_price is not None  # it rests with a limit
     quote = data if isinstance(data, Quote) else data.at(order.limit_price)
-    return provide(order, open_order.part(quantity, ambiguous=ambiguous), quote, at)
+    return provide(order, open_order.part(quantity), quote, at)
 
 
 def would_take(open_order: OpenOrder, quote: Quote) -> Decimal | None:

@@ -108,6 +108,7 @@ class _OfSymbol(NamedTuple):
     ids: tuple[OrderId, ...] = ()
     buy_notional: Decimal = ZERO
     sell_quantity: Decimal = ZERO
+    matched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class OpenOrders:
 
     reserved: Decimal = ZERO
     _orders: ImmutableMap[OrderId, OpenOrder] = field(default_factory=ImmutableMap)
-    _by_symbol: ImmutableMap[Symbol, _OfSymbol] = field(default_factory=ImmutableMap)
+    _by_symbol: ImmutableMap[Symbol, _OfSymbol] = field(default_factory=ImmutableMap, compare=False)
 
     def get(self, order_id: OrderId) -> OpenOrder | None:
         """Return the open order of this id; None if there is none."""
@@ -153,6 +154,23 @@ class OpenOrders:
         of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
         return of_symbol.sell_quantity if of_symbol is not None else ZERO
 
+    def matched(self, symbol: Symbol) -> int:
+        """Return the number of the last data that filled or triggered an open order of a symbol; 0 if none did.
+
+        No order of the symbol sees data up to this number again: with a volume that was used up, or an order that has
+        ended since, they would be matched otherwise than the first time.
+        """
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        return of_symbol.matched if of_symbol is not None else 0
+
+    def matched_up_to(self, symbol: Symbol, data_no: int) -> OpenOrders:
+        """Return them with this number of the last data that filled or triggered an order of a symbol."""
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        if of_symbol is None or of_symbol.matched >= data_no:
+            return self
+        by_symbol = self._by_symbol.updated({symbol: of_symbol._replace(matched=data_no)})
+        return replace(self, _by_symbol=by_symbol)
+
     def updated(self, open_order: OpenOrder) -> OpenOrders:
         """Return them with this order, in place of the one of the same id if there is one."""
         return self._changed(self._orders.get(open_order.order.order_id), open_order)
@@ -179,7 +197,7 @@ class OpenOrders:
             ids = tuple(id_ for id_ in ids if id_ != order_id)
             orders = self._orders.without(order_id)
         if ids:
-            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, buy, sell)})
+            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, buy, sell, of_symbol.matched)})
         else:
             by_symbol = self._by_symbol.without(symbol) if before is not None else self._by_symbol
         return OpenOrders(reserved, orders, by_symbol)

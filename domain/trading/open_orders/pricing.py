@@ -83,13 +83,28 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
     )
 
 
+def no_price(terms: OrderTerms, pricing: Pricing, tick: Decimal) -> str | None:
+    """Return why the prices of a decision are none: one of them is 0 when it is rounded to the tick."""
+    for name, wanted, rounded in (
+        ("limit_price", terms.limit_price, pricing.limit_price),
+        ("stop_price", terms.stop_price, pricing.stop_price),
+    ):
+        if wanted is not None and not rounded:
+            return f"{name} {plain(wanted)} is less than one tick of {plain(tick)}"
+    return None
+
+
 def misplaced_exit(order: Order, price: Decimal) -> str | None:
     """Return why an exit of an entry is on the wrong side of its price; None where the exits are right."""
     if order.exits is None:
         return None
-    stop, target = order.exits.stop_loss, order.exits.take_profit
-    if stop is not None and not stop.below(price) < price:
-        return f"stop_loss {plain(stop.below(price))} must be below the entry's price, {plain(price)}"
-    if target is not None and not target.above(price) > price:
-        return f"take_profit {plain(target.above(price))} must be above the entry's price, {plain(price)}"
+    tick, stop, target = order.instrument.tick, order.exits.stop_loss, order.exits.take_profit
+    if stop is not None:
+        stop_price = round_to(stop.below(price), tick)
+        if not stop_price < price:
+            return f"stop_loss {plain(stop_price)} must be below the entry's price, {plain(price)}"
+        if stop_price < tick:
+            return f"stop_loss {plain(stop.below(price))} is less than one tick of {plain(tick)}"
+    if target is not None and not (target_price := ceil_to(target.above(price), tick)) > price:
+        return f"take_profit {plain(target_price)} must be above the entry's price, {plain(price)}"
     return None

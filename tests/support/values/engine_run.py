@@ -72,6 +72,7 @@ class Run:
     def meet(self, decision: PendingDecision, base: Quote) -> None:
         """Process one decision at one price, which is seen when the decision is received."""
         if self._quotes.get(base.symbol) is not base:
+            base = base if base.data_no else replace(base, data_no=len(self.sent) + 1)
             self._quotes[base.symbol] = base
             assert [] == self._engine.on_quotes([base], base.seen)
         (outcome,) = self._engine.on_decision(replace(decision, received=base.seen), base.seen)

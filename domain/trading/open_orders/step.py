@@ -1,0 +1,192 @@
+"""One step of a portfolio: the events that happen together, and what one event causes: exits, cuts, ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+
+from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, plain, round_to, subtract
+from domain.trading.bookkeeping import Result, apply
+from domain.trading.decision import Reason
+from domain.trading.events import DecisionEnd, Event, Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
+from domain.trading.execution import worst_cost
+from domain.trading.open_orders.exits import exits_of
+from domain.trading.open_orders.matching import take_all, take_at_once
+from domain.trading.open_orders.open_order import OpenOrder
+from domain.trading.orders import Fill, Order, order_id
+from domain.trading.portfolio import PortfolioState
+from domain.trading.prices import base_price
+from domain.trading.quotes import Quote
+from domain.trading.sizing import largest_covered
+from domain.types import Instant, OrderStatus, OrderType, Side, TimeInForce
+
+
+class StepOfPortfolio:
+    """The events of one step of a portfolio, with the state after them. All of them are written, or none.
+
+    Args:
+        state: before the step.
+        now: the time of the events.
+    """
+
+    def __init__(self, state: PortfolioState, now: Instant) -> None:
+        self.state = state
+        self.now = now
+        self.results: list[Result] = []
+
+    @property
+    def version(self) -> int:
+        """The version of the next event."""
+        return self.state.version + 1
+
+    def add(self, event: Event) -> Result:
+        """Apply an event."""
+        result = apply(self.state, event)
+        self.results.append(result)
+        self.state = result.state
+        return result
+
+    def end(
+        self,
+        open_order: OpenOrder,
+        status: OrderStatus,
+        reason: Reason,
+        detail: str,
+        ends: tuple[DecisionEnd, ...] = (),
+    ) -> None:
+        """End an open order."""
+        at = self.now.time
+        self.add(OrderEnded(self.version, open_order.order, status, reason, detail, at, ends=ends))
+
+    def expire(self, open_order: OpenOrder) -> None:
+        """End an order whose time has come."""
+        detail = f"at {open_order.order.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        self.end(open_order, OrderStatus.EXPIRED, Reason.EXPIRED, detail)
+
+    def fill(self, order: Order, fill: Fill, filled: Filled | None = None) -> None:
+        """Fill an order; then open or enlarge the exits of an entry, or end the rest of an exit's entry.
+
+        Args:
+            order: the order.
+            fill: its next fill.
+            filled: the event of an order that is new with it, as a market order is.
+        """
+        if order.is_exit:
+            self._make_room(order, fill.quantity)
+        result = self.add(filled or Filled(self.version, order, None, fill))
+        if order.exits is not None and order.side is Side.BUY:
+            for wanted in exit_orders(order, result, self.now):
+                self._open_exit(wanted, fill)
+        if order.parent is not None and (entry := self.state.open_orders.get(order.parent)) is not None:
+            self.end(entry, OrderStatus.CANCELLED, Reason.CANCELLED, f"position closed by exit {order.order_id}")
+
+    def _open_exit(self, wanted: Order, fill: Fill) -> None:
+        at, since = self.now.time, fill.quote.data_no
+        assert wanted.parent is not None  # it is an exit
+        siblings = exits_of(self.state.open_orders, wanted.instrument.symbol, wanted.parent)
+        present = next((one for one in siblings if one.order.order_type is wanted.order_type), None)
+        if present is None:
+            self.add(OrderAccepted(self.version, replace(wanted, seq=self.version), None, ZERO, since, at))
+            return
+        larger = replace(
+            present.order,
+            quantity=add(present.order.quantity, fill.quantity),
+            stop_price=wanted.stop_price,
+            limit_price=wanted.limit_price,
+        )
+        self.add(OrderAmended(self.version, larger, ZERO, since, at, "its entry was filled further"))
+
+    def _make_room(self, exit_order: Order, quantity: Decimal) -> None:
+        """Reduce the open SELL orders of decisions to what is left after a fill of an exit, the youngest first."""
+        symbol = exit_order.instrument.symbol
+        excess = subtract(quantity, self.state.free_quantity(symbol))
+        if excess <= ZERO:
+            return
+        for one in reversed([one for one in self.state.open_orders.of(symbol) if one.held_back]):
+            cut = min(excess, one.remaining)
+            if cut == one.remaining:
+                detail = f"position closed by exit {exit_order.order_id}"
+                self.end(one, OrderStatus.CANCELLED, Reason.CANCELLED, detail)
+            else:
+                note = joined_notes(one.order.note, f"{plain(cut)} less: an exit sold it")
+                smaller = replace(one.order, quantity=subtract(one.order.quantity, cut), note=note)
+                reason = f"exit {exit_order.order_id} sold a part of the position"
+                self.add(OrderAmended(self.version, smaller, ZERO, one.since, self.now.time, reason))
+            excess = subtract(excess, cut)
+            if excess <= ZERO:
+                return
+
+    def trigger(self, open_order: OpenOrder, quote: Quote, *, ambiguous: bool) -> None:
+        """Trigger a stop order: it becomes a market order and is filled, or a limit order, which may take at once."""
+        order, at = open_order.order, self.now.time
+        triggered = self.add(OrderTriggered(self.version, order, quote, at)).open_order
+        assert triggered is not None
+        taken = self.state.taken_from(quote, order.side)
+        if order.order_type is OrderType.STOP_LIMIT:
+            take = take_at_once(triggered, quote, taken, at)
+            if isinstance(take, Fill):
+                self.fill(order, take)
+            return
+        if order.side is Side.BUY:
+            reduced = self._affordable(triggered, quote, taken)
+            if reduced is None:
+                detail = f"at the gap to {plain(quote.price)} it does not cover the smallest order"
+                self.end(triggered, OrderStatus.REJECTED, Reason.NO_CASH, detail)
+                return
+            triggered = reduced
+        fill = take_all(triggered, quote, taken, at, ambiguous=ambiguous)
+        if isinstance(fill, Fill):
+            self.fill(triggered.order, fill)
+        else:
+            self.end(triggered, OrderStatus.REJECTED, Reason.NO_FILL, fill.reason)
+
+    def _affordable(self, open_order: OpenOrder, quote: Quote, taken: Decimal) -> OpenOrder | None:
+        """Reduce a triggered BUY to what its reservation and the free cash pay; None if that is too small."""
+        order, cash = open_order.order, add(self.state.free_cash, open_order.reserved)
+        base = base_price(quote, order.side, order.execution, taken)
+        rule, tick = order.execution.price_rule, order.instrument.tick
+        cost = partial(worst_cost, base=base, tick=tick, costs=order.costs, rule=rule)
+        quantity = largest_covered(open_order.remaining, order.instrument.step, cost, cash)
+        if quantity == open_order.remaining:
+            return open_order
+        notional = money(multiply(quantity, base.price))
+        minimum = max(self.state.rules.min_notional, order.instrument.min_notional)
+        if quantity < max(order.instrument.min_quantity, order.instrument.step) or notional < minimum:
+            return None
+        reason = "the cash pays no more at the gap"
+        note = joined_notes(order.note, f"{plain(order.quantity)} were wanted, {reason}")
+        smaller = replace(order, quantity=add(open_order.filled, quantity), note=note)
+        reserved = min(replace(open_order, order=smaller).cash_needed(), cash)
+        event = OrderAmended(self.version, smaller, reserved, open_order.since, self.now.time, reason)
+        return self.add(event).open_order
+
+
+def joined_notes(*notes: str) -> str:
+    """Return the notes of an order as one."""
+    return "; ".join(note for note in notes if note)
+
+
+def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
+    """Yield the exits of an entry for the fill of a result; their prices follow its average price.
+
+    The stop of the entry's first fill is leg 2 of the decision and its target leg 3, those of its second fill would be
+    4 and 5: they are used where the first ones have ended by then, since a number is never used twice.
+    """
+    assert entry.exits is not None
+    open_order, fill, tick = result.open_order, result.fill, entry.instrument.tick
+    average = fill.price if open_order is None or open_order.average_price is None else open_order.average_price
+    base = replace(
+        entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
+        limit_price=None, stop_price=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False, note="",
+    )  # fmt: skip
+    stop_leg, target_leg = 2 * fill.fill_no, 2 * fill.fill_no + 1
+    if (level := entry.exits.stop_loss) is not None:
+        stop_price = max(round_to(level.below(average), tick), tick)
+        id_ = order_id(entry.order_id, stop_leg)
+        yield replace(base, order_id=id_, leg=stop_leg, order_type=OrderType.STOP, stop_price=stop_price)
+    if (level := entry.exits.take_profit) is not None:
+        limit_price = ceil_to(level.above(average), tick)
+        id_ = order_id(entry.order_id, target_leg)
+        yield replace(base, order_id=id_, leg=target_leg, order_type=OrderType.LIMIT, limit_price=limit_price)
