@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 
 from domain.trading.arithmetic import plain
+from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
 from domain.trading.portfolio import PortfolioState
 from domain.types import PortfolioName
 
@@ -28,7 +30,7 @@ def differences(
 
 def _difference(portfolio: PortfolioState, stored: PortfolioState) -> str | None:
     if portfolio.version != stored.version:
-        return f"the last order is number {portfolio.version} in memory and {stored.version} in the database"
+        return f"the last event is number {portfolio.version} in memory and {stored.version} in the database"
     if portfolio.cash != stored.cash:
         return f"cash is {plain(portfolio.cash)} in memory and {plain(stored.cash)} in the database"
     for symbol in sorted({*portfolio.positions, *stored.positions}):
@@ -38,4 +40,24 @@ def _difference(portfolio: PortfolioState, stored: PortfolioState) -> str | None
             if in_memory == in_database:
                 return f"the position in {symbol} differs in cost, commission or evidence"
             return f"the position in {symbol} is {in_memory} in memory and {in_database} in the database"
+    return _difference_of_orders(portfolio.open_orders, stored.open_orders)
+
+
+def _difference_of_orders(remembered: OpenOrders, stored: OpenOrders) -> str | None:
+    for order_id in sorted({one.order.order_id for orders in (remembered, stored) for one in orders}):
+        in_memory, in_database = remembered.get(order_id), stored.get(order_id)
+        if in_memory is None or in_database is None:
+            where = "the database, and not in memory" if in_memory is None else "memory, and not in the database"
+            return f"order {order_id} is open in {where}"
+        if in_memory != in_database:
+            names = ", ".join(_differing(in_memory, in_database))
+            return f"order {order_id} differs between memory and database: {names}"
     return None
+
+
+def _differing(one: OpenOrder, other: OpenOrder) -> list[str]:
+    """Return the names of the fields in which two states of an order differ."""
+    own = [field.name for field in fields(one) if field.name != "order"]
+    names = [name for name in own if getattr(one, name) != getattr(other, name)]
+    of_order = [field.name for field in fields(one.order)]
+    return names + [name for name in of_order if getattr(one.order, name) != getattr(other.order, name)]

@@ -198,6 +198,7 @@ class DecisionStore(Store):
             return self._end_decisions(
                 cursor,
                 generation,
+                refusals[0].decision_id,
                 ids=[refusal.decision_id for refusal in refusals],
                 statuses=[refusal.status.value for refusal in refusals],
                 reasons=[refusal.sentence for refusal in refusals],

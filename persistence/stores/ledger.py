@@ -1,24 +1,38 @@
-"""The books, which the PositionKeeper reads and writes: one transaction for a group of fills."""
+"""The books, which the PositionKeeper reads and writes: one transaction for a group of events."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 import psycopg
 
 from domain.errors import DecisionsEnded, Fenced
 from domain.immutable_map import ImmutableMap
-from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, plain
-from domain.trading.bookkeeping import Result, Trade
-from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Order
-from domain.trading.portfolio import PortfolioRules, PortfolioState, Position, Taken
-from domain.types import Generation, PortfolioName, PositionSide, PriceRule, Symbol
+from domain.trading.arithmetic import CONTEXT
+from domain.trading.bookkeeping import Result
+from domain.trading.events import DecisionEnd, Filled
+from domain.trading.orders import Costs, ExecutionRules
+from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioRules, PortfolioState, Position, Taken
+from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Symbol
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row
+from persistence.stores.ledger_rows import (
+    OrderChange,
+    accepted_row,
+    changed_columns,
+    data_no,
+    event_row,
+    fill_row,
+    order_changes,
+    order_row,
+    position_row,
+    shared_marks,
+    trade_row,
+)
+from persistence.stores.open_orders import read_open_orders
 from persistence.stores.store import Store
 
 FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")
@@ -36,6 +50,14 @@ SELECT {", ".join(RULES)}, current_capital, h.reason AS halted
 FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
 """
 
+# The index (portfolio, seq) gives each last number at once, with any length of history.
+READ_VERSIONS = """
+SELECT portfolio, coalesce((SELECT version FROM paper_portfolio_state s WHERE s.portfolio = c.portfolio),
+                           (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio))
+FROM paper_trading_config c
+"""
+"""The version of each portfolio; without an event since its orders have one, the number of its last order."""
+
 # No order uses a quote that is a minute older than the newest order.
 READ_TAKEN = """
 SELECT portfolio, symbol, price_seen_at AS seen_at,
@@ -44,18 +66,34 @@ SELECT portfolio, symbol, price_seen_at AS seen_at,
 FROM (
     SELECT f.portfolio, f.symbol, f.side, f.price_seen_at, least(f.quantity, f.touch_size) AS quantity,
            max(f.price_seen_at) OVER (PARTITION BY f.portfolio, f.symbol) AS newest
-    FROM paper_orders o JOIN paper_fills f USING (order_id)
-    WHERE o.created_at > (SELECT max(created_at) FROM paper_orders) - interval '1 minute' AND f.touch_size IS NOT NULL
+    FROM paper_fills f
+    WHERE f.filled_at > (SELECT max(created_at) FROM paper_orders) - interval '1 minute' AND f.touch_size IS NOT NULL
 ) recent
 WHERE price_seen_at = newest GROUP BY portfolio, symbol, price_seen_at
 """
 """What the portfolios' orders took from the touch of the newest quote of each symbol."""
 
 
+SAVE_STATES = """
+WITH state AS MATERIALIZED (
+    SELECT * FROM unnest(%(portfolios)s::text[], %(cash)s::numeric[], %(created_at)s::timestamptz[],
+                         %(versions)s::bigint[], %(data_nos)s::bigint[])
+         AS s(portfolio, cash, created_at, version, data_no)
+), numbered AS (
+    INSERT INTO paper_portfolio_state AS p (portfolio, version, data_no)
+    SELECT portfolio, version, data_no FROM state
+    ON CONFLICT (portfolio) DO UPDATE
+    SET version = excluded.version, data_no = greatest(p.data_no, excluded.data_no)
+)
+UPDATE paper_trading_config c SET current_capital = s.cash
+FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.created_at, c.created_at)
+"""
+
+
 class LedgerStore(Store):
     """The books in the database: one connection, one transaction at a time, fenced by epoch and generation."""
 
-    ACTOR, HOT = "PositionKeeper", True
+    ACTOR, HOT, WRITES_OPEN = "PositionKeeper", True, True
 
     def raise_generation(self, generation: Generation) -> None:
         """Commit ``generation``; wait for an open transaction of an older one.
@@ -81,14 +119,11 @@ class LedgerStore(Store):
         with transaction(self.engine) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             rules = named_rows(cursor, READ_RULES)
-            # The index (portfolio, seq) gives each last number at once, with any length of history.
-            last = cursor.execute(
-                "SELECT portfolio, (SELECT max(seq) FROM paper_orders o WHERE o.portfolio = c.portfolio)"
-                " FROM paper_trading_config c"
-            ).fetchall()
+            last = cursor.execute(READ_VERSIONS).fetchall()
+            open_orders = read_open_orders(cursor)
             rows = named_rows(cursor, READ_POSITIONS)
             taken_rows = named_rows(cursor, READ_TAKEN)
-        seqs = {name: seq or 0 for name, seq in last}
+        versions = {name: version or 0 for name, version in last}
         positions: dict[str, dict[Symbol, Position]] = defaultdict(dict)
         for row in rows:
             positions[row["portfolio"]][row["symbol"]] = from_row(Position, row, side=PositionSide(row["side"]))
@@ -99,8 +134,9 @@ class LedgerStore(Store):
             PortfolioState(
                 rules=_rules(row),
                 cash=CONTEXT.plus(row["current_capital"]),
-                version=seqs[name],
+                version=versions[name],
                 positions=ImmutableMap(positions[name]),
+                open_orders=open_orders.get(name, NO_OPEN_ORDERS),
                 taken=ImmutableMap(taken[name]),
             )
             for row in rules
@@ -113,14 +149,15 @@ class LedgerStore(Store):
             return tuple(map(_rules, named_rows(cursor, READ_RULES)))
 
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
-        """Write a group of fills, in their order, with the ends of their orders and decisions, in one transaction.
+        """Write a group of events, in their order, with what they make of orders and decisions, in one transaction.
 
         Args:
             generation: of the decision path that made the group.
-            group: each fill with the portfolio's state after it; later states build on earlier ones.
+            group: whole units of results, each with the portfolio's state after it; later states build on earlier ones.
 
         Raises:
-            Fenced: generation or epoch is not the current one, or a portfolio was deleted and created again.
+            Fenced: generation or epoch is not the current one, a portfolio was deleted and created again, or an order
+                that was open in memory is not open in the database.
             DecisionsEnded: some decisions had ended already, or are gone.
             DatabaseUnavailable: with ``in_doubt`` only a reload shows whether the COMMIT happened.
             DatabaseBusy: a lock or deadlock; the same group may be written again.
@@ -128,19 +165,43 @@ class LedgerStore(Store):
         """
         self._lease.require()
         with transaction(self.engine, "fills") as cursor:
-            orders = [result.order for result in group]
-            ids = [order.decision_id for order in orders]
-            reasons, order_ids = [result.sentence for result in group], [order.order_id for order in orders]
-            ended = self._end_decisions(cursor, generation, ids=ids, statuses=[], reasons=reasons, order_ids=order_ids)
-            if missing := set(ids) - ended:
-                raise DecisionsEnded(missing)
+            self._end_or_open(cursor, generation, group)
             marks, numbers = shared_marks(group)
             copy_rows(cursor, "paper_marks", marks)
-            copy_rows(cursor, "paper_orders", map(order_row, group, numbers))
-            copy_rows(cursor, "paper_fills", map(fill_row, group))
-            trades = (trade_row(result.trade) for result in group if result.trade is not None)
-            copy_rows(cursor, "paper_trades", trades)
-            self._save_state(cursor, group)
+            changes = list(order_changes(group, numbers).values())
+            filled_at_once = ((r, no) for r, no in zip(group, numbers, strict=True) if r.open_order is None)
+            copy_rows(cursor, "paper_orders", (order_row(result, number) for result, number in filled_at_once))
+            copy_rows(cursor, "paper_orders", (accepted_row(one) for one in changes if one.accepted is not None))
+            _update_orders(cursor, [one for one in changes if one.accepted is None])
+            fills = [result for result in group if isinstance(result.event, Filled)]
+            copy_rows(cursor, "paper_fills", map(fill_row, fills))
+            copy_rows(cursor, "paper_trades", (trade_row(fill.trade) for fill in fills if fill.trade is not None))
+            if len(fills) < len(group):
+                events = (event_row(result) for result in group if not isinstance(result.event, Filled))
+                copy_rows(cursor, "paper_order_events", events)
+            _save_positions(cursor, fills)
+            _save_states(cursor, group)
+
+    def _end_or_open(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
+        """End the decisions that the group ends, and open those whose orders rest after it."""
+        ends: dict[DecisionId, DecisionEnd] = {end.decision_id: end for result in group for end in result.ends}
+        for result in group:
+            order = result.order
+            if result.opens and order.decision_id not in ends:
+                reason = result.sentence
+                ends[order.decision_id] = DecisionEnd(order.decision_id, OutcomeStatus.OPEN, reason, order.order_id)
+        only_executed = all(end.status is OutcomeStatus.EXECUTED for end in ends.values())
+        done = self._end_decisions(
+            cursor,
+            generation,
+            group[0].order.decision_id,
+            ids=list(ends),
+            statuses=[] if only_executed else [end.status.value for end in ends.values()],
+            reasons=[end.reason for end in ends.values()],
+            order_ids=[end.order_id for end in ends.values()],
+        )
+        if missing := ends.keys() - done:
+            raise DecisionsEnded(missing)
 
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         """Store a comparison of memory with the database and halt the portfolios that differ, in one transaction.
@@ -163,121 +224,50 @@ class LedgerStore(Store):
             ]
             insert_rows(cursor, "paper_halts", halts)
 
-    @staticmethod
-    def _save_state(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
-        last = {result.state.name: result.state for result in group}
-        touched = {result.position_id: result for result in group}
-        flat = [position_id for position_id, result in touched.items() if result.position is None]
-        if flat:
-            cursor.execute("DELETE FROM paper_positions WHERE position_id = ANY(%s)", [flat])
-        save_positions(
-            cursor,
-            [position_row(a.state.name, a.position) for a in touched.values() if a.position is not None],
-        )
-        cursor.executemany(
-            "UPDATE paper_trading_config SET current_capital = %s"
-            " WHERE portfolio = %s AND created_at = coalesce(%s, created_at)",
-            [(portfolio.cash, name, portfolio.rules.created_at) for name, portfolio in last.items()],
-        )
-        if cursor.rowcount != len(last):
-            # The cash in memory is that of the deleted portfolio.
-            raise Fenced("a portfolio was deleted and created again under the same name")
+
+def _update_orders(cursor: psycopg.Cursor, changes: Sequence[OrderChange]) -> None:
+    """Write the present values of orders that were open before."""
+    if not changes:
+        return
+    rows = [changed_columns(change) | {"order_id": change.open_order.order.order_id} for change in changes]
+    columns = ", ".join(f"{name} = %({name})s" for name in rows[0] if name not in {"order_id", "quantity"})
+    columns += ", quantity = coalesce(%(quantity)s, quantity)"
+    cursor.executemany(f"UPDATE paper_orders SET {columns} WHERE order_id = %(order_id)s AND status = 'open'", rows)
+    if cursor.rowcount != len(rows):
+        raise Fenced("an order that was open is not in the database, or has ended there")
+
+
+def _save_positions(cursor: psycopg.Cursor, fills: Sequence[Result]) -> None:
+    touched = {result.position_id: result for result in fills}
+    flat = [position_id for position_id, result in touched.items() if result.position is None]
+    if flat:
+        cursor.execute("DELETE FROM paper_positions WHERE position_id = ANY(%s)", [flat])
+    rows = [position_row(a.state.name, a.position) for a in touched.values() if a.position is not None]
+    save_positions(cursor, rows)
+
+
+def _save_states(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
+    """Write cash, version and number of market data of each portfolio of a group."""
+    last = {result.state.name: result.state for result in group}
+    numbers: dict[PortfolioName, int] = defaultdict(int)
+    for result in group:
+        numbers[result.state.name] = max(numbers[result.state.name], data_no(result))
+    states = {
+        "portfolios": list(last),
+        "cash": [state.cash for state in last.values()],
+        "created_at": [state.rules.created_at for state in last.values()],
+        "versions": [state.version for state in last.values()],
+        "data_nos": [numbers[name] for name in last],
+    }
+    if cursor.execute(SAVE_STATES, states).rowcount != len(last):
+        # The cash in memory is that of the deleted portfolio.
+        raise Fenced("a portfolio was deleted and created again under the same name")
 
 
 def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
     """Insert positions, or update what fills change in them."""
     changing = ", ".join(f"{name} = excluded.{name}" for name in (rows[0] if rows else ()) if name not in FIXED)
     insert_rows(cursor, "paper_positions", rows, f"ON CONFLICT (position_id) DO UPDATE SET {changing}")
-
-
-def shared_marks(group: Sequence[Result]) -> tuple[list[Row], list[int | None]]:
-    """Return the rows of ``paper_marks``, and for each order the number of its row; None where it needs no marks.
-
-    Orders of a portfolio that were sized with one table of marks share a row. It holds what any of them needs.
-    """
-    tables: dict[tuple[object, ...], tuple[Order, dict[Symbol, Decimal]]] = {}
-    numbers: list[int | None] = []
-    for result in group:
-        order, sizing = result.order, result.event.sizing
-        others = sizing.other_marks()
-        if not others:
-            numbers.append(None)
-            continue
-        # A position without a mark counts at its last fill's price, which is no part of the table.
-        unmarked = sorted((symbol, others[symbol]) for symbol in others.keys() - sizing.marks.keys())
-        first, marks = tables.setdefault((order.portfolio, id(sizing.marks), *unmarked), (order, {}))
-        marks.update(others)
-        numbers.append(first.seq)
-    rows: list[Row] = [
-        {
-            "portfolio": first.portfolio, "marks_no": first.seq, "at": first.created_at,
-            "marks": json.dumps({symbol: plain(mark) for symbol, mark in marks.items()}),
-        }
-        for first, marks in tables.values()
-    ]  # fmt: skip
-    return rows, numbers
-
-
-def order_row(result: Result, marks_no: int | None = None) -> dict[str, object]:
-    """Return the row of ``paper_orders``."""
-    # The values of enumerations: psycopg looks up how to send a member anew each time, which shows in the rate.
-    order, sizing, fill = result.order, result.event.sizing, result.fill
-    return {
-        "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
-        "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
-        "symbol": order.instrument.symbol, "side": order.side.value, "order_type": order.order_type.value,
-        "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
-        "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
-        "slippage": fill.slippage, "strategy": order.strategy, "config_revision": order.rules_revision,
-        "equity": sizing.equity, "created_at": order.created_at, "filled_at": fill.filled_at,
-        "price_rule": order.execution.price_rule.value, "rules_version": RULES_VERSION, "tick": order.instrument.tick,
-        "marks_no": marks_no,
-    }  # fmt: skip
-
-
-def fill_row(result: Result) -> dict[str, object]:
-    """Return the row of ``paper_fills``."""
-    order, fill, quote, costs = result.order, result.fill, result.fill.quote, result.fill.costs
-    return {
-        "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
-        "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
-        "side": order.side.value, "quantity": fill.quantity, "price": fill.price, "base_price": fill.base_price,
-        "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
-        "real_prices": quote.real, "last_price": quote.price, "bid": quote.bid, "ask": quote.ask,
-        "bid_size": quote.bid_size, "ask_size": quote.ask_size, "last_size": quote.last_size,
-        "touch_size": fill.touch_size, "liquidity": fill.liquidity.value, "slippage_rate": fill.slippage_rate,
-        "notional": fill.notional, "commission": fill.commission, "cash_delta": result.cash_delta,
-        "asset_delta": result.asset_delta, "filled_at": fill.filled_at, "spread_cost": costs.spread,
-        "slippage_cost": costs.slippage, "size_cost": costs.size, "random_cost": costs.random,
-    }  # fmt: skip
-
-
-def trade_row(trade: Trade) -> dict[str, object]:
-    """Return the row of ``paper_trades``."""
-    return {
-        "position_id": trade.position_id, "order_id": trade.order_id, "fill_no": trade.fill_no,
-        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol,
-        "side": trade.side.value, "quantity": trade.quantity,
-        "entry_price": CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), STORED_QUANTUM),
-        "exit_price": trade.exit_price, "cost": trade.cost, "exit_notional": trade.exit_notional,
-        "entry_commission": trade.entry_commission, "exit_commission": trade.exit_commission,
-        "entry_time": trade.entry_time, "exit_time": trade.exit_time,
-        "hold_duration": trade.exit_time - trade.entry_time, "realized_pnl": trade.gross,
-        "commission": trade.commission, "net_pnl": trade.net, "closes": trade.closes, "strategy": trade.strategy,
-    }  # fmt: skip
-
-
-def position_row(portfolio: str, position: Position) -> dict[str, object]:
-    """Return the row of ``paper_positions``."""
-    mark = position.last_price
-    return {
-        "position_id": position.position_id, "portfolio": portfolio, "asset_class": position.asset_class,
-        "symbol": position.symbol, "side": position.side.value, "quantity": position.quantity, "cost": position.cost,
-        "entry_commission": position.entry_commission,
-        "entry_price": CONTEXT.quantize(position.entry_price, STORED_QUANTUM), "current_price": mark,
-        "position_value": position.value(mark), "unrealized_pnl": position.unrealized(mark),
-        "strategy": position.strategy, "opened_at": position.opened_at,
-    }  # fmt: skip
 
 
 def _rules(row: Row) -> PortfolioRules:

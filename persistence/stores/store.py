@@ -15,7 +15,8 @@ from persistence.rows import one_row
 
 # The fence and the end of the decisions are one statement. FOR SHARE waits for a transaction that raises the epoch or
 # the generation, and sees the new value. An array may be empty, so that nothing is sent for it: without a status a
-# decision is executed, and without an order it keeps what its row has.
+# decision is executed, and without an order it keeps what its row has. Status open is no end: the order of a pending
+# decision rests from now on. Only the writer of orders ends a decision that is open.
 END_DECISIONS = """
 WITH fence AS MATERIALIZED (
     SELECT FROM paper_lease l CROSS JOIN paper_generation g
@@ -23,10 +24,11 @@ WITH fence AS MATERIALIZED (
 ), ended AS (
     UPDATE trading_decisions d
     SET status = coalesce(o.status, 'executed'), outcome_reason = o.reason, order_id = coalesce(o.order_id, d.order_id),
-        processed_at = clock_timestamp()
+        processed_at = CASE WHEN o.status = 'open' THEN NULL ELSE clock_timestamp() END
     FROM unnest(%(ids)s::{id_type}[], %(statuses)s::text[], %(reasons)s::text[], %(order_ids)s::uuid[])
          AS o(id, status, reason, order_id)
     WHERE d.id = o.id AND d.processed_at IS NULL AND EXISTS (SELECT FROM fence)
+      AND (d.status = 'pending' OR %(writes_open)s AND o.status IS DISTINCT FROM 'open')
     RETURNING d.id
 )
 SELECT EXISTS (SELECT FROM fence), ARRAY(SELECT id FROM ended)
@@ -39,11 +41,13 @@ class Store:
     Attributes:
         ACTOR: its name, for the server's views and for the triggers in ``sql/``.
         HOT: see `engine_for`.
+        WRITES_OPEN: whether it ends decisions that are open.
         engine: of its connections.
     """
 
     ACTOR: str
     HOT = False
+    WRITES_OPEN = False
 
     def __init__(self, database_url: str, lease: Lease) -> None:
         self.engine = engine_for(database_url, self.ACTOR, writer=self.ACTOR, hot=self.HOT)
@@ -53,19 +57,22 @@ class Store:
         """Close the connections."""
         self.engine.dispose()
 
-    def _end_decisions(self, cursor: psycopg.Cursor, generation: Generation, **ends: list[Any]) -> set[DecisionId]:
-        """End decisions; return the ids of those that had not ended before.
+    def _end_decisions(
+        self, cursor: psycopg.Cursor, generation: Generation, any_id: DecisionId, **ends: list[Any]
+    ) -> set[DecisionId]:
+        """End decisions, or open them; return the ids of those that had not ended, or were not open, before.
 
         Args:
             cursor: of a transaction.
             generation: of the decision path.
+            any_id: of a decision, for the type of ids; there may be none to end.
             ends: ``ids`` and ``reasons``, one per decision; ``statuses`` and ``order_ids``, the same or empty.
 
         Raises:
             Fenced: generation or epoch is not the current one.
         """
-        epoch, id_type = self._lease.epoch, "uuid" if isinstance(ends["ids"][0], UUID) else "bigint"
-        parameters = {"epoch": epoch, "generation": generation, **ends}
+        epoch, id_type = self._lease.epoch, "uuid" if isinstance(any_id, UUID) else "bigint"
+        parameters = {"epoch": epoch, "generation": generation, "writes_open": self.WRITES_OPEN, **ends}
         is_current, ended = one_row(cursor, END_DECISIONS.format(id_type=id_type), parameters)
         if not is_current:
             raise Fenced(f"generation {generation} of epoch {epoch} does not write any more")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain import failpoints
@@ -24,27 +24,41 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.failures import Failure
-from domain.immutable_map import ImmutableMap
-from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result, Trade
-from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.decision import (
+    ANY_SYMBOL,
+    Accepted,
+    CancelTarget,
+    Decision,
+    Outcome,
+    PendingDecision,
+    Refusal,
+)
+from domain.trading.events import Filled, OrderEnded
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
-from domain.types import DecisionId, Epoch, Generation, Instant, OutcomeStatus, PortfolioName, Symbol
-
-PRICE = Decimal("1e-18")
-MONEY = Decimal("1e-12")
+from domain.types import DecisionId, Epoch, Generation, Instant, OrderId, OrderStatus, PortfolioName, Symbol
+from tests.support.actors.stored_state import stored_state
 
 
 @dataclass
 class Row:
-    """A row of ``trading_decisions``."""
+    """A row of ``trading_decisions``; ``opened`` while its order rests."""
 
     id: DecisionId
     decision: Decision
     created_at: datetime
     outcome: Outcome | None = None
+    opened: bool = False
+
+
+class OrderEntry(NamedTuple):
+    """What a row of ``paper_orders`` says of the order's end."""
+
+    portfolio: PortfolioName
+    status: OrderStatus
+    reason: str | None
 
 
 @dataclass
@@ -64,6 +78,8 @@ class MemoryDatabase:
     rows: dict[DecisionId, Row] = field(default_factory=dict)
     portfolios: dict[PortfolioName, PortfolioState] = field(default_factory=dict)
     fills: list[Result] = field(default_factory=list)
+    events: list[Result] = field(default_factory=list)
+    orders: dict[OrderId, OrderEntry] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     prices: list[Quote] = field(default_factory=list)
@@ -122,30 +138,44 @@ class MemoryDatabase:
         failpoints.reach("commits", "fills")
         self._answer()
         self._fence(generation)
-        ids = [applied.order.decision_id for applied in group]
-        missing = {id_ for id_ in ids if id_ in self.stubborn or id_ not in self.rows or self.rows[id_].outcome}
-        if missing:
+        ends = {end.decision_id: end for result in group for end in result.ends}
+        opened = {result.order.decision_id for result in group if result.opens} - ends.keys()
+        missing = {id_ for id_ in (*ends, *opened) if not self._writable(id_)}
+        if missing := missing | {id_ for id_ in opened if id_ in self.rows and self.rows[id_].opened}:
             raise DecisionsEnded(missing)
-        if self.refuse.intersection(ids):
+        if self.refuse.intersection(result.order.decision_id for result in group):
             self.faults["fill refused"] += 1
             raise WriteRefused("numeric field overflow")
-        for applied in group:
-            present = self.portfolios.get(applied.state.name)
+        for result in group:
+            present = self.portfolios.get(result.state.name)
             if present is None:
                 raise WriteRefused("an order needs its portfolio")
-            if not present.rules.same_portfolio(applied.state.rules):
+            if not present.rules.same_portfolio(result.state.rules):
                 raise Fenced("a portfolio was deleted and created again")
-        for applied in group:
-            order = applied.order
-            self.rows[order.decision_id].outcome = Outcome(
-                order.decision_id, OutcomeStatus.EXECUTED, applied.sentence, order.order_id
-            )
-            self.fills.append(applied)
-            if applied.trade is not None:
-                self.trades.append(applied.trade)
-            self.portfolios[order.portfolio] = _stored(applied.state, self.portfolios[order.portfolio].rules)
+        for id_, end in ends.items():
+            self.rows[id_].outcome = Outcome(id_, end.status, end.reason, end.order_id)
+        for id_ in (*ends, *opened):
+            self.rows[id_].opened = id_ in opened
+        for result in group:
+            self._write(result)
         failpoints.reach("committed", "fills")
         self._lose()
+
+    def _writable(self, id_: DecisionId) -> bool:
+        return id_ not in self.stubborn and id_ in self.rows and self.rows[id_].outcome is None
+
+    def _write(self, result: Result) -> None:
+        event, portfolio = result.event, result.state.name
+        (self.fills if isinstance(event, Filled) else self.events).append(result)
+        reason = f"{event.reason}: {event.detail}" if isinstance(event, OrderEnded) else None
+        self.orders[result.order.order_id] = OrderEntry(portfolio, result.status, reason)
+        for change in result.exits:
+            if change.ended:
+                reason = f"cancelled: position closed by order {result.order.order_id}"
+                self.orders[change.open_order.order.order_id] = OrderEntry(portfolio, OrderStatus.CANCELLED, reason)
+        if result.trade is not None:
+            self.trades.append(result.trade)
+        self.portfolios[portfolio] = stored_state(result.state, self.portfolios[portfolio].rules)
 
     # Decisions
 
@@ -153,9 +183,11 @@ class MemoryDatabase:
         self, under_way: Collection[DecisionId], limit: int, received: Instant
     ) -> list[PendingDecision | Refusal]:
         self._answer()
-        waiting = [row for row in self.rows.values() if row.outcome is None and row.id not in under_way]
+        waiting = [
+            row for row in self.rows.values() if row.outcome is None and not row.opened and row.id not in under_way
+        ]
         waiting.sort(key=lambda row: (row.created_at, row.id))
-        return [_received(row, received) for row in waiting[:limit]]
+        return [self._received(row, received) for row in waiting[:limit]]
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._answer()
@@ -165,7 +197,7 @@ class MemoryDatabase:
         ended = set()
         for refusal in refusals:
             row = self.rows.get(refusal.decision_id)
-            if row is not None and row.outcome is None and row.id not in self.stubborn:
+            if row is not None and self._writable(row.id) and not row.opened:
                 row.outcome = Outcome(row.id, refusal.status, refusal.sentence)
                 ended.add(row.id)
         failpoints.reach("committed", "refusals")
@@ -192,11 +224,40 @@ class MemoryDatabase:
         by_uid: dict[UUID, Row] = {row.decision.uid: row for row in self.rows.values()}
         by_key = {row.decision.idempotency_key: row for row in self.rows.values() if row.decision.idempotency_key}
         rows = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
-        return [Accepted(row.id, row.outcome) if row is not None else None for row in rows]
+        return [Accepted(row.id, row.outcome, opened=row.opened) if row is not None else None for row in rows]
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         self._answer()
         return {id_: self.rows[id_].outcome for id_ in ids if id_ in self.rows}
+
+    def _received(self, row: Row, received: Instant) -> PendingDecision:
+        d = row.decision
+        return PendingDecision(
+            row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
+            PortfolioName(d.portfolio), row.created_at, d.expires_at, received, d.asset_class,
+            received.time - row.created_at, d.terms, self._target(d),
+        )  # fmt: skip
+
+    def _target(self, decision: Decision) -> CancelTarget | None:
+        target, owner = decision.target, decision.portfolio
+        if target is None or target.lower() == "all":
+            return None if target is None else CancelTarget()
+        if target.lower() == "symbol":
+            if decision.symbol == ANY_SYMBOL:
+                return CancelTarget(flaw="target 'symbol' needs the decision's symbol, which is left out")
+            return CancelTarget(symbol=decision.symbol)
+        for row in self.rows.values():
+            if target in {str(row.id), str(row.decision.uid), row.decision.idempotency_key}:
+                status = row.outcome.status.value if row.outcome is not None else None
+                reason = row.outcome.reason if row.outcome is not None else None
+                found = CancelTarget(decision_id=row.id)
+                return _present(found, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason)
+        for order_id, entry in self.orders.items():
+            if target == str(order_id):
+                status = entry.status.value if entry.status is not OrderStatus.OPEN else None
+                found = CancelTarget(order_id=order_id)
+                return _present(found, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
+        return CancelTarget(flaw=f"no decision or order is {target!r}")
 
     # Failures and Connections
 
@@ -289,35 +350,12 @@ class Session:
             raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")
 
 
-def _stored(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioState:
-    """Return the portfolio rounded as its columns round."""
-    positions = {
-        symbol: replace(
-            position,
-            quantity=CONTEXT.quantize(position.quantity, PRICE),
-            cost=CONTEXT.quantize(position.cost, MONEY),
-            entry_commission=CONTEXT.quantize(position.entry_commission, MONEY),
-            last_price=CONTEXT.quantize(position.last_price, PRICE),
-        )
-        for symbol, position in portfolio.positions.items()
-    }
-    taken = {
-        symbol: of._replace(bought=CONTEXT.quantize(of.bought, PRICE), sold=CONTEXT.quantize(of.sold, PRICE))
-        for symbol, of in portfolio.taken.items()
-    }
-    return replace(
-        portfolio,
-        rules=rules,
-        cash=CONTEXT.quantize(portfolio.cash, MONEY),
-        positions=ImmutableMap(positions),
-        taken=ImmutableMap(taken),
-    )
-
-
-def _received(row: Row, received: Instant) -> PendingDecision:
-    d = row.decision
-    return PendingDecision(
-        row.id, d.uid, d.symbol, d.decision, d.confidence, d.risk_score, d.quantity, d.strategy,
-        PortfolioName(d.portfolio), row.created_at, d.expires_at, received, d.asset_class,
-        received.time - row.created_at,
-    )  # fmt: skip
+def _present(
+    found: CancelTarget, target: str, own: bool, portfolio: str, status: str | None, reason: str | None
+) -> CancelTarget:
+    """Return the target of a CANCEL if it is of the same portfolio and has no ``status`` in which it has ended."""
+    if not own:
+        return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
+    if status is not None:
+        return CancelTarget(flaw=f"already {status}{f': {reason}' if reason else ''}")
+    return found

@@ -15,7 +15,7 @@ from domain.trading.orders import Costs, ExecutionRules, Order
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import PriceRule
-from persistence.stores.ledger import fill_row, order_row
+from persistence.stores.ledger_rows import fill_row, order_row
 from tests.support.values.builders import NOON, Number, costs, instant, instrument, market_order, rules
 
 MONEY = {

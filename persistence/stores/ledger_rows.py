@@ -1,0 +1,264 @@
+"""Rows of the books: what the tables keep of orders, fills, trades and positions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, ZERO, plain
+from domain.trading.bookkeeping import Result, Trade
+from domain.trading.decision import Reason
+from domain.trading.events import Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered, SizingEvidence
+from domain.trading.open_orders.exits import ChangedExit
+from domain.trading.open_orders.open_order import OpenOrder
+from domain.trading.orders import RULES_VERSION, Order
+from domain.trading.portfolio import Position
+from domain.types import OrderId, OrderStatus, Symbol
+from persistence.rows import Row
+
+
+def shared_marks(group: Sequence[Result]) -> tuple[list[Row], list[int | None]]:
+    """Return the rows of ``paper_marks``, and for each result the number of its row; None where it needs no marks.
+
+    Orders of a portfolio that were sized with one table of marks share a row. It holds what any of them needs.
+    """
+    tables: dict[tuple[object, ...], tuple[Order, dict[Symbol, Decimal]]] = {}
+    numbers: list[int | None] = []
+    for result in group:
+        order, sizing = result.order, sizing_of(result)
+        others = sizing.other_marks() if sizing is not None else None
+        if sizing is None or not others:
+            numbers.append(None)
+            continue
+        # A position without a mark counts at its last fill's price, which is no part of the table.
+        unmarked = sorted((symbol, others[symbol]) for symbol in others.keys() - sizing.marks.keys())
+        first, marks = tables.setdefault((order.portfolio, id(sizing.marks), *unmarked), (order, {}))
+        marks.update(others)
+        numbers.append(first.seq)
+    rows: list[Row] = [
+        {
+            "portfolio": first.portfolio, "marks_no": first.seq, "at": first.created_at,
+            "marks": json.dumps({symbol: plain(mark) for symbol, mark in marks.items()}),
+        }
+        for first, marks in tables.values()
+    ]  # fmt: skip
+    return rows, numbers
+
+
+def order_row(result: Result, marks_no: int | None = None) -> dict[str, object]:
+    """Return the row of ``paper_orders`` of an order that was filled at once."""
+    fill = result.fill
+    return _new_row(result, marks_no) | {
+        "quantity": result.order.quantity, "status": "filled", "filled_quantity": fill.quantity,
+        "average_fill_price": fill.price, "commission": fill.commission, "slippage": fill.slippage,
+        "filled_at": fill.filled_at,
+    }  # fmt: skip
+
+
+def _new_row(result: Result, marks_no: int | None) -> dict[str, object]:
+    """Return the columns of ``paper_orders`` that a new order has and that no event changes."""
+    # The values of enumerations: psycopg looks up how to send a member anew each time, which shows in the rate.
+    order, sizing = result.order, sizing_of(result)
+    return {
+        "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
+        "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
+        "symbol": order.instrument.symbol, "side": order.side.value, "order_type": order.order_type.value,
+        "strategy": order.strategy, "config_revision": order.rules_revision,
+        "equity": sizing.equity if sizing is not None else None, "created_at": order.created_at,
+        "price_rule": order.execution.price_rule.value, "rules_version": RULES_VERSION, "tick": order.instrument.tick,
+        "marks_no": marks_no,
+    }  # fmt: skip
+
+
+@dataclass(slots=True)
+class OrderChange:
+    """What the results of a group make of an order that rests, or has rested.
+
+    Attributes:
+        accepted: the result that made it; None where it was open before the group.
+        marks_no: of its sizing.
+        open_order: after the last of them.
+        quantity: of the order; None: as it is stored, because nothing is left of the exit.
+        end_reason: as `OrderEnded` or the fill that closed the position has it.
+    """
+
+    accepted: Result | None
+    marks_no: int | None
+    open_order: OpenOrder
+    quantity: Decimal | None = None
+    status: OrderStatus = OrderStatus.OPEN
+    filled_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+
+    def take(self, result: Result) -> None:
+        """Take one more result of the order."""
+        assert result.open_order is not None  # it has been accepted
+        self.open_order, self.status = result.open_order, result.status
+        self.quantity = result.open_order.order.quantity
+        if isinstance(result.event, OrderEnded):
+            self.ended_at, self.end_reason = result.event.at, f"{result.event.reason}: {result.event.detail}"
+        elif self.status is OrderStatus.FILLED:
+            self.filled_at = result.event.at
+
+    def reduce(self, change: ChangedExit, by: Result) -> None:
+        """Take the smaller quantity of an exit; where nothing is left of it, it keeps the last one and is cancelled."""
+        self.open_order = change.open_order
+        if not change.ended:
+            self.quantity = change.open_order.order.quantity
+            return
+        self.status, self.ended_at = OrderStatus.CANCELLED, by.event.at
+        self.end_reason = f"{Reason.CANCELLED}: position closed by order {by.order.order_id}"
+
+
+def order_changes(group: Sequence[Result], marks: Sequence[int | None]) -> dict[OrderId, OrderChange]:
+    """Return what a group makes of each order that rests or has rested; orders that were filled at once are not there.
+
+    Args:
+        group: whole units of results.
+        marks: the number of the marks of each result.
+    """
+    changes: dict[OrderId, OrderChange] = {}
+    for result, marks_no in zip(group, marks, strict=True):
+        if result.open_order is not None:
+            change = changes.get(result.order.order_id)
+            if change is None:
+                accepted = result if isinstance(result.event, OrderAccepted) else None
+                change = changes[result.order.order_id] = OrderChange(accepted, marks_no, result.open_order)
+            change.take(result)
+        for reduced in result.exits:
+            exit_id = reduced.open_order.order.order_id
+            if exit_id not in changes:
+                changes[exit_id] = OrderChange(None, None, reduced.open_order)
+            changes[exit_id].reduce(reduced, result)
+    return changes
+
+
+def accepted_row(change: OrderChange) -> dict[str, object]:
+    """Return the row of ``paper_orders`` of an order that was accepted in this group."""
+    assert change.accepted is not None
+    order, instrument = change.open_order.order, change.open_order.order.instrument
+    stop, target = (order.exits.stop_loss, order.exits.take_profit) if order.exits is not None else (None, None)
+    return (
+        _new_row(change.accepted, change.marks_no)
+        | changed_columns(change)
+        | {
+            "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
+            "order_expires_at": order.expires_at, "post_only": order.post_only, "parent": order.parent,
+            "stop_loss": stop.value if stop is not None and not stop.is_fraction else None,
+            "stop_loss_pct": stop.value if stop is not None and stop.is_fraction else None,
+            "take_profit": target.value if target is not None and not target.is_fraction else None,
+            "take_profit_pct": target.value if target is not None and target.is_fraction else None,
+            "step": instrument.step, "min_quantity": instrument.min_quantity, "min_notional": instrument.min_notional,
+            "quote_currency": instrument.quote,
+        }
+    )  # fmt: skip
+
+
+def changed_columns(change: OrderChange) -> dict[str, object]:
+    """Return the columns of ``paper_orders`` that events change."""
+    open_order, order = change.open_order, change.open_order.order
+    average = open_order.average_price
+    return {
+        "quantity": change.quantity, "limit_price": order.limit_price, "stop_price": order.stop_price,
+        "note": order.note or None, "status": change.status.value, "filled_quantity": open_order.filled,
+        "average_fill_price": CONTEXT.quantize(average, STORED_QUANTUM) if average is not None else None,
+        "commission": open_order.paid, "slippage": open_order.slippage, "since": open_order.since,
+        "reserved": open_order.reserved if change.status is OrderStatus.OPEN else ZERO,
+        "triggered_at": open_order.triggered_at, "filled_at": change.filled_at, "ended_at": change.ended_at,
+        "end_reason": change.end_reason,
+    }  # fmt: skip
+
+
+KINDS: Mapping[type, str] = {
+    OrderAccepted: "accepted", OrderTriggered: "triggered", OrderAmended: "amended", OrderEnded: "ended"
+}  # fmt: skip
+
+
+def event_row(result: Result) -> dict[str, object]:
+    """Return the row of ``paper_order_events`` of an event that is no fill."""
+    event, order = result.event, result.order
+    quote = event.quote if isinstance(event, OrderTriggered) else None
+    reason = None
+    if isinstance(event, OrderEnded):
+        reason = f"{event.reason}: {event.detail}"
+    elif isinstance(event, OrderAmended):
+        reason = event.reason
+    is_open = result.open_order is not None and result.status is OrderStatus.OPEN
+    return {
+        "portfolio": order.portfolio, "version": event.version, "order_id": order.order_id, "kind": KINDS[type(event)],
+        "at": event.at, "data_no": data_no(result), "quantity": order.quantity, "limit_price": order.limit_price,
+        "stop_price": order.stop_price,
+        "reserved": result.open_order.reserved if is_open and result.open_order is not None else ZERO,
+        "status": result.status.value, "reason": reason,
+        "price": quote.price if quote is not None else None, "bid": quote.bid if quote is not None else None,
+        "ask": quote.ask if quote is not None else None,
+        "price_time": quote.price_time if quote is not None else None,
+        "price_seen_at": quote.seen_at if quote is not None else None,
+        "price_source": quote.source if quote is not None else None,
+    }  # fmt: skip
+
+
+def data_no(result: Result) -> int:
+    """Return the number of the market data that an event rests on."""
+    event = result.event
+    if isinstance(event, Filled):
+        return event.fill.quote.data_no
+    if isinstance(event, OrderTriggered):
+        return event.quote.data_no
+    return event.data_no if isinstance(event, OrderEnded) else event.since
+
+
+def sizing_of(result: Result) -> SizingEvidence | None:
+    """Return the evidence of an order's sizing where it is new with this result."""
+    return result.event.sizing if isinstance(result.event, Filled | OrderAccepted) else None
+
+
+def fill_row(result: Result) -> dict[str, object]:
+    """Return the row of ``paper_fills``."""
+    order, fill, quote, costs = result.order, result.fill, result.fill.quote, result.fill.costs
+    return {
+        "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
+        "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
+        "side": order.side.value, "quantity": fill.quantity, "price": fill.price, "base_price": fill.base_price,
+        "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
+        "real_prices": quote.real, "last_price": quote.price, "bid": quote.bid, "ask": quote.ask,
+        "bid_size": quote.bid_size, "ask_size": quote.ask_size, "last_size": quote.last_size,
+        "touch_size": fill.touch_size, "liquidity": fill.liquidity.value, "slippage_rate": fill.slippage_rate,
+        "notional": fill.notional, "commission": fill.commission, "cash_delta": result.cash_delta,
+        "asset_delta": result.asset_delta, "filled_at": fill.filled_at, "spread_cost": costs.spread,
+        "slippage_cost": costs.slippage, "size_cost": costs.size, "random_cost": costs.random,
+        "version": result.event.version, "data_no": quote.data_no, "is_trade": quote.is_trade,
+        "ambiguous": fill.ambiguous,
+    }  # fmt: skip
+
+
+def trade_row(trade: Trade) -> dict[str, object]:
+    """Return the row of ``paper_trades``."""
+    return {
+        "position_id": trade.position_id, "order_id": trade.order_id, "fill_no": trade.fill_no,
+        "portfolio": trade.portfolio, "asset_class": trade.asset_class, "symbol": trade.symbol,
+        "side": trade.side.value, "quantity": trade.quantity,
+        "entry_price": CONTEXT.quantize(CONTEXT.divide(trade.cost, trade.quantity), STORED_QUANTUM),
+        "exit_price": trade.exit_price, "cost": trade.cost, "exit_notional": trade.exit_notional,
+        "entry_commission": trade.entry_commission, "exit_commission": trade.exit_commission,
+        "entry_time": trade.entry_time, "exit_time": trade.exit_time,
+        "hold_duration": trade.exit_time - trade.entry_time, "realized_pnl": trade.gross,
+        "commission": trade.commission, "net_pnl": trade.net, "closes": trade.closes, "strategy": trade.strategy,
+    }  # fmt: skip
+
+
+def position_row(portfolio: str, position: Position) -> dict[str, object]:
+    """Return the row of ``paper_positions``."""
+    mark = position.last_price
+    return {
+        "position_id": position.position_id, "portfolio": portfolio, "asset_class": position.asset_class,
+        "symbol": position.symbol, "side": position.side.value, "quantity": position.quantity, "cost": position.cost,
+        "entry_commission": position.entry_commission,
+        "entry_price": CONTEXT.quantize(position.entry_price, STORED_QUANTUM), "current_price": mark,
+        "position_value": position.value(mark), "unrealized_pnl": position.unrealized(mark),
+        "strategy": position.strategy, "opened_at": position.opened_at,
+    }  # fmt: skip

@@ -1,0 +1,99 @@
+"""The open orders of all portfolios, as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from domain.trading.instruments import Instrument
+from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
+from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order
+from domain.trading.portfolio import NO_OPEN_ORDERS
+from domain.types import OrderType, PortfolioName, PriceRule, Side, TimeInForce
+from persistence.rows import columns_of, from_row, named_rows
+
+OF_FILLS = ("filled", "fills", "notional", "paid")
+"""Fields of an open order that are sums over its fills."""
+
+# An open order keeps the rules of its acceptance.
+READ_OPEN_ORDERS = f"""
+SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
+       o.min_quantity, o.min_notional, o.side, o.order_type, o.quantity, o.created_at, o.strategy, o.note,
+       o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.parent, o.config_revision,
+       o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.slippage, o.since, o.reserved, o.triggered_at,
+       {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
+       {", ".join(f"f.{name}" for name in OF_FILLS)}, f.notional * r.commission_pct AS charged
+FROM paper_orders o
+LEFT JOIN paper_portfolio_rules r ON r.portfolio = o.portfolio AND r.revision = o.config_revision
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(f.quantity), 0) AS filled, count(*) AS fills, coalesce(sum(f.notional), 0) AS notional,
+           coalesce(sum(f.commission), 0) AS paid
+    FROM paper_fills f WHERE f.order_id = o.order_id
+) f
+WHERE o.status = 'open' ORDER BY o.portfolio, o.seq
+"""
+
+
+def read_open_orders(cursor: psycopg.Cursor) -> dict[PortfolioName, OpenOrders]:
+    """Return the open orders of each portfolio that has any, in the order of their acceptance."""
+    found: dict[PortfolioName, OpenOrders] = {}
+    for row in named_rows(cursor, READ_OPEN_ORDERS):
+        name = row["portfolio"]
+        found[name] = found.get(name, NO_OPEN_ORDERS).updated(_open_order(row))
+    return found
+
+
+def _open_order(row: Mapping[str, Any]) -> OpenOrder:
+    return OpenOrder(
+        _order(row),
+        row["since"],
+        charged=row["charged"],
+        slippage=row["slippage"],
+        reserved=row["reserved"],
+        triggered_at=row["triggered_at"],
+        **{name: row[name] for name in OF_FILLS},
+    )
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    instrument = Instrument(
+        row["symbol"], row["quote_currency"], row["tick"], row["step"], row["min_notional"], row["asset_class"],
+        row["min_quantity"],
+    )  # fmt: skip
+    force = row["time_in_force"]
+    stop, target = _level(row, "stop_loss"), _level(row, "take_profit")
+    return Order(
+        order_id=row["order_id"],
+        decision_id=row["decision_id"],
+        portfolio=row["portfolio"],
+        leg=row["leg"],
+        seq=row["seq"],
+        instrument=instrument,
+        side=Side(row["side"]),
+        order_type=OrderType(row["order_type"]),
+        quantity=row["quantity"],
+        costs=from_row(Costs, row),
+        execution=from_row(ExecutionRules, row, price_rule=PriceRule(row["price_rule"])),
+        created_at=row["created_at"],
+        strategy=row["strategy"],
+        note=row["note"] or "",
+        limit_price=row["limit_price"],
+        stop_price=row["stop_price"],
+        time_in_force=None if force is None else TimeInForce(force),
+        expires_at=row["order_expires_at"],
+        post_only=row["post_only"],
+        exits=ExitPlan(stop, target) if stop is not None or target is not None else None,
+        parent=row["parent"],
+        rules_revision=row["config_revision"],
+    )
+
+
+def _level(row: Mapping[str, Any], name: str) -> Level | None:
+    price: Decimal | None = row[name]
+    fraction: Decimal | None = row[f"{name}_pct"]
+    if price is not None:
+        return Level(price)
+    return Level(fraction, is_fraction=True) if fraction is not None else None
