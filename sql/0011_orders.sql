@@ -183,6 +183,7 @@ CREATE TABLE paper_order_events (
     portfolio     text           NOT NULL,
     version       bigint         NOT NULL,
     order_id      uuid           NOT NULL,
+    symbol        text           NOT NULL,
     kind          text           NOT NULL,
     at            timestamptz    NOT NULL,
     data_no       bigint         NOT NULL,
@@ -202,6 +203,10 @@ CREATE TABLE paper_order_events (
     CONSTRAINT "kind must be accepted, triggered, amended or ended" CHECK (kind IN ('accepted', 'triggered', 'amended', 'ended'))
 );
 CREATE INDEX paper_order_events_order ON paper_order_events (order_id);
+-- The number of the last data that filled or triggered an open order of a symbol: a resting order is a maker, and a stop is
+-- filled by the data that triggered it.
+CREATE INDEX paper_order_events_triggered ON paper_order_events (portfolio, symbol, data_no) WHERE kind = 'triggered';
+CREATE INDEX paper_fills_resting ON paper_fills (portfolio, symbol, data_no) WHERE liquidity = 'maker';
 
 -- The version of each portfolio, and the number of the last market data that an event of it rests on. Written by the
 -- PositionKeeper. A portfolio without a row has the version of its last order.

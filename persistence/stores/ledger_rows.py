@@ -189,7 +189,8 @@ def event_row(result: Result) -> dict[str, object]:
         reason = event.reason
     is_open = result.open_order is not None and result.status is OrderStatus.OPEN
     return {
-        "portfolio": order.portfolio, "version": event.version, "order_id": order.order_id, "kind": KINDS[type(event)],
+        "portfolio": order.portfolio, "version": event.version, "order_id": order.order_id,
+        "symbol": order.instrument.symbol, "kind": KINDS[type(event)],
         "at": event.at, "data_no": data_no(result), "quantity": order.quantity, "limit_price": order.limit_price,
         "stop_price": order.stop_price,
         "reserved": result.open_order.reserved if is_open and result.open_order is not None else ZERO,

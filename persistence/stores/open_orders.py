@@ -37,12 +37,26 @@ WHERE o.status = 'open' ORDER BY o.portfolio, o.seq
 """
 
 
+READ_MATCHED = """
+SELECT portfolio, symbol, greatest(
+           (SELECT max(f.data_no) FROM paper_fills f
+            WHERE f.portfolio = o.portfolio AND f.symbol = o.symbol AND f.liquidity = 'maker'),
+           (SELECT max(e.data_no) FROM paper_order_events e
+            WHERE e.portfolio = o.portfolio AND e.symbol = o.symbol AND e.kind = 'triggered'))
+FROM (SELECT DISTINCT portfolio, symbol FROM paper_orders WHERE status = 'open') o
+"""
+"""The number of the last data that filled or triggered an open order of a symbol; each has an index of its own."""
+
+
 def read_open_orders(cursor: psycopg.Cursor) -> dict[PortfolioName, OpenOrders]:
     """Return the open orders of each portfolio that has any, in the order of their acceptance."""
     found: dict[PortfolioName, OpenOrders] = {}
     for row in named_rows(cursor, READ_OPEN_ORDERS):
         name = row["portfolio"]
         found[name] = found.get(name, NO_OPEN_ORDERS).updated(_open_order(row))
+    for name, symbol, number in cursor.execute(READ_MATCHED).fetchall():
+        if number is not None:
+            found[name] = found[name].matched_up_to(symbol, number)
     return found
 
 

@@ -53,4 +53,6 @@ def _stored_orders(open_orders: OpenOrders) -> OpenOrders:
                 slippage=CONTEXT.quantize(one.slippage, MONEY),
             )
         )
+    for symbol in {one.order.instrument.symbol for one in open_orders}:
+        stored = stored.matched_up_to(symbol, open_orders.matched(symbol))
     return stored
