@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from actors.runtime.callers import Callers
 from actors.runtime.pykka_adapter import ThreadingFuture
 from domain.errors import DatabaseBusy, DatabaseUnavailable, DecisionGone, OrderRejected, PaperTradingError
 from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Decision, Outcome
-from domain.types import DEFAULT_PORTFOLIO, OutcomeStatus
+from domain.types import DEFAULT_PORTFOLIO, OrderType, OutcomeStatus
 from domain.worker_thread import WorkerThread
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
@@ -25,6 +26,15 @@ ORDER_READ_TIMEOUT_S = 10.0
 POLL_INTERVAL_S = 1.0
 """Seconds between two polls for outcomes; a notification that arrives earlier triggers one at once."""
 
+Amount: TypeAlias = Decimal | str | int
+Wait: TypeAlias = Literal["open", "ended"]
+"""Until when a caller waits: until its order rests in the market, if it does, or until the decision ends."""
+
+
+def waits_until_open(decision: Decision, wait: Wait | None) -> bool:
+    """Return whether a caller waits only until the order of a decision rests; None: unless it is a market order."""
+    return wait == "open" or (wait is None and decision.order_type is not OrderType.MARKET)
+
 
 class TradingClient(ABC):
     """Sender of decisions, and reader of the ledger.
@@ -37,11 +47,17 @@ class TradingClient(ABC):
         self.ledger_reader = LedgerReader(database_url)
 
     @abstractmethod
-    def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
-        """Commit a decision; the future answers once its outcome is committed.
+    def submit(self, decision: Decision, *, wait: Wait | None = None) -> ThreadingFuture[Outcome]:
+        """Commit a decision; the future answers once its outcome is committed, or its order rests.
 
         While no process serves the database, the decision waits there; if a process starts more than
         `max_decision_age` [300 s] later, the decision expires.
+
+        Args:
+            decision: the decision.
+            wait: ``open``: the future answers with the status ``open`` as soon as the order rests; ``ended``: only
+                when the decision has ended, which for a resting order may take days. Default: ``ended`` for a market
+                order, ``open`` for the others.
 
         Raises:
             DatabaseUnavailable: the database is unavailable; the decision was not accepted.
@@ -52,16 +68,48 @@ class TradingClient(ABC):
         self,
         symbol: str,
         side: str,
-        quantity: Decimal | str | int,
+        quantity: Amount,
         portfolio: str = DEFAULT_PORTFOLIO,
         timeout: float = 60.0,
+        *,
+        order_type: str = OrderType.MARKET,
+        limit_price: Amount | None = None,
+        stop_price: Amount | None = None,
+        time_in_force: str | None = None,
+        order_expires_at: datetime | None = None,
+        post_only: bool = False,
+        stop_loss: Amount | None = None,
+        stop_loss_pct: Amount | None = None,
+        take_profit: Amount | None = None,
+        take_profit_pct: Amount | None = None,
     ) -> dict[str, Any]:
         """Buy or sell a quantity by a decision of strategy ``manual``, and wait for the fill.
 
+        A limit, stop or stop_limit order that rests is returned as soon as it does, with ``status`` ``open``; cancel it
+        with ``Decision(decision="CANCEL", target=order["decision_id"])``.
+
+        Args:
+            symbol: the market.
+            side: BUY or SELL.
+            quantity: to trade.
+            portfolio: that trades.
+            timeout: seconds to wait.
+            order_type: market, limit, stop or stop_limit.
+            limit_price: the worst price of a limit or stop_limit order.
+            stop_price: the mark that triggers a stop or stop_limit order.
+            time_in_force: GTC, IOC, FOK or GTD; default: GTC where the order may rest.
+            order_expires_at: end of an order with GTD; aware.
+            post_only: reject a limit order that would take at once.
+            stop_loss: of a BUY: price of the stop that protects what it bought.
+            stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
+            take_profit: of a BUY: price at which what it bought is sold.
+            take_profit_pct: the same as a fraction above the entry price.
+
         Returns:
-            The order's row: ``order_id``, ``quantity``, ``average_fill_price``, ``commission``, …
+            The order's row: ``order_id``, ``status``, ``quantity``, ``average_fill_price``, ``commission``, …
 
         Raises:
+            InvalidDecision: the arguments do not fit together; the message is one sentence.
             OrderRejected: the order was not executed; the message is the reason.
             pykka.Timeout: there is no outcome after ``timeout`` seconds; the decision remains in force.
             DatabaseUnavailable: the decision was not accepted, or the order is executed and its row cannot be read; the
@@ -74,19 +122,29 @@ class TradingClient(ABC):
             quantity=quantity,
             portfolio=portfolio,
             strategy="manual",
+            order_type=order_type,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+            order_expires_at=order_expires_at,
+            post_only=post_only,
+            stop_loss=stop_loss,
+            stop_loss_pct=stop_loss_pct,
+            take_profit=take_profit,
+            take_profit_pct=take_profit_pct,
         )
         outcome = self.submit(decision).get(timeout=timeout)
-        if outcome.status is not OutcomeStatus.EXECUTED:
+        if outcome.status not in {OutcomeStatus.EXECUTED, OutcomeStatus.OPEN}:
             raise OrderRejected(outcome.reason)
         return self._row_of(outcome)
 
     def _row_of(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the row of an executed order. Retries, because a caller that gets an error may order a second time."""
+        """Return the row of an order. Retries, because a caller that gets an error may order a second time."""
         policy = RetryPolicy((DatabaseUnavailable, DatabaseBusy), limit_s=ORDER_READ_TIMEOUT_S)
         try:
             return retrying(policy)(lambda: self.ledger_reader.order(outcome.order_id))
         except DatabaseUnavailable as error:
-            msg = f"order {outcome.order_id} is executed, do not send it again; its row cannot be read: {error}"
+            msg = f"order {outcome.order_id} is {outcome.status}, do not send it again; its row cannot be read: {error}"
             raise DatabaseUnavailable(msg) from error
 
     def positions(self, portfolio: str | None = DEFAULT_PORTFOLIO) -> list[dict[str, Any]]:
@@ -125,8 +183,9 @@ class AttachedSystem(TradingClient):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
+    def submit(self, decision: Decision, *, wait: Wait | None = None) -> ThreadingFuture[Outcome]:
         """Commit a decision; see `TradingClient.submit`."""
+        until_open = waits_until_open(decision, wait)
         try:
             with transaction(self._engine) as cursor:
                 accepted = insert_decisions(cursor, [decision])[0]
@@ -138,7 +197,7 @@ class AttachedSystem(TradingClient):
         if accepted.outcome is not None:
             future.set(accepted.outcome)
         else:
-            self._callers.add(accepted.decision_id, future)
+            self._callers.add(accepted.decision_id, future, until_open=until_open)
             self._watcher.wake()
         return future
 
@@ -163,7 +222,9 @@ class AttachedSystem(TradingClient):
             for id_ in ids:
                 if id_ not in outcomes:
                     self._callers.answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
-                elif (outcome := outcomes[id_]) is not None:
+                elif (outcome := outcomes[id_]) is not None and outcome.status is OutcomeStatus.OPEN:
+                    self._callers.answer_open(id_, outcome)
+                elif outcome is not None:
                     self._callers.answer(id_, outcome)
         self.failures.recovered()
         return POLL_INTERVAL_S

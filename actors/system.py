@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 
-from actors.client import AttachedSystem, TradingClient
+from actors.client import AttachedSystem, TradingClient, Wait, waits_until_open
 from actors.introspection.counters import Counts
 from actors.introspection.inspection import Inspector
 from actors.introspection.status import SystemStatus, state_of, status_of
@@ -221,10 +221,10 @@ class TradingSystem(TradingClient):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def submit(self, decision: Decision) -> ThreadingFuture[Outcome]:
+    def submit(self, decision: Decision, *, wait: Wait | None = None) -> ThreadingFuture[Outcome]:
         """Commit a decision; see `TradingClient.submit`."""
         self._require_running()
-        message = Submit(decision, ThreadingFuture(), ThreadingFuture())
+        message = Submit(decision, ThreadingFuture(), ThreadingFuture(), waits_until_open(decision, wait))
         self._wiring.address("DecisionWatcher").tell(message)
         deadline = time.monotonic() + SUBMIT_TIMEOUT_S
         while True:

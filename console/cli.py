@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -41,7 +42,9 @@ COMMANDS = {
     "metrics": ("console.commands.metrics:metrics", "Print the metrics in Prometheus' text format."),
     "top": ("console.commands.top:top", "Show a live view of the system; q ends it."),
     "positions": ("console.commands.list_rows:positions", "List the open positions at the last market prices."),
-    "orders": ("console.commands.list_rows:orders", "List the last orders."),
+    "orders": ("console.commands.orders:orders", "List the last orders, or with --open those that rest."),
+    "cancel": ("console.commands.orders:cancel", "Cancel an open order, those of a market, or all."),
+    "flatten": ("console.commands.orders:flatten", "Close positions at market, and cancel their open orders."),
     "trades": ("console.commands.list_rows:trades", "List the last trades with their results."),
     "decisions": ("console.commands.list_rows:decisions", "List the last decisions with their outcomes."),
     "explain": ("console.commands.explain:explain", "Explain a decision, an order or a fill; recompute its price."),
@@ -55,6 +58,10 @@ COMMANDS = {
     "check": ("console.commands.check:check", "Show the settings in effect, and test the database."),
     "db": ("console.commands.db:app", "Back up, restore or upgrade the database; print its URL."),
 }
+WAITS = ("accepted", "open", "ended")
+"""What ``decide --wait`` may wait for."""
+DEFAULT_WAIT = "default"
+"""The value of a ``--wait`` that stands alone."""
 VALIDATE = frozenset({"show", "start", "stop", "list", "-h", "--help"})
 HELP = r"""Paper trading: decisions become orders, fills and positions with realistic costs and no real money.
 
@@ -86,6 +93,8 @@ def main(args: Sequence[str] | None = None) -> int:
         arguments.insert(1, "list")
     if arguments[0] == "validate" and (_no_command(arguments[1:]) or arguments[1] not in VALIDATE):
         arguments.insert(1, "show")  # the next argument is the name of a run, or there is none
+    if arguments[0] == "decide":
+        arguments = _with_wait_values(arguments)
     # By default SIGTERM ends Python at once; an embedded server that the command has started would keep running.
     before = take_signals(dict.fromkeys(STOPPING, Signals().handle))
     try:
@@ -132,6 +141,18 @@ def _is_of_a_stop(error: BaseException | None) -> bool:
 
 def _no_command(arguments: Sequence[str]) -> bool:
     return not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help", "--version"})
+
+
+def _with_wait_values(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which each ``--wait`` has a value: click knows no option with an optional one."""
+    alone = [word == "--wait" and following not in WAITS for word, following in pairwise([*arguments, ""])]
+    return [f"--wait={DEFAULT_WAIT}" if bare else word for word, bare in zip(arguments, alone, strict=True)]
+
+
+def wrong_usage(message: str, command: str) -> Exception:
+    """Return the error of a command whose arguments do not fit together."""
+    usage_error = typer.BadParameter.__mro__[1]
+    return usage_error(f"{message}; see {command_name()} {command} --help")
 
 
 def _command_line(command: str) -> Any:
@@ -193,6 +214,8 @@ def _usage(error: Exception) -> str:
     message = one_line(error.format_message())  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else command_name()
+    if message.endswith("--help"):
+        return message
     return f"{message} See {path} --help" if message.endswith("?") else f"{message.rstrip('.')}; see {path} --help"
 
 

@@ -4,48 +4,107 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 from loguru import logger
 
 from actors.settings import Settings
-from console.cli import print_error
+from console.cli import DEFAULT_WAIT, WAITS, print_error, wrong_usage
 from console.database import opened
 from console.display.format import answer
-from console.options import AsJson, with_settings
-from domain.errors import (
-    DatabaseUnavailable,
-    DecisionGone,
-    InvalidDecision,
-    NotRunning,
-    SubmissionInDoubt,
-    WriteRefused,
-)
-from domain.trading.decision import Accepted, Decision, reason_code
-from domain.types import DEFAULT_PORTFOLIO, DecisionId
-from persistence.connections import Engine, pool, transaction
-from persistence.lease import RENEWAL_INTERVAL_S
-from persistence.listener import wake_ups
+from console.options import AsJson, grouped, with_settings
+from console.sending import QueuedUntil, is_open, queued_until, send, wait_for_outcome
+from domain.errors import DecisionGone, NotRunning
+from domain.trading.arithmetic import divide, plain
+from domain.trading.decision import Accepted, Decision, exact_number, reason_code
+from domain.types import DEFAULT_PORTFOLIO, Action, OrderType, OutcomeStatus
 from persistence.queries.row_lists import LedgerReader
-from persistence.stores.decisions import insert_decisions, look_up
 
-SERVICE_CHECK_INTERVAL_S = 2.0
-"""Interval at which a waiting command checks that the service still runs."""
+ORDER_OPTIONS = {
+    "order_type": Annotated[
+        str | None,
+        typer.Option("--order-type", metavar="TYPE", help="market [default], limit, stop or stop_limit."),
+    ],
+    "limit": Annotated[
+        str | None, typer.Option("--limit", metavar="P", help="The worst price of a limit or stop_limit order.")
+    ],
+    "stop": Annotated[
+        str | None, typer.Option("--stop", metavar="P", help="The price that triggers a stop or stop_limit order.")
+    ],
+    "time_in_force": Annotated[
+        str | None,
+        typer.Option("--time-in-force", metavar="GTC|IOC|FOK|GTD", help="How long the order may rest [GTC]."),
+    ],
+    "order_expires_at": Annotated[
+        str | None, typer.Option("--order-expires-at", metavar="TIME", help="The end of an order with GTD.")
+    ],
+    "post_only": Annotated[
+        bool | None, typer.Option("--post-only", help="Reject a limit order that would not rest first.")
+    ],
+    "stop_loss": Annotated[
+        str | None,
+        typer.Option("--stop-loss", metavar="P|N%", help="Of a BUY: sell at this price, or N % below the entry."),
+    ],
+    "take_profit": Annotated[
+        str | None,
+        typer.Option("--take-profit", metavar="P|N%", help="Of a BUY: sell at this price, or N % above the entry."),
+    ],
+    "target": Annotated[
+        str | None,
+        typer.Option("--target", metavar="WHAT", help="Of a CANCEL: a decision's id or key, an order, symbol or all."),
+    ],
+}
+COLUMNS = {"limit": "limit_price", "stop": "stop_price"}
+"""Options that have a shorter name than the field of the decision."""
+NOT_COMPARED = {"uid", "idempotency_key", "reasoning", "current_price", "asset_class"}
+"""Fields in which a decision that is sent again may differ from the first."""
+HUNDRED = Decimal(100)
+
+
+def order_terms(**options: Any) -> dict[str, Any]:
+    """Return the fields of a decision that say how its order is executed; an exit ``5%`` is the fraction 0.05."""
+    terms: dict[str, Any] = {}
+    for option, value in options.items():
+        if value is None:
+            continue
+        name = COLUMNS.get(option, option)
+        fraction = _fraction(value) if option in {"stop_loss", "take_profit"} else None
+        terms |= {name: value} if fraction is None else {f"{name}_pct": fraction}
+    return terms
+
+
+def _fraction(text: str) -> str | None:
+    """Return a percentage as a fraction; None where the text is no percentage."""
+    if not text.endswith("%"):
+        return None
+    try:
+        return plain(divide(exact_number(text[:-1]), HUNDRED))  # type: ignore[arg-type]
+    except ValueError:
+        return text  # the decision refuses it, and names it as it was typed
+
+
+with_order_terms = grouped("terms", ORDER_OPTIONS, order_terms)
+"""Gives a command the ``terms`` of an order."""
 
 
 @with_settings
+@with_order_terms
 def decide(
     settings: Settings,
-    decision: Annotated[str, typer.Argument(metavar="BUY|SELL|HOLD", help="The decision; case does not matter.")],
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT.")],
-    confidence: Annotated[
-        str, typer.Option("--confidence", metavar="0..1", help="Confidence; a higher one buys more.")
+    terms: dict[str, Any],
+    decision: Annotated[
+        str, typer.Argument(metavar="BUY|SELL|HOLD|CANCEL", help="The decision; case does not matter.")
     ],
+    symbol: Annotated[
+        str | None, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT; a CANCEL may leave it out.")
+    ] = None,
+    confidence: Annotated[
+        str | None,
+        typer.Option("--confidence", metavar="0..1", help="Confidence; a higher one buys more. Not for a CANCEL."),
+    ] = None,
     risk_score: Annotated[
         str | None,
         typer.Option("--risk-score", metavar="0..1", help="Risk; lowers the budget by up to half [0.3]."),
@@ -76,9 +135,14 @@ def decide(
         typer.Option("--idempotency-key", metavar="KEY", help="The same key again returns the first decision."),
     ] = None,
     wait: Annotated[
-        bool,
-        typer.Option("--wait", help="Wait for the outcome; exit 0 for any, 3 if the service is not running."),
-    ] = False,
+        str | None,
+        typer.Option(
+            "--wait",
+            metavar="[accepted|open|ended]",
+            help="Wait until it is committed, until its order rests, or for the outcome. Alone: for a market order "
+            "ended, else open. Exit 0 for any outcome, 3 if the service is not running.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     r"""The decision is committed when this returns; the service makes an order of it, or records why not.
@@ -88,30 +152,42 @@ def decide(
     \b
       run.py decide BUY BTC/USDT --confidence 0.75
       run.py decide SELL eth-usdt --confidence 0.9 --quantity 0.1 --wait
+      run.py decide BUY BTC/USDT --confidence 0.8 --stop-loss 5% --take-profit 10%
+      run.py decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit 95000 --wait
+      run.py decide CANCEL --target 17
     """
+    if wait not in {None, DEFAULT_WAIT, *WAITS}:
+        raise wrong_usage(f"--wait is {', '.join(WAITS[:-1])} or {WAITS[-1]}, or stands alone", "decide")
+    if decision.strip().upper() in {Action.BUY, Action.SELL, Action.HOLD}:
+        if symbol is None:
+            raise wrong_usage("Missing argument 'SYMBOL'", "decide")
+        if confidence is None:
+            raise wrong_usage("Missing option '--confidence'", "decide")
     values = {
         "decision": decision, "symbol": symbol, "confidence": confidence, "risk_score": risk_score,
         "reasoning": reasoning, "quantity": quantity, "portfolio": portfolio, "strategy": strategy,
-        "current_price": current_price, "expires_at": expires_at, "idempotency_key": idempotency_key,
+        "current_price": current_price, "expires_at": expires_at, "idempotency_key": idempotency_key, **terms,
     }  # fmt: skip
     # Refuses wrong input before any database is opened.
     requested = Decision(**{name: value for name, value in values.items() if value is not None})
     sent: Accepted | None = None
     result: dict[str, Any] | None = None
-    queue: _Queue | None = None
+    queue: QueuedUntil | None = None
+    waits = wait not in {None, WAITS[0]}
     try:
         with opened(settings) as url, closing(LedgerReader(url)) as ledger_reader:
             if requested.portfolio != DEFAULT_PORTFOLIO:  # the first start creates it
                 ledger_reader.require_portfolio(requested.portfolio)
-            sent = _insert(url, requested)
+            sent = send(url, requested)
             age = settings.max_decision_age
+            until_open = wait == "open" or (wait == DEFAULT_WAIT and requested.order_type is not OrderType.MARKET)
             row = (
-                _wait_for_outcome(url, ledger_reader, sent.decision_id, age)
-                if wait
+                wait_for_outcome(url, ledger_reader, sent.decision_id, age, until_open=until_open)
+                if waits
                 else ledger_reader.decision(sent.decision_id)
             )
             running = bool(ledger_reader.served()["running"])
-            queue = None if running or row["processed_at"] is not None else _queue(ledger_reader, row, age)
+            queue = None if running or _has_state(row) else queued_until(ledger_reader, row, age)
             result = _to_dict(row, requested, running=running, queue=queue)
     except (NotRunning, DecisionGone):
         raise
@@ -122,98 +198,19 @@ def decide(
         logger.bind(file_only=True).opt(exception=error).error("after decision {} was committed", sent.decision_id)
         problem = "its outcome cannot be read" if result is None else "a later step failed"
         print_error(f"decision {sent.decision_id} is committed; {problem}: {error or type(error).__name__}")
-    _print(as_json, result or _unread_to_dict(sent, requested), with_outcome=wait)
+    _print(as_json, result or _unread_to_dict(sent, requested), with_outcome=waits)
     if queue is not None and not as_json:
         print_error(f"The service is not running: {queue.message}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Queue:
-    """Queued decision while the service is not running.
-
-    Attributes:
-        until: time from which on the next start expires it; None: without limit.
-    """
-
-    until: datetime | None
-    message: str
+def _has_state(row: dict[str, Any]) -> bool:
+    """Return whether a decision has ended, or its order rests."""
+    return row["processed_at"] is not None or is_open(row)
 
 
-def _queue(ledger_reader: LedgerReader, row: dict[str, Any], own_age: float) -> _Queue:
-    """Return until when a decision waits for the service to start.
-
-    Args:
-        ledger_reader: of the database.
-        row: of the decision.
-        own_age: `max_decision_age` of this command. The value of the last process takes precedence: the next process
-            most likely has the same, while this command may have other settings than the service.
-    """
-    now, age = ledger_reader.last_decision_age()
-    age = own_age if age is None else age
-    limits = [(row["expires_at"], "its expires_at")] if row["expires_at"] is not None else []
-    if age > 0:
-        limits.append((row["created_at"] + timedelta(seconds=age), f"max_decision_age = {age:g} s"))
-    if not limits:
-        return _Queue(None, f"decision {row['id']} waits until the service starts")
-    until, rule = min(limits)
-    if until <= now:
-        return _Queue(until, f"decision {row['id']} expires at the next start ({rule})")
-    moment = f"{until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return _Queue(until, f"decision {row['id']} expires unless the service starts before {moment} ({rule})")
-
-
-def _insert(url: str, decision: Decision) -> Accepted:
-    with pool(url, "decide") as engine:
-        try:
-            with transaction(engine) as cursor:
-                return insert_decisions(cursor, [decision])[0]
-        except WriteRefused as error:
-            raise InvalidDecision(str(error), "write_refused") from error
-        except DatabaseUnavailable as error:
-            if not error.in_doubt:
-                raise
-            return _look_up(engine, decision)
-
-
-def _look_up(engine: Engine, decision: Decision) -> Accepted:
-    try:
-        return look_up(engine, decision, threading.Event())
-    except SubmissionInDoubt as error:
-        msg = (
-            f"the database did not answer, so it is unknown whether decision uid {decision.uid} is stored; check"
-            " with `run.py decisions --json` before you send it again, or send it with an --idempotency-key"
-        )
-        raise DatabaseUnavailable(msg, in_doubt=True) from error
-
-
-def _wait_for_outcome(url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float) -> dict[str, Any]:
-    """Wait for a decision's outcome; return its row.
-
-    Raises:
-        NotRunning: the service is not running, or has stopped.
-    """
-    with wake_ups(url, "decide", "paper_outcomes") as wait:
-        while True:
-            # In this order: a service that stops in between may have ended this decision before.
-            served = ledger_reader.served()
-            row = ledger_reader.decision(id_)
-            if row["processed_at"] is not None:
-                return row
-            # A service may be without its lock for a moment after a restart of the database.
-            recently_renewed = served["renewed_ago"] is not None and served["renewed_ago"] < 2 * timedelta(
-                seconds=RENEWAL_INTERVAL_S
-            )
-            if not served["running"] and not recently_renewed:
-                queue = _queue(ledger_reader, row, age)
-                raise NotRunning(
-                    f"decision {id_} is queued, but the service is not running: no outcome to wait for; {queue.message}"
-                )
-            wait(SERVICE_CHECK_INTERVAL_S)
-
-
-def _to_dict(row: dict[str, Any], requested: Decision, *, running: bool, queue: _Queue | None) -> dict[str, Any]:
+def _to_dict(row: dict[str, Any], requested: Decision, *, running: bool, queue: QueuedUntil | None) -> dict[str, Any]:
     resubmitted = row["uid"] != requested.uid
-    ended = row["processed_at"] is not None
+    reached = _has_state(row)
     return {
         "decision_id": row["id"],
         "uid": row["uid"],
@@ -224,8 +221,8 @@ def _to_dict(row: dict[str, Any], requested: Decision, *, running: bool, queue: 
         "differs_from_first": _differences(row, requested) if resubmitted else [],
         "running": running,
         "expires_unless_served": queue.until if queue is not None else None,
-        "outcome": row["status"] if ended else None,
-        "code": reason_code(row["status"], row["outcome_reason"] or "") if ended else None,
+        "outcome": row["status"] if reached else None,
+        "code": reason_code(row["status"], row["outcome_reason"] or "") if reached else None,
         "reason": row["outcome_reason"],
         "order_id": row["order_id"],
     }
@@ -253,8 +250,11 @@ def _unread_to_dict(sent: Accepted, requested: Decision) -> dict[str, Any]:
 
 def _differences(row: dict[str, Any], requested: Decision) -> list[str]:
     """Return the fields in which the first decision of an idempotency key differs from ``requested``."""
-    fields = ("symbol", "decision", "confidence", "risk_score", "quantity", "portfolio", "strategy", "expires_at")
-    return [name for name in fields if row[name] != getattr(requested, name)]
+    fields = [name for name in Decision.model_fields if name not in NOT_COMPARED]
+    defaults = {name: Decision.model_fields[name].default for name in fields}
+    # In an adopted table a column that has a default here may be empty.
+    first = {name: defaults[name] if row[name] is None else row[name] for name in fields}
+    return [name for name in fields if first[name] != getattr(requested, name)]
 
 
 def _print(as_json: bool, result: dict[str, Any], *, with_outcome: bool) -> None:
@@ -276,6 +276,10 @@ def _print_result(result: dict[str, Any], *, with_outcome: bool) -> None:
         state = "accepted"
     else:
         state = "queued; the service is not running"
+    if with_outcome and result["outcome"] == OutcomeStatus.OPEN and not result["sent_before"]:
+        reason = str(result["reason"] or "").removeprefix("open: ")
+        print(f"decision {result['decision_id']} is open: {reason or result['symbol']}")  # noqa: T201
+        return
     print("decision {decision_id} {state}: {decision} {symbol}".format(state=state, **result))  # noqa: T201
     if result["differs_from_first"]:
         fields = ", ".join(result["differs_from_first"])

@@ -1,8 +1,8 @@
-"""Commands that list rows: positions, orders, trades, decisions."""
+"""Commands that list rows: positions, trades, decisions; and the list itself, which `orders` prints, too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.settings import Settings
@@ -15,9 +15,21 @@ from persistence.queries.row_lists import LedgerReader
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
 """Columns of a table: heading, and the function that formats a row's cell."""
-TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason"}
-GIVES_WAY = ("slippage", "gross", "commission", "entry price", "confidence", "value", "portfolio", "", "time")
+TEXT_COLUMNS = {"time", "portfolio", "symbol", "side", "decision", "status", "reason", "type", "since", "expires"}
+GIVES_WAY = (
+    "slippage", "gross", "commission", "entry price", "confidence", "value", "filled", "since", "reserved", "portfolio",
+    "expires", "", "time", "leg",
+)  # fmt: skip
 """Columns that a narrow terminal leaves out, in this order."""
+
+
+def stop_of(row: Mapping[str, Any]) -> str:
+    """Return the stop price of a position, with the quantity that the stops close where that is less than all."""
+    if row["stop_price"] is None:
+        return "no stop"
+    part = f" for {number(row['stop_quantity'])}" if row["stop_quantity"] < row["quantity"] else ""
+    return f"{price(row['stop_price'])}{part}"
+
 
 POSITIONS: Cells = {
     "portfolio": lambda row: row["portfolio"],
@@ -29,18 +41,7 @@ POSITIONS: Cells = {
     "value": lambda row: amount(row["position_value"]),
     "unrealised": lambda row: signed(row["unrealized_pnl"]),
     "": lambda row: percent(row["unrealized_pnl_pct"]),
-}
-ORDERS: Cells = {
-    "time": lambda row: moment(row["created_at"]),
-    "decision": lambda row: f"#{row['decision_id']}",
-    "portfolio": lambda row: row["portfolio"],
-    "symbol": lambda row: row["symbol"],
-    "side": lambda row: row["side"],
-    "quantity": lambda row: number(row["quantity"]),
-    "average price": lambda row: price(row["average_fill_price"]),
-    "commission": lambda row: amount(row["commission"]),
-    "slippage": lambda row: amount(row["slippage"]),
-    "status": lambda row: row["status"],
+    "stop": stop_of,
 }
 TRADES: Cells = {
     "time": lambda row: moment(row["exit_time"]),
@@ -68,22 +69,12 @@ DECISIONS: Cells = {
 
 @with_settings
 def positions(settings: Settings, portfolio: Portfolio = None, as_json: AsJson = False) -> None:
-    r"""List the open positions, valued at the last market prices, before the costs of a sale.
+    r"""List the open positions, valued at the last market prices, before the costs of a sale, with their stops.
 
     \b
       run.py positions --portfolio default --json
     """
-    _list("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, settings)
-
-
-@with_settings
-def orders(settings: Settings, portfolio: Portfolio = None, limit: Limit = 50, as_json: AsJson = False) -> None:
-    r"""List orders, newest first. Slippage is an amount: the cost of the fill beyond the quoted price.
-
-    \b
-      run.py orders --limit 10
-    """
-    _list("orders", lambda reader: reader.orders(portfolio, limit), ORDERS, as_json, settings)
+    print_list("positions", lambda reader: reader.positions(portfolio), POSITIONS, as_json, settings)
 
 
 @with_settings
@@ -93,26 +84,29 @@ def trades(settings: Settings, portfolio: Portfolio = None, limit: Limit = 50, a
     \b
       run.py trades --portfolio default
     """
-    _list("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, settings)
+    print_list("trades", lambda reader: reader.trades(portfolio, limit), TRADES, as_json, settings)
 
 
 @with_settings
 def decisions(settings: Settings, limit: Limit = 50, as_json: AsJson = False) -> None:
     r"""List decisions, newest first. Each ends as executed, rejected, ignored, expired or cancelled, with a reason.
 
+    While its order rests in the market, a decision is open.
+
     \b
       run.py decisions --limit 5
     """
-    _list("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, settings)
+    print_list("decisions", lambda reader: reader.decisions(limit), DECISIONS, as_json, settings)
 
 
-def _list(
+def print_list(
     name: str,
     read: Callable[[LedgerReader], list[dict[str, Any]]],
     cells: Cells,
     as_json: bool,
     settings: Settings,
 ) -> None:
+    """Print rows as a table, or as a document under the last word of their name."""
     with ledger_reader(settings) as reader:
         rows, sources = read(reader), reader.price_sources()
 
@@ -127,4 +121,4 @@ def _list(
         if (line := sources_line(sources["price_sources_not_real"])) is not None and name != "decisions":
             out.print(f"\n{line}", style="dim")
 
-    answer(as_json, {name: rows, **sources}, print_rows)
+    answer(as_json, {name.rsplit(maxsplit=1)[-1]: rows, **sources}, print_rows)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from actors.settings import Settings
+from console.commands.list_rows import stop_of
 from console.database import database_label, ledger_reader, require_database
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import (
@@ -19,6 +20,7 @@ from console.display.format import (
     duration,
     instruments_unknown,
     moment,
+    number,
     percent,
     print_fact,
     signed,
@@ -30,8 +32,10 @@ from console.display.table import full_table
 from console.errors import FAILURE, NOT_RUNNING, Refused
 from console.options import AsJson, with_settings
 from domain.errors import DatabaseUnavailable, NotRunning
+from domain.program import command_name
 from domain.wording import one_line
 from persistence.connections import probe
+from persistence.queries.open_orders import open_orders
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 MAX_PRINTED_FAILURES = 5
@@ -97,6 +101,8 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "server": probe(url),
         **reader.price_sources(),
         "portfolios": reader.portfolios(),
+        "positions": reader.positions(),
+        "open_orders": len(open_orders(reader)),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
         "quarantined": reader.quarantined(),
@@ -135,6 +141,13 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     outcomes = document["decisions"].items()
     counted = [f"{count} {status}" for status, count in outcomes if status not in {"pending", "open"}]
     say("decisions", ", ".join([f"{document['waiting']} waiting", *counted]))
+    if document["open_orders"]:
+        say(
+            "orders",
+            f"{document['open_orders']} open; run.py orders --open lists them".replace("run.py", command_name()),
+        )
+    for row in document["positions"]:
+        say("position", f"{number(row['quantity'])} {row['symbol']} of {row['portfolio']}: {_stop(row)}")
     for row in document["halted"]:
         say(
             "halted",
@@ -161,6 +174,11 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         ]  # fmt: skip
         out.print()
         out.print(full_table(out, columns, rows, right=columns[2:], gives_way=["cash", "", "currency", "positions"]))
+
+
+def _stop(position: dict[str, Any]) -> str:
+    stop = stop_of(position)
+    return stop if position["stop_price"] is None else f"stop {stop}"
 
 
 def _print_process(process: dict[str, Any], out: Console) -> None:

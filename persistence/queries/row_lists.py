@@ -34,14 +34,32 @@ SELECT * FROM {table} WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :po
 ORDER BY {time} DESC LIMIT :limit
 """
 UNLISTED = {
-    "paper_orders": {"asset_class", "limit_price", "marks", "marks_no", "rules_version", "tick"},
+    "paper_orders": {
+        "asset_class",
+        "marks",
+        "marks_no",
+        "rules_version",
+        "tick",
+        "since",
+        "step",
+        "min_quantity",
+        "min_notional",
+        "quote_currency",
+    },
     "paper_trades": {"asset_class", "fill_no", "cost", "exit_notional", "entry_commission", "exit_commission"},
 }
 """Columns that the lists leave out."""
 
+# The stop that the market meets first, and the quantity that all stops of the position close together.
 POSITIONS = """
-SELECT * FROM v_paper_open_positions
-WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, symbol
+SELECT p.*, s.stop_price, s.stop_quantity
+FROM v_paper_open_positions p CROSS JOIN LATERAL (
+    SELECT CASE p.side WHEN 'LONG' THEN max(o.stop_price) ELSE min(o.stop_price) END AS stop_price,
+           sum(o.quantity - o.filled_quantity) AS stop_quantity
+    FROM paper_orders o
+    WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
+      AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
+) s WHERE (CAST(:portfolio AS text) IS NULL OR p.portfolio = :portfolio) ORDER BY p.portfolio, p.symbol
 """
 
 SERVED = f"""
@@ -54,11 +72,14 @@ FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_
 """
 """The serving process, by the database's clock. Any role may take the lock, so the lock alone proves nothing."""
 
+# A CANCEL names the order that it cancelled, whose fills are not its own.
 ENDED_DECISIONS = """
 SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
-       f.side, f.quantity, f.price, t.net_pnl
-FROM trading_decisions d LEFT JOIN paper_fills f USING (order_id) LEFT JOIN paper_trades t USING (order_id, fill_no)
-WHERE d.id = ANY(:ids) AND d.processed_at IS NOT NULL ORDER BY d.processed_at, d.id
+       o.side, o.filled_quantity AS quantity, o.average_fill_price AS price,
+       (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
+FROM trading_decisions d
+LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.filled_quantity > 0 AND upper(btrim(d.decision)) <> 'CANCEL'
+WHERE d.id = ANY(:ids) AND (d.processed_at IS NOT NULL OR d.status = 'open') ORDER BY d.processed_at, d.id
 """
 
 EXECUTION_COUNTS = "SELECT (SELECT count(*) FROM paper_fills) AS fills, (SELECT count(*) FROM paper_trades) AS trades"
@@ -125,7 +146,7 @@ class LedgerReader:
         return id_
 
     def ended_decisions(self, ids: Iterable[int]) -> list[dict[str, Any]]:
-        """Return the decisions of ``ids`` with an outcome, each with its fill and trade, by ``processed_at``."""
+        """Return the decisions of ``ids`` that have ended or are open, each with its fills and trades together."""
         return self.rows(ENDED_DECISIONS, ids=list(ids))
 
     def execution_counts(self) -> tuple[int, int]:
@@ -150,7 +171,7 @@ class LedgerReader:
         return [{name: value for name, value in row.items() if name not in UNLISTED[table]} for row in rows]
 
     def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
-        """Return the open positions, valued at the last market prices."""
+        """Return the open positions, valued at the last market prices, with ``stop_price`` and ``stop_quantity``."""
         return self.rows(POSITIONS, portfolio=portfolio)
 
     def portfolios(self) -> list[dict[str, Any]]:
@@ -201,8 +222,10 @@ class LedgerReader:
         return {row["status"]: row["number"] for row in counts}
 
     def waiting(self) -> int:
-        """Return the number of decisions without an outcome."""
-        (row,) = self.rows("SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL")
+        """Return the number of decisions without an outcome whose order does not rest either."""
+        (row,) = self.rows(
+            "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status <> 'open'"
+        )
         return int(row["number"])
 
     def quarantined(self) -> int:

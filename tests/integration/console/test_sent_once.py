@@ -74,7 +74,7 @@ def test_a_commit_that_was_not_answered_is_looked_up(
         raise DatabaseUnavailable("the connection was lost in COMMIT: server closed", in_doubt=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr("console.commands.decide.transaction", transaction_with(lost))
+        patch.setattr("console.sending.transaction", transaction_with(lost))
         assert main([*COMMAND_SPECS, f"--database-url={url}"]) == 0
     assert capsys.readouterr() == ("decision 1 accepted: BUY BTC/USDT\n", "")
     assert sent(url) == 1
@@ -88,7 +88,7 @@ def test_a_commit_whose_answer_cannot_be_learnt_says_how_to_find_out(
         raise DatabaseUnavailable("the connection was lost in COMMIT: server closed", in_doubt=True)
 
     monkeypatch.setattr(decisions, "LOOKUP_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("console.commands.decide.transaction", transaction_with(lost))
+    monkeypatch.setattr("console.sending.transaction", transaction_with(lost))
     assert main([*COMMAND_SPECS, f"--database-url={embedded_url}"]) == 1
     assert "is stored; check with `run.py decisions --json`" in capsys.readouterr().err
     assert sent(embedded_url) == 0

@@ -1,0 +1,69 @@
+"""Open orders for people: what rests in the market, and in which portfolios."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from persistence.queries.row_lists import LedgerReader
+
+OPEN_ORDERS = """
+SELECT order_id, decision_id, leg, parent, portfolio, symbol, side, order_type, quantity, filled_quantity, limit_price,
+       stop_price, time_in_force, order_expires_at, post_only, reserved, created_at, triggered_at, strategy
+FROM paper_orders
+WHERE status = 'open' AND (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, seq
+"""
+
+FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
+PORTFOLIOS = f"""
+SELECT portfolio FROM paper_orders
+WHERE status = 'open' AND (CAST(:symbol AS text) IS NULL OR {FLAT_SYMBOL} = :symbol)
+UNION
+SELECT portfolio FROM trading_decisions
+WHERE status = 'pending' AND processed_at IS NULL AND upper(btrim(decision)) IN ('BUY', 'SELL')
+  AND (CAST(:symbol AS text) IS NULL OR {FLAT_SYMBOL} = :symbol)
+ORDER BY 1
+"""
+PORTFOLIO_OF_TARGET = """
+SELECT portfolio FROM (
+    SELECT 1 AS rank, portfolio FROM trading_decisions WHERE id::text = :target
+    UNION ALL SELECT 2, portfolio FROM trading_decisions WHERE uid = CAST(:uid AS uuid)
+    UNION ALL SELECT 3, portfolio FROM trading_decisions WHERE idempotency_key = :target
+    UNION ALL SELECT 4, portfolio FROM paper_orders WHERE order_id = CAST(:uid AS uuid)
+) found ORDER BY rank LIMIT 1
+"""
+
+
+def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> list[dict[str, Any]]:
+    """Return the open orders of a portfolio, or of all, in the order of their acceptance."""
+    return ledger_reader.rows(OPEN_ORDERS, portfolio=portfolio)
+
+
+def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = None) -> list[str]:
+    """Return the portfolios that have an open order, or a pending decision that may become one.
+
+    Args:
+        ledger_reader: reads them.
+        symbol: only orders of this market, in any usual spelling.
+    """
+    flat = None if symbol is None else flat_symbol(symbol)
+    return [row["portfolio"] for row in ledger_reader.rows(PORTFOLIOS, symbol=flat)]
+
+
+def portfolio_of_target(ledger_reader: LedgerReader, target: str) -> str | None:
+    """Return the portfolio of a decision's id, uid or idempotency key, or of an order's id; None if there is none."""
+    rows = ledger_reader.rows(PORTFOLIO_OF_TARGET, target=target, uid=_uuid(target))
+    return rows[0]["portfolio"] if rows else None
+
+
+def flat_symbol(symbol: str) -> str:
+    """Return a symbol without separators and in upper case, by which its usual spellings are the same."""
+    return re.sub(r"[^A-Z0-9]", "", symbol.upper())
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
