@@ -151,7 +151,7 @@ def _with_wait_values(arguments: Sequence[str]) -> list[str]:
 
 def wrong_usage(message: str, command: str) -> Exception:
     """Return the error of a command whose arguments do not fit together."""
-    usage_error = typer.BadParameter.__mro__[1]
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     return usage_error(f"{message}; see {command_name()} {command} --help")
 
 

@@ -17,7 +17,7 @@ from console.errors import FAILURE
 from console.options import AsJson, Limit, Portfolio, with_settings
 from console.sending import send, wait_for_outcome
 from domain.errors import InvalidRequest, NotRunning
-from domain.trading.decision import Decision, reason_code
+from domain.trading.decision import ANY_SYMBOL, Decision, reason_code
 from domain.types import DEFAULT_PORTFOLIO, Action, OutcomeStatus
 from domain.wording import counted
 from persistence.queries.open_orders import flat_symbol, open_orders, portfolio_of_target, portfolios_with_orders
@@ -179,10 +179,15 @@ class _Sender:
 
     def cancel(self, portfolio: str, target: str, symbol: str | None) -> dict[str, Any]:
         """Cancel what a target or a symbol names in a portfolio; return the outcome."""
-        if symbol is None:
-            return self._send(Decision(decision="CANCEL", target=target, portfolio=portfolio, strategy=STRATEGY))
         return self._send(
-            Decision(decision="CANCEL", target="symbol", symbol=symbol, portfolio=portfolio, strategy=STRATEGY)
+            Decision(
+                decision="CANCEL",
+                symbol=symbol or ANY_SYMBOL,
+                confidence=1,
+                target=target if symbol is None else "symbol",
+                portfolio=portfolio,
+                strategy=STRATEGY,
+            )
         )
 
     def close(self, portfolio: str, symbol: str) -> list[dict[str, Any]]:

@@ -73,6 +73,11 @@ def _actor(*more: Argument) -> tuple[Argument, ...]:
     return (Argument("actor", ACTOR), *more)
 
 
+ORDER_TERMS = (
+    "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "stop_loss",
+    "stop_loss_pct", "take_profit", "take_profit_pct",
+)  # fmt: skip
+"""Fields of a decision that say how its order is executed."""
 _LIMIT = Argument("n", required=False)
 _PORTFOLIO = Argument("portfolio", PORTFOLIO, required=False, option=True)
 _REASON = Argument("reason", rest=True)
@@ -106,6 +111,7 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
         CommandSpec("quarantine", "list what is in quarantine: each made its actor crash twice", (_LIMIT,)),
         CommandSpec("positions", "list the open positions", (_PORTFOLIO,)),
         CommandSpec("orders", "list the last orders", (_LIMIT, _PORTFOLIO)),
+        CommandSpec("open-orders", "list the orders that rest in the market", (_PORTFOLIO,)),
         CommandSpec("decisions", "list the last decisions with their outcomes", (_LIMIT,)),
         CommandSpec("prices", "list the newest prices with their age"),
         CommandSpec("portfolio", "list the portfolios: cash, value, result"),
@@ -121,11 +127,22 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
                 Argument("confidence", option=True),
                 *(
                     Argument(name, PORTFOLIO if name == "portfolio" else ANY, required=False, option=True)
-                    for name in ("quantity", "portfolio", "risk_score", "reasoning", "strategy")
+                    for name in ("quantity", "portfolio", "risk_score", "reasoning", "strategy", *ORDER_TERMS)
                 ),
             ),
             changes=True,
-            example="decide BUY BTC/USDT --confidence 0.8",
+            example="decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit-price 95000",
+        ),
+        CommandSpec(
+            "cancel",
+            "cancel the order of a decision, an order, or all of a portfolio; with --symbol those of a market",
+            (
+                Argument("target", DECISION, required=False),
+                Argument("symbol", SYMBOL, required=False, option=True),
+                _PORTFOLIO,
+            ),
+            changes=True,
+            example="cancel 17",
         ),
         CommandSpec("retry", "send a copy of a decision that got no order", (Argument("id", DECISION),), changes=True),
         CommandSpec("suspend", "suspend an actor; its messages wait", _actor(), changes=True),

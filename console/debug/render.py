@@ -20,7 +20,10 @@ from domain.wording import one_line, shortened
 
 STATES = {"busy": "yellow", "waiting": "cyan", "ended": "bold red", "suspended": "magenta"}
 MAX_TEXT_LENGTH = 100
-GIVES_WAY = ("order_id", "position_id", "portfolio", "confidence", "slippage", "commission", "kind", "message")
+GIVES_WAY = (
+    "order_expires_at", "filled_quantity", "reserved", "order_id", "position_id", "portfolio", "confidence", "slippage",
+    "commission", "kind", "message",
+)  # fmt: skip
 """Columns that a narrow terminal leaves out, in this order."""
 MAX_BRANCHES = 100
 
@@ -28,11 +31,17 @@ MAX_BRANCHES = 100
 COLUMNS: Mapping[str, Sequence[str]] = {
     "failures": ("reference", "at", "kind", "actor", "message", "decision_id", "error"),
     "quarantine": ("reference", "at", "actor", "message", "decision_id", "error"),
-    "positions": ("portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl"),
+    "positions": (
+        "portfolio", "symbol", "side", "quantity", "entry_price", "current_price", "unrealized_pnl", "stop_price",
+    ),
     "orders": ("created_at", "decision_id", "portfolio", "symbol", "side", "quantity", "status", "average_fill_price"),
+    "open-orders": (
+        "decision_id", "leg", "portfolio", "symbol", "side", "order_type", "quantity", "filled_quantity", "limit_price",
+        "stop_price", "reserved", "created_at", "order_expires_at",
+    ),
     "decisions": ("id", "created_at", "portfolio", "decision", "symbol", "confidence", "status", "outcome_reason"),
     "portfolio": ("portfolio", "currency", "cash", "total_value", "total_pnl", "num_positions"),
-}
+}  # fmt: skip
 """The columns of the answers that are lists of rows, by command; any other list is printed with all of its columns."""
 
 
@@ -206,7 +215,7 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
         lines.append([*times, event["what"], event["detail"]])
     out.print(full_table(out, headings, lines, right=["after", "step"], gives_way=["after", "step"]))
     for title, names in (
-        ("orders", ("order_id", "seq", "side", "quantity", "status", "average_fill_price", "commission", "slippage")),
+        ("orders", ("order_id", "leg", "side", "order_type", "quantity", "status", "average_fill_price", "commission")),
         ("fills", ("fill_no", "quantity", "price", "base_price", "price_source", "commission", "cash_delta")),
         ("positions", ("position_id", "side", "quantity", "cost", "current_price", "position_value", "unrealized_pnl")),
         ("trades", ("exit_time", "quantity", "entry_price", "exit_price", "realized_pnl", "commission", "net_pnl")),

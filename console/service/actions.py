@@ -23,6 +23,9 @@ from console import logs
 from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
+from domain.trading.decision import ANY_SYMBOL
+from domain.types import DEFAULT_PORTFOLIO
+from persistence.queries.open_orders import portfolio_of_target
 from persistence.stores import halts, retries
 
 AUDIT_LOG = "console.jsonl"
@@ -63,6 +66,7 @@ class ServiceActions:
             "send": self._send,
             "retry": lambda args: {"decision_id": retries.retry(self._system.database_url, required_text(args, "id"))},
             "decide": self._decide,
+            "cancel": self._cancel,
             "halt": lambda args: self._halt(args, halted=True),
             "resume": lambda args: self._halt(args, halted=False),
             "loglevel": self._loglevel,
@@ -81,7 +85,28 @@ class ServiceActions:
 
     def _decide(self, arguments: Arguments) -> dict[str, Any]:
         names = [name for name in Decision.model_fields if arguments.get(name) is not None]
-        decision = Decision(**{name: arguments[name] for name in names})
+        return self._submit(Decision(**{name: arguments[name] for name in names}))
+
+    def _cancel(self, arguments: Arguments) -> dict[str, Any]:
+        """Cancel what ``target`` names, or all orders of ``symbol``."""
+        target, symbol = optional_text(arguments, "target"), optional_text(arguments, "symbol")
+        if (target is None) is (symbol is None):
+            raise InvalidRequest("cancel needs a target or --symbol, and not both")
+        reader = self._system.ledger_reader
+        owner = portfolio_of_target(reader, target) if target is not None else None
+        return self._submit(
+            Decision(
+                decision="CANCEL",
+                symbol=symbol or ANY_SYMBOL,
+                confidence=1,
+                target=target or "symbol",
+                portfolio=optional_text(arguments, "portfolio") or owner or DEFAULT_PORTFOLIO,
+                strategy="manual",
+            )
+        )
+
+    def _submit(self, decision: Decision) -> dict[str, Any]:
+        """Submit a decision; return its outcome, or that its order rests."""
         future = self._system.submit(decision)
         try:
             outcome = future.get(timeout=DECISION_TIMEOUT_S)

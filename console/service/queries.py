@@ -20,6 +20,7 @@ from console.service.requests import Arguments, Command, bounded_integer, option
 from domain.errors import DatabaseError, InvalidRequest, WriteRefused
 from persistence.queries.decision_chain import chain
 from persistence.queries.evidence import evidence
+from persistence.queries.open_orders import open_orders
 from persistence.version import version
 
 DEFAULT_ROWS, MAX_ROWS = 20, 1_000
@@ -65,6 +66,7 @@ class ServiceQueries:
             "quarantine": lambda args: self._system.ledger_reader.quarantine(_limit(args)),
             "positions": lambda args: self._system.positions(optional_text(args, "portfolio")),
             "orders": lambda args: self._system.ledger_reader.orders(optional_text(args, "portfolio"), _limit(args)),
+            "open-orders": lambda args: open_orders(self._system.ledger_reader, optional_text(args, "portfolio")),
             "decisions": lambda args: self._system.ledger_reader.decisions(_limit(args)),
             "portfolio": lambda _: self._system.ledger_reader.portfolios(),
             "prices": self._prices,

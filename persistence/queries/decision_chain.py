@@ -9,6 +9,10 @@ from persistence.queries.row_lists import LedgerReader
 
 ORDER = "SELECT * FROM paper_orders WHERE decision_id::text = :id ORDER BY leg"
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
+ORDER_EVENTS = """
+SELECT e.*, o.leg FROM paper_order_events e JOIN paper_orders o USING (order_id)
+WHERE e.order_id = ANY(:orders) ORDER BY e.version
+"""
 TRADES = "SELECT * FROM paper_trades WHERE position_id = ANY(:positions) ORDER BY exit_time, order_id"
 OPEN = "SELECT * FROM v_paper_open_positions WHERE position_id = ANY(:positions)"
 FAILURES = """
@@ -55,6 +59,11 @@ def _events(ledger_reader: LedgerReader, rows: dict[str, Any]) -> list[dict[str,
     events += [
         (t["exit_time"], "closed" if t["order_id"] in own else "closed later", f"net {plain(t['net_pnl'])}")
         for t in rows["trades"]
+    ]
+    orders = [order["order_id"] for order in rows["orders"]]
+    events += [
+        (e["at"], e["kind"], f"leg {e['leg']}" + (f": {e['reason']}" if e["reason"] else ""))
+        for e in ledger_reader.rows(ORDER_EVENTS, orders=orders)
     ]
     events += [(f["at"], f["kind"], f"{f['actor']}: {f['error']} ({f['reference']})") for f in rows["failures"]]
     events += [(r["created_at"], "sent once more", f"as decision {r['id']}") for r in rows["retries"]]
