@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
-from domain.trading.arithmetic import ZERO, add, negate, subtract, total
+from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, ZERO, add, divide, negate, subtract, total
 from domain.trading.execution import (
     Part,
     SlippageFactors,
+    charge,
     fill_at,
+    provide,
     slippage_factors,
     surcharged_notional,
     unrounded_price,
@@ -23,7 +25,7 @@ from domain.trading.instruments import Instrument
 from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Fill, NotFilled, Order
 from domain.trading.prices import base_price
 from domain.trading.quotes import Quote
-from domain.types import Instant, OrderId, OrderType, PortfolioName, PriceRule, Side, Symbol
+from domain.types import Instant, Liquidity, OrderId, OrderStatus, OrderType, PortfolioName, PriceRule, Side, Symbol
 
 Row: TypeAlias = Mapping[str, Any]
 Value: TypeAlias = Decimal | str | None
@@ -46,23 +48,36 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class TakerSteps:
+    """How the price of a taker's fill was found.
+
+    Attributes:
+        factors: of its slippage.
+        offered: what the quote offered to the portfolio before its earlier orders took of it; None where unknown.
+        surcharged: the value of what exceeds the size at the touch, in money.
+        unrounded: the price before it is rounded to the tick, and capped at a limit.
+    """
+
+    factors: SlippageFactors
+    offered: Decimal | None
+    surcharged: Decimal
+    unrounded: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Recomputation:
     """A fill, computed again.
 
     Attributes:
         fill: the computed one.
-        factors: of its slippage.
-        offered: what the quote offered to the portfolio before its earlier orders took of it; None where unknown.
-        surcharged: the value of what exceeds the size at the touch, in money.
-        unrounded: the price before it is rounded to the tick.
+        part: what it takes of its order, after the fills before it.
+        steps: how its price was found; None for a maker, who gets its limit.
         differences: the values that the database holds otherwise.
     """
 
     fill: Fill | NotFilled
-    factors: SlippageFactors
-    offered: Decimal | None
-    surcharged: Decimal
-    unrounded: Decimal
+    part: Part
+    steps: TakerSteps | None
     differences: tuple[Difference, ...]
 
 
@@ -76,7 +91,7 @@ def not_recomputable(order: Row) -> str | None:
     return None
 
 
-def recompute_fill(order: Row, fill: Row, rules: Row) -> Recomputation:
+def recompute_fill(order: Row, fill: Row, rules: Row, before: Sequence[Row] = ()) -> Recomputation:
     """Compute a fill again and compare it with its row.
 
     The size at the touch is taken from the row, because it depends on what earlier orders took from the same quote; it
@@ -86,22 +101,33 @@ def recompute_fill(order: Row, fill: Row, rules: Row) -> Recomputation:
         order: the row of ``paper_orders``.
         fill: the row of ``paper_fills``.
         rules: the row of ``paper_portfolio_rules`` of the order's ``config_revision``.
+        before: the rows of the order's earlier fills; what they paid of the commission counts.
     """
-    part = order_from_rows(order, rules)
-    quantity = fill["quantity"]
+    sized = order_from_rows(order, rules)
     quote = quote_from_row(fill)
-    offered = base_price(quote, part.side, part.execution)
-    base = offered._replace(size=_touch_size(fill["touch_size"], offered.size))
-    computed = fill_at(part, Part(quantity), quote, base, fill["filled_at"])
-    factors = slippage_factors(part, quantity, base)
-    return Recomputation(
-        fill=computed,
-        factors=factors,
-        offered=offered.size,
-        surcharged=surcharged_notional(quantity, base),
-        unrounded=unrounded_price(part.side, base.price, factors.rate),
-        differences=_differences(fill["fill_no"], fill, _fill_columns(part, computed)),
+    part = Part(
+        quantity=fill["quantity"],
+        fill_no=len(before) + 1,
+        charged=total(charge(row["notional"], sized.costs) for row in before),
+        paid=total(row["commission"] for row in before),
     )
+    steps: TakerSteps | None = None
+    computed: Fill | NotFilled
+    if fill["liquidity"] == Liquidity.MAKER and sized.limit_price is not None:
+        computed = provide(sized, part, quote, fill["filled_at"])
+    else:
+        offered = base_price(quote, sized.side, sized.execution)
+        base = offered._replace(size=_touch_size(fill["touch_size"], offered.size))
+        computed = fill_at(sized, part, quote, base, fill["filled_at"])
+        factors = slippage_factors(sized, part.quantity, base)
+        unrounded = unrounded_price(sized.side, base.price, factors.rate)
+        steps = TakerSteps(factors, offered.size, surcharged_notional(part.quantity, base), unrounded)
+    return Recomputation(computed, part, steps, _differences(fill["fill_no"], fill, _fill_columns(sized, computed)))
+
+
+def recompute_fills(order: Row, fills: Sequence[Row], rules: Row) -> list[Recomputation]:
+    """Compute all fills of an order again, in the order of their numbers; see `recompute_fill`."""
+    return [recompute_fill(order, fill, rules, fills[:place]) for place, fill in enumerate(fills)]
 
 
 def recompute_order(order: Row, fills: Sequence[Fill], rules: Row) -> tuple[Difference, ...]:
@@ -118,10 +144,13 @@ def recompute_order(order: Row, fills: Sequence[Fill], rules: Row) -> tuple[Diff
         "commission": total(fill.commission for fill in fills),
         "slippage": total(fill.slippage for fill in fills),
     }
-    if order["status"] == "filled":
+    if order["status"] == OrderStatus.FILLED:
         expected["quantity"] = expected["filled_quantity"]
-    if len(fills) == 1:
-        expected["average_fill_price"] = fills[0].price
+    if fills:
+        notional, quantity = total(fill.notional for fill in fills), total(fill.quantity for fill in fills)
+        average = CONTEXT.quantize(divide(notional, quantity), STORED_QUANTUM)
+        # A market order stores the price of its only fill; the notional is rounded, so their quotient may differ.
+        expected["average_fill_price"] = fills[0].price if order["order_type"] == OrderType.MARKET else average
     return _differences(None, order, expected)
 
 
@@ -152,6 +181,7 @@ def order_from_rows(order: Row, rules: Row) -> Order:
         created_at=order["created_at"],
         strategy=order["strategy"],
         limit_price=order["limit_price"],
+        stop_price=order["stop_price"],
     )
 
 
@@ -180,6 +210,7 @@ def _fill_columns(order: Order, fill: Fill | NotFilled) -> dict[str, Value]:
     return {
         "symbol": order.instrument.symbol,
         "side": order.side.value,
+        "fill_no": Decimal(fill.fill_no),
         "liquidity": fill.liquidity.value,
         "base_price": fill.base_price,
         "touch_size": fill.touch_size,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
+from console.display import resting
 from console.display.format import number
-from domain.trading.arithmetic import absolute, multiply, subtract
+from console.display.resting import order_terms
+from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.wording import format_duration, one_line
 
 WIDTH, LABEL_WIDTH = 80, 14
@@ -70,6 +72,9 @@ def _decision(document: Row) -> Iterator[Fact]:
         reason = one_line(decision["outcome_reason"] or "")
         yield decision["status"], f"{_moment(decision['processed_at'])} UTC, {after} later: {reason}".rstrip(": ")
         return
+    if decision["status"] == "open":
+        yield "open", "its order rests in the market"
+        return
     yield decision["status"], "it has no outcome yet"
     for sentence in _waiting(decision, document["waiting"], document["place"]):
         yield "waits", sentence
@@ -78,6 +83,9 @@ def _decision(document: Row) -> Iterator[Fact]:
 def _asked(decision: Row) -> str:
     action = decision["decision"].strip().upper()
     quantity = f"{number(decision['quantity'])} " if decision["quantity"] is not None else ""
+    if action == "CANCEL":
+        what = f" of {decision['symbol']}" if decision["target"].strip().lower() == "symbol" else ""
+        return one_line(f"CANCEL {decision['target']}{what}, portfolio {decision['portfolio']}")
     return one_line(
         f"{action} {quantity}{decision['symbol']}, confidence {number(decision['confidence'])},"
         f" portfolio {decision['portfolio']}"
@@ -109,13 +117,37 @@ def _waiting(decision: Row, waiting: Row, place: str | None) -> Iterator[str]:
 def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
     order = part["order"]
     yield "", ""
-    what = f"{order['side']} {number(order['quantity'])} {order['symbol']}"
-    yield "", f"Order {order['order_id']}: {order['order_type']} {what}"
+    yield "", f"Order {order['order_id']}: {order_terms(order)}"
     after = "" if decision is None else f", {_delay(order['created_at'] - decision['created_at'])} after the decision"
-    rules = f"revision {order['config_revision']} of the rules of portfolio {order['portfolio']}"
-    yield "sized", f"{_moment(order['created_at'])} UTC{after}; {one_line(rules)}"
-    if not part["fills"]:
+    rules = one_line(f"revision {order['config_revision']} of the rules of portfolio {order['portfolio']}")
+    placed = "sized"
+    if order["parent"] is not None:
+        placed = "placed"
+        rules = f"leg {order['leg']}, an exit of order {order['parent']}; {rules}"
+    yield placed, f"{_moment(order['created_at'])} UTC{after}; {rules}"
+    if order["note"]:
+        yield "note", one_line(order["note"])
+    yield from _events(part["events"])
+    for row in part["exits"]:
+        yield f"exit {row['leg']}", f"{row['order_type']} order {row['order_id']}: {row['status']}"
+    yield from resting.facts(part)
+    if not part["fills"] and not part["events"]:
         yield order["status"], f"{number(order['filled_quantity'])} of {number(order['quantity'])} was filled"
+
+
+def _events(events: Iterable[Row]) -> Iterator[Fact]:
+    for event in events:
+        at = f"{_moment(event['at'])} UTC"
+        if event["kind"] == "triggered":
+            names = {"bid": event["bid"], "ask": event["ask"], "last": event["price"]}
+            prices = ", ".join(f"{name} {number(price)}" for name, price in names.items() if price is not None)
+            seen = _delay(event["at"] - event["price_seen_at"])
+            source = one_line(event["price_source"])
+            yield "triggered", f"{at}: by {prices} of {source}, data {event['data_no']}, seen {seen} before"
+        elif event["kind"] == "amended":
+            yield "amended", f"{at}: quantity {number(event['quantity'])}: {one_line(event['reason'] or '')}"
+        elif event["kind"] == "ended":
+            yield event["status"], f"{at}: {one_line(event['reason'] or '')}"
 
 
 def _fill(order: Row, detail: Row, currency: str) -> Iterator[Fact]:
@@ -124,7 +156,11 @@ def _fill(order: Row, detail: Row, currency: str) -> Iterator[Fact]:
     yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])} UTC{liquidity}"
     yield from _quote(fill, detail["spread_known"])
     yield "rule", _rule(order, fill, detail["spread_known"])
-    if detail["steps"] is None:
+    if fill["liquidity"] == "maker":
+        yield "price", f"{number(fill['price'])}, its limit: a resting order pays no slippage"
+        if detail["steps"] is not None:
+            yield "commission", _commission(fill, detail["steps"])
+    elif detail["steps"] is None:
         rate = f"by the slippage rate {number(fill['slippage_rate'])}"
         yield "price", f"{number(fill['base_price'])}, moved {rate}: {number(fill['price'])}"
     else:
@@ -198,8 +234,11 @@ def _price(order: Row, fill: Row, steps: Row) -> Iterator[Fact]:
 
 
 def _commission(fill: Row, steps: Row) -> str:
-    paid, minimum = fill["commission"], steps["min_commission"]
-    least = f", at least {number(minimum)}" if multiply(fill["notional"], steps["commission_pct"]) < minimum else ""
+    paid, minimum, before = fill["commission"], steps["min_commission"], steps["commission_paid_before"]
+    charged = add(multiply(fill["notional"], steps["commission_pct"]), steps["commission_charged_before"])
+    least = f", at least {number(minimum)}" if charged < minimum else ""
+    if before:
+        least += f" for all fills together, less {number(before)} paid before"
     capped = ", at most the proceeds" if fill["side"] == "SELL" and paid == fill["notional"] else ""
     return f"{number(steps['commission_pct'])} of {number(fill['notional'])}{least}{capped}: {number(paid)}"
 

@@ -14,6 +14,7 @@ STATUS_COLOURS = {
     "cancelled": "yellow",
     "ignored": "bright_black",
     "pending": "cyan",
+    "open": "cyan",
 }
 """Colour of each status of a decision."""
 

@@ -12,7 +12,7 @@ from console.display.format import INSTRUMENTS_UNKNOWN, duration, instruments_un
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS
 from console.display.table import cut, flow
 from console.live.state import ViewState
-from domain.wording import one_line
+from domain.wording import counted, one_line
 
 
 def title(state: ViewState, width: int) -> Text:
@@ -56,6 +56,8 @@ def facts(state: ViewState, width: int, lines: int) -> list[Text]:
     if state.database is not None:
         items.append((f"{state.database.rate:.1f} decisions/s", ""))
         items.append((f"{state.database.waiting:,} waiting", ""))
+        if resting := sum(row["open_orders"] for row in state.database.portfolios):
+            items.append((counted(resting, "open order"), ""))
     checked = state.ledger_check
     if checked is None:
         items.append(("books not checked yet", "dim"))
@@ -66,7 +68,7 @@ def facts(state: ViewState, width: int, lines: int) -> list[Text]:
         items += [
             (f"{number:,} {status}", "dim")
             for status, number in checked.outcomes.items()
-            if status in STATUS_COLOURS and status != "pending"
+            if status in STATUS_COLOURS and status not in {"pending", "open"}
         ]
     warning = sources_line(state.unreal_sources)
     result = flow(items, width, max(lines - (warning is not None), 1))

@@ -13,9 +13,10 @@ from rich.text import Text
 from console.display import chart
 from console.display.format import amount, duration, fill, moment, percent, price, short_number, signed
 from console.display.style import ALARM, DOUBT, GOOD, STATUS_COLOURS, gain
-from console.display.table import BAR, Column, cut, fitted_table, flow, result_column
+from console.display.table import BAR, Cell, Column, cut, fitted_table, flow, result_column
 from console.live.state import ViewState
 from domain.trading.arithmetic import ZERO, divide, subtract, total
+from domain.types import OutcomeStatus
 from domain.wording import one_line
 
 STALE_PRICE_AGE = timedelta(seconds=30)
@@ -105,12 +106,17 @@ def positions(state: ViewState, width: int, rows: int) -> list[Text]:
         Column("quantity", [short_number(row["quantity"]) for row in position_rows], least=8, right=True, gives_way=4),
         Column("entry", [price(row["entry_price"]) for row in position_rows], least=10, right=True, gives_way=6),
         Column("last", [price(row["current_price"]) for row in position_rows], least=10, right=True),
+        Column("stop", [_stop(row) for row in position_rows], least=7, right=True, gives_way=2),
         Column("age", [_age(state, row["price_time"]) for row in position_rows], least=6, right=True, gives_way=2),
         Column("value", [amount(row["position_value"]) for row in position_rows], least=8, right=True, gives_way=5),
         result_column("result", [row["unrealized_pnl"] for row in position_rows]),
         result_column("", [row["unrealized_pnl_pct"] for row in position_rows], percent, gives_way=1),
     ]
     return fitted_table(columns, width, rows)
+
+
+def _stop(position: Mapping[str, Any]) -> Cell:
+    return (price(position["stop_price"]), "") if position["stop_price"] is not None else ("none", "dim")
 
 
 def decisions(state: ViewState, width: int, rows: int) -> list[Text]:
@@ -140,7 +146,8 @@ def _id(value: object) -> str:
 
 def _reason_or_fill(row: Mapping[str, Any]) -> str:
     if row["side"] is None:
-        return one_line(row["outcome_reason"] or "")
+        reason = one_line(row["outcome_reason"] or "")
+        return reason.removeprefix(f"{row['status']}: ") if row["status"] == OutcomeStatus.OPEN else reason
     text = fill(row["quantity"], row["price"])
     return text if row["net_pnl"] is None else f"{text} net {signed(row['net_pnl'])}"
 

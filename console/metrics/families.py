@@ -177,6 +177,8 @@ def _portfolios(standings: Sequence[Standing]) -> Iterator[Metric]:
     ):
         amounts: Samples = {(row["portfolio"], row["currency"]): row[column] for row in rows}
         yield _gauge(f"paper_portfolio_{name}", text, amounts, "portfolio", "currency")
+    resting: Samples = {(row["portfolio"],): row["open_orders"] for row in rows}
+    yield _gauge("paper_open_orders", "Orders that rest in the market, exits included", resting, "portfolio")
     halted_text = "1 while the portfolio is halted, by a person, a rule or the audit"
     drawdowns = [standing.drawdown for standing in standings]
     max_drawdowns = [standing.max_drawdown for standing in standings]

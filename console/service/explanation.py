@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.display.explanation import lines
-from domain.recomputation import Recomputation, not_recomputable, recompute_fill, recompute_order
+from domain.recomputation import Recomputation, not_recomputable, recompute_fills, recompute_order
 from domain.trading.arithmetic import total
 from domain.trading.orders import Fill
 from domain.trading.prices import spread_known
@@ -57,7 +57,7 @@ def _order(part: Mapping[str, Any], fill_no: int | None) -> dict[str, Any]:
     results: list[Recomputation | None] = [None] * len(fills)
     differences: list[dict[str, Any]] = []
     if reason is None and fills:
-        computed = [recompute_fill(order, fill, rules) for fill in fills]
+        computed = recompute_fills(order, fills, rules)
         made = [result.fill for result in computed if isinstance(result.fill, Fill)]
         named = [one for result in computed for one in result.differences]
         if len(made) == len(computed):
@@ -85,14 +85,22 @@ def _fill(fill: Mapping[str, Any], result: Recomputation | None, rules: Mapping[
 
 
 def _steps(result: Recomputation, rules: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "base_rate": result.factors.base_rate,
-        "type_factor": result.factors.type,
-        "size_factor": result.factors.size,
-        "random_factor": result.factors.random,
-        "offered": result.offered,
-        "surcharged": result.surcharged,
-        "unrounded_price": result.unrounded,
+    """Return how price and commission were found; a maker's price has no steps."""
+    costs = {
         "commission_pct": rules["commission_pct"],
         "min_commission": rules["min_commission"],
+        "commission_charged_before": result.part.charged,
+        "commission_paid_before": result.part.paid,
+    }
+    if (steps := result.steps) is None:
+        return costs
+    return {
+        "base_rate": steps.factors.base_rate,
+        "type_factor": steps.factors.type,
+        "size_factor": steps.factors.size,
+        "random_factor": steps.factors.random,
+        "offered": steps.offered,
+        "surcharged": steps.surcharged,
+        "unrounded_price": steps.unrounded,
+        **costs,
     }

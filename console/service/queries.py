@@ -18,6 +18,7 @@ from actors.system import TradingSystem
 from console.service.explanation import explained
 from console.service.requests import Arguments, Command, bounded_integer, optional_text, required_text
 from domain.errors import DatabaseError, InvalidRequest, WriteRefused
+from domain.types import OutcomeStatus
 from persistence.queries.decision_chain import chain
 from persistence.queries.evidence import evidence
 from persistence.queries.open_orders import open_orders
@@ -159,7 +160,7 @@ class ServiceQueries:
             raise InvalidRequest(f"there is no decision {id_!r}, and it cannot be an id of this table") from None
         messages = [passed for passed in list(self._traced) if id_ in map(str, passed.decisions)]
         now = None
-        if events["decision"]["processed_at"] is None:
+        if events["decision"]["processed_at"] is None and events["decision"]["status"] != OutcomeStatus.OPEN:
             now = _current_place(id_, self._inspector)
         return {**events, "messages": messages, "now": now}
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import DecisionGone, InvalidRequest, WriteRefused
+from domain.types import OrderStatus, OutcomeStatus
 from persistence.queries.row_lists import LedgerReader, exact, not_running_message
 
 ORDER = "SELECT * FROM paper_orders WHERE order_id = :order_id"
@@ -21,6 +22,16 @@ LAST_PRICE = """
 SELECT time, price, source, clock_timestamp() AS now FROM market_prices WHERE symbol = :symbol
 ORDER BY time DESC LIMIT 1
 """
+# What the market did while an order rested, as far as it is stored: at most one price a second of a symbol.
+SEEN = """
+SELECT min(m.price) AS low, max(m.price) AS high, min(coalesce(m.ask, m.price)) AS ask_low,
+       max(coalesce(m.bid, m.price)) AS bid_high, min(paper_mark(m.price, m.bid, m.ask)) AS mark_low,
+       max(paper_mark(m.price, m.bid, m.ask)) AS mark_high, count(*) AS prices
+FROM market_prices m
+WHERE m.symbol = :symbol AND m.time > :begin AND (CAST(:end AS timestamptz) IS NULL OR m.time <= :end)
+"""
+EVENTS = "SELECT * FROM paper_order_events WHERE order_id = :order_id ORDER BY version"
+EXITS = "SELECT order_id, leg, order_type, status FROM paper_orders WHERE parent = :order_id ORDER BY leg"
 NO_MARKS = {"marks"}
 """Columns of an order that say nothing about its price."""
 FILL_REFERENCE = re.compile(r"([0-9A-Fa-f-]{36})/([0-9]{1,9})")
@@ -35,7 +46,8 @@ def evidence(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]:
 
     Returns:
         ``kind``; ``fill_no`` of a fill; ``decision``, None where its row was deleted; ``orders``, each with ``order``,
-        all its ``fills``, ``rules`` and ``currency``; and ``waiting`` for a decision without an outcome, else None.
+        all its ``fills``, ``rules``, ``currency``, ``events`` and ``exits``, and with ``seen``, the extreme prices
+        stored while it rested, where it is not filled; and ``waiting`` for a pending decision, else None.
 
     Raises:
         InvalidRequest: there is nothing of that reference.
@@ -56,7 +68,7 @@ def evidence(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]:
     parts = [_with_fills(ledger_reader, row) for row in orders]
     if fill_no is not None and fill_no not in {row["fill_no"] for part in parts for row in part["fills"]}:
         raise InvalidRequest(f"order {orders[0]['order_id']} has no fill {fill_no}")
-    pending = decision is not None and decision["processed_at"] is None
+    pending = decision is not None and decision["processed_at"] is None and decision["status"] != OutcomeStatus.OPEN
     return {
         "kind": kind,
         "fill_no": fill_no,
@@ -113,6 +125,21 @@ def _with_fills(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str,
         "fills": ledger_reader.rows(FILLS, order_id=order["order_id"]),
         "rules": rules[0] if rules else None,
         "currency": currency[0]["currency"] if currency else None,
+        **_while_it_rested(ledger_reader, order),
+    }
+
+
+def _while_it_rested(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str, Any]:
+    """Return the events of an order that rested, its exits, and what the market did in the meantime."""
+    events = ledger_reader.rows(EVENTS, order_id=order["order_id"])
+    seen: list[dict[str, Any]] = []
+    if events and order["status"] != OrderStatus.FILLED:
+        span = {"begin": order["created_at"], "end": order["ended_at"]}
+        seen = ledger_reader.rows(SEEN, symbol=order["symbol"], **span)
+    return {
+        "events": events,
+        "exits": ledger_reader.rows(EXITS, order_id=order["order_id"]),
+        "seen": seen[0] if seen else None,
     }
 
 

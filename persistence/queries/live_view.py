@@ -17,7 +17,7 @@ from sqlalchemy import text
 from domain.trading.arithmetic import ZERO, add, divide, subtract, total
 from persistence.connections import engine_for, reading
 from persistence.lease import lock_key
-from persistence.queries.row_lists import SERVED, exact
+from persistence.queries.row_lists import SERVED, STOP_OF_POSITION, exact
 from persistence.rows import selected
 
 Row = dict[str, Any]
@@ -35,22 +35,30 @@ MAX_WAITING = 100_000
 """Waiting decisions are counted up to this number."""
 
 PORTFOLIOS = """
-SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted
+SELECT c.portfolio, c.currency, c.initial_capital, c.current_capital AS cash, h.reason AS halted,
+       (SELECT count(*) FROM paper_orders o WHERE o.portfolio = c.portfolio AND o.status = 'open') AS open_orders
 FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
 """
 
-POSITIONS = """
-SELECT portfolio, symbol, side, quantity, entry_price, current_price, price_time, position_value, unrealized_pnl,
-       unrealized_pnl_pct, opened_at FROM v_paper_open_positions ORDER BY portfolio, symbol
+POSITIONS = f"""
+SELECT p.portfolio, p.symbol, p.side, p.quantity, p.entry_price, p.current_price, p.price_time, p.position_value,
+       p.unrealized_pnl, p.unrealized_pnl_pct, p.opened_at, s.stop_price, s.stop_quantity
+FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s ORDER BY p.portfolio, p.symbol
 """
 
-# paper_trades is found by position: its key begins with the time.
+# paper_trades is found by position: its key begins with the time. An order may have several fills. A CANCEL names the
+# order that it cancelled, whose fills are not its own.
 DECISIONS = """
 SELECT d.id, d.created_at, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason, d.processed_at,
-       f.side, f.quantity, f.price, t.net_pnl
+       f.side, f.quantity, f.price, f.net_pnl
 FROM (SELECT * FROM trading_decisions ORDER BY created_at DESC, id DESC LIMIT :number) d
-LEFT JOIN paper_fills f USING (order_id)
-LEFT JOIN paper_trades t ON t.position_id = f.position_id AND t.order_id = f.order_id AND t.fill_no = f.fill_no
+CROSS JOIN LATERAL (
+    SELECT min(f.side) AS side, sum(f.quantity) AS quantity, sum(t.net_pnl) AS net_pnl,
+           CASE count(*) WHEN 1 THEN min(f.price) ELSE sum(f.notional) / nullif(sum(f.quantity), 0) END AS price
+    FROM paper_fills f
+    LEFT JOIN paper_trades t ON t.position_id = f.position_id AND t.order_id = f.order_id AND t.fill_no = f.fill_no
+    WHERE f.order_id = d.order_id AND upper(btrim(d.decision)) <> 'CANCEL'
+) f
 ORDER BY d.created_at DESC, d.id DESC
 """
 
@@ -105,7 +113,8 @@ class DatabaseView:
     Attributes:
         at: time of the database's clock.
         served: holder of the lease, since when, and whether it runs; see `persistence.queries.row_lists.SERVED`.
-        portfolios: with ``worth``, ``result``, ``result_pct`` (a fraction) and ``held`` at the last market prices.
+        portfolios: with ``worth``, ``result``, ``result_pct`` (a fraction), ``held`` at the last market prices, and the
+            number of ``open_orders``.
         positions: open positions.
         decisions: the newest decisions.
         prices: the last stored price of each symbol.

@@ -50,16 +50,19 @@ UNLISTED = {
 }
 """Columns that the lists leave out."""
 
-# The stop that the market meets first, and the quantity that all stops of the position close together.
-POSITIONS = """
+STOP_OF_POSITION = """
+SELECT CASE p.side WHEN 'LONG' THEN max(o.stop_price) ELSE min(o.stop_price) END AS stop_price,
+       sum(o.quantity - o.filled_quantity) AS stop_quantity
+FROM paper_orders o
+WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
+  AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
+"""
+"""Of a position ``p``: the stop that the market meets first, and the quantity that all its stops close together."""
+
+POSITIONS = f"""
 SELECT p.*, s.stop_price, s.stop_quantity
-FROM v_paper_open_positions p CROSS JOIN LATERAL (
-    SELECT CASE p.side WHEN 'LONG' THEN max(o.stop_price) ELSE min(o.stop_price) END AS stop_price,
-           sum(o.quantity - o.filled_quantity) AS stop_quantity
-    FROM paper_orders o
-    WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
-      AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
-) s WHERE (CAST(:portfolio AS text) IS NULL OR p.portfolio = :portfolio) ORDER BY p.portfolio, p.symbol
+FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s
+WHERE (CAST(:portfolio AS text) IS NULL OR p.portfolio = :portfolio) ORDER BY p.portfolio, p.symbol
 """
 
 SERVED = f"""

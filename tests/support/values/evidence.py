@@ -24,6 +24,12 @@ MONEY = {
 }  # fmt: skip
 """Columns of scale 12; the others have scale 18."""
 
+AT_ONCE: dict[str, Any] = {
+    "limit_price": None, "stop_price": None, "time_in_force": None, "order_expires_at": None, "post_only": False,
+    "parent": None, "reserved": Decimal(0), "triggered_at": None, "ended_at": None, "end_reason": None, "note": None,
+}  # fmt: skip
+"""Columns of ``paper_orders`` that an order which is filled at once leaves at their defaults."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -48,7 +54,7 @@ def evidence_of(result: Result) -> Evidence:
     """Return the rows that are stored of a fill."""
     of = result.state.rules
     return Evidence(
-        stored(order_row(result)),
+        AT_ONCE | stored(order_row(result)),
         stored(fill_row(result)),
         stored({
             "portfolio": of.portfolio, "revision": of.revision, "slippage_pct": of.costs.slippage_pct,

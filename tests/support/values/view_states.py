@@ -47,7 +47,14 @@ def process(**changes: Any) -> dict[str, Any]:
 
 def portfolio(name: str, worth: str, cash: str, held: int, currency: str = "USDT", **changes: Any) -> dict[str, Any]:
     capital, result = Decimal(10_000), Decimal(worth) - 10_000
-    usual = {"portfolio": name, "currency": currency, "initial_capital": capital, "cash": Decimal(cash), "halted": None}
+    usual = {
+        "portfolio": name,
+        "currency": currency,
+        "initial_capital": capital,
+        "cash": Decimal(cash),
+        "halted": None,
+        "open_orders": 0,
+    }
     return {**usual, "worth": Decimal(worth), "result": result, "result_pct": result / capital, "held": held, **changes}
 
 
@@ -55,6 +62,7 @@ def position(symbol: str, quantity: str, entry: str, last: str, name: str = "def
     value, cost = Decimal(quantity) * Decimal(last), Decimal(quantity) * Decimal(entry)
     usual = {"portfolio": name, "symbol": symbol, "side": "LONG", "quantity": Decimal(quantity)}
     usual |= {"entry_price": Decimal(entry), "current_price": Decimal(last), "price_time": at(-0.4)}
+    usual |= {"stop_price": None, "stop_quantity": None}
     pct = (value - cost) / cost
     return {**usual, "position_value": value, "unrealized_pnl": value - cost, "unrealized_pnl_pct": pct, **changes}
 
@@ -77,7 +85,7 @@ def database_view(**changes: Any) -> DatabaseView:
         "positions": [
             position("DOGE/USDT", "1635.43", "0.21223", "0.21549", "cautious"),
             position("BTC/USDT", "0.01444509", "112982.23", "112405.73"),
-            position("ETH/USDT", "0.5127", "3938.77", "3918.09"),
+            position("ETH/USDT", "0.5127", "3938.77", "3918.09", stop_price=Decimal(3750), stop_quantity=Decimal(1)),
         ],
         "decisions": [
             decision(10, "BUY", "XRP/USDT", "pending", ""),

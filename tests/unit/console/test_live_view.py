@@ -39,10 +39,10 @@ equity                                                   20,107.05 USDT  +107.05
           ┤                                 ⣀⣀⣀⠤⠤⠤⠔⠒⠒⠒⠊⠉⠉⠉⠉
 19,983.00 ┤⠒⠒⠒⠢⠤⠤⠤⠤⠤⠤⢄⣀⣀⣀⣀⣀⣀⠤⠤⠤⠤⠤⠤⠤⠒⠒⠒⠒⠒⠊⠉⠉⠉
           11:55:00                     ── 5 min ──                      12:00:00
-position   portfolio  quantity        last     age     value    result
-DOGE/USDT  cautious      1,635     0.21549   0.4 s    352.42     +5.33   +1.54 %
-BTC/USDT   default     0.01445  112,405.73   0.4 s  1,623.71     -8.33   -0.51 %
-ETH/USDT   default      0.5127    3,918.09   0.4 s  2,008.80    -10.60   -0.53 %
+position   portfolio  quantity        last      stop     age    result
+DOGE/USDT  cautious      1,635     0.21549      none   0.4 s     +5.33   +1.54 %
+BTC/USDT   default     0.01445  112,405.73      none   0.4 s     -8.33   -0.51 %
+ETH/USDT   default      0.5127    3,918.09  3,750.00   0.4 s    -10.60   -0.53 %
 decision  portfolio  side  symbol     outcome    reason, or fill
 #10       default    BUY   XRP/USDT   pending
 #9        default    SELL  BTC/USDT   executed   0.01792 @ 112,375.67 net +24.30
@@ -249,3 +249,11 @@ def test_a_worth_that_stands_still_has_one_label() -> None:
     still = view_state(equity_curve=[(at(0), Decimal(20_000))])
     lines = [line for line in frame_text(still).splitlines() if "┤" in line]
     assert 1 == sum("20,000.00" in line for line in lines)
+
+
+def test_open_orders_are_counted_and_an_open_decision_shows_its_order() -> None:
+    resting = [portfolio("default", "10000", "9000", 1, open_orders=3), portfolio("second", "10000", "9000", 0)]
+    rows = [decision(7, "BUY", "BTC/USDT", "open", "open: BUY 0.01 BTC/USDT, limit 95000")]
+    text = frame_text(view_state(database=database_view(portfolios=resting, decisions=rows)))
+    assert "12.3 decisions/s · 5 waiting · 3 open orders · books balance, checked 8 s ago" in text
+    assert "#7        default    BUY   BTC/USDT  open       BUY 0.01 BTC/USDT, limit 95000" in text

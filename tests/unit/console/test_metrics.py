@@ -83,7 +83,7 @@ def system_status(**changes: object) -> SystemStatus:
 def database_reading() -> Reading:
     def standing(name: str, value: str, fall: str | None, halted: str | None = None) -> Standing:
         row = {"portfolio": name, "currency": "USDT", "initial_capital": Decimal(10_000), "cash": Decimal("8292.72")}
-        row |= {"worth": Decimal(value), "held": 2, "halted": halted}
+        row |= {"worth": Decimal(value), "held": 2, "halted": halted, "open_orders": 3}
         drawdown = None if fall is None else Decimal(fall)
         return Standing(row, drawdown, drawdown)
 
