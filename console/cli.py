@@ -145,8 +145,10 @@ def _no_command(arguments: Sequence[str]) -> bool:
 
 def _with_wait_values(arguments: Sequence[str]) -> list[str]:
     """Return a command line in which each ``--wait`` has a value: click knows no option with an optional one."""
-    alone = [word == "--wait" and following not in WAITS for word, following in pairwise([*arguments, ""])]
-    return [f"--wait={DEFAULT_WAIT}" if bare else word for word, bare in zip(arguments, alone, strict=True)]
+    return [
+        f"--wait={DEFAULT_WAIT}" if argument == "--wait" and following not in WAITS else argument
+        for argument, following in pairwise([*arguments, ""])
+    ]
 
 
 def wrong_usage(message: str, command: str) -> Exception:

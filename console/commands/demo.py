@@ -29,6 +29,7 @@ from console.service.actions import service_commands
 from console.signals import Stop, stoppable
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.trading.arithmetic import total
+from domain.types import OutcomeStatus
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.listener import Listener
 from persistence.stores import portfolios
@@ -102,7 +103,8 @@ class _Tour:
         self._ledger_reader = system.ledger_reader
         self._agent = agent
         self._screen = screen
-        self._open: set[int] = set()
+        self._pending: set[int] = set()
+        self._resting: set[int] = set()
         self._sent = 0
         self._begin = time.monotonic()
         self._equity_shown_at = 0.0
@@ -127,22 +129,28 @@ class _Tour:
         """Send decisions for ``seconds``."""
         while (elapsed := self._elapsed) < seconds:
             if elapsed >= self._sent * DECISION_INTERVAL_S:
-                self._open.add(self._agent.decide())
+                self._pending.add(self._agent.decide())
                 self._sent += 1
             self._show()
 
     def finish(self) -> None:
         """Wait for the last outcomes."""
         deadline = time.monotonic() + LAST_OUTCOMES_TIMEOUT_S
-        while self._open and time.monotonic() < deadline:
+        while self._pending and time.monotonic() < deadline:
             self._show()
 
     def _show(self) -> None:
         self._woken.wait(UPDATE_INTERVAL_S)
         self._woken.clear()
         elapsed = self._elapsed
-        for row in self._ledger_reader.ended_decisions(self._open):
-            self._open.discard(row["id"])
+        for row in self._ledger_reader.ended_decisions(self._pending | self._resting):
+            rests = row["status"] == OutcomeStatus.OPEN
+            if rests and row["id"] in self._resting:
+                continue  # it is shown already, and once more when it ends
+            self._pending.discard(row["id"])
+            self._resting.discard(row["id"])
+            if rests:
+                self._resting.add(row["id"])
             self._screen.ended(elapsed, row)
         if elapsed - self._equity_shown_at >= EQUITY_INTERVAL_S:
             self._equity_shown_at = elapsed

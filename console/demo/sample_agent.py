@@ -22,8 +22,20 @@ REASONS = {
 }
 
 
+STOP_LOSS, TAKE_PROFIT = Decimal("0.01"), Decimal("0.015")
+"""Distances of the exits from the entry price, fractions: near, because the demo's market runs an hour a second."""
+LIMIT_BELOW = Decimal("0.004")
+"""Distance of a limit order from the last price, a fraction."""
+
+
 class Sample(NamedTuple):
-    """One row that the agent inserts."""
+    """One row that the agent inserts.
+
+    Attributes:
+        limit_below: of a limit order: how far its limit is below the last stored price, a fraction.
+        stop_loss_pct: of a BUY.
+        take_profit_pct: of a BUY.
+    """
 
     decision: str
     symbol: str
@@ -31,16 +43,20 @@ class Sample(NamedTuple):
     portfolio: str = "default"
     risk_score: Decimal | None = None
     quantity: Decimal | None = None
+    limit_below: Decimal | None = None
+    stop_loss_pct: Decimal | None = None
+    take_profit_pct: Decimal | None = None
 
 
 def samples(seed: int) -> Iterator[Sample]:
     """Yield an endless sequence of decisions, reproducible by seed: one of each kind, then a random mixture."""
     high = Decimal("0.8")
-    yield Sample("BUY", "BTC/USDT", Decimal("0.75"))
+    yield Sample("BUY", "BTC/USDT", Decimal("0.75"), stop_loss_pct=STOP_LOSS, take_profit_pct=TAKE_PROFIT)
     yield Sample("BUY", "ETH/USDT", high, risk_score=Decimal("0.2"))
     yield Sample("BUY", "SOL/USDT", Decimal("0.55"))  # below the confidence threshold
     yield Sample("BUY", "SOL/USDT", Decimal("0.9"), CAUTIOUS)
     yield Sample("HOLD", "XRP/USDT", high)
+    yield Sample("BUY", "SOL/USDT", high, limit_below=LIMIT_BELOW, stop_loss_pct=STOP_LOSS)  # rests in the market
     yield Sample("SELL", "ETH/USDT", Decimal("0.7"), quantity=Decimal("0.15"))  # a part of it
     yield Sample("BUY", "GOLD/USDT", high)  # not traded here
     yield Sample("BUY", "DOGE/USDT", high, quantity=Decimal(5))  # worth about a dollar
@@ -61,11 +77,14 @@ def _random(chance: random.Random, bought: set[tuple[str, str]]) -> Sample:
     confidence = Decimal(chance.randint(57, 98)).scaleb(-2)
     risk = Decimal(chance.randint(5, 60)).scaleb(-2) if chance.random() < 0.5 else None
     quantity = Decimal(PARTIAL_SALES[place[1]]) if decision == "SELL" and chance.random() < 0.4 else None
+    limit_below = LIMIT_BELOW if decision == "BUY" and chance.random() < 0.25 else None
+    stop = STOP_LOSS if decision == "BUY" and chance.random() < 0.6 else None
+    target = TAKE_PROFIT if stop is not None and chance.random() < 0.5 else None
     if decision == "BUY":
         bought.add(place)
     elif decision == "SELL" and quantity is None:
         bought.discard(place)
-    return Sample(decision, place[1], confidence, place[0], risk, quantity)
+    return Sample(decision, place[1], confidence, place[0], risk, quantity, limit_below, stop, target)
 
 
 class SampleAgent:

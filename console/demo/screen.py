@@ -14,6 +14,7 @@ from console.display.format import NO_PROOF, amount, fill, percent, signed, term
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from domain.program import command_name
+from domain.types import OutcomeStatus
 
 _LINE = "{:>5} {:>4} {:<9} {:<4} {:<9} {:>10} {:<8} "
 
@@ -64,7 +65,7 @@ class Screen:
         confidence, status = f"{row['confidence'] * 100:.0f}%", row["status"]
         facts = row["portfolio"], row["decision"], row["symbol"], confidence, status
         head = _LINE.format(f"{elapsed:.1f}", f"#{row['id']}", *facts)
-        texts = _fill_texts(row) if row["side"] is not None else [row["outcome_reason"]]
+        texts = _texts(row)
         text = Text(head + self._fitting(texts, len(head)))
         begin = head.rindex(status)
         text.stylize(STATUS_COLOURS.get(status, ""), begin, begin + len(status))
@@ -105,7 +106,9 @@ class Screen:
         self._out.print(full_table(self._out, columns, cells, right=columns[1:], gives_way=gives_way))
         self.line("")
         if result["ledger_ok"]:
-            self.line("Ledger check: the books balance, and each decision has exactly one outcome.", "green")
+            self.line(
+                "Ledger check: the books balance; each decision has one outcome, or an order that rests.", "green"
+            )
         else:
             self.line(f"Ledger check: {'; '.join(result['ledger_differences']) or 'decisions without outcome'}", "red")
         self.line(f"Simulated prices: {NO_PROOF}.")
@@ -122,6 +125,15 @@ class Screen:
 
     def _print(self, text: Text) -> None:
         self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _texts(row: Mapping[str, Any]) -> list[str]:
+    """Return what became of a decision as text, and as a shorter text."""
+    reason = row["outcome_reason"] or ""
+    if row["status"] == OutcomeStatus.OPEN:
+        order = reason.removeprefix("open: ")
+        return [order, order.rpartition(", ")[2]]  # the shorter one is its price
+    return _fill_texts(row) if row["side"] is not None else [reason]
 
 
 def _fill_texts(row: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from persistence.embedded.server import EmbeddedServer, running
 from tests.support.system.program import Program, environment, run
 
-OUTCOMES = {"executed", "rejected", "ignored", "expired"}
+OUTCOMES = {"executed", "rejected", "ignored", "expired", "open"}
 
 
 def test_a_short_tour_with_a_document_at_the_end(tmp_path: Path) -> None:
@@ -20,7 +20,8 @@ def test_a_short_tour_with_a_document_at_the_end(tmp_path: Path) -> None:
     assert document["ledger_ok"] is True
     assert set(document["decisions"]) <= OUTCOMES
     assert sum(document["decisions"].values()) >= 5
-    assert document["fills"] == document["decisions"]["executed"]
+    # An exit fills without a decision of its own.
+    assert document["fills"] >= document["decisions"]["executed"]
     assert set(document["equity"]) == {"default", "cautious"}
     assert all(isinstance(value, str) for value in document["equity"].values())
     assert document["settings"]["prices"] == "simulated"

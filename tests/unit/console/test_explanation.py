@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from console.display.format import document
+from console.display.resting import facts, order_terms
 from console.service.explanation import explained
 from domain.trading import execution
 from domain.types import PriceRule
@@ -252,7 +253,96 @@ def test_the_json_document_has_amounts_as_strings() -> None:
     assert {
         "base_rate": "0.0005", "type_factor": "2", "size_factor": "1.30003", "random_factor": "1", "offered": "2",
         "surcharged": "30003", "unrounded_price": "10014.00160003", "commission_pct": "0.001", "min_commission": "1",
+        "commission_charged_before": "0", "commission_paid_before": "0",
     } == fill["steps"]  # fmt: skip
     assert (True, [], None, "10014.01") == (
         fill["spread_known"], order["differences"], order["not_recomputed"], fill["fill"]["price"],
     )  # fmt: skip
+
+
+SEEN = {
+    "low": Decimal("99.5"), "high": Decimal(103), "ask_low": Decimal("100.02"), "bid_high": Decimal("102.5"),
+    "mark_low": Decimal("99.8"), "mark_high": Decimal("102.9"), "prices": 12,
+}  # fmt: skip
+
+
+def resting(seen: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    order = {
+        "order_type": "limit", "side": "BUY", "quantity": Decimal(5), "filled_quantity": Decimal(3),
+        "symbol": "BTC/USDT", "limit_price": Decimal(100), "stop_price": None, "time_in_force": "GTC",
+        "post_only": False, "status": "open", "reserved": Decimal("200.2"), "parent": None, "triggered_at": None,
+        "order_expires_at": None, "price_rule": "quote", **changes,
+    }  # fmt: skip
+    return {"order": order, "events": [{}], "seen": SEEN if seen is None else seen, "currency": "USDT"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "limit BUY 5 BTC/USDT, limit 100, GTC"),
+        ({"post_only": True, "side": "SELL"}, "limit SELL 5 BTC/USDT, limit 100, GTC, post-only"),
+        (
+            {"order_type": "stop_limit", "stop_price": Decimal(101), "time_in_force": "GTD"},
+            "stop_limit BUY 5 BTC/USDT, stop 101, limit 100, GTD",
+        ),
+        ({"order_type": "market", "limit_price": None, "time_in_force": None}, "market BUY 5 BTC/USDT"),
+    ],
+)
+def test_an_order_is_described_by_its_terms(changes: dict[str, Any], expected: str) -> None:
+    assert expected == order_terms(resting(**changes)["order"])
+
+
+STOP = {"order_type": "stop", "side": "SELL", "limit_price": None, "stop_price": Decimal(95), "reserved": Decimal(0)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {},
+            [
+                ("open", "3 of 5 is filled; it holds back 200.2 USDT"),
+                ("waits", "limit 100; lowest ask since it was placed: 100.02, of 12 stored prices"),
+            ],
+        ),
+        (
+            {"price_rule": "last", "order_expires_at": NOON + timedelta(hours=1)},
+            [
+                ("open", "3 of 5 is filled; it holds back 200.2 USDT"),
+                ("expires", "2026-01-05 13:00:00 UTC"),
+                ("waits", "limit 100; lowest price since it was placed: 99.5, of 12 stored prices"),
+            ],
+        ),
+        (
+            {"side": "SELL", "reserved": Decimal(0)},
+            [
+                ("open", "3 of 5 is filled; it holds back 2 BTC/USDT"),
+                ("waits", "limit 100; highest bid since it was placed: 102.5, of 12 stored prices"),
+            ],
+        ),
+        (
+            {**STOP, "parent": "order 1"},
+            [
+                ("open", "3 of 5 is filled"),
+                ("waits", "waits for its trigger at 95; lowest mark since it was placed: 99.8, of 12 stored prices"),
+            ],
+        ),
+        (
+            {**STOP, "parent": "order 1", "status": "cancelled"},
+            [
+                ("filled", "3 of 5 is filled"),
+                ("market", "waited for its trigger at 95; lowest mark since it was placed: 99.8, of 12 stored prices"),
+            ],
+        ),
+        ({"status": "filled"}, []),
+    ],
+)
+def test_what_an_order_waits_for_and_how_near_the_market_came(
+    changes: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert expected == list(facts(resting(**changes)))
+
+
+def test_no_stored_price_is_said() -> None:
+    empty = dict.fromkeys(SEEN, None) | {"prices": 0}
+    assert ("waits", "limit 100; no price is stored since it was placed") == list(facts(resting(empty)))[-1]

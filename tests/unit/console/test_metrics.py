@@ -51,7 +51,7 @@ def counters_of_a_day(watch: Stopwatch) -> Counters:
         counters.count_received(id_, DEFAULT if id_ < 3 else SECOND)
     counters.mark_waiting(3)
     watch.now += 0.003
-    counters.count_fills([1])
+    counters.count_fills([(1, DEFAULT)])
     watch.now += 1.0  # until the outcome reaches the DecisionWatcher
     counters.count_outcome(Outcome(1, OutcomeStatus.EXECUTED, "bought 1 BTC/USDT at 100"))
     counters.count_outcome(Outcome(2, OutcomeStatus.REJECTED, "no room: 0 left"))

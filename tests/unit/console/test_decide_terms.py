@@ -1,0 +1,86 @@
+"""The options of ``run.py decide`` that say how an order is executed, and ``--wait`` with and without a value."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.client import waits_until_open
+from console.cli import _with_wait_values, main
+from console.commands.decide import order_terms
+from domain.trading.decision import Decision
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"stop_loss": "5%"}, {"stop_loss_pct": "0.05"}),
+        ({"stop_loss": "0.5 %", "take_profit": "12.5%"}, {"stop_loss_pct": "0.005", "take_profit_pct": "0.125"}),
+        ({"stop_loss": "95000", "take_profit": "110000"}, {"stop_loss": "95000", "take_profit": "110000"}),
+        ({"order_type": "limit", "limit": "100", "stop": None}, {"order_type": "limit", "limit_price": "100"}),
+        ({"order_type": "stop", "stop": "100", "post_only": None}, {"order_type": "stop", "stop_price": "100"}),
+        ({"stop_loss": "much%"}, {"stop_loss_pct": "much%"}),
+    ],
+)
+def test_a_percentage_becomes_a_fraction(options: dict[str, str | None], expected: dict[str, str]) -> None:
+    assert expected == order_terms(**options)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("decide BUY X --wait", "decide BUY X --wait=default"),
+        ("decide --wait BUY X", "decide --wait=default BUY X"),
+        ("decide --wait open BUY X", "decide --wait open BUY X"),
+        ("decide BUY X --wait=ended --json", "decide BUY X --wait=ended --json"),
+        ("decide BUY X --wait --json", "decide BUY X --wait=default --json"),
+    ],
+)
+def test_wait_may_stand_alone(words: str, expected: str) -> None:
+    assert expected.split() == _with_wait_values(words.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("BUY X", "Missing option '--confidence'; see run.py decide --help"),
+        ("SELL", "Missing argument 'SYMBOL'; see run.py decide --help"),
+        (
+            "BUY X --confidence 1 --wait=soon",
+            "--wait is accepted, open or ended, or stands alone; see run.py decide --help",
+        ),
+        ("CANCEL", "a CANCEL needs a target, and no other decision has one"),
+        ("BUY X --confidence 1 --target 7", "a CANCEL needs a target, and no other decision has one"),
+        ("BUY X --confidence 1 --limit 5", "limit_price is set exactly for limit and stop_limit orders"),
+        ("BUY X --confidence 1 --order-type stop", "stop_price is set exactly for stop and stop_limit orders"),
+        ("SELL X --confidence 1 --stop-loss 5%", "stop_loss and take_profit are for a BUY"),
+        ("BUY X --confidence 1 --stop-loss 120%", "stop_loss_pct = '1.2': must be below 1"),
+        (
+            "BUY X --confidence 1 --order-type iceberg",
+            "order_type = 'iceberg': must be market, limit, stop or stop_limit",
+        ),
+        (
+            "BUY X --confidence 1 --order-type limit --limit 5 --time-in-force GTD",
+            "order_expires_at is set exactly with time_in_force GTD",
+        ),
+    ],
+)  # fmt: skip
+def test_terms_that_do_not_fit_are_refused_before_any_database_is_opened(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 2 == main(["decide", *words.split()])
+    assert ("", f"run.py: {message}\n") == capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("order_type", "wait", "expected"),
+    [
+        ("market", None, False), ("market", "open", True), ("market", "ended", False),
+        ("limit", None, True), ("limit", "open", True), ("limit", "ended", False),
+    ],
+)  # fmt: skip
+def test_a_caller_waits_for_the_end_of_a_market_order_and_until_others_rest(
+    order_type: str, wait: str | None, expected: bool
+) -> None:
+    limit = {"limit_price": 100} if order_type == "limit" else {}
+    decision = Decision(symbol="X", decision="BUY", confidence=1, order_type=order_type, **limit)
+    assert expected is waits_until_open(decision, wait)  # type: ignore[arg-type]
