@@ -54,8 +54,8 @@ class MarketDataBuffer:
 
     def since(self, numbers: Mapping[Symbol, int]) -> list[Quote]:
         """Return the quotes that were kept after these numbers, each symbol having its own, in their order."""
-        found = [quote for quote in self._kept if quote.data_no > numbers.get(quote.symbol, quote.data_no)]
-        return sorted(found, key=lambda quote: quote.data_no)
+        kept = [quote for quote in self._kept if quote.data_no > numbers.get(quote.symbol, quote.data_no)]
+        return sorted(kept, key=lambda quote: quote.data_no)
 
     def release(self, data_no: int) -> None:
         """Drop what was kept up to this number."""

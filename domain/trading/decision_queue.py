@@ -88,6 +88,11 @@ def unknown_portfolio(decision: PendingDecision) -> Refusal:
     return refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
 
 
+def _removed(decision_id: DecisionId, portfolio: PortfolioName) -> Refusal:
+    detail = f"portfolio {portfolio!r} was removed"
+    return Refusal(decision_id, portfolio, OutcomeStatus.REJECTED, Reason.UNKNOWN_PORTFOLIO, detail)
+
+
 def _cancelled(decision: PendingDecision, by: DecisionId) -> Refusal:
     """End a decision that is not sized yet because of a CANCEL."""
     detail = f"by decision {by}, before it was sized"
@@ -223,15 +228,11 @@ class DecisionQueue:
                     account.values = PositionValues(account.state)  # its marks are others now
                 account.state = replace(account.state, rules=row)
         removed = [self._accounts.pop(name) for name in list(self._accounts) if name not in present]
-        return [
-            refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"portfolio {decision.portfolio!r} was removed")
-            for account in removed
-            for decision, _ in account.ready
-        ] + [
-            replace(request.without_orders(), reason=Reason.UNKNOWN_PORTFOLIO, detail="the portfolio was removed")
-            for account in removed
-            for request in account.cancels
-        ]
+        steps: list[Step] = []
+        for account in removed:
+            ids = [decision.id for decision, _ in account.ready] + [one.decision_id for one in account.cancels]
+            steps += [_removed(decision_id, account.state.name) for decision_id in ids]
+        return steps
 
     def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
         for rule, marks in self._marks.items():

@@ -39,10 +39,12 @@ class CancelOrders:
         reason, status = Reason.NOTHING_OPEN, OutcomeStatus.REJECTED
         return Refusal(self.decision_id, self.portfolio, status, reason, f"no order of {self._name} is open")
 
-    def outcome(self, found: Sequence[OpenOrder]) -> tuple[str, OrderId | None]:
+    def outcome(self, cancelled: Sequence[OpenOrder]) -> tuple[str, OrderId | None]:
         """Return the reason of the decision's outcome, and the order if it cancelled exactly one."""
-        number = counted(len(found) + len(self.before_sizing), "order")
-        return f"{Reason.CANCELLED}: {number} of {self._name}", found[0].order.order_id if len(found) == 1 else None
+        number = counted(len(cancelled) + len(self.before_sizing), "order")
+        return f"{Reason.CANCELLED}: {number} of {self._name}", cancelled[0].order.order_id if len(
+            cancelled
+        ) == 1 else None
 
     @property
     def _name(self) -> str:
@@ -61,5 +63,5 @@ def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
     if request.symbol is not None:
         return list(open_orders.of(request.symbol))
     of = request.target_id
-    found = [one for one in open_orders if of is None or (one.order.decision_id == of and not one.order.is_exit)]
-    return sorted(found, key=lambda one: one.order.seq)
+    cancelled = [one for one in open_orders if of is None or (one.order.decision_id == of and not one.order.is_exit)]
+    return sorted(cancelled, key=lambda one: one.order.seq)

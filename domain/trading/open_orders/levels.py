@@ -43,10 +43,10 @@ class _OfSymbol:
 
     def take_out(self, order_id: OrderId) -> bool:
         """Remove an order; return whether it was here."""
-        known = self.orders.pop(order_id, None)
-        if known is None:
+        present = self.orders.pop(order_id, None)
+        if present is None:
             return False
-        level, falling, _ = known
+        level, falling, _ = present
         levels = self.down if falling else self.up
         del levels[bisect_left(levels, level)]
         return True
@@ -80,14 +80,14 @@ class Levels:
         if of_symbol is None:
             of_symbol = self._by_symbol[symbol] = _OfSymbol()
             self.symbols_changed += 1
-        known = of_symbol.take_out(order.order_id)
+        was_here = of_symbol.take_out(order.order_id)
         price = order.stop_price if open_order.waits_for_trigger else order.limit_price
         assert price is not None  # an order without any price does not rest
         level = _Level(price, portfolio, order.order_id)
         falling = (order.side is Side.BUY) is not open_order.waits_for_trigger
         of_symbol.orders[order.order_id] = level, falling, open_order.since
         insort(of_symbol.down if falling else of_symbol.up, level)
-        if order.expires_at is not None and not known:
+        if order.expires_at is not None and not was_here:
             heapq.heappush(self._expiries, (order.expires_at, portfolio, order.order_id, symbol))
 
     def remove(self, open_order: OpenOrder) -> None:

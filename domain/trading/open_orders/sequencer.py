@@ -151,13 +151,15 @@ class Sequencer:
     def on_cancel(self, request: CancelOrders, now: Instant) -> Sequenced:
         """Cancel the open orders that a CANCEL decision names; refuse the decision if there is none."""
         state = self._states.get(request.portfolio)
-        found = targets(request, state.open_orders) if state is not None else []
-        if state is None or not found:
+        cancelled = targets(request, state.open_orders) if state is not None else []
+        if state is None or not cancelled:
             return request.without_orders()
         step = StepOfPortfolio(state, now)
-        for open_order in found:
-            last = open_order is found[-1]
-            ends = (DecisionEnd(request.decision_id, OutcomeStatus.EXECUTED, *request.outcome(found)),) if last else ()
+        for open_order in cancelled:
+            last = open_order is cancelled[-1]
+            ends = (
+                (DecisionEnd(request.decision_id, OutcomeStatus.EXECUTED, *request.outcome(cancelled)),) if last else ()
+            )
             step.end(open_order, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {request.decision_id}", ends)
         return self._done(step)
 
