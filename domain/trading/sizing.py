@@ -173,18 +173,16 @@ def _sell(
         holders = [o.order for o in state.open_orders.of(instrument.symbol) if o.held_back]
         names = ", ".join(f"decision {order.decision_id}" for order in holders)
         return refuse(decision, Reason.NOTHING_HELD, f"all of it is in open SELL orders ({names})")
-    everything = "the whole position" if free == held.quantity else f"all that is free of {plain(held.quantity)}"
+    all_ = "the whole position" if free == held.quantity else f"all that is free of {plain(held.quantity)}"
     requested = free if decision.quantity is None else decision.quantity
     if requested == free:
-        return SizedQuantity(free, "" if free == held.quantity else everything)
+        return SizedQuantity(free, "" if free == held.quantity else all_)
     if requested > free or subtract(free, requested) < instrument.step:
-        return SizedQuantity(free, f"{everything}, the decision requested {plain(requested)}")
+        return SizedQuantity(free, f"{all_}, the decision requested {plain(requested)}")
     quantity = floor_to(requested, instrument.step)
     dust = _dust(subtract(free, quantity), price, instrument)
     return _too_small(decision, quantity, price, state.rules, instrument) or (
-        SizedQuantity(quantity)
-        if dust is None
-        else SizedQuantity(free, f"{everything}: after {plain(quantity)}, {dust}")
+        SizedQuantity(quantity) if dust is None else SizedQuantity(free, f"{all_}: after {plain(quantity)}, {dust}")
     )
 
 

@@ -42,9 +42,8 @@ class CancelOrders:
     def outcome(self, cancelled: Sequence[OpenOrder]) -> tuple[str, OrderId | None]:
         """Return the reason of the decision's outcome, and the order if it cancelled exactly one."""
         number = counted(len(cancelled) + len(self.before_sizing), "order")
-        return f"{Reason.CANCELLED}: {number} of {self._name}", cancelled[0].order.order_id if len(
-            cancelled
-        ) == 1 else None
+        only = cancelled[0].order.order_id if len(cancelled) == 1 else None
+        return f"{Reason.CANCELLED}: {number} of {self._name}", only
 
     @property
     def _name(self) -> str:

@@ -155,11 +155,9 @@ class Sequencer:
         if state is None or not cancelled:
             return request.without_orders()
         step = StepOfPortfolio(state, now)
+        end = DecisionEnd(request.decision_id, OutcomeStatus.EXECUTED, *request.outcome(cancelled))
         for open_order in cancelled:
-            last = open_order is cancelled[-1]
-            ends = (
-                (DecisionEnd(request.decision_id, OutcomeStatus.EXECUTED, *request.outcome(cancelled)),) if last else ()
-            )
+            ends = (end,) if open_order is cancelled[-1] else ()
             step.end(open_order, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {request.decision_id}", ends)
         return self._done(step)
 
