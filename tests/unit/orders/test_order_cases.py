@@ -1,0 +1,528 @@
+"""Named cases of orders, exits, CANCEL and halts, with the numbers by hand (docs/execution.md)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from domain.trading.bookkeeping import apply
+from domain.trading.decision import CancelTarget
+from domain.trading.events import Filled, OrderAccepted, OrderTriggered
+from domain.trading.open_orders.open_order import OpenOrder
+from domain.trading.open_orders.sequencer import Sequencer
+from domain.types import OrderId, Symbol
+from tests.support.values.builders import BTC, costs, filled, instant, instrument, market_order, rules
+from tests.support.values.order_engine import Trade, market_data
+
+NO_SLIPPAGE = costs(slippage_pct=0)
+
+
+# at once
+
+
+def test_a_limit_ioc_buy_of_5_gets_the_2_that_are_offered_and_a_market_buy_all_5_with_a_surcharge_on_3() -> None:
+    trade = Trade(costs=costs())
+    trade.see("100 99.9/100.1 2x2")
+    rest = "2 of 5 filled, the rest cancelled: no more was offered within the limit"
+    assert [
+        "open: BUY 5 BTC/USDT, limit 101",
+        "BUY 2 at 100.12 fee 1 taker",
+        f"cancelled: bought 2 BTC/USDT at 100.12; {rest}",
+    ] == trade.send("BUY 5 limit 101 IOC")
+    assert "cash 9798.76 reserved 0 free 2 of 2" == trade.figures  # 10 000 - 200.24 - 1
+    trade = Trade(costs=costs())
+    trade.see("100 99.9/100.1 2x2")
+    assert ["BUY 5 at 100.17 fee 1 taker"] == trade.send("BUY 5")
+    (result,) = trade.results()
+    # 3 of 5 are not offered: 3 x 100.1 = 300.3; the surcharge is 300.3 / 100 000 of the flat slippage of 0.5005.
+    assert Decimal("0.001503001500") == result.fill.costs.size
+
+
+def test_a_limit_between_two_ticks_is_rounded_so_that_it_is_never_exceeded_and_a_stop_to_the_nearest() -> None:
+    trade = Trade(held="10")
+    trade.see("100 99/101")
+    assert ["open: BUY 1 BTC/USDT, limit 95.01 (limit 95.019 rounded to 95.01)"] == trade.send("BUY 1 limit 95.019")
+    assert ["open: SELL 1 BTC/USDT, limit 105.02 (limit 105.011 rounded to 105.02)"] == trade.send(
+        "SELL 1 limit 105.011"
+    )
+    assert ["open: SELL 1 BTC/USDT, stop 95.01 (stop 95.006 rounded to 95.01)"] == trade.send("SELL 1 stop 95.006")
+    assert ["open: SELL 1 BTC/USDT, stop 95 (stop 95.004 rounded to 95)"] == trade.send("SELL 1 stop 95.004")
+    assert ["BUY 1 at 95.01 maker", "SELL 1 at 105.02 maker"] == [
+        text for text in trade.see("95 94/95", "106 105.5/106") if text.endswith("maker")
+    ]
+    assert "1 executed: bought 1 BTC/USDT at 95.01 (limit 95.019 rounded to 95.01)" in trade.outcomes()
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("BUY 1000 limit 0.004", "invalid: limit_price 0.004 is less than one tick of 0.01"),
+        ("SELL 1 stop 0.004", "invalid: stop_price 0.004 is less than one tick of 0.01"),
+        ("BUY 1 limit 95 stop_loss 95", "invalid: stop_loss 95 must be below the entry's price, 95"),
+        ("BUY 1 limit 95 stop_loss 94.999", "invalid: stop_loss 95 must be below the entry's price, 95"),
+        ("BUY 1 limit 95 stop_loss_pct 1", "invalid: stop_loss 0 is less than one tick of 0.01"),
+        ("BUY 1 limit 95 take_profit 95", "invalid: take_profit 95 must be above the entry's price, 95"),
+        ("BUY 1 stop_loss 101", "invalid: stop_loss 101 must be below the entry's price, 101"),
+        ("BUY 1 stop 105 stop_loss 106", "invalid: stop_loss 106 must be below the entry's price, 105"),
+        ("BUY 0.05 limit 95", "too small: 0.05 at 95 is worth 4.75, the minimum is 10"),
+        (
+            "BUY 106 limit 95",
+            "no room: 106 at 95 is worth 10070, the position limit leaves 10000",
+        ),
+        (
+            "BUY 105.2 limit 95",
+            "not enough cash: 105.2 at 95 is worth 9994 and may cost 10003.994, free cash is 10000",
+        ),
+        ("BUY 5 limit 101 post_only", "post-only: at 101 it would take, its limit is 101"),
+    ],
+)
+def test_an_order_that_cannot_be_placed_says_why(order: str, expected: str) -> None:
+    trade = Trade(held=None if order.startswith("BUY") else "10", costs=NO_SLIPPAGE)
+    trade.see("100 99/101")
+    assert [f"rejected: {expected}"] == trade.send(order)
+    assert not len(trade.state.open_orders)
+
+
+def test_an_order_whose_end_has_passed_before_it_is_placed_expires() -> None:
+    trade = Trade()
+    trade.see("100 99/101", "100 99/101")
+    expected = "expired: expired: at 2026-01-05 12:00:02 UTC, before it could rest"
+    assert [expected] == trade.send("BUY 1 limit 105 GTD 2")
+
+
+# reservations
+
+
+def test_the_commission_minimum_over_three_partial_fills_of_a_sell() -> None:
+    # Worth 0.30, 500 and 600 at 0.001 with a minimum of 1: it pays 0.30, 0.70 and 0.1003.
+    trade = Trade(held="11.003", costs=NO_SLIPPAGE)
+    trade.see("99")
+    trade.send("SELL 11.003 limit 100")
+    parts = trade.see("print 101 x0.003", "print 101 x5", "print 101 x6")
+    assert [
+        "SELL 0.003 at 100 fee 0.3 maker",
+        "SELL 5 at 100 fee 0.7 maker",
+        "SELL 6 at 100 fee 0.1003 maker",
+    ] == parts
+
+
+def test_a_buy_holds_back_its_cost_and_each_fill_computes_it_anew() -> None:
+    trade = Trade(costs=NO_SLIPPAGE)
+    trade.see("100")
+    trade.send("BUY 20 limit 95")
+    assert "cash 10000 reserved 1901.9 free 0 of 0" == trade.figures  # 1900 and 0.1 %
+    trade.see("print 94 x5")
+    assert "cash 9524 reserved 1425.9 free 5 of 5" == trade.figures  # 475 and 1; 1425 and 1.9 - 1
+    trade.see("print 94 x5")
+    assert "cash 9049 reserved 950.9 free 10 of 10" == trade.figures  # 0.95 of 1 are paid already
+    trade.cancel()
+    assert "cash 9049 reserved 0 free 10 of 10" == trade.figures
+
+
+def test_a_stop_buy_holds_back_the_worst_cost_at_its_stop_price() -> None:
+    trade = Trade(costs=costs())
+    trade.see("100")
+    trade.send("BUY 10 stop 105")
+    # 0.0005 x 2 x 1.5 x (1 + 1050 / 100 000) = 0.00151575: 105.15915375, rounded up to 105.16; 1051.6 and 1.0516
+    assert "cash 10000 reserved 1052.6516 free 0 of 0" == trade.figures
+
+
+def test_two_orders_never_hold_the_same_cash() -> None:
+    trade = Trade(costs=NO_SLIPPAGE)
+    trade.see("100")
+    trade.send("BUY 60 limit 95")
+    trade.send("BUY 50 limit 95")
+    assert "2 rejected: no room: 50 at 95 is worth 4750, the position limit leaves 4300" == trade.outcomes()[-1]
+    trade.see("10", symbol="ETH/USDT")
+    trade.send("BUY 440 limit 9.8", symbol="ETH/USDT")
+    assert trade.outcomes()[-1].endswith("free cash is 4294.3")  # 10 000 - 5700 - 5.7
+
+
+def test_a_cancelled_sell_releases_its_reservation_once() -> None:
+    trade = Trade(held="10")
+    trade.see("100 99/101")
+    trade.send("SELL 4 limit 105")
+    trade.send("SELL 3 stop 95")
+    assert "cash 9000 reserved 0 free 3 of 10" == trade.figures
+    assert ["cancelled: cancelled: by decision 3"] == trade.cancel(1)
+    assert "cash 9000 reserved 0 free 7 of 10" == trade.figures
+    assert ["rejected: nothing to cancel: no order of decision 1 is open"] == trade.cancel(1)
+    assert "cash 9000 reserved 0 free 7 of 10" == trade.figures
+
+
+def test_a_sell_of_more_than_is_free_is_cut_and_one_without_anything_free_is_rejected() -> None:
+    trade = Trade(held="10")
+    trade.see("100 99/101")
+    assert ["open: SELL 7 BTC/USDT, limit 105"] == trade.send("SELL 7 limit 105")
+    expected = "open: SELL 3 BTC/USDT, limit 106 (all that is free of 10, the decision requested 5)"
+    assert [expected] == trade.send("SELL 5 limit 106")
+    expected = "rejected: nothing held: all of it is in open SELL orders (decision 1, decision 2)"
+    assert [expected] == trade.send("SELL")
+    assert [expected] == trade.send("SELL 1 stop 90")
+    trade.cancel(2)
+    assert ["SELL 3 at 99 taker"] == trade.send("SELL")
+    assert "6 executed: sold 3 BTC/USDT at 99 (all that is free of 10)" == trade.outcomes()[-1]
+
+
+@pytest.mark.parametrize("order", ["SELL", "SELL 1 limit 105", "SELL 1 stop 95", "SELL 1 stop 95 limit 94"])
+def test_a_sell_with_nothing_held_is_rejected(order: str) -> None:
+    trade = Trade()
+    trade.see("100 99/101")
+    assert ["rejected: nothing held: there is no BTC/USDT to sell"] == trade.send(order)
+
+
+# stops
+
+
+def test_a_stop_through_a_gap_gets_the_price_behind_the_gap() -> None:
+    trade = Trade(costs=costs())
+    trade.see("100 99.9/100.1")
+    trade.send("BUY 1 stop_loss 95")
+    (_, sold) = trade.see("80 79/81")
+    # The bid of 79, less slippage between 0.05 % and 0.15 %: from 78.88 to 78.96.
+    assert sold == "[2] SELL 1 at 78.94 fee 1 taker"
+    assert trade.outcomes() == ["1 executed: bought 1 BTC/USDT at 100.17"]
+
+
+def test_a_stop_does_not_fill_again_and_again() -> None:
+    trade = Trade(held="10")
+    trade.see("100")
+    trade.send("SELL 4 stop 95")
+    assert ["triggered: SELL 4 BTC/USDT, stop 95", "SELL 4 at 90 taker"] == trade.see("90")
+    assert [] == trade.see("89", "100", "80", "bar 90 91 50 60 x100")
+    assert "cash 9360 reserved 0 free 6 of 6" == trade.figures
+
+
+def test_a_buy_stop_with_too_little_cash_behind_the_gap_is_reduced() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 95 stop 105")
+    assert "cash 10000 reserved 9975 free 0 of 0" == trade.figures
+    note = "(95 were wanted, the cash pays no more at the gap)"
+    assert [
+        "triggered: BUY 95 BTC/USDT, stop 105",
+        f"changed: BUY 83.33333333 BTC/USDT, stop 105: the cash pays no more at the gap {note}",
+        "BUY 83.33333333 at 120 taker",
+    ] == trade.see("120")
+    expected = "1 executed: bought 83.33333333 BTC/USDT at 120 (95 were wanted, the cash pays no more at the gap)"
+    assert [expected] == trade.outcomes()
+    assert "cash 0.0000004 reserved 0 free 83.33333333 of 83.33333333" == trade.figures
+
+
+def test_a_buy_stop_whose_cash_covers_no_order_behind_the_gap_is_rejected() -> None:
+    trade = Trade(costs=NO_SLIPPAGE, what=instrument(step="0.1"))
+    trade.see("100")
+    trade.send("BUY 0.1 stop 105")
+    trade.send("BUY 104.6 limit 95")
+    assert "cash 10000 reserved 9958.437 free 0 of 0" == trade.figures  # 10.5 + 1, 9937 + 9.937
+    triggered, ended = trade.see("600")  # 0.1 is worth 60, and 41.563 + 11.5 are there
+    assert "triggered: BUY 0.1 BTC/USDT, stop 105" == triggered
+    assert "rejected: not enough cash: at the gap to 600 it does not cover the smallest order" == ended
+    assert "cash 10000 reserved 9946.937 free 0 of 0" == trade.figures
+
+
+def test_a_stop_that_the_price_has_left_again_before_it_is_sized_waits() -> None:
+    trade = Trade(held="10")
+    trade.see("90", "100")
+    trade.send("SELL 5 stop 95")
+    assert [] == trade.see("96")
+
+
+# exits
+
+
+def test_exits_open_with_the_first_fill_and_grow_with_each_further_one() -> None:
+    trade = Trade()
+    trade.see("100 99/101 9x2")
+    assert [
+        "open: BUY 5 BTC/USDT, limit 102",
+        "BUY 2 at 101 taker",
+        "[2] open: SELL 2 BTC/USDT, stop 90.9",
+        "[3] open: SELL 2 BTC/USDT, limit 121.2",
+    ] == trade.send("BUY 5 limit 102 stop_loss_pct 0.1 take_profit_pct 0.2")
+    # 2 at 101 and 3 at 102: 101.6 on average; 91.44 and 121.92
+    assert [
+        "BUY 3 at 102 maker",
+        "[2] changed: SELL 5 BTC/USDT, stop 91.44: its entry was filled further",
+        "[3] changed: SELL 5 BTC/USDT, limit 121.92: its entry was filled further",
+    ] == trade.see("100 99/101")
+    assert "cash 9492 reserved 0 free 5 of 5" == trade.figures  # exits hold nothing back
+
+
+def test_both_exits_in_one_bar_the_stop_fills_and_is_marked() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 stop_loss 90 take_profit 110")
+    assert ["[2] triggered: SELL 2 BTC/USDT, stop 90", "[2] SELL 2 at 90 taker ambiguous"] == trade.see(
+        "bar 100 111 89 100 x500"
+    )
+    assert "cash 9980 reserved 0 free 0 of 0" == trade.figures
+    assert 0 == len(trade.state.open_orders)
+    trade.send("BUY 2 stop_loss 90 take_profit 110")
+    assert "[2] SELL 2 at 90 taker" == trade.see("100", "bar 100 109 89 100 x500")[-1]  # not its target
+
+
+def test_a_target_that_fills_in_parts_reduces_the_stop_and_ends_the_rest_of_the_entry() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 99 stop_loss 90 take_profit 110")
+    trade.see("print 98 x4")
+    target = trade.order_ids()[2]
+    assert [
+        "[3] SELL 1 at 110 maker",
+        f"cancelled: bought 4 BTC/USDT at 99; 4 of 5 filled, the rest cancelled: position closed by exit {target}",
+    ] == trade.see("print 111 x1")
+    assert ["stop 3", "limit 3"] == exits(trade)
+    assert ["[3] SELL 3 at 110 maker"] == trade.see("print 111 x9")
+    assert 0 == len(trade.state.open_orders)
+    assert "cash 10044 reserved 0 free 0 of 0" == trade.figures  # 4 x 11
+
+
+def exits(trade: Trade) -> list[str]:
+    return [f"{one.order.order_type} {one.remaining:f}".rstrip("0").rstrip(".") for one in trade.state.open_orders]
+
+
+def test_a_decision_that_sells_a_part_reduces_the_exits_of_the_youngest_entry_first() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 3 stop_loss 90 take_profit 110")
+    trade.send("BUY 2 stop_loss 91")
+    assert ["stop 3", "limit 3", "stop 2"] == exits(trade)
+    assert ["SELL 1 at 100 taker"] == trade.send("SELL 1")
+    assert ["stop 3", "limit 3", "stop 1"] == exits(trade)
+    assert ["SELL 2 at 100 taker"] == trade.send("SELL 2")
+    assert ["stop 2", "limit 2"] == exits(trade)
+    trade.send("SELL")
+    assert [] == exits(trade)
+
+
+def test_an_entry_that_fills_further_after_its_exits_have_ended_gets_new_ones() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 99 stop_loss 90 take_profit 110")
+    trade.see("print 98 x2")
+    first = trade.order_ids()[1:]
+    trade.send("SELL")
+    assert ["limit 3"] == exits(trade)  # the rest of the entry
+    assert [
+        "BUY 1 at 99 maker",
+        "[4] open: SELL 1 BTC/USDT, stop 90",
+        "[5] open: SELL 1 BTC/USDT, limit 110",
+    ] == trade.see("print 98 x1")
+    assert not set(first) & set(trade.order_ids())
+    trade.see("print 98 x9")
+    assert ["stop 3", "limit 3"] == exits(trade)
+
+
+def test_an_exit_that_closes_the_position_ends_the_open_sell_orders_of_decisions() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 stop_loss 90")
+    trade.send("SELL 3 limit 120")
+    trade.send("SELL 2 limit 130")
+    (stop,) = (one.order.order_id for one in trade.state.open_orders if one.order.is_exit)
+    assert [
+        "[2] triggered: SELL 5 BTC/USDT, stop 90",
+        f"cancelled: cancelled: position closed by exit {stop} (all that is free of 5)",
+        f"cancelled: cancelled: position closed by exit {stop}",
+        "[2] SELL 5 at 89 taker",
+    ] == trade.see("89")
+    assert ["3 cancelled", "2 cancelled"] == [outcome.split(":")[0] for outcome in trade.outcomes()[-2:]]
+    assert "cash 9945 reserved 0 free 0 of 0" == trade.figures
+
+
+def test_a_target_that_sells_a_part_reduces_open_sell_orders_to_what_is_left() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 take_profit 110")
+    trade.send("SELL 4 limit 120")
+    happened = trade.see("print 111 x3")
+    assert happened[-1] == "[3] SELL 3 at 110 maker"
+    assert happened[0].endswith("sold a part of the position (2 less: an exit sold it)")
+    assert "cash 9830 reserved 0 free 0 of 2" == trade.figures
+    assert "[3] SELL 2 at 110 maker" == trade.see("print 121 x9")[-1]  # the market comes to the target first
+    assert trade.outcomes()[-1].startswith("2 cancelled: cancelled: position closed by exit")
+    assert 0 == len(trade.state.open_orders)
+
+
+def test_an_exit_sees_no_data_of_the_entry_fill() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95 stop_loss 90")
+    happened = trade.see("bar 100 101 80 96 x500")
+    assert ["BUY 5 at 95 maker", "[2] open: SELL 5 BTC/USDT, stop 90"] == happened
+    assert ["[2] SELL 5 at 88 taker"] == trade.see("bar 88 89 87 88")[1:]
+
+
+# halts
+
+
+def test_in_a_halted_portfolio_entries_rest_and_exits_and_cancel_work() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 stop_loss 90")
+    trade.send("BUY 2 limit 95")
+    trade.send("BUY 2 limit 94 GTD 10")
+    trade.halt("by hand")
+    assert [] == trade.see("93")
+    assert ["rejected: halted: by hand"] == trade.send("BUY 1")
+    assert ["[2] triggered: SELL 2 BTC/USDT, stop 90", "[2] SELL 2 at 89 taker"] == trade.see("89")
+    assert ["cancelled: cancelled: by decision 5"] == trade.cancel(2)
+    assert ["expired: expired: at 2026-01-05 12:00:10 UTC"] == trade.wait(60)
+    trade.halt(None)
+    assert [] == trade.see("80")
+
+
+def test_entries_rest_through_a_halt_and_fill_after_it() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 limit 95")
+    trade.halt("by hand")
+    assert [] == trade.see("94")
+    trade.halt(None)
+    assert ["BUY 2 at 95 maker"] == trade.see("94")
+
+
+def test_a_halt_by_the_audit_stops_every_fill() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 stop_loss 90")
+    trade.halt("audit: cash differs by 1")
+    assert [] == trade.see("80")
+    assert ["[2] cancelled: cancelled: by decision 2"] == trade.cancel()
+    trade.halt("auditors are here")  # a person's halt, whatever its reason begins with
+    assert not trade.state.rules.halted_by_audit
+
+
+def test_an_order_that_was_sized_before_a_halt_is_not_filled_after_it() -> None:
+    sequencer = Sequencer()
+    sequencer.begin([Trade().state])
+    sized = market_order()
+    sequencer.on_rules([replace(rules(), halted="by hand")])
+    refusal = sequencer.on_order(sized, instant())
+    assert "halted: by hand" == refusal.sentence  # type: ignore[union-attr]
+
+
+# CANCEL
+
+
+def test_cancel_of_a_decision_a_symbol_an_order_and_all() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.see("10", symbol="ETH/USDT")
+    trade.send("BUY 1 limit 95")
+    trade.send("BUY 1 limit 94")
+    trade.send("BUY 2 limit 9", symbol="ETH/USDT")
+    trade.send("BUY 2 limit 8", symbol="ETH/USDT")
+    assert ["cancelled: cancelled: by decision 5"] == trade.cancel(1)
+    assert 2 == len(trade.cancel("eth-usdt"))
+    (order,) = trade.order_ids()
+    assert 1 == len(trade.cancel(CancelTarget(order_id=OrderId(next(iter(trade.state.open_orders)).order.order_id))))
+    trade.send("BUY 1 limit 95")
+    trade.send("BUY 1 limit 94 stop_loss 90")
+    trade.see("print 93 x1.6")
+    assert ["limit 0.4", "stop 0.6"] == exits(trade)
+    trade.cancel()
+    assert 0 == len(trade.state.open_orders)
+    assert [
+        "1 cancelled: cancelled: by decision 5",
+        "5 executed: cancelled: 1 order of decision 1",
+        "3 cancelled: cancelled: by decision 6",
+        "4 cancelled: cancelled: by decision 6",
+        "6 executed: cancelled: 2 orders of ETH/USDT",
+        "2 cancelled: cancelled: by decision 7",
+        f"7 executed: cancelled: 1 order of order {order}",
+    ] == trade.outcomes()[:7]
+    assert "cash 9848.6 reserved 0 free 1.6 of 1.6" == trade.figures
+
+
+def test_cancel_of_a_partly_filled_order_ends_its_decision_as_executed() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95")
+    trade.see("print 94 x3")
+    trade.cancel(1)
+    assert [
+        "1 executed: bought 3 BTC/USDT at 95; 3 of 5 filled, the rest cancelled by decision 2",
+        "2 executed: cancelled: 1 order of decision 1",
+    ] == trade.outcomes()
+
+
+def test_cancel_of_a_filled_order_and_of_nothing_is_rejected() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5")
+    assert ["rejected: nothing to cancel: no order of decision 1 is open"] == trade.cancel(1)
+    assert ["rejected: nothing to cancel: no order of portfolio default is open"] == trade.cancel()
+    flawed = CancelTarget(flaw="decision 1 is executed already")
+    assert ["rejected: nothing to cancel: decision 1 is executed already"] == trade.cancel(flawed)
+
+
+def test_cancel_of_a_decision_that_waits_for_a_price() -> None:
+    trade = Trade()
+    assert [] == trade.send("BUY 5 limit 95")
+    assert [
+        "cancelled: cancelled: by decision 2, before it was sized",
+        "executed: cancelled: decision 1, before it was sized",
+    ] == trade.cancel(1)
+    assert [] == trade.see("94")
+
+
+# data that were matched already
+
+
+def test_data_that_filled_a_part_are_not_matched_again_after_a_restart() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95")
+    trade.send("BUY 5 limit 94")
+    trade.see("print 93 x2")
+    sequencer = Sequencer()
+    sequencer.begin([trade.state])
+    again = replace(market_data("print 93 x2", trade.now), data_no=2)
+    assert [] == sequencer.on_data(again, instant(trade.now))
+    newer = replace(again, data_no=3)
+    assert 1 == len(sequencer.on_data(newer, instant(trade.now)))
+
+
+def test_an_event_that_does_not_fit_the_order_is_a_defect() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95")
+    trade.send("SELL 1")
+    (one,) = trade.state.open_orders
+    quote = market_data("94", trade.now)
+    stranger = filled(market_order("BUY", 1, 95, seq=9))
+    with pytest.raises(ValueError, match="which is not open for it"):
+        apply(trade.state, replace(stranger, sizing=None, version=2))
+    with pytest.raises(ValueError, match="which is not open for it"):
+        apply(trade.state, Filled(2, one.order, None, replace(stranger.fill, fill_no=2)))
+    with pytest.raises(ValueError, match="is filled by 6"):
+        apply(trade.state, Filled(2, one.order, None, replace(stranger.fill, quantity=Decimal(6))))
+    with pytest.raises(ValueError, match="waits for no trigger"):
+        apply(trade.state, OrderTriggered(2, one.order, quote, trade.now))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="is not open"):
+        apply(trade.state, OrderTriggered(2, stranger.order, quote, trade.now))  # type: ignore[arg-type]
+
+
+def test_the_market_of_another_symbol_matches_nothing() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95")
+    assert [] == trade.see("90", symbol="ETH/USDT")
+    assert Symbol("ETH/USDT") not in {one.order.instrument.symbol for one in trade.state.open_orders}
+
+
+def test_an_accepted_order_keeps_the_costs_and_rules_of_its_acceptance() -> None:
+    trade = Trade(costs=NO_SLIPPAGE)
+    trade.see("100")
+    trade.send("BUY 20 limit 95")
+    dearer = replace(trade.state.rules, costs=costs(slippage_pct=0, commission_pct="0.5"), revision=2)
+    trade.engine.on_rules([dearer], instant(trade.now))
+    assert ["BUY 20 at 95 fee 1.9 maker"] == trade.see("94")
+    accepted = [one.event for one in trade.results() if isinstance(one.event, OrderAccepted)]
+    assert [1] == [event.order.rules_revision for event in accepted]
+    assert OpenOrder(accepted[0].order, 1).cash_needed() == accepted[0].reserved
+    assert BTC == accepted[0].order.instrument.symbol == instrument().symbol

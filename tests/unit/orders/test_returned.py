@@ -1,0 +1,142 @@
+"""Orders that meet another state of their portfolio than the one they were sized from: they are sized again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from domain.trading.bookkeeping import Result
+from domain.trading.decision import CancelTarget, PendingDecision, Refusal
+from domain.trading.decision_queue import DecisionQueue, SizedRefusal, Step
+from domain.trading.events import SizedOrder
+from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.sequencer import Returned, Sequencer
+from domain.trading.open_orders.terms import OrderTerms
+from domain.trading.portfolio import PortfolioState
+from domain.trading.quotes import Quote
+from domain.types import OrderType
+from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, instant, instrument, quote, received, rules
+from tests.support.values.order_engine import SIZING
+
+DEFAULT = rules(costs=free(), execution=BY_QUOTE, max_position_size=1)
+NOW = instant()
+
+
+class Parts:
+    """A queue and a sequencer whose messages a test carries itself."""
+
+    def __init__(self) -> None:
+        state = PortfolioState.opened(DEFAULT)
+        self.queue, self.sequencer = DecisionQueue(SIZING), Sequencer()
+        self.queue.begin([state])
+        self.sequencer.begin([state])
+        self.queue.on_instruments(InstrumentCatalog([instrument(BTC), instrument(ETH)]), NOW)
+        self.queue.on_quotes([quote(100), quote(10, ETH)], NOW)
+
+    def rest(self, quantity: int, limit: int) -> None:
+        """Let decision 1 rest with a limit, in both parts."""
+        terms = OrderTerms(OrderType.LIMIT, limit_price=Decimal(limit))
+        (sized,) = self.queue.on_decision(replace(received(quantity=quantity), terms=terms), NOW)
+        assert isinstance(sized, SizedOrder)
+        results = self.sequencer.on_order(sized, NOW)
+        assert isinstance(results, tuple)
+        assert [] == self.answer(results)
+
+    def answer(self, results: tuple[Result, ...], *, answered: bool = True) -> list[Step]:
+        return self.queue.on_results(DEFAULT.portfolio, results, NOW, answered=answered)
+
+    def match(self, price: int) -> tuple[Result, ...]:
+        """Let the sequencer see a print; the queue does not know of it yet."""
+        data: Quote = replace(quote(price), is_trade=True, data_no=7)
+        (results,) = self.sequencer.on_data(data, NOW)
+        return results
+
+    def decide(self, decision: PendingDecision) -> Step:
+        (step,) = self.queue.on_decision(decision, NOW)
+        return step
+
+
+def test_a_fill_that_comes_between_two_orders_lets_the_second_be_sized_again_with_the_new_cash() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    sized = parts.decide(received(number=2, symbol=ETH))
+    assert isinstance(sized, SizedOrder)
+    assert (1, Decimal(525)) == (sized.sizing.version, sized.order.quantity)  # of 5250 that are free
+    filled = parts.match(90)
+    assert Returned(DEFAULT.portfolio) == parts.sequencer.on_order(sized, NOW)
+    assert [] == parts.answer(filled, answered=False)  # it is still in flight
+    (again,) = parts.queue.on_returned(DEFAULT.portfolio, NOW)
+    assert isinstance(again, SizedOrder)
+    assert (2, Decimal(525)) == (again.sizing.version, again.order.quantity)
+    assert Decimal(10_250) == again.sizing.equity  # 5250 and 50 at 100, the mark that the queue knows
+    results = parts.sequencer.on_order(again, NOW)
+    assert isinstance(results, tuple)
+    assert [3] == [result.state.version for result in results]
+
+
+def test_a_refusal_for_too_little_cash_holds_only_for_the_state_that_it_rests_on() -> None:
+    parts = Parts()
+    parts.rest(90, 95)
+    refusal = parts.decide(received(number=2, symbol=ETH, quantity=200))
+    assert isinstance(refusal, SizedRefusal)
+    assert "not enough cash: 200 at 10 is worth 2000 and may cost 2000, free cash is 1450" == refusal.refusal.sentence
+    cancelled = parts.sequencer.on_cancel(CancelOrders(3, DEFAULT.portfolio), NOW)
+    assert isinstance(cancelled, tuple)
+    assert Returned(DEFAULT.portfolio) == parts.sequencer.on_refusal(refusal.refusal, refusal.version)
+    parts.answer(cancelled, answered=False)
+    (again,) = parts.queue.on_returned(DEFAULT.portfolio, NOW)
+    assert isinstance(again, SizedOrder)
+
+
+def test_what_came_back_stays_in_front_of_later_decisions() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    parts.decide(received(number=2, symbol=ETH, quantity=1))
+    assert [] == parts.queue.on_decision(received(number=3, symbol=ETH, quantity=1), NOW)
+    parts.answer(parts.match(90), answered=False)
+    (again,) = parts.queue.on_returned(DEFAULT.portfolio, NOW)
+    assert isinstance(again, SizedOrder)
+    assert 2 == again.decision_id
+
+
+def test_a_cancel_of_the_decision_in_flight_waits_for_its_answer() -> None:
+    parts = Parts()
+    terms = OrderTerms(OrderType.LIMIT, limit_price=Decimal(95))
+    (sized,) = parts.queue.on_decision(replace(received(quantity=1), terms=terms), NOW)
+    cancel = replace(received("CANCEL", number=2), target=CancelTarget(decision_id=1))
+    assert [] == parts.queue.on_decision(cancel, NOW)
+    assert isinstance(sized, SizedOrder)
+    results = parts.sequencer.on_order(sized, NOW)
+    assert isinstance(results, tuple)
+    assert [CancelOrders(2, DEFAULT.portfolio, 1)] == parts.answer(results)
+
+
+def test_a_cancel_of_a_decision_that_comes_back_ends_it_before_it_is_sized_again() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    parts.decide(received(number=2, symbol=ETH, quantity=1))
+    cancel = replace(received("CANCEL", number=3), target=CancelTarget(symbol="ETH/USDT"))
+    assert [] == parts.queue.on_decision(cancel, NOW)
+    later = received(number=4, symbol=ETH, quantity=1)
+    assert [] == parts.queue.on_decision(later, NOW)  # it came after the CANCEL
+    parts.answer(parts.match(90), answered=False)
+    ended, request, sized = parts.queue.on_returned(DEFAULT.portfolio, NOW)
+    assert isinstance(ended, Refusal)
+    assert (2, "cancelled: by decision 3, before it was sized") == (ended.decision_id, ended.sentence)
+    assert request == CancelOrders(3, DEFAULT.portfolio, symbol=ETH, before_sizing=(2,))
+    assert isinstance(sized, SizedOrder)
+    assert 4 == sized.decision_id
+    assert isinstance(request, CancelOrders)
+    refusal = parts.sequencer.on_cancel(request, NOW)
+    assert isinstance(refusal, Refusal)
+    assert "cancelled: decision 2, before it was sized" == refusal.sentence
+
+
+def test_a_cancel_that_waits_ends_with_its_portfolio() -> None:
+    parts = Parts()
+    parts.decide(received(quantity=1))
+    assert [] == parts.queue.on_decision(replace(received("CANCEL", number=2), target=CancelTarget()), NOW)
+    (refusal,) = parts.queue.on_rules([])
+    assert isinstance(refusal, Refusal)
+    assert (2, "unknown portfolio: portfolio 'default' was removed") == (refusal.decision_id, refusal.sentence)
