@@ -80,14 +80,18 @@ class Sequencer:
         self.about: DecisionId | None = None
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._levels = Levels()
+        self._seen: dict[Symbol, int] = {}  # the number of the last data of each symbol
 
     def begin(self, states: Iterable[PortfolioState]) -> None:
         """Go on from these states with their open orders."""
         self._states = {state.name: state for state in states}
-        self._levels = Levels()
+        self._levels, self._seen = Levels(), {}
         for state in self._states.values():
             for open_order in state.open_orders:
                 self._levels.update(state.name, open_order)
+                symbol = open_order.order.instrument.symbol
+                matched = max(open_order.since, state.open_orders.matched(symbol))
+                self._seen[symbol] = max(matched, self._seen.get(symbol, 0))
 
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the present state of a portfolio; None if there is no such portfolio."""
@@ -144,7 +148,8 @@ class Sequencer:
             return Returned(sized.order.portfolio)
         if (halted := state.rules.halted) is not None:  # the Sizer did not know of it yet
             return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)
-        step = StepOfPortfolio(state, now)
+        seen = self._seen.get(sized.order.instrument.symbol, 0)
+        step = StepOfPortfolio(state, now, max(sized.sizing.quote.data_no, seen))
         refusal = _place(step, sized)
         return refusal if refusal is not None else self._done(step)
 
@@ -167,11 +172,12 @@ class Sequencer:
         Orders that expire at the time of the data, or before, see no more of them: they end first.
         """
         steps = self._expire(data.seen.time, now)
+        self._seen[data.symbol] = max(data.data_no, self._seen.get(data.symbol, 0))
         for portfolio, order_ids in self._levels.reached(data).items():
             state = self._states.get(portfolio)
             if state is None:
                 continue
-            step = StepOfPortfolio(state, now)
+            step = StepOfPortfolio(state, now, data.data_no)
             self._match(step, order_ids, data)
             if step.results:
                 steps.append(self._done(step))
@@ -245,14 +251,14 @@ def _place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
             return event
         step.fill(order, event.fill, event)
         return None
-    open_order = OpenOrder(order, quote.data_no)
+    open_order = OpenOrder(order, step.last_data)
     take: Fill | NotFilled = NotFilled("it waits for its trigger")
     if order.order_type is OrderType.LIMIT:
         take = take_at_once(open_order, quote, sized.sizing.taken, at)
     if (refusal := _unplaced(open_order, take, quote, at)) is not None:
         return refusal
     reserved = open_order.cash_needed()
-    accepted = step.add(OrderAccepted(step.version, order, sized.sizing, reserved, quote.data_no, at))
+    accepted = step.add(OrderAccepted(step.version, order, sized.sizing, reserved, step.last_data, at))
     if isinstance(take, Fill):
         step.fill(accepted.order, take)
     rest = step.state.open_orders.get(order.order_id)

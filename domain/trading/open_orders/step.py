@@ -29,11 +29,13 @@ class StepOfPortfolio:
     Args:
         state: before the step.
         now: the time of the events.
+        last_data: number of the last data of the symbol that is traded; a new order sees only later ones.
     """
 
-    def __init__(self, state: PortfolioState, now: Instant) -> None:
+    def __init__(self, state: PortfolioState, now: Instant, last_data: int = 0) -> None:
         self.state = state
         self.now = now
+        self.last_data = last_data
         self.results: list[Result] = []
 
     @property
@@ -78,12 +80,12 @@ class StepOfPortfolio:
         result = self.add(filled or Filled(self.version, order, None, fill))
         if order.exits is not None and order.side is Side.BUY:
             for wanted in exit_orders(order, result, self.now):
-                self._open_exit(wanted, fill)
+                self._open_exit(wanted, fill.quantity)
         if order.parent is not None and (entry := self.state.open_orders.get(order.parent)) is not None:
             self.end(entry, OrderStatus.CANCELLED, Reason.CANCELLED, f"position closed by exit {order.order_id}")
 
-    def _open_exit(self, wanted: Order, fill: Fill) -> None:
-        at, since = self.now.time, fill.quote.data_no
+    def _open_exit(self, wanted: Order, quantity: Decimal) -> None:
+        at, since = self.now.time, self.last_data
         assert wanted.parent is not None  # it is an exit
         siblings = exits_of(self.state.open_orders, wanted.instrument.symbol, wanted.parent)
         present = next((one for one in siblings if one.order.order_type is wanted.order_type), None)
@@ -92,7 +94,7 @@ class StepOfPortfolio:
             return
         larger = replace(
             present.order,
-            quantity=add(present.order.quantity, fill.quantity),
+            quantity=add(present.order.quantity, quantity),
             stop_price=wanted.stop_price,
             limit_price=wanted.limit_price,
         )
