@@ -119,6 +119,7 @@ class OrderRun:
         self._rules: dict[PortfolioName, PortfolioRules] = {row.portfolio: row for row in PORTFOLIOS}
         self._data: list[MarketData] = []  # that may be matched again after a restart
         self._newest: dict[Symbol, Quote] = {}
+        self._last: dict[Symbol, MarketData] = {}
         self._matched: dict[tuple[PortfolioName, Symbol], int] = {}
         self._since: dict[OrderId, int] = {}
         self._net: dict[PortfolioName, Fraction] = defaultdict(Fraction)
@@ -188,6 +189,7 @@ class OrderRun:
         self._data_no += 1
         data = replace(data, data_no=self._data_no)
         self._data.append(data)
+        self._last[data.symbol] = data
         if isinstance(data, Quote):
             self._newest[data.symbol] = data
             self._took(self._engine.on_quotes([data], data.seen), data)
@@ -236,7 +238,10 @@ class OrderRun:
         self._send(replace(self._new(Action.CANCEL, BTC, row.portfolio), target=target))
 
     def _change_rules(self, choices: Choices) -> None:
-        name, halted = PORTFOLIOS[choices.of([0, 1, 2])].portfolio, choices.of([None, None, "by hand", "audit: x"])
+        name, halted = (
+            PORTFOLIOS[choices.of([0, 1, 2])].portfolio,
+            choices.of([None, None, None, None, None, "by hand", "audit: x"]),
+        )
         self._rules[name] = replace(self._rules[name], halted=halted)
         self._took(self._engine.on_rules(self._rules.values(), instant(self._now)))
         self._data = []  # what a halted portfolio has seen is not matched again by other rules
@@ -371,18 +376,22 @@ class OrderRun:
         states = [self._reloaded(state) for state in self.states.values()]
         require({s.name: s for s in states} == self.states, "memory equals database")
         self._begin(states)
-        # What has passed for good is known to the queue as the newest price, and matched by nobody.
-        passed = [one for one in self._newest.values() if one not in self._data]
+        # What has passed for good is known as the newest data, and matched by nobody.
+        newest = {one.data_no: one for one in (*self._newest.values(), *self._last.values())}
+        passed = [newest[number] for number in sorted(newest) if newest[number] not in self._data]
         halted = [replace(row, halted="audit: restart") for row in self._rules.values()]
         assert [] == self._engine.on_rules(halted, instant(self._now))
-        assert [] == self._engine.on_quotes(sorted(passed, key=lambda one: one.data_no), instant(self._now))
+        self._see_again(passed)
         assert [] == self._engine.on_rules(self._rules.values(), instant(self._now))
-        for data in self._data:
-            if isinstance(data, Quote):
-                happened = self._engine.on_quotes([data], instant(self._now))
+        self._see_again(self._data)
+
+    def _see_again(self, data: Iterable[MarketData]) -> None:
+        for one in data:
+            if isinstance(one, Quote):
+                happened = self._engine.on_quotes([one], instant(self._now))
             else:
-                happened = self._engine.on_bar(data, instant(self._now))
-            require([] == happened, "what was matched is not matched again", data, happened)
+                happened = self._engine.on_bar(one, instant(self._now))
+            require([] == happened, "what was matched is not matched again", one, happened)
 
     def _reloaded(self, state: PortfolioState) -> PortfolioState:
         orders = OpenOrders()
