@@ -117,10 +117,17 @@ PARTS = {
     "seeds": Part(
         "the actors stepped through in an order out of a seed", _elsewhere("tests.faults.parts.seeds", 500, 20)
     ),
+    "orders": Part(
+        "random orders, market data, cancels, halts and restarts", _elsewhere("tests.faults.parts.orders", 100, 5)
+    ),
     "database": Part("connections, statements, servers", _elsewhere("tests.faults.parts.database", 1, 1)),
 }
 """By name, the longest first."""
-ELSEWHERE = {"seeds": "tests.faults.parts.seeds", "database": "tests.support.system.load"}
+ELSEWHERE = {
+    "seeds": "tests.faults.parts.seeds",
+    "orders": "tests.faults.parts.orders",
+    "database": "tests.support.system.load",
+}
 
 
 def jobs(names: Sequence[str], seed: int, quick: bool, point: str | None, rounds: int | None) -> list[Job]:

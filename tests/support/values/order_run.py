@@ -5,7 +5,7 @@ A step is one number, from which everything of it is taken; so a test or a seed 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,78 +13,29 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from domain.trading.arithmetic import ZERO, floor_to, multiply, round_to
+from domain.trading.arithmetic import ZERO, floor_to, multiply
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Refusal
-from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import Event, Filled, OrderAccepted, OrderTriggered
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders
-from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
-from domain.trading.orders import ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
-from domain.types import (
-    Action,
-    DecisionId,
-    Liquidity,
-    OrderId,
-    OrderType,
-    PortfolioName,
-    PriceRule,
-    Side,
-    Symbol,
-    TimeInForce,
-)
-from tests.support.values.builders import BTC, ETH, NOON, costs, instant, instrument, quote, received, rules
+from domain.types import Action, DecisionId, Liquidity, OrderId, PortfolioName, PriceRule, Side, Symbol
+from tests.support.values.builders import BTC, ETH, NOON, instant, quote, received
 from tests.support.values.engine_run import stored, stored_position
-
-INSTRUMENTS = {
-    BTC: instrument(BTC, tick="0.01", step="0.001"),
-    ETH: instrument(ETH, tick="0.25", step="0.0003", min_notional=25),
-}
-PORTFOLIOS = (
-    rules("default", max_position_size="0.5", execution=ExecutionRules()),
-    rules(
-        "thin",
-        initial_capital=1000,
-        max_position_size=1,
-        costs=costs("0.0123456", "0.00271828", "0.5"),
-        execution=ExecutionRules(max_touch_share=Decimal("0.5"), fill_on_touch=True, max_bar_share=Decimal("0.25")),
-    ),
-    rules("last", max_position_size=1, costs=costs(0, "0.001", 20), execution=ExecutionRules(PriceRule.LAST)),
+from tests.support.values.order_choices import (
+    INSTRUMENTS,
+    KINDS,
+    LARGEST,
+    PORTFOLIOS,
+    QUANTITIES,
+    SIZING,
+    Choices,
+    drawn_data,
+    drawn_terms,
 )
-SIZING = SizingRules(timedelta(days=30), timedelta(seconds=30), None, frozenset({"USD", "USDT"}))
-"""No price is too old, so that no decision waits, and nothing is lost by a restart."""
-
-MOVES = [Decimal(x) for x in ("1", "0.999", "1.001", "0.995", "1.005", "0.99", "1.01", "0.97", "1.03", "0.9", "1.1")]
-BOOKS: list[tuple[str, str] | None] = [
-    None, ("0.9995", "1.0005"), ("0.9995", "1.0005"), ("0.99", "1.01"), ("1", "1"), ("1.002", "1.004"), ("1.01", "0.99")
-]  # fmt: skip
-SIZES = [None, None, Decimal("0.3"), Decimal(2), Decimal(50), Decimal(0)]
-OFFSETS = [Decimal(x) for x in ("1", "0.9993", "1.0007", "0.996", "1.004", "0.98", "1.02", "0.94", "1.06")]
-QUANTITIES = [None, *(Decimal(x) for x in ("0.05", "0.2", "0.5", "0.9", "1.2"))]
-TYPES = [OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT, OrderType.LIMIT, OrderType.STOP,
-         OrderType.STOP_LIMIT]  # fmt: skip
-FORCES = [None, None, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK]
-STOP_LOSSES = [None, None, Decimal("0.02"), Decimal("0.005")]
-TAKE_PROFITS = [None, None, Decimal("0.02"), Decimal("0.003")]
-KINDS = ["quote"] * 6 + ["print"] * 5 + ["bar"] * 3 + ["decide"] * 9 + ["cancel", "cancel", "halt", "time"]
-LARGEST = 2**62
-"""A step is a number below it."""
-
-
-class Choices:
-    """The choices of one step, taken from its number."""
-
-    def __init__(self, number: int) -> None:
-        self._left = number
-
-    def of(self, options: Any) -> Any:
-        """Return one of the options."""
-        self._left, index = divmod(self._left, len(options))
-        return options[index]
 
 
 class Broken(AssertionError):
@@ -106,11 +57,13 @@ class OrderRun:
     Attributes:
         happened: all events and refusals.
         fills: number of fills by liquidity.
+        outcomes: number of decisions by their status.
     """
 
     def __init__(self, *, check: bool = True) -> None:
         self.happened: list[Event | Refusal] = []
-        self.fills: dict[str, int] = defaultdict(int)
+        self.fills: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._check = check
         self._second = 0
         self._data_no = 0
@@ -149,7 +102,7 @@ class OrderRun:
         self._second += 1
         kind = choices.of(KINDS)
         if kind in {"quote", "print", "bar"}:
-            self._see(self._drawn(kind, choices))
+            self._see(drawn_data(kind, choices, self._newest, self._now))
         elif kind == "decide":
             self._decide(choices)
         elif kind == "cancel":
@@ -159,31 +112,6 @@ class OrderRun:
         else:
             self._second += choices.of([1, 5, 20])
             self._took(self._engine.on_time(instant(self._now)))
-
-    def _drawn(self, kind: str, choices: Choices) -> MarketData:
-        what = INSTRUMENTS[choices.of([BTC, BTC, ETH])]
-        before = self._newest[what.symbol].price
-        target = Decimal(100) if what.symbol == BTC else Decimal(25)
-        price = max(round_to(multiply(before, choices.of(MOVES)), what.tick), what.tick)
-        if not target / 4 < price < target * 4:
-            price = target
-        if kind == "bar":
-            other = max(round_to(multiply(price, choices.of(MOVES)), what.tick), what.tick)
-            low, high = (
-                multiply(min(price, before, other), choices.of([Decimal(1), Decimal("0.99")])),
-                max(price, before, other),
-            )
-            return Bar(
-                symbol=what.symbol, open=choices.of([before, other]), high=high, low=low, close=price,
-                begin=self._now, end=self._now, seen=instant(self._now), source="test", real=True,
-                volume=choices.of(SIZES),
-            )  # fmt: skip
-        if kind == "print":
-            return replace(quote(price, what.symbol, self._now), is_trade=True, last_size=choices.of(SIZES))
-        book = choices.of(BOOKS)
-        bid, ask = (round_to(multiply(price, Decimal(x)), what.tick) for x in book) if book else (None, None)
-        sizes = {"bid_size": choices.of(SIZES), "ask_size": choices.of(SIZES)}
-        return quote(price, what.symbol, self._now, bid=bid, ask=ask, **sizes)
 
     def _see(self, data: MarketData) -> None:
         self._data_no += 1
@@ -199,32 +127,14 @@ class OrderRun:
     def _decide(self, choices: Choices) -> None:
         what = INSTRUMENTS[choices.of([BTC, BTC, ETH])]
         row = PORTFOLIOS[choices.of([0, 0, 1, 2])]
-        state = self.states[row.portfolio]
-        price = self._newest[what.symbol].price
+        state, price = self.states[row.portfolio], self._newest[what.symbol].price
         action = choices.of([Action.BUY, Action.BUY, Action.SELL])
-        kind, force = choices.of(TYPES), choices.of(FORCES)
-        share, held = choices.of(QUANTITIES), state.positions.get(what.symbol)
-        limit, stop = (round_to(multiply(price, choices.of(OFFSETS)), Decimal("0.001")) for _ in "12")
-        terms = OrderTerms(
-            kind,
-            limit_price=limit if kind in {OrderType.LIMIT, OrderType.STOP_LIMIT} else None,
-            stop_price=stop if kind in STOPS else None,
-            time_in_force=force,
-            expires_at=self._now + timedelta(seconds=choices.of([1, 5, 20])) if force is TimeInForce.GTD else None,
-            post_only=choices.of([False, False, False, True]),
-            stop_loss_pct=choices.of(STOP_LOSSES),
-            take_profit_pct=choices.of(TAKE_PROFITS),
-        )
-        if flaw(action, terms, None) is not None:
-            terms = replace(terms, time_in_force=None, expires_at=None, post_only=False)
-        if flaw(action, terms, None) is not None:
-            terms = replace(terms, stop_loss_pct=None, take_profit_pct=None)
-        quantity = None
+        terms, share = drawn_terms(action, choices, price, self._now), choices.of(QUANTITIES)
+        held, quantity = state.positions.get(what.symbol), None
         if share is not None:
             most = held.quantity if action is Action.SELL and held is not None else multiply(state.cash, 1 / price)
             quantity = max(floor_to(multiply(most, share), Decimal("1e-6")), Decimal("0.001"))
-        decision = self._new(action, what.symbol, row.portfolio)
-        self._send(replace(decision, quantity=quantity, terms=MARKET if terms == MARKET else terms))
+        self._send(replace(self._new(action, what.symbol, row.portfolio), quantity=quantity, terms=terms))
 
     def _cancel(self, choices: Choices) -> None:
         row, which = PORTFOLIOS[choices.of([0, 0, 1, 2])], choices.of(["all", "symbol", "decision", "decision"])
@@ -271,8 +181,9 @@ class OrderRun:
             self._check_volume(data, used)
 
     def _note_ends(self, one: Ended) -> None:
-        ids = [one.decision_id] if isinstance(one, Refusal) else [end.decision_id for end in one.ends]
-        for decision_id in ids:
+        ends = [one] if isinstance(one, Refusal) else one.ends
+        for decision_id, status in [(end.decision_id, end.status) for end in ends]:
+            self.outcomes[status.value] += 1
             require(decision_id not in self._ended, "a decision ends once", decision_id)
             self._ended.add(decision_id)
 
@@ -312,8 +223,8 @@ class OrderRun:
                 require(fill.quantity <= fill.touch_size, "a limit order takes what is offered", event)
         require(fill.quantity > ZERO, "a fill has a quantity", event)
         bid, ask = fill.quote.bid, fill.quote.ask
-        known = bid is not None and ask is not None and bid <= ask
-        if fill.liquidity is Liquidity.TAKER and known and order.execution.price_rule is PriceRule.QUOTE:
+        spread_known = bid is not None and ask is not None and bid <= ask
+        if fill.liquidity is Liquidity.TAKER and spread_known and order.execution.price_rule is PriceRule.QUOTE:
             outside = fill.price >= ask if buys else fill.price <= bid  # type: ignore[operator]
             require(outside, "no taker fill inside the quote", event)
 
@@ -356,6 +267,17 @@ class OrderRun:
             left += Fraction(position.value(position.last_price))
             right += Fraction(position.unrealized(position.last_price)) - Fraction(position.entry_commission)
         require(left == right, "law 1", left - right, state)
+
+    @property
+    def decisions(self) -> int:
+        """Number of decisions sent."""
+        return len(self._decisions)
+
+    def require_same(self, other: OrderRun) -> None:
+        """Fail unless the same happened in another run."""
+        pairs = zip(self.happened, other.happened, strict=False)
+        require(self.happened == other.happened, "the same events", *next((p for p in pairs if p[0] != p[1]), ()))
+        require(self.states == other.states, "the same states")
 
     def finish(self) -> None:
         """Check that each decision has ended once or is open; cancel everything: nothing stays reserved."""

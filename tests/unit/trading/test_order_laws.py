@@ -7,7 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.values.order_run import LARGEST, drawn, played
+from tests.support.values.order_choices import LARGEST
+from tests.support.values.order_run import drawn, played
 
 NUMBERS = st.lists(st.integers(0, LARGEST - 1), min_size=1, max_size=60)
 SEEDS = 12
