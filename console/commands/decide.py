@@ -19,7 +19,7 @@ from console.options import AsJson, grouped, with_settings
 from console.sending import QueuedUntil, is_open, queued_until, send, wait_for_outcome
 from domain.errors import DecisionGone, NotRunning
 from domain.trading.arithmetic import divide, plain
-from domain.trading.decision import Accepted, Decision, exact_number, reason_code
+from domain.trading.decision import ANY_SYMBOL, Accepted, Decision, exact_number, reason_code
 from domain.types import DEFAULT_PORTFOLIO, Action, OrderType, OutcomeStatus
 from persistence.queries.row_lists import LedgerReader
 
@@ -216,6 +216,7 @@ def _to_dict(row: dict[str, Any], requested: Decision, *, running: bool, queue: 
         "uid": row["uid"],
         "decision": row["decision"],
         "symbol": row["symbol"],
+        "target": row["target"],
         "portfolio": row["portfolio"],
         "sent_before": resubmitted,
         "differs_from_first": _differences(row, requested) if resubmitted else [],
@@ -236,6 +237,7 @@ def _unread_to_dict(sent: Accepted, requested: Decision) -> dict[str, Any]:
         "uid": requested.uid,
         "decision": requested.decision,
         "symbol": requested.symbol,
+        "target": requested.target,
         "portfolio": requested.portfolio,
         "sent_before": None,
         "differs_from_first": [],
@@ -280,7 +282,9 @@ def _print_result(result: dict[str, Any], *, with_outcome: bool) -> None:
         reason = str(result["reason"] or "").removeprefix("open: ")
         print(f"decision {result['decision_id']} is open: {reason or result['symbol']}")  # noqa: T201
         return
-    print("decision {decision_id} {state}: {decision} {symbol}".format(state=state, **result))  # noqa: T201
+    names = [result["target"]] if result["target"] is not None else []
+    names += [result["symbol"]] if result["symbol"] != ANY_SYMBOL else []
+    print(f"decision {result['decision_id']} {state}: {result['decision']} {' '.join(names)}")  # noqa: T201
     if result["differs_from_first"]:
         fields = ", ".join(result["differs_from_first"])
         print(f"The first decision stays unchanged; this one differs in {fields}.")  # noqa: T201

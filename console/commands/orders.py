@@ -50,7 +50,7 @@ OPEN_ORDERS: Cells = {
     "filled": lambda row: number(row["filled_quantity"]),
     "limit": lambda row: price(row["limit_price"]),
     "stop": lambda row: price(row["stop_price"]),
-    "reserved": lambda row: amount(row["reserved"]),
+    "reserved": lambda row: amount(row["reserved"] or None),
     "since": lambda row: moment(row["created_at"]),
     "expires": lambda row: moment(row["order_expires_at"]),
 }

@@ -60,7 +60,8 @@ def _market(order: Row, seen: Row) -> str:
     by_mark = order["price_rule"] == "quote"
     buys = order["side"] == "BUY"
     if waits_for_trigger:
-        wanted = f"waits for its trigger at {number(order['stop_price'])}"
+        trigger = number(order["stop_price"])
+        wanted = f"for its trigger at {trigger}" if order["status"] == OPEN else f"its trigger was at {trigger}"
         name, column = ("highest", "high") if buys else ("lowest", "low")
         what, value = ("mark", seen[f"mark_{column}"]) if by_mark else ("price", seen[column])
     else:
@@ -69,8 +70,6 @@ def _market(order: Row, seen: Row) -> str:
         what, value = ("ask" if buys else "bid", seen[column])
         if not by_mark:
             what, value = "price", seen["low"] if buys else seen["high"]
-    if order["status"] != OPEN:
-        wanted = wanted.replace("waits", "waited")
     if value is None:
         return f"{wanted}; no price is stored since it was placed"
     return f"{wanted}; {name} {what} since it was placed: {number(value)}, of {seen['prices']} stored prices"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -12,10 +13,10 @@ from domain.trading.events import Filled, SizingEvidence
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import Costs, ExecutionRules, Order
-from domain.trading.portfolio import PortfolioState
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import PriceRule
-from persistence.stores.ledger_rows import fill_row, order_row
+from domain.types import OrderId, PriceRule
+from persistence.stores.ledger_rows import accepted_row, fill_row, order_changes, order_row
 from tests.support.values.builders import NOON, Number, costs, instant, instrument, market_order, rules
 
 MONEY = {
@@ -52,16 +53,31 @@ def stored(row: dict[str, Any]) -> dict[str, Any]:
 
 def evidence_of(result: Result) -> Evidence:
     """Return the rows that are stored of a fill."""
-    of = result.state.rules
-    return Evidence(
-        AT_ONCE | stored(order_row(result)),
-        stored(fill_row(result)),
-        stored({
-            "portfolio": of.portfolio, "revision": of.revision, "slippage_pct": of.costs.slippage_pct,
-            "commission_pct": of.costs.commission_pct, "min_commission": of.costs.min_commission,
-            "price_rule": of.execution.price_rule.value, "max_touch_share": of.execution.max_touch_share,
-        }),
-    )  # fmt: skip
+    return Evidence(AT_ONCE | stored(order_row(result)), stored(fill_row(result)), rules_row(result.state.rules))
+
+
+def rules_row(of: PortfolioRules) -> dict[str, Any]:
+    """Return the row of ``paper_portfolio_rules`` of a portfolio's present rules."""
+    return stored({
+        "portfolio": of.portfolio, "revision": of.revision, "slippage_pct": of.costs.slippage_pct,
+        "commission_pct": of.costs.commission_pct, "min_commission": of.costs.min_commission,
+        "price_rule": of.execution.price_rule.value, "max_touch_share": of.execution.max_touch_share,
+    })  # fmt: skip
+
+
+def orders_with_fills(
+    results: Sequence[Result],
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]]:
+    """Yield the row of each order that has a fill after these results, the rows of its fills, and its rules."""
+    changes = order_changes(results, [None] * len(results))
+    fills: dict[OrderId, list[Result]] = {}
+    for result in results:
+        if isinstance(result.event, Filled):
+            fills.setdefault(result.order.order_id, []).append(result)
+    for order_id, of_order in fills.items():
+        change = changes.get(order_id)
+        row = order_row(of_order[0]) if change is None else accepted_row(change)
+        yield AT_ONCE | stored(row), [stored(fill_row(one)) for one in of_order], rules_row(of_order[0].state.rules)
 
 
 def met(

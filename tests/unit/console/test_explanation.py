@@ -324,14 +324,14 @@ STOP = {"order_type": "stop", "side": "SELL", "limit_price": None, "stop_price":
             {**STOP, "parent": "order 1"},
             [
                 ("open", "3 of 5 is filled"),
-                ("waits", "waits for its trigger at 95; lowest mark since it was placed: 99.8, of 12 stored prices"),
+                ("waits", "for its trigger at 95; lowest mark since it was placed: 99.8, of 12 stored prices"),
             ],
         ),
         (
             {**STOP, "parent": "order 1", "status": "cancelled"},
             [
                 ("filled", "3 of 5 is filled"),
-                ("market", "waited for its trigger at 95; lowest mark since it was placed: 99.8, of 12 stored prices"),
+                ("market", "its trigger was at 95; lowest mark since it was placed: 99.8, of 12 stored prices"),
             ],
         ),
         ({"status": "filled"}, []),

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from domain.recomputation import Difference, not_recomputable, recompute_fill, recompute_order
+from domain.recomputation import Difference, not_recomputable, recompute_fill, recompute_fills, recompute_order
 from domain.trading import execution
 from domain.trading.arithmetic import divide, money, multiply, subtract, total
 from domain.trading.orders import Fill
 from domain.trading.prices import mark
 from domain.types import PriceRule, Side
 from tests.support.values.builders import costs, instrument
-from tests.support.values.evidence import Evidence, evidence_of, met, met_evidence
+from tests.support.values.evidence import Evidence, evidence_of, met, met_evidence, orders_with_fills
+from tests.support.values.mixed_orders import mixed_orders_run
 from tests.support.values.mixed_run import mixed_run
 
 QUOTE, LAST = PriceRule.QUOTE, PriceRule.LAST
@@ -256,3 +257,52 @@ def test_10_000_fills_of_a_mixed_run_are_computed_again_to_the_last_digit() -> N
     rare = {name for name, number in kinds.items() if number < 20}
     assert {"quote", "last", "BUY", "SELL", "size known", "size unknown", "touch used up", "surcharge"} <= set(kinds)
     assert set() == rare - {"capped"}, kinds
+
+
+def test_10_000_fills_of_all_order_types_are_computed_again_to_the_last_digit() -> None:
+    results = list(mixed_orders_run(seed=15, fills=10_000))
+    kinds: Counter[str] = Counter()
+    count = 0
+    for order, fills, rules in orders_with_fills(results):
+        computed = recompute_fills(order, fills, rules)
+        assert [()] * len(fills) == [one.differences for one in computed], order
+        made = [one.fill for one in computed if isinstance(one.fill, Fill)]
+        assert () == recompute_order(order, made, rules)
+        count += len(made)
+        kinds.update(f"{order['order_type']} {fill['liquidity']}" for fill in fills)
+        kinds.update([
+            order["status"], *(["several fills"] if len(fills) > 1 else []),
+            *(["exit"] if order["parent"] is not None else []),
+            *(["at its limit"] if any(one.steps is not None and one.fill.price == order["limit_price"]
+                                      for one in computed if isinstance(one.fill, Fill)) else []),
+        ])  # fmt: skip
+    assert 10_000 == count
+    expected = {
+        "market taker", "limit taker", "limit maker", "stop taker", "stop_limit taker", "stop_limit maker",
+        "several fills", "exit", "at its limit", "filled", "cancelled",
+    }  # fmt: skip
+    assert set() == expected - {name for name, number in kinds.items() if number >= 20}, kinds
+
+
+def test_the_commission_minimum_counts_once_over_several_fills() -> None:
+    """Three SELL fills worth 0.30, 500 and 600 at 0.001, minimum 1, pay 0.30, 0.70 and 0.1003."""
+    evidence = met_evidence(met("SELL", 1, 100, of=instrument(tick="0.01")))
+    order = {**evidence.order, "order_type": "limit", "limit_price": Decimal(1), "quantity": Decimal(2000)}
+    part = {"liquidity": "maker", "base_price": Decimal(1), "price": Decimal(1), "slippage_rate": Decimal(0)}
+    fills = [
+        {**evidence.fill, **part, "fill_no": number, "quantity": Decimal(value), "notional": Decimal(value),
+         "commission": Decimal(paid)}
+        for number, (value, paid) in enumerate([("0.30", "0.30"), ("500", "0.70"), ("600", "0.1003")], start=1)
+    ]  # fmt: skip
+    rules = {**evidence.rules, "commission_pct": Decimal("0.001"), "min_commission": Decimal(1)}
+    computed = [one.fill for one in recompute_fills(order, fills, rules)]
+    assert [Decimal("0.30"), Decimal("0.70"), Decimal("0.1003")] == [
+        fill.commission for fill in computed if isinstance(fill, Fill)
+    ]
+
+
+def test_a_later_fill_that_paid_the_minimum_again_is_named() -> None:
+    evidence = met_evidence(met("BUY", 1, 100, of=instrument(tick="0.01")))
+    again = {**evidence.fill, "fill_no": 2}
+    result = recompute_fill(evidence.order, again, evidence.rules, [evidence.fill])
+    assert "commission" in {difference.name for difference in result.differences}
