@@ -251,7 +251,7 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
             msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"
             raise ValueError(msg)
         open_orders = open_orders.updated(open_order) if open_order.remaining else open_orders.without(open_order)
-    if open_orders.has(symbol):
+    if order.side is Side.SELL and open_orders.has(symbol):  # a BUY leaves no exit too large
         quantity = position.quantity if position is not None else ZERO
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
     after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions, open_orders, taken)

@@ -43,7 +43,7 @@ def reduce_exits(
         held: quantity of the position after the fill.
     """
     symbol = filled.instrument.symbol
-    before = {one.order.order_id: one for one in open_orders.of(symbol) if one.order.is_exit}
+    before = {one.order.order_id: one for one in open_orders.exits(symbol)}
     if not before:
         return open_orders, ()
     exits = dict(before)
@@ -93,4 +93,4 @@ def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quanti
 
 def exits_of(open_orders: OpenOrders, symbol: Symbol, entry: OrderId) -> list[OpenOrder]:
     """Return the open exits of an entry order."""
-    return [one for one in open_orders.of(symbol) if one.order.parent == entry]
+    return [one for one in open_orders.exits(symbol) if one.order.parent == entry]

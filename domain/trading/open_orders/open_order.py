@@ -103,9 +103,16 @@ class OpenOrder:
 
 
 class _OfSymbol(NamedTuple):
-    """The open orders of one symbol, with the sums of what they hold back."""
+    """The open orders of one symbol, with the sums of what they hold back.
 
-    ids: tuple[OrderId, ...] = ()
+    Attributes:
+        ids: of the orders, in the order of their acceptance, each with whether it is an exit.
+        number: of the orders.
+        matched: see `OpenOrders.matched`.
+    """
+
+    ids: ImmutableMap[OrderId, bool]
+    number: int = 0
     buy_notional: Decimal = ZERO
     sell_quantity: Decimal = ZERO
     matched: int = 0
@@ -143,6 +150,13 @@ class OpenOrders:
         of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
         for order_id in of_symbol.ids if of_symbol is not None else ():
             yield self._orders[order_id]
+
+    def exits(self, symbol: Symbol) -> list[OpenOrder]:
+        """Return the open exits of a symbol, in the order of their acceptance."""
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        if of_symbol is None:
+            return []
+        return [self._orders[order_id] for order_id, is_exit in of_symbol.ids.items() if is_exit]
 
     def buy_notional(self, symbol: Symbol) -> Decimal:
         """Return the value of the open BUY orders of a symbol at their own prices, in money."""
@@ -183,23 +197,25 @@ class OpenOrders:
         one = after or before
         assert one is not None
         order_id, symbol = one.order.order_id, one.order.instrument.symbol
-        of_symbol: _OfSymbol = self._by_symbol.get(symbol) or _OfSymbol()
-        ids, reserved, buy, sell = of_symbol.ids, self.reserved, of_symbol.buy_notional, of_symbol.sell_quantity
+        of_symbol: _OfSymbol = self._by_symbol.get(symbol) or _OfSymbol(ImmutableMap())
+        ids, number, buy, sell, matched = of_symbol
+        reserved = self.reserved
         if before is not None:
             reserved, sell = subtract(reserved, before.reserved), subtract(sell, before.held_back)
             buy = subtract(buy, _buy_notional(before))
         if after is not None:
             reserved, sell = add(reserved, after.reserved), add(sell, after.held_back)
             buy = add(buy, _buy_notional(after))
-            ids = ids if before is not None else (*ids, order_id)
+            if before is None:
+                ids, number = ids.updated({order_id: one.order.is_exit}), number + 1
             orders = self._orders.updated({order_id: after})
         else:
-            ids = tuple(id_ for id_ in ids if id_ != order_id)
+            ids, number = ids.without(order_id), number - 1
             orders = self._orders.without(order_id)
-        if ids:
-            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, buy, sell, of_symbol.matched)})
+        if number:
+            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, number, buy, sell, matched)})
         else:
-            by_symbol = self._by_symbol.without(symbol) if before is not None else self._by_symbol
+            by_symbol = self._by_symbol.without(symbol)
         return OpenOrders(reserved, orders, by_symbol)
 
 
