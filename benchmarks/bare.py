@@ -23,8 +23,8 @@ from benchmarks.decisions import CAPITAL, COLUMNS, Row
 from domain.trading.arithmetic import add, subtract
 from domain.trading.portfolio import Position
 from domain.types import PositionId, PositionSide, Symbol
+from persistence.stores.books.rows import position_row
 from persistence.stores.ledger import save_positions
-from persistence.stores.ledger_rows import position_row
 
 PREFIX = "bare-"
 GROUP = 100

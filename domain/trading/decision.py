@@ -83,11 +83,11 @@ def _word(words: Iterable[str], spelled: Callable[[str], str]) -> Callable[[obje
     allowed = tuple(str(word) for word in words)
 
     def check(value: object) -> object:
-        word = spelled(value.strip()) if isinstance(value, str) else value
-        if word not in allowed:
+        option = spelled(value.strip()) if isinstance(value, str) else value
+        if option not in allowed:
             msg = f"must be {alternatives(allowed)}"
             raise ValueError(msg)
-        return word
+        return option
 
     return check
 
@@ -182,8 +182,8 @@ class Decision(BaseModel):
     def _complete_cancel(cls, data: Any) -> Any:
         """Fill in what a CANCEL may leave out."""
         if isinstance(data, dict) and _upper(data.get("decision")) == Action.CANCEL:
-            given = {name: value for name, value in data.items() if value is not None or name not in CANCEL_DEFAULTS}
-            return {**CANCEL_DEFAULTS, **given}
+            sent = {name: value for name, value in data.items() if value is not None or name not in CANCEL_DEFAULTS}
+            return {**CANCEL_DEFAULTS, **sent}
         return data
 
     @model_validator(mode="after")

@@ -52,10 +52,10 @@ def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: st
     uid, by_uuid = _uuid(target), isinstance(own_id, UUID)
     statement = FIND.format(id_type="uuid" if by_uuid else "bigint")
     parameters = {"id": uid if by_uuid else _number(target), "uid": uid, "key": target, "portfolio": portfolio}
-    found = cursor.execute(statement, parameters).fetchone()
-    if found is None:
+    row = cursor.execute(statement, parameters).fetchone()
+    if row is None:
         return CancelTarget(flaw=f"no decision or order is {target!r}")
-    decision_id, order_id, owner, status, reason = found
+    decision_id, order_id, owner, status, reason = row
     if owner != portfolio:
         return CancelTarget(flaw=f"{target!r} is of portfolio {owner}")
     if status not in {"pending", "open"}:

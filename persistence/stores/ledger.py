@@ -19,7 +19,8 @@ from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName, P
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row
-from persistence.stores.ledger_rows import (
+from persistence.stores.books.open_orders import read_open_orders
+from persistence.stores.books.rows import (
     OrderChange,
     accepted_row,
     changed_columns,
@@ -32,7 +33,6 @@ from persistence.stores.ledger_rows import (
     shared_marks,
     trade_row,
 )
-from persistence.stores.open_orders import read_open_orders
 from persistence.stores.store import Store
 
 FIXED = ("position_id", "portfolio", "asset_class", "symbol", "side", "strategy", "opened_at")

@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="
 EXAMPLES = re.findall(r"```sql\n(CREATE TABLE trading_decisions.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
 MINIMAL, FLOATS, UUIDS = (before.strip().removesuffix(";") for before, _ in EXAMPLES)
 AFTER = """
-SELECT format('%-16s%s%s', attname, format_type(atttypid, atttypmod),
+SELECT format('%-17s%s%s', attname, format_type(atttypid, atttypmod),
               CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
               || coalesce(' DEFAULT ' || pg_get_expr(adbin, adrelid),
                           CASE attidentity WHEN '' THEN '' ELSE ' IDENTITY' END))

@@ -17,7 +17,8 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.snapshot import Snapshot
 from persistence import schema
 from persistence.queries import row_lists
-from persistence.stores import decisions, ledger, ledger_rows, portfolios, prices
+from persistence.stores import decisions, ledger, portfolios, prices
+from persistence.stores.books import rows
 from tests.support.values.builders import NOON, deal, market_order, quote, rules
 
 
@@ -32,20 +33,20 @@ assert SALE.position is not None
 OTHER = deal(BOUGHT.state, "BUY", "0.3", 4000, symbol="ETH/USDT")
 OTHER = replace(OTHER, event=replace(OTHER.event, sizing=replace(OTHER.event.sizing, positions=BOUGHT.state.positions)))
 ACCEPTED = apply(BOUGHT.state, OrderAccepted(2, market_order(seq=2).order, None, Decimal(0), 1, NOON))
-RESTING = ledger_rows.order_changes([ACCEPTED], [None])[ACCEPTED.order.order_id]
+RESTING = rows.order_changes([ACCEPTED], [None])[ACCEPTED.order.order_id]
 OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
 WRITTEN: dict[str, Collection[str]] = {
     "trading_decisions": {*decisions.SENT, *OUTCOME},
     "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules) - {"costs", "execution", "halted"}
     | {"current_capital"},
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
-    "paper_orders": {*ledger_rows.order_row(SALE), *ledger_rows.accepted_row(RESTING), "marks"},  # of earlier versions
-    "paper_order_events": ledger_rows.event_row(ACCEPTED),
+    "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks"},  # of earlier versions
+    "paper_order_events": rows.event_row(ACCEPTED),
     "paper_portfolio_state": {"portfolio", "version", "data_no"},
-    "paper_marks": ledger_rows.shared_marks([OTHER])[0][0],
-    "paper_fills": ledger_rows.fill_row(SALE),
-    "paper_trades": ledger_rows.trade_row(SALE.trade),
-    "paper_positions": ledger_rows.position_row("default", SALE.position),
+    "paper_marks": rows.shared_marks([OTHER])[0][0],
+    "paper_fills": rows.fill_row(SALE),
+    "paper_trades": rows.trade_row(SALE.trade),
+    "paper_positions": rows.position_row("default", SALE.position),
     "paper_portfolio_snapshots": names(Snapshot),
     "paper_failures": names(Failure),
     "market_prices": prices.price_row(quote("100")),

@@ -103,7 +103,7 @@ def test_a_database_newer_than_the_program_is_refused(embedded_url: str) -> None
         ("DELETE FROM trading_decisions", "but its decision 1 is gone"),
         ("UPDATE trading_decisions SET outcome_reason = ''", "decision 1 is executed without a reason"),
         ("UPDATE trading_decisions SET order_id = gen_random_uuid()", "does not exist"),
-        ("UPDATE paper_orders SET seq = 7", "has 1 orders, the last one is number 7"),
+        ("UPDATE paper_portfolio_state SET version = 7", "has version 7, its last event has version 1"),
     ],
 )
 def test_the_ledger_check_finds(embedded_url: str, statement: str, message: str) -> None:

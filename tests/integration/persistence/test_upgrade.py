@@ -69,7 +69,7 @@ KEPT = {
     "processes": "SELECT epoch, holder, version, settings, started_at FROM paper_processes WHERE epoch = 1",
 }
 """What no later version may change, by columns that each later schema has."""
-FILLS_FILE = "SELECT pg_relation_filenode('paper_fills')"
+FILES = "SELECT name, pg_relation_filenode(name) FROM unnest(ARRAY['trading_decisions', 'paper_orders']) name"
 JUDGED = (
     "SELECT DISTINCT f.real_prices, s.price_source, s.real_prices FROM paper_fills f JOIN v_paper_fill_sources s"
     " USING (order_id, fill_no)"
@@ -177,12 +177,12 @@ def test_the_present_program_continues_a_database_that_0_1_0_left(
         name: statuses.count(name) for name in statuses
     }
 
-    file = psql(database_url, FILLS_FILE)
+    files = psql(database_url, FILES)
     assert schema.newest_version() == schema.upgrade(database_url)
     assert schema.is_current(database_url)
     assert before == kept_rows(database_url)
-    # The new column rewrote no row, and the old fills stay marked.
-    assert file == psql(database_url, FILLS_FILE)
+    # The new columns rewrote no decision and no order, and the old fills stay marked.
+    assert files == psql(database_url, FILES)
     assert [(None, "simulated", False)] == psql(database_url, JUDGED)
     assert [] == psql(database_url, "SELECT * FROM v_paper_ledger_check")
 

@@ -250,13 +250,13 @@ class MemoryDatabase:
             if target in {str(row.id), str(row.decision.uid), row.decision.idempotency_key}:
                 status = row.outcome.status.value if row.outcome is not None else None
                 reason = row.outcome.reason if row.outcome is not None else None
-                found = CancelTarget(decision_id=row.id)
-                return _present(found, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason)
+                named = CancelTarget(decision_id=row.id)
+                return _present(named, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason)
         for order_id, entry in self.orders.items():
             if target == str(order_id):
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None
-                found = CancelTarget(order_id=order_id)
-                return _present(found, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
+                named = CancelTarget(order_id=order_id)
+                return _present(named, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
         return CancelTarget(flaw=f"no decision or order is {target!r}")
 
     # Failures and Connections
@@ -351,11 +351,11 @@ class Session:
 
 
 def _present(
-    found: CancelTarget, target: str, own: bool, portfolio: str, status: str | None, reason: str | None
+    named: CancelTarget, target: str, own: bool, portfolio: str, status: str | None, reason: str | None
 ) -> CancelTarget:
     """Return the target of a CANCEL if it is of the same portfolio and has no ``status`` in which it has ended."""
     if not own:
         return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
     if status is not None:
         return CancelTarget(flaw=f"already {status}{f': {reason}' if reason else ''}")
-    return found
+    return named

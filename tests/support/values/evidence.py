@@ -16,7 +16,7 @@ from domain.trading.orders import Costs, ExecutionRules, Order
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import OrderId, PriceRule
-from persistence.stores.ledger_rows import accepted_row, fill_row, order_changes, order_row
+from persistence.stores.books.rows import accepted_row, fill_row, order_changes, order_row
 from tests.support.values.builders import NOON, Number, costs, instant, instrument, market_order, rules
 
 MONEY = {

@@ -30,11 +30,12 @@ TABLES = "".join(
     (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     for name in (
         "0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation",
-        "0010_price_rule",
+        "0010_price_rule", "0011_orders",
     )
 )  # fmt: skip
 CHANGES = "".join(
-    (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0009_real_prices.sql", "0010_price_rule.sql")
+    (ROOT / "sql" / name).read_text(encoding="utf-8")
+    for name in ("0009_real_prices.sql", "0010_price_rule.sql", "0011_orders.sql")
 )
 TRIGGERS = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
@@ -173,10 +174,12 @@ def section(page: str, heading: str) -> str:
 def test_database_describes_every_column_and_constraint_of_a_table(table: str, body: str) -> None:
     text = section(DATABASE, table)
     columns = re.findall(r"^    ([a-z_]+) +[a-z]", body, re.MULTILINE)
-    columns += re.findall(rf"^ALTER TABLE {table} ADD COLUMN (\w+)", CHANGES, re.MULTILINE)
+    columns += re.findall(rf"^ALTER TABLE {table} ADD COLUMN (?:IF NOT EXISTS )?(\w+)", CHANGES, re.MULTILINE)
     assert [column for column in columns if f"`{column}`" not in text] == []
-    added = re.findall(rf"^ALTER TABLE {table}\n((?:    ADD CONSTRAINT .*\n)+)", CHANGES, re.MULTILINE)
-    sentences = re.findall(r'CONSTRAINT "([^"]+)"', "".join([body, *added]))
+    changed = "".join(re.findall(rf"^ALTER TABLE {table}\n(.*?;)$", CHANGES, re.MULTILINE | re.DOTALL))
+    dropped = re.findall(r'DROP CONSTRAINT (?:IF EXISTS )?"([^"]+)"', changed)
+    sentences = [sentence for sentence in re.findall(r'CONSTRAINT "([^"]+)"', body) if sentence not in dropped]
+    sentences += re.findall(r'ADD CONSTRAINT "([^"]+)"', changed)
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 

@@ -50,14 +50,14 @@ FROM (SELECT DISTINCT portfolio, symbol FROM paper_orders WHERE status = 'open')
 
 def read_open_orders(cursor: psycopg.Cursor) -> dict[PortfolioName, OpenOrders]:
     """Return the open orders of each portfolio that has any, in the order of their acceptance."""
-    found: dict[PortfolioName, OpenOrders] = {}
+    by_portfolio: dict[PortfolioName, OpenOrders] = {}
     for row in named_rows(cursor, READ_OPEN_ORDERS):
         name = row["portfolio"]
-        found[name] = found.get(name, NO_OPEN_ORDERS).updated(_open_order(row))
+        by_portfolio[name] = by_portfolio.get(name, NO_OPEN_ORDERS).updated(_open_order(row))
     for name, symbol, number in cursor.execute(READ_MATCHED).fetchall():
         if number is not None:
-            found[name] = found[name].matched_up_to(symbol, number)
-    return found
+            by_portfolio[name] = by_portfolio[name].matched_up_to(symbol, number)
+    return by_portfolio
 
 
 def _open_order(row: Mapping[str, Any]) -> OpenOrder:

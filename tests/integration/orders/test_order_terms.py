@@ -1,0 +1,174 @@
+"""Terms of an order that do not fit together are refused by the same sentence in Python and in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from domain.errors import InvalidDecision
+from domain.trading.decision import Decision
+from persistence import schema
+from persistence.stores.decision_rows import row_flaw
+from tests.support.database.servers import Server
+
+GOOD: dict[str, Any] = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
+LIMIT = {"order_type": "limit", "limit_price": "100"}
+STOP = {"order_type": "stop", "stop_price": "100"}
+STOP_LIMIT = {"order_type": "stop_limit", "stop_price": "100", "limit_price": "101"}
+EXPIRES = "2030-01-01T00:00:00Z"
+CANCEL = {"decision": "CANCEL", "target": "19"}
+
+TARGET = "a CANCEL needs a target, and no other decision has one"
+TERMS = "only a BUY or SELL has terms such as order_type or limit_price"
+LIMIT_PRICE = "limit_price is set exactly for limit and stop_limit orders"
+STOP_PRICE = "stop_price is set exactly for stop and stop_limit orders"
+MARKET_FORCE = "a market order has no time_in_force"
+AT_ONCE = "time_in_force IOC and FOK are for limit orders"
+EXPIRY = "order_expires_at is set exactly with time_in_force GTD"
+POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
+EXITS = "stop_loss and take_profit are for a BUY"
+BOTH = "an exit has a price or a fraction, not both"
+SYMBOL = "only a CANCEL may have the symbol *"
+
+REFUSED: list[tuple[str, dict[str, Any]]] = [
+    (TARGET, {"decision": "CANCEL"}),
+    (TARGET, {"target": "19"}),
+    (TARGET, {"decision": "HOLD", "target": "all"}),
+    (TERMS, {"decision": "HOLD", **LIMIT}),
+    (TERMS, {"decision": " hold ", "stop_loss": "90"}),
+    (TERMS, {**CANCEL, **STOP}),
+    (LIMIT_PRICE, {"limit_price": "100"}),
+    (LIMIT_PRICE, {"order_type": "limit"}),
+    (LIMIT_PRICE, {**STOP, "limit_price": "100"}),
+    (LIMIT_PRICE, {"order_type": "stop_limit", "stop_price": "100"}),
+    (STOP_PRICE, {"stop_price": "100"}),
+    (STOP_PRICE, {"order_type": "stop"}),
+    (STOP_PRICE, {**LIMIT, "stop_price": "100"}),
+    (STOP_PRICE, {"order_type": "stop_limit", "limit_price": "100"}),
+    (MARKET_FORCE, {"time_in_force": "GTC"}),
+    (MARKET_FORCE, {"time_in_force": "IOC"}),
+    (AT_ONCE, {**STOP, "time_in_force": "IOC"}),
+    (AT_ONCE, {**STOP_LIMIT, "time_in_force": "FOK"}),
+    (EXPIRY, {**LIMIT, "time_in_force": "GTD"}),
+    (EXPIRY, {**LIMIT, "order_expires_at": EXPIRES}),
+    (EXPIRY, {**STOP, "time_in_force": "GTC", "order_expires_at": EXPIRES}),
+    (POST_ONLY, {"post_only": "true"}),
+    (POST_ONLY, {**STOP, "post_only": "true"}),
+    (POST_ONLY, {**LIMIT, "time_in_force": "IOC", "post_only": "true"}),
+    (EXITS, {"decision": "SELL", "stop_loss": "90"}),
+    (EXITS, {"decision": "SELL", "take_profit_pct": "0.1"}),
+    (BOTH, {"stop_loss": "90", "stop_loss_pct": "0.1"}),
+    (BOTH, {"take_profit": "110", "take_profit_pct": "0.1"}),
+    (SYMBOL, {"symbol": "*"}),
+    (SYMBOL, {"symbol": "*", "decision": "HOLD"}),
+    # Where several hold, the first in alphabetical order.
+    (MARKET_FORCE, {"time_in_force": "GTC", "limit_price": "100", "post_only": "true"}),
+    (BOTH, {"decision": "SELL", "stop_loss": "90", "stop_loss_pct": "0.1"}),
+]
+
+VALUES = [
+    ("order_type must be market, limit, stop or stop_limit", {"order_type": "trailing_stop"}),
+    ("order_type must be market, limit, stop or stop_limit", {"order_type": ""}),
+    ("time_in_force must be GTC, IOC, FOK or GTD", {**LIMIT, "time_in_force": "DAY"}),
+    ("limit_price must be a number above 0", {"order_type": "limit", "limit_price": "NaN"}),
+    ("limit_price must be a number above 0", {"order_type": "limit", "limit_price": "0"}),
+    ("stop_price must be a number above 0", {"order_type": "stop", "stop_price": "-1"}),
+    ("stop_loss must be a number above 0", {"stop_loss": "0"}),
+    ("stop_loss_pct must be a number above 0 and below 1", {"stop_loss_pct": "1"}),
+    ("stop_loss_pct must be a number above 0 and below 1", {"stop_loss_pct": "NaN"}),
+    ("take_profit must be a number above 0", {"take_profit": "NaN"}),
+    ("take_profit_pct must be a number above 0", {"take_profit_pct": "0"}),
+    ("order_expires_at must be a moment",
+     {**LIMIT, "time_in_force": "GTD", "order_expires_at": "9999-12-31T23:59:59Z"}),
+    ("target must be 1 to 100 characters", {"decision": "CANCEL", "target": " "}),
+    ("target must be 1 to 100 characters", {"decision": "CANCEL", "target": "x" * 101}),
+]  # fmt: skip
+
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    {"stop_loss": "90", "take_profit_pct": "0.5"},
+    LIMIT,
+    {**LIMIT, "time_in_force": "FOK"},
+    {**LIMIT, "time_in_force": "GTD", "order_expires_at": EXPIRES, "post_only": "true"},
+    {**STOP, "time_in_force": "GTC", "stop_loss_pct": "0.05", "take_profit": "120"},
+    {**STOP_LIMIT, "decision": "SELL"},
+    CANCEL,
+    {**CANCEL, "symbol": None, "confidence": None},
+    {**CANCEL, "decision": " cancel ", "symbol": "*"},
+]
+MOST_CHARACTERS = 63
+"""PostgreSQL cuts longer names."""
+
+
+@pytest.fixture(scope="module")
+def url(server: Server) -> Iterator[str]:
+    url = server.create_database()
+    schema.upgrade(url)
+    yield url
+    server.drop_database(url)
+
+
+def insert(url: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Insert a row as a person does; return it as the program reads it. Nothing is committed."""
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    statement = f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING *"
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        stored = connection.execute(statement, list(row.values())).fetchone()
+        connection.rollback()
+    assert stored is not None
+    return stored
+
+
+@pytest.mark.parametrize(("sentence", "changes"), REFUSED, ids=[str(changes) for _, changes in REFUSED])
+def test_the_same_sentence_in_python_and_in_sql(url: str, sentence: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidDecision) as refused:
+        Decision(**{**GOOD, **changes})
+    assert (sentence, "invalid_terms") == (str(refused.value), refused.value.code)
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        insert(url, {**GOOD, **changes})
+    assert sentence == refusal.value.diag.constraint_name
+    assert MOST_CHARACTERS >= len(sentence)
+
+
+@pytest.mark.parametrize(("sentence", "changes"), VALUES, ids=[str(changes)[:70] for _, changes in VALUES])
+def test_a_value_that_no_order_can_have_is_refused(url: str, sentence: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidDecision) as refused:
+        Decision(**{**GOOD, **changes})
+    assert f"invalid_{sentence.split(maxsplit=1)[0]}" == refused.value.code
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        insert(url, {**GOOD, **changes})
+    assert sentence == refusal.value.diag.constraint_name
+
+
+@pytest.mark.parametrize("changes", ACCEPTED, ids=map(str, ACCEPTED))
+def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, changes: dict[str, Any]) -> None:
+    sent = Decision(**{**GOOD, **changes})
+    stored = insert(url, {**GOOD, **changes})
+    assert None is row_flaw(stored)
+    assert sent.confidence == stored["confidence"]
+    names = ("symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "target")
+    assert {name: getattr(sent, name) for name in names} == {name: stored[name] for name in names}
+    assert sent.order_expires_at == stored["order_expires_at"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "changes"),
+    [
+        ("order_type is 'x', which is not market, limit, stop or stop_limit", {"order_type": "x"}),
+        ("time_in_force is 'DAY', which is not GTC, IOC, FOK or GTD", {"time_in_force": "DAY"}),
+        (LIMIT_PRICE, {"order_type": "limit"}),
+        (TARGET, {"target": "19"}),
+    ],
+)
+def test_a_stored_row_is_checked_once_more(url: str, sentence: str, changes: dict[str, Any]) -> None:
+    assert sentence == row_flaw({**insert(url, GOOD), **changes})
+
+
+def test_an_update_of_a_term_is_refused(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO trading_decisions (symbol, decision, confidence) VALUES ('A', 'BUY', 1)")
+        with pytest.raises(psycopg.errors.CheckViolation, match="a decision never changes"):
+            connection.execute("UPDATE trading_decisions SET stop_loss = 1")
