@@ -197,6 +197,10 @@ class Trade:
         """Return the ids of the open orders, in the order of their acceptance."""
         return [str(one.order.order_id) for one in self.state.open_orders]
 
+    def rests(self) -> list[str]:
+        """Return type and open quantity of the open orders, in the order of their acceptance: ``limit 2``."""
+        return [f"{one.order.order_type} {plain(one.remaining)}" for one in self.state.open_orders]
+
     def results(self) -> list[Result]:
         """Return the events so far."""
         return [one for one in self.ended if isinstance(one, Result)]

@@ -1,0 +1,124 @@
+"""Named cases of exits, with the numbers by hand (docs/execution.md)."""
+
+from __future__ import annotations
+
+from tests.support.values.order_engine import Trade
+
+
+def test_exits_open_with_the_first_fill_and_grow_with_each_further_one() -> None:
+    trade = Trade()
+    trade.see("100 99/101 9x2")
+    assert [
+        "open: BUY 5 BTC/USDT, limit 102",
+        "BUY 2 at 101 taker",
+        "[2] open: SELL 2 BTC/USDT, stop 90.9",
+        "[3] open: SELL 2 BTC/USDT, limit 121.2",
+    ] == trade.send("BUY 5 limit 102 stop_loss_pct 0.1 take_profit_pct 0.2")
+    # 2 at 101 and 3 at 102: 101.6 on average; 91.44 and 121.92
+    assert [
+        "BUY 3 at 102 maker",
+        "[2] changed: SELL 5 BTC/USDT, stop 91.44: its entry was filled further",
+        "[3] changed: SELL 5 BTC/USDT, limit 121.92: its entry was filled further",
+    ] == trade.see("100 99/101")
+    assert "cash 9492 reserved 0 free 5 of 5" == trade.figures  # exits hold nothing back
+
+
+def test_both_exits_in_one_bar_the_stop_fills_and_is_marked() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 2 stop_loss 90 take_profit 110")
+    assert ["[2] triggered: SELL 2 BTC/USDT, stop 90", "[2] SELL 2 at 90 taker ambiguous"] == trade.see(
+        "bar 100 111 89 100 x500"
+    )
+    assert "cash 9980 reserved 0 free 0 of 0" == trade.figures
+    assert 0 == len(trade.state.open_orders)
+    trade.send("BUY 2 stop_loss 90 take_profit 110")
+    assert "[2] SELL 2 at 90 taker" == trade.see("100", "bar 100 109 89 100 x500")[-1]  # not its target
+
+
+def test_a_target_that_fills_in_parts_reduces_the_stop_and_ends_the_rest_of_the_entry() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 99 stop_loss 90 take_profit 110")
+    trade.see("print 98 x4")
+    target = trade.order_ids()[2]
+    assert [
+        "[3] SELL 1 at 110 maker",
+        f"cancelled: bought 4 BTC/USDT at 99; 4 of 5 filled, the rest cancelled: position closed by exit {target}",
+    ] == trade.see("print 111 x1")
+    assert ["stop 3", "limit 3"] == trade.rests()
+    assert ["[3] SELL 3 at 110 maker"] == trade.see("print 111 x9")
+    assert 0 == len(trade.state.open_orders)
+    assert "cash 10044 reserved 0 free 0 of 0" == trade.figures  # 4 x 11
+
+
+def test_a_decision_that_sells_a_part_reduces_the_exits_of_the_youngest_entry_first() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 3 stop_loss 90 take_profit 110")
+    trade.send("BUY 2 stop_loss 91")
+    assert ["stop 3", "limit 3", "stop 2"] == trade.rests()
+    assert ["SELL 1 at 100 taker"] == trade.send("SELL 1")
+    assert ["stop 3", "limit 3", "stop 1"] == trade.rests()
+    assert ["SELL 2 at 100 taker"] == trade.send("SELL 2")
+    assert ["stop 2", "limit 2"] == trade.rests()
+    trade.send("SELL")
+    assert [] == trade.rests()
+
+
+def test_an_entry_that_fills_further_after_its_exits_have_ended_gets_new_ones() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 99 stop_loss 90 take_profit 110")
+    trade.see("print 98 x2")
+    first = trade.order_ids()[1:]
+    trade.send("SELL")
+    assert ["limit 3"] == trade.rests()  # the rest of the entry
+    assert [
+        "BUY 1 at 99 maker",
+        "[4] open: SELL 1 BTC/USDT, stop 90",
+        "[5] open: SELL 1 BTC/USDT, limit 110",
+    ] == trade.see("print 98 x1")
+    assert not set(first) & set(trade.order_ids())
+    trade.see("print 98 x9")
+    assert ["stop 3", "limit 3"] == trade.rests()
+
+
+def test_an_exit_that_closes_the_position_ends_the_open_sell_orders_of_decisions() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 stop_loss 90")
+    trade.send("SELL 3 limit 120")
+    trade.send("SELL 2 limit 130")
+    (stop,) = (one.order.order_id for one in trade.state.open_orders if one.order.is_exit)
+    assert [
+        "[2] triggered: SELL 5 BTC/USDT, stop 90",
+        f"cancelled: cancelled: position closed by exit {stop} (all that is free of 5)",
+        f"cancelled: cancelled: position closed by exit {stop}",
+        "[2] SELL 5 at 89 taker",
+    ] == trade.see("89")
+    assert ["3 cancelled", "2 cancelled"] == [outcome.split(":")[0] for outcome in trade.outcomes()[-2:]]
+    assert "cash 9945 reserved 0 free 0 of 0" == trade.figures
+
+
+def test_a_target_that_sells_a_part_reduces_open_sell_orders_to_what_is_left() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 take_profit 110")
+    trade.send("SELL 4 limit 120")
+    happened = trade.see("print 111 x3")
+    assert happened[-1] == "[3] SELL 3 at 110 maker"
+    assert happened[0].endswith("sold a part of the position (2 less: an exit sold it)")
+    assert "cash 9830 reserved 0 free 0 of 2" == trade.figures
+    assert "[3] SELL 2 at 110 maker" == trade.see("print 121 x9")[-1]  # the market comes to the target first
+    assert trade.outcomes()[-1].startswith("2 cancelled: cancelled: position closed by exit")
+    assert 0 == len(trade.state.open_orders)
+
+
+def test_an_exit_sees_no_data_of_the_entry_fill() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95 stop_loss 90")
+    happened = trade.see("bar 100 101 80 96 x500")
+    assert ["BUY 5 at 95 maker", "[2] open: SELL 5 BTC/USDT, stop 90"] == happened
+    assert ["[2] SELL 5 at 88 taker"] == trade.see("bar 88 89 87 88")[1:]
