@@ -17,6 +17,7 @@ import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
@@ -32,18 +33,42 @@ settings.load_profile("ci")
 
 POOL = pytest.StashKey[ServerPool]()
 FOLDER = pytest.StashKey[Path]()
+IGNORED_SIGNALS = pytest.StashKey[list[int]]()
+SENT_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""Signals that tests send to programs, or the terminal to all of a job."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each run of root a folder of its own.
+    """Have tests not depend on how they were started, and give each run of root a folder of its own.
 
     Root's embedded servers run as another user, who must pass every folder above them. The default is one folder of all
     runs, and pytest closes it to others whenever a run begins.
     """
+    no_ignored_signal_is_inherited(config)
     if os.geteuid() == 0 and not hasattr(config, "workerinput") and config.option.basetemp is None:
         config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="paper-tests-"))
         config.option.basetemp = str(config.stash[FOLDER] / "run")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Have a worker process of pytest-xdist ignore the same signals."""
+    node.workerinput["ignored_signals"] = node.config.stash[IGNORED_SIGNALS]
+
+
+def no_ignored_signal_is_inherited(config: pytest.Config) -> None:
+    """Have programs that tests start find each signal at its default.
+
+    `nohup` ignores SIGHUP, and the background jobs of a script ignore SIGINT and SIGQUIT. A program inherits that, and
+    would not react to the signals that a test sends it. It does not inherit a handler: with one that does nothing,
+    pytest itself still ignores these signals, as its caller wanted.
+    """
+    ignored = [int(number) for number in SENT_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    ignored = getattr(config, "workerinput", {}).get("ignored_signals", ignored)
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    config.stash[IGNORED_SIGNALS] = ignored
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
