@@ -6,10 +6,8 @@ it sends is delivered any more, and a replacement serves the same mailbox.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ from actors.runtime.cell import Builder, Cell
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.pykka_adapter import ActorRef, Envelope, Inbox, InboxActor, StopMessage, Timeout, detach
+from actors.runtime.stacks import stack_of
 from domain.errors import PaperTradingError
 from domain.types import DecisionId
 
@@ -137,9 +136,7 @@ class ActorHost:
     @property
     def stack(self) -> str:
         """The stack of the thread now, as Python prints it."""
-        thread = self._thread
-        frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None  # noqa: SLF001
-        return "".join(traceback.format_stack(frame)) if frame is not None else "its thread is gone\n"
+        return stack_of(self._thread) or "its thread is gone\n"
 
     def stop(self) -> None:
         """Have the thread end after the message in hand, without waiting for that."""
