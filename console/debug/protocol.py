@@ -112,6 +112,11 @@ class ConsoleConnection:
             raise
         self._lines = self._socket.makefile("rb")
 
+    def _connect_again(self) -> None:
+        """Drop the answers that are still to come: they must not be taken for those to the next request."""
+        self.close()
+        self._connect()
+
     def ask(self, do: str, **arguments: Any) -> Any:
         """Return the answer to a request.
 
@@ -119,10 +124,13 @@ class ConsoleConnection:
             Refused: the service refused the request.
             NotRunning: the service ended, or did not answer in time.
         """
-        self._send(do, arguments)
-        self._socket.settimeout(max(self._timeout, COMMAND_TIMEOUTS_S.get(do, 0.0)))
         try:
+            self._send(do, arguments)
+            self._socket.settimeout(max(self._timeout, COMMAND_TIMEOUTS_S.get(do, 0.0)))
             return self._receive().get("result")
+        except KeyboardInterrupt:
+            self._connect_again()
+            raise
         finally:
             self._socket.settimeout(self._timeout)
 
@@ -137,9 +145,8 @@ class ConsoleConnection:
                 yield answer.get("result")
             complete = True
         finally:
-            if not complete:  # the rest of the answers must not be taken for those to the next request
-                self.close()
-                self._connect()
+            if not complete:
+                self._connect_again()
             self._socket.settimeout(self._timeout)
 
     def _send(self, do: str, arguments: dict[str, Any]) -> None:

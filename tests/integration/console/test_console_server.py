@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -149,6 +150,28 @@ def test_close_ends_a_stream_and_does_not_wait_for_a_command_that_hangs(tmp_path
 def suppressed_request(connection: ConsoleConnection, command: str) -> None:
     with suppress(NotRunning):
         connection.ask(command)
+
+
+def test_after_ctrl_c_the_next_request_neither_waits_for_the_answer_nor_gets_it(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def wait(_: Mapping[str, Any]) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        released.wait()
+        return "late"
+
+    path = tmp_path / "console.sock"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ConsoleServer(path, {"wait": wait, "next": lambda _: "the next"}), ConsoleConnection(path) as connection:
+            with pytest.raises(KeyboardInterrupt):
+                connection.ask("wait")
+            assert "the next" == connection.ask("next")
+            released.set()
+            assert "the next" == connection.ask("next")
+    finally:
+        released.set()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_server_accepts_again_when_files_are_free_again(tmp_path: Path) -> None:
