@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from operator import attrgetter
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -22,7 +21,7 @@ from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision
 from domain.trading.events import Event, SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import Quote
+from domain.trading.quotes import PricePoint, Quote
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
 
 
@@ -294,7 +293,7 @@ class StoredPrices(Message):
         prices: the last stored price by symbol, None if none is stored; None if the database cannot be read now.
     """
 
-    prices: Mapping[Symbol, Decimal | None] | None
+    prices: Mapping[Symbol, PricePoint | None] | None
 
 
 class SourceEnded(Message):
@@ -315,12 +314,12 @@ class Prices(Message):
     Attributes:
         catalog: the instruments; None before they are loaded.
         quotes: the newest quotes that this process has seen.
-        marks: the newest price of each symbol; a stored one if this process has seen none.
+        points: the newest price of each symbol; a stored one if this process has seen none.
     """
 
     catalog: InstrumentCatalog | None
     quotes: Mapping[Symbol, Quote]
-    marks: Mapping[Symbol, Decimal]
+    points: Mapping[Symbol, PricePoint]
 
 
 class SendPrices(Message):

@@ -13,7 +13,7 @@ from domain.failures import Failure
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import Quote
+from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Generation, Instant, PortfolioName, Symbol
 
@@ -63,7 +63,7 @@ class Decisions(Protocol):
 class PriceRecords(Protocol):
     """The table of prices, as the PriceTracker uses it; see `persistence.stores.prices`."""
 
-    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+    def read(self, reply_to: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
         """Read the stored prices of the symbols with open positions; never waits.
 
         A thread soon calls ``reply_to`` with the last stored price by symbol, None if none is stored; or with None if

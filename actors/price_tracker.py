@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from decimal import Decimal
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -30,7 +29,7 @@ from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.price_filter import MAX_PRICE_RATIO, PriceFilter
-from domain.trading.quotes import PriceSource, Quote
+from domain.trading.quotes import PricePoint, PriceSource, Quote
 from domain.types import Clock, Instant, Symbol
 
 DELETE_INTERVAL = timedelta(hours=1)
@@ -88,7 +87,7 @@ class PriceTracker(Behaviour):
         self._started_at = Instant.of(clock)
         self._quotes: dict[Symbol, Quote] = {}
         self._unrecorded: dict[Symbol, Quote] = {}
-        self._stored: dict[Symbol, Decimal] | None = None
+        self._stored: dict[Symbol, PricePoint] | None = None
         self._held: frozenset[Symbol] | None = None
         self._price_requests: list[Callable[[Prices], None]] = []
         self._requests_waited_a_tick = False
@@ -220,17 +219,17 @@ class PriceTracker(Behaviour):
     def _answer(self) -> None:
         requests, self._price_requests, self._requests_waited_a_tick = self._price_requests, [], False
         for reply_to in requests:
-            marks = {**(self._stored or {}), **{symbol: quote.price for symbol, quote in self._quotes.items()}}
-            reply_to(Prices(self._catalog, dict(self._quotes), marks))
+            points = {**(self._stored or {}), **{symbol: quote.point for symbol, quote in self._quotes.items()}}
+            reply_to(Prices(self._catalog, dict(self._quotes), points))
 
-    def _take_stored(self, stored: Mapping[Symbol, Decimal | None] | None) -> None:
+    def _take_stored(self, stored: Mapping[Symbol, PricePoint | None] | None) -> None:
         if stored is None:
             # They cannot be read now, and those who requested prices must not wait for them.
             self._answer()
             return
-        self._stored = {symbol: price for symbol, price in stored.items() if price is not None}
-        for symbol, price in self._stored.items():
-            self._filter.remember(symbol, price)
+        self._stored = {symbol: point for symbol, point in stored.items() if point is not None}
+        for symbol, point in self._stored.items():
+            self._filter.remember(symbol, point.price)
         self._held = frozenset(stored)
         self._source.subscribe(self._held)
         outdated = self._outdated_subscriptions()

@@ -96,7 +96,7 @@ class Sizer(PathBehaviour):
             case RulesChanged():
                 self._change_rules(message, now)
             case Prices():
-                self._send(self._queue.on_earlier_prices(message.quotes, message.marks, now))
+                self._send(self._queue.on_earlier_prices(message.quotes, message.points, now))
                 if message.catalog is not None:
                     self._send(self._queue.on_instruments(message.catalog, now))
             case InstrumentsLoaded():

@@ -17,8 +17,10 @@ from actors.runtime.routes import Routes
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
 from domain.trading.portfolio import PortfolioState, to_dict
+from domain.trading.prices import mark
+from domain.trading.quotes import PricePoint
 from domain.trading.snapshot import Snapshot, day_of, take_snapshot
-from domain.types import Clock, PortfolioName, Symbol
+from domain.types import Clock, PortfolioName, PriceRule, Symbol
 
 
 class Snapshotter(Behaviour):
@@ -69,11 +71,11 @@ class Snapshotter(Behaviour):
                 self._stopping |= isinstance(message, Flush)
                 self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Prices():
-                self._save_snapshots(message.marks)
+                self._save_snapshots(message.points)
                 if self._stopping:
                     self._routes.supervisor.tell(Drained("Snapshotter"))
 
-    def _save_snapshots(self, marks: Mapping[Symbol, Decimal]) -> None:
+    def _save_snapshots(self, points: Mapping[Symbol, PricePoint]) -> None:
         now = self._clock.now()
         midnight = day_of(now)
         on_grid = midnight + ((now - midnight) // self._interval) * self._interval
@@ -81,7 +83,11 @@ class Snapshotter(Behaviour):
         try:
             if self._opening is None or self._opening[0] != midnight:
                 self._opening = midnight, self._retry.once(lambda: self._snapshots.opening_values(midnight))
-            taken = [self._value(portfolio, marks, time) for portfolio in self._states.values()]
+            marks = {rule: {symbol: mark(rule, *point) for symbol, point in points.items()} for rule in PriceRule}
+            taken = [
+                self._value(portfolio, marks[portfolio.rules.execution.price_rule], time)
+                for portfolio in self._states.values()
+            ]
             self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # the values just stored are the opening values of the day

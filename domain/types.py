@@ -44,6 +44,22 @@ class OrderType(StrEnum):
     LIMIT = "limit"
 
 
+class PriceRule(StrEnum):
+    """The rule by which a portfolio's orders get their prices and its positions their marks."""
+
+    QUOTE = "quote"
+    """A taker BUY meets the ask, a taker SELL the bid, where both are known; else the last trade."""
+    LAST = "last"
+    """The last trade."""
+
+
+class Liquidity(StrEnum):
+    """Whether a fill took liquidity from the market or provided it."""
+
+    TAKER = "taker"
+    MAKER = "maker"
+
+
 class PositionSide(StrEnum):
     """The side of a position: long or short, never both."""
 

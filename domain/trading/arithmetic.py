@@ -62,6 +62,12 @@ def floor_to(value: Decimal, quantum: Decimal) -> Decimal:
     return multiply(CONTEXT.divide_int(value, quantum), quantum)
 
 
+def ceil_to(value: Decimal, quantum: Decimal) -> Decimal:
+    """Round a non-negative value up to a multiple of ``quantum``."""
+    below = floor_to(value, quantum)
+    return below if below == value else add(below, quantum)
+
+
 def affordable(spend: Decimal, price: Decimal, step: Decimal) -> Decimal:
     """Return the largest multiple of ``step`` with quantity × ``price`` ≤ ``spend``; 0 for a negative ``spend``."""
     return multiply(CONTEXT.divide_int(max(spend, ZERO), multiply(price, step)), step)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract
 from domain.trading.events import Event
 from domain.trading.orders import Fill, Order, position_id
-from domain.trading.portfolio import PortfolioState, Position
+from domain.trading.portfolio import PortfolioState, Position, Taken
 from domain.types import OrderId, PortfolioName, PositionId, PositionSide, Side, Symbol
 
 
@@ -126,7 +127,8 @@ def apply(state: PortfolioState, event: Event) -> Result:
         cash_delta, asset_delta = negate(add(fill.notional, fill.commission)), fill.quantity
     else:
         cash_delta, asset_delta = subtract(fill.notional, fill.commission), negate(fill.quantity)
-    after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions)
+    taken = state.taken if fill.touch_size is None else _taken(state, order, fill, fill.touch_size)
+    after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions, taken)
     touched = held or position
     assert touched is not None  # an event without a position before it opens one
     return Result(event, after, touched.position_id, position, trade, cash_delta, asset_delta)
@@ -141,6 +143,20 @@ def apply_all(states: Mapping[PortfolioName, PortfolioState], events: Iterable[E
         draft[event.order.portfolio] = result.state
         results.append(result)
     return results
+
+
+def _taken(state: PortfolioState, order: Order, fill: Fill, touch_size: Decimal) -> ImmutableMap[Symbol, Taken]:
+    """Return what was taken from the newest quotes after a fill that met a touch of known size."""
+    symbol, seen_at = fill.quote.symbol, fill.quote.seen_at
+    before: Taken | None = state.taken.get(symbol)
+    if before is None or before.seen_at != seen_at:
+        before = Taken(seen_at)
+    quantity = min(fill.quantity, touch_size)
+    if order.side is Side.BUY:
+        after = before._replace(bought=add(before.bought, quantity))
+    else:
+        after = before._replace(sold=add(before.sold, quantity))
+    return state.taken.updated({symbol: after})
 
 
 def _increase(held: Position | None, order: Order, fill: Fill, side: PositionSide) -> Position:

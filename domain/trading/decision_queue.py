@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, TypeAlias
 
 from domain.trading.bookkeeping import Result
@@ -18,9 +17,10 @@ from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
-from domain.trading.quotes import Quote
+from domain.trading.prices import mark
+from domain.trading.quotes import PricePoint, Quote
 from domain.trading.sizing import expire_if_stale, pre_trade_check, size
-from domain.types import DecisionId, Instant, PortfolioName, Symbol
+from domain.types import DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class DecisionQueue:
         self._accounts: dict[PortfolioName, _Account] = {}
         self._catalog: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
-        self._marks = Marks()
+        self._marks = {rule: Marks() for rule in PriceRule}
         # By symbol; under None while the instruments are not loaded.
         self._waiting: dict[Symbol | None, list[PendingDecision]] = {}
 
@@ -143,14 +143,15 @@ class DecisionQueue:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
         seen = {quote.symbol: quote for quote in quotes}
         self._quotes |= seen
-        self._marks.update({symbol: quote.price for symbol, quote in seen.items()})
+        self._mark({symbol: quote.point for symbol, quote in seen.items()})
         return list(self._retry_waiting(self._waiting.keys() & seen.keys(), now))
 
     def on_earlier_prices(
-        self, quotes: Mapping[Symbol, Quote], marks: Mapping[Symbol, Decimal], now: Instant
+        self, quotes: Mapping[Symbol, Quote], points: Mapping[Symbol, PricePoint], now: Instant
     ) -> list[Step]:
-        """Take quotes and marks that are older than any that is here; those of a symbol that has none yet count."""
-        self._marks.update({symbol: mark for symbol, mark in marks.items() if symbol not in self._marks})
+        """Take quotes and prices that are older than any that is here; those of a symbol that has none yet count."""
+        known = self._marks[PriceRule.LAST]
+        self._mark({symbol: point for symbol, point in points.items() if symbol not in known})
         return self.on_quotes([quote for symbol, quote in quotes.items() if symbol not in self._quotes], now)
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Step]:
@@ -169,6 +170,8 @@ class DecisionQueue:
             if (account := self._accounts.get(name)) is None:
                 self._open(PortfolioState.opened(row))
             else:
+                if account.state.rules.execution.price_rule is not row.execution.price_rule:
+                    account.values = PositionValues(account.state)  # its marks are others now
                 account.state = replace(account.state, rules=row)
         removed = [self._accounts.pop(name) for name in list(self._accounts) if name not in present]
         return [
@@ -176,6 +179,10 @@ class DecisionQueue:
             for account in removed
             for decision, _ in account.ready
         ]
+
+    def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
+        for rule, marks in self._marks.items():
+            marks.update({symbol: mark(rule, *point) for symbol, point in points.items()})
 
     def _open(self, state: PortfolioState) -> None:
         self._accounts[state.name] = _Account(state, PositionValues(state))
@@ -236,8 +243,9 @@ class DecisionQueue:
         self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant
     ) -> SizedOrder | Refusal:
         quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
-        equity = account.values.equity(account.state, self._marks)
-        return size(decision, account.state, instrument, quote, equity, self._marks.table, now.time)
+        marks = self._marks[account.state.rules.execution.price_rule]
+        equity = account.values.equity(account.state, marks)
+        return size(decision, account.state, instrument, quote, equity, marks.table, now.time)
 
     def _retry_waiting(self, symbols: Iterable[Symbol | None], now: Instant) -> Iterator[Step]:
         """Admit the decisions that waited for these symbols again, oldest first."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
+from domain.trading.arithmetic import ZERO
 from domain.trading.orders import Fill, Order
 from domain.trading.portfolio import Position
 from domain.trading.quotes import Quote
@@ -18,12 +19,13 @@ class SizingEvidence:
     """What an order's quantity rests on.
 
     Attributes:
-        quote: the base price. The fill of a market order uses the same quote.
+        quote: the market data. The fill of a market order uses the same quote.
         equity: the portfolio's equity at ``quote`` and ``marks``.
-        marks: the newest price of each symbol; all orders of one moment share this table.
+        marks: the newest mark of each symbol; all orders of one moment share this table.
         positions: the portfolio's positions, shared with its state.
         version: of the portfolio.
         rules_revision: of the portfolio's row in ``paper_trading_config``.
+        taken: the quantity that earlier orders of the portfolio took from ``quote`` on the order's side.
     """
 
     quote: Quote
@@ -32,6 +34,7 @@ class SizingEvidence:
     positions: Mapping[Symbol, Position] = field(repr=False)
     version: int
     rules_revision: int
+    taken: Decimal = ZERO
 
     def other_marks(self) -> dict[Symbol, Decimal]:
         """Return the prices of the portfolio's other positions in that equity."""

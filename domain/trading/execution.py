@@ -10,12 +10,13 @@ import hashlib
 from datetime import datetime
 from decimal import Decimal
 
-from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, plain, rate, round_to, subtract
+from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, negate, plain, rate, subtract
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import Event, Filled, SizedOrder
-from domain.trading.orders import Costs, Fill, NotFilled, Order
+from domain.trading.orders import Costs, Fill, FillCosts, NotFilled, Order
+from domain.trading.prices import BasePrice, base_price, mark, round_price
 from domain.trading.quotes import Quote
-from domain.types import OrderId, OrderType, OutcomeStatus, Side
+from domain.types import Liquidity, OrderId, OrderType, OutcomeStatus, PriceRule, Side
 
 TYPE_FACTOR = {OrderType.MARKET: Decimal(2), OrderType.LIMIT: Decimal("0.5")}
 LARGE_NOTIONAL = Decimal(100_000)
@@ -30,64 +31,124 @@ def slippage_draw(order_id: OrderId) -> Decimal:
     return add(MIN_SLIPPAGE_DRAW, divide(Decimal(int.from_bytes(digest[:8])), Decimal(2**64)))
 
 
-def slippage_rate(base_notional: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal) -> Decimal:
+def slippage_rate(surcharged: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal) -> Decimal:
     """Return the fraction by which the price moves against the order, to 1e-12.
 
     Args:
-        base_notional: quantity × base price, in money; a larger order has more slippage.
+        surcharged: see `surcharged_notional`; a larger order has more slippage.
         slippage_pct: the portfolio's setting, a fraction.
         order_type: a market order has four times the slippage of a limit order.
         u: the draw, see `slippage_draw`.
     """
-    size_factor = add(ONE, min(divide(base_notional, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
-    return rate(multiply(multiply(multiply(slippage_pct, TYPE_FACTOR[order_type]), size_factor), u))
+    factor = multiply(slippage_pct, TYPE_FACTOR[order_type])
+    return rate(multiply(multiply(factor, size_factor(surcharged)), u))
 
 
-def slippage_price(side: Side, base_price: Decimal, slip: Decimal, tick: Decimal) -> Decimal:
-    """Return the fill price of an order at slippage rate ``slip``, rounded to the tick."""
+def size_factor(surcharged: Decimal) -> Decimal:
+    """Return the factor by which size raises slippage: 1 + value / 100 000, at most 5.
+
+    Args:
+        surcharged: see `surcharged_notional`.
+    """
+    return add(ONE, min(divide(surcharged, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
+
+
+def slippage_price(side: Side, base: Decimal, slip: Decimal, tick: Decimal, rule: PriceRule) -> Decimal:
+    """Return the fill price of an order at slippage rate ``slip``, rounded to the tick as the price rule says.
+
+    By `PriceRule.QUOTE` a SELL never gets less than one tick, unless the base price is below it.
+    """
     factor = add(ONE, slip) if side is Side.BUY else subtract(ONE, slip)
-    return round_to(multiply(base_price, factor), tick)
+    price = round_price(multiply(base, factor), side, tick, rule)
+    return tick if price == ZERO and rule is PriceRule.QUOTE and base >= tick else price
 
 
-def commission(notional: Decimal, costs: Costs) -> Decimal:
-    """Return the commission of an order with this notional at the fill price, in money."""
-    return max(money(multiply(notional, costs.commission_pct)), costs.min_commission)
+def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
+    """Return the commission of an order with this notional at the fill price, in money.
+
+    A SELL pays at most its proceeds, so that no commission takes the cash below zero.
+    """
+    due = max(money(multiply(notional, costs.commission_pct)), costs.min_commission)
+    return due if side is Side.BUY else min(due, notional)
 
 
-def worst_cost(quantity: Decimal, base_price: Decimal, tick: Decimal, costs: Costs) -> Decimal:
+def surcharged_notional(quantity: Decimal, base: BasePrice) -> Decimal:
+    """Return the value of what exceeds the size at the touch, in money; of all of it where that size is unknown."""
+    rest = quantity if base.size is None else max(subtract(quantity, base.size), ZERO)
+    return money(multiply(rest, base.price))
+
+
+def worst_cost(quantity: Decimal, base: BasePrice, tick: Decimal, costs: Costs, rule: PriceRule) -> Decimal:
     """Return the highest possible cost of buying ``quantity`` at market, with commission, in money."""
-    base_notional = money(multiply(quantity, base_price))
-    slip = slippage_rate(base_notional, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW)
-    notional = money(multiply(quantity, slippage_price(Side.BUY, base_price, slip, tick)))
-    return add(notional, commission(notional, costs))
+    surcharged = surcharged_notional(quantity, base)
+    slip = slippage_rate(surcharged, costs.slippage_pct, OrderType.MARKET, MAX_SLIPPAGE_DRAW)
+    notional = money(multiply(quantity, slippage_price(Side.BUY, base.price, slip, tick, rule)))
+    return add(notional, commission(Side.BUY, notional, costs))
 
 
-def fill_order(order: Order, quote: Quote, filled_at: datetime) -> Fill | NotFilled:
+def fill_order(order: Order, quote: Quote, filled_at: datetime, taken: Decimal = ZERO) -> Fill | NotFilled:
     """Fill the whole order from one quote.
+
+    Args:
+        order: the order.
+        quote: the market data.
+        filled_at: the time of the fill.
+        taken: the quantity that earlier orders of the portfolio took from this quote on this side.
 
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    base_notional = money(multiply(order.quantity, quote.price))
-    slip = slippage_rate(base_notional, order.costs.slippage_pct, order.order_type, slippage_draw(order.order_id))
-    price = slippage_price(order.side, quote.price, slip, order.instrument.tick)
+    rule, pct = order.execution.price_rule, order.costs.slippage_pct
+    base = base_price(quote, order.side, order.execution, taken)
+    surcharged = surcharged_notional(order.quantity, base)
+    draw = slippage_draw(order.order_id)
+    slip = slippage_rate(surcharged, pct, order.order_type, draw)
+    price = slippage_price(order.side, base.price, slip, order.instrument.tick, rule)
     if order.limit_price is not None:
         better = min if order.side is Side.BUY else max
         price = better(price, order.limit_price)
     if price <= ZERO:
-        return NotFilled(f"slippage takes the price {plain(quote.price)} to {plain(price)}")
+        return NotFilled(f"slippage takes the price {plain(base.price)} to {plain(price)}")
     notional = money(multiply(order.quantity, price))
     return Fill(
         fill_no=1,
         quantity=order.quantity,
         price=price,
         notional=notional,
-        commission=commission(notional, order.costs),
+        commission=commission(order.side, notional, order.costs),
         slippage_rate=slip,
-        slippage=money(multiply(order.quantity, absolute(subtract(price, quote.price)))),
+        slippage=money(multiply(order.quantity, absolute(subtract(price, base.price)))),
         quote=quote,
         filled_at=filled_at,
+        base_price=base.price,
+        touch_size=base.size,
+        liquidity=Liquidity.TAKER,
+        costs=fill_costs(order, quote, base, notional, draw),
     )
+
+
+def fill_costs(order: Order, quote: Quote, base: BasePrice, notional: Decimal, draw: Decimal) -> FillCosts:
+    """Return how the cost of a fill is composed; the parts add up to its distance from the mark.
+
+    Args:
+        order: the order.
+        quote: the market data that the fill met.
+        base: the price that it met, before slippage.
+        notional: of the fill.
+        draw: U, see `slippage_draw`.
+    """
+    mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
+    at_mark = money(multiply(order.quantity, mark_price))
+    at_base = at_mark if mark_price == base.price else money(multiply(order.quantity, base.price))
+    cost, spread = subtract(notional, at_mark), subtract(at_base, at_mark)
+    if order.side is Side.SELL:
+        cost, spread = negate(cost), negate(spread)
+    flat = multiply(at_base, multiply(order.costs.slippage_pct, TYPE_FACTOR[order.order_type]))
+    surcharge = size_factor(surcharged_notional(order.quantity, base))
+    size = money(multiply(flat, subtract(surcharge, ONE)))
+    random = money(multiply(multiply(flat, surcharge), subtract(draw, ONE)))
+    slippage = subtract(subtract(subtract(cost, spread), size), random)
+    return FillCosts(spread, slippage, size, random)
 
 
 def match_market_order(sized: SizedOrder, time: datetime) -> Event | Refusal:
@@ -97,7 +158,7 @@ def match_market_order(sized: SizedOrder, time: datetime) -> Event | Refusal:
         The portfolio's next event, or the refusal of the order's decision.
     """
     order = sized.order
-    fill = fill_order(order, sized.sizing.quote, time)
+    fill = fill_order(order, sized.sizing.quote, time, sized.sizing.taken)
     if isinstance(fill, NotFilled):
         return Refusal(order.decision_id, order.portfolio, OutcomeStatus.REJECTED, Reason.NO_FILL, fill.reason)
     return Filled(sized.sizing.version + 1, order, sized.sizing, fill)

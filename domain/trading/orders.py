@@ -7,9 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
+from domain.trading.arithmetic import ONE
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
-from domain.types import DecisionId, OrderId, OrderType, PortfolioName, PositionId, Side
+from domain.types import DecisionId, Liquidity, OrderId, OrderType, PortfolioName, PositionId, PriceRule, Side
+
+RULES_VERSION = 2
+"""Version of the rules of `domain.trading.prices` and `execution`. Orders of version 1 were made before each stored its
+price rule and its tick."""
 
 
 def order_id(decision_uid: UUID, leg: int) -> OrderId:
@@ -32,12 +37,26 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionRules:
+    """The rules of an order's prices and of what one fill may take.
+
+    Attributes:
+        price_rule: which price a fill meets.
+        max_touch_share: the share of the size at the touch that orders take without a size surcharge, a fraction.
+    """
+
+    price_rule: PriceRule = PriceRule.QUOTE
+    max_touch_share: Decimal = ONE
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What is wanted: one leg of a decision, sized for one portfolio. The quote that fills it is no part of it.
 
     Attributes:
         seq: counts the portfolio's orders.
         costs: the portfolio's costs at sizing.
+        execution: the portfolio's rules of execution at sizing.
         note: an addition to the outcome's reason; usually empty.
         limit_price: the worst price allowed; None for a market order.
     """
@@ -52,6 +71,7 @@ class Order:
     order_type: OrderType
     quantity: Decimal
     costs: Costs
+    execution: ExecutionRules
     created_at: datetime
     strategy: str | None = None
     note: str = ""
@@ -66,6 +86,23 @@ class NotFilled:
 
 
 @dataclass(frozen=True, slots=True)
+class FillCosts:
+    """The cost of a fill beside its commission, in money: by how much it is worse than a fill at the mark.
+
+    Attributes:
+        spread: from the mark to the base price.
+        slippage: by the base rate of slippage and by rounding to the tick; negative where a limit saved more.
+        size: the surcharge for what exceeds the size at the touch.
+        random: by the random factor; negative where it was below 1.
+    """
+
+    spread: Decimal
+    slippage: Decimal
+    size: Decimal
+    random: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
     """One execution of all or part of an order, with the data that it was computed from.
 
@@ -74,7 +111,11 @@ class Fill:
         notional: quantity × price.
         slippage_rate: the drawn rate between base price and price, before rounding to the tick.
         slippage: quantity × the distance between price and base price, in money; a cost is positive.
-        quote: the market data that it met; its price is the base price, before slippage.
+        quote: the market data that it met.
+        base_price: the price that it met, before slippage.
+        touch_size: the quantity that it could take at the base price without a surcharge; None where unknown.
+        liquidity: taker or maker.
+        costs: how its cost is composed.
     """
 
     fill_no: int
@@ -86,3 +127,7 @@ class Fill:
     slippage: Decimal
     quote: Quote
     filled_at: datetime
+    base_price: Decimal
+    touch_size: Decimal | None
+    liquidity: Liquidity
+    costs: FillCosts

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
-from domain.trading.orders import Costs
-from domain.types import PortfolioName, PositionId, PositionSide, Symbol
+from domain.trading.orders import Costs, ExecutionRules
+from domain.trading.quotes import Quote
+from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class PortfolioRules:
     decision_confidence_threshold: Decimal
     min_notional: Decimal
     default_risk_score: Decimal
+    execution: ExecutionRules = ExecutionRules()
     revision: int = 1
     created_at: datetime | None = None
     halted: str | None = None
@@ -83,18 +85,37 @@ class Position:
         return subtract(value, self.cost) if self.side is PositionSide.LONG else add(value, self.cost)
 
 
+class Taken(NamedTuple):
+    """What a portfolio's orders took from the touch of one quote.
+
+    Attributes:
+        seen_at: when the quote was seen, which tells it from others of its symbol.
+        bought: the quantity taken at the ask.
+        sold: the quantity taken at the bid.
+    """
+
+    seen_at: datetime
+    bought: Decimal = ZERO
+    sold: Decimal = ZERO
+
+
+NOTHING_TAKEN: ImmutableMap[Symbol, Taken] = ImmutableMap()
+
+
 @dataclass(frozen=True, slots=True)
 class PortfolioState:
     """The state of a portfolio after one of its events.
 
     Attributes:
         version: counts the portfolio's events.
+        taken: by symbol, what its orders took from the last quote that one of them met.
     """
 
     rules: PortfolioRules
     cash: Decimal
     version: int
     positions: ImmutableMap[Symbol, Position]
+    taken: ImmutableMap[Symbol, Taken] = field(default=NOTHING_TAKEN, compare=False)
 
     @classmethod
     def opened(cls, rules: PortfolioRules) -> PortfolioState:
@@ -105,6 +126,13 @@ class PortfolioState:
     def name(self) -> PortfolioName:
         """The name."""
         return self.rules.portfolio
+
+    def taken_from(self, quote: Quote, side: Side) -> Decimal:
+        """Return the quantity that the portfolio's orders took from the touch of ``quote`` on this side."""
+        taken: Taken | None = self.taken.get(quote.symbol)
+        if taken is None or taken.seen_at != quote.seen_at:
+            return ZERO
+        return taken.bought if side is Side.BUY else taken.sold
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return cash + Σ value at ``marks``; a position without a mark counts at its last fill's price."""
@@ -134,7 +162,7 @@ def to_dict(state: PortfolioState) -> dict[str, Any]:
 
 
 class Marks:
-    """The newest price of each symbol, and which prices are newer than at an earlier moment.
+    """The newest mark of each symbol, and which marks are newer than at an earlier moment.
 
     Attributes:
         number: of the last change.

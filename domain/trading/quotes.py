@@ -6,10 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Instant, Symbol
+
+
+class PricePoint(NamedTuple):
+    """The price of a symbol at one moment, as far as its mark needs it.
+
+    Attributes:
+        price: the last trade, or the middle of bid and ask.
+    """
+
+    price: Decimal
+    bid: Decimal | None = None
+    ask: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +29,16 @@ class Quote:
     """A price as this process received it.
 
     Attributes:
-        price: the base price: last trade, or the middle of bid and ask.
+        price: the last trade, or the middle of bid and ask.
         price_time: time of the price according to the source.
         seen: when this process received it, or its confirmation.
         source: name of the price source.
         real: whether it is the price of a real market: `PriceSource.real`. It has no default, so that no source
             forgets it; where results rest on other prices, they are marked.
+        volume: of the last 24 hours; evidence only, it never limits a fill.
+        bid_size: the quantity that buyers offer to take at the bid; None where unknown.
+        ask_size: the quantity that sellers offer at the ask; None where unknown.
+        last_size: the quantity of the last trade; None where unknown.
     """
 
     symbol: Symbol
@@ -34,6 +50,14 @@ class Quote:
     bid: Decimal | None = None
     ask: Decimal | None = None
     volume: Decimal | None = None
+    bid_size: Decimal | None = field(default=None, kw_only=True)
+    ask_size: Decimal | None = field(default=None, kw_only=True)
+    last_size: Decimal | None = field(default=None, kw_only=True)
+
+    @property
+    def point(self) -> PricePoint:
+        """What its mark needs."""
+        return PricePoint(self.price, self.bid, self.ask)
 
     @property
     def seen_at(self) -> datetime:

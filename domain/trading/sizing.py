@@ -14,6 +14,7 @@ from domain.trading.execution import worst_cost
 from domain.trading.instruments import Instrument, Unresolved
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
+from domain.trading.prices import BasePrice, base_price, mark
 from domain.trading.quotes import Quote
 from domain.types import Action, Instant, OrderType, Side, Symbol
 
@@ -83,9 +84,9 @@ def size(
         decision: a BUY or a SELL.
         state: the projection.
         instrument: the instrument that is traded.
-        quote: the base price; the fill uses the same quote.
+        quote: the market data; the fill uses the same quote.
         equity: the portfolio's equity at ``quote`` and ``marks``.
-        marks: the newest price of each symbol; it is kept as evidence and not copied.
+        marks: the newest mark of each symbol; it is kept as evidence and not copied.
         now: the time of sizing.
 
     Returns:
@@ -93,11 +94,15 @@ def size(
     """
     if decision.expired(now):
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
+    side = Side(decision.action)
+    taken = state.taken_from(quote, side)
+    base = base_price(quote, side, state.rules.execution, taken)
     held = state.positions.get(instrument.symbol)
-    if decision.action is Action.SELL:
-        sized = _sell(decision, held, state.rules, instrument, quote.price)
+    if side is Side.SELL:
+        sized = _sell(decision, held, state.rules, instrument, base.price)
     else:
-        sized = _buy(decision, held, state, instrument, quote.price, equity)
+        held_value = held.value(mark(state.rules.execution.price_rule, *quote.point)) if held is not None else ZERO
+        sized = _buy(decision, held_value, state, instrument, base, equity)
     if isinstance(sized, Refusal):
         return sized
     order = Order(
@@ -109,15 +114,17 @@ def size(
         instrument=instrument
         if decision.asset_class is None
         else replace(instrument, asset_class=decision.asset_class),
-        side=Side(decision.action),
+        side=side,
         order_type=OrderType.MARKET,
         quantity=sized.quantity,
         costs=state.rules.costs,
+        execution=state.rules.execution,
         created_at=now,
         strategy=decision.strategy,
         note=sized.note,
     )
-    return SizedOrder(order, SizingEvidence(quote, equity, marks, state.positions, state.version, state.rules.revision))
+    evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, state.rules.revision, taken)
+    return SizedOrder(order, evidence)
 
 
 def budget(equity: Decimal, confidence: Decimal, risk_score: Decimal, max_position_size: Decimal) -> Decimal:
@@ -156,31 +163,45 @@ def _sell(
     requested = decision.quantity
     if requested is None or requested == held.quantity:
         return SizedQuantity(held.quantity)
-    if requested > held.quantity:
+    if requested > held.quantity or subtract(held.quantity, requested) < instrument.step:
         return SizedQuantity(held.quantity, f"the whole position, the decision requested {plain(requested)}")
     quantity = floor_to(requested, instrument.step)
-    return _too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
+    too_small = _too_small(decision, quantity, price, rules, instrument)
+    if too_small is not None:
+        return too_small
+    if (dust := _dust(subtract(held.quantity, quantity), price, instrument)) is not None:
+        return SizedQuantity(held.quantity, f"the whole position: of {plain(requested)}, {dust}")
+    return SizedQuantity(quantity)
+
+
+def _dust(rest: Decimal, price: Decimal, instrument: Instrument) -> str | None:
+    """Return why the rest of a position could not be sold alone; None where it could."""
+    if rest < instrument.min_quantity:
+        return f"{plain(rest)} would be left, the venue's minimum quantity is {plain(instrument.min_quantity)}"
+    value = money(multiply(rest, price))
+    if value < instrument.min_notional:
+        return f"{plain(value)} would be left, the venue's minimum value is {plain(instrument.min_notional)}"
+    return None
 
 
 def _buy(
     decision: PendingDecision,
-    held: Position | None,
+    held_value: Decimal,
     portfolio: PortfolioState,
     instrument: Instrument,
-    price: Decimal,
+    base: BasePrice,
     equity: Decimal,
 ) -> SizedQuantity | Refusal:
-    rules = portfolio.rules
+    rules, price = portfolio.rules, base.price
     if portfolio.cash <= ZERO:
         return refuse(decision, Reason.NO_CASH, f"free cash is {plain(portfolio.cash)}")
     limit = money(multiply(rules.max_position_size, equity))
-    held_value = held.value(price) if held is not None else ZERO
     headroom = subtract(limit, held_value)
     if headroom <= ZERO:
         worth = f"{instrument.symbol} is worth {plain(held_value)}"
         return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit is {plain(limit)}")
     if decision.quantity is not None:
-        requested = _requested(decision, decision.quantity, portfolio, instrument, price, headroom)
+        requested = _requested(decision, decision.quantity, portfolio, instrument, base, headroom)
         if isinstance(requested, Refusal):
             return requested
         quantity = requested
@@ -188,7 +209,7 @@ def _buy(
         risk = rules.default_risk_score if decision.risk_score is None else decision.risk_score
         spend = min(budget(equity, decision.confidence, risk, rules.max_position_size), headroom)
         wanted = affordable(spend, price, instrument.step)
-        quantity = _limit_to_cash(wanted, portfolio, instrument, price)
+        quantity = _limit_to_cash(wanted, portfolio, instrument, base)
         if quantity < wanted and _too_small(decision, quantity, price, rules, instrument):
             minimum = max(_min_notional(rules, instrument), money(multiply(instrument.min_quantity, price)))
             return refuse(
@@ -204,16 +225,17 @@ def _requested(
     requested: Decimal,
     portfolio: PortfolioState,
     instrument: Instrument,
-    price: Decimal,
+    base: BasePrice,
     headroom: Decimal,
 ) -> Decimal | Refusal:
     """Return the decision's own quantity, rounded down to the step; a quantity that breaks a rule is never reduced."""
     quantity = floor_to(requested, instrument.step)
-    notional = money(multiply(quantity, price))
-    worth = f"{plain(quantity)} at {plain(price)} is worth {plain(notional)}"
+    notional = money(multiply(quantity, base.price))
+    worth = f"{plain(quantity)} at {plain(base.price)} is worth {plain(notional)}"
     if notional > headroom:
         return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit leaves {plain(headroom)}")
-    cost = worst_cost(quantity, price, instrument.tick, portfolio.rules.costs)
+    rules = portfolio.rules
+    cost = worst_cost(quantity, base, instrument.tick, rules.costs, rules.execution.price_rule)
     if quantity > ZERO and cost > portfolio.cash:
         return refuse(
             decision, Reason.NO_CASH, f"{worth} and may cost {plain(cost)}, free cash is {plain(portfolio.cash)}"
@@ -221,12 +243,13 @@ def _requested(
     return quantity
 
 
-def _limit_to_cash(quantity: Decimal, portfolio: PortfolioState, instrument: Instrument, price: Decimal) -> Decimal:
+def _limit_to_cash(quantity: Decimal, portfolio: PortfolioState, instrument: Instrument, base: BasePrice) -> Decimal:
     """Return the largest multiple of the step, at most ``quantity``, whose worst cost free cash covers."""
     costs, step, tick = portfolio.rules.costs, instrument.step, instrument.tick
+    rule = portfolio.rules.execution.price_rule
 
     def covered(candidate: Decimal) -> bool:
-        return worst_cost(candidate, price, tick, costs) <= portfolio.cash
+        return worst_cost(candidate, base, tick, costs, rule) <= portfolio.cash
 
     if quantity == ZERO or covered(quantity):
         return quantity

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 
 from loguru import logger
 
-from domain.trading.quotes import Quote
+from domain.trading.quotes import PricePoint, Quote
 from domain.types import Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
@@ -19,9 +18,9 @@ from persistence.rows import KEEP_EXISTING, insert_rows
 from persistence.stores.store import Store
 
 LAST_PRICES = """
-SELECT held.symbol, m.price
+SELECT held.symbol, m.price, m.bid, m.ask
 FROM (SELECT DISTINCT symbol FROM paper_positions) held
-LEFT JOIN LATERAL (SELECT price FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m
+LEFT JOIN LATERAL (SELECT price, bid, ask FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m
     ON true
 """
 
@@ -33,10 +32,13 @@ class PriceStore(Store):
         self.engine = engine_for(database_url, "PriceTracker")  # no writer: a long deletion has no time limit
         self._lease = lease
 
-    def last_prices(self) -> Mapping[Symbol, Decimal | None]:
+    def last_prices(self) -> Mapping[Symbol, PricePoint | None]:
         """Return the last stored price of each symbol with an open position, None without one; used as marks only."""
         with transaction(self.engine) as cursor:
-            return {Symbol(symbol): price for symbol, price in cursor.execute(LAST_PRICES).fetchall()}
+            return {
+                Symbol(symbol): PricePoint(price, bid, ask) if price is not None else None
+                for symbol, price, bid, ask in cursor.execute(LAST_PRICES).fetchall()
+            }
 
     def record(self, quotes: Sequence[Quote]) -> None:
         """Store quotes; the same quote again changes nothing. The caller sends at most one per symbol and second."""
@@ -81,11 +83,11 @@ class PriceRecorder(Recorder[_Job]):
         self._store = store
         super().__init__("price recorder", store.close)
 
-    def read(self, reply: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
+    def read(self, reply: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
         """Call ``reply`` soon with `PriceStore.last_prices`, or with None if they cannot be read now; never waits."""
 
         def read_and_reply() -> None:
-            prices: Mapping[Symbol, Decimal | None] | None = None
+            prices: Mapping[Symbol, PricePoint | None] | None = None
             try:
                 prices = self._store.last_prices()
             finally:

@@ -29,7 +29,7 @@ from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result, Trade
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import Quote
+from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Epoch, Generation, Instant, OutcomeStatus, PortfolioName, Symbol
 
@@ -208,8 +208,8 @@ class MemoryDatabase:
 
     # PriceRecords and Snapshots
 
-    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        reply_to(None if self.away else {quote.symbol: quote.price for quote in self.prices})
+    def read(self, reply_to: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
+        reply_to(None if self.away else {quote.symbol: quote.point for quote in self.prices})
 
     def offer(self, quotes: Sequence[Quote]) -> None:
         self.prices.extend(quotes)
@@ -301,7 +301,9 @@ def _stored(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioState:
         )
         for symbol, position in portfolio.positions.items()
     }
-    return PortfolioState(rules, CONTEXT.quantize(portfolio.cash, MONEY), portfolio.version, ImmutableMap(positions))
+    return replace(
+        portfolio, rules=rules, cash=CONTEXT.quantize(portfolio.cash, MONEY), positions=ImmutableMap(positions)
+    )
 
 
 def _received(row: Row, received: Instant) -> PendingDecision:

@@ -129,6 +129,7 @@ def market_order(
     instrument: Instrument = instrument(),  # noqa: B008
     order_type: OrderType = OrderType.MARKET,
     limit_price: Number | None = None,
+    execution: ExecutionRules = BY_LAST,
     strategy: str | None = None,
 ) -> SizedOrder:
     """Return an order with the evidence of a sizing that need not have happened."""
@@ -143,6 +144,7 @@ def market_order(
         order_type=order_type,
         quantity=Decimal(quantity),
         costs=costs,
+        execution=execution,
         created_at=NOON,
         strategy=strategy,
         limit_price=None if limit_price is None else Decimal(limit_price),

@@ -119,7 +119,7 @@ def test_chance_of_any_order_is_in_its_bounds_and_always_the_same(some: UUID) ->
 def test_slippage_takes_a_buy_up_and_a_sell_down_to_the_tick(
     expected: str, side: Side, base: str, slip: str, tick: str
 ) -> None:
-    assert Decimal(expected) == slippage_price(side, Decimal(base), Decimal(slip), Decimal(tick))
+    assert Decimal(expected) == slippage_price(side, Decimal(base), Decimal(slip), Decimal(tick), PriceRule.LAST)
 
 
 @pytest.mark.parametrize(

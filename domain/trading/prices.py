@@ -1,0 +1,64 @@
+"""The price rules: what a taker meets, what a position is worth, and how a price is rounded to the tick."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from domain.trading.arithmetic import ZERO, ceil_to, floor_to, multiply, round_to, subtract
+from domain.trading.orders import ExecutionRules
+from domain.trading.quotes import Quote
+from domain.types import PriceRule, Side
+
+
+class BasePrice(NamedTuple):
+    """The price that a taker meets, before slippage.
+
+    Attributes:
+        size: the quantity that it can take there without a surcharge; None where unknown.
+    """
+
+    price: Decimal
+    size: Decimal | None = None
+
+
+def spread_known(bid: Decimal | None, ask: Decimal | None) -> bool:
+    """Return whether bid and ask are known and make sense together."""
+    return bid is not None and ask is not None and bid <= ask
+
+
+def mark(rule: PriceRule, price: Decimal, bid: Decimal | None, ask: Decimal | None) -> Decimal:
+    """Return the price at which a position is valued. The SQL function ``paper_mark`` computes the same.
+
+    Under `PriceRule.QUOTE` it is the last trade, clamped into [bid, ask] where both are known; else the last trade.
+
+    >>> mark(PriceRule.QUOTE, Decimal("0.50"), Decimal("0.90"), Decimal("0.92"))
+    Decimal('0.90')
+    """
+    if rule is PriceRule.LAST or bid is None or ask is None or bid > ask:
+        return price
+    return bid if price < bid else min(price, ask)
+
+
+def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal = ZERO) -> BasePrice:
+    """Return the price that a taker meets in a quote, and the quantity offered there.
+
+    Args:
+        quote: the market data.
+        side: BUY or SELL.
+        rules: the portfolio's.
+        taken: the quantity that earlier orders of the portfolio took from this quote on this side.
+    """
+    if rules.price_rule is PriceRule.LAST or quote.bid is None or quote.ask is None or quote.bid > quote.ask:
+        return BasePrice(quote.price)
+    price, size = (quote.ask, quote.ask_size) if side is Side.BUY else (quote.bid, quote.bid_size)
+    if size is None:
+        return BasePrice(price)
+    return BasePrice(price, max(subtract(multiply(rules.max_touch_share, size), taken), ZERO))
+
+
+def round_price(price: Decimal, side: Side, tick: Decimal, rule: PriceRule) -> Decimal:
+    """Round a fill's price to the tick: by `PriceRule.QUOTE` against the order, by `PriceRule.LAST` to the nearest one."""
+    if rule is PriceRule.LAST:
+        return round_to(price, tick)
+    return ceil_to(price, tick) if side is Side.BUY else floor_to(price, tick)
