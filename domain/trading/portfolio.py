@@ -115,7 +115,7 @@ class PortfolioState:
     cash: Decimal
     version: int
     positions: ImmutableMap[Symbol, Position]
-    taken: ImmutableMap[Symbol, Taken] = field(default=NOTHING_TAKEN, compare=False)
+    taken: ImmutableMap[Symbol, Taken] = field(default_factory=lambda: NOTHING_TAKEN, compare=False)
 
     @classmethod
     def opened(cls, rules: PortfolioRules) -> PortfolioState:

@@ -12,16 +12,17 @@ from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.events import Filled, SizedOrder, SizingEvidence
 from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
-from domain.trading.orders import Costs, Order, order_id
+from domain.trading.orders import Costs, ExecutionRules, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.sizing import size
-from domain.types import Action, Instant, OrderType, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.types import Action, Instant, OrderType, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Number = str | int | Decimal
 BTC = Symbol("BTC/USDT")
 ETH = Symbol("ETH/USDT")
+BY_LAST = ExecutionRules(PriceRule.LAST)
 
 
 def uid(number: int) -> UUID:
