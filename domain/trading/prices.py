@@ -58,7 +58,7 @@ def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal =
 
 
 def round_price(price: Decimal, side: Side, tick: Decimal, rule: PriceRule) -> Decimal:
-    """Round a fill's price to the tick: by `PriceRule.QUOTE` against the order, by `PriceRule.LAST` to the nearest one."""
+    """Round a fill's price to the tick: `PriceRule.QUOTE` against the order, `PriceRule.LAST` to the nearest one."""
     if rule is PriceRule.LAST:
         return round_to(price, tick)
     return ceil_to(price, tick) if side is Side.BUY else floor_to(price, tick)

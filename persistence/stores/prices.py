@@ -20,8 +20,9 @@ from persistence.stores.store import Store
 LAST_PRICES = """
 SELECT held.symbol, m.price, m.bid, m.ask
 FROM (SELECT DISTINCT symbol FROM paper_positions) held
-LEFT JOIN LATERAL (SELECT price, bid, ask FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1) m
-    ON true
+LEFT JOIN LATERAL (
+    SELECT price, bid, ask FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1
+) m ON true
 """
 
 

@@ -23,6 +23,8 @@ Number = str | int | Decimal
 BTC = Symbol("BTC/USDT")
 ETH = Symbol("ETH/USDT")
 BY_LAST = ExecutionRules(PriceRule.LAST)
+"""The default of tests, most of which state a last trade alone."""
+BY_QUOTE = ExecutionRules(PriceRule.QUOTE)
 
 
 def uid(number: int) -> UUID:
@@ -54,6 +56,7 @@ def rules(
     decision_confidence_threshold: Number = "0.6",
     min_notional: Number = 10,
     default_risk_score: Number = "0.3",
+    execution: ExecutionRules = BY_LAST,
     revision: int = 1,
 ) -> PortfolioRules:
     return PortfolioRules(
@@ -65,6 +68,7 @@ def rules(
         decision_confidence_threshold=Decimal(decision_confidence_threshold),
         min_notional=Decimal(min_notional),
         default_risk_score=Decimal(default_risk_score),
+        execution=execution,
         revision=revision,
     )
 

@@ -25,7 +25,7 @@ from domain.trading.execution import (
     worst_cost,
 )
 from domain.trading.orders import Costs, Fill, order_id, position_id
-from domain.types import OrderId, OrderType, Side
+from domain.types import OrderId, OrderType, PriceRule, Side
 from tests.support.values import strategies
 from tests.support.values.builders import NOON, costs, filled, instrument, market_order, refused, uid
 
