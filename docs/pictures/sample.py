@@ -21,10 +21,10 @@ from domain.trading.decision import Reason
 from domain.trading.events import Filled, SizedOrder, SizingEvidence
 from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
-from domain.trading.orders import Costs, Order, order_id
+from domain.trading.orders import Costs, ExecutionRules, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import Instant, OrderType, OutcomeStatus, PortfolioName, PositionSide, Side, Symbol
+from domain.types import Instant, OrderType, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Side, Symbol
 from domain.validation.criteria import Criteria
 from domain.validation.operational import Operations
 from domain.validation.verdict import Verdict, judge
@@ -33,6 +33,7 @@ FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 60
 NAMESPACE = UUID("5d5f4a5e-3c83-4a5c-9f0e-6f0f2d9b7a10")
 COSTS = Costs(Decimal("0.0005"), Decimal("0.001"), Decimal(1))
+EXECUTION = ExecutionRules(PriceRule.LAST)
 SOURCE = "simulated"
 
 
@@ -140,6 +141,7 @@ class _Desk:
             order_type=OrderType.MARKET,
             quantity=quantity,
             costs=COSTS,
+            execution=EXECUTION,
             created_at=at,
             strategy=self.draw.choice(self.plan.strategies),
         )

@@ -49,6 +49,10 @@ class ExecutionRules:
     max_touch_share: Decimal = ONE
 
 
+DEFAULT_EXECUTION = ExecutionRules()
+"""The rules of a new portfolio."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is wanted: one leg of a decision, sized for one portfolio. The quote that fills it is no part of it.

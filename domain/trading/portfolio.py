@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
-from domain.trading.orders import Costs, ExecutionRules
+from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
 from domain.trading.quotes import Quote
 from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol
 
@@ -35,7 +35,7 @@ class PortfolioRules:
     decision_confidence_threshold: Decimal
     min_notional: Decimal
     default_risk_score: Decimal
-    execution: ExecutionRules = ExecutionRules()
+    execution: ExecutionRules = DEFAULT_EXECUTION
     revision: int = 1
     created_at: datetime | None = None
     halted: str | None = None

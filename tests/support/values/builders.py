@@ -92,8 +92,28 @@ def instant(time: datetime = NOON) -> Instant:
     return Instant(time, (time - NOON).total_seconds())
 
 
-def quote(price: Number = 100, symbol: str = BTC, at: datetime = NOON) -> Quote:
-    return Quote(Symbol(symbol), Decimal(price), price_time=at, seen=instant(at), source="test", real=True)
+def quote(
+    price: Number = 100,
+    symbol: str = BTC,
+    at: datetime = NOON,
+    *,
+    bid: Number | None = None,
+    ask: Number | None = None,
+    bid_size: Number | None = None,
+    ask_size: Number | None = None,
+) -> Quote:
+    return Quote(
+        Symbol(symbol),
+        Decimal(price),
+        price_time=at,
+        seen=instant(at),
+        source="test",
+        real=True,
+        bid=None if bid is None else Decimal(bid),
+        ask=None if ask is None else Decimal(ask),
+        bid_size=None if bid_size is None else Decimal(bid_size),
+        ask_size=None if ask_size is None else Decimal(ask_size),
+    )
 
 
 def received(

@@ -76,6 +76,8 @@ def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_c
         paid = money(signed * Fraction(deal.price))
         rate, least = deal.rates or (commission_pct, min_commission)
         commission = max(money(abs(paid) * Fraction(rate)), Fraction(least))
+        if not deal.buy:
+            commission = min(commission, -paid)
         result.cash -= paid + commission
         holding = result.holdings.setdefault(deal.symbol, Holding())
         if holding.quantity * signed >= 0:

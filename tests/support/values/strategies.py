@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import prod
 from typing import Any
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from domain.trading.arithmetic import QUANTITY_STEP
 from domain.trading.events import SizedOrder
-from domain.trading.orders import Costs
+from domain.trading.instruments import Instrument
+from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules
-from domain.types import Action, OrderType, Symbol
+from domain.types import Action, OrderType, PriceRule, Symbol
 from tests.support.values.builders import costs, instrument, market_order, rules
 from tests.support.values.naive_ledger import Deal
 
@@ -51,23 +52,75 @@ def portfolio_rules() -> st.SearchStrategy[PortfolioRules]:
         costs=costs_(),
         max_position_size=st.sampled_from([Decimal("0.20"), Decimal(1), Decimal("0.333333")]),
         min_notional=st.sampled_from([Decimal(10), Decimal(0)]),
+        execution=executions(),
     )
+
+
+def executions() -> st.SearchStrategy[ExecutionRules]:
+    """Return a strategy of both price rules."""
+    shares = st.sampled_from([Decimal(1), Decimal("0.5"), Decimal("0.0123456")])
+    return st.builds(ExecutionRules, st.sampled_from(list(PriceRule)), shares)
+
+
+@dataclass(frozen=True)
+class Book:
+    """Bid, ask and their sizes, relative to a price; None where a number is unknown.
+
+    Attributes:
+        bid: in ticks above the price.
+        ask: in ticks above the price; below the bid where the book is crossed.
+        bid_size: in steps.
+        ask_size: in steps.
+    """
+
+    bid: int | None = None
+    ask: int | None = None
+    bid_size: int | None = None
+    ask_size: int | None = None
+
+    def around(self, price: Decimal, what: Instrument) -> dict[str, Decimal | None]:
+        """Return bid, ask and sizes in an instrument, by the names of the fields of `Quote`."""
+
+        def side(ticks: int | None) -> Decimal | None:
+            return None if ticks is None else max(price + ticks * what.tick, what.tick)
+
+        def size(steps: int | None) -> Decimal | None:
+            return None if steps is None else steps * what.step
+
+        sizes = {"bid_size": size(self.bid_size), "ask_size": size(self.ask_size)}
+        return {"bid": side(self.bid), "ask": side(self.ask), **sizes}
+
+
+BOOKS = [
+    Book(),
+    *(
+        Book(bid, ask, bid_size, ask_size)
+        for bid, ask in ((-1, 1), (0, 0), (-300, 500), (20, 45), (-45, -20), (7, -7), (None, 2), (-3, None))
+        for bid_size, ask_size in ((None, None), (0, 1), (3, 2), (10**4, 10**5), (10**9, None), (None, 5))
+    ),
+]
+"""Books around the last trade, above and below it, crossed and half known; sizes that are unknown, thin and large."""
 
 
 @st.composite
 def orders(draw: st.DrawFn) -> SizedOrder:
-    """Draw a market order of any side and size."""
+    """Draw a market order of any side and size under any price rule, and the quote that it meets."""
     which = draw(st.integers(0, len(INSTRUMENTS) - 1))
     what = INSTRUMENTS[which]
-    return market_order(
+    price = price_of(which, draw(st.sampled_from(FACTORS)))
+    sized = market_order(
         draw(st.sampled_from(["BUY", "SELL"])),
         draw(st.integers(1, 10**9)) * what.step,
-        price_of(which, draw(st.sampled_from(FACTORS))),
+        price,
         seq=draw(st.integers(1, 1000)),
         costs=draw(costs_()),
         instrument=what,
         order_type=OrderType.MARKET,
+        execution=draw(executions()),
     )
+    met = replace(sized.sizing.quote, **draw(st.sampled_from(BOOKS)).around(price, what))  # type: ignore[arg-type]
+    taken = draw(st.sampled_from([0, 1, 2, 10**4])) * what.step
+    return replace(sized, sizing=replace(sized.sizing, quote=met, taken=taken))
 
 
 @dataclass(frozen=True)
@@ -79,6 +132,8 @@ class Wish:
         share: quantity as a fraction of the position, for a SELL; of what the cash can buy, for a BUY. A SELL may have
             more than 1. None leaves the size to the program.
         factor: the price as a multiple of the instrument's level.
+        book: bid, ask and sizes around that price.
+        same_quote: the decision meets the quote of its symbol that is there already, if there is one.
     """
 
     which: int
@@ -87,6 +142,8 @@ class Wish:
     risk_score: Decimal | None
     share: Decimal | None
     factor: Decimal
+    book: Book = BOOKS[0]
+    same_quote: bool = False
 
 
 ACTIONS = [Action.BUY] * 5 + [Action.SELL] * 4 + [Action.HOLD]
@@ -117,7 +174,7 @@ def several(element: st.SearchStrategy[int], most: int) -> st.SearchStrategy[lis
 
 def wishes(most: int = 30) -> st.SearchStrategy[list[Wish]]:
     """Return a strategy of consecutive decisions for several symbols."""
-    choices = (range(len(INSTRUMENTS)), ACTIONS, CONFIDENCES, RISKS, SHARES, FACTORS)
+    choices = (range(len(INSTRUMENTS)), ACTIONS, CONFIDENCES, RISKS, SHARES, FACTORS, BOOKS, (False, False, True))
     return several(numbers(*choices), most).map(lambda drawn: [Wish(*chosen(number, *choices)) for number in drawn])
 
 

@@ -26,7 +26,7 @@ from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.trading.instruments import Instrument
-from domain.trading.quotes import Quote
+from domain.trading.quotes import PricePoint, Quote
 from domain.types import Instant, Symbol
 from tests.support.actors.stepped_runtime import StepClock
 from tests.support.actors.stepper import PassiveSource
@@ -41,7 +41,7 @@ class Records:
     """The table of prices of symbols with open positions."""
 
     def __init__(self) -> None:
-        self.held: dict[Symbol, Decimal | None] = {}
+        self.held: dict[Symbol, PricePoint | None] = {}
         self.away = False
 
     def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
@@ -127,13 +127,13 @@ def log_lines() -> Iterator[list[str]]:
 
 
 def test_symbols_with_positions_are_watched_from_the_start_even_without_a_stored_price(tracked: Tracked) -> None:
-    tracked.records.held = {BTC: Decimal(100), ETH: None}
+    tracked.records.held = {BTC: PricePoint(Decimal(100)), ETH: None}
     tracked.tracker.started()
     assert {BTC, ETH} == tracked.source.wanted
 
 
 def test_symbols_with_positions_are_watched_once_the_database_answers(tracked: Tracked) -> None:
-    tracked.records.held = {BTC: Decimal(100)}
+    tracked.records.held = {BTC: PricePoint(Decimal(100))}
     tracked.records.away = True
     tracked.tracker.started()
     assert set() == tracked.source.wanted
@@ -144,14 +144,14 @@ def test_symbols_with_positions_are_watched_once_the_database_answers(tracked: T
 
 def test_a_request_for_prices_waits_for_the_stored_ones_but_not_for_an_unavailable_database(tracked: Tracked) -> None:
     answers: list[Prices] = []
-    tracked.records.held = {BTC: Decimal(100)}
+    tracked.records.held = {BTC: PricePoint(Decimal(100))}
     tracked.tracker.handle(SendPrices(answers.append))
     assert answers == []
     tracked.tracker.handle(StoredPrices(None))  # they cannot be read now
-    assert [{}] == [answer.marks for answer in answers]
+    assert [{}] == [answer.points for answer in answers]
     tracked.tracker.started()
     tracked.tracker.handle(SendPrices(answers.append))
-    assert {BTC: Decimal(100)} == answers[1].marks
+    assert {BTC: PricePoint(Decimal(100))} == answers[1].points
 
 
 def test_a_request_for_prices_waits_at_most_a_tick_for_a_database_that_does_not_answer(tracked: Tracked) -> None:
@@ -163,7 +163,7 @@ def test_a_request_for_prices_waits_at_most_a_tick_for_a_database_that_does_not_
     tracked.after(1)
     assert [] == answers  # it may have asked just before the tick
     tracked.after(1)
-    assert [{BTC: Decimal(100)}] == [answer.marks for answer in answers]
+    assert [{BTC: PricePoint(Decimal(100))}] == [answer.points for answer in answers]
     tracked.tracker.handle(SendPrices(answers.append))
     tracked.after(1)
     assert 1 == len(answers)

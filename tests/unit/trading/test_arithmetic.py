@@ -31,9 +31,10 @@ from domain.trading.events import SizedOrder
 from domain.trading.execution import slippage_draw, slippage_rate, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.portfolio import PortfolioState, Position
+from domain.trading.prices import BasePrice, round_price
 from domain.trading.sizing import budget
 from domain.trading.snapshot import take_snapshot
-from domain.types import OrderId, OrderType, Symbol
+from domain.types import OrderId, OrderType, PriceRule, Side, Symbol
 from tests.support.values.builders import BTC, NOON, costs, deal, filled, received, rules, sizing_of, uid
 
 
@@ -168,8 +169,17 @@ COMPUTED: dict[str, Callable[[], object]] = {
     "sums": lambda: total([Decimal("1234.5678"), Decimal("0.00009")]),
     "chance": lambda: slippage_draw(OrderId(uid(7))),
     "rate": lambda: slippage_rate(Decimal("12345.678"), Decimal("0.0005"), OrderType.MARKET, Decimal("1.1234567")),
-    "worst cost": lambda: worst_cost(Decimal("1.2345678"), Decimal("123.45"), Decimal("0.01"), costs()),
+    "worst cost": lambda: worst_cost(
+        Decimal("1.2345678"),
+        BasePrice(Decimal("123.45"), Decimal("0.1234567")),
+        Decimal("0.01"),
+        costs(),
+        PriceRule.QUOTE,
+    ),
     "budget": lambda: budget(Decimal("12345.678901"), Decimal("0.7777"), Decimal("0.3333"), Decimal("0.2222")),
+    "rounded up": lambda: round_price(Decimal("123.4567"), Side.BUY, Decimal("0.01"), PriceRule.QUOTE),
+    "rounded down": lambda: round_price(Decimal("123.4567"), Side.SELL, Decimal("0.01"), PriceRule.QUOTE),
+    "cost parts": lambda: filled(sized_order()).fill.costs,
     "order": sized_order,
     "fill price": lambda: filled(sized_order()).fill.price,
     "notional": lambda: filled(sized_order()).fill.notional,

@@ -15,6 +15,7 @@ from domain.trading.decision_queue import AwaitsPortfolio, AwaitsPrice, Decision
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioState
+from domain.trading.quotes import PricePoint
 from tests.support.values.builders import (
     BTC,
     ETH,
@@ -134,7 +135,7 @@ def test_earlier_prices_fill_gaps_and_replace_nothing() -> None:
     assert [] == queue.on_quotes([quote("100")], NOW)
     older = instant(NOON - timedelta(seconds=1))
     earlier = {BTC: replace(quote("1"), seen=older)}
-    assert [] == queue.on_earlier_prices(earlier, {BTC: Decimal(1), ETH: Decimal(40)}, NOW)
+    assert [] == queue.on_earlier_prices(earlier, {BTC: PricePoint(Decimal(1)), ETH: PricePoint(Decimal(40))}, NOW)
     order = sized(queue.on_decision(received(), NOW))
     assert (Decimal(100), {ETH: Decimal(40)}) == (order.sizing.quote.price, order.sizing.other_marks())
     assert Decimal(9_940) == order.sizing.equity

@@ -25,6 +25,7 @@ from domain.trading.execution import (
     worst_cost,
 )
 from domain.trading.orders import Costs, Fill, order_id, position_id
+from domain.trading.prices import BasePrice, base_price
 from domain.types import OrderId, OrderType, PriceRule, Side
 from tests.support.values import strategies
 from tests.support.values.builders import NOON, costs, filled, instrument, market_order, refused, uid
@@ -170,22 +171,27 @@ def test_an_order_slips_by_the_notional_at_its_base_price(monkeypatch: pytest.Mo
 def test_commission_is_a_fraction_of_the_notional_but_the_minimum_at_least(
     expected: str, notional: str, costs: Costs
 ) -> None:
-    assert Decimal(expected) == commission(Decimal(notional), costs)
+    assert Decimal(expected) == commission(Side.BUY, Decimal(notional), costs)
 
 
 def test_worst_cost_is_the_most_expensive_fill_that_the_slippage_rule_allows() -> None:
     # rate 0.001 × 1.011048585 × 1.5 = 0.0015165728775, to 1e-12 0.001516572878; price 110 653.41
-    assert Decimal("1107.6406341") == worst_cost(Decimal("0.01"), GOLDEN_BASE, Decimal("0.01"), costs())
+    assert Decimal("1107.6406341") == worst_cost(
+        Decimal("0.01"), BasePrice(GOLDEN_BASE), Decimal("0.01"), costs(), PriceRule.LAST
+    )
     # the minimum counts: 0.001 × 1.001 × 1.5 = 0.0015015; 100.15 + 1
-    assert Decimal("101.15") == worst_cost(Decimal(1), Decimal(100), Decimal("0.01"), costs())
+    assert Decimal("101.15") == worst_cost(
+        Decimal(1), BasePrice(Decimal(100)), Decimal("0.01"), costs(), PriceRule.LAST
+    )
 
 
 @given(strategies.orders())
 def test_no_market_buy_costs_more_than_the_worst(sized: SizedOrder) -> None:
-    bought, base = replace(sized.order, side=Side.BUY), sized.sizing.quote
-    fill = fill_order(bought, base, NOON)
+    bought, met, taken = replace(sized.order, side=Side.BUY), sized.sizing.quote, sized.sizing.taken
+    fill = fill_order(bought, met, NOON, taken)
     assert isinstance(fill, Fill)
-    worst = worst_cost(bought.quantity, base.price, bought.instrument.tick, bought.costs)
+    base = base_price(met, Side.BUY, bought.execution, taken)
+    worst = worst_cost(bought.quantity, base, bought.instrument.tick, bought.costs, bought.execution.price_rule)
     assert fill.notional + fill.commission <= worst
 
 

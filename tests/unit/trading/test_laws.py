@@ -21,9 +21,10 @@ from domain.trading.events import Event
 from domain.trading.execution import worst_cost
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
+from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import budget
-from domain.types import Action, Side, Symbol
+from domain.types import Action, PriceRule, Side, Symbol
 from tests.support.values.builders import NOON, deal, instant, quote, received
 from tests.support.values.naive_ledger import Deal, NaiveLedger, ledger, money
 from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, portfolio_rules, price_of, wishes
@@ -52,6 +53,10 @@ class Run:
         assert [] == self._engine.on_instruments(CATALOG, instant())
         assert [] == self._engine.on_quotes(self._quotes.values(), instant())
 
+    def quote(self, symbol: Symbol) -> Quote | None:
+        """Return the newest quote of a symbol."""
+        return self._quotes.get(symbol)
+
     @property
     def portfolio(self) -> PortfolioState:
         state = self._engine.state(self._name)
@@ -64,8 +69,9 @@ class Run:
 
     def meet(self, decision: PendingDecision, base: Quote) -> None:
         """Process one decision at one price, which is seen when the decision is received."""
-        self._quotes[base.symbol] = base
-        assert [] == self._engine.on_quotes([base], base.seen)
+        if self._quotes.get(base.symbol) is not base:
+            self._quotes[base.symbol] = base
+            assert [] == self._engine.on_quotes([base], base.seen)
         (outcome,) = self._engine.on_decision(replace(decision, received=base.seen), base.seen)
         self.sent.append((decision, base))
         self.outcomes.append(outcome)
@@ -76,9 +82,9 @@ class Run:
         return [outcome for outcome in self.outcomes if isinstance(outcome, Result)]
 
 
-def decided(wish: Wish, number: int, portfolio: PortfolioState) -> tuple[PendingDecision, Quote]:
+def decided(wish: Wish, number: int, run: Run) -> tuple[PendingDecision, Quote]:
     """Return the decision for a wish, given the current positions and cash, and its price."""
-    which = wish.which
+    which, portfolio = wish.which, run.portfolio
     if wish.action is Action.SELL and portfolio.positions:
         which = [n for n, what in enumerate(INSTRUMENTS) if what.symbol in portfolio.positions][
             which % len(portfolio.positions)
@@ -98,13 +104,17 @@ def decided(wish: Wish, number: int, portfolio: PortfolioState) -> tuple[Pending
         risk_score=wish.risk_score,
         quantity=None if quantity is None else CONTEXT.quantize(quantity, Decimal("1e-18")),
     )
-    return decision, quote(price, what.symbol, at=NOON + timedelta(seconds=number))
+    known = run.quote(what.symbol)
+    if wish.same_quote and known is not None:
+        return decision, known
+    met = quote(price, what.symbol, at=NOON + timedelta(seconds=number))
+    return decision, replace(met, **wish.book.around(price, what))  # type: ignore[arg-type]
 
 
 def lived(start: PortfolioRules, wanted: Sequence[Wish]) -> Run:
     run = Run(start)
     for number, wish in enumerate(wanted, start=1):
-        run.meet(*decided(wish, number, run.portfolio))
+        run.meet(*decided(wish, number, run))
     return run
 
 
@@ -156,9 +166,9 @@ def imbalance(portfolio: PortfolioState, applied: Sequence[Result], at: dict[Sym
     left = Fraction(portfolio.cash) - Fraction(portfolio.rules.initial_capital)
     right = sum((Fraction(outcome.trade.net) for outcome in applied if outcome.trade is not None), Fraction(0))
     for position in portfolio.positions.values():
-        mark = at.get(position.symbol, position.last_price)
-        left += Fraction(position.value(mark))
-        right += Fraction(position.unrealized(mark)) - Fraction(position.entry_commission)
+        price = at.get(position.symbol, position.last_price)
+        left += Fraction(position.value(price))
+        right += Fraction(position.unrealized(price)) - Fraction(position.entry_commission)
     assert Fraction(portfolio.equity(at)) == left + Fraction(portfolio.rules.initial_capital)
     return left - right
 
@@ -271,14 +281,16 @@ def test_a_buy_is_the_largest_that_budget_position_limit_and_cash_allow(
 def assert_largest(decision: PendingDecision, base: Quote, before: PortfolioState, event: Event) -> None:
     """Assert that the quantity fits and one step more does not, unless the decision requested no more."""
     order, equity = event.order, event.sizing.equity
-    price, step, cap = Fraction(base.price), order.instrument.step, before.rules.max_position_size
-    held = before.positions.get(base.symbol)
-    room = Fraction(cap) * Fraction(equity) - (Fraction(held.quantity) * price if held is not None else 0)
+    rule = before.rules.execution.price_rule
+    met = base_price(base, Side.BUY, before.rules.execution, event.sizing.taken)
+    price, step, cap = Fraction(met.price), order.instrument.step, before.rules.max_position_size
+    held, at = before.positions.get(base.symbol), mark(rule, *base.point)
+    room = Fraction(cap) * Fraction(equity) - (Fraction(held.quantity) * Fraction(at) if held is not None else 0)
     risk = before.rules.default_risk_score if decision.risk_score is None else decision.risk_score
     wanted = Fraction(cap) * Fraction(equity) * Fraction(decision.confidence) / Fraction("0.8")
     wanted *= 1 - Fraction(risk) / 2
     rounding = Fraction(2, 10**12)
-    marked = {**event.sizing.other_marks(), base.symbol: base.price}
+    marked = {**event.sizing.other_marks(), base.symbol: at}
     values = (money(Fraction(p.quantity) * Fraction(marked[s])) for s, p in before.positions.items())
     assert Fraction(before.cash) + sum(values) == Fraction(equity)
     assert abs(wanted - Fraction(budget(equity, decision.confidence, risk, cap))) < rounding
@@ -286,7 +298,7 @@ def assert_largest(decision: PendingDecision, base: Quote, before: PortfolioStat
     def fits(quantity: Decimal, tolerance: Fraction) -> bool:
         notional = Fraction(quantity) * price
         most = room if decision.quantity is not None else min(room, wanted)
-        affordable = worst_cost(quantity, base.price, order.instrument.tick, order.costs) <= before.cash
+        affordable = worst_cost(quantity, met, order.instrument.tick, order.costs, rule) <= before.cash
         return notional <= most + tolerance and affordable
 
     assert Fraction(order.quantity) % Fraction(step) == 0
@@ -357,6 +369,7 @@ def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: PortfolioRules, 
     for outcome in lived(start, wanted).applied:
         fill, trade = outcome.fill, outcome.trade
         amounts = [fill.notional, fill.commission, fill.slippage, fill.slippage_rate, outcome.cash_delta]
+        amounts += [fill.costs.spread, fill.costs.slippage, fill.costs.size, fill.costs.random]
         amounts += [outcome.event.sizing.equity]
         if trade is not None:
             amounts += [trade.cost, trade.gross, trade.net, trade.commission, trade.exit_notional]
@@ -364,3 +377,63 @@ def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: PortfolioRules, 
         finer = [fill.quantity, fill.price, outcome.asset_delta]
         assert finer == [stored(number, 18) for number in finer]
         assert Fraction(fill.price) % Fraction(outcome.order.instrument.tick) == 0
+
+
+# the price of a fill (docs/execution.md)
+
+
+@SOME
+@given(portfolio_rules(), wishes())
+def test_under_the_rule_of_the_quote_no_taker_fill_is_inside_or_beyond_the_book(
+    start: PortfolioRules, wanted: list[Wish]
+) -> None:
+    for outcome in lived(start, wanted).applied:
+        met, price = outcome.fill.quote, outcome.fill.price
+        known = met.bid is not None and met.ask is not None and met.bid <= met.ask
+        if not known or outcome.order.execution.price_rule is PriceRule.LAST:
+            assert met.price == outcome.fill.base_price
+            assert outcome.fill.touch_size is None
+        elif outcome.order.side is Side.BUY:
+            assert met.ask == outcome.fill.base_price <= price
+        else:
+            assert met.bid == outcome.fill.base_price >= price
+        assert price > 0
+
+
+@SOME
+@given(portfolio_rules(), wishes())
+def test_no_portfolio_uses_what_a_quote_offers_twice(start: PortfolioRules, wanted: list[Wish]) -> None:
+    used: dict[tuple[Quote, Side], Fraction] = {}
+    for outcome in lived(start, wanted).applied:
+        fill, side = outcome.fill, outcome.order.side
+        offered = fill.quote.ask_size if side is Side.BUY else fill.quote.bid_size
+        if fill.touch_size is None or offered is None:
+            continue
+        key = fill.quote, side
+        used[key] = used.get(key, Fraction(0)) + Fraction(min(fill.quantity, fill.touch_size))
+        assert used[key] <= Fraction(start.execution.max_touch_share) * Fraction(offered)
+
+
+@SOME
+@given(portfolio_rules(), wishes())
+def test_the_parts_of_a_fills_cost_add_up_to_its_distance_from_the_mark(
+    start: PortfolioRules, wanted: list[Wish]
+) -> None:
+    for outcome in lived(start, wanted).applied:
+        fill, rule = outcome.fill, outcome.order.execution.price_rule
+        at_mark = money(Fraction(fill.quantity) * Fraction(mark(rule, *fill.quote.point)))
+        distance = (Fraction(fill.notional) - at_mark) * (1 if outcome.order.side is Side.BUY else -1)
+        parts = fill.costs
+        assert distance == sum(map(Fraction, (parts.spread, parts.slippage, parts.size, parts.random)))
+        assert parts.spread >= 0
+        assert parts.size >= 0
+
+
+@SOME
+@given(portfolio_rules(), wishes())
+def test_no_sell_takes_cash_down(start: PortfolioRules, wanted: list[Wish]) -> None:
+    for outcome in lived(start, wanted).applied:
+        if outcome.order.side is Side.SELL:
+            assert outcome.fill.commission <= outcome.fill.notional
+            assert outcome.cash_delta >= 0
+        assert outcome.state.cash >= 0

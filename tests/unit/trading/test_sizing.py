@@ -11,14 +11,18 @@ import pytest
 from domain.trading.decision import PendingDecision
 from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.execution import worst_cost
+from domain.trading.instruments import Instrument
 from domain.trading.orders import Costs, Order, order_id
 from domain.trading.portfolio import PortfolioState
+from domain.trading.prices import BasePrice
 from domain.trading.sizing import budget
-from domain.types import OrderType, OutcomeStatus, Side, Symbol
+from domain.types import OrderType, OutcomeStatus, PriceRule, Side, Symbol
 from tests.support.values.builders import (
     BTC,
+    BY_LAST,
     ETH,
     NOON,
+    Number,
     costs,
     deal,
     free,
@@ -36,6 +40,11 @@ from tests.support.values.builders import (
 
 NEW = PortfolioState.opened(rules())
 COARSE = instrument(step="0.01")
+
+
+def worst(quantity: Decimal, price: Number, what: Instrument, fees: Costs) -> Decimal:
+    """Return the worst cost under the price rule of these tests, the last trade."""
+    return worst_cost(quantity, BasePrice(Decimal(price)), what.tick, fees, PriceRule.LAST)
 
 
 # expiry
@@ -154,8 +163,8 @@ def test_cash_pays_for_the_worst_price_with_commission_and_not_for_one_step_more
     # 9.97: rate 0.0015 × 1.00997, price 100.15, 998.4955 + 1; 9.98 would be 999.497 + 1
     quantity = ordered(received(confidence=1, risk_score=0), PortfolioState.opened(ALL_IN), of=COARSE).quantity
     assert Decimal("9.97") == quantity
-    assert Decimal("999.4955") == worst_cost(quantity, Decimal(100), COARSE.tick, costs())
-    assert Decimal("1000.497") == worst_cost(quantity + COARSE.step, Decimal(100), COARSE.tick, costs())
+    assert Decimal("999.4955") == worst(quantity, 100, COARSE, costs())
+    assert Decimal("1000.497") == worst(quantity + COARSE.step, 100, COARSE, costs())
 
 
 @pytest.mark.parametrize(("expected", "capital"), [("9.97", "999.4955"), ("9.96", "999.495499999999")])
@@ -182,8 +191,8 @@ def test_cash_limits_the_quantity_to_the_largest_multiple_of_the_step(
     what = instrument(step=step, tick=tick)
     quantity = ordered(received(confidence=1, risk_score=0), portfolio, price, of=what).quantity
     assert Decimal(0) == quantity % what.step
-    assert worst_cost(quantity, Decimal(price), what.tick, fees) <= Decimal(capital)
-    assert worst_cost(quantity + what.step, Decimal(price), what.tick, fees) > Decimal(capital)
+    assert worst(quantity, price, what, fees) <= Decimal(capital)
+    assert worst(quantity + what.step, price, what, fees) > Decimal(capital)
 
 
 def test_cash_below_the_minimum_order_is_the_reason() -> None:
@@ -339,14 +348,16 @@ def test_sell_with_nothing_held_is_rejected(quantity: str | None) -> None:
 
 
 def test_sell_is_never_refused_for_cash_and_then_nothing_is_bought_until_cash_is_positive() -> None:
-    portfolio = replace(holding((2, 100)), cash=Decimal("0.25"), rules=rules(min_notional=0))
+    portfolio = replace(holding((2, 100)), cash=Decimal(0), rules=rules(min_notional=0))
     order = ordered(received("SELL", quantity="0.1"), portfolio, 5)
     assert Decimal("0.1") == order.quantity
-    poorer = deal(portfolio, "SELL", order.quantity, 5).state
-    assert Decimal("-0.25") == poorer.cash  # 0.25 + 0.5 − 1
-    refused("not enough cash: free cash is -0.25", sized(received(), poorer))
+    sold = deal(portfolio, "SELL", order.quantity, 5)
+    assert Decimal("0.5") == sold.fill.commission  # its proceeds, below the minimum of 1
+    poorer = sold.state
+    assert Decimal(0) == poorer.cash
+    refused("not enough cash: free cash is 0", sized(received(), poorer))
     richer = deal(poorer, "SELL", 1, 90).state
-    assert Decimal("88.75") == richer.cash
+    assert Decimal(89) == richer.cash
     assert Side.BUY is ordered(received(symbol=ETH), richer, of=instrument(ETH)).side
 
 
@@ -367,6 +378,7 @@ def test_a_sized_order_carries_what_is_wanted_and_what_that_rests_on() -> None:
         order_type=OrderType.MARKET,
         quantity=Decimal("0.01538658"),
         costs=costs(),
+        execution=BY_LAST,
         created_at=NOON,
         strategy="momentum",
         note="",
