@@ -296,7 +296,8 @@ def _number(value: object) -> Decimal | None:
 def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> tuple[list[Quote], dict[Symbol, object]]:
     """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
 
-    The base price is the last trade's; where a venue sends only bid and ask, it is their middle.
+    The base price is the last trade's; where a venue sends only bid and ask, it is their middle. ccxt's tickers do not
+    hold the size of the last trade: ``baseVolume`` is the volume of 24 hours.
     """
     valid: list[Quote] = []
     invalid: dict[Symbol, object] = {}
@@ -310,9 +311,20 @@ def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> t
         if price is None:
             invalid[symbol] = last
         else:
-            volume = _volume(ticker.get("baseVolume"))
-            price_time = _price_time(ticker.get("timestamp"), now.time)
-            valid.append(Quote(symbol, price, price_time, now, source, bid, ask, volume, real=True))
+            quote = Quote(
+                symbol,
+                price,
+                price_time=_price_time(ticker.get("timestamp"), now.time),
+                seen=now,
+                source=source,
+                real=True,
+                bid=bid,
+                ask=ask,
+                volume=_volume(ticker.get("baseVolume")),
+                bid_size=_size(bid, ticker.get("bidVolume")),
+                ask_size=_size(ask, ticker.get("askVolume")),
+            )
+            valid.append(quote)
     return valid, invalid
 
 
@@ -321,6 +333,11 @@ def _positive(value: object) -> Decimal | None:
     if number is None or not ZERO < number < MAX_AMOUNT:
         return None
     return _stored(number)
+
+
+def _size(price: Decimal | None, value: object) -> Decimal | None:
+    """Return the quantity offered at ``price``; None without that price, and where it is no positive number."""
+    return None if price is None else _positive(value)
 
 
 def _volume(value: object) -> Decimal | None:

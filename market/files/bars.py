@@ -103,7 +103,7 @@ def entry(fields: Mapping[str, str]) -> Entry:
     volume = parse_number("volume", fields.get("volume", ""), rounded=True)
     name = parse_symbol(fields["symbol"])
     begin = parse_time("time", fields["time"])
-    return Entry(begin, _end(begin, fields), name, close, None, None, volume)
+    return Entry(begin, _end(begin, fields), name, close, volume=volume)
 
 
 def _require_order(lower: str, low: Decimal | None, upper: str, high: Decimal | None) -> None:

@@ -61,11 +61,11 @@ class PriceFile:
 class FilePrices(ThreadedSource):
     """A price source that plays a CSV or Parquet file; its header decides whether its rows are prices or OHLC bars.
 
-    Prices: ``time``, ``symbol``, ``price`` and optionally ``bid``, ``ask``, ``volume``. Bars: ``time`` (their begin)
-    and ``close``, which is the price at the bar's end. Columns stand in any order, in upper or lower case; others are
-    ignored. Times are ISO 8601 (without an offset: UTC) or unix seconds or milliseconds, and never go back. A row
-    without price counts at the middle of bid and ask. Prices of one time are delivered together; that time is
-    ``Quote.price_time``.
+    Prices: ``time``, ``symbol``, ``price`` and optionally ``bid``, ``ask``, ``volume``, ``bid_size``, ``ask_size``.
+    Bars: ``time`` (their begin) and ``close``, which is the price at the bar's end. Columns stand in any order, in
+    upper or lower case; others are ignored. Times are ISO 8601 (without an offset: UTC) or unix seconds or
+    milliseconds, and never go back. A row without price counts at the middle of bid and ask. Prices of one time are
+    delivered together; that time is ``Quote.price_time``.
 
     Args:
         path: of the file; all its rows are checked here, and read again while it is played.
@@ -177,4 +177,16 @@ def from_options(options: SourceOptions) -> FilePrices:
 
 
 def _quote(row: Row, seen: Instant) -> Quote:
-    return Quote(row.symbol, row.price, row.time, seen, NAME, row.bid, row.ask, row.volume, real=False)
+    return Quote(
+        row.symbol,
+        row.price,
+        price_time=row.time,
+        seen=seen,
+        source=NAME,
+        real=False,
+        bid=row.bid,
+        ask=row.ask,
+        volume=row.volume,
+        bid_size=row.bid_size,
+        ask_size=row.ask_size,
+    )

@@ -36,9 +36,11 @@ class Entry(NamedTuple):
     end: datetime | None
     symbol: Symbol
     price: Decimal
-    bid: Decimal | None
-    ask: Decimal | None
-    volume: Decimal | None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    volume: Decimal | None = None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
 
 
 class Row(NamedTuple):
@@ -47,9 +49,11 @@ class Row(NamedTuple):
     time: datetime
     symbol: Symbol
     price: Decimal
-    bid: Decimal | None
-    ask: Decimal | None
-    volume: Decimal | None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    volume: Decimal | None = None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
 
 
 class FormatError(Exception):

@@ -8,7 +8,8 @@ from decimal import Decimal
 from domain.trading.arithmetic import add, divide, plain, storable
 from market.files.parsing import Entry, FormatError, parse_number, parse_symbol, parse_time
 
-COLUMNS = ("time", "symbol", "price", "bid", "ask", "volume")
+_NUMBERS = ("price", "bid", "ask", "volume", "bid_size", "ask_size")
+COLUMNS = ("time", "symbol", *_NUMBERS)
 _TWO = Decimal(2)
 
 
@@ -32,13 +33,20 @@ def entry(fields: Mapping[str, str]) -> Entry:
     Raises:
         FormatError: a field is invalid or contradicts another.
     """
-    price, bid, ask, volume = (parse_number(name, fields.get(name, "")) for name in ("price", "bid", "ask", "volume"))
+    price, bid, ask, volume, bid_size, ask_size = (parse_number(name, fields.get(name, "")) for name in _NUMBERS)
     if bid is not None and ask is not None and bid > ask:
         raise FormatError(f"bid {plain(bid)} is above ask {plain(ask)}")
+    _require_price("bid", bid, bid_size)
+    _require_price("ask", ask, ask_size)
     if price is None:
         if bid is None or ask is None:
             raise FormatError("price is empty, and so is bid or ask")
         price = storable(divide(add(bid, ask), _TWO))
     name = parse_symbol(fields["symbol"])
     time = parse_time("time", fields["time"])
-    return Entry(time, time, name, price, bid, ask, volume)
+    return Entry(time, time, name, price, bid, ask, volume, bid_size, ask_size)
+
+
+def _require_price(name: str, price: Decimal | None, size: Decimal | None) -> None:
+    if size is not None and price is None:
+        raise FormatError(f"{name}_size is {plain(size)}, and {name} is empty")

@@ -10,7 +10,12 @@ from aiohttp import web
 
 @dataclass
 class Listing:
-    """A market, with the venue's rules for it as its interface spells them."""
+    """A market, with the venue's rules for it as its interface spells them.
+
+    Attributes:
+        bid: None means the last price; ``ask`` too.
+        bid_size: the quantity offered at the bid, which only Kraken sends; ``ask_size`` likewise.
+    """
 
     symbol: str
     price_decimals: int
@@ -20,6 +25,8 @@ class Listing:
     last: str
     bid: str | None = None
     ask: str | None = None
+    bid_size: str = "1"
+    ask_size: str = "1"
     online: bool = True
 
     @property

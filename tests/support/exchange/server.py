@@ -76,9 +76,18 @@ class ExchangeServer:
         """The same for Bitstamp."""
         return {"urls": {"api": {"public": f"http://127.0.0.1:{self.port}/bitstamp/api"}}, "rateLimit": 20}
 
-    def set_price(self, symbol: str, last: str, *, bid: str | None = None, ask: str | None = None) -> None:
-        """Set a market's price, and send it to the subscribers."""
-        self._call(self._set_price(symbol, last, bid, ask))
+    def set_price(
+        self,
+        symbol: str,
+        last: str,
+        *,
+        bid: str | None = None,
+        ask: str | None = None,
+        bid_size: str = "1",
+        ask_size: str = "1",
+    ) -> None:
+        """Set a market's price, and send it to the subscribers; without a bid or ask, that is the last price."""
+        self._call(self._set_price(symbol, last, (bid, bid_size), (ask, ask_size)))
 
     def fault(self, kind: str, times: int = 1) -> None:
         """Let the next answers to requests for tickers fail.
@@ -246,8 +255,9 @@ class ExchangeServer:
             return await self._answer(request, {"error": ["EQuery:Unknown asset pair"]})
         result = {
             market.id: {
-                "a": [market.ask or market.last, "1", "1.000"],
-                "b": [market.bid or market.last, "1", "1.000"],
+                # The price, the size in whole lots, the size.
+                "a": [market.ask or market.last, "1", market.ask_size],
+                "b": [market.bid or market.last, "1", market.bid_size],
                 "c": [self._price(market), "0.01"],
                 "v": ["100", "200"],
                 "p": [market.last, market.last],
@@ -294,7 +304,8 @@ class ExchangeServer:
     def _kraken_event(self, market: Listing) -> dict[str, Any]:
         last = float(self._price(market))
         bid, ask = float(market.bid or market.last), float(market.ask or market.last)
-        data = {"symbol": market.symbol, "bid": bid, "bid_qty": 1.0, "ask": ask, "ask_qty": 1.0, "last": last}
+        sizes = {"bid_qty": float(market.bid_size), "ask_qty": float(market.ask_size)}
+        data = {"symbol": market.symbol, "bid": bid, "ask": ask, "last": last, **sizes}
         rest = {"volume": 200.0, "vwap": last, "low": last, "high": last, "change": 0.0, "change_pct": 0.0}
         return {"channel": "ticker", "type": "update", "data": [data | rest]}
 
@@ -342,9 +353,11 @@ class ExchangeServer:
         ]
         return await self._answer(request, rows if one is None else rows[0])
 
-    async def _set_price(self, symbol: str, last: str, bid: str | None, ask: str | None) -> None:
+    async def _set_price(
+        self, symbol: str, last: str, bid: tuple[str | None, str], ask: tuple[str | None, str]
+    ) -> None:
         market = self._markets[symbol]
-        market.last, market.bid, market.ask = last, bid, ask
+        market.last, (market.bid, market.bid_size), (market.ask, market.ask_size) = last, bid, ask
         for socket in list(self._sockets):
             if symbol in socket.symbols and not socket.ws.closed:
                 await socket.ws.send_json(self._kraken_event(market))

@@ -292,6 +292,38 @@ def test_a_wrong_bid_ask_or_volume_is_refused(tmp_path: Path, row: str, message:
     assert refusal(write_file(tmp_path, f"time,symbol,price,bid,ask,volume\n{row}\n")) == f", line 2: {message}"
 
 
+def test_sizes_at_bid_and_ask(tmp_path: Path) -> None:
+    text = (
+        "time,symbol,price,ask_size,bid,ask,bid_size\n1,A,0.50,1e-18,0.90,0.92,1500.5\n2,A,0.50,,0.90,,3\n3,A,1,,,,\n"
+    )
+    listener = play(FilePrices(write_file(tmp_path, text), math.inf, StandingClock()))
+    expected = [
+        (Decimal("0.90"), Decimal("1500.5"), Decimal("0.92"), Decimal("1e-18"), None),
+        (Decimal("0.90"), Decimal(3), None, None, None),
+        (None, None, None, None, None),
+    ]
+    quotes = [quote for (quote,) in listener.batches]
+    assert expected == [(q.bid, q.bid_size, q.ask, q.ask_size, q.last_size) for q in quotes]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,A,1,2,3,0,", "bid_size is '0'; it must be above 0 and below 1e20"),
+        ("1,A,1,2,3,-1,", "bid_size is '-1'; it must be above 0 and below 1e20"),
+        ("1,A,1,2,3,,1e20", "ask_size is '1e20'; it must be above 0 and below 1e20"),
+        ("1,A,1,2,3,,NaN", "ask_size is 'NaN'; it must be a number such as 110485.85"),
+        ("1,A,1,2,3,,much", "ask_size is 'much'; it must be a number such as 110485.85"),
+        ("1,A,1,2,3,1e-19,", "bid_size is '1e-19'; it may have at most 18 decimals"),
+        ("1,A,1,,3,5,", "bid_size is 5, and bid is empty"),
+        ("1,A,1,2,,,1.50", "ask_size is 1.5, and ask is empty"),
+    ],
+)
+def test_a_wrong_size_is_refused(tmp_path: Path, row: str, message: str) -> None:
+    path = write_file(tmp_path, f"time,symbol,price,bid,ask,bid_size,ask_size\n{row}\n")
+    assert f", line 2: {message}" == refusal(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -73,6 +73,23 @@ def test_a_file_of_prices(tmp_path: Path) -> None:
     ]
 
 
+def test_sizes_at_bid_and_ask(tmp_path: Path) -> None:
+    columns = {
+        "time": SECONDS, "symbol": ["A", "A"], "price": [0.5, 0.5], "bid": [0.9, None], "ask": [0.92, 0.92],
+        "Bid_Size": pa.array([1500.5, None], pa.float32()), "ASK_SIZE": pa.array([12, None], pa.int64()),
+    }  # fmt: skip
+    price, bid, ask = Decimal("0.5"), Decimal("0.9"), Decimal("0.92")
+    assert [
+        Row(NOON, Symbol("A"), price, bid, ask, bid_size=Decimal("1500.5"), ask_size=Decimal(12)),
+        Row(NOON + HOUR, Symbol("A"), price, ask=ask),
+    ] == rows(write_file(tmp_path, columns))
+
+
+def test_a_wrong_size_is_refused(tmp_path: Path) -> None:
+    columns = {"time": SECONDS, "symbol": ["A", "A"], "price": [1, 1], "ask": [1, 1], "ask_size": [3, 0]}
+    assert ", row 2: ask_size is '0'; it must be above 0 and below 1e20" == refusal(write_file(tmp_path, columns))
+
+
 @pytest.mark.parametrize(
     ("type_", "value", "price"),
     [
