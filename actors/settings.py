@@ -55,9 +55,9 @@ from domain.wording import CURRENCY, EXCHANGE
 
 URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
-    "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "same_currency",
-    "check_interval", "snapshot_interval", "price_grace", "max_price_age", "max_decision_age", "hang_timeout",
-    "audit_interval", "max_restarts", "restart_window",
+    "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "price_spread",
+    "same_currency", "check_interval", "snapshot_interval", "price_grace", "max_price_age", "max_decision_age",
+    "hang_timeout", "audit_interval", "max_restarts", "restart_window",
 )  # fmt: skip
 """Settings that can change the outcome of a decision, or what validation measures: the age limit of a price, the time
 until an actor counts as hung, the permitted restarts, and the intervals of checks. A new setting belongs here, in
@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         1.0,
         description="Speed of market time in relation to real time, for simulated and recorded prices.",
         examples=[60],
+    )
+    price_spread: Fraction = Field(
+        Decimal(0),
+        description="Distance of bid and ask in the simulated market, as a fraction of the price. 0: it has neither.",
+        examples=[Decimal("0.001")],
     )
     price_retention_days: Annotated[int, Field(gt=0, le=36_500), Unit("days")] = Field(
         30, description="Age at which rows of `market_prices` are deleted.", examples=[90]

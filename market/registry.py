@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -38,6 +39,7 @@ class SourceOptions:
     seed: int
     price_interval: float
     price_speed: float
+    price_spread: Decimal
     max_price_age: float
 
 

@@ -8,11 +8,23 @@ import random
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from domain.errors import SettingsError
-from domain.trading.arithmetic import CONTEXT, QUANTITY_STEP, ZERO, divide, multiply, round_to
+from domain.trading.arithmetic import (
+    CONTEXT,
+    ONE,
+    QUANTITY_STEP,
+    ZERO,
+    add,
+    ceil_to,
+    divide,
+    floor_to,
+    multiply,
+    round_to,
+    subtract,
+)
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
@@ -37,12 +49,14 @@ class SimulatedInstrument:
         price: the first price.
         volatility: standard deviation of a year's log return, a fraction: 0.6 is 60 %.
         drift: expected growth in a year, a fraction.
+        spread: the distance of ask and bid, a fraction of the price; 0 means that there is neither.
     """
 
     instrument: Instrument
     price: Decimal
     volatility: float = 0.6
     drift: float = 0.0
+    spread: Decimal = ZERO
 
     def __post_init__(self) -> None:
         if not (self.price.is_finite() and ZERO < self.price <= MAX_PRICE):
@@ -50,6 +64,20 @@ class SimulatedInstrument:
             raise ValueError(msg)
         if not (0 <= self.volatility <= MAX_ANNUAL_RATE and abs(self.drift) <= MAX_ANNUAL_RATE):
             raise ValueError(f"volatility {self.volatility}, drift {self.drift}: must be between 0, or −1e6, and 1e6")
+        if self.spread.is_nan() or not ZERO <= self.spread <= ONE:
+            raise ValueError(f"spread = {self.spread}: must be between 0 and 1")
+
+    def bid_and_ask(self, price: Decimal) -> tuple[Decimal | None, Decimal | None]:
+        """Return bid and ask around ``price``: multiples of the tick, at least one tick apart and above 0.
+
+        The bid is rounded down and the ask up: no order gets a price that is better than `spread` allows.
+        """
+        if self.spread == ZERO:
+            return None, None
+        half, tick = divide(self.spread, Decimal(2)), self.instrument.tick
+        bid = max(floor_to(multiply(price, subtract(ONE, half)), tick), tick)
+        ask = ceil_to(multiply(price, add(ONE, half)), tick)
+        return bid, max(ask, add(bid, tick))
 
 
 def _demo_instrument(symbol: str, price: str, tick: str, step: Decimal, volatility: float) -> SimulatedInstrument:
@@ -167,6 +195,7 @@ class SimulatedMarket(ThreadedSource):
         if not 0 <= speed < math.inf:
             raise ValueError(f"speed = {speed}: must be a number that is not negative")
         self._interval = interval
+        self._instruments = {simulated.instrument.symbol: simulated for simulated in instruments}
         self._paths = [
             (simulated.instrument.symbol, prices(simulated, seed, interval * speed)) for simulated in instruments
         ]
@@ -176,15 +205,16 @@ class SimulatedMarket(ThreadedSource):
         # A skipped tick takes no price from its path: the order of the prices depends on the seed alone.
         return [(symbol, next(path)) for symbol, path in self._paths]
 
+    def _quote(self, symbol: Symbol, price: Decimal, now: Instant) -> Quote:
+        bid, ask = self._instruments[symbol].bid_and_ask(price)
+        return Quote(symbol, price, now.time, now, self.name, bid, ask, real=self.real)
+
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
         timer, interval = self._timer, self._interval
         due = timer.seconds()
         while not stopped.is_set():
             now = Instant.of(self._clock)
-            quotes = [
-                Quote(symbol, price, now.time, now, self.name, real=self.real) for symbol, price in self._next_prices()
-            ]
-            listener.quotes_seen(tuple(quotes))
+            listener.quotes_seen(tuple([self._quote(symbol, price, now) for symbol, price in self._next_prices()]))
             # Counted from the tick that was due, not from now, so that delays do not add up.
             due += interval
             present = timer.seconds()
@@ -196,8 +226,9 @@ class SimulatedMarket(ThreadedSource):
 
 def from_options(options: SourceOptions) -> SimulatedMarket:
     """Return the market of the setting ``symbols``; see `market.registry`."""
+    instruments = simulated_instruments(options.symbols)
     return SimulatedMarket(
-        simulated_instruments(options.symbols),
+        [replace(simulated, spread=options.price_spread) for simulated in instruments],
         options.seed,
         options.price_interval,
         options.clock,

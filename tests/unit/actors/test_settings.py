@@ -99,6 +99,8 @@ def test_amounts_are_exact() -> None:
         ("snapshot_interval", "1.5", "setting snapshot_interval = '1.5': must be a whole number"),
         ("price_grace", "inf", "setting price_grace = 'inf': must be"),
         ("price_speed", "inf", "setting price_speed = 'inf': must be a finite number"),
+        ("price_spread", "1.1", "setting price_spread = '1.1': must be at most 1"),
+        ("price_spread", "-0.1", "setting price_spread = '-0.1': must be at least 0"),
         ("seed", "x", "setting seed = 'x': must be a whole number"),
         ("symbols", 5, "setting symbols = 5: must be a list of words"),
         ("home", 5, "setting home = 5: must be a path"),
@@ -264,9 +266,9 @@ NOT_RECORDED = {
 }  # fmt: skip
 CHANGES = {
     "prices": "simulated", "exchange": "binance", "exchange_options": {"timeout": 1}, "symbols": "BTC/USDT", "seed": 2,
-    "price_interval": 2, "price_speed": 2, "same_currency": "USD", "check_interval": 1, "snapshot_interval": 1,
-    "price_grace": 2, "max_price_age": 1, "max_decision_age": 1, "hang_timeout": 1, "audit_interval": 1,
-    "max_restarts": 1, "restart_window": 1,
+    "price_interval": 2, "price_speed": 2, "price_spread": "0.1", "same_currency": "USD", "check_interval": 1,
+    "snapshot_interval": 1, "price_grace": 2, "max_price_age": 1, "max_decision_age": 1, "hang_timeout": 1,
+    "audit_interval": 1, "max_restarts": 1, "restart_window": 1,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def opened(folder: Path, prices: str) -> PriceSource:
     """Return the source of a setting `prices`, with the other settings as they are by default."""
     options = SourceOptions(
         prices=prices, home=folder, clock=StandingClock(), exchange="kraken", exchange_options={}, symbols=None, seed=1,
-        price_interval=1.0, price_speed=1.0, max_price_age=30.0,
+        price_interval=1.0, price_speed=1.0, price_spread=Decimal(0), max_price_age=30.0,
     )  # fmt: skip
     return open_source(options)
 

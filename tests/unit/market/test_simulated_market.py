@@ -169,6 +169,48 @@ def test_one_batch_an_interval_with_every_symbol_and_the_clocks_time() -> None:
         assert {(quote.price_time, quote.seen_at, quote.source) for quote in batch} == {(at, at, "simulated")}
 
 
+def test_without_a_spread_there_is_no_bid_and_no_ask() -> None:
+    batches = played(
+        SimulatedMarket(DEMO_INSTRUMENTS, 1, 1.0, CountingClock(), timer=InstantTimer(enough=1)), Listener()
+    )
+    assert {(None, None, None, None)} == {(q.bid, q.ask, q.bid_size, q.ask_size) for q in batches[0]}
+
+
+@pytest.mark.parametrize(
+    ("spread", "price", "tick", "bid", "ask"),
+    [
+        ("0.001", "110485.85", "0.01", "110430.60", "110541.10"),  # 110430.607075 down, 110541.092925 up
+        ("0.02", "100", "0.01", "99", "101"),  # on the tick
+        ("0.000001", "2.45", "0.0001", "2.4499", "2.4501"),  # narrower than the tick
+        ("1e-60", "2.45", "0.0001", "2.45", "2.4501"),  # lost in rounding: still one tick apart
+        ("0.5", "0.00001", "0.00001", "0.00001", "0.00002"),  # no bid of 0
+        ("1", "0.00002", "0.00001", "0.00001", "0.00003"),
+        ("1", "1000000000000000000", "0.01", "500000000000000000", "1500000000000000000"),
+    ],
+)
+def test_bid_and_ask_lie_around_the_price_and_on_the_tick(
+    spread: str, price: str, tick: str, bid: str, ask: str
+) -> None:
+    instrument = Instrument(Symbol("NEW/USDT"), "USDT", tick=Decimal(tick))
+    simulated = SimulatedInstrument(instrument, Decimal(price), spread=Decimal(spread))
+    market = SimulatedMarket([simulated], 1, 1.0, CountingClock(), timer=InstantTimer(enough=1))
+    ((quote,), *_) = played(market, Listener())
+    assert (Decimal(bid), Decimal(price), Decimal(ask)) == (quote.bid, quote.price, quote.ask)
+    assert (None, None) == (quote.bid_size, quote.ask_size)
+
+
+def test_a_spread_changes_no_price() -> None:
+    market = SimulatedMarket([replace(BTC, spread=Decimal("0.1"))], 1, 1.0, CountingClock(), timer=InstantTimer(5))
+    batches = played(market, Listener(enough=5))
+    assert path(BTC, 1, 5) == [batch[0].price for batch in batches[:5]]
+
+
+@pytest.mark.parametrize("spread", ["-0.001", "1.001", "NaN", "Infinity"])
+def test_a_spread_is_a_fraction(spread: str) -> None:
+    with pytest.raises(ValueError, match=f"spread = {spread}: must be between 0 and 1"):
+        replace(BTC, spread=Decimal(spread))
+
+
 def test_being_late_is_made_up_for() -> None:
     timer = InstantTimer(enough=5, delays={1: 2.5})
     played(SimulatedMarket([BTC], 1, 1.0, CountingClock(), timer=timer), Listener(enough=6))
