@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from domain.trading.arithmetic import ONE, ZERO, absolute, add, divide, money, multiply, negate, plain, rate, subtract
 from domain.trading.decision import Reason, Refusal
@@ -23,6 +24,27 @@ LARGE_NOTIONAL = Decimal(100_000)
 MAX_SIZE_SURCHARGE = Decimal(4)
 MIN_SLIPPAGE_DRAW = Decimal("0.5")
 MAX_SLIPPAGE_DRAW = Decimal("1.5")
+
+
+class SlippageFactors(NamedTuple):
+    """The factors whose product is a slippage rate.
+
+    Attributes:
+        base_rate: ``slippage_pct`` of the portfolio, a fraction.
+        type: of the order's type; a market order has four times the slippage of a limit order.
+        size: 1, and more for what exceeds the size at the touch; see `size_factor`.
+        random: the draw U, see `slippage_draw`.
+    """
+
+    base_rate: Decimal
+    type: Decimal
+    size: Decimal
+    random: Decimal
+
+    @property
+    def rate(self) -> Decimal:
+        """The fraction by which the price moves against the order, to 1e-12."""
+        return rate(multiply(multiply(multiply(self.base_rate, self.type), self.size), self.random))
 
 
 def slippage_draw(order_id: OrderId) -> Decimal:
@@ -40,8 +62,14 @@ def slippage_rate(surcharged: Decimal, slippage_pct: Decimal, order_type: OrderT
         order_type: a market order has four times the slippage of a limit order.
         u: the draw, see `slippage_draw`.
     """
-    factor = multiply(slippage_pct, TYPE_FACTOR[order_type])
-    return rate(multiply(multiply(factor, size_factor(surcharged)), u))
+    return SlippageFactors(slippage_pct, TYPE_FACTOR[order_type], size_factor(surcharged), u).rate
+
+
+def slippage_factors(order: Order, base: BasePrice) -> SlippageFactors:
+    """Return the factors of an order's slippage at a base price."""
+    surcharge = size_factor(surcharged_notional(order.quantity, base))
+    draw = slippage_draw(order.order_id)
+    return SlippageFactors(order.costs.slippage_pct, TYPE_FACTOR[order.order_type], surcharge, draw)
 
 
 def size_factor(surcharged: Decimal) -> Decimal:
@@ -53,13 +81,17 @@ def size_factor(surcharged: Decimal) -> Decimal:
     return add(ONE, min(divide(surcharged, LARGE_NOTIONAL), MAX_SIZE_SURCHARGE))
 
 
+def unrounded_price(side: Side, base: Decimal, slip: Decimal) -> Decimal:
+    """Return the price of an order at slippage rate ``slip``, before it is rounded to the tick."""
+    return multiply(base, add(ONE, slip) if side is Side.BUY else subtract(ONE, slip))
+
+
 def slippage_price(side: Side, base: Decimal, slip: Decimal, tick: Decimal, rule: PriceRule) -> Decimal:
     """Return the fill price of an order at slippage rate ``slip``, rounded to the tick as the price rule says.
 
     By `PriceRule.QUOTE` a SELL never gets less than one tick, unless the base price is below it.
     """
-    factor = add(ONE, slip) if side is Side.BUY else subtract(ONE, slip)
-    price = round_price(multiply(base, factor), side, tick, rule)
+    price = round_price(unrounded_price(side, base, slip), side, tick, rule)
     return tick if price == ZERO and rule is PriceRule.QUOTE and base >= tick else price
 
 
@@ -98,12 +130,24 @@ def fill_order(order: Order, quote: Quote, filled_at: datetime, taken: Decimal =
     Returns:
         The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
     """
-    rule, pct = order.execution.price_rule, order.costs.slippage_pct
-    base = base_price(quote, order.side, order.execution, taken)
-    surcharged = surcharged_notional(order.quantity, base)
-    draw = slippage_draw(order.order_id)
-    slip = slippage_rate(surcharged, pct, order.order_type, draw)
-    price = slippage_price(order.side, base.price, slip, order.instrument.tick, rule)
+    return fill_at(order, quote, base_price(quote, order.side, order.execution, taken), filled_at)
+
+
+def fill_at(order: Order, quote: Quote, base: BasePrice, filled_at: datetime) -> Fill | NotFilled:
+    """Fill the whole order at a base price.
+
+    Args:
+        order: the order.
+        quote: the market data.
+        base: the price that the order meets in the quote, before slippage, and the quantity offered there.
+        filled_at: the time of the fill.
+
+    Returns:
+        The fill; `NotFilled` where slippage takes the price to zero, since no market has such a price.
+    """
+    factors = slippage_factors(order, base)
+    slip = factors.rate
+    price = slippage_price(order.side, base.price, slip, order.instrument.tick, order.execution.price_rule)
     if order.limit_price is not None:
         better = min if order.side is Side.BUY else max
         price = better(price, order.limit_price)
@@ -123,11 +167,11 @@ def fill_order(order: Order, quote: Quote, filled_at: datetime, taken: Decimal =
         base_price=base.price,
         touch_size=base.size,
         liquidity=Liquidity.TAKER,
-        costs=fill_costs(order, quote, base, notional, draw),
+        costs=fill_costs(order, quote, base.price, notional, factors),
     )
 
 
-def fill_costs(order: Order, quote: Quote, base: BasePrice, notional: Decimal, draw: Decimal) -> FillCosts:
+def fill_costs(order: Order, quote: Quote, base: Decimal, notional: Decimal, factors: SlippageFactors) -> FillCosts:
     """Return how the cost of a fill is composed; the parts add up to its distance from the mark.
 
     Args:
@@ -135,18 +179,17 @@ def fill_costs(order: Order, quote: Quote, base: BasePrice, notional: Decimal, d
         quote: the market data that the fill met.
         base: the price that it met, before slippage.
         notional: of the fill.
-        draw: U, see `slippage_draw`.
+        factors: of its slippage.
     """
     mark_price = mark(order.execution.price_rule, quote.price, quote.bid, quote.ask)
     at_mark = money(multiply(order.quantity, mark_price))
-    at_base = at_mark if mark_price == base.price else money(multiply(order.quantity, base.price))
+    at_base = at_mark if mark_price == base else money(multiply(order.quantity, base))
     cost, spread = subtract(notional, at_mark), subtract(at_base, at_mark)
     if order.side is Side.SELL:
         cost, spread = negate(cost), negate(spread)
-    flat = multiply(at_base, multiply(order.costs.slippage_pct, TYPE_FACTOR[order.order_type]))
-    surcharge = size_factor(surcharged_notional(order.quantity, base))
-    size = money(multiply(flat, subtract(surcharge, ONE)))
-    random = money(multiply(multiply(flat, surcharge), subtract(draw, ONE)))
+    flat = multiply(at_base, multiply(factors.base_rate, factors.type))
+    size = money(multiply(flat, subtract(factors.size, ONE)))
+    random = money(multiply(multiply(flat, factors.size), subtract(factors.random, ONE)))
     slippage = subtract(subtract(subtract(cost, spread), size), random)
     return FillCosts(spread, slippage, size, random)
 

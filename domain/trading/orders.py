@@ -95,7 +95,8 @@ class FillCosts:
 
     Attributes:
         spread: from the mark to the base price.
-        slippage: by the base rate of slippage and by rounding to the tick; negative where a limit saved more.
+        slippage: by the base rate of slippage and by rounding to the tick; negative where rounding or a limit saved
+            more.
         size: the surcharge for what exceeds the size at the touch.
         random: by the random factor; negative where it was below 1.
     """

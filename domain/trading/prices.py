@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.trading.arithmetic import ZERO, ceil_to, floor_to, multiply, round_to, subtract
+from domain.trading.arithmetic import ZERO, ceil_to, floor_to, multiply, round_to, storable, subtract
 from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import Quote
 from domain.types import PriceRule, Side
@@ -54,7 +54,8 @@ def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal =
     price, size = (quote.ask, quote.ask_size) if side is Side.BUY else (quote.bid, quote.bid_size)
     if size is None:
         return BasePrice(price)
-    return BasePrice(price, max(subtract(multiply(rules.max_touch_share, size), taken), ZERO))
+    # As the database stores it, so that a fill can be computed again from its row.
+    return BasePrice(price, max(subtract(storable(multiply(rules.max_touch_share, size)), taken), ZERO))
 
 
 def round_price(price: Decimal, side: Side, tick: Decimal, rule: PriceRule) -> Decimal:
