@@ -104,6 +104,11 @@ def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
     return due if side is Side.BUY else min(due, notional)
 
 
+def slippage_amount(quantity: Decimal, price: Decimal, base: Decimal) -> Decimal:
+    """Return the quantity × the distance between a fill's price and its base price, in money."""
+    return money(multiply(quantity, absolute(subtract(price, base))))
+
+
 def surcharged_notional(quantity: Decimal, base: BasePrice) -> Decimal:
     """Return the value of what exceeds the size at the touch, in money; of all of it where that size is unknown."""
     rest = quantity if base.size is None else max(subtract(quantity, base.size), ZERO)
@@ -161,7 +166,7 @@ def fill_at(order: Order, quote: Quote, base: BasePrice, filled_at: datetime) ->
         notional=notional,
         commission=commission(order.side, notional, order.costs),
         slippage_rate=slip,
-        slippage=money(multiply(order.quantity, absolute(subtract(price, base.price)))),
+        slippage=slippage_amount(order.quantity, price, base.price),
         quote=quote,
         filled_at=filled_at,
         base_price=base.price,

@@ -1,0 +1,353 @@
+"""The recomputation of fills from their rows: golden cases, a mixed run of 10 000, and rows that were changed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from domain.trading import execution
+from domain.trading.arithmetic import divide, money, multiply, storable, subtract, total
+from domain.trading.bookkeeping import Result
+from domain.trading.decision_queue import SizingRules
+from domain.trading.engine import Engine
+from domain.trading.instruments import InstrumentCatalog
+from domain.trading.orders import ExecutionRules, Fill
+from domain.trading.portfolio import PortfolioState
+from domain.trading.prices import mark
+from domain.trading.quotes import Quote
+from domain.trading.recomputation import Difference, not_recomputable, recompute_fill, recompute_order
+from domain.types import PortfolioName, PriceRule, Side, Symbol
+from tests.support.values.builders import NOON, costs, instant, instrument, received, rules
+from tests.support.values.evidence import Evidence, evidence_of, met, met_evidence
+
+QUOTE, LAST = PriceRule.QUOTE, PriceRule.LAST
+GOLDEN_PRICE = "110485.85"
+TINY = instrument(tick="0.00000001")
+NO_COSTS = costs(0, 0, 0)
+
+
+def differences(evidence: Evidence) -> tuple[Difference, ...]:
+    """Return what differs between the rows and what is computed from them."""
+    result = recompute_fill(evidence.order, evidence.fill, evidence.rules)
+    assert isinstance(result.fill, Fill)
+    return (*result.differences, *recompute_order(evidence.order, [result.fill], evidence.rules))
+
+
+def changed(evidence: Evidence, table: str, **values: Any) -> Evidence:
+    """Return the evidence with other values in the row of one table."""
+    return replace(evidence, **{table: {**getattr(evidence, table), **values}})
+
+
+@pytest.fixture
+def even_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every draw is 1."""
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
+
+
+@pytest.mark.parametrize(
+    ("side", "rule", "price", "notional", "commission", "cash", "parts"),
+    [
+        (
+            "BUY", QUOTE, "110617.15", "1106.1715", "1.1061715", "-1107.2776715",
+            ("0", "1.104958459026", "0.01220712305", "0.195834417924"),
+        ),
+        (
+            "SELL", QUOTE, "110354.55", "1103.5455", "1.1035455", "1102.4419545",
+            ("0", "1.104958459026", "0.01220712305", "0.195834417924"),
+        ),
+        (
+            "BUY", LAST, "110617.14", "1106.1714", "1.1061714", "-1107.2775714",
+            ("0", "1.104858459026", "0.01220712305", "0.195834417924"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_golden_cases_are_computed_again_from_their_rows(
+    side: str,
+    rule: PriceRule,
+    price: str,
+    notional: str,
+    commission: str,
+    cash: str,
+    parts: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = divide(Decimal("0.001188297"), Decimal("0.001011048585"))
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: draw)
+    evidence = met_evidence(met(side, "0.01", GOLDEN_PRICE, GOLDEN_PRICE, GOLDEN_PRICE, rule=rule))
+    fill = evidence.fill
+    assert tuple(map(Decimal, (price, notional, commission, cash, "0.001188297"))) == (
+        fill["price"], fill["notional"], fill["commission"], fill["cash_delta"], fill["slippage_rate"],
+    )  # fmt: skip
+    names = ("spread_cost", "slippage_cost", "size_cost", "random_cost")
+    assert tuple(map(Decimal, parts)) == tuple(fill[name] for name in names)
+    assert () == differences(evidence)
+
+
+@pytest.mark.usefixtures("even_draw")
+@pytest.mark.parametrize(
+    ("made", "base", "touch", "price", "commission", "parts"),
+    [
+        # last 0.50, bid 0.90, ask 0.92: a BUY meets the ask, a SELL the bid, and the mark is the bid
+        (met("BUY", 100, "0.50", "0.90", "0.92", costs=NO_COSTS), "0.92", None, "0.92", "0", ("2", "0", "0", "0")),
+        (met("SELL", 100, "0.50", "0.90", "0.92", costs=NO_COSTS), "0.90", None, "0.90", "0", ("0", "0", "0", "0")),
+        (met("BUY", 100, "0.50", "0.90", "0.92", costs=NO_COSTS, rule=LAST), "0.50", None, "0.50", "0", ("0",) * 4),
+        # a spread that is not known, or that makes no sense: the last trade
+        (met("BUY", 100, "0.50", None, "0.92", costs=NO_COSTS), "0.50", None, "0.50", "0", ("0", "0", "0", "0")),
+        (met("BUY", 100, "0.50", "0.93", "0.92", costs=NO_COSTS), "0.50", None, "0.50", "0", ("0", "0", "0", "0")),
+    ],
+)
+def test_the_price_without_costs_is_the_base_price(
+    made: Any, base: str, touch: str | None, price: str, commission: str, parts: tuple[str, ...]
+) -> None:
+    _assert_stored(met_evidence(made), base, touch, price, commission, parts)
+
+
+@pytest.mark.usefixtures("even_draw")
+@pytest.mark.parametrize(
+    ("order", "base", "touch", "price", "commission", "parts"),
+    [
+        # 5e-8 with tick 1e-8: slippage is one tick at least, and a SELL's commission takes no more than its proceeds
+        (
+            {"side": "BUY", "quantity": 1_000_000, "last": "5e-8", "of": TINY},
+            "5e-8", None, "6e-8", "1", ("0", "0.009999999975", "0.000000000025", "0"),
+        ),
+        (
+            {"side": "SELL", "quantity": 1_000_000, "last": "5e-8", "of": TINY},
+            "5e-8", None, "4e-8", "0.04", ("0", "0.009999999975", "0.000000000025", "0"),
+        ),
+        (
+            {"side": "BUY", "quantity": 1_000_000, "last": "5e-8", "of": TINY, "rule": LAST},
+            "5e-8", None, "5e-8", "1", ("0", "-0.000000000025", "0.000000000025", "0"),
+        ),
+        # 5 where 2 are offered: 3 × 10 001 have a surcharge
+        (
+            {"side": "BUY", "quantity": 5, "last": 10_000, "bid": 9_999, "ask": 10_001, "offered": 2},
+            "10001", "2", "10014.01", "50.07005", ("5", "50.04699985", "15.00300015", "0"),
+        ),
+        (
+            {"side": "BUY", "quantity": 5, "last": 10_000, "bid": 9_999, "ask": 10_001, "offered": 2, "taken": "1.5"},
+            "10001", "0.5", "10015.51", "50.07755", ("5", "50.045499775", "22.504500225", "0"),
+        ),
+        (
+            {"side": "BUY", "quantity": 5, "last": 10_000, "bid": 9_999, "ask": 10_001},
+            "10001", None, "10016.01", "50.08005", ("5", "50.04499975", "25.00500025", "0"),
+        ),
+        # worth 0.39, the minimum commission is 1
+        (
+            {"side": "SELL", "quantity": 1, "last": "0.5", "bid": "0.4", "ask": "0.6"},
+            "0.4", None, "0.39", "0.39", ("0.1", "0.0099999984", "0.0000000016", "0"),
+        ),
+    ],
+)  # fmt: skip
+def test_named_cases_are_computed_again_from_their_rows(
+    order: dict[str, Any], base: str, touch: str | None, price: str, commission: str, parts: tuple[str, ...]
+) -> None:
+    _assert_stored(met_evidence(met(**order)), base, touch, price, commission, parts)
+
+
+def _assert_stored(
+    evidence: Evidence, base: str, touch: str | None, price: str, commission: str, parts: tuple[str, ...]
+) -> None:
+    fill = evidence.fill
+    assert (Decimal(base), None if touch is None else Decimal(touch), Decimal(price), Decimal(commission)) == (
+        fill["base_price"], fill["touch_size"], fill["price"], fill["commission"],
+    )  # fmt: skip
+    names = ("spread_cost", "slippage_cost", "size_cost", "random_cost")
+    assert tuple(map(Decimal, parts)) == tuple(fill[name] for name in names)
+    assert () == differences(evidence)
+
+
+@pytest.mark.usefixtures("even_draw")
+@pytest.mark.parametrize(
+    ("table", "values", "expected"),
+    [
+        ("fill", {"price": "10014.02"}, {(1, "price", "10014.02", "10014.01")}),
+        ("fill", {"commission": "50.070051"}, {(1, "commission", "50.070051", "50.07005")}),
+        ("fill", {"slippage_rate": "0.001300030001"}, {(1, "slippage_rate", "0.001300030001", "0.00130003")}),
+        ("fill", {"notional": "50070.050000000001"}, {(1, "notional", "50070.050000000001", "50070.05")}),
+        ("fill", {"base_price": "10000"}, {(1, "base_price", "10000", "10001")}),
+        ("fill", {"spread_cost": "5.1"}, {(1, "spread_cost", "5.1", "5")}),
+        ("fill", {"touch_size": "2.000000000000000001"}, {(1, "touch_size", "2.000000000000000001", "2")}),
+        ("fill", {"touch_size": None}, {(1, "touch_size", None, "2")}),
+        ("fill", {"touch_size": "-1"}, {(1, "touch_size", "-1", "2")}),
+        ("fill", {"liquidity": "maker"}, {(1, "liquidity", "maker", "taker")}),
+        ("fill", {"side": "SELL"}, {(1, "side", "SELL", "BUY")}),
+        # the last trade lies below the new bid, so the mark is the bid
+        (
+            "fill", {"bid": "10000.5"},
+            {(1, "spread_cost", "5", "2.5")},
+        ),
+        # the bid lies above the ask: the last trade is the base price, and the size at the touch is unknown
+        (
+            "fill", {"bid": "10001.01"},
+            {
+                (1, "base_price", "10001", "10000"), (1, "touch_size", "2", None),
+                (1, "slippage_rate", "0.00130003", "0.0015"), (1, "price", "10014.01", "10015"),
+                (1, "notional", "50070.05", "50075"), (1, "commission", "50.07005", "50.075"),
+                (1, "cash_delta", "-50120.12005", "-50125.075"), (1, "spread_cost", "5", "0"),
+                (1, "slippage_cost", "50.04699985", "50"), (1, "size_cost", "15.00300015", "25"),
+                (None, "commission", "50.07005", "50.075"), (None, "slippage", "65.05", "75"),
+                (None, "average_fill_price", "10014.01", "10015"),
+            },
+        ),
+        ("order", {"average_fill_price": "10014.02"}, {(None, "average_fill_price", "10014.02", "10014.01")}),
+        ("order", {"slippage": "65.06"}, {(None, "slippage", "65.06", "65.05")}),
+        ("order", {"quantity": "6"}, {(None, "quantity", "6", "5")}),
+        ("order", {"filled_quantity": "4"}, {(None, "filled_quantity", "4", "5")}),
+        ("rules", {"price_rule": "last"}, {(None, "price_rule", "quote", "last")}),
+        (
+            "rules", {"commission_pct": "0.002"},
+            {
+                (1, "commission", "50.07005", "100.1401"), (1, "cash_delta", "-50120.12005", "-50170.1901"),
+                (None, "commission", "50.07005", "100.1401"),
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_a_changed_row_is_named_with_both_values(
+    table: str, values: dict[str, str | None], expected: set[tuple[int | None, str, str | None, str | None]]
+) -> None:
+    texts = {"liquidity", "side", "price_rule"}
+
+    def value(name: str, text: str | None) -> Decimal | str | None:
+        return text if text is None or name in texts else Decimal(text)
+
+    evidence = met_evidence(met("BUY", 5, 10_000, 9_999, 10_001, offered=2))
+    found = differences(changed(evidence, table, **{name: value(name, text) for name, text in values.items()}))
+    assert {(no, name, value(name, old), value(name, new)) for no, name, old, new in expected} == set(found)
+    assert len(expected) == len(found)
+
+
+def test_a_price_that_slippage_takes_to_zero_is_named() -> None:
+    made = met("SELL", 1000, "0.01", rule=LAST, of=instrument(tick="0.01"))
+    evidence = changed(met_evidence(made), "fill", last_price=Decimal("0.004"))
+    result = recompute_fill(evidence.order, evidence.fill, evidence.rules)
+    assert (Difference(1, "price", Decimal("0.01"), "slippage takes the price 0.004 to 0"),) == result.differences
+
+
+@pytest.mark.parametrize(
+    ("expected", "version"),
+    [
+        ("it was made by version 1 of the rules, which stored neither the price rule nor the tick", 1),
+        (None, 2),
+        ("it was made by version 3 of the rules, and this program knows up to 2", 3),
+    ],
+)
+def test_orders_of_other_versions_of_the_rules_cannot_be_recomputed(expected: str | None, version: int) -> None:
+    assert expected == not_recomputable({"rules_version": version})
+
+
+INSTRUMENTS = [
+    instrument("BTC/USDT", tick="0.01", step="0.00001"),
+    instrument("ETH/USDT", tick="0.05", step="0.0001"),
+    instrument("DOGE/USDT", tick="0.00001", step="1"),
+    instrument("PEPE/USDT", tick="0.00000001", step="1"),
+    instrument("ODD/USDT", tick="0.000000000001", step="0.00000001"),
+]
+START = dict(
+    zip((what.symbol for what in INSTRUMENTS), map(Decimal, ("100000", "3000", "0.1", "1e-7", "7")), strict=True)
+)
+PORTFOLIOS = [
+    replace(
+        rules(
+            f"p{number}", initial_capital=10 ** (4 + number % 3),
+            costs=costs(slippage, commission, minimum), max_position_size="0.5", min_notional=0, revision=number + 1,
+        ),
+        execution=ExecutionRules(rule, Decimal(share)),
+    )
+    for number, (rule, slippage, commission, minimum, share) in enumerate([
+        (QUOTE, "0.0005", "0.001", "1", "1"),
+        (QUOTE, "0.000123456789012345", "0.00075", "0.123456789012", "0.333333333333333333"),
+        (QUOTE, "0", "0", "0", "0"),
+        (LAST, "0.0005", "0.001", "1", "1"),
+        (LAST, "0.003", "0.0025", "0", "0.5"),
+        (QUOTE, "0.01", "0.1", "5", "0.1"),
+    ])
+]  # fmt: skip
+RULES_OF = {row.portfolio: row for row in PORTFOLIOS}
+
+
+def mixed_quote(rng: random.Random, symbol: Symbol, at: float) -> Quote:
+    """Return a quote with or without bid, ask and sizes; now and then bid and ask are crossed."""
+    what = next(one for one in INSTRUMENTS if one.symbol == symbol)
+    last = storable(multiply(START[symbol], Decimal(rng.randint(5_000, 20_000)).scaleb(-4)))
+
+    def beside(ticks: int) -> Decimal | None:
+        price = last + ticks * what.tick
+        return price if rng.random() < 0.8 and price > 0 else None
+
+    def size() -> Decimal | None:
+        return Decimal(rng.randint(0, 10**9)).scaleb(-rng.choice((0, 6, 18))) if rng.random() < 0.7 else None
+
+    spread = rng.choice((0, 1, 3, 50))
+    bid, ask = beside(-spread + rng.choice((0, 0, 20))), beside(spread)
+    time = instant(NOON + timedelta(seconds=at))
+    return Quote(
+        symbol, last, time.time, time, "test", real=True, bid=bid, ask=ask,
+        bid_size=size(), ask_size=size(), last_size=size(),
+    )  # fmt: skip
+
+
+def mixed_run(seed: int, fills: int) -> Iterator[Result]:
+    """Yield the fills of random decisions in several portfolios at random quotes."""
+    rng = random.Random(seed)
+    engine = Engine(
+        [PortfolioState.opened(row) for row in PORTFOLIOS],
+        SizingRules(timedelta(seconds=10), timedelta(seconds=30), None, frozenset({"USDT"})),
+    )
+    engine.on_instruments(InstrumentCatalog(INSTRUMENTS), instant())
+    number = count = 0
+    while count < fills:
+        at = number / 10
+        symbol = rng.choice(INSTRUMENTS).symbol
+        engine.on_quotes([mixed_quote(rng, symbol, at)], instant(NOON + timedelta(seconds=at)))
+        for _ in range(rng.choice((1, 1, 1, 4))):  # several orders take from one quote
+            number += 1
+            portfolio = rng.choice(PORTFOLIOS).portfolio
+            state = engine.state(portfolio)
+            assert state is not None
+            held = state.positions.get(symbol)
+            sells = held is not None and rng.random() < 0.6
+            quantity = None
+            if held is not None and sells and rng.random() < 0.5:
+                quantity = storable(multiply(held.quantity, Decimal(rng.randint(1, 100)).scaleb(-2)))
+            decision = replace(
+                received(
+                    "SELL" if sells else "BUY", number=number, symbol=symbol, portfolio=portfolio, quantity=quantity,
+                    confidence=Decimal(rng.randint(60, 100)).scaleb(-2),
+                ),
+                received=instant(NOON + timedelta(seconds=at)),
+            )  # fmt: skip
+            for ended in engine.on_decision(decision, decision.received):
+                if isinstance(ended, Result):
+                    count += 1
+                    yield ended
+
+
+def test_10_000_fills_of_a_mixed_run_are_computed_again_to_the_last_digit() -> None:
+    kinds: Counter[str] = Counter()
+    for result in mixed_run(seed=15, fills=10_000):
+        order, fill = result.order, result.fill
+        evidence = evidence_of(result.event, RULES_OF[PortfolioName(order.portfolio)])
+        assert () == differences(evidence), evidence
+        parts = total((fill.costs.spread, fill.costs.slippage, fill.costs.size, fill.costs.random))
+        rule = order.execution.price_rule
+        at_mark = money(multiply(order.quantity, mark(rule, *fill.quote.point)))
+        pair = (fill.notional, at_mark) if order.side is Side.BUY else (at_mark, fill.notional)
+        assert subtract(*pair) == parts
+        kinds.update([
+            rule.value, order.side.value, "size known" if fill.touch_size is not None else "size unknown",
+            *(["touch used up"] if fill.touch_size == 0 else []),
+            *(["surcharge"] if fill.costs.size > 0 else []),
+            *(["capped"] if fill.commission == fill.notional else []),
+        ])  # fmt: skip
+    rare = {name for name, number in kinds.items() if number < 20}
+    assert {"quote", "last", "BUY", "SELL", "size known", "size unknown", "touch used up", "surcharge"} <= set(kinds)
+    assert set() == rare - {"capped"}, kinds
