@@ -28,8 +28,8 @@ from actors.runtime.routes import PathServices, Routes
 from actors.supervision.alarms import HaltMonitor
 from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
+from domain.audit import differences
 from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fenced, LeaseHeld, WriteRefused
-from domain.trading.audit import differences
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.portfolio import PortfolioState, to_dict

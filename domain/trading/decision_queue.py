@@ -150,8 +150,8 @@ class DecisionQueue:
         self, quotes: Mapping[Symbol, Quote], points: Mapping[Symbol, PricePoint], now: Instant
     ) -> list[Step]:
         """Take quotes and prices that are older than any that is here; those of a symbol that has none yet count."""
-        known = self._marks[PriceRule.LAST]
-        self._mark({symbol: point for symbol, point in points.items() if symbol not in known})
+        present = self._marks[PriceRule.LAST]
+        self._mark({symbol: point for symbol, point in points.items() if symbol not in present})
         return self.on_quotes([quote for symbol, quote in quotes.items() if symbol not in self._quotes], now)
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Step]:

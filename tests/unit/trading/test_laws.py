@@ -4,143 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import SizingRules
-from domain.trading.engine import Engine
 from domain.trading.events import Event
 from domain.trading.execution import worst_cost
-from domain.trading.instruments import InstrumentCatalog
-from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
+from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import budget
-from domain.types import Action, PriceRule, Side, Symbol
-from tests.support.values.builders import NOON, deal, instant, quote, received
+from domain.types import Action, Side, Symbol
+from tests.support.values.builders import deal
+from tests.support.values.engine_run import Run, lived, reloaded, stored
 from tests.support.values.naive_ledger import Deal, NaiveLedger, ledger, money
-from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, portfolio_rules, price_of, wishes
+from tests.support.values.strategies import INSTRUMENTS, Wish, deals, marks, portfolio_rules, wishes
 
 SOME = settings(max_examples=40)
 SYMBOLS = [what.symbol for what in INSTRUMENTS]
 
 
-SIZING = SizingRules(timedelta(seconds=1), timedelta(seconds=30), None, frozenset({"USD", "USDT", "USDC"}))
-CATALOG = InstrumentCatalog(INSTRUMENTS)
-
-
-class Run:
-    """An engine with one portfolio: its decisions, their prices and their outcomes."""
-
-    def __init__(self, start: PortfolioRules) -> None:
-        self.sent: list[tuple[PendingDecision, Quote]] = []
-        self.outcomes: list[Result | Refusal] = []
-        self.states: list[PortfolioState] = []
-        self._name = start.portfolio
-        self._quotes: dict[Symbol, Quote] = {}
-        self._begin(PortfolioState.opened(start))
-
-    def _begin(self, state: PortfolioState) -> None:
-        self._engine = Engine([state], SIZING)
-        assert [] == self._engine.on_instruments(CATALOG, instant())
-        assert [] == self._engine.on_quotes(self._quotes.values(), instant())
-
-    def quote(self, symbol: Symbol) -> Quote | None:
-        """Return the newest quote of a symbol."""
-        return self._quotes.get(symbol)
-
-    @property
-    def portfolio(self) -> PortfolioState:
-        state = self._engine.state(self._name)
-        assert state is not None
-        return state
-
-    def reload(self) -> None:
-        """Begin again from the state that the database returns."""
-        self._begin(reloaded(self.portfolio))
-
-    def meet(self, decision: PendingDecision, base: Quote) -> None:
-        """Process one decision at one price, which is seen when the decision is received."""
-        if self._quotes.get(base.symbol) is not base:
-            self._quotes[base.symbol] = base
-            assert [] == self._engine.on_quotes([base], base.seen)
-        (outcome,) = self._engine.on_decision(replace(decision, received=base.seen), base.seen)
-        self.sent.append((decision, base))
-        self.outcomes.append(outcome)
-        self.states.append(self.portfolio)
-
-    @property
-    def applied(self) -> list[Result]:
-        return [outcome for outcome in self.outcomes if isinstance(outcome, Result)]
-
-
-def decided(wish: Wish, number: int, run: Run) -> tuple[PendingDecision, Quote]:
-    """Return the decision for a wish, given the current positions and cash, and its price."""
-    which, portfolio = wish.which, run.portfolio
-    if wish.action is Action.SELL and portfolio.positions:
-        which = [n for n, what in enumerate(INSTRUMENTS) if what.symbol in portfolio.positions][
-            which % len(portfolio.positions)
-        ]
-    what, price = INSTRUMENTS[which], price_of(which, wish.factor)
-    quantity = None
-    if wish.share is not None and wish.action is Action.SELL and portfolio.positions:
-        quantity = CONTEXT.multiply(portfolio.positions[what.symbol].quantity, wish.share)
-    elif wish.share is not None and wish.action is Action.BUY:
-        room = CONTEXT.multiply(max(portfolio.cash, Decimal(1)), portfolio.rules.max_position_size)
-        quantity = CONTEXT.divide(CONTEXT.multiply(room, wish.share), price)
-    decision = received(
-        wish.action,
-        number=number,
-        symbol=what.symbol,
-        confidence=wish.confidence,
-        risk_score=wish.risk_score,
-        quantity=None if quantity is None else CONTEXT.quantize(quantity, Decimal("1e-18")),
-    )
-    known = run.quote(what.symbol)
-    if wish.same_quote and known is not None:
-        return decision, known
-    met = quote(price, what.symbol, at=NOON + timedelta(seconds=number))
-    return decision, replace(met, **wish.book.around(price, what))  # type: ignore[arg-type]
-
-
-def lived(start: PortfolioRules, wanted: Sequence[Wish]) -> Run:
-    run = Run(start)
-    for number, wish in enumerate(wanted, start=1):
-        run.meet(*decided(wish, number, run))
-    return run
-
-
 def as_deal(result: Result) -> Deal:
     return Deal(result.order.instrument.symbol, result.order.side is Side.BUY, result.fill.quantity, result.fill.price)
-
-
-def stored(number: Decimal, scale: int) -> Decimal:
-    """Return a number as NUMERIC(38, scale) returns it: rounded half up, with trailing zeros."""
-    return Decimal(f"{CONTEXT.quantize(number, Decimal(1).scaleb(-scale)):f}")
-
-
-def stored_position(position: Position) -> Position:
-    return replace(
-        position,
-        quantity=stored(position.quantity, 18),
-        cost=stored(position.cost, 12),
-        entry_commission=stored(position.entry_commission, 12),
-        last_price=stored(position.last_price, 18),
-    )
-
-
-def reloaded(portfolio: PortfolioState) -> PortfolioState:
-    """Return the portfolio as the database returns it."""
-    positions = ImmutableMap({symbol: stored_position(held) for symbol, held in portfolio.positions.items()})
-    return replace(portfolio, cash=stored(portfolio.cash, 12), positions=positions)
 
 
 def assert_same_books(expected: NaiveLedger, portfolio: PortfolioState, applied: Sequence[Result]) -> None:
@@ -377,63 +267,3 @@ def test_every_amount_of_a_fill_is_as_fine_as_its_column(start: PortfolioRules, 
         finer = [fill.quantity, fill.price, outcome.asset_delta]
         assert finer == [stored(number, 18) for number in finer]
         assert Fraction(fill.price) % Fraction(outcome.order.instrument.tick) == 0
-
-
-# the price of a fill (docs/execution.md)
-
-
-@SOME
-@given(portfolio_rules(), wishes())
-def test_under_the_rule_of_the_quote_no_taker_fill_is_inside_or_beyond_the_book(
-    start: PortfolioRules, wanted: list[Wish]
-) -> None:
-    for outcome in lived(start, wanted).applied:
-        met, price = outcome.fill.quote, outcome.fill.price
-        known = met.bid is not None and met.ask is not None and met.bid <= met.ask
-        if not known or outcome.order.execution.price_rule is PriceRule.LAST:
-            assert met.price == outcome.fill.base_price
-            assert outcome.fill.touch_size is None
-        elif outcome.order.side is Side.BUY:
-            assert met.ask == outcome.fill.base_price <= price
-        else:
-            assert met.bid == outcome.fill.base_price >= price
-        assert price > 0
-
-
-@SOME
-@given(portfolio_rules(), wishes())
-def test_no_portfolio_uses_what_a_quote_offers_twice(start: PortfolioRules, wanted: list[Wish]) -> None:
-    used: dict[tuple[Quote, Side], Fraction] = {}
-    for outcome in lived(start, wanted).applied:
-        fill, side = outcome.fill, outcome.order.side
-        offered = fill.quote.ask_size if side is Side.BUY else fill.quote.bid_size
-        if fill.touch_size is None or offered is None:
-            continue
-        key = fill.quote, side
-        used[key] = used.get(key, Fraction(0)) + Fraction(min(fill.quantity, fill.touch_size))
-        assert used[key] <= Fraction(start.execution.max_touch_share) * Fraction(offered)
-
-
-@SOME
-@given(portfolio_rules(), wishes())
-def test_the_parts_of_a_fills_cost_add_up_to_its_distance_from_the_mark(
-    start: PortfolioRules, wanted: list[Wish]
-) -> None:
-    for outcome in lived(start, wanted).applied:
-        fill, rule = outcome.fill, outcome.order.execution.price_rule
-        at_mark = money(Fraction(fill.quantity) * Fraction(mark(rule, *fill.quote.point)))
-        distance = (Fraction(fill.notional) - at_mark) * (1 if outcome.order.side is Side.BUY else -1)
-        parts = fill.costs
-        assert distance == sum(map(Fraction, (parts.spread, parts.slippage, parts.size, parts.random)))
-        assert parts.spread >= 0
-        assert parts.size >= 0
-
-
-@SOME
-@given(portfolio_rules(), wishes())
-def test_no_sell_takes_cash_down(start: PortfolioRules, wanted: list[Wish]) -> None:
-    for outcome in lived(start, wanted).applied:
-        if outcome.order.side is Side.SELL:
-            assert outcome.fill.commission <= outcome.fill.notional
-            assert outcome.cash_delta >= 0
-        assert outcome.state.cash >= 0
