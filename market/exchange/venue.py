@@ -29,6 +29,9 @@ KEYS = frozenset({
     "passphrase", "authorization",
 })  # fmt: skip
 """ccxt's names of credentials; public data needs none, so none is accepted."""
+QUOTED_STREAM = {"options": {"watchTickers": {"name": "ticker"}}}
+DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"binance": QUOTED_STREAM, "binanceus": QUOTED_STREAM}
+"""Options in place of ccxt's own, by exchange. Binance's ``miniTicker``, ccxt's default, has neither bid nor ask."""
 MAX_CLOCK_OFFSET = timedelta(days=365)
 """A time that an exchange sends is kept as evidence if it is nearer to ours than this; its clock may be wrong."""
 
@@ -95,7 +98,8 @@ class Venue:
         package = "pro" if exchange_id in _modules("pro") else "async_support"
         exchange_class = getattr(importlib.import_module(f"ccxt.{package}.{exchange_id}"), exchange_id)
         self.name = exchange_id
-        self._ccxt = exchange_class({"enableRateLimit": True, "timeout": int(timeout * 1000), **options})
+        merged = exchange_class.deep_extend(DEFAULT_OPTIONS.get(exchange_id, {}), options)
+        self._ccxt = exchange_class({"enableRateLimit": True, "timeout": int(timeout * 1000), **merged})
         # ccxt's own default is float; with str, prices keep every digit that was sent. ccxt compares the numbers in the
         # lists of some exchanges while it reads them, which does not work on text.
         self._ccxt.number = lambda value: float(value) if _READS_MARKETS.get() else str(value)
