@@ -42,6 +42,7 @@ from actors.configuration.settings_types import (
     Folder,
     Fraction,
     LogLevel,
+    PriceRuleName,
     SchemaName,
     Seconds,
     SecondsOrZero,
@@ -146,6 +147,16 @@ class Settings(BaseSettings):
         Decimal("0.0005"),
         description="Base rate of slippage; order type, order size and a random factor change it.",
         examples=[Decimal("0.001")],
+    )
+    price_rule: PriceRuleName = Field(
+        "quote",
+        description="`quote`: a BUY meets the ask and a SELL the bid, where both are known. `last`: the last trade.",
+        examples=["last"],
+    )
+    max_touch_share: Fraction = Field(
+        Decimal(1),
+        description="Share of the size at bid or ask that an order takes without a surcharge for its size.",
+        examples=[Decimal("0.5")],
     )
     max_position_size: Annotated[Number, Field(gt=0, le=1), Unit("fraction")] = Field(
         Decimal("0.20"), description="Largest position, as a fraction of equity.", examples=[Decimal("0.1")]
@@ -324,8 +335,9 @@ class Settings(BaseSettings):
     def portfolio_values(self) -> Mapping[str, object]:
         """Return the values of a new ``default`` portfolio."""
         names = (
-            "initial_capital", "currency", "commission_pct", "min_commission", "slippage_pct", "max_position_size",
-            "decision_confidence_threshold", "min_notional", "default_risk_score",
+            "initial_capital", "currency", "commission_pct", "min_commission", "slippage_pct", "price_rule",
+            "max_touch_share", "max_position_size", "decision_confidence_threshold", "min_notional",
+            "default_risk_score",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 

@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from actors.configuration.settings_reference import Form, Unit
 from domain.trading.decision import Number
+from domain.types import PriceRule
 from domain.wording import SCHEMA
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
@@ -108,6 +109,13 @@ def _log_level(level: str) -> str:
     return level.upper()
 
 
+def _price_rule(name: str) -> str:
+    if name not in set(PriceRule):
+        msg = "must be quote or last"
+        raise ValueError(msg)
+    return name
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), Unit("s")]
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Unit("s")]
 Factor = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), Unit("factor")]
@@ -122,3 +130,4 @@ DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("U
 AlertCommand = Annotated[SecretStr | None, AfterValidator(_alert_command), Form("program and arguments")]
 AlertUrl = Annotated[SecretStr | None, AfterValidator(_alert_url), Form("http or https URL")]
 LogLevel = Annotated[str, AfterValidator(_log_level), Form("TRACE, DEBUG, INFO, WARNING or ERROR")]
+PriceRuleName = Annotated[str, AfterValidator(_price_rule), Form("quote or last")]

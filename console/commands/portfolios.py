@@ -17,6 +17,7 @@ from console.options import AsJson, grouped, with_settings
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.decision import exact_number
+from domain.types import PriceRule
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 
@@ -25,6 +26,8 @@ RULES = {
     "commission_pct": ("commission", "Commission of a fill as a fraction: 0.001 is 0.1 %."),
     "min_commission": ("min commission", "Minimum commission of an order, an amount."),
     "slippage_pct": ("slippage", "Slippage as a fraction: 0.0005 is 0.05 %."),
+    "price_rule": ("price rule", "quote: a BUY meets the ask, a SELL the bid; last: the last trade."),
+    "max_touch_share": ("touch share", "Share of the size at bid or ask without a size surcharge, 0 to 1."),
     "max_position_size": ("max position", "Position limit of a symbol, a fraction of equity."),
     "decision_confidence_threshold": ("threshold", "Decisions with a lower confidence are ignored, 0 to 1."),
     "min_notional": ("min notional", "Minimum value of an order."),
@@ -52,11 +55,28 @@ def _numbers(**options: str | None) -> dict[str, Decimal]:
     return values
 
 
+def _rules(price_rule: str | None, **numbers: str | None) -> dict[str, object]:
+    """Return the values of the options that are not None.
+
+    Raises:
+        SettingsError: a value is not a number, or there is no such price rule.
+    """
+    values: dict[str, object] = {**_numbers(**numbers)}
+    if price_rule is not None:
+        if price_rule not in set(PriceRule):
+            raise SettingsError(f"price_rule = {price_rule!r}: must be quote or last")
+        values["price_rule"] = price_rule
+    return values
+
+
+_METAVARS = {"price_rule": "quote|last"}
 _OPTIONS = {
-    name: Annotated[str | None, typer.Option(f"--{name.replace('_', '-')}", metavar="N", help=help_text)]
+    name: Annotated[
+        str | None, typer.Option(f"--{name.replace('_', '-')}", metavar=_METAVARS.get(name, "N"), help=help_text)
+    ]
     for name, (_, help_text) in RULES.items()
 }
-with_rules = grouped("rules", _OPTIONS, _numbers)
+with_rules = grouped("rules", _OPTIONS, _rules)
 """Gives a command the ``rules`` that its options name."""
 
 
@@ -65,7 +85,7 @@ with_rules = grouped("rules", _OPTIONS, _numbers)
 @with_rules
 def create(
     settings: Settings,
-    rules: dict[str, Decimal],
+    rules: dict[str, object],
     name: Name,
     capital: Annotated[str, typer.Option("--capital", metavar="N", help="Initial cash.")],
     currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Such as USDT or EUR.")] = None,
@@ -102,7 +122,7 @@ def show(settings: Settings, as_json: AsJson = False) -> None:
 @app.command("set")
 @with_settings
 @with_rules
-def change(settings: Settings, rules: dict[str, Decimal], name: Name, as_json: AsJson = False) -> None:
+def change(settings: Settings, rules: dict[str, object], name: Name, as_json: AsJson = False) -> None:
     r"""Change rules of a portfolio; they apply from the next decision that is sized.
 
     \b
@@ -112,7 +132,7 @@ def change(settings: Settings, rules: dict[str, Decimal], name: Name, as_json: A
         hint = f"see {command_name()} portfolio set --help"
         raise SettingsError(f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}")
     row = _written(settings, name.strip(), lambda url: portfolios.change(url, name.strip(), rules))
-    changed = ", ".join(f"{rule} {number(row[rule])}" for rule in rules)
+    changed = ", ".join(f"{rule} {_shown(row[rule])}" for rule in rules)
     answer(
         as_json,
         {"portfolio": row},
@@ -139,6 +159,10 @@ def _written(settings: Settings, name: str, write: Callable[[str], object]) -> d
             return reader.portfolio(name)
 
 
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
 def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
     out = terminal()
     if not rows:
@@ -158,7 +182,7 @@ def _print_portfolios(rows: list[dict[str, Any]], sources: list[str]) -> None:
         if row["halted"] is not None:
             out.print(f"portfolio {row['portfolio']} is halted: {row['halted']}", style="bold red", soft_wrap=True)
     out.print()
-    rules = [[row["portfolio"], *(number(row[name]) for name in RULES)] for row in rows]
+    rules = [[row["portfolio"], *(_shown(row[name]) for name in RULES)] for row in rows]
     headings = [heading for heading, _ in RULES.values()]
     out.print(full_table(out, ["portfolio", *headings], rules, right=headings))
     if (line := sources_line(sources)) is not None:

@@ -34,7 +34,7 @@ SELECT * FROM {table} WHERE (CAST(:portfolio AS text) IS NULL OR portfolio = :po
 ORDER BY {time} DESC LIMIT :limit
 """
 UNLISTED = {
-    "paper_orders": {"asset_class", "limit_price", "marks"},
+    "paper_orders": {"asset_class", "limit_price", "marks", "marks_no", "rules_version", "tick"},
     "paper_trades": {"asset_class", "fill_no", "cost", "exit_notional", "entry_commission", "exit_commission"},
 }
 """Columns that the lists leave out."""

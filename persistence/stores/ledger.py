@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import psycopg
 
@@ -12,9 +13,9 @@ from domain.errors import DecisionsEnded, Fenced
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, plain
 from domain.trading.bookkeeping import Result, Trade
-from domain.trading.orders import Costs
-from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
-from domain.types import Generation, PortfolioName, PositionSide, Symbol
+from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Order
+from domain.trading.portfolio import PortfolioRules, PortfolioState, Position, Taken
+from domain.types import Generation, PortfolioName, PositionSide, PriceRule, Symbol
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row
@@ -27,11 +28,28 @@ READ_POSITIONS = f"""
 SELECT {", ".join(columns_of(Position, ("last_price",)))}, portfolio, current_price AS last_price FROM paper_positions
 """
 
+RULES = (*columns_of(PortfolioRules, ("costs", "execution", "halted")), *columns_of(Costs), *columns_of(ExecutionRules))
+"""Columns of a portfolio's rules."""
+
 READ_RULES = f"""
-SELECT {", ".join((*columns_of(PortfolioRules, ("costs", "halted")), *columns_of(Costs)))}, current_capital,
-       h.reason AS halted
+SELECT {", ".join(RULES)}, current_capital, h.reason AS halted
 FROM paper_trading_config c LEFT JOIN v_paper_halted h USING (portfolio) ORDER BY portfolio
 """
+
+# No order uses a quote that is a minute older than the newest order.
+READ_TAKEN = """
+SELECT portfolio, symbol, price_seen_at AS seen_at,
+       coalesce(sum(quantity) FILTER (WHERE side = 'BUY'), 0) AS bought,
+       coalesce(sum(quantity) FILTER (WHERE side = 'SELL'), 0) AS sold
+FROM (
+    SELECT f.portfolio, f.symbol, f.side, f.price_seen_at, least(f.quantity, f.touch_size) AS quantity,
+           max(f.price_seen_at) OVER (PARTITION BY f.portfolio, f.symbol) AS newest
+    FROM paper_orders o JOIN paper_fills f USING (order_id)
+    WHERE o.created_at > (SELECT max(created_at) FROM paper_orders) - interval '1 minute' AND f.touch_size IS NOT NULL
+) recent
+WHERE price_seen_at = newest GROUP BY portfolio, symbol, price_seen_at
+"""
+"""What the portfolios' orders took from the touch of the newest quote of each symbol."""
 
 
 class LedgerStore(Store):
@@ -69,12 +87,22 @@ class LedgerStore(Store):
                 " FROM paper_trading_config c"
             ).fetchall()
             rows = named_rows(cursor, READ_POSITIONS)
+            taken_rows = named_rows(cursor, READ_TAKEN)
         seqs = {name: seq or 0 for name, seq in last}
         positions: dict[str, dict[Symbol, Position]] = defaultdict(dict)
         for row in rows:
             positions[row["portfolio"]][row["symbol"]] = from_row(Position, row, side=PositionSide(row["side"]))
+        taken: dict[str, dict[Symbol, Taken]] = defaultdict(dict)
+        for row in taken_rows:
+            taken[row["portfolio"]][row["symbol"]] = Taken(row["seen_at"], row["bought"], row["sold"])
         return tuple(
-            PortfolioState(_rules(row), CONTEXT.plus(row["current_capital"]), seqs[name], ImmutableMap(positions[name]))
+            PortfolioState(
+                rules=_rules(row),
+                cash=CONTEXT.plus(row["current_capital"]),
+                version=seqs[name],
+                positions=ImmutableMap(positions[name]),
+                taken=ImmutableMap(taken[name]),
+            )
             for row in rules
             for name in [row["portfolio"]]
         )
@@ -106,7 +134,9 @@ class LedgerStore(Store):
             ended = self._end_decisions(cursor, generation, ids=ids, statuses=[], reasons=reasons, order_ids=order_ids)
             if missing := set(ids) - ended:
                 raise DecisionsEnded(missing)
-            copy_rows(cursor, "paper_orders", map(order_row, group))
+            marks, numbers = shared_marks(group)
+            insert_rows(cursor, "paper_marks", marks)
+            copy_rows(cursor, "paper_orders", map(order_row, group, numbers))
             copy_rows(cursor, "paper_fills", map(fill_row, group))
             trades = (trade_row(result.trade) for result in group if result.trade is not None)
             copy_rows(cursor, "paper_trades", trades)
@@ -160,11 +190,38 @@ def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
     insert_rows(cursor, "paper_positions", rows, f"ON CONFLICT (position_id) DO UPDATE SET {changing}")
 
 
-def order_row(result: Result) -> dict[str, object]:
+def shared_marks(group: Sequence[Result]) -> tuple[list[Row], list[int | None]]:
+    """Return the rows of ``paper_marks``, and for each order the number of its row; None where it needs no marks.
+
+    Orders of a portfolio that were sized with one table of marks share a row. It holds what any of them needs.
+    """
+    tables: dict[tuple[object, ...], tuple[Order, dict[Symbol, Decimal]]] = {}
+    numbers: list[int | None] = []
+    for result in group:
+        order, sizing = result.order, result.event.sizing
+        others = sizing.other_marks()
+        if not others:
+            numbers.append(None)
+            continue
+        # A position without a mark counts at its last fill's price, which is no part of the table.
+        unmarked = sorted((symbol, others[symbol]) for symbol in others.keys() - sizing.marks.keys())
+        first, marks = tables.setdefault((order.portfolio, id(sizing.marks), *unmarked), (order, {}))
+        marks.update(others)
+        numbers.append(first.seq)
+    rows: list[Row] = [
+        {
+            "portfolio": first.portfolio, "marks_no": first.seq, "at": first.created_at,
+            "marks": json.dumps({symbol: plain(mark) for symbol, mark in marks.items()}),
+        }
+        for first, marks in tables.values()
+    ]  # fmt: skip
+    return rows, numbers
+
+
+def order_row(result: Result, marks_no: int | None = None) -> dict[str, object]:
     """Return the row of ``paper_orders``."""
     # The values of enumerations: psycopg looks up how to send a member anew each time, which shows in the rate.
     order, sizing, fill = result.order, result.event.sizing, result.fill
-    marks = {symbol: plain(mark) for symbol, mark in sizing.other_marks().items()}
     return {
         "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
         "asset_class": order.instrument.asset_class, "leg": order.leg, "seq": order.seq,
@@ -172,22 +229,26 @@ def order_row(result: Result) -> dict[str, object]:
         "quantity": order.quantity, "limit_price": order.limit_price, "status": "filled",
         "filled_quantity": fill.quantity, "average_fill_price": fill.price, "commission": fill.commission,
         "slippage": fill.slippage, "strategy": order.strategy, "config_revision": sizing.rules_revision,
-        "equity": sizing.equity, "marks": json.dumps(marks),
-        "created_at": order.created_at, "filled_at": fill.filled_at,
+        "equity": sizing.equity, "created_at": order.created_at, "filled_at": fill.filled_at,
+        "price_rule": order.execution.price_rule.value, "rules_version": RULES_VERSION, "tick": order.instrument.tick,
+        "marks_no": marks_no,
     }  # fmt: skip
 
 
 def fill_row(result: Result) -> dict[str, object]:
     """Return the row of ``paper_fills``."""
-    order, fill, quote = result.order, result.fill, result.fill.quote
+    order, fill, quote, costs = result.order, result.fill, result.fill.quote, result.fill.costs
     return {
         "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
         "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
-        "side": order.side.value, "quantity": fill.quantity, "price": fill.price, "base_price": quote.price,
+        "side": order.side.value, "quantity": fill.quantity, "price": fill.price, "base_price": fill.base_price,
         "price_time": quote.price_time, "price_seen_at": quote.seen_at, "price_source": quote.source,
-        "real_prices": quote.real, "bid": quote.bid, "ask": quote.ask, "slippage_rate": fill.slippage_rate,
+        "real_prices": quote.real, "last_price": quote.price, "bid": quote.bid, "ask": quote.ask,
+        "bid_size": quote.bid_size, "ask_size": quote.ask_size, "last_size": quote.last_size,
+        "touch_size": fill.touch_size, "liquidity": fill.liquidity.value, "slippage_rate": fill.slippage_rate,
         "notional": fill.notional, "commission": fill.commission, "cash_delta": result.cash_delta,
-        "asset_delta": result.asset_delta, "filled_at": fill.filled_at,
+        "asset_delta": result.asset_delta, "filled_at": fill.filled_at, "spread_cost": costs.spread,
+        "slippage_cost": costs.slippage, "size_cost": costs.size, "random_cost": costs.random,
     }  # fmt: skip
 
 
@@ -220,4 +281,5 @@ def position_row(portfolio: str, position: Position) -> dict[str, object]:
 
 
 def _rules(row: Row) -> PortfolioRules:
-    return from_row(PortfolioRules, row, costs=from_row(Costs, row))
+    execution = from_row(ExecutionRules, row, price_rule=PriceRule(str(row["price_rule"])))
+    return from_row(PortfolioRules, row, costs=from_row(Costs, row), execution=execution)

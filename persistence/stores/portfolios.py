@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
 import psycopg
 from psycopg import sql
@@ -22,8 +21,10 @@ CHANGEABLE = (
     "decision_confidence_threshold",
     "min_notional",
     "default_risk_score",
+    "max_touch_share",
+    "price_rule",
 )
-"""The rules that can be changed. All but ``min_commission`` and ``min_notional`` are fractions."""
+"""The rules that can be changed. All but ``min_commission``, ``min_notional`` and ``price_rule`` are fractions."""
 
 NAMES = "SELECT portfolio FROM paper_trading_config ORDER BY 1"
 
@@ -48,7 +49,7 @@ def create(database_url: str, name: str, values: Mapping[str, object], *, if_mis
         return insert_rows(cursor, "paper_trading_config", [row], KEEP_EXISTING if if_missing else "") == 1
 
 
-def change(database_url: str, name: str, values: Mapping[str, Decimal]) -> None:
+def change(database_url: str, name: str, values: Mapping[str, object]) -> None:
     """Change rules of a portfolio, from the next sized decision on.
 
     Raises:

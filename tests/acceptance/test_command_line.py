@@ -230,14 +230,20 @@ def test_portfolios(env: dict[str, str]) -> None:
         "portfolio set europe --max-position-size 3": "max_position_size must be a fraction above 0, at most 1",
         "portfolio set asia --min-notional 1": "there is no portfolio 'asia'",
         "portfolio set europe": "at least one rule",
+        "portfolio set europe --price-rule ask": "price_rule = 'ask': must be quote or last",
+        "portfolio set europe --max-touch-share 2": "max_touch_share must be a fraction from 0 to 1",
     }
     for message, ended in zip(wrong.values(), run_all(*wrong, env=env), strict=True):
         assert message in refused(ended, 2)
     changed = run("portfolio", "set", "europe", "--max-position-size", "0.1", "--json", env=env)
     assert changed.json["portfolio"]["max_position_size"] == "0.1"
     assert changed.json["portfolio"]["revision"] == 2
+    changed = run("portfolio", "set", "europe", "--price-rule", "last", "--max-touch-share", "0.5", env=env)
+    assert changed.out == "portfolio europe: price_rule last, max_touch_share 0.5 (revision 3)\n"
     (row,) = run("portfolio", "list", "--json", env=env).json["portfolios"]
     assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
+    assert (row["price_rule"], row["max_touch_share"]) == ("last", "0.5")
+    assert "price rule" in run("portfolio", "list", env=env).out
 
 
 def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import psycopg
 import pytest
 
 from domain.failures import Failure
 from domain.trading.bookkeeping import Trade
-from domain.trading.orders import Costs
+from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.snapshot import Snapshot
 from persistence import schema
@@ -27,11 +27,16 @@ BOUGHT = deal(PortfolioState.opened(rules()), "BUY", "0.02", 100)
 SALE = deal(BOUGHT.state, "SELL", "0.01", 100)
 assert SALE.trade is not None
 assert SALE.position is not None
+OTHER = deal(BOUGHT.state, "BUY", "0.3", 4000, symbol="ETH/USDT")
+OTHER = replace(OTHER, event=replace(OTHER.event, sizing=replace(OTHER.event.sizing, positions=BOUGHT.state.positions)))
 OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
 WRITTEN: dict[str, Collection[str]] = {
     "trading_decisions": {*decisions.SENT, *OUTCOME},
-    "paper_trading_config": names(PortfolioRules, Costs) - {"costs", "halted"} | {"current_capital"},
-    "paper_orders": ledger.order_row(SALE),
+    "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules) - {"costs", "execution", "halted"}
+    | {"current_capital"},
+    "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
+    "paper_orders": {*ledger.order_row(SALE), "marks"},  # of earlier versions
+    "paper_marks": ledger.shared_marks([OTHER])[0][0],
     "paper_fills": ledger.fill_row(SALE),
     "paper_trades": ledger.trade_row(SALE.trade),
     "paper_positions": ledger.position_row("default", SALE.position),

@@ -14,8 +14,10 @@ import pytest
 from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Decision, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.events import SizedOrder
 from domain.trading.orders import order_id
-from domain.trading.portfolio import PortfolioState
+from domain.trading.portfolio import PortfolioState, Taken
+from domain.trading.quotes import PricePoint
 from domain.trading.snapshot import take_snapshot
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName
 from persistence import schema
@@ -27,7 +29,7 @@ from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceStore
 from persistence.stores.snapshots import SnapshotStore
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.values.builders import BTC, NOON, instant, market_order, quote, rules, uid
+from tests.support.values.builders import BTC, BY_QUOTE, NOON, instant, market_order, quote, rules, uid
 from tests.support.values.builders import filled as event_of
 
 FIRST = Generation(1)
@@ -131,6 +133,32 @@ def test_a_group_rests_on_itself(stores: Any) -> None:
     sold = filled(more.state, third, "SELL", "0.005")
     stores.ledger.commit(FIRST, [bought, more, sold])
     assert stores.ledger.load() == (sold.state,)
+
+
+def test_what_orders_took_from_a_quote_is_there_after_a_reload(stores: Any) -> None:
+    stores.ledger.raise_generation(FIRST)
+    decisions = taken(stores, *(a_decision(number) for number in range(1, 6)))
+    (state,) = stores.ledger.load()
+    newest, earlier = NOON + timedelta(milliseconds=500), NOON
+    group = []
+    deals = [("BUY", 1, earlier), ("BUY", 2, newest), ("BUY", 4, newest), ("SELL", 3, newest)]
+    for received, (side, quantity, at) in zip(decisions, deals, strict=False):
+        result = filled_at_touch(state, received, side, quantity, at)
+        group.append(result)
+        state = result.state
+    stores.ledger.commit(FIRST, group)
+    (after,) = stores.ledger.load()
+    # 5 are offered: the second BUY takes 2, the third the 3 that are left.
+    assert {BTC: Taken(newest, Decimal(5), Decimal(3))} == after.taken == state.taken
+
+
+def filled_at_touch(state: PortfolioState, received: PendingDecision, side: str, quantity: int, at: datetime) -> Result:
+    """Return the result of an order that met a quote with 5 at each side."""
+    made = market_order(side, quantity, "100", seq=state.version + 1, execution=BY_QUOTE)
+    met = quote("100", at=at, bid="99.5", ask="100.5", bid_size=5, ask_size=5)
+    sizing = replace(made.sizing, quote=met, taken=state.taken_from(met, made.order.side))
+    own = replace(made.order, decision_id=received.id, order_id=order_id(received.uid, 1))
+    return apply(state, event_of(SizedOrder(own, sizing)))
 
 
 def test_what_is_flat_is_gone_and_its_successor_is_another(stores: Any) -> None:
@@ -299,7 +327,7 @@ def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores)
     now = datetime.now(UTC)
     old = now - timedelta(days=31)
     real.prices.record([quote("100", at=old), quote("101", at=now), quote("7", symbol="ETH/USDT", at=now)])
-    assert real.prices.last_prices() == {BTC: Decimal(101)}
+    assert real.prices.last_prices() == {BTC: PricePoint(Decimal(101))}
     assert real.prices.forget(timedelta(days=30)) == 1
 
 

@@ -118,8 +118,13 @@ def copy_rows(url: str, source: str, target: str) -> None:
                 [target, table],
             ).fetchall()
             names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in columns)
+            # Earlier orders have their own marks.
+            values = sql.SQL(", ").join(
+                sql.SQL("'{}'::jsonb") if (table, name) == ("paper_orders", "marks") else sql.Identifier(name)
+                for (name,) in columns
+            )
             copy = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}")
-            connection.execute(copy.format(target_table, names, names, source_table))
+            connection.execute(copy.format(target_table, names, values, source_table))
             if writer is None:
                 connection.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(target_table))
         connection.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), 1000)", [f"{target}.trading_decisions"])
@@ -269,6 +274,8 @@ def test_a_role_that_does_not_own_trading_decisions_gets_a_message(embedded_serv
         "DROP TABLE paper_processes CASCADE",
         "DROP TABLE paper_uptime",
         "DROP TABLE paper_audits",
+        "DROP TABLE paper_portfolio_rules",
+        "DROP TABLE paper_marks",
     ],
 )
 def test_a_missing_table_of_a_later_migration_is_reported_at_the_start(embedded_url: str, statement: str) -> None:

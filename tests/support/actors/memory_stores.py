@@ -301,8 +301,16 @@ def _stored(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioState:
         )
         for symbol, position in portfolio.positions.items()
     }
+    taken = {
+        symbol: of._replace(bought=CONTEXT.quantize(of.bought, PRICE), sold=CONTEXT.quantize(of.sold, PRICE))
+        for symbol, of in portfolio.taken.items()
+    }
     return replace(
-        portfolio, rules=rules, cash=CONTEXT.quantize(portfolio.cash, MONEY), positions=ImmutableMap(positions)
+        portfolio,
+        rules=rules,
+        cash=CONTEXT.quantize(portfolio.cash, MONEY),
+        positions=ImmutableMap(positions),
+        taken=ImmutableMap(taken),
     )
 
 

@@ -44,6 +44,8 @@ def test_the_documented_defaults() -> None:
         "commission_pct": Decimal("0.001"),
         "min_commission": Decimal(1),
         "slippage_pct": Decimal("0.0005"),
+        "price_rule": "quote",
+        "max_touch_share": Decimal(1),
         "max_position_size": Decimal("0.20"),
         "decision_confidence_threshold": Decimal("0.6"),
         "min_notional": Decimal(10),
