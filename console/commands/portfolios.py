@@ -132,7 +132,7 @@ def change(settings: Settings, rules: dict[str, object], name: Name, as_json: As
         hint = f"see {command_name()} portfolio set --help"
         raise SettingsError(f"portfolio set needs at least one rule, such as --max-position-size 0.1; {hint}")
     row = _written(settings, name.strip(), lambda url: portfolios.change(url, name.strip(), rules))
-    changed = ", ".join(f"{rule} {_shown(row[rule])}" for rule in rules)
+    changed = ", ".join(f"{rule} {_shown(row[rule])}" for rule in RULES if rule in rules)
     answer(
         as_json,
         {"portfolio": row},

@@ -243,7 +243,7 @@ def test_portfolios(env: dict[str, str]) -> None:
     (row,) = run("portfolio", "list", "--json", env=env).json["portfolios"]
     assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
     assert (row["price_rule"], row["max_touch_share"]) == ("last", "0.5")
-    assert "price rule" in run("portfolio", "list", env=env).out
+    assert "price rule" in " ".join(run("portfolio", "list", env=env).out.split())
 
 
 def test_the_database_is_upgraded_once(env: dict[str, str], embedded_url: str) -> None:
