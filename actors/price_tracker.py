@@ -28,7 +28,7 @@ from actors.runtime.routes import Routes
 from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.price_filter import MAX_PRICE_RATIO, PriceFilter
+from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.quotes import PricePoint, PriceSource, Quote
 from domain.types import Clock, Instant, Symbol
 

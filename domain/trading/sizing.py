@@ -170,17 +170,18 @@ def _sell(
     if too_small is not None:
         return too_small
     if (dust := _dust(subtract(held.quantity, quantity), price, instrument)) is not None:
-        return SizedQuantity(held.quantity, f"the whole position: of {plain(requested)}, {dust}")
+        return SizedQuantity(held.quantity, f"the whole position: after {plain(quantity)}, {dust}")
     return SizedQuantity(quantity)
 
 
 def _dust(rest: Decimal, price: Decimal, instrument: Instrument) -> str | None:
     """Return why the rest of a position could not be sold alone; None where it could."""
     if rest < instrument.min_quantity:
-        return f"{plain(rest)} would be left, the venue's minimum quantity is {plain(instrument.min_quantity)}"
+        return f"{plain(rest)} would be left, below the venue's minimum quantity, {plain(instrument.min_quantity)}"
     value = money(multiply(rest, price))
     if value < instrument.min_notional:
-        return f"{plain(value)} would be left, the venue's minimum value is {plain(instrument.min_notional)}"
+        left = f"{plain(rest)} worth {plain(value)} would be left"
+        return f"{left}, below the venue's minimum value, {plain(instrument.min_notional)}"
     return None
 
 

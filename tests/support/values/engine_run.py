@@ -13,15 +13,30 @@ from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
-from domain.trading.instruments import InstrumentCatalog
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.quotes import Quote
 from domain.types import Action, Symbol
-from tests.support.values.builders import NOON, instant, quote, received
+from tests.support.values.builders import NOON, instant, instrument, quote, received
 from tests.support.values.strategies import INSTRUMENTS, Wish, price_of
 
 SIZING = SizingRules(timedelta(seconds=1), timedelta(seconds=30), None, frozenset({"USD", "USDT", "USDC"}))
 CATALOG = InstrumentCatalog(INSTRUMENTS)
+
+
+def engine_of(*states: PortfolioState, what: Instrument = instrument()) -> Engine:  # noqa: B008
+    """Return an engine of these portfolios, which trade one instrument."""
+    engine = Engine(states, SIZING)
+    assert [] == engine.on_instruments(InstrumentCatalog([what]), instant())
+    return engine
+
+
+def executed(engine: Engine, decision: PendingDecision, met: Quote) -> Result:
+    """Return the result of a decision that meets this quote; fail if it is refused."""
+    assert [] == engine.on_quotes([met], met.seen)
+    (result,) = engine.on_decision(replace(decision, received=met.seen), met.seen)
+    assert isinstance(result, Result), result
+    return result
 
 
 class Run:

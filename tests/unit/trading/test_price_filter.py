@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.trading.price_filter import PriceFilter
+from domain.price_filter import PriceFilter
 from domain.trading.quotes import Quote
 from domain.types import Instant, Symbol
 
