@@ -27,8 +27,8 @@ from actors.runtime.behaviour import Behaviour
 from actors.runtime.routes import Routes
 from domain.alarms import AlarmKind, Notify
 from domain.log_once import LogOnce
-from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
+from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PricePoint, PriceSource, Quote
 from domain.types import Clock, Instant, Symbol
 
