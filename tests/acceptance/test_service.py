@@ -54,7 +54,7 @@ def test_it_serves_on_the_embedded_database_and_stops_in_order(embedded_home: Pa
     with Program(env=env) as service:
         service.wait_for()
         output = service.printed()
-        assert "Paper trading 0.1.0" in output
+        assert "Paper trading 0.2.0" in output
         assert f"embedded, in {embedded_home}" in output
         assert "without TimescaleDB" in output
         assert "simulated prices: results prove nothing about real markets" in output
