@@ -22,6 +22,7 @@ from domain.validation.statistical import plain_criteria
 
 ROOT = Path(__file__).parents[3]
 ARITHMETIC = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")
+EXECUTION = (ROOT / "docs" / "execution.md").read_text(encoding="utf-8")
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 VALIDATION = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
 DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
@@ -75,6 +76,12 @@ def test_every_example_of_arithmetic_is_right() -> None:
     count, report = wrong_examples(ARITHMETIC)
     assert report == ""
     assert count > 50
+
+
+def test_every_example_of_execution_is_right() -> None:
+    count, report = wrong_examples(EXECUTION)
+    assert report == ""
+    assert count > 25
 
 
 def test_every_example_of_performance_is_right() -> None:
@@ -147,9 +154,10 @@ def test_an_example_with_one_wrong_digit_is_found(digit: str) -> None:
     assert wrong.strip() in report
 
 
-def test_every_number_in_the_text_and_tables_of_arithmetic_stands_in_an_example() -> None:
-    computed = numbers("\n".join(BLOCK.findall(ARITHMETIC)).replace("_", ""))
-    in_text = numbers(BLOCK.sub("", ARITHMETIC))
+@pytest.mark.parametrize("page", [ARITHMETIC, EXECUTION], ids=["arithmetic", "execution"])
+def test_every_number_in_the_text_and_tables_of_a_page_of_rules_stands_in_an_example(page: str) -> None:
+    computed = numbers("\n".join(BLOCK.findall(page)).replace("_", ""))
+    in_text = numbers(BLOCK.sub("", page))
     small = {number for number in in_text if number < 1000 and number == number.to_integral_value()}
     assert in_text - small - computed == set()
 
