@@ -44,6 +44,7 @@ COMMANDS = {
     "orders": ("console.commands.list_rows:orders", "List the last orders."),
     "trades": ("console.commands.list_rows:trades", "List the last trades with their results."),
     "decisions": ("console.commands.list_rows:decisions", "List the last decisions with their outcomes."),
+    "explain": ("console.commands.explain:explain", "Explain a decision, an order or a fill; recompute its price."),
     "report": ("console.commands.report:report", "Report the trading results: on the screen, as a page, as CSV."),
     "console": ("console.commands.console:console", "Inspect the running service."),
     "alert": ("console.commands.alert:alert", "Send a test alarm to every configured receiver."),

@@ -95,6 +95,11 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
             ),
         ),
         CommandSpec("chain", "show everything that followed from a decision", (Argument("id", DECISION),)),
+        CommandSpec(
+            "explain",
+            "explain a decision, an order or a fill, and compute each fill again",
+            (Argument("id", DECISION),),
+        ),
         CommandSpec("stack", "show the stack of an actor's thread", _actor()),
         CommandSpec("failures", "list the last crashes and hangs of this process", (_LIMIT,)),
         CommandSpec("dead", "list dead letters: messages to actors that have ended", ()),

@@ -222,6 +222,11 @@ def _chain(result: Mapping[str, Any], out: Console) -> None:
             render_message(message, out)
 
 
+def _explain(result: Mapping[str, Any], out: Console) -> None:
+    for line in result["lines"]:
+        out.print(Text(line), soft_wrap=True)
+
+
 def _prices(result: Mapping[str, Any], out: Console) -> None:
     now = datetime.fromisoformat(result["now"])
     out.print(
@@ -255,6 +260,7 @@ RENDERERS: Mapping[str, Callable[[Any, Console], None]] = {
     "state": _state,
     "inbox": _inbox,
     "chain": _chain,
+    "explain": _explain,
     "stack": lambda result, out: out.print(Text(result["stack"].rstrip()), soft_wrap=True),
     "prices": _prices,
     "audit": _audit,

@@ -15,9 +15,11 @@ from actors.introspection.inspection import Inspector, nearest
 from actors.messages import Audit
 from actors.runtime import tracing
 from actors.system import TradingSystem
+from console.service.explanation import explained
 from console.service.requests import Arguments, Command, bounded_integer, optional_text, required_text
 from domain.errors import DatabaseError, InvalidRequest, WriteRefused
 from persistence.queries.decision_chain import chain
+from persistence.queries.evidence import evidence
 from persistence.version import version
 
 DEFAULT_ROWS, MAX_ROWS = 20, 1_000
@@ -57,6 +59,7 @@ class ServiceQueries:
             "stack": lambda args: {"stack": self._inspector.stack(required_text(args, "actor"))},
             "trace": self._trace,
             "chain": self._chain,
+            "explain": self._explain,
             "failures": lambda args: list(self._system.status().failures)[-_limit(args) :],
             "dead": self._dead,
             "quarantine": lambda args: self._system.ledger_reader.quarantine(_limit(args)),
@@ -157,6 +160,13 @@ class ServiceQueries:
         if events["decision"]["processed_at"] is None:
             now = _current_place(id_, self._inspector)
         return {**events, "messages": messages, "now": now}
+
+    def _explain(self, arguments: Arguments) -> dict[str, Any]:
+        found = evidence(self._system.ledger_reader, required_text(arguments, "id"))
+        place = None
+        if found["waiting"] is not None:
+            place = _current_place(str(found["decision"]["id"]), self._inspector)
+        return explained(found, place)
 
     def _dead(self, _: Arguments) -> dict[str, Any]:
         letters = self._system.dead_letters

@@ -1,0 +1,229 @@
+"""Sentences that explain a decision, an order or a fill, on lines of at most 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from typing import Any
+
+from console.display.format import number
+from domain.trading.arithmetic import absolute, subtract
+from domain.wording import format_duration, one_line
+
+WIDTH, LABEL_WIDTH = 80, 14
+MAX_EXACT_DELAY = timedelta(seconds=10)
+"""A longer time between two moments is given in full seconds."""
+COST_PARTS = {
+    "spread": "spread",
+    "slippage": "slippage",
+    "size": "size surcharge",
+    "random": "random part",
+    "commission": "commission",
+}
+"""The parts of a fill's cost, as sentences name them."""
+_TWELVE_DIGITS = Context(prec=12)
+
+Row = Mapping[str, Any]
+Fact = tuple[str, str]
+"""A label and its sentence; without a label it is a heading."""
+
+
+def lines(document: Row) -> list[str]:
+    """Return an explanation as lines for people.
+
+    Args:
+        document: see `console.service.explanation.explain`, without its lines.
+    """
+    facts = list(_decision(document))
+    for part in document["orders"]:
+        facts += _order(part, document["decision"])
+        for shown in part["fills"]:
+            facts += _fill(part["order"], shown, part["currency"] or "")
+        facts += _recomputed(part)
+    return [line for label, text in facts for line in _wrapped(label, text)]
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    if not label:
+        return textwrap.wrap(text, WIDTH) or [""]
+    first = f"  {label:<{LABEL_WIDTH - 2}}"
+    rest = " " * LABEL_WIDTH
+    # An amount or an id is never broken in two.
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _decision(document: Row) -> Iterator[Fact]:
+    decision = document["decision"]
+    if decision is None:
+        yield "", "The row of the decision was deleted."
+        return
+    yield "", f"Decision {decision['id']}: {_asked(decision)}"
+    yield "created", f"{_moment(decision['created_at'])} UTC"
+    if decision["expires_at"] is not None:
+        yield "expires", f"{_moment(decision['expires_at'])} UTC"
+    if decision["processed_at"] is not None:
+        after = _delay(decision["processed_at"] - decision["created_at"])
+        reason = one_line(decision["outcome_reason"] or "")
+        yield decision["status"], f"{_moment(decision['processed_at'])} UTC, {after} later: {reason}".rstrip(": ")
+        return
+    yield decision["status"], "it has no outcome yet"
+    for sentence in _waiting(decision, document["waiting"], document["place"]):
+        yield "waits", sentence
+
+
+def _asked(decision: Row) -> str:
+    action = decision["decision"].strip().upper()
+    quantity = f"{number(decision['quantity'])} " if decision["quantity"] is not None else ""
+    return one_line(
+        f"{action} {quantity}{decision['symbol']}, confidence {number(decision['confidence'])},"
+        f" portfolio {decision['portfolio']}"
+    )
+
+
+def _waiting(decision: Row, waiting: Row, place: str | None) -> Iterator[str]:
+    if place is not None:
+        yield f"it {place}"
+    elif waiting["not_running"] is not None:
+        yield f"in the table: {waiting['not_running']}"
+    else:
+        yield (
+            f"in the table or in the service ({waiting['served_by']}): for a fresh price of {decision['symbol']}, or"
+            f" for its turn in its portfolio; in the debug console `explain {decision['id']}` says for which"
+        )
+    if not waiting["portfolio_exists"]:
+        yield f"there is no portfolio {one_line(decision['portfolio'])!r}"
+    if waiting["halted"] is not None:
+        yield f"trading is halted in its portfolio: {one_line(waiting['halted'])}"
+    if (last := waiting["last_price"]) is None:
+        yield f"no price of {one_line(decision['symbol'])!r} is stored"
+    else:
+        age = format_duration(last["now"] - last["time"])
+        yield f"the last stored price of it is {number(last['price'])} from {last['source']}, {age} old"
+
+
+def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
+    order = part["order"]
+    yield "", ""
+    what = f"{order['side']} {number(order['quantity'])} {order['symbol']}"
+    yield "", f"Order {order['order_id']}: {order['order_type']} {what}"
+    after = "" if decision is None else f", {_delay(order['created_at'] - decision['created_at'])} after the decision"
+    rules = f"revision {order['config_revision']} of the rules of portfolio {order['portfolio']}"
+    yield "sized", f"{_moment(order['created_at'])} UTC{after}; {one_line(rules)}"
+    if not part["fills"]:
+        yield order["status"], f"{number(order['filled_quantity'])} of {number(order['quantity'])} was filled"
+
+
+def _fill(order: Row, shown: Row, currency: str) -> Iterator[Fact]:
+    fill = shown["fill"]
+    yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])} UTC, as {fill['liquidity']}"
+    yield from _quote(fill, shown["spread_known"])
+    yield "rule", _rule(order, fill, shown["spread_known"])
+    if shown["steps"] is None:
+        rate = f"by the slippage rate {number(fill['slippage_rate'])}"
+        yield "price", f"{number(fill['base_price'])}, moved {rate}: {number(fill['price'])}"
+    else:
+        yield from _price(order, fill, shown["steps"])
+    yield from _costs(order, shown, currency)
+    verb, sign = ("bought", "+") if fill["side"] == "BUY" else ("sold", "−")
+    yield (
+        verb,
+        f"{number(fill['quantity'])} {fill['symbol']}: {number(fill['notional'])} {sign} {number(fill['commission'])}"
+        f" commission = {number(absolute(fill['cash_delta']))} {currency}".rstrip(),
+    )
+
+
+def _quote(fill: Row, spread_known: bool) -> Iterator[Fact]:
+    last = fill["last_price"] if fill["last_price"] is not None else fill["base_price"]
+    of_quote = {"bid": fill["bid"], "ask": fill["ask"], "last": last}
+    prices = [
+        f"{name} {number(price)}{_size(fill[f'{name}_size'])}" for name, price in of_quote.items() if price is not None
+    ]
+    yield "quote", ", ".join(prices) + ("" if spread_known else "; spread unknown")
+    seen, own = (_delay(fill["filled_at"] - fill[name]) for name in ("price_seen_at", "price_time"))
+    real = "" if fill["real_prices"] else ", which is no real market"
+    yield "source", f"{fill['price_source']}{real}; seen {seen} before the fill, its own time is {own} before it"
+
+
+def _size(size: Decimal | None) -> str:
+    return "" if size is None else f" (size {number(size)})"
+
+
+def _rule(order: Row, fill: Row, spread_known: bool) -> str:
+    version = f"version {order['rules_version']} of the rules"
+    if order["price_rule"] != "quote":
+        return f"last, {version}: the base price is the last trade"
+    if not spread_known:
+        return f"quote, {version}: bid and ask are not both known, so the base price is the last trade"
+    side = "a BUY meets the ask" if fill["side"] == "BUY" else "a SELL meets the bid"
+    return f"quote, {version}: {side}"
+
+
+def _price(order: Row, fill: Row, steps: Row) -> Iterator[Fact]:
+    offered = fill["touch_size"]
+    if offered is None:
+        touch = "; the quantity offered there is unknown"
+    elif steps["offered"] == offered:
+        touch = f", for up to {number(offered)}"
+    else:
+        taken = subtract(steps["offered"], offered)
+        touch = f", for up to {number(offered)}: earlier orders took {number(taken)} of this quote"
+    yield "base price", f"{number(fill['base_price'])}{touch}"
+    random = number(_TWELVE_DIGITS.plus(steps["random_factor"]))
+    size = f"surcharge on {number(steps['surcharged'])}" if steps["surcharged"] else "no surcharge"
+    factors = [
+        number(steps["base_rate"]),
+        f"{number(steps['type_factor'])} ({order['order_type']})",
+        f"{number(steps['size_factor'])} ({size})",
+        f"{random} (random)",
+    ]
+    yield "slippage", f"{' × '.join(factors)} = {number(fill['slippage_rate'])}"
+    sign, direction = ("+", "up") if fill["side"] == "BUY" else ("−", "down")
+    moved = f"{number(fill['base_price'])} × (1 {sign} {number(fill['slippage_rate'])})"
+    rounded = "to the nearest tick" if order["price_rule"] == "last" else f"{direction} to the tick"
+    result = f"rounded {rounded} {number(order['tick'])}: {number(fill['price'])}"
+    yield "price", f"{moved} = {number(steps['unrounded_price'])}; {result}"
+
+
+def _costs(order: Row, shown: Row, currency: str) -> Iterator[Fact]:
+    costs, fill = shown["costs"], shown["fill"]
+    if costs is None:
+        stored = f"{number(order['slippage'])} slippage + {number(fill['commission'])} commission"
+        yield "cost", f"{stored} {currency}".rstrip()
+        return
+    parts = [f"{number(costs[name])} {text}" for name, text in COST_PARTS.items()]
+    yield "cost", f"{' + '.join(parts).replace('+ -', '− ')} = {number(costs['total'])} {currency}".rstrip()
+
+
+def _recomputed(part: Row) -> Iterator[Fact]:
+    if not part["fills"]:
+        return
+    if part["not_recomputed"] is not None:
+        yield "recomputed", f"not possible: {part['not_recomputed']}"
+        return
+    if part["same"]:
+        yield "recomputed", "the same to the last digit"
+        return
+    for one in part["differences"]:
+        where = "order" if one["fill_no"] is None else f"fill {one['fill_no']}"
+        values = f"stored {_value(one['stored'])}, recomputed {_value(one['computed'])}"
+        yield "differs", f"{one['name']} of the {where}: {values}"
+
+
+def _value(value: object) -> str:
+    return number(value) if isinstance(value, Decimal) else "nothing" if value is None else str(value)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
+def _delay(span: timedelta) -> str:
+    """Format the time between two moments: ``3 ms``, ``−2 ms``, ``12 min``."""
+    if abs(span) >= MAX_EXACT_DELAY:
+        return f"−{format_duration(-span)}" if span < timedelta(0) else format_duration(span)
+    milliseconds = span / timedelta(milliseconds=1)
+    return f"{milliseconds:,.0f} ms".replace("-", "−")

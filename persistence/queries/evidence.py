@@ -1,0 +1,131 @@
+"""The evidence of one decision, order or fill: all rows that say why it ended as it did."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from domain.errors import DecisionGone, InvalidRequest, WriteRefused
+from persistence.queries.row_lists import LedgerReader, exact, not_running_message
+
+ORDER = "SELECT * FROM paper_orders WHERE order_id = :order_id"
+ORDERS_OF_DECISION = "SELECT * FROM paper_orders WHERE decision_id = :id ORDER BY leg"
+FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
+RULES = "SELECT * FROM paper_portfolio_rules WHERE portfolio = :portfolio AND revision = :revision"
+CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = :portfolio"
+BY_UID = "SELECT * FROM trading_decisions WHERE uid = :uid"
+BY_KEY = "SELECT * FROM trading_decisions WHERE idempotency_key = :key"
+HALT = "SELECT reason FROM v_paper_halted WHERE portfolio = :portfolio"
+LAST_PRICE = """
+SELECT time, price, source, clock_timestamp() AS now FROM market_prices WHERE symbol = :symbol
+ORDER BY time DESC LIMIT 1
+"""
+NO_MARKS = {"marks"}
+"""Columns of an order that say nothing about its price."""
+FILL_REFERENCE = re.compile(r"([0-9A-Fa-f-]{36})/([0-9]{1,9})")
+
+
+def evidence(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]:
+    """Return the rows behind a decision, an order or a fill.
+
+    Args:
+        ledger_reader: reads them.
+        reference: a decision's id, uid or ``idempotency_key``; an order's id; or ``ORDER/FILL_NO``.
+
+    Returns:
+        ``kind``; ``fill_no`` of a fill; ``decision``, None where its row was deleted; ``orders``, each with ``order``,
+        all its ``fills``, ``rules`` and ``currency``; and ``waiting`` for a decision without an outcome, else None.
+
+    Raises:
+        InvalidRequest: there is nothing of that reference.
+    """
+    fill = FILL_REFERENCE.fullmatch(reference)
+    order = _order(ledger_reader, fill[1] if fill else reference)
+    fill_no = int(fill[2]) if fill else None
+    if order is not None:
+        kind = "order" if fill_no is None else "fill"
+        decision, orders = _decision_by_id(ledger_reader, order["decision_id"]), [order]
+    else:
+        kind = "decision"
+        decision = None if fill else _decision(ledger_reader, reference)
+        id_ = reference if decision is None else decision["id"]
+        orders = [] if fill else _orders_of(ledger_reader, id_)
+    if decision is None and not orders:
+        raise InvalidRequest(f"there is no decision, order or fill {reference!r}")
+    parts = [_with_fills(ledger_reader, row) for row in orders]
+    if fill_no is not None and fill_no not in {row["fill_no"] for part in parts for row in part["fills"]}:
+        raise InvalidRequest(f"order {orders[0]['order_id']} has no fill {fill_no}")
+    pending = decision is not None and decision["processed_at"] is None
+    return {
+        "kind": kind,
+        "fill_no": fill_no,
+        "decision": decision,
+        "orders": parts,
+        "waiting": _waiting(ledger_reader, decision) if pending and decision is not None else None,
+    }
+
+
+def _decision(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
+    """Return a decision by its id, else by its uid, else by its key."""
+    if (decision := _decision_by_id(ledger_reader, reference)) is not None:
+        return decision
+    uid = _uuid(reference)
+    rows = ledger_reader.rows(BY_UID, uid=uid) if uid is not None else []
+    rows = rows or ledger_reader.rows(BY_KEY, key=reference)
+    return exact(rows[0]) if rows else None
+
+
+def _decision_by_id(ledger_reader: LedgerReader, id_: object) -> dict[str, Any] | None:
+    try:
+        return ledger_reader.decision(id_)
+    except (DecisionGone, WriteRefused):  # the database refuses a text that cannot be an id
+        return None
+
+
+def _order(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
+    order_id = _uuid(reference)
+    rows = ledger_reader.rows(ORDER, order_id=order_id) if order_id is not None else []
+    return rows[0] if rows else None
+
+
+def _orders_of(ledger_reader: LedgerReader, decision_id: object) -> list[dict[str, Any]]:
+    try:
+        return ledger_reader.rows(ORDERS_OF_DECISION, id=decision_id)
+    except WriteRefused:
+        return []
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _with_fills(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str, Any]:
+    """Return an order with its fills and the rules that it was sized by."""
+    of = {"portfolio": order["portfolio"]}
+    rules = ledger_reader.rows(RULES, revision=order["config_revision"], **of)
+    currency = ledger_reader.rows(CURRENCY, **of)
+    return {
+        "order": {name: value for name, value in order.items() if name not in NO_MARKS},
+        "fills": ledger_reader.rows(FILLS, order_id=order["order_id"]),
+        "rules": rules[0] if rules else None,
+        "currency": currency[0]["currency"] if currency else None,
+    }
+
+
+def _waiting(ledger_reader: LedgerReader, decision: dict[str, Any]) -> dict[str, Any]:
+    """Return what the database knows of why a decision has no outcome yet."""
+    served = ledger_reader.served()
+    portfolio = {"portfolio": decision["portfolio"]}
+    halts = ledger_reader.rows(HALT, **portfolio)
+    prices = ledger_reader.rows(LAST_PRICE, symbol=decision["symbol"])
+    return {
+        "not_running": None if served["running"] else not_running_message(served),
+        "served_by": served["holder"] if served["running"] else None,
+        "portfolio_exists": bool(ledger_reader.rows(CURRENCY, **portfolio)),
+        "halted": halts[0]["reason"] if halts else None,
+        "last_price": prices[0] if prices else None,
+    }
