@@ -9,7 +9,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 from console.display.format import number
-from domain.trading.arithmetic import absolute, subtract
+from domain.trading.arithmetic import absolute, multiply, subtract
 from domain.wording import format_duration, one_line
 
 WIDTH, LABEL_WIDTH = 80, 14
@@ -39,8 +39,8 @@ def lines(document: Row) -> list[str]:
     facts = list(_decision(document))
     for part in document["orders"]:
         facts += _order(part, document["decision"])
-        for shown in part["fills"]:
-            facts += _fill(part["order"], shown, part["currency"] or "")
+        for detail in part["fills"]:
+            facts += _fill(part["order"], detail, part["currency"] or "")
         facts += _recomputed(part)
     return [line for label, text in facts for line in _wrapped(label, text)]
 
@@ -85,13 +85,14 @@ def _asked(decision: Row) -> str:
 
 
 def _waiting(decision: Row, waiting: Row, place: str | None) -> Iterator[str]:
+    symbol = one_line(decision["symbol"])
     if place is not None:
-        yield f"it {place}"
+        yield place.removeprefix("waits ")
     elif waiting["not_running"] is not None:
         yield f"in the table: {waiting['not_running']}"
     else:
         yield (
-            f"in the table or in the service ({waiting['served_by']}): for a fresh price of {decision['symbol']}, or"
+            f"in the table or in the service ({waiting['served_by']}): for a fresh price of {symbol}, or"
             f" for its turn in its portfolio; in the debug console `explain {decision['id']}` says for which"
         )
     if not waiting["portfolio_exists"]:
@@ -99,10 +100,10 @@ def _waiting(decision: Row, waiting: Row, place: str | None) -> Iterator[str]:
     if waiting["halted"] is not None:
         yield f"trading is halted in its portfolio: {one_line(waiting['halted'])}"
     if (last := waiting["last_price"]) is None:
-        yield f"no price of {one_line(decision['symbol'])!r} is stored"
+        yield f"no price of {symbol!r} is stored"
     else:
         age = format_duration(last["now"] - last["time"])
-        yield f"the last stored price of it is {number(last['price'])} from {last['source']}, {age} old"
+        yield f"the last stored price of {symbol} is {number(last['price'])} from {last['source']}, {age} old"
 
 
 def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
@@ -117,17 +118,18 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
         yield order["status"], f"{number(order['filled_quantity'])} of {number(order['quantity'])} was filled"
 
 
-def _fill(order: Row, shown: Row, currency: str) -> Iterator[Fact]:
-    fill = shown["fill"]
-    yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])} UTC, as {fill['liquidity']}"
-    yield from _quote(fill, shown["spread_known"])
-    yield "rule", _rule(order, fill, shown["spread_known"])
-    if shown["steps"] is None:
+def _fill(order: Row, detail: Row, currency: str) -> Iterator[Fact]:
+    fill = detail["fill"]
+    liquidity = "" if fill["liquidity"] == "unknown" else f", as {fill['liquidity']}"
+    yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])} UTC{liquidity}"
+    yield from _quote(fill, detail["spread_known"])
+    yield "rule", _rule(order, fill, detail["spread_known"])
+    if detail["steps"] is None:
         rate = f"by the slippage rate {number(fill['slippage_rate'])}"
         yield "price", f"{number(fill['base_price'])}, moved {rate}: {number(fill['price'])}"
     else:
-        yield from _price(order, fill, shown["steps"])
-    yield from _costs(order, shown, currency)
+        yield from _price(order, fill, detail["steps"])
+    yield from _costs(order, detail, currency)
     verb, sign = ("bought", "+") if fill["side"] == "BUY" else ("sold", "−")
     yield (
         verb,
@@ -157,14 +159,18 @@ def _rule(order: Row, fill: Row, spread_known: bool) -> str:
     if order["price_rule"] != "quote":
         return f"last, {version}: the base price is the last trade"
     if not spread_known:
-        return f"quote, {version}: bid and ask are not both known, so the base price is the last trade"
+        crossed = fill["bid"] is not None and fill["ask"] is not None
+        why = "the bid is above the ask" if crossed else "bid and ask are not both known"
+        return f"quote, {version}: {why}, so the base price is the last trade"
     side = "a BUY meets the ask" if fill["side"] == "BUY" else "a SELL meets the bid"
     return f"quote, {version}: {side}"
 
 
 def _price(order: Row, fill: Row, steps: Row) -> Iterator[Fact]:
     offered = fill["touch_size"]
-    if offered is None:
+    if order["price_rule"] == "last":
+        touch = ", whatever quantity is offered"
+    elif offered is None:
         touch = "; the quantity offered there is unknown"
     elif steps["offered"] == offered:
         touch = f", for up to {number(offered)}"
@@ -186,10 +192,18 @@ def _price(order: Row, fill: Row, steps: Row) -> Iterator[Fact]:
     rounded = "to the nearest tick" if order["price_rule"] == "last" else f"{direction} to the tick"
     result = f"rounded {rounded} {number(order['tick'])}: {number(fill['price'])}"
     yield "price", f"{moved} = {number(steps['unrounded_price'])}; {result}"
+    yield "commission", _commission(fill, steps)
 
 
-def _costs(order: Row, shown: Row, currency: str) -> Iterator[Fact]:
-    costs, fill = shown["costs"], shown["fill"]
+def _commission(fill: Row, steps: Row) -> str:
+    paid, minimum = fill["commission"], steps["min_commission"]
+    least = f", at least {number(minimum)}" if multiply(fill["notional"], steps["commission_pct"]) < minimum else ""
+    capped = ", at most the proceeds" if fill["side"] == "SELL" and paid == fill["notional"] else ""
+    return f"{number(steps['commission_pct'])} of {number(fill['notional'])}{least}{capped}: {number(paid)}"
+
+
+def _costs(order: Row, detail: Row, currency: str) -> Iterator[Fact]:
+    costs, fill = detail["costs"], detail["fill"]
     if costs is None:
         stored = f"{number(order['slippage'])} slippage + {number(fill['commission'])} commission"
         yield "cost", f"{stored} {currency}".rstrip()

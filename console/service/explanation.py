@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.display.explanation import lines
+from domain.recomputation import Recomputation, not_recomputable, recompute_fill, recompute_order
 from domain.trading.arithmetic import total
 from domain.trading.orders import Fill
 from domain.trading.prices import spread_known
-from domain.trading.recomputation import Recomputation, not_recomputable, recompute_fill, recompute_order
 from persistence.queries.evidence import evidence
 from persistence.queries.row_lists import LedgerReader
 
@@ -35,16 +35,16 @@ def explain(ledger_reader: LedgerReader, reference: str, place: str | None = Non
     return explained(evidence(ledger_reader, reference), place)
 
 
-def explained(found: Mapping[str, Any], place: str | None = None) -> dict[str, Any]:
+def explained(rows: Mapping[str, Any], place: str | None = None) -> dict[str, Any]:
     """Return the explanation of rows; see `explain`.
 
     Args:
-        found: the result of `persistence.queries.evidence.evidence`.
+        rows: the result of `persistence.queries.evidence.evidence`.
         place: see `explain`.
     """
-    orders = [_order(part, found["fill_no"]) for part in found["orders"]]
+    orders = [_order(part, rows["fill_no"]) for part in rows["orders"]]
     verdicts = [part["same"] for part in orders if part["same"] is not None]
-    document = {**found, "orders": orders, "place": place, "same": all(verdicts) if verdicts else None}
+    document = {**rows, "orders": orders, "place": place, "same": all(verdicts) if verdicts else None}
     return {**document, "lines": lines(document)}
 
 
@@ -59,32 +59,32 @@ def _order(part: Mapping[str, Any], fill_no: int | None) -> dict[str, Any]:
     if reason is None and fills:
         computed = [recompute_fill(order, fill, rules) for fill in fills]
         made = [result.fill for result in computed if isinstance(result.fill, Fill)]
-        found = [one for result in computed for one in result.differences]
+        named = [one for result in computed for one in result.differences]
         if len(made) == len(computed):
-            found += recompute_order(order, made, rules)
-        differences = [one._asdict() for one in found]
+            named += recompute_order(order, made, rules)
+        differences = [one._asdict() for one in named]
         results = list(computed)
     same = not differences if reason is None and fills else False if missing_rules else None
-    shown = [
-        {"fill": fill, **_fill(fill, result)}
+    detail = [
+        {"fill": fill, **_fill(fill, result, rules)}
         for fill, result in zip(fills, results, strict=True)
         if fill_no in {None, fill["fill_no"]}
     ]
-    return {**part, "fills": shown, "differences": differences, "not_recomputed": reason, "same": same}
+    return {**part, "fills": detail, "differences": differences, "not_recomputed": reason, "same": same}
 
 
-def _fill(fill: Mapping[str, Any], result: Recomputation | None) -> dict[str, Any]:
+def _fill(fill: Mapping[str, Any], result: Recomputation | None, rules: Mapping[str, Any] | None) -> dict[str, Any]:
     parts = {name: fill[f"{name}_cost"] for name in COST_PARTS} if fill["spread_cost"] is not None else None
     return {
         "spread_known": spread_known(fill["bid"], fill["ask"]),
-        "steps": None if result is None else _steps(result),
+        "steps": None if result is None or rules is None else _steps(result, rules),
         "costs": None
         if parts is None
         else {**parts, "commission": fill["commission"], "total": total([*parts.values(), fill["commission"]])},
     }
 
 
-def _steps(result: Recomputation) -> dict[str, Any]:
+def _steps(result: Recomputation, rules: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "base_rate": result.factors.base_rate,
         "type_factor": result.factors.type,
@@ -93,4 +93,6 @@ def _steps(result: Recomputation) -> dict[str, Any]:
         "offered": result.offered,
         "surcharged": result.surcharged,
         "unrounded_price": result.unrounded,
+        "commission_pct": rules["commission_pct"],
+        "min_commission": rules["min_commission"],
     }

@@ -162,11 +162,11 @@ class ServiceQueries:
         return {**events, "messages": messages, "now": now}
 
     def _explain(self, arguments: Arguments) -> dict[str, Any]:
-        found = evidence(self._system.ledger_reader, required_text(arguments, "id"))
+        rows = evidence(self._system.ledger_reader, required_text(arguments, "id"))
         place = None
-        if found["waiting"] is not None:
-            place = _current_place(str(found["decision"]["id"]), self._inspector)
-        return explained(found, place)
+        if rows["waiting"] is not None:
+            place = _current_place(str(rows["decision"]["id"]), self._inspector)
+        return explained(rows, place)
 
     def _dead(self, _: Arguments) -> dict[str, Any]:
         letters = self._system.dead_letters

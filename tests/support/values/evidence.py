@@ -7,13 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from domain.trading.arithmetic import CONTEXT
+from domain.trading.bookkeeping import Result, apply
 from domain.trading.events import Filled, SizingEvidence
 from domain.trading.execution import match_market_order
 from domain.trading.instruments import Instrument
-from domain.trading.orders import RULES_VERSION, Costs, ExecutionRules, Order
-from domain.trading.portfolio import PortfolioRules
+from domain.trading.orders import Costs, ExecutionRules, Order
+from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import PriceRule
+from persistence.stores.ledger import fill_row, order_row
 from tests.support.values.builders import NOON, Number, costs, instant, instrument, market_order, rules
 
 MONEY = {
@@ -43,35 +45,12 @@ def stored(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def evidence_of(event: Filled, of: PortfolioRules) -> Evidence:
+def evidence_of(result: Result) -> Evidence:
     """Return the rows that are stored of a fill."""
-    order, sizing, fill = event.order, event.sizing, event.fill
-    quote, buys = fill.quote, order.side == "BUY"
-    signed = Decimal(1) if buys else Decimal(-1)
+    of = result.state.rules
     return Evidence(
-        stored({
-            "order_id": order.order_id, "decision_id": order.decision_id, "portfolio": order.portfolio,
-            "leg": order.leg, "seq": order.seq, "symbol": order.instrument.symbol,
-            "asset_class": order.instrument.asset_class,
-            "side": order.side.value, "order_type": order.order_type.value, "quantity": order.quantity,
-            "limit_price": order.limit_price, "status": "filled", "filled_quantity": fill.quantity,
-            "average_fill_price": fill.price, "commission": fill.commission, "slippage": fill.slippage,
-            "strategy": order.strategy, "config_revision": sizing.rules_revision, "equity": sizing.equity,
-            "created_at": order.created_at, "filled_at": fill.filled_at, "rules_version": RULES_VERSION,
-            "price_rule": order.execution.price_rule.value, "tick": order.instrument.tick,
-        }),
-        stored({
-            "order_id": order.order_id, "fill_no": fill.fill_no, "portfolio": order.portfolio,
-            "symbol": order.instrument.symbol, "side": order.side.value, "quantity": fill.quantity,
-            "price": fill.price, "base_price": fill.base_price, "price_time": quote.price_time,
-            "price_seen_at": quote.seen_at, "price_source": quote.source, "real_prices": quote.real,
-            "last_price": quote.price, "bid": quote.bid, "ask": quote.ask, "bid_size": quote.bid_size,
-            "ask_size": quote.ask_size, "last_size": quote.last_size, "touch_size": fill.touch_size,
-            "slippage_rate": fill.slippage_rate, "notional": fill.notional, "commission": fill.commission,
-            "cash_delta": -signed * fill.notional - fill.commission, "asset_delta": signed * fill.quantity,
-            "spread_cost": fill.costs.spread, "slippage_cost": fill.costs.slippage, "size_cost": fill.costs.size,
-            "random_cost": fill.costs.random, "liquidity": fill.liquidity.value, "filled_at": fill.filled_at,
-        }),
+        stored(order_row(result)),
+        stored(fill_row(result)),
         stored({
             "portfolio": of.portfolio, "revision": of.revision, "slippage_pct": of.costs.slippage_pct,
             "commission_pct": of.costs.commission_pct, "min_commission": of.costs.min_commission,
@@ -124,4 +103,5 @@ def met(
 def met_evidence(event: Filled) -> Evidence:
     """Return the rows of a fill that `met` made."""
     order = event.order
-    return evidence_of(event, replace(rules(costs=order.costs), execution=order.execution))
+    portfolio = replace(rules(costs=order.costs), execution=order.execution)
+    return evidence_of(apply(PortfolioState.opened(portfolio), event))

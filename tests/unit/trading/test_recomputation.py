@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from domain.recomputation import Difference, not_recomputable, recompute_fill, recompute_order
 from domain.trading import execution
 from domain.trading.arithmetic import divide, money, multiply, storable, subtract, total
 from domain.trading.bookkeeping import Result
@@ -22,8 +23,7 @@ from domain.trading.orders import ExecutionRules, Fill
 from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import mark
 from domain.trading.quotes import Quote
-from domain.trading.recomputation import Difference, not_recomputable, recompute_fill, recompute_order
-from domain.types import PortfolioName, PriceRule, Side, Symbol
+from domain.types import PriceRule, Side, Symbol
 from tests.support.values.builders import NOON, costs, instant, instrument, received, rules
 from tests.support.values.evidence import Evidence, evidence_of, met, met_evidence
 
@@ -220,9 +220,9 @@ def test_a_changed_row_is_named_with_both_values(
         return text if text is None or name in texts else Decimal(text)
 
     evidence = met_evidence(met("BUY", 5, 10_000, 9_999, 10_001, offered=2))
-    found = differences(changed(evidence, table, **{name: value(name, text) for name, text in values.items()}))
-    assert {(no, name, value(name, old), value(name, new)) for no, name, old, new in expected} == set(found)
-    assert len(expected) == len(found)
+    named = differences(changed(evidence, table, **{name: value(name, text) for name, text in values.items()}))
+    assert {(no, name, value(name, old), value(name, new)) for no, name, old, new in expected} == set(named)
+    assert len(expected) == len(named)
 
 
 def test_a_price_that_slippage_takes_to_zero_is_named() -> None:
@@ -271,7 +271,6 @@ PORTFOLIOS = [
         (QUOTE, "0.01", "0.1", "5", "0.1"),
     ])
 ]  # fmt: skip
-RULES_OF = {row.portfolio: row for row in PORTFOLIOS}
 
 
 def mixed_quote(rng: random.Random, symbol: Symbol, at: float) -> Quote:
@@ -335,7 +334,7 @@ def test_10_000_fills_of_a_mixed_run_are_computed_again_to_the_last_digit() -> N
     kinds: Counter[str] = Counter()
     for result in mixed_run(seed=15, fills=10_000):
         order, fill = result.order, result.fill
-        evidence = evidence_of(result.event, RULES_OF[PortfolioName(order.portfolio)])
+        evidence = evidence_of(result)
         assert () == differences(evidence), evidence
         parts = total((fill.costs.spread, fill.costs.slippage, fill.costs.size, fill.costs.random))
         rule = order.execution.price_rule

@@ -1,0 +1,250 @@
+"""The sentences that explain a decision, an order or a fill."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from console.display.format import document
+from console.service.explanation import explained
+from domain.trading import execution
+from domain.types import PriceRule
+from tests.support.values.builders import NOON, instrument
+from tests.support.values.evidence import Evidence, met, met_evidence
+
+ORDER = "48f7999a-5f9f-5144-ae7d-1ffc9d69469f"
+
+
+@pytest.fixture(autouse=True)
+def even_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every draw is 1."""
+    monkeypatch.setattr(execution, "slippage_draw", lambda _: Decimal(1))
+
+
+def decision(**changes: Any) -> dict[str, Any]:
+    row = {
+        "id": 19, "portfolio": "default", "symbol": "BTC/USDT", "decision": " buy", "confidence": Decimal("0.80"),
+        "quantity": None, "created_at": NOON - timedelta(milliseconds=128), "expires_at": None,
+        "processed_at": NOON + timedelta(milliseconds=2), "status": "executed", "outcome_reason": "bought 5 BTC/USDT",
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def rows(*evidence: Evidence, **changes: Any) -> dict[str, Any]:
+    orders = [{"order": one.order, "fills": [one.fill], "rules": one.rules, "currency": "USDT"} for one in evidence]
+    return {"kind": "decision", "fill_no": None, "decision": decision(), "orders": orders, "waiting": None, **changes}
+
+
+def five_of_two() -> Evidence:
+    evidence = met_evidence(met("BUY", 5, 10_000, 9_999, 10_001, offered=2))
+    evidence.fill["price_seen_at"] -= timedelta(milliseconds=5)
+    evidence.fill["price_time"] -= timedelta(seconds=12)
+    return evidence
+
+
+def test_a_buy_of_five_where_two_are_offered() -> None:
+    explanation = explained(rows(five_of_two()))
+    assert [
+        "Decision 19: BUY BTC/USDT, confidence 0.8, portfolio default",
+        "  created     2026-01-05 11:59:59.872 UTC",
+        "  executed    2026-01-05 12:00:00.002 UTC, 130 ms later: bought 5 BTC/USDT",
+        "",
+        f"Order {ORDER}: market BUY 5 BTC/USDT",
+        "  sized       2026-01-05 12:00:00.000 UTC, 128 ms after the decision; revision 1",
+        "              of the rules of portfolio default",
+        "  fill 1      2026-01-05 12:00:00.000 UTC, as taker",
+        "  quote       bid 9,999 (size 2), ask 10,001 (size 2), last 10,000",
+        "  source      test; seen 5 ms before the fill, its own time is 12 s before it",
+        "  rule        quote, version 2 of the rules: a BUY meets the ask",
+        "  base price  10,001, for up to 2",
+        "  slippage    0.0005 × 2 (market) × 1.30003 (surcharge on 30,003) × 1 (random) =",
+        "              0.00130003",
+        "  price       10,001 × (1 + 0.00130003) = 10,014.00160003; rounded up to the",
+        "              tick 0.01: 10,014.01",
+        "  commission  0.001 of 50,070.05: 50.07005",
+        "  cost        5 spread + 50.04699985 slippage + 15.00300015 size surcharge + 0",
+        "              random part + 50.07005 commission = 120.12005 USDT",
+        "  bought      5 BTC/USDT: 50,070.05 + 50.07005 commission = 50,120.12005 USDT",
+        "  recomputed  the same to the last digit",
+    ] == explanation["lines"]
+    assert explanation["same"] is True
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (
+            {"side": "BUY", "quantity": 5, "last": 10_000, "bid": 9_999, "ask": 10_001, "offered": 2, "taken": "0.5"},
+            ["  base price  10,001, for up to 1.5: earlier orders took 0.5 of this quote"],
+        ),
+        (
+            {"side": "BUY", "quantity": 1, "last": 100, "ask": "100.5"},
+            [
+                "  quote       ask 100.5, last 100; spread unknown",
+                "  rule        quote, version 2 of the rules: bid and ask are not both known, so",
+                "              the base price is the last trade",
+                "  base price  100; the quantity offered there is unknown",
+            ],
+        ),
+        (
+            {"side": "BUY", "quantity": 1, "last": 100, "bid": 101, "ask": "100.5"},
+            [
+                "  quote       bid 101, ask 100.5, last 100; spread unknown",
+                "  rule        quote, version 2 of the rules: the bid is above the ask, so the",
+                "              base price is the last trade",
+            ],
+        ),
+        (
+            {"side": "SELL", "quantity": 1, "last": "0.5", "bid": "0.4", "ask": "0.6"},
+            [
+                "  rule        quote, version 2 of the rules: a SELL meets the bid",
+                "  price       0.4 × (1 − 0.001000004) = 0.3995999984; rounded down to the tick",
+                "              0.01: 0.39",
+                "  commission  0.001 of 0.39, at least 1, at most the proceeds: 0.39",
+                "  sold        1 BTC/USDT: 0.39 − 0.39 commission = 0 USDT",
+            ],
+        ),
+        (
+            {"side": "BUY", "quantity": 100, "last": "0.50", "bid": "0.90", "ask": "0.92", "rule": PriceRule.LAST},
+            [
+                "  rule        last, version 2 of the rules: the base price is the last trade",
+                "  base price  0.5, whatever quantity is offered",
+                "  price       0.5 × (1 + 0.0010005) = 0.50050025; rounded to the nearest tick",
+                "              0.01: 0.5",
+                "  commission  0.001 of 50, at least 1: 1",
+                "  cost        0 spread − 0.000025 slippage + 0.000025 size surcharge + 0 random",
+                "              part + 1 commission = 1 USDT",
+            ],
+        ),
+        (
+            {"side": "SELL", "quantity": 1_000_000, "last": "5e-8", "of": instrument(tick="1e-8")},
+            [
+                "  price       0.00000005 × (1 − 0.0010000005) = 0.000000049949999975; rounded",
+                "              down to the tick 0.00000001: 0.00000004",
+            ],
+        ),
+    ],
+)
+def test_the_sentences_of_a_fill(order: dict[str, Any], expected: list[str]) -> None:
+    explanation = explained(rows(met_evidence(met(**order))))
+    assert expected == [line for line in explanation["lines"] if line in expected]
+    assert "  recomputed  the same to the last digit" == explanation["lines"][-1]
+    assert [] == [line for line in explanation["lines"] if len(line) > 80]
+
+
+def test_a_changed_row_is_named() -> None:
+    evidence = five_of_two()
+    evidence.fill["price"] += Decimal("0.01")
+    explanation = explained(rows(evidence))
+    assert "  differs     price of the fill 1: stored 10,014.02, recomputed 10,014.01" == explanation["lines"][-1]
+    assert explanation["same"] is False
+
+
+def test_an_order_of_an_earlier_version_is_explained_but_not_recomputed() -> None:
+    evidence = five_of_two()
+    evidence.order.update(rules_version=1, price_rule=None, tick=None)
+    names = ("last_price", "bid_size", "ask_size", "touch_size", "spread_cost", "slippage_cost", "size_cost")
+    evidence.fill.update(dict.fromkeys([*names, "random_cost"]), base_price=Decimal(10_000), liquidity="unknown")
+    explanation = explained(rows(evidence))
+    assert [
+        "  fill 1      2026-01-05 12:00:00.000 UTC",
+        "  quote       bid 9,999, ask 10,001, last 10,000",
+        "  source      test; seen 5 ms before the fill, its own time is 12 s before it",
+        "  rule        last, version 1 of the rules: the base price is the last trade",
+        "  price       10,000, moved by the slippage rate 0.00130003: 10,014.01",
+        "  cost        65.05 slippage + 50.07005 commission USDT",
+        "  bought      5 BTC/USDT: 50,070.05 + 50.07005 commission = 50,120.12005 USDT",
+        "  recomputed  not possible: it was made by version 1 of the rules, which stored",
+        "              neither the price rule nor the tick",
+    ] == explanation["lines"][-9:]
+    assert explanation["same"] is None
+
+
+def test_missing_rules_are_a_failure() -> None:
+    evidence = rows(five_of_two())
+    evidence["orders"][0]["rules"] = None
+    explanation = explained(evidence)
+    assert [
+        "  recomputed  not possible: the rules of revision 1 of portfolio default are",
+        "              missing",
+    ] == explanation["lines"][-2:]
+    assert explanation["same"] is False
+
+
+def test_a_decision_without_an_order_has_its_reason() -> None:
+    refused = decision(status="rejected", outcome_reason="too small: 0.00001 at 100 is worth 0.001, the minimum is 10")
+    explanation = explained(rows(decision=refused))
+    assert [
+        "Decision 19: BUY BTC/USDT, confidence 0.8, portfolio default",
+        "  created     2026-01-05 11:59:59.872 UTC",
+        "  rejected    2026-01-05 12:00:00.002 UTC, 130 ms later: too small: 0.00001 at",
+        "              100 is worth 0.001, the minimum is 10",
+    ] == explanation["lines"]
+    assert explanation["same"] is None
+
+
+@pytest.mark.parametrize(
+    ("place", "waiting", "expected"),
+    [
+        (
+            None,
+            {"not_running": "The service is not running, and nothing has served this database yet"},
+            [
+                "  waits       in the table: The service is not running, and nothing has served",
+                "              this database yet",
+                "  waits       no price of 'BTC/USDT' is stored",
+            ],
+        ),
+        (
+            "waits in the Sizer for a price of BTC/USDT",
+            {"halted": "too many losses", "served_by": "host:1"},
+            [
+                "  waits       in the Sizer for a price of BTC/USDT",
+                "  waits       trading is halted in its portfolio: too many losses",
+                "  waits       no price of 'BTC/USDT' is stored",
+            ],
+        ),
+        (
+            None,
+            {
+                "served_by": "host:1",
+                "portfolio_exists": False,
+                "last_price": {"price": Decimal(100), "source": "kraken", "time": NOON, "now": NOON.replace(minute=5)},
+            },
+            [
+                "  waits       in the table or in the service (host:1): for a fresh price of",
+                "              BTC/USDT, or for its turn in its portfolio; in the debug console",
+                "              `explain 19` says for which",
+                "  waits       there is no portfolio 'default'",
+                "  waits       the last stored price of BTC/USDT is 100 from kraken, 5 min old",
+            ],
+        ),
+    ],
+)
+def test_a_decision_without_an_outcome_says_where_it_waits(
+    place: str | None, waiting: dict[str, Any], expected: list[str]
+) -> None:
+    usual = {"not_running": None, "served_by": None, "portfolio_exists": True, "halted": None, "last_price": None}
+    pending = decision(status="pending", processed_at=None, outcome_reason=None)
+    explanation = explained(rows(decision=pending, waiting={**usual, **waiting}), place)
+    assert ["  pending     it has no outcome yet", *expected] == explanation["lines"][2:]
+
+
+def test_the_json_document_has_amounts_as_strings() -> None:
+    (order,) = json.loads(document(explained(rows(five_of_two()))))["orders"]
+    (fill,) = order["fills"]
+    assert {
+        "spread": "5", "slippage": "50.04699985", "size": "15.00300015", "random": "0", "commission": "50.07005",
+        "total": "120.12005",
+    } == fill["costs"]  # fmt: skip
+    assert {
+        "base_rate": "0.0005", "type_factor": "2", "size_factor": "1.30003", "random_factor": "1", "offered": "2",
+        "surcharged": "30003", "unrounded_price": "10014.00160003", "commission_pct": "0.001", "min_commission": "1",
+    } == fill["steps"]  # fmt: skip
+    assert (True, [], None, "10014.01") == (
+        fill["spread_known"], order["differences"], order["not_recomputed"], fill["fill"]["price"],
+    )  # fmt: skip
