@@ -32,6 +32,10 @@ NEW_ORDERS = """
 SELECT o.*, d.outcome_reason FROM paper_orders o JOIN trading_decisions d ON d.id = o.decision_id
 WHERE o.decision_id > %s AND o.portfolio = ANY(%s) ORDER BY o.filled_at, o.portfolio, o.seq
 """
+MARKS = """
+SELECT m.* FROM paper_marks m JOIN paper_orders o ON (o.portfolio, o.seq) = (m.portfolio, m.marks_no)
+WHERE o.order_id = ANY(%s)
+"""
 END_DECISIONS = """
 UPDATE trading_decisions d
 SET status = 'executed', outcome_reason = o.reason, order_id = o.order_id, processed_at = clock_timestamp()
@@ -50,6 +54,7 @@ class Group:
     ids: list[int] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     order_ids: list[UUID] = field(default_factory=list)
+    marks: list[Sequence[object]] = field(default_factory=list)
     orders: list[Sequence[object]] = field(default_factory=list)
     fills: list[Sequence[object]] = field(default_factory=list)
     trades: list[Sequence[object]] = field(default_factory=list)
@@ -85,11 +90,14 @@ class Mirror:
         ids = [order["order_id"] for order in orders]
         fills = {f["order_id"]: f for f in self._read("paper_fills", _of_orders("paper_fills"), [ids])}
         trades = {t["order_id"]: t for t in self._read("paper_trades", _of_orders("paper_trades"), [ids])}
+        marks = {(m["portfolio"], m["marks_no"]): m for m in self._read("paper_marks", MARKS, [ids])}
         self._mirrored[names] = max((order["decision_id"] for order in orders), default=done)
         groups: list[Group] = []
         for order, decision_id in zip(orders, self._insert_decisions(orders), strict=True):
             if not groups or len(groups[-1].ids) == size:
                 groups.append(Group())
+            if (shared := marks.get((order["portfolio"], order["seq"]))) is not None:
+                groups[-1].marks.append(list(_renamed(shared, {"portfolio": PREFIX + order["portfolio"]}).values()))
             self._add(groups[-1], decision_id, order, fills[order["order_id"]], trades.get(order["order_id"]))
         return groups
 
@@ -97,6 +105,8 @@ class Mirror:
         """Write a group in one transaction. This is what is measured."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(END_DECISIONS, [group.ids, group.reasons, group.order_ids])
+            if group.marks:
+                self._copy(cursor, "paper_marks", group.marks)
             self._copy(cursor, "paper_orders", group.orders)
             self._copy(cursor, "paper_fills", group.fills)
             if group.trades:

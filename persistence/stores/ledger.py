@@ -135,7 +135,7 @@ class LedgerStore(Store):
             if missing := set(ids) - ended:
                 raise DecisionsEnded(missing)
             marks, numbers = shared_marks(group)
-            insert_rows(cursor, "paper_marks", marks)
+            copy_rows(cursor, "paper_marks", marks)
             copy_rows(cursor, "paper_orders", map(order_row, group, numbers))
             copy_rows(cursor, "paper_fills", map(fill_row, group))
             trades = (trade_row(result.trade) for result in group if result.trade is not None)
