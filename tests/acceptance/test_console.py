@@ -27,6 +27,7 @@ EXPECTED = {
     "inbox Sizer 5": "at most",
     "trace Execute --max 5": "the trace has ended: 5 messages",
     "chain 1": "decision 1: BUY BTC/USDT",
+    "explain 1": "the same to the last digit",
     "stack PositionKeeper": "_actor_loop",  # a frame of pykka's that is there whatever the actor does
     "failures": "nothing",
     "dead": "0 dead letters",

@@ -30,7 +30,8 @@ def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
         buy(talk.system)
         rejected = buy(talk.system, symbol="NOPE")
         arguments = {
-            "state": "Sizer", "inbox": "Sizer", "stack": "Sizer", "chain": "1", "trace": "--max 1 --seconds 5",
+            "state": "Sizer", "inbox": "Sizer", "stack": "Sizer", "chain": "1", "explain": "1",
+            "trace": "--max 1 --seconds 5",
             "decide": "BUY BTC/USDT --confidence 1 --quantity 0.001", "retry": str(rejected),
             "suspend": "Snapshotter", "resume-actor": "Snapshotter", "restart": "Snapshotter", "crash": "Snapshotter",
             "send": 'PriceTracker Subscribe {"symbol": "BTC/USDT"}', "halt": "just so", "resume": "all clear",
