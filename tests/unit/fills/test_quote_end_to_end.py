@@ -10,6 +10,7 @@ import pytest
 
 from domain.trading import execution
 from domain.trading.arithmetic import divide
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
 from domain.trading.engine import Engine
 from domain.trading.orders import ExecutionRules
@@ -170,6 +171,15 @@ def test_a_change_of_the_rules_forgets_nothing_that_was_taken() -> None:
     assert Decimal(2) == executed(engine, received(number=2, quantity=3), met).fill.touch_size
 
 
+def test_a_raised_share_offers_what_was_not_taken() -> None:
+    row = rules(execution=ExecutionRules(PriceRule.QUOTE, Decimal("0.5")), max_position_size=1)
+    engine = engine_of(PortfolioState.opened(row), what=WHOLE)
+    met = quote(10, bid=10, ask=10, ask_size=10)
+    assert Decimal(5) == executed(engine, received(quantity=8), met).fill.touch_size  # 5 at the touch, 3 beyond it
+    assert [] == engine.on_rules([replace(row, execution=BY_QUOTE, revision=2)], instant())
+    assert Decimal(5) == executed(engine, received(number=2, quantity=8), met).fill.touch_size
+
+
 # sizing
 
 
@@ -196,11 +206,16 @@ def test_a_changed_price_rule_changes_the_marks_of_the_next_sizing() -> None:
     row = rules(execution=BY_LAST)
     engine = engine_of(holding((15, 100), of=row), what=LOTS)
     met = quote(100, bid=109, ask=111)
-    assert Decimal(10_000) == executed(engine, received(quantity="0.1"), met).event.sizing.equity
+    expected = "no room: 6 at 100 is worth 600, the position limit leaves 500"  # 0.2 × 10 000 − 15 × 100
+    assert expected == refusal(engine, met, 6)
     assert [] == engine.on_rules([replace(row, execution=BY_QUOTE, revision=2)], instant())
-    second = executed(engine, received(number=2, quantity="0.1"), met)
-    # 15.1 at the mark of 109, and the cash: 8 500 − 0.1 × 100.10 − 1
-    assert Decimal("10134.89") == second.event.sizing.equity
+    (second,) = engine.on_decision(received(number=2, quantity="0.1"), met.seen)  # no price is newer
+    assert isinstance(second, Result)
+    assert Decimal(10_135) == second.event.sizing.equity  # 8 500 + 15 × 109
+    assert [] == engine.on_rules([replace(row, revision=3)], instant())
+    (third,) = engine.on_decision(received(number=3, quantity="0.1"), met.seen)
+    assert isinstance(third, Result)
+    assert Decimal("9997.888") == third.event.sizing.equity  # 8 500 − 0.1 × 111.12 − 1, and 15.1 × 100
 
 
 def test_the_minimum_counts_at_the_base_price() -> None:
