@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,9 +14,10 @@ from actors.position_keeper import PositionKeeper
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from domain.errors import DatabaseUnavailable, DecisionGone, PaperTradingError
 from domain.failures import FailureKind
+from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Outcome, Reason
 from domain.trading.portfolio import PortfolioState
-from domain.types import DecisionId, OutcomeStatus, PortfolioName, Symbol
+from domain.types import DecisionId, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepper import Stepper
 from tests.support.values.naive_ledger import Deal, ledger
@@ -155,6 +158,7 @@ class Laws:
             )
             for a in fills
         ]
+        self._check_touch(fills)
         capital = committed.rules.initial_capital
         model = ledger(capital, deals, 0, 0)
         modelled = {s: (h.quantity, h.cost, h.entry_commission) for s, h in model.holdings.items()}
@@ -171,6 +175,22 @@ class Laws:
         open_ = sum(p.unrealized(MARKS[s]) - p.entry_commission for s, p in committed.positions.items())
         if worth - capital != sum(t.net for t in trades) + open_:
             raise Broken(f"law 1 does not hold for {committed.name}", "unbalanced")
+
+    def _check_touch(self, fills: Sequence[Result]) -> None:
+        """Check that no taker met a price inside the book, and that nothing that a quote offered was used twice."""
+        used: dict[tuple[Symbol, datetime, Side], Decimal] = {}
+        for applied in fills:
+            side, fill, met = applied.order.side, applied.fill, applied.fill.quote
+            if applied.order.execution.price_rule is PriceRule.LAST or met.bid is None or met.ask is None:
+                continue
+            if fill.price < met.ask if side is Side.BUY else fill.price > met.bid:
+                raise Broken(f"{side} {applied.order.seq} was filled inside the book, at {fill.price}", "unbalanced")
+            offered = met.ask_size if side is Side.BUY else met.bid_size
+            if fill.touch_size is not None and offered is not None:
+                key = met.symbol, met.seen_at, side
+                used[key] = used.get(key, Decimal(0)) + min(fill.quantity, fill.touch_size)
+                if used[key] > offered:
+                    raise Broken(f"{used[key]} of {offered} in {met.symbol} were used by one portfolio", "doubled")
 
     def _memory(self, stepper: Stepper) -> None:
         cell = stepper.cells["PositionKeeper"]

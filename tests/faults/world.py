@@ -28,7 +28,7 @@ from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import costs, instrument, rules, uid
+from tests.support.values.builders import BY_LAST, BY_QUOTE, costs, instrument, rules, uid
 
 INSTRUMENTS = [
     instrument("BTC/USDT"),
@@ -41,6 +41,10 @@ PRICES = {"BTC/USDT": Decimal("110485.85"), "ETH/USDT": Decimal("3950.01")}
 WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 NAMES = ("default", "second", "third")
 """Of portfolios; the first two are there from the start."""
+BY_QUOTE_NAME = NAMES[1]
+"""The portfolio whose orders meet bid and ask; those of the others meet the last trade."""
+OFFERED = "0.02"
+"""The quantity at bid and ask: less than most orders want."""
 NO_FAULTS = frozenset(
     {"rules changed", "portfolio made", "portfolio removed", "cancelled by hand", "ordered stop", "gave up", "fenced"}
 )
@@ -133,7 +137,7 @@ class World:
     def quote(self, factor: str = "1") -> None:
         """Prices come; those of BTC move first."""
         self.prices["BTC/USDT"] = (self.prices["BTC/USDT"] * Decimal(factor)).quantize(Decimal("0.01"))
-        self.stepper.quote({symbol: str(price) for symbol, price in self.prices.items()})
+        self.stepper.quote({symbol: str(price) for symbol, price in self.prices.items()}, spread="0.07", size=OFFERED)
 
     def pass_by(self, seconds: float) -> None:
         """Time passes, and the timer tells those who wait for it."""
@@ -353,7 +357,8 @@ class World:
         return pending[number % len(pending)] if pending else None
 
     def _open(self, name: str, capital: int = 10_000) -> None:
-        made = rules(name, initial_capital=capital, costs=costs())
+        execution = BY_QUOTE if name == BY_QUOTE_NAME else BY_LAST
+        made = rules(name, initial_capital=capital, costs=costs(), execution=execution)
         self.database.open_portfolio(
             replace(made, created_at=self.clock.now() + timedelta(microseconds=len(self.trace)))
         )

@@ -140,11 +140,30 @@ class Stepper:
         """Put a message into an actor's mailbox."""
         self.wiring.address(actor).tell(message)
 
-    def quote(self, prices: Mapping[str, str]) -> None:
-        """Send quotes from the source, all of the present time."""
+    def quote(self, prices: Mapping[str, str], *, spread: str | None = None, size: str | None = None) -> None:
+        """Send quotes from the source, all of the present time.
+
+        Args:
+            prices: last trade of each symbol.
+            spread: distance of bid and ask from the last trade, in money; both are unknown without it.
+            size: the quantity offered at bid and at ask; unknown without it.
+        """
         now = Instant.of(self.clock)
+        offered = Decimal(size) if size is not None else None
         quotes = [
-            Quote(Symbol(symbol), Decimal(price), now.time, now, "test", real=False) for symbol, price in prices.items()
+            Quote(
+                Symbol(symbol),
+                Decimal(price),
+                now.time,
+                now,
+                "test",
+                real=False,
+                bid=Decimal(price) - Decimal(spread) if spread is not None else None,
+                ask=Decimal(price) + Decimal(spread) if spread is not None else None,
+                bid_size=offered,
+                ask_size=offered,
+            )
+            for symbol, price in prices.items()
         ]
         self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
 
