@@ -190,7 +190,9 @@ def _price(order: Row, fill: Row, steps: Row) -> Iterator[Fact]:
     sign, direction = ("+", "up") if fill["side"] == "BUY" else ("−", "down")
     moved = f"{number(fill['base_price'])} × (1 {sign} {number(fill['slippage_rate'])})"
     rounded = "to the nearest tick" if order["price_rule"] == "last" else f"{direction} to the tick"
-    result = f"rounded {rounded} {number(order['tick'])}: {number(fill['price'])}"
+    # A SELL that slippage would take to zero gets one tick: see `slippage_price`.
+    least = ", but at least one" if steps["unrounded_price"] < fill["price"] == order["tick"] and sign == "−" else ""
+    result = f"rounded {rounded} {number(order['tick'])}{least}: {number(fill['price'])}"
     yield "price", f"{moved} = {number(steps['unrounded_price'])}; {result}"
     yield "commission", _commission(fill, steps)
 

@@ -14,10 +14,14 @@ import pytest
 from actors import Decision
 from console.cli import main
 from console.errors import Refused
+from console.service.explanation import explain as explain_reference
 from persistence import schema
 from persistence.queries.row_lists import LedgerReader
+from persistence.stores import portfolios
+from tests.integration.persistence.test_stores import FIRST, Stores, a_decision
 from tests.support.system.console_sessions import buy, console_session
 from tests.support.system.running_system import decision_rows, insert_decisions, running_system, until, until_all_ended
+from tests.support.values.mixed_run import PORTFOLIOS, mixed_run
 
 Explain = Callable[..., tuple[int, list[str], str]]
 SAME = "  recomputed  the same to the last digit"
@@ -174,3 +178,26 @@ def test_the_debug_console_explains_and_says_where_a_decision_waits(embedded_url
         until(lambda: waits in talk.do("explain 2").splitlines())
         with pytest.raises(Refused, match="there is no decision, order or fill 'abc'"):
             talk.do("explain abc")
+
+
+def test_400_fills_of_a_mixed_run_are_the_same_in_the_database(embedded_url: str) -> None:
+    results = list(mixed_run(seed=16, fills=400))
+    stores = Stores(embedded_url)
+    try:
+        for row in PORTFOLIOS:
+            values = {name: getattr(row, name) for name in ("max_position_size", "min_notional")}
+            costs = {name: getattr(row.costs, name) for name in ("slippage_pct", "commission_pct", "min_commission")}
+            execution = {"price_rule": row.execution.price_rule, "max_touch_share": row.execution.max_touch_share}
+            portfolios.create(
+                embedded_url, row.portfolio, {"initial_capital": row.initial_capital, **values, **costs, **execution}
+            )
+        numbers = range(1, max(int(result.order.decision_id) for result in results) + 1)
+        stores.decisions.insert([a_decision(number) for number in numbers])
+        stores.ledger.raise_generation(FIRST)
+        stores.ledger.commit(FIRST, results)
+        explanations = [explain_reference(stores.ledger_reader, str(result.order.order_id)) for result in results]
+    finally:
+        stores.close()
+    assert [] == [one["lines"] for one in explanations if one["same"] is not True]
+    (differences,) = {len(one["orders"][0]["differences"]) for one in explanations}
+    assert (400, 0) == (len(explanations), differences)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from domain.trading.arithmetic import CONTEXT
+from domain.trading.arithmetic import CONTEXT, MONEY_QUANTUM, STORED_QUANTUM
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.events import Filled, SizingEvidence
 from domain.trading.execution import match_market_order
@@ -36,9 +36,8 @@ class Evidence:
 
 def stored(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with its numbers as NUMERIC returns them: rounded half up, with trailing zeros."""
-    scales = {name: 12 if name in MONEY else 18 for name in row}
     return {
-        name: Decimal(f"{CONTEXT.quantize(value, Decimal(1).scaleb(-scales[name])):f}")
+        name: CONTEXT.quantize(value, MONEY_QUANTUM if name in MONEY else STORED_QUANTUM)
         if isinstance(value, Decimal)
         else value
         for name, value in row.items()

@@ -127,6 +127,13 @@ def test_a_buy_of_five_where_two_are_offered() -> None:
                 "              down to the tick 0.00000001: 0.00000004",
             ],
         ),
+        (
+            {"side": "SELL", "quantity": 1_000, "last": "0.01"},
+            [
+                "  price       0.01 × (1 − 0.0010001) = 0.009989999; rounded down to the tick",
+                "              0.01, but at least one: 0.01",
+            ],
+        ),
     ],
 )
 def test_the_sentences_of_a_fill(order: dict[str, Any], expected: list[str]) -> None:
