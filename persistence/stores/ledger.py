@@ -44,8 +44,10 @@ SELECT portfolio, symbol, price_seen_at AS seen_at,
 FROM (
     SELECT f.portfolio, f.symbol, f.side, f.price_seen_at, least(f.quantity, f.touch_size) AS quantity,
            max(f.price_seen_at) OVER (PARTITION BY f.portfolio, f.symbol) AS newest
-    FROM paper_orders o JOIN paper_fills f USING (order_id)
-    WHERE o.created_at > (SELECT max(created_at) FROM paper_orders) - interval '1 minute' AND f.touch_size IS NOT NULL
+    FROM paper_orders o
+    -- OFFSET 0 keeps it a lookup for each order: without statistics a join would read the fills of all time.
+    CROSS JOIN LATERAL (SELECT * FROM paper_fills WHERE order_id = o.order_id AND touch_size IS NOT NULL OFFSET 0) f
+    WHERE o.created_at > (SELECT max(created_at) FROM paper_orders) - interval '1 minute'
 ) recent
 WHERE price_seen_at = newest GROUP BY portfolio, symbol, price_seen_at
 """
