@@ -142,10 +142,7 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     counted = [f"{count} {status}" for status, count in outcomes if status not in {"pending", "open"}]
     say("decisions", ", ".join([f"{document['waiting']} waiting", *counted]))
     if document["open_orders"]:
-        say(
-            "orders",
-            f"{document['open_orders']} open; run.py orders --open lists them".replace("run.py", command_name()),
-        )
+        say("orders", f"{document['open_orders']} open; {command_name()} orders --open lists them")
     for row in document["positions"]:
         say("position", f"{number(row['quantity'])} {row['symbol']} of {row['portfolio']}: {_stop(row)}")
     for row in document["halted"]:
