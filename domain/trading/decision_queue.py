@@ -172,7 +172,8 @@ class DecisionQueue:
         if account is None:
             return []  # the portfolio was removed in the meantime
         if results:
-            account.state = replace(results[-1].state, rules=account.state.rules)
+            state, newest = results[-1].state, account.state.rules
+            account.state = state if state.rules is newest else replace(state, rules=newest)
         for result in results:
             if result.asset_delta:
                 account.values.changed(result.order.instrument.symbol)

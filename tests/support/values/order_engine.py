@@ -25,7 +25,7 @@ from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData
-from domain.types import OrderType, Symbol, TimeInForce
+from domain.types import DecisionId, OrderType, Symbol, TimeInForce
 from tests.support.values.builders import BTC, BY_QUOTE, ETH, NOON, free, holding, instant, instrument, quote, received
 from tests.support.values.builders import rules as rules_of
 
@@ -187,6 +187,15 @@ class Trade:
             else:
                 texts += [f"{end.decision_id} {end.status}: {end.reason}" for end in one.ends]
         return texts
+
+    def ends(self) -> dict[DecisionId, list[str]]:
+        """Return the statuses with which decisions have ended since the last call, and forget them."""
+        ends: dict[DecisionId, list[str]] = {}
+        for one in self.ended:
+            for end in [one] if isinstance(one, Refusal) else one.ends:
+                ends.setdefault(end.decision_id, []).append(end.status.value)
+        self.ended.clear()
+        return ends
 
     def _took(self, happened: Iterable[Ended]) -> list[str]:
         happened = list(happened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from domain.trading.decision import CancelTarget
@@ -122,3 +123,35 @@ def test_cancel_of_a_decision_that_waits_for_a_price() -> None:
         "executed: cancelled: decision 1, before it was sized",
     ] == trade.cancel(1)
     assert [] == trade.see("94")
+
+
+ROUNDS = 10_000
+
+
+def test_a_cancel_while_an_order_fills_has_exactly_one_result() -> None:
+    source = random.Random(1)
+    trade = Trade()
+    trade.see("100")
+    sent = 0
+    for _ in range(ROUNDS):
+        sent += 1
+        order, cancel = sent, None
+        trade.send(f"BUY 5 limit 95 GTD {trade.seconds + 4}")
+        for what in source.sample(["print 94 x2", "print 94 x3", "print 94 x9", "cancel", "100"], 4):
+            if what == "cancel":
+                sent += 1
+                cancel = sent
+                trade.cancel(order)
+            else:
+                trade.see(what)
+        trade.see("100")  # its end, where it still rests
+        ends = trade.ends()
+        assert 1 == len(ends.pop(order))
+        if cancel is not None:
+            assert 1 == len(ends.pop(cancel))
+        assert {} == ends
+        assert 0 == len(trade.state.open_orders) == trade.state.open_orders.reserved
+        if trade.state.positions:
+            sent += 1
+            trade.send("SELL")
+            assert 1 == len(trade.ends().pop(sent))
