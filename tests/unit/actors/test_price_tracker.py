@@ -9,25 +9,30 @@ import pytest
 from loguru import logger
 
 from actors.messages import (
+    DataSeen,
     InstrumentsLoaded,
     Message,
     Prices,
     QuotesSeen,
+    Release,
     SendPrices,
     SourceEnded,
     StoredPrices,
     Subscribe,
     Tick,
+    Watch,
 )
-from actors.price_tracker import SUBSCRIPTION_LIFETIME, PriceRules, PriceTracker
+from actors.price_tracker import SUBSCRIPTION_LIFETIME, PriceRules, PriceServices, PriceTracker
 from actors.runtime.address import MailAddress
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
+from domain import market_data
 from domain.alarms import Alarm, AlarmKind
+from domain.market_data import NUMBERS_OF_A_PROCESS, MarketDataBuffer
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import PricePoint, Quote
-from domain.types import Instant, Symbol
+from domain.types import Epoch, Instant, Symbol
 from tests.support.actors.stepped_runtime import StepClock
 from tests.support.actors.stepper import PassiveSource
 
@@ -55,7 +60,7 @@ class Records:
 
 
 class Mail(list[Message]):
-    """The Sizer's mailbox."""
+    """The mailbox of another actor."""
 
     def tell(self, message: object, /) -> None:
         assert isinstance(message, Message)
@@ -70,13 +75,12 @@ class Tracked:
         self.records, self.sizer, self.clock = Records(), Mail(), StepClock()
         self.alarms: list[Alarm] = []
         others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
+        self.exchange, self.buffer = Mail(), MarketDataBuffer(Epoch(1))
         self.tracker = PriceTracker(
-            self.source,
-            self.records,
-            Routes(**{**others, "sizer": self.sizer, "price_tracker": self}),
+            PriceServices(self.source, self.records, self.buffer, AlarmNotifier(self, self.clock).notify),
+            Routes(**{**others, "sizer": self.sizer, "execution_simulator": self.exchange, "price_tracker": self}),
             PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
             self.clock,
-            AlarmNotifier(self, self.clock).notify,
         )
 
     def tell(self, message: Message, /) -> None:
@@ -102,6 +106,11 @@ class Tracked:
     def after(self, seconds: float) -> None:
         self.clock.pass_by(seconds)
         self.tracker.handle(Tick())
+
+    def matched(self) -> list[tuple[int, str]]:
+        """Return the data for open orders that were sent so far: the number within the process, and the price."""
+        data = [q for m in self.exchange if isinstance(m, DataSeen) for q in m.quotes]
+        return [(q.data_no - NUMBERS_OF_A_PROCESS, f"{q.symbol} {q.price}") for q in data]
 
     def passed_on(self) -> list[str]:
         return [f"{q.symbol} {q.price}" for m in self.sizer if isinstance(m, QuotesSeen) for q in m.quotes.values()]
@@ -284,3 +293,39 @@ def test_the_description_has_the_notes_of_the_source_and_what_it_retries(tracked
     tracked.source.notes = ["bars are 1h long"]
     described = tracked.tracker.describe()
     assert (described["troubles"], described["notes"]) == (tracked.source.troubles, tracked.source.notes)
+
+
+def test_every_price_of_a_symbol_with_open_orders_is_sent_with_its_number(tracked: Tracked) -> None:
+    tracked.tracker.handle(Watch({BTC: 0}))
+    assert {BTC} == tracked.source.wanted
+    for price in ("100", "101", "100"):
+        tracked.quote(BTC=price, ETH="40")
+    assert [(1, "BTC/USDT 100"), (3, "BTC/USDT 101"), (5, "BTC/USDT 100")] == tracked.matched()
+
+
+def test_a_symbol_that_is_watched_late_gets_the_price_that_came_meanwhile(tracked: Tracked) -> None:
+    tracked.quote(BTC="100", ETH="40")  # the order is sized from this one
+    tracked.quote(BTC="90")
+    tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 1, ETH: NUMBERS_OF_A_PROCESS + 2}))
+    assert [(3, "BTC/USDT 90")] == tracked.matched()
+
+
+def test_what_is_not_committed_is_sent_again_when_a_generation_begins(tracked: Tracked) -> None:
+    tracked.tracker.handle(Watch({BTC: 0, ETH: 0}))
+    tracked.quote(BTC="100", ETH="40")
+    tracked.quote(BTC="101")
+    tracked.quote(BTC="102")
+    tracked.tracker.handle(Release(NUMBERS_OF_A_PROCESS + 1))
+    assert 3 == len(tracked.buffer)
+    tracked.exchange.clear()
+    tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 3, ETH: 0}, replay=True))
+    assert [(2, "ETH/USDT 40"), (4, "BTC/USDT 102")] == tracked.matched()
+
+
+def test_the_oldest_data_go_where_too_many_wait_for_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_data, "MAX_KEPT", 2)
+    tracked = Tracked()
+    tracked.tracker.handle(Watch({BTC: 0}))
+    for price in ("100", "101", "102"):
+        tracked.quote(BTC=price)
+    assert (1, 2) == (tracked.buffer.dropped, len(tracked.buffer))
