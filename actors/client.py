@@ -82,10 +82,14 @@ class TradingClient(ABC):
         stop_loss_pct: Amount | None = None,
         take_profit: Amount | None = None,
         take_profit_pct: Amount | None = None,
+        trail: Amount | None = None,
+        trail_pct: Amount | None = None,
+        trailing_stop: Amount | None = None,
+        trailing_stop_pct: Amount | None = None,
     ) -> dict[str, Any]:
         """Buy or sell a quantity by a decision of strategy ``manual``, and wait for the fill.
 
-        A limit, stop or stop_limit order that rests is returned as soon as it does, with ``status`` ``open``; cancel it
+        An order that rests is returned as soon as it does, with ``status`` ``open``; cancel it
         with ``Decision(decision="CANCEL", target=order["decision_id"])``.
 
         Args:
@@ -94,7 +98,7 @@ class TradingClient(ABC):
             quantity: to trade.
             portfolio: that trades.
             timeout: seconds to wait.
-            order_type: market, limit, stop or stop_limit.
+            order_type: market, limit, stop, stop_limit or trailing_stop.
             limit_price: the worst price of a limit or stop_limit order.
             stop_price: the mark that triggers a stop or stop_limit order.
             time_in_force: GTC, IOC, FOK or GTD; default: GTC where the order may rest.
@@ -104,6 +108,10 @@ class TradingClient(ABC):
             stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
             take_profit: of a BUY: price at which what it bought is sold.
             take_profit_pct: the same as a fraction above the entry price.
+            trail: distance of a trailing_stop order from the best mark since its acceptance.
+            trail_pct: the same as a fraction of that mark.
+            trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
+            trailing_stop_pct: the same as a fraction of the best mark.
 
         Returns:
             The order's row: ``order_id``, ``status``, ``quantity``, ``average_fill_price``, ``commission``, …
@@ -132,6 +140,10 @@ class TradingClient(ABC):
             stop_loss_pct=stop_loss_pct,
             take_profit=take_profit,
             take_profit_pct=take_profit_pct,
+            trail=trail,
+            trail_pct=trail_pct,
+            trailing_stop=trailing_stop,
+            trailing_stop_pct=trailing_stop_pct,
         )
         outcome = self.submit(decision).get(timeout=timeout)
         if outcome.status not in {OutcomeStatus.EXECUTED, OutcomeStatus.OPEN}:

@@ -141,7 +141,8 @@ class ExecutionSimulator(PathBehaviour):
         self._tell(self._sequencer.on_time(now))
         if self._matched > self._reported:
             self._reported = self._matched
-            self._routes.position_keeper.tell(MatchedUpTo(self.generation, self._matched))
+            marks = self._sequencer.take_moved_marks()
+            self._routes.position_keeper.tell(MatchedUpTo(self.generation, self._matched, marks))
 
     def _watch(self, *, replay: bool) -> None:
         """Tell the PriceTracker which symbols have open orders."""

@@ -23,6 +23,7 @@ from domain.trading.decision_queue import SizedRefusal
 from domain.trading.events import Event, SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.types import DecisionId, Generation, PortfolioName, Symbol
@@ -246,9 +247,14 @@ class Record(PathMessage):
 
 
 class MatchedUpTo(PathMessage):
-    """ExecutionSimulator to PositionKeeper: all market data up to this number are matched, and sent as events."""
+    """ExecutionSimulator to PositionKeeper: all market data up to this number are matched, and sent as events.
+
+    Attributes:
+        marks: the marks of trailing orders that have moved since the last message.
+    """
 
     data_no: int
+    marks: tuple[TrailingMark, ...] = ()
 
 
 class Settled(PathMessage):

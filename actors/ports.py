@@ -12,6 +12,7 @@ from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, Wri
 from domain.failures import Failure
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
@@ -35,6 +36,9 @@ class Ledger(Protocol):
 
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write a group of fills in one transaction."""
+
+    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
+        """Write the marks of trailing orders that are open."""
 
 
 class Decisions(Protocol):

@@ -108,9 +108,9 @@ class PositionKeeper(PathBehaviour):
             return
         if refusals and not group:
             self._settle([], refusals)
-        for message in messages:
-            if isinstance(message, MatchedUpTo):
-                self._routes.price_tracker.tell(Release(message.data_no))
+        matched = [message for message in messages if isinstance(message, MatchedUpTo)]
+        if matched and not self._release(matched):
+            return
         for message in messages:
             if isinstance(message, Audit):
                 self._audit(message)
@@ -119,6 +119,22 @@ class PositionKeeper(PathBehaviour):
         # Between two generations a poll has nothing to read: the next one reloads.
         if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
             self._reload_rules()
+
+    def _release(self, matched: Sequence[MatchedUpTo]) -> bool:
+        """Write the marks of trailing orders, then release the data that moved them; return False if that fails."""
+        assert self.generation is not None
+        generation = self.generation
+        marks = tuple({mark.order_id: mark for message in matched for mark in message.marks}.values())
+        if marks:
+            try:
+                self._retry.until_done_unless_away(lambda: self._ledger.save_marks(generation, marks))
+            except (DatabaseUnavailable, Fenced) as error:
+                self._retry.backoff()
+                self._end_generation(str(error))
+                return False
+            self._retry.reset()
+        self._routes.price_tracker.tell(Release(matched[-1].data_no))
+        return True
 
     def _write(self, group: list[Result], sizes: list[int], refusals: list[Refusal]) -> bool:
         """Commit the group; if that fails, end the generation and return False.

@@ -1,4 +1,7 @@
-"""Comparison of the portfolios in memory with those in the database. Marks are no state and are not compared."""
+"""Comparison of the portfolios in memory with those in the database.
+
+Marks are no state and are not compared, neither those of positions nor those of trailing stops.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def _difference_of_orders(remembered: OpenOrders, stored: OpenOrders) -> str | N
 
 def _differing(one: OpenOrder, other: OpenOrder) -> list[str]:
     """Return the names of the fields in which two states of an order differ."""
-    own = [field.name for field in fields(one) if field.name != "order"]
+    own = [field.name for field in fields(one) if field.name != "order" and field.compare]
     names = [name for name in own if getattr(one, name) != getattr(other, name)]
     of_order = [field.name for field in fields(one.order)]
     return names + [name for name in of_order if getattr(one.order, name) != getattr(other.order, name)]

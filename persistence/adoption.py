@@ -43,6 +43,10 @@ ORDER_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "take_profit_pct": NUMBER,
 }  # fmt: skip
 """Columns that ``sql/0011_orders.sql`` adds where they are missing, with the types that an existing one may have."""
+TRAILING_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "trail": NUMBER, "trail_pct": NUMBER, "trailing_stop": NUMBER, "trailing_stop_pct": NUMBER,
+}  # fmt: skip
+"""Those of ``sql/0012_trailing.sql``."""
 NEVER_NULL = ("symbol", "decision", "confidence", "created_at", "portfolio")
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}
 
@@ -131,15 +135,19 @@ def adopt(connection: Connection) -> None:
     _log_result(connection, name, columns)
 
 
-def require_order_columns(connection: Connection) -> None:
+def require_order_columns(connection: Connection, needed: Mapping[str, tuple[str, ...]] = ORDER_COLUMNS) -> None:
     """Raise if the table has a column of a name that the terms of an order need, and of another type.
+
+    Args:
+        connection: of the migration.
+        needed: the columns, each with its possible types.
 
     Raises:
         DatabaseUnsuitable: the message names the column and the repair.
     """
     relation = connection.execute(text(RELATION), {"table": TABLE}).one()
     columns = {c.name: c for c in (Column(*row) for row in connection.execute(text(COLUMNS), {"oid": relation.oid}))}
-    _require_types(f"{relation.schema}.{TABLE}", columns, ORDER_COLUMNS)
+    _require_types(f"{relation.schema}.{TABLE}", columns, needed)
 
 
 def include_backlog(database_url: str) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from persistence.queries.row_lists import LedgerReader
 ORDER_OPTIONS = {
     "order_type": Annotated[
         str | None,
-        typer.Option("--order-type", metavar="TYPE", help="market [default], limit, stop or stop_limit."),
+        typer.Option("--order-type", metavar="TYPE", help="market [default], limit, stop, stop_limit, trailing_stop."),
     ],
     "limit": Annotated[
         str | None, typer.Option("--limit", metavar="P", help="The worst price of a limit or stop_limit order.")
@@ -52,6 +52,14 @@ ORDER_OPTIONS = {
         str | None,
         typer.Option("--take-profit", metavar="P|N%", help="Of a BUY: sell at this price, or N % above the entry."),
     ],
+    "trail": Annotated[
+        str | None,
+        typer.Option("--trail", metavar="D|N%", help="Of a trailing_stop order: how far it follows the market."),
+    ],
+    "trailing_stop": Annotated[
+        str | None,
+        typer.Option("--trailing-stop", metavar="D|N%", help="Of a BUY: a stop that follows the market at a distance."),
+    ],
     "target": Annotated[
         str | None,
         typer.Option("--target", metavar="WHAT", help="Of a CANCEL: a decision's id or key, an order, symbol or all."),
@@ -61,6 +69,8 @@ COLUMNS = {"limit": "limit_price", "stop": "stop_price"}
 """Options that have a shorter name than the field of the decision."""
 NOT_COMPARED = {"uid", "idempotency_key", "reasoning", "current_price", "asset_class"}
 """Fields in which a decision that is sent again may differ from the first."""
+PERCENTAGES = {"stop_loss", "take_profit", "trail", "trailing_stop"}
+"""Options that take an amount or a percentage."""
 HUNDRED = Decimal(100)
 
 
@@ -71,7 +81,7 @@ def order_terms(**options: Any) -> dict[str, Any]:
         if value is None:
             continue
         name = COLUMNS.get(option, option)
-        fraction = _fraction(value) if option in {"stop_loss", "take_profit"} else None
+        fraction = _fraction(value) if option in PERCENTAGES else None
         terms |= {name: value} if fraction is None else {f"{name}_pct": fraction}
     return terms
 
@@ -154,6 +164,7 @@ def decide(
       run.py decide SELL eth-usdt --confidence 0.9 --quantity 0.1 --wait
       run.py decide BUY BTC/USDT --confidence 0.8 --stop-loss 5% --take-profit 10%
       run.py decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit 95000 --wait
+      run.py decide SELL BTC/USDT --confidence 1 --order-type trailing_stop --trail 2%
       run.py decide CANCEL --target 17
     """
     if wait not in {None, DEFAULT_WAIT, *WAITS}:

@@ -13,6 +13,7 @@ from console.cli import wrong_usage
 from console.commands.list_rows import Cells, print_list
 from console.database import opened
 from console.display.format import amount, answer, moment, number, price
+from console.display.resting import trail_of
 from console.errors import FAILURE
 from console.options import AsJson, Limit, Portfolio, with_settings
 from console.sending import send, wait_for_outcome
@@ -50,6 +51,7 @@ OPEN_ORDERS: Cells = {
     "filled": lambda row: number(row["filled_quantity"]),
     "limit": lambda row: price(row["limit_price"]),
     "stop": lambda row: price(row["stop_price"]),
+    "trail": trail_of,
     "reserved": lambda row: amount(row["reserved"] or None),
     "since": lambda row: moment(row["created_at"]),
     "expires": lambda row: moment(row["order_expires_at"]),
@@ -71,7 +73,8 @@ def orders(
       run.py orders --open
 
     With --open it lists what rests in the market, oldest first: leg 1 is the order of the decision itself, 2 its stop,
-    3 its take-profit; reserved is the cash that it holds back; since is the time of its acceptance.
+    3 its take-profit; stop is the present one of a trailing stop, trail its distance; reserved is the cash that it
+    holds back; since is the time of its acceptance.
     """
     if only_open:
         print_list("open orders", lambda reader: open_orders(reader, portfolio), OPEN_ORDERS, as_json, settings)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from console.display.format import moment, number
-from domain.trading.arithmetic import subtract
+from domain.trading.arithmetic import multiply, subtract
 
 Row = Mapping[str, Any]
 OPEN = "open"
+HUNDRED = Decimal(100)
 
 
 def order_terms(order: Row) -> str:
@@ -20,10 +22,18 @@ def order_terms(order: Row) -> str:
     """
     parts = [f"{order['order_type']} {order['side']} {number(order['quantity'])} {order['symbol']}"]
     parts += [f"stop {number(order['stop_price'])}"] if order["stop_price"] is not None else []
+    parts += [f"trail {trail}"] if (trail := trail_of(order)) else []
     parts += [f"limit {number(order['limit_price'])}"] if order["limit_price"] is not None else []
     parts += [order["time_in_force"]] if order["time_in_force"] is not None else []
     parts += ["post-only"] if order["post_only"] else []
     return ", ".join(parts)
+
+
+def trail_of(order: Row) -> str:
+    """Return the distance of a trailing stop from its mark: ``500`` or ``2 %``; empty for any other order."""
+    if order["trail_pct"] is not None:
+        return f"{number(multiply(order['trail_pct'], HUNDRED))} %"
+    return number(order["trail"]) if order["trail"] is not None else ""
 
 
 def facts(part: Row) -> Iterator[tuple[str, str]]:
@@ -56,6 +66,11 @@ def _held_back(order: Row, currency: str) -> str:
 
 def _market(order: Row, seen: Row) -> str:
     """Return what the order waits for, and the nearest price that is stored since it was placed."""
+    if order["trail_mark"] is not None and order["triggered_at"] is None:
+        name = "highest" if order["side"] == "SELL" else "lowest"
+        wanted = "for its trigger" if order["status"] == OPEN else "its trigger was"
+        mark = number(order["trail_mark"])
+        return f"{wanted} at {number(order['present_stop'])}; {name} mark since it was placed: {mark}"
     waits_for_trigger = order["stop_price"] is not None and order["triggered_at"] is None
     by_mark = order["price_rule"] == "quote"
     buys = order["side"] == "BUY"

@@ -76,6 +76,7 @@ class Trade:
         return subtract(self.gross, self.commission)
 
 
+HUNDRED = Decimal(100)
 NO_EXITS: tuple[ChangedExit, ...] = ()
 
 
@@ -181,7 +182,11 @@ class Result:
 def describe(order: Order) -> str:
     """Return what an order asks for: ``BUY 1 BTC/USDT, limit 100``."""
     parts = [f"{order.side} {plain(order.quantity)} {order.instrument.symbol}"]
-    parts += [f"stop {plain(order.stop_price)}"] if order.stop_price is not None else []
+    if order.stop_price is not None:
+        parts.append(f"{'stop' if order.trail is None else 'trailing stop'} {plain(order.stop_price)}")
+    if order.trail is not None:
+        value, is_fraction = order.trail.value, order.trail.is_fraction
+        parts.append(f"trail {f'{plain(multiply(value, HUNDRED))} %' if is_fraction else plain(value)}")
     parts += [f"limit {plain(order.limit_price)}"] if order.limit_price is not None else []
     return ", ".join(parts)
 
@@ -199,7 +204,7 @@ def apply(state: PortfolioState, event: Event) -> Result:
     if isinstance(event, Filled):
         return _apply_fill(state, event)
     if isinstance(event, OrderAccepted):
-        after = OpenOrder(event.order, event.since, reserved=event.reserved)
+        after = OpenOrder(event.order, event.since, reserved=event.reserved, mark=event.mark)
     else:
         before = state.open_orders.get(event.order.order_id)
         if before is None:
@@ -212,9 +217,10 @@ def apply(state: PortfolioState, event: Event) -> Result:
             if not before.waits_for_trigger:
                 msg = f"order {event.order.order_id} of portfolio {state.name} waits for no trigger"
                 raise ValueError(msg)
-            after = replace(before, triggered_at=event.at)
+            after = replace(before, order=event.order, triggered_at=event.at, mark=event.mark)
         else:
-            after = replace(before, order=event.order, reserved=event.reserved, since=event.since)
+            present = before.mark if event.mark is None else event.mark
+            after = replace(before, order=event.order, reserved=event.reserved, since=event.since, mark=present)
     open_orders = state.open_orders.updated(after)
     if isinstance(event, OrderTriggered):
         open_orders = open_orders.matched_up_to(event.order.instrument.symbol, event.quote.data_no)

@@ -123,7 +123,7 @@ class Decision(BaseModel):
         portfolio: name of the portfolio that trades.
         asset_class: ``crypto``, ``equity``, …; None: the market's own applies.
         expires_at: time after which the decision is not sized any more; aware.
-        order_type: market, limit, stop or stop_limit.
+        order_type: market, limit, stop, stop_limit or trailing_stop.
         limit_price: the worst price of a limit or stop_limit order.
         stop_price: the mark at which a stop or stop_limit order is triggered.
         time_in_force: GTC, IOC, FOK or GTD; None counts as GTC where an order may rest.
@@ -133,6 +133,10 @@ class Decision(BaseModel):
         stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
         take_profit: of a BUY: price at which what it bought is sold.
         take_profit_pct: the same as a fraction above the entry price.
+        trail: distance of a trailing_stop order from the best mark since its acceptance.
+        trail_pct: the same as a fraction of that mark.
+        trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
+        trailing_stop_pct: the same as a fraction of the best mark.
         target: what a CANCEL cancels: a decision's id, uid or idempotency_key, an order's UUID, ``symbol`` or ``all``.
         idempotency_key: a second decision with the same key gets the outcome of the first.
         uid: its identity; created here by default.
@@ -165,6 +169,10 @@ class Decision(BaseModel):
     stop_loss_pct: Part | None = None
     take_profit: Amount | None = None
     take_profit_pct: Amount | None = None
+    trail: Amount | None = None
+    trail_pct: Part | None = None
+    trailing_stop: Amount | None = None
+    trailing_stop_pct: Part | None = None
     target: Name | None = None
     idempotency_key: Name | None = None
     uid: UUID = Field(default_factory=uuid4)
@@ -199,6 +207,7 @@ class Decision(BaseModel):
         return OrderTerms(
             self.order_type, self.limit_price, self.stop_price, self.time_in_force, self.order_expires_at,
             self.post_only, self.stop_loss, self.stop_loss_pct, self.take_profit, self.take_profit_pct,
+            self.trail, self.trail_pct, self.trailing_stop, self.trailing_stop_pct,
         )  # fmt: skip
 
 

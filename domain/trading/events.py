@@ -76,6 +76,7 @@ class OrderAccepted:
         sizing: None for an exit: its quantity is that of the entry's fills.
         reserved: the cash that it holds back; 0 for a SELL.
         since: number of the market data after which it can be matched.
+        mark: of a trailing stop: the first one.
     """
 
     version: int
@@ -84,6 +85,7 @@ class OrderAccepted:
     reserved: Decimal
     since: int
     at: datetime
+    mark: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,16 @@ class OrderTriggered:
     """An event: the mark has reached the stop price of an order.
 
     Attributes:
+        order: with the stop price that was reached.
         quote: the market data that triggered it.
+        mark: of a trailing stop: the last one.
     """
 
     version: int
     order: Order
     quote: Quote
     at: datetime
+    mark: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ class OrderAmended:
         order: with the new values.
         reserved: the cash that it holds back from now on.
         since: number of the market data after which it can be matched.
+        mark: of a trailing stop whose ``since`` becomes later: the present one, which that data have made.
     """
 
     version: int
@@ -135,6 +141,7 @@ class OrderAmended:
     since: int
     at: datetime
     reason: str
+    mark: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from domain.trading.arithmetic import ONE, add, multiply, subtract
+from domain.trading.arithmetic import ONE, add, multiply, round_to, subtract
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
 from domain.types import (
@@ -87,11 +87,33 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Trail:
+    """The distance of a trailing stop from the mark: an amount of money, or a fraction of the mark.
+
+    Attributes:
+        value: an amount, or a fraction where ``is_fraction``.
+    """
+
+    value: Decimal
+    is_fraction: bool = False
+
+    def stop_price(self, mark: Decimal, side: Side, tick: Decimal) -> Decimal:
+        """Return the stop price at a mark, rounded to the nearest tick: below it for a SELL, above it for a BUY."""
+        distance = multiply(mark, self.value) if self.is_fraction else self.value
+        return round_to(subtract(mark, distance) if side is Side.SELL else add(mark, distance), tick)
+
+
+@dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """The exits of an entry order: at most one of each; each of them is an order of its own once the entry fills."""
+    """The exits of an entry order; each of them is an order of its own once the entry fills.
+
+    Attributes:
+        stop_loss: at most one of it and ``trailing_stop``.
+    """
 
     stop_loss: Level | None = None
     take_profit: Level | None = None
+    trailing_stop: Trail | None = None
 
 
 DEFAULT_EXECUTION = ExecutionRules()
@@ -108,12 +130,13 @@ class Order:
         execution: the portfolio's rules of execution at sizing.
         note: an addition to the outcome's reason; usually empty.
         limit_price: the worst price allowed; None for orders without a limit.
-        stop_price: the mark at which a stop order is triggered.
+        stop_price: the mark at which a stop order is triggered; of a trailing stop the first one.
         time_in_force: None for a market order.
         expires_at: with `TimeInForce.GTD`; it sees no market data of this time or later.
         post_only: it is rejected where it would take liquidity at once.
         exits: of an entry order: the exits that its fills open.
         parent: of an exit: the entry order.
+        trail: of a trailing stop.
         rules_revision: of the portfolio's row in ``paper_trading_config`` from which costs and execution come.
     """
 
@@ -138,6 +161,7 @@ class Order:
     post_only: bool = False
     exits: ExitPlan | None = None
     parent: OrderId | None = None
+    trail: Trail | None = None
     rules_revision: int = 1
 
     @property

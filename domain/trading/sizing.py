@@ -97,14 +97,16 @@ def size(
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
     side, rules = Side(decision.action), state.rules
     taken = state.taken_from(quote, side)
-    pricing = price_order(decision.terms, side, instrument, rules, base_price(quote, side, rules.execution, taken))
-    if (detail := no_price(decision.terms, pricing, instrument.tick)) is not None:
+    present = mark(rules.execution.price_rule, *quote.point)
+    base = base_price(quote, side, rules.execution, taken)
+    pricing = price_order(decision.terms, side, instrument, rules, base, present)
+    if (detail := no_price(decision.terms, pricing, instrument.tick, present)) is not None:
         return refuse(decision, Reason.INVALID, detail)
     held = state.positions.get(instrument.symbol)
     if side is Side.SELL:
         sized = _sell(decision, held, state, instrument, pricing.price)
     else:
-        value = held.value(mark(rules.execution.price_rule, *quote.point)) if held is not None else ZERO
+        value = held.value(present) if held is not None else ZERO
         sized = _buy(decision, value, state, instrument, pricing, equity)
     if isinstance(sized, Refusal):
         return sized

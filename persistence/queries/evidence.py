@@ -10,8 +10,10 @@ from domain.errors import DecisionGone, InvalidRequest, WriteRefused
 from domain.types import OrderStatus, OutcomeStatus
 from persistence.queries.row_lists import LedgerReader, exact, not_running_message
 
-ORDER = "SELECT * FROM paper_orders WHERE order_id = :order_id"
-ORDERS_OF_DECISION = "SELECT * FROM paper_orders WHERE decision_id = :id ORDER BY leg"
+ORDER = "SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE order_id = :order_id"
+ORDERS_OF_DECISION = """
+SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE decision_id = :id ORDER BY leg
+"""
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
 RULES = "SELECT * FROM paper_portfolio_rules WHERE portfolio = :portfolio AND revision = :revision"
 CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = :portfolio"

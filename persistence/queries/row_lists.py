@@ -51,7 +51,7 @@ UNLISTED = {
 """Columns that the lists leave out."""
 
 STOP_OF_POSITION = """
-SELECT CASE p.side WHEN 'LONG' THEN max(o.stop_price) ELSE min(o.stop_price) END AS stop_price,
+SELECT CASE p.side WHEN 'LONG' THEN max(paper_stop_price(o)) ELSE min(paper_stop_price(o)) END AS stop_price,
        sum(o.quantity - o.filled_quantity) AS stop_quantity
 FROM paper_orders o
 WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL

@@ -24,6 +24,10 @@ STORED_NUMBERS: Mapping[str, Check] = {
     "stop_loss_pct": ("a number above 0 and below 1", lambda number: 0 < number < 1),
     "take_profit": _AMOUNT,
     "take_profit_pct": _AMOUNT,
+    "trail": _AMOUNT,
+    "trail_pct": ("a number above 0 and below 1", lambda number: 0 < number < 1),
+    "trailing_stop": _AMOUNT,
+    "trailing_stop_pct": ("a number above 0 and below 1", lambda number: 0 < number < 1),
 }
 """The numbers of a stored decision: what each is, and the check."""
 
@@ -59,4 +63,5 @@ def row_terms(row: Mapping[str, Any]) -> OrderTerms:
         OrderType(row["order_type"] or OrderType.MARKET), row["limit_price"], row["stop_price"],
         None if force is None else TimeInForce(force), row["order_expires_at"], bool(row["post_only"]),
         row["stop_loss"], row["stop_loss_pct"], row["take_profit"], row["take_profit_pct"],
+        row["trail"], row["trail_pct"], row["trailing_stop"], row["trailing_stop_pct"],
     )  # fmt: skip

@@ -13,13 +13,14 @@ from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.events import DecisionEnd, Filled
+from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioRules, PortfolioState, Position, Taken
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Symbol
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row
-from persistence.stores.books.open_orders import read_open_orders
+from persistence.stores.books.open_orders import read_open_orders, save_marks
 from persistence.stores.books.rows import (
     OrderChange,
     accepted_row,
@@ -210,6 +211,18 @@ class LedgerStore(Store):
         if missing := ends.keys() - done:
             raise DecisionsEnded(missing)
 
+    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
+        """Write the marks of trailing orders; those of orders that are not open any more are left out.
+
+        Raises:
+            Fenced: generation or epoch is not the current one; nothing was written.
+            DatabaseUnavailable: with ``in_doubt`` the marks may be written; the same ones may be written again.
+        """
+        self._lease.require()
+        with transaction(self.engine, "marks") as cursor:
+            if not save_marks(cursor, self._lease.epoch, generation, marks):
+                raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
+
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         """Store a comparison of memory with the database and halt the portfolios that differ, in one transaction.
 
@@ -236,9 +249,11 @@ def _update_orders(cursor: psycopg.Cursor, changes: Sequence[OrderChange]) -> No
     """Write the present values of orders that were open before."""
     if not changes:
         return
-    rows = [changed_columns(change) | {"order_id": change.open_order.order.order_id} for change in changes]
-    columns = ", ".join(f"{name} = %({name})s" for name in rows[0] if name not in {"order_id", "quantity"})
-    columns += ", quantity = coalesce(%(quantity)s, quantity)"
+    rows = [changed_columns(change) for change in changes]
+    columns = ", ".join(f"{name} = %({name})s" for name in rows[0] if name != "quantity")
+    columns += ", quantity = coalesce(%(quantity)s, quantity), trail_mark = coalesce(%(trail_mark)s, trail_mark)"
+    for row, change in zip(rows, changes, strict=True):
+        row |= {"order_id": change.open_order.order.order_id, "trail_mark": change.mark}
     cursor.executemany(f"UPDATE paper_orders SET {columns} WHERE order_id = %(order_id)s AND status = 'open'", rows)
     if cursor.rowcount != len(rows):
         raise Fenced("an order that was open is not in the database, or has ended there")

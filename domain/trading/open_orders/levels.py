@@ -32,12 +32,12 @@ class _OfSymbol:
     """The orders of one symbol.
 
     Attributes:
-        orders: each with its level, whether a falling market reaches it, and the data after which it can be matched.
+        orders: each with its levels and the data after which it can be matched.
         down: the levels that a falling market reaches, in rising order.
         up: the levels that a rising market reaches, in rising order.
     """
 
-    orders: dict[OrderId, tuple[_Level, bool, int]] = field(default_factory=dict)
+    orders: dict[OrderId, tuple[tuple[tuple[_Level, bool], ...], int]] = field(default_factory=dict)
     down: list[_Level] = field(default_factory=list)
     up: list[_Level] = field(default_factory=list)
 
@@ -46,10 +46,16 @@ class _OfSymbol:
         present = self.orders.pop(order_id, None)
         if present is None:
             return False
-        level, falling, _ = present
-        levels = self.down if falling else self.up
-        del levels[bisect_left(levels, level)]
+        for level, falling in present[0]:
+            levels = self.down if falling else self.up
+            del levels[bisect_left(levels, level)]
         return True
+
+    def put_in(self, order_id: OrderId, levels: tuple[tuple[_Level, bool], ...], since: int) -> None:
+        """Add an order with its levels, each with whether a falling market reaches it."""
+        self.orders[order_id] = levels, since
+        for level, falling in levels:
+            insort(self.down if falling else self.up, level)
 
 
 class Levels:
@@ -68,7 +74,7 @@ class Levels:
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         return {
-            symbol: min(since for _, _, since in of_symbol.orders.values())
+            symbol: min(since for _, since in of_symbol.orders.values())
             for symbol, of_symbol in self._by_symbol.items()
         }
 
@@ -81,12 +87,13 @@ class Levels:
             of_symbol = self._by_symbol[symbol] = _OfSymbol()
             self.symbols_changed += 1
         was_here = of_symbol.take_out(order.order_id)
-        price = order.stop_price if open_order.waits_for_trigger else order.limit_price
+        price = open_order.stop_price if open_order.waits_for_trigger else order.limit_price
         assert price is not None  # an order without any price does not rest
-        level = _Level(price, portfolio, order.order_id)
         falling = (order.side is Side.BUY) is not open_order.waits_for_trigger
-        of_symbol.orders[order.order_id] = level, falling, open_order.since
-        insort(of_symbol.down if falling else of_symbol.up, level)
+        levels = [(_Level(price, portfolio, order.order_id), falling)]
+        if open_order.trails and open_order.mark is not None:  # it must see each new extreme, too
+            levels.append((_Level(open_order.mark, portfolio, order.order_id), not falling))
+        of_symbol.put_in(order.order_id, tuple(levels), open_order.sees_after)
         if order.expires_at is not None and not was_here:
             heapq.heappush(self._expiries, (order.expires_at, portfolio, order.order_id, symbol))
 
@@ -106,10 +113,10 @@ class Levels:
         low, high = extremes(data)
         down, up = of_symbol.down, of_symbol.up
         first, last = bisect_left(down, low, key=_price), bisect_right(up, high, key=_price)
-        by_portfolio: dict[PortfolioName, list[OrderId]] = {}
+        by_portfolio: dict[PortfolioName, dict[OrderId, None]] = {}  # a wide bar reaches both levels of one order
         for level in (*down[first:], *up[:last]):
-            by_portfolio.setdefault(level.portfolio, []).append(level.order_id)
-        return by_portfolio
+            by_portfolio.setdefault(level.portfolio, {})[level.order_id] = None
+        return {portfolio: list(order_ids) for portfolio, order_ids in by_portfolio.items()}
 
     def expired(self, now: datetime) -> dict[PortfolioName, list[OrderId]]:
         """Return the open orders whose time has come, by portfolio; each is returned once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -73,7 +74,7 @@ def extremes(data: MarketData) -> tuple[Decimal, Decimal]:
 
 def reaches_stop(open_order: OpenOrder, seen: Seen) -> bool:
     """Return whether the mark has reached the stop price of an order that waits for it."""
-    stop = open_order.order.stop_price
+    stop = open_order.stop_price
     assert stop is not None  # it waits for a trigger
     return seen.low <= stop if open_order.order.side is Side.SELL else seen.high >= stop
 
@@ -85,10 +86,35 @@ def trigger_quote(open_order: OpenOrder, data: MarketData) -> Quote:
     """
     if isinstance(data, Quote):
         return data
-    stop = open_order.order.stop_price
+    stop = open_order.stop_price
     assert stop is not None  # it waits for a trigger
-    beyond = data.open <= stop if open_order.order.side is Side.SELL else data.open >= stop
-    return data.at(data.open if beyond else stop)
+    return data.at(data.open if _opens_beyond(open_order, data) else stop)
+
+
+def _opens_beyond(open_order: OpenOrder, bar: Bar) -> bool:
+    """Return whether the market of a bar opened beyond the stop price, as behind a gap."""
+    stop = open_order.stop_price
+    assert stop is not None  # it waits for a trigger
+    return bar.open <= stop if open_order.order.side is Side.SELL else bar.open >= stop
+
+
+def moved_mark(open_order: OpenOrder, seen: Seen, data_no: int) -> OpenOrder | None:
+    """Return a trailing order whose mark follows market data; None where the data make no new extreme."""
+    before, sells = open_order.mark, open_order.order.side is Side.SELL
+    extreme = seen.high if sells else seen.low
+    if before is not None and (extreme <= before if sells else extreme >= before):
+        return None
+    return replace(open_order, mark=extreme, mark_no=data_no)
+
+
+def mark_moved_first(open_order: OpenOrder, data: MarketData, seen: Seen) -> bool:
+    """Return whether the mark of a trailing order may have moved in a bar before its stop was reached.
+
+    Then it would have been filled at a better price; the stop price before the bar is assumed.
+    """
+    if not open_order.trails or not isinstance(data, Bar) or _opens_beyond(open_order, data):
+        return False
+    return moved_mark(open_order, seen, data.data_no) is not None
 
 
 def reaches_limit(open_order: OpenOrder, seen: Seen) -> bool:

@@ -33,6 +33,9 @@ class OpenOrder:
         slippage: Σ slippage of its fills, in money.
         reserved: the cash that it holds back; 0 for a SELL.
         triggered_at: when a stop order was triggered; None before.
+        mark: of a trailing stop: the highest mark since its acceptance, for a BUY the lowest. It moves without an
+            event, so memory may be ahead of the database.
+        mark_no: number of the last data that moved the mark: it has been tested against all data up to there.
     """
 
     order: Order
@@ -45,6 +48,26 @@ class OpenOrder:
     slippage: Decimal = ZERO
     reserved: Decimal = ZERO
     triggered_at: datetime | None = None
+    mark: Decimal | None = field(default=None, compare=False)
+    mark_no: int = field(default=0, compare=False)
+
+    @property
+    def stop_price(self) -> Decimal | None:
+        """The mark at which it is triggered now; None if it has no trigger."""
+        order = self.order
+        if order.trail is None or self.mark is None or self.triggered_at is not None:
+            return order.stop_price
+        return max(order.trail.stop_price(self.mark, order.side, order.instrument.tick), order.instrument.tick)
+
+    @property
+    def sees_after(self) -> int:
+        """The number of the market data after which it can be matched."""
+        return max(self.since, self.mark_no)
+
+    @property
+    def trails(self) -> bool:
+        """Whether its mark still moves."""
+        return self.order.trail is not None and self.triggered_at is None
 
     @property
     def remaining(self) -> Decimal:
@@ -100,6 +123,18 @@ class OpenOrder:
     def part(self, quantity: Decimal, *, ambiguous: bool = False) -> Part:
         """Return the part of the order that its next fill takes."""
         return Part(quantity, self.fills + 1, self.charged, self.paid, ambiguous)
+
+
+class TrailingMark(NamedTuple):
+    """The mark of a trailing order, to be stored.
+
+    Attributes:
+        data_no: number of the data that moved it there.
+    """
+
+    order_id: OrderId
+    mark: Decimal
+    data_no: int
 
 
 class _OfSymbol(NamedTuple):

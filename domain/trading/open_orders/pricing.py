@@ -11,7 +11,7 @@ from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, p
 from domain.trading.execution import charge, commission_due, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.terms import OrderTerms
-from domain.trading.orders import Costs, Order
+from domain.trading.orders import Costs, Order, Trail
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.prices import BasePrice
 from domain.types import Side, TimeInForce
@@ -25,7 +25,7 @@ class Pricing:
         price: its limit; the stop price of a stop order; else the base price.
         cost: returns the highest possible cost of buying a quantity, with commission, in money.
         limit_price: rounded to the tick so that the limit of the decision is never exceeded.
-        stop_price: rounded to the nearest tick.
+        stop_price: rounded to the nearest tick; the first one of a trailing stop.
     """
 
     price: Decimal
@@ -35,7 +35,7 @@ class Pricing:
 
 
 def price_order(
-    terms: OrderTerms, side: Side, instrument: Instrument, rules: PortfolioRules, base: BasePrice
+    terms: OrderTerms, side: Side, instrument: Instrument, rules: PortfolioRules, base: BasePrice, present: Decimal
 ) -> Pricing:
     """Return the price of an order with these terms.
 
@@ -45,9 +45,12 @@ def price_order(
         instrument: the instrument that is traded.
         rules: of the portfolio.
         base: the price that a market order meets now.
+        present: the mark, from which a trailing stop begins.
     """
     costs, rule, tick = rules.costs, rules.execution.price_rule, instrument.tick
     stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
+    if (trail := terms.distance) is not None:
+        stop = trail.stop_price(present, side, tick)
     if terms.limit_price is not None:
         limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
         return Pricing(limit, partial(limit_cost, limit, costs), limit, stop)
@@ -70,7 +73,7 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
     ):
         if wanted is not None and rounded is not None and wanted != rounded:
             notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
-    rests = terms.limit_price is not None or terms.stop_price is not None
+    rests = pricing.limit_price is not None or pricing.stop_price is not None
     return replace(
         order,
         limit_price=pricing.limit_price,
@@ -79,12 +82,15 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
         expires_at=terms.expires_at,
         post_only=terms.post_only,
         exits=terms.exits,
+        trail=terms.distance,
         note="; ".join(notes),
     )
 
 
-def no_price(terms: OrderTerms, pricing: Pricing, tick: Decimal) -> str | None:
-    """Return why the prices of a decision are none: one of them is 0 when it is rounded to the tick."""
+def no_price(terms: OrderTerms, pricing: Pricing, tick: Decimal, present: Decimal) -> str | None:
+    """Return why the prices of a decision are none: one of them is 0, or a stop at the mark, rounded to the tick."""
+    if (trail := terms.distance) is not None and pricing.stop_price is not None:
+        return misplaced_trail("trail", trail, pricing.stop_price, present, tick)
     for name, wanted, rounded in (
         ("limit_price", terms.limit_price, pricing.limit_price),
         ("stop_price", terms.stop_price, pricing.stop_price),
@@ -94,11 +100,33 @@ def no_price(terms: OrderTerms, pricing: Pricing, tick: Decimal) -> str | None:
     return None
 
 
+def misplaced_trail(name: str, trail: Trail, stop: Decimal, present: Decimal, tick: Decimal) -> str | None:
+    """Return why the first stop of a trailing order is none; None where it is right.
+
+    Args:
+        name: of the column.
+        trail: its distance.
+        stop: the first stop price, rounded to the tick.
+        present: the mark.
+        tick: of the instrument.
+    """
+    column = f"{name}_pct" if trail.is_fraction else name
+    if stop < tick:
+        return f"{column} {plain(trail.value)} leaves no stop above 0 at {plain(present)}"
+    if stop == round_to(present, tick):
+        return f"{column} {plain(trail.value)} at {plain(present)} is less than one tick of {plain(tick)}"
+    return None
+
+
 def misplaced_exit(order: Order, price: Decimal) -> str | None:
     """Return why an exit of an entry is on the wrong side of its price; None where the exits are right."""
     if order.exits is None:
         return None
     tick, stop, target = order.instrument.tick, order.exits.stop_loss, order.exits.take_profit
+    if (trail := order.exits.trailing_stop) is not None:
+        flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, Side.SELL, tick), price, tick)
+        if flaw is not None:
+            return flaw
     if stop is not None:
         stop_price = round_to(stop.below(price), tick)
         if not stop_price < price:

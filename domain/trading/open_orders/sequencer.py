@@ -28,7 +28,9 @@ from domain.trading.open_orders.matching import (
     LIMITS,
     Seen,
     fill_resting,
+    mark_moved_first,
     match_market_order,
+    moved_mark,
     reaches_limit,
     reaches_stop,
     see,
@@ -36,8 +38,8 @@ from domain.trading.open_orders.matching import (
     trigger_quote,
     would_take,
 )
-from domain.trading.open_orders.open_order import OpenOrder
-from domain.trading.open_orders.step import StepOfPortfolio
+from domain.trading.open_orders.open_order import OpenOrder, TrailingMark
+from domain.trading.open_orders.step import StepOfPortfolio, first_mark
 from domain.trading.orders import Fill, NotFilled, Order
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import MarketData, Quote
@@ -81,16 +83,17 @@ class Sequencer:
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._levels = Levels()
         self._seen: dict[Symbol, int] = {}  # the number of the last data of each symbol
+        self._moved: dict[OrderId, PortfolioName] = {}  # trailing orders whose marks moved since they were taken
 
     def begin(self, states: Iterable[PortfolioState]) -> None:
         """Go on from these states with their open orders."""
         self._states = {state.name: state for state in states}
-        self._levels, self._seen = Levels(), {}
+        self._levels, self._seen, self._moved = Levels(), {}, {}
         for state in self._states.values():
             for open_order in state.open_orders:
                 self._levels.update(state.name, open_order)
                 symbol = open_order.order.instrument.symbol
-                matched = max(open_order.since, state.open_orders.matched(symbol))
+                matched = max(open_order.sees_after, state.open_orders.matched(symbol))
                 self._seen[symbol] = max(matched, self._seen.get(symbol, 0))
 
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
@@ -179,9 +182,34 @@ class Sequencer:
                 continue
             step = StepOfPortfolio(state, now, data.data_no)
             self._match(step, order_ids, data)
+            self._move_marks(step, order_ids, data)
             if step.results:
                 steps.append(self._done(step))
         return steps
+
+    def _move_marks(self, step: StepOfPortfolio, order_ids: Sequence[OrderId], data: MarketData) -> None:
+        """Let the marks of trailing orders follow market data that did not trigger them; a halt does not stop that."""
+        for id_ in order_ids:
+            one = step.state.open_orders.get(id_)
+            if one is None or not one.trails or data.data_no <= one.sees_after:
+                continue
+            moved = moved_mark(one, see(data, one.order.execution), data.data_no)
+            if moved is not None:
+                step.state = replace(step.state, open_orders=step.state.open_orders.updated(moved))
+                self._levels.update(step.state.name, moved)
+                self._moved[id_] = step.state.name
+        self._states[step.state.name] = step.state
+
+    def take_moved_marks(self) -> tuple[TrailingMark, ...]:
+        """Return the marks of the trailing orders that moved since the last call."""
+        moved, self._moved = self._moved, {}
+        marks = []
+        for id_, portfolio in moved.items():
+            state = self._states.get(portfolio)
+            one = state.open_orders.get(id_) if state is not None else None
+            if one is not None and one.trails and one.mark is not None:
+                marks.append(TrailingMark(id_, one.mark, one.mark_no))
+        return tuple(marks)
 
     def _match(self, step: StepOfPortfolio, order_ids: Sequence[OrderId], data: MarketData) -> None:
         """Match a piece of market data with the orders of a portfolio that it may have reached."""
@@ -189,13 +217,13 @@ class Sequencer:
         if rules.halted_by_audit or number <= step.state.open_orders.matched(symbol):
             return
         orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
-        orders = [one for one in orders if one.since < number and (rules.halted is None or one.order.is_exit)]
+        orders = [one for one in orders if one.sees_after < number and (rules.halted is None or one.order.is_exit)]
         for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)
             seen = see(data, one.order.execution)
             if present is not None and reaches_stop(present, seen):
-                ambiguous = _target_reached_too(step, present, seen)
+                ambiguous = _target_reached_too(step, present, seen) or mark_moved_first(present, data, seen)
                 step.trigger(present, trigger_quote(present, data), ambiguous=ambiguous)
         used = ZERO
         for one in sorted((one for one in orders if not one.waits_for_trigger), key=_priority):
@@ -258,7 +286,8 @@ def _place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
     if (refusal := _unplaced(open_order, take, quote, at)) is not None:
         return refusal
     reserved = open_order.cash_needed()
-    accepted = step.add(OrderAccepted(step.version, order, sized.sizing, reserved, step.last_data, at))
+    first = first_mark(order, quote)
+    accepted = step.add(OrderAccepted(step.version, order, sized.sizing, reserved, step.last_data, at, first))
     if isinstance(take, Fill):
         step.fill(accepted.order, take)
     rest = step.state.open_orders.get(order.order_id)
@@ -292,8 +321,9 @@ def _priority(open_order: OpenOrder) -> tuple[Decimal, int]:
     """Return the place of an order among those of its kind: the one that the market reaches first, then by seq."""
     order = open_order.order
     if open_order.waits_for_trigger:
-        assert order.stop_price is not None  # it waits for a trigger
-        return (-order.stop_price if order.side is Side.SELL else order.stop_price, order.seq)
+        stop = open_order.stop_price
+        assert stop is not None  # it waits for a trigger
+        return (-stop if order.side is Side.SELL else stop, order.seq)
     assert order.limit_price is not None  # it rests with a limit
     return (-order.limit_price if order.side is Side.BUY else order.limit_price, order.seq)
 

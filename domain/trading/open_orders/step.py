@@ -17,7 +17,7 @@ from domain.trading.open_orders.matching import take_all, take_at_once
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import Fill, Order, order_id
 from domain.trading.portfolio import PortfolioState
-from domain.trading.prices import base_price
+from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import largest_covered
 from domain.types import Instant, OrderStatus, OrderType, Side, TimeInForce
@@ -80,24 +80,24 @@ class StepOfPortfolio:
         result = self.add(filled or Filled(self.version, order, None, fill))
         if order.exits is not None and order.side is Side.BUY:
             for wanted in exit_orders(order, result, self.now):
-                self._open_exit(wanted, fill.quantity)
+                self._open_exit(wanted, fill.quantity, fill.quote)
         if order.parent is not None and (entry := self.state.open_orders.get(order.parent)) is not None:
             self.end(entry, OrderStatus.CANCELLED, Reason.CANCELLED, f"position closed by exit {order.order_id}")
 
-    def _open_exit(self, wanted: Order, quantity: Decimal) -> None:
+    def _open_exit(self, wanted: Order, quantity: Decimal, quote: Quote) -> None:
         at, since = self.now.time, self.last_data
         assert wanted.parent is not None  # it is an exit
         siblings = exits_of(self.state.open_orders, wanted.instrument.symbol, wanted.parent)
         present = next((one for one in siblings if one.order.order_type is wanted.order_type), None)
         if present is None:
-            self.add(OrderAccepted(self.version, replace(wanted, seq=self.version), None, ZERO, since, at))
+            new = replace(wanted, seq=self.version)
+            self.add(OrderAccepted(self.version, new, None, ZERO, since, at, first_mark(new, quote)))
             return
-        larger = replace(
-            present.order,
-            quantity=add(present.order.quantity, quantity),
-            stop_price=wanted.stop_price,
-            limit_price=wanted.limit_price,
-        )
+        larger = replace(present.order, quantity=add(present.order.quantity, quantity))
+        if present.order.trail is None:
+            larger = replace(larger, stop_price=wanted.stop_price, limit_price=wanted.limit_price)
+        else:  # its mark goes on
+            since = present.since
         self.add(OrderAmended(self.version, larger, ZERO, since, at, "its entry was filled further"))
 
     def _make_room(self, exit_order: Order, quantity: Decimal) -> None:
@@ -123,7 +123,9 @@ class StepOfPortfolio:
     def trigger(self, open_order: OpenOrder, quote: Quote, *, ambiguous: bool) -> None:
         """Trigger a stop order: it becomes a market order and is filled, or a limit order, which may take at once."""
         order, at = open_order.order, self.now.time
-        triggered = self.add(OrderTriggered(self.version, order, quote, at)).open_order
+        if open_order.trails:
+            order = replace(order, stop_price=open_order.stop_price)
+        triggered = self.add(OrderTriggered(self.version, order, quote, at, open_order.mark)).open_order
         assert triggered is not None
         taken = self.state.taken_from(quote, order.side)
         if order.order_type is OrderType.STOP_LIMIT:
@@ -165,6 +167,11 @@ class StepOfPortfolio:
         return self.add(event).open_order
 
 
+def first_mark(order: Order, quote: Quote) -> Decimal | None:
+    """Return the first mark of a trailing order that is placed at a quote; None for any other order."""
+    return mark(order.execution.price_rule, *quote.point) if order.trail is not None else None
+
+
 def joined_notes(*notes: str) -> str:
     """Return the notes of an order as one."""
     return "; ".join(note for note in notes if note)
@@ -181,13 +188,20 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     average = fill.price if open_order is None or open_order.average_price is None else open_order.average_price
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
-        limit_price=None, stop_price=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False, note="",
+        limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
+        note="",
     )  # fmt: skip
     stop_leg, target_leg = 2 * fill.fill_no, 2 * fill.fill_no + 1
     if (level := entry.exits.stop_loss) is not None:
         stop_price = max(round_to(level.below(average), tick), tick)
         id_ = order_id(entry.order_id, stop_leg)
         yield replace(base, order_id=id_, leg=stop_leg, order_type=OrderType.STOP, stop_price=stop_price)
+    if (trail := entry.exits.trailing_stop) is not None:
+        stop_price = max(trail.stop_price(mark(entry.execution.price_rule, *fill.quote.point), Side.SELL, tick), tick)
+        yield replace(
+            base, order_id=order_id(entry.order_id, stop_leg), leg=stop_leg, order_type=OrderType.TRAILING_STOP,
+            stop_price=stop_price, trail=trail,
+        )  # fmt: skip
     if (level := entry.exits.take_profit) is not None:
         limit_price = ceil_to(level.above(average), tick)
         id_ = order_id(entry.order_id, target_leg)

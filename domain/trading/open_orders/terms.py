@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.trading.orders import ExitPlan, Level
+from domain.trading.orders import ExitPlan, Level, Trail
 from domain.types import Action, OrderType, TimeInForce
 
 RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
 """With these an order may rest."""
 
-ORDER_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
+ORDER_TYPES = tuple(OrderType)
 """The types that a decision may have."""
 FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD)
 """The times in force that a decision may have."""
@@ -29,6 +29,10 @@ class OrderTerms:
         stop_loss_pct: the same as a fraction below the entry price.
         take_profit: price of the target of a BUY.
         take_profit_pct: the same as a fraction above the entry price.
+        trail: distance of a trailing stop order from the mark, in money.
+        trail_pct: the same as a fraction of the mark.
+        trailing_stop: distance of the trailing stop of a BUY, in money.
+        trailing_stop_pct: the same as a fraction of the mark.
     """
 
     order_type: OrderType = OrderType.MARKET
@@ -41,13 +45,26 @@ class OrderTerms:
     stop_loss_pct: Decimal | None = None
     take_profit: Decimal | None = None
     take_profit_pct: Decimal | None = None
+    trail: Decimal | None = None
+    trail_pct: Decimal | None = None
+    trailing_stop: Decimal | None = None
+    trailing_stop_pct: Decimal | None = None
 
     @property
     def exits(self) -> ExitPlan | None:
         """The exits that it wants; None without any."""
         stop = _level(self.stop_loss, self.stop_loss_pct)
         target = _level(self.take_profit, self.take_profit_pct)
-        return ExitPlan(stop, target) if stop is not None or target is not None else None
+        plan = ExitPlan(stop, target, _trail(self.trailing_stop, self.trailing_stop_pct))
+        return plan if plan != NO_EXITS else None
+
+    @property
+    def distance(self) -> Trail | None:
+        """The distance of a trailing stop order; None for any other."""
+        return _trail(self.trail, self.trail_pct)
+
+
+NO_EXITS = ExitPlan()
 
 
 MARKET = OrderTerms()
@@ -60,6 +77,11 @@ def _level(price: Decimal | None, fraction: Decimal | None) -> Level | None:
     return Level(fraction, is_fraction=True) if fraction is not None else None
 
 
+def _trail(amount: Decimal | None, fraction: Decimal | None) -> Trail | None:
+    level = _level(amount, fraction)
+    return Trail(level.value, level.is_fraction) if level is not None else None
+
+
 def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
     """Return why these terms do not fit together; None if they do.
 
@@ -68,9 +90,14 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
     """
     kind, force = terms.order_type, terms.time_in_force
     limited, stopped = (terms.limit_price is not None), (terms.stop_price is not None)
-    both = None not in (terms.stop_loss, terms.stop_loss_pct) or None not in (terms.take_profit, terms.take_profit_pct)
+    pairs = (
+        (terms.stop_loss, terms.stop_loss_pct),
+        (terms.take_profit, terms.take_profit_pct),
+        (terms.trailing_stop, terms.trailing_stop_pct),
+    )
+    exits, trails = terms.exits or NO_EXITS, [terms.trail, terms.trail_pct].count(None)
     wrong = {
-        "order_type must be market, limit, stop or stop_limit": kind not in ORDER_TYPES,
+        "order_type: market, limit, stop, stop_limit or trailing_stop": kind not in ORDER_TYPES,
         "time_in_force must be GTC, IOC, FOK or GTD": force not in {None, *FORCES},
         "a CANCEL needs a target, and no other decision has one": (target is None) is (action is Action.CANCEL),
         "only a BUY or SELL has terms such as order_type or limit_price": (
@@ -82,9 +109,12 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
         "stop_price is set exactly for stop and stop_limit orders": (
             stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
         ),
+        "a trailing_stop order, and no other, has a trail or a trail_pct": (
+            trails != (1 if kind is OrderType.TRAILING_STOP else 2)
+        ),
         "a market order has no time_in_force": force is not None and kind is OrderType.MARKET,
         "time_in_force IOC and FOK are for limit orders": (
-            force in {TimeInForce.IOC, TimeInForce.FOK} and kind in {OrderType.STOP, OrderType.STOP_LIMIT}
+            force in {TimeInForce.IOC, TimeInForce.FOK} and kind not in {OrderType.MARKET, OrderType.LIMIT}
         ),
         "order_expires_at is set exactly with time_in_force GTD": (
             (terms.expires_at is not None) is not (force is TimeInForce.GTD)
@@ -92,7 +122,10 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
         "post_only is for limit orders with time_in_force GTC or GTD": (
             terms.post_only and (kind is not OrderType.LIMIT or force not in {None, *RESTING})
         ),
-        "stop_loss and take_profit are for a BUY": terms.exits is not None and action is not Action.BUY,
-        "an exit has a price or a fraction, not both": both,
+        "stop_loss, take_profit and trailing_stop are for a BUY": exits != NO_EXITS and action is not Action.BUY,
+        "an exit has a price or a fraction, not both": any(None not in pair for pair in pairs),
+        "a BUY has one stop_loss or one trailing_stop, not both": (
+            exits.stop_loss is not None and exits.trailing_stop is not None
+        ),
     }
     return min((sentence for sentence, holds in wrong.items() if holds), default=None)

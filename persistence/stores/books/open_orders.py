@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 
 from domain.trading.instruments import Instrument
-from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
-from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order
+from domain.trading.open_orders.open_order import OpenOrder, OpenOrders, TrailingMark
+from domain.trading.open_orders.terms import NO_EXITS
+from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order, Trail
 from domain.trading.portfolio import NO_OPEN_ORDERS
-from domain.types import OrderType, PortfolioName, PriceRule, Side, TimeInForce
-from persistence.rows import columns_of, from_row, named_rows
+from domain.types import Epoch, Generation, OrderType, PortfolioName, PriceRule, Side, TimeInForce
+from persistence.rows import columns_of, from_row, named_rows, one_row
 
 OF_FILLS = ("filled", "fills", "notional", "paid")
 """Fields of an open order that are sums over its fills."""
@@ -23,7 +24,8 @@ READ_OPEN_ORDERS = f"""
 SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
        o.min_quantity, o.min_notional, o.side, o.order_type, o.quantity, o.created_at, o.strategy, o.note,
        o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.parent, o.config_revision,
-       o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.slippage, o.since, o.reserved, o.triggered_at,
+       o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop, o.trailing_stop_pct, o.trail,
+       o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved, o.triggered_at,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
        {", ".join(f"f.{name}" for name in OF_FILLS)}, f.notional * r.commission_pct AS charged
 FROM paper_orders o
@@ -68,6 +70,8 @@ def _open_order(row: Mapping[str, Any]) -> OpenOrder:
         slippage=row["slippage"],
         reserved=row["reserved"],
         triggered_at=row["triggered_at"],
+        mark=row["trail_mark"],
+        mark_no=row["trail_data_no"] or 0,
         **{name: row[name] for name in OF_FILLS},
     )
 
@@ -78,7 +82,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         row["min_quantity"],
     )  # fmt: skip
     force = row["time_in_force"]
-    stop, target = _level(row, "stop_loss"), _level(row, "take_profit")
+    plan = ExitPlan(_level(row, "stop_loss"), _level(row, "take_profit"), _trail(row, "trailing_stop"))
     return Order(
         order_id=row["order_id"],
         decision_id=row["decision_id"],
@@ -99,8 +103,9 @@ def _order(row: Mapping[str, Any]) -> Order:
         time_in_force=None if force is None else TimeInForce(force),
         expires_at=row["order_expires_at"],
         post_only=row["post_only"],
-        exits=ExitPlan(stop, target) if stop is not None or target is not None else None,
+        exits=plan if plan != NO_EXITS else None,
         parent=row["parent"],
+        trail=_trail(row, "trail"),
         rules_revision=row["config_revision"],
     )
 
@@ -111,3 +116,34 @@ def _level(row: Mapping[str, Any], name: str) -> Level | None:
     if price is not None:
         return Level(price)
     return Level(fraction, is_fraction=True) if fraction is not None else None
+
+
+def _trail(row: Mapping[str, Any], name: str) -> Trail | None:
+    level = _level(row, name)
+    return Trail(level.value, level.is_fraction) if level is not None else None
+
+
+# An order that was triggered in the meantime has its last mark with the trigger.
+SAVE_MARKS = """
+WITH fence AS MATERIALIZED (
+    SELECT FROM paper_lease l CROSS JOIN paper_generation g
+    WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
+), saved AS (
+    UPDATE paper_orders o SET trail_mark = m.mark, trail_data_no = m.data_no
+    FROM unnest(%(order_ids)s::uuid[], %(marks)s::numeric[], %(data_nos)s::bigint[]) AS m(order_id, mark, data_no)
+    WHERE o.order_id = m.order_id AND o.status = 'open' AND o.triggered_at IS NULL AND EXISTS (SELECT FROM fence)
+)
+SELECT EXISTS (SELECT FROM fence)
+"""
+
+
+def save_marks(cursor: psycopg.Cursor, epoch: Epoch, generation: Generation, marks: Sequence[TrailingMark]) -> bool:
+    """Write the marks of trailing orders that are open; return whether epoch and generation are the current ones."""
+    parameters = {
+        "epoch": epoch,
+        "generation": generation,
+        "order_ids": [mark.order_id for mark in marks],
+        "marks": [mark.mark for mark in marks],
+        "data_nos": [mark.data_no for mark in marks],
+    }
+    return bool(one_row(cursor, SAVE_MARKS, parameters)[0])

@@ -14,7 +14,8 @@ from domain.trading.decision import Reason
 from domain.trading.events import Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered, SizingEvidence
 from domain.trading.open_orders.exits import ChangedExit
 from domain.trading.open_orders.open_order import OpenOrder
-from domain.trading.orders import RULES_VERSION, Order
+from domain.trading.open_orders.terms import NO_EXITS
+from domain.trading.orders import RULES_VERSION, Level, Order, Trail
 from domain.trading.portfolio import Position
 from domain.types import OrderId, OrderStatus, Symbol
 from persistence.rows import Row
@@ -83,6 +84,7 @@ class OrderChange:
         open_order: after the last of them.
         quantity: of the order; None: as it is stored, because nothing is left of the exit.
         end_reason: as `OrderEnded` or the fill that closed the position has it.
+        mark: of a trailing stop, where an event states it; else it is ahead of the events, and written by itself.
     """
 
     accepted: Result | None
@@ -93,12 +95,15 @@ class OrderChange:
     filled_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str | None = None
+    mark: Decimal | None = None
 
     def take(self, result: Result) -> None:
         """Take one more result of the order."""
         assert result.open_order is not None  # it has been accepted
         self.open_order, self.status = result.open_order, result.status
         self.quantity = result.open_order.order.quantity
+        if isinstance(result.event, OrderTriggered | OrderAmended) and result.event.mark is not None:
+            self.mark = result.event.mark
         if isinstance(result.event, OrderEnded):
             self.ended_at, self.end_reason = result.event.at, f"{result.event.reason}: {result.event.detail}"
         elif self.status is OrderStatus.FILLED:
@@ -141,21 +146,29 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
     """Return the row of ``paper_orders`` of an order that was accepted in this group."""
     assert change.accepted is not None
     order, instrument = change.open_order.order, change.open_order.order.instrument
-    stop, target = (order.exits.stop_loss, order.exits.take_profit) if order.exits is not None else (None, None)
+    plan = order.exits or NO_EXITS
     return (
         _new_row(change.accepted, change.marks_no)
         | changed_columns(change)
         | {
             "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
             "order_expires_at": order.expires_at, "post_only": order.post_only, "parent": order.parent,
-            "stop_loss": stop.value if stop is not None and not stop.is_fraction else None,
-            "stop_loss_pct": stop.value if stop is not None and stop.is_fraction else None,
-            "take_profit": target.value if target is not None and not target.is_fraction else None,
-            "take_profit_pct": target.value if target is not None and target.is_fraction else None,
+            **_amount_and_fraction("stop_loss", plan.stop_loss),
+            **_amount_and_fraction("take_profit", plan.take_profit),
+            **_amount_and_fraction("trailing_stop", plan.trailing_stop),
+            **_amount_and_fraction("trail", order.trail),
+            "trail_mark": change.open_order.mark, "trail_data_no": change.open_order.mark_no,
             "step": instrument.step, "min_quantity": instrument.min_quantity, "min_notional": instrument.min_notional,
             "quote_currency": instrument.quote,
         }
     )  # fmt: skip
+
+
+def _amount_and_fraction(name: str, level: Level | Trail | None) -> dict[str, object]:
+    """Return the two columns of a value that is an amount or a fraction."""
+    is_fraction = level is not None and level.is_fraction
+    value = level.value if level is not None else None
+    return {name: None if is_fraction else value, f"{name}_pct": value if is_fraction else None}
 
 
 def changed_columns(change: OrderChange) -> dict[str, object]:
@@ -200,6 +213,7 @@ def event_row(result: Result) -> dict[str, object]:
         "price_time": quote.price_time if quote is not None else None,
         "price_seen_at": quote.seen_at if quote is not None else None,
         "price_source": quote.source if quote is not None else None,
+        "trail_mark": event.mark if isinstance(event, OrderAccepted | OrderTriggered | OrderAmended) else None,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ STOP = {"order_type": "stop", "stop_price": "100"}
 STOP_LIMIT = {"order_type": "stop_limit", "stop_price": "100", "limit_price": "101"}
 EXPIRES = "2030-01-01T00:00:00Z"
 CANCEL = {"decision": "CANCEL", "target": "19"}
+TRAILING = {"order_type": "trailing_stop", "trail": "5"}
 
 TARGET = "a CANCEL needs a target, and no other decision has one"
 TERMS = "only a BUY or SELL has terms such as order_type or limit_price"
@@ -29,7 +31,9 @@ MARKET_FORCE = "a market order has no time_in_force"
 AT_ONCE = "time_in_force IOC and FOK are for limit orders"
 EXPIRY = "order_expires_at is set exactly with time_in_force GTD"
 POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
-EXITS = "stop_loss and take_profit are for a BUY"
+EXITS = "stop_loss, take_profit and trailing_stop are for a BUY"
+ONE_STOP = "a BUY has one stop_loss or one trailing_stop, not both"
+TRAIL = "a trailing_stop order, and no other, has a trail or a trail_pct"
 BOTH = "an exit has a price or a fraction, not both"
 SYMBOL = "only a CANCEL may have the symbol *"
 
@@ -62,6 +66,21 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (EXITS, {"decision": "SELL", "take_profit_pct": "0.1"}),
     (BOTH, {"stop_loss": "90", "stop_loss_pct": "0.1"}),
     (BOTH, {"take_profit": "110", "take_profit_pct": "0.1"}),
+    (BOTH, {"trailing_stop": "5", "trailing_stop_pct": "0.1"}),
+    (EXITS, {"decision": "SELL", "trailing_stop": "5"}),
+    (EXITS, {"decision": "SELL", **TRAILING, "trailing_stop_pct": "0.1"}),
+    (ONE_STOP, {"stop_loss": "90", "trailing_stop": "5"}),
+    (ONE_STOP, {"stop_loss_pct": "0.1", "trailing_stop_pct": "0.1"}),
+    (TRAIL, {"trail": "5"}),
+    (TRAIL, {"order_type": "trailing_stop"}),
+    (TRAIL, {**STOP, "trail_pct": "0.1"}),
+    (TRAIL, {**TRAILING, "trail_pct": "0.1"}),
+    (STOP_PRICE, {**TRAILING, "stop_price": "100"}),
+    (LIMIT_PRICE, {**TRAILING, "limit_price": "100"}),
+    (AT_ONCE, {**TRAILING, "time_in_force": "IOC"}),
+    (POST_ONLY, {**TRAILING, "post_only": "true"}),
+    (TRAIL, {"decision": "HOLD", "trail": "5"}),
+    (TERMS, {"decision": "HOLD", "trailing_stop": "5"}),
     (SYMBOL, {"symbol": "*"}),
     (SYMBOL, {"symbol": "*", "decision": "HOLD"}),
     # Where several hold, the first in alphabetical order.
@@ -70,8 +89,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 VALUES = [
-    ("order_type must be market, limit, stop or stop_limit", {"order_type": "trailing_stop"}),
-    ("order_type must be market, limit, stop or stop_limit", {"order_type": ""}),
+    ("order_type: market, limit, stop, stop_limit or trailing_stop", {"order_type": "iceberg"}),
+    ("order_type: market, limit, stop, stop_limit or trailing_stop", {"order_type": ""}),
     ("time_in_force must be GTC, IOC, FOK or GTD", {**LIMIT, "time_in_force": "DAY"}),
     ("limit_price must be a number above 0", {"order_type": "limit", "limit_price": "NaN"}),
     ("limit_price must be a number above 0", {"order_type": "limit", "limit_price": "0"}),
@@ -81,6 +100,10 @@ VALUES = [
     ("stop_loss_pct must be a number above 0 and below 1", {"stop_loss_pct": "NaN"}),
     ("take_profit must be a number above 0", {"take_profit": "NaN"}),
     ("take_profit_pct must be a number above 0", {"take_profit_pct": "0"}),
+    ("trail must be a number above 0", {**TRAILING, "trail": "0"}),
+    ("trail_pct must be a number above 0 and below 1", {"order_type": "trailing_stop", "trail_pct": "1"}),
+    ("trailing_stop must be a number above 0", {"trailing_stop": "NaN"}),
+    ("trailing_stop_pct must be a number above 0 and below 1", {"trailing_stop_pct": "0"}),
     ("order_expires_at must be a moment",
      {**LIMIT, "time_in_force": "GTD", "order_expires_at": "9999-12-31T23:59:59Z"}),
     ("target must be 1 to 100 characters", {"decision": "CANCEL", "target": " "}),
@@ -95,6 +118,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {**LIMIT, "time_in_force": "GTD", "order_expires_at": EXPIRES, "post_only": "true"},
     {**STOP, "time_in_force": "GTC", "stop_loss_pct": "0.05", "take_profit": "120"},
     {**STOP_LIMIT, "decision": "SELL"},
+    {**TRAILING, "decision": "SELL"},
+    {**TRAILING, "time_in_force": "GTD", "order_expires_at": EXPIRES, "trailing_stop_pct": "0.05"},
+    {"order_type": "trailing_stop", "trail_pct": "0.1", "stop_loss_pct": "0.05"},
+    {"trailing_stop": "5", "take_profit": "120"},
     CANCEL,
     {**CANCEL, "symbol": None, "confidence": None},
     {**CANCEL, "decision": " cancel ", "symbol": "*"},
@@ -137,7 +164,7 @@ def test_the_same_sentence_in_python_and_in_sql(url: str, sentence: str, changes
 def test_a_value_that_no_order_can_have_is_refused(url: str, sentence: str, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidDecision) as refused:
         Decision(**{**GOOD, **changes})
-    assert f"invalid_{sentence.split(maxsplit=1)[0]}" == refused.value.code
+    assert f"invalid_{re.split('[ :]', sentence, maxsplit=1)[0]}" == refused.value.code
     with pytest.raises(psycopg.errors.CheckViolation) as refusal:
         insert(url, {**GOOD, **changes})
     assert sentence == refusal.value.diag.constraint_name
@@ -149,7 +176,10 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
     stored = insert(url, {**GOOD, **changes})
     assert None is row_flaw(stored)
     assert sent.confidence == stored["confidence"]
-    names = ("symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "target")
+    names = (
+        "symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "target", "trail",
+        "trail_pct", "trailing_stop", "trailing_stop_pct",
+    )  # fmt: skip
     assert {name: getattr(sent, name) for name in names} == {name: stored[name] for name in names}
     assert sent.order_expires_at == stored["order_expires_at"]
 
@@ -157,7 +187,7 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
 @pytest.mark.parametrize(
     ("sentence", "changes"),
     [
-        ("order_type is 'x', which is not market, limit, stop or stop_limit", {"order_type": "x"}),
+        ("order_type is 'x', which is not market, limit, stop, stop_limit or trailing_stop", {"order_type": "x"}),
         ("time_in_force is 'DAY', which is not GTC, IOC, FOK or GTD", {"time_in_force": "DAY"}),
         (LIMIT_PRICE, {"order_type": "limit"}),
         (TARGET, {"target": "19"}),

@@ -34,7 +34,8 @@ from domain.trading.decision import (
     PendingDecision,
     Refusal,
 )
-from domain.trading.events import Filled, OrderEnded
+from domain.trading.events import Filled, OrderAmended, OrderEnded
+from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
@@ -175,7 +176,35 @@ class MemoryDatabase:
                 self.orders[change.open_order.order.order_id] = OrderEntry(portfolio, OrderStatus.CANCELLED, reason)
         if result.trade is not None:
             self.trades.append(result.trade)
-        self.portfolios[portfolio] = stored_state(result.state, self.portfolios[portfolio].rules)
+        present = self.portfolios[portfolio]
+        state = stored_state(result.state, present.rules)
+        for one in present.open_orders:  # the marks of trailing orders are stored by themselves
+            after = state.open_orders.get(one.order.order_id)
+            stated = (
+                isinstance(event, OrderAmended)
+                and event.mark is not None
+                and event.order.order_id == one.order.order_id
+            )
+            if after is not None and after.trails and not stated:
+                after = replace(after, mark=one.mark, mark_no=one.mark_no)
+                state = replace(state, open_orders=state.open_orders.updated(after))
+        self.portfolios[portfolio] = state
+
+    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
+        self._answer()
+        failpoints.reach("commits", "marks")
+        self._answer()
+        self._fence(generation)
+        by_id = {mark.order_id: mark for mark in marks}
+        for name, state in self.portfolios.items():
+            orders = state.open_orders
+            for one in orders:
+                mark = by_id.get(one.order.order_id)
+                if mark is not None and one.trails:
+                    orders = orders.updated(replace(one, mark=mark.mark, mark_no=mark.data_no))
+            self.portfolios[name] = replace(state, open_orders=orders)
+        failpoints.reach("committed", "marks")
+        self._lose()
 
     # Decisions
 
@@ -331,6 +360,10 @@ class Session:
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         self._require()
         self._database.commit(generation, group)
+
+    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
+        self._require()
+        self._database.save_marks(generation, marks)
 
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         self._require()

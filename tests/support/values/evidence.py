@@ -26,7 +26,8 @@ MONEY = {
 """Columns of scale 12; the others have scale 18."""
 
 AT_ONCE: dict[str, Any] = {
-    "limit_price": None, "stop_price": None, "time_in_force": None, "order_expires_at": None, "post_only": False,
+    "limit_price": None, "stop_price": None, "present_stop": None, "trail": None, "trail_pct": None, "trail_mark": None,
+    "time_in_force": None, "order_expires_at": None, "post_only": False,
     "parent": None, "reserved": Decimal(0), "triggered_at": None, "ended_at": None, "end_reason": None, "note": None,
 }  # fmt: skip
 """Columns of ``paper_orders`` that an order which is filled at once leaves at their defaults."""

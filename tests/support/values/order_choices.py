@@ -10,7 +10,6 @@ from typing import Any
 
 from domain.trading.arithmetic import multiply, round_to
 from domain.trading.decision_queue import SizingRules
-from domain.trading.open_orders.open_order import STOPS
 from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
 from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import Bar, MarketData, Quote
@@ -43,9 +42,10 @@ SIZES = [None, None, Decimal("0.3"), Decimal(2), Decimal(50), Decimal(0)]
 OFFSETS = [Decimal(x) for x in ("1", "0.9993", "1.0007", "0.996", "1.004", "0.98", "1.02", "0.94", "1.06")]
 QUANTITIES = [None, *(Decimal(x) for x in ("0.05", "0.2", "0.5", "0.9", "1.2"))]
 TYPES = [OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT, OrderType.LIMIT, OrderType.STOP,
-         OrderType.STOP_LIMIT]  # fmt: skip
+         OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TRAILING_STOP]  # fmt: skip
 FORCES = [None, None, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK]
 STOP_LOSSES = [None, None, Decimal("0.02"), Decimal("0.005")]
+TRAILS = [Decimal("0.01"), Decimal("0.003"), Decimal("0.04")]
 TAKE_PROFITS = [None, None, Decimal("0.02"), Decimal("0.003")]
 KINDS = ["quote"] * 6 + ["print"] * 5 + ["bar"] * 3 + ["decide"] * 9 + ["cancel", "cancel", "halt", "time"]
 LARGEST = 2**62
@@ -93,15 +93,22 @@ def drawn_terms(action: Action, choices: Choices, price: Decimal, now: datetime)
     terms = OrderTerms(
         kind,
         limit_price=limit if kind in {OrderType.LIMIT, OrderType.STOP_LIMIT} else None,
-        stop_price=stop if kind in STOPS else None,
+        stop_price=stop if kind in {OrderType.STOP, OrderType.STOP_LIMIT} else None,
         time_in_force=force,
         expires_at=now + timedelta(seconds=choices.of([1, 5, 20])) if force is TimeInForce.GTD else None,
         post_only=choices.of([False, False, False, True]),
         stop_loss_pct=choices.of(STOP_LOSSES),
         take_profit_pct=choices.of(TAKE_PROFITS),
     )
+    trail, exact = choices.of(TRAILS), choices.of([True, False])
+    distance = round_to(multiply(price, trail), Decimal("0.001"))
+    if kind is OrderType.TRAILING_STOP:
+        terms = replace(terms, trail=distance) if exact else replace(terms, trail_pct=trail)
+    if choices.of([True, False, False]):
+        terms = replace(terms, stop_loss_pct=None)
+        terms = replace(terms, trailing_stop=distance) if exact else replace(terms, trailing_stop_pct=trail)
     if flaw(action, terms, None) is not None:
         terms = replace(terms, time_in_force=None, expires_at=None, post_only=False)
     if flaw(action, terms, None) is not None:
-        terms = replace(terms, stop_loss_pct=None, take_profit_pct=None)
+        terms = replace(terms, stop_loss_pct=None, take_profit_pct=None, trailing_stop=None, trailing_stop_pct=None)
     return MARKET if terms == MARKET else terms

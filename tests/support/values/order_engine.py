@@ -3,7 +3,8 @@
 Market data: ``100`` is a last trade; ``100 99/101`` has bid and ask; ``100 99/101 3x2`` has their sizes, too;
 ``print 100 x2`` is one trade of the market; ``bar 100 105 95 101 x40`` has open, high, low, close and volume.
 
-Orders: ``BUY 5 limit 101 IOC``, ``SELL 2 stop 95 limit 94``, ``BUY 1 stop_loss 90 take_profit_pct 0.1``.
+Orders: ``BUY 5 limit 101 IOC``, ``SELL 2 stop 95 limit 94``, ``BUY 1 stop_loss 90 take_profit_pct 0.1``,
+``SELL trail 5``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from tests.support.values.builders import BTC, BY_QUOTE, ETH, NOON, free, holdin
 from tests.support.values.builders import rules as rules_of
 
 SIZING = SizingRules(timedelta(seconds=1), timedelta(seconds=30), None, frozenset({"USD", "USDT"}))
-PRICES = ("stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct")
+PRICES = ("stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "trail", "trail_pct", "trailing_stop",
+          "trailing_stop_pct")  # fmt: skip
 
 
 def market_data(text: str, at: datetime, symbol: str = BTC) -> MarketData:
@@ -72,7 +74,8 @@ def order_terms(text: str) -> tuple[str, Decimal | None, OrderTerms]:
                 values["expires_at"] = NOON + timedelta(seconds=float(rest.pop(0)))
     limited, stopped = "limit_price" in values, "stop_price" in values
     kinds = {(False, False): "market", (True, False): "limit", (False, True): "stop", (True, True): "stop_limit"}
-    return action, quantity, OrderTerms(OrderType(kinds[limited, stopped]), **values)
+    kind = OrderType.TRAILING_STOP if {"trail", "trail_pct"} & values.keys() else kinds[limited, stopped]
+    return action, quantity, OrderTerms(OrderType(kind), **values)
 
 
 def described(one: Ended) -> str:
@@ -205,6 +208,11 @@ class Trade:
     def order_ids(self) -> list[str]:
         """Return the ids of the open orders, in the order of their acceptance."""
         return [str(one.order.order_id) for one in self.state.open_orders]
+
+    def stops(self) -> list[str]:
+        """Return the mark and the stop price of the open trailing orders: ``110 105``."""
+        trailing = [one for one in self.state.open_orders if one.trails]
+        return [f"{plain(one.mark)} {plain(one.stop_price)}" for one in trailing if one.mark and one.stop_price]
 
     def rests(self) -> list[str]:
         """Return type and open quantity of the open orders, in the order of their acceptance: ``limit 2``."""

@@ -19,7 +19,8 @@ from domain.trading.decision import CancelTarget, PendingDecision, Refusal
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import Event, Filled, OrderAccepted, OrderTriggered
 from domain.trading.instruments import InstrumentCatalog
-from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders
+from domain.trading.open_orders.matching import see
+from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders, TrailingMark
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import Action, DecisionId, Liquidity, OrderId, PortfolioName, PriceRule, Side, Symbol
@@ -75,6 +76,8 @@ class OrderRun:
         self._last: dict[Symbol, MarketData] = {}
         self._matched: dict[tuple[PortfolioName, Symbol], int] = {}
         self._since: dict[OrderId, int] = {}
+        self._extremes: dict[OrderId, Decimal] = {}  # of the marks that trailing orders have seen
+        self._marks: dict[OrderId, TrailingMark] = {}  # as they are stored
         self._net: dict[PortfolioName, Fraction] = defaultdict(Fraction)
         self._begin(PortfolioState.opened(row) for row in PORTFOLIOS)
         for symbol, price in ((BTC, 100), (ETH, 25)):
@@ -155,6 +158,11 @@ class OrderRun:
         self._rules[name] = replace(self._rules[name], halted=halted)
         self._took(self._engine.on_rules(self._rules.values(), instant(self._now)))
         self._data = []  # what a halted portfolio has seen is not matched again by other rules
+        self._save_marks()
+
+    def _save_marks(self) -> None:
+        """Store the marks of trailing orders, as the PositionKeeper does before it releases data."""
+        self._marks |= {mark.order_id: mark for mark in self._engine._sequencer.take_moved_marks()}
 
     def _new(self, action: Action, symbol: str, portfolio: PortfolioName) -> PendingDecision:
         number = len(self._decisions) + 1
@@ -179,6 +187,7 @@ class OrderRun:
                     self._check_state(one.state)
         if self._check and data is not None:
             self._check_volume(data, used)
+            self._check_marks(data)
 
     def _note_ends(self, one: Ended) -> None:
         ends = [one] if isinstance(one, Refusal) else one.ends
@@ -192,6 +201,9 @@ class OrderRun:
         symbol = order.instrument.symbol
         if isinstance(event, OrderAccepted):
             self._since[order.order_id] = event.since
+            if event.mark is not None:
+                self._extremes[order.order_id] = event.mark
+                self._marks[order.order_id] = TrailingMark(order.order_id, event.mark, 0)
         if isinstance(event, OrderTriggered):
             self._matched[name, symbol] = max(self._matched.get((name, symbol), 0), event.quote.data_no)
             require(event.quote.data_no > self._since[order.order_id], "a stop sees only later data", event)
@@ -227,6 +239,17 @@ class OrderRun:
         if fill.liquidity is Liquidity.TAKER and spread_known and order.execution.price_rule is PriceRule.QUOTE:
             outside = fill.price >= ask if buys else fill.price <= bid  # type: ignore[operator]
             require(outside, "no taker fill inside the quote", event)
+
+    def _check_marks(self, data: MarketData) -> None:
+        for state in self.states.values():
+            for one in state.open_orders.of(data.symbol):
+                if not one.trails:
+                    continue
+                id_, seen = one.order.order_id, see(data, one.order.execution)
+                if data.data_no > one.since:
+                    pair = self._extremes[id_], seen.high if one.order.side is Side.SELL else seen.low
+                    self._extremes[id_] = max(pair) if one.order.side is Side.SELL else min(pair)
+                require(one.mark == self._extremes[id_], "the mark is the extreme since acceptance", one)
 
     def _check_volume(self, data: MarketData, used: dict[PortfolioName, Fraction]) -> None:
         for name, quantity in used.items():
@@ -318,6 +341,9 @@ class OrderRun:
     def _reloaded(self, state: PortfolioState) -> PortfolioState:
         orders = OpenOrders()
         for one in sorted(state.open_orders, key=lambda one: one.order.seq):
+            mark = self._marks.get(one.order.order_id)
+            if mark is not None and one.trails:
+                one = replace(one, mark=mark.mark, mark_no=mark.data_no)  # noqa: PLW2901
             orders = orders.updated(stored_order(one))
         for symbol in INSTRUMENTS:
             orders = orders.matched_up_to(symbol, self._matched.get((state.name, symbol), 0))

@@ -15,6 +15,9 @@ from domain.trading.decision import Decision
     [
         ({"stop_loss": "5%"}, {"stop_loss_pct": "0.05"}),
         ({"stop_loss": "0.5 %", "take_profit": "12.5%"}, {"stop_loss_pct": "0.005", "take_profit_pct": "0.125"}),
+        ({"trailing_stop": "2%"}, {"trailing_stop_pct": "0.02"}),
+        ({"order_type": "trailing_stop", "trail": "1.5%"}, {"order_type": "trailing_stop", "trail_pct": "0.015"}),
+        ({"order_type": "trailing_stop", "trail": "500"}, {"order_type": "trailing_stop", "trail": "500"}),
         ({"stop_loss": "95000", "take_profit": "110000"}, {"stop_loss": "95000", "take_profit": "110000"}),
         ({"order_type": "limit", "limit": "100", "stop": None}, {"order_type": "limit", "limit_price": "100"}),
         ({"order_type": "stop", "stop": "100", "post_only": None}, {"order_type": "stop", "stop_price": "100"}),
@@ -52,11 +55,11 @@ def test_wait_may_stand_alone(words: str, expected: str) -> None:
         ("BUY X --confidence 1 --target 7", "a CANCEL needs a target, and no other decision has one"),
         ("BUY X --confidence 1 --limit 5", "limit_price is set exactly for limit and stop_limit orders"),
         ("BUY X --confidence 1 --order-type stop", "stop_price is set exactly for stop and stop_limit orders"),
-        ("SELL X --confidence 1 --stop-loss 5%", "stop_loss and take_profit are for a BUY"),
+        ("SELL X --confidence 1 --stop-loss 5%", "stop_loss, take_profit and trailing_stop are for a BUY"),
         ("BUY X --confidence 1 --stop-loss 120%", "stop_loss_pct = '1.2': must be below 1"),
         (
             "BUY X --confidence 1 --order-type iceberg",
-            "order_type = 'iceberg': must be market, limit, stop or stop_limit",
+            "order_type = 'iceberg': must be market, limit, stop, stop_limit or trailing_stop",
         ),
         (
             "BUY X --confidence 1 --order-type limit --limit 5 --time-in-force GTD",

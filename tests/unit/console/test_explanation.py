@@ -271,9 +271,16 @@ def resting(seen: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any
         "order_type": "limit", "side": "BUY", "quantity": Decimal(5), "filled_quantity": Decimal(3),
         "symbol": "BTC/USDT", "limit_price": Decimal(100), "stop_price": None, "time_in_force": "GTC",
         "post_only": False, "status": "open", "reserved": Decimal("200.2"), "parent": None, "triggered_at": None,
-        "order_expires_at": None, "price_rule": "quote", **changes,
+        "order_expires_at": None, "price_rule": "quote", "trail": None, "trail_pct": None, "trail_mark": None,
+        **changes,
     }  # fmt: skip
     return {"order": order, "events": [{}], "seen": SEEN if seen is None else seen, "currency": "USDT"}
+
+
+TRAILING = {
+    "order_type": "trailing_stop", "side": "SELL", "limit_price": None, "stop_price": Decimal(95), "trail": Decimal(5),
+    "trail_mark": Decimal(110), "present_stop": Decimal(105), "reserved": Decimal(0), "parent": "order 1",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -286,6 +293,15 @@ def resting(seen: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any
             "stop_limit BUY 5 BTC/USDT, stop 101, limit 100, GTD",
         ),
         ({"order_type": "market", "limit_price": None, "time_in_force": None}, "market BUY 5 BTC/USDT"),
+        (
+            {
+                "order_type": "trailing_stop",
+                "limit_price": None,
+                "stop_price": Decimal(95),
+                "trail_pct": Decimal("0.05"),
+            },
+            "trailing_stop BUY 5 BTC/USDT, stop 95, trail 5 %, GTC",
+        ),
     ],
 )
 def test_an_order_is_described_by_its_terms(changes: dict[str, Any], expected: str) -> None:
@@ -318,6 +334,13 @@ STOP = {"order_type": "stop", "side": "SELL", "limit_price": None, "stop_price":
             [
                 ("open", "3 of 5 is filled; it holds back 2 BTC/USDT"),
                 ("waits", "limit 100; highest bid since it was placed: 102.5, of 12 stored prices"),
+            ],
+        ),
+        (
+            TRAILING,
+            [
+                ("open", "3 of 5 is filled"),
+                ("waits", "for its trigger at 105; highest mark since it was placed: 110"),
             ],
         ),
         (
