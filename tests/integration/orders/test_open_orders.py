@@ -19,11 +19,9 @@ from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.events import OrderAccepted, OrderAmended
 from domain.trading.instruments import InstrumentCatalog
-from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import DecisionId, Generation, OrderId, OutcomeStatus
-from persistence.queries.open_orders import open_orders
+from domain.types import DecisionId, OutcomeStatus
 from tests.integration.persistence.test_stores import FIRST, InMemory, Stores, real, stores
 from tests.support.values.builders import BTC, BY_QUOTE, NOON, instant, instrument, quote, rules, uid
 
@@ -169,54 +167,6 @@ def test_stop_and_stop_limit_orders_trigger(market: Market) -> None:
     market.price("104", "103.9", "104.2")
     assert [] == open_of(market)
     assert Decimal(2) == market.state.positions[BTC].quantity
-
-
-def test_a_trailing_stop_keeps_its_mark_and_triggers(market: Market) -> None:
-    market.price("100", "99.9", "100.1")
-    market.send("BUY", "4", trailing_stop_pct="0.05")
-    market.send("BUY", "1", order_type="trailing_stop", trail="3")
-    assert [Decimal(95), Decimal(103)] == stops(market)
-    market.price("110", "109.9", "110.1")  # triggers the BUY
-    assert [Decimal("104.5")] == stops(market)
-    market.price("105", "104.9", "105.1")
-    assert [Decimal("104.5")] == stops(market)
-    market.price("104.5", "104.4", "104.6")
-    assert [] == open_of(market)
-    assert Decimal(1) == market.state.positions[BTC].quantity
-
-
-def stops(market: Market) -> list[Decimal | None]:
-    """Return the present stop prices as they are stored; the console shows the same."""
-    expected = [one.stop_price for one in market.state.open_orders]
-    if isinstance(market.stores, Stores):
-        assert expected == [row["stop_price"] for row in open_orders(market.stores.ledger_reader)]
-        (position, *_) = market.stores.ledger_reader.positions()
-        exits = [one.stop_price for one in market.state.open_orders if one.order.is_exit]
-        assert (exits or [None])[0] == position["stop_price"]
-    return expected
-
-
-def test_marks_of_a_generation_that_is_over_are_fenced_and_those_of_ended_orders_are_left_out(stores: Any) -> None:
-    if isinstance(stores, InMemory):
-        stores.ledger.open_portfolio(replace(rules(execution=BY_QUOTE), created_at=NOON))
-    market = Market(stores)
-    market.price("100", "99.9", "100.1")
-    market.send("BUY", "4", trailing_stop="5")
-    (one,) = market.state.open_orders
-    other = TrailingMark(OrderId(uid(99)), Decimal(7), 1)
-    stores.ledger.save_marks(FIRST, [TrailingMark(one.order.order_id, Decimal(107), 12), other])
-    (one,) = market.state.open_orders
-    assert (Decimal(107), 12, Decimal(102)) == (one.mark, one.mark_no, one.stop_price)
-    market.send("SELL", "1")  # reduces the exit, and leaves its mark
-    (one,) = market.state.open_orders
-    assert (Decimal(107), 12, Decimal(3)) == (one.mark, one.mark_no, one.remaining)
-    with pytest.raises(Fenced):
-        stores.ledger.save_marks(Generation(FIRST + 1), [other])
-    state = market.state
-    later = OrderAmended(state.version + 1, one.order, one.reserved, 20, NOON, "a test", Decimal(109))
-    stores.ledger.commit(FIRST, [apply(state, later)])
-    (one,) = market.state.open_orders
-    assert (Decimal(109), 20) == (one.mark, one.sees_after)
 
 
 def test_a_stop_whose_cash_does_not_suffice_is_reduced_at_the_gap(market: Market) -> None:

@@ -35,7 +35,7 @@ TABLES = "".join(
 )  # fmt: skip
 CHANGES = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8")
-    for name in ("0009_real_prices.sql", "0010_price_rule.sql", "0011_orders.sql")
+    for name in ("0009_real_prices.sql", "0010_price_rule.sql", "0011_orders.sql", "0012_trailing.sql")
 )
 TRIGGERS = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
@@ -179,7 +179,8 @@ def test_database_describes_every_column_and_constraint_of_a_table(table: str, b
     changed = "".join(re.findall(rf"^ALTER TABLE {table}\n(.*?;)$", CHANGES, re.MULTILINE | re.DOTALL))
     dropped = re.findall(r'DROP CONSTRAINT (?:IF EXISTS )?"([^"]+)"', changed)
     sentences = [sentence for sentence in re.findall(r'CONSTRAINT "([^"]+)"', body) if sentence not in dropped]
-    sentences += re.findall(r'ADD CONSTRAINT "([^"]+)"', changed)
+    added = re.findall(r'ADD CONSTRAINT "([^"]+)"', changed)
+    sentences += [sentence for sentence in added if added.count(sentence) > dropped.count(sentence)]
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
