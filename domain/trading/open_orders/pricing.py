@@ -10,6 +10,7 @@ from functools import partial
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
 from domain.trading.execution import charge, commission_due, worst_cost
 from domain.trading.instruments import Instrument
+from domain.trading.open_orders.open_order import rounding_spare
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, Order
 from domain.trading.portfolio import PortfolioRules
@@ -50,15 +51,15 @@ def price_order(
     stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
     if terms.limit_price is not None:
         limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
-        return Pricing(limit, partial(limit_cost, limit, costs), limit, stop)
+        return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), limit, stop)
     at_market = BasePrice(stop) if stop is not None else base
     return Pricing(at_market.price, partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule), None, stop)
 
 
-def limit_cost(limit: Decimal, costs: Costs, quantity: Decimal) -> Decimal:
-    """Return the highest possible cost of buying ``quantity`` at a limit, with commission, in money."""
+def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) -> Decimal:
+    """Return the highest possible cost of buying ``quantity`` at a limit, with commission and spare, in money."""
     notional = money(multiply(quantity, limit))
-    return add(notional, commission_due(charge(notional, costs), costs))
+    return add(add(notional, commission_due(charge(notional, costs), costs)), spare)
 
 
 def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:

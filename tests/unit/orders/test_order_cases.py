@@ -12,7 +12,7 @@ from domain.trading.events import Filled, OrderAccepted, OrderTriggered
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.sequencer import Sequencer
 from domain.types import Symbol
-from tests.support.values.builders import BTC, costs, filled, instant, instrument, market_order
+from tests.support.values.builders import BTC, BY_QUOTE, costs, filled, free, instant, instrument, market_order, rules
 from tests.support.values.order_engine import Trade, market_data
 
 NO_SLIPPAGE = costs(slippage_pct=0)
@@ -285,3 +285,26 @@ def test_an_accepted_order_keeps_the_costs_and_rules_of_its_acceptance() -> None
     assert [1] == [event.order.rules_revision for event in accepted]
     assert OpenOrder(accepted[0].order, 1).cash_needed() == accepted[0].reserved
     assert BTC == accepted[0].order.instrument.symbol == instrument().symbol
+
+
+def test_parts_whose_rounded_costs_exceed_that_of_the_whole_are_paid_from_a_spare() -> None:
+    # 100 at 0.100000000001 cost 10.0000000001; each of 200 parts of 0.5 costs 0.0500000000005, rounded up.
+    fine = instrument(tick="0.000000000001", step="0.00000001")
+
+    def of(capital: str) -> Trade:
+        start = rules(costs=free(), initial_capital=capital, max_position_size=1, min_notional=0, execution=BY_QUOTE)
+        return Trade(start=start, what=fine)
+
+    trade = of("10.0000000011")
+    trade.see("1")
+    trade.send("BUY 100 limit 0.100000000001")
+    assert "cash 10.0000000011 reserved 10.0000000011 free 0 of 0" == trade.figures
+    for _ in range(199):
+        trade.see("print 0.1 x0.5")
+        assert Decimal(0) <= trade.state.open_orders.reserved <= trade.state.cash
+    trade.see("print 0.1 x0.5")
+    assert "cash 0.0000000009 reserved 0 free 100 of 100" == trade.figures
+    poorer = of("10.0000000010")
+    poorer.see("1")
+    (refusal,) = poorer.send("BUY 100 limit 0.100000000001")
+    assert refusal.startswith("rejected: not enough cash: 100 at 0.100000000001 is worth 10.0000000001")
