@@ -135,8 +135,8 @@ def flatten(
       run.py flatten
       run.py flatten --portfolio default --symbol BTC/USDT --yes
 
-    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. In a halted
-    portfolio every SELL is rejected: resume it first.
+    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. A halted
+    portfolio rejects every SELL, so its positions and their stops stay as they are: resume it first.
     """
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
         if portfolio is not None:
@@ -148,7 +148,14 @@ def flatten(
         if positions:
             _require_confirmation(positions, yes=yes)
         sender = _Sender(url, reader, settings.max_decision_age)
-        results = [result for row in positions for result in sender.close(row["portfolio"], row["symbol"])]
+        halted = {row["portfolio"]: row["reason"] for row in reader.halted()}
+        results = []
+        for row in positions:
+            if row["portfolio"] in halted:
+                # Its SELL would be rejected after the CANCEL, and the position would have lost its stop.
+                results.append(_not_sent(row, f"halted: {halted[row['portfolio']]}"))
+            else:
+                results += sender.close(row["portfolio"], row["symbol"])
     _answer(as_json, results, "No position is open.")
 
 
@@ -161,6 +168,21 @@ def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None
         raise InvalidRequest(f"{question}; confirm it with --yes")
     if not typer.confirm(f"{question}. Really?", err=True):
         raise InvalidRequest("nothing was done")
+
+
+def _not_sent(position: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Return the result for a position that cannot be closed now."""
+    return {
+        "decision_id": None,
+        "decision": Action.SELL,
+        "symbol": position["symbol"],
+        "portfolio": position["portfolio"],
+        "target": None,
+        "outcome": OutcomeStatus.REJECTED,
+        "code": "halted",
+        "reason": reason,
+        "order_id": None,
+    }
 
 
 class _Sender:
@@ -220,7 +242,10 @@ def _answer(as_json: bool, results: list[dict[str, Any]], none: str) -> None:
         for result in results:
             what = "cancel" if result["decision"] is Action.CANCEL else f"SELL {result['symbol']}"
             reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")
-            print(f"decision {result['decision_id']}, {what}: {result['outcome']}: {reason}")  # noqa: T201
+            name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
+            if result["decision_id"] is None:
+                name = f"{what} of {result['portfolio']}: not sent"
+            print(f"{name}: {reason}")  # noqa: T201
         if not results:
             print(none)  # noqa: T201
 

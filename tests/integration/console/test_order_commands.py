@@ -13,7 +13,7 @@ import pytest
 from actors import TradingSystem
 from console.cli import main
 from tests.support.system.console_sessions import console_session
-from tests.support.system.running_system import running_system
+from tests.support.system.running_system import running_system, until
 
 Run = Callable[..., tuple[int, str, str]]
 LIMIT = ("--order-type", "limit", "--limit", "95000")
@@ -124,6 +124,16 @@ def test_cancel_all_and_by_symbol(run: Run) -> None:
     )  # fmt: skip
     message = "run.py: cancel needs TARGET, --symbol or --all, and only one of them; see run.py cancel --help\n"
     assert [(2, "", message)] * 2 == [run("cancel"), run("cancel", "1", "--all")]
+
+
+def test_a_position_of_a_halted_portfolio_keeps_its_stop(run: Run) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--stop-loss", "5%")
+    assert 0 == run("halt", "--reason", "too many losses")[0]
+    assert (1, "SELL BTC/USDT of default: not sent: halted: too many losses\n", "") == run("flatten", "--yes")
+    assert ["stop"] == [order["order_type"] for order in open_orders(run)]
+    assert 0 == run("resume", "--reason", "all clear")[0]
+    until(lambda: run("flatten", "--yes")[0] == 0)  # the service sees the end of the halt a moment later
+    assert [] == open_orders(run)
 
 
 def test_without_a_service_flatten_sends_nothing(
