@@ -194,7 +194,8 @@ class AttachedSystem(TradingClient):
                 raise
             accepted = look_up(self._engine, decision, self._watcher.stopping)
         future: ThreadingFuture[Outcome] = ThreadingFuture()
-        if accepted.outcome is not None:
+        rests = accepted.outcome is not None and accepted.outcome.status is OutcomeStatus.OPEN
+        if accepted.outcome is not None and (until_open or not rests):
             future.set(accepted.outcome)
         else:
             self._callers.add(accepted.decision_id, future, until_open=until_open)

@@ -356,13 +356,12 @@ class Accepted:
     """A decision that is stored in the database.
 
     Attributes:
-        outcome: its outcome; None while it is pending or open. One that was sent twice may have one already.
-        opened: its order rests in the market.
+        outcome: its outcome, with the status ``open`` while its order rests; None while it is pending. A new decision
+            has none; one that was sent twice may have one.
     """
 
     decision_id: DecisionId
     outcome: Outcome | None
-    opened: bool = False
 
 
 def status_of(reason: Reason) -> OutcomeStatus:

@@ -90,9 +90,10 @@ class Market:
         return outcome
 
     def is_open(self, id_: DecisionId) -> bool:
-        """Return whether a decision has no outcome yet and is not pending either."""
+        """Return whether the order of a decision rests, and the decision is not pending either."""
         waiting = [pending.id for pending in self.stores.decisions.pending([], 10, instant())]
-        return self.stores.decisions.outcomes([id_]) == {id_: None} and id_ not in waiting
+        outcome = self.stores.decisions.outcomes([id_])[id_]
+        return outcome is not None and outcome.status is OutcomeStatus.OPEN and id_ not in waiting
 
     def _commit(self, happened: Iterable[Ended]) -> None:
         happened = list(happened)
@@ -144,7 +145,8 @@ def test_a_limit_order_rests_is_filled_in_parts_and_its_exits_close_the_position
     assert [(1, "limit", Decimal(4), Decimal(397))] == open_of(market)
     assert market.is_open(entry)
     (accepted,) = market.stores.decisions.find([Decision(symbol="A", decision="HOLD", confidence=1, uid=uid(1))])
-    assert (True, None) == (accepted.opened, accepted.outcome)
+    assert accepted.outcome is not None
+    assert ("open", "open: BUY 4 BTC/USDT, limit 99") == (accepted.outcome.status, accepted.outcome.reason)
     market.price("98.9", "98.4", "98.8", "1")
     market.price("98.7", "98.4", "98.6", "1.5")
     market.price("111", "110.5", "111", "0.7")

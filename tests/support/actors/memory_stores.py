@@ -38,19 +38,29 @@ from domain.trading.events import Filled, OrderEnded
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
-from domain.types import DecisionId, Epoch, Generation, Instant, OrderId, OrderStatus, PortfolioName, Symbol
+from domain.types import (
+    DecisionId,
+    Epoch,
+    Generation,
+    Instant,
+    OrderId,
+    OrderStatus,
+    OutcomeStatus,
+    PortfolioName,
+    Symbol,
+)
 from tests.support.actors.stored_state import stored_state
 
 
 @dataclass
 class Row:
-    """A row of ``trading_decisions``; ``opened`` while its order rests."""
+    """A row of ``trading_decisions``; ``opened`` is its outcome while its order rests."""
 
     id: DecisionId
     decision: Decision
     created_at: datetime
     outcome: Outcome | None = None
-    opened: bool = False
+    opened: Outcome | None = None
 
 
 class OrderEntry(NamedTuple):
@@ -139,7 +149,13 @@ class MemoryDatabase:
         self._answer()
         self._fence(generation)
         ends = {end.decision_id: end for result in group for end in result.ends}
-        opened = {result.order.decision_id for result in group if result.opens} - ends.keys()
+        opened = {
+            result.order.decision_id: Outcome(
+                result.order.decision_id, OutcomeStatus.OPEN, result.sentence, result.order.order_id
+            )
+            for result in group
+            if result.opens and result.order.decision_id not in ends
+        }
         missing = {id_ for id_ in (*ends, *opened) if not self._writable(id_)}
         if missing := missing | {id_ for id_ in opened if id_ in self.rows and self.rows[id_].opened}:
             raise DecisionsEnded(missing)
@@ -155,7 +171,7 @@ class MemoryDatabase:
         for id_, end in ends.items():
             self.rows[id_].outcome = Outcome(id_, end.status, end.reason, end.order_id)
         for id_ in (*ends, *opened):
-            self.rows[id_].opened = id_ in opened
+            self.rows[id_].opened = opened.get(id_)
         for result in group:
             self._write(result)
         failpoints.reach("committed", "fills")
@@ -224,11 +240,11 @@ class MemoryDatabase:
         by_uid: dict[UUID, Row] = {row.decision.uid: row for row in self.rows.values()}
         by_key = {row.decision.idempotency_key: row for row in self.rows.values() if row.decision.idempotency_key}
         rows = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
-        return [Accepted(row.id, row.outcome, opened=row.opened) if row is not None else None for row in rows]
+        return [Accepted(row.id, row.outcome or row.opened) if row is not None else None for row in rows]
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         self._answer()
-        return {id_: self.rows[id_].outcome for id_ in ids if id_ in self.rows}
+        return {id_: self.rows[id_].outcome or self.rows[id_].opened for id_ in ids if id_ in self.rows}
 
     def _received(self, row: Row, received: Instant) -> PendingDecision:
         d = row.decision
