@@ -80,7 +80,7 @@ def _upper(value: object) -> object:
 
 def _word(words: Iterable[str], spelled: Callable[[str], str]) -> Callable[[object], object]:
     """Return the check that a value is one of ``words``, in any case."""
-    allowed = tuple(str(word) for word in words)
+    allowed = tuple(map(str, words))
 
     def check(value: object) -> object:
         option = spelled(value.strip()) if isinstance(value, str) else value

@@ -41,6 +41,7 @@ class Market:
         self.number = 0
         self.data_no = 0
         self.last: Quote | None = None
+        self.under_way: list[DecisionId] = []
         stores.ledger.raise_generation(FIRST)
         self.restart()
 
@@ -61,6 +62,9 @@ class Market:
         self.engine._data_no = self.data_no
         if self.last is not None:
             assert [] == list(self.engine._queue.on_quotes([self.last], instant(self.now)))
+        self.under_way.clear()
+        if happened := self._take():
+            self._commit(happened)
 
     def price(self, price: str, bid: str, ask: str, size: str | None = None) -> None:
         self.seconds += 1
@@ -78,10 +82,18 @@ class Market:
         self.number += 1
         values = {"symbol": "BTC/USDT", "confidence": 1, "decision": decision, "quantity": quantity, **terms}
         self.stores.decisions.insert([Decision(uid=uid(self.number), **values)])
-        (pending,) = self.stores.decisions.pending([], 10, instant(self.now))
-        assert isinstance(pending, PendingDecision)
-        self._commit(self.engine.on_decision(pending, instant(self.now)))
-        return pending.id
+        happened, id_ = self._take(), self.under_way[-1]
+        self._commit(happened)
+        return id_
+
+    def _take(self) -> list[Ended]:
+        """Take the decisions that are pending and not under way."""
+        happened: list[Ended] = []
+        for pending in self.stores.decisions.pending(self.under_way, 10, instant(self.now)):
+            assert isinstance(pending, PendingDecision)
+            self.under_way.append(pending.id)
+            happened += self.engine.on_decision(pending, instant(self.now))
+        return happened
 
     def outcome(self, id_: DecisionId) -> Outcome:
         """Return the outcome of a decision that has ended."""
