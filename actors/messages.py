@@ -246,9 +246,13 @@ class Record(PathMessage):
 
 
 class MatchedUpTo(PathMessage):
-    """ExecutionSimulator to PositionKeeper: all market data up to this number are matched, and sent as events."""
+    """ExecutionSimulator to PositionKeeper: which market data are matched, and what they made is sent as events.
 
-    data_no: int
+    Attributes:
+        numbers: by symbol, the number of the last ones.
+    """
+
+    numbers: Mapping[Symbol, int]
 
 
 class Settled(PathMessage):
@@ -347,17 +351,34 @@ class Watch(Message):
 
     Attributes:
         symbols: each with the number of the data after which one of its orders can be matched.
-        replay: a generation begins: all data that were kept since then count once more.
+        new: those of them that had no open order before: data that were missed are sent.
+        begins: the generation that begins: `KeptData` answers with all data that were kept for these symbols.
     """
 
     symbols: Mapping[Symbol, int]
-    replay: bool = False
+    new: frozenset[Symbol] = frozenset()
+    begins: Generation | None = None
+
+
+class KeptData(PathMessage):
+    """PriceTracker to ExecutionSimulator: what is matched again as a generation begins, before any other data."""
+
+    quotes: tuple[Quote, ...]
 
 
 class Release(Latest):
-    """PositionKeeper to PriceTracker: what rests on the data up to this number is committed."""
+    """PositionKeeper to PriceTracker: what rests on the data up to these numbers is committed.
 
-    data_no: int
+    Attributes:
+        numbers: by symbol, the number of the last data.
+    """
+
+    numbers: Mapping[Symbol, int]
+
+    def merged(self, newer: Release) -> Release:
+        """Keep the highest number of each symbol."""
+        symbols = {**self.numbers, **newer.numbers}
+        return Release({symbol: max(self.numbers.get(symbol, 0), newer.numbers.get(symbol, 0)) for symbol in symbols})
 
 
 class InstrumentsLoaded(Message):

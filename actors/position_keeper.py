@@ -110,7 +110,7 @@ class PositionKeeper(PathBehaviour):
             self._settle([], refusals)
         for message in messages:
             if isinstance(message, MatchedUpTo):
-                self._routes.price_tracker.tell(Release(message.data_no))
+                self._routes.price_tracker.tell(Release(message.numbers))
         for message in messages:
             if isinstance(message, Audit):
                 self._audit(message)

@@ -14,6 +14,7 @@ from loguru import logger
 from actors.messages import (
     DataSeen,
     InstrumentsLoaded,
+    KeptData,
     Message,
     Prices,
     QuotesSeen,
@@ -124,7 +125,7 @@ class PriceTracker(Behaviour):
             case Watch():
                 self._watch(message)
             case Release():
-                self._buffer.release(message.data_no)
+                self._buffer.release(message.numbers)
             case InstrumentsLoaded():
                 self._set_catalog(message.catalog)
                 self._silence.record_instruments()
@@ -151,15 +152,20 @@ class PriceTracker(Behaviour):
         self._configured = [result.symbol for result in resolved if isinstance(result, Instrument)]
 
     def _take_quotes(self, quotes: Iterable[Quote]) -> None:
-        accepted = {}
-        data = []
+        plausible = []
         for quote in quotes:
-            if not self._filter.accepts(quote):
+            if self._filter.accepts(quote):
+                plausible.append(quote)
+            else:
                 self._set_aside(quote)
-                continue
-            accepted[quote.symbol] = numbered = self._buffer.number(quote)
-            if quote.symbol in self._buffer.watched:
-                data.append(numbered)
+        numbered = self._buffer.number(plausible)
+        data = [quote for quote in numbered if quote.symbol in self._buffer.watched]
+        accepted: dict[Symbol, Quote] = {}
+        for quote in numbered:
+            newest = accepted.get(quote.symbol) or self._quotes.get(quote.symbol)
+            # Where a symbol begins or ceases to be watched, a quote that was merged may overtake an older one.
+            if newest is None or quote.seen.monotonic >= newest.seen.monotonic:
+                accepted[quote.symbol] = quote
         for symbol in accepted:
             self._set_aside_log.recovered(key=symbol)
         self._quotes.update(accepted)
@@ -171,19 +177,14 @@ class PriceTracker(Behaviour):
 
     def _watch(self, message: Watch) -> None:
         """Send data of symbols with open orders to the ExecutionSimulator, from those on that were missed."""
-        new = self._buffer.watch(message.symbols)
-        missed = message.symbols if message.replay else {symbol: message.symbols[symbol] for symbol in new}
-        data = self._buffer.since(missed)
-        for symbol, number in missed.items():
-            # Data of a symbol that was not watched were not kept; the newest is known all the same.
-            newest = self._quotes.get(symbol)
-            if symbol in new and newest is not None and newest.data_no > number and newest not in data:
-                self._buffer.keep(newest)
-                data.append(newest)
-        if new:
-            self._source.subscribe(new)
-        if data:
-            data.sort(key=attrgetter("data_no"))
+        if unwatched := message.symbols.keys() - self._buffer.watched:
+            self._source.subscribe(unwatched)
+        self._buffer.watch(message.symbols)
+        if message.begins is not None:
+            data = self._buffer.since(message.symbols, message.symbols)
+            self._buffer.keep_only(data)
+            self._routes.execution_simulator.tell(KeptData(message.begins, tuple(data)))
+        elif data := self._buffer.since(message.symbols, message.new):
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
 
     def _set_aside(self, quote: Quote) -> None:

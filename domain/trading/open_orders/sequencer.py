@@ -223,6 +223,7 @@ class Sequencer:
             step = StepOfPortfolio(state, now)
             for id_ in order_ids:
                 if (open_order := step.state.open_orders.get(id_)) is not None:
+                    self.about = open_order.order.decision_id
                     step.expire(open_order)
             if step.results:
                 steps.append(self._done(step))

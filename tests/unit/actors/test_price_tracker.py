@@ -11,6 +11,7 @@ from loguru import logger
 from actors.messages import (
     DataSeen,
     InstrumentsLoaded,
+    KeptData,
     Message,
     Prices,
     QuotesSeen,
@@ -32,7 +33,7 @@ from domain.alarms import Alarm, AlarmKind
 from domain.market_data import NUMBERS_OF_A_PROCESS, MarketDataBuffer
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import PricePoint, Quote
-from domain.types import Epoch, Instant, Symbol
+from domain.types import Epoch, Generation, Instant, Symbol
 from tests.support.actors.stepped_runtime import StepClock
 from tests.support.actors.stepper import PassiveSource
 
@@ -109,7 +110,7 @@ class Tracked:
 
     def matched(self) -> list[tuple[int, str]]:
         """Return the data for open orders that were sent so far: the number within the process, and the price."""
-        data = [q for m in self.exchange if isinstance(m, DataSeen) for q in m.quotes]
+        data = [q for m in self.exchange if isinstance(m, DataSeen | KeptData) for q in m.quotes]
         return [(q.data_no - NUMBERS_OF_A_PROCESS, f"{q.symbol} {q.price}") for q in data]
 
     def passed_on(self) -> list[str]:
@@ -296,7 +297,7 @@ def test_the_description_has_the_notes_of_the_source_and_what_it_retries(tracked
 
 
 def test_every_price_of_a_symbol_with_open_orders_is_sent_with_its_number(tracked: Tracked) -> None:
-    tracked.tracker.handle(Watch({BTC: 0}))
+    tracked.tracker.handle(Watch({BTC: 0}, new=frozenset({BTC})))
     assert {BTC} == tracked.source.wanted
     for price in ("100", "101", "100"):
         tracked.quote(BTC=price, ETH="40")
@@ -306,26 +307,27 @@ def test_every_price_of_a_symbol_with_open_orders_is_sent_with_its_number(tracke
 def test_a_symbol_that_is_watched_late_gets_the_price_that_came_meanwhile(tracked: Tracked) -> None:
     tracked.quote(BTC="100", ETH="40")  # the order is sized from this one
     tracked.quote(BTC="90")
-    tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 1, ETH: NUMBERS_OF_A_PROCESS + 2}))
+    numbers = {BTC: NUMBERS_OF_A_PROCESS + 1, ETH: NUMBERS_OF_A_PROCESS + 2}
+    tracked.tracker.handle(Watch(numbers, new=frozenset(numbers)))
     assert [(3, "BTC/USDT 90")] == tracked.matched()
 
 
 def test_what_is_not_committed_is_sent_again_when_a_generation_begins(tracked: Tracked) -> None:
-    tracked.tracker.handle(Watch({BTC: 0, ETH: 0}))
+    tracked.tracker.handle(Watch({BTC: 0, ETH: 0}, new=frozenset({BTC, ETH})))
     tracked.quote(BTC="100", ETH="40")
     tracked.quote(BTC="101")
     tracked.quote(BTC="102")
-    tracked.tracker.handle(Release(NUMBERS_OF_A_PROCESS + 1))
+    tracked.tracker.handle(Release({BTC: NUMBERS_OF_A_PROCESS + 1}))
     assert 3 == len(tracked.buffer)
     tracked.exchange.clear()
-    tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 3, ETH: 0}, replay=True))
+    tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 3, ETH: 0}, begins=Generation(2)))
     assert [(2, "ETH/USDT 40"), (4, "BTC/USDT 102")] == tracked.matched()
 
 
 def test_the_oldest_data_go_where_too_many_wait_for_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(market_data, "MAX_KEPT", 2)
     tracked = Tracked()
-    tracked.tracker.handle(Watch({BTC: 0}))
+    tracked.tracker.handle(Watch({BTC: 0}, new=frozenset({BTC})))
     for price in ("100", "101", "102"):
         tracked.quote(BTC=price)
     assert (1, 2) == (tracked.buffer.dropped, len(tracked.buffer))
