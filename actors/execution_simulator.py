@@ -62,7 +62,8 @@ class ExecutionSimulator(PathBehaviour):
         self.generation = message.generation
         self._sequencer.begin(message.portfolios)
         self._matched, self._unreported, self._awaits_data = {}, False, False
-        self._report_steps(self._sequencer.end_poisoned(message.poisoned, Instant.of(self._clock)))
+        poisoned = {id_: f"{failure.error}; reference {failure.reference}" for id_, failure in message.poisoned.items()}
+        self._report_steps(self._sequencer.end_poisoned(poisoned, Instant.of(self._clock)))
         self._awaits_data = bool(self._sequencer.watched)
         self._watch(begins=True)
         if not self._awaits_data:

@@ -34,7 +34,7 @@ class Ledger(Protocol):
         """Store the result of an audit of so many portfolios, and halt those that differ, in one transaction."""
 
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
-        """Write whole units of results in one transaction, with what they make of orders and decisions."""
+        """Write whole units of results in one transaction, with the decisions that they end and the halts they need."""
 
 
 class Decisions(Protocol):

@@ -36,6 +36,7 @@ from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fe
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
+from domain.trading.open_orders.protection import halts_after, held, unprotected
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
@@ -106,6 +107,7 @@ class PositionKeeper(PathBehaviour):
         group = apply_all(self._committed, [event for record in records for event in record.events])
         if group and not self._write(group, [len(record.events) for record in records], refusals):
             return
+        halted = self._report_halts(group)
         if refusals and not group:
             self._settle([], refusals)
         for message in messages:
@@ -117,7 +119,8 @@ class PositionKeeper(PathBehaviour):
         requests = [message.request for message in messages if isinstance(message, RequestRules)]
         self._last_request = max([self._last_request, *requests])
         # Between two generations a poll has nothing to read: the next one reloads.
-        if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
+        outdated = bool(requests) or halted or any(isinstance(message, Wake) for message in messages)
+        if self.generation is not None and outdated:
             self._reload_rules()
 
     def _write(self, group: list[Result], sizes: list[int], refusals: list[Refusal]) -> bool:
@@ -188,6 +191,15 @@ class PositionKeeper(PathBehaviour):
             message = Settled(self.generation, tuple(outcomes.values()), tuple(refusals), opened)
             self._routes.decision_watcher.tell(message)
 
+    def _report_halts(self, group: Sequence[Result]) -> bool:
+        """Send an alarm for each portfolio that was halted with the group; return whether there is one."""
+        halted = halts_after(group)
+        for name, reason in halted.items():
+            logger.critical("portfolio {} is halted: {}", name, reason)
+            if positions := unprotected(self._committed[name]):
+                self._notify(AlarmKind.UNPROTECTED, f"portfolio {name}: no stop closes {positions}; {reason}")
+        return bool(halted)
+
     def _end_generation(self, reason: str, **decisions: Any) -> None:
         """Handle no more messages of this generation, and request the next; for the ids see `RaiseGeneration`."""
         assert self.generation is not None
@@ -209,8 +221,11 @@ class PositionKeeper(PathBehaviour):
             self._notify(
                 AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(by_portfolio.values())}"
             )
-        for difference in by_portfolio.values():
+        for name, difference in by_portfolio.items():
             logger.critical("the audit halts a portfolio: {}", difference)
+            if positions := held(self._committed[name]):
+                text = f"portfolio {name}: no stop closes {positions}, because the audit stops every fill"
+                self._notify(AlarmKind.UNPROTECTED, text)
         try:
             # One transaction stores the result and halts the portfolios: after a crash neither stands alone.
             self._retry.once(partial(self._ledger.record_audit, len(stored), by_portfolio))

@@ -11,7 +11,7 @@ Every result that a call returns together happens together: all of them are writ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -112,14 +112,19 @@ class Sequencer:
         """Counts the changes of these symbols."""
         return self._levels.symbols_changed
 
-    def end_poisoned(self, poisoned: Collection[DecisionId], now: Instant) -> list[tuple[Result, ...]]:
-        """End the open orders of decisions that made an actor crash twice."""
+    def end_poisoned(self, poisoned: Mapping[DecisionId, str], now: Instant) -> list[tuple[Result, ...]]:
+        """End the open orders of decisions that made an actor crash twice, exits among them.
+
+        Args:
+            poisoned: the decisions, each with what went wrong.
+            now: the present moment.
+        """
         steps = []
         for state in list(self._states.values()):
             step = StepOfPortfolio(state, now)
             for open_order in [one for one in state.open_orders if one.order.decision_id in poisoned]:
                 if (present := step.state.open_orders.get(open_order.order.order_id)) is not None:
-                    detail = "the order made the program fail twice"
+                    detail = poisoned[present.order.decision_id]
                     step.end(present, OrderStatus.REJECTED, Reason.INTERNAL_ERROR, detail)
             if step.results:
                 steps.append(self._done(step))

@@ -35,6 +35,7 @@ from domain.trading.decision import (
     Refusal,
 )
 from domain.trading.events import Filled, OrderEnded
+from domain.trading.open_orders.protection import halts_after
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
@@ -174,6 +175,10 @@ class MemoryDatabase:
             self.rows[id_].opened = opened.get(id_)
         for result in group:
             self._write(result)
+        for name, reason in halts_after(group).items():
+            self.portfolios[name] = replace(
+                self.portfolios[name], rules=replace(self.portfolios[name].rules, halted=reason)
+            )
         failpoints.reach("committed", "fills")
         self._lose()
 

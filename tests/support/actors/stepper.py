@@ -15,7 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from actors.messages import Message, QuotesSeen, Tick
+from actors.messages import Message, Tick
+from actors.price_listener import TrackerListener
 from actors.runtime.address import CURRENT
 from actors.settings import Settings
 from actors.supervision.messages import Begin
@@ -97,6 +98,7 @@ class Stepper:
             stepped_runtime(self.clock, self._timer),
             self._end_process,
         )
+        self._listener = TrackerListener(self.wiring.address("PriceTracker"), self.wiring.market_data)
         self.counters = self.wiring.counters
         self.counters.now = lambda: self.clock.now().timestamp()
         self.wiring.start()
@@ -165,7 +167,7 @@ class Stepper:
             )
             for symbol, price in prices.items()
         ]
-        self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
+        self._listener.quotes_seen(quotes)
 
     def crash(self, actor: str) -> None:
         """Crash the behaviour of an actor; the messages in its mailbox stay."""
