@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from functools import partial
 from operator import attrgetter
@@ -34,7 +34,7 @@ from domain.log_once import LogOnce
 from domain.market_data import MarketDataBuffer
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.quotes import PricePoint, PriceSource, Quote
+from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesClosely
 from domain.types import Clock, Instant, Symbol
 
 DELETE_INTERVAL = timedelta(hours=1)
@@ -154,7 +154,10 @@ class PriceTracker(Behaviour):
     def _take_quotes(self, quotes: Iterable[Quote]) -> None:
         plausible = []
         for quote in quotes:
-            if self._filter.accepts(quote):
+            if quote.is_trade:
+                if quote.symbol in self._buffer.watched and self._filter.accepts_trade(quote):
+                    plausible.append(quote)
+            elif self._filter.accepts(quote):
                 plausible.append(quote)
             else:
                 self._set_aside(quote)
@@ -163,23 +166,34 @@ class PriceTracker(Behaviour):
         accepted: dict[Symbol, Quote] = {}
         for quote in numbered:
             newest = accepted.get(quote.symbol) or self._quotes.get(quote.symbol)
+            if quote.is_trade:
+                self._take_trade(quote, newest)
             # Where a symbol begins or ceases to be watched, a quote that was merged may overtake an older one.
-            if newest is None or quote.seen.monotonic >= newest.seen.monotonic:
-                accepted[quote.symbol] = quote
+            elif newest is None or quote.seen.monotonic >= newest.seen.monotonic:
+                accepted[quote.symbol] = self._unrecorded[quote.symbol] = quote
         for symbol in accepted:
             self._set_aside_log.recovered(key=symbol)
         self._quotes.update(accepted)
-        self._unrecorded.update(accepted)
         self._silence.record_quotes(accepted)
         if data:  # first: open orders come before those that are sized from these quotes
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
-        self._routes.sizer.tell(QuotesSeen(accepted))
+        if accepted:
+            self._routes.sizer.tell(QuotesSeen(accepted))
+
+    def _take_trade(self, trade: Quote, newest: Quote | None) -> None:
+        """Store the price of a trade with the newest bid and ask; the Sizer keeps the quote, which has them, too."""
+        if newest is not None:
+            self._unrecorded[trade.symbol] = replace(
+                newest, price=trade.price, price_time=trade.price_time, seen=trade.seen, last_size=trade.last_size
+            )
 
     def _watch(self, message: Watch) -> None:
         """Send data of symbols with open orders to the ExecutionSimulator, from those on that were missed."""
         if unwatched := message.symbols.keys() - self._buffer.watched:
             self._source.subscribe(unwatched)
         self._buffer.watch(message.symbols)
+        if isinstance(self._source, WatchesClosely):
+            self._source.watch_closely(self._buffer.watched)
         if message.begins is not None:
             data = self._buffer.since(message.symbols, message.symbols)
             self._buffer.keep_only(data)

@@ -43,6 +43,7 @@ class PassiveSource:
         self.name, self.real = name, real
         self.catalog = InstrumentCatalog(instruments)
         self.wanted: set[Symbol] = set()
+        self.watched_closely: set[Symbol] = set()
 
     def start(self, listener: PriceListener) -> None: ...
 
@@ -51,6 +52,9 @@ class PassiveSource:
 
     def unsubscribe(self, symbols: Collection[Symbol]) -> None:
         self.wanted.difference_update(symbols)
+
+    def watch_closely(self, symbols: Collection[Symbol]) -> None:
+        self.watched_closely = set(symbols)
 
     def stop(self) -> None: ...
 

@@ -18,8 +18,7 @@ from tests.support.system.running_system import until
 
 BRACKETS = {"ETH/USDT": "0.2", "SOL/USDT": "4", "XRP/USDT": "300"}
 LEGS = """
-SELECT o.decision_id, o.leg, o.status, o.quantity, o.filled_quantity, o.limit_price, o.stop_price, o.end_reason,
-       f.price, f.base_price, f.bid, f.ask, f.liquidity
+SELECT o.decision_id, o.leg, o.status, o.filled_quantity, f.quantity, f.price, f.base_price, f.liquidity
 FROM paper_orders o LEFT JOIN paper_fills f USING (order_id) ORDER BY o.decision_id, o.leg, f.fill_no
 """
 RESERVED = "SELECT sum(reserved) AS reserved FROM paper_orders WHERE status = 'open'"
@@ -42,9 +41,9 @@ class Ledger:
         self.reader = LedgerReader(url)
 
     def leg(self, decision: int, leg: int = 1) -> dict[str, Any]:
-        """Return the order of a leg with its only fill."""
-        (row,) = (row for row in self.reader.rows(LEGS) if (row["decision_id"], row["leg"]) == (decision, leg))
-        return row
+        """Return the order of a leg with its last fill."""
+        rows = [row for row in self.reader.rows(LEGS) if (row["decision_id"], row["leg"]) == (decision, leg)]
+        return rows[-1]
 
     def until_filled(self, decision: int, leg: int = 1) -> dict[str, Any]:
         """Wait until the order of a leg is filled; return it."""
@@ -53,7 +52,8 @@ class Ledger:
 
     @property
     def reserved(self) -> Decimal | None:
-        return self.reader.rows(RESERVED)[0]["reserved"]
+        reserved: Decimal | None = self.reader.rows(RESERVED)[0]["reserved"]
+        return reserved
 
 
 def open_orders(env: dict[str, str]) -> list[dict[str, Any]]:
@@ -65,6 +65,12 @@ def open_orders(env: dict[str, str]) -> list[dict[str, Any]]:
 def numbers(listed: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """Return decision and leg of each order."""
     return [(order["decision_id"], order["leg"]) for order in listed]
+
+
+def state_of_limit(ledger: Ledger) -> tuple[str, Decimal, str]:
+    """Return the state of decision 1's order, and price and liquidity of its last fill."""
+    row = ledger.leg(1)
+    return row["status"], row["price"], row["liquidity"]
 
 
 def decide(env: dict[str, str], line: str) -> str:
@@ -94,10 +100,11 @@ def test_resting_orders_and_brackets_over_a_kill(server: ExchangeServer, embedde
         )
         assert [(1, 1), (2, 1), (3, 2), (3, 3), (4, 2), (4, 3), (5, 2), (5, 3)] == numbers(open_orders(env))
 
-        # The market goes through the limit: the order is a maker and gets it.
-        server.set_price("BTC/USDT", "98995", bid="98980", ask="98999")
-        bought = ledger.until_filled(1)
-        assert (Decimal(99000), "maker") == (bought["price"], bought["liquidity"])
+        server.wait_for("subscribe trades", len({"BTC", "ETH", "SOL", "XRP"}))
+        # A trade beyond the limit: the order is a maker, and gets its limit for the quantity of that trade.
+        server.trade("BTC/USDT", ("98998", "0.002"))
+        until(lambda: ledger.leg(1)["filled_quantity"] == Decimal("0.002"))
+        assert ("open", Decimal(99000), "maker") == state_of_limit(ledger)
         # A gap: nobody traded between 3 950 and 3 700, and the stop gets the bid behind it.
         server.set_price("ETH/USDT", "3950", bid="3949", ask="3951")
         server.set_price("ETH/USDT", "3705", bid="3700", ask="3710")
@@ -106,8 +113,8 @@ def test_resting_orders_and_brackets_over_a_kill(server: ExchangeServer, embedde
         assert Decimal(3690) < stopped["price"] <= Decimal(3700)
         assert "cancelled" == ledger.leg(3, 3)["status"]
         before, reserved = open_orders(env), ledger.reserved
-        assert [(2, 1), (4, 2), (4, 3), (5, 2), (5, 3)] == numbers(before)
-        assert Decimal(451) == reserved
+        assert [(1, 1), (2, 1), (4, 2), (4, 3), (5, 2), (5, 3)] == numbers(before)
+        assert Decimal(748) == reserved  # 0.003 × 99 000, whose commission of 1 is paid, and 451 of decision 2
         service.stop(signal.SIGKILL)
 
     # While it is away the market falls through the stop of decision 5.
@@ -119,6 +126,9 @@ def test_resting_orders_and_brackets_over_a_kill(server: ExchangeServer, embedde
         assert [order for order in before if order["decision_id"] < 5] == open_orders(env)
         assert reserved == ledger.reserved
 
+        server.set_price("BTC/USDT", "98995", bid="98980", ask="98999")
+        ledger.until_filled(1)
+        assert ("filled", Decimal(99000), "maker") == state_of_limit(ledger)
         server.set_price("SOL/USDT", "200.2", bid="200.1", ask="200.3")
         taken = ledger.until_filled(4, 3)
         assert (Decimal(200), "maker") == (taken["price"], taken["liquidity"])
@@ -133,7 +143,7 @@ def test_resting_orders_and_brackets_over_a_kill(server: ExchangeServer, embedde
     assert (0, False) == (ended.code, "Traceback" in ended.err)
     assert [] == ledger.reader.ledger_differences()
     ledger.reader.close()
-    # Decision 1 has one fill, the entries of the brackets and one exit of each have six; 2 and 6 have none.
+    # Decision 1 has one order with fills; a bracket has its entry and one exit; decisions 2 and 6 have none.
     assert [(0, 1), (0, 0), (0, 2), (0, 2), (0, 2), (0, 0)] == [
         (each.code, each.out.count("recomputed  the same to the last digit")) for each in explained
     ]
