@@ -18,6 +18,7 @@ from console.options import AsJson, Limit, Portfolio, with_settings
 from console.sending import send, wait_for_outcome
 from domain.errors import InvalidRequest, NotRunning
 from domain.trading.decision import ANY_SYMBOL, Decision, reason_code
+from domain.trading.portfolio import AUDIT_HALT
 from domain.types import DEFAULT_PORTFOLIO, Action, OutcomeStatus
 from domain.wording import counted
 from persistence.queries.open_orders import flat_symbol, open_orders, portfolio_of_target, portfolios_with_orders
@@ -135,8 +136,8 @@ def flatten(
       run.py flatten
       run.py flatten --portfolio default --symbol BTC/USDT --yes
 
-    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. A halted
-    portfolio rejects every SELL, so its positions and their stops stay as they are: resume it first.
+    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. It
+    works in a halted portfolio, too, unless the audit halted it: then the positions and their stops stay.
     """
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
         if portfolio is not None:
@@ -148,7 +149,7 @@ def flatten(
         if positions:
             _require_confirmation(positions, yes=yes)
         sender = _Sender(url, reader, settings.max_decision_age)
-        halted = {row["portfolio"]: row["reason"] for row in reader.halted()}
+        halted = {row["portfolio"]: row["reason"] for row in reader.halted() if row["reason"].startswith(AUDIT_HALT)}
         results = []
         for row in positions:
             if row["portfolio"] in halted:
@@ -216,7 +217,9 @@ class _Sender:
         """Cancel the open orders of a symbol, then sell the position; return the outcomes."""
         resting = [row for row in open_orders(self._reader, portfolio) if row["symbol"] == symbol]
         results = [self.cancel(portfolio, "symbol", symbol)] if resting else []
-        sell = Decision(decision="SELL", symbol=symbol, confidence=1, portfolio=portfolio, strategy=STRATEGY)
+        sell = Decision(
+            decision="SELL", symbol=symbol, confidence=1, portfolio=portfolio, strategy=STRATEGY, reduce_only=True
+        )
         return [*results, self._send(sell)]
 
     def _send(self, decision: Decision) -> dict[str, Any]:

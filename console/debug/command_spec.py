@@ -74,8 +74,8 @@ def _actor(*more: Argument) -> tuple[Argument, ...]:
 
 
 ORDER_TERMS = (
-    "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "stop_loss",
-    "stop_loss_pct", "take_profit", "take_profit_pct",
+    "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "reduce_only",
+    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct",
 )  # fmt: skip
 """Fields of a decision that say how its order is executed."""
 _LIMIT = Argument("n", required=False)

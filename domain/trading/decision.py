@@ -129,6 +129,7 @@ class Decision(BaseModel):
         time_in_force: GTC, IOC, FOK or GTD; None counts as GTC where an order may rest.
         order_expires_at: end of an order with GTD; aware.
         post_only: the order is rejected where it would take at once.
+        reduce_only: of a SELL: it works in a halted portfolio too, since it only reduces what is held.
         stop_loss: of a BUY: price of the stop that protects what it bought.
         stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
         take_profit: of a BUY: price at which what it bought is sold.
@@ -161,6 +162,7 @@ class Decision(BaseModel):
     time_in_force: Annotated[TimeInForce, BeforeValidator(_word(FORCES, str.upper))] | None = None
     order_expires_at: Moment | None = None
     post_only: bool = False
+    reduce_only: bool = False
     stop_loss: Amount | None = None
     stop_loss_pct: Part | None = None
     take_profit: Amount | None = None
@@ -198,7 +200,8 @@ class Decision(BaseModel):
         """How its order is to be executed."""
         return OrderTerms(
             self.order_type, self.limit_price, self.stop_price, self.time_in_force, self.order_expires_at,
-            self.post_only, self.stop_loss, self.stop_loss_pct, self.take_profit, self.take_profit_pct,
+            self.post_only, self.reduce_only, self.stop_loss, self.stop_loss_pct, self.take_profit,
+            self.take_profit_pct,
         )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
         time_in_force=(terms.time_in_force or TimeInForce.GTC) if rests else None,
         expires_at=terms.expires_at,
         post_only=terms.post_only,
+        reduce_only=terms.reduce_only,
         exits=terms.exits,
         note="; ".join(notes),
     )

@@ -151,8 +151,8 @@ class Sequencer:
         state = self._states.get(sized.order.portfolio)
         if state is None or state.version != sized.sizing.version:
             return Returned(sized.order.portfolio)
-        if (halted := state.rules.halted) is not None:  # the Sizer did not know of it yet
-            return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)
+        if (halted := state.rules.halted) is not None and state.rules.stops(reduces=sized.order.reduce_only):
+            return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
         seen = self._seen.get(sized.order.instrument.symbol, 0)
         step = StepOfPortfolio(state, now, max(sized.sizing.quote.data_no, seen))
         refusal = _place(step, sized)
@@ -194,7 +194,7 @@ class Sequencer:
         if rules.halted_by_audit or number <= step.state.open_orders.matched(symbol):
             return
         orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
-        orders = [one for one in orders if one.since < number and (rules.halted is None or one.order.is_exit)]
+        orders = [one for one in orders if one.since < number and not rules.stops(reduces=one.order.reduces)]
         for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)

@@ -147,7 +147,8 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
         | changed_columns(change)
         | {
             "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
-            "order_expires_at": order.expires_at, "post_only": order.post_only, "parent": order.parent,
+            "order_expires_at": order.expires_at, "post_only": order.post_only,
+            "reduce_only": order.reduce_only, "parent": order.parent,
             "stop_loss": stop.value if stop is not None and not stop.is_fraction else None,
             "stop_loss_pct": stop.value if stop is not None and stop.is_fraction else None,
             "take_profit": target.value if target is not None and not target.is_fraction else None,

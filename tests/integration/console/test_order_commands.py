@@ -126,13 +126,15 @@ def test_cancel_all_and_by_symbol(run: Run) -> None:
     assert [(2, "", message)] * 2 == [run("cancel"), run("cancel", "1", "--all")]
 
 
-def test_a_position_of_a_halted_portfolio_keeps_its_stop(run: Run) -> None:
+def test_flatten_works_in_a_halted_portfolio_unless_the_audit_halted_it(run: Run) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--stop-loss", "5%")
-    assert 0 == run("halt", "--reason", "too many losses")[0]
-    assert (1, "SELL BTC/USDT of default: not sent: halted: too many losses\n", "") == run("flatten", "--yes")
+    assert 0 == run("halt", "--reason", "audit: cash differs")[0]
+    assert (1, "SELL BTC/USDT of default: not sent: halted: audit: cash differs\n", "") == run("flatten", "--yes")
     assert ["stop"] == [order["order_type"] for order in open_orders(run)]
-    assert 0 == run("resume", "--reason", "all clear")[0]
-    until(lambda: run("flatten", "--yes")[0] == 0)  # the service sees the end of the halt a moment later
+    assert 0 == run("halt", "--reason", "too many losses")[0]
+    sell = ("decide", "SELL", "BTC/USDT", "--confidence", "1", "--wait")
+    until(lambda: "rejected: halted: too many losses" in run(*sell)[1])  # the service sees the halt a moment later
+    assert 0 == run("flatten", "--yes")[0]
     assert [] == open_orders(run)
 
 

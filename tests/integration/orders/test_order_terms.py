@@ -29,6 +29,7 @@ MARKET_FORCE = "a market order has no time_in_force"
 AT_ONCE = "time_in_force IOC and FOK are for limit orders"
 EXPIRY = "order_expires_at is set exactly with time_in_force GTD"
 POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
+REDUCE_ONLY = "reduce_only is for a SELL"
 EXITS = "stop_loss and take_profit are for a BUY"
 BOTH = "an exit has a price or a fraction, not both"
 SYMBOL = "only a CANCEL may have the symbol *"
@@ -58,6 +59,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (POST_ONLY, {"post_only": "true"}),
     (POST_ONLY, {**STOP, "post_only": "true"}),
     (POST_ONLY, {**LIMIT, "time_in_force": "IOC", "post_only": "true"}),
+    (REDUCE_ONLY, {"reduce_only": "true"}),
+    (REDUCE_ONLY, {**LIMIT, "reduce_only": "true"}),
     (EXITS, {"decision": "SELL", "stop_loss": "90"}),
     (EXITS, {"decision": "SELL", "take_profit_pct": "0.1"}),
     (BOTH, {"stop_loss": "90", "stop_loss_pct": "0.1"}),
@@ -95,6 +98,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {**LIMIT, "time_in_force": "GTD", "order_expires_at": EXPIRES, "post_only": "true"},
     {**STOP, "time_in_force": "GTC", "stop_loss_pct": "0.05", "take_profit": "120"},
     {**STOP_LIMIT, "decision": "SELL"},
+    {"decision": "SELL", "reduce_only": "true"},
     CANCEL,
     {**CANCEL, "symbol": None, "confidence": None},
     {**CANCEL, "decision": " cancel ", "symbol": "*"},
@@ -149,7 +153,7 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
     stored = insert(url, {**GOOD, **changes})
     assert None is row_flaw(stored)
     assert sent.confidence == stored["confidence"]
-    names = ("symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "target")
+    names = ("symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "reduce_only", "target")
     assert {name: getattr(sent, name) for name in names} == {name: stored[name] for name in names}
     assert sent.order_expires_at == stored["order_expires_at"]
 
