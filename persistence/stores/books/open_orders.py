@@ -23,8 +23,8 @@ READ_OPEN_ORDERS = f"""
 SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
        o.min_quantity, o.min_notional, o.side, o.order_type, o.quantity, o.created_at, o.strategy, o.note,
        o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.reduce_only, o.parent,
-       o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.slippage, o.since, o.reserved,
-       o.triggered_at,
+       o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.slippage, o.since,
+       o.reserved, o.triggered_at,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
        {", ".join(f"f.{name}" for name in OF_FILLS)}, f.notional * r.commission_pct AS charged
 FROM paper_orders o
