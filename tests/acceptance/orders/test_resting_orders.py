@@ -145,7 +145,7 @@ def test_resting_orders_and_brackets_over_a_kill(server: ExchangeServer, embedde
     ledger.reader.close()
     # Decision 1 has one order with fills; a bracket has its entry and one exit; decisions 2 and 6 have none.
     assert [(0, 1), (0, 0), (0, 2), (0, 2), (0, 2), (0, 0)] == [
-        (shown.code, shown.out.count("recomputed  the same to the last digit")) for shown in explained
+        (result.code, result.out.count("recomputed  the same to the last digit")) for result in explained
     ]
     assert "by decision 6" in explained[1].out, explained[1].out
     assert (0, True) == (status.code, "books      balance" in status.out)
