@@ -46,6 +46,7 @@ class ExecutionSimulator(PathBehaviour):
         self._routes = routes
         self._clock = clock
         self._sequencer = Sequencer()
+        self._request = Watch({})
         self._watched: frozenset[Symbol] = frozenset()
         self._watched_number = -1
         # By symbol, the number of the last data that were matched in this generation; and whether one has risen.
@@ -60,12 +61,13 @@ class ExecutionSimulator(PathBehaviour):
         It is rebuilt when they are matched: before that, no new order and no newer data may come.
         """
         self.generation = message.generation
-        self._sequencer.begin(message.portfolios)
-        self._matched, self._unreported, self._awaits_data = {}, False, False
-        poisoned = {id_: f"{failure.error}; reference {failure.reference}" for id_, failure in message.poisoned.items()}
-        self._report_steps(self._sequencer.end_poisoned(poisoned, Instant.of(self._clock)))
+        self._sequencer.begin(message.portfolios, message.frozen)
+        self._matched, self._unreported = {}, False
+        poisoned = {id_: f"{one.error}; reference {one.reference}" for id_, one in message.poisoned.items()}
         self._awaits_data = bool(self._sequencer.watched)
+        # First: what was kept for an order stays until its end is committed.
         self._watch(begins=True)
+        self._report_steps(self._sequencer.end_poisoned(poisoned, Instant.of(self._clock)))
         if not self._awaits_data:
             self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
 
@@ -103,6 +105,7 @@ class ExecutionSimulator(PathBehaviour):
             case KeptData() if self._awaits_data:
                 self._awaits_data = False
                 self._match(message.quotes, now)
+                self._watch_changes()
                 self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
             case Tick() if self.generation is not None:
                 self._handle_tick(now)
@@ -133,8 +136,7 @@ class ExecutionSimulator(PathBehaviour):
         assert self.generation is not None
         self._routes.sizer.tell(Happened(self.generation, portfolio, results, answered))
         self._routes.position_keeper.tell(Record(self.generation, tuple(result.event for result in results)))
-        if self._sequencer.watched_number != self._watched_number and not self._awaits_data:
-            self._watch(begins=False)
+        self._watch_changes()
 
     def _report_steps(self, steps: Iterable[tuple[Result, ...]]) -> None:
         for results in steps:
@@ -157,13 +159,19 @@ class ExecutionSimulator(PathBehaviour):
     def _handle_tick(self, now: Instant) -> None:
         """End orders whose time has come, and report what is matched."""
         if self._awaits_data:
-            self._watch(begins=True)  # the answer was lost where the PriceTracker crashed twice on the request
+            self._routes.price_tracker.tell(self._request)  # lost where the PriceTracker crashed twice on it
         elif not self._flushed:
             self._report_steps(self._sequencer.on_time(now))
             if self._unreported:
                 assert self.generation is not None
                 self._unreported = False
-                self._routes.position_keeper.tell(MatchedUpTo(self.generation, dict(self._matched)))
+                self._routes.position_keeper.tell(MatchedUpTo(self.generation, dict(self._matched), self._watched))
+
+    def _watch_changes(self) -> None:
+        """Tell the PriceTracker which symbols have open orders, if these are others than before."""
+        if self._sequencer.watched_number != self._watched_number and not self._awaits_data:
+            self._watch(begins=False)
+            self._unreported = True
 
     def _watch(self, *, begins: bool) -> None:
         """Tell the PriceTracker which symbols have open orders.
@@ -175,4 +183,5 @@ class ExecutionSimulator(PathBehaviour):
         before, self._watched = self._watched, frozenset(watched)
         self._watched_number = self._sequencer.watched_number
         new = frozenset() if begins else self._watched - before
-        self._routes.price_tracker.tell(Watch(watched, new, self.generation if begins else None))
+        self._request = Watch(watched, new, self.generation if begins else None)
+        self._routes.price_tracker.tell(self._request)

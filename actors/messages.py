@@ -92,6 +92,7 @@ class Rebuild(Control):
     Attributes:
         portfolios: the committed state, for the actors that build on it.
         poisoned: decisions to end as internal errors before any decision is sent again, with the failure of each.
+        frozen: decisions whose open orders cannot even be ended: nothing is done about them in this process.
         suspects: decisions with a strike; messages about them are handled one by one.
         draining: an ordered stop is under way, as after `Drain`.
     """
@@ -101,6 +102,7 @@ class Rebuild(Control):
     poisoned: Mapping[DecisionId, Failure] = field(default_factory=dict)
     suspects: frozenset[DecisionId] = frozenset()
     draining: bool = False
+    frozen: frozenset[DecisionId] = frozenset()
 
 
 class Restart(Control):
@@ -250,9 +252,11 @@ class MatchedUpTo(PathMessage):
 
     Attributes:
         numbers: by symbol, the number of the last ones.
+        watched: the symbols with open orders.
     """
 
     numbers: Mapping[Symbol, int]
+    watched: frozenset[Symbol]
 
 
 class Settled(PathMessage):
@@ -371,14 +375,17 @@ class Release(Latest):
 
     Attributes:
         numbers: by symbol, the number of the last data.
+        watched: the symbols with open orders.
     """
 
     numbers: Mapping[Symbol, int]
+    watched: frozenset[Symbol]
 
     def merged(self, newer: Release) -> Release:
         """Keep the highest number of each symbol."""
         symbols = {**self.numbers, **newer.numbers}
-        return Release({symbol: max(self.numbers.get(symbol, 0), newer.numbers.get(symbol, 0)) for symbol in symbols})
+        numbers = {symbol: max(self.numbers.get(symbol, 0), newer.numbers.get(symbol, 0)) for symbol in symbols}
+        return Release(numbers, newer.watched)
 
 
 class InstrumentsLoaded(Message):

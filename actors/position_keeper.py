@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -36,7 +36,7 @@ from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fe
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
-from domain.trading.open_orders.protection import halts_after, held, unprotected
+from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, unprotected
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
@@ -72,6 +72,8 @@ class PositionKeeper(PathBehaviour):
         try:
             self._retry.until_done(lambda: self._ledger.raise_generation(message.generation))
             portfolios = self._retry.until_done(self._ledger.load)
+            if self._halt_frozen(portfolios, message.frozen):
+                portfolios = self._retry.until_done(self._ledger.load)
         except Fenced as error:
             self._routes.supervisor.tell(Failed(LeaseHeld(str(error))))
             return
@@ -81,6 +83,15 @@ class PositionKeeper(PathBehaviour):
         self.generation = message.generation
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._routes.supervisor.tell(Rebuilt("PositionKeeper", message.generation, portfolios))
+
+    def _halt_frozen(self, portfolios: Iterable[PortfolioState], frozen: Collection[DecisionId]) -> bool:
+        """Halt portfolios with orders that cannot even be ended; return whether there is one that was not halted."""
+        halts = {state.name: halt_for_frozen(state, frozen) for state in portfolios}
+        for state in portfolios:
+            if (reason := halts[state.name]) is not None:
+                self._retry.until_done(partial(self._ledger.halt, state.name, reason))
+                self._report_unprotected(state, reason)
+        return any(halts.values())
 
     def describe(self) -> Mapping[str, Any]:
         """Return the committed state of each portfolio."""
@@ -112,7 +123,7 @@ class PositionKeeper(PathBehaviour):
             self._settle([], refusals)
         for message in messages:
             if isinstance(message, MatchedUpTo):
-                self._routes.price_tracker.tell(Release(message.numbers))
+                self._routes.price_tracker.tell(Release(message.numbers, message.watched))
         for message in messages:
             if isinstance(message, Audit):
                 self._audit(message)
@@ -195,10 +206,13 @@ class PositionKeeper(PathBehaviour):
         """Send an alarm for each portfolio that was halted with the group; return whether there is one."""
         halted = halts_after(group)
         for name, reason in halted.items():
-            logger.critical("portfolio {} is halted: {}", name, reason)
-            if positions := unprotected(self._committed[name]):
-                self._notify(AlarmKind.UNPROTECTED, f"portfolio {name}: no stop closes {positions}; {reason}")
+            self._report_unprotected(self._committed[name], reason)
         return bool(halted)
+
+    def _report_unprotected(self, state: PortfolioState, reason: str) -> None:
+        logger.critical("portfolio {} is halted: {}", state.name, reason)
+        if positions := unprotected(state):
+            self._notify(AlarmKind.UNPROTECTED, f"portfolio {state.name}: no stop closes {positions}; {reason}")
 
     def _end_generation(self, reason: str, **decisions: Any) -> None:
         """Handle no more messages of this generation, and request the next; for the ids see `RaiseGeneration`."""

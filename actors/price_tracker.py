@@ -125,7 +125,7 @@ class PriceTracker(Behaviour):
             case Watch():
                 self._watch(message)
             case Release():
-                self._buffer.release(message.numbers)
+                self._release(message)
             case InstrumentsLoaded():
                 self._set_catalog(message.catalog)
                 self._silence.record_instruments()
@@ -191,15 +191,24 @@ class PriceTracker(Behaviour):
         """Send data of symbols with open orders to the ExecutionSimulator, from those on that were missed."""
         if unwatched := message.symbols.keys() - self._buffer.watched:
             self._source.subscribe(unwatched)
-        self._buffer.watch(message.symbols)
-        if isinstance(self._source, WatchesClosely):
-            self._source.watch_closely(self._buffer.watched)
+        self._buffer.watch(message.symbols, begins=message.begins is not None)
+        self._watch_closely()
         if message.begins is not None:
             data = self._buffer.since(message.symbols, message.symbols)
             self._buffer.keep_only(data)
             self._routes.execution_simulator.tell(KeptData(message.begins, tuple(data)))
         elif data := self._buffer.since(message.symbols, message.new):
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
+
+    def _release(self, message: Release) -> None:
+        before = self._buffer.watched
+        self._buffer.release(message.numbers, message.watched)
+        if self._buffer.watched != before:
+            self._watch_closely()
+
+    def _watch_closely(self) -> None:
+        if isinstance(self._source, WatchesClosely):
+            self._source.watch_closely(self._buffer.watched)
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import replace
 
 from domain.trading.quotes import Quote
@@ -34,6 +34,7 @@ class MarketDataBuffer:
         self._newest: dict[Symbol, Quote] = {}
         self._last_kept: dict[Symbol, int] = {}
         self._released: dict[Symbol, int] = {}
+        self._leaving: frozenset[Symbol] = frozenset()
         # The quotes of the last call, each with its numbered one.
         self._last_batch: list[tuple[Quote, Quote]] = []
 
@@ -64,12 +65,18 @@ class MarketDataBuffer:
             self._kept.popleft()
             self.dropped += 1
 
-    def watch(self, numbers: Mapping[Symbol, int]) -> None:
-        """Watch these symbols and no others; of each, data after its number are kept from now on.
+    def watch(self, numbers: Mapping[Symbol, int], *, begins: bool) -> None:
+        """Watch these symbols; of each, data after its number are kept from now on.
 
         Data of a symbol that was not watched were not kept; its newest is known all the same, and kept if it counts.
+
+        Args:
+            numbers: the symbols with open orders.
+            begins: a generation begins: no other symbols are watched. Else those that have no open order any more are
+                watched until the end of their orders is committed: should it fail, their data are needed again.
         """
-        self.watched = frozenset(numbers)
+        self._leaving = frozenset() if begins else (self.watched - numbers.keys())
+        self.watched = frozenset(numbers) | self._leaving
         for symbol, number in numbers.items():
             newest = self._newest.get(symbol)
             if newest is not None and newest.data_no > max(number, self._released.get(symbol, 0)):
@@ -84,8 +91,10 @@ class MarketDataBuffer:
         """Drop all kept quotes but these: a generation begins that needs no others."""
         self._kept = deque(quotes)
 
-    def release(self, numbers: Mapping[Symbol, int]) -> None:
-        """Drop what was kept of each symbol up to its number."""
+    def release(self, numbers: Mapping[Symbol, int], watched: Set[Symbol]) -> None:
+        """Drop what was kept of each symbol up to its number; watch no longer those that have no open order."""
+        left = self._leaving - watched
+        self.watched, self._leaving = self.watched - left, self._leaving - left
         for symbol, number in numbers.items():
             self._released[symbol] = max(number, self._released.get(symbol, 0))
         while self._kept and self._kept[0].data_no <= self._released.get(self._kept[0].symbol, 0):

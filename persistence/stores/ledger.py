@@ -233,6 +233,16 @@ class LedgerStore(Store):
             reasons = {name: f"{AUDIT_HALT}{difference}"[:1000] for name, difference in differences.items()}
             _halt(cursor, reasons, by_whom="audit")
 
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        """Halt a portfolio.
+
+        Raises:
+            Fenced: another process holds the lease now; nothing was written.
+            DatabaseUnavailable: with ``in_doubt`` if it is not known whether the COMMIT happened.
+        """
+        with writing(self.engine, self._lease) as cursor:
+            _halt(cursor, {portfolio: reason}, by_whom="program")
+
 
 def _halt(cursor: psycopg.Cursor, reasons: Mapping[PortfolioName, str], *, by_whom: str) -> None:
     rows = [{"portfolio": n, "halted": True, "reason": reason, "by_whom": by_whom} for n, reason in reasons.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from domain.trading.arithmetic import ZERO, plain, subtract, total
@@ -11,7 +11,7 @@ from domain.trading.decision import Reason
 from domain.trading.events import OrderEnded
 from domain.trading.open_orders.open_order import STOPS
 from domain.trading.portfolio import PortfolioState
-from domain.types import PortfolioName, Side, Symbol
+from domain.types import DecisionId, PortfolioName, Side, Symbol
 
 
 def halts_after(group: Iterable[Result]) -> dict[PortfolioName, str]:
@@ -27,6 +27,14 @@ def halts_after(group: Iterable[Result]) -> dict[PortfolioName, str]:
             text = f"order {event.order.order_id} ended by an internal error, so a position may have lost its stop"
             reasons.setdefault(state.name, text)
     return reasons
+
+
+def halt_for_frozen(state: PortfolioState, frozen: Collection[DecisionId]) -> str | None:
+    """Return why a portfolio must be halted that has open orders of these decisions, which cannot even be ended."""
+    ids = [str(one.order.order_id) for one in state.open_orders if one.order.decision_id in frozen]
+    if not ids or state.rules.halted is not None:
+        return None
+    return f"order {ids[0]} can be neither filled nor ended, so a position may have lost its stop; it is left alone"
 
 
 def unprotected(state: PortfolioState) -> str:

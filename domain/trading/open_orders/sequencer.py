@@ -80,14 +80,23 @@ class Sequencer:
         self.about: DecisionId | None = None
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._levels = Levels()
+        self._frozen: frozenset[DecisionId] = frozenset()
         self._seen: dict[Symbol, int] = {}  # the number of the last data of each symbol
 
-    def begin(self, states: Iterable[PortfolioState]) -> None:
-        """Go on from these states with their open orders."""
+    def begin(self, states: Iterable[PortfolioState], frozen: frozenset[DecisionId] = frozenset()) -> None:
+        """Go on from these states with their open orders.
+
+        Args:
+            states: of all portfolios.
+            frozen: decisions whose orders are neither matched nor ended.
+        """
+        self._frozen = frozen
         self._states = {state.name: state for state in states}
         self._levels, self._seen = Levels(), {}
         for state in self._states.values():
             for open_order in state.open_orders:
+                if open_order.order.decision_id in frozen:
+                    continue
                 self._levels.update(state.name, open_order)
                 symbol = open_order.order.instrument.symbol
                 matched = max(open_order.since, state.open_orders.matched(symbol))
@@ -122,7 +131,8 @@ class Sequencer:
         steps = []
         for state in list(self._states.values()):
             step = StepOfPortfolio(state, now)
-            for open_order in [one for one in state.open_orders if one.order.decision_id in poisoned]:
+            ended = poisoned.keys() - self._frozen
+            for open_order in [one for one in state.open_orders if one.order.decision_id in ended]:
                 if (present := step.state.open_orders.get(open_order.order.order_id)) is not None:
                     detail = poisoned[present.order.decision_id]
                     step.end(present, OrderStatus.REJECTED, Reason.INTERNAL_ERROR, detail)
@@ -161,7 +171,8 @@ class Sequencer:
     def on_cancel(self, request: CancelOrders, now: Instant) -> Sequenced:
         """Cancel the open orders that a CANCEL decision names; refuse the decision if there is none."""
         state = self._states.get(request.portfolio)
-        cancelled = targets(request, state.open_orders) if state is not None else []
+        named = targets(request, state.open_orders) if state is not None else []
+        cancelled = [one for one in named if one.order.decision_id not in self._frozen]
         if state is None or not cancelled:
             return request.without_orders()
         step = StepOfPortfolio(state, now)
@@ -241,7 +252,8 @@ class Sequencer:
             for open_order in (result.open_order, *(change.open_order for change in result.exits)):
                 if open_order is None:
                     continue
-                if (present := step.state.open_orders.get(open_order.order.order_id)) is not None:
+                present = step.state.open_orders.get(open_order.order.order_id)
+                if present is not None and present.order.decision_id not in self._frozen:
                     self._levels.update(step.state.name, present)
                 else:
                     self._levels.remove(open_order)

@@ -141,8 +141,17 @@ class MemoryDatabase:
         self._answer()
         self.audits.append((portfolios, tuple(differences.values())))
         for name, difference in differences.items():
-            portfolio = self.portfolios[name]
-            self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=f"audit: {difference}"))
+            self._halt(name, f"audit: {difference}")
+
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        self._answer()
+        self._fail()
+        self._halt(portfolio, reason)
+        self._lose()
+
+    def _halt(self, name: PortfolioName, reason: str) -> None:
+        portfolio = self.portfolios[name]
+        self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=reason))
 
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         self._answer()
@@ -160,7 +169,7 @@ class MemoryDatabase:
         missing = {id_ for id_ in (*ends, *opened) if not self._writable(id_)}
         if missing := missing | {id_ for id_ in opened if id_ in self.rows and self.rows[id_].opened}:
             raise DecisionsEnded(missing)
-        if self.refuse.intersection(result.order.decision_id for result in group):
+        if self.refuse.intersection(r.order.decision_id for r in group if isinstance(r.event, Filled)):
             self.faults["fill refused"] += 1
             raise WriteRefused("numeric field overflow")
         for result in group:
@@ -176,9 +185,7 @@ class MemoryDatabase:
         for result in group:
             self._write(result)
         for name, reason in halts_after(group).items():
-            self.portfolios[name] = replace(
-                self.portfolios[name], rules=replace(self.portfolios[name].rules, halted=reason)
-            )
+            self._halt(name, reason)
         failpoints.reach("committed", "fills")
         self._lose()
 
@@ -356,6 +363,10 @@ class Session:
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         self._require()
         self._database.record_audit(portfolios, differences)
+
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        self._require()
+        self._database.halt(portfolio, reason)
 
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._require()

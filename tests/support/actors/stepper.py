@@ -146,13 +146,21 @@ class Stepper:
         """Put a message into an actor's mailbox."""
         self.wiring.address(actor).tell(message)
 
-    def quote(self, prices: Mapping[str, str], *, spread: str | None = None, size: str | None = None) -> None:
+    def quote(
+        self,
+        prices: Mapping[str, str],
+        *,
+        spread: str | None = None,
+        size: str | None = None,
+        traded: str | None = None,
+    ) -> None:
         """Send quotes from the source, all of the present time.
 
         Args:
             prices: last trade of each symbol.
             spread: distance of bid and ask from the last trade, in money; both are unknown without it.
             size: the quantity offered at bid and at ask; unknown without it.
+            traded: the quantity of a trade of the market; without it they are states of the book.
         """
         now = Instant.of(self.clock)
         offered = Decimal(size) if size is not None else None
@@ -168,6 +176,8 @@ class Stepper:
                 ask=Decimal(price) + Decimal(spread) if spread is not None else None,
                 bid_size=offered,
                 ask_size=offered,
+                last_size=Decimal(traded) if traded is not None else None,
+                is_trade=traded is not None,
             )
             for symbol, price in prices.items()
         ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors.execution_simulator import ExecutionSimulator
-from actors.messages import Audit, DataSeen, Flush, KeptData, MatchedUpTo, Rebuild, SizeAgain, Tick, Watch
+from actors.messages import Audit, DataSeen, Flush, KeptData, MatchedUpTo, Rebuild, SizeAgain, Tick, Wake, Watch
 from actors.runtime.address import CURRENT
 from actors.runtime.routes import Routes
 from actors.supervision.messages import Rebuilt
@@ -25,7 +25,7 @@ from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, 
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import SteppedCell
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import quote
+from tests.support.values.builders import quote, rules
 
 BTC, ETH, DEFAULT = Symbol("BTC/USDT"), Symbol("ETH/USDT"), PortfolioName("default")
 
@@ -91,7 +91,7 @@ def test_data_that_wait_in_the_mailbox_do_not_overtake_those_that_were_kept(step
     assert [OrderTriggered, Filled] == [type(event) for event in record.events]
     assert [94] == [event.fill.quote.price for event in record.events if isinstance(event, Filled)]
     exchange.handle_group([DataSeen((stop, target)), Tick()])
-    assert [record, MatchedUpTo(Generation(9), {BTC: number + 2})] == mail["position_keeper"]
+    assert [record, MatchedUpTo(Generation(9), {BTC: number + 2}, frozenset())] == mail["position_keeper"]
 
 
 @pytest.mark.parametrize("moment", ["takes", "sends", "sent", "handled"])
@@ -148,10 +148,21 @@ def test_what_is_matched_is_released_once_it_is_committed(stepper: Stepper) -> N
 
 def test_data_of_one_symbol_are_not_released_by_the_number_of_another() -> None:
     buffer = MarketDataBuffer(Epoch(0))
-    buffer.watch({BTC: 0, ETH: 0})
+    buffer.watch({BTC: 0, ETH: 0}, begins=True)
     buffer.number([quote("100", BTC), quote("10", ETH), quote("101", BTC)])
-    buffer.release({BTC: 3})
+    buffer.release({BTC: 3}, {BTC, ETH})
     assert [(ETH, 2)] == [(one.symbol, one.data_no) for one in buffer.since({ETH: 0}, {ETH})]
+
+
+def test_a_symbol_is_watched_until_the_end_of_its_last_order_is_committed() -> None:
+    buffer = MarketDataBuffer(Epoch(0))
+    buffer.watch({BTC: 0}, begins=True)
+    buffer.watch({}, begins=False)  # its order has ended, and that is not committed yet
+    buffer.number([quote("100", BTC)])
+    buffer.release({}, {BTC})  # of a moment at which it was open
+    assert ({BTC}, 1) == (buffer.watched, len(buffer))
+    buffer.release({BTC: 1}, frozenset())
+    assert (frozenset(), 0) == (buffer.watched, len(buffer))
 
 
 def crash_on(monkeypatch: pytest.MonkeyPatch, order_type: OrderType) -> None:
@@ -209,6 +220,50 @@ def test_an_entry_that_makes_an_actor_crash_twice_ends_its_decision(
     assert ended[1].startswith("internal error: ExecutionSimulator crashed twice on it (RuntimeError: injected)")
     assert stepper.database.portfolios[DEFAULT].rules.halted is not None
     assert [] == [alarm for alarm in stepper.alarms if alarm.kind is AlarmKind.UNPROTECTED]  # it holds nothing
+
+
+def test_an_order_that_cannot_even_be_ended_is_left_alone_and_all_others_go_on(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = put(stepper, quantity="1", order_type="limit", limit_price="90")
+    stepper.settle()
+
+    def hook(moment: str, what: str) -> None:
+        cell = CURRENT.sender
+        keeper = (
+            isinstance(cell, SteppedCell) and cell.name == "PositionKeeper" and (moment, what) == ("takes", "Record")
+        )
+        if keeper and any(stuck in message.decisions for message in cell.in_hand):
+            raise RuntimeError("injected")
+
+    monkeypatch.setattr(failpoints, "hook", hook)
+    stepper.quote({"BTC/USDT": "89"})
+    stepper.settle()
+    assert stepper.database.rows[stuck].opened
+    halted = str(stepper.database.portfolios[DEFAULT].rules.halted)
+    assert halted.endswith("can be neither filled nor ended, so a position may have lost its stop; it is left alone")
+    stepper.database.open_portfolio(rules("second"))
+    stepper.tell("PositionKeeper", Wake())
+    other = put(stepper, 2, quantity="1", portfolio="second")
+    stepper.quote({"BTC/USDT": "89"})
+    stepper.settle()
+    assert OutcomeStatus.EXECUTED == stepper.database.rows[other].outcome.status  # type: ignore[union-attr]
+    cancel = put(stepper, 3, decision="CANCEL", symbol="*", confidence=1, target=str(stuck))
+    stepper.settle()
+    assert ("rejected", f"nothing to cancel: no order of decision {stuck} is open") == status(stepper, cancel)
+    monkeypatch.setattr(failpoints, "hook", None)
+    again = Stepper(stepper.database, INSTRUMENTS, seed=2)  # after the cause was found, and a restart
+    again.run()
+    again.quote({"BTC/USDT": "88"})
+    again.run()
+    assert stepper.database.rows[stuck].opened  # its portfolio is halted
+    portfolio = again.database.portfolios[DEFAULT]
+    again.database.portfolios[DEFAULT] = replace(portfolio, rules=replace(portfolio.rules, halted=None))
+    again.tell("PositionKeeper", Wake())
+    again.run()
+    again.quote({"BTC/USDT": "88"})
+    again.run()
+    assert ("executed", "bought 1 BTC/USDT at 90") == status(again, stuck)
 
 
 def test_a_halt_by_the_audit_stops_every_fill_and_names_the_positions(stepper: Stepper) -> None:

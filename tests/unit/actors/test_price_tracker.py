@@ -325,7 +325,7 @@ def test_what_is_not_committed_is_sent_again_when_a_generation_begins(tracked: T
     tracked.quote(BTC="100", ETH="40")
     tracked.quote(BTC="101")
     tracked.quote(BTC="102")
-    tracked.tracker.handle(Release({BTC: NUMBERS_OF_A_PROCESS + 1}))
+    tracked.tracker.handle(Release({BTC: NUMBERS_OF_A_PROCESS + 1}, frozenset({BTC, ETH})))
     assert 3 == len(tracked.buffer)
     tracked.exchange.clear()
     tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 3, ETH: 0}, begins=Generation(2)))
