@@ -340,7 +340,7 @@ class Laws:
         quarantine = {f.reference: f for f in self.database.failures if f.kind is FailureKind.QUARANTINE}
         for row in self.database.rows.values():
             if row.outcome is not None and row.outcome.reason.startswith(Reason.INTERNAL_ERROR):
-                quarantined = quarantine.get(row.outcome.reason.rpartition("reference ")[2])
+                quarantined = quarantine.get(row.outcome.reason.rpartition("reference ")[2].partition(" ")[0])
                 if quarantined is None or quarantined.decision_id != row.id:
                     raise Broken(f"the outcome {row.outcome} names no failure of its own")
 

@@ -358,6 +358,8 @@ def test_each_trade_reaches_open_orders_and_the_sizer_keeps_bid_and_ask(tracked:
     tracked.after(1)
     assert [PricePoint(Decimal(97), Decimal(99), Decimal(101))] == [quote.point for quote in tracked.records.offered]
     tracked.tracker.handle(Watch({}))
+    assert {BTC} == tracked.source.watched_closely  # until the end of the order is committed
+    tracked.tracker.handle(Release({}, frozenset()))
     assert set() == tracked.source.watched_closely
 
 
@@ -376,7 +378,7 @@ def test_a_trade_far_from_the_last_price_is_dropped_and_confirms_nothing(tracked
 
 def test_trades_of_symbols_without_open_orders_go_no_further_than_the_listener() -> None:
     mail, buffer = Mail(), MarketDataBuffer(Epoch(1))
-    buffer.watch({BTC: 0})
+    buffer.watch({BTC: 0}, begins=True)
     now = Instant.of(StepClock())
     book = Quote(ETH, Decimal(40), now.time, now, "kraken", real=True)
     TrackerListener(mail, buffer).quotes_seen([trade(BTC, 100, now), book, trade(ETH, 39, now), trade(BTC, 99, now)])
