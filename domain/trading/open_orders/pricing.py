@@ -23,7 +23,7 @@ class Pricing:
     """The price of an order that is sized.
 
     Attributes:
-        price: its limit; the stop price of a stop order; else the base price.
+        price: its limit; the stop price of a stop order that the market has not passed; else the base price.
         cost: returns the highest possible cost of buying a quantity, with commission, in money.
         limit_price: rounded to the tick so that the limit of the decision is never exceeded.
         stop_price: rounded to the nearest tick.
@@ -52,7 +52,9 @@ def price_order(
     if terms.limit_price is not None:
         limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
         return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), limit, stop)
-    at_market = BasePrice(stop) if stop is not None else base
+    at_market = base
+    if stop is not None and not (side is Side.BUY and base.price > stop):
+        at_market = BasePrice(stop)  # a BUY whose stop is reached already is filled at the market, not at its stop
     return Pricing(at_market.price, partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule), None, stop)
 
 

@@ -65,7 +65,7 @@ def test_a_limit_order_rests_and_is_cancelled(run: Run) -> None:
     assert [] == open_orders(run)
     code, out, _ = run("explain", "1")
     assert "UTC: cancelled: by decision 2" in out
-    again = (1, "decision 3, cancel: rejected: nothing to cancel: already cancelled: cancelled: by decision 2\n", "")
+    again = (1, "decision 3, cancel: rejected: nothing to cancel: already cancelled: by decision 2\n", "")
     assert again == run("cancel", "1")
 
 

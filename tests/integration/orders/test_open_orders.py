@@ -208,7 +208,7 @@ def test_orders_expire_and_are_cancelled(market: Market) -> None:
         late: OutcomeStatus.REJECTED,
         rest: OutcomeStatus.EXECUTED,
     } == {id_: market.outcome(id_).status for id_ in (first, second, third, cancel, late, rest)}
-    assert f"nothing to cancel: already cancelled: cancelled: by decision {cancel}" == market.outcome(late).reason
+    assert f"nothing to cancel: already cancelled: by decision {cancel}" == market.outcome(late).reason
 
 
 def test_an_order_that_never_rests_is_one_commit(market: Market) -> None:
@@ -238,6 +238,9 @@ def test_a_target_is_found_by_every_name_of_it(market: Market) -> None:
         "ALL": CancelTarget(),
         "symbol": CancelTarget(symbol="btc-usdt"),
         "999999": CancelTarget(flaw="no decision or order is '999999'"),
+        "BTC/USDT": CancelTarget(
+            flaw="no decision or order is 'BTC/USDT'; to cancel by symbol: target 'symbol', or run.py cancel --symbol"
+        ),
         "9" * 30: CancelTarget(flaw=f"no decision or order is '{'9' * 30}'"),
         "'; DROP TABLE paper_orders; --": CancelTarget(
             flaw='no decision or order is "\'; DROP TABLE paper_orders; --"'

@@ -285,7 +285,8 @@ class MemoryDatabase:
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None
                 named = CancelTarget(order_id=order_id)
                 return _present(named, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
-        return CancelTarget(flaw=f"no decision or order is {target!r}")
+        by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
+        return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
 
     # Failures and Connections
 
@@ -389,5 +390,6 @@ def _present(
     if not own:
         return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
     if status is not None:
-        return CancelTarget(flaw=f"already {status}{f': {reason}' if reason else ''}")
+        said = (reason or "").removeprefix(f"{status}: ")
+        return CancelTarget(flaw=f"already {status}{f': {said}' if said else ''}")
     return named

@@ -74,6 +74,8 @@ def test_a_limit_between_two_ticks_is_rounded_so_that_it_is_never_exceeded_and_a
             "BUY 105.2 limit 95",
             "not enough cash: 105.2 at 95 is worth 9994 and may cost 10003.994, free cash is 10000",
         ),
+        ("BUY 150 stop 50", "no room: 150 at 101 is worth 15150, the position limit leaves 10000"),
+        ("BUY 1 stop 50 stop_loss 101", "invalid: stop_loss 101 must be below the entry's price, 101"),
         ("BUY 5 limit 101 post_only", "post-only: at 101 it would take, its limit is 101"),
     ],
 )
@@ -126,6 +128,18 @@ def test_a_stop_buy_holds_back_the_worst_cost_at_its_stop_price() -> None:
     trade.send("BUY 10 stop 105")
     # 0.0005 x 2 x 1.5 x (1 + 1050 / 100 000) = 0.00151575: 105.15915375, rounded up to 105.16; 1051.6 and 1.0516
     assert "cash 10000 reserved 1052.6516 free 0 of 0" == trade.figures
+
+
+def test_a_buy_whose_stop_is_reached_already_is_sized_at_the_market() -> None:
+    trade = Trade(costs=NO_SLIPPAGE)
+    trade.see("100 99/101")
+    (accepted,) = trade.send("BUY stop 50")
+    # 10 000 x 0.8 / 0.8 x 0.85 = 8500, at 101
+    assert "open: BUY 84.15841584 BTC/USDT, stop 50" == accepted
+    assert [
+        "triggered: BUY 84.15841584 BTC/USDT, stop 50",
+        "BUY 84.15841584 at 101 fee 8.49999999984 taker",
+    ] == trade.see("100 99/101")
 
 
 def test_two_orders_never_hold_the_same_cash() -> None:
