@@ -25,38 +25,11 @@ from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason
 from domain.types import OutcomeStatus, PortfolioName
 from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest, is_pending
+from tests.faults.setting import BY_QUOTE_NAME, INSTRUMENTS, NAMES, NO_FAULTS, OFFERED, PRICES
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import BY_LAST, BY_QUOTE, costs, instrument, rules, uid
-
-INSTRUMENTS = [
-    instrument("BTC/USDT"),
-    instrument("ETH/USDT"),
-    instrument("DEAD/USDT"),
-    instrument("X/EUR", currency="EUR"),
-]
-PRICES = {"BTC/USDT": Decimal("110485.85"), "ETH/USDT": Decimal("3950.01")}
-"""To begin with; nobody ever sees a price of ``DEAD/USDT``."""
-WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
-NAMES = ("default", "second", "third")
-"""Of portfolios; the first two are there from the start."""
-BY_QUOTE_NAME = NAMES[1]
-"""The portfolio whose orders meet bid and ask; those of the others meet the last trade."""
-OFFERED = "0.02"
-"""The quantity at bid and ask: less than most orders want."""
-NO_FAULTS = frozenset(
-    {
-        "rules changed",
-        "portfolio made",
-        "portfolio removed",
-        "portfolio halted",
-        "cancelled by hand",
-        "ordered stop",
-        "gave up",
-        "fenced",
-    }
-)
+from tests.support.values.builders import BY_LAST, BY_QUOTE, costs, rules, uid
 
 
 class World:

@@ -17,7 +17,8 @@ from typing import Any
 from domain.trading.orders import Costs
 from tests.faults.counters import Counters
 from tests.faults.laws import Broken, InjectedFault
-from tests.faults.world import NAMES, WORKERS, World
+from tests.faults.setting import NAMES, WORKERS
+from tests.faults.world import World
 
 FACTORS = ("0.94", "0.98", "0.995", "0.9995", "1", "1.0005", "1.005", "1.02", "1.06")
 """Of limit and stop prices, from the present price."""
