@@ -78,6 +78,7 @@ class TradingClient(ABC):
         time_in_force: str | None = None,
         order_expires_at: datetime | None = None,
         post_only: bool = False,
+        reduce_only: bool = False,
         stop_loss: Amount | None = None,
         stop_loss_pct: Amount | None = None,
         take_profit: Amount | None = None,
@@ -104,6 +105,7 @@ class TradingClient(ABC):
             time_in_force: GTC, IOC, FOK or GTD; default: GTC where the order may rest.
             order_expires_at: end of an order with GTD; aware.
             post_only: reject a limit order that would take at once.
+            reduce_only: of a SELL: it works in a halted portfolio, too.
             stop_loss: of a BUY: price of the stop that protects what it bought.
             stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
             take_profit: of a BUY: price at which what it bought is sold.
@@ -136,6 +138,7 @@ class TradingClient(ABC):
             time_in_force=time_in_force,
             order_expires_at=order_expires_at,
             post_only=post_only,
+            reduce_only=reduce_only,
             stop_loss=stop_loss,
             stop_loss_pct=stop_loss_pct,
             take_profit=take_profit,
@@ -206,7 +209,8 @@ class AttachedSystem(TradingClient):
                 raise
             accepted = look_up(self._engine, decision, self._watcher.stopping)
         future: ThreadingFuture[Outcome] = ThreadingFuture()
-        if accepted.outcome is not None:
+        rests = accepted.outcome is not None and accepted.outcome.status is OutcomeStatus.OPEN
+        if accepted.outcome is not None and (until_open or not rests):
             future.set(accepted.outcome)
         else:
             self._callers.add(accepted.decision_id, future, until_open=until_open)

@@ -11,6 +11,7 @@ from actors.messages import (
     Execute,
     Flush,
     Happened,
+    KeptData,
     MatchedUpTo,
     Message,
     Rebuild,
@@ -30,7 +31,7 @@ from domain.trading.decision import Refusal
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import open_orders_to_dict
 from domain.trading.quotes import Quote
-from domain.types import Clock, DecisionId, Instant, PortfolioName
+from domain.types import Clock, DecisionId, Instant, PortfolioName, Symbol
 
 
 class ExecutionSimulator(PathBehaviour):
@@ -45,26 +46,36 @@ class ExecutionSimulator(PathBehaviour):
         self._routes = routes
         self._clock = clock
         self._sequencer = Sequencer()
+        self._request = Watch({})
+        self._watched: frozenset[Symbol] = frozenset()
         self._watched_number = -1
-        self._matched = 0
-        self._reported = 0
+        # By symbol, the number of the last data that were matched in this generation; and whether one has risen.
+        self._matched: dict[Symbol, int] = {}
+        self._unreported = False
+        self._awaits_data = False
         self._flushed = False
 
     def rebuild(self, message: Rebuild) -> None:
-        """Start from the committed state with its open orders, and request the data that were seen since then."""
+        """Start from the committed state with its open orders, and request the data that were seen since then.
+
+        It is rebuilt when they are matched: before that, no new order and no newer data may come.
+        """
         self.generation = message.generation
-        self._sequencer.begin(message.portfolios)
-        self._watched_number = -1
-        self._matched = self._reported = 0
-        self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
-        self._tell(self._sequencer.end_poisoned(message.poisoned, Instant.of(self._clock)))
-        self._watch(replay=True)
+        self._sequencer.begin(message.portfolios, message.frozen)
+        self._matched, self._unreported = {}, False
+        poisoned = {id_: f"{one.error}; reference {one.reference}" for id_, one in message.poisoned.items()}
+        self._awaits_data = bool(self._sequencer.watched)
+        # First: what was kept for an order stays until its end is committed.
+        self._watch(begins=True)
+        self._report_steps(self._sequencer.end_poisoned(poisoned, Instant.of(self._clock)))
+        if not self._awaits_data:
+            self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
 
     def describe(self) -> Mapping[str, Any]:
         """Return the open orders of each portfolio."""
         return {
             "generation": self.generation,
-            "matched_up_to": self._matched,
+            "matched_up_to": dict(self._matched),
             "open_orders": {state.name: open_orders_to_dict(state) for state in self._sequencer.states},
         }
 
@@ -89,10 +100,15 @@ class ExecutionSimulator(PathBehaviour):
                 self._answer(refusal.portfolio, self._sequencer.on_refusal(refusal, version), message.sized.decision_id)
             case Cancel():
                 self._answer(message.request.portfolio, self._sequencer.on_cancel(message.request, now), None)
-            case DataSeen():
+            case DataSeen() if not self._awaits_data:  # else they are in the buffer, and come with what was kept
                 self._match(message.quotes, now)
-            case Tick():
-                self._expire(now)
+            case KeptData() if self._awaits_data:
+                self._awaits_data = False
+                self._match(message.quotes, now)
+                self._watch_changes()
+                self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
+            case Tick() if self.generation is not None:
+                self._handle_tick(now)
             case RulesChanged():
                 self._sequencer.on_rules(message.rules)
             case Refused():
@@ -120,31 +136,54 @@ class ExecutionSimulator(PathBehaviour):
         assert self.generation is not None
         self._routes.sizer.tell(Happened(self.generation, portfolio, results, answered))
         self._routes.position_keeper.tell(Record(self.generation, tuple(result.event for result in results)))
-        if self._sequencer.watched_number != self._watched_number:
-            self._watch(replay=False)
+        self._watch_changes()
 
-    def _tell(self, steps: Iterable[tuple[Result, ...]]) -> None:
+    def _report_steps(self, steps: Iterable[tuple[Result, ...]]) -> None:
         for results in steps:
+            self.about = results[0].order.decision_id
             self._report(results[0].state.name, results, None)
+        self.about = None
 
     def _match(self, quotes: Iterable[Quote], now: Instant) -> None:
         """Match market data; between two generations and after a flush they wait in the PriceTracker's buffer."""
         if self.generation is None or self._flushed:
             return
         for quote in quotes:
-            self._tell(self._sequencer.on_data(quote, now))
-            self._matched = max(self._matched, quote.data_no)
+            # A message of the PriceTracker that is handled again after its crash brings the same data again.
+            if quote.data_no <= self._matched.get(quote.symbol, 0):
+                continue
+            self._report_steps(self._sequencer.on_data(quote, now))
+            self._matched[quote.symbol] = quote.data_no
+            self._unreported = True
 
-    def _expire(self, now: Instant) -> None:
-        if self.generation is None or self._flushed:
-            return
-        self._tell(self._sequencer.on_time(now))
-        if self._matched > self._reported:
-            self._reported = self._matched
-            marks = self._sequencer.take_moved_marks()
-            self._routes.position_keeper.tell(MatchedUpTo(self.generation, self._matched, marks))
+    def _handle_tick(self, now: Instant) -> None:
+        """End orders whose time has come, and report what is matched."""
+        if self._awaits_data:
+            self._routes.price_tracker.tell(self._request)  # lost where the PriceTracker crashed twice on it
+        elif not self._flushed:
+            self._report_steps(self._sequencer.on_time(now))
+            if self._unreported:
+                assert self.generation is not None
+                self._unreported = False
+                marks = self._sequencer.take_moved_marks()
+                message = MatchedUpTo(self.generation, dict(self._matched), self._watched, marks)
+                self._routes.position_keeper.tell(message)
 
-    def _watch(self, *, replay: bool) -> None:
-        """Tell the PriceTracker which symbols have open orders."""
+    def _watch_changes(self) -> None:
+        """Tell the PriceTracker which symbols have open orders, if these are others than before."""
+        if self._sequencer.watched_number != self._watched_number and not self._awaits_data:
+            self._watch(begins=False)
+            self._unreported = True
+
+    def _watch(self, *, begins: bool) -> None:
+        """Tell the PriceTracker which symbols have open orders.
+
+        Args:
+            begins: a generation begins, and what was kept is to be matched again.
+        """
+        watched = self._sequencer.watched
+        before, self._watched = self._watched, frozenset(watched)
         self._watched_number = self._sequencer.watched_number
-        self._routes.price_tracker.tell(Watch(self._sequencer.watched, replay))
+        new = frozenset() if begins else self._watched - before
+        self._request = Watch(watched, new, self.generation if begins else None)
+        self._routes.price_tracker.tell(self._request)

@@ -34,8 +34,11 @@ class Ledger(Protocol):
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         """Store the result of an audit of so many portfolios, and halt those that differ, in one transaction."""
 
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        """Halt a portfolio."""
+
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
-        """Write a group of fills in one transaction."""
+        """Write whole units of results in one transaction, with the decisions that they end and the halts they need."""
 
     def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
         """Write the marks of trailing orders that are open."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -36,6 +36,7 @@ from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fe
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
+from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, unprotected
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
@@ -71,6 +72,8 @@ class PositionKeeper(PathBehaviour):
         try:
             self._retry.until_done(lambda: self._ledger.raise_generation(message.generation))
             portfolios = self._retry.until_done(self._ledger.load)
+            if self._halt_frozen(portfolios, message.frozen):
+                portfolios = self._retry.until_done(self._ledger.load)
         except Fenced as error:
             self._routes.supervisor.tell(Failed(LeaseHeld(str(error))))
             return
@@ -80,6 +83,15 @@ class PositionKeeper(PathBehaviour):
         self.generation = message.generation
         self._routes.snapshotter.tell(Committed(dict(self._committed), complete=True))
         self._routes.supervisor.tell(Rebuilt("PositionKeeper", message.generation, portfolios))
+
+    def _halt_frozen(self, portfolios: Iterable[PortfolioState], frozen: Collection[DecisionId]) -> bool:
+        """Halt portfolios with orders that cannot even be ended; return whether there is one that was not halted."""
+        halts = {state.name: halt_for_frozen(state, frozen) for state in portfolios}
+        for state in portfolios:
+            if (reason := halts[state.name]) is not None:
+                self._retry.until_done(partial(self._ledger.halt, state.name, reason))
+                self._report_unprotected(state, reason)
+        return any(halts.values())
 
     def describe(self) -> Mapping[str, Any]:
         """Return the committed state of each portfolio."""
@@ -106,6 +118,7 @@ class PositionKeeper(PathBehaviour):
         group = apply_all(self._committed, [event for record in records for event in record.events])
         if group and not self._write(group, [len(record.events) for record in records], refusals):
             return
+        halted = self._report_halts(group)
         if refusals and not group:
             self._settle([], refusals)
         matched = [message for message in messages if isinstance(message, MatchedUpTo)]
@@ -117,7 +130,8 @@ class PositionKeeper(PathBehaviour):
         requests = [message.request for message in messages if isinstance(message, RequestRules)]
         self._last_request = max([self._last_request, *requests])
         # Between two generations a poll has nothing to read: the next one reloads.
-        if self.generation is not None and (requests or any(isinstance(message, Wake) for message in messages)):
+        outdated = bool(requests) or halted or any(isinstance(message, Wake) for message in messages)
+        if self.generation is not None and outdated:
             self._reload_rules()
 
     def _release(self, matched: Sequence[MatchedUpTo]) -> bool:
@@ -133,7 +147,8 @@ class PositionKeeper(PathBehaviour):
                 self._end_generation(str(error))
                 return False
             self._retry.reset()
-        self._routes.price_tracker.tell(Release(matched[-1].data_no))
+        for message in matched:
+            self._routes.price_tracker.tell(Release(message.numbers, message.watched))
         return True
 
     def _write(self, group: list[Result], sizes: list[int], refusals: list[Refusal]) -> bool:
@@ -204,6 +219,18 @@ class PositionKeeper(PathBehaviour):
             message = Settled(self.generation, tuple(outcomes.values()), tuple(refusals), opened)
             self._routes.decision_watcher.tell(message)
 
+    def _report_halts(self, group: Sequence[Result]) -> bool:
+        """Send an alarm for each portfolio that was halted with the group; return whether there is one."""
+        halted = halts_after(group)
+        for name, reason in halted.items():
+            self._report_unprotected(self._committed[name], reason)
+        return bool(halted)
+
+    def _report_unprotected(self, state: PortfolioState, reason: str) -> None:
+        logger.critical("portfolio {} is halted: {}", state.name, reason)
+        if positions := unprotected(state):
+            self._notify(AlarmKind.UNPROTECTED, f"portfolio {state.name}: no stop closes {positions}; {reason}")
+
     def _end_generation(self, reason: str, **decisions: Any) -> None:
         """Handle no more messages of this generation, and request the next; for the ids see `RaiseGeneration`."""
         assert self.generation is not None
@@ -225,8 +252,11 @@ class PositionKeeper(PathBehaviour):
             self._notify(
                 AlarmKind.AUDIT_DIFFERENCE, f"the audit found a difference: {'; '.join(by_portfolio.values())}"
             )
-        for difference in by_portfolio.values():
+        for name, difference in by_portfolio.items():
             logger.critical("the audit halts a portfolio: {}", difference)
+            if positions := held(self._committed[name]):
+                text = f"portfolio {name}: no stop closes {positions}, because the audit stops every fill"
+                self._notify(AlarmKind.UNPROTECTED, text)
         try:
             # One transaction stores the result and halts the portfolios: after a crash neither stands alone.
             self._retry.once(partial(self._ledger.record_audit, len(stored), by_portfolio))

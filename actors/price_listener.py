@@ -23,13 +23,17 @@ class TrackerListener:
         self._tracker.tell(InstrumentsLoaded(catalog))
 
     def quotes_seen(self, quotes: Sequence[Quote]) -> None:
-        """Pass on quotes; those of symbols with open orders one by one, the others may be merged on the way."""
+        """Pass on quotes; those of symbols with open orders one by one, the others may be merged on the way.
+
+        Single trades of other symbols are dropped: they are no quotes for which bid and ask are known.
+        """
         watched = self._buffer.watched
         data = tuple(quote for quote in quotes if quote.symbol in watched) if watched else ()
         if data:
             self._tracker.tell(DataSeen(data))
-        if len(data) < len(quotes):
-            self._tracker.tell(QuotesSeen({quote.symbol: quote for quote in quotes if quote.symbol not in watched}))
+        others = {quote.symbol: quote for quote in quotes if quote.symbol not in watched and not quote.is_trade}
+        if others:
+            self._tracker.tell(QuotesSeen(others))
 
     def source_ended(self, reason: str) -> None:
         """Pass on why the source sends no more prices."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, timedelta
-from functools import partial
-from operator import attrgetter
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from loguru import logger
@@ -14,6 +12,7 @@ from loguru import logger
 from actors.messages import (
     DataSeen,
     InstrumentsLoaded,
+    KeptData,
     Message,
     Prices,
     QuotesSeen,
@@ -28,12 +27,13 @@ from actors.messages import (
 from actors.ports import PriceRecords
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.routes import Routes
-from domain.alarms import AlarmKind, Notify
+from actors.supervision.alarms import SilenceMonitor
+from domain.alarms import Notify
 from domain.log_once import LogOnce
 from domain.market_data import MarketDataBuffer
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.quotes import PricePoint, PriceSource, Quote
+from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesClosely
 from domain.types import Clock, Instant, Symbol
 
 DELETE_INTERVAL = timedelta(hours=1)
@@ -124,7 +124,7 @@ class PriceTracker(Behaviour):
             case Watch():
                 self._watch(message)
             case Release():
-                self._buffer.release(message.data_no)
+                self._release(message)
             case InstrumentsLoaded():
                 self._set_catalog(message.catalog)
                 self._silence.record_instruments()
@@ -151,40 +151,63 @@ class PriceTracker(Behaviour):
         self._configured = [result.symbol for result in resolved if isinstance(result, Instrument)]
 
     def _take_quotes(self, quotes: Iterable[Quote]) -> None:
-        accepted = {}
-        data = []
+        plausible = []
         for quote in quotes:
-            if not self._filter.accepts(quote):
+            if quote.is_trade:
+                if quote.symbol in self._buffer.watched and self._filter.accepts_trade(quote):
+                    plausible.append(quote)
+            elif self._filter.accepts(quote):
+                plausible.append(quote)
+            else:
                 self._set_aside(quote)
-                continue
-            accepted[quote.symbol] = numbered = self._buffer.number(quote)
-            if quote.symbol in self._buffer.watched:
-                data.append(numbered)
+        numbered = self._buffer.number(plausible)
+        data = [quote for quote in numbered if quote.symbol in self._buffer.watched]
+        accepted: dict[Symbol, Quote] = {}
+        for quote in numbered:
+            newest = accepted.get(quote.symbol) or self._quotes.get(quote.symbol)
+            if quote.is_trade:
+                self._take_trade(quote, newest)
+            # Where a symbol begins or ceases to be watched, a quote that was merged may overtake an older one.
+            elif newest is None or quote.seen.monotonic >= newest.seen.monotonic:
+                accepted[quote.symbol] = self._unrecorded[quote.symbol] = quote
         for symbol in accepted:
             self._set_aside_log.recovered(key=symbol)
         self._quotes.update(accepted)
-        self._unrecorded.update(accepted)
         self._silence.record_quotes(accepted)
         if data:  # first: open orders come before those that are sized from these quotes
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
-        self._routes.sizer.tell(QuotesSeen(accepted))
+        if accepted:
+            self._routes.sizer.tell(QuotesSeen(accepted))
+
+    def _take_trade(self, trade: Quote, newest: Quote | None) -> None:
+        """Store the price of a trade with the newest bid and ask; the Sizer keeps the quote, which has them, too."""
+        if newest is not None:
+            self._unrecorded[trade.symbol] = replace(
+                newest, price=trade.price, price_time=trade.price_time, seen=trade.seen, last_size=trade.last_size
+            )
 
     def _watch(self, message: Watch) -> None:
         """Send data of symbols with open orders to the ExecutionSimulator, from those on that were missed."""
-        new = self._buffer.watch(message.symbols)
-        missed = message.symbols if message.replay else {symbol: message.symbols[symbol] for symbol in new}
-        data = self._buffer.since(missed)
-        for symbol, number in missed.items():
-            # Data of a symbol that was not watched were not kept; the newest is known all the same.
-            newest = self._quotes.get(symbol)
-            if symbol in new and newest is not None and newest.data_no > number and newest not in data:
-                self._buffer.keep(newest)
-                data.append(newest)
-        if new:
-            self._source.subscribe(new)
-        if data:
-            data.sort(key=attrgetter("data_no"))
+        if unwatched := message.symbols.keys() - self._buffer.watched:
+            self._source.subscribe(unwatched)
+        self._buffer.watch(message.symbols, begins=message.begins is not None)
+        self._watch_closely()
+        if message.begins is not None:
+            data = self._buffer.since(message.symbols, message.symbols)
+            self._buffer.keep_only(data)
+            self._routes.execution_simulator.tell(KeptData(message.begins, tuple(data)))
+        elif data := self._buffer.since(message.symbols, message.new):
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
+
+    def _release(self, message: Release) -> None:
+        before = self._buffer.watched
+        self._buffer.release(message.numbers, message.watched)
+        if self._buffer.watched != before:
+            self._watch_closely()
+
+    def _watch_closely(self) -> None:
+        if isinstance(self._source, WatchesClosely):
+            self._source.watch_closely(self._buffer.watched)
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1
@@ -282,96 +305,3 @@ class PriceTracker(Behaviour):
         self._source.unsubscribe(dropped)
         self._silence.forget(dropped)
         self._answer()
-
-
-class SilenceMonitor:
-    """Reports once when the source or a symbol becomes silent, and once when prices arrive again.
-
-    Args:
-        source: the name of the source.
-        after: how long a symbol may be without a price.
-        notify: sends the alarm.
-
-    Attributes:
-        ended: the source has reported its end.
-    """
-
-    def __init__(self, source: str, after: timedelta, notify: Notify) -> None:
-        self.ended = False
-        self._notify = notify
-        self._source = source
-        self._after = after
-        self._last_seen: dict[Symbol, Instant] = {}
-        self._silent: set[Symbol] = set()
-        self._all_silent = False
-        self._instruments_log = LogOnce(self._report, partial(self._report, over=True))
-
-    def record_quotes(self, quotes: Mapping[Symbol, Quote]) -> None:
-        """Record the time of quotes, and report symbols that are no longer silent."""
-        for quote in quotes.values():
-            self._last_seen[quote.symbol] = quote.seen
-        if self._all_silent and quotes:
-            self._all_silent = False
-            self._silent.clear()
-            self._report(f"price source {self._source} sends prices again", over=True)
-        for symbol in self._silent.intersection(quotes):
-            self._silent.discard(symbol)
-            self._report(f"price source {self._source} sends prices of {symbol} again", over=True)
-
-    def check_instruments(self, since: Instant, now: Instant) -> None:
-        """Report that the source has not loaded its instruments yet, so that no price can be requested."""
-        if now.since(since) > self._after:
-            message = f"price source {self._source} has not loaded its instruments {_since(since)}"
-            self._instruments_log.failed(message)
-
-    def record_instruments(self) -> None:
-        """Record that the source has loaded its instruments."""
-        self._instruments_log.recovered(f"price source {self._source} has loaded its instruments")
-
-    def end(self, reason: str) -> None:
-        """Report that the source sends no more prices."""
-        self.ended = True
-        self._report(f"price source {self._source}: {reason}")
-
-    @property
-    def silent(self) -> list[Symbol]:
-        """The symbols that are needed and have been without a price for too long."""
-        return sorted(self._silent)
-
-    def forget(self, symbols: Iterable[Symbol]) -> None:
-        """Expect no more prices of ``symbols``."""
-        for symbol in symbols:
-            self._last_seen.pop(symbol, None)
-            self._silent.discard(symbol)
-
-    def check(self, needed: Mapping[Symbol, Instant], now: Instant) -> None:
-        """Report the needed symbols that have become silent since the last check.
-
-        Args:
-            needed: by symbol, the moment since which a price is expected.
-            now: the present moment.
-        """
-        if self.ended or self._all_silent:
-            return
-        for symbol, since in needed.items():
-            self._last_seen.setdefault(symbol, since)
-        silent = {symbol for symbol in needed if now.since(self._last_seen[symbol]) > self._after}
-        newly_silent = silent - self._silent
-        self._silent |= newly_silent
-        if not newly_silent:
-            return
-        since_text = _since(max((self._last_seen[symbol] for symbol in silent), key=attrgetter("monotonic")))
-        if len(silent) > 1 and silent == needed.keys():
-            self._all_silent = True
-            self._report(f"price source {self._source} has been silent {since_text}")
-        else:
-            for symbol in sorted(newly_silent):
-                self._report(f"price source {self._source} has sent no price of {symbol} {since_text}")
-
-    def _report(self, text: str, *, over: bool = False) -> None:
-        logger.log("INFO" if over else "WARNING", "{}", text)
-        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text, over=over)
-
-
-def _since(since: Instant) -> str:
-    return f"since {since.time.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"

@@ -41,6 +41,7 @@ from domain.trading.decision_queue import (
     SizedRefusal,
     SizingRules,
     Step,
+    removed_portfolio,
     unknown_portfolio,
 )
 from domain.trading.events import SizedOrder
@@ -95,7 +96,7 @@ class Sizer(PathBehaviour):
                 answered = message.answered is not None
                 self._send(self._queue.on_results(message.portfolio, message.results, now, answered=answered))
             case SizeAgain():
-                self._send(self._queue.on_returned(message.portfolio, now))
+                self._size_again(message, now)
             case QuotesSeen():
                 self._send(self._queue.on_quotes(message.quotes.values(), now))
             case RulesChanged():
@@ -144,6 +145,12 @@ class Sizer(PathBehaviour):
                     if step.symbol is not None:
                         self._routes.price_tracker.tell(Subscribe(step.symbol))
                     self._routes.decision_watcher.tell(Waits(self.generation, step.decision_id))
+
+    def _size_again(self, message: SizeAgain, now: Instant) -> None:
+        if self._queue.in_flight(message.portfolio) == message.decision_id:
+            self._send(self._queue.on_returned(message.portfolio, now))
+        else:  # the queue forgot it with its portfolio
+            self._send([removed_portfolio(message.decision_id, message.portfolio)])
 
     def _request_rules(self, decision: PendingDecision) -> None:
         """Let a decision wait while its portfolio is looked up, because it may have just been created."""

@@ -17,6 +17,7 @@ class AlarmKind(StrEnum):
     """The subject of an alarm."""
 
     HALT = "halt"
+    UNPROTECTED = "unprotected"
     AUDIT_DIFFERENCE = "audit_difference"
     RESTART_LIMIT = "restart_limit"
     GAVE_UP = "gave_up"

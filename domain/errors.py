@@ -59,7 +59,8 @@ class InvalidDecision(PaperTradingError):
     """A decision that is not valid, with the message that says why.
 
     Attributes:
-        code: ``invalid_confidence``, ``missing_confidence``, ``unknown_field``, or ``invalid_decision`` in general.
+        code: ``invalid_confidence``, ``missing_confidence``, ``unknown_field``, ``invalid_terms``, or
+            ``invalid_decision`` in general.
     """
 
     def __init__(self, message: str, code: str | None = None) -> None:

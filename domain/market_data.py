@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import replace
 
 from domain.trading.quotes import Quote
@@ -31,35 +31,73 @@ class MarketDataBuffer:
         self.dropped = 0
         self._last_number = epoch * NUMBERS_OF_A_PROCESS
         self._kept: deque[Quote] = deque()
+        self._newest: dict[Symbol, Quote] = {}
+        self._last_kept: dict[Symbol, int] = {}
+        self._released: dict[Symbol, int] = {}
+        self._leaving: frozenset[Symbol] = frozenset()
+        # The quotes of the last call, each with its numbered one.
+        self._last_batch: list[tuple[Quote, Quote]] = []
 
-    def number(self, quote: Quote) -> Quote:
-        """Return a quote with the next number; it is kept if its symbol is watched."""
-        self._last_number += 1
-        numbered = replace(quote, data_no=self._last_number)
-        if quote.symbol in self.watched:
-            self.keep(numbered)
+    def number(self, quotes: Sequence[Quote]) -> list[Quote]:
+        """Return quotes with the next numbers; those of watched symbols are kept.
+
+        A message that is handled again after a crash has the same quotes: they keep the numbers that they got, so that
+        none of them counts twice.
+        """
+        before = {id(quote): numbered for quote, numbered in self._last_batch}
+        numbered = [before.get(id(quote)) or self._numbered(quote) for quote in quotes]
+        self._last_batch = list(zip(quotes, numbered, strict=True))
         return numbered
 
-    def keep(self, quote: Quote) -> None:
-        """Keep a numbered quote."""
+    def _numbered(self, quote: Quote) -> Quote:
+        self._last_number += 1
+        numbered = self._newest[quote.symbol] = replace(quote, data_no=self._last_number)
+        if quote.symbol in self.watched:
+            self._keep(numbered)
+        return numbered
+
+    def _keep(self, quote: Quote) -> None:
+        if quote.data_no <= self._last_kept.get(quote.symbol, 0):
+            return
+        self._last_kept[quote.symbol] = quote.data_no
         self._kept.append(quote)
         if len(self._kept) > MAX_KEPT:
             self._kept.popleft()
             self.dropped += 1
 
-    def watch(self, symbols: Collection[Symbol]) -> frozenset[Symbol]:
-        """Watch these symbols and no others; return those that were not watched before."""
-        before, self.watched = self.watched, frozenset(symbols)
-        return self.watched - before
+    def watch(self, numbers: Mapping[Symbol, int], *, begins: bool) -> None:
+        """Watch these symbols; of each, data after its number are kept from now on.
 
-    def since(self, numbers: Mapping[Symbol, int]) -> list[Quote]:
-        """Return the quotes that were kept after these numbers, each symbol having its own, in their order."""
-        kept = [quote for quote in self._kept if quote.data_no > numbers.get(quote.symbol, quote.data_no)]
+        Data of a symbol that was not watched were not kept; its newest is known all the same, and kept if it counts.
+
+        Args:
+            numbers: the symbols with open orders.
+            begins: a generation begins: no other symbols are watched. Else those that have no open order any more are
+                watched until the end of their orders is committed: should it fail, their data are needed again.
+        """
+        self._leaving = frozenset() if begins else (self.watched - numbers.keys())
+        self.watched = frozenset(numbers) | self._leaving
+        for symbol, number in numbers.items():
+            newest = self._newest.get(symbol)
+            if newest is not None and newest.data_no > max(number, self._released.get(symbol, 0)):
+                self._keep(newest)
+
+    def since(self, numbers: Mapping[Symbol, int], symbols: Collection[Symbol]) -> list[Quote]:
+        """Return the kept quotes of some symbols, each after the number of its symbol, in their order."""
+        kept = [quote for quote in self._kept if quote.symbol in symbols and quote.data_no > numbers[quote.symbol]]
         return sorted(kept, key=lambda quote: quote.data_no)
 
-    def release(self, data_no: int) -> None:
-        """Drop what was kept up to this number."""
-        while self._kept and self._kept[0].data_no <= data_no:
+    def keep_only(self, quotes: Sequence[Quote]) -> None:
+        """Drop all kept quotes but these: a generation begins that needs no others."""
+        self._kept = deque(quotes)
+
+    def release(self, numbers: Mapping[Symbol, int], watched: Set[Symbol]) -> None:
+        """Drop what was kept of each symbol up to its number; watch no longer those that have no open order."""
+        left = self._leaving - watched
+        self.watched, self._leaving = self.watched - left, self._leaving - left
+        for symbol, number in numbers.items():
+            self._released[symbol] = max(number, self._released.get(symbol, 0))
+        while self._kept and self._kept[0].data_no <= self._released.get(self._kept[0].symbol, 0):
             self._kept.popleft()
 
     def __len__(self) -> int:

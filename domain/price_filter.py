@@ -55,6 +55,14 @@ class PriceFilter:
             self.suspects[quote.symbol] = quote
         return False
 
+    def accepts_trade(self, quote: Quote) -> bool:
+        """Return whether a single trade of the market may be used: it is not far from the last price, if one is known.
+
+        It confirms no suspect: a price source shows the same bad trade in its quotes, too.
+        """
+        last = self._last.get(quote.symbol)
+        return last is None or _near(last, quote.price)
+
 
 def _later(quote: Quote, suspect: Quote) -> bool:
     """Return whether a price is a later one: by the source's time, where it sends one; else by its receipt."""

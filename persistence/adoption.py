@@ -38,7 +38,8 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "created_at": TIMESTAMP, "expires_at": TIMESTAMP,
 }  # fmt: skip
 ORDER_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "order_type": TEXT, "time_in_force": TEXT, "target": TEXT, "post_only": ("boolean",), "order_expires_at": TIMESTAMP,
+    "order_type": TEXT, "time_in_force": TEXT, "target": TEXT, "post_only": ("boolean",), "reduce_only": ("boolean",),
+    "order_expires_at": TIMESTAMP,
     "limit_price": NUMBER, "stop_price": NUMBER, "stop_loss": NUMBER, "stop_loss_pct": NUMBER, "take_profit": NUMBER,
     "take_profit_pct": NUMBER,
 }  # fmt: skip

@@ -7,12 +7,14 @@ ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS stop_price numeric(38,18)
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS time_in_force text;
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS order_expires_at timestamptz;
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS post_only boolean NOT NULL DEFAULT false;
+ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS reduce_only boolean NOT NULL DEFAULT false;
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS stop_loss numeric(38,18);
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS stop_loss_pct numeric(38,18);
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS take_profit numeric(38,18);
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS take_profit_pct numeric(38,18);
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS target text;
-ALTER TABLE trading_decisions ALTER COLUMN order_type SET DEFAULT 'market', ALTER COLUMN post_only SET DEFAULT false;
+ALTER TABLE trading_decisions
+    ALTER COLUMN order_type SET DEFAULT 'market', ALTER COLUMN post_only SET DEFAULT false, ALTER COLUMN reduce_only SET DEFAULT false;
 
 -- The sentences are those of domain/trading/open_orders/terms.py. NOT VALID: they are for new rows, and no old one is read.
 -- A CHECK that is NULL holds, so each one gives true or false where a column may be NULL.
@@ -40,7 +42,7 @@ ALTER TABLE trading_decisions
         CHECK ((upper(btrim(decision)) = 'CANCEL') = (target IS NOT NULL)) NOT VALID,
     ADD CONSTRAINT "only a BUY or SELL has terms such as order_type or limit_price"
         CHECK (upper(btrim(decision)) IN ('BUY', 'SELL')
-               OR order_type = 'market' AND NOT coalesce(post_only, false)
+               OR order_type = 'market' AND NOT coalesce(post_only, false) AND NOT coalesce(reduce_only, false)
                   AND coalesce(limit_price, stop_price, stop_loss, stop_loss_pct, take_profit, take_profit_pct) IS NULL
                   AND time_in_force IS NULL AND order_expires_at IS NULL) NOT VALID,
     ADD CONSTRAINT "limit_price is set exactly for limit and stop_limit orders"
@@ -54,6 +56,8 @@ ALTER TABLE trading_decisions
         CHECK ((order_expires_at IS NOT NULL) = (coalesce(time_in_force, '') = 'GTD')) NOT VALID,
     ADD CONSTRAINT "post_only is for limit orders with time_in_force GTC or GTD"
         CHECK (NOT coalesce(post_only, false) OR order_type = 'limit' AND coalesce(time_in_force, 'GTC') IN ('GTC', 'GTD')) NOT VALID,
+    ADD CONSTRAINT "reduce_only is for a SELL"
+        CHECK (NOT coalesce(reduce_only, false) OR upper(btrim(decision)) = 'SELL') NOT VALID,
     ADD CONSTRAINT "stop_loss and take_profit are for a BUY"
         CHECK (coalesce(stop_loss, stop_loss_pct, take_profit, take_profit_pct) IS NULL OR upper(btrim(decision)) = 'BUY') NOT VALID,
     ADD CONSTRAINT "an exit has a price or a fraction, not both"
@@ -75,12 +79,12 @@ DROP TRIGGER IF EXISTS paper_decision_ends_once ON trading_decisions;
 CREATE TRIGGER paper_decision_ends_once BEFORE UPDATE ON trading_decisions FOR EACH ROW
     WHEN (OLD.processed_at IS NOT NULL
           AND (NEW.uid, NEW.portfolio, NEW.symbol, NEW.decision, NEW.confidence, NEW.risk_score, NEW.quantity,
-               NEW.order_type, NEW.limit_price, NEW.stop_price, NEW.time_in_force, NEW.order_expires_at, NEW.post_only,
+               NEW.order_type, NEW.limit_price, NEW.stop_price, NEW.time_in_force, NEW.order_expires_at, NEW.post_only, NEW.reduce_only,
                NEW.stop_loss, NEW.stop_loss_pct, NEW.take_profit, NEW.take_profit_pct, NEW.target,
                NEW.created_at, NEW.status, NEW.outcome_reason, NEW.order_id, NEW.processed_at)
               IS DISTINCT FROM
               (OLD.uid, OLD.portfolio, OLD.symbol, OLD.decision, OLD.confidence, OLD.risk_score, OLD.quantity,
-               OLD.order_type, OLD.limit_price, OLD.stop_price, OLD.time_in_force, OLD.order_expires_at, OLD.post_only,
+               OLD.order_type, OLD.limit_price, OLD.stop_price, OLD.time_in_force, OLD.order_expires_at, OLD.post_only, OLD.reduce_only,
                OLD.stop_loss, OLD.stop_loss_pct, OLD.take_profit, OLD.take_profit_pct, OLD.target,
                OLD.created_at, OLD.status, OLD.outcome_reason, OLD.order_id, OLD.processed_at))
     EXECUTE FUNCTION paper_decision_guard();
@@ -89,12 +93,12 @@ CREATE TRIGGER paper_decision_stands BEFORE UPDATE ON trading_decisions FOR EACH
     WHEN (OLD.processed_at IS NULL
           AND (NEW.id, NEW.uid, NEW.portfolio, NEW.asset_class, NEW.symbol, NEW.decision, NEW.confidence, NEW.risk_score,
                NEW.quantity, NEW.strategy, NEW.order_type, NEW.limit_price, NEW.stop_price, NEW.time_in_force,
-               NEW.order_expires_at, NEW.post_only, NEW.stop_loss, NEW.stop_loss_pct, NEW.take_profit, NEW.take_profit_pct,
+               NEW.order_expires_at, NEW.post_only, NEW.reduce_only, NEW.stop_loss, NEW.stop_loss_pct, NEW.take_profit, NEW.take_profit_pct,
                NEW.target, NEW.created_at, NEW.expires_at)
               IS DISTINCT FROM
               (OLD.id, OLD.uid, OLD.portfolio, OLD.asset_class, OLD.symbol, OLD.decision, OLD.confidence, OLD.risk_score,
                OLD.quantity, OLD.strategy, OLD.order_type, OLD.limit_price, OLD.stop_price, OLD.time_in_force,
-               OLD.order_expires_at, OLD.post_only, OLD.stop_loss, OLD.stop_loss_pct, OLD.take_profit, OLD.take_profit_pct,
+               OLD.order_expires_at, OLD.post_only, OLD.reduce_only, OLD.stop_loss, OLD.stop_loss_pct, OLD.take_profit, OLD.take_profit_pct,
                OLD.target, OLD.created_at, OLD.expires_at))
     EXECUTE FUNCTION paper_decision_stands();
 
@@ -130,6 +134,7 @@ ALTER TABLE paper_orders ADD COLUMN stop_price numeric(38,18);
 ALTER TABLE paper_orders ADD COLUMN time_in_force text;
 ALTER TABLE paper_orders ADD COLUMN order_expires_at timestamptz;
 ALTER TABLE paper_orders ADD COLUMN post_only boolean NOT NULL DEFAULT false;
+ALTER TABLE paper_orders ADD COLUMN reduce_only boolean NOT NULL DEFAULT false;
 ALTER TABLE paper_orders ADD COLUMN parent uuid;
 ALTER TABLE paper_orders ADD COLUMN since bigint;
 ALTER TABLE paper_orders ADD COLUMN reserved numeric(38,12) NOT NULL DEFAULT 0;

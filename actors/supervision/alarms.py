@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, timedelta
+from functools import partial
 from operator import attrgetter
 
 from loguru import logger
@@ -11,8 +12,10 @@ from loguru import logger
 from actors.ports import Alarms
 from actors.runtime.host import ActorHost
 from domain.alarms import Alarm, AlarmKind, Notify, alarm_text
+from domain.log_once import LogOnce
 from domain.trading.portfolio import PortfolioRules
-from domain.types import Clock, Instant, PortfolioName
+from domain.trading.quotes import Quote
+from domain.types import Clock, Instant, PortfolioName, Symbol
 
 
 class AlarmNotifier:
@@ -103,3 +106,96 @@ class DatabaseWatch:
             start = f"{first.time.astimezone(UTC):%H:%M:%S} UTC"
             text = f"the database has been unavailable or locked since {start}; nothing is lost, nothing is traded"
             self._notify(AlarmKind.DATABASE_AWAY, text)
+
+
+class SilenceMonitor:
+    """Reports once when the source or a symbol becomes silent, and once when prices arrive again.
+
+    Args:
+        source: the name of the source.
+        after: how long a symbol may be without a price.
+        notify: sends the alarm.
+
+    Attributes:
+        ended: the source has reported its end.
+    """
+
+    def __init__(self, source: str, after: timedelta, notify: Notify) -> None:
+        self.ended = False
+        self._notify = notify
+        self._source = source
+        self._after = after
+        self._last_seen: dict[Symbol, Instant] = {}
+        self._silent: set[Symbol] = set()
+        self._all_silent = False
+        self._instruments_log = LogOnce(self._report, partial(self._report, over=True))
+
+    def record_quotes(self, quotes: Mapping[Symbol, Quote]) -> None:
+        """Record the time of quotes, and report symbols that are no longer silent."""
+        for quote in quotes.values():
+            self._last_seen[quote.symbol] = quote.seen
+        if self._all_silent and quotes:
+            self._all_silent = False
+            self._silent.clear()
+            self._report(f"price source {self._source} sends prices again", over=True)
+        for symbol in self._silent.intersection(quotes):
+            self._silent.discard(symbol)
+            self._report(f"price source {self._source} sends prices of {symbol} again", over=True)
+
+    def check_instruments(self, since: Instant, now: Instant) -> None:
+        """Report that the source has not loaded its instruments yet, so that no price can be requested."""
+        if now.since(since) > self._after:
+            message = f"price source {self._source} has not loaded its instruments {_since(since)}"
+            self._instruments_log.failed(message)
+
+    def record_instruments(self) -> None:
+        """Record that the source has loaded its instruments."""
+        self._instruments_log.recovered(f"price source {self._source} has loaded its instruments")
+
+    def end(self, reason: str) -> None:
+        """Report that the source sends no more prices."""
+        self.ended = True
+        self._report(f"price source {self._source}: {reason}")
+
+    @property
+    def silent(self) -> list[Symbol]:
+        """The symbols that are needed and have been without a price for too long."""
+        return sorted(self._silent)
+
+    def forget(self, symbols: Iterable[Symbol]) -> None:
+        """Expect no more prices of ``symbols``."""
+        for symbol in symbols:
+            self._last_seen.pop(symbol, None)
+            self._silent.discard(symbol)
+
+    def check(self, needed: Mapping[Symbol, Instant], now: Instant) -> None:
+        """Report the needed symbols that have become silent since the last check.
+
+        Args:
+            needed: by symbol, the moment since which a price is expected.
+            now: the present moment.
+        """
+        if self.ended or self._all_silent:
+            return
+        for symbol, since in needed.items():
+            self._last_seen.setdefault(symbol, since)
+        silent = {symbol for symbol in needed if now.since(self._last_seen[symbol]) > self._after}
+        newly_silent = silent - self._silent
+        self._silent |= newly_silent
+        if not newly_silent:
+            return
+        since_text = _since(max((self._last_seen[symbol] for symbol in silent), key=attrgetter("monotonic")))
+        if len(silent) > 1 and silent == needed.keys():
+            self._all_silent = True
+            self._report(f"price source {self._source} has been silent {since_text}")
+        else:
+            for symbol in sorted(newly_silent):
+                self._report(f"price source {self._source} has sent no price of {symbol} {since_text}")
+
+    def _report(self, text: str, *, over: bool = False) -> None:
+        logger.log("INFO" if over else "WARNING", "{}", text)
+        self._notify(AlarmKind.PRICE_SOURCE_SILENT, text, over=over)
+
+
+def _since(since: Instant) -> str:
+    return f"since {since.time.astimezone(UTC):%H:%M:%S} UTC; decisions that need a price wait, then are rejected"

@@ -6,6 +6,7 @@ takes the next step when the answer arrives.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from loguru import logger
@@ -19,6 +20,10 @@ from domain.types import DecisionId, Generation
 
 PATH = ("PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
 """The actors of the decision path, downstream first."""
+
+
+FROZEN_AFTER = 3
+"""So often a decision is quarantined while its order stays open; then the order is left alone."""
 
 
 class Recovery:
@@ -41,12 +46,14 @@ class Recovery:
         self._done = done
         self._awaited: str | None = None
         self._poisoned: dict[DecisionId, Failure] = {}
+        self._quarantines: Counter[DecisionId] = Counter()
         self._suspects: frozenset[DecisionId] = frozenset()
         self._portfolios: tuple[PortfolioState, ...] = ()
 
     def poison(self, decision_id: DecisionId, failure: Failure) -> None:
         """Let the next generation end a decision as an internal error."""
         self._poisoned[decision_id] = failure
+        self._quarantines[decision_id] += 1
 
     def pause(self) -> None:
         """Stop the path until the next generation begins."""
@@ -82,5 +89,7 @@ class Recovery:
 
     def _rebuild(self, name: str) -> None:
         self._awaited = name
-        rebuild = Rebuild(self.generation, self._portfolios, dict(self._poisoned), self._suspects, self.draining)
+        frozen = frozenset(id_ for id_, times in self._quarantines.items() if times >= FROZEN_AFTER)
+        poisoned = dict(self._poisoned)
+        rebuild = Rebuild(self.generation, self._portfolios, poisoned, self._suspects, self.draining, frozen)
         self._addresses[name].tell(rebuild)

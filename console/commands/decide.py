@@ -44,6 +44,9 @@ ORDER_OPTIONS = {
     "post_only": Annotated[
         bool | None, typer.Option("--post-only", help="Reject a limit order that would not rest first.")
     ],
+    "reduce_only": Annotated[
+        bool | None, typer.Option("--reduce-only", help="Of a SELL: it works in a halted portfolio, too.")
+    ],
     "stop_loss": Annotated[
         str | None,
         typer.Option("--stop-loss", metavar="P|N%", help="Of a BUY: sell at this price, or N % below the entry."),

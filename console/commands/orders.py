@@ -19,6 +19,7 @@ from console.options import AsJson, Limit, Portfolio, with_settings
 from console.sending import send, wait_for_outcome
 from domain.errors import InvalidRequest, NotRunning
 from domain.trading.decision import ANY_SYMBOL, Decision, reason_code
+from domain.trading.portfolio import AUDIT_HALT
 from domain.types import DEFAULT_PORTFOLIO, Action, OutcomeStatus
 from domain.wording import counted
 from persistence.queries.open_orders import flat_symbol, open_orders, portfolio_of_target, portfolios_with_orders
@@ -138,8 +139,8 @@ def flatten(
       run.py flatten
       run.py flatten --portfolio default --symbol BTC/USDT --yes
 
-    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. In a halted
-    portfolio every SELL is rejected: resume it first.
+    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. It
+    works in a halted portfolio, too, unless the audit halted it: then the positions and their stops stay.
     """
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
         if portfolio is not None:
@@ -151,7 +152,14 @@ def flatten(
         if positions:
             _require_confirmation(positions, yes=yes)
         sender = _Sender(url, reader, settings.max_decision_age)
-        results = [result for row in positions for result in sender.close(row["portfolio"], row["symbol"])]
+        halted = {row["portfolio"]: row["reason"] for row in reader.halted() if row["reason"].startswith(AUDIT_HALT)}
+        results = []
+        for row in positions:
+            if row["portfolio"] in halted:
+                # Its SELL would be rejected after the CANCEL, and the position would have lost its stop.
+                results.append(_not_sent(row, f"halted: {halted[row['portfolio']]}"))
+            else:
+                results += sender.close(row["portfolio"], row["symbol"])
     _answer(as_json, results, "No position is open.")
 
 
@@ -164,6 +172,21 @@ def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None
         raise InvalidRequest(f"{question}; confirm it with --yes")
     if not typer.confirm(f"{question}. Really?", err=True):
         raise InvalidRequest("nothing was done")
+
+
+def _not_sent(position: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Return the result for a position that cannot be closed now."""
+    return {
+        "decision_id": None,
+        "decision": Action.SELL,
+        "symbol": position["symbol"],
+        "portfolio": position["portfolio"],
+        "target": None,
+        "outcome": OutcomeStatus.REJECTED,
+        "code": "halted",
+        "reason": reason,
+        "order_id": None,
+    }
 
 
 class _Sender:
@@ -197,7 +220,9 @@ class _Sender:
         """Cancel the open orders of a symbol, then sell the position; return the outcomes."""
         resting = [row for row in open_orders(self._reader, portfolio) if row["symbol"] == symbol]
         results = [self.cancel(portfolio, "symbol", symbol)] if resting else []
-        sell = Decision(decision="SELL", symbol=symbol, confidence=1, portfolio=portfolio, strategy=STRATEGY)
+        sell = Decision(
+            decision="SELL", symbol=symbol, confidence=1, portfolio=portfolio, strategy=STRATEGY, reduce_only=True
+        )
         return [*results, self._send(sell)]
 
     def _send(self, decision: Decision) -> dict[str, Any]:
@@ -223,7 +248,10 @@ def _answer(as_json: bool, results: list[dict[str, Any]], none: str) -> None:
         for result in results:
             what = "cancel" if result["decision"] is Action.CANCEL else f"SELL {result['symbol']}"
             reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")
-            print(f"decision {result['decision_id']}, {what}: {result['outcome']}: {reason}")  # noqa: T201
+            name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
+            if result["decision_id"] is None:
+                name = f"{what} of {result['portfolio']}: not sent"
+            print(f"{name}: {reason}")  # noqa: T201
         if not results:
             print(none)  # noqa: T201
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from decimal import Decimal
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.decision import exact_number
 from domain.types import PriceRule
+from domain.wording import alternatives
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
 
@@ -28,6 +29,8 @@ RULES = {
     "slippage_pct": ("slippage", "Slippage as a fraction: 0.0005 is 0.05 %."),
     "price_rule": ("price rule", "quote: a BUY meets the ask, a SELL the bid; last: the last trade."),
     "max_touch_share": ("touch share", "Share of the size at bid or ask without a size surcharge, 0 to 1."),
+    "fill_on_touch": ("on touch", "yes: a resting order is filled where the market reaches its limit; no: beyond it."),
+    "max_bar_share": ("bar share", "Share of a bar's volume that resting orders get at most, above 0, up to 1."),
     "max_position_size": ("max position", "Position limit of a symbol, a fraction of equity."),
     "decision_confidence_threshold": ("threshold", "Decisions with a lower confidence are ignored, 0 to 1."),
     "min_notional": ("min notional", "Minimum value of an order."),
@@ -55,24 +58,35 @@ def _numbers(**options: str | None) -> dict[str, Decimal]:
     return values
 
 
-def _rules(price_rule: str | None, **numbers: str | None) -> dict[str, object]:
+WORDS: Mapping[str, Mapping[str, object]] = {
+    "price_rule": {rule.value: rule.value for rule in PriceRule},
+    "fill_on_touch": {"yes": True, "no": False},
+}
+"""The words that a rule may have, if it is no number, each with its value."""
+
+
+def _rules(**options: str | None) -> dict[str, object]:
     """Return the values of the options that are not None.
 
     Raises:
-        SettingsError: a value is not a number, or there is no such price rule.
+        SettingsError: a value is not a number, or not one of the rule's words.
     """
-    values: dict[str, object] = {**_numbers(**numbers)}
-    if price_rule is not None:
-        if price_rule not in set(PriceRule):
-            raise SettingsError(f"price_rule = {price_rule!r}: must be quote or last")
-        values["price_rule"] = price_rule
+    values: dict[str, object] = {}
+    for name, text in options.items():
+        words = WORDS.get(name)
+        if words is None or text is None:
+            values |= _numbers(**{name: text})
+        elif text not in words:
+            raise SettingsError(f"{name} = {text!r}: must be {alternatives(words)}")
+        else:
+            values[name] = words[text]
     return values
 
 
-_METAVARS = {"price_rule": "quote|last"}
 _OPTIONS = {
     name: Annotated[
-        str | None, typer.Option(f"--{name.replace('_', '-')}", metavar=_METAVARS.get(name, "N"), help=help_text)
+        str | None,
+        typer.Option(f"--{name.replace('_', '-')}", metavar="|".join(WORDS.get(name, ["N"])), help=help_text),
     ]
     for name, (_, help_text) in RULES.items()
 }
@@ -160,6 +174,8 @@ def _written(settings: Settings, name: str, write: Callable[[str], object]) -> d
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value if isinstance(value, str) else number(value)
 
 

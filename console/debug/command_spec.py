@@ -74,8 +74,9 @@ def _actor(*more: Argument) -> tuple[Argument, ...]:
 
 
 ORDER_TERMS = (
-    "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "stop_loss",
-    "stop_loss_pct", "take_profit", "take_profit_pct", "trail", "trail_pct", "trailing_stop", "trailing_stop_pct",
+    "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "reduce_only",
+    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "trail", "trail_pct", "trailing_stop",
+    "trailing_stop_pct",
 )  # fmt: skip
 """Fields of a decision that say how its order is executed."""
 _LIMIT = Argument("n", required=False)

@@ -80,7 +80,7 @@ def _upper(value: object) -> object:
 
 def _word(words: Iterable[str], spelled: Callable[[str], str]) -> Callable[[object], object]:
     """Return the check that a value is one of ``words``, in any case."""
-    allowed = tuple(str(word) for word in words)
+    allowed = tuple(map(str, words))
 
     def check(value: object) -> object:
         option = spelled(value.strip()) if isinstance(value, str) else value
@@ -129,6 +129,7 @@ class Decision(BaseModel):
         time_in_force: GTC, IOC, FOK or GTD; None counts as GTC where an order may rest.
         order_expires_at: end of an order with GTD; aware.
         post_only: the order is rejected where it would take at once.
+        reduce_only: of a SELL: it works in a halted portfolio too, since it only reduces what is held.
         stop_loss: of a BUY: price of the stop that protects what it bought.
         stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
         take_profit: of a BUY: price at which what it bought is sold.
@@ -165,6 +166,7 @@ class Decision(BaseModel):
     time_in_force: Annotated[TimeInForce, BeforeValidator(_word(FORCES, str.upper))] | None = None
     order_expires_at: Moment | None = None
     post_only: bool = False
+    reduce_only: bool = False
     stop_loss: Amount | None = None
     stop_loss_pct: Part | None = None
     take_profit: Amount | None = None
@@ -206,8 +208,8 @@ class Decision(BaseModel):
         """How its order is to be executed."""
         return OrderTerms(
             self.order_type, self.limit_price, self.stop_price, self.time_in_force, self.order_expires_at,
-            self.post_only, self.stop_loss, self.stop_loss_pct, self.take_profit, self.take_profit_pct,
-            self.trail, self.trail_pct, self.trailing_stop, self.trailing_stop_pct,
+            self.post_only, self.reduce_only, self.stop_loss, self.stop_loss_pct, self.take_profit,
+            self.take_profit_pct, self.trail, self.trail_pct, self.trailing_stop, self.trailing_stop_pct,
         )  # fmt: skip
 
 
@@ -365,13 +367,12 @@ class Accepted:
     """A decision that is stored in the database.
 
     Attributes:
-        outcome: its outcome; None while it is pending or open. One that was sent twice may have one already.
-        opened: its order rests in the market.
+        outcome: its outcome, with the status ``open`` while its order rests; None while it is pending. A new decision
+            has none; one that was sent twice may have one.
     """
 
     decision_id: DecisionId
     outcome: Outcome | None
-    opened: bool = False
 
 
 def status_of(reason: Reason) -> OutcomeStatus:

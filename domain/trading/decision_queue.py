@@ -88,7 +88,8 @@ def unknown_portfolio(decision: PendingDecision) -> Refusal:
     return refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
 
 
-def _removed(decision_id: DecisionId, portfolio: PortfolioName) -> Refusal:
+def removed_portfolio(decision_id: DecisionId, portfolio: PortfolioName) -> Refusal:
+    """Refuse a decision whose portfolio was removed while it was on its way."""
     detail = f"portfolio {portfolio!r} was removed"
     return Refusal(decision_id, portfolio, OutcomeStatus.REJECTED, Reason.UNKNOWN_PORTFOLIO, detail)
 
@@ -152,6 +153,11 @@ class DecisionQueue:
         """Return the projection of a portfolio; None if there is no such portfolio."""
         account = self._accounts.get(portfolio)
         return account.state if account is not None else None
+
+    def in_flight(self, portfolio: PortfolioName) -> DecisionId | None:
+        """Return the decision of a portfolio that has been sized, and whose answer is not here yet."""
+        account = self._accounts.get(portfolio)
+        return account.in_flight[0].id if account is not None and account.in_flight is not None else None
 
     def on_decision(self, decision: PendingDecision, now: Instant) -> list[Step]:
         """Refuse a decision, size it, or let it wait."""
@@ -232,7 +238,7 @@ class DecisionQueue:
         steps: list[Step] = []
         for account in removed:
             ids = [decision.id for decision, _ in account.ready] + [one.decision_id for one in account.cancels]
-            steps += [_removed(decision_id, account.state.name) for decision_id in ids]
+            steps += [removed_portfolio(decision_id, account.state.name) for decision_id in ids]
         return steps
 
     def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:

@@ -134,6 +134,7 @@ class Order:
         time_in_force: None for a market order.
         expires_at: with `TimeInForce.GTD`; it sees no market data of this time or later.
         post_only: it is rejected where it would take liquidity at once.
+        reduce_only: it works in a halted portfolio too.
         exits: of an entry order: the exits that its fills open.
         parent: of an exit: the entry order.
         trail: of a trailing stop.
@@ -159,6 +160,7 @@ class Order:
     time_in_force: TimeInForce | None = None
     expires_at: datetime | None = None
     post_only: bool = False
+    reduce_only: bool = False
     exits: ExitPlan | None = None
     parent: OrderId | None = None
     trail: Trail | None = None
@@ -168,6 +170,11 @@ class Order:
     def own_price(self) -> Decimal | None:
         """The price at which budget, room and reservation count it; None for a market order."""
         return self.limit_price if self.limit_price is not None else self.stop_price
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it only reduces what is held: then it works in a portfolio that people halted."""
+        return self.reduce_only or self.is_exit
 
     @property
     def is_exit(self) -> bool:

@@ -44,6 +44,10 @@ class PortfolioRules:
     created_at: datetime | None = None
     halted: str | None = None
 
+    def stops(self, *, reduces: bool) -> bool:
+        """Return whether a halt stops an order; one by people lets an order through that only reduces what is held."""
+        return self.halted is not None and (self.halted_by_audit or not reduces)
+
     @property
     def halted_by_audit(self) -> bool:
         """Whether the audit has found its books wrong: then nothing of it is filled, not even an exit."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from domain.trading.instruments import InstrumentCatalog
 from domain.types import Instant, Symbol
@@ -158,3 +158,15 @@ class PriceSource(Protocol):
 
     def stop(self) -> None:
         """Stop the delivery and return when the thread has ended, within 1 s. Without a running thread, do nothing."""
+
+
+@runtime_checkable
+class WatchesClosely(Protocol):
+    """A price source that can show more of symbols where orders rest. The method is optional for a `PriceSource`."""
+
+    def watch_closely(self, symbols: Collection[Symbol]) -> None:
+        """Deliver all that it can of ``symbols``, which are subscribed, and no more than usual of all others.
+
+        Each trade may be delivered as a quote with ``is_trade`` and ``last_size``, without bid and ask. Callable before
+        the start and from any thread; never blocks.
+        """

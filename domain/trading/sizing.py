@@ -47,7 +47,7 @@ def pre_trade_check(
     """
     if decision.action is Action.HOLD:
         return refuse(decision, Reason.HOLD, "nothing to do")
-    if rules.halted is not None:
+    if rules.halted is not None and rules.stops(reduces=decision.terms.reduce_only):
         return refuse(decision, Reason.HALTED, rules.halted)
     if decision.confidence < rules.decision_confidence_threshold:
         compared = f"{plain(decision.confidence)} is below {plain(rules.decision_confidence_threshold)}"

@@ -34,6 +34,7 @@ class ExchangePrices:
     Attributes:
         catalog: what can be traded; None until it is known.
         clock, timing: see the arguments.
+        watched_closely: symbols where orders rest.
         refused: number of values that were no prices: zero, negative, no number.
 
     Raises:
@@ -56,6 +57,7 @@ class ExchangePrices:
         check(exchange_id, options or {})
         self.name = exchange_id
         self.refused = 0
+        self.watched_closely: frozenset[Symbol] = frozenset()
         self.catalog = instrument_cache.read(cache, exchange_id) if cache is not None else None
         self.clock = clock
         self.timing = timing or Timing()
@@ -93,6 +95,12 @@ class ExchangePrices:
             self._subscribed.difference_update(set(symbols) - self._always)
             self._urgent &= self._subscribed
         self._wake()
+
+    def watch_closely(self, symbols: Collection[Symbol]) -> None:
+        """Deliver each trade of ``symbols`` where the exchange streams them, else request their prices each second."""
+        before, self.watched_closely = self.watched_closely, frozenset(symbols)
+        if before != self.watched_closely:
+            self._wake()
 
     def stop(self) -> None:
         """Deliver nothing more; return when the connections are closed, or after `STOP_TIMEOUT_S`."""

@@ -27,6 +27,7 @@ class Timing:
     Attributes:
         poll_interval: between two requests for the prices of all symbols, where no stream works.
         refresh_interval: the same where a stream works: a stream sends nothing about a symbol that nobody trades.
+        close_interval: the same for symbols where orders rest, unless their trades are streamed.
         stream_silence: a stream that has sent nothing for so long counts as not working.
         list_interval: between two requests for the list of markets.
         request_timeout: for one answer.
@@ -39,6 +40,7 @@ class Timing:
 
     poll_interval: float = 2.0
     refresh_interval: float = 15.0
+    close_interval: float = 1.0
     stream_silence: float = 10.0
     list_interval: float = 3600.0
     request_timeout: float = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
 
@@ -16,15 +16,19 @@ from domain.types import Instant, Symbol
 from domain.worker_thread import WorkerThread
 from market.base import STOP_TIMEOUT_S
 from market.exchange.late_quotes import LateQuoteFilter
+from market.exchange.parsing import quotes, trade_quotes
 from market.exchange.retry import Retrier, describe_error, is_network
-from market.exchange.venue import quotes
+from market.exchange.trade_stream import TradeStream
 
 if TYPE_CHECKING:
     from market.exchange.ccxt_source import ExchangePrices
 
+Streamed: TypeAlias = Collection[Mapping[str, Any]]
+"""Tickers or trades as ccxt returns them."""
+
 
 class Session:
-    """The work between a start and a stop: one thread with an asyncio loop, and up to three tasks on it."""
+    """The work between a start and a stop: one thread with an asyncio loop, and up to four tasks on it."""
 
     def __init__(self, source: ExchangePrices, listener: PriceListener) -> None:
         self.worker = WorkerThread(f"prices-{source.name}", self._run)
@@ -39,6 +43,7 @@ class Session:
         self._invalid_prices = LogOnce.to(logger)
         self._streamed: set[Symbol] = set()
         self._last_streamed = float("-inf")
+        self._streams_trades = False
         self._order = LateQuoteFilter(self._timing.late_window)
 
     # From other threads
@@ -74,6 +79,7 @@ class Session:
     async def _serve(self) -> None:
         self._poll_event = asyncio.Event()
         self._stream_event = asyncio.Event()
+        self._trade_event = asyncio.Event()
         self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         if self._stopped.is_set():
@@ -87,6 +93,7 @@ class Session:
         loops = [self._load_markets]
         loops += [self._poll] if self._venue.answers else []
         loops += [self._stream] if self._venue.streams else []
+        loops += [self._stream_trades] if self._venue.streams_trades else []
         tasks = [asyncio.ensure_future(self._keep_running(loop)) for loop in loops]
         try:
             await asyncio.gather(*tasks)
@@ -100,6 +107,7 @@ class Session:
     def _subscriptions_changed(self) -> None:
         self._poll_event.set()
         self._stream_event.set()
+        self._trade_event.set()
 
     async def _keep_running(self, loop: Callable[[], Awaitable[None]]) -> None:
         """Run a loop, and restart it after an unexpected error; only a stop ends it."""
@@ -137,18 +145,28 @@ class Session:
             await asyncio.sleep(self._timing.max_list_retry if closed else self._timing.list_interval)
 
     async def _poll(self) -> None:
-        """Request tickers: urgent symbols at once, all symbols at an interval that depends on the stream."""
+        """Request tickers: urgent symbols at once, all symbols at an interval that depends on the stream.
+
+        Symbols that are watched closely are requested more often, unless their trades are streamed.
+        """
         name = self._source.name
         messages = f"Cannot get prices from {name} ({{reason}}); retrying", f"Got prices from {name} again"
         retrier = Retrier(self._venue, self._timing, self.log, *messages)
         loop = asyncio.get_running_loop()
-        last, urgent = loop.time(), set[Symbol]()
+        last = last_close = loop.time()
+        urgent = set[Symbol]()
         while True:
             interval = self._timing.refresh_interval if self._stream_works else self._timing.poll_interval
+            due, close_due = last + interval, last_close + self._timing.close_interval
+            closely = set[Symbol]() if self._streams_trades else self._source.watched_closely
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poll_event.wait(), max(0.0, last + interval - loop.time()))
+                next_due = min(due, close_due) if closely else due
+                await asyncio.wait_for(self._poll_event.wait(), max(0.0, next_due - loop.time()))
             self._poll_event.clear()
-            everything = loop.time() >= last + interval
+            everything = loop.time() >= due
+            if closely and loop.time() >= close_due:
+                urgent.update(closely)
+                last_close = loop.time()
 
             async def request(everything: bool = everything) -> None:
                 urgent.update(self._source.take_urgent())
@@ -158,7 +176,7 @@ class Session:
 
             await retrier.call(request)
             if everything:
-                last = loop.time()
+                last = last_close = loop.time()
             if self._source.catalog is not None:  # without it no symbol can be resolved
                 urgent.clear()
 
@@ -213,31 +231,58 @@ class Session:
             self._last_streamed = asyncio.get_running_loop().time()
             self._deliver(tickers, self._last_streamed)
 
-    async def _next_tickers(self) -> Collection[Mapping[str, Any]]:
+    async def _next_tickers(self) -> Streamed:
         """Return the next streamed tickers; while waiting, follow changes of the subscriptions."""
         while True:
             self._stream_event.clear()
-            subscribed = self._resolve(self._source.subscribed())
-            symbols = [symbol for symbol in subscribed if self._venue.lists(symbol)]
+            symbols = self._listed(self._source.subscribed())
             await self._venue.unwatch(self._streamed.difference(symbols))
             self._streamed = set(symbols)
-            waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._stream_event.wait())}
-            if symbols:
-                waits.add(asyncio.ensure_future(self._venue.next_tickers(symbols)))
+            if tickers := await _unless(self._stream_event, self._venue.next_tickers(symbols) if symbols else None):
+                return tickers
+
+    async def _stream_trades(self) -> None:
+        """Deliver each trade that the exchange streams of the symbols that are watched closely."""
+        name = self._source.name
+        messages = (
+            f"Cannot stream trades from {name} ({{reason}}); polling prices, and retrying",
+            f"Streaming trades from {name} again",
+        )
+        retrier = Retrier(self._venue, self._timing, self.log, *messages)
+        stream = TradeStream(self._venue, self._source.clock)
+        self._streams_trades = True
+
+        async def next_trades() -> Streamed:
+            self._trade_event.clear()
+            symbols = self._listed(self._source.watched_closely)
             try:
-                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-                await asyncio.gather(*waits, return_exceptions=True)
-            for wait in done:
-                tickers: list[Mapping[str, Any]] | bool = wait.result()
-                if not isinstance(tickers, bool):
-                    return tickers
+                trades = await _unless(self._trade_event, stream.next_trades(symbols))
+            except Exception:
+                self._streams_trades = False
+                self._poll_event.set()  # it may poll more often now
+                raise
+            self._streams_trades = True
+            return trades
+
+        try:
+            while True:
+                trades = await retrier.call(next_trades)
+                seen = trade_quotes(trades, self._source.name, Instant.of(self._source.clock))
+                if seen and not self._stopped.is_set():
+                    self._listener.quotes_seen(seen)
+                if not self._listed(self._source.watched_closely):
+                    await self._trade_event.wait()
+        finally:
+            self._streams_trades = False
+            await stream.close()
 
     @property
     def _stream_works(self) -> bool:
         return asyncio.get_running_loop().time() - self._last_streamed < self._timing.stream_silence
+
+    def _listed(self, typed: Collection[Symbol]) -> list[Symbol]:
+        """Return the exchange's names of symbols, as `_resolve`, without those that left the last list of markets."""
+        return [symbol for symbol in self._resolve(typed) if self._venue.lists(symbol)]
 
     def _resolve(self, typed: Collection[Symbol]) -> list[Symbol]:
         """Return the exchange's names of the symbols that people typed, without those that it does not trade."""
@@ -269,3 +314,18 @@ class Session:
             self._invalid_prices.recovered(key=quote.symbol)
         if fresh and not self._stopped.is_set():
             self._listener.quotes_seen(fresh)
+
+
+async def _unless(changed: asyncio.Event, arriving: Awaitable[Streamed] | None) -> Streamed:
+    """Wait for what arrives, at most until ``changed`` is set; return nothing then."""
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(changed.wait())]
+    if arriving is not None:
+        waits.append(asyncio.ensure_future(arriving))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    arrived = [wait for wait in waits[1:] if not wait.cancelled()]
+    return arrived[0].result() if arrived else ()

@@ -10,18 +10,17 @@ import pkgutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from domain.errors import SettingsError
-from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, STORED_QUANTUM, ZERO, add, divide, storable
+from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, STORED_QUANTUM, ZERO
 from domain.trading.decision import MAX_AMOUNT
 from domain.trading.instruments import Instrument
-from domain.trading.quotes import Quote
-from domain.types import Instant, Symbol
+from domain.types import Symbol
 from domain.wording import did_you_mean
 from market.exchange.market_list import MarketListCheck
+from market.exchange.parsing import number
 
 NOT_EXCHANGES = frozenset({"base", "test", "abstract", "protobuf", "static_dependencies"})
 KEYS = frozenset({
@@ -32,9 +31,6 @@ KEYS = frozenset({
 QUOTED_STREAM = {"options": {"watchTickers": {"name": "ticker"}}}
 DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"binance": QUOTED_STREAM, "binanceus": QUOTED_STREAM}
 """Options in place of ccxt's own, by exchange. Binance's ``miniTicker``, ccxt's default, has neither bid nor ask."""
-MAX_CLOCK_OFFSET = timedelta(days=365)
-"""A time that an exchange sends is kept as evidence if it is nearer to ours than this; its clock may be wrong."""
-
 _READS_MARKETS = ContextVar("reads_markets", default=False)
 """Whether this task reads the list of markets; others may read prices meanwhile."""
 
@@ -90,6 +86,7 @@ class Venue:
         name: ccxt's id.
         streams: whether it has a WebSocket for tickers.
         answers: whether it answers requests for tickers.
+        streams_trades: whether it has a WebSocket for trades.
     """
 
     def __init__(
@@ -114,6 +111,7 @@ class Venue:
         self._all_at_once = bool(self._ccxt.has.get("fetchTickers"))
         self._streams_many = bool(self._ccxt.has.get("watchTickers"))
         self.streams = package == "pro" and (self._streams_many or bool(self._ccxt.has.get("watchTicker")))
+        self.streams_trades = package == "pro" and bool(self._ccxt.has.get("watchTrades"))
         self.answers = self._all_at_once or bool(self._ccxt.has.get("fetchTicker"))
 
     async def instruments(self) -> list[Instrument]:
@@ -206,6 +204,22 @@ class Venue:
             with suppress(Exception):
                 await self._ccxt.un_watch_tickers(list(symbols))
 
+    async def next_trade(self, symbol: Symbol) -> None:
+        """Wait until the exchange streams the next trades of ``symbol``; `trades` then holds them."""
+        await self._listed.wait()
+        await self._ccxt.watch_trades(symbol)
+
+    def trades(self, symbol: Symbol) -> Sequence[Mapping[str, Any]]:
+        """Return the last 1 000 streamed trades of ``symbol``, in the order in which they arrived."""
+        return self._ccxt.trades.get(symbol) or ()
+
+    async def unwatch_trades(self, symbols: Collection[Symbol]) -> None:
+        """Unsubscribe from the trades of ``symbols``, where the exchange offers that."""
+        if self._ccxt.has.get("unWatchTrades"):
+            for symbol in symbols:
+                with suppress(Exception):
+                    await self._ccxt.un_watch_trades(symbol)
+
     def lists(self, symbol: Symbol) -> bool:
         """Return whether the last list of markets holds this symbol; True before the first list."""
         return self._ccxt.markets is None or symbol in self._ccxt.markets
@@ -243,13 +257,13 @@ class Venue:
 
     def _quantum(self, precision: object, default: Decimal) -> Decimal:
         """Return a tick or step, ``default`` where the exchange gives none; see ccxt's manual, Precision Mode."""
-        number = _number(precision)
-        if number is None:
+        value = number(precision)
+        if value is None:
             return default
         if self._ccxt.precisionMode == TICK_SIZE:
-            return number if STORED_QUANTUM <= number < MAX_AMOUNT else default
-        if self._ccxt.precisionMode == DECIMAL_PLACES and number == number.to_integral_value() and abs(number) <= 18:
-            return Decimal(1).scaleb(-int(number))
+            return value if STORED_QUANTUM <= value < MAX_AMOUNT else default
+        if self._ccxt.precisionMode == DECIMAL_PLACES and value == value.to_integral_value() and abs(value) <= 18:
+            return Decimal(1).scaleb(-int(value))
         return default  # significant digits: the quantum depends on the price
 
 
@@ -282,84 +296,5 @@ TICK_SIZE = 4
 
 
 def _minimum(limit: Mapping[str, Any] | None) -> Decimal:
-    number = _number((limit or {}).get("min"))
-    return number if number is not None and ZERO < number < MAX_AMOUNT else ZERO
-
-
-def _number(value: object) -> Decimal | None:
-    """Return a value that an exchange sent as a finite number, None where it is none."""
-    if value is None:
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> tuple[list[Quote], dict[Symbol, object]]:
-    """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
-
-    The base price is the last trade's; where a venue sends only bid and ask, it is their middle. ccxt's tickers do not
-    hold the size of the last trade: ``baseVolume`` is the volume of 24 hours.
-    """
-    valid: list[Quote] = []
-    invalid: dict[Symbol, object] = {}
-    for ticker in tickers:
-        bid, ask = _positive(ticker.get("bid")), _positive(ticker.get("ask"))
-        last = ticker.get("last") if ticker.get("last") is not None else ticker.get("close")
-        price = _positive(last)
-        if last is None and bid is not None and ask is not None:
-            price = _stored(divide(add(bid, ask), Decimal(2)))
-        symbol = Symbol(str(ticker.get("symbol")))
-        if price is None:
-            invalid[symbol] = last
-        else:
-            quote = Quote(
-                symbol,
-                price,
-                price_time=_price_time(ticker.get("timestamp"), now.time),
-                seen=now,
-                source=source,
-                real=True,
-                bid=bid,
-                ask=ask,
-                volume=_volume(ticker.get("baseVolume")),
-                bid_size=_size(bid, ticker.get("bidVolume")),
-                ask_size=_size(ask, ticker.get("askVolume")),
-            )
-            valid.append(quote)
-    return valid, invalid
-
-
-def _positive(value: object) -> Decimal | None:
-    number = _number(value)
-    if number is None or not ZERO < number < MAX_AMOUNT:
-        return None
-    return _stored(number)
-
-
-def _size(price: Decimal | None, value: object) -> Decimal | None:
-    """Return the quantity offered at ``price``; None without that price, and where it is no positive number."""
-    return None if price is None else _positive(value)
-
-
-def _volume(value: object) -> Decimal | None:
-    """Return a volume that can be stored, else None: it is evidence only, so an invalid one costs no price."""
-    number = _number(value)
-    if number is None or not ZERO <= number < MAX_AMOUNT:
-        return None
-    return storable(number)
-
-
-def _stored(price: Decimal) -> Decimal | None:
-    return rounded if (rounded := storable(price)) > ZERO else None
-
-
-def _price_time(milliseconds: object, now: datetime) -> datetime:
-    """Return the exchange's time of a price; ``now`` where it sends none, or one too far away."""
-    with suppress(ValueError, TypeError, OverflowError):
-        time = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)  # type: ignore[call-overload]
-        if abs(time - now) < MAX_CLOCK_OFFSET:
-            return time
-    return now
+    value = number((limit or {}).get("min"))
+    return value if value is not None and ZERO < value < MAX_AMOUNT else ZERO

@@ -93,7 +93,8 @@ def count_contents(cursor: psycopg.Cursor[Any]) -> Contents:
     for schema, table, has_outcomes in cursor.execute(TABLES).fetchall():
         name = sql.Identifier(schema, table)
         if table == "trading_decisions":
-            pending = "pg_catalog.count(*) FILTER (WHERE processed_at IS NULL)" if has_outcomes else "0"
+            pending = "pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'pending')"
+            pending = pending if has_outcomes else "0"
             row = one_row(cursor, sql.SQL(f"SELECT pg_catalog.count(*), {pending} FROM {{}}").format(name))
             decisions, waiting = decisions + row[0], waiting + row[1]
         elif table == "paper_fills":

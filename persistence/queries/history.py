@@ -38,15 +38,17 @@ SELECT {", ".join(columns_of(Trade))}
 FROM paper_trades WHERE portfolio = %(portfolio)s ORDER BY exit_time, order_id, fill_no
 """
 
-# Side and strategy of a position are those of the order that opened it. An order's slippage is that of its first fill.
+# Side and strategy of a position are those of the fill that opened it: an order that rested may fill long after later
+# ones. Before orders rested, the number of an order was the version of its fill. An order's slippage is that of its
+# first fill.
 EXECUTIONS = """
 SELECT f.position_id, f.symbol, f.asset_class,
        first_value(CASE f.side WHEN 'BUY' THEN 'LONG' ELSE 'SHORT' END) OVER held,
        first_value(o.strategy) OVER held,
        f.notional, f.commission, CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END, f.filled_at
 FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = %(portfolio)s
-WINDOW held AS (PARTITION BY f.position_id ORDER BY o.seq, f.fill_no)
-ORDER BY o.seq, f.fill_no
+WINDOW held AS (PARTITION BY f.position_id ORDER BY coalesce(f.version, o.seq))
+ORDER BY coalesce(f.version, o.seq)
 """
 
 # All snapshots, or those of a period and the last one before it.

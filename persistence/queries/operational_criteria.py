@@ -38,14 +38,16 @@ WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(u
 """
 
 # A decision is late after its deadline and the grace. It counts in the period in which that time lies, and in each one
-# at whose end it has no outcome. A sender may insert any created_at, which must not overflow here. A resting order
-# without an expiry is never late.
+# at whose end it has no outcome. A sender may insert any created_at, which must not overflow here. A decision whose
+# order may rest is in time if that order was accepted in time, however long it rests.
 LATE = """
 WITH asked AS (
-    SELECT id, processed_at,
-           least(coalesce(expires_at, least(created_at, '9999-12-30'::timestamptz) + %(age)s * interval '1 second'),
+    SELECT d.id, coalesce(o.created_at, d.processed_at) AS processed_at,
+           least(coalesce(d.expires_at, least(d.created_at, '9999-12-30'::timestamptz) + %(age)s * interval '1 second'),
                  '9999-12-31'::timestamptz) + %(grace)s * interval '1 second' AS due
-    FROM trading_decisions WHERE portfolio = %(portfolio)s AND (status <> 'open' OR expires_at IS NOT NULL)
+    FROM trading_decisions d
+    LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.decision_id = d.id AND o.order_type <> 'market'
+    WHERE d.portfolio = %(portfolio)s
 )
 SELECT id::text, to_char(due, 'YYYY-MM-DD HH24:MI:SS'),
        CASE WHEN processed_at <= %(until)s THEN to_char(processed_at, 'YYYY-MM-DD HH24:MI:SS') END,

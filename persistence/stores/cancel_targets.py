@@ -54,12 +54,14 @@ def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: st
     parameters = {"id": uid if by_uuid else _number(target), "uid": uid, "key": target, "portfolio": portfolio}
     row = cursor.execute(statement, parameters).fetchone()
     if row is None:
-        return CancelTarget(flaw=f"no decision or order is {target!r}")
+        by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
+        return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
     decision_id, order_id, owner, status, reason = row
     if owner != portfolio:
         return CancelTarget(flaw=f"{target!r} is of portfolio {owner}")
     if status not in {"pending", "open"}:
-        return CancelTarget(flaw=f"already {status}{f': {reason}' if reason else ''}")
+        said = reason.removeprefix(f"{status}: ") if reason else ""  # many reasons begin with the status
+        return CancelTarget(flaw=f"already {status}{f': {said}' if said else ''}")
     return CancelTarget(decision_id=decision_id) if order_id is None else CancelTarget(order_id=OrderId(order_id))
 
 

@@ -62,6 +62,6 @@ def row_terms(row: Mapping[str, Any]) -> OrderTerms:
     return OrderTerms(
         OrderType(row["order_type"] or OrderType.MARKET), row["limit_price"], row["stop_price"],
         None if force is None else TimeInForce(force), row["order_expires_at"], bool(row["post_only"]),
-        row["stop_loss"], row["stop_loss_pct"], row["take_profit"], row["take_profit_pct"],
+        bool(row["reduce_only"]), row["stop_loss"], row["stop_loss_pct"], row["take_profit"], row["take_profit_pct"],
         row["trail"], row["trail_pct"], row["trailing_stop"], row["trailing_stop_pct"],
     )  # fmt: skip

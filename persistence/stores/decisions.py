@@ -99,7 +99,7 @@ def find_decisions(cursor: psycopg.Cursor, decisions: Sequence[Decision]) -> lis
     """Find decisions by uid or idempotency key; None for each that is not in the table."""
     keys = [decision.idempotency_key for decision in decisions if decision.idempotency_key is not None]
     rows = cursor.execute(FIND, [[decision.uid for decision in decisions], keys]).fetchall()
-    stored = [(row[4], row[5], Accepted(row[0], _outcome(row), opened=row[1] == "open")) for row in rows]
+    stored = [(row[4], row[5], Accepted(row[0], _outcome(row))) for row in rows]
     by_uid = {uid: accepted for uid, _, accepted in stored}
     by_key = {key: accepted for _, key, accepted in stored if key is not None}
     return [by_uid.get(d.uid) or by_key.get(d.idempotency_key or "") for d in decisions]
@@ -130,13 +130,16 @@ def _look_up(engine: Engine, decision: Decision) -> Accepted | None:
 
 
 def read_outcomes(cursor: psycopg.Cursor, ids: Collection[DecisionId]) -> dict[DecisionId, Outcome | None]:
-    """Return the outcomes of decisions: None for one without an outcome, no entry for one whose row is gone."""
+    """Return the outcomes of decisions: None for a pending one, no entry for one whose row is gone.
+
+    One whose order rests in the market has the status ``open``.
+    """
     return {row[0]: _outcome(row) for row in cursor.execute(OUTCOMES, [id_literal(ids)]).fetchall()}
 
 
 def _outcome(row: Sequence[Any]) -> Outcome | None:
     id_, status, reason, order_id = row[:4]
-    if status in {"pending", "open"}:
+    if status == "pending":
         return None
     return Outcome(id_, OutcomeStatus(status), reason or "", OrderId(order_id) if order_id else None)
 

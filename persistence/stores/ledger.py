@@ -14,8 +14,9 @@ from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.events import DecisionEnd, Filled
 from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.protection import halts_after
 from domain.trading.orders import Costs, ExecutionRules
-from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioRules, PortfolioState, Position, Taken
+from domain.trading.portfolio import AUDIT_HALT, NO_OPEN_ORDERS, PortfolioRules, PortfolioState, Position, Taken
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Symbol
 from persistence.connections import transaction
 from persistence.lease import writing
@@ -159,6 +160,8 @@ class LedgerStore(Store):
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write a group of events, in their order, with what they make of orders and decisions, in one transaction.
 
+        A portfolio of which an order ends by an internal error is halted with it, so that no crash separates the two.
+
         Args:
             generation: of the decision path that made the group.
             group: whole units of results, each with the portfolio's state after it; later states build on earlier ones.
@@ -189,6 +192,8 @@ class LedgerStore(Store):
                 copy_rows(cursor, "paper_order_events", events)
             _save_positions(cursor, fills)
             _save_states(cursor, group)
+            if halts := halts_after(group):
+                _halt(cursor, halts, by_whom="program")
 
     def _end_or_open(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
         """End the decisions that the group ends, and open those whose orders rest after it."""
@@ -238,11 +243,23 @@ class LedgerStore(Store):
             messages = json.dumps(list(differences.values()))
             audit = {"epoch": self._lease.epoch, "portfolios": portfolios, "differences": messages}
             insert_rows(cursor, "paper_audits", [audit])
-            halts = [
-                {"portfolio": name, "halted": True, "reason": f"audit: {difference}"[:1000], "by_whom": "audit"}
-                for name, difference in differences.items()
-            ]
-            insert_rows(cursor, "paper_halts", halts)
+            reasons = {name: f"{AUDIT_HALT}{difference}"[:1000] for name, difference in differences.items()}
+            _halt(cursor, reasons, by_whom="audit")
+
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        """Halt a portfolio.
+
+        Raises:
+            Fenced: another process holds the lease now; nothing was written.
+            DatabaseUnavailable: with ``in_doubt`` if it is not known whether the COMMIT happened.
+        """
+        with writing(self.engine, self._lease) as cursor:
+            _halt(cursor, {portfolio: reason}, by_whom="program")
+
+
+def _halt(cursor: psycopg.Cursor, reasons: Mapping[PortfolioName, str], *, by_whom: str) -> None:
+    rows = [{"portfolio": n, "halted": True, "reason": reason, "by_whom": by_whom} for n, reason in reasons.items()]
+    insert_rows(cursor, "paper_halts", rows)
 
 
 def _update_orders(cursor: psycopg.Cursor, changes: Sequence[OrderChange]) -> None:

@@ -232,6 +232,8 @@ def test_portfolios(env: dict[str, str]) -> None:
         "portfolio set europe": "at least one rule",
         "portfolio set europe --price-rule ask": "price_rule = 'ask': must be quote or last",
         "portfolio set europe --max-touch-share 2": "max_touch_share must be a fraction from 0 to 1",
+        "portfolio set europe --fill-on-touch maybe": "fill_on_touch = 'maybe': must be yes or no",
+        "portfolio set europe --max-bar-share 0": "max_bar_share must be a fraction above 0, at most 1",
     }
     for message, ended in zip(wrong.values(), run_all(*wrong, env=env), strict=True):
         assert message in refused(ended, 2)
@@ -240,6 +242,8 @@ def test_portfolios(env: dict[str, str]) -> None:
     assert changed.json["portfolio"]["revision"] == 2
     changed = run("portfolio", "set", "europe", "--price-rule", "last", "--max-touch-share", "0.5", env=env)
     assert changed.out == "portfolio europe: price_rule last, max_touch_share 0.5 (revision 3)\n"
+    changed = run("portfolio", "set", "europe", "--fill-on-touch", "yes", "--max-bar-share", "0.2", env=env)
+    assert changed.out == "portfolio europe: fill_on_touch yes, max_bar_share 0.2 (revision 4)\n"
     (row,) = run("portfolio", "list", "--json", env=env).json["portfolios"]
     assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
     assert (row["price_rule"], row["max_touch_share"]) == ("last", "0.5")

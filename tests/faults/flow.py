@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 
 from actors import Decision, TradingSystem
-from actors.messages import Execute, SourceEnded
+from actors.messages import DataSeen, Execute, SourceEnded
 from actors.runtime.address import CURRENT
-from actors.runtime.pykka_adapter import Future
+from actors.runtime.pykka_adapter import Envelope, Future, Timeout
+from actors.runtime.timer import SystemClock
 from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
+from domain.trading.quotes import Quote
+from domain.types import Instant, Symbol
 from persistence import schema
 from persistence.stores import portfolios
 from tests.faults.matrix import Needs, Point, who
-from tests.support.system.running_system import INSERT, isolated_settings, running_system
+from tests.support.exchange.fixed_price_source import FixedPriceSource
+from tests.support.system.running_system import PRICES, isolated_settings, running_system
 
 CAPITAL = 1_000_000
 PORTFOLIOS = ("default", "second", "third")
@@ -43,8 +49,20 @@ QUANTITIES = {
     "E": ("0.3", "0.33333333"),
     "S": ("7", "0.7"),
 }
+COLUMNS = (
+    "uid", "symbol", "decision", "confidence", "quantity", "portfolio", "order_type", "limit_price", "stop_price",
+    "stop_loss_pct", "take_profit_pct", "target",
+)  # fmt: skip
+INSERT = f"INSERT INTO trading_decisions ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
+NO_TERMS = ("market", None, None, None, None, None)
+MOVES = tuple(Decimal(factor) for factor in ("1", "0.999", "1.001", "0.99", "1.01", "1"))
+"""Of the prices, one after the other, and again."""
+OFFSETS = ("0.992", "0.9995", "1.0005", "1.008")
+"""Of limit and stop prices, from the price at the start."""
+FAR_BELOW = Decimal(60_000)
+"""A price of BTC that the source never sends."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
-Row = tuple[uuid.UUID, str, str, str, str | None, str]
+Row = tuple[uuid.UUID, str, str, str, str | None, str, str, str | None, str | None, str | None, str | None, str | None]
 
 
 def prepare(url: str) -> None:
@@ -57,33 +75,84 @@ def prepare(url: str) -> None:
 
 @contextmanager
 def serving(url: str, **changes: Any) -> Iterator[TradingSystem]:
-    """A real system on that database, at prices that stand still."""
-    with running_system(url, **(SETTINGS | changes)) as system:
+    """A real system on that database, at prices that move up and down."""
+    with running_system(url, source=MovingPriceSource, **(SETTINGS | changes)) as system:
         yield system
+
+
+class MovingPriceSource(FixedPriceSource):
+    """Prices that move up and down, through the levels of orders, and come back to where they began."""
+
+    _intervals = itertools.count()
+
+    def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
+        factor = MOVES[next(self._intervals) % len(MOVES)]
+        return [(symbol, price * factor) for symbol, price in super()._next_prices()]
 
 
 def drawn(draw: random.Random, count: int) -> list[Row]:
     """Decisions of every kind: with and without quantity, partial closes, and all that is refused."""
     rows = [a_decision(draw) for _ in range(count - 3)]
-    rows.insert(draw.randrange(len(rows)), (_uid(draw), "DEAD/USDT", "BUY", "1", "1", draw.choice(PORTFOLIOS)))
-    rows.insert(draw.randrange(len(rows)), (_uid(draw), "BTC/USDT", "BUY", "1", "0.01", "nobody"))
-    rows.insert(draw.randrange(len(rows)), (_uid(draw), "BTC/USDT", "HOLD", "1", None, draw.choice(PORTFOLIOS)))
+    for symbol, action, quantity, portfolio in (
+        ("DEAD/USDT", "BUY", "1", draw.choice(PORTFOLIOS)),
+        ("BTC/USDT", "BUY", "0.01", "nobody"),
+        ("BTC/USDT", "HOLD", None, draw.choice(PORTFOLIOS)),
+    ):
+        rows.insert(draw.randrange(len(rows)), (_uid(draw), symbol, action, "1", quantity, portfolio, *NO_TERMS))
     return rows
 
 
 def a_decision(draw: random.Random) -> Row:
-    """A decision whose outcome depends on the portfolio as it stands."""
+    """A decision whose outcome depends on the portfolio as it stands; its order may rest, and a few are CANCELs."""
+    if draw.random() < 0.06:
+        return _cancel(draw, draw.choice(PORTFOLIOS))
     symbol = draw.choice([*SYMBOLS, *SYMBOLS, "NOPE/USDT"])
     quantity = draw.choice([None, *QUANTITIES.get(symbol[0], ("1",))])
     confidence = draw.choice(["0.59", "0.6", "0.75", "0.8", "1"])
+    action = draw.choice(["BUY", "BUY", "BUY", "SELL", "SELL"])
+    terms = _terms(draw, action, symbol) if draw.random() < 0.5 else NO_TERMS
+    return (_uid(draw), symbol, action, confidence, quantity, draw.choice(PORTFOLIOS), *terms)
+
+
+def _terms(
+    draw: random.Random, action: str, symbol: str
+) -> tuple[str, str | None, str | None, str | None, str | None, None]:
+    price = next((Decimal(price) for name, price in PRICES.items() if name[0] == symbol[0].upper()), Decimal(100))
+    near = [str((price * Decimal(factor)).quantize(Decimal("0.01"))) for factor in draw.choices(OFFSETS, k=2)]
+    kind = draw.choice(["market", "limit", "limit", "stop", "stop_limit"])
+    stop_loss, take_profit = draw.choice([(None, None), ("0.008", None), ("0.008", "0.008")])
     return (
-        _uid(draw), symbol, draw.choice(["BUY", "BUY", "BUY", "SELL", "SELL"]), confidence, quantity,
-        draw.choice(PORTFOLIOS),
-    )  # fmt: skip
+        kind,
+        near[0] if kind in {"limit", "stop_limit"} else None,
+        near[1] if kind in {"stop", "stop_limit"} else None,
+        *((stop_loss, take_profit) if action == "BUY" else (None, None)),
+        None,
+    )
+
+
+def _cancel(draw: random.Random, portfolio: str) -> Row:
+    return (_uid(draw), "*", "CANCEL", "1", None, portfolio, *NO_TERMS[:-1], "all")
 
 
 def _uid(draw: random.Random) -> uuid.UUID:
     return uuid.UUID(int=draw.getrandbits(128), version=4)
+
+
+def _rest(system: TradingSystem) -> None:
+    """Let an order rest in each portfolio, at a price that only a `Meddler` sends; then send market orders."""
+    waits: list[Future[Outcome]] = []
+    for kind in ("limit", "market"):
+        for portfolio in PORTFOLIOS:
+            limit = FAR_BELOW if kind == "limit" else None
+            with suppress(PaperTradingError):
+                decision = Decision(
+                    symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001", portfolio=portfolio,
+                    order_type=kind, limit_price=limit,
+                )  # fmt: skip
+                waits.append(system.submit(decision, wait="open"))
+        for future in waits:
+            with suppress(PaperTradingError, Timeout):
+                future.get(timeout=1.0)
 
 
 def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -> None:
@@ -99,13 +168,11 @@ def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -
         for begin in range(0, len(rows), 6):
             with connection.transaction():
                 cursor.executemany(INSERT, rows[begin : begin + 4])
-            for uid, symbol, decision, confidence, quantity, portfolio in rows[begin + 4 : begin + 6]:
-                wanted = Decision(
-                    symbol=symbol, decision=decision, confidence=confidence, quantity=quantity, portfolio=portfolio,
-                    uid=uid,
-                )  # fmt: skip
+            for row in rows[begin + 4 : begin + 6]:
+                given = {name: value for name, value in zip(COLUMNS, row, strict=True) if value is not None}
+                wanted = Decision(**given)
                 with suppress(PaperTradingError):  # refused, or in doubt: then nothing was promised
-                    accepted(uid, system.submit(wanted))
+                    accepted(row[0], system.submit(wanted, wait="open"))
 
 
 def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:
@@ -118,6 +185,8 @@ def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:
             system.crash("ExecutionSimulator")
         case Needs.ENDED:
             system._wiring.address("PriceTracker").tell(SourceEnded("the test has it end"))
+        case Needs.OVERTAKEN:
+            _rest(system)
         case Needs.BY_HAND:
             system._wiring.address("Supervisor").tell(Replace("Sizer"))
         case Needs.REBUILD | Needs.START if rebuild:
@@ -132,6 +201,7 @@ class Meddler:
         self._url = url
         self._needs = needs
         self._done = False
+        self._recorded = threading.Event()
 
     def __call__(self, moment: str, what: str) -> None:
         """Meddle, if this is the moment."""
@@ -141,6 +211,12 @@ class Meddler:
             case Needs.GONE, "ExecutionSimulator", "takes", "Execute":
                 self._done = True
                 self._cancel()
+            case Needs.OVERTAKEN, "Sizer", "sends", "Execute":
+                self._overtake()
+            case Needs.OVERTAKEN, "ExecutionSimulator", "sent", "Record":
+                self._recorded.set()
+            case Needs.OVERTAKEN, "ExecutionSimulator", "sends", "SizeAgain":
+                self._done = True
             case Needs.AWAY, "DecisionWatcher", "commits", "refusals":
                 self._done = True
                 disconnect(self._url, "DecisionWatcher")
@@ -151,6 +227,22 @@ class Meddler:
     def again(self) -> None:
         """Meddle once more."""
         self._done = False
+
+    def _overtake(self) -> None:
+        """Fill an order of the portfolio that rests far below, before the order in hand gets to the exchange."""
+        sizer: Any = CURRENT.sender
+        queue, routes = sizer._behaviour._queue, sizer._behaviour._routes
+        accounts = [one for one in queue._accounts.values() if one.in_flight and one.in_flight[0].id == queue.about]
+        if not any(o.order.limit_price == FAR_BELOW for one in accounts for o in one.state.open_orders):
+            return
+        now = Instant.of(SystemClock())
+        price = FAR_BELOW - 1
+        self._recorded.clear()
+        # Into the mailbox itself: it is no message of the Sizer.
+        routes.price_tracker._mailbox.put(
+            Envelope(DataSeen((Quote(Symbol("BTC/USDT"), price, now.time, now, "test", real=False),)))
+        )
+        self._recorded.wait(2)
 
     def _cancel(self) -> None:
         (message,) = in_hand()

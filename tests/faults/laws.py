@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from actors.execution_simulator import ExecutionSimulator
 from actors.messages import Submit
 from actors.position_keeper import PositionKeeper
 from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
+from actors.sizer import Sizer
 from domain.errors import DatabaseUnavailable, DecisionGone, PaperTradingError
 from domain.failures import FailureKind
+from domain.market_data import MarketDataBuffer
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Outcome, Reason
+from domain.trading.open_orders.matching import reaches_limit, reaches_stop, see
+from domain.trading.open_orders.open_order import STOPS
 from domain.trading.portfolio import PortfolioState
-from domain.types import DecisionId, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
-from tests.support.actors.memory_stores import MemoryDatabase
+from domain.trading.quotes import Quote
+from domain.types import Action, DecisionId, Liquidity, OrderId, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
+from tests.support.actors.memory_stores import MemoryDatabase, Row
 from tests.support.actors.stepper import Stepper
 from tests.support.values.naive_ledger import Deal, ledger
 
 MARKS = {Symbol("BTC/USDT"): Decimal("110485.85"), Symbol("ETH/USDT"): Decimal("3950.01")}
 """Law 1 holds at any."""
+ZERO = Decimal(0)
 INJECTED = "injected"
 """Stands in the message of every exception that a test raises in an actor."""
 
@@ -69,14 +77,28 @@ class Laws:
         self.callers: list[Caller] = []
         self.deleted: set[DecisionId] = set()
         self._ended: dict[DecisionId, Outcome] = {}
-        self._executed: set[DecisionId] = set()
-        self._filled: set[DecisionId] = set()
+        self._opened: dict[DecisionId, Outcome] = {}
         self._seen: dict[PortfolioName, PortfolioState] = {}
+        self._halted: set[PortfolioName] = set()
+        self._kept: list[Quote] = []
+
+    def watch(self, buffer: MarketDataBuffer) -> None:
+        """Take note of all market data that the buffer of a new process keeps for open orders."""
+        self._kept = kept = []
+        keep = buffer._keep
+
+        def keep_and_note(quote: Quote) -> None:
+            kept.append(quote)
+            keep(quote)
+
+        buffer._keep = keep_and_note  # type: ignore[method-assign]
 
     def check(self, stepper: Stepper) -> None:
         """Laws 1 and 2, and memory against database, as far as they can be checked at any moment."""
         self._outcomes()
         for name, portfolio in self.database.portfolios.items():
+            if portfolio.rules.halted is not None:
+                self._halted.add(name)
             if self._seen.get(name) is not portfolio:
                 self._check_ledger(portfolio)
                 self._seen[name] = portfolio
@@ -85,7 +107,7 @@ class Laws:
     def check_the_end(self, stepper: Stepper, life: int) -> None:
         """What was promised, once everything has come to rest."""
         self.check(stepper)
-        silent = [row.id for row in self.database.rows.values() if row.outcome is None]
+        silent = [row.id for row in self.database.rows.values() if is_pending(row)]
         if silent:
             raise Broken(f"decisions {silent} got no outcome", "lost")
         if not at_rest(stepper):
@@ -99,6 +121,15 @@ class Laws:
         assert isinstance(keeper, PositionKeeper)
         if keeper._committed != self.database.portfolios:
             raise Broken("memory and database differ at rest", "unbalanced")
+        sizer, exchange = (stepper.cells[name].behaviour for name in ("Sizer", "ExecutionSimulator"))
+        assert isinstance(sizer, Sizer)
+        assert isinstance(exchange, ExecutionSimulator)
+        for name, state in self.database.portfolios.items():
+            projected = {"Sizer": sizer._queue.state(name), "ExecutionSimulator": exchange._sequencer.state(name)}
+            for who, remembered in projected.items():
+                if remembered != state:
+                    raise Broken(f"the {who} remembers {remembered}, the database has {state}", "unbalanced")
+            self._check_passed_over(state, exchange._sequencer._frozen)
 
     def check_callers(self, life: int, when: str) -> None:
         """Each has an answer by now, and it is the truth."""
@@ -116,10 +147,16 @@ class Laws:
             if id_ not in self.database.rows and id_ not in self.deleted:
                 raise Broken(f"decision {id_} was accepted and is not in the table", "lost")
             outcome = _answer(caller.submit.outcome)
+            row = self.database.rows.get(id_)
+            if isinstance(outcome, Timeout) and row is not None and row.opened and row.outcome is None:
+                if caller.submit.until_open and when == "after all":
+                    raise Broken(f"the caller of decision {id_} did not hear that its order rests")
+                continue
             if isinstance(outcome, Timeout):
                 raise Broken(f"the caller of decision {id_} waits for its outcome {when}")
             if isinstance(outcome, Outcome):
-                if outcome != self.database.rows[id_].outcome:
+                opened = self._opened.get(id_) if caller.submit.until_open else None
+                if outcome not in {self.database.rows[id_].outcome, opened}:
                     raise Broken(f"decision {id_} did not end as its caller heard: {outcome}")
             elif isinstance(outcome, DecisionGone):
                 if id_ not in self.deleted:
@@ -134,20 +171,53 @@ class Laws:
                 raise Broken(f"decision {row.id} has ended twice: {before}, {row.outcome}", "doubled")
             if before is None and row.outcome is not None:
                 self._ended[row.id] = row.outcome
-                if row.outcome.status is OutcomeStatus.EXECUTED:
-                    self._executed.add(row.id)
-        while len(self._filled) < len(self.database.fills):
-            id_ = self.database.fills[len(self._filled)].order.decision_id
-            if id_ in self._filled:
-                raise Broken(f"decision {id_} has two orders", "doubled")
-            self._filled.add(id_)
-        if self._filled != self._executed:
-            raise Broken(f"executed and filled differ: {self._executed ^ self._filled}", "doubled")
+            if row.opened is not None:
+                self._opened[row.id] = row.opened
+        self._check_fills()
+
+    def _check_fills(self) -> None:
+        """Check that executed decisions have fills of one order, and that no fill happened twice or is too much."""
+        entries: dict[DecisionId, OrderId] = {}
+        filled: dict[OrderId, Decimal] = defaultdict(Decimal)
+        numbers: set[tuple[OrderId, int]] = set()
+        for result in self.database.fills:
+            order, fill = result.order, result.fill
+            if (order.order_id, fill.fill_no) in numbers:
+                raise Broken(f"fill {fill.fill_no} of order {order.order_id} happened twice", "doubled")
+            numbers.add((order.order_id, fill.fill_no))
+            filled[order.order_id] += fill.quantity
+            if (size := filled[order.order_id]) > order.quantity:
+                raise Broken(f"order {order.order_id} of {order.quantity} is filled by {size}", "doubled")
+            if order.leg == 1 and entries.setdefault(order.decision_id, order.order_id) != order.order_id:
+                raise Broken(f"decision {order.decision_id} has two orders", "doubled")
+        rows = self.database.rows
+        executed = {
+            row.id
+            for row in rows.values()
+            if row.outcome is not None
+            and row.outcome.status is OutcomeStatus.EXECUTED
+            and row.decision.decision is not Action.CANCEL
+        }
+        ended = {id_ for id_ in entries if rows[id_].outcome is not None}
+        if ended != executed:
+            raise Broken(f"executed and filled differ: {executed ^ ended}", "doubled")
+        resting = {
+            one.order.decision_id
+            for state in self.database.portfolios.values()
+            for one in state.open_orders
+            if one.order.leg == 1
+        }
+        open_ = {row.id for row in rows.values() if row.opened is not None and row.outcome is None}
+        if open_ != resting:
+            raise Broken(f"decisions that are open, and orders that rest, differ: {open_ ^ resting}", "lost")
 
     def _check_ledger(self, committed: PortfolioState) -> None:
         fills = [a for a in self.database.fills if a.order.portfolio == committed.name]
-        if [a.order.seq for a in fills] != list(range(1, len(fills) + 1)) or committed.version != len(fills):
-            raise Broken(f"the orders of {committed.name} are not numbered in their order", "unbalanced")
+        events = [a for a in self.database.events if a.order.portfolio == committed.name]
+        versions = sorted(a.event.version for a in (*fills, *events))
+        if versions != list(range(1, committed.version + 1)):
+            raise Broken(f"the events of {committed.name} are not numbered in their order", "unbalanced")
+        self._check_open(committed, fills, events)
         deals = [
             Deal(
                 a.order.instrument.symbol,
@@ -155,6 +225,7 @@ class Laws:
                 a.fill.quantity,
                 a.fill.price,
                 (a.order.costs.commission_pct, a.order.costs.min_commission),
+                a.order.order_id,
             )
             for a in fills
         ]
@@ -176,11 +247,55 @@ class Laws:
         if worth - capital != sum(t.net for t in trades) + open_:
             raise Broken(f"law 1 does not hold for {committed.name}", "unbalanced")
 
+    def _check_open(self, committed: PortfolioState, fills: Iterable[Result], events: Iterable[Result]) -> None:
+        """Check what open orders hold back, that exits fit, and that each fill of an entry has its exits with it."""
+        reserved = committed.open_orders.reserved
+        if not 0 <= reserved <= committed.cash:
+            raise Broken(f"{committed.name} reserves {reserved} of {committed.cash}", "unbalanced")
+        groups: dict[Symbol, dict[OrderId, list[Decimal]]] = defaultdict(lambda: defaultdict(lambda: [ZERO, ZERO]))
+        held_back: dict[Symbol, Decimal] = defaultdict(Decimal)
+        for one in committed.open_orders:
+            symbol = one.order.instrument.symbol
+            held_back[symbol] += one.held_back
+            if one.order.parent is not None:
+                groups[symbol][one.order.parent][one.order.order_type in STOPS] += one.remaining
+        for symbol in {*groups, *held_back}:
+            position = committed.positions.get(symbol)
+            held = position.quantity if position is not None else ZERO
+            if held_back[symbol] > held or sum(map(max, groups[symbol].values())) > held:
+                raise Broken(f"open orders of {committed.name} close more than {held} {symbol}", "unbalanced")
+        exits = {(a.order.parent, a.event.version) for a in events if a.order.parent is not None}
+        for a in fills:
+            if a.order.exits is not None and (a.order.order_id, a.event.version + 1) not in exits:
+                raise Broken(f"a fill of entry {a.order.order_id} has no exits", "lost")
+
+    def _check_passed_over(self, state: PortfolioState, frozen: Set[DecisionId]) -> None:
+        """Check that no open order was passed over by data that were kept for it in this process."""
+        for one in state.open_orders:
+            if one.order.decision_id in frozen:
+                if state.rules.halted is None and state.name not in self._halted:
+                    raise Broken(f"{one} is left alone, and {state.name} is not halted")
+                continue
+            if state.name in self._halted and not one.order.is_exit:
+                continue
+            for data in self._kept:
+                if data.symbol != one.order.instrument.symbol or data.data_no <= one.since:
+                    continue
+                seen = see(data, one.order.execution)
+                if one.waits_for_trigger and reaches_stop(one, seen):
+                    raise Broken(f"stop {one} was passed over by {data}", "lost")
+                if one.order.order_type not in STOPS and seen.volume is None and reaches_limit(one, seen):
+                    raise Broken(f"limit {one} was passed over by {data}", "lost")
+
     def _check_touch(self, fills: Sequence[Result]) -> None:
         """Check that no taker met a price inside the book, and that nothing that a quote offered was used twice."""
         used: dict[tuple[Symbol, datetime, Side], Decimal] = {}
+        provided: dict[int, Decimal] = {}
         for applied in fills:
             side, fill, met = applied.order.side, applied.fill, applied.fill.quote
+            if fill.liquidity is Liquidity.MAKER:
+                self._check_volume(applied, provided)
+                continue
             if applied.order.execution.price_rule is PriceRule.LAST or met.bid is None or met.ask is None:
                 continue
             if fill.price < met.ask if side is Side.BUY else fill.price > met.bid:
@@ -192,6 +307,15 @@ class Laws:
                 if used[key] > offered:
                     raise Broken(f"{used[key]} of {offered} in {met.symbol} were used by one portfolio", "doubled")
 
+    def _check_volume(self, applied: Result, provided: dict[int, Decimal]) -> None:
+        """Check that makers got no better price than their limit, and together no more than a trade of the market."""
+        fill, met = applied.fill, applied.fill.quote
+        if fill.price != applied.order.limit_price:
+            raise Broken(f"{applied.order} was filled at {fill.price}, which is not its limit", "unbalanced")
+        provided[met.data_no] = provided.get(met.data_no, Decimal(0)) + fill.quantity
+        if met.is_trade and met.last_size is not None and provided[met.data_no] > met.last_size:
+            raise Broken(f"{provided[met.data_no]} of {met.last_size} in {met.symbol} were used", "doubled")
+
     def _memory(self, stepper: Stepper) -> None:
         cell = stepper.cells["PositionKeeper"]
         keeper = cell.behaviour
@@ -201,10 +325,11 @@ class Laws:
             stored = self.database.portfolios.get(name)
             if stored is None or not stored.rules.same_portfolio(portfolio.rules):
                 continue  # it was removed, and the Snapshotter has not heard of that yet
-            if (stored.cash, stored.version, stored.positions) != (
+            if (stored.cash, stored.version, stored.positions, stored.open_orders) != (
                 portfolio.cash,
                 portfolio.version,
                 portfolio.positions,
+                portfolio.open_orders,
             ):
                 raise Broken(f"memory and database differ: {portfolio}, {stored}", "unbalanced")
 
@@ -215,9 +340,14 @@ class Laws:
         quarantine = {f.reference: f for f in self.database.failures if f.kind is FailureKind.QUARANTINE}
         for row in self.database.rows.values():
             if row.outcome is not None and row.outcome.reason.startswith(Reason.INTERNAL_ERROR):
-                quarantined = quarantine.get(row.outcome.reason.rpartition("reference ")[2])
+                quarantined = quarantine.get(row.outcome.reason.rpartition("reference ")[2].partition(" ")[0])
                 if quarantined is None or quarantined.decision_id != row.id:
                     raise Broken(f"the outcome {row.outcome} names no failure of its own")
+
+
+def is_pending(row: Row) -> bool:
+    """Whether a decision has neither an outcome nor an order that rests."""
+    return row.outcome is None and row.opened is None
 
 
 def at_rest(stepper: Stepper) -> bool:

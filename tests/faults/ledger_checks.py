@@ -21,15 +21,38 @@ from tests.faults.counters import Counters
 from tests.support.values.naive_ledger import Deal, ledger
 
 FILLS = """
-SELECT f.portfolio, o.seq, f.symbol, f.side = 'BUY', f.quantity, f.price, f.commission
-FROM paper_fills f JOIN paper_orders o USING (order_id) ORDER BY f.portfolio, o.seq
+SELECT portfolio, order_id, symbol, side = 'BUY', quantity, price FROM paper_fills ORDER BY portfolio, version
 """
-DOUBLED = "SELECT count(*) FROM (SELECT decision_id FROM paper_orders GROUP BY 1 HAVING count(*) > 1) d"
+VERSIONS = """
+SELECT portfolio, version FROM paper_fills UNION ALL SELECT portfolio, version FROM paper_order_events ORDER BY 1, 2
+"""
+DOUBLED = "SELECT count(*) FROM (SELECT decision_id FROM paper_orders WHERE leg = 1 GROUP BY 1 HAVING count(*) > 1) d"
 CROSSED = """
-SELECT count(*) FROM trading_decisions d FULL JOIN paper_orders o ON o.decision_id = d.id
-WHERE (d.status = 'executed') IS DISTINCT FROM (o.order_id IS NOT NULL) OR d.order_id IS DISTINCT FROM o.order_id
+SELECT count(*)
+FROM (SELECT * FROM trading_decisions WHERE decision <> 'CANCEL') d
+FULL JOIN (
+    SELECT *, EXISTS (SELECT FROM paper_fills f WHERE f.order_id = o.order_id) AS filled
+    FROM paper_orders o WHERE leg = 1
+) o ON o.decision_id = d.id
+WHERE (d.status = 'open') IS DISTINCT FROM coalesce(o.status = 'open', false)
+   OR (d.status = 'executed') IS DISTINCT FROM coalesce(o.filled AND o.status <> 'open', false)
+   OR d.order_id IS DISTINCT FROM o.order_id
 """
-"""Decisions that are executed without order, or have one and are not; and orders of nobody."""
+"""Decisions whose status does not fit their order: executed without a fill, open without an order that rests."""
+TOO_MUCH = """
+SELECT count(*) FROM paper_orders o
+WHERE quantity < (SELECT sum(quantity) FROM paper_fills f WHERE f.order_id = o.order_id)
+   OR (SELECT count(*) FROM paper_fills f WHERE f.order_id = o.order_id)
+      IS DISTINCT FROM coalesce((SELECT max(fill_no) FROM paper_fills f WHERE f.order_id = o.order_id), 0)
+"""
+"""Orders that are filled by more than they want, or with a number of a fill that is missing."""
+UNPROTECTED = """
+SELECT count(*) FROM paper_orders o
+WHERE leg = 1 AND side = 'BUY' AND coalesce(stop_loss, stop_loss_pct) IS NOT NULL
+  AND EXISTS (SELECT FROM paper_fills f WHERE f.order_id = o.order_id)
+  AND NOT EXISTS (SELECT FROM paper_orders e WHERE e.parent = o.order_id AND e.order_type = 'stop')
+"""
+"""Entries that were filled without their stop."""
 
 SNAPSHOTS = """
 SELECT c.portfolio, s.cash, c.current_capital FROM paper_trading_config c
@@ -97,11 +120,16 @@ def check(url: str, accepted: Collection[UUID] = (), *, ended: bool = False) -> 
             findings.notes.append(
                 f"{len(findings.gone)} accepted decisions are not in the table: {[*map(str, findings.gone)][:3]}"
             )
-        for statement, what in ((DOUBLED, "decisions with two orders"), (CROSSED, "orders that do not match")):
+        for statement, what in (
+            (DOUBLED, "decisions with two orders"),
+            (CROSSED, "orders that do not match"),
+            (TOO_MUCH, "orders that are filled twice"),
+            (UNPROTECTED, "entries without a stop"),
+        ):
             if count := rows(statement)[0][0]:
                 findings.doubled += count
                 findings.notes.append(f"{count} {what}")
-        for name, reason in rows("SELECT portfolio, reason FROM paper_halts"):
+        for name, reason in rows("SELECT portfolio, reason FROM paper_halts WHERE by_whom = 'audit'"):
             findings.unbalanced += 1
             findings.notes.append(f"the audit halted {name}: {reason}")
         _count(findings, rows)
@@ -125,16 +153,20 @@ def _count(findings: Findings, rows: Any) -> None:
         held[name][symbol] = Fraction(quantity)
     results: dict[str, list[tuple[Fraction, Fraction]]] = {name: [] for name in config}
     for name, gross, net in rows(
-        "SELECT t.portfolio, t.realized_pnl, t.net_pnl FROM paper_trades t JOIN paper_orders o USING (order_id)"
-        " ORDER BY t.portfolio, o.seq"
+        "SELECT t.portfolio, t.realized_pnl, t.net_pnl FROM paper_trades t JOIN paper_fills f USING (order_id, fill_no)"
+        " ORDER BY t.portfolio, f.version"
     ):
         results[name].append((Fraction(gross), Fraction(net)))
+    versions: dict[str, list[int]] = {name: [] for name in config}
+    for name, version in rows(VERSIONS):
+        versions[name].append(version)
     fills = {name: list(group) for name, group in groupby(rows(FILLS), key=lambda row: row[0])}
     for name, (capital, cash, pct, least) in config.items():
         mine = fills.get(name, [])
-        model = ledger(capital, [Deal(symbol, buy, q, p) for _, _, symbol, buy, q, p, _ in mine], pct, least)
+        deals = [Deal(symbol, buy, quantity, price, None, order) for _, order, symbol, buy, quantity, price in mine]
+        model = ledger(capital, deals, pct, least)
         differences = {
-            "numbers of orders": list(range(1, len(mine) + 1)) == [seq for _, seq, *_ in mine],
+            "numbers of events": list(range(1, len(versions[name]) + 1)) == versions[name],
             "cash": model.cash == Fraction(cash),
             "holdings": {s: h.quantity for s, h in model.holdings.items() if h.quantity} == held[name],
             "trades": [(trade.gross, trade.net) for trade in model.trades] == results[name],

@@ -24,30 +24,12 @@ from domain import failpoints
 from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason
 from domain.types import OutcomeStatus, PortfolioName
-from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest
+from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest, is_pending
+from tests.faults.setting import BY_QUOTE_NAME, INSTRUMENTS, NAMES, NO_FAULTS, OFFERED, PRICES
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import BY_LAST, BY_QUOTE, costs, instrument, rules, uid
-
-INSTRUMENTS = [
-    instrument("BTC/USDT"),
-    instrument("ETH/USDT"),
-    instrument("DEAD/USDT"),
-    instrument("X/EUR", currency="EUR"),
-]
-PRICES = {"BTC/USDT": Decimal("110485.85"), "ETH/USDT": Decimal("3950.01")}
-"""To begin with; nobody ever sees a price of ``DEAD/USDT``."""
-WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")
-NAMES = ("default", "second", "third")
-"""Of portfolios; the first two are there from the start."""
-BY_QUOTE_NAME = NAMES[1]
-"""The portfolio whose orders meet bid and ask; those of the others meet the last trade."""
-OFFERED = "0.02"
-"""The quantity at bid and ask: less than most orders want."""
-NO_FAULTS = frozenset(
-    {"rules changed", "portfolio made", "portfolio removed", "cancelled by hand", "ordered stop", "gave up", "fenced"}
-)
+from tests.support.values.builders import BY_LAST, BY_QUOTE, costs, rules, uid
 
 
 class World:
@@ -90,9 +72,9 @@ class World:
         self.trace.append(f"row {id_}")
         self.stepper.wake()
 
-    def submit(self, **wanted: Any) -> None:
-        """A caller submits a decision."""
-        message = Submit(self._decision(wanted), ThreadingFuture(), ThreadingFuture())
+    def submit(self, *, until_open: bool = False, **wanted: Any) -> None:
+        """A caller submits a decision, and waits for its end, or until its order rests."""
+        message = Submit(self._decision(wanted), ThreadingFuture(), ThreadingFuture(), until_open)
         self.laws.callers.append(Caller(message, self._lives))
         self.stepper.tell("DecisionWatcher", message)
 
@@ -108,6 +90,25 @@ class World:
             del self.database.rows[row.id]
             self.laws.deleted.add(row.id)
             self.faults["row deleted"] += 1
+
+    def cancel_order(self, number: int, target: str | None = None) -> None:
+        """Send a CANCEL for a decision whose order rests, or for all orders of its portfolio, or for a symbol."""
+        rows = [row for row in self._rows() if row.opened] or [row for row in self._rows() if row.outcome is None]
+        if rows:
+            row = rows[number % len(rows)]
+            symbol = row.decision.symbol if target == "symbol" else "*"
+            portfolio = row.decision.portfolio
+            self.add(decision="CANCEL", target=target or str(row.id), symbol=symbol, confidence=1, portfolio=portfolio)
+
+    def halt(self, number: int, *, halted: bool) -> None:
+        """Halt a portfolio, or let it trade again."""
+        names = sorted(self.database.portfolios)
+        if names:
+            portfolio = self.database.portfolios[names[number % len(names)]]
+            rules_ = replace(portfolio.rules, halted="by hand" if halted else None)
+            self.database.portfolios[portfolio.name] = replace(portfolio, rules=rules_)
+            self.faults["portfolio halted"] += halted
+            self.stepper.tell("PositionKeeper", Wake())
 
     def change_terms(self, number: int, **changes: Any) -> None:
         """Change the rules of a portfolio."""
@@ -134,15 +135,19 @@ class World:
             self.faults["portfolio removed"] += 1
             self.stepper.tell("PositionKeeper", Wake())
 
-    def quote(self, factor: str = "1") -> None:
-        """Prices come; those of BTC move first."""
-        self.prices["BTC/USDT"] = (self.prices["BTC/USDT"] * Decimal(factor)).quantize(Decimal("0.01"))
-        self.stepper.quote({symbol: str(price) for symbol, price in self.prices.items()}, spread="0.07", size=OFFERED)
+    def quote(self, factor: str = "1", symbol: str = "BTC/USDT", traded: str | None = None) -> None:
+        """Prices come, where one has moved first; as a trade of the market, that one alone."""
+        moved = (self.prices[symbol] * Decimal(factor)).quantize(Decimal("0.01"))
+        self.prices[symbol] = moved if PRICES[symbol] / 3 < moved < PRICES[symbol] * 3 else PRICES[symbol]
+        if traded is not None:
+            self.stepper.quote({symbol: str(self.prices[symbol])}, traded=traded)
+            return
+        self.stepper.quote({name: str(price) for name, price in self.prices.items()}, spread="0.07", size=OFFERED)
 
     def pass_by(self, seconds: float) -> None:
         """Time passes, and the timer tells those who wait for it."""
         self.stepper.pass_by(seconds)
-        for actor in ("Sizer", "PriceTracker", "Snapshotter"):
+        for actor in ("Sizer", "ExecutionSimulator", "PriceTracker", "Snapshotter"):
             self.stepper.tell(actor, Tick())
 
     # What goes wrong
@@ -184,7 +189,7 @@ class World:
 
     def poison(self, number: int, actor: str) -> None:
         """From now on ``actor`` crashes on whatever is about this decision."""
-        if (row := self._pending(number)) is not None and row.decision.uid not in self._poison:
+        if (row := self._unended(number)) is not None and row.decision.uid not in self._poison:
             self._poison[row.decision.uid] = actor
 
     def fail_commit(self) -> None:
@@ -197,7 +202,7 @@ class World:
 
     def refuse(self, number: int) -> None:
         """The database will not store the fill of this decision."""
-        if (row := self._pending(number)) is not None:
+        if (row := self._unended(number)) is not None:
             self.database.refuse.add(row.id)
 
     def away(self, gone: bool = True) -> None:
@@ -250,10 +255,12 @@ class World:
             self.stepper.wake()
             self.quote()
             self.run()
-            if not any(row.outcome is None for row in self.database.rows.values()) and at_rest(self.stepper):
+            if not any(map(is_pending, self.database.rows.values())) and at_rest(self.stepper):
                 break
             self.pass_by(3)
             self.run()
+        self.stepper.tell("ExecutionSimulator", Tick())
+        self.run()
         self.laws.check_the_end(self.stepper, self._lives)
         if not any(kind.startswith(("exception", "hang")) for kind in self.faults):
             self._check_culprits()
@@ -271,7 +278,8 @@ class World:
     @property
     def outcomes(self) -> Counter[str]:
         """What became of all decisions."""
-        counts = Counter(row.outcome.status.value if row.outcome else "none" for row in self.database.rows.values())
+        rows = self.database.rows.values()
+        counts = Counter((row.outcome or row.opened).status.value if not is_pending(row) else "none" for row in rows)
         counts["deleted"] = len(self.laws.deleted)
         return +counts
 
@@ -279,24 +287,28 @@ class World:
     def ledger(self) -> list[str]:
         """The ledger and every outcome in their order, as text."""
         fills = [
-            f"{a.order.portfolio} {a.order.seq} {a.order.order_id} {a.fill.quantity} {a.fill.price} "
+            f"{a.order.portfolio} {a.event.version} {a.order.order_id} {a.fill.quantity} {a.fill.price} "
             f"{a.fill.commission} {a.state.cash}"
             for a in self.database.fills
         ]
+        events = [f"{a.state.name} {a.event.version} {a.order.order_id} {a.sentence}" for a in self.database.events]
         ends = [f"{row.id} {row.outcome and (row.outcome.status, row.outcome.reason)}" for row in self._rows()]
-        return fills + ends
+        return fills + events + ends
 
     # Inside
 
     def _check_culprits(self) -> None:
         """Check that only decisions with a fault of their own are quarantined, where nothing else struck."""
         deserved = {row.id for row in self._rows() if row.decision.uid in self._poison} | self.database.refuse
-        quarantined = {row.id for row in self._rows() if row.outcome.reason.startswith(Reason.INTERNAL_ERROR)}
+        # What one piece of market data makes of the orders of a portfolio is one unit.
+        portfolios = {self.database.rows[id_].decision.portfolio for id_ in deserved if id_ in self.database.rows}
+        ended = [row for row in self._rows() if row.outcome and row.outcome.reason.startswith(Reason.INTERNAL_ERROR)]
+        quarantined = {row.id for row in ended if not (row.opened and row.decision.portfolio in portfolios)}
         if not quarantined <= deserved:
             raise Broken(f"decisions {quarantined - deserved} were quarantined for nothing")
 
     def _born(self) -> Stepper:
-        return Stepper(
+        stepper = Stepper(
             self.database,
             INSTRUMENTS,
             self._order.getrandbits(32),
@@ -305,6 +317,8 @@ class World:
             trace=self.trace,
             delays=True,
         )
+        self.laws.watch(stepper.wiring.market_data)
+        return stepper
 
     def _end(self) -> None:
         old = self.stepper
@@ -332,6 +346,8 @@ class World:
                 if row is not None and self._poison.get(row.decision.uid) == cell.name:
                     self.faults["poison"] += 1
                     raise InjectedFault(f"{INJECTED}: poison {id_}")
+        if moment == "sends" and self._poison and cell.name == "ExecutionSimulator":
+            self._crash_on_open_order(cell)
         if self._fuse is None or cell.abandoned:
             return
         where, left, burn, actor = self._fuse
@@ -340,11 +356,21 @@ class World:
             if left <= 1:
                 burn(cell)
 
+    def _crash_on_open_order(self, cell: SteppedCell) -> None:
+        """Crash where an open order of a poisoned decision is being matched."""
+        for id_ in cell.about:
+            row = self.database.rows.get(id_)
+            if row is not None and row.opened and self._poison.get(row.decision.uid) == cell.name:
+                self.faults["poisoned order"] += 1
+                raise InjectedFault(f"{INJECTED}: poisoned order of {id_}")
+
     def _decision(self, wanted: dict[str, Any]) -> Decision:
         number = len(self.sent)
         fields = {"symbol": "ETH/USDT", "decision": "BUY", "confidence": "0.8", **wanted}
         if (seconds := fields.pop("expires_in", None)) is not None:
             fields["expires_at"] = self.clock.now() + timedelta(seconds=seconds)
+        if (seconds := fields.pop("order_expires_in", None)) is not None:
+            fields["order_expires_at"] = self.clock.now() + timedelta(seconds=seconds)
         decision = Decision(uid=uid(number), **fields)
         self.sent.append(decision.uid)
         return decision
@@ -353,8 +379,14 @@ class World:
         return list(self.database.rows.values())
 
     def _pending(self, number: int) -> Any:
-        pending = [row for row in self._rows() if row.outcome is None]
+        pending = [row for row in self._rows() if is_pending(row)]
         return pending[number % len(pending)] if pending else None
+
+    def _unended(self, number: int) -> Any:
+        """Return a decision that is pending or open, or whose exits rest."""
+        open_ = {one.order.decision_id for state in self.database.portfolios.values() for one in state.open_orders}
+        rows = [row for row in self._rows() if row.outcome is None or row.id in open_]
+        return rows[number % len(rows)] if rows else None
 
     def _open(self, name: str, capital: int = 10_000) -> None:
         execution = BY_QUOTE if name == BY_QUOTE_NAME else BY_LAST
@@ -364,4 +396,4 @@ class World:
         )
 
     def _removable(self, name: PortfolioName) -> bool:
-        return all(applied.order.portfolio != name for applied in self.database.fills)
+        return all(entry.portfolio != name for entry in self.database.orders.values())

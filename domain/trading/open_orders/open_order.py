@@ -11,12 +11,23 @@ from typing import NamedTuple
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, subtract
 from domain.trading.execution import Part, charge, commission_due, worst_cost
+from domain.trading.instruments import Instrument
 from domain.trading.orders import Fill, Order
 from domain.trading.prices import BasePrice
 from domain.types import OrderId, OrderType, Side, Symbol
 
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 """Types that wait for a trigger."""
+
+
+ROUNDING_SPARE = Decimal("1e-9")
+"""More than the parts of an order can cost beyond the whole of it, because each is rounded: 1e-12 a part."""
+
+
+def rounding_spare(instrument: Instrument) -> Decimal:
+    """Return what a BUY with a limit holds back in addition, in money: 0 where no notional needs rounding."""
+    finest = multiply(instrument.tick, instrument.step)
+    return ZERO if money(finest) == finest else ROUNDING_SPARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,9 @@ class OpenOrder:
             paid=add(self.paid, fill.commission),
             slippage=add(self.slippage, fill.slippage),
         )
-        return replace(after, reserved=after.cash_needed())
+        # In an instrument with a `rounding_spare`, what the parts cost more than the whole comes out of the spare.
+        left = subtract(self.reserved, add(fill.notional, fill.commission))
+        return replace(after, reserved=max(min(after.cash_needed(), left), ZERO))
 
     def cash_needed(self) -> Decimal:
         """Return the cash that the rest needs at most, with commission: what it must hold back."""
@@ -115,7 +128,7 @@ class OpenOrder:
         if self.order.limit_price is not None:
             notional = money(multiply(self.remaining, self.order.limit_price))
             due = commission_due(add(self.charged, charge(notional, self.order.costs)), self.order.costs)
-            return add(notional, max(subtract(due, self.paid), ZERO))
+            return add(add(notional, max(subtract(due, self.paid), ZERO)), rounding_spare(self.order.instrument))
         assert self.order.stop_price is not None  # an order without any price does not rest
         base, costs = BasePrice(self.order.stop_price), self.order.costs
         return worst_cost(self.remaining, base, self.order.instrument.tick, costs, self.order.execution.price_rule)

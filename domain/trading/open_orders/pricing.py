@@ -10,6 +10,7 @@ from functools import partial
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
 from domain.trading.execution import charge, commission_due, worst_cost
 from domain.trading.instruments import Instrument
+from domain.trading.open_orders.open_order import rounding_spare
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, Order, Trail
 from domain.trading.portfolio import PortfolioRules
@@ -22,7 +23,7 @@ class Pricing:
     """The price of an order that is sized.
 
     Attributes:
-        price: its limit; the stop price of a stop order; else the base price.
+        price: its limit; the stop price of a stop order that the market has not passed; else the base price.
         cost: returns the highest possible cost of buying a quantity, with commission, in money.
         limit_price: rounded to the tick so that the limit of the decision is never exceeded.
         stop_price: rounded to the nearest tick; the first one of a trailing stop.
@@ -53,15 +54,17 @@ def price_order(
         stop = trail.stop_price(present, side, tick)
     if terms.limit_price is not None:
         limit = floor_to(terms.limit_price, tick) if side is Side.BUY else ceil_to(terms.limit_price, tick)
-        return Pricing(limit, partial(limit_cost, limit, costs), limit, stop)
-    at_market = BasePrice(stop) if stop is not None else base
+        return Pricing(limit, partial(limit_cost, limit, costs, rounding_spare(instrument)), limit, stop)
+    at_market = base
+    if stop is not None and not (side is Side.BUY and base.price > stop):
+        at_market = BasePrice(stop)  # a BUY whose stop is reached already is filled at the market, not at its stop
     return Pricing(at_market.price, partial(worst_cost, base=at_market, tick=tick, costs=costs, rule=rule), None, stop)
 
 
-def limit_cost(limit: Decimal, costs: Costs, quantity: Decimal) -> Decimal:
-    """Return the highest possible cost of buying ``quantity`` at a limit, with commission, in money."""
+def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) -> Decimal:
+    """Return the highest possible cost of buying ``quantity`` at a limit, with commission and spare, in money."""
     notional = money(multiply(quantity, limit))
-    return add(notional, commission_due(charge(notional, costs), costs))
+    return add(add(notional, commission_due(charge(notional, costs), costs)), spare)
 
 
 def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
@@ -81,6 +84,7 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
         time_in_force=(terms.time_in_force or TimeInForce.GTC) if rests else None,
         expires_at=terms.expires_at,
         post_only=terms.post_only,
+        reduce_only=terms.reduce_only,
         exits=terms.exits,
         trail=terms.distance,
         note="; ".join(notes),

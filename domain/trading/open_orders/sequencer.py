@@ -11,7 +11,7 @@ Every result that a call returns together happens together: all of them are writ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -82,15 +82,24 @@ class Sequencer:
         self.about: DecisionId | None = None
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._levels = Levels()
+        self._frozen: frozenset[DecisionId] = frozenset()
         self._seen: dict[Symbol, int] = {}  # the number of the last data of each symbol
         self._moved: dict[OrderId, PortfolioName] = {}  # trailing orders whose marks moved since they were taken
 
-    def begin(self, states: Iterable[PortfolioState]) -> None:
-        """Go on from these states with their open orders."""
+    def begin(self, states: Iterable[PortfolioState], frozen: frozenset[DecisionId] = frozenset()) -> None:
+        """Go on from these states with their open orders.
+
+        Args:
+            states: of all portfolios.
+            frozen: decisions whose orders are neither matched nor ended.
+        """
+        self._frozen = frozen
         self._states = {state.name: state for state in states}
         self._levels, self._seen, self._moved = Levels(), {}, {}
         for state in self._states.values():
             for open_order in state.open_orders:
+                if open_order.order.decision_id in frozen:
+                    continue
                 self._levels.update(state.name, open_order)
                 symbol = open_order.order.instrument.symbol
                 matched = max(open_order.sees_after, state.open_orders.matched(symbol))
@@ -115,14 +124,20 @@ class Sequencer:
         """Counts the changes of these symbols."""
         return self._levels.symbols_changed
 
-    def end_poisoned(self, poisoned: Collection[DecisionId], now: Instant) -> list[tuple[Result, ...]]:
-        """End the open orders of decisions that made an actor crash twice."""
+    def end_poisoned(self, poisoned: Mapping[DecisionId, str], now: Instant) -> list[tuple[Result, ...]]:
+        """End the open orders of decisions that made an actor crash twice, exits among them.
+
+        Args:
+            poisoned: the decisions, each with what went wrong.
+            now: the present moment.
+        """
         steps = []
         for state in list(self._states.values()):
             step = StepOfPortfolio(state, now)
-            for open_order in [one for one in state.open_orders if one.order.decision_id in poisoned]:
+            ended = poisoned.keys() - self._frozen
+            for open_order in [one for one in state.open_orders if one.order.decision_id in ended]:
                 if (present := step.state.open_orders.get(open_order.order.order_id)) is not None:
-                    detail = "the order made the program fail twice"
+                    detail = poisoned[present.order.decision_id]
                     step.end(present, OrderStatus.REJECTED, Reason.INTERNAL_ERROR, detail)
             if step.results:
                 steps.append(self._done(step))
@@ -149,8 +164,8 @@ class Sequencer:
         state = self._states.get(sized.order.portfolio)
         if state is None or state.version != sized.sizing.version:
             return Returned(sized.order.portfolio)
-        if (halted := state.rules.halted) is not None:  # the Sizer did not know of it yet
-            return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)
+        if (halted := state.rules.halted) is not None and state.rules.stops(reduces=sized.order.reduce_only):
+            return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
         seen = self._seen.get(sized.order.instrument.symbol, 0)
         step = StepOfPortfolio(state, now, max(sized.sizing.quote.data_no, seen))
         refusal = _place(step, sized)
@@ -159,7 +174,8 @@ class Sequencer:
     def on_cancel(self, request: CancelOrders, now: Instant) -> Sequenced:
         """Cancel the open orders that a CANCEL decision names; refuse the decision if there is none."""
         state = self._states.get(request.portfolio)
-        cancelled = targets(request, state.open_orders) if state is not None else []
+        named = targets(request, state.open_orders) if state is not None else []
+        cancelled = [one for one in named if one.order.decision_id not in self._frozen]
         if state is None or not cancelled:
             return request.without_orders()
         step = StepOfPortfolio(state, now)
@@ -217,7 +233,7 @@ class Sequencer:
         if rules.halted_by_audit or number <= step.state.open_orders.matched(symbol):
             return
         orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
-        orders = [one for one in orders if one.sees_after < number and (rules.halted is None or one.order.is_exit)]
+        orders = [one for one in orders if one.sees_after < number and not rules.stops(reduces=one.order.reduces)]
         for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)
@@ -251,6 +267,7 @@ class Sequencer:
             step = StepOfPortfolio(state, now)
             for id_ in order_ids:
                 if (open_order := step.state.open_orders.get(id_)) is not None:
+                    self.about = open_order.order.decision_id
                     step.expire(open_order)
             if step.results:
                 steps.append(self._done(step))
@@ -263,7 +280,8 @@ class Sequencer:
             for open_order in (result.open_order, *(change.open_order for change in result.exits)):
                 if open_order is None:
                     continue
-                if (present := step.state.open_orders.get(open_order.order.order_id)) is not None:
+                present = step.state.open_orders.get(open_order.order.order_id)
+                if present is not None and present.order.decision_id not in self._frozen:
                     self._levels.update(step.state.name, present)
                 else:
                     self._levels.remove(open_order)

@@ -189,7 +189,7 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
         limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
-        note="",
+        reduce_only=False, note="",
     )  # fmt: skip
     stop_leg, target_leg = 2 * fill.fill_no, 2 * fill.fill_no + 1
     if (level := entry.exits.stop_loss) is not None:

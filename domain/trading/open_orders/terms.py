@@ -25,6 +25,7 @@ class OrderTerms:
     Attributes:
         time_in_force: None counts as GTC where an order may rest.
         expires_at: end of an order with `TimeInForce.GTD`.
+        reduce_only: of a SELL: it works in a halted portfolio, too.
         stop_loss: price of the stop of a BUY.
         stop_loss_pct: the same as a fraction below the entry price.
         take_profit: price of the target of a BUY.
@@ -41,6 +42,7 @@ class OrderTerms:
     time_in_force: TimeInForce | None = None
     expires_at: datetime | None = None
     post_only: bool = False
+    reduce_only: bool = False
     stop_loss: Decimal | None = None
     stop_loss_pct: Decimal | None = None
     take_profit: Decimal | None = None
@@ -122,6 +124,7 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
         "post_only is for limit orders with time_in_force GTC or GTD": (
             terms.post_only and (kind is not OrderType.LIMIT or force not in {None, *RESTING})
         ),
+        "reduce_only is for a SELL": terms.reduce_only and action is not Action.SELL,
         "stop_loss, take_profit and trailing_stop are for a BUY": exits != NO_EXITS and action is not Action.BUY,
         "an exit has a price or a fraction, not both": any(None not in pair for pair in pairs),
         "a BUY has one stop_loss or one trailing_stop, not both": (

@@ -23,9 +23,10 @@ OF_FILLS = ("filled", "fills", "notional", "paid")
 READ_OPEN_ORDERS = f"""
 SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
        o.min_quantity, o.min_notional, o.side, o.order_type, o.quantity, o.created_at, o.strategy, o.note,
-       o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.parent, o.config_revision,
-       o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop, o.trailing_stop_pct, o.trail,
-       o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved, o.triggered_at,
+       o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.reduce_only, o.parent,
+       o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop,
+       o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved,
+       o.triggered_at,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
        {", ".join(f"f.{name}" for name in OF_FILLS)}, f.notional * r.commission_pct AS charged
 FROM paper_orders o
@@ -103,6 +104,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         time_in_force=None if force is None else TimeInForce(force),
         expires_at=row["order_expires_at"],
         post_only=row["post_only"],
+        reduce_only=row["reduce_only"],
         exits=plan if plan != NO_EXITS else None,
         parent=row["parent"],
         trail=_trail(row, "trail"),

@@ -152,7 +152,8 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
         | changed_columns(change)
         | {
             "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
-            "order_expires_at": order.expires_at, "post_only": order.post_only, "parent": order.parent,
+            "order_expires_at": order.expires_at, "post_only": order.post_only,
+            "reduce_only": order.reduce_only, "parent": order.parent,
             **_amount_and_fraction("stop_loss", plan.stop_loss),
             **_amount_and_fraction("take_profit", plan.take_profit),
             **_amount_and_fraction("trailing_stop", plan.trailing_stop),

@@ -123,7 +123,7 @@ POISON = [
 
 def others_go_on(point: Point) -> bool:
     """Say whether another actor may commit the decision's outcome while this one crashes on it."""
-    return point.moment in AFTER.values() or point.what in {"Matched", "Settled"}
+    return point.moment in AFTER.values() or point.what in {"Happened", "Settled"}
 
 
 def poison(server: Server, seed: int, chosen: Iterable[Point] = MATRIX, say: Say = silent) -> Counters:

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from domain.trading.orders import Costs
 from tests.faults.counters import Counters
 from tests.faults.parts.seeds import ERRORS, MOMENTS, TRADED
-from tests.faults.world import NAMES, WORKERS, World
+from tests.faults.setting import NAMES, WORKERS
+from tests.faults.world import World
 
 STEPS = 40
 """Rules of one example."""
@@ -35,6 +36,18 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"expires_in": -1},
     {"portfolio": "nobody's"},
 )
+TERMS: tuple[dict[str, Any], ...] = (
+    {"order_type": "limit", "limit_price": "0.98"},
+    {"order_type": "limit", "limit_price": "1.0005", "stop_loss_pct": "0.02", "take_profit_pct": "0.02"},
+    {"order_type": "limit", "limit_price": "0.99", "time_in_force": "GTD", "order_expires_in": 4},
+    {"order_type": "limit", "limit_price": "1.001", "time_in_force": "IOC"},
+    {"order_type": "stop", "stop_price": "1.02", "stop_loss_pct": "0.005"},
+    {"order_type": "stop_limit", "stop_price": "1.005", "limit_price": "1.02"},
+    {"stop_loss_pct": "0.02", "take_profit_pct": "0.003"},
+    {"decision": "SELL", "order_type": "limit", "limit_price": "1.02"},
+    {"decision": "SELL", "order_type": "stop", "stop_price": "0.98"},
+)
+"""Of orders; prices are factors of the present one."""
 DECISIONS = st.builds(
     lambda kind, symbol, portfolio: {"symbol": symbol, "portfolio": portfolio, **kind},
     st.sampled_from(KINDS[:6]) | st.sampled_from(KINDS),
@@ -72,6 +85,24 @@ class TradingMachine(RuleBasedStateMachine):
         for one in wanted:
             self.world.add(**one)
 
+    @rule(terms=st.sampled_from(TERMS), symbol=st.sampled_from(TRADED), portfolio=st.sampled_from(NAMES))
+    def insert_order(self, terms: dict[str, Any], symbol: str, portfolio: str) -> None:
+        price = self.world.prices["BTC/USDT" if symbol[0] in "Bb" else "ETH/USDT"]
+        own = {
+            name: (price * Decimal(terms[name])).quantize(Decimal("0.01"))
+            for name in ("limit_price", "stop_price")
+            if name in terms
+        }
+        self.world.add(symbol=symbol, portfolio=portfolio, quantity="0.0145", **{**terms, **own})
+
+    @rule(number=NUMBERS, which=st.sampled_from([None, None, "symbol", "all"]))
+    def cancel_order(self, number: int, which: str | None) -> None:
+        self.world.cancel_order(number, which)
+
+    @rule(number=NUMBERS, halted=st.booleans())
+    def halt(self, number: int, halted: bool) -> None:
+        self.world.halt(number, halted=halted)
+
     @rule(wanted=DECISIONS, key=st.sampled_from([None, None, "a", "b"]))
     def submit(self, wanted: dict[str, Any], key: str | None) -> None:
         self.world.submit(**wanted, idempotency_key=key)
@@ -97,9 +128,14 @@ class TradingMachine(RuleBasedStateMachine):
     def remove_portfolio(self, number: int) -> None:
         self.world.remove(number)
 
-    @rule(factor=st.sampled_from(["0.97", "1", "1.02"]))
-    def prices_come(self, factor: str) -> None:
-        self.world.quote(factor)
+    @rule(
+        factors=st.lists(st.sampled_from(["0.97", "0.999", "1", "1.002", "1.02"]), min_size=1, max_size=3),
+        symbol=st.sampled_from(["BTC/USDT", "ETH/USDT"]),
+        traded=st.sampled_from([None, "0.001", "0.05"]),
+    )
+    def prices_come(self, factors: list[str], symbol: str, traded: str | None) -> None:
+        for factor in factors:
+            self.world.quote(factor, symbol, traded)
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 1, 2, 5, 31]))
     def time_passes(self, seconds: float) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,8 +17,13 @@ from typing import Any
 from domain.trading.orders import Costs
 from tests.faults.counters import Counters
 from tests.faults.laws import Broken, InjectedFault
-from tests.faults.world import NAMES, WORKERS, World
+from tests.faults.setting import NAMES, WORKERS
+from tests.faults.world import World
 
+FACTORS = ("0.94", "0.98", "0.995", "0.9995", "1", "1.0005", "1.005", "1.02", "1.06")
+"""Of limit and stop prices, from the present price."""
+MOVES = ("0.93", "0.97", "0.99", "0.999", "1", "1.001", "1.01", "1.03", "1.07")
+"""Of the market."""
 DECISIONS = 46
 """Of one seed, some of which are not taken in: 500 seeds have more than 20 000 in the table."""
 TRADED = ("BTC/USDT", "btc-usdt", "ETH/USDT", "ETHUSDT")
@@ -49,18 +54,41 @@ class Played:
         return hashlib.sha256("\n".join([*self.trace, *self.ledger]).encode()).hexdigest()
 
 
-def decision(draw: random.Random) -> dict[str, Any]:
-    """A decision of any kind that there is."""
+def decision(draw: random.Random, prices: Mapping[str, Decimal]) -> dict[str, Any]:
+    """A decision of any kind that there is, with an order of any type near the present prices."""
     wanted: dict[str, Any] = {
         "symbol": draw.choices([*TRADED, "NOPE/USDT", "X/EUR", "DEAD/USDT"], [8, 8, 8, 8, 1, 1, 1])[0],
-        "decision": draw.choices(["BUY", "SELL", "HOLD"], [12, 8, 1])[0],
+        "decision": draw.choices(["BUY", "SELL", "HOLD"], [14, 6, 1])[0],
         "confidence": draw.choices(["0.59", "0.75", "0.8", "1"], [1, 4, 4, 4])[0],
-        "quantity": draw.choices([None, "0.001", "0.0041", "0.0145", "20"], [4, 4, 6, 4, 1])[0],
-        "portfolio": draw.choices(NAMES, [10, 9, 2])[0],
+        "quantity": draw.choices([None, "0.001", "0.0041", "0.0145", "20"], [2, 6, 6, 5, 1])[0],
+        "portfolio": draw.choices(NAMES, [10, 10, 2])[0],
     }
     if draw.random() < 0.1:
         wanted["expires_in"] = draw.choice([-1, 2, 20])
+    if wanted["decision"] != "HOLD" and draw.random() < 0.6:
+        wanted |= _terms(draw, wanted["decision"], prices["BTC/USDT" if wanted["symbol"][0] in "Bb" else "ETH/USDT"])
     return wanted
+
+
+def _terms(draw: random.Random, action: str, price: Decimal) -> dict[str, Any]:
+    """Return the terms of an order: some fill at once, most rest."""
+    near = [(price * Decimal(factor)).quantize(Decimal("0.01")) for factor in draw.choices(FACTORS, k=2)]
+    kind = draw.choices(["market", "limit", "stop", "stop_limit"], [3, 5, 3, 2])[0]
+    terms: dict[str, Any] = {"order_type": kind}
+    if kind in {"limit", "stop_limit"}:
+        terms["limit_price"] = near[0]
+    if kind in {"stop", "stop_limit"}:
+        terms["stop_price"] = near[1]
+    if kind != "market":
+        forces = ["GTC", "GTC", "GTD", *(["IOC", "FOK"] if kind == "limit" else [])]
+        terms["time_in_force"] = draw.choice(forces)
+        if terms["time_in_force"] == "GTD":
+            terms["order_expires_in"] = draw.choice([1, 4, 30])
+        terms["post_only"] = kind == "limit" and terms["time_in_force"] in {"GTC", "GTD"} and draw.random() < 0.2
+    if action == "BUY" and draw.random() < 0.6:
+        terms["stop_loss_pct"] = draw.choice(["0.005", "0.02", "0.1"])
+        terms |= {"take_profit_pct": draw.choice(["0.003", "0.02", "0.2"])} if draw.random() < 0.7 else {}
+    return terms
 
 
 def play(seed: int, decisions: int = DECISIONS) -> Played:
@@ -99,12 +127,19 @@ def run(rounds: int, seed: int) -> Counters:
 
 def _submit(world: World, draw: random.Random) -> None:
     key = f"key {draw.randrange(5)}" if draw.random() < 0.3 else None
-    world.submit(**decision(draw), idempotency_key=key)
+    world.submit(until_open=draw.random() < 0.5, **decision(draw, world.prices), idempotency_key=key)
 
 
 def _add_many(world: World, draw: random.Random) -> None:
     for _ in range(draw.randrange(2, 6)):
-        world.add(**decision(draw))
+        world.add(**decision(draw, world.prices))
+
+
+def _quotes(world: World, draw: random.Random) -> None:
+    """Several pieces of market data, one after the other, which wait in the mailboxes."""
+    for _ in range(draw.choice([1, 1, 2, 4])):
+        traded = draw.choice([None, None, "0.001", "0.05"])
+        world.quote(draw.choice(MOVES), draw.choice(["BTC/USDT", "ETH/USDT"]), traded)
 
 
 def _change_terms(world: World, draw: random.Random) -> None:
@@ -131,10 +166,12 @@ def _hang(world: World, draw: random.Random) -> None:
 STRIKES = (_raise, _hang)
 """What strikes decisions that are no poison: some seeds do without."""
 DEEDS: dict[Callable[[World, random.Random], None], int] = {
-    lambda world, draw: world.add(**decision(draw)): 20,
+    lambda world, draw: world.add(**decision(draw, world.prices)): 20,
     _add_many: 10,
     _submit: 14,
-    lambda world, draw: world.quote(draw.choice(["0.97", "1", "1.02"])): 14,
+    _quotes: 34,
+    lambda world, draw: world.cancel_order(draw.randrange(99), draw.choice([None, None, None, "symbol", "all"])): 5,
+    lambda world, draw: world.halt(draw.randrange(9), halted=draw.random() < 0.12): 6,
     lambda world, draw: world.pass_by(draw.choice([0.05, 0.5, 1, 2, 5, 31])): 10,
     lambda world, draw: world.crash(draw.choice(WORKERS)): 4,
     _raise: 6,

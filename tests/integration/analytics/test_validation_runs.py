@@ -253,6 +253,32 @@ def test_a_decision_is_late_by_its_deadline(url: str) -> None:
     )  # fmt: skip
 
 
+ACCEPTED = """
+INSERT INTO paper_orders (order_id, decision_id, portfolio, asset_class, leg, seq, symbol, side, order_type, quantity,
+                          limit_price, status, filled_quantity, commission, slippage, config_revision, equity,
+                          created_at, price_rule, rules_version, tick, since)
+SELECT gen_random_uuid(), id, portfolio, 'crypto', 1, id, symbol, 'BUY', 'limit', 1, 1, 'open', 0, 0, 0, 1, 1, %s,
+       'quote', 2, 1, 1 FROM trading_decisions WHERE id = %s RETURNING order_id
+"""
+
+
+def test_a_decision_whose_order_rests_is_in_time_where_the_order_was_accepted_in_time(url: str) -> None:
+    hour = timedelta(hours=1)
+    begun_at(url, NOW - timedelta(days=10))
+    in_time, late = decide(url, created_at=NOW - 5 * hour), decide(url, created_at=NOW - 5 * hour)
+    for id_, after in ((in_time, timedelta(seconds=1)), (late, hour)):
+        ((order_id,),) = execute(url, ACCEPTED, NOW - 5 * hour + after, int(id_), writer=KEEPER)
+        execute(
+            url,
+            "UPDATE trading_decisions SET status = 'open', order_id = %s, outcome_reason = 'open: BUY' WHERE id = %s",
+            order_id, int(id_), writer=KEEPER,
+        )  # fmt: skip
+    with as_of(NOW):
+        outcomes = criterion(verdicts(url)["default"], "outcomes")
+    assert "2 decisions, 1 too late" == outcomes.seen
+    assert [late] == [text.split(",")[0].split()[1] for text in outcomes.evidence]
+
+
 AUDIT = "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (100, 2, %s)"
 
 

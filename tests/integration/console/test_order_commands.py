@@ -13,7 +13,7 @@ import pytest
 from actors import TradingSystem
 from console.cli import main
 from tests.support.system.console_sessions import console_session
-from tests.support.system.running_system import running_system
+from tests.support.system.running_system import running_system, until
 
 Run = Callable[..., tuple[int, str, str]]
 LIMIT = ("--order-type", "limit", "--limit", "95000")
@@ -53,19 +53,19 @@ def test_a_limit_order_rests_and_is_cancelled(run: Run) -> None:
     answer = decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", *LIMIT)
     assert (0, "decision 1 is open: BUY 0.01 BTC/USDT, limit 95000\n", "") == answer
     (order,) = open_orders(run)
-    assert ("1", "951", "GTC", "open") == (
+    assert ("1", "951.000000001", "GTC", "open") == (
         str(order["decision_id"]), order["reserved"], order["time_in_force"], json.loads(
             run("decisions", "--json")[1])["decisions"][0]["status"],
     )  # fmt: skip
     code, out, _ = run("explain", "1")
     assert 0 == code
     assert "  open        its order rests in the market" in out
-    assert "  open        0 of 0.01 is filled; it holds back 951 USDT" in out
+    assert "  open        0 of 0.01 is filled; it holds back 951.000000001 USDT" in out
     assert (0, "decision 2, cancel: executed: cancelled: 1 order of decision 1\n", "") == run("cancel", "1")
     assert [] == open_orders(run)
     code, out, _ = run("explain", "1")
     assert "UTC: cancelled: by decision 2" in out
-    again = (1, "decision 3, cancel: rejected: nothing to cancel: already cancelled: cancelled: by decision 2\n", "")
+    again = (1, "decision 3, cancel: rejected: nothing to cancel: already cancelled: by decision 2\n", "")
     assert again == run("cancel", "1")
 
 
@@ -126,6 +126,18 @@ def test_cancel_all_and_by_symbol(run: Run) -> None:
     assert [(2, "", message)] * 2 == [run("cancel"), run("cancel", "1", "--all")]
 
 
+def test_flatten_works_in_a_halted_portfolio_unless_the_audit_halted_it(run: Run) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--stop-loss", "5%")
+    assert 0 == run("halt", "--reason", "audit: cash differs")[0]
+    assert (1, "SELL BTC/USDT of default: not sent: halted: audit: cash differs\n", "") == run("flatten", "--yes")
+    assert ["stop"] == [order["order_type"] for order in open_orders(run)]
+    assert 0 == run("halt", "--reason", "too many losses")[0]
+    sell = ("decide", "SELL", "BTC/USDT", "--confidence", "1", "--wait")
+    until(lambda: "rejected: halted: too many losses" in run(*sell)[1])  # the service sees the halt a moment later
+    assert 0 == run("flatten", "--yes")[0]
+    assert [] == open_orders(run)
+
+
 def test_without_a_service_flatten_sends_nothing(
     embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +154,7 @@ def test_the_debug_console_lists_and_cancels_open_orders(embedded_url: str, tmp_
         sent = console.json("decide BUY BTC/USDT --confidence 1 --quantity 0.01 --order-type limit --limit-price 95000")
         assert ("open", "open: BUY 0.01 BTC/USDT, limit 95000") == (sent["outcome"], sent["reason"])
         (order,) = console.json("open-orders")
-        assert ("BUY", "951") == (order["side"], order["reserved"])
+        assert ("BUY", "951.000000001") == (order["side"], order["reserved"])
         assert "open: BUY 0.01 BTC/USDT, limit 95000" in console.do("chain 1")
         assert "its order rests in the market" in console.do("explain 1")
         cancelled = console.json("cancel 1")

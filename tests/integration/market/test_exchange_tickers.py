@@ -15,7 +15,8 @@ from unittest.mock import AsyncMock
 import pytest
 
 from market.exchange.market_list import MarketListCheck
-from market.exchange.venue import Venue, quotes
+from market.exchange.parsing import quotes
+from market.exchange.venue import Venue
 from tests.support.values.builders import instant
 
 EVERYTHING = ("1", "1.1", "2", "3", "4")

@@ -41,6 +41,7 @@ class Market:
         self.number = 0
         self.data_no = 0
         self.last: Quote | None = None
+        self.under_way: list[DecisionId] = []
         stores.ledger.raise_generation(FIRST)
         self.restart()
 
@@ -61,6 +62,9 @@ class Market:
         self.engine._data_no = self.data_no
         if self.last is not None:
             assert [] == list(self.engine._queue.on_quotes([self.last], instant(self.now)))
+        self.under_way.clear()
+        if happened := self._take():
+            self._commit(happened)
 
     def price(self, price: str, bid: str, ask: str, size: str | None = None) -> None:
         self.seconds += 1
@@ -78,10 +82,18 @@ class Market:
         self.number += 1
         values = {"symbol": "BTC/USDT", "confidence": 1, "decision": decision, "quantity": quantity, **terms}
         self.stores.decisions.insert([Decision(uid=uid(self.number), **values)])
-        (pending,) = self.stores.decisions.pending([], 10, instant(self.now))
-        assert isinstance(pending, PendingDecision)
-        self._commit(self.engine.on_decision(pending, instant(self.now)))
-        return pending.id
+        happened, id_ = self._take(), self.under_way[-1]
+        self._commit(happened)
+        return id_
+
+    def _take(self) -> list[Ended]:
+        """Take the decisions that are pending and not under way."""
+        happened: list[Ended] = []
+        for pending in self.stores.decisions.pending(self.under_way, 10, instant(self.now)):
+            assert isinstance(pending, PendingDecision)
+            self.under_way.append(pending.id)
+            happened += self.engine.on_decision(pending, instant(self.now))
+        return happened
 
     def outcome(self, id_: DecisionId) -> Outcome:
         """Return the outcome of a decision that has ended."""
@@ -90,9 +102,10 @@ class Market:
         return outcome
 
     def is_open(self, id_: DecisionId) -> bool:
-        """Return whether a decision has no outcome yet and is not pending either."""
+        """Return whether the order of a decision rests, and the decision is not pending either."""
         waiting = [pending.id for pending in self.stores.decisions.pending([], 10, instant())]
-        return self.stores.decisions.outcomes([id_]) == {id_: None} and id_ not in waiting
+        outcome = self.stores.decisions.outcomes([id_])[id_]
+        return outcome is not None and outcome.status is OutcomeStatus.OPEN and id_ not in waiting
 
     def _commit(self, happened: Iterable[Ended]) -> None:
         happened = list(happened)
@@ -146,7 +159,8 @@ def test_a_limit_order_rests_is_filled_in_parts_and_its_exits_close_the_position
     assert [(1, "limit", Decimal(4), Decimal(397))] == open_of(market)
     assert market.is_open(entry)
     (accepted,) = market.stores.decisions.find([Decision(symbol="A", decision="HOLD", confidence=1, uid=uid(1))])
-    assert (True, None) == (accepted.opened, accepted.outcome)
+    assert accepted.outcome is not None
+    assert ("open", "open: BUY 4 BTC/USDT, limit 99") == (accepted.outcome.status, accepted.outcome.reason)
     market.price("98.9", "98.4", "98.8", "1")
     market.price("98.7", "98.4", "98.6", "1.5")
     market.price("111", "110.5", "111", "0.7")
@@ -196,7 +210,7 @@ def test_orders_expire_and_are_cancelled(market: Market) -> None:
         late: OutcomeStatus.REJECTED,
         rest: OutcomeStatus.EXECUTED,
     } == {id_: market.outcome(id_).status for id_ in (first, second, third, cancel, late, rest)}
-    assert f"nothing to cancel: already cancelled: cancelled: by decision {cancel}" == market.outcome(late).reason
+    assert f"nothing to cancel: already cancelled: by decision {cancel}" == market.outcome(late).reason
 
 
 def test_an_order_that_never_rests_is_one_commit(market: Market) -> None:
@@ -226,6 +240,9 @@ def test_a_target_is_found_by_every_name_of_it(market: Market) -> None:
         "ALL": CancelTarget(),
         "symbol": CancelTarget(symbol="btc-usdt"),
         "999999": CancelTarget(flaw="no decision or order is '999999'"),
+        "BTC/USDT": CancelTarget(
+            flaw="no decision or order is 'BTC/USDT'; to cancel by symbol: target 'symbol', or run.py cancel --symbol"
+        ),
         "9" * 30: CancelTarget(flaw=f"no decision or order is '{'9' * 30}'"),
         "'; DROP TABLE paper_orders; --": CancelTarget(
             flaw='no decision or order is "\'; DROP TABLE paper_orders; --"'

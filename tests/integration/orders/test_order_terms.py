@@ -31,6 +31,7 @@ MARKET_FORCE = "a market order has no time_in_force"
 AT_ONCE = "time_in_force IOC and FOK are for limit orders"
 EXPIRY = "order_expires_at is set exactly with time_in_force GTD"
 POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
+REDUCE_ONLY = "reduce_only is for a SELL"
 EXITS = "stop_loss, take_profit and trailing_stop are for a BUY"
 ONE_STOP = "a BUY has one stop_loss or one trailing_stop, not both"
 TRAIL = "a trailing_stop order, and no other, has a trail or a trail_pct"
@@ -62,6 +63,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (POST_ONLY, {"post_only": "true"}),
     (POST_ONLY, {**STOP, "post_only": "true"}),
     (POST_ONLY, {**LIMIT, "time_in_force": "IOC", "post_only": "true"}),
+    (REDUCE_ONLY, {"reduce_only": "true"}),
+    (REDUCE_ONLY, {**LIMIT, "reduce_only": "true"}),
     (EXITS, {"decision": "SELL", "stop_loss": "90"}),
     (EXITS, {"decision": "SELL", "take_profit_pct": "0.1"}),
     (BOTH, {"stop_loss": "90", "stop_loss_pct": "0.1"}),
@@ -122,6 +125,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {**TRAILING, "time_in_force": "GTD", "order_expires_at": EXPIRES, "trailing_stop_pct": "0.05"},
     {"order_type": "trailing_stop", "trail_pct": "0.1", "stop_loss_pct": "0.05"},
     {"trailing_stop": "5", "take_profit": "120"},
+    {"decision": "SELL", "reduce_only": "true"},
     CANCEL,
     {**CANCEL, "symbol": None, "confidence": None},
     {**CANCEL, "decision": " cancel ", "symbol": "*"},
@@ -177,8 +181,8 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
     assert None is row_flaw(stored)
     assert sent.confidence == stored["confidence"]
     names = (
-        "symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "target", "trail",
-        "trail_pct", "trailing_stop", "trailing_stop_pct",
+        "symbol", "order_type", "limit_price", "stop_price", "time_in_force", "post_only", "reduce_only", "target",
+        "trail", "trail_pct", "trailing_stop", "trailing_stop_pct",
     )  # fmt: skip
     assert {name: getattr(sent, name) for name in names} == {name: stored[name] for name in names}
     assert sent.order_expires_at == stored["order_expires_at"]

@@ -36,22 +36,33 @@ from domain.trading.decision import (
 )
 from domain.trading.events import Filled, OrderAmended, OrderEnded
 from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.protection import halts_after
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
-from domain.types import DecisionId, Epoch, Generation, Instant, OrderId, OrderStatus, PortfolioName, Symbol
+from domain.types import (
+    DecisionId,
+    Epoch,
+    Generation,
+    Instant,
+    OrderId,
+    OrderStatus,
+    OutcomeStatus,
+    PortfolioName,
+    Symbol,
+)
 from tests.support.actors.stored_state import stored_state
 
 
 @dataclass
 class Row:
-    """A row of ``trading_decisions``; ``opened`` while its order rests."""
+    """A row of ``trading_decisions``; ``opened`` is its outcome while its order rests."""
 
     id: DecisionId
     decision: Decision
     created_at: datetime
     outcome: Outcome | None = None
-    opened: bool = False
+    opened: Outcome | None = None
 
 
 class OrderEntry(NamedTuple):
@@ -131,8 +142,17 @@ class MemoryDatabase:
         self._answer()
         self.audits.append((portfolios, tuple(differences.values())))
         for name, difference in differences.items():
-            portfolio = self.portfolios[name]
-            self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=f"audit: {difference}"))
+            self._halt(name, f"audit: {difference}")
+
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        self._answer()
+        self._fail()
+        self._halt(portfolio, reason)
+        self._lose()
+
+    def _halt(self, name: PortfolioName, reason: str) -> None:
+        portfolio = self.portfolios[name]
+        self.portfolios[name] = replace(portfolio, rules=replace(portfolio.rules, halted=reason))
 
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         self._answer()
@@ -140,11 +160,17 @@ class MemoryDatabase:
         self._answer()
         self._fence(generation)
         ends = {end.decision_id: end for result in group for end in result.ends}
-        opened = {result.order.decision_id for result in group if result.opens} - ends.keys()
+        opened = {
+            result.order.decision_id: Outcome(
+                result.order.decision_id, OutcomeStatus.OPEN, result.sentence, result.order.order_id
+            )
+            for result in group
+            if result.opens and result.order.decision_id not in ends
+        }
         missing = {id_ for id_ in (*ends, *opened) if not self._writable(id_)}
         if missing := missing | {id_ for id_ in opened if id_ in self.rows and self.rows[id_].opened}:
             raise DecisionsEnded(missing)
-        if self.refuse.intersection(result.order.decision_id for result in group):
+        if self.refuse.intersection(r.order.decision_id for r in group if isinstance(r.event, Filled)):
             self.faults["fill refused"] += 1
             raise WriteRefused("numeric field overflow")
         for result in group:
@@ -156,9 +182,11 @@ class MemoryDatabase:
         for id_, end in ends.items():
             self.rows[id_].outcome = Outcome(id_, end.status, end.reason, end.order_id)
         for id_ in (*ends, *opened):
-            self.rows[id_].opened = id_ in opened
+            self.rows[id_].opened = opened.get(id_)
         for result in group:
             self._write(result)
+        for name, reason in halts_after(group).items():
+            self._halt(name, reason)
         failpoints.reach("committed", "fills")
         self._lose()
 
@@ -253,11 +281,11 @@ class MemoryDatabase:
         by_uid: dict[UUID, Row] = {row.decision.uid: row for row in self.rows.values()}
         by_key = {row.decision.idempotency_key: row for row in self.rows.values() if row.decision.idempotency_key}
         rows = (by_uid.get(d.uid) or by_key.get(d.idempotency_key) for d in decisions)
-        return [Accepted(row.id, row.outcome, opened=row.opened) if row is not None else None for row in rows]
+        return [Accepted(row.id, row.outcome or row.opened) if row is not None else None for row in rows]
 
     def outcomes(self, ids: Collection[DecisionId]) -> Mapping[DecisionId, Outcome | None]:
         self._answer()
-        return {id_: self.rows[id_].outcome for id_ in ids if id_ in self.rows}
+        return {id_: self.rows[id_].outcome or self.rows[id_].opened for id_ in ids if id_ in self.rows}
 
     def _received(self, row: Row, received: Instant) -> PendingDecision:
         d = row.decision
@@ -286,7 +314,8 @@ class MemoryDatabase:
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None
                 named = CancelTarget(order_id=order_id)
                 return _present(named, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
-        return CancelTarget(flaw=f"no decision or order is {target!r}")
+        by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
+        return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
 
     # Failures and Connections
 
@@ -369,6 +398,10 @@ class Session:
         self._require()
         self._database.record_audit(portfolios, differences)
 
+    def halt(self, portfolio: PortfolioName, reason: str) -> None:
+        self._require()
+        self._database.halt(portfolio, reason)
+
     def end(self, generation: Generation, refusals: Sequence[Refusal]) -> set[DecisionId]:
         self._require()
         return self._database.end(generation, refusals)
@@ -390,5 +423,6 @@ def _present(
     if not own:
         return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
     if status is not None:
-        return CancelTarget(flaw=f"already {status}{f': {reason}' if reason else ''}")
+        said = (reason or "").removeprefix(f"{status}: ")
+        return CancelTarget(flaw=f"already {status}{f': {said}' if said else ''}")
     return named

@@ -15,7 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from actors.messages import Message, QuotesSeen, Tick
+from actors.messages import Message, Tick
+from actors.price_listener import TrackerListener
 from actors.runtime.address import CURRENT
 from actors.settings import Settings
 from actors.supervision.messages import Begin
@@ -42,6 +43,7 @@ class PassiveSource:
         self.name, self.real = name, real
         self.catalog = InstrumentCatalog(instruments)
         self.wanted: set[Symbol] = set()
+        self.watched_closely: set[Symbol] = set()
 
     def start(self, listener: PriceListener) -> None: ...
 
@@ -50,6 +52,9 @@ class PassiveSource:
 
     def unsubscribe(self, symbols: Collection[Symbol]) -> None:
         self.wanted.difference_update(symbols)
+
+    def watch_closely(self, symbols: Collection[Symbol]) -> None:
+        self.watched_closely = set(symbols)
 
     def stop(self) -> None: ...
 
@@ -97,6 +102,7 @@ class Stepper:
             stepped_runtime(self.clock, self._timer),
             self._end_process,
         )
+        self._listener = TrackerListener(self.wiring.address("PriceTracker"), self.wiring.market_data)
         self.counters = self.wiring.counters
         self.counters.now = lambda: self.clock.now().timestamp()
         self.wiring.start()
@@ -140,13 +146,21 @@ class Stepper:
         """Put a message into an actor's mailbox."""
         self.wiring.address(actor).tell(message)
 
-    def quote(self, prices: Mapping[str, str], *, spread: str | None = None, size: str | None = None) -> None:
+    def quote(
+        self,
+        prices: Mapping[str, str],
+        *,
+        spread: str | None = None,
+        size: str | None = None,
+        traded: str | None = None,
+    ) -> None:
         """Send quotes from the source, all of the present time.
 
         Args:
             prices: last trade of each symbol.
             spread: distance of bid and ask from the last trade, in money; both are unknown without it.
             size: the quantity offered at bid and at ask; unknown without it.
+            traded: the quantity of a trade of the market; without it they are states of the book.
         """
         now = Instant.of(self.clock)
         offered = Decimal(size) if size is not None else None
@@ -162,10 +176,12 @@ class Stepper:
                 ask=Decimal(price) + Decimal(spread) if spread is not None else None,
                 bid_size=offered,
                 ask_size=offered,
+                last_size=Decimal(traded) if traded is not None else None,
+                is_trade=traded is not None,
             )
             for symbol, price in prices.items()
         ]
-        self.tell("PriceTracker", QuotesSeen({quote.symbol: quote for quote in quotes}))
+        self._listener.quotes_seen(quotes)
 
     def crash(self, actor: str) -> None:
         """Crash the behaviour of an actor; the messages in its mailbox stay."""

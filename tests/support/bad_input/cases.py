@@ -119,12 +119,24 @@ NAMES = [
     *_cases("status", "executed"),
     *_cases("leverage", "10"),
 ]
+TERMS = [
+    *_cases("order_type", "limit", "stop", "trailing_stop", "MARKET", "", "iceberg"),
+    *_cases("limit_price", "100", "0", "NaN", "market"),
+    *_cases("stop_price", "100", "-1", "1e20"),
+    *_cases("time_in_force", "GTC", "day", "", "GTX"),
+    *_cases("order_expires_at", "2999-01-01T00:00:00Z", "infinity", "tomorrow"),
+    *_cases("stop_loss", "0", "NaN", "5%"),
+    *_cases("stop_loss_pct", "1", "0", "-0.05", "5%"),
+    *_cases("take_profit", "-1", "1e400"),
+    *_cases("take_profit_pct", "0", "NaN"),
+]
 GROUPS: dict[str, list[Case]] = {
     "Numbers": NUMBERS,
     "Decisions": DECISIONS,
     "Symbols": SYMBOLS,
     "Texts": TEXTS,
     "Times": TIMES,
+    "Terms of orders": TERMS,
     "Names and ids": NAMES,
 }
 CASES = [case for cases in GROUPS.values() for case in cases]

@@ -21,6 +21,8 @@ from tests.support.database.server import one_transaction
 from tests.support.system.running_system import until
 
 INTERFACES = ("Python", "SQL", "command line")
+OPTIONS = {"limit_price": "limit", "stop_price": "stop"}
+"""Options of the command line that have other names than the columns."""
 MAX_DETAIL_LENGTH = 130
 
 
@@ -76,7 +78,9 @@ def _by_command(system: TradingSystem, values: Mapping[str, Any]) -> tuple[str, 
     if any("\x00" in value for value in values.values()):
         return "refused", "shell", "no command line can hold a NUL"
     options = [
-        f"--{name.replace('_', '-')}={value}" for name, value in values.items() if name not in {"symbol", "decision"}
+        f"--{OPTIONS.get(name, name).replace('_', '-')}={value}"
+        for name, value in values.items()
+        if name not in {"symbol", "decision"}
     ]
     words = [values[name] for name in ("decision", "symbol") if name in values]
     settings = ["--wait", "--json", f"--database-url={system.database_url}"]

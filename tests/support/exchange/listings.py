@@ -1,9 +1,12 @@
-"""The markets of the local exchange at its start, and the answers without data that it can send."""
+"""The markets of the local exchange at its start, its trades, and the answers without data that it can send."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -54,6 +57,17 @@ def listings() -> dict[str, Listing]:
         Listing("DOT/USDT", 4, 5, "1", "5", "7.1", online=False),
     ]
     return {row.symbol: row for row in rows}
+
+
+def kraken_trades(symbol: str, trades: Sequence[tuple[str, str]], earlier: int, time: float) -> list[dict[str, Any]]:
+    """Return trades of a price and an amount as Kraken streams them; ``earlier`` of them were before."""
+    text = datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")
+    return [
+        {"symbol": symbol, "side": "sell", "price": float(price), "qty": float(amount), "ord_type": "market",
+         "trade_id": number, "timestamp": text}
+        # ccxt sorts trades of one moment by the text of their number, so that all have seven digits.
+        for number, (price, amount) in enumerate(trades, start=1_000_000 + earlier)
+    ]  # fmt: skip
 
 
 BODIES = ("html", "plain", "empty", "null", "cut", "nothing")

@@ -18,20 +18,23 @@ from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
-from tests.support.exchange.listings import Listing, bad_answer, listings
+from tests.support.exchange.listings import Listing, bad_answer, kraken_trades, listings
 
 
 @dataclass
 class _Socket:
     ws: web.WebSocketResponse
     symbols: set[str] = field(default_factory=set)
+    traded: set[str] = field(default_factory=set)
+    """The symbols whose trades it gets."""
 
 
 class ExchangeServer:
     """A server with its own port and thread, from `__enter__` to `__exit__`.
 
     Attributes:
-        requests: number of requests for each path: ``markets``, ``tickers`` or ``subscribe``.
+        requests: number of requests for each path: ``markets``, ``tickers``, ``subscribe`` or
+            ``subscribe trades``.
         served: the prices that were sent, by symbol.
         requested_symbols: the symbols of each request for tickers, in order.
         clock_offset: seconds by which the exchange's clock is ahead.
@@ -45,6 +48,7 @@ class ExchangeServer:
         self.clock_offset = 0.0
         self.streams = True
         self._markets = listings()
+        self._trades: list[dict[str, Any]] = []
         self._faults: deque[str] = deque()
         self._list_faults: deque[str] = deque()
         self._sockets: list[_Socket] = []
@@ -88,6 +92,10 @@ class ExchangeServer:
     ) -> None:
         """Set a market's price, and send it to the subscribers; without a bid or ask, that is the last price."""
         self._call(self._set_price(symbol, last, (bid, bid_size), (ask, ask_size)))
+
+    def trade(self, symbol: str, *trades: tuple[str, str]) -> None:
+        """Let trades of a price and an amount happen at once, and send them to the subscribers in one message."""
+        self._call(self._trade(symbol, trades))
 
     def fault(self, kind: str, times: int = 1) -> None:
         """Let the next answers to requests for tickers fail.
@@ -138,7 +146,7 @@ class ExchangeServer:
         self._call(self._broadcast(text))
 
     def wait_for(self, path: str, times: int = 1, seconds: float = 10.0) -> None:
-        """Wait until a path was requested ``times`` times: ``markets``, ``tickers`` or ``subscribe``."""
+        """Wait until a path was requested ``times`` times: ``markets``, ``tickers``, … as in `requests`."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.requests[path] >= times, seconds), (path, self.requests)
 
@@ -289,6 +297,13 @@ class ExchangeServer:
     async def _handle_kraken_request(self, socket: _Socket, request: Mapping[str, Any]) -> None:
         if request.get("method") == "ping":
             await socket.ws.send_json({"method": "pong", "req_id": request.get("req_id")})
+        elif request.get("method") == "subscribe" and request["params"]["channel"] == "trade":
+            for symbol in request["params"]["symbol"]:
+                socket.traded.add(symbol)
+                past = [trade for trade in self._trades if trade["symbol"] == symbol][-50:]
+                if past:
+                    await socket.ws.send_json({"channel": "trade", "type": "snapshot", "data": past})
+            self._count("subscribe trades")
         elif request.get("method") == "subscribe":
             for symbol in request["params"]["symbol"]:
                 market = self._markets.get(symbol)
@@ -361,6 +376,13 @@ class ExchangeServer:
         for socket in list(self._sockets):
             if symbol in socket.symbols and not socket.ws.closed:
                 await socket.ws.send_json(self._kraken_event(market))
+
+    async def _trade(self, symbol: str, trades: Sequence[tuple[str, str]]) -> None:
+        data = kraken_trades(symbol, trades, len(self._trades), time.time() + self.clock_offset)
+        self._trades += data
+        for socket in list(self._sockets):
+            if symbol in socket.traded and not socket.ws.closed:
+                await socket.ws.send_json({"channel": "trade", "type": "update", "data": data})
 
     async def _remove(self, symbols: Sequence[str]) -> None:
         for symbol in symbols:

@@ -40,11 +40,13 @@ def isolated_settings(url: str, **changes: Any) -> Settings:
 
 
 @contextmanager
-def running_system(url: str, alarms: Alarms | None = None, **changes: Any) -> Iterator[TradingSystem]:
+def running_system(
+    url: str, alarms: Alarms | None = None, *, source: type[FixedPriceSource] = FixedPriceSource, **changes: Any
+) -> Iterator[TradingSystem]:
     """Run a system at prices that stand still and are confirmed ten times a second; DEAD/USDT has no price."""
     instruments = [Instrument(Symbol(symbol), "USDT") for symbol in [*PRICES, "DEAD/USDT"]]
-    source = FixedPriceSource(PRICES, SystemClock(), 0.1, instruments)
-    with TradingSystem.start(isolated_settings(url, **changes), source=source, alarms=alarms) as system:
+    prices = source(PRICES, SystemClock(), 0.1, instruments)
+    with TradingSystem.start(isolated_settings(url, **changes), source=prices, alarms=alarms) as system:
         yield system
 
 

@@ -19,7 +19,8 @@ Number = Decimal | Fraction | int
 class Deal(NamedTuple):
     """One fill: direction, quantity and price.
 
-    ``rates`` are commission_pct and min_commission, where they differ from those of the ledger.
+    ``rates`` are commission_pct and min_commission, where they differ from those of the ledger. Fills of the same
+    ``order`` pay its commission in parts.
     """
 
     symbol: str
@@ -27,6 +28,7 @@ class Deal(NamedTuple):
     quantity: Decimal
     price: Decimal
     rates: tuple[Number, Number] | None = None
+    order: Any = None
 
 
 class Closed(NamedTuple):
@@ -71,13 +73,19 @@ def money(amount: Fraction) -> Fraction:
 def ledger(capital: Number, deals: Iterable[Deal], commission_pct: Number, min_commission: Number) -> NaiveLedger:
     """Compute cash, holdings and trades from deals."""
     result = NaiveLedger(Fraction(capital))
+    charged: dict[Any, Fraction] = {}  # by order: Σ notional × rate, not rounded
+    paid_by: dict[Any, Fraction] = {}
     for deal in deals:
         signed = Fraction(deal.quantity) * (1 if deal.buy else -1)
         paid = money(signed * Fraction(deal.price))
         rate, least = deal.rates or (commission_pct, min_commission)
-        commission = max(money(abs(paid) * Fraction(rate)), Fraction(least))
+        order = object() if deal.order is None else deal.order
+        charged[order] = charged.get(order, Fraction(0)) + abs(paid) * Fraction(rate)
+        due = max(money(charged[order]), Fraction(least)) - paid_by.get(order, Fraction(0))
+        commission = max(due, Fraction(0))
         if not deal.buy:
             commission = min(commission, -paid)
+        paid_by[order] = paid_by.get(order, Fraction(0)) + commission
         result.cash -= paid + commission
         holding = result.holdings.setdefault(deal.symbol, Holding())
         if holding.quantity * signed >= 0:

@@ -16,9 +16,12 @@ from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import Action, OrderType, PriceRule, Symbol, TimeInForce
 from tests.support.values.builders import BTC, ETH, costs, instant, instrument, quote, rules
 
+DOGE = Symbol("DOGE/USDT")
+MIDDLES = {BTC: Decimal(100), ETH: Decimal(25), DOGE: Decimal("0.123456789012")}
 INSTRUMENTS = {
     BTC: instrument(BTC, tick="0.01", step="0.001"),
     ETH: instrument(ETH, tick="0.25", step="0.0003", min_notional=25),
+    DOGE: instrument(DOGE, tick="0.000000000001", step="0.00000001"),
 }
 PORTFOLIOS = (
     rules("default", max_position_size="0.5", execution=ExecutionRules()),
@@ -66,8 +69,8 @@ class Choices:
 
 def drawn_data(kind: str, choices: Choices, newest: Mapping[Symbol, Quote], now: datetime) -> MarketData:
     """Return a quote, a print or a bar whose price is not far from the last one of its symbol."""
-    what = INSTRUMENTS[choices.of([BTC, BTC, ETH])]
-    before, middle = newest[what.symbol].price, Decimal(100 if what.symbol == BTC else 25)
+    what = INSTRUMENTS[choices.of([BTC, BTC, ETH, DOGE])]
+    before, middle = newest[what.symbol].price, MIDDLES[what.symbol]
     price = max(round_to(multiply(before, choices.of(MOVES)), what.tick), what.tick)
     if not middle / 4 < price < middle * 4:
         price = middle
@@ -89,7 +92,8 @@ def drawn_data(kind: str, choices: Choices, newest: Mapping[Symbol, Quote], now:
 def drawn_terms(action: Action, choices: Choices, price: Decimal, now: datetime) -> OrderTerms:
     """Return valid terms of an order near a price."""
     kind, force = choices.of(TYPES), choices.of(FORCES)
-    limit, stop = (round_to(multiply(price, choices.of(OFFSETS)), Decimal("0.001")) for _ in "12")
+    finest = Decimal("0.001") if price > 1 else Decimal("1e-13")
+    limit, stop = (round_to(multiply(price, choices.of(OFFSETS)), finest) for _ in "12")
     terms = OrderTerms(
         kind,
         limit_price=limit if kind in {OrderType.LIMIT, OrderType.STOP_LIMIT} else None,

@@ -27,9 +27,11 @@ from domain.types import Action, DecisionId, Liquidity, OrderId, PortfolioName, 
 from tests.support.values.builders import BTC, ETH, NOON, instant, quote, received
 from tests.support.values.engine_run import stored, stored_position
 from tests.support.values.order_choices import (
+    DOGE,
     INSTRUMENTS,
     KINDS,
     LARGEST,
+    MIDDLES,
     PORTFOLIOS,
     QUANTITIES,
     SIZING,
@@ -80,7 +82,7 @@ class OrderRun:
         self._marks: dict[OrderId, TrailingMark] = {}  # as they are stored
         self._net: dict[PortfolioName, Fraction] = defaultdict(Fraction)
         self._begin(PortfolioState.opened(row) for row in PORTFOLIOS)
-        for symbol, price in ((BTC, 100), (ETH, 25)):
+        for symbol, price in MIDDLES.items():
             self._see(quote(price, symbol, self._now))
 
     @property
@@ -128,7 +130,7 @@ class OrderRun:
             self._took(self._engine.on_bar(data, data.seen), data)
 
     def _decide(self, choices: Choices) -> None:
-        what = INSTRUMENTS[choices.of([BTC, BTC, ETH])]
+        what = INSTRUMENTS[choices.of([BTC, BTC, ETH, DOGE])]
         row = PORTFOLIOS[choices.of([0, 0, 1, 2])]
         state, price = self.states[row.portfolio], self._newest[what.symbol].price
         action = choices.of([Action.BUY, Action.BUY, Action.SELL])
@@ -144,7 +146,7 @@ class OrderRun:
         orders = [one.order for one in self.states[row.portfolio].open_orders]
         target = CancelTarget()
         if which == "symbol":
-            target = CancelTarget(symbol=choices.of([BTC, ETH]))
+            target = CancelTarget(symbol=choices.of([BTC, ETH, DOGE]))
         elif which == "decision" and orders:
             one = choices.of(orders)
             target = CancelTarget(order_id=one.order_id) if one.is_exit else CancelTarget(decision_id=one.decision_id)

@@ -11,7 +11,7 @@ from domain.trading.orders import ExecutionRules
 from domain.trading.prices import BasePrice, base_price, spread_known
 from domain.trading.quotes import Quote
 from domain.types import PriceRule, Side
-from market.exchange.venue import quotes
+from market.exchange.parsing import quotes
 from tests.support.values.builders import BTC, NOON, instant
 
 BY_QUOTE = ExecutionRules(PriceRule.QUOTE)

@@ -12,7 +12,7 @@ from domain.trading.events import Filled, OrderAccepted, OrderTriggered
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.sequencer import Sequencer
 from domain.types import Symbol
-from tests.support.values.builders import BTC, costs, filled, instant, instrument, market_order
+from tests.support.values.builders import BTC, BY_QUOTE, costs, filled, free, instant, instrument, market_order, rules
 from tests.support.values.order_engine import Trade, market_data
 
 NO_SLIPPAGE = costs(slippage_pct=0)
@@ -74,6 +74,8 @@ def test_a_limit_between_two_ticks_is_rounded_so_that_it_is_never_exceeded_and_a
             "BUY 105.2 limit 95",
             "not enough cash: 105.2 at 95 is worth 9994 and may cost 10003.994, free cash is 10000",
         ),
+        ("BUY 150 stop 50", "no room: 150 at 101 is worth 15150, the position limit leaves 10000"),
+        ("BUY 1 stop 50 stop_loss 101", "invalid: stop_loss 101 must be below the entry's price, 101"),
         ("BUY 5 limit 101 post_only", "post-only: at 101 it would take, its limit is 101"),
     ],
 )
@@ -126,6 +128,18 @@ def test_a_stop_buy_holds_back_the_worst_cost_at_its_stop_price() -> None:
     trade.send("BUY 10 stop 105")
     # 0.0005 x 2 x 1.5 x (1 + 1050 / 100 000) = 0.00151575: 105.15915375, rounded up to 105.16; 1051.6 and 1.0516
     assert "cash 10000 reserved 1052.6516 free 0 of 0" == trade.figures
+
+
+def test_a_buy_whose_stop_is_reached_already_is_sized_at_the_market() -> None:
+    trade = Trade(costs=NO_SLIPPAGE)
+    trade.see("100 99/101")
+    (accepted,) = trade.send("BUY stop 50")
+    # 10 000 x 0.8 / 0.8 x 0.85 = 8500, at 101
+    assert "open: BUY 84.15841584 BTC/USDT, stop 50" == accepted
+    assert [
+        "triggered: BUY 84.15841584 BTC/USDT, stop 50",
+        "BUY 84.15841584 at 101 fee 8.49999999984 taker",
+    ] == trade.see("100 99/101")
 
 
 def test_two_orders_never_hold_the_same_cash() -> None:
@@ -285,3 +299,26 @@ def test_an_accepted_order_keeps_the_costs_and_rules_of_its_acceptance() -> None
     assert [1] == [event.order.rules_revision for event in accepted]
     assert OpenOrder(accepted[0].order, 1).cash_needed() == accepted[0].reserved
     assert BTC == accepted[0].order.instrument.symbol == instrument().symbol
+
+
+def test_parts_whose_rounded_costs_exceed_that_of_the_whole_are_paid_from_a_spare() -> None:
+    # 100 at 0.100000000001 cost 10.0000000001; each of 200 parts of 0.5 costs 0.0500000000005, rounded up.
+    fine = instrument(tick="0.000000000001", step="0.00000001")
+
+    def of(capital: str) -> Trade:
+        start = rules(costs=free(), initial_capital=capital, max_position_size=1, min_notional=0, execution=BY_QUOTE)
+        return Trade(start=start, what=fine)
+
+    trade = of("10.0000000011")
+    trade.see("1")
+    trade.send("BUY 100 limit 0.100000000001")
+    assert "cash 10.0000000011 reserved 10.0000000011 free 0 of 0" == trade.figures
+    for _ in range(199):
+        trade.see("print 0.1 x0.5")
+        assert Decimal(0) <= trade.state.open_orders.reserved <= trade.state.cash
+    trade.see("print 0.1 x0.5")
+    assert "cash 0.0000000009 reserved 0 free 100 of 100" == trade.figures
+    poorer = of("10.0000000010")
+    poorer.see("1")
+    (refusal,) = poorer.send("BUY 100 limit 0.100000000001")
+    assert refusal.startswith("rejected: not enough cash: 100 at 0.100000000001 is worth 10.0000000001")

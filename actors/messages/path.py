@@ -1,0 +1,214 @@
+"""Messages of the decision path, from the intake to the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from actors.messages.base import Latest, Message, PathMessage
+from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
+from domain.errors import SubmissionInDoubt, WriteRefused
+from domain.trading.bookkeeping import Result
+from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
+from domain.trading.decision_queue import SizedRefusal
+from domain.trading.events import Event, SizedOrder
+from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.portfolio import PortfolioRules, PortfolioState
+from domain.types import DecisionId, PortfolioName, Symbol
+
+
+class Wake(Latest):
+    """Read the database: there may be new rows."""
+
+
+class Submit(Message):
+    """A caller's decision.
+
+    Attributes:
+        accepted: set when the row is committed.
+        outcome: set when the outcome is committed.
+        until_open: the caller waits only until the order rests.
+        tried: it was handled once before; whether the row was committed is unknown.
+    """
+
+    decision: Decision
+    accepted: ThreadingFuture[Accepted]
+    outcome: ThreadingFuture[Outcome]
+    until_open: bool = False
+    tried: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the caller has its answer; then the message must not be tried again."""
+        try:
+            self.accepted.get(timeout=0)
+        except Exception as error:  # noqa: BLE001 - any other error is an answer
+            return not isinstance(error, Timeout)
+        return True
+
+    def abandon(self, error: BaseException) -> None:
+        """Raise ``error`` in the caller unless it has its answer; `SubmissionInDoubt` if it was tried before."""
+        if self.tried and not isinstance(error, WriteRefused):
+            error = SubmissionInDoubt(self.decision.uid)
+        settle(self.accepted, error)
+
+
+class Decide(PathMessage):
+    """DecisionWatcher to Sizer: a decision to size."""
+
+    decision: PendingDecision
+    decision_id_path = "decision.id"
+
+
+class Waits(PathMessage):
+    """Sizer to DecisionWatcher: this decision waits for a price and does not count against the limit."""
+
+    decision_id: DecisionId
+
+
+class Execute(PathMessage):
+    """Sizer to ExecutionSimulator: an order to fill, or to let rest."""
+
+    sized: SizedOrder
+    decision_id_path = "sized.decision_id"
+
+
+class RefuseSized(PathMessage):
+    """Sizer to ExecutionSimulator: a refusal that rests on the portfolio's state."""
+
+    sized: SizedRefusal
+    decision_id_path = "sized.decision_id"
+
+
+class Cancel(PathMessage):
+    """Sizer to ExecutionSimulator: a CANCEL decision."""
+
+    request: CancelOrders
+    decision_id_path = "request.decision_id"
+
+
+class Refused(PathMessage):
+    """A refusal; it goes down the path behind the fills on which it rests, then back to the DecisionWatcher."""
+
+    refusal: Refusal
+    decision_id_path = "refusal.decision_id"
+
+
+class Happened(PathMessage):
+    """ExecutionSimulator to Sizer: what has happened in a portfolio.
+
+    Attributes:
+        results: of the portfolio's next events; empty where the decision in flight was refused.
+        answered: the decision in flight of the portfolio; None where the events answer none.
+    """
+
+    portfolio: PortfolioName
+    results: tuple[Result, ...]
+    answered: DecisionId | None
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decision that it answers."""
+        return () if self.answered is None else (self.answered,)
+
+
+class SizeAgain(PathMessage):
+    """ExecutionSimulator to Sizer: the portfolio has changed before its decision in flight arrived."""
+
+    portfolio: PortfolioName
+    decision_id: DecisionId
+    decision_id_path = "decision_id"
+
+
+class Record(PathMessage):
+    """ExecutionSimulator to PositionKeeper: events of one portfolio that are written together, or not at all."""
+
+    events: tuple[Event, ...]
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decisions whose orders they are about."""
+        return tuple(dict.fromkeys(event.order.decision_id for event in self.events))
+
+
+class MatchedUpTo(PathMessage):
+    """ExecutionSimulator to PositionKeeper: which market data are matched, and what they made is sent as events.
+
+    Attributes:
+        numbers: by symbol, the number of the last ones.
+        watched: the symbols with open orders.
+        marks: the marks of trailing orders that have moved since the last message.
+    """
+
+    numbers: Mapping[Symbol, int]
+    watched: frozenset[Symbol]
+    marks: tuple[TrailingMark, ...] = ()
+
+
+class Settled(PathMessage):
+    """PositionKeeper to DecisionWatcher: what is committed.
+
+    Attributes:
+        outcomes: the ends of decisions.
+        refusals: refusals whose earlier events are committed; they are written next.
+        opened: decisions whose orders rest from now on, each with the reason that its row has.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    refusals: tuple[Refusal, ...]
+    opened: tuple[Outcome, ...] = ()
+
+    @property
+    def decisions(self) -> tuple[DecisionId, ...]:
+        """The decisions that end or open."""
+        return (*(o.decision_id for o in (*self.outcomes, *self.opened)), *(r.decision_id for r in self.refusals))
+
+
+class RequestRules(PathMessage):
+    """Sizer to PositionKeeper: read the portfolios' rules again, because a decision names an unknown portfolio.
+
+    Attributes:
+        request: the number of this request; `RulesChanged` repeats it.
+    """
+
+    request: int
+
+
+class RulesChanged(PathMessage):
+    """PositionKeeper to ExecutionSimulator and Sizer: the present rules of all portfolios; a missing one was deleted.
+
+    Attributes:
+        answered: the last `RequestRules` that arrived before the rules were read.
+    """
+
+    rules: tuple[PortfolioRules, ...]
+    answered: int = 0
+
+
+class Audit(Message):
+    """To the PositionKeeper: compare memory with the database.
+
+    Attributes:
+        reply_to: called with a sentence for each difference.
+    """
+
+    reply_to: Callable[[tuple[str, ...]], None] | None = None
+
+
+class Flush(Message):
+    """Sent down the whole path at an ordered stop; an actor that passes it on has handled everything before it."""
+
+
+class Committed(Latest):
+    """PositionKeeper to Snapshotter: committed states.
+
+    Attributes:
+        complete: these are all portfolios; one that is missing was deleted.
+    """
+
+    portfolios: Mapping[PortfolioName, PortfolioState]
+    complete: bool = False
+
+    def merged(self, newer: Committed) -> Committed:
+        """Keep the newest state of each portfolio."""
+        return newer if newer.complete else Committed({**self.portfolios, **newer.portfolios}, self.complete)

@@ -1,0 +1,119 @@
+"""Messages about prices and market data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from actors.messages.base import Latest, Message, PathMessage
+from domain.trading.instruments import InstrumentCatalog
+from domain.trading.quotes import PricePoint, Quote
+from domain.types import Generation, Symbol
+
+
+class QuotesSeen(Latest):
+    """Quotes, from the price source to the PriceTracker, and from there to the Sizer."""
+
+    quotes: Mapping[Symbol, Quote]
+
+    def merged(self, newer: QuotesSeen) -> QuotesSeen:
+        """Keep the newest quote of each symbol."""
+        return QuotesSeen({**self.quotes, **newer.quotes})
+
+
+class DataSeen(Message):
+    """Market data of symbols with open orders, which are never merged.
+
+    They go from the price source to the PriceTracker, and numbered from there to the ExecutionSimulator.
+    """
+
+    quotes: tuple[Quote, ...]
+
+
+class Watch(Message):
+    """ExecutionSimulator to PriceTracker: the symbols with open orders.
+
+    Attributes:
+        symbols: each with the number of the data after which one of its orders can be matched.
+        new: those of them that had no open order before: data that were missed are sent.
+        begins: the generation that begins: `KeptData` answers with all data that were kept for these symbols.
+    """
+
+    symbols: Mapping[Symbol, int]
+    new: frozenset[Symbol] = frozenset()
+    begins: Generation | None = None
+
+
+class KeptData(PathMessage):
+    """PriceTracker to ExecutionSimulator: what is matched again as a generation begins, before any other data."""
+
+    quotes: tuple[Quote, ...]
+
+
+class Release(Latest):
+    """PositionKeeper to PriceTracker: what rests on the data up to these numbers is committed.
+
+    Attributes:
+        numbers: by symbol, the number of the last data.
+        watched: the symbols with open orders.
+    """
+
+    numbers: Mapping[Symbol, int]
+    watched: frozenset[Symbol]
+
+    def merged(self, newer: Release) -> Release:
+        """Keep the highest number of each symbol."""
+        symbols = {**self.numbers, **newer.numbers}
+        numbers = {symbol: max(self.numbers.get(symbol, 0), newer.numbers.get(symbol, 0)) for symbol in symbols}
+        return Release(numbers, newer.watched)
+
+
+class InstrumentsLoaded(Message):
+    """The price source has loaded its instruments."""
+
+    catalog: InstrumentCatalog
+
+
+class StoredPrices(Message):
+    """To the PriceTracker: the stored prices of the symbols with open positions.
+
+    Attributes:
+        prices: the last stored price by symbol, None if none is stored; None if the database cannot be read now.
+    """
+
+    prices: Mapping[Symbol, PricePoint | None] | None
+
+
+class SourceEnded(Message):
+    """The price source sends no more prices."""
+
+    reason: str
+
+
+class Subscribe(Message):
+    """Sizer to PriceTracker: a decision waits for a price of this symbol."""
+
+    symbol: Symbol
+
+
+class Prices(Message):
+    """PriceTracker's answer to `SendPrices`.
+
+    Attributes:
+        catalog: the instruments; None before they are loaded.
+        quotes: the newest quotes that this process has seen.
+        points: the newest price of each symbol; a stored one if this process has seen none.
+    """
+
+    catalog: InstrumentCatalog | None
+    quotes: Mapping[Symbol, Quote]
+    points: Mapping[Symbol, PricePoint]
+
+
+class SendPrices(Message):
+    """To the PriceTracker: answer with `Prices`."""
+
+    reply_to: Callable[[Prices], None]
+
+
+class Tick(Latest):
+    """A tick of the timer."""

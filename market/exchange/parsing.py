@@ -1,0 +1,111 @@
+"""Parsing of what ccxt returns: tickers and trades become quotes, numbers become exact ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from domain.trading.arithmetic import ZERO, add, divide, storable
+from domain.trading.decision import MAX_AMOUNT
+from domain.trading.quotes import Quote
+from domain.types import Instant, Symbol
+
+MAX_CLOCK_OFFSET = timedelta(days=365)
+"""A time that an exchange sends is kept as evidence if it is nearer to ours than this; its clock may be wrong."""
+
+
+def number(value: object) -> Decimal | None:
+    """Return a value that an exchange sent as a finite number, None where it is none."""
+    if value is None:
+        return None
+    try:
+        converted = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return converted if converted.is_finite() else None
+
+
+def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> tuple[list[Quote], dict[Symbol, object]]:
+    """Return the quotes in ``tickers``, and by symbol the values that are no prices: zero, negative, no number.
+
+    The base price is the last trade's; where a venue sends only bid and ask, it is their middle. ccxt's tickers do not
+    hold the size of the last trade: ``baseVolume`` is the volume of 24 hours.
+    """
+    valid: list[Quote] = []
+    invalid: dict[Symbol, object] = {}
+    for ticker in tickers:
+        bid, ask = positive(ticker.get("bid")), positive(ticker.get("ask"))
+        last = ticker.get("last") if ticker.get("last") is not None else ticker.get("close")
+        price = positive(last)
+        if last is None and bid is not None and ask is not None:
+            price = _stored(divide(add(bid, ask), Decimal(2)))
+        symbol = Symbol(str(ticker.get("symbol")))
+        if price is None:
+            invalid[symbol] = last
+        else:
+            quote = Quote(
+                symbol,
+                price,
+                price_time=price_time(ticker.get("timestamp"), now.time),
+                seen=now,
+                source=source,
+                real=True,
+                bid=bid,
+                ask=ask,
+                volume=_volume(ticker.get("baseVolume")),
+                bid_size=_size(bid, ticker.get("bidVolume")),
+                ask_size=_size(ask, ticker.get("askVolume")),
+            )
+            valid.append(quote)
+    return valid, invalid
+
+
+def trade_quotes(trades: Iterable[Mapping[str, Any]], source: str, now: Instant) -> list[Quote]:
+    """Return a quote for each of ``trades``, in their order, without those whose price or amount is no positive number.
+
+    A trade says nothing about bid and ask.
+    """
+    valid = []
+    for trade in trades:
+        price, amount = positive(trade.get("price")), positive(trade.get("amount"))
+        if price is not None and amount is not None:
+            symbol, time = Symbol(str(trade.get("symbol"))), price_time(trade.get("timestamp"), now.time)
+            valid.append(Quote(symbol, price, time, now, source, real=True, last_size=amount, is_trade=True))
+    return valid
+
+
+def positive(value: object) -> Decimal | None:
+    """Return a value that can be stored as a positive number, None where it is none."""
+    amount = number(value)
+    if amount is None or not ZERO < amount < MAX_AMOUNT:
+        return None
+    return _stored(amount)
+
+
+def _size(price: Decimal | None, value: object) -> Decimal | None:
+    """Return the quantity offered at ``price``; None without that price, and where it is no positive number."""
+    return None if price is None else positive(value)
+
+
+def _volume(value: object) -> Decimal | None:
+    """Return a volume that can be stored, else None: it is evidence only, so an invalid one costs no price."""
+    amount = number(value)
+    if amount is None or not ZERO <= amount < MAX_AMOUNT:
+        return None
+    return storable(amount)
+
+
+def _stored(price: Decimal) -> Decimal | None:
+    return rounded if (rounded := storable(price)) > ZERO else None
+
+
+def price_time(milliseconds: object, now: datetime) -> datetime:
+    """Return the exchange's time of a price; ``now`` where it sends none, or one too far away."""
+    with suppress(ValueError, TypeError, OverflowError):
+        time = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)  # type: ignore[call-overload]
+        if abs(time - now) < MAX_CLOCK_OFFSET:
+            return time
+    return now
