@@ -80,9 +80,7 @@ def test_trades_end_with_the_orders_and_begin_again_with_the_next(
 def test_without_a_stream_of_trades_prices_are_requested_each_second(
     open_source: SourceFactory, server: ExchangeServer
 ) -> None:
-    timing = replace(RARE, close_interval=0.05)
-    has = {"watchTrades": False}
-    source, recorder = open_source("bitstamp", BTC, ETH, timing=timing, has=has)
+    source, recorder = open_source("bitstamp", BTC, ETH, timing=replace(RARE, close_interval=0.05))
     recorder.wait(lambda: bool(recorder.prices(BTC)) and bool(recorder.prices(ETH)))
     seen = len(recorder.prices(ETH))
     source.watch_closely([BTC])
