@@ -254,7 +254,8 @@ class DecisionWatcher(PathBehaviour):
         self._forget(outcome.decision_id)
         self._callers.answer(outcome.decision_id, outcome)
         self._counters.count_outcome(outcome)
-        logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, outcome.reason)
+        reason = outcome.reason.removeprefix(f"{outcome.status}: ")  # some reasons begin with the status
+        logger.bind(decision=outcome.decision_id).info("{}: {}", outcome.status, reason)
 
     def _report_open(self, outcome: Outcome) -> None:
         """Report that the order of a decision rests: the decision is not under way any more."""

@@ -60,8 +60,8 @@ def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: st
     if owner != portfolio:
         return CancelTarget(flaw=f"{target!r} is of portfolio {owner}")
     if status not in {"pending", "open"}:
-        said = reason.removeprefix(f"{status}: ") if reason else ""  # many reasons begin with the status
-        return CancelTarget(flaw=f"already {status}{f': {said}' if said else ''}")
+        detail = reason.removeprefix(f"{status}: ") if reason else ""  # many reasons begin with the status
+        return CancelTarget(flaw=f"already {status}{f': {detail}' if detail else ''}")
     return CancelTarget(decision_id=decision_id) if order_id is None else CancelTarget(order_id=OrderId(order_id))
 
 

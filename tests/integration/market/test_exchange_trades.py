@@ -13,7 +13,7 @@ from tests.support.system.running_system import until
 
 def trades(recorder: Recorder) -> list[tuple[str, Decimal | None]]:
     """Return price and size of each delivered trade, in order."""
-    return [(plain(each.price), each.last_size) for each in recorder.quotes if each.is_trade]
+    return [(plain(quote.price), quote.last_size) for quote in recorder.quotes if quote.is_trade]
 
 
 def test_each_trade_of_a_symbol_with_orders_is_delivered_once_and_in_order(
@@ -33,7 +33,7 @@ def test_each_trade_of_a_symbol_with_orders_is_delivered_once_and_in_order(
     recorder.wait(lambda: len(trades(recorder)) >= len(expected))
     recorder.wait(lambda: "110049.25" in recorder.prices(BTC))
     assert expected == trades(recorder)
-    trade = next(each for each in recorder.quotes if each.is_trade)
+    trade = next(quote for quote in recorder.quotes if quote.is_trade)
     assert (BTC, "kraken", True) == (trade.symbol, trade.source, trade.real)
     assert (None, None, None, None) == (trade.bid, trade.ask, trade.bid_size, trade.ask_size)
     assert trade.price_time <= trade.seen_at
@@ -80,9 +80,7 @@ def test_trades_end_with_the_orders_and_begin_again_with_the_next(
 def test_without_a_stream_of_trades_prices_are_requested_each_second(
     open_source: SourceFactory, server: ExchangeServer
 ) -> None:
-    timing = replace(RARE, close_interval=0.05)
-    has = {"watchTrades": False}
-    source, recorder = open_source("bitstamp", BTC, ETH, timing=timing, has=has)
+    source, recorder = open_source("bitstamp", BTC, ETH, timing=replace(RARE, close_interval=0.05))
     recorder.wait(lambda: bool(recorder.prices(BTC)) and bool(recorder.prices(ETH)))
     seen = len(recorder.prices(ETH))
     source.watch_closely([BTC])

@@ -423,6 +423,6 @@ def _present(
     if not own:
         return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
     if status is not None:
-        said = (reason or "").removeprefix(f"{status}: ")
-        return CancelTarget(flaw=f"already {status}{f': {said}' if said else ''}")
+        detail = (reason or "").removeprefix(f"{status}: ")
+        return CancelTarget(flaw=f"already {status}{f': {detail}' if detail else ''}")
     return named

@@ -78,7 +78,8 @@ class ExchangeServer:
     @property
     def bitstamp(self) -> dict[str, Any]:
         """The same for Bitstamp."""
-        return {"urls": {"api": {"public": f"http://127.0.0.1:{self.port}/bitstamp/api"}}, "rateLimit": 20}
+        urls = {"api": {"public": f"http://127.0.0.1:{self.port}/bitstamp/api"}}
+        return {"urls": urls, "rateLimit": 20, "has": {"watchTrades": False}}
 
     def set_price(
         self,
