@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from actors.messages import (
+    Amend,
     Cancel,
     DataSeen,
     Execute,
@@ -98,6 +99,10 @@ class ExecutionSimulator(PathBehaviour):
             case RefuseSized():
                 refusal, version = message.sized.refusal, message.sized.version
                 self._answer(refusal.portfolio, self._sequencer.on_refusal(refusal, version), message.sized.decision_id)
+            case Amend():
+                request = message.request
+                amended = self._sequencer.on_amend(request, now)
+                self._answer(request.order.portfolio, amended, request.decision_id)
             case Cancel():
                 self._answer(message.request.portfolio, self._sequencer.on_cancel(message.request, now), None)
             case DataSeen() if not self._awaits_data:  # else they are in the buffer, and come with what was kept

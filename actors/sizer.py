@@ -8,6 +8,7 @@ from typing import Any
 from loguru import logger
 
 from actors.messages import (
+    Amend,
     Cancel,
     Control,
     Decide,
@@ -41,11 +42,11 @@ from domain.trading.decision_queue import (
     SizedRefusal,
     SizingRules,
     Step,
-    removed_portfolio,
-    unknown_portfolio,
 )
 from domain.trading.events import SizedOrder
+from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.sizing import removed_portfolio, unknown_portfolio
 from domain.types import Clock, DecisionId, Instant
 
 
@@ -135,6 +136,8 @@ class Sizer(PathBehaviour):
                     self._routes.execution_simulator.tell(Execute(self.generation, step))
                 case SizedRefusal():
                     self._routes.execution_simulator.tell(RefuseSized(self.generation, step))
+                case SizedAmend():
+                    self._routes.execution_simulator.tell(Amend(self.generation, step))
                 case CancelOrders():
                     self._routes.execution_simulator.tell(Cancel(self.generation, step))
                 case Refusal():

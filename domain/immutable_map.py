@@ -48,6 +48,16 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         self[key]
         return self._copy({**self._changes, key: _Marker.REMOVED})
 
+    def moved_last(self, key: Key) -> ImmutableMap[Key, Value]:
+        """Return a copy in which ``key`` comes last; it costs the size of the map.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        values = self._flat()
+        values[key] = values.pop(key)
+        return ImmutableMap(values)
+
     def _copy(self, changes: Mapping[Key, Any]) -> ImmutableMap[Key, Value]:
         copy: ImmutableMap[Key, Value] = ImmutableMap()
         copy._base, copy._changes = self._base, changes

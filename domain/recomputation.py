@@ -125,9 +125,28 @@ def recompute_fill(order: Row, fill: Row, rules: Row, before: Sequence[Row] = ()
     return Recomputation(computed, part, steps, _differences(fill["fill_no"], fill, _fill_columns(sized, computed)))
 
 
-def recompute_fills(order: Row, fills: Sequence[Row], rules: Row) -> list[Recomputation]:
-    """Compute all fills of an order again, in the order of their numbers; see `recompute_fill`."""
-    return [recompute_fill(order, fill, rules, fills[:place]) for place, fill in enumerate(fills)]
+def recompute_fills(order: Row, fills: Sequence[Row], rules: Row, events: Sequence[Row] = ()) -> list[Recomputation]:
+    """Compute all fills of an order again, in the order of their numbers; see `recompute_fill`.
+
+    Args:
+        order: the row of ``paper_orders``.
+        fills: the rows of ``paper_fills``, all of the order.
+        rules: the row of ``paper_portfolio_rules`` of the order's ``config_revision``.
+        events: the rows of ``paper_order_events`` of the order: each fill is by the limit that it had at that version.
+    """
+    return [
+        recompute_fill({**order, **_prices_before(fill, events)}, fill, rules, fills[:place])
+        for place, fill in enumerate(fills)
+    ]
+
+
+def _prices_before(fill: Row, events: Sequence[Row]) -> dict[str, Value]:
+    """Return the prices of an order when it was filled; none where it has no earlier event."""
+    earlier = [event for event in events if fill["version"] is not None and event["version"] < fill["version"]]
+    if not earlier:
+        return {}
+    last = max(earlier, key=lambda event: int(event["version"]))
+    return {name: last[name] for name in ("limit_price", "stop_price")}
 
 
 def recompute_order(order: Row, fills: Sequence[Fill], rules: Row) -> tuple[Difference, ...]:

@@ -29,6 +29,7 @@ class Action(StrEnum):
     SELL = "SELL"
     HOLD = "HOLD"
     CANCEL = "CANCEL"
+    AMEND = "AMEND"
 
 
 class Side(StrEnum):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from actors.messages.base import Control, Latest, Message, PathMessage, Redelivery
 from actors.messages.control import Crash, Describe, Drain, Pause, Ping, Rebuild, Restart
 from actors.messages.path import (
+    Amend,
     Audit,
     Cancel,
     Committed,
@@ -47,6 +48,7 @@ from actors.messages.prices import (
 )
 
 __all__ = [
+    "Amend",
     "Audit",
     "Cancel",
     "Committed",

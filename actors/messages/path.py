@@ -11,6 +11,7 @@ from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.decision_queue import SizedRefusal
 from domain.trading.events import Event, SizedOrder
+from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.portfolio import PortfolioRules, PortfolioState
@@ -84,6 +85,13 @@ class Cancel(PathMessage):
     """Sizer to ExecutionSimulator: a CANCEL decision."""
 
     request: CancelOrders
+    decision_id_path = "request.decision_id"
+
+
+class Amend(PathMessage):
+    """Sizer to ExecutionSimulator: an AMEND decision whose values are checked."""
+
+    request: SizedAmend
     decision_id_path = "request.decision_id"
 
 

@@ -65,7 +65,11 @@ ORDER_OPTIONS = {
     ],
     "target": Annotated[
         str | None,
-        typer.Option("--target", metavar="WHAT", help="Of a CANCEL: a decision's id or key, an order, symbol or all."),
+        typer.Option(
+            "--target",
+            metavar="WHAT",
+            help="Of a CANCEL or AMEND: a decision's id or key, or an order. Of a CANCEL also: symbol, all.",
+        ),
     ],
 }
 COLUMNS = {"limit": "limit_price", "stop": "stop_price"}
@@ -109,14 +113,17 @@ def decide(
     settings: Settings,
     terms: dict[str, Any],
     decision: Annotated[
-        str, typer.Argument(metavar="BUY|SELL|HOLD|CANCEL", help="The decision; case does not matter.")
+        str, typer.Argument(metavar="BUY|SELL|HOLD|CANCEL|AMEND", help="The decision; case does not matter.")
     ],
     symbol: Annotated[
-        str | None, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT; a CANCEL may leave it out.")
+        str | None,
+        typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USDT; a CANCEL or AMEND may leave it out."),
     ] = None,
     confidence: Annotated[
         str | None,
-        typer.Option("--confidence", metavar="0..1", help="Confidence; a higher one buys more. Not for a CANCEL."),
+        typer.Option(
+            "--confidence", metavar="0..1", help="Confidence; a higher one buys more. Not for a CANCEL or AMEND."
+        ),
     ] = None,
     risk_score: Annotated[
         str | None,

@@ -19,6 +19,7 @@ from console.options import AsJson, Limit, Portfolio, with_settings
 from console.sending import send, wait_for_outcome
 from domain.errors import InvalidRequest, NotRunning
 from domain.trading.decision import ANY_SYMBOL, Decision, reason_code
+from domain.trading.open_orders.terms import TARGETED
 from domain.trading.portfolio import AUDIT_HALT
 from domain.types import DEFAULT_PORTFOLIO, Action, OutcomeStatus
 from domain.wording import counted
@@ -118,9 +119,9 @@ def cancel(
             portfolios = [portfolio_of_target(reader, target) or DEFAULT_PORTFOLIO]
         else:
             portfolios = portfolios_with_orders(reader, symbol)
-        sender = _Sender(url, reader, settings.max_decision_age)
+        sender = Sender(url, reader, settings.max_decision_age)
         results = [sender.cancel(name, target or "all", symbol) for name in portfolios]
-    _answer(as_json, results, "No order is open.")
+    print_outcomes(as_json, results, "No order is open.")
 
 
 @with_settings
@@ -151,7 +152,7 @@ def flatten(
             raise NotRunning(f"{not_running_message(served)}; nothing was sent")
         if positions:
             _require_confirmation(positions, yes=yes)
-        sender = _Sender(url, reader, settings.max_decision_age)
+        sender = Sender(url, reader, settings.max_decision_age)
         halted = {row["portfolio"]: row["reason"] for row in reader.halted() if row["reason"].startswith(AUDIT_HALT)}
         results = []
         for row in positions:
@@ -160,7 +161,7 @@ def flatten(
                 results.append(_not_sent(row, f"halted: {halted[row['portfolio']]}"))
             else:
                 results += sender.close(row["portfolio"], row["symbol"])
-    _answer(as_json, results, "No position is open.")
+    print_outcomes(as_json, results, "No position is open.")
 
 
 def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None:
@@ -189,7 +190,7 @@ def _not_sent(position: dict[str, Any], reason: str) -> dict[str, Any]:
     }
 
 
-class _Sender:
+class Sender:
     """Sends decisions one after the other, and waits for each outcome.
 
     Args:
@@ -205,7 +206,7 @@ class _Sender:
 
     def cancel(self, portfolio: str, target: str, symbol: str | None) -> dict[str, Any]:
         """Cancel what a target or a symbol names in a portfolio; return the outcome."""
-        return self._send(
+        return self.send(
             Decision(
                 decision="CANCEL",
                 symbol=symbol or ANY_SYMBOL,
@@ -223,9 +224,10 @@ class _Sender:
         sell = Decision(
             decision="SELL", symbol=symbol, confidence=1, portfolio=portfolio, strategy=STRATEGY, reduce_only=True
         )
-        return [*results, self._send(sell)]
+        return [*results, self.send(sell)]
 
-    def _send(self, decision: Decision) -> dict[str, Any]:
+    def send(self, decision: Decision) -> dict[str, Any]:
+        """Send a decision; return its outcome."""
         sent = send(self._url, decision)
         row = wait_for_outcome(self._url, self._reader, sent.decision_id, self._age)
         return {
@@ -241,12 +243,13 @@ class _Sender:
         }
 
 
-def _answer(as_json: bool, results: list[dict[str, Any]], none: str) -> None:
+def print_outcomes(as_json: bool, results: list[dict[str, Any]], none: str) -> None:
     """Print the outcomes; end with a failure if one was not executed."""
 
     def print_results() -> None:
         for result in results:
-            what = "cancel" if result["decision"] is Action.CANCEL else f"SELL {result['symbol']}"
+            targeted = result["decision"] in TARGETED
+            what = result["decision"].lower() if targeted else f"SELL {result['symbol']}"
             reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")
             name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
             if result["decision_id"] is None:

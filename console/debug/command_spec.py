@@ -79,6 +79,8 @@ ORDER_TERMS = (
     "trailing_stop_pct",
 )  # fmt: skip
 """Fields of a decision that say how its order is executed."""
+AMENDABLE = ("quantity", "limit_price", "stop_price", "order_expires_at")
+"""Fields of a decision that give an open order new values."""
 _LIMIT = Argument("n", required=False)
 _PORTFOLIO = Argument("portfolio", PORTFOLIO, required=False, option=True)
 _REASON = Argument("reason", rest=True)
@@ -144,6 +146,17 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
             ),
             changes=True,
             example="cancel 17",
+        ),
+        CommandSpec(
+            "amend",
+            "give an open order a new quantity, price or end",
+            (
+                Argument("target", DECISION),
+                *(Argument(name, required=False, option=True) for name in AMENDABLE),
+                _PORTFOLIO,
+            ),
+            changes=True,
+            example="amend 17 --limit-price 95500",
         ),
         CommandSpec("retry", "send a copy of a decision that got no order", (Argument("id", DECISION),), changes=True),
         CommandSpec("suspend", "suspend an actor; its messages wait", _actor(), changes=True),

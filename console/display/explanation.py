@@ -86,6 +86,11 @@ def _asked(decision: Row) -> str:
     if action == "CANCEL":
         what = f" of {decision['symbol']}" if decision["target"].strip().lower() == "symbol" else ""
         return one_line(f"CANCEL {decision['target']}{what}, portfolio {decision['portfolio']}")
+    if action == "AMEND":
+        names = {"quantity": "quantity", "limit": "limit_price", "stop": "stop_price"}
+        new = [f"{name} {number(decision[column])}" for name, column in names.items() if decision[column] is not None]
+        new += [f"expires {_moment(decision['order_expires_at'])} UTC"] if decision["order_expires_at"] else []
+        return one_line(f"AMEND {decision['target']}: {', '.join(new)}, portfolio {decision['portfolio']}")
     return one_line(
         f"{action} {quantity}{decision['symbol']}, confidence {number(decision['confidence'])},"
         f" portfolio {decision['portfolio']}"
@@ -145,9 +150,15 @@ def _events(events: Iterable[Row]) -> Iterator[Fact]:
             source = one_line(event["price_source"])
             yield "triggered", f"{at}: by {prices} of {source}, data {event['data_no']}, seen {seen} before"
         elif event["kind"] == "amended":
-            yield "amended", f"{at}: quantity {number(event['quantity'])}: {one_line(event['reason'] or '')}"
+            yield "amended", f"{at}: {_values(event)}: {one_line(event['reason'] or '')}"
         elif event["kind"] == "ended":
             yield event["status"], f"{at}: {one_line(event['reason'] or '')}"
+
+
+def _values(event: Row) -> str:
+    """Return what an order asked for after an event: ``quantity 3, limit 101``."""
+    names = {"quantity": "quantity", "stop": "stop_price", "limit": "limit_price"}
+    return ", ".join(f"{name} {number(event[column])}" for name, column in names.items() if event[column] is not None)
 
 
 def _fill(order: Row, detail: Row, currency: str) -> Iterator[Fact]:

@@ -67,6 +67,7 @@ class ServiceActions:
             "retry": lambda args: {"decision_id": retries.retry(self._system.database_url, required_text(args, "id"))},
             "decide": self._decide,
             "cancel": self._cancel,
+            "amend": self._amend,
             "halt": lambda args: self._halt(args, halted=True),
             "resume": lambda args: self._halt(args, halted=False),
             "loglevel": self._loglevel,
@@ -104,6 +105,15 @@ class ServiceActions:
                 strategy="manual",
             )
         )
+
+    def _amend(self, arguments: Arguments) -> dict[str, Any]:
+        """Give the order that ``target`` names new values."""
+        target = required_text(arguments, "target")
+        owner = portfolio_of_target(self._system.ledger_reader, target)
+        names = ("quantity", "limit_price", "stop_price", "order_expires_at")
+        values = {name: arguments[name] for name in names if arguments.get(name) is not None}
+        portfolio = optional_text(arguments, "portfolio") or owner or DEFAULT_PORTFOLIO
+        return self._submit(Decision(decision="AMEND", target=target, portfolio=portfolio, strategy="manual", **values))
 
     def _submit(self, decision: Decision) -> dict[str, Any]:
         """Submit a decision; return its outcome, or that its order rests."""

@@ -57,7 +57,7 @@ def _order(part: Mapping[str, Any], fill_no: int | None) -> dict[str, Any]:
     results: list[Recomputation | None] = [None] * len(fills)
     differences: list[dict[str, Any]] = []
     if reason is None and fills:
-        computed = recompute_fills(order, fills, rules)
+        computed = recompute_fills(order, fills, rules, part["events"])
         made = [result.fill for result in computed if isinstance(result.fill, Fill)]
         named = [one for result in computed for one in result.differences]
         if len(made) == len(computed):

@@ -134,7 +134,7 @@ class Result:
     @property
     def ends(self) -> tuple[DecisionEnd, ...]:
         """The decisions that end with it."""
-        others = self.event.ends if isinstance(self.event, OrderEnded) else ()
+        others = self.event.ends if isinstance(self.event, OrderEnded | OrderAmended) else ()
         if self.order.is_exit or self.status is OrderStatus.OPEN:
             return others
         order = self.order

@@ -24,7 +24,7 @@ from pydantic import (
 
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, OrderTerms, flaw
+from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, TARGETED, OrderTerms, flaw
 from domain.types import (
     DEFAULT_PORTFOLIO,
     Action,
@@ -39,7 +39,7 @@ from domain.types import (
 from domain.wording import FREE_TEXT, NAME, alternatives, quoted, requirement
 
 ANY_SYMBOL = "*"
-"""The symbol of a CANCEL that names none."""
+"""The symbol of a CANCEL or AMEND that names none."""
 
 MAX_AMOUNT = Decimal("1e20")
 """Prices and quantities must be below it: they are stored as NUMERIC(38,18)."""
@@ -112,13 +112,14 @@ class Decision(BaseModel):
     """A trading decision: ``Decision(symbol="BTC/USDT", decision="BUY", confidence="0.75")``.
 
     Attributes:
-        symbol: the market, in any usual spelling. A CANCEL may leave it out.
-        decision: BUY, SELL, HOLD or CANCEL; case does not matter.
-        confidence: 0 to 1. A CANCEL may leave it out.
+        symbol: the market, in any usual spelling. A CANCEL or AMEND may leave it out.
+        decision: BUY, SELL, HOLD, CANCEL or AMEND; case does not matter.
+        confidence: 0 to 1. A CANCEL or AMEND may leave it out.
         risk_score: 0 to 1; None: the portfolio's default applies.
         reasoning: free text.
         current_price: the price that the sender saw; evidence only, nothing is computed from it.
-        quantity: the quantity to trade; without it a BUY is sized by confidence and a SELL closes the position.
+        quantity: the quantity to trade; without it a BUY is sized by confidence and a SELL closes the position. Of an
+            AMEND: the new quantity, with what is filled.
         strategy: name of the strategy, by which reports group results.
         portfolio: name of the portfolio that trades.
         asset_class: ``crypto``, ``equity``, …; None: the market's own applies.
@@ -139,6 +140,7 @@ class Decision(BaseModel):
         trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
         trailing_stop_pct: the same as a fraction of the best mark.
         target: what a CANCEL cancels: a decision's id, uid or idempotency_key, an order's UUID, ``symbol`` or ``all``.
+            The order that an AMEND gives new values: the same without the two words.
         idempotency_key: a second decision with the same key gets the outcome of the first.
         uid: its identity; created here by default.
 
@@ -148,7 +150,7 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Required; the default of `Field` only tells type checkers that a CANCEL may leave the two out.
+    # Required; the default of `Field` only tells type checkers that some decisions may leave the two out.
     symbol: Name = Field(default=...)
     decision: Annotated[Action, BeforeValidator(_upper)]
     confidence: Fraction = Field(default=...)
@@ -189,17 +191,17 @@ class Decision(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete_cancel(cls, data: Any) -> Any:
-        """Fill in what a CANCEL may leave out."""
-        if isinstance(data, dict) and _upper(data.get("decision")) == Action.CANCEL:
-            sent = {name: value for name, value in data.items() if value is not None or name not in CANCEL_DEFAULTS}
-            return {**CANCEL_DEFAULTS, **sent}
+    def _complete_target(cls, data: Any) -> Any:
+        """Fill in what a CANCEL or AMEND may leave out."""
+        if isinstance(data, dict) and _upper(data.get("decision")) in TARGETED:
+            sent = {name: value for name, value in data.items() if value is not None or name not in TARGET_DEFAULTS}
+            return {**TARGET_DEFAULTS, **sent}
         return data
 
     @model_validator(mode="after")
     def _check_terms(self) -> Decision:
         """Refuse terms that do not fit together."""
-        if (sentence := contradiction(self.decision, self.symbol, self.terms, self.target)) is not None:
+        if (sentence := contradiction(self.decision, self.symbol, self.terms, self.target, self.quantity)) is not None:
             raise ValueError(sentence)
         return self
 
@@ -213,15 +215,17 @@ class Decision(BaseModel):
         )  # fmt: skip
 
 
-CANCEL_DEFAULTS: Mapping[str, object] = {"symbol": ANY_SYMBOL, "confidence": 1}
-"""What a CANCEL may leave out; a trigger in ``sql/`` fills in the same."""
+TARGET_DEFAULTS: Mapping[str, object] = {"symbol": ANY_SYMBOL, "confidence": 1}
+"""What a CANCEL or AMEND may leave out; a trigger in ``sql/`` fills in the same."""
 
 
-def contradiction(action: Action, symbol: object, terms: OrderTerms, target: str | None) -> str | None:
+def contradiction(
+    action: Action, symbol: object, terms: OrderTerms, target: str | None, quantity: Decimal | None
+) -> str | None:
     """Return why the fields of a decision do not fit together; None if they do."""
-    if symbol == ANY_SYMBOL and action is not Action.CANCEL:
-        return f"only a CANCEL may have the symbol {ANY_SYMBOL}"
-    return flaw(action, terms, target)
+    if symbol == ANY_SYMBOL and action not in TARGETED:
+        return f"only a CANCEL or AMEND may have the symbol {ANY_SYMBOL}"
+    return flaw(action, terms, target, quantity)
 
 
 def _refusal(error: ValidationError) -> tuple[str, str]:
@@ -239,13 +243,13 @@ def _refusal(error: ValidationError) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class CancelTarget:
-    """What a CANCEL cancels: one of the three, or all orders of the portfolio.
+    """What a CANCEL or AMEND is about: one of the three, or all orders of the portfolio.
 
     Attributes:
         decision_id: the order of this decision.
         order_id: this order.
         symbol: all orders of this symbol, in any usual spelling.
-        flaw: why there is nothing to cancel: no such decision, or it has ended.
+        flaw: why there is nothing to cancel or to amend: no such decision, or it has ended.
     """
 
     decision_id: DecisionId | None = None
@@ -260,7 +264,7 @@ class PendingDecision:
 
     Attributes:
         terms: how its order is executed.
-        target: what a CANCEL cancels.
+        target: what a CANCEL or AMEND is about.
         received: when this process read it; after a rebuild, the last time.
         waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
             process may differ. Negative where the sender set a time in the future.
@@ -320,6 +324,7 @@ class Reason(StrEnum):
     POST_ONLY = "post-only"
     NO_VOLUME = "not enough volume"
     NOTHING_OPEN = "nothing to cancel"
+    NOTHING_TO_AMEND = "nothing to amend"
 
 
 def reason_code(status: str, reason: str) -> str:

@@ -16,13 +16,14 @@ from typing import Any, TypeAlias
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder
-from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
+from domain.trading.open_orders.amending import SizedAmend, amend, amended_instrument
+from domain.trading.open_orders.cancelling import CancelOrders, cancelled_before_sizing
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
-from domain.trading.sizing import expire_if_stale, pre_trade_check, size
-from domain.types import Action, DecisionId, Instant, OutcomeStatus, PortfolioName, PriceRule, Symbol
+from domain.trading.sizing import expire_if_stale, pre_trade_check, removed_portfolio, size
+from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +80,10 @@ class SizedRefusal:
         return self.refusal.decision_id
 
 
-Step: TypeAlias = SizedOrder | SizedRefusal | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
+Step: TypeAlias = SizedOrder | SizedRefusal | SizedAmend | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
 """The next step of a decision."""
-
-
-def unknown_portfolio(decision: PendingDecision) -> Refusal:
-    """Refuse a decision because there is no such portfolio."""
-    return refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
-
-
-def removed_portfolio(decision_id: DecisionId, portfolio: PortfolioName) -> Refusal:
-    """Refuse a decision whose portfolio was removed while it was on its way."""
-    detail = f"portfolio {portfolio!r} was removed"
-    return Refusal(decision_id, portfolio, OutcomeStatus.REJECTED, Reason.UNKNOWN_PORTFOLIO, detail)
-
-
-def _cancelled(decision: PendingDecision, by: DecisionId) -> Refusal:
-    """End a decision that is not sized yet because of a CANCEL."""
-    detail = f"by decision {by}, before it was sized"
-    return Refusal(decision.id, decision.portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, detail)
+_IN_FLIGHT = SizedOrder | SizedAmend | SizedRefusal
+"""Steps that the market answers."""
 
 
 @dataclass(slots=True)
@@ -198,7 +184,7 @@ class DecisionQueue:
             return list(self._size_next(account, now))
         first = account.cancels[0]
         account.cancels[0] = replace(first, before_sizing=(*first.before_sizing, decision.id))
-        return [_cancelled(decision, first.decision_id), *self._size_next(account, now)]
+        return [cancelled_before_sizing(decision, first.decision_id), *self._size_next(account, now)]
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
@@ -261,17 +247,31 @@ class DecisionQueue:
         if decision.action is Action.CANCEL:
             yield from self._cancel(decision, account)
             return
-        instrument = self._catalog.resolve(decision.symbol)
+        instrument = self._instrument(decision, account)
+        if isinstance(instrument, Refusal):
+            yield instrument
+            return
         refusal = pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
         if refusal is not None:
             yield refusal
             return
         assert isinstance(instrument, Instrument)
+        if decision.action is Action.AMEND:
+            decision = replace(decision, symbol=instrument.symbol)
         if self._fresh_quote(decision, instrument) is None:
             yield self._wait_for_price(decision, instrument.symbol)
             return
         account.ready.append((decision, instrument))
         yield from self._size_next(account, now)
+
+    def _instrument(self, decision: PendingDecision, account: _Account) -> Instrument | Unresolved | Refusal:
+        """Return what a decision trades; for an AMEND the instrument of its order."""
+        assert self._catalog is not None  # else the decision waits for it
+        if decision.action is not Action.AMEND:
+            return self._catalog.resolve(decision.symbol)
+        queued = (*filter(None, [account.in_flight]), *account.ready)
+        waiting = (one for decisions in self._waiting.values() for one in decisions)
+        return amended_instrument(decision, account.state.open_orders, queued, waiting)
 
     def _fresh_quote(self, decision: PendingDecision, instrument: Instrument) -> Quote | None:
         """Return the newest quote, if it is fresh enough for this decision."""
@@ -298,16 +298,19 @@ class DecisionQueue:
                 or expire_if_stale(decision, now, self._rules.max_decision_age)
                 or self._size(decision, account, instrument, now)
             )
-            account.in_flight = (decision, instrument) if isinstance(step, SizedOrder | SizedRefusal) else None
+            account.in_flight = (decision, instrument) if isinstance(step, _IN_FLIGHT) else None
             yield step
 
     def _size(
         self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant
-    ) -> SizedOrder | SizedRefusal:
+    ) -> SizedOrder | SizedAmend | SizedRefusal:
         quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
         marks = self._marks[account.state.rules.execution.price_rule]
         equity = account.values.equity(account.state, marks)
-        sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
+        if decision.action is Action.AMEND:
+            sized: SizedOrder | SizedAmend | Refusal = amend(decision, account.state, quote, equity, now.time)
+        else:
+            sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
         return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized
 
     def _cancel(self, decision: PendingDecision, account: _Account) -> Iterator[Step]:
@@ -338,7 +341,7 @@ class DecisionQueue:
             if not self._waiting[of]:
                 del self._waiting[of]
         for one in ended:
-            yield _cancelled(one, decision.id)
+            yield cancelled_before_sizing(one, decision.id)
         before = tuple(one.id for one in ended)
         request = CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, before)
         if account.in_flight is not None and named(account.in_flight[0], account.in_flight[1].symbol):

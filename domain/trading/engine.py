@@ -24,14 +24,15 @@ from domain.trading.decision_queue import (
     SizedRefusal,
     SizingRules,
     Step,
-    unknown_portfolio,
 )
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
+from domain.trading.sizing import unknown_portfolio
 from domain.types import Instant, PortfolioName
 
 Ended: TypeAlias = Result | Refusal
@@ -119,8 +120,8 @@ class Engine:
                 happened.append(step)
             elif isinstance(step, AwaitsPortfolio):
                 happened.append(unknown_portfolio(step.decision))
-            elif isinstance(step, SizedOrder | SizedRefusal | CancelOrders):
-                portfolio = step.order.portfolio if isinstance(step, SizedOrder) else _portfolio_of(step)
+            elif isinstance(step, SizedOrder | SizedRefusal | SizedAmend | CancelOrders):
+                portfolio = _portfolio_of(step)
                 answer = self._sequence(step, now)
                 answered = not isinstance(step, CancelOrders)
                 if isinstance(answer, Returned):
@@ -131,13 +132,17 @@ class Engine:
                 remaining.extend(self._queue.on_results(portfolio, results, now, answered=answered))
         return happened
 
-    def _sequence(self, step: SizedOrder | SizedRefusal | CancelOrders, now: Instant) -> Sequenced:
+    def _sequence(self, step: SizedOrder | SizedRefusal | SizedAmend | CancelOrders, now: Instant) -> Sequenced:
         if isinstance(step, SizedOrder):
             return self._sequencer.on_order(step, now)
+        if isinstance(step, SizedAmend):
+            return self._sequencer.on_amend(step, now)
         if isinstance(step, SizedRefusal):
             return self._sequencer.on_refusal(step.refusal, step.version)
         return self._sequencer.on_cancel(step, now)
 
 
-def _portfolio_of(step: SizedRefusal | CancelOrders) -> PortfolioName:
+def _portfolio_of(step: SizedOrder | SizedRefusal | SizedAmend | CancelOrders) -> PortfolioName:
+    if isinstance(step, SizedOrder | SizedAmend):
+        return step.order.portfolio
     return step.refusal.portfolio if isinstance(step, SizedRefusal) else step.portfolio

@@ -60,7 +60,7 @@ class SizedOrder:
 
 @dataclass(frozen=True, slots=True)
 class DecisionEnd:
-    """The end of a decision by an event of an order that is not its own: that of a CANCEL."""
+    """The end of a decision by an event of an order that is not its own: that of a CANCEL or AMEND."""
 
     decision_id: DecisionId
     status: OutcomeStatus
@@ -133,6 +133,7 @@ class OrderAmended:
         reserved: the cash that it holds back from now on.
         since: number of the market data after which it can be matched.
         mark: of a trailing stop whose ``since`` becomes later: the present one, which that data have made.
+        ends: the AMEND decision that ends with it.
     """
 
     version: int
@@ -142,6 +143,7 @@ class OrderAmended:
     at: datetime
     reason: str
     mark: Decimal | None = None
+    ends: tuple[DecisionEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

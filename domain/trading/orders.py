@@ -139,6 +139,7 @@ class Order:
         parent: of an exit: the entry order.
         trail: of a trailing stop.
         rules_revision: of the portfolio's row in ``paper_trading_config`` from which costs and execution come.
+        amended: an AMEND has set its values: an exit then keeps its prices where its entry is filled further.
     """
 
     order_id: OrderId
@@ -165,6 +166,7 @@ class Order:
     parent: OrderId | None = None
     trail: Trail | None = None
     rules_revision: int = 1
+    amended: bool = False
 
     @property
     def own_price(self) -> Decimal | None:

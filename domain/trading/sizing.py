@@ -17,7 +17,7 @@ from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
-from domain.types import Action, Instant, Side, Symbol
+from domain.types import Action, DecisionId, Instant, OutcomeStatus, PortfolioName, Side, Symbol
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
@@ -47,6 +47,14 @@ def pre_trade_check(
     """
     if decision.action is Action.HOLD:
         return refuse(decision, Reason.HOLD, "nothing to do")
+    if decision.action is Action.AMEND:
+        return None  # its order has passed
+    return _order_check(decision, rules, instrument, same_currency)
+
+
+def _order_check(
+    decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | Unresolved, same_currency: frozenset[str]
+) -> Refusal | None:
     if rules.halted is not None and rules.stops(reduces=decision.terms.reduce_only):
         return refuse(decision, Reason.HALTED, rules.halted)
     if decision.confidence < rules.decision_confidence_threshold:
@@ -62,10 +70,21 @@ def pre_trade_check(
     return None
 
 
+def unknown_portfolio(decision: PendingDecision) -> Refusal:
+    """Refuse a decision because there is no such portfolio."""
+    return refuse(decision, Reason.UNKNOWN_PORTFOLIO, f"there is no portfolio {decision.portfolio!r}")
+
+
+def removed_portfolio(decision_id: DecisionId, portfolio: PortfolioName) -> Refusal:
+    """Refuse a decision whose portfolio was removed while it was on its way."""
+    detail = f"portfolio {portfolio!r} was removed"
+    return Refusal(decision_id, portfolio, OutcomeStatus.REJECTED, Reason.UNKNOWN_PORTFOLIO, detail)
+
+
 def expire_if_stale(decision: PendingDecision, now: Instant, max_age: timedelta | None) -> Refusal | None:
     """Refuse a decision that has waited longer than ``max_age``, for example during a downtime. None: no limit."""
-    if max_age is None or decision.action is Action.CANCEL or decision.age(now) <= max_age:
-        return None  # a CANCEL is never too late
+    if max_age is None or decision.action in {Action.CANCEL, Action.AMEND} or decision.age(now) <= max_age:
+        return None  # for what rests it is never too late
     limit = f"max_decision_age = {max_age.total_seconds():g} s"
     return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {limit}")
 
@@ -148,7 +167,7 @@ def _min_notional(rules: PortfolioRules, instrument: Instrument) -> Decimal:
     return max(rules.min_notional, instrument.min_notional)
 
 
-def _too_small(
+def too_small(
     decision: PendingDecision, quantity: Decimal, price: Decimal, rules: PortfolioRules, instrument: Instrument
 ) -> Refusal | None:
     """Refuse an order below a minimum of the portfolio or the venue. An order that closes a position is exempt."""
@@ -182,13 +201,13 @@ def _sell(
     if requested > free or subtract(free, requested) < instrument.step:
         return SizedQuantity(free, f"{all_}, the decision requested {plain(requested)}")
     quantity = floor_to(requested, instrument.step)
-    dust = _dust(subtract(free, quantity), price, instrument)
-    return _too_small(decision, quantity, price, state.rules, instrument) or (
-        SizedQuantity(quantity) if dust is None else SizedQuantity(free, f"{all_}: after {plain(quantity)}, {dust}")
+    left = dust(subtract(free, quantity), price, instrument)
+    return too_small(decision, quantity, price, state.rules, instrument) or (
+        SizedQuantity(quantity) if left is None else SizedQuantity(free, f"{all_}: after {plain(quantity)}, {left}")
     )
 
 
-def _dust(rest: Decimal, price: Decimal, instrument: Instrument) -> str | None:
+def dust(rest: Decimal, price: Decimal, instrument: Instrument) -> str | None:
     """Return why the rest of a position could not be sold alone; None where it could."""
     if rest < instrument.min_quantity:
         return f"{plain(rest)} would be left, below the venue's minimum quantity, {plain(instrument.min_quantity)}"
@@ -227,14 +246,14 @@ def _buy(
         spend = min(budget(equity, decision.confidence, risk, rules.max_position_size), headroom)
         wanted = affordable(spend, price, instrument.step)
         quantity = largest_covered(wanted, instrument.step, pricing.cost, cash)
-        if quantity < wanted and _too_small(decision, quantity, price, rules, instrument):
+        if quantity < wanted and too_small(decision, quantity, price, rules, instrument):
             minimum = max(_min_notional(rules, instrument), money(multiply(instrument.min_quantity, price)))
             return refuse(
                 decision,
                 Reason.NO_CASH,
                 f"free cash {plain(cash)} does not cover the minimum order of {plain(minimum)} and its costs",
             )
-    return _too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
+    return too_small(decision, quantity, price, rules, instrument) or SizedQuantity(quantity)
 
 
 def _requested(

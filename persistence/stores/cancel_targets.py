@@ -1,4 +1,4 @@
-"""What the target of a CANCEL decision stands for."""
+"""What the target of a CANCEL or AMEND decision stands for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from domain.trading.decision import ANY_SYMBOL, CancelTarget
-from domain.types import DecisionId, OrderId
+from domain.types import Action, DecisionId, OrderId
 
 ALL, OF_SYMBOL = "all", "symbol"
 """Words that name no single order: all of the portfolio, and all of the decision's symbol."""
@@ -31,14 +31,17 @@ SELECT decision_id, order_id, portfolio, status, reason FROM (
 """
 
 
-def resolve_target(cursor: psycopg.Cursor, row: Mapping[str, Any]) -> CancelTarget:
-    """Return what the CANCEL of a row cancels; with a flaw where there is no such thing, or no longer.
+def resolve_target(cursor: psycopg.Cursor, row: Mapping[str, Any], action: Action) -> CancelTarget:
+    """Return what the CANCEL or AMEND of a row is about; with a flaw where there is no such thing, or no longer.
 
     Args:
         cursor: of a transaction.
-        row: columns ``id``, ``portfolio``, ``symbol`` and ``target`` of the CANCEL.
+        row: columns ``id``, ``portfolio``, ``symbol`` and ``target`` of the decision.
+        action: CANCEL or AMEND.
     """
     target = row["target"].strip()
+    if action is Action.AMEND and target.lower() in {ALL, OF_SYMBOL}:
+        return CancelTarget(flaw=f"an AMEND names one order, not {target!r}")
     if target.lower() == ALL:
         return CancelTarget()
     if target.lower() == OF_SYMBOL:

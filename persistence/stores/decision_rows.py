@@ -53,7 +53,9 @@ def row_flaw(row: Mapping[str, Any]) -> str | None:
     for name, words in {"order_type": (*ORDER_TYPES, None), "time_in_force": (*FORCES, None)}.items():
         if row[name] not in words:
             return f"{name} is {row[name]!r}, which is not {alternatives(tuple(filter(None, words)))}"
-    return contradiction(Action(decision.strip().upper()), row["symbol"], row_terms(row), row["target"])
+    return contradiction(
+        Action(decision.strip().upper()), row["symbol"], row_terms(row), row["target"], row["quantity"]
+    )
 
 
 def row_terms(row: Mapping[str, Any]) -> OrderTerms:

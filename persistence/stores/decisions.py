@@ -22,7 +22,7 @@ from domain.errors import (
 )
 from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
-from domain.trading.open_orders.terms import OrderTerms
+from domain.trading.open_orders.terms import TARGETED, OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
 from domain.wording import quoted
 from persistence.connections import transaction
@@ -287,7 +287,7 @@ def _from_row(cursor: psycopg.Cursor, values: Sequence[Any], received: Instant) 
     if flaw is not None:
         return _unreadable(row["id"], flaw)
     terms, action = row_terms(row), Action(row["decision"].strip().upper())
-    target = resolve_target(cursor, row) if action is Action.CANCEL else None
+    target = resolve_target(cursor, row, action) if action in TARGETED else None
     own = {name: row[name] for name in OWN}
     waited = row["now"] - row["created_at"]
     return PendingDecision(**own, action=action, received=received, waited=waited, terms=terms, target=target)

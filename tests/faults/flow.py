@@ -99,6 +99,9 @@ def drawn(draw: random.Random, count: int) -> list[Row]:
         ("BTC/USDT", "HOLD", None, draw.choice(PORTFOLIOS)),
     ):
         rows.insert(draw.randrange(len(rows)), (_uid(draw), symbol, action, "1", quantity, portfolio, *NO_TERMS))
+    for place, row in reversed(list(enumerate(rows))):
+        if row[6] != "market" and draw.random() < 0.3:
+            rows.insert(place + 1, _amend(draw, row))
     return rows
 
 
@@ -132,6 +135,12 @@ def _terms(
 
 def _cancel(draw: random.Random, portfolio: str) -> Row:
     return (_uid(draw), "*", "CANCEL", "1", None, portfolio, *NO_TERMS[:-1], "all")
+
+
+def _amend(draw: random.Random, of: Row) -> Row:
+    """An AMEND of the order of another decision, which may have been refused, or filled at once."""
+    quantity = draw.choice(QUANTITIES.get(str(of[1])[0], ("1",)))
+    return (_uid(draw), "*", "AMEND", "1", quantity, of[5], *NO_TERMS[:-1], str(of[0]))
 
 
 def _uid(draw: random.Random) -> uuid.UUID:

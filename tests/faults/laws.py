@@ -196,7 +196,7 @@ class Laws:
             for row in rows.values()
             if row.outcome is not None
             and row.outcome.status is OutcomeStatus.EXECUTED
-            and row.decision.decision is not Action.CANCEL
+            and row.decision.decision not in {Action.CANCEL, Action.AMEND}
         }
         ended = {id_ for id_ in entries if rows[id_].outcome is not None}
         if ended != executed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.trading.decision import Reason, Refusal
+from domain.trading.decision import PendingDecision, Reason, Refusal
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
 from domain.types import DecisionId, OrderId, OutcomeStatus, PortfolioName, Symbol
 from domain.wording import counted
@@ -52,6 +52,12 @@ class CancelOrders:
         if self.order_id is not None:
             return f"order {self.order_id}"
         return self.symbol if self.symbol is not None else f"portfolio {self.portfolio}"
+
+
+def cancelled_before_sizing(decision: PendingDecision, by: DecisionId) -> Refusal:
+    """End a decision that is not sized yet because of a CANCEL."""
+    detail = f"by decision {by}, before it was sized"
+    return Refusal(decision.id, decision.portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, detail)
 
 
 def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:

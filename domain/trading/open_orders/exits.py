@@ -91,6 +91,16 @@ def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quanti
         exits[one.order.order_id] = replace(one, order=replace(one.order, quantity=subtract(one.order.quantity, cut)))
 
 
+def room_of_exit(open_orders: OpenOrders, exit_order: OpenOrder, held: Decimal) -> Decimal:
+    """Return the most that may be left of an exit beside the other exits of the symbol, where so much is held."""
+    order = exit_order.order
+    others = [one for one in open_orders.exits(order.instrument.symbol) if one.order.order_id != order.order_id]
+    taken = total(size for _, size in _groups(one for one in others if one.order.parent != order.parent))
+    is_stop = order.order_type in STOPS
+    same = [one for one in others if one.order.parent == order.parent and (one.order.order_type in STOPS) is is_stop]
+    return subtract(subtract(held, taken), total(one.remaining for one in same))
+
+
 def exits_of(open_orders: OpenOrders, symbol: Symbol, entry: OrderId) -> list[OpenOrder]:
     """Return the open exits of an entry order."""
     return [one for one in open_orders.exits(symbol) if one.order.parent == entry]

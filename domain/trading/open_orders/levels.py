@@ -32,12 +32,12 @@ class _OfSymbol:
     """The orders of one symbol.
 
     Attributes:
-        orders: each with its levels and the data after which it can be matched.
+        orders: each with its levels, the data after which it can be matched, and its expiry.
         down: the levels that a falling market reaches, in rising order.
         up: the levels that a rising market reaches, in rising order.
     """
 
-    orders: dict[OrderId, tuple[tuple[tuple[_Level, bool], ...], int]] = field(default_factory=dict)
+    orders: dict[OrderId, tuple[tuple[tuple[_Level, bool], ...], int, datetime | None]] = field(default_factory=dict)
     down: list[_Level] = field(default_factory=list)
     up: list[_Level] = field(default_factory=list)
 
@@ -51,11 +51,17 @@ class _OfSymbol:
             del levels[bisect_left(levels, level)]
         return True
 
-    def put_in(self, order_id: OrderId, levels: tuple[tuple[_Level, bool], ...], since: int) -> None:
+    def put_in(
+        self, order_id: OrderId, levels: tuple[tuple[_Level, bool], ...], since: int, expires_at: datetime | None
+    ) -> None:
         """Add an order with its levels, each with whether a falling market reaches it."""
-        self.orders[order_id] = levels, since
+        self.orders[order_id] = levels, since, expires_at
         for level, falling in levels:
             insort(self.down if falling else self.up, level)
+
+    def expiry(self, order_id: OrderId) -> datetime | None:
+        """Return the expiry of an order; None where it has none, or is not here."""
+        return self.orders[order_id][2] if order_id in self.orders else None
 
 
 class Levels:
@@ -74,7 +80,7 @@ class Levels:
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
         return {
-            symbol: min(since for _, since in of_symbol.orders.values())
+            symbol: min(since for _, since, _ in of_symbol.orders.values())
             for symbol, of_symbol in self._by_symbol.items()
         }
 
@@ -86,15 +92,16 @@ class Levels:
         if of_symbol is None:
             of_symbol = self._by_symbol[symbol] = _OfSymbol()
             self.symbols_changed += 1
-        was_here = of_symbol.take_out(order.order_id)
+        expiry = of_symbol.expiry(order.order_id)
+        of_symbol.take_out(order.order_id)
         price = open_order.stop_price if open_order.waits_for_trigger else order.limit_price
         assert price is not None  # an order without any price does not rest
         falling = (order.side is Side.BUY) is not open_order.waits_for_trigger
         levels = [(_Level(price, portfolio, order.order_id), falling)]
         if open_order.trails and open_order.mark is not None:  # it must see each new extreme, too
             levels.append((_Level(open_order.mark, portfolio, order.order_id), not falling))
-        of_symbol.put_in(order.order_id, tuple(levels), open_order.sees_after)
-        if order.expires_at is not None and not was_here:
+        of_symbol.put_in(order.order_id, tuple(levels), open_order.sees_after, order.expires_at)
+        if order.expires_at is not None and order.expires_at != expiry:
             heapq.heappush(self._expiries, (order.expires_at, portfolio, order.order_id, symbol))
 
     def remove(self, open_order: OpenOrder) -> None:
@@ -122,8 +129,8 @@ class Levels:
         """Return the open orders whose time has come, by portfolio; each is returned once."""
         by_portfolio: dict[PortfolioName, list[OrderId]] = {}
         while self._expiries and self._expiries[0][0] <= now:
-            _, portfolio, order_id, symbol = heapq.heappop(self._expiries)
+            expiry, portfolio, order_id, symbol = heapq.heappop(self._expiries)
             of_symbol = self._by_symbol.get(symbol)
-            if of_symbol is not None and order_id in of_symbol.orders:
+            if of_symbol is not None and of_symbol.expiry(order_id) == expiry:  # else it was amended
                 by_portfolio.setdefault(portfolio, []).append(order_id)
         return by_portfolio

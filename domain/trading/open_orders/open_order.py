@@ -254,9 +254,11 @@ class OpenOrders:
         if after is not None:
             reserved, sell = add(reserved, after.reserved), add(sell, after.held_back)
             buy = add(buy, _buy_notional(after))
+            orders = self._orders.updated({order_id: after})
             if before is None:
                 ids, number = ids.updated({order_id: one.order.is_exit}), number + 1
-            orders = self._orders.updated({order_id: after})
+            elif before.order.seq != after.order.seq:  # an amended order is behind the others, as if it were new
+                ids, orders = ids.moved_last(order_id), orders.moved_last(order_id)
         else:
             ids, number = ids.without(order_id), number - 1
             orders = self._orders.without(order_id)

@@ -21,6 +21,7 @@ from domain.trading.arithmetic import ZERO, add, plain, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import DecisionEnd, OrderAccepted, SizedOrder
+from domain.trading.open_orders.amending import SizedAmend, amend_in
 from domain.trading.open_orders.cancelling import CancelOrders, targets
 from domain.trading.open_orders.exits import exits_of
 from domain.trading.open_orders.levels import Levels
@@ -185,6 +186,16 @@ class Sequencer:
             step.end(open_order, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {request.decision_id}", ends)
         return self._done(step)
 
+    def on_amend(self, request: SizedAmend, now: Instant) -> Sequenced:
+        """Give an open order the new values of an AMEND decision."""
+        order = request.order
+        state = self._states.get(order.portfolio)
+        if state is None or state.version != request.version:
+            return Returned(order.portfolio)
+        step = StepOfPortfolio(state, now, max(request.quote.data_no, self._seen.get(order.instrument.symbol, 0)))
+        amend_in(step, request)
+        return self._done(step)
+
     def on_data(self, data: MarketData, now: Instant) -> list[tuple[Result, ...]]:
         """Match a piece of market data with the open orders of its symbol: triggers first, then resting orders.
 
@@ -246,7 +257,8 @@ class Sequencer:
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)
             seen = see(data, one.order.execution)
-            if present is None or not reaches_limit(present, seen):
+            # An exit that the data have just enlarged sees only later ones.
+            if present is None or present.since >= number or not reaches_limit(present, seen):
                 continue
             available = None if seen.volume is None else max(subtract(seen.volume, used), ZERO)
             fill = fill_resting(present, data, available, step.now.time)

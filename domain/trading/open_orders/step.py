@@ -94,10 +94,10 @@ class StepOfPortfolio:
             self.add(OrderAccepted(self.version, new, None, ZERO, since, at, first_mark(new, quote)))
             return
         larger = replace(present.order, quantity=add(present.order.quantity, quantity))
-        if present.order.trail is None:
-            larger = replace(larger, stop_price=wanted.stop_price, limit_price=wanted.limit_price)
-        else:  # its mark goes on
+        if present.order.trail is not None:  # its mark goes on
             since = present.since
+        elif not larger.amended:  # a price that a decision has set stays
+            larger = replace(larger, stop_price=wanted.stop_price, limit_price=wanted.limit_price)
         self.add(OrderAmended(self.version, larger, ZERO, since, at, "its entry was filled further"))
 
     def _make_room(self, exit_order: Order, quantity: Decimal) -> None:

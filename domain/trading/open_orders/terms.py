@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -84,7 +84,11 @@ def _trail(amount: Decimal | None, fraction: Decimal | None) -> Trail | None:
     return Trail(level.value, level.is_fraction) if level is not None else None
 
 
-def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
+TARGETED = frozenset({Action.CANCEL, Action.AMEND})
+"""Decisions about open orders: they name a target, and may leave symbol and confidence out."""
+
+
+def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decimal | None = None) -> str | None:
     """Return why these terms do not fit together; None if they do.
 
     The sentences are the names of the constraints on ``trading_decisions`` that refuse the same in SQL, of at most 63
@@ -92,6 +96,7 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
     """
     kind, force = terms.order_type, terms.time_in_force
     limited, stopped = (terms.limit_price is not None), (terms.stop_price is not None)
+    amends, values = action is Action.AMEND, (quantity, terms.limit_price, terms.stop_price, terms.expires_at)
     pairs = (
         (terms.stop_loss, terms.stop_loss_pct),
         (terms.take_profit, terms.take_profit_pct),
@@ -101,15 +106,19 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
     wrong = {
         "order_type: market, limit, stop, stop_limit or trailing_stop": kind not in ORDER_TYPES,
         "time_in_force must be GTC, IOC, FOK or GTD": force not in {None, *FORCES},
-        "a CANCEL needs a target, and no other decision has one": (target is None) is (action is Action.CANCEL),
+        "a CANCEL or AMEND needs a target, and no other decision has one": (target is None) is (action in TARGETED),
+        "an AMEND needs a quantity, limit_price, stop_price or expiry": amends and values == (None, None, None, None),
+        "an AMEND sets only quantity, limit_price, stop_price and expiry": (
+            amends and replace(terms, limit_price=None, stop_price=None, expires_at=None) != MARKET
+        ),
         "only a BUY or SELL has terms such as order_type or limit_price": (
-            action not in {Action.BUY, Action.SELL} and terms != MARKET
+            action not in {Action.BUY, Action.SELL, Action.AMEND} and terms != MARKET
         ),
         "limit_price is set exactly for limit and stop_limit orders": (
-            limited is not (kind in {OrderType.LIMIT, OrderType.STOP_LIMIT})
+            not amends and limited is not (kind in {OrderType.LIMIT, OrderType.STOP_LIMIT})
         ),
         "stop_price is set exactly for stop and stop_limit orders": (
-            stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
+            not amends and stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
         ),
         "a trailing_stop order, and no other, has a trail or a trail_pct": (
             trails != (1 if kind is OrderType.TRAILING_STOP else 2)
@@ -119,7 +128,7 @@ def flaw(action: Action, terms: OrderTerms, target: str | None) -> str | None:
             force in {TimeInForce.IOC, TimeInForce.FOK} and kind not in {OrderType.MARKET, OrderType.LIMIT}
         ),
         "order_expires_at is set exactly with time_in_force GTD": (
-            (terms.expires_at is not None) is not (force is TimeInForce.GTD)
+            not amends and (terms.expires_at is not None) is not (force is TimeInForce.GTD)
         ),
         "post_only is for limit orders with time_in_force GTC or GTD": (
             terms.post_only and (kind is not OrderType.LIMIT or force not in {None, *RESTING})

@@ -24,7 +24,7 @@ READ_OPEN_ORDERS = f"""
 SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
        o.min_quantity, o.min_notional, o.side, o.order_type, o.quantity, o.created_at, o.strategy, o.note,
        o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.reduce_only, o.parent,
-       o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop,
+       o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop,
        o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved,
        o.triggered_at,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
@@ -109,6 +109,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         parent=row["parent"],
         trail=_trail(row, "trail"),
         rules_revision=row["config_revision"],
+        amended=row["amended"],
     )
 
 

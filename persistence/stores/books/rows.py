@@ -151,9 +151,7 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
         _new_row(change.accepted, change.marks_no)
         | changed_columns(change)
         | {
-            "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
-            "order_expires_at": order.expires_at, "post_only": order.post_only,
-            "reduce_only": order.reduce_only, "parent": order.parent,
+            "post_only": order.post_only, "reduce_only": order.reduce_only, "parent": order.parent,
             **_amount_and_fraction("stop_loss", plan.stop_loss),
             **_amount_and_fraction("take_profit", plan.take_profit),
             **_amount_and_fraction("trailing_stop", plan.trailing_stop),
@@ -178,6 +176,8 @@ def changed_columns(change: OrderChange) -> dict[str, object]:
     average = open_order.average_price
     return {
         "quantity": change.quantity, "limit_price": order.limit_price, "stop_price": order.stop_price,
+        "seq": order.seq, "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
+        "order_expires_at": order.expires_at, "amended": order.amended,
         "note": order.note or None, "status": change.status.value, "filled_quantity": open_order.filled,
         "average_fill_price": CONTEXT.quantize(average, STORED_QUANTUM) if average is not None else None,
         "commission": open_order.paid, "slippage": open_order.slippage, "since": open_order.since,

@@ -142,6 +142,20 @@ def _quotes(world: World, draw: random.Random) -> None:
         world.quote(draw.choice(MOVES), draw.choice(["BTC/USDT", "ETH/USDT"]), traded)
 
 
+def _amend(world: World, draw: random.Random) -> None:
+    """Send an AMEND for a decision whose order rests, or that has not ended: another quantity, or another price."""
+    rows = [row for row in world._rows() if row.opened] or [row for row in world._rows() if row.outcome is None]
+    if not rows:
+        return
+    row = draw.choice(rows)
+    of = row.decision
+    values = {"quantity": of.quantity, "limit_price": of.limit_price, "stop_price": of.stop_price}
+    name = draw.choice([name for name, value in values.items() if value is not None] or ["quantity"])
+    factor = Decimal(draw.choice(["0.5", "0.9", "1.1", "2"]))
+    new = {name: ((values[name] or Decimal("0.1")) * factor).quantize(Decimal("0.0001"))}
+    world.add(decision="AMEND", target=str(row.id), portfolio=of.portfolio, symbol="*", confidence=1, **new)
+
+
 def _change_terms(world: World, draw: random.Random) -> None:
     rates = Costs(Decimal("0.0005"), Decimal(draw.choice(["0", "0.001", "0.0026"])), Decimal(draw.choice([0, 1, 3])))
     world.change_terms(
@@ -183,6 +197,7 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, _: world.lose_answer(): 3,
     lambda world, draw: world.poison(draw.randrange(99), draw.choice(WORKERS[2:])): 2,
     lambda world, draw: world.refuse(draw.randrange(99)): 1,
+    _amend: 6,
     lambda world, draw: world.cancel(draw.randrange(99)): 1,
     lambda world, draw: world.delete(draw.randrange(99)): 1,
     _change_terms: 2,

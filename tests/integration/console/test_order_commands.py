@@ -157,11 +157,41 @@ def test_the_debug_console_lists_and_cancels_open_orders(embedded_url: str, tmp_
         assert ("BUY", "951.000000001") == (order["side"], order["reserved"])
         assert "open: BUY 0.01 BTC/USDT, limit 95000" in console.do("chain 1")
         assert "its order rests in the market" in console.do("explain 1")
+        amended = console.json("amend 1 --limit-price 94000 --quantity 0.02")
+        assert ("executed", "amended: limit 95000 -> 94000, quantity 0.01 -> 0.02") == (
+            amended["outcome"], amended["reason"],
+        )  # fmt: skip
+        assert "1881.88" == console.json("open-orders")[0]["reserved"]
         cancelled = console.json("cancel 1")
         assert ("executed", "cancelled: 1 order of decision 1") == (cancelled["outcome"], cancelled["reason"])
         assert [] == console.json("open-orders")
         events = [(event["what"], event["detail"]) for event in console.json("chain 1")["events"]]
         assert ("accepted", "leg 1") in events
-        assert ("ended", "leg 1: cancelled: by decision 2") in events
+        assert ("ended", "leg 1: cancelled: by decision 3") in events
         console.json("decide BUY BTC/USDT --confidence 1 --quantity 0.01 --order-type limit --limit-price 95000")
         assert "cancelled: 1 order of BTC/USDT" == console.json("cancel --symbol btc-usdt")["reason"]
+
+
+def test_an_open_order_is_amended(run: Run) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", *LIMIT)
+    assert (0, "decision 2, amend: executed: amended: limit 95000 -> 96000, quantity 0.01 -> 0.005\n", "") == run(
+        "amend", "1", "--quantity", "0.005", "--limit", "96000"
+    )
+    (order,) = open_orders(run)
+    assert ("0.005", "96000", "481") == (order["quantity"], order["limit_price"], order["reserved"])
+    code, out, _ = run("explain", "1")
+    assert "by decision 2: limit 95000 -> 96000" in " ".join(out.split())
+    code, out, _ = run("amend", order["order_id"], "--limit", "96000", "--json")
+    (answer,) = json.loads(out)["decisions"]
+    assert (1, "rejected", "nothing_to_amend", "AMEND") == (
+        code, answer["outcome"], answer["code"], answer["decision"],
+    )  # fmt: skip
+    assert (2, "run.py: amend needs --quantity, --limit, --stop or --order-expires-at; see run.py amend --help\n") == (
+        run("amend", "1")[::2]
+    )
+    assert (2, "run.py: quantity = '-1': must be above 0\n") == run("amend", "1", "--quantity", "-1")[::2]
+    assert (
+        "decision 4 accepted: AMEND 1\nexecuted: amended: quantity 0.005 -> 0.004\n"
+        == run("decide", "amend", "--target", "1", "--quantity", "0.004", "--wait")[1]
+    )
+    assert 1 == run("amend", "no-such-order", "--limit", "1")[0]

@@ -22,8 +22,9 @@ STOP_LIMIT = {"order_type": "stop_limit", "stop_price": "100", "limit_price": "1
 EXPIRES = "2030-01-01T00:00:00Z"
 CANCEL = {"decision": "CANCEL", "target": "19"}
 TRAILING = {"order_type": "trailing_stop", "trail": "5"}
+AMEND = {"decision": "AMEND", "target": "19"}
 
-TARGET = "a CANCEL needs a target, and no other decision has one"
+TARGET = "a CANCEL or AMEND needs a target, and no other decision has one"
 TERMS = "only a BUY or SELL has terms such as order_type or limit_price"
 LIMIT_PRICE = "limit_price is set exactly for limit and stop_limit orders"
 STOP_PRICE = "stop_price is set exactly for stop and stop_limit orders"
@@ -36,7 +37,9 @@ EXITS = "stop_loss, take_profit and trailing_stop are for a BUY"
 ONE_STOP = "a BUY has one stop_loss or one trailing_stop, not both"
 TRAIL = "a trailing_stop order, and no other, has a trail or a trail_pct"
 BOTH = "an exit has a price or a fraction, not both"
-SYMBOL = "only a CANCEL may have the symbol *"
+NEW_VALUE = "an AMEND needs a quantity, limit_price, stop_price or expiry"
+ONLY_VALUES = "an AMEND sets only quantity, limit_price, stop_price and expiry"
+SYMBOL = "only a CANCEL or AMEND may have the symbol *"
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     (TARGET, {"decision": "CANCEL"}),
@@ -86,6 +89,13 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (TERMS, {"decision": "HOLD", "trailing_stop": "5"}),
     (SYMBOL, {"symbol": "*"}),
     (SYMBOL, {"symbol": "*", "decision": "HOLD"}),
+    (TARGET, {"decision": "AMEND", "limit_price": "100"}),
+    (NEW_VALUE, AMEND),
+    (NEW_VALUE, {**AMEND, "symbol": "*"}),
+    (ONLY_VALUES, {**AMEND, **LIMIT}),
+    (ONLY_VALUES, {**AMEND, "limit_price": "100", "post_only": "true"}),
+    (ONLY_VALUES, {**AMEND, "quantity": "1", "stop_loss": "90"}),
+    (ONLY_VALUES, {**AMEND, "quantity": "1", "take_profit_pct": "0.1"}),
     # Where several hold, the first in alphabetical order.
     (MARKET_FORCE, {"time_in_force": "GTC", "limit_price": "100", "post_only": "true"}),
     (BOTH, {"decision": "SELL", "stop_loss": "90", "stop_loss_pct": "0.1"}),
@@ -126,6 +136,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"order_type": "trailing_stop", "trail_pct": "0.1", "stop_loss_pct": "0.05"},
     {"trailing_stop": "5", "take_profit": "120"},
     {"decision": "SELL", "reduce_only": "true"},
+    {**AMEND, "quantity": "1"},
+    {**AMEND, "limit_price": "100", "symbol": None, "confidence": None},
+    {**AMEND, "stop_price": "100", "order_expires_at": EXPIRES, "decision": " amend ", "symbol": "*"},
     CANCEL,
     {**CANCEL, "symbol": None, "confidence": None},
     {**CANCEL, "decision": " cancel ", "symbol": "*"},

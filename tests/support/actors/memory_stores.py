@@ -41,6 +41,7 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
 from domain.types import (
+    Action,
     DecisionId,
     Epoch,
     Generation,
@@ -297,6 +298,8 @@ class MemoryDatabase:
 
     def _target(self, decision: Decision) -> CancelTarget | None:
         target, owner = decision.target, decision.portfolio
+        if target is not None and decision.decision is Action.AMEND and target.lower() in {"all", "symbol"}:
+            return CancelTarget(flaw=f"an AMEND names one order, not {target!r}")
         if target is None or target.lower() == "all":
             return None if target is None else CancelTarget()
         if target.lower() == "symbol":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.trading.arithmetic import CONTEXT, MONEY_QUANTUM, STORED_QUANTUM
 from domain.trading.bookkeeping import Result, apply
@@ -16,7 +16,7 @@ from domain.trading.orders import Costs, ExecutionRules, Order
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import OrderId, PriceRule
-from persistence.stores.books.rows import accepted_row, fill_row, order_changes, order_row
+from persistence.stores.books.rows import accepted_row, event_row, fill_row, order_changes, order_row
 from tests.support.values.builders import NOON, Number, costs, instant, instrument, market_order, rules
 
 MONEY = {
@@ -27,7 +27,7 @@ MONEY = {
 
 AT_ONCE: dict[str, Any] = {
     "limit_price": None, "stop_price": None, "present_stop": None, "trail": None, "trail_pct": None, "trail_mark": None,
-    "time_in_force": None, "order_expires_at": None, "post_only": False,
+    "time_in_force": None, "order_expires_at": None, "post_only": False, "amended": False,
     "parent": None, "reserved": Decimal(0), "triggered_at": None, "ended_at": None, "end_reason": None, "note": None,
 }  # fmt: skip
 """Columns of ``paper_orders`` that an order which is filled at once leaves at their defaults."""
@@ -66,19 +66,30 @@ def rules_row(of: PortfolioRules) -> dict[str, Any]:
     })  # fmt: skip
 
 
-def orders_with_fills(
-    results: Sequence[Result],
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]]:
-    """Yield the row of each order that has a fill after these results, the rows of its fills, and its rules."""
+class OrderRows(NamedTuple):
+    """The rows of an order that was filled, in whole or in part."""
+
+    order: dict[str, Any]
+    fills: list[dict[str, Any]]
+    rules: dict[str, Any]
+    events: list[dict[str, Any]]
+
+
+def orders_with_fills(results: Sequence[Result]) -> Iterator[OrderRows]:
+    """Yield the rows of each order that has a fill after these results."""
     changes = order_changes(results, [None] * len(results))
     fills: dict[OrderId, list[Result]] = {}
+    events: dict[OrderId, list[dict[str, Any]]] = {}
     for result in results:
         if isinstance(result.event, Filled):
             fills.setdefault(result.order.order_id, []).append(result)
+        else:
+            events.setdefault(result.order.order_id, []).append(stored(event_row(result)))
     for order_id, of_order in fills.items():
         change = changes.get(order_id)
         row = order_row(of_order[0]) if change is None else accepted_row(change)
-        yield AT_ONCE | stored(row), [stored(fill_row(one)) for one in of_order], rules_row(of_order[0].state.rules)
+        rows = [stored(fill_row(one)) for one in of_order]
+        yield OrderRows(AT_ONCE | stored(row), rows, rules_row(of_order[0].state.rules), events.get(order_id, []))
 
 
 def met(

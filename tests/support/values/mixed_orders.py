@@ -1,4 +1,4 @@
-"""A seeded run of all order types: limit, stop and stop_limit orders, exits, partial fills, expiries and CANCELs."""
+"""A seeded run of all order types: limit, stop, stop_limit, exits, partial fills, expiries, CANCELs and AMENDs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import Filled
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
 from domain.types import OrderType, TimeInForce
@@ -54,6 +55,9 @@ def _decision(rng: random.Random, engine: Engine, number: int, symbol: str) -> P
     state = engine.state(row.portfolio)
     assert state is not None
     held = state.positions.get(symbol)  # type: ignore[call-overload]
+    orders = list(state.open_orders)
+    if orders and rng.random() < 0.15:
+        return replace(_amend(rng, rng.choice(orders), number), received=at)
     if len(state.open_orders) > 20:
         cancel = received("CANCEL", number=number, symbol="*", portfolio=row.portfolio, confidence=1)
         return replace(cancel, received=at, target=CancelTarget())
@@ -66,6 +70,17 @@ def _decision(rng: random.Random, engine: Engine, number: int, symbol: str) -> P
         confidence=Decimal(rng.randint(60, 100)).scaleb(-2),
     )  # fmt: skip
     return replace(decision, received=at, terms=_terms(rng, symbol, sells=sells, number=number))
+
+
+def _amend(rng: random.Random, of: OpenOrder, number: int) -> PendingDecision:
+    """Return an AMEND of an open order; it may be one that is refused."""
+    order, tick = of.order, of.order.instrument.tick
+    target = CancelTarget(order_id=order.order_id) if order.is_exit else CancelTarget(decision_id=order.decision_id)
+    factor = Decimal(rng.randint(9_500, 10_500)).scaleb(-4)
+    limit = round_to(multiply(order.limit_price, factor), tick) if order.limit_price is not None else None
+    quantity = storable(multiply(order.quantity, Decimal(rng.randint(50, 120)).scaleb(-2))) if limit is None else None
+    amend = received("AMEND", number=number, symbol="*", portfolio=order.portfolio, quantity=quantity)
+    return replace(amend, target=target, terms=OrderTerms(limit_price=limit))
 
 
 def _terms(rng: random.Random, symbol: str, *, sells: bool, number: int) -> OrderTerms:

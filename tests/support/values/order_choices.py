@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.trading.arithmetic import multiply, round_to
 from domain.trading.decision_queue import SizingRules
+from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
 from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import Bar, MarketData, Quote
@@ -47,10 +48,13 @@ QUANTITIES = [None, *(Decimal(x) for x in ("0.05", "0.2", "0.5", "0.9", "1.2"))]
 TYPES = [OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT, OrderType.LIMIT, OrderType.STOP,
          OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TRAILING_STOP]  # fmt: skip
 FORCES = [None, None, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK]
+AMOUNTS = [Decimal(x) for x in ("0.3", "0.9", "1", "1.1", "2", "10")]
 STOP_LOSSES = [None, None, Decimal("0.02"), Decimal("0.005")]
 TRAILS = [Decimal("0.01"), Decimal("0.003"), Decimal("0.04")]
 TAKE_PROFITS = [None, None, Decimal("0.02"), Decimal("0.003")]
-KINDS = ["quote"] * 6 + ["print"] * 5 + ["bar"] * 3 + ["decide"] * 9 + ["cancel", "cancel", "halt", "time"]
+KINDS = (
+    ["quote"] * 6 + ["print"] * 5 + ["bar"] * 3 + ["decide"] * 9 + ["cancel", "cancel", "halt", "time"] + ["amend"] * 2
+)
 LARGEST = 2**62
 """A step is a number below it."""
 
@@ -116,3 +120,21 @@ def drawn_terms(action: Action, choices: Choices, price: Decimal, now: datetime)
     if flaw(action, terms, None) is not None:
         terms = replace(terms, stop_loss_pct=None, take_profit_pct=None, trailing_stop=None, trailing_stop_pct=None)
     return MARKET if terms == MARKET else terms
+
+
+def drawn_values(choices: Choices, of: OpenOrder, price: Decimal, now: datetime) -> tuple[Decimal | None, OrderTerms]:
+    """Return new values of an open order, of which at least one is set: its quantity, prices near a price, its end."""
+    limit, stop = (round_to(multiply(price, choices.of(OFFSETS)), Decimal("0.001")) for _ in "12")
+    which = choices.of(["quantity", "less", "limit", "limit", "stop", "expiry", "both"])
+    quantity = None
+    if which in {"quantity", "both"}:
+        quantity = max(round_to(multiply(of.order.quantity, choices.of(AMOUNTS)), Decimal("0.0001")), Decimal("0.0001"))
+    elif which == "less":
+        less = max(of.filled, multiply(of.order.quantity, Decimal("0.7")))
+        quantity = choices.of([of.filled or Decimal("0.001"), less])
+    terms = OrderTerms(
+        limit_price=limit if which in {"limit", "both"} else None,
+        stop_price=stop if which == "stop" or (which == "both" and of.waits_for_trigger) else None,
+        expires_at=now + timedelta(seconds=choices.of([-1, 1, 5, 20])) if which == "expiry" else None,
+    )
+    return quantity, terms

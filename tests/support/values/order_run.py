@@ -17,7 +17,7 @@ from domain.trading.arithmetic import ZERO, floor_to, multiply
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Refusal
 from domain.trading.engine import Ended, Engine
-from domain.trading.events import Event, Filled, OrderAccepted, OrderTriggered
+from domain.trading.events import Event, Filled, OrderAccepted, OrderAmended, OrderTriggered
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.matching import see
 from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders, TrailingMark
@@ -38,6 +38,7 @@ from tests.support.values.order_choices import (
     Choices,
     drawn_data,
     drawn_terms,
+    drawn_values,
 )
 
 
@@ -80,6 +81,7 @@ class OrderRun:
         self._since: dict[OrderId, int] = {}
         self._extremes: dict[OrderId, Decimal] = {}  # of the marks that trailing orders have seen
         self._marks: dict[OrderId, TrailingMark] = {}  # as they are stored
+        self._placed: set[OrderId] = set()  # in this step: what they take at once is by data that were seen before
         self._net: dict[PortfolioName, Fraction] = defaultdict(Fraction)
         self._begin(PortfolioState.opened(row) for row in PORTFOLIOS)
         for symbol, price in MIDDLES.items():
@@ -112,6 +114,8 @@ class OrderRun:
             self._decide(choices)
         elif kind == "cancel":
             self._cancel(choices)
+        elif kind == "amend":
+            self._amend(choices)
         elif kind == "halt":
             self._change_rules(choices)
         else:
@@ -152,6 +156,19 @@ class OrderRun:
             target = CancelTarget(order_id=one.order_id) if one.is_exit else CancelTarget(decision_id=one.decision_id)
         self._send(replace(self._new(Action.CANCEL, BTC, row.portfolio), target=target))
 
+    def _amend(self, choices: Choices) -> None:
+        row = PORTFOLIOS[choices.of([0, 0, 1, 2])]
+        orders = list(self.states[row.portfolio].open_orders)
+        if not orders:
+            return
+        one = choices.of(orders)
+        order = one.order
+        target = CancelTarget(order_id=order.order_id) if order.is_exit else CancelTarget(decision_id=order.decision_id)
+        price = self._newest[order.instrument.symbol].price
+        quantity, terms = drawn_values(choices, one, price, self._now)
+        amend = replace(self._new(Action.AMEND, "*", row.portfolio), target=target, quantity=quantity, terms=terms)
+        self._send(amend)
+
     def _change_rules(self, choices: Choices) -> None:
         name, halted = (
             PORTFOLIOS[choices.of([0, 1, 2])].portfolio,
@@ -179,6 +196,7 @@ class OrderRun:
 
     def _took(self, happened: Iterable[Ended], data: MarketData | None = None) -> None:
         happened = list(happened)
+        self._placed.clear()
         self.happened += [one.event if isinstance(one, Result) else one for one in happened]
         used: dict[PortfolioName, Fraction] = defaultdict(Fraction)
         for one in happened:
@@ -201,11 +219,12 @@ class OrderRun:
     def _note(self, result: Result, data: MarketData | None, used: dict[PortfolioName, Fraction]) -> None:
         event, order, name = result.event, result.order, result.state.name
         symbol = order.instrument.symbol
-        if isinstance(event, OrderAccepted):
+        if isinstance(event, OrderAccepted | OrderAmended):
             self._since[order.order_id] = event.since
             if event.mark is not None:
                 self._extremes[order.order_id] = event.mark
                 self._marks[order.order_id] = TrailingMark(order.order_id, event.mark, 0)
+            self._placed.add(order.order_id)
         if isinstance(event, OrderTriggered):
             self._matched[name, symbol] = max(self._matched.get((name, symbol), 0), event.quote.data_no)
             require(event.quote.data_no > self._since[order.order_id], "a stop sees only later data", event)
@@ -219,7 +238,7 @@ class OrderRun:
             assert since is not None
             if fill.quote.data_no > since:
                 self._matched[name, symbol] = max(self._matched.get((name, symbol), 0), fill.quote.data_no)
-            taker_at_once = fill.liquidity is Liquidity.TAKER and fill.fill_no == 1
+            taker_at_once = fill.liquidity is Liquidity.TAKER and order.order_id in self._placed
             require(fill.quote.data_no > since or taker_at_once, "no fill by older data", event)
             if fill.liquidity is Liquidity.MAKER:
                 require(fill.quote.data_no > since, "a resting order sees only later data", event)

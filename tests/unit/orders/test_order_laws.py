@@ -12,7 +12,7 @@ from tests.support.values.order_run import drawn, played
 
 NUMBERS = st.lists(st.integers(0, LARGEST - 1), min_size=1, max_size=60)
 SEEDS = 12
-STEPS = 400
+STEPS = 500
 
 
 @settings(max_examples=60)

@@ -10,6 +10,7 @@ from domain.trading.decision import CancelTarget, PendingDecision, Refusal
 from domain.trading.decision_queue import DecisionQueue, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.sequencer import Returned, Sequencer
 from domain.trading.open_orders.terms import OrderTerms
@@ -131,6 +132,57 @@ def test_a_cancel_of_a_decision_that_comes_back_ends_it_before_it_is_sized_again
     refusal = parts.sequencer.on_cancel(request, NOW)
     assert isinstance(refusal, Refusal)
     assert "cancelled: decision 2, before it was sized" == refusal.sentence
+
+
+def test_a_fill_that_comes_before_an_amend_lets_it_be_sized_again() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    amend = replace(received("AMEND", number=2, quantity=40), target=CancelTarget(decision_id=1))
+    sized = parts.decide(amend)
+    assert isinstance(sized, SizedAmend)
+    assert (1, "quantity 50 -> 40", 1) == (sized.version, sized.changes, sized.order.seq)
+    later = received(number=3, symbol=ETH, quantity=1)
+    assert [] == parts.queue.on_decision(later, NOW)  # one decision of a portfolio is in flight at a time
+    filled = parts.match(90)
+    assert Returned(DEFAULT.portfolio) == parts.sequencer.on_amend(sized, NOW)
+    assert [] == parts.answer(filled, answered=False)
+    (refusal,) = parts.queue.on_returned(DEFAULT.portfolio, NOW)
+    assert isinstance(refusal, SizedRefusal)
+    assert "nothing to amend: no order of decision 1 is open" == refusal.refusal.sentence
+    assert refusal.refusal == parts.sequencer.on_refusal(refusal.refusal, refusal.version)
+    (next_one,) = parts.answer(())
+    assert isinstance(next_one, SizedOrder)
+    assert 3 == next_one.decision_id
+
+
+def test_an_amend_of_the_decision_in_flight_has_its_turn_after_it() -> None:
+    parts = Parts()
+    terms = OrderTerms(OrderType.LIMIT, limit_price=Decimal(95))
+    (sized,) = parts.queue.on_decision(replace(received(quantity=1), terms=terms), NOW)
+    amend = replace(received("AMEND", number=2, quantity=2), target=CancelTarget(decision_id=1))
+    assert [] == parts.queue.on_decision(amend, NOW)
+    assert isinstance(sized, SizedOrder)
+    results = parts.sequencer.on_order(sized, NOW)
+    assert isinstance(results, tuple)
+    (amended,) = parts.answer(results)
+    assert isinstance(amended, SizedAmend)
+    results = parts.sequencer.on_amend(amended, NOW)
+    assert isinstance(results, tuple)
+    assert [(2, Decimal(190))] == [(one.state.version, one.state.open_orders.reserved) for one in results]
+    assert [(2, "amended: quantity 1 -> 2")] == [(end.decision_id, end.reason) for one in results for end in one.ends]
+
+
+def test_a_cancel_ends_an_amend_that_waits_for_its_turn() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    parts.decide(received(number=2, symbol=ETH, quantity=1))
+    amend = replace(received("AMEND", number=3, quantity=40), target=CancelTarget(decision_id=1))
+    assert [] == parts.queue.on_decision(amend, NOW)
+    cancel = replace(received("CANCEL", number=4), target=CancelTarget(symbol="BTC/USDT"))
+    ended, request = parts.queue.on_decision(cancel, NOW)
+    assert isinstance(ended, Refusal)
+    assert (3, "cancelled: by decision 4, before it was sized") == (ended.decision_id, ended.sentence)
+    assert CancelOrders(4, DEFAULT.portfolio, symbol=BTC, before_sizing=(3,)) == request
 
 
 def test_a_cancel_that_waits_ends_with_its_portfolio() -> None:

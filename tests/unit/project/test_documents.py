@@ -30,12 +30,18 @@ TABLES = "".join(
     (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     for name in (
         "0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation",
-        "0010_price_rule", "0011_orders",
+        "0010_price_rule", "0011_orders", "0012_trailing", "0013_amend",
     )
 )  # fmt: skip
 CHANGES = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8")
-    for name in ("0009_real_prices.sql", "0010_price_rule.sql", "0011_orders.sql", "0012_trailing.sql")
+    for name in (
+        "0009_real_prices.sql",
+        "0010_price_rule.sql",
+        "0011_orders.sql",
+        "0012_trailing.sql",
+        "0013_amend.sql",
+    )
 )
 TRIGGERS = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")

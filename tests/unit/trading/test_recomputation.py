@@ -263,8 +263,8 @@ def test_10_000_fills_of_all_order_types_are_computed_again_to_the_last_digit() 
     results = list(mixed_orders_run(seed=15, fills=10_000))
     kinds: Counter[str] = Counter()
     count = 0
-    for order, fills, rules in orders_with_fills(results):
-        computed = recompute_fills(order, fills, rules)
+    for order, fills, rules, events in orders_with_fills(results):
+        computed = recompute_fills(order, fills, rules, events)
         assert [()] * len(fills) == [one.differences for one in computed], order
         made = [one.fill for one in computed if isinstance(one.fill, Fill)]
         assert () == recompute_order(order, made, rules)
@@ -272,14 +272,15 @@ def test_10_000_fills_of_all_order_types_are_computed_again_to_the_last_digit() 
         kinds.update(f"{order['order_type']} {fill['liquidity']}" for fill in fills)
         kinds.update([
             order["status"], *(["several fills"] if len(fills) > 1 else []),
-            *(["exit"] if order["parent"] is not None else []),
+            *(["exit"] if order["parent"] is not None else []), *(["amended"] if order["amended"] else []),
+            *(["several limits"] if len({event["limit_price"] for event in events}) > 1 else []),
             *(["at its limit"] if any(one.steps is not None and one.fill.price == order["limit_price"]
                                       for one in computed if isinstance(one.fill, Fill)) else []),
         ])  # fmt: skip
     assert 10_000 == count
     expected = {
         "market taker", "limit taker", "limit maker", "stop taker", "stop_limit taker", "stop_limit maker",
-        "several fills", "exit", "at its limit", "filled", "cancelled",
+        "several fills", "exit", "at its limit", "filled", "cancelled", "amended", "several limits",
     }  # fmt: skip
     assert set() == expected - {name for name, number in kinds.items() if number >= 20}, kinds
 

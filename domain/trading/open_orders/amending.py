@@ -1,0 +1,304 @@
+"""AMEND decisions: new values of an open order, checked like those of a new order with its own reservation released."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from domain.trading.arithmetic import ZERO, add, floor_to, money, multiply, plain, subtract
+from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
+from domain.trading.events import DecisionEnd, OrderAmended
+from domain.trading.instruments import Instrument
+from domain.trading.open_orders.exits import room_of_exit
+from domain.trading.open_orders.matching import take_at_once, would_take
+from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
+from domain.trading.open_orders.pricing import misplaced_exit, no_price, price_order
+from domain.trading.open_orders.step import StepOfPortfolio
+from domain.trading.open_orders.terms import OrderTerms
+from domain.trading.orders import Fill, Order
+from domain.trading.portfolio import PortfolioState
+from domain.trading.prices import BasePrice, mark
+from domain.trading.quotes import Quote
+from domain.trading.sizing import dust, too_small
+from domain.types import Action, DecisionId, OrderStatus, OrderType, OutcomeStatus, Side, TimeInForce
+
+AMENDABLE_STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+"""Types whose stop price an AMEND may set."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizedAmend:
+    """An AMEND decision on its way to the market.
+
+    Attributes:
+        decision_id: of the AMEND itself.
+        order: the order with its new values.
+        quote: the market data that they were checked with.
+        version: of the portfolio.
+        taken: the quantity that earlier orders of the portfolio took from ``quote`` on the order's side.
+        changes: what is new, for a person: ``limit 100 -> 101, quantity 5 -> 3``.
+    """
+
+    decision_id: DecisionId
+    order: Order
+    quote: Quote
+    version: int
+    taken: Decimal
+    changes: str
+
+
+def amended_order(target: CancelTarget, open_orders: OpenOrders) -> OpenOrder | None:
+    """Return the open order that an AMEND names; None if there is none."""
+    if target.order_id is not None:
+        return open_orders.get(target.order_id)
+    of = target.decision_id
+    return next((one for one in open_orders if one.order.decision_id == of and not one.order.is_exit), None)
+
+
+def nothing_open(decision: PendingDecision) -> Refusal:
+    """Refuse an AMEND that names no open order."""
+    target = decision.target or CancelTarget()
+    name = f"decision {target.decision_id}" if target.order_id is None else f"order {target.order_id}"
+    return refuse(decision, Reason.NOTHING_TO_AMEND, f"no order of {name} is open")
+
+
+def amended_instrument(
+    decision: PendingDecision,
+    open_orders: OpenOrders,
+    queued: Iterable[tuple[PendingDecision, Instrument]],
+    waiting: Iterable[PendingDecision],
+) -> Instrument | Refusal:
+    """Return the instrument of the order that an AMEND names, or the refusal where there is no such order.
+
+    Args:
+        decision: the AMEND.
+        open_orders: of its portfolio.
+        queued: the decisions of the portfolio that have their turn before the AMEND.
+        waiting: the decisions that wait for a price.
+    """
+    target = decision.target or CancelTarget()
+    if target.flaw is not None:
+        return refuse(decision, Reason.NOTHING_TO_AMEND, target.flaw)
+    if (open_order := amended_order(target, open_orders)) is not None:
+        return open_order.order.instrument
+    for other, instrument in queued:
+        if other.id == target.decision_id and other.action is not Action.AMEND:
+            return instrument
+    if any(other.id == target.decision_id for other in waiting):
+        detail = f"decision {target.decision_id} is not sized yet; CANCEL it and send another"
+        return refuse(decision, Reason.NOTHING_TO_AMEND, detail)
+    return nothing_open(decision)
+
+
+def amend(
+    decision: PendingDecision, state: PortfolioState, quote: Quote, equity: Decimal, now: datetime
+) -> SizedAmend | Refusal:
+    """Check the new values of an open order against the portfolio's state after every earlier decision.
+
+    Args:
+        decision: the AMEND.
+        state: the projection.
+        quote: the market data of the order's symbol.
+        equity: the portfolio's equity at the newest marks.
+        now: the time of sizing.
+    """
+    if decision.expired(now):
+        return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
+    before = amended_order(decision.target or CancelTarget(), state.open_orders)
+    if before is None:
+        return nothing_open(decision)
+    order = _with_new_values(decision, before, state, now)
+    if isinstance(order, Refusal):
+        return order
+    quantity = order.quantity
+    if order == before.order:
+        return refuse(decision, Reason.NOTHING_TO_AMEND, "the order has these values already")
+    only_less = replace(order, quantity=before.order.quantity) == before.order and quantity < before.order.quantity
+    order = replace(order, seq=order.seq if only_less else state.version + 1, amended=True)
+    after = replace(before, order=order)
+    refusal = None
+    if quantity != before.filled:
+        refusal = _refusal(decision, before, after, state, equity, quote)
+    if refusal is None and order.post_only and not only_less and (touched := would_take(after, quote)) is not None:
+        detail = f"at {plain(touched)} it would take, its limit would be {plain(order.limit_price or ZERO)}"
+        refusal = refuse(decision, Reason.POST_ONLY, detail)
+    if refusal is not None:
+        return refusal
+    taken = state.taken_from(quote, order.side)
+    return SizedAmend(decision.id, order, quote, state.version, taken, _changes(decision, before.order, order))
+
+
+def _with_new_values(
+    decision: PendingDecision, before: OpenOrder, state: PortfolioState, now: datetime
+) -> Order | Refusal:
+    priced = _with_new_prices(decision, before, state, now)
+    if isinstance(priced, Refusal):
+        return priced
+    quantity = _quantity(decision, before, priced, state)
+    return quantity if isinstance(quantity, Refusal) else replace(priced, quantity=quantity)
+
+
+def _with_new_prices(
+    decision: PendingDecision, before: OpenOrder, state: PortfolioState, now: datetime
+) -> Order | Refusal:
+    """Return the order with its new prices and its new end; refuse what it cannot have."""
+    order, terms = before.order, decision.terms
+    kind = f"a {order.order_type} order"
+    detail = None
+    if terms.limit_price is not None and order.limit_price is None:
+        detail = f"{kind} has no limit_price"
+    elif terms.stop_price is not None and order.order_type not in AMENDABLE_STOPS:
+        detail = f"{kind} has no stop_price that can be set"
+    elif terms.stop_price is not None and before.triggered_at is not None:
+        detail = f"its stop was triggered at {_moment(before.triggered_at)}"
+    elif terms.expires_at is not None and order.is_exit:
+        detail = "an exit has no order_expires_at: it ends with its position"
+    elif terms.expires_at is not None and terms.expires_at <= now:
+        detail = f"order_expires_at {_moment(terms.expires_at)} is over"
+    if detail is not None:
+        return refuse(decision, Reason.INVALID, detail)
+    wanted = OrderTerms(
+        order.order_type,
+        order.limit_price if terms.limit_price is None else terms.limit_price,
+        order.stop_price if terms.stop_price is None else terms.stop_price,
+    )
+    rules = replace(state.rules, costs=order.costs, execution=order.execution)
+    pricing = price_order(wanted, order.side, order.instrument, rules, BasePrice(ZERO), ZERO)
+    if (detail := no_price(wanted, pricing, order.instrument.tick, ZERO)) is not None:
+        return refuse(decision, Reason.INVALID, detail)
+    priced = replace(order, limit_price=pricing.limit_price, stop_price=pricing.stop_price)
+    if terms.expires_at is None:
+        return priced
+    return replace(priced, time_in_force=TimeInForce.GTD, expires_at=terms.expires_at)
+
+
+def _quantity(decision: PendingDecision, before: OpenOrder, order: Order, state: PortfolioState) -> Decimal | Refusal:
+    """Return the new quantity of an order: rounded down to the step; what is filled where no rest is wanted."""
+    requested, filled, instrument = decision.quantity, before.filled, order.instrument
+    if requested is None:
+        return order.quantity
+    if requested < filled:
+        detail = f"quantity {plain(requested)} is below {plain(filled)}, which is filled"
+        return refuse(decision, Reason.INVALID, detail)
+    rest = subtract(requested, filled)
+    if order.side is Side.SELL and rest:
+        most = _most(before, state)
+        if order.is_exit and rest > most:
+            detail = f"quantity {plain(requested)} is too large: {plain(most)} is held for this exit"
+            return refuse(decision, Reason.INVALID, detail)
+        if _is_all(order, rest, most):
+            return add(filled, most)
+    quantity = add(filled, floor_to(rest, instrument.step))
+    if not quantity:
+        return refuse(decision, Reason.TOO_SMALL, f"the quantity is less than one step of {plain(instrument.step)}")
+    return quantity
+
+
+def _is_all(order: Order, rest: Decimal, most: Decimal) -> bool:
+    """Return whether a SELL takes all that is left to it: also where what it leaves could not be sold alone."""
+    instrument, price = order.instrument, order.own_price
+    if subtract(most, rest) < instrument.step:
+        return True
+    left = subtract(most, floor_to(rest, instrument.step))
+    return not order.is_exit and price is not None and dust(left, price, instrument) is not None
+
+
+def _most(before: OpenOrder, state: PortfolioState) -> Decimal:
+    """Return the most that is left to a SELL order: what is held for an exit, or free without the order."""
+    symbol = before.order.instrument.symbol
+    if not before.order.is_exit:
+        return add(state.free_quantity(symbol), before.held_back)
+    held = state.positions.get(symbol)
+    return room_of_exit(state.open_orders, before, held.quantity) if held is not None else ZERO
+
+
+def _refusal(
+    decision: PendingDecision, before: OpenOrder, after: OpenOrder, state: PortfolioState, equity: Decimal, quote: Quote
+) -> Refusal | None:
+    """Refuse new values that a new order could not have. An order that becomes no larger needs no more room or cash."""
+    order, rules = after.order, state.rules
+    price = order.own_price
+    assert price is not None  # an order without any price does not rest
+    instrument, rest = order.instrument, after.remaining
+    worth = f"{plain(rest)} at {plain(price)} is worth {plain(after.open_notional)}"
+    if order.side is Side.BUY and after.open_notional > before.open_notional:
+        held = state.positions.get(instrument.symbol)
+        value = held.value(mark(rules.execution.price_rule, *quote.point)) if held is not None else ZERO
+        others = subtract(state.open_orders.buy_notional(instrument.symbol), before.open_notional)
+        room = subtract(subtract(money(multiply(rules.max_position_size, equity)), value), others)
+        if after.open_notional > room:
+            return refuse(decision, Reason.NO_ROOM, f"{worth}, the position limit leaves {plain(max(room, ZERO))}")
+    needed, free = after.cash_needed(), add(state.free_cash, before.reserved)
+    if needed > before.reserved and needed > free:
+        detail = f"{worth} and may cost {plain(needed)}, free cash is {plain(free)}"
+        return refuse(decision, Reason.NO_CASH, detail)
+    if (misplaced := misplaced_exit(order, price) or _beyond_mark(decision.terms, order, quote)) is not None:
+        return refuse(decision, Reason.INVALID, misplaced)
+    exempt = order.side is Side.SELL and (decision.quantity is None or rest == _most(before, state))
+    return None if exempt else too_small(decision, order.quantity, price, rules, instrument)
+
+
+def _beyond_mark(terms: OrderTerms, order: Order, quote: Quote) -> str | None:
+    """Return why the new price of an exit is on the wrong side of the mark; None where it is right."""
+    if not order.is_exit:
+        return None
+    present = mark(order.execution.price_rule, *quote.point)
+    if terms.stop_price is not None and order.stop_price is not None and order.stop_price >= present:
+        return f"stop_price {plain(order.stop_price)} must be below the mark, {plain(present)}"
+    if terms.limit_price is not None and order.limit_price is not None and order.limit_price <= present:
+        return f"limit_price {plain(order.limit_price)} must be above the mark, {plain(present)}"
+    return None
+
+
+def _changes(decision: PendingDecision, before: Order, after: Order) -> str:
+    """Return what is new of an order, for a person; a value that differs from the decision's is noted."""
+    terms, parts = decision.terms, []
+    for name, old, new, wanted in (
+        ("limit", before.limit_price, after.limit_price, terms.limit_price),
+        ("stop", before.stop_price, after.stop_price, terms.stop_price),
+        ("quantity", before.quantity, after.quantity, decision.quantity),
+    ):
+        if old == new or old is None or new is None:
+            continue
+        noted = f" ({plain(wanted)} was requested)" if wanted is not None and wanted != new else ""
+        parts.append(f"{name} {plain(old)} -> {plain(new)}{noted}")
+    if before.expires_at != after.expires_at and after.expires_at is not None:
+        old_end = _moment(before.expires_at) if before.expires_at is not None else "never"
+        parts.append(f"expires {old_end} -> {_moment(after.expires_at)}")
+    return ", ".join(parts)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def amend_in(step: StepOfPortfolio, request: SizedAmend) -> None:
+    """Give an open order its new values, which were checked against the state of this version.
+
+    It sees only data after that. Unless just its quantity is smaller, it is like a new order: it takes at once what the
+    quote offers within its limit. Where all of it is filled already, it ends.
+    """
+    order, number = request.order, request.decision_id
+    before = step.state.open_orders.get(order.order_id)
+    assert before is not None  # it was open in the same version
+    reason = f"amended: {request.changes}"
+    ends = (DecisionEnd(number, OutcomeStatus.EXECUTED, reason, order.order_id),)
+    if order.quantity == before.filled:
+        step.end(before, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {number}", ends)
+        return
+    # The mark of a trailing stop goes on, also by data that are on their way here.
+    since, at = before.since if before.trails else step.last_data, step.now.time
+    reserved = replace(before, order=order).cash_needed()
+    event = OrderAmended(
+        step.version, order, reserved, since, at, f"by decision {number}: {request.changes}", ends=ends
+    )
+    after = step.add(event).open_order
+    assert after is not None
+    halted = step.state.rules.stops(reduces=order.reduces)
+    if order.seq == before.order.seq or order.limit_price is None or after.waits_for_trigger or halted:
+        return
+    take = take_at_once(after, request.quote, request.taken, at)
+    if isinstance(take, Fill):
+        step.fill(order, take)

@@ -1,0 +1,124 @@
+"""AMEND in the books: every change is there after its commit, and what is loaded equals what was in memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from console.service.explanation import explain
+from domain.trading.decision import CancelTarget
+from domain.types import OutcomeStatus
+from tests.integration.orders.test_open_orders import Market, market, open_of
+from tests.integration.persistence.test_stores import Stores, real, stores
+from tests.support.values.builders import BTC, NOON
+
+__all__ = ["market", "real", "stores"]  # fixtures
+
+
+def test_an_open_order_gets_new_values_and_its_decision_stays_open(market: Market) -> None:
+    market.price("100", "99.9", "100.1")
+    entry = market.send("BUY", "4", order_type="limit", limit_price="99")
+    second = market.send("BUY", "1", order_type="limit", limit_price="99")
+    (order, _) = market.state.open_orders
+    less = market.send("AMEND", "3", target=str(entry))
+    higher = market.send("AMEND", target=str(order.order.order_id), limit_price="99.505")
+    assert [(1, "limit", Decimal(1), Decimal(100)), (1, "limit", Decimal(3), Decimal("299.5"))] == open_of(market)
+    assert market.is_open(entry)
+    assert [
+        (OutcomeStatus.EXECUTED, "amended: quantity 4 -> 3", order.order.order_id),
+        (OutcomeStatus.EXECUTED, "amended: limit 99 -> 99.5 (99.505 was requested)", order.order.order_id),
+    ] == [(one.status, one.reason, one.order_id) for one in map(market.outcome, (less, higher))]
+    market.price("99.4", "99.3", "99.4", "1")
+    market.price("98.9", "98.4", "98.9")
+    assert [] == open_of(market)
+    assert "bought 3 BTC/USDT at" in market.outcome(entry).reason
+    assert OutcomeStatus.EXECUTED is market.outcome(second).status
+
+
+def test_a_limit_that_is_met_takes_at_once_in_the_same_commit(market: Market) -> None:
+    market.price("100", "99.9", "100.1", "2")
+    entry = market.send("BUY", "5", order_type="limit", limit_price="99", stop_loss_pct="0.05")
+    amend = market.send("AMEND", target=str(entry), limit_price="101")
+    assert [(1, "limit", Decimal(3)), (2, "stop", Decimal(2))] == [one[:3] for one in open_of(market)]
+    assert market.is_open(entry)
+    assert "amended: limit 99 -> 101" == market.outcome(amend).reason
+    market.price("100", "99.9", "100.1")
+    assert Decimal(5) == market.state.positions[BTC].quantity
+    (stop,) = market.state.open_orders
+    market.send("AMEND", target=str(stop.order.order_id), stop_price="99", quantity="4")
+    market.price("98", "97.9", "98.1")
+    assert Decimal(1) == market.state.positions[BTC].quantity
+
+
+def test_an_amended_exit_keeps_its_price_where_its_entry_is_filled_further(market: Market) -> None:
+    market.price("100", "99.9", "100.1", "2")
+    market.send("BUY", "5", order_type="limit", limit_price="101", stop_loss_pct="0.05")
+    stop = next(one for one in market.state.open_orders if one.order.is_exit)
+    market.send("AMEND", target=str(stop.order.order_id), stop_price="97")
+    market.price("100", "99.9", "100.1")
+    (stop,) = market.state.open_orders
+    assert (Decimal(97), True) == (stop.order.stop_price, stop.order.amended)
+    assert Decimal(5) == market.state.positions[BTC].quantity == stop.order.quantity
+
+
+def test_the_quantity_that_is_filled_ends_the_order(market: Market) -> None:
+    market.price("100", "99.9", "100.1", "2")
+    entry = market.send("BUY", "5", order_type="limit", limit_price="101")
+    amend = market.send("AMEND", "2", target=str(entry))
+    assert [] == open_of(market)
+    assert market.outcome(entry).reason.endswith(f"2 of 5 filled, the rest cancelled by decision {amend}")
+    late = market.send("AMEND", "3", target=str(entry))
+    assert market.outcome(late).reason.startswith("nothing to amend: already executed: bought 2 BTC/USDT at ")
+
+
+def test_the_expiry_of_an_order_moves(market: Market) -> None:
+    market.price("100", "99.9", "100.1")
+    entry = market.send("BUY", "1", order_type="limit", limit_price="90")
+    market.send("AMEND", target=str(entry), order_expires_at=NOON + timedelta(seconds=10))
+    market.price("100", "99.9", "100.1")
+    market.send("AMEND", target=str(entry), order_expires_at=NOON + timedelta(seconds=30))
+    market.time(20)
+    assert market.is_open(entry)
+    market.time(20)
+    assert OutcomeStatus.EXPIRED is market.outcome(entry).status
+
+
+@pytest.mark.parametrize("target", ["all", "symbol", "ALL"])
+def test_an_amend_names_one_order(market: Market, target: str) -> None:
+    market.price("100", "99.9", "100.1")
+    market.send("BUY", "1", order_type="limit", limit_price="90")
+    amend = market.send("AMEND", "2", target=target)
+    assert f"nothing to amend: an AMEND names one order, not {target!r}" == market.outcome(amend).reason
+    assert 1 == len(market.state.open_orders)
+
+
+def test_what_happened_to_an_amended_order_is_explained_and_recomputed(real: Stores) -> None:
+    market = Market(real)
+    market.price("100", "99.9", "100.1", "1")
+    entry = market.send("BUY", "4", order_type="limit", limit_price="101")
+    amend = market.send("AMEND", "3", target=str(entry), limit_price="99")
+    market.price("98.5", "98.4", "98.9")
+    found = explain(real.ledger_reader, str(entry))
+    assert found["same"] is True  # each fill by the limit that the order had then
+    text = " ".join(" ".join(found["lines"]).split())
+    assert f"UTC: quantity 3, limit 99: by decision {amend}: limit 101 -> 99, quantity 4 -> 3" in text
+    fills = [one["fill"] for part in found["orders"] for one in part["fills"]]
+    assert [("taker", 1), ("maker", 2)] == [(fill["liquidity"], fill["quantity"]) for fill in fills]
+    assert Decimal(99) < fills[0]["price"] <= Decimal(101)
+    assert Decimal(99) == fills[1]["price"]
+    lines = explain(real.ledger_reader, str(amend))["lines"]
+    assert f"Decision {amend}: AMEND {entry}: quantity 3, limit 99, portfolio default" == lines[0]
+
+
+def test_the_target_of_an_amend_is_found_by_every_name_of_it(market: Market) -> None:
+    market.price("100", "99.9", "100.1")
+    entry = market.send("BUY", "5", order_type="limit", limit_price="90", idempotency_key="my order")
+    (order,) = market.state.open_orders
+    names: list[Any] = [entry, f" {entry} ", "my order", order.order.order_id]
+    for less, name in enumerate(names, start=1):
+        amend = market.send("AMEND", str(5 - less), target=str(name))
+        assert f"amended: quantity {6 - less} -> {5 - less}" == market.outcome(amend).reason
+    assert CancelTarget(decision_id=entry) != CancelTarget(order_id=order.order.order_id)
