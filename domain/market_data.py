@@ -11,8 +11,9 @@ from domain.types import Epoch, Symbol
 
 MAX_KEPT = 100_000
 """Pieces of market data that are kept; the oldest of more are dropped."""
-NUMBERS_OF_A_PROCESS = 2**40
-"""More than a process can give in 30 years at 1 000 a second; so numbers grow from process to process."""
+NUMBERS_OF_A_PROCESS = 2**36
+"""More than a process gives in two years at 1 000 a second, so numbers grow from process to process. They fit into
+bigint for 134 million epochs; each restore of a backup takes a million of them."""
 
 
 class MarketDataBuffer:
@@ -51,7 +52,12 @@ class MarketDataBuffer:
 
     def _numbered(self, quote: Quote) -> Quote:
         self._last_number += 1
-        numbered = self._newest[quote.symbol] = replace(quote, data_no=self._last_number)
+        numbered = replace(quote, data_no=self._last_number)
+        newest = self._newest.get(quote.symbol)
+        if quote.is_trade and newest is not None:
+            # With the bid and ask that are known now: a stop that it triggers is filled no better.
+            numbered = replace(numbered, bid=newest.bid, ask=newest.ask)
+        self._newest[quote.symbol] = numbered
         if quote.symbol in self.watched:
             self._keep(numbered)
         return numbered

@@ -218,6 +218,7 @@ def quote_from_row(fill: Row) -> Quote:
         bid_size=fill["bid_size"],
         ask_size=fill["ask_size"],
         last_size=fill["last_size"],
+        is_trade=fill["is_trade"],
     )
 
 

@@ -191,6 +191,8 @@ def _quote(fill: Row, spread_known: bool) -> Iterator[Fact]:
     prices = [
         f"{name} {number(price)}{_size(fill[f'{name}_size'])}" for name, price in of_quote.items() if price is not None
     ]
+    if fill["is_trade"]:  # last, because bid and ask are what was known then
+        prices.insert(0, f"a trade at {prices.pop().removeprefix('last ')}")
     yield "quote", ", ".join(prices) + ("" if spread_known else "; spread unknown")
     seen, own = (_delay(fill["filled_at"] - fill[name]) for name in ("price_seen_at", "price_time"))
     real = "" if fill["real_prices"] else ", which is no real market"
@@ -210,6 +212,7 @@ def _rule(order: Row, fill: Row, spread_known: bool) -> str:
         why = "the bid is above the ask" if crossed else "bid and ask are not both known"
         return f"quote, {version}: {why}, so the base price is the last trade"
     side = "a BUY meets the ask" if fill["side"] == "BUY" else "a SELL meets the bid"
+    side += ", or the trade where that is worse" if fill["is_trade"] else ""
     return f"quote, {version}: {side}"
 
 

@@ -43,6 +43,8 @@ def mark(rule: PriceRule, price: Decimal, bid: Decimal | None, ask: Decimal | No
 def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal = ZERO) -> BasePrice:
     """Return the price that a taker meets in a quote, and the quantity offered there.
 
+    A trade comes with the bid and ask that were known then; of these and its own price the worse one counts.
+
     Args:
         quote: the market data.
         side: BUY or SELL.
@@ -51,6 +53,8 @@ def base_price(quote: Quote, side: Side, rules: ExecutionRules, taken: Decimal =
     """
     if rules.price_rule is PriceRule.LAST or quote.bid is None or quote.ask is None or quote.bid > quote.ask:
         return BasePrice(quote.price)
+    if quote.is_trade:
+        return BasePrice(max(quote.ask, quote.price) if side is Side.BUY else min(quote.bid, quote.price))
     price, size = (quote.ask, quote.ask_size) if side is Side.BUY else (quote.bid, quote.bid_size)
     if size is None:
         return BasePrice(price)

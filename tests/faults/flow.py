@@ -178,8 +178,8 @@ def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -
             with connection.transaction():
                 cursor.executemany(INSERT, rows[begin : begin + 4])
             for row in rows[begin + 4 : begin + 6]:
-                given = {name: value for name, value in zip(COLUMNS, row, strict=True) if value is not None}
-                wanted = Decision(**given)
+                values = {name: value for name, value in zip(COLUMNS, row, strict=True) if value is not None}
+                wanted = Decision(**values)
                 with suppress(PaperTradingError):  # refused, or in doubt: then nothing was promised
                     accepted(row[0], system.submit(wanted, wait="open"))
 

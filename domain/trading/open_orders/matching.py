@@ -59,9 +59,11 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
     if isinstance(data, Bar):
         volume = None if data.volume is None else multiply(rules.max_bar_share, data.volume)
         return Seen(data.open, data.high, data.low, data.low, data.high, volume)
+    if data.is_trade:
+        return Seen(data.price, data.price, data.price, data.price, data.price, data.last_size)
     present = mark(rules.price_rule, *data.point)
     ask, bid = (base_price(data, side, rules).price for side in (Side.BUY, Side.SELL))
-    return Seen(present, present, present, ask, bid, data.last_size if data.is_trade else None)
+    return Seen(present, present, present, ask, bid, None)
 
 
 def extremes(data: MarketData) -> tuple[Decimal, Decimal]:

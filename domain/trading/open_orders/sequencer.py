@@ -336,7 +336,8 @@ def _unplaced(open_order: OpenOrder, take: Fill | NotFilled, quote: Quote, at: d
         detail = f"at {plain(touched)} it would take, its limit is {plain(order.limit_price or ZERO)}"
         return _refused(order, OutcomeStatus.REJECTED, Reason.POST_ONLY, detail)
     if force in IMMEDIATE and isinstance(take, NotFilled):
-        return _refused(order, OutcomeStatus.CANCELLED, Reason.NO_VOLUME, take.reason)
+        reason = Reason.NO_FILL if would_take(open_order, quote) is None else Reason.NO_VOLUME
+        return _refused(order, OutcomeStatus.CANCELLED, reason, take.reason)
     if force is TimeInForce.FOK and isinstance(take, Fill) and take.quantity < order.quantity:
         detail = f"{plain(take.quantity)} of {plain(order.quantity)} are offered"
         return _refused(order, OutcomeStatus.CANCELLED, Reason.NO_VOLUME, detail)

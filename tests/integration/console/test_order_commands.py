@@ -78,7 +78,7 @@ def test_a_decision_may_cancel_too(run: Run) -> None:
 def test_an_immediate_order_that_cannot_take_ends(run: Run) -> None:
     code, out, _ = decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", *LIMIT, "--time-in-force", "IOC")
     assert 0 == code
-    assert out.splitlines()[1].startswith("cancelled: not enough volume: the market is beyond the limit")
+    assert out.splitlines()[1].startswith("cancelled: no fill at that price: the market is beyond the limit")
 
 
 def test_a_protected_position_shows_its_stop_and_flatten_closes_it(run: Run) -> None:

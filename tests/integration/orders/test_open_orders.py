@@ -367,3 +367,17 @@ def test_the_ledger_check_names_each_fault(real: Stores, fault: str, sentence: s
         connection.execute("SET paper.writer = 'PositionKeeper'")
         connection.execute(fault)
     assert [one for one in map(str, real.ledger_reader.ledger_differences()) if sentence in one]
+
+
+def test_an_order_that_ends_by_an_internal_error_halts_its_portfolio_in_the_same_transaction(market: Market) -> None:
+    market.price("100", "99.9", "100.1")
+    id_ = market.send("BUY", "1", stop_loss="95", take_profit="120")
+    stop, target = market.state.open_orders
+    (results,) = market.engine._sequencer.end_poisoned({id_: "it failed twice; reference 1-1"}, instant(market.now))
+    market.stores.ledger.commit(FIRST, results)
+    assert [] == list(market.state.open_orders)
+    assert {stop.order.order_id, target.order.order_id} == {result.order.order_id for result in results}
+    reason = f"order {stop.order.order_id} ended by an internal error, so a position may have lost its stop"
+    assert reason == market.state.rules.halted
+    market.stores.ledger.halt(market.state.name, "left alone")
+    assert "left alone" == market.state.rules.halted

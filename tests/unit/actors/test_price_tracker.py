@@ -383,3 +383,12 @@ def test_trades_of_symbols_without_open_orders_go_no_further_than_the_listener()
     book = Quote(ETH, Decimal(40), now.time, now, "kraken", real=True)
     TrackerListener(mail, buffer).quotes_seen([trade(BTC, 100, now), book, trade(ETH, 39, now), trade(BTC, 99, now)])
     assert [DataSeen((trade(BTC, 100, now), trade(BTC, 99, now))), QuotesSeen({ETH: book})] == mail
+
+
+def test_a_trade_comes_with_the_bid_and_ask_that_are_known_then(tracked: Tracked) -> None:
+    tracked.tracker.handle(Watch({BTC: 0}, frozenset({BTC})))
+    now = Instant.of(tracked.clock)
+    book = Quote(BTC, Decimal(100), now.time, now, "kraken", Decimal(99), Decimal(101), real=True)
+    tracked.tracker.handle(DataSeen((book, trade(BTC, 98, now))))
+    (_, sent) = [quote for message in tracked.exchange if isinstance(message, DataSeen) for quote in message.quotes]
+    assert (Decimal(98), Decimal(99), Decimal(101)) == (sent.price, sent.bid, sent.ask)

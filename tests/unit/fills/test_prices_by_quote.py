@@ -14,8 +14,8 @@ from domain.trading import execution
 from domain.trading.execution import fill_order
 from domain.trading.open_orders.matching import match_market_order
 from domain.trading.orders import ExecutionRules, Fill
-from domain.trading.prices import mark
-from domain.types import PriceRule
+from domain.trading.prices import BasePrice, base_price, mark
+from domain.types import PriceRule, Side
 from tests.support.values.builders import BY_QUOTE, NOON, costs, filled, instrument, market_order, quote, refused
 
 BOOKS = [
@@ -328,3 +328,21 @@ def test_by_the_last_trade_the_book_has_no_effect(monkeypatch: pytest.MonkeyPatc
     assert isinstance(fill, Fill)
     assert replace(fill, quote=plain.quote) == plain
     assert (Decimal("100.1"), None, Decimal(0)) == (fill.price, fill.touch_size, fill.costs.spread)
+
+
+@pytest.mark.parametrize(
+    ("expected", "side", "price", "bid", "ask"),
+    [
+        ("98", "SELL", 98, 99, 101),  # the trade is below the bid that was known
+        ("99", "SELL", 100, 99, 101),
+        ("101", "BUY", 100, 99, 101),
+        ("102", "BUY", 102, 99, 101),
+        ("98", "SELL", 98, None, 101),
+        ("98", "SELL", 98, 101, 99),
+    ],
+)
+def test_a_taker_meets_the_worse_of_a_trade_and_the_book_that_was_known_with_it(
+    expected: str, side: str, price: int, bid: int | None, ask: int | None
+) -> None:
+    met = replace(quote(price, bid=bid, ask=ask, bid_size=5, ask_size=5), is_trade=True)
+    assert BasePrice(Decimal(expected), None) == base_price(met, Side(side), BY_QUOTE)
