@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from actors.messages import (
@@ -26,13 +28,20 @@ from actors.messages import (
 )
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import Routes
+from actors.settlement.driver import Downtime, RecoveryRules
+from actors.settlement.messages import HistoryFetched, RequestHistory, Settling
 from actors.supervision.messages import Rebuilt
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
+from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
-from domain.trading.portfolio import open_orders_to_dict
+from domain.trading.open_orders.settlement import NO_ADVANCE, Advance, Moment, SettledSpan, frozen_sources
+from domain.trading.portfolio import PortfolioState, Progress, open_orders_to_dict
 from domain.trading.quotes import Quote
 from domain.types import Clock, DecisionId, Instant, PortfolioName, Symbol
+
+PROGRESS_INTERVAL = timedelta(seconds=1)
+"""Between two reports of how far the open orders have seen the market, unless a mark moves."""
 
 
 class ExecutionSimulator(PathBehaviour):
@@ -41,11 +50,17 @@ class ExecutionSimulator(PathBehaviour):
     Args:
         routes: the addresses of the actors.
         clock: the time of fills.
+        recovery: how it is settled what happened while no process ran.
     """
 
-    def __init__(self, routes: Routes, clock: Clock) -> None:
+    def __init__(self, routes: Routes, clock: Clock, recovery: RecoveryRules) -> None:
         self._routes = routes
         self._clock = clock
+        self._recovery = recovery
+        self._downtime = Downtime(recovery, (), Instant.of(clock))
+        # The market's time up to which everything that this process received is matched, and when that was reported.
+        self._data_at: datetime | None = None
+        self._progress_at: Instant | None = None
         self._sequencer = Sequencer()
         self._request = Watch({})
         self._watched: frozenset[Symbol] = frozenset()
@@ -62,13 +77,22 @@ class ExecutionSimulator(PathBehaviour):
         It is rebuilt when they are matched: before that, no new order and no newer data may come.
         """
         self.generation = message.generation
-        self._sequencer.begin(message.portfolios, message.frozen)
+        now = Instant.of(self._clock)
+        downtime = self._downtime = Downtime(self._recovery, message.portfolios, now, message.frozen)
+        self._sequencer.begin(message.portfolios, message.frozen, downtime.waiting)
         self._matched, self._unreported = {}, False
+        settling = Settling(message.generation, frozenset(downtime.waiting))
+        self._routes.snapshotter.tell(settling)
+        if downtime.waiting:
+            self._routes.sizer.tell(settling)
         poisoned = {id_: f"{one.error}; reference {one.reference}" for id_, one in message.poisoned.items()}
         self._awaits_data = bool(self._sequencer.watched)
         # First: what was kept for an order stays until its end is committed.
         self._watch(begins=True)
-        self._report_steps(self._sequencer.end_poisoned(poisoned, Instant.of(self._clock)))
+        self._report_steps(self._sequencer.end_poisoned(poisoned, now))
+        if downtime.waiting:
+            request = RequestHistory(message.generation, downtime.since, self._recovery.timeout)
+            self._routes.price_tracker.tell(request)
         if not self._awaits_data:
             self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
 
@@ -77,6 +101,7 @@ class ExecutionSimulator(PathBehaviour):
         return {
             "generation": self.generation,
             "matched_up_to": dict(self._matched),
+            "settling": sorted(self._downtime.waiting),
             "open_orders": {state.name: open_orders_to_dict(state) for state in self._sequencer.states},
         }
 
@@ -112,10 +137,16 @@ class ExecutionSimulator(PathBehaviour):
                 self._match(message.quotes, now)
                 self._watch_changes()
                 self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
+                self._settle(now)
+            case HistoryFetched():
+                self._downtime.take(message)
+                self._settle(now)
             case Tick() if self.generation is not None:
                 self._handle_tick(now)
+                self._settle(now)
             case RulesChanged():
                 self._sequencer.on_rules(message.rules)
+                self._downtime.remove(row.portfolio for row in message.rules)
             case Refused():
                 self._routes.position_keeper.tell(message)
             case Flush():
@@ -140,7 +171,8 @@ class ExecutionSimulator(PathBehaviour):
         """Send what happened in one step to the Sizer and to the PositionKeeper."""
         assert self.generation is not None
         self._routes.sizer.tell(Happened(self.generation, portfolio, results, answered))
-        self._routes.position_keeper.tell(Record(self.generation, tuple(result.event for result in results)))
+        events = tuple(result.event for result in results)
+        self._routes.position_keeper.tell(Record(self.generation, events, self._live(results[-1].state)))
         self._watch_changes()
 
     def _report_steps(self, steps: Iterable[tuple[Result, ...]]) -> None:
@@ -149,7 +181,7 @@ class ExecutionSimulator(PathBehaviour):
             self._report(results[0].state.name, results, None)
         self.about = None
 
-    def _match(self, quotes: Iterable[Quote], now: Instant) -> None:
+    def _match(self, quotes: Collection[Quote], now: Instant) -> None:
         """Match market data; between two generations and after a flush they wait in the PriceTracker's buffer."""
         if self.generation is None or self._flushed:
             return
@@ -160,6 +192,8 @@ class ExecutionSimulator(PathBehaviour):
             self._report_steps(self._sequencer.on_data(quote, now))
             self._matched[quote.symbol] = quote.data_no
             self._unreported = True
+        times = [quote.market_time for quote in quotes] + ([] if self._data_at is None else [self._data_at])
+        self._data_at = max(times, default=None)
 
     def _handle_tick(self, now: Instant) -> None:
         """End orders whose time has come, and report what is matched."""
@@ -168,11 +202,81 @@ class ExecutionSimulator(PathBehaviour):
         elif not self._flushed:
             self._report_steps(self._sequencer.on_time(now))
             if self._unreported:
-                assert self.generation is not None
                 self._unreported = False
-                marks = self._sequencer.take_moved_marks()
-                message = MatchedUpTo(self.generation, dict(self._matched), self._watched, marks)
-                self._routes.position_keeper.tell(message)
+                self._report_matched(now)
+
+    def _report_matched(self, now: Instant) -> None:
+        """Report what is matched, and from time to time how far the open orders have seen the market."""
+        assert self.generation is not None
+        marks = self._sequencer.take_moved_marks()
+        # Marks and progress are stored together: data that moved a mark must not be settled once more with it.
+        is_due = self._progress_at is None or now.since(self._progress_at) >= PROGRESS_INTERVAL
+        progress = self._present_progress() if marks or is_due else NO_ADVANCE.progress
+        if progress:
+            self._progress_at = now
+        # A portfolio that is being settled must see its data later.
+        needed = self._downtime.symbols
+        numbers = {symbol: number for symbol, number in self._matched.items() if symbol not in needed}
+        advance = Advance(marks, progress)
+        self._routes.position_keeper.tell(MatchedUpTo(self.generation, numbers, self._watched, advance))
+
+    def _live(self, state: PortfolioState) -> Progress | None:
+        """Return what is stored with events of a portfolio that is not being settled; None without open orders."""
+        if not len(state.open_orders) or state.name in self._downtime.waiting:
+            return None
+        return Progress(None, self._first_seen(state))
+
+    def _first_seen(self, state: PortfolioState) -> int:
+        return max(state.progress.settled_no, self._recovery.first_no)
+
+    def _present_progress(self) -> dict[PortfolioName, Progress]:
+        """Return how far the portfolios with open orders have seen the market, without those that are being settled."""
+        progress = {}
+        for state in self._sequencer.states:
+            if len(state.open_orders) and state.name not in self._downtime.waiting:
+                frozen = frozen_sources(state, self._recovery.source)  # these have not seen it
+                progress[state.name] = Progress(None if frozen else self._data_at, self._first_seen(state))
+        return progress
+
+    def _settle(self, now: Instant) -> None:
+        """Settle the portfolios of which everything is known that will be."""
+        if self.generation is None or self._flushed or self._awaits_data:
+            return
+        if not (ready := self._downtime.ready(now)):
+            return
+        spans: list[SettledSpan] = []
+        marks: tuple[TrailingMark, ...] = ()
+        progress: dict[PortfolioName, Progress] = {}
+        for name in ready:
+            before = self._sequencer.state(name)
+            assert before is not None  # `Downtime.remove` has taken out those that were removed
+            settlement = self._downtime.settlement(before, now)
+            try:
+                for moment in settlement.moments():
+                    self._record_moment(before, moment)
+            finally:
+                self.about = settlement.sequencer.about  # the order that made it crash gets a strike
+            marks += settlement.sequencer.take_moved_marks()
+            progress[name], of_portfolio = self._downtime.end(before)
+            spans += of_portfolio
+            self._sequencer.release(replace(settlement.state, progress=progress[name]))
+        self.about = None
+        waiting = frozenset(self._downtime.waiting)
+        advance = Advance(marks, progress, tuple(spans))
+        self._routes.position_keeper.tell(MatchedUpTo(self.generation, {}, self._watched, advance, waiting))
+        self._routes.sizer.tell(Settling(self.generation, waiting))
+        # What this process has received since the request is matched next, before any newer data.
+        self._awaits_data = bool(self._sequencer.watched)
+        self._matched = {}
+        self._watch(begins=True)
+
+    def _record_moment(self, before: PortfolioState, moment: Moment) -> None:
+        assert self.generation is not None
+        frozen = frozen_sources(before, self._recovery.source)
+        progress = Progress(None if frozen else moment.seen_to, before.progress.settled_no, moment.marks)
+        events = tuple(result.event for result in moment.results)
+        self._routes.sizer.tell(Happened(self.generation, before.name, moment.results, None))
+        self._routes.position_keeper.tell(Record(self.generation, events, progress, recovered=True))
 
     def _watch_changes(self) -> None:
         """Tell the PriceTracker which symbols have open orders, if these are others than before."""

@@ -12,7 +12,7 @@ from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, Wri
 from domain.failures import Failure
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
-from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
@@ -40,8 +40,8 @@ class Ledger(Protocol):
     def commit(self, generation: Generation, group: Sequence[Result]) -> None:
         """Write whole units of results in one transaction, with the decisions that they end and the halts they need."""
 
-    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
-        """Write the marks of trailing orders that are open."""
+    def save_advance(self, generation: Generation, advance: Advance) -> None:
+        """Write how far open orders have come without an event, in one transaction."""
 
 
 class Decisions(Protocol):

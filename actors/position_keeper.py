@@ -28,6 +28,7 @@ from actors.messages import (
 from actors.ports import Ledger
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import PathServices, Routes
+from actors.settlement.messages import Settling
 from actors.supervision.alarms import HaltMonitor
 from actors.supervision.messages import Failed, RaiseGeneration, Rebuilt
 from domain.alarms import AlarmKind, Notify
@@ -37,6 +38,7 @@ from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
 from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, unprotected
+from domain.trading.open_orders.settlement import NO_ADVANCE, joined
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
 
@@ -115,14 +117,14 @@ class PositionKeeper(PathBehaviour):
         if any(event.order.portfolio not in self._committed for record in records for event in record.events):
             self._end_generation("a portfolio was deleted while it traded")
             return
-        group = apply_all(self._committed, [event for record in records for event in record.events])
+        group = self._apply(records)
         if group and not self._write(group, [len(record.events) for record in records], refusals):
             return
         halted = self._report_halts(group)
         if refusals and not group:
             self._settle([], refusals)
         matched = [message for message in messages if isinstance(message, MatchedUpTo)]
-        if matched and not self._release(matched):
+        if matched and not self._advance(matched):
             return
         for message in messages:
             if isinstance(message, Audit):
@@ -134,22 +136,38 @@ class PositionKeeper(PathBehaviour):
         if self.generation is not None and outdated:
             self._reload_rules()
 
-    def _release(self, matched: Sequence[MatchedUpTo]) -> bool:
-        """Write the marks of trailing orders, then release the data that moved them; return False if that fails."""
+    def _advance(self, matched: Sequence[MatchedUpTo]) -> bool:
+        """Write how far the open orders have come, then release the data behind them; return False if that fails."""
         assert self.generation is not None
-        generation = self.generation
-        marks = tuple({mark.order_id: mark for message in matched for mark in message.marks}.values())
-        if marks:
+        generation, advance = self.generation, joined([message.advance for message in matched], self._committed)
+        if advance != NO_ADVANCE:
             try:
-                self._retry.until_done_unless_away(lambda: self._ledger.save_marks(generation, marks))
+                self._retry.until_done_unless_away(lambda: self._ledger.save_advance(generation, advance))
             except (DatabaseUnavailable, Fenced) as error:
                 self._retry.backoff()
                 self._end_generation(str(error))
                 return False
             self._retry.reset()
+            for name, progress in advance.progress.items():
+                self._committed[name] = replace(self._committed[name], progress=progress)
         for message in matched:
             self._routes.price_tracker.tell(Release(message.numbers, message.watched))
+            if message.settling is not None:
+                self._routes.snapshotter.tell(Settling(generation, message.settling))
         return True
+
+    def _apply(self, records: Sequence[Record]) -> list[Result]:
+        """Apply the events of all records to a draft; return their results, those of a record one after the other."""
+        group = apply_all(self._committed, [event for record in records for event in record.events])
+        end = 0
+        for record in records:
+            begin, end = end, end + len(record.events)
+            if record.recovered:
+                group[begin:end] = [replace(result, recovered=True) for result in group[begin:end]]
+            if record.progress is not None:
+                last = group[end - 1]
+                group[end - 1] = replace(last, state=replace(last.state, progress=record.progress))
+        return group
 
     def _write(self, group: list[Result], sizes: list[int], refusals: list[Refusal]) -> bool:
         """Commit the group; if that fails, end the generation and return False.
@@ -199,7 +217,8 @@ class PositionKeeper(PathBehaviour):
         self._counters.count_fills((order.decision_id, order.portfolio) for order in fills)
         touched = {result.state.name: result.state for result in group}
         for name, state in touched.items():
-            self._committed[name] = replace(state, rules=self._committed[name].rules)
+            progress = state.progress._replace(marks=())  # they are stored
+            self._committed[name] = replace(state, rules=self._committed[name].rules, progress=progress)
         self._routes.snapshotter.tell(Committed({name: self._committed[name] for name in touched}))
         self._settle(group, [])
 

@@ -27,6 +27,8 @@ from actors.messages import (
 from actors.ports import PriceRecords
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.routes import Routes
+from actors.settlement.history import HistoryFetch
+from actors.settlement.messages import RequestHistory
 from actors.supervision.alarms import SilenceMonitor
 from domain.alarms import Notify
 from domain.log_once import LogOnce
@@ -66,12 +68,14 @@ class PriceServices:
         records: the table of prices.
         buffer: numbers market data, and keeps those of symbols with open orders.
         notify: sends an alarm when the source is silent.
+        run_beside: runs a named action that may wait in a thread of its own.
     """
 
     source: PriceSource
     records: PriceRecords
     buffer: MarketDataBuffer
     notify: Notify
+    run_beside: Callable[[str, Callable[[], None]], None]
 
 
 class PriceTracker(Behaviour):
@@ -88,6 +92,7 @@ class PriceTracker(Behaviour):
         self._source = source = services.source
         self._records = services.records
         self._buffer = services.buffer
+        self._run_beside = services.run_beside
         self._routes = routes
         self._rules = rules
         self._clock = clock
@@ -123,6 +128,8 @@ class PriceTracker(Behaviour):
                 self._take_quotes(message.quotes)
             case Watch():
                 self._watch(message)
+            case RequestHistory():
+                self._request_history(message)
             case Release():
                 self._release(message)
             case InstrumentsLoaded():
@@ -208,6 +215,11 @@ class PriceTracker(Behaviour):
     def _watch_closely(self) -> None:
         if isinstance(self._source, WatchesClosely):
             self._source.watch_closely(self._buffer.watched)
+
+    def _request_history(self, request: RequestHistory) -> None:
+        """Have the source tell what happened while no process ran, in a thread of its own."""
+        fetch = HistoryFetch(self._source, request, self._clock.now(), self._buffer.last_number)
+        self._run_beside("price history", lambda: fetch.run(self._routes.execution_simulator.tell))
 
     def _set_aside(self, quote: Quote) -> None:
         self.refused += 1

@@ -58,7 +58,7 @@ URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
     "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "price_spread",
     "same_currency", "check_interval", "snapshot_interval", "price_grace", "max_price_age", "max_decision_age",
-    "hang_timeout", "audit_interval", "max_restarts", "restart_window",
+    "recovery_timeout", "hang_timeout", "audit_interval", "max_restarts", "restart_window",
 )  # fmt: skip
 """Settings that can change the outcome of a decision, or what validation measures: the age limit of a price, the time
 until an actor counts as hung, the permitted restarts, and the intervals of checks. A new setting belongs here, in
@@ -197,6 +197,12 @@ class Settings(BaseSettings):
         description="Longest time that a decision waits before it is sized, for instance during a downtime; then it "
         "expires. 0: no limit.",
         examples=[0],
+    )
+    recovery_timeout: Seconds = Field(
+        60.0,
+        description="After a downtime: how long the price source may take to tell what the market did meanwhile. Then "
+        "open orders go on without it.",
+        examples=[20],
     )
     hang_timeout: Seconds = Field(
         30.0, description="An actor that handles one message for longer is replaced.", examples=[60]

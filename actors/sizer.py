@@ -33,6 +33,7 @@ from actors.messages import (
 )
 from actors.runtime.behaviour import PathBehaviour
 from actors.runtime.routes import Routes
+from actors.settlement.messages import Settling
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.decision_queue import (
@@ -100,6 +101,8 @@ class Sizer(PathBehaviour):
                 self._size_again(message, now)
             case QuotesSeen():
                 self._send(self._queue.on_quotes(message.quotes.values(), now))
+            case Settling():
+                self._send(self._queue.on_settling(message.portfolios, now))
             case RulesChanged():
                 self._change_rules(message, now)
             case Prices():

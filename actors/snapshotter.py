@@ -14,6 +14,7 @@ from actors.ports import Snapshots
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.routes import Routes
+from actors.settlement.messages import Settling
 from actors.supervision.messages import Drained
 from domain.errors import DatabaseError
 from domain.trading.portfolio import PortfolioState, to_dict
@@ -52,6 +53,8 @@ class Snapshotter(Behaviour):
         self._interval = interval
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
         self._stopping = False
+        self._settling: frozenset[PortfolioName] = frozenset()
+        self._left_out = False
 
     def describe(self) -> Mapping[str, Any]:
         """Return the states that the next snapshot values, and the opening values of the day."""
@@ -67,6 +70,11 @@ class Snapshotter(Behaviour):
                 if message.complete:
                     self._states.clear()
                 self._states.update(message.portfolios)
+            case Settling():
+                self._settling = message.portfolios
+                if self._left_out:  # now that their states are known
+                    self._left_out = False
+                    self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Tick() | Flush():
                 self._stopping |= isinstance(message, Flush)
                 self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
@@ -87,7 +95,9 @@ class Snapshotter(Behaviour):
             taken = [
                 self._value(portfolio, marks[portfolio.rules.execution.price_rule], time)
                 for portfolio in self._states.values()
+                if portfolio.name not in self._settling
             ]
+            self._left_out = len(taken) < len(self._states)
             self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # the values just stored are the opening values of the day

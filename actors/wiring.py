@@ -32,6 +32,7 @@ from actors.runtime.host import ActorHost
 from actors.runtime.routes import PathServices, Routes
 from actors.runtime.runtime import Runtime
 from actors.settings import Settings
+from actors.settlement.driver import RecoveryRules
 from actors.sizer import Sizer
 from actors.snapshotter import Snapshotter
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
@@ -42,7 +43,7 @@ from actors.supervisor import Log, ProcessHooks, StartingPoint, Supervisor
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
-from domain.market_data import MarketDataBuffer
+from domain.market_data import MarketDataBuffer, first_number
 from domain.trading.decision_queue import SizingRules
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PriceSource
@@ -130,12 +131,14 @@ class Wiring:
         self._halts = HaltMonitor(self.notifier.notify)
         self.market_data = MarketDataBuffer(start.epoch)
         self._end_reported = False
+        timeout = timedelta(seconds=settings.recovery_timeout)
+        recovery = RecoveryRules(first_number(start.epoch), ports.source.name, timeout)
         # An actor comes after those on which it depends.
         builders: dict[str, Builder] = {
             "PriceTracker": self._price_tracker,
             "Snapshotter": self._snapshotter,
             "PositionKeeper": self._position_keeper,
-            "ExecutionSimulator": lambda _: ExecutionSimulator(self._routes, clock),
+            "ExecutionSimulator": lambda _: ExecutionSimulator(self._routes, clock, recovery),
             "Sizer": self._sizer,
             "DecisionWatcher": self._decision_watcher,
         }
@@ -287,7 +290,13 @@ class Wiring:
             silent_after=timedelta(seconds=self._settings.max_price_age),
             always=tuple(self._settings.symbols or ()),
         )
-        services = PriceServices(self._ports.source, self._ports.prices, self.market_data, self.notifier.notify)
+        services = PriceServices(
+            self._ports.source,
+            self._ports.prices,
+            self.market_data,
+            self.notifier.notify,
+            self._runtime.run_beside,
+        )
         return PriceTracker(services, self._routes, rules, self._clock)
 
     def _snapshotter(self, activity: Activity) -> Behaviour:

@@ -16,6 +16,11 @@ NUMBERS_OF_A_PROCESS = 2**36
 bigint for 134 million epochs; each restore of a backup takes a million of them."""
 
 
+def first_number(epoch: Epoch) -> int:
+    """Return the number below that of any market data that a process receives."""
+    return epoch * NUMBERS_OF_A_PROCESS
+
+
 class MarketDataBuffer:
     """Numbers market data, and keeps those of watched symbols. It outlives restarts of the PriceTracker.
 
@@ -30,7 +35,7 @@ class MarketDataBuffer:
     def __init__(self, epoch: Epoch) -> None:
         self.watched: frozenset[Symbol] = frozenset()
         self.dropped = 0
-        self._last_number = epoch * NUMBERS_OF_A_PROCESS
+        self._last_number = first_number(epoch)
         self._kept: deque[Quote] = deque()
         self._newest: dict[Symbol, Quote] = {}
         self._last_kept: dict[Symbol, int] = {}
@@ -38,6 +43,11 @@ class MarketDataBuffer:
         self._leaving: frozenset[Symbol] = frozenset()
         # The quotes of the last call, each with its numbered one.
         self._last_batch: list[tuple[Quote, Quote]] = []
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest piece."""
+        return self._last_number
 
     def number(self, quotes: Sequence[Quote]) -> list[Quote]:
         """Return quotes with the next numbers; those of watched symbols are kept.

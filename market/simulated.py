@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from domain.errors import SettingsError
@@ -26,7 +27,7 @@ from domain.trading.arithmetic import (
     subtract,
 )
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
-from domain.trading.quotes import PriceListener, Quote
+from domain.trading.quotes import History, PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
 from market.registry import SourceOptions
@@ -208,6 +209,10 @@ class SimulatedMarket(ThreadedSource):
     def _quote(self, symbol: Symbol, price: Decimal, now: Instant) -> Quote:
         bid, ask = self._instruments[symbol].bid_and_ask(price)
         return Quote(symbol, price, now.time, now, self.name, bid, ask, real=self.real)
+
+    def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:  # noqa: ARG002
+        """Return that it is not known what happened: the market begins anew with each process."""
+        return History(unknown="a simulated market begins anew")
 
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
         timer, interval = self._timer, self._interval

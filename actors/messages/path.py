@@ -13,8 +13,8 @@ from domain.trading.decision_queue import SizedRefusal
 from domain.trading.events import Event, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
-from domain.trading.open_orders.open_order import TrailingMark
-from domain.trading.portfolio import PortfolioRules, PortfolioState
+from domain.trading.open_orders.settlement import NO_ADVANCE, Advance
+from domain.trading.portfolio import PortfolioRules, PortfolioState, Progress
 from domain.types import DecisionId, PortfolioName, Symbol
 
 
@@ -129,9 +129,16 @@ class SizeAgain(PathMessage):
 
 
 class Record(PathMessage):
-    """ExecutionSimulator to PositionKeeper: events of one portfolio that are written together, or not at all."""
+    """ExecutionSimulator to PositionKeeper: events of one portfolio that are written together, or not at all.
+
+    Attributes:
+        progress: of the portfolio after them; None where nothing of it is stored with them.
+        recovered: they happened while no process saw it, and were found out afterwards.
+    """
 
     events: tuple[Event, ...]
+    progress: Progress | None = None
+    recovered: bool = False
 
     @property
     def decisions(self) -> tuple[DecisionId, ...]:
@@ -145,12 +152,14 @@ class MatchedUpTo(PathMessage):
     Attributes:
         numbers: by symbol, the number of the last ones.
         watched: the symbols with open orders.
-        marks: the marks of trailing orders that have moved since the last message.
+        advance: how far the open orders have come since the last message.
+        settling: the portfolios whose settlement goes on; None where none has ended since the last message.
     """
 
     numbers: Mapping[Symbol, int]
     watched: frozenset[Symbol]
-    marks: tuple[TrailingMark, ...] = ()
+    advance: Advance = NO_ADVANCE
+    settling: frozenset[PortfolioName] | None = None
 
 
 class Settled(PathMessage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -35,7 +36,7 @@ from domain.errors import DatabaseUnavailable, NotRunning
 from domain.program import command_name
 from domain.wording import one_line
 from persistence.connections import probe
-from persistence.queries.open_orders import open_orders
+from persistence.queries.open_orders import frozen_orders, open_orders
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 MAX_PRINTED_FAILURES = 5
@@ -103,6 +104,7 @@ def _ledger_state(settings: Settings, reader: LedgerReader) -> dict[str, Any]:
         "portfolios": reader.portfolios(),
         "positions": reader.positions(),
         "open_orders": len(open_orders(reader)),
+        "frozen_orders": frozen_orders(reader),
         "decisions": reader.outcomes(),
         "waiting": reader.waiting(),
         "quarantined": reader.quarantined(),
@@ -141,8 +143,7 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
     outcomes = document["decisions"].items()
     counted = [f"{count} {status}" for status, count in outcomes if status not in {"pending", "open"}]
     say("decisions", ", ".join([f"{document['waiting']} waiting", *counted]))
-    if document["open_orders"]:
-        say("orders", f"{document['open_orders']} open; {command_name()} orders --open lists them")
+    _print_orders(document, say)
     for row in document["positions"]:
         say("position", f"{number(row['quantity'])} {row['symbol']} of {row['portfolio']}: {_stop(row)}")
     for row in document["halted"]:
@@ -171,6 +172,18 @@ def _print_ledger(document: dict[str, Any], out: Console) -> None:
         ]  # fmt: skip
         out.print()
         out.print(full_table(out, columns, rows, right=columns[2:], gives_way=["cash", "", "currency", "positions"]))
+
+
+def _print_orders(document: dict[str, Any], say: Callable[..., None]) -> None:
+    if document["open_orders"]:
+        say("orders", f"{document['open_orders']} open; {command_name()} orders --open lists them")
+    for row in document["frozen_orders"]:
+        rests = "rests" if row["orders"] == 1 else "rest"
+        say(
+            "orders",
+            f"{row['orders']} {rests} unfilled: prices come from {row['present']}, not from {row['price_source']}",
+            "yellow",
+        )
 
 
 def _stop(position: dict[str, Any]) -> str:

@@ -93,6 +93,7 @@ class Result:
         cash_delta: change of the cash.
         asset_delta: change of the quantity held, negative for a SELL.
         exits: the exits that became smaller, or ended, because of a fill.
+        recovered: it happened while no process saw it, and was found out afterwards.
     """
 
     event: Event
@@ -104,6 +105,7 @@ class Result:
     cash_delta: Decimal = ZERO
     asset_delta: Decimal = ZERO
     exits: tuple[ChangedExit, ...] = ()
+    recovered: bool = False
 
     @property
     def order(self) -> Order:
@@ -223,7 +225,8 @@ def apply(state: PortfolioState, event: Event) -> Result:
             after = replace(before, order=event.order, reserved=event.reserved, since=event.since, mark=present)
     open_orders = state.open_orders.updated(after)
     if isinstance(event, OrderTriggered):
-        open_orders = open_orders.matched_up_to(event.order.instrument.symbol, event.quote.data_no)
+        symbol, quote = event.order.instrument.symbol, event.quote
+        open_orders = open_orders.matched_up_to(symbol, quote.data_no, quote.market_time)
     return Result(event, replace(state, version=event.version, open_orders=open_orders), after)
 
 
@@ -251,7 +254,7 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
             msg = f"fill {fill.fill_no} of order {order.order_id} of portfolio {state.name}, which is not open for it"
             raise ValueError(msg)
         if fill.quote.data_no > open_order.since:  # else it took at once, when it was placed
-            open_orders = open_orders.matched_up_to(symbol, fill.quote.data_no)
+            open_orders = open_orders.matched_up_to(symbol, fill.quote.data_no, fill.quote.market_time)
         open_order = open_order.after(fill)
         if open_order.remaining < ZERO:
             msg = f"order {order.order_id} of {order.quantity} is filled by {open_order.filled}"
@@ -260,7 +263,8 @@ def _apply_fill(state: PortfolioState, event: Filled) -> Result:
     if order.side is Side.SELL and open_orders.has(symbol):  # a BUY leaves no exit too large
         quantity = position.quantity if position is not None else ZERO
         open_orders, exits = reduce_exits(open_orders, order, fill.quantity, quantity)
-    after = PortfolioState(state.rules, add(state.cash, cash_delta), event.version, positions, open_orders, taken)
+    cash = add(state.cash, cash_delta)
+    after = PortfolioState(state.rules, cash, event.version, positions, open_orders, taken, state.progress)
     touched = held or position
     assert touched is not None  # an event without a position before it opens one
     return Result(event, after, open_order, touched.position_id, position, trade, cash_delta, asset_delta, exits)

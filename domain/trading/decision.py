@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -290,6 +290,10 @@ class PendingDecision:
     def age(self, now: Instant) -> timedelta:
         """Return how long it has waited; one dated in the future counts from the time at which it was read."""
         return max(self.waited, timedelta(0)) + now.since(self.received)
+
+    def received_again(self, now: Instant) -> PendingDecision:
+        """Return it as if it had been made and received just now: it could not be sized before."""
+        return replace(self, received=now, waited=timedelta(0))
 
     @property
     def expiry(self) -> str:

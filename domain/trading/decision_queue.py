@@ -8,7 +8,7 @@ another event comes first, such as the fill of a resting order, the decision com
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -95,6 +95,7 @@ class _Account:
         ready: decisions that have a price, in order.
         in_flight: the decision that has been sized, and whose answer is not here yet.
         cancels: CANCEL decisions that name the one in flight: they wait for its answer, since it may come back.
+        settling: nothing is sized before it is settled what the market did while the program was away.
     """
 
     state: PortfolioState
@@ -102,6 +103,7 @@ class _Account:
     ready: deque[tuple[PendingDecision, Instrument]] = field(default_factory=deque)
     in_flight: tuple[PendingDecision, Instrument] | None = None
     cancels: list[CancelOrders] = field(default_factory=list)
+    settling: bool = False
 
 
 class DecisionQueue:
@@ -220,11 +222,26 @@ class DecisionQueue:
                 if account.state.rules.execution.price_rule is not row.execution.price_rule:
                     account.values = PositionValues(account.state)  # its marks are others now
                 account.state = replace(account.state, rules=row)
-        removed = [self._accounts.pop(name) for name in list(self._accounts) if name not in present]
+        gone = [self._accounts.pop(name) for name in list(self._accounts) if name not in present]
         steps: list[Step] = []
-        for account in removed:
+        for account in gone:
             ids = [decision.id for decision, _ in account.ready] + [one.decision_id for one in account.cancels]
             steps += [removed_portfolio(decision_id, account.state.name) for decision_id in ids]
+        return steps
+
+    def on_settling(self, portfolios: Collection[PortfolioName], now: Instant) -> list[Step]:
+        """Let the decisions of these portfolios wait, and of no others; those that go on count as received now."""
+        steps: list[Step] = []
+        for name, account in self._accounts.items():
+            before, account.settling = account.settling, name in portfolios
+            if not before or account.settling:
+                continue
+            for symbol, waiting in self._waiting.items():
+                self._waiting[symbol] = [o.received_again(now) if o.portfolio == name else o for o in waiting]
+            ready, account.ready = account.ready, deque()
+            steps += self._size_next(account, now)  # the CANCEL decisions
+            for decision, _ in ready:
+                steps += self._admit(decision.received_again(now), now)
         return steps
 
     def _mark(self, points: Mapping[Symbol, PricePoint]) -> None:
@@ -286,6 +303,8 @@ class DecisionQueue:
 
     def _size_next(self, account: _Account, now: Instant) -> Iterator[Step]:
         """Size the next decision of a portfolio, unless an order of it is at the market."""
+        if account.settling:
+            return
         if account.in_flight is None:
             requests, account.cancels = account.cancels, []
             yield from requests
@@ -344,7 +363,8 @@ class DecisionQueue:
             yield cancelled_before_sizing(one, decision.id)
         before = tuple(one.id for one in ended)
         request = CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, before)
-        if account.in_flight is not None and named(account.in_flight[0], account.in_flight[1].symbol):
+        in_flight = account.in_flight
+        if account.settling or (in_flight is not None and named(in_flight[0], in_flight[1].symbol)):
             account.cancels.append(request)
         else:
             yield request
@@ -370,6 +390,9 @@ class DecisionQueue:
         self.about = decision.id
         if decision.expired(now.time):
             return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, while it waited for a price")
+        account = self._accounts.get(decision.portfolio)
+        if account is not None and account.settling:
+            return None
         if (refusal := expire_if_stale(decision, now, self._rules.max_decision_age)) is not None:
             return refusal
         if now.since(decision.received) > self._rules.max_price_age:
@@ -385,6 +408,7 @@ class DecisionQueue:
                     **to_dict(account.state),
                     "ready": [decision.id for decision, _ in account.ready],
                     "cancels": [request.decision_id for request in account.cancels],
+                    "settling": account.settling,
                     "in_flight": account.in_flight[0].id if account.in_flight is not None else None,
                 }
                 for name, account in self._accounts.items()

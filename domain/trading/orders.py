@@ -138,6 +138,7 @@ class Order:
         exits: of an entry order: the exits that its fills open.
         parent: of an exit: the entry order.
         trail: of a trailing stop.
+        price_source: name of the source whose prices it was sized from; no other one's data fill it. None: of any.
         rules_revision: of the portfolio's row in ``paper_trading_config`` from which costs and execution come.
         amended: an AMEND has set its values: an exit then keeps its prices where its entry is filled further.
     """
@@ -167,6 +168,7 @@ class Order:
     trail: Trail | None = None
     rules_revision: int = 1
     amended: bool = False
+    price_source: str | None = None
 
     @property
     def own_price(self) -> Decimal | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
-from domain.trading.open_orders.open_order import OpenOrders
+from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
 from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
 from domain.trading.quotes import Quote
 from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol
@@ -112,6 +112,22 @@ class Taken(NamedTuple):
     sold: Decimal = ZERO
 
 
+class Progress(NamedTuple):
+    """How far the open orders of a portfolio have seen the market.
+
+    Attributes:
+        data_at: the market's time up to which they have seen everything; None where that is not known.
+        settled_no: number of the market data after which they see what a process receives; what was before these has
+            been settled, when that process started.
+        marks: those of trailing orders that have moved by then, where they are to be stored with it.
+    """
+
+    data_at: datetime | None = None
+    settled_no: int = 0
+    marks: tuple[TrailingMark, ...] = ()
+
+
+NO_PROGRESS = Progress()
 NO_OPEN_ORDERS = OpenOrders()
 NOTHING_TAKEN: ImmutableMap[Symbol, Taken] = ImmutableMap()
 
@@ -123,6 +139,7 @@ class PortfolioState:
     Attributes:
         version: counts the portfolio's events.
         taken: by symbol, what its orders took from the last quote that one of them met.
+        progress: how far its open orders have seen the market, as it is stored.
     """
 
     rules: PortfolioRules
@@ -131,6 +148,7 @@ class PortfolioState:
     positions: ImmutableMap[Symbol, Position]
     open_orders: OpenOrders = field(default_factory=lambda: NO_OPEN_ORDERS)
     taken: ImmutableMap[Symbol, Taken] = field(default_factory=lambda: NOTHING_TAKEN, compare=False)
+    progress: Progress = field(default=NO_PROGRESS, compare=False)
 
     @classmethod
     def opened(cls, rules: PortfolioRules) -> PortfolioState:

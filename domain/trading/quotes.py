@@ -41,6 +41,7 @@ class Quote:
         last_size: the quantity of the last trade; None where unknown.
         is_trade: it is one trade of the market, not the state of its book.
         data_no: number of this piece of market data, higher than that of any piece before it; 0 before it has one.
+        recovered: it was fetched after a downtime, and this process did not see it when it happened.
     """
 
     symbol: Symbol
@@ -57,6 +58,12 @@ class Quote:
     last_size: Decimal | None = field(default=None, kw_only=True)
     is_trade: bool = field(default=False, kw_only=True)
     data_no: int = field(default=0, kw_only=True)
+    recovered: bool = field(default=False, kw_only=True)
+
+    @property
+    def market_time(self) -> datetime:
+        """The time up to which it tells what the market did: that of its source, but not later than it was seen."""
+        return min(self.price_time, self.seen.time)
 
     @property
     def point(self) -> PricePoint:
@@ -77,6 +84,7 @@ class Bar:
         begin: of the span.
         end: of the span; the bar is known from then on.
         volume: traded in the span; None where unknown.
+        recovered: see `Quote.recovered`.
     """
 
     symbol: Symbol
@@ -91,15 +99,58 @@ class Bar:
     real: bool
     volume: Decimal | None = None
     data_no: int = 0
+    recovered: bool = False
+
+    @property
+    def market_time(self) -> datetime:
+        """The time up to which it tells what the market did."""
+        return self.end
 
     def at(self, price: Decimal) -> Quote:
         """Return a quote of one price in the bar."""
         return Quote(
-            self.symbol, price, self.end, self.seen, self.source, real=self.real, is_trade=True, data_no=self.data_no
+            self.symbol,
+            price,
+            self.end,
+            self.seen,
+            self.source,
+            real=self.real,
+            is_trade=True,
+            data_no=self.data_no,
+            recovered=self.recovered,
         )
 
 
 MarketData: TypeAlias = Quote | Bar
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the market of a symbol did in a span of time in which this process did not see it.
+
+    Attributes:
+        data: in the order of their times, each of them `Quote.recovered`; empty where nothing happened.
+        unknown: why it is not known; None where it is.
+    """
+
+    data: tuple[MarketData, ...] = ()
+    unknown: str | None = None
+
+
+class HistorySource(Protocol):
+    """What a `PriceSource` has beside, where it can tell what happened before it was started."""
+
+    def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:
+        """Return what the market did after ``since`` up to ``until``.
+
+        It is called in a thread of its own, also before the start and while the source runs; it may wait.
+
+        Args:
+            symbol: in the venue's spelling.
+            since: excluded; a bar may begin before it.
+            until: included.
+            timeout: seconds after which nobody waits for the answer any more.
+        """
 
 
 class PriceListener(Protocol):

@@ -149,7 +149,7 @@ def size(
         rules_revision=rules.revision,
     )
     if decision.terms is not MARKET:
-        order = with_terms(order, decision.terms, pricing)
+        order = replace(with_terms(order, decision.terms, pricing), price_source=quote.source)
         if (detail := misplaced_exit(order, pricing.price)) is not None:
             return refuse(decision, Reason.INVALID, detail)
     evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, taken)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from domain.trading.instruments import Instrument
-from domain.trading.quotes import PriceListener
+from domain.trading.quotes import History, PriceListener
 from domain.types import Clock, Symbol
 from market.exchange import instrument_cache
+from market.exchange.history import HistoryReader
 from market.exchange.market_list import MarketListCheck
 from market.exchange.retry import Timing
 from market.exchange.session import Session
@@ -107,6 +109,10 @@ class ExchangePrices:
         session, self._session = self._session, None
         if session is not None:
             session.stop()
+
+    def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:
+        """Return what the market did while nobody watched it; see `domain.trading.quotes.HistorySource`."""
+        return HistoryReader(self.name, self._options, self.timing).read(symbol, since, until, timeout)
 
     def _wake(self) -> None:
         if (session := self._session) is not None:

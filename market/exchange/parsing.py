@@ -55,7 +55,7 @@ def quotes(tickers: Iterable[Mapping[str, Any]], source: str, now: Instant) -> t
                 real=True,
                 bid=bid,
                 ask=ask,
-                volume=_volume(ticker.get("baseVolume")),
+                volume=volume(ticker.get("baseVolume")),
                 bid_size=_size(bid, ticker.get("bidVolume")),
                 ask_size=_size(ask, ticker.get("askVolume")),
             )
@@ -90,7 +90,7 @@ def _size(price: Decimal | None, value: object) -> Decimal | None:
     return None if price is None else positive(value)
 
 
-def _volume(value: object) -> Decimal | None:
+def volume(value: object) -> Decimal | None:
     """Return a volume that can be stored, else None: it is evidence only, so an invalid one costs no price."""
     amount = number(value)
     if amount is None or not ZERO <= amount < MAX_AMOUNT:

@@ -13,7 +13,7 @@ from pathlib import Path
 from loguru import logger
 
 from domain.trading.instruments import Instrument, InstrumentCatalog
-from domain.trading.quotes import PriceListener, Quote
+from domain.trading.quotes import History, PriceListener, Quote
 from domain.types import Clock, Instant, Symbol
 from market.base import MonotonicTimer, ThreadedSource
 from market.files import bars, csv_file, ticks
@@ -102,6 +102,10 @@ class FilePrices(ThreadedSource):
             logger.warning("price file {}: {}", self._path, note)
         for note in self._file.even_notes:
             logger.info("price file {}: {}", self._path, note)
+
+    def history(self, symbol: Symbol, since: datetime, until: datetime, timeout: float) -> History:  # noqa: ARG002
+        """Return that nothing happened: the market of a file stands still while no process plays it."""
+        return History()
 
     def _play(self, listener: PriceListener, stopped: threading.Event) -> str:
         begin: datetime | None = None

@@ -16,6 +16,15 @@ FROM paper_orders o
 WHERE status = 'open' AND (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, seq
 """
 
+FROZEN_ORDERS = """
+SELECT o.price_source, p.price_source AS present, count(*) AS orders
+FROM paper_orders o
+CROSS JOIN (SELECT settings ->> 'price_source' AS price_source FROM paper_processes ORDER BY epoch DESC LIMIT 1) p
+WHERE o.status = 'open' AND o.price_source <> p.price_source
+GROUP BY 1, 2 ORDER BY 1
+"""
+"""Open orders that are not filled because their price source is not the one of the last process."""
+
 FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
 PORTFOLIOS = f"""
 SELECT portfolio FROM paper_orders
@@ -39,6 +48,11 @@ SELECT portfolio FROM (
 def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> list[dict[str, Any]]:
     """Return the open orders of a portfolio, or of all, in the order of their acceptance."""
     return ledger_reader.rows(OPEN_ORDERS, portfolio=portfolio)
+
+
+def frozen_orders(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
+    """Return how many open orders wait for another price source than the present one, by source."""
+    return ledger_reader.rows(FROZEN_ORDERS)
 
 
 def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = None) -> list[str]:

@@ -13,14 +13,33 @@ from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
 from domain.trading.bookkeeping import Result
 from domain.trading.events import DecisionEnd, Filled
-from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.protection import halts_after
+from domain.trading.open_orders.settlement import Advance
 from domain.trading.orders import Costs, ExecutionRules
-from domain.trading.portfolio import AUDIT_HALT, NO_OPEN_ORDERS, PortfolioRules, PortfolioState, Position, Taken
+from domain.trading.portfolio import (
+    AUDIT_HALT,
+    NO_OPEN_ORDERS,
+    NO_PROGRESS,
+    PortfolioRules,
+    PortfolioState,
+    Position,
+    Progress,
+    Taken,
+)
 from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Symbol
 from persistence.connections import transaction
 from persistence.lease import writing
-from persistence.rows import Row, columns_of, copy_rows, from_row, insert_rows, named_rows, one_row
+from persistence.rows import (
+    KEEP_EXISTING,
+    Row,
+    columns_of,
+    copy_rows,
+    from_row,
+    insert_rows,
+    named_rows,
+    one_row,
+    row_from,
+)
 from persistence.stores.books.open_orders import read_open_orders, save_marks
 from persistence.stores.books.rows import (
     OrderChange,
@@ -86,17 +105,27 @@ WHERE price_seen_at = newest GROUP BY portfolio, symbol, price_seen_at
 SAVE_STATES = """
 WITH state AS MATERIALIZED (
     SELECT * FROM unnest(%(portfolios)s::text[], %(cash)s::numeric[], %(created_at)s::timestamptz[],
-                         %(versions)s::bigint[], %(data_nos)s::bigint[])
-         AS s(portfolio, cash, created_at, version, data_no)
+                         %(versions)s::bigint[], %(data_nos)s::bigint[], %(data_at)s::timestamptz[],
+                         %(settled_nos)s::bigint[])
+         AS s(portfolio, cash, created_at, version, data_no, data_at, settled_no)
 ), numbered AS (
-    INSERT INTO paper_portfolio_state AS p (portfolio, version, data_no)
-    SELECT portfolio, version, data_no FROM state
+    INSERT INTO paper_portfolio_state AS p (portfolio, version, data_no, data_at, settled_no)
+    SELECT portfolio, version, data_no, data_at, settled_no FROM state
     ON CONFLICT (portfolio) DO UPDATE
-    SET version = excluded.version, data_no = greatest(p.data_no, excluded.data_no)
+    SET version = excluded.version, data_no = greatest(p.data_no, excluded.data_no),
+        data_at = coalesce(excluded.data_at, p.data_at), settled_no = greatest(p.settled_no, excluded.settled_no)
 )
 UPDATE paper_trading_config c SET current_capital = s.cash
 FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.created_at, c.created_at)
 """
+
+SAVE_PROGRESS = """
+UPDATE paper_portfolio_state p
+SET data_at = coalesce(s.data_at, p.data_at), settled_no = greatest(p.settled_no, s.settled_no)
+FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[]) AS s(portfolio, data_at, settled_no)
+WHERE p.portfolio = s.portfolio
+"""
+READ_PROGRESS = "SELECT portfolio, data_at, settled_no FROM paper_portfolio_state"
 
 
 class LedgerStore(Store):
@@ -132,6 +161,7 @@ class LedgerStore(Store):
             open_orders = read_open_orders(cursor)
             rows = named_rows(cursor, READ_POSITIONS)
             taken_rows = named_rows(cursor, READ_TAKEN)
+            progress = {name: Progress(at, no) for name, at, no in cursor.execute(READ_PROGRESS).fetchall()}
         versions = {name: version or 0 for name, version in last}
         positions: dict[str, dict[Symbol, Position]] = defaultdict(dict)
         for row in rows:
@@ -147,6 +177,7 @@ class LedgerStore(Store):
                 positions=ImmutableMap(positions[name]),
                 open_orders=open_orders.get(name, NO_OPEN_ORDERS),
                 taken=ImmutableMap(taken[name]),
+                progress=progress.get(name, NO_PROGRESS),
             )
             for row in rules
             for name in [row["portfolio"]]
@@ -194,6 +225,9 @@ class LedgerStore(Store):
             _save_states(cursor, group)
             if halts := halts_after(group):
                 _halt(cursor, halts, by_whom="program")
+            moved = [mark for result in group for mark in result.state.progress.marks]
+            if moved:
+                save_marks(cursor, self._lease.epoch, generation, moved)
 
     def _end_or_open(self, cursor: psycopg.Cursor, generation: Generation, group: Sequence[Result]) -> None:
         """End the decisions that the group ends, and open those whose orders rest after it."""
@@ -216,17 +250,24 @@ class LedgerStore(Store):
         if missing := ends.keys() - done:
             raise DecisionsEnded(missing)
 
-    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
-        """Write the marks of trailing orders; those of orders that are not open any more are left out.
+    def save_advance(self, generation: Generation, advance: Advance) -> None:
+        """Write how far open orders have come: marks of those that are not open any more are left out.
 
         Raises:
             Fenced: generation or epoch is not the current one; nothing was written.
-            DatabaseUnavailable: with ``in_doubt`` the marks may be written; the same ones may be written again.
+            DatabaseUnavailable: with ``in_doubt`` it may be written; the same may be written again.
         """
         self._lease.require()
         with transaction(self.engine, "marks") as cursor:
-            if not save_marks(cursor, self._lease.epoch, generation, marks):
+            if not save_marks(cursor, self._lease.epoch, generation, advance.marks):
                 raise Fenced(f"generation {generation} of epoch {self._lease.epoch} does not write any more")
+            columns = [
+                list(advance.progress),
+                [progress.data_at for progress in advance.progress.values()],
+                [progress.settled_no for progress in advance.progress.values()],
+            ]
+            cursor.execute(SAVE_PROGRESS, columns)
+            insert_rows(cursor, "paper_settlements", [row_from(span) for span in advance.spans], KEEP_EXISTING)
 
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         """Store a comparison of memory with the database and halt the portfolios that differ, in one transaction.
@@ -297,6 +338,8 @@ def _save_states(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
         "created_at": [state.rules.created_at for state in last.values()],
         "versions": [state.version for state in last.values()],
         "data_nos": [numbers[name] for name in last],
+        "data_at": [state.progress.data_at for state in last.values()],
+        "settled_nos": [state.progress.settled_no for state in last.values()],
     }
     if cursor.execute(SAVE_STATES, states).rowcount != len(last):
         # The cash in memory is that of the deleted portfolio.

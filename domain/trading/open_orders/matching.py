@@ -13,6 +13,7 @@ from domain.trading.events import Filled, SizedOrder
 from domain.trading.execution import fill_at, fill_order, provide
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.orders import ExecutionRules, Fill, NotFilled
+from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import OrderType, OutcomeStatus, PriceRule, Side
@@ -64,6 +65,28 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
     present = mark(rules.price_rule, *data.point)
     ask, bid = (base_price(data, side, rules).price for side in (Side.BUY, Side.SELL))
     return Seen(present, present, present, ask, bid, None)
+
+
+def sees(open_order: OpenOrder, data: MarketData) -> bool:
+    """Return whether market data are for this order: of its source, and not older than it.
+
+    Data that were fetched after a downtime have numbers of their own, so their time tells whether they are older.
+    """
+    order = open_order.order
+    if open_order.sees_after >= data.data_no or order.price_source not in {None, data.source}:
+        return False
+    return not data.recovered or order.created_at < data.market_time
+
+
+def began_before(data: MarketData, open_order: OpenOrder, state: PortfolioState) -> bool:
+    """Return whether a part of a fetched bar lies before what the order may see: nobody knows where its prices lie.
+
+    The worse side is assumed: the bar triggers a stop, and fills no limit.
+    """
+    if not isinstance(data, Bar) or not data.recovered:
+        return False
+    seen_at = state.progress.data_at
+    return data.begin < open_order.order.created_at or (seen_at is not None and data.begin < seen_at)
 
 
 def extremes(data: MarketData) -> tuple[Decimal, Decimal]:

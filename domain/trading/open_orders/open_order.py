@@ -157,6 +157,7 @@ class _OfSymbol(NamedTuple):
         ids: of the orders, in the order of their acceptance, each with whether it is an exit.
         number: of the orders.
         matched: see `OpenOrders.matched`.
+        matched_at: the market's time of these data.
     """
 
     ids: ImmutableMap[OrderId, bool]
@@ -164,6 +165,7 @@ class _OfSymbol(NamedTuple):
     buy_notional: Decimal = ZERO
     sell_quantity: Decimal = ZERO
     matched: int = 0
+    matched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +227,17 @@ class OpenOrders:
         of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
         return of_symbol.matched if of_symbol is not None else 0
 
-    def matched_up_to(self, symbol: Symbol, data_no: int) -> OpenOrders:
-        """Return them with this number of the last data that filled or triggered an order of a symbol."""
+    def matched_at(self, symbol: Symbol) -> datetime | None:
+        """Return the market's time of these data; None if there are none."""
+        of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
+        return of_symbol.matched_at if of_symbol is not None else None
+
+    def matched_up_to(self, symbol: Symbol, data_no: int, at: datetime | None = None) -> OpenOrders:
+        """Return them with the number and time of the last data that filled or triggered an order of a symbol."""
         of_symbol: _OfSymbol | None = self._by_symbol.get(symbol)
         if of_symbol is None or of_symbol.matched >= data_no:
             return self
-        by_symbol = self._by_symbol.updated({symbol: of_symbol._replace(matched=data_no)})
+        by_symbol = self._by_symbol.updated({symbol: of_symbol._replace(matched=data_no, matched_at=at)})
         return replace(self, _by_symbol=by_symbol)
 
     def updated(self, open_order: OpenOrder) -> OpenOrders:
@@ -246,7 +253,7 @@ class OpenOrders:
         assert one is not None
         order_id, symbol = one.order.order_id, one.order.instrument.symbol
         of_symbol: _OfSymbol = self._by_symbol.get(symbol) or _OfSymbol(ImmutableMap())
-        ids, number, buy, sell, matched = of_symbol
+        ids, number, buy, sell, matched, matched_at = of_symbol
         reserved = self.reserved
         if before is not None:
             reserved, sell = subtract(reserved, before.reserved), subtract(sell, before.held_back)
@@ -263,7 +270,7 @@ class OpenOrders:
             ids, number = ids.without(order_id), number - 1
             orders = self._orders.without(order_id)
         if number:
-            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, number, buy, sell, matched)})
+            by_symbol = self._by_symbol.updated({symbol: _OfSymbol(ids, number, buy, sell, matched, matched_at)})
         else:
             by_symbol = self._by_symbol.without(symbol)
         return OpenOrders(reserved, orders, by_symbol)

@@ -11,7 +11,7 @@ Every result that a call returns together happens together: all of them are writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -28,6 +28,7 @@ from domain.trading.open_orders.levels import Levels
 from domain.trading.open_orders.matching import (
     LIMITS,
     Seen,
+    began_before,
     fill_resting,
     mark_moved_first,
     match_market_order,
@@ -35,6 +36,7 @@ from domain.trading.open_orders.matching import (
     reaches_limit,
     reaches_stop,
     see,
+    sees,
     take_at_once,
     trigger_quote,
     would_take,
@@ -86,25 +88,45 @@ class Sequencer:
         self._frozen: frozenset[DecisionId] = frozenset()
         self._seen: dict[Symbol, int] = {}  # the number of the last data of each symbol
         self._moved: dict[OrderId, PortfolioName] = {}  # trailing orders whose marks moved since they were taken
+        self._held: set[PortfolioName] = set()
 
-    def begin(self, states: Iterable[PortfolioState], frozen: frozenset[DecisionId] = frozenset()) -> None:
+    def begin(
+        self,
+        states: Iterable[PortfolioState],
+        frozen: frozenset[DecisionId] = frozenset(),
+        held: Collection[PortfolioName] = (),
+    ) -> None:
         """Go on from these states with their open orders.
 
         Args:
             states: of all portfolios.
             frozen: decisions whose orders are neither matched nor ended.
+            held: portfolios of which nothing is matched, and no order is taken, before `release`.
         """
         self._frozen = frozen
         self._states = {state.name: state for state in states}
         self._levels, self._seen, self._moved = Levels(), {}, {}
+        self._held = set(held)
         for state in self._states.values():
-            for open_order in state.open_orders:
-                if open_order.order.decision_id in frozen:
-                    continue
-                self._levels.update(state.name, open_order)
-                symbol = open_order.order.instrument.symbol
-                matched = max(open_order.sees_after, state.open_orders.matched(symbol))
-                self._seen[symbol] = max(matched, self._seen.get(symbol, 0))
+            if state.name not in self._held:
+                self._add(state)
+
+    def release(self, state: PortfolioState) -> None:
+        """Go on with a portfolio that was held: with this state, by its newest rules."""
+        self._held.discard(state.name)
+        present = self._states.get(state.name)
+        if present is not None:  # it was not removed in the meantime
+            self._states[state.name] = replace(state, rules=present.rules)
+            self._add(state)
+
+    def _add(self, state: PortfolioState) -> None:
+        for open_order in state.open_orders:
+            if open_order.order.decision_id in self._frozen:
+                continue
+            self._levels.update(state.name, open_order)
+            symbol = open_order.order.instrument.symbol
+            matched = max(open_order.sees_after, state.open_orders.matched(symbol))
+            self._seen[symbol] = max(matched, self._seen.get(symbol, 0))
 
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the present state of a portfolio; None if there is no such portfolio."""
@@ -118,7 +140,12 @@ class Sequencer:
     @property
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
-        return self._levels.watched
+        watched = self._levels.watched
+        for name in self._held & self._states.keys():
+            for one in self._states[name].open_orders:
+                symbol = one.order.instrument.symbol
+                watched[symbol] = min(one.since, watched.get(symbol, one.since))
+        return watched
 
     @property
     def watched_number(self) -> int:
@@ -158,12 +185,13 @@ class Sequencer:
     def on_refusal(self, refusal: Refusal, version: int) -> Sequenced:
         """Let a refusal pass that rests on the portfolio's state of this version, if that is the present one."""
         state = self._states.get(refusal.portfolio)
-        return refusal if state is not None and state.version == version else Returned(refusal.portfolio)
+        present = state is not None and state.version == version and state.name not in self._held
+        return refusal if present else Returned(refusal.portfolio)
 
     def on_order(self, sized: SizedOrder, now: Instant) -> Sequenced:
         """Take a sized order: fill it, let it rest, or refuse it."""
         state = self._states.get(sized.order.portfolio)
-        if state is None or state.version != sized.sizing.version:
+        if state is None or state.version != sized.sizing.version or state.name in self._held:
             return Returned(sized.order.portfolio)
         if (halted := state.rules.halted) is not None and state.rules.stops(reduces=sized.order.reduce_only):
             return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
@@ -216,9 +244,11 @@ class Sequencer:
 
     def _move_marks(self, step: StepOfPortfolio, order_ids: Sequence[OrderId], data: MarketData) -> None:
         """Let the marks of trailing orders follow market data that did not trigger them; a halt does not stop that."""
+        if data.data_no <= step.state.progress.settled_no:
+            return
         for id_ in order_ids:
             one = step.state.open_orders.get(id_)
-            if one is None or not one.trails or data.data_no <= one.sees_after:
+            if one is None or not one.trails or not sees(one, data) or began_before(data, one, step.state):
                 continue
             moved = moved_mark(one, see(data, one.order.execution), data.data_no)
             if moved is not None:
@@ -241,16 +271,18 @@ class Sequencer:
     def _match(self, step: StepOfPortfolio, order_ids: Sequence[OrderId], data: MarketData) -> None:
         """Match a piece of market data with the orders of a portfolio that it may have reached."""
         rules, number, symbol = step.state.rules, data.data_no, data.symbol
-        if rules.halted_by_audit or number <= step.state.open_orders.matched(symbol):
+        seen_before = max(step.state.open_orders.matched(symbol), step.state.progress.settled_no)
+        if rules.halted_by_audit or number <= seen_before:
             return
         orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
-        orders = [one for one in orders if one.sees_after < number and not rules.stops(reduces=one.order.reduces)]
+        orders = [one for one in orders if sees(one, data) and not rules.stops(reduces=one.order.reduces)]
         for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)
             seen = see(data, one.order.execution)
             if present is not None and reaches_stop(present, seen):
-                ambiguous = _target_reached_too(step, present, seen) or mark_moved_first(present, data, seen)
+                ambiguous = mark_moved_first(present, data, seen) or began_before(data, present, step.state)
+                ambiguous = ambiguous or _target_reached_too(step, present, seen)
                 step.trigger(present, trigger_quote(present, data), ambiguous=ambiguous)
         used = ZERO
         for one in sorted((one for one in orders if not one.waits_for_trigger), key=_priority):
@@ -259,6 +291,8 @@ class Sequencer:
             seen = see(data, one.order.execution)
             # An exit that the data have just enlarged sees only later ones.
             if present is None or present.since >= number or not reaches_limit(present, seen):
+                continue
+            if began_before(data, present, step.state):
                 continue
             available = None if seen.volume is None else max(subtract(seen.volume, used), ZERO)
             fill = fill_resting(present, data, available, step.now.time)
@@ -288,6 +322,8 @@ class Sequencer:
     def _done(self, step: StepOfPortfolio) -> tuple[Result, ...]:
         """Make the state after a step the present one."""
         self._states[step.state.name] = step.state
+        if step.state.name in self._held:
+            return tuple(step.results)
         for result in step.results:
             for open_order in (result.open_order, *(change.open_order for change in result.exits)):
                 if open_order is None:

@@ -26,7 +26,7 @@ SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_c
        o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.reduce_only, o.parent,
        o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop,
        o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved,
-       o.triggered_at,
+       o.triggered_at, o.price_source,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
        {", ".join(f"f.{name}" for name in OF_FILLS)}, f.notional * r.commission_pct AS charged
 FROM paper_orders o
@@ -41,14 +41,20 @@ WHERE o.status = 'open' ORDER BY o.portfolio, o.seq
 
 
 READ_MATCHED = """
-SELECT portfolio, symbol, greatest(
-           (SELECT max(f.data_no) FROM paper_fills f
-            WHERE f.portfolio = o.portfolio AND f.symbol = o.symbol AND f.liquidity = 'maker'),
-           (SELECT max(e.data_no) FROM paper_order_events e
-            WHERE e.portfolio = o.portfolio AND e.symbol = o.symbol AND e.kind = 'triggered'))
+SELECT o.portfolio, o.symbol, last.data_no, last.at
 FROM (SELECT DISTINCT portfolio, symbol FROM paper_orders WHERE status = 'open') o
+CROSS JOIN LATERAL (
+    (SELECT f.data_no, least(f.price_time, f.price_seen_at) AS at FROM paper_fills f
+     WHERE f.portfolio = o.portfolio AND f.symbol = o.symbol AND f.liquidity = 'maker' AND f.data_no IS NOT NULL
+     ORDER BY f.data_no DESC LIMIT 1)
+    UNION ALL
+    (SELECT e.data_no, least(e.price_time, e.price_seen_at) FROM paper_order_events e
+     WHERE e.portfolio = o.portfolio AND e.symbol = o.symbol AND e.kind = 'triggered'
+     ORDER BY e.data_no DESC LIMIT 1)
+    ORDER BY data_no DESC LIMIT 1
+) last
 """
-"""The number of the last data that filled or triggered an open order of a symbol; each has an index of its own."""
+"""Number and time of the last data that filled or triggered an open order of a symbol; each has an index of its own."""
 
 
 def read_open_orders(cursor: psycopg.Cursor) -> dict[PortfolioName, OpenOrders]:
@@ -57,9 +63,8 @@ def read_open_orders(cursor: psycopg.Cursor) -> dict[PortfolioName, OpenOrders]:
     for row in named_rows(cursor, READ_OPEN_ORDERS):
         name = row["portfolio"]
         by_portfolio[name] = by_portfolio.get(name, NO_OPEN_ORDERS).updated(_open_order(row))
-    for name, symbol, number in cursor.execute(READ_MATCHED).fetchall():
-        if number is not None:
-            by_portfolio[name] = by_portfolio[name].matched_up_to(symbol, number)
+    for name, symbol, number, at in cursor.execute(READ_MATCHED).fetchall():
+        by_portfolio[name] = by_portfolio[name].matched_up_to(symbol, number, at)
     return by_portfolio
 
 
@@ -110,6 +115,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         trail=_trail(row, "trail"),
         rules_revision=row["config_revision"],
         amended=row["amended"],
+        price_source=row["price_source"],
     )
 
 

@@ -158,7 +158,7 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
             **_amount_and_fraction("trail", order.trail),
             "trail_mark": change.open_order.mark, "trail_data_no": change.open_order.mark_no,
             "step": instrument.step, "min_quantity": instrument.min_quantity, "min_notional": instrument.min_notional,
-            "quote_currency": instrument.quote,
+            "quote_currency": instrument.quote, "price_source": order.price_source,
         }
     )  # fmt: skip
 
@@ -213,7 +213,7 @@ def event_row(result: Result) -> dict[str, object]:
         "ask": quote.ask if quote is not None else None,
         "price_time": quote.price_time if quote is not None else None,
         "price_seen_at": quote.seen_at if quote is not None else None,
-        "price_source": quote.source if quote is not None else None,
+        "price_source": quote.source if quote is not None else None, "recovered": result.recovered,
         "trail_mark": event.mark if isinstance(event, OrderAccepted | OrderTriggered | OrderAmended) else None,
     }  # fmt: skip
 
@@ -248,7 +248,7 @@ def fill_row(result: Result) -> dict[str, object]:
         "asset_delta": result.asset_delta, "filled_at": fill.filled_at, "spread_cost": costs.spread,
         "slippage_cost": costs.slippage, "size_cost": costs.size, "random_cost": costs.random,
         "version": result.event.version, "data_no": quote.data_no, "is_trade": quote.is_trade,
-        "ambiguous": fill.ambiguous,
+        "ambiguous": fill.ambiguous, "recovered": result.recovered,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Engine
 from domain.trading.events import OrderAccepted, OrderAmended
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import DecisionId, OutcomeStatus
@@ -116,7 +117,7 @@ class Market:
         if refusals:
             self.stores.decisions.end(FIRST, refusals)
         if marks := self.engine._sequencer.take_moved_marks():
-            self.stores.ledger.save_marks(FIRST, marks)
+            self.stores.ledger.save_advance(FIRST, Advance(marks))
         in_memory = self.engine.state(self.state.name)
         assert in_memory is not None
         stored = self.state

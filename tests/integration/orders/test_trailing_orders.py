@@ -12,6 +12,7 @@ from domain.errors import Fenced
 from domain.trading.bookkeeping import apply
 from domain.trading.events import OrderAmended
 from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.settlement import Advance
 from domain.types import Generation, OrderId
 from persistence.queries.open_orders import open_orders
 from tests.integration.orders.test_open_orders import Market, market
@@ -54,14 +55,14 @@ def test_marks_of_a_generation_that_is_over_are_fenced_and_those_of_ended_orders
     market.send("BUY", "4", trailing_stop="5")
     (one,) = market.state.open_orders
     other = TrailingMark(OrderId(uid(99)), Decimal(7), 1)
-    stores.ledger.save_marks(FIRST, [TrailingMark(one.order.order_id, Decimal(107), 12), other])
+    stores.ledger.save_advance(FIRST, Advance((TrailingMark(one.order.order_id, Decimal(107), 12), other)))
     (one,) = market.state.open_orders
     assert (Decimal(107), 12, Decimal(102)) == (one.mark, one.mark_no, one.stop_price)
     market.send("SELL", "1")  # reduces the exit, and leaves its mark
     (one,) = market.state.open_orders
     assert (Decimal(107), 12, Decimal(3)) == (one.mark, one.mark_no, one.remaining)
     with pytest.raises(Fenced):
-        stores.ledger.save_marks(Generation(FIRST + 1), [other])
+        stores.ledger.save_advance(Generation(FIRST + 1), Advance((other,)))
     state = market.state
     later = OrderAmended(state.version + 1, one.order, one.reserved, 20, NOON, "a test", Decimal(109))
     stores.ledger.commit(FIRST, [apply(state, later)])

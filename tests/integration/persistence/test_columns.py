@@ -12,6 +12,7 @@ import pytest
 from domain.failures import Failure
 from domain.trading.bookkeeping import Trade, apply
 from domain.trading.events import OrderAccepted
+from domain.trading.open_orders.settlement import SettledSpan
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.snapshot import Snapshot
@@ -42,7 +43,8 @@ WRITTEN: dict[str, Collection[str]] = {
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
     "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks"},  # of earlier versions
     "paper_order_events": rows.event_row(ACCEPTED),
-    "paper_portfolio_state": {"portfolio", "version", "data_no"},
+    "paper_portfolio_state": {"portfolio", "version", "data_no", "data_at", "settled_no"},
+    "paper_settlements": names(SettledSpan),
     "paper_marks": rows.shared_marks([OTHER])[0][0],
     "paper_fills": rows.fill_row(SALE),
     "paper_trades": rows.trade_row(SALE.trade),

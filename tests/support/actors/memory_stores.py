@@ -37,6 +37,7 @@ from domain.trading.decision import (
 from domain.trading.events import Filled, OrderAmended, OrderEnded
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.protection import halts_after
+from domain.trading.open_orders.settlement import Advance, SettledSpan
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
@@ -94,6 +95,7 @@ class MemoryDatabase:
     events: list[Result] = field(default_factory=list)
     orders: dict[OrderId, OrderEntry] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
+    spans: list[SettledSpan] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     prices: list[Quote] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -188,6 +190,7 @@ class MemoryDatabase:
             self._write(result)
         for name, reason in halts_after(group).items():
             self._halt(name, reason)
+        self._save_marks([mark for result in group for mark in result.state.progress.marks])
         failpoints.reach("committed", "fills")
         self._lose()
 
@@ -209,31 +212,32 @@ class MemoryDatabase:
         state = stored_state(result.state, present.rules)
         for one in present.open_orders:  # the marks of trailing orders are stored by themselves
             after = state.open_orders.get(one.order.order_id)
-            stated = (
-                isinstance(event, OrderAmended)
-                and event.mark is not None
-                and event.order.order_id == one.order.order_id
-            )
+            amended = isinstance(event, OrderAmended) and event.order.order_id == one.order.order_id
+            stated = amended and isinstance(event, OrderAmended) and event.mark is not None
             if after is not None and after.trails and not stated:
                 after = replace(after, mark=one.mark, mark_no=one.mark_no)
                 state = replace(state, open_orders=state.open_orders.updated(after))
         self.portfolios[portfolio] = state
 
-    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
+    def save_advance(self, generation: Generation, advance: Advance) -> None:
         self._answer()
         failpoints.reach("commits", "marks")
         self._answer()
         self._fence(generation)
+        self._save_marks(advance.marks)
+        self.portfolios |= {name: replace(self.portfolios[name], progress=p) for name, p in advance.progress.items()}
+        self.spans.extend(advance.spans)
+        failpoints.reach("committed", "marks")
+        self._lose()
+
+    def _save_marks(self, marks: Sequence[TrailingMark]) -> None:
         by_id = {mark.order_id: mark for mark in marks}
         for name, state in self.portfolios.items():
             orders = state.open_orders
-            for one in orders:
-                mark = by_id.get(one.order.order_id)
-                if mark is not None and one.trails:
-                    orders = orders.updated(replace(one, mark=mark.mark, mark_no=mark.data_no))
+            for one in [one for one in orders if one.trails and one.order.order_id in by_id]:
+                _, mark, number = by_id[one.order.order_id]
+                orders = orders.updated(replace(one, mark=mark, mark_no=number))
             self.portfolios[name] = replace(state, open_orders=orders)
-        failpoints.reach("committed", "marks")
-        self._lose()
 
     # Decisions
 
@@ -393,9 +397,9 @@ class Session:
         self._require()
         self._database.commit(generation, group)
 
-    def save_marks(self, generation: Generation, marks: Sequence[TrailingMark]) -> None:
+    def save_advance(self, generation: Generation, advance: Advance) -> None:
         self._require()
-        self._database.save_marks(generation, marks)
+        self._database.save_advance(generation, advance)
 
     def record_audit(self, portfolios: int, differences: Mapping[PortfolioName, str]) -> None:
         self._require()

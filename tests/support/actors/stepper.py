@@ -66,6 +66,7 @@ class Stepper:
         clock: a clock that several processes share; without one it starts at noon.
         trace: a trace that several processes share.
         delays: deliver delayed messages when the clock reaches their time (`pass_by`), not at once.
+        source: a price source that several processes share.
         settings: settings that differ from `SETTINGS`.
 
     Attributes:
@@ -84,6 +85,7 @@ class Stepper:
         clock: StepClock | None = None,
         trace: list[str] | None = None,
         delays: bool = False,
+        source: PassiveSource | None = None,
         **settings: Any,
     ) -> None:
         self.database = database
@@ -91,7 +93,7 @@ class Stepper:
         self.trace: list[str] = [] if trace is None else trace
         self.ended: Exception | None = None
         self.alarms: list[Alarm] = []
-        self.source = PassiveSource(instruments)
+        self.source = source or PassiveSource(instruments)
         self._random = random.Random(seed)
         self._timer = SteppedTimer(self.clock, delays=delays)
         session = Session(database)

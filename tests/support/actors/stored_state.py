@@ -54,5 +54,5 @@ def _stored_orders(open_orders: OpenOrders) -> OpenOrders:
             )
         )
     for symbol in {one.order.instrument.symbol for one in open_orders}:
-        stored = stored.matched_up_to(symbol, open_orders.matched(symbol))
+        stored = stored.matched_up_to(symbol, open_orders.matched(symbol), open_orders.matched_at(symbol))
     return stored

@@ -19,6 +19,7 @@ from typing import Any, Self
 from aiohttp import WSMsgType, web
 
 from tests.support.exchange.listings import Listing, bad_answer, kraken_trades, listings
+from tests.support.exchange.past import Past
 
 
 @dataclass
@@ -39,6 +40,7 @@ class ExchangeServer:
         requested_symbols: the symbols of each request for tickers, in order.
         clock_offset: seconds by which the exchange's clock is ahead.
         streams: whether WebSockets are accepted; otherwise they get a 503.
+        past: the trades of the past.
     """
 
     def __init__(self) -> None:
@@ -47,6 +49,7 @@ class ExchangeServer:
         self.requested_symbols: list[list[str]] = []
         self.clock_offset = 0.0
         self.streams = True
+        self.past = Past()
         self._markets = listings()
         self._trades: list[dict[str, Any]] = []
         self._faults: deque[str] = deque()
@@ -165,6 +168,7 @@ class ExchangeServer:
         app.router.add_get("/bitstamp/api/v2/markets/", self._bitstamp_markets)
         app.router.add_get("/bitstamp/api/v2/ticker/", self._bitstamp_tickers)
         app.router.add_get("/bitstamp/api/v2/ticker/{id}/", self._bitstamp_tickers)
+        self.past.add_routes(app)
         self._closing = asyncio.Event()
         self._released = asyncio.Event()
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -80,7 +80,13 @@ class Tracked:
         others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
         self.exchange, self.buffer = Mail(), MarketDataBuffer(Epoch(1))
         self.tracker = PriceTracker(
-            PriceServices(self.source, self.records, self.buffer, AlarmNotifier(self, self.clock).notify),
+            PriceServices(
+                self.source,
+                self.records,
+                self.buffer,
+                AlarmNotifier(self, self.clock).notify,
+                lambda _, action: action(),
+            ),
             Routes(**{**others, "sizer": self.sizer, "execution_simulator": self.exchange, "price_tracker": self}),
             PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
             self.clock,

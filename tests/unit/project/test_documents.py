@@ -41,6 +41,7 @@ CHANGES = "".join(
         "0011_orders.sql",
         "0012_trailing.sql",
         "0013_amend.sql",
+        "0014_settlement.sql",
     )
 )
 TRIGGERS = "".join(

@@ -1,0 +1,136 @@
+"""Which portfolios are being settled after a downtime, and what is still missing for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from actors.settlement.messages import HistoryFetched
+from domain.market_data import NUMBERS_OF_A_PROCESS
+from domain.trading.open_orders.settlement import (
+    SettledSpan,
+    Settlement,
+    frozen_sources,
+    settled_spans,
+    symbols_to_settle,
+)
+from domain.trading.portfolio import PortfolioState, Progress
+from domain.trading.quotes import History
+from domain.types import DecisionId, Instant, PortfolioName, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRules:
+    """The rules of settlement in this process.
+
+    Attributes:
+        first_no: a number below that of any market data that this process receives.
+        source: name of the price source.
+        timeout: how long an answer of the price source is waited for.
+    """
+
+    first_no: int
+    source: str
+    timeout: timedelta
+
+
+class Downtime:
+    """What the ExecutionSimulator must settle before it goes on. It sends no messages.
+
+    Args:
+        rules: of this process.
+        states: the portfolios as they are stored.
+        now: the present moment.
+        frozen: decisions whose orders are neither matched nor ended.
+
+    Attributes:
+        waiting: the portfolios that are not settled yet, each with its symbols.
+        since: for each symbol, the time since which the price source is asked.
+    """
+
+    def __init__(
+        self,
+        rules: RecoveryRules,
+        states: Iterable[PortfolioState],
+        now: Instant,
+        frozen: frozenset[DecisionId] = frozenset(),
+    ) -> None:
+        self.waiting: dict[PortfolioName, frozenset[Symbol]] = {}
+        self.since: dict[Symbol, datetime] = {}
+        self._rules = rules
+        self._frozen = frozen
+        self._begun = now
+        self._histories: dict[Symbol, History] = {}
+        self._until, self._data_no = now.time, rules.first_no
+        for state in states:
+            if state.progress.settled_no >= rules.first_no or not len(state.open_orders):
+                continue
+            if others := frozen_sources(state, rules.source):
+                logger.warning(
+                    "portfolio {} has open orders whose prices come from {}; they rest unfilled while the price source "
+                    "is {}", state.name, ", ".join(sorted(others)), rules.source,
+                )  # fmt: skip
+            if symbols := symbols_to_settle(state, rules.source):
+                self.waiting[state.name] = frozenset(symbols)
+                for symbol, since in symbols.items():
+                    self.since[symbol] = min(since, self.since.get(symbol, since))
+
+    @property
+    def symbols(self) -> frozenset[Symbol]:
+        """The symbols of the portfolios that are not settled yet."""
+        return frozenset().union(*self.waiting.values())
+
+    def take(self, message: HistoryFetched) -> None:
+        """Take what the price source answered about a symbol."""
+        self._histories[message.symbol] = message.history
+        self._until, self._data_no = message.until, message.data_no
+
+    def remove(self, present: Iterable[PortfolioName]) -> None:
+        """Forget the portfolios that are not present any more."""
+        self.waiting = {name: symbols for name, symbols in self.waiting.items() if name in set(present)}
+
+    def ready(self, now: Instant) -> list[PortfolioName]:
+        """Return the portfolios whose data have all arrived, or are not waited for any longer."""
+        late = now.since(self._begun) >= self._rules.timeout
+        return [name for name, symbols in self.waiting.items() if late or symbols <= self._histories.keys()]
+
+    def settlement(self, state: PortfolioState, now: Instant) -> Settlement:
+        """Return the settlement of a portfolio with what is known of its symbols."""
+        histories = self._of(state)
+        # Between the numbers of the processes before and those that this one receives.
+        matched = [
+            max(one.sees_after, state.open_orders.matched(one.order.instrument.symbol)) for one in state.open_orders
+        ]
+        first_no = max(self._rules.first_no - NUMBERS_OF_A_PROCESS // 2, *matched) + 1
+        return Settlement(state, histories, self._until, first_no, now, self._frozen)
+
+    def end(self, before: PortfolioState) -> tuple[Progress, list[SettledSpan]]:
+        """Return the progress of a portfolio after its settlement, and what is recorded of it.
+
+        Args:
+            before: the portfolio before its settlement.
+        """
+        del self.waiting[before.name]
+        spans = settled_spans(before, self._of(before), self._until, self._rules.source)
+        for span in spans:
+            if span.gap is not None:
+                logger.warning(
+                    "portfolio {}: what {} did between {:%Y-%m-%d %H:%M:%S} and {:%Y-%m-%d %H:%M:%S} UTC is not known "
+                    "({}): its open orders stay open, and its first new price counts as a gap",
+                    span.portfolio, span.symbol, span.since, span.until, span.gap,
+                )  # fmt: skip
+            else:
+                logger.info(
+                    "portfolio {}: {} is settled from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S} UTC by {} trades "
+                    "and {} bars", span.portfolio, span.symbol, span.since, span.until, span.trades, span.bars,
+                )  # fmt: skip
+        # Frozen orders have not seen these data.
+        data_at = before.progress.data_at if frozen_sources(before, self._rules.source) else self._until
+        return Progress(data_at, self._data_no), spans
+
+    def _of(self, state: PortfolioState) -> Mapping[Symbol, History]:
+        symbols = symbols_to_settle(state, self._rules.source)
+        return {symbol: self._histories[symbol] for symbol in symbols if symbol in self._histories}

@@ -1,0 +1,52 @@
+"""The messages by which it is settled what the market did while the program was away.
+
+::
+
+    ExecutionSimulator ── Settling ───────► Sizer, Snapshotter: their work on these portfolios waits
+                       ── RequestHistory ─► PriceTracker ── HistoryFetched ─► ExecutionSimulator, for each symbol
+                       ── MatchedUpTo ────► PositionKeeper ── Settling ─────► Snapshotter, after the commit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from actors.messages.base import PathMessage
+from domain.trading.quotes import History
+from domain.types import PortfolioName, Symbol
+
+
+class Settling(PathMessage):
+    """ExecutionSimulator to Sizer and Snapshotter: the portfolios whose downtime is being settled, all of them.
+
+    Their decisions and snapshots wait. PositionKeeper passes it on to the Snapshotter when a settlement is committed.
+    """
+
+    portfolios: frozenset[PortfolioName]
+
+
+class RequestHistory(PathMessage):
+    """ExecutionSimulator to PriceTracker: find out what the market did while no process saw it.
+
+    Attributes:
+        since: for each symbol, the market's time up to which it is known.
+        timeout: how long the ExecutionSimulator waits for the answers.
+    """
+
+    since: Mapping[Symbol, datetime]
+    timeout: timedelta
+
+
+class HistoryFetched(PathMessage):
+    """The answer to `RequestHistory`: what the market of a symbol did.
+
+    Attributes:
+        until: the time of the request.
+        data_no: the number of the last data that were received by then; later ones are not in the history.
+    """
+
+    symbol: Symbol
+    history: History
+    until: datetime
+    data_no: int

@@ -1,0 +1,220 @@
+"""The market goes on while no process runs: real actors over a database in memory, killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from actors.messages import Tick
+from actors.settlement.history import HistoryFetch
+from domain.trading.decision import Decision
+from domain.types import OutcomeStatus
+from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepped_runtime import NOON, StepClock
+from tests.support.settlement.recorded_market import RecordedMarket, Served, events_as_text, trade
+from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, instrument, rules, uid
+
+HOUR = timedelta(hours=1)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def served(*prices: tuple[float, str], **market: object) -> Served:
+    """Return a market of trades, each with its second after noon, and its first process."""
+    database = MemoryDatabase()
+    database.open_portfolio(rules(costs=free(), execution=BY_QUOTE, max_position_size=1))
+    trades = [trade(BTC, price, at(second), "50") for second, price in prices]
+    recorded = RecordedMarket([instrument(BTC), instrument(ETH)], trades, **market)  # type: ignore[arg-type]
+    one = Served(recorded, database, StepClock(), seed=1)
+    one.start()
+    return one
+
+
+def put(one: Served, number: int = 1, **fields: object) -> int:
+    values = {"symbol": BTC, "decision": "BUY", "confidence": 1, "uid": uid(number), **fields}
+    one.ticker()
+    id_ = one.database.add(Decision(**values), one.clock.now())  # type: ignore[arg-type]
+    assert one.stepper is not None
+    one.stepper.settle()
+    assert isinstance(id_, int)
+    return id_
+
+
+def bracket(*after: tuple[float, str], **market: object) -> Served:
+    """Return a position of 1 with a stop at 95 and a target at 110, in a process that is killed at second 2."""
+    one = served((1, "100"), *after, **market)
+    one.pass_to(at(1))
+    put(one, quantity="1", stop_loss="95", take_profit="110")
+    one.pass_to(at(2))
+    one.tick()
+    one.kill()
+    return one
+
+
+STOPPED = ["05 12:02:00 recovered default 2 Filled SELL 1 at 94", "05 12:02:00 recovered default 2 OrderTriggered"]
+
+
+def test_the_market_goes_through_the_stop_and_back_while_nothing_runs() -> None:
+    one = bracket((60, "99"), (120, "94"), (180, "120"))
+    one.pass_to(at(7200))
+    before = len(events_as_text(one.database))
+    one.start()
+    assert STOPPED == events_as_text(one.database)[before:]
+    assert [(BTC, at(1), at(7200))] == one.market.requests
+    (span,) = one.database.spans
+    assert (at(1), at(7200), 3, 0, None) == (span.since, span.until, span.trades, span.bars, span.gap)
+    state = one.database.portfolios[rules().portfolio]
+    assert (0, 0) == (len(state.open_orders), len(state.positions))
+    assert state.progress.data_at == at(7200)
+
+
+def test_the_same_data_are_asked_for_once() -> None:
+    one = bracket((60, "99"), (90, "98"))
+    one.pass_to(at(70))
+    one.start()
+    assert [(BTC, at(1), at(70))] == one.market.requests
+    assert one.stepper is not None
+    one.stepper.crash("Sizer")  # a new generation of the same process settles nothing
+    one.stepper.run()
+    assert 1 == len(one.market.requests)
+    one.pass_to(at(90))
+    one.tick()
+    one.kill()
+    one.pass_to(at(3600))
+    one.start()
+    assert (BTC, at(90), at(3600)) == one.market.requests[1]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_what_nobody_knows_is_recorded_as_a_gap(answered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bracket((60, "94"), (7300, "93"), unknown="it has no past")
+    if not answered:
+        monkeypatch.setattr(HistoryFetch, "run", lambda *_: None)
+    one.pass_to(at(7200))
+    before = len(events_as_text(one.database))
+    one.start(recovery_timeout=60)
+    if not answered:
+        assert [] == one.database.spans
+        one.clock.pass_by(61)
+        one.tick()
+    (span,) = one.database.spans
+    assert ("it has no past" if answered else "the price source did not answer in time") == span.gap
+    assert [] == events_as_text(one.database)[before:]
+    one.pass_to(at(7300))  # the first new price counts as a gap
+    live = ["05 14:01:40 default 2 Filled SELL 1 at 93", "05 14:01:40 default 2 OrderTriggered"]
+    assert live == events_as_text(one.database)[before:]
+    one.kill()
+    one.start()
+    assert 1 == len(one.database.spans)
+
+
+def test_an_order_of_another_source_waits_for_it() -> None:
+    one = bracket((60, "94"), (7300, "93"))
+    first, one.market = one.market, RecordedMarket(one.market.instruments, source_name="other")
+    one.pass_to(at(100))
+    before = len(events_as_text(one.database))
+    one.start()
+    one.see([trade(BTC, "80", at(100), source="other")])
+    one.tick()
+    assert [] == events_as_text(one.database)[before:] + one.market.requests
+    one.kill()
+    one.market = first
+    one.start()
+    assert [
+        "05 12:01:00 recovered default 2 Filled SELL 1 at 94",
+        "05 12:01:00 recovered default 2 OrderTriggered",
+    ] == (events_as_text(one.database)[before:])
+
+
+class Held:
+    """Keeps the answers of the price source back until the test lets them go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waiting: list[Callable[[], None]] = []
+        run = HistoryFetch.run
+
+        def hold(fetch: HistoryFetch, reply_to: Callable[[object], None]) -> None:
+            self.waiting.append(lambda: run(fetch, reply_to))
+
+        monkeypatch.setattr(HistoryFetch, "run", hold)
+
+    def answer(self) -> None:
+        for one in self.waiting:
+            one()
+        self.waiting.clear()
+
+
+def test_a_decision_waits_for_the_settlement_and_its_age_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bracket((60, "94"), (7210, "120"))
+    held = Held(monkeypatch)
+    one.pass_to(at(7200))
+    stepper = one.start(max_decision_age=20, max_price_age=20, recovery_timeout=60)
+    waiting = put(one, 2, quantity="1")
+    one.pass_to(at(7210))
+    one.clock.pass_by(25)
+    one.tick()
+    stepper.tell("Snapshotter", Tick())
+    stepper.run()
+    assert (None, []) == (one.database.rows[waiting].outcome, one.database.snapshots)
+    held.answer()
+    stepper.run()
+    assert [NOON + 2 * HOUR] == [snapshot.time for snapshot in one.database.snapshots]  # as soon as its state is known
+    one.see([replace(trade(BTC, "121", one.clock.now()), is_trade=False)])
+    one.tick()
+    outcome = one.database.rows[waiting].outcome
+    assert outcome is not None
+    assert "bought 1 BTC/USDT at 121" == outcome.reason
+
+
+def test_a_cancel_comes_after_what_had_happened_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bracket((60, "94"))
+    held = Held(monkeypatch)
+    one.pass_to(at(7200))
+    stepper = one.start()
+    cancel = put(one, 2, decision="CANCEL", target="all", symbol="*")
+    assert one.database.rows[cancel].outcome is None
+    held.answer()
+    stepper.run()
+    outcome = one.database.rows[cancel].outcome
+    assert outcome is not None
+    assert (OutcomeStatus.REJECTED, "nothing to cancel: no order of portfolio default is open") == (
+        outcome.status,
+        outcome.reason,
+    )
+
+
+def test_an_expiry_in_the_gap_has_its_own_time() -> None:
+    one = served((1, "100"), (100, "80"))
+    one.pass_to(at(1))
+    terms = {"order_type": "limit", "limit_price": "90", "time_in_force": "GTD", "order_expires_at": at(50)}
+    expired = put(one, quantity="1", **terms)
+    one.kill()
+    one.pass_to(at(7200))
+    before = len(events_as_text(one.database))
+    one.start()
+    assert ["05 12:00:50 recovered default 1 OrderEnded"] == events_as_text(one.database)[before:]
+    outcome = one.database.rows[expired].outcome
+    assert outcome is not None
+    assert (OutcomeStatus.EXPIRED, "expired: at 2026-01-05 12:00:50 UTC") == (outcome.status, outcome.reason)
+
+
+def test_a_portfolio_that_was_removed_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bracket((60, "94"))
+    monkeypatch.setattr(HistoryFetch, "run", lambda *_: None)
+    one.pass_to(at(100))
+    stepper = one.start()
+    name = rules().portfolio
+    one.database.portfolios[name] = replace(one.database.portfolios[name], rules=replace(rules(), halted="a test"))
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    del one.database.portfolios[name]
+    stepper.wiring.wake("paper_config")
+    stepper.run()
+    one.clock.pass_by(61)
+    one.tick()
+    assert [] == one.database.spans
