@@ -30,7 +30,7 @@ TABLES = "".join(
     (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     for name in (
         "0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation",
-        "0010_price_rule", "0011_orders", "0012_trailing", "0013_amend",
+        "0010_price_rule", "0011_orders", "0012_trailing", "0013_amend", "0014_settlement",
     )
 )  # fmt: skip
 CHANGES = "".join(
