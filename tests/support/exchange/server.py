@@ -39,16 +39,14 @@ class ExchangeServer:
         served: the prices that were sent, by symbol.
         requested_symbols: the symbols of each request for tickers, in order.
         clock_offset: seconds by which the exchange's clock is ahead.
-        streams: whether WebSockets are accepted; otherwise they get a 503.
-        past: the trades of the past.
+        streams: whether WebSockets are accepted; otherwise they get a 503. ``past`` are the trades of the past.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.served: dict[str, set[str]] = {}
         self.requested_symbols: list[list[str]] = []
-        self.clock_offset = 0.0
-        self.streams = True
+        self.clock_offset, self.streams = 0.0, True
         self.past = Past()
         self._markets = listings()
         self._trades: list[dict[str, Any]] = []
@@ -169,8 +167,7 @@ class ExchangeServer:
         app.router.add_get("/bitstamp/api/v2/ticker/", self._bitstamp_tickers)
         app.router.add_get("/bitstamp/api/v2/ticker/{id}/", self._bitstamp_tickers)
         self.past.add_routes(app)
-        self._closing = asyncio.Event()
-        self._released = asyncio.Event()
+        self._closing, self._released = asyncio.Event(), asyncio.Event()
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)

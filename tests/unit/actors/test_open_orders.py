@@ -13,6 +13,7 @@ from actors.execution_simulator import ExecutionSimulator
 from actors.messages import Audit, DataSeen, Flush, KeptData, MatchedUpTo, Rebuild, SizeAgain, Tick, Wake, Watch
 from actors.runtime.address import CURRENT
 from actors.runtime.routes import Routes
+from actors.settlement.driver import RecoveryRules
 from actors.supervision.messages import Rebuilt
 from domain import failpoints
 from domain.alarms import AlarmKind
@@ -75,7 +76,7 @@ class Mail(list[Any]):
 def test_data_that_wait_in_the_mailbox_do_not_overtake_those_that_were_kept(stepper: Stepper) -> None:
     bracket(stepper)
     mail = {field.name: Mail() for field in fields(Routes)}
-    exchange = ExecutionSimulator(Routes(**mail), stepper.clock)
+    exchange = ExecutionSimulator(Routes(**mail), stepper.clock, RecoveryRules(0, "test", timedelta(seconds=60)))
     exchange.control(Rebuild(Generation(9), tuple(stepper.database.portfolios.values())))
     (watch,) = mail["price_tracker"]
     number = watch.symbols[BTC]
