@@ -36,14 +36,8 @@ from actors.runtime.routes import Routes
 from actors.settlement.messages import Settling
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import (
-    AwaitsPortfolio,
-    AwaitsPrice,
-    DecisionQueue,
-    SizedRefusal,
-    SizingRules,
-    Step,
-)
+from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders

@@ -9,7 +9,7 @@ from actors.runtime.pykka_adapter import ThreadingFuture, Timeout, settle
 from domain.errors import SubmissionInDoubt, WriteRefused
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
-from domain.trading.decision_queue import SizedRefusal
+from domain.trading.decision_steps import SizedRefusal
 from domain.trading.events import Event, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
+from domain.trading.decision_steps import IN_FLIGHT, AwaitsPortfolio, AwaitsPrice, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import SizedAmend, amend, amended_instrument
@@ -41,49 +42,6 @@ class SizingRules:
     max_price_age: timedelta
     max_decision_age: timedelta | None
     same_currency: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitsPrice:
-    """A decision waits for a price.
-
-    Attributes:
-        symbol: the venue's spelling; None before the instruments are loaded.
-    """
-
-    decision_id: DecisionId
-    symbol: Symbol | None
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitsPortfolio:
-    """A decision names an unknown portfolio, which may have just been created. The queue does not keep it."""
-
-    decision: PendingDecision
-
-    @property
-    def decision_id(self) -> DecisionId:
-        """Its id."""
-        return self.decision.id
-
-
-@dataclass(frozen=True, slots=True)
-class SizedRefusal:
-    """A refusal that rests on the portfolio's state, such as too little cash: it holds only for this version."""
-
-    refusal: Refusal
-    version: int
-
-    @property
-    def decision_id(self) -> DecisionId:
-        """The decision that is refused."""
-        return self.refusal.decision_id
-
-
-Step: TypeAlias = SizedOrder | SizedRefusal | SizedAmend | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
-"""The next step of a decision."""
-_IN_FLIGHT = SizedOrder | SizedAmend | SizedRefusal
-"""Steps that the market answers."""
 
 
 @dataclass(slots=True)
@@ -317,7 +275,7 @@ class DecisionQueue:
                 or expire_if_stale(decision, now, self._rules.max_decision_age)
                 or self._size(decision, account, instrument, now)
             )
-            account.in_flight = (decision, instrument) if isinstance(step, _IN_FLIGHT) else None
+            account.in_flight = (decision, instrument) if isinstance(step, IN_FLIGHT) else None
             yield step
 
     def _size(

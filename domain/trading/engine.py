@@ -18,13 +18,8 @@ from typing import TypeAlias
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import (
-    AwaitsPortfolio,
-    DecisionQueue,
-    SizedRefusal,
-    SizingRules,
-    Step,
-)
+from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_steps import AwaitsPortfolio, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend

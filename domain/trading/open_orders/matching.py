@@ -89,6 +89,17 @@ def began_before(data: MarketData, open_order: OpenOrder, state: PortfolioState)
     return data.begin < open_order.order.created_at or (seen_at is not None and data.begin < seen_at)
 
 
+def priority(open_order: OpenOrder) -> tuple[Decimal, int]:
+    """Return the place of an order among those of its kind: the one that the market reaches first, then by seq."""
+    order = open_order.order
+    if open_order.waits_for_trigger:
+        stop = open_order.stop_price
+        assert stop is not None  # it waits for a trigger
+        return (-stop if order.side is Side.SELL else stop, order.seq)
+    assert order.limit_price is not None  # it rests with a limit
+    return (-order.limit_price if order.side is Side.BUY else order.limit_price, order.seq)
+
+
 def extremes(data: MarketData) -> tuple[Decimal, Decimal]:
     """Return the lowest and the highest price in a piece of market data, by any price rule."""
     if isinstance(data, Bar):

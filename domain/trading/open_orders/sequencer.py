@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import TypeAlias
 
 from domain.trading.arithmetic import ZERO, add, plain, subtract
@@ -33,6 +32,7 @@ from domain.trading.open_orders.matching import (
     mark_moved_first,
     match_market_order,
     moved_mark,
+    priority,
     reaches_limit,
     reaches_stop,
     see,
@@ -54,7 +54,6 @@ from domain.types import (
     OrderType,
     OutcomeStatus,
     PortfolioName,
-    Side,
     Symbol,
     TimeInForce,
 )
@@ -276,7 +275,7 @@ class Sequencer:
             return
         orders = [one for id_ in order_ids if (one := step.state.open_orders.get(id_)) is not None]
         orders = [one for one in orders if sees(one, data) and not rules.stops(reduces=one.order.reduces)]
-        for one in sorted((one for one in orders if one.waits_for_trigger), key=_priority):
+        for one in sorted((one for one in orders if one.waits_for_trigger), key=priority):
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)
             seen = see(data, one.order.execution)
@@ -285,7 +284,7 @@ class Sequencer:
                 ambiguous = ambiguous or _target_reached_too(step, present, seen)
                 step.trigger(present, trigger_quote(present, data), ambiguous=ambiguous)
         used = ZERO
-        for one in sorted((one for one in orders if not one.waits_for_trigger), key=_priority):
+        for one in sorted((one for one in orders if not one.waits_for_trigger), key=priority):
             self.about = one.order.decision_id
             present = step.state.open_orders.get(one.order.order_id)
             seen = see(data, one.order.execution)
@@ -382,17 +381,6 @@ def _unplaced(open_order: OpenOrder, take: Fill | NotFilled, quote: Quote, at: d
 
 def _refused(order: Order, status: OutcomeStatus, reason: Reason, detail: str) -> Refusal:
     return Refusal(order.decision_id, order.portfolio, status, reason, detail)
-
-
-def _priority(open_order: OpenOrder) -> tuple[Decimal, int]:
-    """Return the place of an order among those of its kind: the one that the market reaches first, then by seq."""
-    order = open_order.order
-    if open_order.waits_for_trigger:
-        stop = open_order.stop_price
-        assert stop is not None  # it waits for a trigger
-        return (-stop if order.side is Side.SELL else stop, order.seq)
-    assert order.limit_price is not None  # it rests with a limit
-    return (-order.limit_price if order.side is Side.BUY else order.limit_price, order.seq)
 
 
 def _target_reached_too(step: StepOfPortfolio, stop: OpenOrder, seen: Seen) -> bool:

@@ -46,8 +46,7 @@ class ExchangeServer:
         self.requests: Counter[str] = Counter()
         self.served: dict[str, set[str]] = {}
         self.requested_symbols: list[list[str]] = []
-        self.clock_offset, self.streams = 0.0, True
-        self.past = Past()
+        self.clock_offset, self.streams, self.past = 0.0, True, Past()
         self._markets = listings()
         self._trades: list[dict[str, Any]] = []
         self._faults: deque[str] = deque()

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Refusal
-from domain.trading.decision_queue import DecisionQueue, SizedRefusal, Step
+from domain.trading.decision_queue import DecisionQueue
+from domain.trading.decision_steps import SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend

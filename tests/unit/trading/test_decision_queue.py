@@ -11,7 +11,8 @@ import pytest
 from domain.trading import decision_queue
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision, Refusal
-from domain.trading.decision_queue import AwaitsPortfolio, AwaitsPrice, DecisionQueue, SizingRules, Step
+from domain.trading.decision_queue import DecisionQueue, SizingRules
+from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.portfolio import PortfolioState

@@ -1,0 +1,55 @@
+"""The steps of a decision on its way through the queue: what becomes of it next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from domain.trading.decision import PendingDecision, Refusal
+from domain.trading.events import SizedOrder
+from domain.trading.open_orders.amending import SizedAmend
+from domain.trading.open_orders.cancelling import CancelOrders
+from domain.types import DecisionId, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitsPrice:
+    """A decision waits for a price.
+
+    Attributes:
+        symbol: the venue's spelling; None before the instruments are loaded.
+    """
+
+    decision_id: DecisionId
+    symbol: Symbol | None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitsPortfolio:
+    """A decision names an unknown portfolio, which may have just been created. The queue does not keep it."""
+
+    decision: PendingDecision
+
+    @property
+    def decision_id(self) -> DecisionId:
+        """Its id."""
+        return self.decision.id
+
+
+@dataclass(frozen=True, slots=True)
+class SizedRefusal:
+    """A refusal that rests on the portfolio's state, such as too little cash: it holds only for this version."""
+
+    refusal: Refusal
+    version: int
+
+    @property
+    def decision_id(self) -> DecisionId:
+        """The decision that is refused."""
+        return self.refusal.decision_id
+
+
+Step: TypeAlias = SizedOrder | SizedRefusal | SizedAmend | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
+"""The next step of a decision."""
+IN_FLIGHT = SizedOrder | SizedAmend | SizedRefusal
+"""Steps that the market answers."""
