@@ -108,7 +108,7 @@ def recompute_fill(order: Row, fill: Row, rules: Row, before: Sequence[Row] = ()
     part = Part(
         quantity=fill["quantity"],
         fill_no=len(before) + 1,
-        charged=total(charge(row["notional"], sized.costs) for row in before),
+        charged=total(charge(row["notional"], sized.costs, _liquidity(row)) for row in before),
         paid=total(row["commission"] for row in before),
     )
     steps: TakerSteps | None = None
@@ -173,6 +173,10 @@ def recompute_order(order: Row, fills: Sequence[Fill], rules: Row) -> tuple[Diff
     return _differences(None, order, expected)
 
 
+def _liquidity(fill: Row) -> Liquidity:
+    return Liquidity.MAKER if fill["liquidity"] == Liquidity.MAKER else Liquidity.TAKER
+
+
 def _touch_size(stored: Decimal | None, offered: Decimal | None) -> Decimal | None:
     """Return the size at the touch that a fill's row states, or what the quote offered where that cannot be."""
     possible = stored is not None and offered is not None and ZERO <= stored <= offered
@@ -195,7 +199,13 @@ def order_from_rows(order: Row, rules: Row) -> Order:
         side=Side(order["side"]),
         order_type=OrderType(order["order_type"]),
         quantity=order["quantity"],
-        costs=Costs(rules["slippage_pct"], rules["commission_pct"], rules["min_commission"]),
+        costs=Costs(
+            rules["slippage_pct"],
+            rules["commission_pct"],
+            rules["min_commission"],
+            order["maker_fee"],
+            order["taker_fee"],
+        ),
         execution=ExecutionRules(PriceRule(order["price_rule"]), rules["max_touch_share"]),
         created_at=order["created_at"],
         strategy=order["strategy"],

@@ -83,6 +83,15 @@ class PriceRule(StrEnum):
     """The last trade."""
 
 
+class FeeRule(StrEnum):
+    """Whose commission rates a portfolio pays."""
+
+    OWN = "own"
+    """Its ``commission_pct``."""
+    VENUE = "venue"
+    """Those of the venue for makers and takers, where it states them; else its own."""
+
+
 class Liquidity(StrEnum):
     """Whether a fill took liquidity from the market or provided it."""
 

@@ -1,4 +1,4 @@
--- AMEND: new values of an order that rests.
+-- AMEND: new values of an order that rests; and the commission rates of the venue.
 
 -- The sentences are those of domain/trading/open_orders/terms.py. NOT VALID: they are for new rows, and no old one is read.
 ALTER TABLE trading_decisions
@@ -45,3 +45,10 @@ CREATE TRIGGER paper_decision_cancels BEFORE INSERT ON trading_decisions FOR EAC
 
 -- Whether an AMEND has set values of the order: an exit then keeps its prices where its entry is filled further.
 ALTER TABLE paper_orders ADD COLUMN amended boolean NOT NULL DEFAULT false;
+
+-- Whose commission rates count: the portfolio's own, or the venue's where it states them. An order keeps those of its acceptance.
+ALTER TABLE paper_trading_config ADD COLUMN fees text NOT NULL DEFAULT 'own';
+ALTER TABLE paper_trading_config ADD CONSTRAINT "fees must be own or venue" CHECK (fees IN ('own', 'venue'));
+ALTER TABLE paper_portfolio_rules ADD COLUMN fees text NOT NULL DEFAULT 'own';
+ALTER TABLE paper_orders ADD COLUMN maker_fee numeric(38,18);
+ALTER TABLE paper_orders ADD COLUMN taker_fee numeric(38,18);

@@ -17,7 +17,7 @@ from console.options import AsJson, grouped, with_settings
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
 from domain.trading.decision import exact_number
-from domain.types import PriceRule
+from domain.types import FeeRule, PriceRule
 from domain.wording import alternatives
 from persistence.queries.row_lists import LedgerReader
 from persistence.stores import portfolios
@@ -25,6 +25,7 @@ from persistence.stores import portfolios
 app = typer.Typer(rich_markup_mode=None)
 RULES = {
     "commission_pct": ("commission", "Commission of a fill as a fraction: 0.001 is 0.1 %."),
+    "fees": ("fees", "own: its commission; venue: the venue's maker and taker rates, where it states them."),
     "min_commission": ("min commission", "Minimum commission of an order, an amount."),
     "slippage_pct": ("slippage", "Slippage as a fraction: 0.0005 is 0.05 %."),
     "price_rule": ("price rule", "quote: a BUY meets the ask, a SELL the bid; last: the last trade."),
@@ -61,6 +62,7 @@ def _numbers(**options: str | None) -> dict[str, Decimal]:
 WORDS: Mapping[str, Mapping[str, object]] = {
     "price_rule": {rule.value: rule.value for rule in PriceRule},
     "fill_on_touch": {"yes": True, "no": False},
+    "fees": {rule.value: rule.value for rule in FeeRule},
 }
 """The words that a rule may have, if it is no number, each with its value."""
 

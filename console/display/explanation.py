@@ -254,7 +254,8 @@ def _commission(fill: Row, steps: Row) -> str:
     if before:
         least += f" for all fills together, less {number(before)} paid before"
     capped = ", at most the proceeds" if fill["side"] == "SELL" and paid == fill["notional"] else ""
-    return f"{number(steps['commission_pct'])} of {number(fill['notional'])}{least}{capped}: {number(paid)}"
+    venue = f", the venue's rate for {fill['liquidity']}s," if steps["fees"] == "venue" else ""
+    return f"{number(steps['commission_pct'])}{venue} of {number(fill['notional'])}{least}{capped}: {number(paid)}"
 
 
 def _costs(order: Row, detail: Row, currency: str) -> Iterator[Fact]:

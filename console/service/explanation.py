@@ -10,6 +10,7 @@ from domain.recomputation import Recomputation, not_recomputable, recompute_fill
 from domain.trading.arithmetic import total
 from domain.trading.orders import Fill
 from domain.trading.prices import spread_known
+from domain.types import FeeRule, Liquidity
 from persistence.queries.evidence import evidence
 from persistence.queries.row_lists import LedgerReader
 
@@ -66,28 +67,34 @@ def _order(part: Mapping[str, Any], fill_no: int | None) -> dict[str, Any]:
         results = list(computed)
     same = not differences if reason is None and fills else False if missing_rules else None
     detail = [
-        {"fill": fill, **_fill(fill, result, rules)}
+        {"fill": fill, **_fill(order, fill, result, rules)}
         for fill, result in zip(fills, results, strict=True)
         if fill_no in {None, fill["fill_no"]}
     ]
     return {**part, "fills": detail, "differences": differences, "not_recomputed": reason, "same": same}
 
 
-def _fill(fill: Mapping[str, Any], result: Recomputation | None, rules: Mapping[str, Any] | None) -> dict[str, Any]:
+def _fill(
+    order: Mapping[str, Any], fill: Mapping[str, Any], result: Recomputation | None, rules: Mapping[str, Any] | None
+) -> dict[str, Any]:
     parts = {name: fill[f"{name}_cost"] for name in COST_PARTS} if fill["spread_cost"] is not None else None
     return {
         "spread_known": spread_known(fill["bid"], fill["ask"]),
-        "steps": None if result is None or rules is None else _steps(result, rules),
+        "steps": None if result is None or rules is None else _steps(order, fill, result, rules),
         "costs": None
         if parts is None
         else {**parts, "commission": fill["commission"], "total": total([*parts.values(), fill["commission"]])},
     }
 
 
-def _steps(result: Recomputation, rules: Mapping[str, Any]) -> dict[str, Any]:
+def _steps(
+    order: Mapping[str, Any], fill: Mapping[str, Any], result: Recomputation, rules: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return how price and commission were found; a maker's price has no steps."""
+    fee = order["maker_fee" if fill["liquidity"] == Liquidity.MAKER else "taker_fee"]
     costs = {
-        "commission_pct": rules["commission_pct"],
+        "commission_pct": rules["commission_pct"] if fee is None else fee,
+        "fees": FeeRule.OWN.value if fee is None else FeeRule.VENUE.value,
         "min_commission": rules["min_commission"],
         "commission_charged_before": result.part.charged,
         "commission_paid_before": result.part.paid,

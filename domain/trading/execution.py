@@ -118,20 +118,20 @@ class Part:
     paid: Decimal = ZERO
     ambiguous: bool = False
 
-    def commission(self, side: Side, notional: Decimal, costs: Costs) -> Decimal:
+    def commission(self, side: Side, notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
         """Return what its fill pays, in money: what is due after it, less what was paid before.
 
         A SELL pays at most its proceeds, so that no commission takes the cash below zero; what it could not pay stays
         due at the next fill, and is waived at the order's end.
         """
-        due = subtract(commission_due(add(self.charged, charge(notional, costs)), costs), self.paid)
+        due = subtract(commission_due(add(self.charged, charge(notional, costs, liquidity)), costs), self.paid)
         owed = max(due, ZERO)
         return owed if side is Side.BUY else min(owed, notional)
 
 
-def charge(notional: Decimal, costs: Costs) -> Decimal:
-    """Return the commission of a fill by the rate alone, not rounded."""
-    return multiply(notional, costs.commission_pct)
+def charge(notional: Decimal, costs: Costs, liquidity: Liquidity) -> Decimal:
+    """Return the commission of a fill by its rate alone, not rounded."""
+    return multiply(notional, costs.rate(liquidity))
 
 
 def commission_due(charged: Decimal, costs: Costs) -> Decimal:
@@ -140,8 +140,8 @@ def commission_due(charged: Decimal, costs: Costs) -> Decimal:
 
 
 def commission(side: Side, notional: Decimal, costs: Costs) -> Decimal:
-    """Return the commission of an order that is filled at once with this notional at the fill price, in money."""
-    due = commission_due(charge(notional, costs), costs)
+    """Return the commission of an order that takes at once with this notional at the fill price, in money."""
+    due = commission_due(charge(notional, costs, Liquidity.TAKER), costs)
     return due if side is Side.BUY else min(due, notional)
 
 
@@ -208,7 +208,7 @@ def fill_at(order: Order, part: Part, quote: Quote, base: BasePrice, filled_at: 
         quantity=quantity,
         price=price,
         notional=notional,
-        commission=part.commission(order.side, notional, order.costs),
+        commission=part.commission(order.side, notional, order.costs, Liquidity.TAKER),
         slippage_rate=slip,
         slippage=slippage_amount(quantity, price, base.price),
         quote=quote,
@@ -233,7 +233,7 @@ def provide(order: Order, part: Part, quote: Quote, filled_at: datetime) -> Fill
         quantity=part.quantity,
         price=price,
         notional=notional,
-        commission=part.commission(order.side, notional, order.costs),
+        commission=part.commission(order.side, notional, order.costs, Liquidity.MAKER),
         slippage_rate=ZERO,
         slippage=ZERO,
         quote=quote,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
@@ -25,6 +25,8 @@ class Instrument:
         min_quantity: the venue's smallest order quantity.
         not_traded: why it cannot be traded now, as a clause that follows its symbol (``is delisted or suspended at
             kraken``); None where it can.
+        maker_fee: the venue's commission rate for makers, a fraction; None where it states none.
+        taker_fee: the same for takers.
     """
 
     symbol: Symbol
@@ -35,6 +37,9 @@ class Instrument:
     asset_class: str = "crypto"
     min_quantity: Decimal = ZERO
     not_traded: str | None = None
+    # An order keeps the rates that it pays with its costs, so its instrument is the same without them.
+    maker_fee: Decimal | None = field(default=None, compare=False)
+    taker_fee: Decimal | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
@@ -39,11 +39,34 @@ def position_id(opening_order: OrderId, fill_no: int = 1) -> PositionId:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Trading costs: fractions of the notional, and the minimum commission of an order in money."""
+    """Trading costs: fractions of the notional, and the minimum commission of an order in money.
+
+    Attributes:
+        maker_fee: the venue's commission rate for makers, in place of ``commission_pct``; None where that counts.
+        taker_fee: the same for takers.
+    """
 
     slippage_pct: Decimal
     commission_pct: Decimal
     min_commission: Decimal
+    maker_fee: Decimal | None = None
+    taker_fee: Decimal | None = None
+
+    def rate(self, liquidity: Liquidity) -> Decimal:
+        """Return the commission rate of a fill."""
+        fee = self.maker_fee if liquidity is Liquidity.MAKER else self.taker_fee
+        return self.commission_pct if fee is None else fee
+
+    @property
+    def highest_rate(self) -> Decimal:
+        """The highest commission rate that a fill may have."""
+        return max(self.rate(Liquidity.MAKER), self.rate(Liquidity.TAKER))
+
+    def at(self, instrument: Instrument) -> Costs:
+        """Return them with the rates of the venue, where it states them for this instrument."""
+        if instrument.maker_fee is None and instrument.taker_fee is None:
+            return self
+        return replace(self, maker_fee=instrument.maker_fee, taker_fee=instrument.taker_fee)
 
 
 DEFAULT_BAR_SHARE = Decimal("0.1")

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
+from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
 from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
 from domain.trading.quotes import Quote
-from domain.types import PortfolioName, PositionId, PositionSide, Side, Symbol
+from domain.types import FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
 
 AUDIT_HALT = "audit: "
 """The reason of a halt by the audit begins with it."""
@@ -29,6 +30,7 @@ class PortfolioRules:
         created_at: when the row was made.
         default_risk_score: risk score of a decision that has none.
         halted: why trading is halted; None where it is not.
+        fees: whose commission rates count.
     """
 
     portfolio: PortfolioName
@@ -43,6 +45,11 @@ class PortfolioRules:
     revision: int = 1
     created_at: datetime | None = None
     halted: str | None = None
+    fees: FeeRule = FeeRule.OWN
+
+    def costs_of(self, instrument: Instrument) -> Costs:
+        """Return the costs of an order of this instrument."""
+        return self.costs.at(instrument) if self.fees is FeeRule.VENUE else self.costs
 
     def stops(self, *, reduces: bool) -> bool:
         """Return whether a halt stops an order; one by people lets an order through that only reduces what is held."""

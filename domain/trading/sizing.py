@@ -141,7 +141,7 @@ def size(
         side=side,
         order_type=decision.terms.order_type,
         quantity=sized.quantity,
-        costs=rules.costs,
+        costs=rules.costs_of(instrument),
         execution=rules.execution,
         created_at=now,
         strategy=decision.strategy,

@@ -19,6 +19,8 @@ from domain.types import Symbol
 
 VERSION = 1
 TEXTS = ("symbol", "quote", "not_traded")
+FEES = ("maker_fee", "taker_fee")
+"""None where the exchange states none, and missing in files of earlier versions."""
 AMOUNTS = ("tick", "step", "min_notional", "min_quantity")
 
 
@@ -72,11 +74,13 @@ def _make_private(folder: Path) -> None:
 
 def _row(instrument: Instrument) -> dict[str, Any]:
     amounts = {name: plain(getattr(instrument, name)) for name in AMOUNTS}
-    return {name: getattr(instrument, name) for name in TEXTS} | amounts
+    fees = {name: plain(fee) if (fee := getattr(instrument, name)) is not None else None for name in FEES}
+    return {name: getattr(instrument, name) for name in TEXTS} | amounts | fees
 
 
 def _instrument(row: dict[str, Any]) -> Instrument:
     amounts: dict[str, Any] = {name: Decimal(row[name]) for name in AMOUNTS}
     if not (amounts["tick"] > 0 and amounts["step"] > 0):
         raise ValueError("tick and step must be above 0")
+    amounts |= {name: Decimal(row[name]) for name in FEES if row.get(name) is not None}
     return Instrument(**{name: row[name] for name in TEXTS}, **amounts)

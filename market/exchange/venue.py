@@ -246,6 +246,8 @@ class Venue:
             min_notional=_minimum(limits.get("cost")),
             min_quantity=_minimum(limits.get("amount")),
             not_traded=self._not_traded(market),
+            maker_fee=_fee(market, "maker"),
+            taker_fee=_fee(market, "taker"),
         )
 
     def _not_traded(self, market: Mapping[str, Any]) -> str | None:
@@ -298,3 +300,13 @@ TICK_SIZE = 4
 def _minimum(limit: Mapping[str, Any] | None) -> Decimal:
     value = number((limit or {}).get("min"))
     return value if value is not None and ZERO < value < MAX_AMOUNT else ZERO
+
+
+MAX_FEE = Decimal("0.1")
+"""A larger rate cannot be right; it is the limit of ``commission_pct``, too."""
+
+
+def _fee(market: Mapping[str, Any], liquidity: str) -> Decimal | None:
+    """Return a commission rate of a market, None where the exchange states none; see ccxt's manual, Fee Structure."""
+    rate = number(market.get(liquidity)) if market.get("percentage") is not False else None
+    return rate if rate is not None and abs(rate) <= MAX_FEE else None

@@ -26,7 +26,16 @@ from domain.trading.portfolio import (
     Progress,
     Taken,
 )
-from domain.types import DecisionId, Generation, OutcomeStatus, PortfolioName, PositionSide, PriceRule, Symbol
+from domain.types import (
+    DecisionId,
+    FeeRule,
+    Generation,
+    OutcomeStatus,
+    PortfolioName,
+    PositionSide,
+    PriceRule,
+    Symbol,
+)
 from persistence.connections import transaction
 from persistence.lease import writing
 from persistence.rows import (
@@ -40,7 +49,7 @@ from persistence.rows import (
     one_row,
     row_from,
 )
-from persistence.stores.books.open_orders import read_open_orders, save_marks
+from persistence.stores.books.open_orders import VENUE_FEES, read_open_orders, save_marks
 from persistence.stores.books.rows import (
     OrderChange,
     accepted_row,
@@ -63,7 +72,11 @@ READ_POSITIONS = f"""
 SELECT {", ".join(columns_of(Position, ("last_price",)))}, portfolio, current_price AS last_price FROM paper_positions
 """
 
-RULES = (*columns_of(PortfolioRules, ("costs", "execution", "halted")), *columns_of(Costs), *columns_of(ExecutionRules))
+RULES = (
+    *columns_of(PortfolioRules, ("costs", "execution", "halted")),
+    *columns_of(Costs, VENUE_FEES),
+    *columns_of(ExecutionRules),
+)
 """Columns of a portfolio's rules."""
 
 READ_RULES = f"""
@@ -354,4 +367,5 @@ def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:
 
 def _rules(row: Row) -> PortfolioRules:
     execution = from_row(ExecutionRules, row, price_rule=PriceRule(str(row["price_rule"])))
-    return from_row(PortfolioRules, row, costs=from_row(Costs, row), execution=execution)
+    costs = from_row(Costs, row, **dict.fromkeys(VENUE_FEES))
+    return from_row(PortfolioRules, row, costs=costs, execution=execution, fees=FeeRule(str(row["fees"])))

@@ -25,9 +25,10 @@ CHANGEABLE = (
     "max_bar_share",
     "price_rule",
     "fill_on_touch",
+    "fees",
 )
-"""The rules that can be changed: fractions, but for ``min_commission``, ``min_notional``, ``price_rule`` and
-``fill_on_touch``."""
+"""The rules that can be changed: fractions, but for ``min_commission``, ``min_notional``, ``price_rule``,
+``fill_on_touch`` and ``fees``."""
 
 NAMES = "SELECT portfolio FROM paper_trading_config ORDER BY 1"
 

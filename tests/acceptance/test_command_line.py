@@ -233,6 +233,7 @@ def test_portfolios(env: dict[str, str]) -> None:
         "portfolio set europe --price-rule ask": "price_rule = 'ask': must be quote or last",
         "portfolio set europe --max-touch-share 2": "max_touch_share must be a fraction from 0 to 1",
         "portfolio set europe --fill-on-touch maybe": "fill_on_touch = 'maybe': must be yes or no",
+        "portfolio set europe --fees mine": "fees = 'mine': must be own or venue",
         "portfolio set europe --max-bar-share 0": "max_bar_share must be a fraction above 0, at most 1",
     }
     for message, ended in zip(wrong.values(), run_all(*wrong, env=env), strict=True):
@@ -244,7 +245,12 @@ def test_portfolios(env: dict[str, str]) -> None:
     assert changed.out == "portfolio europe: price_rule last, max_touch_share 0.5 (revision 3)\n"
     changed = run("portfolio", "set", "europe", "--fill-on-touch", "yes", "--max-bar-share", "0.2", env=env)
     assert changed.out == "portfolio europe: fill_on_touch yes, max_bar_share 0.2 (revision 4)\n"
+    assert (
+        "portfolio europe: fees venue (revision 5)\n"
+        == run("portfolio", "set", "europe", "--fees", "venue", env=env).out
+    )
     (row,) = run("portfolio", "list", "--json", env=env).json["portfolios"]
+    assert "venue" == row["fees"]
     assert (row["portfolio"], row["currency"], row["cash"]) == ("europe", "EUR", "5000.5")
     assert (row["price_rule"], row["max_touch_share"]) == ("last", "0.5")
     assert "price rule" in " ".join(run("portfolio", "list", env=env).out.split())

@@ -113,7 +113,7 @@ class OpenOrder:
             filled=add(self.filled, fill.quantity),
             fills=self.fills + 1,
             notional=add(self.notional, fill.notional),
-            charged=add(self.charged, charge(fill.notional, self.order.costs)),
+            charged=add(self.charged, charge(fill.notional, self.order.costs, fill.liquidity)),
             paid=add(self.paid, fill.commission),
             slippage=add(self.slippage, fill.slippage),
         )
@@ -127,7 +127,8 @@ class OpenOrder:
             return ZERO
         if self.order.limit_price is not None:
             notional = money(multiply(self.remaining, self.order.limit_price))
-            due = commission_due(add(self.charged, charge(notional, self.order.costs)), self.order.costs)
+            costs = self.order.costs  # it may take or make
+            due = commission_due(add(self.charged, multiply(notional, costs.highest_rate)), costs)
             return add(add(notional, max(subtract(due, self.paid), ZERO)), rounding_spare(self.order.instrument))
         assert self.order.stop_price is not None  # an order without any price does not rest
         base, costs = BasePrice(self.order.stop_price), self.order.costs

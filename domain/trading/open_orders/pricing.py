@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 
 from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, plain, round_to
-from domain.trading.execution import charge, commission_due, worst_cost
+from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import rounding_spare
 from domain.trading.open_orders.terms import OrderTerms
@@ -48,7 +48,7 @@ def price_order(
         base: the price that a market order meets now.
         present: the mark, from which a trailing stop begins.
     """
-    costs, rule, tick = rules.costs, rules.execution.price_rule, instrument.tick
+    costs, rule, tick = rules.costs_of(instrument), rules.execution.price_rule, instrument.tick
     stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
     if (trail := terms.distance) is not None:
         stop = trail.stop_price(present, side, tick)
@@ -64,7 +64,7 @@ def price_order(
 def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) -> Decimal:
     """Return the highest possible cost of buying ``quantity`` at a limit, with commission and spare, in money."""
     notional = money(multiply(quantity, limit))
-    return add(add(notional, commission_due(charge(notional, costs), costs)), spare)
+    return add(add(notional, commission_due(multiply(notional, costs.highest_rate), costs)), spare)
 
 
 def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:

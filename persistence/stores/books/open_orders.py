@@ -19,6 +19,9 @@ from persistence.rows import columns_of, from_row, named_rows, one_row
 OF_FILLS = ("filled", "fills", "notional", "paid")
 """Fields of an open order that are sums over its fills."""
 
+VENUE_FEES = ("maker_fee", "taker_fee")
+"""Costs that an order has, and a portfolio has not."""
+
 # An open order keeps the rules of its acceptance.
 READ_OPEN_ORDERS = f"""
 SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
@@ -27,13 +30,15 @@ SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_c
        o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop,
        o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved,
        o.triggered_at, o.price_source,
-       {", ".join(f"r.{name}" for name in (*columns_of(Costs), *columns_of(ExecutionRules)))},
-       {", ".join(f"f.{name}" for name in OF_FILLS)}, f.notional * r.commission_pct AS charged
+       {", ".join(f"r.{name}" for name in (*columns_of(Costs, VENUE_FEES), *columns_of(ExecutionRules)))},
+       o.maker_fee, o.taker_fee, {", ".join(f"f.{name}" for name in OF_FILLS)}, f.charged
 FROM paper_orders o
 LEFT JOIN paper_portfolio_rules r ON r.portfolio = o.portfolio AND r.revision = o.config_revision
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(f.quantity), 0) AS filled, count(*) AS fills, coalesce(sum(f.notional), 0) AS notional,
-           coalesce(sum(f.commission), 0) AS paid
+           coalesce(sum(f.commission), 0) AS paid,
+           coalesce(sum(f.notional * coalesce(CASE f.liquidity WHEN 'maker' THEN o.maker_fee ELSE o.taker_fee END,
+                                              r.commission_pct)), 0) AS charged
     FROM paper_fills f WHERE f.order_id = o.order_id
 ) f
 WHERE o.status = 'open' ORDER BY o.portfolio, o.seq

@@ -70,7 +70,7 @@ def _new_row(result: Result, marks_no: int | None) -> dict[str, object]:
         "strategy": order.strategy, "config_revision": order.rules_revision,
         "equity": sizing.equity if sizing is not None else None, "created_at": order.created_at,
         "price_rule": order.execution.price_rule.value, "rules_version": RULES_VERSION, "tick": order.instrument.tick,
-        "marks_no": marks_no,
+        "marks_no": marks_no, "maker_fee": order.costs.maker_fee, "taker_fee": order.costs.taker_fee,
     }  # fmt: skip
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from console.service.explanation import explain
 from domain.trading.decision import CancelTarget
+from domain.trading.instruments import InstrumentCatalog
 from domain.types import OutcomeStatus
 from tests.integration.orders.test_open_orders import Market, market, open_of
 from tests.integration.persistence.test_stores import Stores, real, stores
-from tests.support.values.builders import BTC, NOON
+from tests.support.values.builders import BTC, NOON, instant, instrument
 
 __all__ = ["market", "real", "stores"]  # fixtures
 
@@ -101,11 +104,11 @@ def test_what_happened_to_an_amended_order_is_explained_and_recomputed(real: Sto
     entry = market.send("BUY", "4", order_type="limit", limit_price="101")
     amend = market.send("AMEND", "3", target=str(entry), limit_price="99")
     market.price("98.5", "98.4", "98.9")
-    found = explain(real.ledger_reader, str(entry))
-    assert found["same"] is True  # each fill by the limit that the order had then
-    text = " ".join(" ".join(found["lines"]).split())
+    explanation = explain(real.ledger_reader, str(entry))
+    assert explanation["same"] is True  # each fill by the limit that the order had then
+    text = " ".join(" ".join(explanation["lines"]).split())
     assert f"UTC: quantity 3, limit 99: by decision {amend}: limit 101 -> 99, quantity 4 -> 3" in text
-    fills = [one["fill"] for part in found["orders"] for one in part["fills"]]
+    fills = [one["fill"] for part in explanation["orders"] for one in part["fills"]]
     assert [("taker", 1), ("maker", 2)] == [(fill["liquidity"], fill["quantity"]) for fill in fills]
     assert Decimal(99) < fills[0]["price"] <= Decimal(101)
     assert Decimal(99) == fills[1]["price"]
@@ -122,3 +125,36 @@ def test_the_target_of_an_amend_is_found_by_every_name_of_it(market: Market) -> 
         amend = market.send("AMEND", str(5 - less), target=str(name))
         assert f"amended: quantity {6 - less} -> {5 - less}" == market.outcome(amend).reason
     assert CancelTarget(decision_id=entry) != CancelTarget(order_id=order.order.order_id)
+
+
+# The fees of the venue, by the stores.
+
+
+def test_an_order_keeps_the_fees_of_the_venue_over_restarts_and_is_recomputed_by_them(real: Stores) -> None:
+    with psycopg.connect(real.url) as connection:
+        connection.execute("UPDATE paper_trading_config SET fees = 'venue', price_rule = 'quote'")
+    market = Market(real)
+    fees = {"maker_fee": Decimal("0.0016"), "taker_fee": Decimal("0.0026")}
+
+    def restart() -> None:
+        Market.restart(market)
+        what = replace(instrument(min_notional="1.5", min_quantity="0.001", step="0.0001"), **fees)
+        market.engine.on_instruments(InstrumentCatalog([what]), instant(market.now))
+
+    market.restart = restart  # type: ignore[method-assign]
+    market.restart()
+    market.price("100", "99.9", "100.1", "9")
+    entry = market.send("BUY", "19", order_type="limit", limit_price="100.1")
+    (one,) = market.state.open_orders
+    assert (Decimal("0.0016"), Decimal("0.0026")) == (one.order.costs.maker_fee, one.order.costs.taker_fee)
+    with psycopg.connect(real.url) as connection:
+        connection.execute("UPDATE paper_trading_config SET fees = 'own'")
+    market.restart()
+    market.price("100", "99.9", "100")
+    explanation = explain(real.ledger_reader, str(entry))
+    assert explanation["same"] is True
+    fills = [one["fill"] for part in explanation["orders"] for one in part["fills"]]
+    assert [(Decimal(9), Decimal("2.34234")), (Decimal(10), Decimal("1.6016"))] == [
+        (fill["quantity"], fill["commission"]) for fill in fills
+    ]
+    assert "  commission  0.0026, the venue's rate for takers, of 900.9: 2.34234" in explanation["lines"]

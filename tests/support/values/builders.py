@@ -16,7 +16,7 @@ from domain.trading.orders import Costs, ExecutionRules, Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.trading.sizing import size
-from domain.types import Action, Instant, OrderType, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
+from domain.types import Action, FeeRule, Instant, OrderType, OutcomeStatus, PortfolioName, PriceRule, Side, Symbol
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Number = str | int | Decimal
@@ -58,6 +58,7 @@ def rules(
     default_risk_score: Number = "0.3",
     execution: ExecutionRules = BY_LAST,
     revision: int = 1,
+    fees: FeeRule = FeeRule.OWN,
 ) -> PortfolioRules:
     return PortfolioRules(
         portfolio=PortfolioName(portfolio),
@@ -70,6 +71,7 @@ def rules(
         default_risk_score=Decimal(default_risk_score),
         execution=execution,
         revision=revision,
+        fees=fees,
     )
 
 

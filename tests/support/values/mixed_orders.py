@@ -18,9 +18,14 @@ from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
-from domain.types import OrderType, TimeInForce
+from domain.types import FeeRule, OrderType, TimeInForce
 from tests.support.values.builders import NOON, instant, received
-from tests.support.values.mixed_run import INSTRUMENTS, PORTFOLIOS, START, mixed_quote
+from tests.support.values.mixed_run import INSTRUMENTS as OF_MIXED_RUN
+from tests.support.values.mixed_run import PORTFOLIOS as PORTFOLIOS_OF_MIXED_RUN
+from tests.support.values.mixed_run import START, mixed_quote
+
+INSTRUMENTS = [replace(one, maker_fee=Decimal("0.0016"), taker_fee=Decimal("0.0026")) for one in OF_MIXED_RUN]
+PORTFOLIOS = [replace(PORTFOLIOS_OF_MIXED_RUN[0], fees=FeeRule.VENUE), *PORTFOLIOS_OF_MIXED_RUN[1:]]
 
 
 def mixed_orders_run(seed: int, fills: int) -> Iterator[Result]:

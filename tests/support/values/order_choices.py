@@ -14,13 +14,13 @@ from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
 from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import Bar, MarketData, Quote
-from domain.types import Action, OrderType, PriceRule, Symbol, TimeInForce
+from domain.types import Action, FeeRule, OrderType, PriceRule, Symbol, TimeInForce
 from tests.support.values.builders import BTC, ETH, costs, instant, instrument, quote, rules
 
 DOGE = Symbol("DOGE/USDT")
 MIDDLES = {BTC: Decimal(100), ETH: Decimal(25), DOGE: Decimal("0.123456789012")}
 INSTRUMENTS = {
-    BTC: instrument(BTC, tick="0.01", step="0.001"),
+    BTC: replace(instrument(BTC, tick="0.01", step="0.001"), maker_fee=Decimal("-0.0001"), taker_fee=Decimal("0.0026")),
     ETH: instrument(ETH, tick="0.25", step="0.0003", min_notional=25),
     DOGE: instrument(DOGE, tick="0.000000000001", step="0.00000001"),
 }
@@ -32,6 +32,7 @@ PORTFOLIOS = (
         max_position_size=1,
         costs=costs("0.0123456", "0.00271828", "0.5"),
         execution=ExecutionRules(max_touch_share=Decimal("0.5"), fill_on_touch=True, max_bar_share=Decimal("0.25")),
+        fees=FeeRule.VENUE,
     ),
     rules("last", max_position_size=1, costs=costs(0, "0.001", 20), execution=ExecutionRules(PriceRule.LAST)),
 )

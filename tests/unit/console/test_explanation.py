@@ -253,7 +253,7 @@ def test_the_json_document_has_amounts_as_strings() -> None:
     assert {
         "base_rate": "0.0005", "type_factor": "2", "size_factor": "1.30003", "random_factor": "1", "offered": "2",
         "surcharged": "30003", "unrounded_price": "10014.00160003", "commission_pct": "0.001", "min_commission": "1",
-        "commission_charged_before": "0", "commission_paid_before": "0",
+        "commission_charged_before": "0", "commission_paid_before": "0", "fees": "own",
     } == fill["steps"]  # fmt: skip
     assert (True, [], None, "10014.01") == (
         fill["spread_known"], order["differences"], order["not_recomputed"], fill["fill"]["price"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -36,3 +37,22 @@ def test_a_catalog_is_read_as_written_and_private_with_every_created_folder(open
     assert list(path.parent.iterdir()) == [path]
     instrument_cache.write(path, "kraken", catalog)  # where all of them exist
     assert instrument_cache.read(path, "binance") is None
+
+
+def test_the_fees_of_the_venue_are_kept_and_a_file_of_an_earlier_version_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "kraken.json"
+    fees = {"maker_fee": Decimal("-0.00005"), "taker_fee": Decimal("0.0026")}
+    catalog = InstrumentCatalog([Instrument(Symbol("BTC/USDT"), "USDT", **fees), Instrument(Symbol("A/B"), "B")])
+    instrument_cache.write(path, "kraken", catalog)
+    stored = instrument_cache.read(path, "kraken")
+    assert stored is not None
+    assert {"BTC/USDT": tuple(fees.values()), "A/B": (None, None)} == {
+        symbol: (one.maker_fee, one.taker_fee) for symbol, one in stored.instruments.items()
+    }
+    document = json.loads(path.read_text())
+    for row in document["instruments"]:
+        del row["maker_fee"], row["taker_fee"]
+    path.write_text(json.dumps(document))
+    earlier = instrument_cache.read(path, "kraken")
+    assert earlier is not None
+    assert {(None, None)} == {(one.maker_fee, one.taker_fee) for one in earlier.instruments.values()}

@@ -273,6 +273,7 @@ def test_10_000_fills_of_all_order_types_are_computed_again_to_the_last_digit() 
         kinds.update([
             order["status"], *(["several fills"] if len(fills) > 1 else []),
             *(["exit"] if order["parent"] is not None else []), *(["amended"] if order["amended"] else []),
+            *(["fees of the venue"] if order["maker_fee"] is not None else []),
             *(["several limits"] if len({event["limit_price"] for event in events}) > 1 else []),
             *(["at its limit"] if any(one.steps is not None and one.fill.price == order["limit_price"]
                                       for one in computed if isinstance(one.fill, Fill)) else []),
@@ -281,6 +282,7 @@ def test_10_000_fills_of_all_order_types_are_computed_again_to_the_last_digit() 
     expected = {
         "market taker", "limit taker", "limit maker", "stop taker", "stop_limit taker", "stop_limit maker",
         "several fills", "exit", "at its limit", "filled", "cancelled", "amended", "several limits",
+        "fees of the venue",
     }  # fmt: skip
     assert set() == expected - {name for name, number in kinds.items() if number >= 20}, kinds
 
