@@ -120,12 +120,16 @@ PARTS = {
     "orders": Part(
         "random orders, market data, cancels, halts and restarts", _elsewhere("tests.faults.parts.orders", 100, 5)
     ),
+    "gaps": Part(
+        "the process dies, and the market goes on for 1 s to 24 h", _elsewhere("tests.faults.parts.gaps", 10, 1)
+    ),
     "database": Part("connections, statements, servers", _elsewhere("tests.faults.parts.database", 1, 1)),
 }
 """By name, the longest first."""
 ELSEWHERE = {
     "seeds": "tests.faults.parts.seeds",
     "orders": "tests.faults.parts.orders",
+    "gaps": "tests.faults.parts.gaps",
     "database": "tests.support.system.load",
 }
 

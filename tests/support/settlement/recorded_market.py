@@ -117,6 +117,14 @@ class Served:
         """End the process without a word: what its actors have not committed is lost."""
         self.stepper = None
 
+    def kill_after(self, steps: int) -> None:
+        """Kill the process some steps after a tick: messages are on their way, and some are committed."""
+        assert self.stepper is not None
+        self.stepper.tell("ExecutionSimulator", Tick())
+        for _ in range(steps):
+            self.stepper.step()
+        self.kill()
+
     def pass_to(self, time: datetime) -> None:
         """Let the market go on up to a time; a process that runs sees it."""
         for piece in self.market.trades[self._played :]:

@@ -12,6 +12,7 @@ from actors.messages import Tick
 from actors.settlement.history import HistoryFetch
 from domain.trading.decision import Decision
 from domain.types import OutcomeStatus
+from tests.faults.parts.gaps import play_seed
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import NOON, StepClock
 from tests.support.settlement.recorded_market import RecordedMarket, Served, events_as_text, trade
@@ -218,3 +219,10 @@ def test_a_portfolio_that_was_removed_is_not_settled(monkeypatch: pytest.MonkeyP
     one.clock.pass_by(61)
     one.tick()
     assert [] == one.database.spans
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_kills_with_gaps_change_no_fill_or_mark_it(seed: int) -> None:
+    counted = play_seed(seed, kills=6)
+    assert 12 == counted.faults["death"]
+    assert counted.decisions >= 6
