@@ -161,7 +161,7 @@ def test_the_debug_console_lists_and_cancels_open_orders(embedded_url: str, tmp_
         assert ("executed", "amended: limit 95000 -> 94000, quantity 0.01 -> 0.02") == (
             amended["outcome"], amended["reason"],
         )  # fmt: skip
-        assert "1881.88" == console.json("open-orders")[0]["reserved"]
+        assert "1881.880000001" == console.json("open-orders")[0]["reserved"]
         cancelled = console.json("cancel 1")
         assert ("executed", "cancelled: 1 order of decision 1") == (cancelled["outcome"], cancelled["reason"])
         assert [] == console.json("open-orders")
@@ -178,7 +178,7 @@ def test_an_open_order_is_amended(run: Run) -> None:
         "amend", "1", "--quantity", "0.005", "--limit", "96000"
     )
     (order,) = open_orders(run)
-    assert ("0.005", "96000", "481") == (order["quantity"], order["limit_price"], order["reserved"])
+    assert ("0.005", "96000", "481.000000001") == (order["quantity"], order["limit_price"], order["reserved"])
     code, out, _ = run("explain", "1")
     assert "by decision 2: limit 95000 -> 96000" in " ".join(out.split())
     code, out, _ = run("amend", order["order_id"], "--limit", "96000", "--json")
