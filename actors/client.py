@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -83,6 +84,7 @@ class TradingClient(ABC):
         stop_loss_pct: Amount | None = None,
         take_profit: Amount | None = None,
         take_profit_pct: Amount | None = None,
+        take_profits: str | Sequence[Mapping[str, Amount]] | None = None,
         trail: Amount | None = None,
         trail_pct: Amount | None = None,
         trailing_stop: Amount | None = None,
@@ -110,6 +112,7 @@ class TradingClient(ABC):
             stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
             take_profit: of a BUY: price at which what it bought is sold.
             take_profit_pct: the same as a fraction above the entry price.
+            take_profits: several targets with shares, such as ``"110:0.5,20%:0.5"``.
             trail: distance of a trailing_stop order from the best mark since its acceptance.
             trail_pct: the same as a fraction of that mark.
             trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
@@ -143,6 +146,7 @@ class TradingClient(ABC):
             stop_loss_pct=stop_loss_pct,
             take_profit=take_profit,
             take_profit_pct=take_profit_pct,
+            take_profits=take_profits,
             trail=trail,
             trail_pct=trail_pct,
             trailing_stop=trailing_stop,

@@ -45,6 +45,7 @@ ORDER_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Columns that ``sql/0011_orders.sql`` adds where they are missing, with the types that an existing one may have."""
 TRAILING_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "take_profits": ("jsonb",),
     "trail": NUMBER, "trail_pct": NUMBER, "trailing_stop": NUMBER, "trailing_stop_pct": NUMBER,
 }  # fmt: skip
 """Those of ``sql/0012_trailing.sql``."""

@@ -23,12 +23,12 @@ ALTER TABLE trading_decisions
                OR order_type = 'market' AND NOT coalesce(post_only, false) AND NOT coalesce(reduce_only, false)
                   AND time_in_force IS NULL
                   AND coalesce(stop_loss, stop_loss_pct, take_profit, take_profit_pct, trail, trail_pct, trailing_stop,
-                               trailing_stop_pct) IS NULL) NOT VALID,
+                               trailing_stop_pct) IS NULL AND take_profits IS NULL) NOT VALID,
     ADD CONSTRAINT "only a BUY or SELL has terms such as order_type or limit_price"
         CHECK (upper(btrim(decision)) IN ('BUY', 'SELL', 'AMEND')
                OR order_type = 'market' AND NOT coalesce(post_only, false) AND NOT coalesce(reduce_only, false)
                   AND coalesce(limit_price, stop_price, stop_loss, stop_loss_pct, take_profit, take_profit_pct, trail, trail_pct,
-                               trailing_stop, trailing_stop_pct) IS NULL
+                               trailing_stop, trailing_stop_pct) IS NULL AND take_profits IS NULL
                   AND time_in_force IS NULL AND order_expires_at IS NULL) NOT VALID,
     ADD CONSTRAINT "limit_price is set exactly for limit and stop_limit orders"
         CHECK ((limit_price IS NOT NULL) = (order_type IN ('limit', 'stop_limit')) OR upper(btrim(decision)) = 'AMEND') NOT VALID,

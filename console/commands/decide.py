@@ -18,8 +18,9 @@ from console.display.format import answer
 from console.options import AsJson, grouped, with_settings
 from console.sending import QueuedUntil, is_open, queued_until, send, wait_for_outcome
 from domain.errors import DecisionGone, NotRunning
-from domain.trading.arithmetic import divide, plain
-from domain.trading.decision import ANY_SYMBOL, Accepted, Decision, exact_number, reason_code
+from domain.trading.arithmetic import divide, exact_number, plain
+from domain.trading.decision import ANY_SYMBOL, Accepted, Decision, reason_code
+from domain.trading.open_orders.targets import parse_targets
 from domain.types import DEFAULT_PORTFOLIO, Action, OrderType, OutcomeStatus
 from persistence.queries.row_lists import LedgerReader
 
@@ -52,8 +53,12 @@ ORDER_OPTIONS = {
         typer.Option("--stop-loss", metavar="P|N%", help="Of a BUY: sell at this price, or N % below the entry."),
     ],
     "take_profit": Annotated[
-        str | None,
-        typer.Option("--take-profit", metavar="P|N%", help="Of a BUY: sell at this price, or N % above the entry."),
+        list[str] | None,
+        typer.Option(
+            "--take-profit",
+            metavar="P|N%[:SHARE]",
+            help="Of a BUY: sell at this price, or N % above the entry. Several with shares, such as 5%:0.5.",
+        ),
     ],
     "trail": Annotated[
         str | None,
@@ -84,6 +89,11 @@ HUNDRED = Decimal(100)
 def order_terms(**options: Any) -> dict[str, Any]:
     """Return the fields of a decision that say how its order is executed; an exit ``5%`` is the fraction 0.05."""
     terms: dict[str, Any] = {}
+    targets = options.pop("take_profit", None) or []
+    if len(targets) == 1 and ":" not in targets[0]:
+        options["take_profit"] = targets[0]
+    elif targets:
+        options["take_profits"] = ",".join(targets)
     for option, value in options.items():
         if value is None:
             continue
@@ -173,6 +183,7 @@ def decide(
       run.py decide BUY BTC/USDT --confidence 0.75
       run.py decide SELL eth-usdt --confidence 0.9 --quantity 0.1 --wait
       run.py decide BUY BTC/USDT --confidence 0.8 --stop-loss 5% --take-profit 10%
+      run.py decide BUY BTC/USDT --confidence 0.8 --take-profit 5%:0.5 --take-profit 10%:0.5 --trailing-stop 3%
       run.py decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit 95000 --wait
       run.py decide SELL BTC/USDT --confidence 1 --order-type trailing_stop --trail 2%
       run.py decide CANCEL --target 17
@@ -277,6 +288,7 @@ def _differences(row: dict[str, Any], requested: Decision) -> list[str]:
     defaults = {name: Decision.model_fields[name].default for name in fields}
     # In an adopted table a column that has a default here may be empty.
     first = {name: defaults[name] if row[name] is None else row[name] for name in fields}
+    first["take_profits"] = parse_targets(first["take_profits"])
     return [name for name in fields if first[name] != getattr(requested, name)]
 
 

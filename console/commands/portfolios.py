@@ -16,7 +16,7 @@ from console.display.table import full_table
 from console.options import AsJson, grouped, with_settings
 from domain.errors import SettingsError, WriteRefused
 from domain.program import command_name
-from domain.trading.decision import exact_number
+from domain.trading.arithmetic import exact_number
 from domain.types import FeeRule, PriceRule
 from domain.wording import alternatives
 from persistence.queries.row_lists import LedgerReader

@@ -75,8 +75,8 @@ def _actor(*more: Argument) -> tuple[Argument, ...]:
 
 ORDER_TERMS = (
     "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "reduce_only",
-    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "trail", "trail_pct", "trailing_stop",
-    "trailing_stop_pct",
+    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "take_profits", "trail", "trail_pct",
+    "trailing_stop", "trailing_stop_pct",
 )  # fmt: skip
 """Fields of a decision that say how its order is executed."""
 AMENDABLE = ("quantity", "limit_price", "stop_price", "order_expires_at")

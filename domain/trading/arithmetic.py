@@ -77,3 +77,28 @@ def plain(value: Decimal) -> str:
     """Format ``value`` exactly, without exponent or trailing zeros: ``8892.7224286``."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def exact_number(value: object) -> object:
+    """Convert an input value to the Decimal that a person means by it.
+
+    Raises:
+        ValueError: the value is not a finite decimal number.
+    """
+    if isinstance(value, bool):
+        msg = "must be a number, not true or false"
+        raise ValueError(msg)
+    if isinstance(value, int | float | str):
+        try:
+            text = str(value).strip()
+            value = Decimal(text, CONTEXT)
+        except (InvalidOperation, ValueError):
+            text = "_"
+        # Python also reads 1_000 and digits of other scripts; in a table or a shell they are mistakes.
+        if "_" in text or not text.isascii():
+            msg = "must be a decimal number such as 0.75"
+            raise ValueError(msg)
+    if isinstance(value, Decimal) and not value.is_finite():
+        msg = "must be a finite number"
+        raise ValueError(msg)
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
@@ -23,8 +23,10 @@ from pydantic import (
 )
 
 from domain.errors import InvalidDecision
-from domain.trading.arithmetic import CONTEXT
+from domain.trading.arithmetic import exact_number
+from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, TARGETED, OrderTerms, flaw
+from domain.trading.orders import Target
 from domain.types import (
     DEFAULT_PORTFOLIO,
     Action,
@@ -49,31 +51,6 @@ LATEST_TIME = datetime(9999, 12, 30, tzinfo=UTC)
 """Times must be between these two, so that every time zone can represent them."""
 
 
-def exact_number(value: object) -> object:
-    """Convert an input value to the Decimal that a person means by it.
-
-    Raises:
-        ValueError: the value is not a finite decimal number.
-    """
-    if isinstance(value, bool):
-        msg = "must be a number, not true or false"
-        raise ValueError(msg)
-    if isinstance(value, int | float | str):
-        try:
-            text = str(value).strip()
-            value = Decimal(text, CONTEXT)
-        except (InvalidOperation, ValueError):
-            text = "_"
-        # Python also reads 1_000 and digits of other scripts; in a table or a shell they are mistakes.
-        if "_" in text or not text.isascii():
-            msg = "must be a decimal number such as 0.75"
-            raise ValueError(msg)
-    if isinstance(value, Decimal) and not value.is_finite():
-        msg = "must be a finite number"
-        raise ValueError(msg)
-    return value
-
-
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
@@ -90,6 +67,10 @@ def _word(words: Iterable[str], spelled: Callable[[str], str]) -> Callable[[obje
         return option
 
     return check
+
+
+def _targets(value: object) -> object:
+    return () if value is None or value == () else parse_targets(value)
 
 
 def _storable(value: datetime) -> datetime:
@@ -135,6 +116,8 @@ class Decision(BaseModel):
         stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
         take_profit: of a BUY: price at which what it bought is sold.
         take_profit_pct: the same as a fraction above the entry price.
+        take_profits: several targets in place of one, such as ``[{"price": 110, "share": 0.5}, {"pct": 0.2, "share":
+            0.5}]`` or ``"110:0.5,20%:0.5"``; each sells its share of what a BUY buys.
         trail: distance of a trailing_stop order from the best mark since its acceptance.
         trail_pct: the same as a fraction of that mark.
         trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
@@ -173,6 +156,7 @@ class Decision(BaseModel):
     stop_loss_pct: Part | None = None
     take_profit: Amount | None = None
     take_profit_pct: Amount | None = None
+    take_profits: Annotated[tuple[Target, ...], BeforeValidator(_targets)] = ()
     trail: Amount | None = None
     trail_pct: Part | None = None
     trailing_stop: Amount | None = None
@@ -211,7 +195,8 @@ class Decision(BaseModel):
         return OrderTerms(
             self.order_type, self.limit_price, self.stop_price, self.time_in_force, self.order_expires_at,
             self.post_only, self.reduce_only, self.stop_loss, self.stop_loss_pct, self.take_profit,
-            self.take_profit_pct, self.trail, self.trail_pct, self.trailing_stop, self.trailing_stop_pct,
+            self.take_profit_pct, self.take_profits, self.trail, self.trail_pct, self.trailing_stop,
+            self.trailing_stop_pct,
         )  # fmt: skip
 
 

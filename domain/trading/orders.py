@@ -110,6 +110,18 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A take-profit of an entry.
+
+    Attributes:
+        share: of what the entry buys, a fraction.
+    """
+
+    level: Level
+    share: Decimal = ONE
+
+
+@dataclass(frozen=True, slots=True)
 class Trail:
     """The distance of a trailing stop from the mark: an amount of money, or a fraction of the mark.
 
@@ -132,10 +144,11 @@ class ExitPlan:
 
     Attributes:
         stop_loss: at most one of it and ``trailing_stop``.
+        take_profits: their shares add up to at most 1.
     """
 
     stop_loss: Level | None = None
-    take_profit: Level | None = None
+    take_profits: tuple[Target, ...] = ()
     trailing_stop: Trail | None = None
 
 

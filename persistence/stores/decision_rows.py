@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from domain.trading.decision import MAX_AMOUNT, contradiction
+from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import FORCES, ORDER_TYPES, OrderTerms
+from domain.trading.orders import Target
 from domain.types import Action, OrderType, TimeInForce
 from domain.wording import alternatives
 
@@ -53,9 +55,17 @@ def row_flaw(row: Mapping[str, Any]) -> str | None:
     for name, words in {"order_type": (*ORDER_TYPES, None), "time_in_force": (*FORCES, None)}.items():
         if row[name] not in words:
             return f"{name} is {row[name]!r}, which is not {alternatives(tuple(filter(None, words)))}"
+    try:
+        _targets(row)
+    except ValueError as error:
+        return f"take_profits {error}"
     return contradiction(
         Action(decision.strip().upper()), row["symbol"], row_terms(row), row["target"], row["quantity"]
     )
+
+
+def _targets(row: Mapping[str, Any]) -> tuple[Target, ...]:
+    return parse_targets(row["take_profits"]) if row["take_profits"] is not None else ()
 
 
 def row_terms(row: Mapping[str, Any]) -> OrderTerms:
@@ -65,5 +75,6 @@ def row_terms(row: Mapping[str, Any]) -> OrderTerms:
         OrderType(row["order_type"] or OrderType.MARKET), row["limit_price"], row["stop_price"],
         None if force is None else TimeInForce(force), row["order_expires_at"], bool(row["post_only"]),
         bool(row["reduce_only"]), row["stop_loss"], row["stop_loss_pct"], row["take_profit"], row["take_profit_pct"],
+        _targets(row),
         row["trail"], row["trail_pct"], row["trailing_stop"], row["trailing_stop_pct"],
     )  # fmt: skip

@@ -22,6 +22,7 @@ from domain.errors import (
 )
 from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.open_orders.targets import targets_json
 from domain.trading.open_orders.terms import TARGETED, OrderTerms
 from domain.types import DEFAULT_PORTFOLIO, Action, DecisionId, Generation, Instant, OrderId, OutcomeStatus
 from domain.wording import quoted
@@ -38,6 +39,7 @@ SENT = tuple(Decision.model_fields)
 TERMS = (*columns_of(OrderTerms, ("expires_at",)), "order_expires_at")
 """Columns with the terms of an order."""
 CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
+    "take_profits": "d.{}::text",
     **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "clock_timestamp()",
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
@@ -258,6 +260,7 @@ def _row(decision: Decision) -> dict[str, object]:
         row = {name: getattr(decision, name) for name in SENT} | {
             "decision": decision.decision.value,
             "order_type": decision.order_type.value,
+            "take_profits": targets_json(decision.take_profits) if decision.take_profits else None,
             "time_in_force": decision.time_in_force.value if decision.time_in_force is not None else None,
         }
     except AttributeError:  # None, a dictionary, or a decision that pydantic's model_copy changed unchecked

@@ -126,7 +126,7 @@ def misplaced_exit(order: Order, price: Decimal) -> str | None:
     """Return why an exit of an entry is on the wrong side of its price; None where the exits are right."""
     if order.exits is None:
         return None
-    tick, stop, target = order.instrument.tick, order.exits.stop_loss, order.exits.take_profit
+    tick, stop = order.instrument.tick, order.exits.stop_loss
     if (trail := order.exits.trailing_stop) is not None:
         flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, Side.SELL, tick), price, tick)
         if flaw is not None:
@@ -137,6 +137,7 @@ def misplaced_exit(order: Order, price: Decimal) -> str | None:
             return f"stop_loss {plain(stop_price)} must be below the entry's price, {plain(price)}"
         if stop_price < tick:
             return f"stop_loss {plain(stop.below(price))} is less than one tick of {plain(tick)}"
-    if target is not None and not (target_price := ceil_to(target.above(price), tick)) > price:
-        return f"take_profit {plain(target_price)} must be above the entry's price, {plain(price)}"
+    for target in order.exits.take_profits:
+        if not (target_price := ceil_to(target.level.above(price), tick)) > price:
+            return f"take_profit {plain(target_price)} must be above the entry's price, {plain(price)}"
     return None

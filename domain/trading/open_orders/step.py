@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
-from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, plain, round_to, subtract
+from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, negate, plain, round_to, subtract
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Reason
 from domain.trading.events import DecisionEnd, Event, Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered
@@ -15,7 +15,8 @@ from domain.trading.execution import worst_cost
 from domain.trading.open_orders.exits import exits_of
 from domain.trading.open_orders.matching import take_all, take_at_once
 from domain.trading.open_orders.open_order import OpenOrder
-from domain.trading.orders import Fill, Order, order_id
+from domain.trading.open_orders.targets import target_quantities
+from domain.trading.orders import ExitPlan, Fill, Order, order_id
 from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
@@ -79,26 +80,50 @@ class StepOfPortfolio:
             self._make_room(order, fill.quantity)
         result = self.add(filled or Filled(self.version, order, None, fill))
         if order.exits is not None and order.side is Side.BUY:
-            for wanted in exit_orders(order, result, self.now):
-                self._open_exit(wanted, fill.quantity, fill.quote)
+            self._open_or_enlarge(order, result)
         if order.parent is not None and (entry := self.state.open_orders.get(order.parent)) is not None:
             self.end(entry, OrderStatus.CANCELLED, Reason.CANCELLED, f"position closed by exit {order.order_id}")
 
-    def _open_exit(self, wanted: Order, quantity: Decimal, quote: Quote) -> None:
-        at, since = self.now.time, self.last_data
-        assert wanted.parent is not None  # it is an exit
-        siblings = exits_of(self.state.open_orders, wanted.instrument.symbol, wanted.parent)
-        present = next((one for one in siblings if one.order.order_type is wanted.order_type), None)
-        if present is None:
-            new = replace(wanted, seq=self.version)
-            self.add(OrderAccepted(self.version, new, None, ZERO, since, at, first_mark(new, quote)))
-            return
+    def _open_or_enlarge(self, entry: Order, result: Result) -> None:
+        """Open the exits of an entry, or make them larger, by what a fill has bought."""
+        fill, of_fill = result.fill, list(exit_orders(entry, result, self.now))
+        assert entry.exits is not None
+        siblings = exits_of(self.state.open_orders, entry.instrument.symbol, entry.order_id)
+        of_slot = {slot(entry.exits, one.order.leg): one for one in siblings}
+        present = [of_slot.get(slot(entry.exits, wanted.leg)) for wanted in of_fill]
+        quantities = [wanted.quantity for wanted in of_fill]
+        # Shares that are rounded anew may take from the last target what others get; of a filled one nothing is left.
+        last = present[-1] if present else None
+        left = last.remaining if last is not None else ZERO
+        short = subtract(negate(quantities[-1]), left) if quantities else ZERO
+        for index in reversed(range(len(quantities))):
+            if short <= ZERO:
+                break
+            if quantities[index] > ZERO and of_fill[index].order_type is OrderType.LIMIT:
+                cut = min(short, quantities[index])
+                quantities[index], short = subtract(quantities[index], cut), subtract(short, cut)
+                quantities[-1] = add(quantities[-1], cut)
+        for wanted, one, quantity in zip(of_fill, present, quantities, strict=True):
+            if one is None:
+                if quantity > ZERO:
+                    new = replace(wanted, quantity=quantity, seq=self.version)
+                    first = first_mark(new, fill.quote)
+                    self.add(OrderAccepted(self.version, new, None, ZERO, self.last_data, self.now.time, first))
+            elif add(one.remaining, quantity) <= ZERO:
+                self.end(one, OrderStatus.CANCELLED, Reason.CANCELLED, "its share is in the other targets")
+            else:
+                self._enlarge(one, wanted, quantity)
+
+    def _enlarge(self, present: OpenOrder, wanted: Order, quantity: Decimal) -> None:
+        since = self.last_data
         larger = replace(present.order, quantity=add(present.order.quantity, quantity))
         if present.order.trail is not None:  # its mark goes on
             since = present.since
         elif not larger.amended:  # a price that a decision has set stays
             larger = replace(larger, stop_price=wanted.stop_price, limit_price=wanted.limit_price)
-        self.add(OrderAmended(self.version, larger, ZERO, since, at, "its entry was filled further"))
+        if larger != present.order:
+            reason = "its entry was filled further"
+            self.add(OrderAmended(self.version, larger, ZERO, since, self.now.time, reason))
 
     def _make_room(self, exit_order: Order, quantity: Decimal) -> None:
         """Reduce the open SELL orders of decisions to what is left after a fill of an exit, the youngest first."""
@@ -177,32 +202,45 @@ def joined_notes(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
 
 
+def slot(plan: ExitPlan, leg: int) -> int:
+    """Return which exit of its entry an order is: 0 is the stop, 1 the first target."""
+    return (leg - 2) % _slots(plan)
+
+
+def _slots(plan: ExitPlan) -> int:
+    return 1 + max(len(plan.take_profits), 1)
+
+
 def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     """Yield the exits of an entry for the fill of a result; their prices follow its average price.
 
-    The stop of the entry's first fill is leg 2 of the decision and its target leg 3, those of its second fill would be
-    4 and 5: they are used where the first ones have ended by then, since a number is never used twice.
+    The quantity of each is that by which it grows; that of the last target may be negative. With one target the stop
+    of the entry's first fill is leg 2 of the decision and its target leg 3, those of its second fill would be 4 and 5:
+    they are used where the first ones have ended by then, since a number is never used twice.
     """
-    assert entry.exits is not None
-    open_order, fill, tick = result.open_order, result.fill, entry.instrument.tick
+    plan = entry.exits
+    assert plan is not None
+    open_order, fill, instrument = result.open_order, result.fill, entry.instrument
+    tick, step = instrument.tick, instrument.step
     average = fill.price if open_order is None or open_order.average_price is None else open_order.average_price
+    bought = fill.quantity if open_order is None else open_order.filled
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
         limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
         reduce_only=False, note="",
     )  # fmt: skip
-    stop_leg, target_leg = 2 * fill.fill_no, 2 * fill.fill_no + 1
-    if (level := entry.exits.stop_loss) is not None:
+    leg = 2 + (fill.fill_no - 1) * _slots(plan)
+    base = replace(base, order_id=order_id(entry.order_id, leg), leg=leg)
+    if (level := plan.stop_loss) is not None:
         stop_price = max(round_to(level.below(average), tick), tick)
-        id_ = order_id(entry.order_id, stop_leg)
-        yield replace(base, order_id=id_, leg=stop_leg, order_type=OrderType.STOP, stop_price=stop_price)
-    if (trail := entry.exits.trailing_stop) is not None:
+        yield replace(base, order_type=OrderType.STOP, stop_price=stop_price)
+    if (trail := plan.trailing_stop) is not None:
         stop_price = max(trail.stop_price(mark(entry.execution.price_rule, *fill.quote.point), Side.SELL, tick), tick)
+        yield replace(base, order_type=OrderType.TRAILING_STOP, stop_price=stop_price, trail=trail)
+    before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
+    after = target_quantities(plan.take_profits, bought, step)
+    for number, target in enumerate(plan.take_profits):
         yield replace(
-            base, order_id=order_id(entry.order_id, stop_leg), leg=stop_leg, order_type=OrderType.TRAILING_STOP,
-            stop_price=stop_price, trail=trail,
+            base, order_id=order_id(entry.order_id, leg + 1 + number), leg=leg + 1 + number, order_type=OrderType.LIMIT,
+            quantity=subtract(after[number], before[number]), limit_price=ceil_to(target.level.above(average), tick),
         )  # fmt: skip
-    if (level := entry.exits.take_profit) is not None:
-        limit_price = ceil_to(level.above(average), tick)
-        id_ = order_id(entry.order_id, target_leg)
-        yield replace(base, order_id=id_, leg=target_leg, order_type=OrderType.LIMIT, limit_price=limit_price)

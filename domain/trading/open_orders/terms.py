@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from domain.trading.orders import ExitPlan, Level, Trail
+from domain.trading.arithmetic import ONE, total
+from domain.trading.orders import ExitPlan, Level, Target, Trail
 from domain.types import Action, OrderType, TimeInForce
 
 RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
@@ -30,6 +31,7 @@ class OrderTerms:
         stop_loss_pct: the same as a fraction below the entry price.
         take_profit: price of the target of a BUY.
         take_profit_pct: the same as a fraction above the entry price.
+        take_profits: of a BUY: several targets, each with its share of what it buys.
         trail: distance of a trailing stop order from the mark, in money.
         trail_pct: the same as a fraction of the mark.
         trailing_stop: distance of the trailing stop of a BUY, in money.
@@ -47,6 +49,7 @@ class OrderTerms:
     stop_loss_pct: Decimal | None = None
     take_profit: Decimal | None = None
     take_profit_pct: Decimal | None = None
+    take_profits: tuple[Target, ...] = ()
     trail: Decimal | None = None
     trail_pct: Decimal | None = None
     trailing_stop: Decimal | None = None
@@ -57,7 +60,8 @@ class OrderTerms:
         """The exits that it wants; None without any."""
         stop = _level(self.stop_loss, self.stop_loss_pct)
         target = _level(self.take_profit, self.take_profit_pct)
-        plan = ExitPlan(stop, target, _trail(self.trailing_stop, self.trailing_stop_pct))
+        targets = self.take_profits if target is None else (Target(target),)
+        plan = ExitPlan(stop, targets, _trail(self.trailing_stop, self.trailing_stop_pct))
         return plan if plan != NO_EXITS else None
 
     @property
@@ -136,6 +140,8 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
         "reduce_only is for a SELL": terms.reduce_only and action is not Action.SELL,
         "stop_loss, take_profit and trailing_stop are for a BUY": exits != NO_EXITS and action is not Action.BUY,
         "an exit has a price or a fraction, not both": any(None not in pair for pair in pairs),
+        "a BUY has take_profit or take_profits, not both": bool(terms.take_profits and pairs[1] != (None, None)),
+        "the shares of take_profits add up to at most 1": total(one.share for one in terms.take_profits) > ONE,
         "a BUY has one stop_loss or one trailing_stop, not both": (
             exits.stop_loss is not None and exits.trailing_stop is not None
         ),

@@ -10,8 +10,9 @@ import psycopg
 
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders, TrailingMark
+from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import NO_EXITS
-from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order, Trail
+from domain.trading.orders import Costs, ExecutionRules, ExitPlan, Level, Order, Target, Trail
 from domain.trading.portfolio import NO_OPEN_ORDERS
 from domain.types import Epoch, Generation, OrderType, PortfolioName, PriceRule, Side, TimeInForce
 from persistence.rows import columns_of, from_row, named_rows, one_row
@@ -27,9 +28,9 @@ READ_OPEN_ORDERS = f"""
 SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_currency, o.tick, o.step, o.asset_class,
        o.min_quantity, o.min_notional, o.side, o.order_type, o.quantity, o.created_at, o.strategy, o.note,
        o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.reduce_only, o.parent,
-       o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct, o.trailing_stop,
-       o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark, o.trail_data_no, o.slippage, o.since, o.reserved,
-       o.triggered_at, o.price_source,
+       o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct,
+       o.take_profits::text, o.trailing_stop, o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark,
+       o.trail_data_no, o.slippage, o.since, o.reserved, o.triggered_at, o.price_source,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs, VENUE_FEES), *columns_of(ExecutionRules)))},
        o.maker_fee, o.taker_fee, {", ".join(f"f.{name}" for name in OF_FILLS)}, f.charged
 FROM paper_orders o
@@ -93,7 +94,10 @@ def _order(row: Mapping[str, Any]) -> Order:
         row["min_quantity"],
     )  # fmt: skip
     force = row["time_in_force"]
-    plan = ExitPlan(_level(row, "stop_loss"), _level(row, "take_profit"), _trail(row, "trailing_stop"))
+    only = _level(row, "take_profit")
+    several = parse_targets(row["take_profits"]) if row["take_profits"] is not None else ()
+    targets = several if only is None else (Target(only),)
+    plan = ExitPlan(_level(row, "stop_loss"), targets, _trail(row, "trailing_stop"))
     return Order(
         order_id=row["order_id"],
         decision_id=row["decision_id"],

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.trading.arithmetic import CONTEXT, STORED_QUANTUM, ZERO, plain
+from domain.trading.arithmetic import CONTEXT, ONE, STORED_QUANTUM, ZERO, plain
 from domain.trading.bookkeeping import Result, Trade
 from domain.trading.decision import Reason
 from domain.trading.events import Filled, OrderAccepted, OrderAmended, OrderEnded, OrderTriggered, SizingEvidence
 from domain.trading.open_orders.exits import ChangedExit
 from domain.trading.open_orders.open_order import OpenOrder
+from domain.trading.open_orders.targets import targets_json
 from domain.trading.open_orders.terms import NO_EXITS
 from domain.trading.orders import RULES_VERSION, Level, Order, Trail
 from domain.trading.portfolio import Position
@@ -147,13 +148,15 @@ def accepted_row(change: OrderChange) -> dict[str, object]:
     assert change.accepted is not None
     order, instrument = change.open_order.order, change.open_order.order.instrument
     plan = order.exits or NO_EXITS
+    only = plan.take_profits[0].level if [one.share for one in plan.take_profits] == [ONE] else None
     return (
         _new_row(change.accepted, change.marks_no)
         | changed_columns(change)
         | {
             "post_only": order.post_only, "reduce_only": order.reduce_only, "parent": order.parent,
             **_amount_and_fraction("stop_loss", plan.stop_loss),
-            **_amount_and_fraction("take_profit", plan.take_profit),
+            **_amount_and_fraction("take_profit", only),
+            "take_profits": targets_json(plan.take_profits) if plan.take_profits and only is None else None,
             **_amount_and_fraction("trailing_stop", plan.trailing_stop),
             **_amount_and_fraction("trail", order.trail),
             "trail_mark": change.open_order.mark, "trail_data_no": change.open_order.mark_no,

@@ -12,7 +12,7 @@ import pytest
 from domain.errors import InvalidDecision
 from domain.trading.decision import Decision
 from persistence import schema
-from persistence.stores.decision_rows import row_flaw
+from persistence.stores.decision_rows import row_flaw, row_terms
 from tests.support.database.servers import Server
 
 GOOD: dict[str, Any] = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
@@ -34,6 +34,9 @@ EXPIRY = "order_expires_at is set exactly with time_in_force GTD"
 POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
 REDUCE_ONLY = "reduce_only is for a SELL"
 EXITS = "stop_loss, take_profit and trailing_stop are for a BUY"
+SHARES = "the shares of take_profits add up to at most 1"
+ONE_TARGET = "a BUY has take_profit or take_profits, not both"
+TARGETS = "take_profits must be 1 to 10 of price or pct, each with a share"
 ONE_STOP = "a BUY has one stop_loss or one trailing_stop, not both"
 TRAIL = "a trailing_stop order, and no other, has a trail or a trail_pct"
 BOTH = "an exit has a price or a fraction, not both"
@@ -77,6 +80,10 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (EXITS, {"decision": "SELL", **TRAILING, "trailing_stop_pct": "0.1"}),
     (ONE_STOP, {"stop_loss": "90", "trailing_stop": "5"}),
     (ONE_STOP, {"stop_loss_pct": "0.1", "trailing_stop_pct": "0.1"}),
+    (SHARES, {"take_profits": '[{"price": 110, "share": 0.5}, {"pct": 0.1, "share": 0.50000001}]'}),
+    (ONE_TARGET, {"take_profit": "110", "take_profits": '[{"price": 110, "share": 1}]'}),
+    (EXITS, {"decision": "SELL", "take_profits": '[{"price": 110, "share": 1}]'}),
+    (TERMS, {"decision": "HOLD", "take_profits": '[{"price": 110, "share": 1}]'}),
     (TRAIL, {"trail": "5"}),
     (TRAIL, {"order_type": "trailing_stop"}),
     (TRAIL, {**STOP, "trail_pct": "0.1"}),
@@ -101,6 +108,14 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (BOTH, {"decision": "SELL", "stop_loss": "90", "stop_loss_pct": "0.1"}),
 ]
 
+ONE_PART = '{"price": 1, "share": 0.01}'
+NO_TARGETS = (
+    "[]", '{"price": 1, "share": 1}', '[{"price": 1}]', '[{"share": 1}]', '[{"price": 1, "pct": 1, "share": 1}]',
+    '[{"price": 1, "share": 1, "x": 1}]', '[{"price": 0, "share": 1}]', '[{"price": 1, "share": 0}]', "[1]",
+    "[null]", '[{"price": 1, "share": 1.01}]', '[{"price": null, "share": 1}]', '[{"price": 1e20, "share": 1}]',
+    '[{"price": 1, "share": 1e-19}]', f"[{', '.join([ONE_PART] * 11)}]",
+)  # fmt: skip
+
 VALUES = [
     ("order_type: market, limit, stop, stop_limit or trailing_stop", {"order_type": "iceberg"}),
     ("order_type: market, limit, stop, stop_limit or trailing_stop", {"order_type": ""}),
@@ -113,6 +128,7 @@ VALUES = [
     ("stop_loss_pct must be a number above 0 and below 1", {"stop_loss_pct": "NaN"}),
     ("take_profit must be a number above 0", {"take_profit": "NaN"}),
     ("take_profit_pct must be a number above 0", {"take_profit_pct": "0"}),
+    *((TARGETS, {"take_profits": text}) for text in NO_TARGETS),
     ("trail must be a number above 0", {**TRAILING, "trail": "0"}),
     ("trail_pct must be a number above 0 and below 1", {"order_type": "trailing_stop", "trail_pct": "1"}),
     ("trailing_stop must be a number above 0", {"trailing_stop": "NaN"}),
@@ -139,6 +155,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {**AMEND, "quantity": "1"},
     {**AMEND, "limit_price": "100", "symbol": None, "confidence": None},
     {**AMEND, "stop_price": "100", "order_expires_at": EXPIRES, "decision": " amend ", "symbol": "*"},
+    {"take_profits": '[{"price": 110, "share": 0.5}, {"pct": 0.1, "share": 0.5}]'},
+    {"take_profits": '[{"pct": 0.125, "share": 0.1}]', "stop_loss": "90"},
     CANCEL,
     {**CANCEL, "symbol": None, "confidence": None},
     {**CANCEL, "decision": " cancel ", "symbol": "*"},
@@ -158,7 +176,7 @@ def url(server: Server) -> Iterator[str]:
 def insert(url: str, row: dict[str, Any]) -> dict[str, Any]:
     """Insert a row as a person does; return it as the program reads it. Nothing is committed."""
     names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
-    statement = f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING *"
+    statement = f"INSERT INTO trading_decisions ({names}) VALUES ({marks}) RETURNING *, take_profits::text"
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
         stored = connection.execute(statement, list(row.values())).fetchone()
         connection.rollback()
@@ -199,6 +217,7 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
     )  # fmt: skip
     assert {name: getattr(sent, name) for name in names} == {name: stored[name] for name in names}
     assert sent.order_expires_at == stored["order_expires_at"]
+    assert sent.take_profits == row_terms(stored).take_profits
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Fenced
+from domain.trading.arithmetic import plain
 from domain.trading.bookkeeping import apply
 from domain.trading.events import OrderAmended
 from domain.trading.open_orders.open_order import TrailingMark
@@ -34,6 +35,29 @@ def test_a_trailing_stop_keeps_its_mark_and_triggers(market: Market) -> None:
     market.price("104.5", "104.4", "104.6")
     assert [] == list(market.state.open_orders)
     assert Decimal(1) == market.state.positions[BTC].quantity
+
+
+def test_several_targets_are_stored_with_the_entry_and_open_as_its_fills_come(market: Market) -> None:
+    market.price("100", "99.9", "100.1", "1")
+    market.send("BUY", "4", order_type="limit", limit_price="101", take_profits="110:0.5,130:0.25", stop_loss="90")
+    expected = [(1, "3", None), (2, "1", "90"), (3, "0.5", "110"), (4, "0.25", "130")]
+    assert expected == legs(market)
+    market.price("100", "99.9", "100.1")
+    assert [(2, "4", "90"), (3, "2", "110"), (4, "1", "130")] == legs(market)
+    market.price("111", "110.5", "111")
+    assert [(2, "2", "90"), (4, "1", "130")] == legs(market)
+
+
+def legs(market: Market) -> list[tuple[int, str, str | None]]:
+    """Return leg, open quantity, and the price of an exit, as they are stored."""
+    return [
+        (
+            one.order.leg,
+            plain(one.remaining),
+            plain(one.order.own_price) if one.order.is_exit and one.order.own_price else None,
+        )
+        for one in market.state.open_orders
+    ]
 
 
 def stops(market: Market) -> list[Decimal | None]:

@@ -11,6 +11,7 @@ from typing import Any
 from domain.trading.arithmetic import multiply, round_to
 from domain.trading.decision_queue import SizingRules
 from domain.trading.open_orders.open_order import OpenOrder
+from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
 from domain.trading.orders import ExecutionRules
 from domain.trading.quotes import Bar, MarketData, Quote
@@ -51,6 +52,14 @@ TYPES = [OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT, O
 FORCES = [None, None, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK]
 AMOUNTS = [Decimal(x) for x in ("0.3", "0.9", "1", "1.1", "2", "10")]
 STOP_LOSSES = [None, None, Decimal("0.02"), Decimal("0.005")]
+TARGETS = [
+    (),
+    (),
+    (),
+    parse_targets("2%:0.5,0.3%:0.5"),
+    parse_targets("0.3%:0.4,1%:0.4,0.5%:0.2"),
+    parse_targets("1%:0.3"),
+]
 TRAILS = [Decimal("0.01"), Decimal("0.003"), Decimal("0.04")]
 TAKE_PROFITS = [None, None, Decimal("0.02"), Decimal("0.003")]
 KINDS = (
@@ -113,13 +122,17 @@ def drawn_terms(action: Action, choices: Choices, price: Decimal, now: datetime)
     distance = round_to(multiply(price, trail), Decimal("0.001"))
     if kind is OrderType.TRAILING_STOP:
         terms = replace(terms, trail=distance) if exact else replace(terms, trail_pct=trail)
+    if targets := choices.of(TARGETS):
+        terms = replace(terms, take_profit_pct=None, take_profits=targets)
     if choices.of([True, False, False]):
         terms = replace(terms, stop_loss_pct=None)
         terms = replace(terms, trailing_stop=distance) if exact else replace(terms, trailing_stop_pct=trail)
     if flaw(action, terms, None) is not None:
         terms = replace(terms, time_in_force=None, expires_at=None, post_only=False)
     if flaw(action, terms, None) is not None:
-        terms = replace(terms, stop_loss_pct=None, take_profit_pct=None, trailing_stop=None, trailing_stop_pct=None)
+        terms = replace(
+            terms, stop_loss_pct=None, take_profit_pct=None, take_profits=(), trailing_stop=None, trailing_stop_pct=None
+        )
     return MARKET if terms == MARKET else terms
 
 

@@ -22,6 +22,7 @@ from domain.trading.decision_queue import SizingRules
 from domain.trading.engine import Ended, Engine
 from domain.trading.events import Filled, OrderEnded
 from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, ExecutionRules
 from domain.trading.portfolio import PortfolioRules, PortfolioState
@@ -66,6 +67,8 @@ def order_terms(text: str) -> tuple[str, Decimal | None, OrderTerms]:
             values[f"{name}_price"] = Decimal(rest.pop(0))
         elif name in PRICES:
             values[name] = Decimal(rest.pop(0))
+        elif name == "take_profits":
+            values[name] = parse_targets(rest.pop(0))
         elif name == "post_only":
             values[name] = True
         else:
