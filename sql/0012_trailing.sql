@@ -45,7 +45,7 @@ ALTER TABLE trading_decisions
         CHECK (trailing_stop_pct > 0 AND trailing_stop_pct < 1) NOT VALID,
     ADD CONSTRAINT "only a BUY or SELL has terms such as order_type or limit_price"
         CHECK (upper(btrim(decision)) IN ('BUY', 'SELL')
-               OR order_type = 'market' AND NOT coalesce(post_only, false)
+               OR order_type = 'market' AND NOT coalesce(post_only, false) AND NOT coalesce(reduce_only, false)
                   AND coalesce(limit_price, stop_price, stop_loss, stop_loss_pct, take_profit, take_profit_pct, trail, trail_pct,
                                trailing_stop, trailing_stop_pct) IS NULL AND take_profits IS NULL
                   AND time_in_force IS NULL AND order_expires_at IS NULL) NOT VALID,
@@ -73,13 +73,13 @@ DROP TRIGGER IF EXISTS paper_decision_ends_once ON trading_decisions;
 CREATE TRIGGER paper_decision_ends_once BEFORE UPDATE ON trading_decisions FOR EACH ROW
     WHEN (OLD.processed_at IS NOT NULL
           AND (NEW.uid, NEW.portfolio, NEW.symbol, NEW.decision, NEW.confidence, NEW.risk_score, NEW.quantity,
-               NEW.order_type, NEW.limit_price, NEW.stop_price, NEW.time_in_force, NEW.order_expires_at, NEW.post_only,
+               NEW.order_type, NEW.limit_price, NEW.stop_price, NEW.time_in_force, NEW.order_expires_at, NEW.post_only, NEW.reduce_only,
                NEW.stop_loss, NEW.stop_loss_pct, NEW.take_profit, NEW.take_profit_pct, NEW.target,
                NEW.take_profits, NEW.trail, NEW.trail_pct, NEW.trailing_stop, NEW.trailing_stop_pct,
                NEW.created_at, NEW.status, NEW.outcome_reason, NEW.order_id, NEW.processed_at)
               IS DISTINCT FROM
               (OLD.uid, OLD.portfolio, OLD.symbol, OLD.decision, OLD.confidence, OLD.risk_score, OLD.quantity,
-               OLD.order_type, OLD.limit_price, OLD.stop_price, OLD.time_in_force, OLD.order_expires_at, OLD.post_only,
+               OLD.order_type, OLD.limit_price, OLD.stop_price, OLD.time_in_force, OLD.order_expires_at, OLD.post_only, OLD.reduce_only,
                OLD.stop_loss, OLD.stop_loss_pct, OLD.take_profit, OLD.take_profit_pct, OLD.target,
                OLD.take_profits, OLD.trail, OLD.trail_pct, OLD.trailing_stop, OLD.trailing_stop_pct,
                OLD.created_at, OLD.status, OLD.outcome_reason, OLD.order_id, OLD.processed_at))
@@ -89,12 +89,12 @@ CREATE TRIGGER paper_decision_stands BEFORE UPDATE ON trading_decisions FOR EACH
     WHEN (OLD.processed_at IS NULL
           AND (NEW.id, NEW.uid, NEW.portfolio, NEW.asset_class, NEW.symbol, NEW.decision, NEW.confidence, NEW.risk_score,
                NEW.quantity, NEW.strategy, NEW.order_type, NEW.limit_price, NEW.stop_price, NEW.time_in_force,
-               NEW.order_expires_at, NEW.post_only, NEW.stop_loss, NEW.stop_loss_pct, NEW.take_profit, NEW.take_profit_pct,
+               NEW.order_expires_at, NEW.post_only, NEW.reduce_only, NEW.stop_loss, NEW.stop_loss_pct, NEW.take_profit, NEW.take_profit_pct,
                NEW.take_profits, NEW.trail, NEW.trail_pct, NEW.trailing_stop, NEW.trailing_stop_pct, NEW.target, NEW.created_at, NEW.expires_at)
               IS DISTINCT FROM
               (OLD.id, OLD.uid, OLD.portfolio, OLD.asset_class, OLD.symbol, OLD.decision, OLD.confidence, OLD.risk_score,
                OLD.quantity, OLD.strategy, OLD.order_type, OLD.limit_price, OLD.stop_price, OLD.time_in_force,
-               OLD.order_expires_at, OLD.post_only, OLD.stop_loss, OLD.stop_loss_pct, OLD.take_profit, OLD.take_profit_pct,
+               OLD.order_expires_at, OLD.post_only, OLD.reduce_only, OLD.stop_loss, OLD.stop_loss_pct, OLD.take_profit, OLD.take_profit_pct,
                OLD.take_profits, OLD.trail, OLD.trail_pct, OLD.trailing_stop, OLD.trailing_stop_pct, OLD.target, OLD.created_at, OLD.expires_at))
     EXECUTE FUNCTION paper_decision_stands();
 
@@ -118,3 +118,13 @@ CREATE FUNCTION paper_stop_price(o paper_orders) RETURNS numeric LANGUAGE sql IM
             (o.trail_mark + CASE o.side WHEN 'SELL' THEN -1 ELSE 1 END * coalesce(o.trail, o.trail_mark * o.trail_pct)) / o.tick)))
     END
 $$;
+
+-- The exits of a BUY that has none of its own: fractions of its entry price, NULL: none. No existing row is written.
+ALTER TABLE paper_trading_config ADD COLUMN default_stop_loss numeric(38,18);
+ALTER TABLE paper_trading_config ADD COLUMN default_take_profit numeric(38,18);
+ALTER TABLE paper_trading_config
+    ADD CONSTRAINT "default_stop_loss must be a fraction above 0 and below 1" CHECK (default_stop_loss > 0 AND default_stop_loss < 1),
+    ADD CONSTRAINT "default_take_profit must be a fraction above 0"
+        CHECK (default_take_profit > 0 AND default_take_profit < 1e20);
+ALTER TABLE paper_portfolio_rules ADD COLUMN default_stop_loss numeric(38,18);
+ALTER TABLE paper_portfolio_rules ADD COLUMN default_take_profit numeric(38,18);

@@ -36,8 +36,11 @@ RULES = {
     "decision_confidence_threshold": ("threshold", "Decisions with a lower confidence are ignored, 0 to 1."),
     "min_notional": ("min notional", "Minimum value of an order."),
     "default_risk_score": ("risk score", "Risk score of decisions without one, 0 to 1."),
+    "default_stop_loss": ("stop loss", "Stop of a BUY without exits, a fraction below its entry price, or none."),
+    "default_take_profit": ("take profit", "Target of a BUY without exits, a fraction above its entry price, or none."),
 }
 """Heading and help text of each rule."""
+MAY_BE_NONE = {"default_stop_loss", "default_take_profit"}
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
 
 
@@ -68,7 +71,7 @@ WORDS: Mapping[str, Mapping[str, object]] = {
 
 
 def _rules(**options: str | None) -> dict[str, object]:
-    """Return the values of the options that are not None.
+    """Return the values of the options that are given; a rule that may be none is None then.
 
     Raises:
         SettingsError: a value is not a number, or not one of the rule's words.
@@ -76,7 +79,9 @@ def _rules(**options: str | None) -> dict[str, object]:
     values: dict[str, object] = {}
     for name, text in options.items():
         words = WORDS.get(name)
-        if words is None or text is None:
+        if name in MAY_BE_NONE and text == "none":
+            values[name] = None
+        elif words is None or text is None:
             values |= _numbers(**{name: text})
         elif text not in words:
             raise SettingsError(f"{name} = {text!r}: must be {alternatives(words)}")
@@ -178,6 +183,8 @@ def _written(settings: Settings, name: str, write: Callable[[str], object]) -> d
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else number(value)
 
 

@@ -13,7 +13,7 @@ from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, subtract, total
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
-from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules
+from domain.trading.orders import DEFAULT_EXECUTION, Costs, ExecutionRules, ExitPlan, Level, Target
 from domain.trading.quotes import Quote
 from domain.types import FeeRule, PortfolioName, PositionId, PositionSide, Side, Symbol
 
@@ -29,6 +29,8 @@ class PortfolioRules:
         revision: counts the changes of the row.
         created_at: when the row was made.
         default_risk_score: risk score of a decision that has none.
+        default_stop_loss: stop of a BUY without exits of its own, a fraction below its entry price; None: none.
+        default_take_profit: target of such a BUY, a fraction above its entry price; None: none.
         halted: why trading is halted; None where it is not.
         fees: whose commission rates count.
     """
@@ -46,10 +48,21 @@ class PortfolioRules:
     created_at: datetime | None = None
     halted: str | None = None
     fees: FeeRule = FeeRule.OWN
+    default_stop_loss: Decimal | None = None
+    default_take_profit: Decimal | None = None
 
     def costs_of(self, instrument: Instrument) -> Costs:
         """Return the costs of an order of this instrument."""
         return self.costs.at(instrument) if self.fees is FeeRule.VENUE else self.costs
+
+    @property
+    def default_exits(self) -> ExitPlan | None:
+        """The exits of a BUY that has none of its own; None without any."""
+        stop, target = self.default_stop_loss, self.default_take_profit
+        if stop is None and target is None:
+            return None
+        targets = () if target is None else (Target(Level(target, is_fraction=True)),)
+        return ExitPlan(None if stop is None else Level(stop, is_fraction=True), targets)
 
     def stops(self, *, reduces: bool) -> bool:
         """Return whether a halt stops an order; one by people lets an order through that only reduces what is held."""

@@ -150,6 +150,9 @@ def size(
     )
     if decision.terms is not MARKET:
         order = replace(with_terms(order, decision.terms, pricing), price_source=quote.source)
+    if side is Side.BUY:
+        if order.exits is None and (defaults := rules.default_exits) is not None:
+            order = replace(order, exits=defaults)
         if (detail := misplaced_exit(order, pricing.price)) is not None:
             return refuse(decision, Reason.INVALID, detail)
     evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, taken)

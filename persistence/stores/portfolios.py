@@ -21,6 +21,8 @@ CHANGEABLE = (
     "decision_confidence_threshold",
     "min_notional",
     "default_risk_score",
+    "default_stop_loss",
+    "default_take_profit",
     "max_touch_share",
     "max_bar_share",
     "price_rule",
