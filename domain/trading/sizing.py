@@ -152,7 +152,7 @@ def size(
         order = replace(with_terms(order, decision.terms, pricing), price_source=quote.source)
     if side is Side.BUY:
         if order.exits is None and (defaults := rules.default_exits) is not None:
-            order = replace(order, exits=defaults)
+            order = replace(order, exits=defaults, price_source=quote.source)
         if (detail := misplaced_exit(order, pricing.price)) is not None:
             return refuse(decision, Reason.INVALID, detail)
     evidence = SizingEvidence(quote, equity, marks, state.positions, state.version, taken)

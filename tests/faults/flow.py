@@ -49,12 +49,13 @@ QUANTITIES = {
     "E": ("0.3", "0.33333333"),
     "S": ("7", "0.7"),
 }
+OrderColumns = tuple[str, str | None, str | None, str | None, str | None, str | None, str | None, str | None]
 COLUMNS = (
     "uid", "symbol", "decision", "confidence", "quantity", "portfolio", "order_type", "limit_price", "stop_price",
-    "stop_loss_pct", "take_profit_pct", "target",
+    "stop_loss_pct", "take_profit_pct", "trail_pct", "trailing_stop_pct", "target",
 )  # fmt: skip
 INSERT = f"INSERT INTO trading_decisions ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
-NO_TERMS = ("market", None, None, None, None, None)
+NO_TERMS: OrderColumns = ("market", None, None, None, None, None, None, None)
 MOVES = tuple(Decimal(factor) for factor in ("1", "0.999", "1.001", "0.99", "1.01", "1"))
 """Of the prices, one after the other, and again."""
 OFFSETS = ("0.992", "0.9995", "1.0005", "1.008")
@@ -62,7 +63,7 @@ OFFSETS = ("0.992", "0.9995", "1.0005", "1.008")
 FAR_BELOW = Decimal(60_000)
 """A price of BTC that the source never sends."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
-Row = tuple[uuid.UUID, str, str, str, str | None, str, str, str | None, str | None, str | None, str | None, str | None]
+Row = tuple[uuid.UUID, str, str, str, str | None, str, *OrderColumns]
 
 
 def prepare(url: str) -> None:
@@ -117,18 +118,19 @@ def a_decision(draw: random.Random) -> Row:
     return (_uid(draw), symbol, action, confidence, quantity, draw.choice(PORTFOLIOS), *terms)
 
 
-def _terms(
-    draw: random.Random, action: str, symbol: str
-) -> tuple[str, str | None, str | None, str | None, str | None, None]:
+def _terms(draw: random.Random, action: str, symbol: str) -> OrderColumns:
     price = next((Decimal(price) for name, price in PRICES.items() if name[0] == symbol[0].upper()), Decimal(100))
     near = [str((price * Decimal(factor)).quantize(Decimal("0.01"))) for factor in draw.choices(OFFSETS, k=2)]
-    kind = draw.choice(["market", "limit", "limit", "stop", "stop_limit"])
-    stop_loss, take_profit = draw.choice([(None, None), ("0.008", None), ("0.008", "0.008")])
+    kind = draw.choice(["market", "limit", "limit", "stop", "stop_limit", "trailing_stop"])
+    stop_loss, take_profit = draw.choice([(None, None), ("0.008", None), ("0.008", "0.008"), (None, "0.008")])
+    trailing = "0.015" if stop_loss is None and draw.random() < 0.7 else None
     return (
         kind,
         near[0] if kind in {"limit", "stop_limit"} else None,
         near[1] if kind in {"stop", "stop_limit"} else None,
         *((stop_loss, take_profit) if action == "BUY" else (None, None)),
+        "0.015" if kind == "trailing_stop" else None,
+        trailing if action == "BUY" else None,
         None,
     )
 

@@ -112,7 +112,7 @@ ROWS = (
     ("PositionKeeper", "sends", "RaiseGeneration", Needs.GONE),
     ("PositionKeeper", "sends", "Flush", Needs.STOP),
     ("PositionKeeper", "commits", "generation", Needs.REBUILD),
-    ("PositionKeeper", "commits", "fills", Needs.FLOW),
+    ("PositionKeeper", "commits", "fills marks", Needs.FLOW),
     # beside the path
     ("Snapshotter", "takes", "start", Needs.START),
     ("Snapshotter", "takes", "Committed Tick Prices", Needs.FLOW),

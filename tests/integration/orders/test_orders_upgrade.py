@@ -68,7 +68,9 @@ def test_a_column_of_such_a_name_and_type_is_used(embedded_url: str) -> None:
     )
     (buy,) = read(embedded_url)
     assert ("market", "0.1") == (buy.terms.order_type, str(buy.terms.stop_loss))
-    with pytest.raises(psycopg.errors.CheckViolation, match="order_type must be market, limit, stop or stop_limit"):
+    with pytest.raises(
+        psycopg.errors.CheckViolation, match="order_type: market, limit, stop, stop_limit or trailing_stop"
+    ):
         psql(embedded_url, BUY.format("NULL, NULL"))
     with pytest.raises(psycopg.errors.CheckViolation, match="stop_loss must be a number above 0"):
         psql(

@@ -34,8 +34,7 @@ from domain.trading.decision import (
     PendingDecision,
     Refusal,
 )
-from domain.trading.events import Filled, OrderAmended, OrderEnded
-from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.events import Filled, OrderEnded
 from domain.trading.open_orders.protection import halts_after
 from domain.trading.open_orders.settlement import Advance, SettledSpan
 from domain.trading.portfolio import PortfolioRules, PortfolioState
@@ -53,7 +52,7 @@ from domain.types import (
     PortfolioName,
     Symbol,
 )
-from tests.support.actors.stored_state import stored_state
+from tests.support.actors.stored_state import marked, present_target, stored_state, with_stored_marks
 
 
 @dataclass
@@ -209,35 +208,18 @@ class MemoryDatabase:
         if result.trade is not None:
             self.trades.append(result.trade)
         present = self.portfolios[portfolio]
-        state = stored_state(result.state, present.rules)
-        for one in present.open_orders:  # the marks of trailing orders are stored by themselves
-            after = state.open_orders.get(one.order.order_id)
-            amended = isinstance(event, OrderAmended) and event.order.order_id == one.order.order_id
-            stated = amended and isinstance(event, OrderAmended) and event.mark is not None
-            if after is not None and after.trails and not stated:
-                after = replace(after, mark=one.mark, mark_no=one.mark_no)
-                state = replace(state, open_orders=state.open_orders.updated(after))
-        self.portfolios[portfolio] = state
+        self.portfolios[portfolio] = with_stored_marks(stored_state(result.state, present.rules), present, event)
 
     def save_advance(self, generation: Generation, advance: Advance) -> None:
         self._answer()
         failpoints.reach("commits", "marks")
         self._answer()
         self._fence(generation)
-        self._save_marks(advance.marks)
+        self.portfolios = {name: marked(state, advance.marks) for name, state in self.portfolios.items()}
         self.portfolios |= {name: replace(self.portfolios[name], progress=p) for name, p in advance.progress.items()}
         self.spans.extend(advance.spans)
         failpoints.reach("committed", "marks")
         self._lose()
-
-    def _save_marks(self, marks: Sequence[TrailingMark]) -> None:
-        by_id = {mark.order_id: mark for mark in marks}
-        for name, state in self.portfolios.items():
-            orders = state.open_orders
-            for one in [one for one in orders if one.trails and one.order.order_id in by_id]:
-                _, mark, number = by_id[one.order.order_id]
-                orders = orders.updated(replace(one, mark=mark, mark_no=number))
-            self.portfolios[name] = replace(state, open_orders=orders)
 
     # Decisions
 
@@ -315,12 +297,14 @@ class MemoryDatabase:
                 status = row.outcome.status.value if row.outcome is not None else None
                 reason = row.outcome.reason if row.outcome is not None else None
                 named = CancelTarget(decision_id=row.id)
-                return _present(named, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason)
+                return present_target(
+                    named, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason
+                )
         for order_id, entry in self.orders.items():
             if target == str(order_id):
                 status = entry.status.value if entry.status is not OrderStatus.OPEN else None
                 named = CancelTarget(order_id=order_id)
-                return _present(named, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
+                return present_target(named, target, entry.portfolio == owner, entry.portfolio, status, entry.reason)
         by_symbol = "; to cancel by symbol: target 'symbol', or run.py cancel --symbol" if "/" in target else ""
         return CancelTarget(flaw=f"no decision or order is {target!r}{by_symbol}")
 
@@ -421,15 +405,3 @@ class Session:
         if self.epoch != self._database.epoch and not self._database.away:
             self._database.faults["fenced"] += 1
             raise Fenced(f"epoch {self.epoch} does not write any more, another process holds the lease")
-
-
-def _present(
-    named: CancelTarget, target: str, own: bool, portfolio: str, status: str | None, reason: str | None
-) -> CancelTarget:
-    """Return the target of a CANCEL if it is of the same portfolio and has no ``status`` in which it has ended."""
-    if not own:
-        return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
-    if status is not None:
-        detail = (reason or "").removeprefix(f"{status}: ")
-        return CancelTarget(flaw=f"already {status}{f': {detail}' if detail else ''}")
-    return named

@@ -1,13 +1,16 @@
-"""A portfolio's state as the columns of its tables round it."""
+"""A portfolio's state as the columns of its tables round it, and what the target of a CANCEL is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
-from domain.trading.open_orders.open_order import OpenOrders
+from domain.trading.decision import CancelTarget
+from domain.trading.events import Event, OrderAmended
+from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
 from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioRules, PortfolioState
 
 PRICE = Decimal("1e-18")
@@ -56,3 +59,36 @@ def _stored_orders(open_orders: OpenOrders) -> OpenOrders:
     for symbol in {one.order.instrument.symbol for one in open_orders}:
         stored = stored.matched_up_to(symbol, open_orders.matched(symbol), open_orders.matched_at(symbol))
     return stored
+
+
+def with_stored_marks(state: PortfolioState, present: PortfolioState, event: Event) -> PortfolioState:
+    """Return a state with the marks of trailing orders as they are stored: only some events write them."""
+    orders, stated = state.open_orders, event.mark if isinstance(event, OrderAmended) else None
+    for one in present.open_orders:
+        after = orders.get(one.order.order_id)
+        states_it = stated is not None and event.order.order_id == one.order.order_id
+        if after is not None and after.trails and not states_it:
+            orders = orders.updated(replace(after, mark=one.mark, mark_no=one.mark_no))
+    return replace(state, open_orders=orders)
+
+
+def marked(state: PortfolioState, marks: Sequence[TrailingMark]) -> PortfolioState:
+    """Return a state with these marks of its trailing orders that wait for their trigger."""
+    orders, by_id = state.open_orders, {mark.order_id: mark for mark in marks}
+    for one in orders:
+        mark = by_id.get(one.order.order_id)
+        if mark is not None and one.trails:
+            orders = orders.updated(replace(one, mark=mark.mark, mark_no=mark.data_no))
+    return replace(state, open_orders=orders)
+
+
+def present_target(
+    named: CancelTarget, target: str, own: bool, portfolio: str, status: str | None, reason: str | None
+) -> CancelTarget:
+    """Return the target of a CANCEL if it is of the same portfolio and has no ``status`` in which it has ended."""
+    if not own:
+        return CancelTarget(flaw=f"{target!r} is of portfolio {portfolio}")
+    if status is not None:
+        detail = (reason or "").removeprefix(f"{status}: ")
+        return CancelTarget(flaw=f"already {status}{f': {detail}' if detail else ''}")
+    return named
