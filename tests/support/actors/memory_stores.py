@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from domain import failpoints
@@ -52,7 +52,7 @@ from domain.types import (
     PortfolioName,
     Symbol,
 )
-from tests.support.actors.stored_state import marked, present_target, stored_state, with_stored_marks
+from tests.support.actors.stored_state import OrderEntry, marked, present_target, stored_state, with_stored_marks
 
 
 @dataclass
@@ -64,14 +64,6 @@ class Row:
     created_at: datetime
     outcome: Outcome | None = None
     opened: Outcome | None = None
-
-
-class OrderEntry(NamedTuple):
-    """What a row of ``paper_orders`` says of the order's end."""
-
-    portfolio: PortfolioName
-    status: OrderStatus
-    reason: str | None
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import CONTEXT
@@ -12,9 +13,18 @@ from domain.trading.decision import CancelTarget
 from domain.trading.events import Event, OrderAmended
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
 from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioRules, PortfolioState
+from domain.types import OrderStatus, PortfolioName
 
 PRICE = Decimal("1e-18")
 MONEY = Decimal("1e-12")
+
+
+class OrderEntry(NamedTuple):
+    """What a row of ``paper_orders`` says of the order's end."""
+
+    portfolio: PortfolioName
+    status: OrderStatus
+    reason: str | None
 
 
 def stored_state(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioState:
