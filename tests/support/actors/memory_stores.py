@@ -181,7 +181,8 @@ class MemoryDatabase:
             self._write(result)
         for name, reason in halts_after(group).items():
             self._halt(name, reason)
-        self._save_marks([mark for result in group for mark in result.state.progress.marks])
+        marks = [mark for result in group for mark in result.state.progress.marks]
+        self.portfolios = {name: marked(state, marks) for name, state in self.portfolios.items()}
         failpoints.reach("committed", "fills")
         self._lose()
 
