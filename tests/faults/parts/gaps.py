@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.faults.counters import Counters
-from tests.support.settlement.twins import differing_decisions, fills, play, recovered_decisions
+from tests.support.settlement.twins import differing_decisions, fills, play, settled_decisions
 
 KILLS = 20
 """Of one seed; 10 seeds have 200."""
@@ -32,7 +32,7 @@ def play_seed(seed: int, kills: int) -> Counters:
     by_trades, by_bars = play(seed, kills, killed=True), play(seed, kills, killed=True, by_bars=True)
     if fills(undisturbed) != fills(by_trades):
         raise AssertionError(sorted(set(fills(undisturbed)) ^ set(fills(by_trades)))[:4])
-    if unmarked := differing_decisions(undisturbed, by_bars) - recovered_decisions(by_bars):
+    if unmarked := differing_decisions(undisturbed, by_bars) - settled_decisions(by_bars):
         raise AssertionError(f"decisions {sorted(unmarked, key=str)} differ, and nothing marks them")
     counted = Counters(faults=Counter({"death": 2 * kills}))
     for database in (by_trades, by_bars):

@@ -52,7 +52,7 @@ from domain.types import (
     PortfolioName,
     Symbol,
 )
-from tests.support.actors.stored_state import OrderEntry, marked, present_target, stored_state, with_stored_marks
+from tests.support.actors.stored_state import OrderEntry, marked, present_target, with_progress, with_stored_marks
 
 
 @dataclass
@@ -201,7 +201,7 @@ class MemoryDatabase:
         if result.trade is not None:
             self.trades.append(result.trade)
         present = self.portfolios[portfolio]
-        self.portfolios[portfolio] = with_stored_marks(stored_state(result.state, present.rules), present, event)
+        self.portfolios[portfolio] = with_stored_marks(result.state, present, event)
 
     def save_advance(self, generation: Generation, advance: Advance) -> None:
         self._answer()
@@ -209,7 +209,7 @@ class MemoryDatabase:
         self._answer()
         self._fence(generation)
         self.portfolios = {name: marked(state, advance.marks) for name, state in self.portfolios.items()}
-        self.portfolios |= {name: replace(self.portfolios[name], progress=p) for name, p in advance.progress.items()}
+        self.portfolios |= {name: with_progress(self.portfolios[name], p) for name, p in advance.progress.items()}
         self.spans.extend(advance.spans)
         failpoints.reach("committed", "marks")
         self._lose()

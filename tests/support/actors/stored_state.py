@@ -12,7 +12,7 @@ from domain.trading.arithmetic import CONTEXT
 from domain.trading.decision import CancelTarget
 from domain.trading.events import Event, OrderAmended
 from domain.trading.open_orders.open_order import OpenOrders, TrailingMark
-from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioRules, PortfolioState
+from domain.trading.portfolio import NO_OPEN_ORDERS, PortfolioState, Progress
 from domain.types import OrderStatus, PortfolioName
 
 PRICE = Decimal("1e-18")
@@ -27,8 +27,8 @@ class OrderEntry(NamedTuple):
     reason: str | None
 
 
-def stored_state(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioState:
-    """Return the portfolio rounded as its columns round."""
+def stored_state(portfolio: PortfolioState, before: PortfolioState) -> PortfolioState:
+    """Return the portfolio rounded as its columns round, in place of the one that was stored before."""
     positions = {
         symbol: replace(
             position,
@@ -44,13 +44,20 @@ def stored_state(portfolio: PortfolioState, rules: PortfolioRules) -> PortfolioS
         for symbol, of in portfolio.taken.items()
     }
     return replace(
-        portfolio,
-        rules=rules,
+        with_progress(before, portfolio.progress),
+        version=portfolio.version,
         cash=CONTEXT.quantize(portfolio.cash, MONEY),
         positions=ImmutableMap(positions),
         open_orders=_stored_orders(portfolio.open_orders),
         taken=ImmutableMap(taken),
     )
+
+
+def with_progress(stored: PortfolioState, progress: Progress) -> PortfolioState:
+    """Return a stored portfolio with its new progress: what that does not state stays."""
+    before = stored.progress
+    data_at, settled_no = progress.data_at or before.data_at, max(progress.settled_no, before.settled_no)
+    return replace(stored, progress=Progress(data_at, settled_no))
 
 
 def _stored_orders(open_orders: OpenOrders) -> OpenOrders:
@@ -73,6 +80,7 @@ def _stored_orders(open_orders: OpenOrders) -> OpenOrders:
 
 def with_stored_marks(state: PortfolioState, present: PortfolioState, event: Event) -> PortfolioState:
     """Return a state with the marks of trailing orders as they are stored: only some events write them."""
+    state = stored_state(state, present)
     orders, stated = state.open_orders, event.mark if isinstance(event, OrderAmended) else None
     for one in present.open_orders:
         after = orders.get(one.order.order_id)

@@ -111,12 +111,16 @@ def differing_decisions(one: MemoryDatabase, other: MemoryDatabase) -> set[Decis
     return {id_ for id_ in one.rows | other.rows if _fills_of(one, id_) != _fills_of(other, id_)}
 
 
-def recovered_decisions(database: MemoryDatabase) -> set[DecisionId]:
-    """Return the decisions of which something happened while no program ran, or whose orders are open unfilled."""
-    happened = [*database.fills, *database.events]
-    marked = {result.order.decision_id for result in happened if result.recovered}
+def settled_decisions(database: MemoryDatabase) -> set[DecisionId]:
+    """Return the decisions whose orders were open while no program ran, as the recorded settlements say."""
+    settled = set()
+    for result in (*database.fills, *database.events):
+        order = result.order
+        spans = [span for span in database.spans if span.symbol == order.instrument.symbol]
+        if result.recovered or any(span.since < result.event.at and order.created_at < span.until for span in spans):
+            settled.add(order.decision_id)
     rests = {one.order.decision_id for state in database.portfolios.values() for one in state.open_orders}
-    return marked | rests
+    return settled | rests
 
 
 def _fills_of(database: MemoryDatabase, id_: DecisionId) -> list[tuple[object, ...]]:
