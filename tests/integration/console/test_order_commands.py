@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from actors import TradingSystem
@@ -195,3 +196,14 @@ def test_an_open_order_is_amended(run: Run) -> None:
         == run("decide", "amend", "--target", "1", "--quantity", "0.004", "--wait")[1]
     )
     assert 1 == run("amend", "no-such-order", "--limit", "1")[0]
+
+
+def test_status_names_orders_that_wait_for_another_price_source(run: Run, system: TradingSystem) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", *LIMIT)
+    assert [] == json.loads(run("status", "--json")[1])["frozen_orders"]
+    with psycopg.connect(system.database_url) as connection:
+        connection.execute("SET paper.writer = 'PositionKeeper'")
+        connection.execute("UPDATE paper_orders SET price_source = 'kraken'")
+    code, out, _ = run("status")
+    assert 0 == code
+    assert "1 rests unfilled: prices come from simulated, not from kraken" in " ".join(out.split())
