@@ -34,6 +34,8 @@ Wait: TypeAlias = Literal["open", "ended"]
 
 def waits_until_open(decision: Decision, wait: Wait | None) -> bool:
     """Return whether a caller waits only until the order of a decision rests; None: unless it is a market order."""
+    if not isinstance(decision, Decision):
+        return False  # it is refused with a sentence where it would be stored
     return wait == "open" or (wait is None and decision.order_type is not OrderType.MARKET)
 
 

@@ -22,7 +22,15 @@ from loguru import logger
 
 from console.errors import FAILURE, WRONG_INPUT, exit_code_of
 from console.logs import secrets_hidden
-from console.signals import STOPPING, Signals, Stop, leave_closed_streams, restore_signals, take_signals
+from console.signals import (
+    STOPPING,
+    Signals,
+    Stop,
+    is_of_a_stop,
+    leave_closed_streams,
+    restore_signals,
+    take_signals,
+)
 from domain.errors import PaperTradingError
 from domain.program import command_name
 from domain.wording import one_line
@@ -112,7 +120,7 @@ def _run(arguments: list[str]) -> int:
         code = _command_line(arguments[0]).main(args=arguments, prog_name=command_name(), standalone_mode=False)
         sys.stdout.flush()
     except PaperTradingError as error:
-        stopped = _is_of_a_stop(error)
+        stopped = is_of_a_stop(error)
         return _interrupted(arguments) if stopped else _failed(str(error), exit_code_of(error), error.code, arguments)
     except (Stop, KeyboardInterrupt, typer.Abort):
         return _interrupted(arguments)
@@ -131,13 +139,6 @@ def _run(arguments: list[str]) -> int:
 def _interrupted(arguments: Sequence[str]) -> int:
     # A service that is stopped before it has started has done what the user asked.
     return 0 if arguments[0] == "start" else _failed("interrupted", 128 + signal.SIGINT, "interrupted", arguments)
-
-
-def _is_of_a_stop(error: BaseException | None) -> bool:
-    """Return whether an error came from a stop by a signal, as that of a cancelled query does."""
-    while error is not None and not isinstance(error, Stop):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _no_command(arguments: Sequence[str]) -> bool:

@@ -69,6 +69,13 @@ def stoppable() -> Iterator[Signals]:
             restore_signals(before)
 
 
+def is_of_a_stop(error: BaseException | None) -> bool:
+    """Return whether an error came from a stop by a signal, as that of a cancelled query does."""
+    while error is not None and not isinstance(error, Stop):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def take_signals(handlers: Mapping[signal.Signals, Handler]) -> dict[signal.Signals, Any]:
     """Set signal handlers; return the previous ones.
 

@@ -26,7 +26,7 @@ from console.display.format import amount, document
 from console.metrics.collector import MetricsCollector
 from console.options import AsJson, Home
 from console.service.actions import service_commands
-from console.signals import Stop, stoppable
+from console.signals import Stop, is_of_a_stop, stoppable
 from domain.errors import LeaseHeld, PaperTradingError, SettingsError
 from domain.trading.arithmetic import total
 from domain.types import OutcomeStatus
@@ -81,7 +81,9 @@ def demo(
             with SampleAgent(system.database_url, seed) as agent, _Tour(system, agent, screen) as tour:
                 try:
                     tour.run(seconds)
-                except Stop:
+                except (Stop, PaperTradingError) as error:
+                    if not is_of_a_stop(error):  # else the signal came within a query
+                        raise
                     screen.line("Stopping: decisions already sent still get their outcomes.")
                 signals.ignore()
                 tour.finish()

@@ -24,9 +24,11 @@ class Stage(StrEnum):
 
 AFTER_THRESHOLD = frozenset({
     Reason.UNKNOWN_SYMBOL, Reason.OTHER_CURRENCY, Reason.NO_PRICE, Reason.EXPIRED, Reason.NOTHING_HELD,
-    Reason.TOO_SMALL, Reason.NO_ROOM, Reason.NO_CASH, Reason.INTERNAL_ERROR,
+    Reason.TOO_SMALL, Reason.NO_ROOM, Reason.NO_CASH, Reason.INTERNAL_ERROR, Reason.CANCELLED,
 })  # fmt: skip
-"""Reasons for a decision at or above the threshold to get no order. Other reasons, NO_FILL apart, come before it."""
+"""Reasons for a decision at or above the threshold to get no order."""
+AFTER_SIZING = frozenset({Reason.NO_FILL, Reason.POST_ONLY, Reason.NO_VOLUME})
+"""Reasons for an order not to be filled. All other reasons come before the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,6 @@ def funnel(counted: Iterable[tuple[str, str | None, int]]) -> Funnel:
 def _drop_off(status: str, reason: str | None) -> tuple[Stage, str]:
     if reason is None or reason not in frozenset(Reason):
         return Stage.RECEIVED, status
-    if reason == Reason.NO_FILL:
+    if reason in AFTER_SIZING:
         return Stage.SIZED, reason
     return (Stage.ABOVE_THRESHOLD if reason in AFTER_THRESHOLD else Stage.RECEIVED), reason

@@ -159,7 +159,11 @@ def test_a_failed_test_alarm_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys
             "",
             "no receiver of alarms is set; set alert_command or alert_url in paper.toml, or the variable",
         ),
-        (["--kind", "hlat"], "true", "there is no alarm of kind 'hlat'; there are halt, audit_difference,"),
+        (
+            ["--kind", "hlat"],
+            "true",
+            "there is no alarm of kind 'hlat'; there are halt, unprotected, audit_difference,",
+        ),
         ([], "/nowhere/tell s3cret-word", "setting alert_command: there is no executable program '/nowhere/tell'"),
         ([], "tell 's3cret-word", "setting alert_command = ******** (from PAPER_ALERT_COMMAND): must be words as in"),
     ],

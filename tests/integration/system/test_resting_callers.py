@@ -60,7 +60,7 @@ def test_execute_order_returns_an_order_that_rests(client: TradingClient) -> Non
         order[name] for name in ("status", "order_type", "limit_price", "filled_quantity")
     )
     assert f"cancelled: 1 order of decision {order['decision_id']}" == cancel(client, order["decision_id"])
-    with pytest.raises(OrderRejected, match="not enough volume"):
+    with pytest.raises(OrderRejected, match="no fill at that price"):
         client.execute_order("BTC/USDT", "BUY", "0.01", order_type="limit", limit_price=95000, time_in_force="FOK")
     with pytest.raises(InvalidDecision, match="limit_price is set exactly for limit and stop_limit orders"):
         client.execute_order("BTC/USDT", "BUY", "0.01", limit_price=95000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.analytics.funnel import AFTER_THRESHOLD, DropOff, Funnel, Stage, funnel
+from domain.analytics.funnel import AFTER_SIZING, AFTER_THRESHOLD, DropOff, Funnel, Stage, funnel
 from domain.trading.decision import Reason
 
 
@@ -57,8 +57,10 @@ def test_every_reason_has_a_place() -> None:
         Reason.INVALID,
         Reason.HALTED,
         Reason.ADOPTED,
+        Reason.NOTHING_OPEN,
+        Reason.NOTHING_TO_AMEND,
     }
-    assert set(Reason) == before | AFTER_THRESHOLD | {Reason.NO_FILL}
+    assert set(Reason) == before | AFTER_THRESHOLD | AFTER_SIZING
 
 
 statuses = st.sampled_from(["executed", "pending", "open", "ignored", "rejected", "expired", "cancelled"])

@@ -1,10 +1,13 @@
-"""Stop signals: one that comes late, in a process of its own."""
+"""Stop signals: one that comes late, in a process of its own; one that comes within a query."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+from console.signals import Stop, is_of_a_stop
+from domain.errors import DatabaseUnavailable, PaperTradingError
 
 TWICE = """
 import os, signal
@@ -22,3 +25,16 @@ def test_a_second_interrupt_after_the_stop_does_not_interrupt_the_summary() -> N
         cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (0, "the summary\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_query_that_a_stop_cancelled_counts_as_a_stop() -> None:
+    def cancelled(cause: BaseException) -> PaperTradingError:
+        try:
+            try:
+                raise cause
+            except BaseException as error:
+                raise DatabaseUnavailable("the connection was lost") from error
+        except PaperTradingError as error:
+            return error
+
+    assert [True, False] == [is_of_a_stop(cancelled(cause)) for cause in (Stop(), OSError("reset"))]
