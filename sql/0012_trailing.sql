@@ -8,8 +8,8 @@ ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS trailing_stop numeric(38,
 ALTER TABLE trading_decisions ADD COLUMN IF NOT EXISTS trailing_stop_pct numeric(38,18);
 
 -- Whether a value is a list of take-profits; domain/trading/open_orders/targets.py checks the same. A CHECK has no subquery.
-CREATE FUNCTION paper_take_profits_are_valid(list jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE
+CREATE FUNCTION paper_take_profits_are_valid(list jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN CASE
         WHEN list IS NULL THEN true
         WHEN jsonb_typeof(list) <> 'array' THEN false
         ELSE jsonb_array_length(list) BETWEEN 1 AND 10 AND (
@@ -22,12 +22,10 @@ CREATE FUNCTION paper_take_profits_are_valid(list jsonb) RETURNS boolean LANGUAG
                      AND coalesce(one ->> 'price', one ->> 'pct')::numeric < 1e20
                      AND scale(coalesce(one ->> 'price', one ->> 'pct')::numeric) <= 18
             END) FROM jsonb_array_elements(list) one)
-    END
-$$;
-CREATE FUNCTION paper_take_profit_shares(list jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN paper_take_profits_are_valid(list) AND list IS NOT NULL
-                THEN (SELECT sum((one ->> 'share')::numeric) FROM jsonb_array_elements(list) one) ELSE 0 END
-$$;
+    END;
+CREATE FUNCTION paper_take_profit_shares(list jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN paper_take_profits_are_valid(list) AND list IS NOT NULL
+                THEN (SELECT sum((one ->> 'share')::numeric) FROM jsonb_array_elements(list) one) ELSE 0 END;
 
 -- As in 0011: the sentences are those of domain/trading/open_orders/terms.py, and no old row is read.
 ALTER TABLE trading_decisions

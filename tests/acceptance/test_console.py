@@ -43,6 +43,7 @@ EXPECTED = {
     "status": "lease_held",
     "decide SELL BTC/USDT --confidence 1 --quantity 0.0001": "executed",
     "cancel 1": "nothing to cancel",
+    "amend 1 --quantity 1": "nothing to amend",
     "retry 1": "was executed; a retry would trade twice",
     "suspend Snapshotter": "Snapshotter",
     "resume-actor Snapshotter": "Snapshotter",

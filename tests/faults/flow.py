@@ -22,7 +22,7 @@ from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
 from domain.trading.quotes import Quote
-from domain.types import Instant, Symbol
+from domain.types import Instant, OrderType, Symbol
 from persistence import schema
 from persistence.stores import portfolios
 from tests.faults.matrix import Needs, Point, who
@@ -150,20 +150,19 @@ def _uid(draw: random.Random) -> uuid.UUID:
 
 
 def _rest(system: TradingSystem) -> None:
-    """Let an order rest in each portfolio, at a price that only a `Meddler` sends; then send market orders."""
-    waits: list[Future[Outcome]] = []
-    for kind in ("limit", "market"):
-        for portfolio in PORTFOLIOS:
+    """Let an order rest in each portfolio, at a price that only a `Meddler` sends; then send a market order.
+
+    One after the other, so that what the Meddler hears of the exchange is about its own price.
+    """
+    for portfolio in PORTFOLIOS:
+        for kind in ("limit", "market"):
             limit = FAR_BELOW if kind == "limit" else None
-            with suppress(PaperTradingError):
+            with suppress(PaperTradingError, Timeout):
                 decision = Decision(
                     symbol="BTC/USDT", decision="BUY", confidence=1, quantity="0.001", portfolio=portfolio,
                     order_type=kind, limit_price=limit,
                 )  # fmt: skip
-                waits.append(system.submit(decision, wait="open"))
-        for future in waits:
-            with suppress(PaperTradingError, Timeout):
-                future.get(timeout=1.0)
+                system.submit(decision, wait="open").get(timeout=3.0)
 
 
 def send(system: TradingSystem, url: str, rows: list[Row], accepted: Accepted) -> None:
@@ -198,6 +197,8 @@ def stir(system: TradingSystem, point: Point, *, rebuild: bool = False) -> None:
             system._wiring.address("PriceTracker").tell(SourceEnded("the test has it end"))
         case Needs.OVERTAKEN:
             _rest(system)
+        case Needs.GONE:
+            system.submit(Decision(symbol="ETH/USDT", decision="BUY", confidence=1, quantity="0.3"))
         case Needs.BY_HAND:
             system._wiring.address("Supervisor").tell(Replace("Sizer"))
         case Needs.REBUILD | Needs.START if rebuild:
@@ -220,8 +221,7 @@ class Meddler:
             return
         match self._needs, who(), moment, what:
             case Needs.GONE, "ExecutionSimulator", "takes", "Execute":
-                self._done = True
-                self._cancel()
+                self._done = self._cancel()
             case Needs.OVERTAKEN, "Sizer", "sends", "Execute":
                 self._overtake()
             case Needs.OVERTAKEN, "ExecutionSimulator", "sent", "Record":
@@ -255,14 +255,18 @@ class Meddler:
         )
         self._recorded.wait(2)
 
-    def _cancel(self) -> None:
+    def _cancel(self) -> bool:
+        """Cancel the decision of a market order, which is surely filled; return False for another order."""
         (message,) = in_hand()
         assert isinstance(message, Execute)
+        if message.sized.order.order_type is not OrderType.MARKET:
+            return False
         with psycopg.connect(self._url) as connection:
             connection.execute(
                 "UPDATE trading_decisions SET status = 'cancelled', processed_at = now() WHERE id = %s",
                 [message.sized.decision_id],
             )
+        return True
 
 
 def in_hand() -> list[Any]:

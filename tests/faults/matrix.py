@@ -150,6 +150,9 @@ LEFT_OUT = {
     "Ping": "answered by the cell, changes nothing",
     "Describe": "answered by the cell, changes nothing",
     "Redelivery": "stands for the message in it",
+    "Settling": "about downtimes, which the part gaps plays with kills of its own",
+    "RequestHistory": "the same",
+    "HistoryFetched": "the same",
 }
 """Messages without points of their own, and why."""
 

@@ -73,7 +73,7 @@ def decision(draw: random.Random, prices: Mapping[str, Decimal]) -> dict[str, An
 def _terms(draw: random.Random, action: str, price: Decimal) -> dict[str, Any]:
     """Return the terms of an order: some fill at once, most rest."""
     near = [(price * Decimal(factor)).quantize(Decimal("0.01")) for factor in draw.choices(FACTORS, k=2)]
-    kind = draw.choices(["market", "limit", "stop", "stop_limit"], [3, 5, 3, 2])[0]
+    kind = draw.choices(["market", "limit", "stop", "stop_limit"], [7, 5, 3, 2])[0]
     terms: dict[str, Any] = {"order_type": kind}
     if kind in {"limit", "stop_limit"}:
         terms["limit_price"] = near[0]

@@ -35,7 +35,7 @@ def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
             "decide": "BUY BTC/USDT --confidence 1 --quantity 0.001", "retry": str(rejected),
             "suspend": "Snapshotter", "resume-actor": "Snapshotter", "restart": "Snapshotter", "crash": "Snapshotter",
             "send": 'PriceTracker Subscribe {"symbol": "BTC/USDT"}', "halt": "just so", "resume": "all clear",
-            "loglevel": "WARNING", "cancel": "all",
+            "loglevel": "WARNING", "cancel": "all", "amend": "1 --quantity 1",
         }  # fmt: skip
         for name in COMMAND_SPECS:
             if name not in {"exit", "repl"}:

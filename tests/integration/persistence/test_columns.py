@@ -36,9 +36,12 @@ OTHER = replace(OTHER, event=replace(OTHER.event, sizing=replace(OTHER.event.siz
 ACCEPTED = apply(BOUGHT.state, OrderAccepted(2, market_order(seq=2).order, None, Decimal(0), 1, NOON))
 RESTING = rows.order_changes([ACCEPTED], [None])[ACCEPTED.order.order_id]
 OUTCOME = {"id", "created_at", "status", "outcome_reason", "order_id", "processed_at", "retry_of"}
+OF_THE_VENUE = {"maker_fee", "taker_fee"}
+"""Costs that are no rule of a portfolio; `paper_orders` has them."""
 WRITTEN: dict[str, Collection[str]] = {
     "trading_decisions": {*decisions.SENT, *OUTCOME},
-    "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules) - {"costs", "execution", "halted"}
+    "paper_trading_config": names(PortfolioRules, Costs, ExecutionRules)
+    - {"costs", "execution", "halted", *OF_THE_VENUE}
     | {"current_capital"},
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
     "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks"},  # of earlier versions
