@@ -6,7 +6,7 @@ import itertools
 import random
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any
@@ -21,8 +21,9 @@ from actors.runtime.timer import SystemClock
 from actors.supervision.messages import Replace
 from domain.errors import PaperTradingError
 from domain.trading.decision import Outcome
+from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
-from domain.types import Instant, OrderType, Symbol
+from domain.types import Clock, Instant, OrderType, Symbol
 from persistence import schema
 from persistence.stores import portfolios
 from tests.faults.matrix import Needs, Point, who
@@ -62,6 +63,10 @@ OFFSETS = ("0.992", "0.9995", "1.0005", "1.008")
 """Of limit and stop prices, from the price at the start."""
 FAR_BELOW = Decimal(60_000)
 """A price of BTC that the source never sends."""
+OVERTAKING = FAR_BELOW - 1
+"""The price that only a `Meddler` sends: it fills what rests far below."""
+CHOSEN = "LTC/USDT"
+"""A symbol of one chosen decision alone: no other one takes the room of its position."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
 Row = tuple[uuid.UUID, str, str, str, str | None, str, *OrderColumns]
 
@@ -85,6 +90,12 @@ class MovingPriceSource(FixedPriceSource):
     """Prices that move up and down, through the levels of orders, and come back to where they began."""
 
     _intervals = itertools.count()
+
+    def __init__(
+        self, prices: Mapping[str, Decimal | str], clock: Clock, interval: float, instruments: Iterable[Instrument]
+    ) -> None:
+        more = [*instruments, Instrument(Symbol(CHOSEN), "USDT")]
+        super().__init__({**prices, CHOSEN: prices["BTC/USDT"]}, clock, interval, more)
 
     def _next_prices(self) -> Iterable[tuple[Symbol, Decimal]]:
         factor = MOVES[next(self._intervals) % len(MOVES)]
@@ -225,7 +236,9 @@ class Meddler:
             case Needs.OVERTAKEN, "Sizer", "sends", "Execute":
                 self._overtake()
             case Needs.OVERTAKEN, "ExecutionSimulator", "sent", "Record":
-                self._recorded.set()
+                data = [message for message in in_hand() if isinstance(message, DataSeen)]
+                if any(quote.price == OVERTAKING for message in data for quote in message.quotes):
+                    self._recorded.set()
             case Needs.OVERTAKEN, "ExecutionSimulator", "sends", "SizeAgain":
                 self._done = True
             case Needs.AWAY, "DecisionWatcher", "commits", "refusals":
@@ -247,12 +260,10 @@ class Meddler:
         if not any(o.order.limit_price == FAR_BELOW for one in accounts for o in one.state.open_orders):
             return
         now = Instant.of(SystemClock())
-        price = FAR_BELOW - 1
         self._recorded.clear()
+        quote = Quote(Symbol("BTC/USDT"), OVERTAKING, now.time, now, MovingPriceSource.name, real=False)
         # Into the mailbox itself: it is no message of the Sizer.
-        routes.price_tracker._mailbox.put(
-            Envelope(DataSeen((Quote(Symbol("BTC/USDT"), price, now.time, now, "test", real=False),)))
-        )
+        routes.price_tracker._mailbox.put(Envelope(DataSeen((quote,))))
         self._recorded.wait(2)
 
     def _cancel(self) -> bool:

@@ -148,7 +148,7 @@ class Stage:
         rows = [flow.a_decision(self.draw) for _ in range(BATCH)]
         rows = [row for row in rows if row[2] != "CANCEL"]  # it would end the chosen one, too
         uid = flow._uid(self.draw)
-        rows.insert(len(rows) // 2, (uid, "BTC/USDT", action, "1", "0.01", "default", *flow.NO_TERMS))
+        rows.insert(len(rows) // 2, (uid, flow.CHOSEN, action, "1", "0.01", "default", *flow.NO_TERMS))
         with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
             cursor.executemany(flow.INSERT, [(*row[:5], "default", *row[6:]) for row in rows])
             ((chosen,),) = cursor.execute("SELECT id FROM trading_decisions WHERE uid = %s", [uid]).fetchall()
