@@ -66,7 +66,7 @@ FAR_BELOW = Decimal(60_000)
 OVERTAKING = FAR_BELOW - 1
 """The price that only a `Meddler` sends: it fills what rests far below."""
 CHOSEN = "LTC/USDT"
-"""A symbol of one chosen decision alone: no other one takes the room of its position."""
+"""A symbol of one chosen decision alone: no other one uses up the limit of its position."""
 Accepted = Callable[[uuid.UUID, Future[Outcome]], None]
 Row = tuple[uuid.UUID, str, str, str, str | None, str, *OrderColumns]
 
