@@ -1,4 +1,4 @@
-"""Upgrade of a database to the schema of ``sql/``: versioned files with alembic, then perhaps ``timescale.sql``."""
+"""Upgrade of a database to ``sql/``: versioned files with alembic, the views, then perhaps ``timescale.sql``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ COLUMN = re.compile(r"^    ([a-z_]+) +[a-z]", re.MULTILINE)
 
 
 def read_file(name: str) -> str:
-    """Return the text of a file of ``sql/``."""
-    return resources.files("sql").joinpath(name).read_text(encoding="utf-8")
+    """Return the text of a file of ``sql/``, or of a folder in it."""
+    return resources.files("sql").joinpath(*name.split("/")).read_text(encoding="utf-8")
+
+
+def view_files() -> list[str]:
+    """Return the files of ``sql/views/``, in the order in which they run: one may use the views of those before it."""
+    files = resources.files("sql").joinpath("views").iterdir()
+    return sorted(f"views/{file.name}" for file in files if file.name.endswith(".sql"))
 
 
 def versions() -> list[str]:

@@ -20,8 +20,3 @@ CREATE INDEX paper_failures_decision ON paper_failures (decision_id) WHERE decis
 
 CREATE TRIGGER paper_writer_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON paper_failures FOR EACH STATEMENT
     WHEN (current_setting('paper.writer', true) IS DISTINCT FROM 'Supervisor') EXECUTE FUNCTION paper_writer_guard();
-
--- Messages that made their actor crash twice: decisions that ended as internal errors, and what was dropped.
-CREATE VIEW v_paper_quarantine AS
-SELECT format('%s-%s', epoch, number) AS reference, at, actor, message, decision_id, error, traceback
-FROM paper_failures WHERE kind = 'quarantine' ORDER BY at, epoch, number;

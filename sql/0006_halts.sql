@@ -21,14 +21,6 @@ CREATE TRIGGER paper_halt_stands BEFORE UPDATE OR DELETE OR TRUNCATE ON paper_ha
 CREATE TRIGGER paper_halts_wake AFTER INSERT ON paper_halts
     FOR EACH STATEMENT EXECUTE FUNCTION paper_wake('paper_config');
 
--- What stands now: for each portfolio the last row that is about it, or about all.
-CREATE VIEW v_paper_halted AS
-SELECT c.portfolio, h.reason, h.by_whom, h.at
-FROM paper_trading_config c
-CROSS JOIN LATERAL (
-    SELECT * FROM paper_halts WHERE portfolio IS NULL OR portfolio = c.portfolio ORDER BY id DESC LIMIT 1
-) h WHERE h.halted;
-
 -- A decision that was sent once more names the first one; of the type that ids have, in an adopted table, too.
 DO $$
 BEGIN

@@ -92,14 +92,3 @@ CREATE TRIGGER paper_validation_stands BEFORE UPDATE OR DELETE OR TRUNCATE ON pa
     FOR EACH STATEMENT EXECUTE FUNCTION paper_validation_stands();
 CREATE TRIGGER paper_writer_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON paper_validation_verdicts FOR EACH STATEMENT
     WHEN (current_setting('paper.writer', true) IS DISTINCT FROM 'Validation') EXECUTE FUNCTION paper_writer_guard();
-
--- Each criterion of each stored verdict.
-CREATE VIEW v_paper_validation AS
-SELECT v.run_id, r.name AS run, r.started_at, r.ended_at, r.end_reason, v.day, v.portfolio, c.part, c.criterion, c.title,
-       c.required, c.seen, c.passed, c.evidence, v.operational, v.statistical, v.psr, v.accepted_by, v.ready
-FROM paper_validation_verdicts v
-JOIN paper_validation_runs r ON r.id = v.run_id
-CROSS JOIN LATERAL ROWS FROM (
-    jsonb_to_recordset(v.criteria) AS (part text, criterion text, title text, required text, seen text, passed boolean, evidence jsonb)
-) WITH ORDINALITY AS c(part, criterion, title, required, seen, passed, evidence, number)
-ORDER BY v.run_id, v.day, v.portfolio, c.number;

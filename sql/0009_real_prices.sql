@@ -2,16 +2,3 @@
 
 -- As the price source said; NULL in rows of earlier versions. A nullable column without default rewrites no row.
 ALTER TABLE paper_fills ADD COLUMN real_prices boolean;
-
--- Names of sources whose prices are not those of a real market: two of the program's own, and those of processes that said so.
-CREATE VIEW v_paper_unreal_sources AS
-SELECT name AS price_source FROM (VALUES ('simulated'), ('file')) own (name)
-UNION
-SELECT settings ->> 'price_source' FROM paper_processes
-WHERE settings -> 'real_prices' = 'false' AND settings ->> 'price_source' IS NOT NULL;
-
--- The price source of each fill. A fill of an earlier version is judged by its source's name.
-CREATE VIEW v_paper_fill_sources AS
-SELECT order_id, fill_no, portfolio, filled_at, price_source,
-       coalesce(real_prices, price_source NOT IN (SELECT u.price_source FROM v_paper_unreal_sources u)) AS real_prices
-FROM paper_fills;

@@ -1,1 +1,1 @@
-"""Alembic's migrations: each revision runs one file of ``sql/``; there are no downgrades."""
+"""Alembic's migrations: each revision runs one file of ``sql/``, the views come last; no downgrades."""

@@ -1,4 +1,4 @@
-"""Runs the migrations with alembic, in the transaction of `persistence.schema`."""
+"""Runs the migrations with alembic, and after them ``sql/views/``, in the transaction of `persistence.schema`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from alembic import command, op
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from persistence.schema import read_file
+from persistence.migrations import kept_rights
+from persistence.schema import read_file, view_files
 
 
 def config_for(connection: Connection, schema: str) -> Config:
@@ -23,11 +24,22 @@ def config_for(connection: Connection, schema: str) -> Config:
 
 
 def run(connection: Connection, schema: str) -> None:
-    """Run each migration that the schema does not have yet."""
+    """Run each migration that the schema does not have yet, and give the views their present definitions.
+
+    A view that a migration dropped is made anew, with the rights and comments that it had.
+    """
+    kept = kept_rights.find(connection)
     command.upgrade(config_for(connection, schema), "head")
+    for name in view_files():
+        _execute(connection, name)
+    kept_rights.restore(connection, kept)
 
 
 def run_file(name: str) -> None:
     """Run a file of ``sql/`` inside alembic's transaction."""
+    _execute(op.get_bind(), name)
+
+
+def _execute(connection: Connection, name: str) -> None:
     # Without this option SQLAlchemy would take % and :x in the files for parameters.
-    op.get_bind().exec_driver_sql(read_file(name), execution_options={"no_parameters": True})
+    connection.exec_driver_sql(read_file(name), execution_options={"no_parameters": True})

@@ -1,8 +1,6 @@
-"""Runs ``sql/0003_views.sql``."""
+"""Runs nothing: the views that it made are in ``sql/views/``, which `persistence.migrations.runner` runs at the end."""
 
 from __future__ import annotations
-
-from persistence.migrations.runner import run_file
 
 revision = "0003_views"
 down_revision = "0002_triggers"
@@ -10,4 +8,3 @@ down_revision = "0002_triggers"
 
 def upgrade() -> None:
     """Go forward."""
-    run_file("0003_views.sql")

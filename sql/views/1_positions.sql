@@ -1,0 +1,71 @@
+-- Functions and views of what is held. Bodies are parsed here, so that the caller's search_path does not matter.
+-- Positions are valued at the last market price; without one, at the price of their last fill. A portfolio with price rule
+-- quote values them at paper_mark.
+
+-- The result of closing a position now, before any commission; at `price`, or at the last market price.
+CREATE OR REPLACE FUNCTION calculate_position_pnl(position_id uuid, price numeric DEFAULT NULL) RETURNS numeric
+LANGUAGE sql STABLE BEGIN ATOMIC
+    SELECT CASE p.side
+               WHEN 'LONG' THEN round(p.quantity * coalesce($2, m.price, p.current_price), 12) - p.cost
+               ELSE p.cost - round(p.quantity * coalesce($2, m.price, p.current_price), 12)
+           END
+    FROM paper_positions p
+    JOIN paper_trading_config c USING (portfolio)
+    LEFT JOIN LATERAL (
+        SELECT CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END AS price
+        FROM market_prices q WHERE q.symbol = p.symbol ORDER BY q.time DESC LIMIT 1
+    ) m ON true
+    WHERE p.position_id = $1;
+END;
+
+CREATE OR REPLACE VIEW v_paper_open_positions AS
+SELECT p.portfolio, p.symbol, p.asset_class, p.side, p.quantity, p.entry_price, p.cost, p.entry_commission,
+       mark.price                                                           AS current_price,
+       m.time                                                               AS price_time,
+       coalesce(m.source, 'last fill')                                      AS price_source,
+       sign.value * round(p.quantity * mark.price, 12)                      AS position_value,
+       sign.value * (round(p.quantity * mark.price, 12) - p.cost)           AS unrealized_pnl,
+       round(sign.value * (round(p.quantity * mark.price, 12) - p.cost) / nullif(p.cost, 0), 12) AS unrealized_pnl_pct,
+       p.strategy, p.opened_at, now() - p.opened_at                         AS hold_duration, p.position_id
+FROM paper_positions p
+JOIN paper_trading_config c USING (portfolio)
+LEFT JOIN LATERAL (
+    SELECT (CASE c.price_rule WHEN 'quote' THEN paper_mark(q.price, q.bid, q.ask) ELSE q.price END)::numeric(38,18) AS price,
+           q.time, q.source
+    FROM market_prices q WHERE q.symbol = p.symbol ORDER BY q.time DESC LIMIT 1
+) m ON true
+CROSS JOIN LATERAL (SELECT coalesce(m.price, p.current_price) AS price) mark
+CROSS JOIN LATERAL (SELECT CASE p.side WHEN 'LONG' THEN 1 ELSE -1 END AS value) sign;
+
+-- Cash and positions of a portfolio at the last market prices; NULL for a portfolio that does not exist.
+CREATE OR REPLACE FUNCTION get_portfolio_value(portfolio text DEFAULT 'default') RETURNS numeric
+LANGUAGE sql STABLE BEGIN ATOMIC
+    SELECT c.current_capital + coalesce((SELECT sum(o.position_value) FROM v_paper_open_positions o WHERE o.portfolio = $1), 0)
+    FROM paper_trading_config c WHERE c.portfolio = $1;
+END;
+
+CREATE OR REPLACE VIEW v_paper_portfolio_overview AS
+SELECT c.portfolio, c.currency, c.initial_capital,
+       c.current_capital                                                        AS cash,
+       coalesce(o.positions_value, 0)                                           AS positions_value,
+       c.current_capital + coalesce(o.positions_value, 0)                       AS total_value,
+       c.current_capital + coalesce(o.positions_value, 0) - c.initial_capital   AS total_pnl,
+       round((c.current_capital + coalesce(o.positions_value, 0) - c.initial_capital) / c.initial_capital, 12) AS total_pnl_pct,
+       coalesce(o.unrealized_pnl, 0)                                            AS unrealized_pnl,
+       coalesce(t.net_pnl, 0)                                                   AS realized_net_pnl,
+       coalesce(o.num_positions, 0)                                             AS num_positions,
+       o.price_sources
+FROM paper_trading_config c
+LEFT JOIN (
+    SELECT portfolio, sum(position_value) AS positions_value, sum(unrealized_pnl) AS unrealized_pnl,
+           count(*) AS num_positions, string_agg(DISTINCT price_source, ', ') AS price_sources
+    FROM v_paper_open_positions GROUP BY portfolio
+) o USING (portfolio)
+LEFT JOIN (SELECT portfolio, sum(net_pnl) AS net_pnl FROM paper_trades GROUP BY portfolio) t USING (portfolio);
+
+CREATE OR REPLACE VIEW v_paper_recent_trades AS
+SELECT exit_time, portfolio, symbol, asset_class, side, quantity, entry_price, exit_price, entry_time, hold_duration,
+       realized_pnl, commission, net_pnl, round(net_pnl / nullif(cost, 0), 12) AS net_pnl_pct, strategy, closes, order_id, position_id
+FROM paper_trades
+ORDER BY exit_time DESC, order_id
+LIMIT 100;
