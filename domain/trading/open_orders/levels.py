@@ -25,6 +25,8 @@ class _Level(NamedTuple):
 
 
 _price = itemgetter(0)
+FEW_EXPIRIES = 64
+"""So few expiries are kept without a look at how many of them are still needed."""
 
 
 @dataclass(slots=True)
@@ -75,6 +77,12 @@ class Levels:
         self.symbols_changed = 0
         self._by_symbol: dict[Symbol, _OfSymbol] = {}
         self._expiries: list[tuple[datetime, PortfolioName, OrderId, Symbol]] = []
+        self._outdated = 0  # expiries of orders that have ended since, or were given another one
+
+    @property
+    def expiries(self) -> int:
+        """The number of expiries that are kept; some may be of orders that have ended since."""
+        return len(self._expiries)
 
     @property
     def watched(self) -> dict[Symbol, int]:
@@ -101,16 +109,36 @@ class Levels:
         if open_order.trails and open_order.mark is not None:  # it must see each new extreme, too
             levels.append((_Level(open_order.mark, portfolio, order.order_id), not falling))
         of_symbol.put_in(order.order_id, tuple(levels), open_order.sees_after, order.expires_at)
-        if order.expires_at is not None and order.expires_at != expiry:
-            heapq.heappush(self._expiries, (order.expires_at, portfolio, order.order_id, symbol))
+        if order.expires_at != expiry:
+            if order.expires_at is not None:
+                heapq.heappush(self._expiries, (order.expires_at, portfolio, order.order_id, symbol))
+            self._forget(expiry)
 
     def remove(self, open_order: OpenOrder) -> None:
         """Remove an order that has ended; one that is not here is no error."""
         symbol = open_order.order.instrument.symbol
-        of_symbol = self._by_symbol.get(symbol)
-        if of_symbol is not None and of_symbol.take_out(open_order.order.order_id) and not of_symbol.orders:
+        of_symbol, order_id = self._by_symbol.get(symbol), open_order.order.order_id
+        if of_symbol is None:
+            return
+        expiry = of_symbol.expiry(order_id)
+        if of_symbol.take_out(order_id) and not of_symbol.orders:
             del self._by_symbol[symbol]
             self.symbols_changed += 1
+        self._forget(expiry)
+
+    def _forget(self, expiry: datetime | None) -> None:
+        """Count an expiry that is not needed any more; once most of them are not, keep only the others."""
+        if expiry is None:
+            return
+        self._outdated += 1
+        if self._outdated * 2 > len(self._expiries) > FEW_EXPIRIES:
+            self._expiries = [one for one in self._expiries if self._is_present(*one)]
+            heapq.heapify(self._expiries)
+            self._outdated = 0
+
+    def _is_present(self, expiry: datetime, _: PortfolioName, order_id: OrderId, symbol: Symbol) -> bool:
+        of_symbol = self._by_symbol.get(symbol)
+        return of_symbol is not None and of_symbol.expiry(order_id) == expiry
 
     def reached(self, data: MarketData) -> dict[PortfolioName, list[OrderId]]:
         """Return the orders that a piece of market data may reach, by portfolio."""
@@ -130,7 +158,6 @@ class Levels:
         by_portfolio: dict[PortfolioName, list[OrderId]] = {}
         while self._expiries and self._expiries[0][0] <= now:
             expiry, portfolio, order_id, symbol = heapq.heappop(self._expiries)
-            of_symbol = self._by_symbol.get(symbol)
-            if of_symbol is not None and of_symbol.expiry(order_id) == expiry:  # else it was amended
+            if self._is_present(expiry, portfolio, order_id, symbol):  # else it was amended, or has ended
                 by_portfolio.setdefault(portfolio, []).append(order_id)
         return by_portfolio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -94,6 +95,20 @@ def test_an_order_expires_once_and_not_after_its_end() -> None:
     levels.update(NAME, other)
     levels.remove(other)
     assert {} == levels.expired(NOON)
+
+
+def test_ends_of_orders_leave_no_expiries_behind_and_the_others_expire_in_their_order() -> None:
+    levels, expiries = Levels(), []
+    for number in range(1, 2_001):
+        one = resting(number, "BUY", limit="95")
+        one = replace(one, order=replace(one.order, expires_at=NOON + timedelta(seconds=2_001 - number)))
+        levels.update(NAME, one)
+        if number % 500:
+            levels.remove(one)
+        else:
+            expiries.append(one.order.order_id)
+    assert levels.expiries < 100
+    assert {NAME: expiries[::-1]} == levels.expired(NOON + timedelta(hours=1))
 
 
 def test_the_orders_of_a_removed_portfolio_are_watched_no_more() -> None:
