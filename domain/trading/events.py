@@ -154,6 +154,7 @@ class OrderEnded:
         status: cancelled, expired or rejected.
         reason: its fixed word.
         detail: a clause for a person.
+        data_no: number of the last market data of the symbol in the step; 0 where the step rests on none.
         ends: decisions that end with it, beside the order's own.
     """
 

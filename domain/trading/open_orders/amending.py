@@ -119,7 +119,10 @@ def amend(
     order = replace(order, seq=order.seq if only_less else state.version + 1, amended=True)
     after = replace(before, order=order)
     refusal = None
-    if quantity != before.filled:
+    if not only_less and order.price_source not in {None, quote.source}:
+        detail = f"its prices come from {order.price_source}, and those of {quote.source} do not count for it"
+        refusal = refuse(decision, Reason.INVALID, detail)
+    elif quantity != before.filled:
         refusal = _refusal(decision, before, after, state, equity, quote)
     if refusal is None and order.post_only and not only_less and (touched := would_take(after, quote)) is not None:
         detail = f"at {plain(touched)} it would take, its limit would be {plain(order.limit_price or ZERO)}"

@@ -61,7 +61,7 @@ class StepOfPortfolio:
     ) -> None:
         """End an open order."""
         at = self.now.time
-        self.add(OrderEnded(self.version, open_order.order, status, reason, detail, at, ends=ends))
+        self.add(OrderEnded(self.version, open_order.order, status, reason, detail, at, self.last_data, ends))
 
     def expire(self, open_order: OpenOrder) -> None:
         """End an order whose time has come."""
@@ -227,7 +227,7 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
         limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
-        reduce_only=False, note="",
+        reduce_only=False, note="", amended=False,
     )  # fmt: skip
     leg = 2 + (fill.fill_no - 1) * _slots(plan)
     base = replace(base, order_id=order_id(entry.order_id, leg), leg=leg)

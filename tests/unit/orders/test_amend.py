@@ -14,7 +14,7 @@ from domain.trading.arithmetic import plain
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, reason_code
 from domain.trading.events import OrderAmended
-from tests.support.values.builders import NOON, costs, instant, instrument, rules
+from tests.support.values.builders import NOON, costs, instant, instrument, quote, rules
 from tests.support.values.order_engine import Trade, described
 
 FIRST_SEQ = 1
@@ -254,6 +254,18 @@ def test_an_amended_exit_keeps_its_price_where_its_entry_is_filled_further() -> 
     assert ["[2] triggered: SELL 4 BTC/USDT, stop 92", "[2] SELL 4 at 91.5 taker"] == trade.see("print 91.5 x9")[:2]
 
 
+def test_the_exits_of_an_amended_entry_follow_its_average_price() -> None:
+    trade = Trade()
+    trade.see("100 99/101")
+    trade.send("BUY 4 limit 95 stop_loss_pct 0.1 take_profit_pct 0.1")
+    trade.amend(1, "limit 96")
+    trade.see("print 94 x2")
+    trade.amend(1, "limit 90")
+    trade.see("print 89 x2")  # 93 on average
+    prices = {one.order.leg: (one.order.stop_price, one.order.limit_price) for one in trade.state.open_orders}
+    assert {2: (Decimal("83.70"), None), 3: (None, Decimal("102.30"))} == prices
+
+
 def test_the_mark_of_a_trailing_stop_goes_on_over_an_amend() -> None:
     trade = Trade(held="5")
     trade.see("100 99/101")
@@ -265,6 +277,16 @@ def test_the_mark_of_a_trailing_stop_goes_on_over_an_amend() -> None:
     (one,) = trade.state.open_orders
     assert (3, 112, 107) == (one.order.quantity, one.mark, one.stop_price)
     assert ["SELL 3 at 106.5 taker"] == trade.see("107 106.5/107")[1:]
+
+
+def test_prices_of_another_source_neither_check_nor_fill_an_amended_order() -> None:
+    trade = rests("BUY 5 limit 95")
+    trade.seconds += 1
+    other = replace(quote(90, at=trade.now, bid=89, ask=91), source="other")
+    assert [] == trade.engine.on_quotes([other], other.seen)
+    sentence = "its prices come from test, and those of other do not count for it"
+    assert [f"rejected: invalid: {sentence}"] == trade.amend(1, "limit 96")
+    assert ["changed: BUY 3 BTC/USDT, limit 95: by decision 3: quantity 5 -> 3"] == trade.amend(1, "quantity 3")
 
 
 # targets

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from domain.trading.decision import CancelTarget
+from domain.trading.events import OrderEnded
 from domain.trading.open_orders.sequencer import Sequencer
 from domain.types import OrderId
 from tests.support.values.builders import instant, market_order, rules
@@ -103,6 +104,19 @@ def test_cancel_of_a_partly_filled_order_ends_its_decision_as_executed() -> None
         "1 executed: bought 3 BTC/USDT at 95; 3 of 5 filled, the rest cancelled by decision 2",
         "2 executed: cancelled: 1 order of decision 1",
     ] == trade.outcomes()
+
+
+def test_the_end_of_an_order_states_the_data_that_it_rests_on() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 100 limit 95 stop_loss 90")
+    trade.send("BUY 4 limit 99 IOC")
+    trade.see("print 94 x2", "99", "print 89")
+    trade.send("BUY 1 limit 50")
+    trade.cancel()
+    ends = [one.event for one in trade.results() if isinstance(one.event, OrderEnded)]
+    assert ["position closed by exit", "by decision 4"] == [end.detail[:23].strip() for end in ends]
+    assert [4, 0] == [end.data_no for end in ends]
 
 
 def test_cancel_of_a_filled_order_and_of_nothing_is_rejected() -> None:
