@@ -12,7 +12,7 @@ ExecutionSimulator a `Sequencer`, the PositionKeeper `apply_all`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -53,7 +53,7 @@ class Engine:
         self._queue.begin(states)
         self._sequencer = Sequencer()
         self._sequencer.begin(states)
-        self._data_no = max((o.since for state in states for o in state.open_orders), default=0)
+        self._data_no = max((number for state in states for number in _data_seen(state)), default=0)
 
     def state(self, portfolio: PortfolioName) -> PortfolioState | None:
         """Return the present state of a portfolio; None if there is no such portfolio."""
@@ -135,6 +135,15 @@ class Engine:
         if isinstance(step, SizedRefusal):
             return self._sequencer.on_refusal(step.refusal, step.version)
         return self._sequencer.on_cancel(step, now)
+
+
+def _data_seen(state: PortfolioState) -> Iterator[int]:
+    """Yield the numbers of the market data that the open orders of a portfolio have seen; new data are numbered higher.
+
+    With a number from before, new data would be taken for old ones, and fill nothing.
+    """
+    for one in state.open_orders:
+        yield max(one.sees_after, state.open_orders.matched(one.order.instrument.symbol))
 
 
 def _portfolio_of(step: SizedOrder | SizedRefusal | SizedAmend | CancelOrders) -> PortfolioName:

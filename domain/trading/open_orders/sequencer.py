@@ -179,6 +179,7 @@ class Sequencer:
         for name in self._states.keys() - states.keys():
             for open_order in self._states[name].open_orders:
                 self._levels.remove(open_order)
+        self._held &= states.keys()  # the name may be used again
         self._states = states
 
     def on_refusal(self, refusal: Refusal, version: int) -> Sequenced:

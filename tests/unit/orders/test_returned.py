@@ -186,6 +186,17 @@ def test_a_cancel_ends_an_amend_that_waits_for_its_turn() -> None:
     assert CancelOrders(4, DEFAULT.portfolio, symbol=BTC, before_sizing=(3,)) == request
 
 
+def test_a_portfolio_that_is_made_anew_while_the_one_before_was_held_takes_orders() -> None:
+    parts = Parts()
+    parts.sequencer.begin([PortfolioState.opened(DEFAULT)], held=[DEFAULT.portfolio])
+    sized = parts.decide(received(quantity=1))
+    assert isinstance(sized, SizedOrder)
+    assert Returned(DEFAULT.portfolio) == parts.sequencer.on_order(sized, NOW)
+    parts.sequencer.on_rules([])
+    parts.sequencer.on_rules([DEFAULT])
+    assert isinstance(parts.sequencer.on_order(sized, NOW), tuple)
+
+
 def test_a_cancel_that_waits_ends_with_its_portfolio() -> None:
     parts = Parts()
     parts.decide(received(quantity=1))

@@ -18,6 +18,7 @@ from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Quote
 from domain.types import Instant, PortfolioName
 from tests.support.values.builders import BTC, ETH, NOON, free, instant, instrument, quote, received, rules
+from tests.support.values.order_engine import SIZING, Trade, described, market_data
 
 RULES = SizingRules(
     price_grace=timedelta(seconds=1),
@@ -181,6 +182,18 @@ def test_a_wall_clock_that_is_set_delays_nothing_and_expires_nothing(trading: Tr
     assert [] == engine.on_time(moment(30))
     (refusal,) = engine.on_time(moment(30.5))
     assert "no price in time: none of ETH/USDT was seen within 30 s" == refusal.sentence
+
+
+def test_an_engine_that_goes_on_numbers_data_behind_those_that_open_orders_have_seen() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 10 limit 95")
+    trade.see("print 94 x2", "print 96", "print 94 x2")
+    again = Engine([trade.state], SIZING)
+    assert [] == again.on_instruments(InstrumentCatalog([instrument()]), instant())
+    data = market_data("print 94 x2", trade.now)
+    assert isinstance(data, Quote)
+    assert ["BUY 2 at 95 maker"] == [described(one) for one in again.on_quotes([data], data.seen)]
 
 
 def test_evidence_is_shared_and_not_copied(trading: Trading) -> None:
