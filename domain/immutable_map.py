@@ -92,7 +92,10 @@ class ImmutableMap(Mapping[Key, Value], Generic[Key, Value]):
         return iter(self._flat())
 
     def __len__(self) -> int:
-        return len(self._flat())
+        size = len(self._base)
+        for key, value in self._changes.items():
+            size += (value is not _Marker.REMOVED) - (key in self._base)
+        return size
 
     def items(self) -> ItemsView[Key, Value]:
         """Return all keys with their values."""

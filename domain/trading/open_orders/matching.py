@@ -26,7 +26,6 @@ class Seen(NamedTuple):
     """A piece of market data as one price rule sees it.
 
     Attributes:
-        first: the first mark.
         high: the highest mark.
         low: the lowest mark.
         ask_low: the lowest price at which a resting BUY could have been filled.
@@ -34,7 +33,6 @@ class Seen(NamedTuple):
         volume: the most that resting orders together can get; None where unknown.
     """
 
-    first: Decimal
     high: Decimal
     low: Decimal
     ask_low: Decimal
@@ -59,12 +57,12 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
     """Return what orders with these rules see of a piece of market data."""
     if isinstance(data, Bar):
         volume = None if data.volume is None else multiply(rules.max_bar_share, data.volume)
-        return Seen(data.open, data.high, data.low, data.low, data.high, volume)
+        return Seen(data.high, data.low, data.low, data.high, volume)
     if data.is_trade:
-        return Seen(data.price, data.price, data.price, data.price, data.price, data.last_size)
+        return Seen(data.price, data.price, data.price, data.price, data.last_size)
     present = mark(rules.price_rule, *data.point)
     ask, bid = (base_price(data, side, rules).price for side in (Side.BUY, Side.SELL))
-    return Seen(present, present, present, ask, bid, None)
+    return Seen(present, present, ask, bid, None)
 
 
 def sees(open_order: OpenOrder, data: MarketData) -> bool:
