@@ -52,7 +52,7 @@ COMMANDS = {
     "positions": ("console.commands.list_rows:positions", "List the open positions at the last market prices."),
     "orders": ("console.commands.orders:orders", "List the last orders, or with --open those that rest."),
     "cancel": ("console.commands.orders:cancel", "Cancel an open order, those of a market, or all."),
-    "amend": ("console.commands.amend:amend", "Give an open order a new quantity or price."),
+    "amend": ("console.commands.amend:amend", "Give an open order new values, such as a price."),
     "flatten": ("console.commands.orders:flatten", "Close positions at market, and cancel their open orders."),
     "trades": ("console.commands.list_rows:trades", "List the last trades with their results."),
     "decisions": ("console.commands.list_rows:decisions", "List the last decisions with their outcomes."),

@@ -1,4 +1,4 @@
-"""``run.py amend``: gives an order that rests in the market a new quantity, price or end."""
+"""``run.py amend``: gives an order that rests in the market a new quantity, price, trail or end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from actors.settings import Settings
 from console.cli import wrong_usage
+from console.commands.decide import order_terms
 from console.commands.orders import Sender, print_outcomes
 from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
@@ -31,6 +32,10 @@ def amend(
     stop: Annotated[
         str | None, typer.Option("--stop", metavar="P", help="The new price that triggers a stop or stop_limit order.")
     ] = None,
+    trail: Annotated[
+        str | None,
+        typer.Option("--trail", metavar="D|N%", help="The new distance of a trailing_stop order from its mark."),
+    ] = None,
     order_expires_at: Annotated[
         str | None, typer.Option("--order-expires-at", metavar="TIME", help="The new end of the order.")
     ] = None,
@@ -42,6 +47,7 @@ def amend(
     \b
       run.py amend 17 --limit 95500
       run.py amend 17 --quantity 0.02 --limit 95500
+      run.py amend 17 --trail 2%
       run.py orders --open --json     the ids of stops and take-profits
       run.py amend 8a1f0c8e-0000-5000-8000-000000000000 --stop 93000
 
@@ -49,10 +55,9 @@ def amend(
     limit order that the market meets now takes at once. Only a smaller quantity alone keeps its place among orders of
     the same price. Exit 1 if the AMEND is not executed.
     """
-    values = {"quantity": quantity, "limit_price": limit, "stop_price": stop, "order_expires_at": order_expires_at}
-    if not any(values.values()):
-        raise wrong_usage("amend needs --quantity, --limit, --stop or --order-expires-at", "amend")
-    new = {name: value for name, value in values.items() if value is not None}
+    new = order_terms(quantity=quantity, limit=limit, stop=stop, trail=trail, order_expires_at=order_expires_at)
+    if not new:
+        raise wrong_usage("amend needs --quantity, --limit, --stop, --trail or --order-expires-at", "amend")
     # Refuses wrong input before any database is opened.
     decision = Decision(decision="AMEND", target=target, strategy="manual", **new)
     with opened(settings) as url, closing(LedgerReader(url)) as reader:

@@ -13,6 +13,7 @@ from typing import Any
 
 from actors.introspection.inspection import nearest
 from domain.errors import InvalidRequest
+from domain.trading.open_orders.terms import AMENDABLE
 
 ACTOR, SYMBOL, DECISION, PORTFOLIO, LEVEL, ANY = "actor", "symbol", "decision", "portfolio", "level", "any"
 """Kinds of arguments; the prompt completes a value by its kind."""
@@ -79,8 +80,6 @@ ORDER_TERMS = (
     "trailing_stop", "trailing_stop_pct",
 )  # fmt: skip
 """Fields of a decision that say how its order is executed."""
-AMENDABLE = ("quantity", "limit_price", "stop_price", "order_expires_at")
-"""Fields of a decision that give an open order new values."""
 _LIMIT = Argument("n", required=False)
 _PORTFOLIO = Argument("portfolio", PORTFOLIO, required=False, option=True)
 _REASON = Argument("reason", rest=True)
@@ -149,7 +148,7 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
         ),
         CommandSpec(
             "amend",
-            "give an open order a new quantity, price or end",
+            "give an open order a new quantity, price, trail or end",
             (
                 Argument("target", DECISION),
                 *(Argument(name, required=False, option=True) for name in AMENDABLE),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
-from console.display import resting
+from console.display import resting, settled
 from console.display.format import number
-from console.display.resting import order_terms
+from console.display.resting import order_terms, trail_of
 from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.wording import format_duration, one_line
 
@@ -42,7 +42,7 @@ def lines(document: Row) -> list[str]:
     for part in document["orders"]:
         facts += _order(part, document["decision"])
         for detail in part["fills"]:
-            facts += _fill(part["order"], detail, part["currency"] or "")
+            facts += _fill(part, detail)
         facts += _recomputed(part)
     return [line for label, text in facts for line in _wrapped(label, text)]
 
@@ -89,6 +89,7 @@ def _asked(decision: Row) -> str:
     if action == "AMEND":
         names = {"quantity": "quantity", "limit": "limit_price", "stop": "stop_price"}
         new = [f"{name} {number(decision[column])}" for name, column in names.items() if decision[column] is not None]
+        new += [f"trail {trail}"] if (trail := trail_of(decision)) else []
         new += [f"expires {_moment(decision['order_expires_at'])} UTC"] if decision["order_expires_at"] else []
         return one_line(f"AMEND {decision['target']}: {', '.join(new)}, portfolio {decision['portfolio']}")
     return one_line(
@@ -132,7 +133,8 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
     yield placed, f"{_moment(order['created_at'])} UTC{after}; {rules}"
     if order["note"]:
         yield "note", one_line(order["note"])
-    yield from _events(part["events"])
+    yield from _events(part)
+    yield from settled.gaps(part["settlements"])
     for row in part["exits"]:
         yield f"exit {row['leg']}", f"{row['order_type']} order {row['order_id']}: {row['status']}"
     yield from resting.facts(part)
@@ -140,19 +142,24 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
         yield order["status"], f"{number(order['filled_quantity'])} of {number(order['quantity'])} was filled"
 
 
-def _events(events: Iterable[Row]) -> Iterator[Fact]:
-    for event in events:
+def _events(part: Row) -> Iterator[Fact]:
+    for event in part["events"]:
         at = f"{_moment(event['at'])} UTC"
+        after = f"; {settled.after_downtime(event['at'], part['settlements'])}" if event["recovered"] else ""
         if event["kind"] == "triggered":
             names = {"bid": event["bid"], "ask": event["ask"], "last": event["price"]}
             prices = ", ".join(f"{name} {number(price)}" for name, price in names.items() if price is not None)
             seen = _delay(event["at"] - event["price_seen_at"])
             source = one_line(event["price_source"])
-            yield "triggered", f"{at}: by {prices} of {source}, data {event['data_no']}, seen {seen} before"
+            mark = f"; its mark was {number(event['trail_mark'])}" if event["trail_mark"] is not None else ""
+            yield (
+                "triggered",
+                f"{at}: by {prices} of {source}, data {event['data_no']}, seen {seen} before{mark}{after}",
+            )
         elif event["kind"] == "amended":
-            yield "amended", f"{at}: {_values(event)}: {one_line(event['reason'] or '')}"
+            yield "amended", f"{at}: {_values(event)}: {one_line(event['reason'] or '')}{after}"
         elif event["kind"] == "ended":
-            yield event["status"], f"{at}: {one_line(event['reason'] or '')}"
+            yield event["status"], f"{at}: {one_line(event['reason'] or '')}{after}"
 
 
 def _values(event: Row) -> str:
@@ -161,10 +168,14 @@ def _values(event: Row) -> str:
     return ", ".join(f"{name} {number(event[column])}" for name, column in names.items() if event[column] is not None)
 
 
-def _fill(order: Row, detail: Row, currency: str) -> Iterator[Fact]:
-    fill = detail["fill"]
+def _fill(part: Row, detail: Row) -> Iterator[Fact]:
+    order, fill, currency = part["order"], detail["fill"], part["currency"] or ""
     liquidity = "" if fill["liquidity"] == "unknown" else f", as {fill['liquidity']}"
     yield f"fill {fill['fill_no']}", f"{_moment(fill['filled_at'])} UTC{liquidity}"
+    if fill["recovered"]:
+        yield "recovered", settled.after_downtime(fill["filled_at"], part["settlements"])
+    if fill["ambiguous"]:
+        yield "ambiguous", "its data allow another order of things; the worse one was assumed"
     yield from _quote(fill, detail["spread_known"])
     yield "rule", _rule(order, fill, detail["spread_known"])
     if fill["liquidity"] == "maker":
@@ -196,7 +207,11 @@ def _quote(fill: Row, spread_known: bool) -> Iterator[Fact]:
     yield "quote", ", ".join(prices) + ("" if spread_known else "; spread unknown")
     seen, own = (_delay(fill["filled_at"] - fill[name]) for name in ("price_seen_at", "price_time"))
     real = "" if fill["real_prices"] else ", which is no real market"
-    yield "source", f"{fill['price_source']}{real}; seen {seen} before the fill, its own time is {own} before it"
+    number_ = f", data {fill['data_no']}" if fill["data_no"] else ""
+    yield (
+        "source",
+        f"{fill['price_source']}{real}{number_}; seen {seen} before the fill, its own time is {own} before it",
+    )
 
 
 def _size(size: Decimal | None) -> str:

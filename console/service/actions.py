@@ -24,6 +24,7 @@ from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from domain.trading.decision import ANY_SYMBOL
+from domain.trading.open_orders.terms import AMENDABLE
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.open_orders import portfolio_of_target
 from persistence.stores import halts, retries
@@ -110,8 +111,7 @@ class ServiceActions:
         """Give the order that ``target`` names new values."""
         target = required_text(arguments, "target")
         owner = portfolio_of_target(self._system.ledger_reader, target)
-        names = ("quantity", "limit_price", "stop_price", "order_expires_at")
-        values = {name: arguments[name] for name in names if arguments.get(name) is not None}
+        values = {name: arguments[name] for name in AMENDABLE if arguments.get(name) is not None}
         portfolio = optional_text(arguments, "portfolio") or owner or DEFAULT_PORTFOLIO
         return self._submit(Decision(decision="AMEND", target=target, portfolio=portfolio, strategy="manual", **values))
 

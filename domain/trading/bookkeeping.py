@@ -76,7 +76,6 @@ class Trade:
         return subtract(self.gross, self.commission)
 
 
-HUNDRED = Decimal(100)
 NO_EXITS: tuple[ChangedExit, ...] = ()
 
 
@@ -187,8 +186,7 @@ def describe(order: Order) -> str:
     if order.stop_price is not None:
         parts.append(f"{'stop' if order.trail is None else 'trailing stop'} {plain(order.stop_price)}")
     if order.trail is not None:
-        value, is_fraction = order.trail.value, order.trail.is_fraction
-        parts.append(f"trail {f'{plain(multiply(value, HUNDRED))} %' if is_fraction else plain(value)}")
+        parts.append(f"trail {order.trail}")
     parts += [f"limit {plain(order.limit_price)}"] if order.limit_price is not None else []
     return ", ".join(parts)
 

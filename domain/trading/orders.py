@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from domain.trading.arithmetic import ONE, add, multiply, round_to, subtract
+from domain.trading.arithmetic import ONE, add, multiply, plain, round_to, subtract
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Quote
 from domain.types import (
@@ -70,6 +70,7 @@ class Costs:
 
 
 DEFAULT_BAR_SHARE = Decimal("0.1")
+HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,9 @@ class Trail:
         """Return the stop price at a mark, rounded to the nearest tick: below it for a SELL, above it for a BUY."""
         distance = multiply(mark, self.value) if self.is_fraction else self.value
         return round_to(subtract(mark, distance) if side is Side.SELL else add(mark, distance), tick)
+
+    def __str__(self) -> str:
+        return f"{plain(multiply(self.value, HUNDRED))} %" if self.is_fraction else plain(self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def size(
         rules_revision=rules.revision,
     )
     if decision.terms is not MARKET:
-        order = replace(with_terms(order, decision.terms, pricing), price_source=quote.source)
+        order = replace(with_terms(order, decision.terms, pricing, quote), price_source=quote.source)
     if side is Side.BUY:
         if order.exits is None and (defaults := rules.default_exits) is not None:
             order = replace(order, exits=defaults, price_source=quote.source)

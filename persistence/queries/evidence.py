@@ -33,6 +33,13 @@ FROM market_prices m
 WHERE m.symbol = :symbol AND m.time > :begin AND (CAST(:end AS timestamptz) IS NULL OR m.time <= :end)
 """
 EVENTS = "SELECT * FROM paper_order_events WHERE order_id = :order_id ORDER BY version"
+# What the market did while no process saw it, where that touches the time in which an order rested.
+SETTLEMENTS = """
+SELECT since, until, price_source, trades, bars, gap FROM paper_settlements
+WHERE portfolio = :portfolio AND symbol = :symbol AND until >= :begin
+  AND (CAST(:end AS timestamptz) IS NULL OR since <= :end)
+ORDER BY until
+"""
 EXITS = "SELECT order_id, leg, order_type, status FROM paper_orders WHERE parent = :order_id ORDER BY leg"
 NO_MARKS = {"marks"}
 """Columns of an order that say nothing about its price."""
@@ -48,8 +55,9 @@ def evidence(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]:
 
     Returns:
         ``kind``; ``fill_no`` of a fill; ``decision``, None where its row was deleted; ``orders``, each with ``order``,
-        all its ``fills``, ``rules``, ``currency``, ``events`` and ``exits``, and with ``seen``, the extreme prices
-        stored while it rested, where it is not filled; and ``waiting`` for a pending decision, else None.
+        all its ``fills``, ``rules``, ``currency``, ``events``, ``exits`` and ``settlements`` after downtimes, and with
+        ``seen``, the extreme prices stored while it rested, where it is not filled; and ``waiting`` for a pending
+        decision, else None.
 
     Raises:
         InvalidRequest: there is nothing of that reference.
@@ -135,11 +143,15 @@ def _while_it_rested(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict
     """Return the events of an order that rested, its exits, and what the market did in the meantime."""
     events = ledger_reader.rows(EVENTS, order_id=order["order_id"])
     seen: list[dict[str, Any]] = []
-    if events and order["status"] != OrderStatus.FILLED:
-        span = {"begin": order["created_at"], "end": order["ended_at"]}
-        seen = ledger_reader.rows(SEEN, symbol=order["symbol"], **span)
+    settlements: list[dict[str, Any]] = []
+    if events:
+        span = {"symbol": order["symbol"], "begin": order["created_at"], "end": order["ended_at"] or order["filled_at"]}
+        settlements = ledger_reader.rows(SETTLEMENTS, portfolio=order["portfolio"], **span)
+        if order["status"] != OrderStatus.FILLED:
+            seen = ledger_reader.rows(SEEN, **span)
     return {
         "events": events,
+        "settlements": settlements,
         "exits": ledger_reader.rows(EXITS, order_id=order["order_id"]),
         "seen": seen[0] if seen else None,
     }

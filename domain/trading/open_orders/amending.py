@@ -14,7 +14,14 @@ from domain.trading.instruments import Instrument
 from domain.trading.open_orders.exits import room_of_exit
 from domain.trading.open_orders.matching import take_at_once, would_take
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
-from domain.trading.open_orders.pricing import misplaced_exit, no_price, price_order
+from domain.trading.open_orders.pricing import (
+    STOP_REACHED,
+    misplaced_exit,
+    misplaced_trail,
+    no_price,
+    price_order,
+    stop_is_reached,
+)
 from domain.trading.open_orders.step import StepOfPortfolio
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Fill, Order
@@ -109,7 +116,7 @@ def amend(
     before = amended_order(decision.target or CancelTarget(), state.open_orders)
     if before is None:
         return nothing_open(decision)
-    order = _with_new_values(decision, before, state, now)
+    order = _with_new_values(decision, before, state, quote, now)
     if isinstance(order, Refusal):
         return order
     quantity = order.quantity
@@ -134,9 +141,9 @@ def amend(
 
 
 def _with_new_values(
-    decision: PendingDecision, before: OpenOrder, state: PortfolioState, now: datetime
+    decision: PendingDecision, before: OpenOrder, state: PortfolioState, quote: Quote, now: datetime
 ) -> Order | Refusal:
-    priced = _with_new_prices(decision, before, state, now)
+    priced = _with_new_prices(decision, before, state, quote, now)
     if isinstance(priced, Refusal):
         return priced
     quantity = _quantity(decision, before, priced, state)
@@ -144,7 +151,7 @@ def _with_new_values(
 
 
 def _with_new_prices(
-    decision: PendingDecision, before: OpenOrder, state: PortfolioState, now: datetime
+    decision: PendingDecision, before: OpenOrder, state: PortfolioState, quote: Quote, now: datetime
 ) -> Order | Refusal:
     """Return the order with its new prices and its new end; refuse what it cannot have."""
     order, terms = before.order, decision.terms
@@ -154,7 +161,9 @@ def _with_new_prices(
         detail = f"{kind} has no limit_price"
     elif terms.stop_price is not None and order.order_type not in AMENDABLE_STOPS:
         detail = f"{kind} has no stop_price that can be set"
-    elif terms.stop_price is not None and before.triggered_at is not None:
+    elif terms.distance is not None and order.trail is None:
+        detail = f"{kind} has no trail"
+    elif (terms.stop_price is not None or terms.distance is not None) and before.triggered_at is not None:
         detail = f"its stop was triggered at {_moment(before.triggered_at)}"
     elif terms.expires_at is not None and order.is_exit:
         detail = "an exit has no order_expires_at: it ends with its position"
@@ -172,9 +181,23 @@ def _with_new_prices(
     if (detail := no_price(wanted, pricing, order.instrument.tick, ZERO)) is not None:
         return refuse(decision, Reason.INVALID, detail)
     priced = replace(order, limit_price=pricing.limit_price, stop_price=pricing.stop_price)
+    if (trail := terms.distance) is not None and trail != order.trail:
+        from_mark, tick = _mark_with(before, quote), order.instrument.tick
+        stop = trail.stop_price(from_mark, order.side, tick)
+        if (detail := misplaced_trail("trail", trail, stop, from_mark, tick)) is not None:
+            return refuse(decision, Reason.INVALID, detail)
+        priced = replace(priced, trail=trail, stop_price=stop)
     if terms.expires_at is None:
         return priced
     return replace(priced, time_in_force=TimeInForce.GTD, expires_at=terms.expires_at)
+
+
+def _mark_with(before: OpenOrder, quote: Quote) -> Decimal:
+    """Return the mark of a trailing order, with a quote that the state may not know yet."""
+    order, present = before.order, mark(before.order.execution.price_rule, *quote.point)
+    if before.mark is None or order.price_source not in {None, quote.source}:
+        return present if before.mark is None else before.mark
+    return max(before.mark, present) if order.side is Side.SELL else min(before.mark, present)
 
 
 def _quantity(decision: PendingDecision, before: OpenOrder, order: Order, state: PortfolioState) -> Decimal | Refusal:
@@ -237,21 +260,25 @@ def _refusal(
     if needed > before.reserved and needed > free:
         detail = f"{worth} and may cost {plain(needed)}, free cash is {plain(free)}"
         return refuse(decision, Reason.NO_CASH, detail)
-    if (misplaced := misplaced_exit(order, price) or _beyond_mark(decision.terms, order, quote)) is not None:
+    misplaced = misplaced_exit(order, price) or _beyond_mark(order, before.order, quote)
+    if misplaced is not None:
         return refuse(decision, Reason.INVALID, misplaced)
     exempt = order.side is Side.SELL and (decision.quantity is None or rest == _most(before, state))
     return None if exempt else too_small(decision, order.quantity, price, rules, instrument)
 
 
-def _beyond_mark(terms: OrderTerms, order: Order, quote: Quote) -> str | None:
+def _beyond_mark(order: Order, before: Order, quote: Quote) -> str | None:
     """Return why the new price of an exit is on the wrong side of the mark; None where it is right."""
     if not order.is_exit:
         return None
     present = mark(order.execution.price_rule, *quote.point)
-    if terms.stop_price is not None and order.stop_price is not None and order.stop_price >= present:
-        return f"stop_price {plain(order.stop_price)} must be below the mark, {plain(present)}"
-    if terms.limit_price is not None and order.limit_price is not None and order.limit_price <= present:
-        return f"limit_price {plain(order.limit_price)} must be above the mark, {plain(present)}"
+    stop, limit = order.stop_price, order.limit_price
+    if order.trail != before.trail and stop is not None and stop >= present:
+        return f"trail {order.trail} puts the stop at {plain(stop)}; it must be below the mark, {plain(present)}"
+    if stop != before.stop_price and stop is not None and stop >= present:
+        return f"stop_price {plain(stop)} must be below the mark, {plain(present)}"
+    if limit != before.limit_price and limit is not None and limit <= present:
+        return f"limit_price {plain(limit)} must be above the mark, {plain(present)}"
     return None
 
 
@@ -263,10 +290,12 @@ def _changes(decision: PendingDecision, before: Order, after: Order) -> str:
         ("stop", before.stop_price, after.stop_price, terms.stop_price),
         ("quantity", before.quantity, after.quantity, decision.quantity),
     ):
-        if old == new or old is None or new is None:
+        if old == new or old is None or new is None or (name == "stop" and after.trail is not None):
             continue
         noted = f" ({plain(wanted)} was requested)" if wanted is not None and wanted != new else ""
         parts.append(f"{name} {plain(old)} -> {plain(new)}{noted}")
+    if before.trail != after.trail:
+        parts.insert(0, f"trail {before.trail} -> {after.trail}")
     if before.expires_at != after.expires_at and after.expires_at is not None:
         old_end = _moment(before.expires_at) if before.expires_at is not None else "never"
         parts.append(f"expires {old_end} -> {_moment(after.expires_at)}")
@@ -277,31 +306,44 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def amend_in(step: StepOfPortfolio, request: SizedAmend) -> None:
+def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
     """Give an open order its new values, which were checked against the state of this version.
 
     It sees only data after that. Unless just its quantity is smaller, it is like a new order: it takes at once what the
-    quote offers within its limit. Where all of it is filled already, it ends.
+    quote offers within its limit. Where all of it is filled already, it ends. The mark of a trailing stop goes on, also
+    with another trail.
+
+    Returns:
+        The refusal of the AMEND where the mark, which moves without an event, puts the stop of an exit at the market.
     """
     order, number = request.order, request.decision_id
     before = step.state.open_orders.get(order.order_id)
     assert before is not None  # it was open in the same version
-    reason = f"amended: {request.changes}"
-    ends = (DecisionEnd(number, OutcomeStatus.EXECUTED, reason, order.order_id),)
+    trail, changes = order.trail, request.changes
+    trails_anew = trail is not None and trail != before.order.trail
+    if trail is not None and trails_anew:
+        stop = trail.stop_price(_mark_with(before, request.quote), order.side, order.instrument.tick)
+        order = replace(order, stop_price=stop)
+        if (detail := _beyond_mark(order, before.order, request.quote)) is not None:
+            return Refusal(number, order.portfolio, OutcomeStatus.REJECTED, Reason.INVALID, detail)
+    has_new_stop = trails_anew or order.stop_price != before.order.stop_price
+    if has_new_stop and stop_is_reached(order, request.quote):
+        changes += f"; {STOP_REACHED}"
+    ends = (DecisionEnd(number, OutcomeStatus.EXECUTED, f"amended: {changes}", order.order_id),)
     if order.quantity == before.filled:
         step.end(before, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {number}", ends)
-        return
-    # The mark of a trailing stop goes on, also by data that are on their way here.
-    since, at = before.since if before.trails else step.last_data, step.now.time
+        return None
+    # Without a new trail the mark goes on, also by data that are on their way here.
+    since, at = before.since if before.trails and not trails_anew else step.last_data, step.now.time
+    present = _mark_with(before, request.quote) if trails_anew else None
     reserved = replace(before, order=order).cash_needed()
-    event = OrderAmended(
-        step.version, order, reserved, since, at, f"by decision {number}: {request.changes}", ends=ends
-    )
-    after = step.add(event).open_order
+    reason = f"by decision {number}: {changes}"
+    after = step.add(OrderAmended(step.version, order, reserved, since, at, reason, present, ends)).open_order
     assert after is not None
     halted = step.state.rules.stops(reduces=order.reduces)
     if order.seq == before.order.seq or order.limit_price is None or after.waits_for_trigger or halted:
-        return
+        return None
     take = take_at_once(after, request.quote, request.taken, at)
     if isinstance(take, Fill):
         step.fill(order, take)
+    return None

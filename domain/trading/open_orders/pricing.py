@@ -14,8 +14,12 @@ from domain.trading.open_orders.open_order import rounding_spare
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.orders import Costs, Order, Trail
 from domain.trading.portfolio import PortfolioRules
-from domain.trading.prices import BasePrice
+from domain.trading.prices import BasePrice, mark
+from domain.trading.quotes import Quote
 from domain.types import Side, TimeInForce
+
+STOP_REACHED = "its stop price was already reached"
+"""Noted where the mark is at the stop price, or beyond, when an order gets it: the next data trigger it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,16 @@ def limit_cost(limit: Decimal, costs: Costs, spare: Decimal, quantity: Decimal) 
     return add(add(notional, commission_due(multiply(notional, costs.highest_rate), costs)), spare)
 
 
-def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
-    """Return a sized order with the terms of its decision; a price that was rounded is noted."""
+def stop_is_reached(order: Order, quote: Quote) -> bool:
+    """Return whether the mark is at the stop price of an order, or beyond it."""
+    if order.stop_price is None:
+        return False
+    present = mark(order.execution.price_rule, *quote.point)
+    return present <= order.stop_price if order.side is Side.SELL else present >= order.stop_price
+
+
+def with_terms(order: Order, terms: OrderTerms, pricing: Pricing, quote: Quote) -> Order:
+    """Return a sized order with the terms of its decision; a price that was rounded, or a reached stop, is noted."""
     notes = [order.note] if order.note else []
     for name, wanted, rounded in (
         ("limit", terms.limit_price, pricing.limit_price),
@@ -77,6 +89,8 @@ def with_terms(order: Order, terms: OrderTerms, pricing: Pricing) -> Order:
         if wanted is not None and rounded is not None and wanted != rounded:
             notes.append(f"{name} {plain(wanted)} rounded to {plain(rounded)}")
     rests = pricing.limit_price is not None or pricing.stop_price is not None
+    if stop_is_reached(replace(order, stop_price=pricing.stop_price), quote):
+        notes.append(STOP_REACHED)
     return replace(
         order,
         limit_price=pricing.limit_price,

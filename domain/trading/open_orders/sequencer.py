@@ -221,8 +221,8 @@ class Sequencer:
         if state is None or state.version != request.version:
             return Returned(order.portfolio)
         step = StepOfPortfolio(state, now, max(request.quote.data_no, self._seen.get(order.instrument.symbol, 0)))
-        amend_in(step, request)
-        return self._done(step)
+        refusal = amend_in(step, request)
+        return refusal if refusal is not None else self._done(step)
 
     def on_data(self, data: MarketData, now: Instant) -> list[tuple[Result, ...]]:
         """Match a piece of market data with the open orders of its symbol: triggers first, then resting orders.

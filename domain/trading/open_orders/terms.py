@@ -88,6 +88,14 @@ def _trail(amount: Decimal | None, fraction: Decimal | None) -> Trail | None:
     return Trail(level.value, level.is_fraction) if level is not None else None
 
 
+AMENDABLE = ("quantity", "limit_price", "stop_price", "trail", "trail_pct", "order_expires_at")
+"""Fields of a decision that give an open order new values."""
+
+
+def _without_new_values(terms: OrderTerms) -> OrderTerms:
+    return replace(terms, limit_price=None, stop_price=None, expires_at=None, trail=None, trail_pct=None)
+
+
 TARGETED = frozenset({Action.CANCEL, Action.AMEND})
 """Decisions about open orders: they name a target, and may leave symbol and confidence out."""
 
@@ -100,7 +108,8 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
     """
     kind, force = terms.order_type, terms.time_in_force
     limited, stopped = (terms.limit_price is not None), (terms.stop_price is not None)
-    amends, values = action is Action.AMEND, (quantity, terms.limit_price, terms.stop_price, terms.expires_at)
+    amends = action is Action.AMEND
+    values = (quantity, terms.limit_price, terms.stop_price, terms.expires_at, terms.trail, terms.trail_pct)
     pairs = (
         (terms.stop_loss, terms.stop_loss_pct),
         (terms.take_profit, terms.take_profit_pct),
@@ -111,10 +120,10 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
         "order_type: market, limit, stop, stop_limit or trailing_stop": kind not in ORDER_TYPES,
         "time_in_force must be GTC, IOC, FOK or GTD": force not in {None, *FORCES},
         "a CANCEL or AMEND needs a target, and no other decision has one": (target is None) is (action in TARGETED),
-        "an AMEND needs a quantity, limit_price, stop_price or expiry": amends and values == (None, None, None, None),
-        "an AMEND sets only quantity, limit_price, stop_price and expiry": (
-            amends and replace(terms, limit_price=None, stop_price=None, expires_at=None) != MARKET
-        ),
+        "an AMEND needs a quantity, price, trail or order_expires_at": amends and values == (None,) * 6,
+        "an AMEND sets only quantity, prices, trail and order_expires_at": amends
+        and _without_new_values(terms) != MARKET,
+        "an AMEND has a trail or a trail_pct, not both": amends and not trails,
         "only a BUY or SELL has terms such as order_type or limit_price": (
             action not in {Action.BUY, Action.SELL, Action.AMEND} and terms != MARKET
         ),
@@ -125,7 +134,7 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
             not amends and stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
         ),
         "a trailing_stop order, and no other, has a trail or a trail_pct": (
-            trails != (1 if kind is OrderType.TRAILING_STOP else 2)
+            not amends and trails != (1 if kind is OrderType.TRAILING_STOP else 2)
         ),
         "a market order has no time_in_force": force is not None and kind is OrderType.MARKET,
         "time_in_force IOC and FOK are for limit orders": (

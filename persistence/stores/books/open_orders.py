@@ -141,7 +141,8 @@ def _trail(row: Mapping[str, Any], name: str) -> Trail | None:
     return Trail(level.value, level.is_fraction) if level is not None else None
 
 
-# An order that was triggered in the meantime has its last mark with the trigger.
+# An order that was triggered in the meantime has its last mark with the trigger; one that got another trail has a newer
+# one with that, and sees only data after it.
 SAVE_MARKS = """
 WITH fence AS MATERIALIZED (
     SELECT FROM paper_lease l CROSS JOIN paper_generation g
@@ -149,7 +150,8 @@ WITH fence AS MATERIALIZED (
 ), saved AS (
     UPDATE paper_orders o SET trail_mark = m.mark, trail_data_no = m.data_no
     FROM unnest(%(order_ids)s::uuid[], %(marks)s::numeric[], %(data_nos)s::bigint[]) AS m(order_id, mark, data_no)
-    WHERE o.order_id = m.order_id AND o.status = 'open' AND o.triggered_at IS NULL AND EXISTS (SELECT FROM fence)
+    WHERE o.order_id = m.order_id AND o.status = 'open' AND o.triggered_at IS NULL
+      AND m.data_no > o.since AND EXISTS (SELECT FROM fence)
 )
 SELECT EXISTS (SELECT FROM fence)
 """

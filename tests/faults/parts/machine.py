@@ -46,8 +46,24 @@ TERMS: tuple[dict[str, Any], ...] = (
     {"stop_loss_pct": "0.02", "take_profit_pct": "0.003"},
     {"decision": "SELL", "order_type": "limit", "limit_price": "1.02"},
     {"decision": "SELL", "order_type": "stop", "stop_price": "0.98"},
+    {"decision": "SELL", "order_type": "trailing_stop", "trail": "0.01"},
+    {"order_type": "trailing_stop", "trail_pct": "0.004", "trailing_stop_pct": "0.01"},
 )
-"""Of orders; prices are factors of the present one."""
+"""Of orders; prices and trails are factors of the present price."""
+PRICES = ("limit_price", "stop_price", "trail")
+NEW_VALUES: tuple[dict[str, Any], ...] = (
+    {"quantity": "0.01"},
+    {"quantity": "0.02"},
+    {"limit_price": "0.99"},
+    {"limit_price": "1.001", "quantity": "0.012"},
+    {"stop_price": "0.99"},
+    {"stop_price": "1.01", "limit_price": "1.02"},
+    {"trail": "0.005"},
+    {"trail_pct": "0.02", "quantity": "0.01"},
+    {"order_expires_in": 3},
+    {"order_expires_in": -1},
+)
+"""Of an AMEND; prices and trails are factors of the present price."""
 DECISIONS = st.builds(
     lambda kind, symbol, portfolio: {"symbol": symbol, "portfolio": portfolio, **kind},
     st.sampled_from(KINDS[:6]) | st.sampled_from(KINDS),
@@ -87,13 +103,23 @@ class TradingMachine(RuleBasedStateMachine):
 
     @rule(terms=st.sampled_from(TERMS), symbol=st.sampled_from(TRADED), portfolio=st.sampled_from(NAMES))
     def insert_order(self, terms: dict[str, Any], symbol: str, portfolio: str) -> None:
-        price = self.world.prices["BTC/USDT" if symbol[0] in "Bb" else "ETH/USDT"]
-        own = {
-            name: (price * Decimal(terms[name])).quantize(Decimal("0.01"))
-            for name in ("limit_price", "stop_price")
-            if name in terms
-        }
-        self.world.add(symbol=symbol, portfolio=portfolio, quantity="0.0145", **{**terms, **own})
+        own = self._at_present(terms, "BTC/USDT" if symbol[0] in "Bb" else "ETH/USDT")
+        self.world.add(symbol=symbol, portfolio=portfolio, quantity="0.0145", **own)
+
+    def _at_present(self, terms: dict[str, Any], symbol: str) -> dict[str, Any]:
+        price = self.world.prices[symbol]
+        own = {name: (price * Decimal(terms[name])).quantize(Decimal("0.01")) for name in PRICES if name in terms}
+        return {**terms, **own}
+
+    @rule(number=NUMBERS, new=st.sampled_from(NEW_VALUES))
+    def amend_order(self, number: int, new: dict[str, Any]) -> None:
+        portfolios = sorted(self.world.database.portfolios.items())
+        orders = [one.order for _, portfolio in portfolios for one in portfolio.open_orders]
+        if orders:
+            order = orders[number % len(orders)]
+            target = str(order.order_id if order.is_exit else order.decision_id)
+            own = self._at_present(new, order.instrument.symbol)
+            self.world.add(decision="AMEND", target=target, symbol="*", confidence=1, portfolio=order.portfolio, **own)
 
     @rule(number=NUMBERS, which=st.sampled_from([None, None, "symbol", "all"]))
     def cancel_order(self, number: int, which: str | None) -> None:

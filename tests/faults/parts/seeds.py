@@ -143,13 +143,13 @@ def _quotes(world: World, draw: random.Random) -> None:
 
 
 def _amend(world: World, draw: random.Random) -> None:
-    """Send an AMEND for a decision whose order rests, or that has not ended: another quantity, or another price."""
+    """Send an AMEND for a decision whose order rests, or that has not ended: another quantity, price or trail."""
     rows = [row for row in world._rows() if row.opened] or [row for row in world._rows() if row.outcome is None]
     if not rows:
         return
     row = draw.choice(rows)
     of = row.decision
-    values = {"quantity": of.quantity, "limit_price": of.limit_price, "stop_price": of.stop_price}
+    values = {"quantity": of.quantity, "limit_price": of.limit_price, "stop_price": of.stop_price, "trail": of.trail}
     name = draw.choice([name for name, value in values.items() if value is not None] or ["quantity"])
     factor = Decimal(draw.choice(["0.5", "0.9", "1.1", "2"]))
     new = {name: ((values[name] or Decimal("0.1")) * factor).quantize(Decimal("0.0001"))}

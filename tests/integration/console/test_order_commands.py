@@ -171,6 +171,9 @@ def test_the_debug_console_lists_and_cancels_open_orders(embedded_url: str, tmp_
         assert ("ended", "leg 1: cancelled: by decision 3") in events
         console.json("decide BUY BTC/USDT --confidence 1 --quantity 0.01 --order-type limit --limit-price 95000")
         assert "cancelled: 1 order of BTC/USDT" == console.json("cancel --symbol btc-usdt")["reason"]
+        trailing = console.json("decide BUY BTC/USDT --confidence 0.8 --order-type trailing_stop --trail 500")
+        again = console.json(f"amend {trailing['decision_id']} --trail-pct 0.02")
+        assert ("executed", "amended: trail 500 -> 2 %") == (again["outcome"], again["reason"])
 
 
 def test_an_open_order_is_amended(run: Run) -> None:
@@ -187,9 +190,10 @@ def test_an_open_order_is_amended(run: Run) -> None:
     assert (1, "rejected", "nothing_to_amend", "AMEND") == (
         code, answer["outcome"], answer["code"], answer["decision"],
     )  # fmt: skip
-    assert (2, "run.py: amend needs --quantity, --limit, --stop or --order-expires-at; see run.py amend --help\n") == (
-        run("amend", "1")[::2]
-    )
+    assert (
+        2,
+        "run.py: amend needs --quantity, --limit, --stop, --trail or --order-expires-at; see run.py amend --help\n",
+    ) == (run("amend", "1")[::2])
     assert (2, "run.py: quantity = '-1': must be above 0\n") == run("amend", "1", "--quantity", "-1")[::2]
     assert (
         "decision 4 accepted: AMEND 1\nexecuted: amended: quantity 0.005 -> 0.004\n"

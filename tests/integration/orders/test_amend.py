@@ -13,9 +13,12 @@ import pytest
 from console.service.explanation import explain
 from domain.trading.decision import CancelTarget
 from domain.trading.instruments import InstrumentCatalog
+from domain.trading.open_orders.open_order import TrailingMark
+from domain.trading.open_orders.settlement import Advance
+from domain.trading.orders import Trail
 from domain.types import OutcomeStatus
 from tests.integration.orders.test_open_orders import Market, market, open_of
-from tests.integration.persistence.test_stores import Stores, real, stores
+from tests.integration.persistence.test_stores import FIRST, Stores, real, stores
 from tests.support.values.builders import BTC, NOON, instant, instrument
 
 __all__ = ["market", "real", "stores"]  # fixtures
@@ -87,6 +90,43 @@ def test_the_expiry_of_an_order_moves(market: Market) -> None:
     assert market.is_open(entry)
     market.time(20)
     assert OutcomeStatus.EXPIRED is market.outcome(entry).status
+
+
+def test_a_trailing_stop_gets_another_trail_and_keeps_its_mark(market: Market) -> None:
+    market.price("100", "99.9", "100.1")
+    market.send("BUY", "4", trailing_stop="10")
+    market.price("110", "109.9", "110.1")
+    market.price("105", "104.9", "105.1")
+    market.price("108", "107.9", "108.1")
+    (stop,) = market.state.open_orders
+    target = str(stop.order.order_id)
+    amend = market.send("AMEND", target=target, trail="4")  # the stop is 106, which 105 has passed before
+    assert (OutcomeStatus.EXECUTED, "amended: trail 10 -> 4") == (
+        market.outcome(amend).status, market.outcome(amend).reason,
+    )  # fmt: skip
+    (stop,) = market.state.open_orders
+    assert (Decimal(110), Decimal(106), 4) == (stop.mark, stop.stop_price, stop.since)
+    market.send("AMEND", target=target, trail_pct="0.05")
+    (stop,) = market.state.open_orders
+    assert (Trail(Decimal("0.05"), is_fraction=True), Decimal("104.5")) == (stop.order.trail, stop.stop_price)
+    refused = market.send("AMEND", target=target, trail="1")
+    assert "invalid: trail 1 puts the stop at 109; it must be below the mark, 108" == market.outcome(refused).reason
+    market.price("112", "111.9", "112.1")
+    market.price("106.4", "106.3", "106.5")  # 5 % below 112
+    assert [] == list(market.state.open_orders)
+
+
+def test_a_mark_from_before_an_amend_does_not_replace_that_of_the_amend(real: Stores) -> None:
+    market = Market(real)
+    market.price("100", "99.9", "100.1")
+    market.send("BUY", "4", trailing_stop="10")
+    market.price("110", "109.9", "110.1")
+    (stop,) = market.state.open_orders
+    market.send("AMEND", target=str(stop.order.order_id), trail="4")
+    old = TrailingMark(stop.order.order_id, Decimal(105), 2)  # it was on its way when the AMEND was written
+    real.ledger.save_advance(FIRST, Advance((old,)))
+    (stop,) = market.state.open_orders
+    assert (Decimal(110), Decimal(106)) == (stop.mark, stop.stop_price)
 
 
 @pytest.mark.parametrize("target", ["all", "symbol", "ALL"])

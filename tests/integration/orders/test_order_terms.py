@@ -40,8 +40,9 @@ TARGETS = "take_profits must be 1 to 10 of price or pct, each with a share"
 ONE_STOP = "a BUY has one stop_loss or one trailing_stop, not both"
 TRAIL = "a trailing_stop order, and no other, has a trail or a trail_pct"
 BOTH = "an exit has a price or a fraction, not both"
-NEW_VALUE = "an AMEND needs a quantity, limit_price, stop_price or expiry"
-ONLY_VALUES = "an AMEND sets only quantity, limit_price, stop_price and expiry"
+NEW_VALUE = "an AMEND needs a quantity, price, trail or order_expires_at"
+ONLY_VALUES = "an AMEND sets only quantity, prices, trail and order_expires_at"
+ONE_TRAIL = "an AMEND has a trail or a trail_pct, not both"
 SYMBOL = "only a CANCEL or AMEND may have the symbol *"
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
@@ -103,6 +104,9 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (ONLY_VALUES, {**AMEND, "limit_price": "100", "post_only": "true"}),
     (ONLY_VALUES, {**AMEND, "quantity": "1", "stop_loss": "90"}),
     (ONLY_VALUES, {**AMEND, "quantity": "1", "take_profit_pct": "0.1"}),
+    (ONLY_VALUES, {**AMEND, **TRAILING}),
+    (ONLY_VALUES, {**AMEND, "quantity": "1", "trailing_stop": "5"}),
+    (ONE_TRAIL, {**AMEND, "trail": "5", "trail_pct": "0.1"}),
     # Where several hold, the first in alphabetical order.
     (MARKET_FORCE, {"time_in_force": "GTC", "limit_price": "100", "post_only": "true"}),
     (BOTH, {"decision": "SELL", "stop_loss": "90", "stop_loss_pct": "0.1"}),
@@ -153,6 +157,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"trailing_stop": "5", "take_profit": "120"},
     {"decision": "SELL", "reduce_only": "true"},
     {**AMEND, "quantity": "1"},
+    {**AMEND, "trail": "5"},
+    {**AMEND, "trail_pct": "0.1", "quantity": "1"},
     {**AMEND, "limit_price": "100", "symbol": None, "confidence": None},
     {**AMEND, "stop_price": "100", "order_expires_at": EXPIRES, "decision": " amend ", "symbol": "*"},
     {"take_profits": '[{"price": 110, "share": 0.5}, {"pct": 0.1, "share": 0.5}]'},

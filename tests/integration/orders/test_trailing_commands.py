@@ -30,6 +30,20 @@ def test_a_trailing_order_by_options(run: Run) -> None:
     assert (0, expected, "") == answer
 
 
+def test_a_trail_is_amended_by_an_amount_or_a_percentage(run: Run) -> None:
+    decide(run, "BUY", "BTC/USDT", "--quantity", "0.01")
+    decide(run, "SELL", "BTC/USDT", "--order-type", "trailing_stop", "--trail", "500")
+    assert (0, "decision 3, amend: executed: amended: trail 500 -> 2 %\n", "") == run("amend", "2", "--trail", "2%")
+    (order,) = open_orders(run)
+    assert ("0.02", None, "108276.133") == (order["trail_pct"], order["trail"], order["stop_price"])
+    code, out, _ = run("amend", "2", "--trail", "400", "--quantity", "0.005")
+    assert (0, "decision 4, amend: executed: amended: trail 2 % -> 400, quantity 0.01 -> 0.005\n") == (code, out)
+    assert (2, "run.py: trail = '-1': must be above 0\n") == run("amend", "2", "--trail", "-1")[::2]
+    assert "Decision 3: AMEND 2: trail 2 %, portfolio default" == run("explain", "3")[1].splitlines()[0]
+    answer = decide(run, "AMEND", "--target", "2", "--trail", "300")
+    assert "executed: amended: trail 400 -> 300" in answer[1]
+
+
 def test_default_exits_of_a_portfolio(run: Run) -> None:
     code, out, _ = run("portfolio", "set", "default", "--default-stop-loss", "0.05", "--default-take-profit", "none")
     assert (0, "portfolio default: stop loss 0.05, take profit none (revision 2)\n") == (

@@ -95,7 +95,7 @@ def marked(state: PortfolioState, marks: Sequence[TrailingMark]) -> PortfolioSta
     orders, by_id = state.open_orders, {mark.order_id: mark for mark in marks}
     for one in orders:
         mark = by_id.get(one.order.order_id)
-        if mark is not None and one.trails:
+        if mark is not None and one.trails and mark.data_no > one.since:
             orders = orders.updated(replace(one, mark=mark.mark, mark_no=mark.data_no))
     return replace(state, open_orders=orders)
 

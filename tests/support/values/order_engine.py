@@ -176,14 +176,17 @@ class Trade:
         return self._took(self.engine.on_decision(decision, instant(self.now)))
 
     def amend(self, target: int | CancelTarget, text: str) -> list[str]:
-        """Send an AMEND: ``quantity 3 limit 101 stop 95 expires 60``; return what happened."""
+        """Send an AMEND: ``quantity 3 limit 101 stop 95 trail 5 expires 60``; return what happened."""
         self._number += 1
         if isinstance(target, int):
             target = CancelTarget(decision_id=target)
         words = text.split()
         values = dict(zip(words[::2], map(Decimal, words[1::2]), strict=True))
         expires = NOON + timedelta(seconds=float(values["expires"])) if "expires" in values else None
-        terms = OrderTerms(limit_price=values.get("limit"), stop_price=values.get("stop"), expires_at=expires)
+        terms = OrderTerms(
+            limit_price=values.get("limit"), stop_price=values.get("stop"), expires_at=expires,
+            trail=values.get("trail"), trail_pct=values.get("trail_pct"),
+        )  # fmt: skip
         decision = received("AMEND", number=self._number, symbol="*", quantity=values.get("quantity"))
         decision = replace(decision, target=target, terms=terms, received=instant(self.now))
         return self._took(self.engine.on_decision(decision, instant(self.now)))

@@ -36,7 +36,7 @@ def decision(**changes: Any) -> dict[str, Any]:
 
 
 def rows(*evidence: Evidence, **changes: Any) -> dict[str, Any]:
-    at_once = {"currency": "USDT", "events": [], "exits": [], "seen": None}
+    at_once = {"currency": "USDT", "events": [], "exits": [], "settlements": [], "seen": None}
     orders = [{"order": one.order, "fills": [one.fill], "rules": one.rules, **at_once} for one in evidence]
     return {"kind": "decision", "fill_no": None, "decision": decision(), "orders": orders, "waiting": None, **changes}
 

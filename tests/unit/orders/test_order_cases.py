@@ -135,9 +135,9 @@ def test_a_buy_whose_stop_is_reached_already_is_sized_at_the_market() -> None:
     trade.see("100 99/101")
     (accepted,) = trade.send("BUY stop 50")
     # 10 000 x 0.8 / 0.8 x 0.85 = 8500, at 101
-    assert "open: BUY 84.15841584 BTC/USDT, stop 50" == accepted
+    assert "open: BUY 84.15841584 BTC/USDT, stop 50 (its stop price was already reached)" == accepted
     assert [
-        "triggered: BUY 84.15841584 BTC/USDT, stop 50",
+        "triggered: BUY 84.15841584 BTC/USDT, stop 50 (its stop price was already reached)",
         "BUY 84.15841584 at 101 fee 8.49999999984 taker",
     ] == trade.see("100 99/101")
 

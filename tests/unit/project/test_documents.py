@@ -31,6 +31,7 @@ TABLES = "".join(
     for name in (
         "0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation",
         "0010_price_rule", "0011_orders", "0012_trailing", "0013_amend", "0014_settlement",
+        "0015_amend_trail",
     )
 )  # fmt: skip
 CHANGES = "".join(
@@ -42,6 +43,7 @@ CHANGES = "".join(
         "0012_trailing.sql",
         "0013_amend.sql",
         "0014_settlement.sql",
+        "0015_amend_trail.sql",
     )
 )
 TRIGGERS = "".join(
