@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
@@ -40,6 +41,16 @@ class Past:
     def add(self, market: str, *trades: tuple[float, str, str]) -> None:
         """Add trades of a market's id, in the order of their times."""
         self._trades.setdefault(market, []).extend(PastTrade(*one) for one in trades)
+
+    def happen(self, market: str, *trades: tuple[str, str]) -> list[float]:
+        """Let trades of a price and a size happen now, one in each of the next milliseconds; return their times.
+
+        They are later than anything that a process which has ended may have seen, and a process takes longer to start.
+        """
+        now = int(time.time() * 1000)
+        times = [(now + number) / 1000 for number in range(1, len(trades) + 1)]
+        self.add(market, *((at, *trade) for at, trade in zip(times, trades, strict=True)))
+        return times
 
     def add_routes(self, app: web.Application) -> None:
         """Answer the requests of both exchanges."""
