@@ -1,11 +1,16 @@
-"""Part ``gaps``: kills with gaps between 1 s and 24 h at a recorded market, compared with a program that runs on."""
+"""Part ``gaps``: kills with gaps between 1 s and 24 h at a recorded market, compared with a program that runs on.
+
+Settled by trades, each fill is the same. Settled by bars, each other fill, trigger and expiry is marked and on the
+worse side, as `tests.support.settlement.worse_side` defines it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from tests.faults.counters import Counters
-from tests.support.settlement.twins import differing_decisions, fills, play, settled_decisions
+from tests.support.settlement.twins import fills, play, trades
+from tests.support.settlement.worse_side import WorseSide
 
 KILLS = 20
 """Of one seed; 10 seeds have 200."""
@@ -26,14 +31,14 @@ def play_seed(seed: int, kills: int) -> Counters:
     """Play one seed.
 
     Raises:
-        AssertionError: a fill is another one than without the kills, and nothing marks it.
+        AssertionError: something is other than without the kills, and is not marked or not on the worse side.
     """
     undisturbed = play(seed, kills, killed=False)
     by_trades, by_bars = play(seed, kills, killed=True), play(seed, kills, killed=True, by_bars=True)
     if fills(undisturbed) != fills(by_trades):
         raise AssertionError(sorted(set(fills(undisturbed)) ^ set(fills(by_trades)))[:4])
-    if unmarked := differing_decisions(undisturbed, by_bars) - settled_decisions(by_bars):
-        raise AssertionError(f"decisions {sorted(unmarked, key=str)} differ, and nothing marks them")
+    if violations := WorseSide(trades(seed, kills), undisturbed, by_bars).violations():
+        raise AssertionError(violations[:4])
     counted = Counters(faults=Counter({"death": 2 * kills}))
     for database in (by_trades, by_bars):
         outcomes = [row.outcome for row in database.rows.values()]

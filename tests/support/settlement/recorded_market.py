@@ -45,18 +45,18 @@ class RecordedMarket(PassiveSource):
             return History(unknown=self.unknown)
         trades = [t for t in self.trades if t.symbol == symbol and t.price_time <= until]
         if self.by_bars:
-            return History(tuple(bar for bar in bars(trades) if since < bar.end <= until))
+            return History(tuple(bar for bar in bars(trades, until) if since < bar.end))
         return History(tuple(replace(t, recovered=True) for t in trades if since < t.price_time))
 
 
-def bars(trades: Sequence[Quote]) -> list[Bar]:
-    """Return the bars of a minute that trades of a symbol make."""
+def bars(trades: Sequence[Quote], until: datetime) -> list[Bar]:
+    """Return the bars of a minute that trades of a symbol make; that of the present minute ends now."""
     by_minute: dict[datetime, list[Quote]] = {}
     for trade in trades:
         by_minute.setdefault(trade.price_time.replace(second=0, microsecond=0), []).append(trade)
     made = []
     for begin, minute in by_minute.items():
-        prices, end = [trade.price for trade in minute], begin + timedelta(minutes=1)
+        prices, end = [trade.price for trade in minute], min(begin + timedelta(minutes=1), until)
         made.append(
             Bar(
                 symbol=minute[0].symbol, open=prices[0], high=max(prices), low=min(prices), close=prices[-1],

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.trading.arithmetic import plain
 from domain.trading.decision import Decision
-from domain.types import DecisionId
+from domain.trading.quotes import Quote
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import NOON, StepClock
 from tests.support.settlement.recorded_market import RecordedMarket, Served, walk
@@ -21,6 +21,7 @@ EVERY_S = 20
 TERMS: tuple[dict[str, Any], ...] = (
     {"stop_loss_pct": "0.01", "take_profit_pct": "0.01"},
     {"stop_loss_pct": "0.02", "take_profit_pct": "0.005"},
+    {"stop_loss_pct": "0.002", "take_profit_pct": "0.002"},  # a bar may reach both
     {"trailing_stop_pct": "0.01", "take_profit_pct": "0.02"},
 )
 
@@ -31,6 +32,7 @@ class Life:
 
     Attributes:
         orders: terms of the decisions at its beginning.
+        last_orders: of those at its end.
         steps: of the actors between the last trade and the kill.
     """
 
@@ -38,6 +40,7 @@ class Life:
     end: datetime
     next: datetime
     orders: tuple[dict[str, Any], ...]
+    last_orders: tuple[dict[str, Any], ...]
     steps: int
 
 
@@ -47,28 +50,27 @@ def lives(draw: random.Random, kills: int) -> list[Life]:
     for _ in range(kills + 1):
         end = time + timedelta(seconds=draw.randint(60, 600))
         gap = int(LONGEST_GAP_S ** draw.random())
-        orders = tuple(_order(draw) for _ in range(draw.randint(0, 2)))
-        made.append(Life(time, end, end + timedelta(seconds=gap), orders, draw.randint(0, 12)))
+        orders, last_orders = (tuple(_order(draw, at) for _ in range(draw.randint(0, 2))) for at in (time, end))
+        made.append(Life(time, end, end + timedelta(seconds=gap), orders, last_orders, draw.randint(0, 12)))
         time = made[-1].next
     return made
 
 
-def _order(draw: random.Random) -> dict[str, Any]:
+def _order(draw: random.Random, time: datetime) -> dict[str, Any]:
     symbol = draw.choice([BTC, ETH])
     order: dict[str, Any] = {"symbol": symbol, "decision": "BUY", "confidence": 1, "quantity": str(draw.randint(1, 4))}
     if draw.random() < 0.5:
         order |= {"order_type": "limit", "limit_price": draw.choice(["99.5", "99", "98"])}
+        if draw.random() < 0.3:
+            expires_at = time + timedelta(seconds=draw.randint(60, LONGEST_GAP_S))
+            order |= {"time_in_force": "GTD", "order_expires_at": expires_at}
     return order | draw.choice(TERMS)
 
 
 def play(seed: int, kills: int, *, killed: bool, by_bars: bool = False) -> MemoryDatabase:
     """Play the lives of a seed, with kills or without; return the database at the end."""
-    draw = random.Random(seed)
-    plan = lives(draw, kills)
-    seconds = int((plan[-1].next - NOON).total_seconds())
-    market = RecordedMarket(
-        [instrument(BTC), instrument(ETH)], walk([BTC, ETH], NOON, seconds, EVERY_S, seed), by_bars=by_bars
-    )
+    plan = lives(random.Random(seed), kills)
+    market = RecordedMarket([instrument(BTC), instrument(ETH)], trades(seed, kills), by_bars=by_bars)
     database = MemoryDatabase()
     database.open_portfolio(rules(costs=free(), execution=BY_QUOTE, max_position_size=1, initial_capital=10_000_000))
     served = Served(market, database, StepClock(), seed)
@@ -76,19 +78,25 @@ def play(seed: int, kills: int, *, killed: bool, by_bars: bool = False) -> Memor
     for life in plan:
         if served.stepper is None:
             served.start()
-        served.pass_to(life.begin)
-        served.tick()
-        for order in life.orders:
-            number += 1
-            served.ticker()
-            database.add(Decision(uid=uid(number), **order), served.clock.now())
+        for time, orders in ((life.begin, life.orders), (life.end, life.last_orders)):
+            served.pass_to(time)
             served.tick()
-        served.pass_to(life.end)
+            for order in orders:
+                number += 1
+                served.ticker()
+                database.add(Decision(uid=uid(number), **order), served.clock.now())
+                served.tick()
         if killed and life is not plan[-1]:
             served.kill_after(life.steps)
         served.pass_to(life.next)
     served.tick()
     return database
+
+
+def trades(seed: int, kills: int) -> list[Quote]:
+    """Return the trades of the market of a seed with so many kills."""
+    end = lives(random.Random(seed), kills)[-1].next
+    return walk([BTC, ETH], NOON, int((end - NOON).total_seconds()), EVERY_S, seed)
 
 
 def fills(database: MemoryDatabase) -> list[str]:
@@ -99,33 +107,3 @@ def fills(database: MemoryDatabase) -> list[str]:
         for result in database.fills
     ]
     return sorted(texts)
-
-
-def recovered_fills(database: MemoryDatabase) -> int:
-    """Return how many fills happened while no program ran."""
-    return sum(result.recovered for result in database.fills)
-
-
-def differing_decisions(one: MemoryDatabase, other: MemoryDatabase) -> set[DecisionId]:
-    """Return the decisions whose orders got other fills in one of the databases than in the other."""
-    return {id_ for id_ in one.rows | other.rows if _fills_of(one, id_) != _fills_of(other, id_)}
-
-
-def settled_decisions(database: MemoryDatabase) -> set[DecisionId]:
-    """Return the decisions whose orders were open while no program ran, as the recorded settlements say."""
-    settled = set()
-    for result in (*database.fills, *database.events):
-        order = result.order
-        spans = [span for span in database.spans if span.symbol == order.instrument.symbol]
-        if result.recovered or any(span.since < result.event.at and order.created_at < span.until for span in spans):
-            settled.add(order.decision_id)
-    rests = {one.order.decision_id for state in database.portfolios.values() for one in state.open_orders}
-    return settled | rests
-
-
-def _fills_of(database: MemoryDatabase, id_: DecisionId) -> list[tuple[object, ...]]:
-    of_decision = [result for result in database.fills if result.order.decision_id == id_]
-    return sorted(
-        (result.order.leg, result.fill.fill_no, result.fill.filled_at, result.fill.quantity, result.fill.price)
-        for result in of_decision
-    )
