@@ -52,8 +52,9 @@ check: .venv/.installed-dev ## check format, style, types, and which package imp
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-bench: .venv/.installed ## measure rate and latency against plain psycopg, the cost of consoles, a long history, a report on a year
+bench: .venv/.installed ## measure rate and latency against plain psycopg, resting orders, consoles, a long history, a report on a year
 	@$(PY) -m benchmarks $(ARGS)
+	@$(PY) -m benchmarks.resting
 	@$(PY) -m benchmarks.consoles $(filter --quick,$(ARGS))
 	@$(PY) -m benchmarks.history
 	@$(PY) -m benchmarks.reports $(filter --quick,$(ARGS))

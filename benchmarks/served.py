@@ -1,4 +1,4 @@
-"""The system in a process of its own, as in service: ``python -m benchmarks.served URL INTERVAL LOG``.
+"""The system in a process of its own, as in service: ``python -m benchmarks.served URL INTERVAL LOG [SYMBOL ...]``.
 
 It says ``ready`` on stdout, answers each line on stdin with ``TICKS SECONDS`` (how often the market has ticked until
 then), and stops when stdin ends, so that it never outlives the process that started it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -60,13 +60,14 @@ class ServedSystem:
 
 
 @contextmanager
-def served(database_url: str, interval: float, folder: Path) -> Iterator[ServedSystem]:
+def served(database_url: str, interval: float, folder: Path, symbols: Sequence[str] = ()) -> Iterator[ServedSystem]:
     """Run the system on a database until the block ends.
 
     Args:
         database_url: a database of the benchmark's own.
         interval: seconds between two prices of a symbol.
         folder: for its logs.
+        symbols: what the market trades; by default the demo's five.
 
     Raises:
         RuntimeError: it does not start, or does not stop; the message ends with its last words.
@@ -75,7 +76,15 @@ def served(database_url: str, interval: float, folder: Path) -> Iterator[ServedS
     with (
         stderr_file.open("a") as stderr,
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.served", database_url, str(interval), str(folder / "log.json")],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.served",
+                database_url,
+                str(interval),
+                str(folder / "log.json"),
+                *symbols,
+            ],
             cwd=Path(__file__).parent.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,12 +110,12 @@ def served(database_url: str, interval: float, folder: Path) -> Iterator[ServedS
                 raise RuntimeError(msg) from None
 
 
-def main(database_url: str, interval: str, log: str) -> None:
+def main(database_url: str, interval: str, log: str, *symbols: str) -> None:
     """Serve until stdin ends, with the logs of a service: readable lines on stderr, JSON in a file, both from INFO."""
     logger.remove()
     logger.add(sys.stderr, level="INFO")
     logger.add(log, level="INFO", serialize=True)
-    market = CountedMarket(simulated_instruments(None), 1, float(interval), SystemClock())
+    market = CountedMarket(simulated_instruments(symbols or None), 1, float(interval), SystemClock())
     settings = Settings.isolated(database_url=SecretStr(database_url))
     with (
         TradingSystem.start(settings, source=market) as system,
