@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from domain.immutable_map import ImmutableMap
 from domain.trading.arithmetic import ZERO, add, divide, money, multiply, negate, plain, subtract
@@ -79,7 +80,7 @@ class Trade:
 NO_EXITS: tuple[ChangedExit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
     """The result of an event.
 
@@ -132,7 +133,7 @@ class Result:
             return OrderStatus.FILLED
         return OrderStatus.OPEN
 
-    @property
+    @cached_property
     def ends(self) -> tuple[DecisionEnd, ...]:
         """The decisions that end with it."""
         others = self.event.ends if isinstance(self.event, OrderEnded | OrderAmended) else ()

@@ -98,6 +98,7 @@ def _without_new_values(terms: OrderTerms) -> OrderTerms:
 
 TARGETED = frozenset({Action.CANCEL, Action.AMEND})
 """Decisions about open orders: they name a target, and may leave symbol and confidence out."""
+_PLAIN = frozenset({Action.BUY, Action.SELL, Action.HOLD})
 
 
 def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decimal | None = None) -> str | None:
@@ -106,6 +107,8 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
     The sentences are the names of the constraints on ``trading_decisions`` that refuse the same in SQL, of at most 63
     characters. Where several hold, both name the first in alphabetical order.
     """
+    if terms is MARKET and target is None and action in _PLAIN:
+        return None  # most decisions; the path of each begins here
     kind, force = terms.order_type, terms.time_in_force
     limited, stopped = (terms.limit_price is not None), (terms.stop_price is not None)
     amends = action is Action.AMEND
