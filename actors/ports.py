@@ -10,11 +10,12 @@ from typing import Protocol
 from domain.alarms import Alarm
 from domain.errors import DatabaseBusy, DatabaseUnsuitable, InvalidDecision, WriteRefused
 from domain.failures import Failure
+from domain.market_data.price_second import PriceSecond
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Decision, Outcome, PendingDecision, Refusal
 from domain.trading.open_orders.settlement import Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import PricePoint, Quote
+from domain.trading.quotes import Bar, PricePoint
 from domain.trading.snapshot import Snapshot
 from domain.types import DecisionId, Generation, Instant, PortfolioName, Symbol
 
@@ -77,8 +78,15 @@ class PriceRecords(Protocol):
         the database cannot be read now.
         """
 
-    def offer(self, quotes: Sequence[Quote]) -> None:
-        """Store quotes soon; never waits."""
+    def offer(self, prices: Sequence[PriceSecond]) -> None:
+        """Store prices soon; never waits."""
+
+    def stored(self, symbol: Symbol, since: datetime, until: datetime) -> tuple[Bar, ...]:
+        """Return what is stored of a symbol after ``since`` up to ``until``; it waits for the database.
+
+        Raises:
+            Exception: the database cannot be read now.
+        """
 
     def forget(self, retention: timedelta) -> None:
         """Delete old prices soon; never waits."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from actors.messages import DataSeen, InstrumentsLoaded, QuotesSeen, SourceEnded
 from actors.ports import Address
-from domain.market_data import MarketDataBuffer
+from domain.market_data.buffer import MarketDataBuffer
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import Quote
 

@@ -27,12 +27,13 @@ from actors.messages import (
 from actors.ports import PriceRecords
 from actors.runtime.behaviour import Behaviour
 from actors.runtime.routes import Routes
-from actors.settlement.history import HistoryFetch
+from actors.settlement.history import HistoryFetch, Reach
 from actors.settlement.messages import RequestHistory
 from actors.supervision.alarms import SilenceMonitor
 from domain.alarms import Notify
 from domain.log_once import LogOnce
-from domain.market_data import MarketDataBuffer
+from domain.market_data.buffer import MarketDataBuffer
+from domain.market_data.price_second import PriceSecond
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesClosely
@@ -79,7 +80,7 @@ class PriceServices:
 
 
 class PriceTracker(Behaviour):
-    """The distributor of prices. It stores at most one price for each symbol and tick (a second).
+    """The distributor of prices. It stores one row for each symbol and tick (a second).
 
     Args:
         services: the price source, the table of prices, the buffer of market data and the alarms.
@@ -103,7 +104,7 @@ class PriceTracker(Behaviour):
         self._configured: list[Symbol] = []
         self._started_at = Instant.of(clock)
         self._quotes: dict[Symbol, Quote] = {}
-        self._unrecorded: dict[Symbol, Quote] = {}
+        self._unrecorded: dict[Symbol, PriceSecond] = {}
         self._stored: dict[Symbol, PricePoint] | None = None
         self._held: frozenset[Symbol] | None = None
         self._price_requests: list[Callable[[Prices], None]] = []
@@ -176,7 +177,8 @@ class PriceTracker(Behaviour):
                 self._take_trade(quote, newest)
             # Where a symbol begins or ceases to be watched, a quote that was merged may overtake an older one.
             elif newest is None or quote.seen.monotonic >= newest.seen.monotonic:
-                accepted[quote.symbol] = self._unrecorded[quote.symbol] = quote
+                accepted[quote.symbol] = quote
+                self._to_record(quote)
         for symbol in accepted:
             self._set_aside_log.recovered(key=symbol)
         self._quotes.update(accepted)
@@ -189,9 +191,15 @@ class PriceTracker(Behaviour):
     def _take_trade(self, trade: Quote, newest: Quote | None) -> None:
         """Store the price of a trade with the newest bid and ask; the Sizer keeps the quote, which has them, too."""
         if newest is not None:
-            self._unrecorded[trade.symbol] = replace(
-                newest, price=trade.price, price_time=trade.price_time, seen=trade.seen, last_size=trade.last_size
+            self._to_record(
+                replace(
+                    newest, price=trade.price, price_time=trade.price_time, seen=trade.seen, last_size=trade.last_size
+                )
             )
+
+    def _to_record(self, quote: Quote) -> None:
+        before = self._unrecorded.get(quote.symbol)
+        self._unrecorded[quote.symbol] = before.then(quote) if before is not None else PriceSecond.of(quote)
 
     def _watch(self, message: Watch) -> None:
         """Send data of symbols with open orders to the ExecutionSimulator, from those on that were missed."""
@@ -218,7 +226,8 @@ class PriceTracker(Behaviour):
 
     def _request_history(self, request: RequestHistory) -> None:
         """Have the source tell what happened while no process ran, in a thread of its own."""
-        fetch = HistoryFetch(self._source, request, self._clock.now(), self._buffer.last_number)
+        reach = Reach(self._clock.now(), self._buffer.last_number)
+        fetch = HistoryFetch(self._source, request, reach, self._records.stored)
         self._run_beside("price history", lambda: fetch.run(self._routes.execution_simulator.tell))
 
     def _set_aside(self, quote: Quote) -> None:

@@ -43,7 +43,7 @@ from actors.supervisor import Log, ProcessHooks, StartingPoint, Supervisor
 from domain.alarms import AlarmKind
 from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
-from domain.market_data import MarketDataBuffer, first_number
+from domain.market_data.buffer import MarketDataBuffer, first_number
 from domain.trading.decision_queue import SizingRules
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PriceSource

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 from actors.settlement.messages import HistoryFetched
-from domain.market_data import NUMBERS_OF_A_PROCESS
+from domain.market_data.buffer import NUMBERS_OF_A_PROCESS
 from domain.trading.open_orders.settlement import (
     SettledSpan,
     Settlement,

@@ -76,6 +76,24 @@ class Quote:
         return self.seen.time
 
 
+class QuoteRange(NamedTuple):
+    """What orders with price rule *quote* see of a span of time.
+
+    Attributes:
+        first: the first mark.
+        high: the highest mark.
+        low: the lowest mark.
+        ask_low: the lowest price at which a resting BUY could have been filled.
+        bid_high: the highest price at which a resting SELL could have been filled.
+    """
+
+    first: Decimal
+    high: Decimal
+    low: Decimal
+    ask_low: Decimal
+    bid_high: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """The prices of a span of time.
@@ -85,6 +103,8 @@ class Bar:
         end: of the span; the bar is known from then on.
         volume: traded in the span; None where unknown.
         recovered: see `Quote.recovered`.
+        by_quote: what is known of bid and ask; None where nothing is, then its prices count in their place.
+        first_no: the number of the first of the pieces that were folded into it; 0 where none were.
     """
 
     symbol: Symbol
@@ -100,6 +120,13 @@ class Bar:
     volume: Decimal | None = None
     data_no: int = 0
     recovered: bool = False
+    by_quote: QuoteRange | None = None
+    first_no: int = 0
+
+    @property
+    def folded(self) -> bool:
+        """Whether it stands for pieces of market data that this process received one by one."""
+        return self.first_no > 0
 
     @property
     def market_time(self) -> datetime:
@@ -131,10 +158,13 @@ class History:
     Attributes:
         data: in the order of their times, each of them `Quote.recovered`; empty where nothing happened.
         unknown: why it is not known; None where it is.
+        stored: the prices that a process before had stored of that time, where it is not known otherwise. It is not
+            known what came between them, so they only move the marks of trailing orders.
     """
 
     data: tuple[MarketData, ...] = ()
     unknown: str | None = None
+    stored: tuple[Bar, ...] = ()
 
 
 class HistorySource(Protocol):

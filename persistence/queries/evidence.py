@@ -24,13 +24,11 @@ LAST_PRICE = """
 SELECT time, price, source, clock_timestamp() AS now FROM market_prices WHERE symbol = :symbol
 ORDER BY time DESC LIMIT 1
 """
-# What the market did while an order rested, as far as it is stored: at most one price a second of a symbol.
+# What the market did while an order rested, as far as it is stored: about each second the extremes of a symbol.
 SEEN = """
-SELECT min(m.price) AS low, max(m.price) AS high, min(coalesce(m.ask, m.price)) AS ask_low,
-       max(coalesce(m.bid, m.price)) AS bid_high, min(paper_mark(m.price, m.bid, m.ask)) AS mark_low,
-       max(paper_mark(m.price, m.bid, m.ask)) AS mark_high, count(*) AS prices
-FROM market_prices m
-WHERE m.symbol = :symbol AND m.time > :begin AND (CAST(:end AS timestamptz) IS NULL OR m.time <= :end)
+SELECT min(s.low) AS low, max(s.high) AS high, min(s.ask_low) AS ask_low, max(s.bid_high) AS bid_high,
+       min(s.mark_low) AS mark_low, max(s.mark_high) AS mark_high, count(*) AS prices
+FROM paper_stored_prices(:symbol, :begin, :end) s
 """
 EVENTS = "SELECT * FROM paper_order_events WHERE order_id = :order_id ORDER BY version"
 # What the market did while no process saw it, where that touches the time in which an order rested.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from loguru import logger
 
-from domain.trading.quotes import PricePoint, Quote
-from domain.types import Symbol
+from domain.market_data.price_second import PriceSecond
+from domain.trading.quotes import Bar, PricePoint, QuoteRange
+from domain.types import Instant, Symbol
 from persistence.connections import engine_for, transaction
 from persistence.lease import Lease, writing
 from persistence.log_once import LogErrorsOnce
@@ -23,6 +25,12 @@ FROM (SELECT DISTINCT symbol FROM paper_positions) held
 LEFT JOIN LATERAL (
     SELECT price, bid, ask FROM market_prices q WHERE q.symbol = held.symbol ORDER BY q.time DESC LIMIT 1
 ) m ON true
+"""
+
+
+STORED = """
+SELECT s.begins, s.time, s.source, s.price, s.high, s.low, s.ask_low, s.bid_high, s.mark_low, s.mark_high
+FROM paper_stored_prices(%(symbol)s, %(since)s, %(until)s) s ORDER BY s.time
 """
 
 
@@ -41,10 +49,21 @@ class PriceStore(Store):
                 for symbol, price, bid, ask in cursor.execute(LAST_PRICES).fetchall()
             }
 
-    def record(self, quotes: Sequence[Quote]) -> None:
-        """Store quotes; the same quote again changes nothing. The caller sends at most one per symbol and second."""
+    def stored(self, symbol: Symbol, since: datetime, until: datetime) -> tuple[Bar, ...]:
+        """Return what is stored of a symbol after ``since`` up to ``until``, each row as a bar.
+
+        A row is a bar since the one before it. One that began before ``since`` has the last price alone, because
+        nobody knows on which side of that time its extremes lie. They are marked `Bar.recovered`; whether the source's
+        prices are real is not stored, and no fill rests on them.
+        """
+        with transaction(self.engine) as cursor:
+            span = {"symbol": symbol, "since": since, "until": until}
+            return tuple(_as_bar(symbol, *row) for row in cursor.execute(STORED, span).fetchall())
+
+    def record(self, prices: Sequence[PriceSecond]) -> None:
+        """Store prices; the same again change nothing. The caller sends at most one per symbol and second."""
         with writing(self.engine, self._lease) as cursor:
-            insert_rows(cursor, "market_prices", [price_row(quote) for quote in quotes], KEEP_EXISTING)
+            insert_rows(cursor, "market_prices", [price_row(one) for one in prices], KEEP_EXISTING)
 
     def forget(self, retention: timedelta) -> int:
         """Delete prices older than ``retention``; return how many. Nothing else is ever deleted."""
@@ -52,11 +71,22 @@ class PriceStore(Store):
             return cursor.execute("DELETE FROM market_prices WHERE time < now() - %s", [retention]).rowcount
 
 
-def price_row(quote: Quote) -> dict[str, object]:
+def _as_bar(symbol: Symbol, begin: datetime, time: datetime, source: str, *prices: Decimal) -> Bar:
+    price, high, low, ask_low, bid_high, mark_low, mark_high = prices
+    return Bar(
+        symbol=symbol, open=price, high=high, low=low, close=price, begin=begin, end=time, seen=Instant(time, 0.0),
+        source=source, real=False, recovered=True,
+        by_quote=QuoteRange(price, mark_high, mark_low, ask_low, bid_high),
+    )  # fmt: skip
+
+
+def price_row(prices: PriceSecond) -> dict[str, object]:
     """Return the row of ``market_prices``."""
+    quote = prices.last
     return {
         "time": quote.seen_at, "symbol": quote.symbol, "source": quote.source, "price": quote.price, "bid": quote.bid,
         "ask": quote.ask, "volume": quote.volume, "price_time": quote.price_time,
+        "high": prices.high, "low": prices.low, "bid_high": prices.bid_high, "ask_low": prices.ask_low,
     }  # fmt: skip
 
 
@@ -97,10 +127,14 @@ class PriceRecorder(Recorder[_Job]):
         if not self._offer(_Job(read_and_reply)):
             reply(None)
 
-    def offer(self, quotes: Sequence[Quote]) -> None:
-        """Store ``quotes`` soon; never waits."""
-        if not self._offer(_Job(lambda: self._store.record(quotes), len(quotes))):
-            self.dropped += len(quotes)
+    def stored(self, symbol: Symbol, since: datetime, until: datetime) -> tuple[Bar, ...]:
+        """Return `PriceStore.stored` at once; it waits for the database, in the caller's thread."""
+        return self._store.stored(symbol, since, until)
+
+    def offer(self, prices: Sequence[PriceSecond]) -> None:
+        """Store ``prices`` soon; never waits."""
+        if not self._offer(_Job(lambda: self._store.record(prices), len(prices))):
+            self.dropped += len(prices)
 
     def forget(self, retention: timedelta) -> None:
         """Delete prices older than ``retention`` soon; never waits."""

@@ -17,7 +17,7 @@ from actors.runtime.pykka_adapter import ThreadingFuture, Timeout
 from actors.sizer import Sizer
 from domain.errors import DatabaseUnavailable, DecisionGone, PaperTradingError
 from domain.failures import FailureKind
-from domain.market_data import MarketDataBuffer
+from domain.market_data.buffer import MarketDataBuffer
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Accepted, Outcome, Reason
 from domain.trading.open_orders.matching import reaches_limit, reaches_stop, see

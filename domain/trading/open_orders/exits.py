@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from domain.trading.arithmetic import ZERO, subtract, total
+from domain.trading.open_orders.matching import LIMITS, Seen, reaches_limit
 from domain.trading.open_orders.open_order import STOPS, OpenOrder, OpenOrders
 from domain.trading.orders import Order
 from domain.types import OrderId, Symbol
@@ -104,3 +105,12 @@ def room_of_exit(open_orders: OpenOrders, exit_order: OpenOrder, held: Decimal) 
 def exits_of(open_orders: OpenOrders, symbol: Symbol, entry: OrderId) -> list[OpenOrder]:
     """Return the open exits of an entry order."""
     return [one for one in open_orders.exits(symbol) if one.order.parent == entry]
+
+
+def target_reached_too(open_orders: OpenOrders, stop: OpenOrder, seen: Seen) -> bool:
+    """Return whether data that reach the stop of an entry have reached a target of the same entry as well."""
+    order = stop.order
+    if order.parent is None:
+        return False
+    siblings = exits_of(open_orders, order.instrument.symbol, order.parent)
+    return any(one.order.order_type in LIMITS and reaches_limit(one, seen) for one in siblings)

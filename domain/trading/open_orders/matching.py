@@ -57,6 +57,8 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
     """Return what orders with these rules see of a piece of market data."""
     if isinstance(data, Bar):
         volume = None if data.volume is None else multiply(rules.max_bar_share, data.volume)
+        if data.by_quote is not None and rules.price_rule is PriceRule.QUOTE:
+            return Seen(*data.by_quote[1:], volume)
         return Seen(data.high, data.low, data.low, data.high, volume)
     if data.is_trade:
         return Seen(data.price, data.price, data.price, data.price, data.last_size)
@@ -101,7 +103,8 @@ def priority(open_order: OpenOrder) -> tuple[Decimal, int]:
 def extremes(data: MarketData) -> tuple[Decimal, Decimal]:
     """Return the lowest and the highest price in a piece of market data, by any price rule."""
     if isinstance(data, Bar):
-        return data.low, data.high
+        by_quote = data.by_quote or (data.open,)
+        return min(data.low, *by_quote), max(data.high, *by_quote)
     prices = [price for price in data.point if price is not None]
     return min(prices), max(prices)
 

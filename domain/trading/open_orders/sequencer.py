@@ -22,11 +22,9 @@ from domain.trading.decision import Reason, Refusal
 from domain.trading.events import DecisionEnd, OrderAccepted, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend, amend_in
 from domain.trading.open_orders.cancelling import CancelOrders, targets
-from domain.trading.open_orders.exits import exits_of
+from domain.trading.open_orders.exits import target_reached_too
 from domain.trading.open_orders.levels import Levels
 from domain.trading.open_orders.matching import (
-    LIMITS,
-    Seen,
     began_before,
     fill_resting,
     mark_moved_first,
@@ -45,7 +43,7 @@ from domain.trading.open_orders.open_order import OpenOrder, TrailingMark
 from domain.trading.open_orders.step import StepOfPortfolio, first_mark
 from domain.trading.orders import Fill, NotFilled, Order
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import MarketData, Quote
+from domain.trading.quotes import Bar, MarketData, Quote
 from domain.types import (
     DecisionId,
     Instant,
@@ -257,6 +255,12 @@ class Sequencer:
                 self._moved[id_] = step.state.name
         self._states[step.state.name] = step.state
 
+    def on_stored(self, prices: Bar, now: Instant) -> None:
+        """Let the marks of trailing orders follow prices of which nobody knows what came between them."""
+        for portfolio, order_ids in self._levels.reached(prices).items():
+            if (state := self._states.get(portfolio)) is not None:
+                self._move_marks(StepOfPortfolio(state, now, prices.data_no), order_ids, prices)
+
     def take_moved_marks(self) -> tuple[TrailingMark, ...]:
         """Return the marks of the trailing orders that moved since the last call."""
         moved, self._moved = self._moved, {}
@@ -282,7 +286,7 @@ class Sequencer:
             seen = see(data, one.order.execution)
             if present is not None and reaches_stop(present, seen):
                 ambiguous = mark_moved_first(present, data, seen) or began_before(data, present, step.state)
-                ambiguous = ambiguous or _target_reached_too(step, present, seen)
+                ambiguous = ambiguous or target_reached_too(step.state.open_orders, present, seen)
                 step.trigger(present, trigger_quote(present, data), ambiguous=ambiguous)
         used = ZERO
         for one in sorted((one for one in orders if not one.waits_for_trigger), key=priority):
@@ -382,12 +386,3 @@ def _unplaced(open_order: OpenOrder, take: Fill | NotFilled, quote: Quote, at: d
 
 def _refused(order: Order, status: OutcomeStatus, reason: Reason, detail: str) -> Refusal:
     return Refusal(order.decision_id, order.portfolio, status, reason, detail)
-
-
-def _target_reached_too(step: StepOfPortfolio, stop: OpenOrder, seen: Seen) -> bool:
-    """Return whether data that reach the stop of an entry have reached a target of the same entry as well."""
-    order = stop.order
-    if order.parent is None:
-        return False
-    siblings = exits_of(step.state.open_orders, order.instrument.symbol, order.parent)
-    return any(one.order.order_type in LIMITS and reaches_limit(one, seen) for one in siblings)

@@ -140,9 +140,10 @@ class Settlement:
         self._until = until
         self._monotonic = now.monotonic if now is not None else 0.0
         self._frozen = frozen
-        self._data = [
-            replace(data, data_no=first_no + index) for index, data in enumerate(merged(state, histories, until))
-        ]
+        data = merged(state, histories, until)
+        self._data = [replace(one, data_no=first_no + index) for index, one in enumerate(data)]
+        stored = [one for symbol in sorted(histories) for one in histories[symbol].stored if one.market_time <= until]
+        self._stored = [replace(one, data_no=first_no + len(data) + index) for index, one in enumerate(stored)]
 
     @property
     def state(self) -> PortfolioState:
@@ -164,6 +165,8 @@ class Settlement:
             seen_to = time
             if results:
                 yield self._moment(results, seen_to)
+        for prices in self._stored:
+            self.sequencer.on_stored(prices, self._at(prices.market_time))
         yield from self._expire(self._until, seen_to)
 
     def _expire(self, until: datetime, seen_to: datetime | None) -> Iterator[Moment]:

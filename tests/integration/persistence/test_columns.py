@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from domain.failures import Failure
+from domain.market_data.price_second import PriceSecond
 from domain.trading.bookkeeping import Trade, apply
 from domain.trading.events import OrderAccepted
 from domain.trading.open_orders.settlement import SettledSpan
@@ -54,7 +55,7 @@ WRITTEN: dict[str, Collection[str]] = {
     "paper_positions": rows.position_row("default", SALE.position),
     "paper_portfolio_snapshots": names(Snapshot),
     "paper_failures": names(Failure),
-    "market_prices": prices.price_row(quote("100")),
+    "market_prices": prices.price_row(PriceSecond.of(quote("100"))),
 }
 READ: dict[str, Collection[str]] = {
     "trading_decisions": {*decisions.READ, *row_lists.DECISION_COLUMNS} - {"now"},

@@ -14,6 +14,7 @@ from loguru import logger
 
 from actors import Decision, TradingSystem
 from domain.alarms import Notify
+from domain.market_data.price_second import PriceSecond
 from domain.types import Epoch, Symbol
 from persistence import lease as lease_module
 from persistence import schema
@@ -182,8 +183,8 @@ def test_a_lease_that_cannot_be_renewed_is_still_held(held: Lease, embedded_url:
 
 def test_the_price_recorder_survives_an_unexpected_error(held: Lease, embedded_url: str, log_lines: list[str]) -> None:
     recorder = PriceRecorder(PriceStore(embedded_url, held))
-    recorder.offer([quote("100", at=NOON), "no quote"])  # type: ignore[list-item]
-    recorder.offer([quote("101", at=NOON)])
+    recorder.offer([PriceSecond.of(quote("100", at=NOON)), "no prices"])  # type: ignore[list-item]
+    recorder.offer([PriceSecond.of(quote("101", at=NOON))])
     until(lambda: _stored(embedded_url) == 1, 5)
     recorder.close()
     assert 2 == recorder.dropped
@@ -207,7 +208,7 @@ def test_reading_stored_prices_does_not_wait_for_a_silent_database(held: Lease, 
         assert {} == answers.get(timeout=5)
         proxy.freeze()
         recorder.read(answers.put)
-        recorder.offer([quote("100", at=NOON)])
+        recorder.offer([PriceSecond.of(quote("100", at=NOON))])
         assert answers.empty()
         proxy.thaw()
         assert {} == answers.get(timeout=5)  # the late answer

@@ -6,9 +6,9 @@ Epoch and generation fence as in SQL. Values are rounded as the columns round. A
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -38,7 +38,6 @@ from domain.trading.events import Filled, OrderEnded
 from domain.trading.open_orders.protection import halts_after
 from domain.trading.open_orders.settlement import Advance, SettledSpan
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import PricePoint, Quote
 from domain.trading.snapshot import Snapshot
 from domain.types import (
     Action,
@@ -50,9 +49,15 @@ from domain.types import (
     OrderStatus,
     OutcomeStatus,
     PortfolioName,
-    Symbol,
 )
-from tests.support.actors.stored_state import OrderEntry, marked, present_target, with_progress, with_stored_marks
+from tests.support.actors.memory_prices import MemoryPrices
+from tests.support.actors.stored_state import (
+    OrderEntry,
+    marked,
+    present_target,
+    with_progress,
+    with_stored_marks,
+)
 
 
 @dataclass
@@ -67,7 +72,7 @@ class Row:
 
 
 @dataclass
-class MemoryDatabase:
+class MemoryDatabase(MemoryPrices):
     """Implements all of `actors.ports` that is a table or a connection.
 
     Attributes:
@@ -88,13 +93,11 @@ class MemoryDatabase:
     trades: list[Trade] = field(default_factory=list)
     spans: list[SettledSpan] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
-    prices: list[Quote] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     audits: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     generation: Generation = field(default=Generation(0))
     epoch: Epoch = field(default=Epoch(0))
     last_id: int = 0
-    away: bool = False
     lose_answers: int = 0
     fail_commits: int = 0
     refuse: set[int] = field(default_factory=set)
@@ -309,16 +312,7 @@ class MemoryDatabase:
     def disconnect(self, actor: str) -> bool:
         return not self.away
 
-    # PriceRecords and Snapshots
-
-    def read(self, reply_to: Callable[[Mapping[Symbol, PricePoint | None] | None], None]) -> None:
-        reply_to(None if self.away else {quote.symbol: quote.point for quote in self.prices})
-
-    def offer(self, quotes: Sequence[Quote]) -> None:
-        self.prices.extend(quotes)
-
-    def forget(self, retention: timedelta) -> None:
-        """Keep everything."""
+    # Snapshots
 
     def opening_values(self, day: datetime) -> Mapping[PortfolioName, Decimal]:
         self._answer()

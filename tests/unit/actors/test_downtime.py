@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.support.settlement.recorded_market import RecordedMarket, Served, eve
 from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, instrument, rules, uid
 
 HOUR = timedelta(hours=1)
+NAME = rules().portfolio
 
 
 def at(seconds: float) -> datetime:
@@ -112,6 +114,34 @@ def test_what_nobody_knows_is_recorded_as_a_gap(answered: bool, monkeypatch: pyt
     one.kill()
     one.start()
     assert 1 == len(one.database.spans)
+
+
+@pytest.mark.parametrize("gap", [None, "it has no past"])
+def test_a_mark_that_moved_within_a_second_survives_a_kill(gap: str | None) -> None:
+    one = served((1, "100"), (2.5, "101"), (2.8, "107.50"), (3.2, "104"), unknown=gap)
+    one.pass_to(at(1))
+    put(one, quantity="1", trailing_stop="5")
+    one.tick()
+    one.pass_to(at(2.5))
+    assert one.stepper is not None
+    one.stepper.tell("PriceTracker", Tick())
+    one.stepper.run()
+    one.pass_to(at(3.2))
+    one.stepper.tell("PriceTracker", Tick())  # stores the prices; the mark is stored no more
+    one.stepper.run()
+    stored = one.database.prices[-1]
+    assert (Decimal("107.50"), Decimal(104), Decimal(104)) == (stored.high, stored.low, stored.last.price)
+    assert [(Decimal(100), Decimal(95))] == marks(one)
+    one.kill()
+    one.pass_to(at(60))
+    one.start()
+    assert [(Decimal("107.50"), Decimal("102.50"))] == marks(one)
+    assert [gap] == [span.gap for span in one.database.spans]
+
+
+def marks(one: Served) -> list[tuple[Decimal | None, Decimal | None]]:
+    """Return mark and stop price of each open order as they are stored."""
+    return [(open_order.mark, open_order.stop_price) for open_order in one.database.portfolios[NAME].open_orders]
 
 
 def test_an_order_of_another_source_waits_for_it() -> None:

@@ -17,7 +17,7 @@ from actors.settlement.driver import RecoveryRules
 from actors.supervision.messages import Rebuilt
 from domain import failpoints
 from domain.alarms import AlarmKind
-from domain.market_data import MarketDataBuffer
+from domain.market_data.buffer import MarketDataBuffer
 from domain.trading.events import Filled, OrderTriggered
 from domain.trading.open_orders import sequencer
 from domain.trading.open_orders.open_order import OpenOrder

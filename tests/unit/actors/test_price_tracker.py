@@ -1,134 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from datetime import timedelta
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 from loguru import logger
 
 from actors.messages import (
-    DataSeen,
     InstrumentsLoaded,
-    KeptData,
-    Message,
     Prices,
     QuotesSeen,
-    Release,
     SendPrices,
     SourceEnded,
     StoredPrices,
     Subscribe,
-    Tick,
-    Watch,
 )
-from actors.price_listener import TrackerListener
-from actors.price_tracker import SUBSCRIPTION_LIFETIME, PriceRules, PriceServices, PriceTracker
-from actors.runtime.address import MailAddress
-from actors.runtime.mailbox import Mailbox
-from actors.runtime.routes import Routes
-from actors.supervision.alarms import AlarmNotifier
-from domain import market_data
-from domain.alarms import Alarm, AlarmKind
-from domain.market_data import NUMBERS_OF_A_PROCESS, MarketDataBuffer
-from domain.trading.instruments import Instrument
+from actors.price_tracker import SUBSCRIPTION_LIFETIME
 from domain.trading.quotes import PricePoint, Quote
-from domain.types import Epoch, Generation, Instant, Symbol
-from tests.support.actors.stepped_runtime import StepClock
-from tests.support.actors.stepper import PassiveSource
+from domain.types import Instant
+from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked
 
 DOUBTED = "over 10 times away from the last price; set aside until confirmed"
 SO = "decisions that need a price wait, then are rejected"
-BTC, ETH, SOL = Symbol("BTC/USDT"), Symbol("ETH/USDT"), Symbol("SOL/USDT")
-TRADED = [Instrument(symbol, "USDT") for symbol in (BTC, ETH, SOL)]
-
-
-class Records:
-    """The table of prices of symbols with open positions."""
-
-    def __init__(self) -> None:
-        self.held: dict[Symbol, PricePoint | None] = {}
-        self.away = False
-        self.offered: list[Quote] = []
-
-    def read(self, reply_to: Callable[[Mapping[Symbol, Decimal | None] | None], None]) -> None:
-        reply_to(None if self.away else self.held)
-
-    def offer(self, quotes: Sequence[Quote]) -> None:
-        self.offered += quotes
-
-    def forget(self, retention: timedelta) -> None:
-        """Not tested here."""
-
-
-class Mail(list[Message]):
-    """The mailbox of another actor."""
-
-    def tell(self, message: object, /) -> None:
-        assert isinstance(message, Message)
-        self.append(message)
-
-
-class Tracked:
-    """A PriceTracker with all that it touches."""
-
-    def __init__(self) -> None:
-        self.source = PassiveSource(TRADED, "kraken", real=True)
-        self.records, self.sizer, self.clock = Records(), Mail(), StepClock()
-        self.alarms: list[Alarm] = []
-        others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
-        self.exchange, self.buffer = Mail(), MarketDataBuffer(Epoch(1))
-        self.tracker = PriceTracker(
-            PriceServices(
-                self.source,
-                self.records,
-                self.buffer,
-                AlarmNotifier(self, self.clock).notify,
-                lambda _, action: action(),
-            ),
-            Routes(**{**others, "sizer": self.sizer, "execution_simulator": self.exchange, "price_tracker": self}),
-            PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
-            self.clock,
-        )
-
-    def tell(self, message: Message, /) -> None:
-        """Act as the PriceTracker's own address: without a mailbox between."""
-        self.tracker.handle(message)
-
-    def notify(self, alarm: Alarm) -> None:
-        assert AlarmKind.PRICE_SOURCE_SILENT == alarm.kind
-        self.alarms.append(alarm)
-
-    def sent_alarms(self) -> list[str]:
-        return [f"{'INFO' if alarm.over else 'WARNING'} {alarm.text}" for alarm in self.alarms]
-
-    def quote(self, **prices: str) -> None:
-        now = Instant.of(self.clock)
-        symbols = {name: Symbol(f"{name}/USDT") for name in prices}
-        quotes = {
-            symbols[name]: Quote(symbols[name], Decimal(p), now.time, now, "kraken", real=True)
-            for name, p in prices.items()
-        }
-        self.tracker.handle(QuotesSeen(quotes))
-
-    def after(self, seconds: float) -> None:
-        self.clock.pass_by(seconds)
-        self.tracker.handle(Tick())
-
-    def matched(self) -> list[tuple[int, str]]:
-        """Return the data for open orders that were sent so far: the number within the process, and the price."""
-        data = [q for m in self.exchange if isinstance(m, DataSeen | KeptData) for q in m.quotes]
-        return [(q.data_no - NUMBERS_OF_A_PROCESS, f"{q.symbol} {q.price}") for q in data]
-
-    def passed_on(self) -> list[str]:
-        return [f"{q.symbol} {q.price}" for m in self.sizer if isinstance(m, QuotesSeen) for q in m.quotes.values()]
-
-
-def trade(symbol: Symbol, price: int, seen: Instant) -> Quote:
-    """Return a trade of one unit."""
-    size = Decimal(1)
-    return Quote(symbol, Decimal(price), seen.time, seen, "kraken", real=True, last_size=size, is_trade=True)
 
 
 @pytest.fixture
@@ -308,93 +201,3 @@ def test_the_description_has_the_notes_of_the_source_and_what_it_retries(tracked
     tracked.source.notes = ["bars are 1h long"]
     described = tracked.tracker.describe()
     assert (described["troubles"], described["notes"]) == (tracked.source.troubles, tracked.source.notes)
-
-
-def test_every_price_of_a_symbol_with_open_orders_is_sent_with_its_number(tracked: Tracked) -> None:
-    tracked.tracker.handle(Watch({BTC: 0}, new=frozenset({BTC})))
-    assert {BTC} == tracked.source.wanted
-    for price in ("100", "101", "100"):
-        tracked.quote(BTC=price, ETH="40")
-    assert [(1, "BTC/USDT 100"), (3, "BTC/USDT 101"), (5, "BTC/USDT 100")] == tracked.matched()
-
-
-def test_a_symbol_that_is_watched_late_gets_the_price_that_came_meanwhile(tracked: Tracked) -> None:
-    tracked.quote(BTC="100", ETH="40")  # the order is sized from this one
-    tracked.quote(BTC="90")
-    numbers = {BTC: NUMBERS_OF_A_PROCESS + 1, ETH: NUMBERS_OF_A_PROCESS + 2}
-    tracked.tracker.handle(Watch(numbers, new=frozenset(numbers)))
-    assert [(3, "BTC/USDT 90")] == tracked.matched()
-
-
-def test_what_is_not_committed_is_sent_again_when_a_generation_begins(tracked: Tracked) -> None:
-    tracked.tracker.handle(Watch({BTC: 0, ETH: 0}, new=frozenset({BTC, ETH})))
-    tracked.quote(BTC="100", ETH="40")
-    tracked.quote(BTC="101")
-    tracked.quote(BTC="102")
-    tracked.tracker.handle(Release({BTC: NUMBERS_OF_A_PROCESS + 1}, frozenset({BTC, ETH})))
-    assert 3 == len(tracked.buffer)
-    tracked.exchange.clear()
-    tracked.tracker.handle(Watch({BTC: NUMBERS_OF_A_PROCESS + 3, ETH: 0}, begins=Generation(2)))
-    assert [(2, "ETH/USDT 40"), (4, "BTC/USDT 102")] == tracked.matched()
-
-
-def test_the_oldest_data_go_where_too_many_wait_for_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_data, "MAX_KEPT", 2)
-    tracked = Tracked()
-    tracked.tracker.handle(Watch({BTC: 0}, new=frozenset({BTC})))
-    for price in ("100", "101", "102"):
-        tracked.quote(BTC=price)
-    assert (1, 2) == (tracked.buffer.dropped, len(tracked.buffer))
-
-
-def test_each_trade_reaches_open_orders_and_the_sizer_keeps_bid_and_ask(tracked: Tracked) -> None:
-    tracked.tracker.started()
-    tracked.tracker.handle(Watch({BTC: 0}))
-    assert {BTC} == tracked.source.watched_closely
-    now = Instant.of(tracked.clock)
-    book = Quote(BTC, Decimal(100), now.time, now, "kraken", real=True, bid=Decimal(99), ask=Decimal(101))
-    tracked.tracker.handle(DataSeen((book, trade(BTC, 98, now), trade(BTC, 98, now), trade(ETH, 40, now))))
-    tracked.tracker.handle(DataSeen((trade(BTC, 97, now),)))
-    assert [(1, "BTC/USDT 100"), (2, "BTC/USDT 98"), (3, "BTC/USDT 98"), (4, "BTC/USDT 97")] == tracked.matched()
-    assert ["BTC/USDT 100"] == tracked.passed_on()
-    answers: list[Prices] = []
-    tracked.tracker.handle(SendPrices(answers.append))
-    assert {BTC: PricePoint(Decimal(100), Decimal(99), Decimal(101))} == answers[0].points
-    # The stored price has the last trade, and the newest bid and ask.
-    tracked.after(1)
-    assert [PricePoint(Decimal(97), Decimal(99), Decimal(101))] == [quote.point for quote in tracked.records.offered]
-    tracked.tracker.handle(Watch({}))
-    assert {BTC} == tracked.source.watched_closely  # until the end of the order is committed
-    tracked.tracker.handle(Release({}, frozenset()))
-    assert set() == tracked.source.watched_closely
-
-
-def test_a_trade_far_from_the_last_price_is_dropped_and_confirms_nothing(tracked: Tracked) -> None:
-    tracked.tracker.handle(Watch({BTC: 0}))
-    now = Instant.of(tracked.clock)
-    tracked.tracker.handle(DataSeen((trade(BTC, 99, now),)))  # no price is known yet
-    tracked.quote(BTC="100")
-    tracked.quote(BTC="5000")
-    tracked.clock.pass_by(1)
-    later = Instant.of(tracked.clock)
-    tracked.tracker.handle(DataSeen((trade(BTC, 5000, later), trade(BTC, 5000, later), trade(BTC, 101, later))))
-    assert [(1, "BTC/USDT 99"), (2, "BTC/USDT 100"), (3, "BTC/USDT 101")] == tracked.matched()
-    assert ["BTC/USDT 100"] == tracked.passed_on()
-
-
-def test_trades_of_symbols_without_open_orders_go_no_further_than_the_listener() -> None:
-    mail, buffer = Mail(), MarketDataBuffer(Epoch(1))
-    buffer.watch({BTC: 0}, begins=True)
-    now = Instant.of(StepClock())
-    book = Quote(ETH, Decimal(40), now.time, now, "kraken", real=True)
-    TrackerListener(mail, buffer).quotes_seen([trade(BTC, 100, now), book, trade(ETH, 39, now), trade(BTC, 99, now)])
-    assert [DataSeen((trade(BTC, 100, now), trade(BTC, 99, now))), QuotesSeen({ETH: book})] == mail
-
-
-def test_a_trade_comes_with_the_bid_and_ask_that_are_known_then(tracked: Tracked) -> None:
-    tracked.tracker.handle(Watch({BTC: 0}, frozenset({BTC})))
-    now = Instant.of(tracked.clock)
-    book = Quote(BTC, Decimal(100), now.time, now, "kraken", Decimal(99), Decimal(101), real=True)
-    tracked.tracker.handle(DataSeen((book, trade(BTC, 98, now))))
-    (_, sent) = [quote for message in tracked.exchange if isinstance(message, DataSeen) for quote in message.quotes]
-    assert (Decimal(98), Decimal(99), Decimal(101)) == (sent.price, sent.bid, sent.ask)

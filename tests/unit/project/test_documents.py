@@ -32,6 +32,7 @@ TABLES = "".join(
         "0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation",
         "0010_price_rule", "0011_orders", "0012_trailing", "0013_amend", "0014_settlement",
         "0015_amend_trail",
+        "0016_price_seconds",
     )
 )  # fmt: skip
 CHANGES = "".join(
@@ -44,6 +45,7 @@ CHANGES = "".join(
         "0013_amend.sql",
         "0014_settlement.sql",
         "0015_amend_trail.sql",
+        "0016_price_seconds.sql",
     )
 )
 TRIGGERS = "".join(

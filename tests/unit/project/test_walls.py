@@ -23,7 +23,10 @@ LARGE_FOLDERS = {"console/commands": "one module a command"}
 ACTORS = {
     "DecisionWatcher", "ExecutionSimulator", "PositionKeeper", "PriceTracker", "Sizer", "Snapshotter", "Supervisor"
 }  # fmt: skip
-UNDER_TEST = {("tests/support/actors/supervised.py", "Supervisor")}
+UNDER_TEST = {
+    ("tests/support/actors/supervised.py", "Supervisor"),
+    ("tests/support/actors/tracked_prices.py", "PriceTracker"),
+}
 """Constructions of one actor alone, by the support of its own tests."""
 
 

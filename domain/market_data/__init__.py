@@ -1,0 +1,1 @@
+"""Market data on their way to open orders and to the database."""
