@@ -35,7 +35,8 @@ def view_files() -> list[str]:
 
 def versions() -> list[str]:
     """Return all schema versions that this program knows, the oldest first: the names of its migrations."""
-    files = resources.files("persistence.migrations.versions").iterdir()
+    packages = ("persistence.migrations.versions", "persistence.migrations.versions.v0_1")
+    files = [file for package in packages for file in resources.files(package).iterdir()]
     return sorted(file.name.removesuffix(".py") for file in files if VERSION.fullmatch(file.name))
 
 

@@ -19,6 +19,7 @@ def config_for(connection: Connection, schema: str) -> Config:
     """
     config = Config()
     config.set_main_option("script_location", "persistence:migrations")
+    config.set_main_option("recursive_version_locations", "true")
     config.attributes.update(connection=connection, schema=schema)
     return config
 

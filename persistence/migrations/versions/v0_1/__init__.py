@@ -1,0 +1,1 @@
+"""The revisions of version 0.1.0."""
