@@ -63,6 +63,7 @@ class DecisionWatcher(PathBehaviour):
         self._under_way: set[DecisionId] = set()
         self._quarantined: set[DecisionId] = set()
         self._waiting: set[DecisionId] = set()
+        self._open: set[DecisionId] = set()  # their ends are reported, so their callers need no look at the table
         self._more = False
         self._draining = False
 
@@ -89,6 +90,7 @@ class DecisionWatcher(PathBehaviour):
         with self._ending_the_generation():
             if poisoned:
                 self._retry.until_done_unless_away(lambda: self._decisions.end(message.generation, poisoned))
+            self._open = set()
             # Also decisions without a caller: the report of the commit that ended them may be lost.
             self._look_up(list(dict.fromkeys([*self._callers.ids, *self._counters.under_way])))
             self._update_quarantined(message.poisoned)
@@ -195,7 +197,7 @@ class DecisionWatcher(PathBehaviour):
                 lambda: self._decisions.pending(excluded, limit, Instant.of(self._clock))
             )
             # A decision with a caller that was never sent may have been ended or deleted before it was read.
-            self._look_up([id_ for id_ in self._callers.ids if id_ not in excluded])
+            self._look_up([id_ for id_ in self._callers.ids if id_ not in excluded and id_ not in self._open])
         except DatabaseUnavailable as error:
             self._retry.mark_unavailable(error)
             self._wake_later()
@@ -260,13 +262,18 @@ class DecisionWatcher(PathBehaviour):
     def _report_open(self, outcome: Outcome) -> None:
         """Report that the order of a decision rests: the decision is not under way any more."""
         self._forget(outcome.decision_id)
+        self._mark_open(outcome)
+        logger.bind(decision=outcome.decision_id).info("{}", outcome.reason)
+
+    def _mark_open(self, outcome: Outcome) -> None:
+        self._open.add(outcome.decision_id)
         self._counters.mark_open(outcome.decision_id)
         self._callers.answer_open(outcome.decision_id, outcome)
-        logger.bind(decision=outcome.decision_id).info("{}", outcome.reason)
 
     def _forget(self, decision_id: DecisionId) -> None:
         self._under_way.discard(decision_id)
         self._waiting.discard(decision_id)
+        self._open.discard(decision_id)
 
     def _look_up(self, ids: Collection[DecisionId]) -> None:
         """Read the outcomes of decisions from the table, and answer their callers; a deleted decision fails."""
@@ -278,8 +285,7 @@ class DecisionWatcher(PathBehaviour):
                 self._callers.answer(id_, DecisionGone(f"decision {id_} was deleted, so it has no outcome"))
                 self._counters.discard(id_)
             elif (outcome := outcomes[id_]) is not None and outcome.status is OutcomeStatus.OPEN:
-                self._callers.answer_open(id_, outcome)
-                self._counters.mark_open(id_)
+                self._mark_open(outcome)
             elif outcome is not None:
                 self._callers.answer(outcome.decision_id, outcome)
                 self._counters.count_outcome(outcome)

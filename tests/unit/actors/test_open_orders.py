@@ -22,7 +22,7 @@ from domain.trading.events import Filled, OrderTriggered
 from domain.trading.open_orders import sequencer
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.types import DecisionId, Epoch, Generation, OrderType, OutcomeStatus, PortfolioName, Symbol
-from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, status
+from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, status, submit
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import SteppedCell
 from tests.support.actors.stepper import Stepper
@@ -289,6 +289,23 @@ def test_a_decision_that_comes_back_to_no_portfolio_is_refused(stepper: Stepper)
     stepper.tell("Sizer", SizeAgain(generation, PortfolioName("gone"), id_))
     stepper.run()
     assert ("rejected", "unknown portfolio: portfolio 'gone' was removed") == status(stepper, id_)
+
+
+def test_a_caller_who_waits_for_the_end_of_an_open_order_costs_no_queries_until_then(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[DecisionId] = []
+    outcomes = stepper.database.outcomes
+    monkeypatch.setattr(stepper.database, "outcomes", lambda ids: looked_up.extend(ids) or outcomes(ids))
+    caller = submit(stepper, order_type="limit", limit_price="95", quantity="1")
+    stepper.settle()
+    looked_up.clear()
+    put(stepper, 2, quantity="1")
+    stepper.settle()
+    assert [] == looked_up
+    put(stepper, 3, decision="CANCEL", symbol="*", confidence=1, target="all")
+    stepper.settle()
+    assert OutcomeStatus.CANCELLED == caller.outcome.get(timeout=0).status
 
 
 def test_an_ordered_stop_leaves_open_orders_as_they_are(stepper: Stepper) -> None:
