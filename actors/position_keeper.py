@@ -113,7 +113,8 @@ class PositionKeeper(PathBehaviour):
     def _handle_messages(self, messages: list[Message]) -> None:
         """Apply a group to a draft and write it; after the commit the draft is the state, and others see it."""
         records = [message for message in messages if isinstance(message, Record)]
-        refusals = [message.refusal for message in messages if isinstance(message, Refused)]
+        refused = [message.refusal.together for message in messages if isinstance(message, Refused)]
+        refusals = [refusal for together in refused for refusal in together]
         if any(event.order.portfolio not in self._committed for record in records for event in record.events):
             self._end_generation("a portfolio was deleted while it traded")
             return

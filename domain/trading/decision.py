@@ -327,13 +327,23 @@ REASONS = frozenset(Reason)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The end of a decision without an order."""
+    """The end of a decision without an order.
+
+    Attributes:
+        with_it: of a CANCEL: the ends of the decisions that end with it, in one transaction.
+    """
 
     decision_id: DecisionId
     portfolio: PortfolioName
     status: OutcomeStatus
     reason: Reason
     detail: str
+    with_it: tuple[Refusal, ...] = ()
+
+    @property
+    def together(self) -> tuple[Refusal, ...]:
+        """All that end together: it comes last."""
+        return (*self.with_it, self)
 
     @property
     def sentence(self) -> str:

@@ -19,7 +19,7 @@ from domain.trading.decision_steps import IN_FLIGHT, AwaitsPortfolio, AwaitsPric
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import SizedAmend, amend, amended_instrument
-from domain.trading.open_orders.cancelling import CancelOrders, cancelled_before_sizing
+from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
@@ -144,7 +144,7 @@ class DecisionQueue:
             return list(self._size_next(account, now))
         first = account.cancels[0]
         account.cancels[0] = replace(first, before_sizing=(*first.before_sizing, decision.id))
-        return [cancelled_before_sizing(decision, first.decision_id), *self._size_next(account, now)]
+        return list(self._size_next(account, now))
 
     def on_quotes(self, quotes: Iterable[Quote], now: Instant) -> list[Step]:
         """Take quotes, each newer than the one before of its symbol, and admit the decisions that waited for them."""
@@ -183,7 +183,8 @@ class DecisionQueue:
         gone = [self._accounts.pop(name) for name in list(self._accounts) if name not in present]
         steps: list[Step] = []
         for account in gone:
-            ids = [decision.id for decision, _ in account.ready] + [one.decision_id for one in account.cancels]
+            ids = [decision.id for decision, _ in account.ready]
+            ids += [id_ for one in account.cancels for id_ in (*one.before_sizing, one.decision_id)]
             steps += [removed_portfolio(decision_id, account.state.name) for decision_id in ids]
         return steps
 
@@ -216,7 +217,8 @@ class DecisionQueue:
         if account is None:
             yield AwaitsPortfolio(decision)
             return
-        if self._catalog is None:
+        of_symbol = decision.target is not None and decision.target.symbol is not None
+        if self._catalog is None and (decision.action is not Action.CANCEL or of_symbol):
             yield self._wait_for_price(decision, None)
             return
         if decision.action is Action.CANCEL:
@@ -291,7 +293,7 @@ class DecisionQueue:
         return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized
 
     def _cancel(self, decision: PendingDecision, account: _Account) -> Iterator[Step]:
-        """End the decisions that a CANCEL names and that are not sized yet; the market ends the open orders."""
+        """Take out the decisions that a CANCEL names and that are not sized yet; they end with it, at the market."""
         target, portfolio = decision.target or CancelTarget(), decision.portfolio
         symbol = None
         if target.flaw is not None:
@@ -309,18 +311,14 @@ class DecisionQueue:
                 return False
             return other.id == target.decision_id if target.decision_id is not None else symbol in {None, of}
 
-        ended = [one for one, instrument in account.ready if named(one, instrument.symbol)]
-        account.ready = deque(pair for pair in account.ready if pair[0] not in ended)
+        ended = {one.id: None for one, instrument in account.ready if named(one, instrument.symbol)}
+        account.ready = deque(pair for pair in account.ready if pair[0].id not in ended)
         for of, waiting in list(self._waiting.items()):
-            here = [one for one in waiting if named(one, of)]
-            ended += here
-            self._waiting[of] = [one for one in waiting if one not in here]
+            ended |= {one.id: None for one in waiting if named(one, of)}
+            self._waiting[of] = [one for one in waiting if one.id not in ended]
             if not self._waiting[of]:
                 del self._waiting[of]
-        for one in ended:
-            yield cancelled_before_sizing(one, decision.id)
-        before = tuple(one.id for one in ended)
-        request = CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, before)
+        request = CancelOrders(decision.id, portfolio, target.decision_id, target.order_id, symbol, tuple(ended))
         in_flight = account.in_flight
         if account.settling or (in_flight is not None and named(in_flight[0], in_flight[1].symbol)):
             account.cancels.append(request)

@@ -123,7 +123,7 @@ class Engine:
                     remaining.extend(self._queue.on_returned(portfolio, now))
                     continue
                 results = () if isinstance(answer, Refusal) else answer
-                happened += [answer] if isinstance(answer, Refusal) else results
+                happened += answer.together if isinstance(answer, Refusal) else results
                 remaining.extend(self._queue.on_results(portfolio, results, now, answered=answered))
         return happened
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.trading.decision import PendingDecision, Reason, Refusal
+from domain.trading.decision import Reason, Refusal
+from domain.trading.events import DecisionEnd
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
 from domain.types import DecisionId, OrderId, OutcomeStatus, PortfolioName, Symbol
 from domain.wording import counted
@@ -20,7 +21,8 @@ class CancelOrders:
         target_id: cancel the order of this decision.
         order_id: cancel this order.
         symbol: cancel all orders of this symbol.
-        before_sizing: decisions that it has ended already, because they were not sized yet.
+        before_sizing: decisions that it ends because they are not sized yet. They end with it, in one transaction:
+            after a crash none of them is sized while the CANCEL has ended.
     """
 
     decision_id: DecisionId
@@ -31,19 +33,33 @@ class CancelOrders:
     before_sizing: tuple[DecisionId, ...] = ()
 
     def without_orders(self) -> Refusal:
-        """Return the end of the decision where it names no open order."""
+        """Return the end of the decision where it names no open order; the targets that were not sized end with it."""
         if self.before_sizing:
             names = ", ".join(map(str, self.before_sizing))
             detail = f"decision {names}, before it was sized"
-            return Refusal(self.decision_id, self.portfolio, OutcomeStatus.EXECUTED, Reason.CANCELLED, detail)
-        reason, status = Reason.NOTHING_OPEN, OutcomeStatus.REJECTED
-        return Refusal(self.decision_id, self.portfolio, status, reason, f"no order of {self._name} is open")
+            status, reason = OutcomeStatus.EXECUTED, Reason.CANCELLED
+        else:
+            detail, status, reason = f"no order of {self._name} is open", OutcomeStatus.REJECTED, Reason.NOTHING_OPEN
+        ended = tuple(
+            Refusal(id_, self.portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, self._detail)
+            for id_ in self.before_sizing
+        )
+        return Refusal(self.decision_id, self.portfolio, status, reason, detail, ended)
 
-    def outcome(self, cancelled: Sequence[OpenOrder]) -> tuple[str, OrderId | None]:
-        """Return the reason of the decision's outcome, and the order if it cancelled exactly one."""
+    def ends(self, cancelled: Sequence[OpenOrder]) -> tuple[DecisionEnd, ...]:
+        """Return the ends of its targets that were not sized, and its own: they end with the last order it cancels."""
         number = counted(len(cancelled) + len(self.before_sizing), "order")
         only = cancelled[0].order.order_id if len(cancelled) == 1 else None
-        return f"{Reason.CANCELLED}: {number} of {self._name}", only
+        reason = f"{Reason.CANCELLED}: {number} of {self._name}"
+        ended = (
+            DecisionEnd(id_, OutcomeStatus.CANCELLED, f"{Reason.CANCELLED}: {self._detail}")
+            for id_ in self.before_sizing
+        )
+        return (*ended, DecisionEnd(self.decision_id, OutcomeStatus.EXECUTED, reason, only))
+
+    @property
+    def _detail(self) -> str:
+        return f"by decision {self.decision_id}, before it was sized"
 
     @property
     def _name(self) -> str:
@@ -52,12 +68,6 @@ class CancelOrders:
         if self.order_id is not None:
             return f"order {self.order_id}"
         return self.symbol if self.symbol is not None else f"portfolio {self.portfolio}"
-
-
-def cancelled_before_sizing(decision: PendingDecision, by: DecisionId) -> Refusal:
-    """End a decision that is not sized yet because of a CANCEL."""
-    detail = f"by decision {by}, before it was sized"
-    return Refusal(decision.id, decision.portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, detail)
 
 
 def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:

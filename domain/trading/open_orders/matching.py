@@ -229,8 +229,3 @@ def would_take(open_order: OpenOrder, quote: Quote) -> Decimal | None:
     assert limit is not None  # only limit orders take at once or rest
     takes = price <= limit if order.side is Side.BUY else price >= limit
     return price if takes else None
-
-
-def spread_unknown(quote: Quote, rule: PriceRule) -> bool:
-    """Return whether a fill of this quote met the last trade because bid and ask were not known."""
-    return rule is PriceRule.QUOTE and (quote.bid is None or quote.ask is None or quote.bid > quote.ask)

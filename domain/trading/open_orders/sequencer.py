@@ -19,7 +19,7 @@ from typing import TypeAlias
 from domain.trading.arithmetic import ZERO, add, plain, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Reason, Refusal
-from domain.trading.events import DecisionEnd, OrderAccepted, SizedOrder
+from domain.trading.events import OrderAccepted, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend, amend_in
 from domain.trading.open_orders.cancelling import CancelOrders, targets
 from domain.trading.open_orders.exits import target_reached_too
@@ -206,9 +206,8 @@ class Sequencer:
         if state is None or not cancelled:
             return request.without_orders()
         step = StepOfPortfolio(state, now)
-        end = DecisionEnd(request.decision_id, OutcomeStatus.EXECUTED, *request.outcome(cancelled))
         for open_order in cancelled:
-            ends = (end,) if open_order is cancelled[-1] else ()
+            ends = request.ends(cancelled) if open_order is cancelled[-1] else ()
             step.end(open_order, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {request.decision_id}", ends)
         return self._done(step)
 

@@ -6,11 +6,12 @@ import random
 from dataclasses import replace
 
 from domain.trading.decision import CancelTarget
+from domain.trading.engine import Engine
 from domain.trading.events import OrderEnded
 from domain.trading.open_orders.sequencer import Sequencer
 from domain.types import OrderId
-from tests.support.values.builders import instant, market_order, rules
-from tests.support.values.order_engine import Trade
+from tests.support.values.builders import instant, market_order, received, rules
+from tests.support.values.order_engine import SIZING, Trade, described
 
 # halts
 
@@ -137,6 +138,16 @@ def test_cancel_of_a_decision_that_waits_for_a_price() -> None:
         "executed: cancelled: decision 1, before it was sized",
     ] == trade.cancel(1)
     assert [] == trade.see("94")
+
+
+def test_cancel_works_without_instruments_unless_it_names_a_symbol() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 5 limit 95")
+    again = Engine([trade.state], SIZING)
+    all_orders = replace(received("CANCEL", number=2), target=CancelTarget())
+    (result,) = again.on_decision(all_orders, instant())
+    assert "cancelled: cancelled: by decision 2" == described(result)
 
 
 ROUNDS = 10_000

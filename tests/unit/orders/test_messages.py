@@ -93,7 +93,7 @@ class Mail:
             self.to_queue.append((None, True))
             return
         if isinstance(answer, Refusal):
-            self.ends[answer.decision_id] += 1
+            self.ends.update(one.decision_id for one in answer.together)
             if answered:
                 self.to_queue.append(((), True))
             return

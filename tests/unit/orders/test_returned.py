@@ -13,7 +13,7 @@ from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
-from domain.trading.open_orders.sequencer import Returned, Sequencer
+from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
@@ -57,6 +57,11 @@ class Parts:
     def decide(self, decision: PendingDecision) -> Step:
         (step,) = self.queue.on_decision(decision, NOW)
         return step
+
+
+def _results(sequenced: Sequenced) -> tuple[Result, ...]:
+    assert isinstance(sequenced, tuple)
+    return sequenced
 
 
 def test_a_fill_that_comes_between_two_orders_lets_the_second_be_sized_again_with_the_new_cash() -> None:
@@ -123,16 +128,16 @@ def test_a_cancel_of_a_decision_that_comes_back_ends_it_before_it_is_sized_again
     later = received(number=4, symbol=ETH, quantity=1)
     assert [] == parts.queue.on_decision(later, NOW)  # it came after the CANCEL
     parts.answer(parts.match(90), answered=False)
-    ended, request, sized = parts.queue.on_returned(DEFAULT.portfolio, NOW)
-    assert isinstance(ended, Refusal)
-    assert (2, "cancelled: by decision 3, before it was sized") == (ended.decision_id, ended.sentence)
+    request, sized = parts.queue.on_returned(DEFAULT.portfolio, NOW)
     assert request == CancelOrders(3, DEFAULT.portfolio, symbol=ETH, before_sizing=(2,))
     assert isinstance(sized, SizedOrder)
     assert 4 == sized.decision_id
     assert isinstance(request, CancelOrders)
     refusal = parts.sequencer.on_cancel(request, NOW)
     assert isinstance(refusal, Refusal)
-    assert "cancelled: decision 2, before it was sized" == refusal.sentence
+    assert [
+        (2, "cancelled: by decision 3, before it was sized"), (3, "cancelled: decision 2, before it was sized")
+    ] == [(one.decision_id, one.sentence) for one in refusal.together]  # fmt: skip
 
 
 def test_a_fill_that_comes_before_an_amend_lets_it_be_sized_again() -> None:
@@ -180,10 +185,16 @@ def test_a_cancel_ends_an_amend_that_waits_for_its_turn() -> None:
     amend = replace(received("AMEND", number=3, quantity=40), target=CancelTarget(decision_id=1))
     assert [] == parts.queue.on_decision(amend, NOW)
     cancel = replace(received("CANCEL", number=4), target=CancelTarget(symbol="BTC/USDT"))
-    ended, request = parts.queue.on_decision(cancel, NOW)
-    assert isinstance(ended, Refusal)
-    assert (3, "cancelled: by decision 4, before it was sized") == (ended.decision_id, ended.sentence)
+    (request,) = parts.queue.on_decision(cancel, NOW)
     assert CancelOrders(4, DEFAULT.portfolio, symbol=BTC, before_sizing=(3,)) == request
+    assert isinstance(request, CancelOrders)
+    (result,) = _results(parts.sequencer.on_cancel(request, NOW))
+    # In one event, so in one transaction: after a crash either all of them have ended or none.
+    assert [
+        (1, "cancelled: by decision 4"),
+        (3, "cancelled: by decision 4, before it was sized"),
+        (4, "cancelled: 2 orders of BTC/USDT"),
+    ] == [(end.decision_id, end.reason) for end in result.ends]
 
 
 def test_a_portfolio_that_is_made_anew_while_the_one_before_was_held_takes_orders() -> None:
@@ -200,7 +211,8 @@ def test_a_portfolio_that_is_made_anew_while_the_one_before_was_held_takes_order
 def test_a_cancel_that_waits_ends_with_its_portfolio() -> None:
     parts = Parts()
     parts.decide(received(quantity=1))
-    assert [] == parts.queue.on_decision(replace(received("CANCEL", number=2), target=CancelTarget()), NOW)
-    (refusal,) = parts.queue.on_rules([])
-    assert isinstance(refusal, Refusal)
-    assert (2, "unknown portfolio: portfolio 'default' was removed") == (refusal.decision_id, refusal.sentence)
+    assert [] == parts.queue.on_decision(received(number=2, quantity=1), NOW)
+    assert [] == parts.queue.on_decision(replace(received("CANCEL", number=3), target=CancelTarget()), NOW)
+    refusals = [one for one in parts.queue.on_rules([]) if isinstance(one, Refusal)]
+    sentence = "unknown portfolio: portfolio 'default' was removed"
+    assert [(2, sentence), (3, sentence)] == [(one.decision_id, one.sentence) for one in refusals]
