@@ -92,3 +92,20 @@ def test_a_view_of_the_user_on_the_changed_column_is_named_and_nothing_is_change
     psql(embedded_url, "DROP VIEW my_check, my_fills")
     schema.upgrade(embedded_url)
     assert 5 == len(psql(embedded_url, "SELECT * FROM my_prices"))
+
+
+def test_a_view_of_the_user_on_the_number_of_a_trade_is_named(embedded_url: str) -> None:
+    dumps.restore(embedded_url, "0.1.0")
+    psql(embedded_url, "CREATE VIEW my_trades AS SELECT order_id, fill_no FROM paper_trades")
+    with pytest.raises(DatabaseUnsuitable, match=r"type of paper_trades\.fill_no, which view my_trades uses"):
+        schema.upgrade(embedded_url)
+
+
+def test_each_number_of_a_fill_is_an_integer(embedded_url: str) -> None:
+    """A resting order may have more fills than a smallint counts, and so more trades."""
+    schema.upgrade(embedded_url)
+    numbers = (
+        "SELECT table_name::text, data_type::text FROM information_schema.columns"
+        " WHERE column_name = 'fill_no' AND table_name IN ('paper_fills', 'paper_trades') ORDER BY 1"
+    )
+    assert [("paper_fills", "integer"), ("paper_trades", "integer")] == psql(embedded_url, numbers)

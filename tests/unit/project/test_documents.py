@@ -26,28 +26,7 @@ EXECUTION = (ROOT / "docs" / "execution.md").read_text(encoding="utf-8")
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 VALIDATION = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
 DATABASE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
-TABLES = "".join(
-    (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-    for name in (
-        "0001_tables", "0001_decisions", "0005_failures", "0006_halts", "0007_operations", "0008_validation",
-        "0010_price_rule", "0011_orders", "0012_trailing", "0013_amend", "0014_settlement",
-        "0015_amend_trail",
-        "0016_price_seconds",
-    )
-)  # fmt: skip
-CHANGES = "".join(
-    (ROOT / "sql" / name).read_text(encoding="utf-8")
-    for name in (
-        "0009_real_prices.sql",
-        "0010_price_rule.sql",
-        "0011_orders.sql",
-        "0012_trailing.sql",
-        "0013_amend.sql",
-        "0014_settlement.sql",
-        "0015_amend_trail.sql",
-        "0016_price_seconds.sql",
-    )
-)
+NUMBERED = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "sql").glob("0*.sql")))
 TRIGGERS = "".join(
     (ROOT / "sql" / name).read_text(encoding="utf-8") for name in ("0002_triggers.sql", "0004_guards.sql")
 )
@@ -181,13 +160,13 @@ def section(page: str, heading: str) -> str:
     return " ".join(match[0].split())
 
 
-@pytest.mark.parametrize(("table", "body"), CREATED.findall(TABLES))
+@pytest.mark.parametrize(("table", "body"), CREATED.findall(NUMBERED))
 def test_database_describes_every_column_and_constraint_of_a_table(table: str, body: str) -> None:
     text = section(DATABASE, table)
     columns = re.findall(r"^    ([a-z_]+) +[a-z]", body, re.MULTILINE)
-    columns += re.findall(rf"^ALTER TABLE {table} ADD COLUMN (?:IF NOT EXISTS )?(\w+)", CHANGES, re.MULTILINE)
+    columns += re.findall(rf"^ALTER TABLE {table} ADD COLUMN (?:IF NOT EXISTS )?(\w+)", NUMBERED, re.MULTILINE)
     assert [column for column in columns if f"`{column}`" not in text] == []
-    changed = "".join(re.findall(rf"^ALTER TABLE {table}\n(.*?;)$", CHANGES, re.MULTILINE | re.DOTALL))
+    changed = "".join(re.findall(rf"^ALTER TABLE {table}\n(.*?;)$", NUMBERED, re.MULTILINE | re.DOTALL))
     dropped = re.findall(r'DROP CONSTRAINT (?:IF EXISTS )?"([^"]+)"', changed)
     sentences = [sentence for sentence in re.findall(r'CONSTRAINT "([^"]+)"', body) if sentence not in dropped]
     added = re.findall(r'ADD CONSTRAINT "([^"]+)"', changed)
@@ -196,7 +175,7 @@ def test_database_describes_every_column_and_constraint_of_a_table(table: str, b
 
 
 def test_database_names_every_function_and_view_and_quotes_the_messages_of_the_guards() -> None:
-    statements = TABLES + TRIGGERS + VIEWS + CHANGES
+    statements = NUMBERED + VIEWS
     made = re.findall(r"^CREATE (?:OR REPLACE )?(?:VIEW|FUNCTION) (\w+)", statements, re.MULTILINE)
     assert {"v_paper_ledger_check", "v_paper_halted", "paper_mark"} < set(made)
     assert [name for name in made if f"`{name}" not in DATABASE] == []
