@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -88,3 +89,11 @@ def _insert(table: str, columns: tuple[str, ...], on_conflict: str) -> str:
         sql.SQL(on_conflict),
     )
     return statement.as_string()  # psycopg keeps what it computes from a text, and not from a `Composed`
+
+
+def uuid_in(text: str) -> UUID | None:
+    """Return the UUID that a text is, None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -15,7 +15,7 @@ from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
 from domain.trading.decision import Decision
 from domain.types import DEFAULT_PORTFOLIO
-from persistence.queries.open_orders import portfolio_of_target
+from persistence.queries.references import portfolio_of_target
 from persistence.queries.row_lists import LedgerReader
 
 

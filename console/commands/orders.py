@@ -23,7 +23,8 @@ from domain.trading.open_orders.terms import TARGETED
 from domain.trading.portfolio import AUDIT_HALT
 from domain.types import DEFAULT_PORTFOLIO, Action, OutcomeStatus
 from domain.wording import counted
-from persistence.queries.open_orders import flat_symbol, open_orders, portfolio_of_target, portfolios_with_orders
+from persistence.queries.open_orders import flat_symbol, open_orders, portfolios_with_orders
+from persistence.queries.references import portfolio_of_target
 from persistence.queries.row_lists import LedgerReader, not_running_message
 
 STRATEGY = "manual"

@@ -26,7 +26,7 @@ from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from domain.trading.decision import ANY_SYMBOL
 from domain.trading.open_orders.terms import AMENDABLE
 from domain.types import DEFAULT_PORTFOLIO
-from persistence.queries.open_orders import portfolio_of_target
+from persistence.queries.references import portfolio_of_target
 from persistence.stores import halts, retries
 
 AUDIT_LOG = "console.jsonl"

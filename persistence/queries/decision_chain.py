@@ -7,7 +7,7 @@ from typing import Any
 from domain.trading.arithmetic import plain
 from persistence.queries.row_lists import LedgerReader
 
-ORDER = "SELECT * FROM paper_orders WHERE decision_id::text = :id ORDER BY leg"
+ORDERS = "SELECT * FROM paper_orders WHERE decision_id = :id ORDER BY leg"
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
 ORDER_EVENTS = """
 SELECT e.*, o.leg FROM paper_order_events e JOIN paper_orders o USING (order_id)
@@ -31,7 +31,7 @@ def chain(ledger_reader: LedgerReader, decision_id: object) -> dict[str, Any]:
     """
     decision = ledger_reader.decision(decision_id)
     id_ = str(decision["id"])
-    orders = ledger_reader.rows(ORDER, id=id_)
+    orders = ledger_reader.rows(ORDERS, id=decision["id"])
     fills = [fill for order in orders for fill in ledger_reader.rows(FILLS, order_id=order["order_id"])]
     positions = sorted({fill["position_id"] for fill in fills}, key=str)
     rows = {

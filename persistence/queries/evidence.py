@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import UUID
 
-from domain.errors import DecisionGone, InvalidRequest, WriteRefused
+from domain.errors import InvalidRequest, WriteRefused
 from domain.types import OrderStatus, OutcomeStatus
-from persistence.queries.row_lists import LedgerReader, exact, not_running_message
+from persistence.queries.references import decision_by_id, find_decision, find_order
+from persistence.queries.row_lists import LedgerReader, not_running_message
 
-ORDER = "SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE order_id = :order_id"
 ORDERS_OF_DECISION = """
 SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE decision_id = :id ORDER BY leg
 """
 FILLS = "SELECT * FROM paper_fills WHERE order_id = :order_id ORDER BY fill_no"
 RULES = "SELECT * FROM paper_portfolio_rules WHERE portfolio = :portfolio AND revision = :revision"
 CURRENCY = "SELECT currency FROM paper_trading_config WHERE portfolio = :portfolio"
-BY_UID = "SELECT * FROM trading_decisions WHERE uid = :uid"
-BY_KEY = "SELECT * FROM trading_decisions WHERE idempotency_key = :key"
 HALT = "SELECT reason FROM v_paper_halted WHERE portfolio = :portfolio"
 LAST_PRICE = """
 SELECT time, price, source, clock_timestamp() AS now FROM market_prices WHERE symbol = :symbol
@@ -61,14 +58,14 @@ def evidence(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]:
         InvalidRequest: there is nothing of that reference.
     """
     fill = FILL_REFERENCE.fullmatch(reference)
-    order = _order(ledger_reader, fill[1] if fill else reference)
+    order = find_order(ledger_reader, fill[1] if fill else reference)
     fill_no = int(fill[2]) if fill else None
     if order is not None:
         kind = "order" if fill_no is None else "fill"
-        decision, orders = _decision_by_id(ledger_reader, order["decision_id"]), [order]
+        decision, orders = decision_by_id(ledger_reader, order["decision_id"]), [order]
     else:
         kind = "decision"
-        decision = None if fill else _decision(ledger_reader, reference)
+        decision = None if fill else find_decision(ledger_reader, reference)
         id_ = reference if decision is None else decision["id"]
         orders = [] if fill else _orders_of(ledger_reader, id_)
     if decision is None and not orders:
@@ -86,41 +83,11 @@ def evidence(ledger_reader: LedgerReader, reference: str) -> dict[str, Any]:
     }
 
 
-def _decision(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
-    """Return a decision by its id, else by its uid, else by its key."""
-    if (decision := _decision_by_id(ledger_reader, reference)) is not None:
-        return decision
-    uid = _uuid(reference)
-    rows = ledger_reader.rows(BY_UID, uid=uid) if uid is not None else []
-    rows = rows or ledger_reader.rows(BY_KEY, key=reference)
-    return exact(rows[0]) if rows else None
-
-
-def _decision_by_id(ledger_reader: LedgerReader, id_: object) -> dict[str, Any] | None:
-    try:
-        return ledger_reader.decision(id_)
-    except (DecisionGone, WriteRefused):  # the database refuses a text that cannot be an id
-        return None
-
-
-def _order(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
-    order_id = _uuid(reference)
-    rows = ledger_reader.rows(ORDER, order_id=order_id) if order_id is not None else []
-    return rows[0] if rows else None
-
-
 def _orders_of(ledger_reader: LedgerReader, decision_id: object) -> list[dict[str, Any]]:
     try:
         return ledger_reader.rows(ORDERS_OF_DECISION, id=decision_id)
     except WriteRefused:
         return []
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _with_fills(ledger_reader: LedgerReader, order: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import UUID
 
 from persistence.queries.row_lists import LedgerReader
 
@@ -35,14 +34,6 @@ WHERE status = 'pending' AND processed_at IS NULL AND upper(btrim(decision)) IN 
   AND (CAST(:symbol AS text) IS NULL OR {FLAT_SYMBOL} = :symbol)
 ORDER BY 1
 """
-PORTFOLIO_OF_TARGET = """
-SELECT portfolio FROM (
-    SELECT 1 AS rank, portfolio FROM trading_decisions WHERE id::text = :target
-    UNION ALL SELECT 2, portfolio FROM trading_decisions WHERE uid = CAST(:uid AS uuid)
-    UNION ALL SELECT 3, portfolio FROM trading_decisions WHERE idempotency_key = :target
-    UNION ALL SELECT 4, portfolio FROM paper_orders WHERE order_id = CAST(:uid AS uuid)
-) found ORDER BY rank LIMIT 1
-"""
 
 
 def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> list[dict[str, Any]]:
@@ -66,19 +57,6 @@ def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = Non
     return [row["portfolio"] for row in ledger_reader.rows(PORTFOLIOS, symbol=flat)]
 
 
-def portfolio_of_target(ledger_reader: LedgerReader, target: str) -> str | None:
-    """Return the portfolio of a decision's id, uid or idempotency key, or of an order's id; None if there is none."""
-    rows = ledger_reader.rows(PORTFOLIO_OF_TARGET, target=target, uid=_uuid(target))
-    return rows[0]["portfolio"] if rows else None
-
-
 def flat_symbol(symbol: str) -> str:
     """Return a symbol without separators and in upper case, by which its usual spellings are the same."""
     return re.sub(r"[^A-Z0-9]", "", symbol.upper())
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -59,6 +59,9 @@ WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AN
 """
 """Of a position ``p``: the stop that the market meets first, and the quantity that all its stops close together."""
 
+# As the index of pending decisions has it.
+WAITING = "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending'"
+
 POSITIONS = f"""
 SELECT p.*, s.stop_price, s.stop_quantity
 FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s
@@ -227,10 +230,7 @@ class LedgerReader:
 
     def waiting(self) -> int:
         """Return the number of decisions without an outcome whose order does not rest either."""
-        (row,) = self.rows(
-            "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status <> 'open'"
-        )
-        return int(row["number"])
+        return int(self.rows(WAITING)[0]["number"])
 
     def quarantined(self) -> int:
         """Return the number of decisions and messages in quarantine, because an actor crashed on them twice."""

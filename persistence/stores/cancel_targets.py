@@ -10,6 +10,7 @@ import psycopg
 
 from domain.trading.decision import ANY_SYMBOL, CancelTarget
 from domain.types import Action, DecisionId, OrderId
+from persistence.rows import uuid_in
 
 ALL, OF_SYMBOL = "all", "symbol"
 """Words that name no single order: all of the portfolio, and all of the decision's symbol."""
@@ -52,7 +53,7 @@ def resolve_target(cursor: psycopg.Cursor, row: Mapping[str, Any], action: Actio
 
 
 def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: str) -> CancelTarget:
-    uid, by_uuid = _uuid(target), isinstance(own_id, UUID)
+    uid, by_uuid = uuid_in(target), isinstance(own_id, UUID)
     statement = FIND.format(id_type="uuid" if by_uuid else "bigint")
     parameters = {"id": uid if by_uuid else _number(target), "uid": uid, "key": target, "portfolio": portfolio}
     row = cursor.execute(statement, parameters).fetchone()
@@ -71,10 +72,3 @@ def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: st
 def _number(text: str) -> int | None:
     digits = text.isascii() and text.isdigit() and len(text) < 20
     return int(text) if digits and int(text) <= MAX_ID else None
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -1,0 +1,44 @@
+"""What people name by a reference: a decision's id, uid or idempotency key, or an order's id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.errors import DecisionGone, WriteRefused
+from persistence.queries.row_lists import LedgerReader, exact
+from persistence.rows import uuid_in
+
+ORDER = "SELECT o.*, paper_stop_price(o) AS present_stop FROM paper_orders o WHERE order_id = :order_id"
+BY_UID = "SELECT * FROM trading_decisions WHERE uid = :uid"
+BY_KEY = "SELECT * FROM trading_decisions WHERE idempotency_key = :key"
+
+
+def find_decision(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
+    """Return a decision by its id, else by its uid, else by its key; None if there is none."""
+    if (decision := decision_by_id(ledger_reader, reference)) is not None:
+        return decision
+    uid = uuid_in(reference)
+    rows = ledger_reader.rows(BY_UID, uid=uid) if uid is not None else []
+    rows = rows or ledger_reader.rows(BY_KEY, key=reference)
+    return exact(rows[0]) if rows else None
+
+
+def decision_by_id(ledger_reader: LedgerReader, id_: object) -> dict[str, Any] | None:
+    """Return a decision by its id; None if there is none, and for a text that cannot be an id."""
+    try:
+        return ledger_reader.decision(id_)
+    except (DecisionGone, WriteRefused):  # the database refuses such a text
+        return None
+
+
+def find_order(ledger_reader: LedgerReader, reference: str) -> dict[str, Any] | None:
+    """Return an order by its id, with its ``present_stop``; None if there is none."""
+    order_id = uuid_in(reference)
+    rows = ledger_reader.rows(ORDER, order_id=order_id) if order_id is not None else []
+    return rows[0] if rows else None
+
+
+def portfolio_of_target(ledger_reader: LedgerReader, target: str) -> str | None:
+    """Return the portfolio of a decision's id, uid or idempotency key, or of an order's id; None if there is none."""
+    row = find_decision(ledger_reader, target) or find_order(ledger_reader, target)
+    return None if row is None else str(row["portfolio"])
