@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from loguru import logger
 
@@ -26,7 +26,14 @@ MAX_TRADES = 20_000
 TRADES_SHARE = 0.6
 """The share of the time limit after which bars take the place of trades."""
 MINUTE = timedelta(minutes=1)
-Page = Sequence[Any]
+WINDOW = timedelta(hours=1)
+"""Some exchanges answer with no more than this time: a page without anything new need not be the last one."""
+Page: TypeAlias = Sequence[Any]
+Fetch: TypeAlias = Callable[[Symbol, datetime], Awaitable[Page]]
+
+
+class _DoesNotReachBack(Exception):
+    """The exchange tells nothing of the begin of the time that counts."""
 
 
 class HistoryVenue(Venue):
@@ -119,19 +126,13 @@ class _Request:
         if not self._venue.has_trades:
             return History(unknown="it tells no trades")
         fetched: dict[object, Quote] = {}
-        begin, oldest = self._since - LOOK_BACK, None
-        while True:
-            page = await self._page(self._venue.past_trades, begin)
-            if oldest is None:
-                oldest = _time(page[0]["timestamp"]) if page else None
-                if oldest is None or oldest > self._since:
-                    return History(unknown="its trades do not reach back")
-            before = len(fetched)
-            fetched |= {_identity(trade): quote for trade in page if (quote := self._quote(trade)) is not None}
-            if len(fetched) > MAX_TRADES:
-                return History(unknown=f"there were over {MAX_TRADES} trades")
-            if len(fetched) == before or (begin := _time(page[-1]["timestamp"])) > self._until:
-                break
+        try:
+            async for page in self._pages(self._venue.past_trades, lambda trade: trade["timestamp"]):
+                fetched |= {_identity(trade): quote for trade in page if (quote := self._quote(trade)) is not None}
+                if len(fetched) > MAX_TRADES:
+                    return History(unknown=f"there were over {MAX_TRADES} trades")
+        except _DoesNotReachBack:
+            return History(unknown="its trades do not reach back")
         trades = [trade for trade in fetched.values() if self._since < trade.price_time <= self._until]
         trades.sort(key=lambda trade: trade.price_time)
         return History(tuple(trades))
@@ -141,20 +142,29 @@ class _Request:
         if not self._venue.has_bars:
             return History(unknown="it tells no bars of a minute")
         fetched: dict[datetime, Bar] = {}
-        begin, oldest = self._since - LOOK_BACK, None
-        while True:
-            page = await self._page(self._venue.past_bars, begin)
-            if oldest is None:
-                oldest = _time(page[0][0]) if page else None
-                if oldest is None or oldest > self._since:
-                    return History(unknown="its bars do not reach back")
-            before = len(fetched)
-            fetched |= {bar.begin: bar for row in page if (bar := self._bar(row)) is not None}
-            if len(fetched) == before or (begin := _time(page[-1][0])) >= self._until:
-                break
+        try:
+            async for page in self._pages(self._venue.past_bars, lambda row: row[0]):
+                fetched |= {bar.begin: bar for row in page if (bar := self._bar(row)) is not None}
+        except _DoesNotReachBack:
+            return History(unknown="its bars do not reach back")
         # The bar of the present minute is not over: what it shows is seen by this process, or is in none.
         bars = [bar for bar in fetched.values() if self._since < bar.end <= self._until + MINUTE]
         return History(tuple(self._whole(bars)))
+
+    async def _pages(self, fetch: Fetch, milliseconds_of: Callable[[Any], int]) -> AsyncIterator[Page]:
+        """Yield page after page up to the end of the time that counts; the same trade or bar may be in two of them.
+
+        Raises:
+            _DoesNotReachBack: the first page does not begin before the time that counts.
+        """
+        begin, is_first = self._since - LOOK_BACK, True
+        while begin <= self._until:
+            page = await self._page(fetch, begin)
+            if is_first and (not page or _time(milliseconds_of(page[0])) > self._since):
+                raise _DoesNotReachBack
+            yield page
+            last = _time(milliseconds_of(page[-1])) if page else begin
+            begin, is_first = (last if last > begin else begin + WINDOW), False
 
     def _whole(self, bars: Iterable[Bar]) -> Iterable[Bar]:
         """Yield the bars in their order; the last one ends at the time of the request if it is not over by then."""
@@ -171,7 +181,7 @@ class _Request:
             recovered=True,
         )  # fmt: skip
 
-    async def _page(self, fetch: Callable[[Symbol, datetime], Awaitable[Page]], since: datetime) -> Page:
+    async def _page(self, fetch: Fetch, since: datetime) -> Page:
         """Request a page until the exchange answers; an answer that is an error of the request is raised at once."""
 
         async def request() -> Page | Exception:

@@ -28,10 +28,10 @@ def server() -> Iterator[ExchangeServer]:
         yield running
 
 
-def ask(server: ExchangeServer, exchange: str, timeout: float = 30) -> History:
+def ask(server: ExchangeServer, exchange: str, timeout: float = 30, until: datetime = UNTIL) -> History:
     options = getattr(server, exchange)
     source = ExchangePrices(exchange, SystemClock(), cache=None, options=options, timing=QUICK)
-    return source.history(BTC, SINCE, UNTIL, timeout)
+    return source.history(BTC, SINCE, until, timeout)
 
 
 def test_it_tells_each_trade_with_its_time_price_and_size(server: ExchangeServer) -> None:
@@ -56,6 +56,18 @@ def test_it_asks_page_by_page_and_no_trade_twice(server: ExchangeServer) -> None
     history = ask(server, "kraken")
     assert list(range(70, 601, 10)) == [int((one.market_time - BEGIN).total_seconds()) for one in history.data]
     assert {"Trades"} == set(server.past.requests)
+
+
+@pytest.mark.parametrize("reach", [0, START + 30], ids=["trades", "bars"])
+def test_an_hour_without_a_trade_is_not_the_end(server: ExchangeServer, reach: float) -> None:
+    """Binance tells the trades of one hour after the time that it is asked for, Coinbase the bars of five."""
+    server.past.window, server.past.reach = 3600, reach
+    late = START + 4 * 3600 + 60
+    server.past.add("BTCUSDT", (START + 10, "100", "1"), (START + 70, "101", "1"), (late, "90", "1"))
+    history = ask(server, "kraken", until=BEGIN + timedelta(hours=5))
+    assert history.unknown is None
+    assert [Decimal(101), Decimal(90)] == [one.price if isinstance(one, Quote) else one.close for one in history.data]
+    assert {bool(reach)} == {isinstance(one, Bar) for one in history.data}
 
 
 @BOTH

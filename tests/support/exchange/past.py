@@ -26,6 +26,7 @@ class Past:
     Attributes:
         reach: the trades that it shows begin at this unix time, all of them by default; ``bars_reach`` likewise.
         page: trades or bars in one answer.
+        window: an answer holds what happened within so many seconds after the time that was asked for.
         refuse: the answers to so many requests are errors of the server.
         requests: the paths that were asked, in order.
     """
@@ -34,6 +35,7 @@ class Past:
         self.reach = 0.0
         self.bars_reach = 0.0
         self.page = 1000
+        self.window = float("inf")
         self.refuse = 0
         self.requests: list[str] = []
         self._trades: dict[str, list[PastTrade]] = {}
@@ -68,14 +70,15 @@ class Past:
     def _since(self, market: str, since: float) -> list[tuple[int, PastTrade]]:
         """Return a page of trades with their numbers."""
         trades = list(enumerate(self._trades.get(market, ()), 1))
-        return [(number, one) for number, one in trades if one.time >= max(since, self.reach)][: self.page]
+        end = since + self.window
+        return [(number, one) for number, one in trades if max(since, self.reach) <= one.time <= end][: self.page]
 
     def _bars(self, market: str, since: float) -> Iterator[tuple[int, list[Decimal], Decimal]]:
         """Yield begin, prices and volume of the bars since a time."""
         by_minute: dict[int, list[PastTrade]] = {}
         for one in self._trades.get(market, ()):
             by_minute.setdefault(int(one.time // MINUTE_S) * MINUTE_S, []).append(one)
-        begins = [begin for begin in by_minute if begin >= max(since, self.bars_reach)]
+        begins = [begin for begin in by_minute if max(since, self.bars_reach) <= begin <= since + self.window]
         for begin in begins[: self.page]:
             trades = by_minute[begin]
             volume = sum((Decimal(one.size) for one in trades), Decimal(0))
