@@ -37,7 +37,7 @@ from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.open_orders.settlement import NO_ADVANCE, Advance, Moment, SettledSpan, frozen_sources
 from domain.trading.portfolio import PortfolioState, Progress, open_orders_to_dict
-from domain.trading.quotes import Quote
+from domain.trading.quotes import MarketData
 from domain.types import Clock, DecisionId, Instant, PortfolioName, Symbol
 
 PROGRESS_INTERVAL = timedelta(seconds=1)
@@ -181,7 +181,7 @@ class ExecutionSimulator(PathBehaviour):
             self._report(results[0].state.name, results, None)
         self.about = None
 
-    def _match(self, quotes: Collection[Quote], now: Instant) -> None:
+    def _match(self, quotes: Collection[MarketData], now: Instant) -> None:
         """Match market data; between two generations and after a flush they wait in the PriceTracker's buffer."""
         if self.generation is None or self._flushed:
             return

@@ -126,7 +126,7 @@ class PriceTracker(Behaviour):
             case QuotesSeen():
                 self._take_quotes(message.quotes.values())
             case DataSeen():
-                self._take_quotes(message.quotes)
+                self._take_quotes(quote for quote in message.quotes if isinstance(quote, Quote))  # of the source
             case Watch():
                 self._watch(message)
             case RequestHistory():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from actors.messages.base import Latest, Message, PathMessage
 from domain.trading.instruments import InstrumentCatalog
-from domain.trading.quotes import PricePoint, Quote
+from domain.trading.quotes import MarketData, PricePoint, Quote
 from domain.types import Generation, Symbol
 
 
@@ -23,10 +23,11 @@ class QuotesSeen(Latest):
 class DataSeen(Message):
     """Market data of symbols with open orders, which are never merged.
 
-    They go from the price source to the PriceTracker, and numbered from there to the ExecutionSimulator.
+    They go from the price source to the PriceTracker, and numbered from there to the ExecutionSimulator. What waited
+    in between may be folded; see `domain.market_data.folding`.
     """
 
-    quotes: tuple[Quote, ...]
+    quotes: tuple[MarketData, ...]
 
 
 class Watch(Message):
@@ -46,7 +47,7 @@ class Watch(Message):
 class KeptData(PathMessage):
     """PriceTracker to ExecutionSimulator: what is matched again as a generation begins, before any other data."""
 
-    quotes: tuple[Quote, ...]
+    quotes: tuple[MarketData, ...]
 
 
 class Release(Latest):

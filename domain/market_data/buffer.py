@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import replace
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
-from domain.trading.quotes import Quote
+from domain.market_data.folding import fold
+from domain.trading.quotes import MarketData, Quote
 from domain.types import Epoch, Symbol
 
-MAX_KEPT = 100_000
+MAX_KEPT_PIECES = 100_000
 """Pieces of market data that are kept; the oldest of more are dropped."""
+MAX_WAITING_PIECES = 10_000
+"""Pieces of a symbol that wait for a commit; more of them are folded into one."""
 NUMBERS_OF_A_PROCESS = 2**36
 """More than a process gives in two years at 1 000 a second, so numbers grow from process to process. They fit into
 bigint for 134 million epochs; each restore of a backup takes a million of them."""
@@ -21,22 +24,38 @@ def first_number(epoch: Epoch) -> int:
     return epoch * NUMBERS_OF_A_PROCESS
 
 
+@dataclass(frozen=True, slots=True)
+class BufferLimits:
+    """The most that a `MarketDataBuffer` keeps.
+
+    Attributes:
+        kept: see `MAX_KEPT_PIECES`.
+        waiting: see `MAX_WAITING_PIECES`.
+    """
+
+    kept: int = MAX_KEPT_PIECES
+    waiting: int = MAX_WAITING_PIECES
+
+
 class MarketDataBuffer:
     """Numbers market data, and keeps those of watched symbols. It outlives restarts of the PriceTracker.
 
     Args:
         epoch: of the process.
+        limits: the most that it keeps.
 
     Attributes:
         watched: the symbols with open orders; read by the price source's threads, too, and replaced as a whole.
         dropped: pieces that were dropped because too many were kept.
     """
 
-    def __init__(self, epoch: Epoch) -> None:
+    def __init__(self, epoch: Epoch, limits: BufferLimits | None = None) -> None:
         self.watched: frozenset[Symbol] = frozenset()
         self.dropped = 0
+        self._limits = limits or BufferLimits()
         self._last_number = first_number(epoch)
-        self._kept: deque[Quote] = deque()
+        self._kept: deque[MarketData] = deque()
+        self._waiting: Counter[Symbol] = Counter()
         self._newest: dict[Symbol, Quote] = {}
         self._last_kept: dict[Symbol, int] = {}
         self._released: dict[Symbol, int] = {}
@@ -77,9 +96,29 @@ class MarketDataBuffer:
             return
         self._last_kept[quote.symbol] = quote.data_no
         self._kept.append(quote)
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popleft()
+        self._waiting[quote.symbol] += 1
+        if self._waiting[quote.symbol] > self._limits.waiting:
+            self._fold(quote.symbol)
+        if len(self._kept) > self._limits.kept:
+            self._drop_first()
             self.dropped += 1
+
+    def _fold(self, symbol: Symbol) -> None:
+        """Fold what waits of a symbol into one piece; what is committed of it does not wait."""
+        released = self._released.get(symbol, 0)
+        pieces = [piece for piece in self._kept if piece.symbol == symbol and piece.data_no > released]
+        if len(pieces) > self._limits.waiting:
+            pieces = [fold(pieces)]
+        self._keep_all([*(piece for piece in self._kept if piece.symbol != symbol), *pieces])
+
+    def _keep_all(self, pieces: Iterable[MarketData]) -> None:
+        self._kept = deque(sorted(pieces, key=lambda piece: piece.data_no))
+        self._waiting = Counter(piece.symbol for piece in self._kept)
+
+    def _drop_first(self) -> MarketData:
+        first = self._kept.popleft()
+        self._waiting[first.symbol] -= 1
+        return first
 
     def watch(self, numbers: Mapping[Symbol, int], *, begins: bool) -> None:
         """Watch these symbols; of each, data after its number are kept from now on.
@@ -98,14 +137,14 @@ class MarketDataBuffer:
             if newest is not None and newest.data_no > max(number, self._released.get(symbol, 0)):
                 self._keep(newest)
 
-    def since(self, numbers: Mapping[Symbol, int], symbols: Collection[Symbol]) -> list[Quote]:
-        """Return the kept quotes of some symbols, each after the number of its symbol, in their order."""
-        kept = [quote for quote in self._kept if quote.symbol in symbols and quote.data_no > numbers[quote.symbol]]
-        return sorted(kept, key=lambda quote: quote.data_no)
+    def since(self, numbers: Mapping[Symbol, int], symbols: Collection[Symbol]) -> list[MarketData]:
+        """Return the kept pieces of some symbols, each after the number of its symbol, in their order."""
+        kept = [piece for piece in self._kept if piece.symbol in symbols and piece.data_no > numbers[piece.symbol]]
+        return sorted(kept, key=lambda piece: piece.data_no)
 
-    def keep_only(self, quotes: Sequence[Quote]) -> None:
-        """Drop all kept quotes but these: a generation begins that needs no others."""
-        self._kept = deque(quotes)
+    def keep_only(self, pieces: Iterable[MarketData]) -> None:
+        """Drop all kept pieces but these: a generation begins that needs no others."""
+        self._keep_all(pieces)
 
     def release(self, numbers: Mapping[Symbol, int], watched: Set[Symbol]) -> None:
         """Drop what was kept of each symbol up to its number; watch no longer those that have no open order."""
@@ -114,7 +153,7 @@ class MarketDataBuffer:
         for symbol, number in numbers.items():
             self._released[symbol] = max(number, self._released.get(symbol, 0))
         while self._kept and self._kept[0].data_no <= self._released.get(self._kept[0].symbol, 0):
-            self._kept.popleft()
+            self._drop_first()
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -79,14 +79,24 @@ def sees(open_order: OpenOrder, data: MarketData) -> bool:
 
 
 def began_before(data: MarketData, open_order: OpenOrder, state: PortfolioState) -> bool:
-    """Return whether a part of a fetched bar lies before what the order may see: nobody knows where its prices lie.
+    """Return whether a part of a bar lies before what the order may see: nobody knows where its prices lie.
 
     The worse side is assumed: the bar triggers a stop, and fills no limit.
     """
-    if not isinstance(data, Bar) or not data.recovered:
+    if not isinstance(data, Bar):
+        return False
+    if data.folded:
+        matched = state.open_orders.matched(data.symbol)
+        return data.first_no <= max(open_order.sees_after, matched, state.progress.settled_no)
+    if not data.recovered:
         return False
     seen_at = state.progress.data_at
     return data.begin < open_order.order.created_at or (seen_at is not None and data.begin < seen_at)
+
+
+def is_folded(data: MarketData) -> bool:
+    """Return whether data stand for several pieces of which nobody knows any more what came when."""
+    return isinstance(data, Bar) and data.folded
 
 
 def priority(open_order: OpenOrder) -> tuple[Decimal, int]:
@@ -125,14 +135,22 @@ def trigger_quote(open_order: OpenOrder, data: MarketData) -> Quote:
         return data
     stop = open_order.stop_price
     assert stop is not None  # it waits for a trigger
-    return data.at(data.open if _opens_beyond(open_order, data) else stop)
+    return data.at(_opening(open_order, data) if _opens_beyond(open_order, data) else stop)
+
+
+def _opening(open_order: OpenOrder, bar: Bar) -> Decimal:
+    """Return the first mark in a bar."""
+    if bar.by_quote is not None and open_order.order.execution.price_rule is PriceRule.QUOTE:
+        return bar.by_quote.first
+    return bar.open
 
 
 def _opens_beyond(open_order: OpenOrder, bar: Bar) -> bool:
     """Return whether the market of a bar opened beyond the stop price, as behind a gap."""
     stop = open_order.stop_price
     assert stop is not None  # it waits for a trigger
-    return bar.open <= stop if open_order.order.side is Side.SELL else bar.open >= stop
+    opening = _opening(open_order, bar)
+    return opening <= stop if open_order.order.side is Side.SELL else opening >= stop
 
 
 def moved_mark(open_order: OpenOrder, seen: Seen, data_no: int) -> OpenOrder | None:
@@ -164,7 +182,9 @@ def reaches_limit(open_order: OpenOrder, seen: Seen) -> bool:
     return seen.bid_high > limit or (order.execution.fill_on_touch and seen.bid_high == limit)
 
 
-def take_at_once(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime) -> Fill | NotFilled:
+def take_at_once(
+    open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime, *, ambiguous: bool = False
+) -> Fill | NotFilled:
     """Fill what a new limit order can take at once: as much as the touch offers, at most its limit.
 
     Args:
@@ -172,6 +192,7 @@ def take_at_once(open_order: OpenOrder, quote: Quote, taken: Decimal, at: dateti
         quote: the market data.
         taken: see `base_price`.
         at: the time of the fill.
+        ambiguous: see `Fill.ambiguous`.
     """
     order = open_order.order
     base = base_price(quote, order.side, order.execution, taken)
@@ -184,7 +205,7 @@ def take_at_once(open_order: OpenOrder, quote: Quote, taken: Decimal, at: dateti
         quantity = floor_to(base.size, order.instrument.step)
     if not quantity:
         return NotFilled("nothing is left at the touch")
-    return fill_at(order, open_order.part(quantity), quote, base, at)
+    return fill_at(order, open_order.part(quantity, ambiguous=ambiguous), quote, base, at)
 
 
 def take_all(open_order: OpenOrder, quote: Quote, taken: Decimal, at: datetime, *, ambiguous: bool) -> Fill | NotFilled:
@@ -218,7 +239,7 @@ def fill_resting(open_order: OpenOrder, data: MarketData, available: Decimal | N
         return NotFilled("no volume was left")
     assert order.limit_price is not None  # it rests with a limit
     quote = data if isinstance(data, Quote) else data.at(order.limit_price)
-    return provide(order, open_order.part(quantity), quote, at)
+    return provide(order, open_order.part(quantity, ambiguous=is_folded(data)), quote, at)
 
 
 def would_take(open_order: OpenOrder, quote: Quote) -> Decimal | None:

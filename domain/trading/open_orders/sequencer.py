@@ -27,6 +27,7 @@ from domain.trading.open_orders.levels import Levels
 from domain.trading.open_orders.matching import (
     began_before,
     fill_resting,
+    is_folded,
     mark_moved_first,
     match_market_order,
     moved_mark,
@@ -285,7 +286,7 @@ class Sequencer:
             seen = see(data, one.order.execution)
             if present is not None and reaches_stop(present, seen):
                 ambiguous = mark_moved_first(present, data, seen) or began_before(data, present, step.state)
-                ambiguous = ambiguous or target_reached_too(step.state.open_orders, present, seen)
+                ambiguous = ambiguous or is_folded(data) or target_reached_too(step.state.open_orders, present, seen)
                 step.trigger(present, trigger_quote(present, data), ambiguous=ambiguous)
         used = ZERO
         for one in sorted((one for one in orders if not one.waits_for_trigger), key=priority):

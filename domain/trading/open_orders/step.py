@@ -154,7 +154,7 @@ class StepOfPortfolio:
         assert triggered is not None
         taken = self.state.taken_from(quote, order.side)
         if order.order_type is OrderType.STOP_LIMIT:
-            take = take_at_once(triggered, quote, taken, at)
+            take = take_at_once(triggered, quote, taken, at, ambiguous=ambiguous)
             if isinstance(take, Fill):
                 self.fill(order, take)
             return

@@ -21,7 +21,7 @@ from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import DatabaseUnavailable
-from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, MarketDataBuffer
+from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, BufferLimits, MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Bar, PricePoint, Quote
@@ -65,12 +65,12 @@ class Mail(list[Message]):
 class Tracked:
     """A PriceTracker with all that it touches."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: BufferLimits | None = None) -> None:
         self.source = PassiveSource(TRADED, "kraken", real=True)
         self.records, self.sizer, self.clock = Records(), Mail(), StepClock()
         self.alarms: list[Alarm] = []
         others = {field.name: MailAddress(Mailbox()) for field in fields(Routes)}
-        self.exchange, self.buffer = Mail(), MarketDataBuffer(Epoch(1))
+        self.exchange, self.buffer = Mail(), MarketDataBuffer(Epoch(1), limits)
         self.tracker = PriceTracker(
             PriceServices(
                 self.source,
@@ -111,7 +111,7 @@ class Tracked:
     def matched(self) -> list[tuple[int, str]]:
         """Return the data for open orders that were sent so far: the number within the process, and the price."""
         data = [q for m in self.exchange if isinstance(m, DataSeen | KeptData) for q in m.quotes]
-        return [(q.data_no - NUMBERS_OF_A_PROCESS, f"{q.symbol} {q.price}") for q in data]
+        return [(q.data_no - NUMBERS_OF_A_PROCESS, f"{q.symbol} {q.price}") for q in data if isinstance(q, Quote)]
 
     def passed_on(self) -> list[str]:
         return [f"{q.symbol} {q.price}" for m in self.sizer if isinstance(m, QuotesSeen) for q in m.quotes.values()]

@@ -13,8 +13,7 @@ from actors.messages import (
     Watch,
 )
 from actors.price_listener import TrackerListener
-from domain.market_data import buffer as market_data
-from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, MarketDataBuffer
+from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, BufferLimits, MarketDataBuffer
 from domain.trading.quotes import PricePoint, Quote
 from domain.types import Epoch, Generation, Instant
 from tests.support.actors.stepped_runtime import StepClock
@@ -54,9 +53,8 @@ def test_what_is_not_committed_is_sent_again_when_a_generation_begins(tracked: T
     assert [(2, "ETH/USDT 40"), (4, "BTC/USDT 102")] == tracked.matched()
 
 
-def test_the_oldest_data_go_where_too_many_wait_for_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_data, "MAX_KEPT", 2)
-    tracked = Tracked()
+def test_the_oldest_data_go_where_too_many_wait_for_a_commit() -> None:
+    tracked = Tracked(BufferLimits(kept=2))
     tracked.tracker.handle(Watch({BTC: 0}, new=frozenset({BTC})))
     for price in ("100", "101", "102"):
         tracked.quote(BTC=price)
