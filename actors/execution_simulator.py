@@ -145,6 +145,7 @@ class ExecutionSimulator(PathBehaviour):
                 self._handle_tick(now)
                 self._settle(now)
             case RulesChanged():
+                self._report_unreported(now)  # released, data of a halt are not matched again by the rules after it
                 self._sequencer.on_rules(message.rules)
                 self._downtime.remove(row.portfolio for row in message.rules)
             case Refused():
@@ -201,9 +202,13 @@ class ExecutionSimulator(PathBehaviour):
             self._routes.price_tracker.tell(self._request)  # lost where the PriceTracker crashed twice on it
         elif not self._flushed:
             self._report_steps(self._sequencer.on_time(now))
-            if self._unreported:
-                self._unreported = False
-                self._report_matched(now)
+            self._report_unreported(now)
+
+    def _report_unreported(self, now: Instant) -> None:
+        """Report what is matched, if there is anything new."""
+        if self._unreported and self.generation is not None:
+            self._unreported = False
+            self._report_matched(now)
 
     def _report_matched(self, now: Instant) -> None:
         """Report what is matched, and from time to time how far the open orders have seen the market."""

@@ -147,6 +147,26 @@ def test_what_is_matched_is_released_once_it_is_committed(stepper: Stepper) -> N
     assert 0 == len(buffer)
 
 
+def test_data_of_a_halt_are_not_matched_again_after_it(stepper: Stepper) -> None:
+    id_ = put(stepper, quantity="1", order_type="limit", limit_price="90")
+    stepper.settle()
+    stepper.database.halt(DEFAULT, "by hand")
+    stepper.tell("PositionKeeper", Wake())
+    stepper.run()
+    stepper.quote({"BTC/USDT": "89"})
+    stepper.run()
+    state = stepper.database.portfolios[DEFAULT]
+    stepper.database.portfolios[DEFAULT] = replace(state, rules=replace(state.rules, halted=None))
+    stepper.tell("PositionKeeper", Wake())
+    stepper.run()
+    stepper.crash("ExecutionSimulator")
+    stepper.settle()
+    assert [OrderType.LIMIT] == open_types(stepper)
+    stepper.quote({"BTC/USDT": "89"})
+    stepper.settle()
+    assert ("executed", "bought 1 BTC/USDT at 90") == status(stepper, id_)
+
+
 def test_data_of_one_symbol_are_not_released_by_the_number_of_another() -> None:
     buffer = MarketDataBuffer(Epoch(0))
     buffer.watch({BTC: 0, ETH: 0}, begins=True)
