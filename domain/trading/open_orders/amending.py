@@ -55,6 +55,11 @@ class SizedAmend:
     taken: Decimal
     changes: str
 
+    def left_alone(self) -> Refusal:
+        """Return the end of the decision where its order can be neither filled nor ended."""
+        reason, detail = Reason.NOTHING_TO_AMEND, f"order {self.order.order_id} is left alone after an internal error"
+        return Refusal(self.decision_id, self.order.portfolio, OutcomeStatus.REJECTED, reason, detail)
+
 
 def amended_order(target: CancelTarget, open_orders: OpenOrders) -> OpenOrder | None:
     """Return the open order that an AMEND names; None if there is none."""

@@ -218,6 +218,8 @@ class Sequencer:
         state = self._states.get(order.portfolio)
         if state is None or state.version != request.version:
             return Returned(order.portfolio)
+        if order.decision_id in self._frozen:
+            return request.left_alone()
         step = StepOfPortfolio(state, now, max(request.quote.data_no, self._seen.get(order.instrument.symbol, 0)))
         refusal = amend_in(step, request)
         return refusal if refusal is not None else self._done(step)

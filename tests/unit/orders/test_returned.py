@@ -161,6 +161,20 @@ def test_a_fill_that_comes_before_an_amend_lets_it_be_sized_again() -> None:
     assert 3 == next_one.decision_id
 
 
+def test_an_amend_leaves_an_order_alone_that_can_be_neither_filled_nor_ended() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    sized = parts.decide(replace(received("AMEND", number=2, quantity=40), target=CancelTarget(decision_id=1)))
+    assert isinstance(sized, SizedAmend)
+    state = parts.sequencer.state(DEFAULT.portfolio)
+    assert state is not None
+    parts.sequencer.begin([state], frozen=frozenset({1}))
+    refusal = parts.sequencer.on_amend(sized, NOW)
+    assert isinstance(refusal, Refusal)
+    sentence = f"nothing to amend: order {sized.order.order_id} is left alone after an internal error"
+    assert (2, sentence) == (refusal.decision_id, refusal.sentence)
+
+
 def test_an_amend_of_the_decision_in_flight_has_its_turn_after_it() -> None:
     parts = Parts()
     terms = OrderTerms(OrderType.LIMIT, limit_price=Decimal(95))
