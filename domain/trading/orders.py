@@ -165,7 +165,7 @@ class Order:
     """What is wanted: one leg of a decision, sized for one portfolio. The quote that fills it is no part of it.
 
     Attributes:
-        seq: counts the portfolio's orders.
+        seq: the version of the portfolio at which it was accepted, or last amended: it rises from order to order.
         costs: the portfolio's costs at sizing.
         execution: the portfolio's rules of execution at sizing.
         note: an addition to the outcome's reason; usually empty.

@@ -226,7 +226,7 @@ def open_orders_to_dict(state: PortfolioState) -> list[dict[str, Any]]:
 
 
 def to_dict(state: PortfolioState) -> dict[str, Any]:
-    """Return a portfolio as a dict for consoles: cash, number of the last order, positions."""
+    """Return a portfolio as a dict for consoles: cash, number of the last event (``seq``), positions."""
     positions = {
         symbol: {
             "side": position.side.value,

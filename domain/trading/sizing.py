@@ -23,7 +23,7 @@ REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
 RISK_WEIGHT = Decimal("0.5")
 LEG = 1
-"""Number of the only leg of a decision."""
+"""Number of a decision's own order; those of its exits are higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def size(
         now: the time of sizing.
 
     Returns:
-        The order with the portfolio's next ``seq``, or the refusal.
+        The order, which makes the portfolio's next event, or the refusal.
     """
     if decision.expired(now):
         return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
