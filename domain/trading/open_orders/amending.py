@@ -324,6 +324,10 @@ def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
     order, number = request.order, request.decision_id
     before = step.state.open_orders.get(order.order_id)
     assert before is not None  # it was open in the same version
+    if (expiry := before.order.expires_at) is not None and step.now.time >= expiry:
+        ended = f"{Reason.NOTHING_TO_AMEND}: the order expired at {_moment(expiry)}"
+        step.expire(before, (DecisionEnd(number, OutcomeStatus.REJECTED, ended),))
+        return None
     trail, changes = order.trail, request.changes
     trails_anew = trail is not None and trail != before.order.trail
     if trail is not None and trails_anew:

@@ -63,10 +63,10 @@ class StepOfPortfolio:
         at = self.now.time
         self.add(OrderEnded(self.version, open_order.order, status, reason, detail, at, self.last_data, ends))
 
-    def expire(self, open_order: OpenOrder) -> None:
+    def expire(self, open_order: OpenOrder, ends: tuple[DecisionEnd, ...] = ()) -> None:
         """End an order whose time has come."""
         detail = f"at {open_order.order.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        self.end(open_order, OrderStatus.EXPIRED, Reason.EXPIRED, detail)
+        self.end(open_order, OrderStatus.EXPIRED, Reason.EXPIRED, detail, ends)
 
     def fill(self, order: Order, fill: Fill, filled: Filled | None = None) -> None:
         """Fill an order; then open or enlarge the exits of an entry, or end the rest of an exit's entry.

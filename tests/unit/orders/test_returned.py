@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from domain.trading.bookkeeping import Result
@@ -17,8 +18,8 @@ from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import OrderType
-from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, instant, instrument, quote, received, rules
+from domain.types import OrderType, TimeInForce
+from tests.support.values.builders import BTC, BY_QUOTE, ETH, NOON, free, instant, instrument, quote, received, rules
 from tests.support.values.order_engine import SIZING
 
 DEFAULT = rules(costs=free(), execution=BY_QUOTE, max_position_size=1)
@@ -159,6 +160,23 @@ def test_a_fill_that_comes_before_an_amend_lets_it_be_sized_again() -> None:
     (next_one,) = parts.answer(())
     assert isinstance(next_one, SizedOrder)
     assert 3 == next_one.decision_id
+
+
+def test_an_amend_that_arrives_after_the_expiry_of_its_order_neither_prolongs_nor_fills_it() -> None:
+    parts = Parts()
+    expires_at = NOON + timedelta(seconds=3)
+    terms = OrderTerms(OrderType.LIMIT, limit_price=Decimal(95), time_in_force=TimeInForce.GTD, expires_at=expires_at)
+    first = parts.decide(replace(received(quantity=1), terms=terms))
+    assert isinstance(first, SizedOrder)
+    assert [] == parts.answer(_results(parts.sequencer.on_order(first, NOW)))
+    values = OrderTerms(limit_price=Decimal(101), expires_at=NOON + timedelta(seconds=60))
+    sized = parts.decide(replace(received("AMEND", number=2), target=CancelTarget(decision_id=1), terms=values))
+    assert isinstance(sized, SizedAmend)
+    (result,) = _results(parts.sequencer.on_amend(sized, instant(expires_at)))
+    assert [
+        (1, "expired", "expired: at 2026-01-05 12:00:03 UTC"),
+        (2, "rejected", "nothing to amend: the order expired at 2026-01-05 12:00:03 UTC"),
+    ] == [(end.decision_id, end.status, end.reason) for end in result.ends]
 
 
 def test_an_amend_leaves_an_order_alone_that_can_be_neither_filled_nor_ended() -> None:
