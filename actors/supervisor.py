@@ -160,7 +160,7 @@ class Supervisor(Behaviour):
             "generation": self._recovery.generation,
             "restarting": sorted(unit or "decision path" for unit in self._scheduled),
             "restarts_left": self._budget.left(self._moment),
-            "suspects": sorted(self._strikes.suspects, key=str),
+            "suspects": sorted(self._strikes.suspects(self._moment), key=str),
             "quarantined": self._log.quarantined,
         }
 
@@ -204,7 +204,7 @@ class Supervisor(Behaviour):
         logger.opt(exception=message.error).error("{} crashed ({}): {}", message.actor, failure.reference, cause)
         if message.about:
             at_fault = not isinstance(message.error, MemoryError)
-            if (culprit := self._strikes.strike(message.about)) is not None:
+            if (culprit := self._strikes.strike(message.about, self._moment)) is not None:
                 reason = f"{message.actor} crashed twice on it ({cause})"
                 self._quarantine(culprit, message.actor, message.message, reason, trace)
                 at_fault = self._budget.count_culprit(self._moment) and at_fault
@@ -247,13 +247,13 @@ class Supervisor(Behaviour):
     def _recover_now(self, reason: str) -> None:
         if not self._ended:
             self._scheduled.discard(None)
-            self._recovery.begin(self._strikes.suspects)
+            self._recovery.begin(self._strikes.suspects(self._moment))
             logger.warning("generation {} begins: {}", self._recovery.generation, reason)
 
     def _raise_generation(self, message: RaiseGeneration) -> None:
         if message.generation != self._recovery.generation or None in self._scheduled:
             return  # that generation has ended already
-        twice = [id_ for id_ in message.missing if self._missing.strike(frozenset({id_})) is not None]
+        twice = [id_ for id_ in message.missing if self._missing.strike(frozenset({id_}), self._moment) is not None]
         reasons = {**dict.fromkeys(twice, "its row could not be ended, twice"), **message.poisoned}
         for id_, reason in reasons.items():
             self._quarantine(id_, "PositionKeeper", "Record", reason, "")
@@ -297,7 +297,7 @@ class Supervisor(Behaviour):
         if kind is FailureKind.REPLACED:  # a person asked for it: it is no fault
             self._recover(self._restart_unit(child.name))
             return
-        if about and (culprit := self._strikes.strike(about)) is not None:
+        if about and (culprit := self._strikes.strike(about, self._moment)) is not None:
             self._quarantine(culprit, child.name, what, f"{child.name} {cause}, for the second time", stack)
         self._restart(child.name, cause)
 

@@ -137,29 +137,43 @@ MAX_SUSPECTS = 10_000
 """Decisions whose strike is remembered."""
 
 
+STRIKE_LIFETIME = timedelta(hours=1)
+"""A strike is forgotten after it: an order may rest for months, and two crashes far apart have different causes."""
+
+
 class Strikes:
     """The decisions on which an actor has crashed. A second crash quarantines a decision, whichever actor it was.
 
     A crash on a group of messages is a strike for each decision in it. Those decisions are then handled one by one, so
-    that the second crash identifies the culprit.
+    that the second crash identifies the culprit. What makes an actor crash each time does so at once again: the message
+    is sent again, and market data are matched again, when the path has restarted. A strike that is followed by nothing
+    within `STRIKE_LIFETIME` is forgotten.
     """
 
     def __init__(self) -> None:
-        self._struck: dict[DecisionId, None] = {}
+        self._struck: dict[DecisionId, timedelta] = {}
 
-    def strike(self, about: frozenset[DecisionId]) -> DecisionId | None:
+    def strike(self, about: frozenset[DecisionId], now: timedelta) -> DecisionId | None:
         """Count a crash on messages about these decisions; return the decision to quarantine, or None."""
+        self._forget(now)
         if len(about) == 1:
             (only,) = about
             if only in self._struck:
                 del self._struck[only]
                 return only
-        self._struck.update(dict.fromkeys(about))
+        for id_ in about:
+            self._struck.pop(id_, None)
+            self._struck[id_] = now
         while len(self._struck) > MAX_SUSPECTS:
             del self._struck[next(iter(self._struck))]
         return None
 
-    @property
-    def suspects(self) -> frozenset[DecisionId]:
-        """The decisions with a strike."""
+    def suspects(self, now: timedelta) -> frozenset[DecisionId]:
+        """Return the decisions with a strike."""
+        self._forget(now)
         return frozenset(self._struck)
+
+    def _forget(self, now: timedelta) -> None:
+        """Forget the strikes that are too old; the oldest come first."""
+        while self._struck and now - next(iter(self._struck.values())) > STRIKE_LIFETIME:
+            del self._struck[next(iter(self._struck))]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from console.display.format import moment
-from domain.wording import one_line
+from domain.wording import counted, one_line
 
 Row = Mapping[str, Any]
 
@@ -19,15 +19,14 @@ def after_downtime(at: datetime, settlements: Sequence[Row]) -> str:
         at: the market's time of it.
         settlements: rows of ``paper_settlements``.
     """
-    found = "found out after a downtime"
+    sentence = "found out after a downtime"
     row = next((row for row in settlements if row["since"] <= at <= row["until"]), None)
     if row is None:
-        return f"{found}; from what, is recorded when the settlement ends"
+        return f"{sentence}; from what, is recorded when the settlement ends"
     if row["gap"] is not None:
-        return f"{found}, {_span(row)}"
-    return (
-        f"{found}, from {row['trades']} trades and {row['bars']} bars of {one_line(row['price_source'])}, {_span(row)}"
-    )
+        return f"{sentence}, {_span(row)}"
+    data = f"{counted(row['trades'], 'trade')} and {counted(row['bars'], 'bar')} of {one_line(row['price_source'])}"
+    return f"{sentence}, from {data}, {_span(row)}"
 
 
 def gaps(settlements: Iterable[Row]) -> Iterator[tuple[str, str]]:

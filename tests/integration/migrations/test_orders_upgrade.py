@@ -109,3 +109,28 @@ def test_each_number_of_a_fill_is_an_integer(embedded_url: str) -> None:
         " WHERE column_name = 'fill_no' AND table_name IN ('paper_fills', 'paper_trades') ORDER BY 1"
     )
     assert [("paper_fills", "integer"), ("paper_trades", "integer")] == psql(embedded_url, numbers)
+
+
+NUMBERS = """
+SELECT table_name || '.' || column_name, data_type FROM information_schema.columns
+WHERE column_name IN ('leg', 'fill_no') AND table_schema = 'public' AND table_name ~ '^paper_' ORDER BY 1
+"""
+
+
+def test_legs_and_numbers_of_fills_are_integers_in_every_table(embedded_url: str) -> None:
+    dumps.restore(embedded_url, "0.1.0")
+    before = psql(embedded_url, "SELECT order_id, leg FROM paper_orders ORDER BY 1")
+    trades = psql(embedded_url, "SELECT order_id, fill_no, net_pnl FROM paper_trades ORDER BY 1")
+    psql(embedded_url, "CREATE VIEW my_legs AS SELECT leg FROM paper_orders")
+    with pytest.raises(DatabaseUnsuitable, match=r"paper_orders\.leg, which view my_legs uses: keep its definition"):
+        schema.upgrade(embedded_url)
+    psql(embedded_url, "DROP VIEW my_legs")
+    schema.upgrade(embedded_url)
+    assert [
+        ("paper_fills.fill_no", "integer"), ("paper_orders.leg", "integer"), ("paper_trades.fill_no", "integer"),
+    ] == psql(embedded_url, NUMBERS)  # fmt: skip
+    assert before == psql(embedded_url, "SELECT order_id, leg FROM paper_orders ORDER BY 1")
+    assert trades == psql(embedded_url, "SELECT order_id, fill_no, net_pnl FROM paper_trades ORDER BY 1")
+    assert before
+    assert trades
+    assert [] == psql(embedded_url, "SELECT * FROM v_paper_ledger_check")

@@ -49,9 +49,9 @@ def test_a_fill_of_a_bar_says_that_it_was_found_out_afterwards_and_that_the_bar_
     settle(market, [(600, "bar 100 111 89 95 x40")], span())
     explanation = explain(real.ledger_reader, str(entry))
     stop = explanation["orders"][1]
-    said = "found out after a downtime, from 0 trades and 1 bars of test, between 2026-01-05 12:00:02 and"
-    assert f"recovered {said} 2026-01-05 13:00:00 UTC" in text(explanation)
-    assert f"seen 0 ms before; {said} 2026-01-05 13:00:00 UTC" in text(explanation)
+    recovered = "found out after a downtime, from 0 trades and 1 bar of test, between 2026-01-05 12:00:02 and"
+    assert f"recovered {recovered} 2026-01-05 13:00:00 UTC" in text(explanation)
+    assert f"seen 0 ms before; {recovered} 2026-01-05 13:00:00 UTC" in text(explanation)
     assert "ambiguous its data allow another order of things; the worse one was assumed" in text(explanation)
     assert (True, True) == (stop["fills"][0]["fill"]["recovered"], stop["fills"][0]["fill"]["ambiguous"])
     assert [("test", 0, 1, None)] == [

@@ -198,6 +198,31 @@ def crash_on(monkeypatch: pytest.MonkeyPatch, order_type: OrderType) -> None:
     monkeypatch.setattr(sequencer, "reaches_stop", reaches_stop)
 
 
+@pytest.mark.parametrize(("apart_s", "left"), [(3_000, []), (4_000, [OrderType.STOP, OrderType.LIMIT])])
+def test_two_crashes_far_apart_do_not_end_an_order_that_rests(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch, apart_s: int, left: list[OrderType]
+) -> None:
+    bracket(stepper)
+    original, faults = sequencer.reaches_limit, [0]
+
+    def reaches_limit(open_order: OpenOrder, seen: Any) -> bool:
+        if any(faults):
+            faults.clear()
+            raise RuntimeError("injected")
+        return original(open_order, seen)
+
+    monkeypatch.setattr(sequencer, "reaches_limit", reaches_limit)
+    faults[:] = [1]
+    stepper.quote({"BTC/USDT": "120"})  # the target is touched, which fills nothing
+    stepper.settle()
+    stepper.pass_by(apart_s)
+    faults[:] = [1]
+    stepper.quote({"BTC/USDT": "120"})
+    stepper.settle()
+    assert [] == faults
+    assert left == open_types(stepper)
+
+
 def test_an_order_that_makes_an_actor_crash_twice_ends_and_its_portfolio_is_halted(
     stepper: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

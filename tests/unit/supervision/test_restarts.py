@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from actors.supervision.restarts import (
     MAX_SUSPECTS,
+    STRIKE_LIFETIME,
     Backoff,
     Budget,
     Intensity,
@@ -156,31 +157,49 @@ def test_an_intensity_reads_as_in_the_message_about_it() -> None:
 
 def test_the_second_strike_on_a_decision_makes_it_the_culprit() -> None:
     strikes = Strikes()
-    assert strikes.strike(frozenset({1})) is None
-    assert strikes.strike(frozenset({2})) is None
-    assert 1 == strikes.strike(frozenset({1}))
-    assert frozenset({2}) == strikes.suspects
+    assert strikes.strike(frozenset({1}), BEGIN) is None
+    assert strikes.strike(frozenset({2}), BEGIN) is None
+    assert 1 == strikes.strike(frozenset({1}), BEGIN)
+    assert frozenset({2}) == strikes.suspects(BEGIN)
 
 
 def test_a_group_is_suspect_and_only_one_handled_alone_is_the_culprit() -> None:
     strikes = Strikes()
-    assert strikes.strike(frozenset({1, 2, 3})) is None
-    assert frozenset({1, 2, 3}) == strikes.suspects
-    assert strikes.strike(frozenset({1, 2})) is None  # still more than one
-    assert 2 == strikes.strike(frozenset({2}))
-    assert frozenset({1, 3}) == strikes.suspects
+    assert strikes.strike(frozenset({1, 2, 3}), BEGIN) is None
+    assert frozenset({1, 2, 3}) == strikes.suspects(BEGIN)
+    assert strikes.strike(frozenset({1, 2}), BEGIN) is None  # still more than one
+    assert 2 == strikes.strike(frozenset({2}), BEGIN)
+    assert frozenset({1, 3}) == strikes.suspects(BEGIN)
 
 
 def test_a_crash_about_no_decision_is_no_strike() -> None:
     strikes = Strikes()
-    assert strikes.strike(frozenset()) is None
-    assert frozenset() == strikes.suspects
+    assert strikes.strike(frozenset(), BEGIN) is None
+    assert frozenset() == strikes.suspects(BEGIN)
 
 
 def test_suspects_are_bounded_and_the_oldest_forgotten() -> None:
     strikes = Strikes()
-    strikes.strike(frozenset({-1}))
+    strikes.strike(frozenset({-1}), BEGIN)
     for first in range(0, MAX_SUSPECTS, 100):
-        strikes.strike(frozenset(range(first, first + 100)))
-    assert MAX_SUSPECTS == len(strikes.suspects)
-    assert -1 not in strikes.suspects
+        strikes.strike(frozenset(range(first, first + 100)), BEGIN)
+    assert MAX_SUSPECTS == len(strikes.suspects(BEGIN))
+    assert -1 not in strikes.suspects(BEGIN)
+
+
+def test_a_strike_is_forgotten_after_an_hour() -> None:
+    strikes = Strikes()
+    assert strikes.strike(frozenset({1}), BEGIN) is None
+    assert strikes.strike(frozenset({2}), BEGIN + STRIKE_LIFETIME / 2) is None
+    assert frozenset({1, 2}) == strikes.suspects(BEGIN + STRIKE_LIFETIME)
+    later = BEGIN + STRIKE_LIFETIME + SECOND
+    assert strikes.strike(frozenset({1}), later) is None  # the first one is too long ago
+    assert frozenset({1, 2}) == strikes.suspects(later)
+    assert 1 == strikes.strike(frozenset({1}), later + STRIKE_LIFETIME)
+
+
+def test_a_strike_with_others_makes_the_one_before_newer() -> None:
+    strikes = Strikes()
+    strikes.strike(frozenset({1}), BEGIN)
+    strikes.strike(frozenset({1, 2}), BEGIN + STRIKE_LIFETIME)
+    assert 1 == strikes.strike(frozenset({1}), BEGIN + 2 * STRIKE_LIFETIME)
