@@ -10,9 +10,9 @@ import typer
 from actors.settings import Settings
 from console.cli import wrong_usage
 from console.commands.decide import order_terms
-from console.commands.orders import Sender, print_outcomes
 from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
+from console.outcomes import Sender, print_outcomes
 from domain.trading.decision import Decision
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.references import portfolio_of_target

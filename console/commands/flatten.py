@@ -1,0 +1,87 @@
+"""``run.py flatten``: closes positions at market, and cancels their open orders."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from actors.settings import Settings
+from console.database import opened
+from console.display.format import number
+from console.options import AsJson, Portfolio, with_settings
+from console.outcomes import Sender, print_outcomes
+from domain.errors import InvalidRequest, NotRunning
+from domain.trading.portfolio import AUDIT_HALT
+from domain.types import Action, OutcomeStatus
+from domain.wording import counted
+from persistence.queries.open_orders import flat_symbol
+from persistence.queries.row_lists import LedgerReader, not_running_message
+
+
+@with_settings
+def flatten(
+    settings: Settings,
+    portfolio: Portfolio = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", metavar="S", help="Only the positions in this market.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm, in a script.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    r"""Close positions at market, after their open orders are cancelled; wait for the outcomes.
+
+    \b
+      run.py flatten
+      run.py flatten --portfolio default --symbol BTC/USDT --yes
+
+    It asks for confirmation in a terminal, and needs --yes in a script. Exit 1 if a position is not closed. It
+    works in a halted portfolio, too, unless the audit halted it: then the positions and their stops stay.
+    """
+    with opened(settings) as url, closing(LedgerReader(url)) as reader:
+        if portfolio is not None:
+            reader.require_portfolio(portfolio)
+        wanted = None if symbol is None else flat_symbol(symbol)
+        positions = [row for row in reader.positions(portfolio) if wanted in {None, flat_symbol(row["symbol"])}]
+        if positions and not (served := reader.served())["running"]:
+            raise NotRunning(f"{not_running_message(served)}; nothing was sent")
+        if positions:
+            _require_confirmation(positions, yes=yes)
+        sender = Sender(url, reader, settings.max_decision_age)
+        halted = {row["portfolio"]: row["reason"] for row in reader.halted() if row["reason"].startswith(AUDIT_HALT)}
+        results = []
+        for row in positions:
+            if row["portfolio"] in halted:
+                # Its SELL would be rejected after the CANCEL, and the position would have lost its stop.
+                results.append(_not_sent(row, f"halted: {halted[row['portfolio']]}"))
+            else:
+                results += sender.close(row["portfolio"], row["symbol"])
+    print_outcomes(as_json, results, "No position is open.")
+
+
+def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None:
+    if yes:
+        return
+    names = ", ".join(f"{number(row['quantity'])} {row['symbol']} of {row['portfolio']}" for row in positions)
+    question = f"flatten closes {counted(len(positions), 'position')} at market: {names}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidRequest(f"{question}; confirm it with --yes")
+    if not typer.confirm(f"{question}. Really?", err=True):
+        raise InvalidRequest("nothing was done")
+
+
+def _not_sent(position: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Return the result for a position that cannot be closed now."""
+    return {
+        "decision_id": None,
+        "decision": Action.SELL,
+        "symbol": position["symbol"],
+        "portfolio": position["portfolio"],
+        "target": None,
+        "outcome": OutcomeStatus.REJECTED,
+        "code": "halted",
+        "reason": reason,
+        "order_id": None,
+    }

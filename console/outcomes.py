@@ -1,0 +1,94 @@
+"""Decisions that short commands send one after the other, and the outcomes that they print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from console.display.format import answer
+from console.errors import FAILURE
+from console.sending import send, wait_for_outcome
+from domain.trading.decision import ANY_SYMBOL, Decision, reason_code
+from domain.trading.open_orders.terms import TARGETED
+from domain.types import Action, OutcomeStatus
+from persistence.queries.open_orders import open_orders
+from persistence.queries.row_lists import LedgerReader
+
+STRATEGY = "manual"
+"""The strategy of the decisions that these commands send, as of `TradingClient.execute_order`."""
+
+
+class Sender:
+    """Sends decisions one after the other, and waits for each outcome.
+
+    Args:
+        url: of the database.
+        reader: of its ledger.
+        age: `max_decision_age` of the command.
+    """
+
+    def __init__(self, url: str, reader: LedgerReader, age: float) -> None:
+        self._url = url
+        self._reader = reader
+        self._age = age
+
+    def cancel(self, portfolio: str, target: str, symbol: str | None) -> dict[str, Any]:
+        """Cancel what a target or a symbol names in a portfolio; return the outcome."""
+        return self.send(
+            Decision(
+                decision="CANCEL",
+                symbol=symbol or ANY_SYMBOL,
+                confidence=1,
+                target=target if symbol is None else "symbol",
+                portfolio=portfolio,
+                strategy=STRATEGY,
+            )
+        )
+
+    def close(self, portfolio: str, symbol: str) -> list[dict[str, Any]]:
+        """Cancel the open orders of a symbol, then sell the position; return the outcomes."""
+        resting = [row for row in open_orders(self._reader, portfolio) if row["symbol"] == symbol]
+        results = [self.cancel(portfolio, "symbol", symbol)] if resting else []
+        sell = Decision(
+            decision="SELL", symbol=symbol, confidence=1, portfolio=portfolio, strategy=STRATEGY, reduce_only=True
+        )
+        return [*results, self.send(sell)]
+
+    def send(self, decision: Decision) -> dict[str, Any]:
+        """Send a decision; return its outcome."""
+        sent = send(self._url, decision)
+        row = wait_for_outcome(self._url, self._reader, sent.decision_id, self._age)
+        return {
+            "decision_id": row["id"],
+            "decision": decision.decision,
+            "symbol": decision.symbol,
+            "portfolio": decision.portfolio,
+            "target": decision.target,
+            "outcome": row["status"],
+            "code": reason_code(row["status"], row["outcome_reason"] or ""),
+            "reason": row["outcome_reason"],
+            "order_id": row["order_id"],
+        }
+
+
+def print_outcomes(as_json: bool, results: list[dict[str, Any]], none: str) -> None:
+    """Print the outcomes; end with a failure if one was not executed."""
+
+    def print_results() -> None:
+        for result in results:
+            targeted = result["decision"] in TARGETED
+            what = result["decision"].lower() if targeted else f"SELL {result['symbol']}"
+            reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")
+            name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
+            if result["decision_id"] is None:
+                name = f"{what} of {result['portfolio']}: not sent"
+            print(f"{name}: {reason}")  # noqa: T201
+        if not results:
+            print(none)  # noqa: T201
+
+    answer(as_json, {"decisions": results}, print_results)
+    # A CANCEL of flatten whose orders have just ended by themselves is no failure: the position is closed all the same.
+    closes = [result for result in results if result["decision"] is not Action.CANCEL]
+    if any(result["outcome"] != OutcomeStatus.EXECUTED for result in closes or results):
+        raise typer.Exit(FAILURE)
