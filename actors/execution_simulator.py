@@ -17,6 +17,7 @@ from actors.messages import (
     KeptData,
     MatchedUpTo,
     Message,
+    Protect,
     Rebuild,
     Record,
     Refused,
@@ -128,6 +129,9 @@ class ExecutionSimulator(PathBehaviour):
                 request = message.request
                 amended = self._sequencer.on_amend(request, now)
                 self._answer(request.order.portfolio, amended, request.decision_id)
+            case Protect():
+                protected = self._sequencer.on_protect(message.request, now)
+                self._answer(message.request.portfolio, protected, message.request.decision_id)
             case Cancel():
                 self._answer(message.request.portfolio, self._sequencer.on_cancel(message.request, now), None)
             case DataSeen() if not self._awaits_data:  # else they are in the buffer, and come with what was kept

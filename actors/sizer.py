@@ -19,6 +19,7 @@ from actors.messages import (
     Message,
     Pause,
     Prices,
+    Protect,
     QuotesSeen,
     Rebuild,
     Refused,
@@ -41,6 +42,7 @@ from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, SizedRef
 from domain.trading.events import SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.sizing import removed_portfolio, unknown_portfolio
 from domain.types import Clock, DecisionId, Instant
 
@@ -135,6 +137,8 @@ class Sizer(PathBehaviour):
                     self._routes.execution_simulator.tell(RefuseSized(self.generation, step))
                 case SizedAmend():
                     self._routes.execution_simulator.tell(Amend(self.generation, step))
+                case SizedProtection():
+                    self._routes.execution_simulator.tell(Protect(self.generation, step))
                 case CancelOrders():
                     self._routes.execution_simulator.tell(Cancel(self.generation, step))
                 case Refusal():

@@ -30,6 +30,7 @@ class Action(StrEnum):
     HOLD = "HOLD"
     CANCEL = "CANCEL"
     AMEND = "AMEND"
+    PROTECT = "PROTECT"
 
 
 class Side(StrEnum):

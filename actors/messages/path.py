@@ -13,6 +13,7 @@ from domain.trading.decision_steps import SizedRefusal
 from domain.trading.events import Event, SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.open_orders.settlement import NO_ADVANCE, Advance
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Progress
 from domain.types import DecisionId, PortfolioName, Symbol
@@ -92,6 +93,13 @@ class Amend(PathMessage):
     """Sizer to ExecutionSimulator: an AMEND decision whose values are checked."""
 
     request: SizedAmend
+    decision_id_path = "request.decision_id"
+
+
+class Protect(PathMessage):
+    """Sizer to ExecutionSimulator: a PROTECT decision whose exits are checked."""
+
+    request: SizedProtection
     decision_id_path = "request.decision_id"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.introspection.inspection import nearest
 from domain.errors import InvalidRequest
-from domain.trading.open_orders.terms import AMENDABLE
+from domain.trading.open_orders.terms import AMENDABLE, EXIT_FIELDS
 
 ACTOR, SYMBOL, DECISION, PORTFOLIO, LEVEL, ANY = "actor", "symbol", "decision", "portfolio", "level", "any"
 """Kinds of arguments; the prompt completes a value by its kind."""
@@ -76,8 +76,7 @@ def _actor(*more: Argument) -> tuple[Argument, ...]:
 
 ORDER_TERMS = (
     "order_type", "limit_price", "stop_price", "time_in_force", "order_expires_at", "post_only", "reduce_only",
-    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "take_profits", "trail", "trail_pct",
-    "trailing_stop", "trailing_stop_pct",
+    "trail", "trail_pct", *EXIT_FIELDS,
 )  # fmt: skip
 """Fields of a decision that say how its order is executed."""
 _LIMIT = Argument("n", required=False)
@@ -156,6 +155,17 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
             ),
             changes=True,
             example="amend 17 --limit-price 95500",
+        ),
+        CommandSpec(
+            "protect",
+            "give a position exits; without any, those of its portfolio",
+            (
+                Argument("symbol", SYMBOL),
+                *(Argument(name, required=False, option=True) for name in EXIT_FIELDS),
+                _PORTFOLIO,
+            ),
+            changes=True,
+            example="protect BTC/USDT --stop-loss-pct 0.05",
         ),
         CommandSpec("retry", "send a copy of a decision that got no order", (Argument("id", DECISION),), changes=True),
         CommandSpec("suspend", "suspend an actor; its messages wait", _actor(), changes=True),

@@ -10,8 +10,9 @@ from typing import Any
 
 from console.display import resting, settled
 from console.display.format import number
-from console.display.resting import order_terms, trail_of
+from console.display.resting import HUNDRED, order_terms, trail_of
 from domain.trading.arithmetic import absolute, add, multiply, subtract
+from domain.trading.open_orders.terms import EXIT_FIELDS
 from domain.wording import format_duration, one_line
 
 WIDTH, LABEL_WIDTH = 80, 14
@@ -92,10 +93,21 @@ def _asked(decision: Row) -> str:
         new += [f"trail {trail}"] if (trail := trail_of(decision)) else []
         new += [f"expires {_moment(decision['order_expires_at'])} UTC"] if decision["order_expires_at"] else []
         return one_line(f"AMEND {decision['target']}: {', '.join(new)}, portfolio {decision['portfolio']}")
+    if action == "PROTECT":
+        exits = [f"{name} {_exit(decision[name], name)}" for name in EXIT_FIELDS if decision[name] is not None]
+        what = ", ".join(exits) or "the exits of the portfolio"
+        return one_line(f"PROTECT {decision['symbol']}: {what}, portfolio {decision['portfolio']}")
     return one_line(
         f"{action} {quantity}{decision['symbol']}, confidence {number(decision['confidence'])},"
         f" portfolio {decision['portfolio']}"
     )
+
+
+def _exit(value: object, field: str) -> str:
+    """Return the value of an exit as a decision states it."""
+    if field.endswith("_pct") and isinstance(value, Decimal):
+        return f"{number(multiply(value, HUNDRED))} %"
+    return number(value) if isinstance(value, Decimal) else str(value)
 
 
 def _waiting(decision: Row, waiting: Row, place: str | None) -> Iterator[str]:
@@ -129,7 +141,10 @@ def _order(part: Row, decision: Row | None) -> Iterator[Fact]:
     placed = "sized"
     if order["parent"] is not None:
         placed = "placed"
-        rules = f"leg {order['leg']}, an exit of order {order['parent']}; {rules}"
+        of = f"order {order['parent']}"
+        if decision is not None and decision["decision"].strip().upper() == "PROTECT":
+            of = f"the position, by PROTECT {decision['id']}"
+        rules = f"leg {order['leg']}, an exit of {of}; {rules}"
     yield placed, f"{_moment(order['created_at'])} UTC{after}; {rules}"
     if order["note"]:
         yield "note", one_line(order["note"])

@@ -24,7 +24,7 @@ from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
 from domain.trading.decision import ANY_SYMBOL
-from domain.trading.open_orders.terms import AMENDABLE
+from domain.trading.open_orders.terms import AMENDABLE, EXIT_FIELDS
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.references import portfolio_of_target
 from persistence.stores import halts, retries
@@ -69,6 +69,7 @@ class ServiceActions:
             "decide": self._decide,
             "cancel": self._cancel,
             "amend": self._amend,
+            "protect": self._protect,
             "halt": lambda args: self._halt(args, halted=True),
             "resume": lambda args: self._halt(args, halted=False),
             "loglevel": self._loglevel,
@@ -114,6 +115,15 @@ class ServiceActions:
         values = {name: arguments[name] for name in AMENDABLE if arguments.get(name) is not None}
         portfolio = optional_text(arguments, "portfolio") or owner or DEFAULT_PORTFOLIO
         return self._submit(Decision(decision="AMEND", target=target, portfolio=portfolio, strategy="manual", **values))
+
+    def _protect(self, arguments: Arguments) -> dict[str, Any]:
+        """Give the position in ``symbol`` exits."""
+        portfolio = optional_text(arguments, "portfolio") or DEFAULT_PORTFOLIO
+        exits = {name: arguments[name] for name in EXIT_FIELDS if arguments.get(name) is not None}
+        symbol = required_text(arguments, "symbol")
+        return self._submit(
+            Decision(decision="PROTECT", symbol=symbol, portfolio=portfolio, strategy="manual", **exits)
+        )
 
     def _submit(self, decision: Decision) -> dict[str, Any]:
         """Submit a decision; return its outcome, or that its order rests."""

@@ -136,7 +136,7 @@ class Result:
     @cached_property
     def ends(self) -> tuple[DecisionEnd, ...]:
         """The decisions that end with it."""
-        others = self.event.ends if isinstance(self.event, OrderEnded | OrderAmended) else ()
+        others = () if isinstance(self.event, Filled | OrderTriggered) else self.event.ends
         if self.order.is_exit or self.status is OrderStatus.OPEN:
             return others
         order = self.order

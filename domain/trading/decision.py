@@ -94,8 +94,8 @@ class Decision(BaseModel):
 
     Attributes:
         symbol: the market, in any usual spelling. A CANCEL or AMEND may leave it out.
-        decision: BUY, SELL, HOLD, CANCEL or AMEND; case does not matter.
-        confidence: 0 to 1. A CANCEL or AMEND may leave it out.
+        decision: BUY, SELL, HOLD, CANCEL, AMEND or PROTECT; case does not matter.
+        confidence: 0 to 1. A CANCEL, AMEND or PROTECT may leave it out.
         risk_score: 0 to 1; None: the portfolio's default applies.
         reasoning: free text.
         current_price: the price that the sender saw; evidence only, nothing is computed from it.
@@ -112,15 +112,15 @@ class Decision(BaseModel):
         order_expires_at: end of an order with GTD; aware.
         post_only: the order is rejected where it would take at once.
         reduce_only: of a SELL: it works in a halted portfolio too, since it only reduces what is held.
-        stop_loss: of a BUY: price of the stop that protects what it bought.
+        stop_loss: of a BUY or PROTECT: price of the stop that protects what it bought, or what is held.
         stop_loss_pct: the same as a fraction below the entry price: 0.05 is 5 %.
-        take_profit: of a BUY: price at which what it bought is sold.
+        take_profit: of a BUY or PROTECT: price at which that is sold.
         take_profit_pct: the same as a fraction above the entry price.
         take_profits: several targets in place of one, such as ``[{"price": 110, "share": 0.5}, {"pct": 0.2, "share":
-            0.5}]`` or ``"110:0.5,20%:0.5"``; each sells its share of what a BUY buys.
+            0.5}]`` or ``"110:0.5,20%:0.5"``; each sells its share of what is bought or held.
         trail: distance of a trailing_stop order from the best mark since its acceptance.
         trail_pct: the same as a fraction of that mark.
-        trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
+        trailing_stop: of a BUY or PROTECT: distance of a trailing stop in place of ``stop_loss``.
         trailing_stop_pct: the same as a fraction of the best mark.
         target: what a CANCEL cancels: a decision's id, uid or idempotency_key, an order's UUID, ``symbol`` or ``all``.
             The order that an AMEND gives new values: the same without the two words.
@@ -175,12 +175,14 @@ class Decision(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete_target(cls, data: Any) -> Any:
-        """Fill in what a CANCEL or AMEND may leave out."""
-        if isinstance(data, dict) and _upper(data.get("decision")) in TARGETED:
-            sent = {name: value for name, value in data.items() if value is not None or name not in TARGET_DEFAULTS}
-            return {**TARGET_DEFAULTS, **sent}
-        return data
+    def _complete(cls, data: Any) -> Any:
+        """Fill in what some decisions may leave out."""
+        if not isinstance(data, dict) or (defaults := DEFAULTS.get(str(_upper(data.get("decision"))))) is None:
+            return data
+        return {
+            **defaults,
+            **{name: value for name, value in data.items() if value is not None or name not in defaults},
+        }
 
     @model_validator(mode="after")
     def _check_terms(self) -> Decision:
@@ -200,8 +202,12 @@ class Decision(BaseModel):
         )  # fmt: skip
 
 
-TARGET_DEFAULTS: Mapping[str, object] = {"symbol": ANY_SYMBOL, "confidence": 1}
-"""What a CANCEL or AMEND may leave out; a trigger in ``sql/`` fills in the same."""
+DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    Action.CANCEL: {"symbol": ANY_SYMBOL, "confidence": 1},
+    Action.AMEND: {"symbol": ANY_SYMBOL, "confidence": 1},
+    Action.PROTECT: {"confidence": 1},
+}
+"""What these decisions may leave out; a trigger in ``sql/`` fills in the same."""
 
 
 def contradiction(
@@ -314,6 +320,7 @@ class Reason(StrEnum):
     NO_VOLUME = "not enough volume"
     NOTHING_OPEN = "nothing to cancel"
     NOTHING_TO_AMEND = "nothing to amend"
+    NOTHING_TO_PROTECT = "nothing to protect"
 
 
 def reason_code(status: str, reason: str) -> str:

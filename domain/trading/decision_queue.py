@@ -15,11 +15,11 @@ from typing import Any
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
-from domain.trading.decision_steps import IN_FLIGHT, AwaitsPortfolio, AwaitsPrice, SizedRefusal, Step
-from domain.trading.events import SizedOrder
+from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, Sized, SizedRefusal, Step
 from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
-from domain.trading.open_orders.amending import SizedAmend, amend, amended_instrument
+from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.protection import protect
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
@@ -277,17 +277,18 @@ class DecisionQueue:
                 or expire_if_stale(decision, now, self._rules.max_decision_age)
                 or self._size(decision, account, instrument, now)
             )
-            account.in_flight = (decision, instrument) if isinstance(step, IN_FLIGHT) else None
+            account.in_flight = (decision, instrument) if isinstance(step, Sized) else None
             yield step
 
-    def _size(
-        self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant
-    ) -> SizedOrder | SizedAmend | SizedRefusal:
+    def _size(self, decision: PendingDecision, account: _Account, instrument: Instrument, now: Instant) -> Sized:
         quote = self._quotes[instrument.symbol]  # as fresh as the one that let the decision in, or fresher
         marks = self._marks[account.state.rules.execution.price_rule]
         equity = account.values.equity(account.state, marks)
+        sized: Sized | Refusal
         if decision.action is Action.AMEND:
-            sized: SizedOrder | SizedAmend | Refusal = amend(decision, account.state, quote, equity, now.time)
+            sized = amend(decision, account.state, quote, equity, now.time)
+        elif decision.action is Action.PROTECT:
+            sized = protect(decision, account.state, instrument, quote, now.time)
         else:
             sized = size(decision, account.state, instrument, quote, equity, marks.table, now.time)
         return SizedRefusal(sized, account.state.version) if isinstance(sized, Refusal) else sized

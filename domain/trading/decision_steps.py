@@ -9,6 +9,7 @@ from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.events import SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.protection import SizedProtection
 from domain.types import DecisionId, Symbol
 
 
@@ -49,7 +50,7 @@ class SizedRefusal:
         return self.refusal.decision_id
 
 
-Step: TypeAlias = SizedOrder | SizedRefusal | SizedAmend | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
+Sized: TypeAlias = SizedOrder | SizedAmend | SizedProtection | SizedRefusal
+"""What sizing makes of a decision; the market answers it."""
+Step: TypeAlias = Sized | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
 """The next step of a decision."""
-IN_FLIGHT = SizedOrder | SizedAmend | SizedRefusal
-"""Steps that the market answers."""

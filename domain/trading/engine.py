@@ -19,11 +19,12 @@ from typing import TypeAlias
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.decision_queue import DecisionQueue, SizingRules
-from domain.trading.decision_steps import AwaitsPortfolio, SizedRefusal, Step
+from domain.trading.decision_steps import AwaitsPortfolio, Sized, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
+from domain.trading.open_orders.protection import SizedProtection
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.quotes import Bar, MarketData, Quote
@@ -115,7 +116,7 @@ class Engine:
                 happened.append(step)
             elif isinstance(step, AwaitsPortfolio):
                 happened.append(unknown_portfolio(step.decision))
-            elif isinstance(step, SizedOrder | SizedRefusal | SizedAmend | CancelOrders):
+            elif isinstance(step, Sized | CancelOrders):
                 portfolio = _portfolio_of(step)
                 answer = self._sequence(step, now)
                 answered = not isinstance(step, CancelOrders)
@@ -127,11 +128,13 @@ class Engine:
                 remaining.extend(self._queue.on_results(portfolio, results, now, answered=answered))
         return happened
 
-    def _sequence(self, step: SizedOrder | SizedRefusal | SizedAmend | CancelOrders, now: Instant) -> Sequenced:
+    def _sequence(self, step: Sized | CancelOrders, now: Instant) -> Sequenced:
         if isinstance(step, SizedOrder):
             return self._sequencer.on_order(step, now)
         if isinstance(step, SizedAmend):
             return self._sequencer.on_amend(step, now)
+        if isinstance(step, SizedProtection):
+            return self._sequencer.on_protect(step, now)
         if isinstance(step, SizedRefusal):
             return self._sequencer.on_refusal(step.refusal, step.version)
         return self._sequencer.on_cancel(step, now)
@@ -146,7 +149,7 @@ def _data_seen(state: PortfolioState) -> Iterator[int]:
         yield max(one.sees_after, state.open_orders.matched(one.order.instrument.symbol))
 
 
-def _portfolio_of(step: SizedOrder | SizedRefusal | SizedAmend | CancelOrders) -> PortfolioName:
+def _portfolio_of(step: Sized | CancelOrders) -> PortfolioName:
     if isinstance(step, SizedOrder | SizedAmend):
         return step.order.portfolio
     return step.refusal.portfolio if isinstance(step, SizedRefusal) else step.portfolio

@@ -60,7 +60,7 @@ class SizedOrder:
 
 @dataclass(frozen=True, slots=True)
 class DecisionEnd:
-    """The end of a decision by an event of an order that is not its own: that of a CANCEL or AMEND."""
+    """The end of a decision by an event of an order that is not its entry: that of a CANCEL, AMEND or PROTECT."""
 
     decision_id: DecisionId
     status: OutcomeStatus
@@ -73,10 +73,11 @@ class OrderAccepted:
     """An event: an order rests in the market.
 
     Attributes:
-        sizing: None for an exit: its quantity is that of the entry's fills.
+        sizing: None for an exit: its quantity is that of the entry's fills, or what a PROTECT found to be held.
         reserved: the cash that it holds back; 0 for a SELL.
         since: number of the market data after which it can be matched.
         mark: of a trailing stop: the first one.
+        ends: the PROTECT decision that ends with it.
     """
 
     version: int
@@ -86,6 +87,7 @@ class OrderAccepted:
     since: int
     at: datetime
     mark: Decimal | None = None
+    ends: tuple[DecisionEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class Order:
         post_only: it is rejected where it would take liquidity at once.
         reduce_only: it works in a halted portfolio too.
         exits: of an entry order: the exits that its fills open.
-        parent: of an exit: the entry order.
+        parent: of an exit: the entry order. The exits of a PROTECT have no entry: theirs is the id that one would have.
         trail: of a trailing stop.
         price_source: name of the source whose prices it was sized from; no other one's data fill it. None: of any.
         rules_revision: of the portfolio's row in ``paper_trading_config`` from which costs and execution come.

@@ -12,7 +12,7 @@ from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.instruments import Instrument, Unresolved
 from domain.trading.open_orders.pricing import Pricing, misplaced_exit, no_price, price_order, with_terms
-from domain.trading.open_orders.terms import MARKET
+from domain.trading.open_orders.terms import MARKET, WITHOUT_ENTRY
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.prices import base_price, mark
@@ -55,9 +55,10 @@ def pre_trade_check(
 def _order_check(
     decision: PendingDecision, rules: PortfolioRules, instrument: Instrument | Unresolved, same_currency: frozenset[str]
 ) -> Refusal | None:
-    if rules.halted is not None and rules.stops(reduces=decision.terms.reduce_only):
+    protects = decision.action is Action.PROTECT
+    if rules.halted is not None and rules.stops(reduces=decision.terms.reduce_only or protects):
         return refuse(decision, Reason.HALTED, rules.halted)
-    if decision.confidence < rules.decision_confidence_threshold:
+    if not protects and decision.confidence < rules.decision_confidence_threshold:
         compared = f"{plain(decision.confidence)} is below {plain(rules.decision_confidence_threshold)}"
         return refuse(decision, Reason.LOW_CONFIDENCE, compared)
     if isinstance(instrument, Unresolved):
@@ -83,8 +84,8 @@ def removed_portfolio(decision_id: DecisionId, portfolio: PortfolioName) -> Refu
 
 def expire_if_stale(decision: PendingDecision, now: Instant, max_age: timedelta | None) -> Refusal | None:
     """Refuse a decision that has waited longer than ``max_age``, for example during a downtime. None: no limit."""
-    if max_age is None or decision.action in {Action.CANCEL, Action.AMEND} or decision.age(now) <= max_age:
-        return None  # for what rests it is never too late
+    if max_age is None or decision.action in WITHOUT_ENTRY or decision.age(now) <= max_age:
+        return None  # for what rests, and for protection, it is never too late
     limit = f"max_decision_age = {max_age.total_seconds():g} s"
     return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {limit}")
 

@@ -46,8 +46,8 @@ SELECT p.portfolio, p.symbol, p.side, p.quantity, p.entry_price, p.current_price
 FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s ORDER BY p.portfolio, p.symbol
 """
 
-# paper_trades is found by position: its key begins with the time. An order may have several fills. A CANCEL or AMEND
-# names the order that it is about, whose fills are not its own.
+# paper_trades is found by position: its key begins with the time. An order may have several fills. A CANCEL, AMEND or
+# PROTECT names an order that it is about, or that it placed: the fills of that are not its own.
 DECISIONS = """
 SELECT d.id, d.created_at, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason, d.processed_at,
        f.side, f.quantity, f.price, f.net_pnl
@@ -57,7 +57,7 @@ CROSS JOIN LATERAL (
            CASE count(*) WHEN 1 THEN min(f.price) ELSE sum(f.notional) / nullif(sum(f.quantity), 0) END AS price
     FROM paper_fills f
     LEFT JOIN paper_trades t ON t.position_id = f.position_id AND t.order_id = f.order_id AND t.fill_no = f.fill_no
-    WHERE f.order_id = d.order_id AND upper(btrim(d.decision)) NOT IN ('CANCEL', 'AMEND')
+    WHERE f.order_id = d.order_id AND upper(btrim(d.decision)) NOT IN ('CANCEL', 'AMEND', 'PROTECT')
 ) f
 ORDER BY d.created_at DESC, d.id DESC
 """

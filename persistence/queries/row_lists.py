@@ -78,14 +78,14 @@ FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_
 """
 """The serving process, by the database's clock. Any role may take the lock, so the lock alone proves nothing."""
 
-# A CANCEL or AMEND names the order that it is about, whose fills are not its own.
+# A CANCEL, AMEND or PROTECT names an order that it is about, or that it placed: the fills of that are not its own.
 ENDED_DECISIONS = """
 SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
        o.side, o.filled_quantity AS quantity, o.average_fill_price AS price,
        (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
 FROM trading_decisions d
 LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.filled_quantity > 0
-                        AND upper(btrim(d.decision)) NOT IN ('CANCEL', 'AMEND')
+                        AND upper(btrim(d.decision)) NOT IN ('CANCEL', 'AMEND', 'PROTECT')
 WHERE d.id = ANY(:ids) AND (d.processed_at IS NOT NULL OR d.status = 'open') ORDER BY d.processed_at, d.id
 """
 

@@ -68,9 +68,12 @@ UNION ALL
 SELECT o.portfolio, 'order', format('order %s is filled, but only by %s of %s', o.order_id, o.filled_quantity, o.quantity)
 FROM paper_orders o WHERE o.status = 'filled' AND o.filled_quantity <> o.quantity
 UNION ALL
-SELECT o.portfolio, 'order', format('exit %s is leg %s of decision %s, whose entry has no fill', o.order_id, o.leg, o.decision_id)
+SELECT o.portfolio, 'order',
+       format('exit %s is leg %s of decision %s, which is no executed PROTECT and whose entry has no fill', o.order_id, o.leg, o.decision_id)
 FROM paper_orders o
 WHERE o.leg > 1 AND NOT EXISTS (SELECT FROM paper_fills f WHERE f.order_id = o.parent)
+  AND NOT EXISTS (SELECT FROM trading_decisions d
+                  WHERE d.id = o.decision_id AND upper(btrim(d.decision)) = 'PROTECT' AND d.status = 'executed')
 UNION ALL
 SELECT c.portfolio, 'reserved',
        format('the open orders of portfolio %s reserve %s, its cash is %s', c.portfolio, sum(o.reserved), c.current_capital)

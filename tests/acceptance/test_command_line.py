@@ -121,11 +121,11 @@ def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
     ended = run("decide", "LONG", "BTC/USDT", "--confidence", "0.5", "--json", env=environment(tmp_path))
     assert ended.code == 2
     assert ended.json == {
-        "error": "decision = 'LONG': must be BUY, SELL, HOLD, CANCEL or AMEND",
+        "error": "decision = 'LONG': must be BUY, SELL, HOLD, CANCEL, AMEND or PROTECT",
         "code": "invalid_decision",
         "exit_code": 2,
     }
-    assert "must be BUY, SELL, HOLD, CANCEL or AMEND" in ended.err
+    assert "must be BUY, SELL, HOLD, CANCEL, AMEND or PROTECT" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
         (("BUY", "BTC/USDT", "--confidence", "-1"), "confidence = '-1'"),
         (("BUY", "BTC/USDT", "--confidence", "sure"), "must be a decimal number such as 0.75"),
         (("BUY", " ", "--confidence", "0.8"), "symbol"),
-        (("LONG", "BTC/USDT", "--confidence", "0.8"), "must be BUY, SELL, HOLD, CANCEL or AMEND"),
+        (("LONG", "BTC/USDT", "--confidence", "0.8"), "must be BUY, SELL, HOLD, CANCEL, AMEND or PROTECT"),
         (("BUY", "BTC/USDT", "--confidence", "0.8", "--quantity", "0"), "quantity = '0'"),
         (("BUY", "BTC/USDT", "--confidence", "0.8", "--quantity", "-1"), "quantity = '-1'"),
         (("BUY", "BTC/USDT", "--confidence", "0.8", "--quantity", "NaN"), "quantity = 'NaN'"),

@@ -118,9 +118,14 @@ def drawn(draw: random.Random, count: int) -> list[Row]:
 
 
 def a_decision(draw: random.Random) -> Row:
-    """A decision whose outcome depends on the portfolio as it stands; its order may rest, and a few are CANCELs."""
+    """A decision whose outcome depends on the portfolio as it stands; its order may rest.
+
+    A few are CANCELs, and a few give a position exits, if it has none.
+    """
     if draw.random() < 0.06:
         return _cancel(draw, draw.choice(PORTFOLIOS))
+    if draw.random() < 0.08:
+        return _protect(draw, draw.choice(SYMBOLS), draw.choice(PORTFOLIOS))
     symbol = draw.choice([*SYMBOLS, *SYMBOLS, "NOPE/USDT"])
     quantity = draw.choice([None, *QUANTITIES.get(symbol[0], ("1",))])
     confidence = draw.choice(["0.59", "0.6", "0.75", "0.8", "1"])
@@ -148,6 +153,11 @@ def _terms(draw: random.Random, action: str, symbol: str) -> OrderColumns:
 
 def _cancel(draw: random.Random, portfolio: str) -> Row:
     return (_uid(draw), "*", "CANCEL", "1", None, portfolio, *NO_TERMS[:-1], "all")
+
+
+def _protect(draw: random.Random, symbol: str, portfolio: str) -> Row:
+    exits = draw.choice([("0.03", "0.03", None, None), (None, None, None, "0.015")])
+    return (_uid(draw), symbol, "PROTECT", "1", None, portfolio, "market", None, None, *exits, None)
 
 
 def _amend(draw: random.Random, of: Row) -> Row:

@@ -196,11 +196,16 @@ class Laws:
             for row in rows.values()
             if row.outcome is not None
             and row.outcome.status is OutcomeStatus.EXECUTED
-            and row.decision.decision not in {Action.CANCEL, Action.AMEND}
+            and row.decision.decision not in {Action.CANCEL, Action.AMEND, Action.PROTECT}
         }
         ended = {id_ for id_ in entries if rows[id_].outcome is not None}
         if ended != executed:
             raise Broken(f"executed and filled differ: {executed ^ ended}", "doubled")
+        protecting = {id_ for id_, row in rows.items() if row.decision.decision is Action.PROTECT}
+        protected = {id_ for id_ in protecting if (end := rows[id_].outcome) and end.status is OutcomeStatus.EXECUTED}
+        placed = {one.order.decision_id for one in self.database.events} & protecting
+        if placed != protected:
+            raise Broken(f"executed PROTECTs and their exits differ: {placed ^ protected}", "doubled")
         resting = {
             one.order.decision_id
             for state in self.database.portfolios.values()

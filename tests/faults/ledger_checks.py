@@ -29,7 +29,7 @@ SELECT portfolio, version FROM paper_fills UNION ALL SELECT portfolio, version F
 DOUBLED = "SELECT count(*) FROM (SELECT decision_id FROM paper_orders WHERE leg = 1 GROUP BY 1 HAVING count(*) > 1) d"
 CROSSED = """
 SELECT count(*)
-FROM (SELECT * FROM trading_decisions WHERE decision NOT IN ('CANCEL', 'AMEND')) d
+FROM (SELECT * FROM trading_decisions WHERE decision NOT IN ('CANCEL', 'AMEND', 'PROTECT')) d
 FULL JOIN (
     SELECT *, EXISTS (SELECT FROM paper_fills f WHERE f.order_id = o.order_id) AS filled
     FROM paper_orders o WHERE leg = 1

@@ -92,6 +92,11 @@ def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quanti
         exits[one.order.order_id] = replace(one, order=replace(one.order, quantity=subtract(one.order.quantity, cut)))
 
 
+def covered(open_orders: OpenOrders, symbol: Symbol) -> Decimal:
+    """Return the quantity of a position that its exits close together."""
+    return total(size for _, size in _groups(open_orders.exits(symbol)))
+
+
 def room_of_exit(open_orders: OpenOrders, exit_order: OpenOrder, held: Decimal) -> Decimal:
     """Return the most that may be left of an exit beside the other exits of the symbol, where so much is held."""
     order = exit_order.order

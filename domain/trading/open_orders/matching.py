@@ -7,17 +7,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.trading.arithmetic import floor_to, multiply
+from domain.trading.arithmetic import ZERO, floor_to, multiply, plain
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import Filled, SizedOrder
 from domain.trading.execution import fill_at, fill_order, provide
 from domain.trading.open_orders.open_order import OpenOrder
-from domain.trading.orders import ExecutionRules, Fill, NotFilled
+from domain.trading.orders import ExecutionRules, Fill, NotFilled, Order
 from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Bar, MarketData, Quote
-from domain.types import OrderType, OutcomeStatus, PriceRule, Side
+from domain.types import OrderType, OutcomeStatus, PriceRule, Side, TimeInForce
 
+IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+"""With these an order never rests."""
 LIMITS = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 """Types that have a limit."""
 
@@ -250,3 +252,26 @@ def would_take(open_order: OpenOrder, quote: Quote) -> Decimal | None:
     assert limit is not None  # only limit orders take at once or rest
     takes = price <= limit if order.side is Side.BUY else price >= limit
     return price if takes else None
+
+
+def unplaced(open_order: OpenOrder, take: Fill | NotFilled, quote: Quote, at: datetime) -> Refusal | None:
+    """Return why an order with these terms is not placed, given what it could take at once."""
+    order, force = open_order.order, open_order.order.time_in_force
+    if order.expires_at is not None and at >= order.expires_at:
+        detail = f"at {order.expires_at:%Y-%m-%d %H:%M:%S} UTC, before it could rest"
+        return refused(order, OutcomeStatus.EXPIRED, Reason.EXPIRED, detail)
+    if order.post_only and (touched := would_take(open_order, quote)) is not None:
+        detail = f"at {plain(touched)} it would take, its limit is {plain(order.limit_price or ZERO)}"
+        return refused(order, OutcomeStatus.REJECTED, Reason.POST_ONLY, detail)
+    if force in IMMEDIATE and isinstance(take, NotFilled):
+        reason = Reason.NO_FILL if would_take(open_order, quote) is None else Reason.NO_VOLUME
+        return refused(order, OutcomeStatus.CANCELLED, reason, take.reason)
+    if force is TimeInForce.FOK and isinstance(take, Fill) and take.quantity < order.quantity:
+        detail = f"{plain(take.quantity)} of {plain(order.quantity)} are offered"
+        return refused(order, OutcomeStatus.CANCELLED, Reason.NO_VOLUME, detail)
+    return None
+
+
+def refused(order: Order, status: OutcomeStatus, reason: Reason, detail: str) -> Refusal:
+    """Return the refusal of a sized order."""
+    return Refusal(order.decision_id, order.portfolio, status, reason, detail)

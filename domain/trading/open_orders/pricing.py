@@ -12,7 +12,7 @@ from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import rounding_spare
 from domain.trading.open_orders.terms import OrderTerms
-from domain.trading.orders import Costs, Order, Trail
+from domain.trading.orders import Costs, ExitPlan, Order, Trail
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.prices import BasePrice, mark
 from domain.trading.quotes import Quote
@@ -138,20 +138,31 @@ def misplaced_trail(name: str, trail: Trail, stop: Decimal, present: Decimal, ti
 
 def misplaced_exit(order: Order, price: Decimal) -> str | None:
     """Return why an exit of an entry is on the wrong side of its price; None where the exits are right."""
-    if order.exits is None:
-        return None
-    tick, stop = order.instrument.tick, order.exits.stop_loss
-    if (trail := order.exits.trailing_stop) is not None:
+    return None if order.exits is None else misplaced(order.exits, price, price, order.instrument.tick, "the entry's")
+
+
+def misplaced(plan: ExitPlan, entry: Decimal, price: Decimal, tick: Decimal, whose: str) -> str | None:
+    """Return why an exit is on the wrong side of a price; None where the exits are right.
+
+    Args:
+        plan: the exits.
+        entry: the price to which their fractions refer.
+        price: the one that must lie above the stop and below the targets.
+        tick: of the instrument.
+        whose: price it is, for the sentence: ``the entry's``.
+    """
+    stop = plan.stop_loss
+    if (trail := plan.trailing_stop) is not None:
         flaw = misplaced_trail("trailing_stop", trail, trail.stop_price(price, Side.SELL, tick), price, tick)
         if flaw is not None:
             return flaw
     if stop is not None:
-        stop_price = round_to(stop.below(price), tick)
+        stop_price = round_to(stop.below(entry), tick)
         if not stop_price < price:
-            return f"stop_loss {plain(stop_price)} must be below the entry's price, {plain(price)}"
+            return f"stop_loss {plain(stop_price)} must be below {whose} price, {plain(price)}"
         if stop_price < tick:
-            return f"stop_loss {plain(stop.below(price))} is less than one tick of {plain(tick)}"
-    for target in order.exits.take_profits:
-        if not (target_price := ceil_to(target.level.above(price), tick)) > price:
-            return f"take_profit {plain(target_price)} must be above the entry's price, {plain(price)}"
+            return f"stop_loss {plain(stop.below(entry))} is less than one tick of {plain(tick)}"
+    for target in plan.take_profits:
+        if not (target_price := ceil_to(target.level.above(entry), tick)) > price:
+            return f"take_profit {plain(target_price)} must be above {whose} price, {plain(price)}"
     return None

@@ -1,17 +1,37 @@
-"""Protection: which positions no stop closes, and which portfolios must be halted because one may be lost."""
+"""Protection: the exits of a PROTECT, positions that no stop closes, and portfolios to halt because one may be lost."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
-from domain.trading.arithmetic import ZERO, plain, subtract, total
-from domain.trading.bookkeeping import Result
-from domain.trading.decision import Reason
-from domain.trading.events import OrderEnded
+from domain.trading.arithmetic import ZERO, money, plain, subtract, total
+from domain.trading.bookkeeping import Result, describe
+from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
+from domain.trading.events import DecisionEnd, OrderAccepted, OrderEnded
+from domain.trading.instruments import Instrument
+from domain.trading.open_orders.exits import covered
 from domain.trading.open_orders.open_order import STOPS
-from domain.trading.portfolio import PortfolioState
-from domain.types import DecisionId, PortfolioName, Side, Symbol
+from domain.trading.open_orders.pricing import misplaced
+from domain.trading.open_orders.step import StepOfPortfolio, first_mark, planned_exits
+from domain.trading.open_orders.targets import target_quantities
+from domain.trading.orders import ExitPlan, Order, order_id
+from domain.trading.portfolio import PortfolioState, Position
+from domain.trading.prices import mark
+from domain.trading.quotes import Quote
+from domain.trading.sizing import LEG
+from domain.types import (
+    DecisionId,
+    OrderType,
+    OutcomeStatus,
+    PortfolioName,
+    PositionSide,
+    Side,
+    Symbol,
+    TimeInForce,
+)
 
 
 def halts_after(group: Iterable[Result]) -> dict[PortfolioName, str]:
@@ -45,6 +65,127 @@ def unprotected(state: PortfolioState) -> str:
 def held(state: PortfolioState) -> str:
     """Return all positions, as `unprotected` does where no stop is filled."""
     return _described(state, dict.fromkeys(state.positions, ZERO))
+
+
+@dataclass(frozen=True, slots=True)
+class SizedProtection:
+    """A PROTECT decision on its way to the market.
+
+    Attributes:
+        decision_id: of the PROTECT.
+        exits: the orders that it places, at least one.
+        quote: the market data that their prices were checked with.
+        version: of the portfolio.
+        reason: of the decision's outcome.
+    """
+
+    decision_id: DecisionId
+    exits: tuple[Order, ...]
+    quote: Quote
+    version: int
+    reason: str
+
+    @property
+    def portfolio(self) -> PortfolioName:
+        """The portfolio of the position."""
+        return self.exits[0].portfolio
+
+
+def protect(
+    decision: PendingDecision, state: PortfolioState, instrument: Instrument, quote: Quote, now: datetime
+) -> SizedProtection | Refusal:
+    """Return the exits for what no exit of a position closes yet; those of the portfolio where the decision has none.
+
+    Args:
+        decision: the PROTECT.
+        state: the projection.
+        instrument: that of the position.
+        quote: the market data of the instrument.
+        now: the time of sizing.
+    """
+    if decision.expired(now):
+        return refuse(decision, Reason.EXPIRED, f"at {decision.expiry}, before it was sized")
+    position = state.positions.get(instrument.symbol)
+    if position is None or position.side is not PositionSide.LONG:
+        return refuse(decision, Reason.NOTHING_HELD, f"there is no {instrument.symbol} to protect")
+    plan = decision.terms.exits or state.rules.default_exits
+    if plan is None:
+        detail = f"it names no exit, and portfolio {state.name} has no default_stop_loss and no default_take_profit"
+        return refuse(decision, Reason.INVALID, detail)
+    before = covered(state.open_orders, instrument.symbol)
+    quantity = subtract(position.quantity, before)
+    if quantity <= ZERO:
+        return refuse(decision, Reason.NOTHING_TO_PROTECT, _all_covered(state, position))
+    exits = _exits(decision, state, instrument, plan, quantity, quote, now)
+    if isinstance(exits, Refusal):
+        return exits
+    note = f"bought at {plain(money(position.entry_price))} on average"
+    note += f"; {plain(before)} of {plain(position.quantity)} had exits before" if before else ""
+    listed = "; ".join(describe(order) for order in exits)
+    return SizedProtection(decision.id, exits, quote, state.version, f"protected: {listed} ({note})")
+
+
+def _all_covered(state: PortfolioState, position: Position) -> str:
+    """Return which exits close a position whole."""
+    orders = [one.order for one in state.open_orders.exits(position.symbol)]
+    names = " and ".join(f"{order.order_type} order {order.order_id}" for order in orders)
+    return f"all {plain(position.quantity)} {position.symbol} has exits; AMEND or CANCEL {names}"
+
+
+def _exits(
+    decision: PendingDecision,
+    state: PortfolioState,
+    instrument: Instrument,
+    plan: ExitPlan,
+    quantity: Decimal,
+    quote: Quote,
+    now: datetime,
+) -> tuple[Order, ...] | Refusal:
+    """Return the orders of a plan for a quantity of a position, or the refusal where one of them cannot be."""
+    rules, position = state.rules, state.positions[instrument.symbol]
+    present = mark(rules.execution.price_rule, *quote.point)
+    if (flaw := misplaced(plan, position.entry_price, present, instrument.tick, "the present")) is not None:
+        return refuse(decision, Reason.INVALID, flaw)
+    base = Order(
+        order_id=order_id(decision.uid, LEG),
+        decision_id=decision.id,
+        portfolio=state.name,
+        leg=LEG + 1,
+        seq=state.version + 1,
+        instrument=replace(instrument, asset_class=position.asset_class),
+        side=Side.SELL,
+        order_type=OrderType.STOP,
+        quantity=quantity,
+        costs=rules.costs_of(instrument),
+        execution=rules.execution,
+        created_at=now,
+        strategy=decision.strategy,
+        time_in_force=TimeInForce.GTC,
+        # The id that an entry of the decision would have: what the exits of one group have in common.
+        parent=order_id(decision.uid, LEG),
+        price_source=quote.source,
+        rules_revision=rules.revision,
+    )
+    quantities = target_quantities(plan.take_profits, quantity, instrument.step)
+    planned = planned_exits(base, plan, position.entry_price, present, quantities)
+    exits = tuple(order for order in planned if order.quantity)
+    if exits:
+        return exits
+    detail = f"the shares of {plain(quantity)} are less than one step of {plain(instrument.step)}"
+    return refuse(decision, Reason.TOO_SMALL, detail)
+
+
+def protect_in(step: StepOfPortfolio, request: SizedProtection) -> None:
+    """Place the exits of a PROTECT, which were checked against the state of this version; the last ends the decision.
+
+    They see only data after that.
+    """
+    first, number = request.exits[0].order_id, request.decision_id
+    end = DecisionEnd(number, OutcomeStatus.EXECUTED, request.reason, first)
+    for order in request.exits:
+        placed, ends = replace(order, seq=step.version), (end,) if order is request.exits[-1] else ()
+        begin = first_mark(placed, request.quote)
+        step.add(OrderAccepted(step.version, placed, None, ZERO, step.last_data, step.now.time, begin, ends))
 
 
 def _stopped(state: PortfolioState, symbol: Symbol) -> Decimal:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
-from domain.trading.arithmetic import ZERO, add, plain, subtract
+from domain.trading.arithmetic import ZERO, add, subtract
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Reason, Refusal
 from domain.trading.events import OrderAccepted, SizedOrder
@@ -25,6 +25,7 @@ from domain.trading.open_orders.cancelling import CancelOrders, targets
 from domain.trading.open_orders.exits import target_reached_too
 from domain.trading.open_orders.levels import Levels
 from domain.trading.open_orders.matching import (
+    IMMEDIATE,
     began_before,
     fill_resting,
     is_folded,
@@ -34,17 +35,19 @@ from domain.trading.open_orders.matching import (
     priority,
     reaches_limit,
     reaches_stop,
+    refused,
     see,
     sees,
     take_at_once,
     trigger_quote,
-    would_take,
+    unplaced,
 )
 from domain.trading.open_orders.open_order import OpenOrder, TrailingMark
+from domain.trading.open_orders.protection import SizedProtection, protect_in
 from domain.trading.open_orders.step import StepOfPortfolio, first_mark
-from domain.trading.orders import Fill, NotFilled, Order
+from domain.trading.orders import Fill, NotFilled
 from domain.trading.portfolio import PortfolioRules, PortfolioState
-from domain.trading.quotes import Bar, MarketData, Quote
+from domain.trading.quotes import Bar, MarketData
 from domain.types import (
     DecisionId,
     Instant,
@@ -54,11 +57,7 @@ from domain.types import (
     OutcomeStatus,
     PortfolioName,
     Symbol,
-    TimeInForce,
 )
-
-IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-"""With these an order never rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ class Sequencer:
         if state is None or state.version != sized.sizing.version or state.name in self._held:
             return Returned(sized.order.portfolio)
         if (halted := state.rules.halted) is not None and state.rules.stops(reduces=sized.order.reduce_only):
-            return _refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
+            return refused(sized.order, OutcomeStatus.REJECTED, Reason.HALTED, halted)  # the Sizer did not know yet
         seen = self._seen.get(sized.order.instrument.symbol, 0)
         step = StepOfPortfolio(state, now, max(sized.sizing.quote.data_no, seen))
         refusal = _place(step, sized)
@@ -223,6 +222,18 @@ class Sequencer:
         step = StepOfPortfolio(state, now, max(request.quote.data_no, self._seen.get(order.instrument.symbol, 0)))
         refusal = amend_in(step, request)
         return refusal if refusal is not None else self._done(step)
+
+    def on_protect(self, request: SizedProtection, now: Instant) -> Sequenced:
+        """Place the exits of a PROTECT decision."""
+        state = self._states.get(request.portfolio)
+        if state is None or state.version != request.version or state.name in self._held:
+            return Returned(request.portfolio)
+        if (halted := state.rules.halted) is not None and state.rules.stops(reduces=True):
+            return refused(request.exits[0], OutcomeStatus.REJECTED, Reason.HALTED, halted)
+        symbol = request.quote.symbol
+        step = StepOfPortfolio(state, now, max(request.quote.data_no, self._seen.get(symbol, 0)))
+        protect_in(step, request)
+        return self._done(step)
 
     def on_data(self, data: MarketData, now: Instant) -> list[tuple[Result, ...]]:
         """Match a piece of market data with the open orders of its symbol: triggers first, then resting orders.
@@ -355,7 +366,7 @@ def _place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
     take: Fill | NotFilled = NotFilled("it waits for its trigger")
     if order.order_type is OrderType.LIMIT:
         take = take_at_once(open_order, quote, sized.sizing.taken, at)
-    if (refusal := _unplaced(open_order, take, quote, at)) is not None:
+    if (refusal := unplaced(open_order, take, quote, at)) is not None:
         return refusal
     reserved = open_order.cash_needed()
     first = first_mark(order, quote)
@@ -366,25 +377,3 @@ def _place(step: StepOfPortfolio, sized: SizedOrder) -> Refusal | None:
     if order.time_in_force in IMMEDIATE and rest is not None:
         step.end(rest, OrderStatus.CANCELLED, Reason.NO_VOLUME, "no more was offered within the limit")
     return None
-
-
-def _unplaced(open_order: OpenOrder, take: Fill | NotFilled, quote: Quote, at: datetime) -> Refusal | None:
-    """Return why an order with these terms is not placed, given what it could take at once."""
-    order, force = open_order.order, open_order.order.time_in_force
-    if order.expires_at is not None and at >= order.expires_at:
-        detail = f"at {order.expires_at:%Y-%m-%d %H:%M:%S} UTC, before it could rest"
-        return _refused(order, OutcomeStatus.EXPIRED, Reason.EXPIRED, detail)
-    if order.post_only and (touched := would_take(open_order, quote)) is not None:
-        detail = f"at {plain(touched)} it would take, its limit is {plain(order.limit_price or ZERO)}"
-        return _refused(order, OutcomeStatus.REJECTED, Reason.POST_ONLY, detail)
-    if force in IMMEDIATE and isinstance(take, NotFilled):
-        reason = Reason.NO_FILL if would_take(open_order, quote) is None else Reason.NO_VOLUME
-        return _refused(order, OutcomeStatus.CANCELLED, reason, take.reason)
-    if force is TimeInForce.FOK and isinstance(take, Fill) and take.quantity < order.quantity:
-        detail = f"{plain(take.quantity)} of {plain(order.quantity)} are offered"
-        return _refused(order, OutcomeStatus.CANCELLED, Reason.NO_VOLUME, detail)
-    return None
-
-
-def _refused(order: Order, status: OutcomeStatus, reason: Reason, detail: str) -> Refusal:
-    return Refusal(order.decision_id, order.portfolio, status, reason, detail)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from itertools import count
 
 from domain.trading.arithmetic import ZERO, add, ceil_to, money, multiply, negate, plain, round_to, subtract
 from domain.trading.bookkeeping import Result, apply
@@ -220,27 +221,42 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     """
     plan = entry.exits
     assert plan is not None
-    open_order, fill, instrument = result.open_order, result.fill, entry.instrument
-    tick, step = instrument.tick, instrument.step
+    open_order, fill, step = result.open_order, result.fill, entry.instrument.step
     average = fill.price if open_order is None or open_order.average_price is None else open_order.average_price
     bought = fill.quantity if open_order is None else open_order.filled
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
         limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
-        reduce_only=False, note="", amended=False,
+        reduce_only=False, note="", amended=False, leg=2 + (fill.fill_no - 1) * _slots(plan),
     )  # fmt: skip
-    leg = 2 + (fill.fill_no - 1) * _slots(plan)
-    base = replace(base, order_id=order_id(entry.order_id, leg), leg=leg)
-    if (level := plan.stop_loss) is not None:
-        stop_price = max(round_to(level.below(average), tick), tick)
-        yield replace(base, order_type=OrderType.STOP, stop_price=stop_price)
-    if (trail := plan.trailing_stop) is not None:
-        stop_price = max(trail.stop_price(mark(entry.execution.price_rule, *fill.quote.point), Side.SELL, tick), tick)
-        yield replace(base, order_type=OrderType.TRAILING_STOP, stop_price=stop_price, trail=trail)
     before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
     after = target_quantities(plan.take_profits, bought, step)
-    for number, target in enumerate(plan.take_profits):
+    present = mark(entry.execution.price_rule, *fill.quote.point)
+    yield from planned_exits(base, plan, average, present, list(map(subtract, after, before)))
+
+
+def planned_exits(
+    base: Order, plan: ExitPlan, entry: Decimal, present: Decimal, quantities: Sequence[Decimal]
+) -> Iterator[Order]:
+    """Yield the exits of a plan: the stop with the leg of ``base``, the targets with the legs after it.
+
+    Args:
+        base: what all of them have in common, with the quantity of the stop.
+        plan: the exits.
+        entry: the average price of what they close.
+        present: the mark, from which a trailing stop begins.
+        quantities: of the targets.
+    """
+    assert base.parent is not None  # they are exits
+    tick = base.instrument.tick
+    first = replace(base, order_id=order_id(base.parent, base.leg))
+    if (level := plan.stop_loss) is not None:
+        yield replace(first, order_type=OrderType.STOP, stop_price=max(round_to(level.below(entry), tick), tick))
+    if (trail := plan.trailing_stop) is not None:
+        stop_price = max(trail.stop_price(present, Side.SELL, tick), tick)
+        yield replace(first, order_type=OrderType.TRAILING_STOP, stop_price=stop_price, trail=trail)
+    for leg, target, quantity in zip(count(base.leg + 1), plan.take_profits, quantities, strict=False):
         yield replace(
-            base, order_id=order_id(entry.order_id, leg + 1 + number), leg=leg + 1 + number, order_type=OrderType.LIMIT,
-            quantity=subtract(after[number], before[number]), limit_price=ceil_to(target.level.above(average), tick),
+            base, order_id=order_id(base.parent, leg), leg=leg, order_type=OrderType.LIMIT, quantity=quantity,
+            limit_price=ceil_to(target.level.above(entry), tick),
         )  # fmt: skip

@@ -19,6 +19,13 @@ FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD)
 """The times in force that a decision may have."""
 
 
+EXIT_FIELDS = (
+    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "take_profits", "trailing_stop",
+    "trailing_stop_pct",
+)  # fmt: skip
+"""The terms of exits."""
+
+
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
     """How a decision wants to be executed. The default is a market order without exits.
@@ -27,14 +34,14 @@ class OrderTerms:
         time_in_force: None counts as GTC where an order may rest.
         expires_at: end of an order with `TimeInForce.GTD`.
         reduce_only: of a SELL: it works in a halted portfolio, too.
-        stop_loss: price of the stop of a BUY.
+        stop_loss: price of the stop of a BUY or PROTECT.
         stop_loss_pct: the same as a fraction below the entry price.
-        take_profit: price of the target of a BUY.
+        take_profit: price of the target of a BUY or PROTECT.
         take_profit_pct: the same as a fraction above the entry price.
-        take_profits: of a BUY: several targets, each with its share of what it buys.
+        take_profits: several targets in place of one, each with its share.
         trail: distance of a trailing stop order from the mark, in money.
         trail_pct: the same as a fraction of the mark.
-        trailing_stop: distance of the trailing stop of a BUY, in money.
+        trailing_stop: distance of the trailing stop of a BUY or PROTECT, in money.
         trailing_stop_pct: the same as a fraction of the mark.
     """
 
@@ -99,6 +106,11 @@ def _without_new_values(terms: OrderTerms) -> OrderTerms:
 TARGETED = frozenset({Action.CANCEL, Action.AMEND})
 """Decisions about open orders: they name a target, and may leave symbol and confidence out."""
 _PLAIN = frozenset({Action.BUY, Action.SELL, Action.HOLD})
+WITHOUT_ENTRY = TARGETED | {Action.PROTECT}
+"""Decisions that buy and sell nothing themselves: neither a threshold nor their age counts."""
+WITH_EXITS = frozenset({Action.BUY, Action.PROTECT})
+LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decimal | None = None) -> str | None:
@@ -128,14 +140,15 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
         and _without_new_values(terms) != MARKET,
         "an AMEND has a trail or a trail_pct, not both": amends and not trails,
         "only a BUY or SELL has terms such as order_type or limit_price": (
-            action not in {Action.BUY, Action.SELL, Action.AMEND} and terms != MARKET
+            action in {Action.HOLD, Action.CANCEL} and terms != MARKET
         ),
-        "limit_price is set exactly for limit and stop_limit orders": (
-            not amends and limited is not (kind in {OrderType.LIMIT, OrderType.STOP_LIMIT})
+        "a PROTECT sets only stop_loss, take_profit and trailing_stop": (
+            action is Action.PROTECT and (quantity is not None or not _only_exits(terms))
         ),
-        "stop_price is set exactly for stop and stop_limit orders": (
-            not amends and stopped is not (kind in {OrderType.STOP, OrderType.STOP_LIMIT})
-        ),
+        "limit_price needs order_type limit or stop_limit": not amends and limited and kind not in LIMITED,
+        "order_type limit and stop_limit need a limit_price": not limited and kind in LIMITED,
+        "stop_price needs order_type stop or stop_limit": not amends and stopped and kind not in STOPPED,
+        "order_type stop and stop_limit need a stop_price": not stopped and kind in STOPPED,
         "a trailing_stop order, and no other, has a trail or a trail_pct": (
             not amends and trails != (1 if kind is OrderType.TRAILING_STOP else 2)
         ),
@@ -143,19 +156,26 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
         "time_in_force IOC and FOK are for limit orders": (
             force in {TimeInForce.IOC, TimeInForce.FOK} and kind not in {OrderType.MARKET, OrderType.LIMIT}
         ),
-        "order_expires_at is set exactly with time_in_force GTD": (
-            not amends and (terms.expires_at is not None) is not (force is TimeInForce.GTD)
+        "order_expires_at needs time_in_force GTD": (
+            not amends and terms.expires_at is not None and force is not TimeInForce.GTD
         ),
+        "time_in_force GTD needs an order_expires_at": terms.expires_at is None and force is TimeInForce.GTD,
         "post_only is for limit orders with time_in_force GTC or GTD": (
             terms.post_only and (kind is not OrderType.LIMIT or force not in {None, *RESTING})
         ),
         "reduce_only is for a SELL": terms.reduce_only and action is not Action.SELL,
-        "stop_loss, take_profit and trailing_stop are for a BUY": exits != NO_EXITS and action is not Action.BUY,
+        "stop_loss, take_profit, trailing_stop are for a BUY or PROTECT": exits != NO_EXITS
+        and action not in WITH_EXITS,
         "an exit has a price or a fraction, not both": any(None not in pair for pair in pairs),
-        "a BUY has take_profit or take_profits, not both": bool(terms.take_profits and pairs[1] != (None, None)),
+        "only one of take_profit and take_profits may be set": bool(terms.take_profits and pairs[1] != (None, None)),
         "the shares of take_profits add up to at most 1": total(one.share for one in terms.take_profits) > ONE,
-        "a BUY has one stop_loss or one trailing_stop, not both": (
+        "only one of stop_loss and trailing_stop may be set": (
             exits.stop_loss is not None and exits.trailing_stop is not None
         ),
     }
     return min((sentence for sentence, holds in wrong.items() if holds), default=None)
+
+
+def _only_exits(terms: OrderTerms) -> bool:
+    """Return whether terms set nothing but exits."""
+    return terms == replace(MARKET, **{name: getattr(terms, name) for name in EXIT_FIELDS})

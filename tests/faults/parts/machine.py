@@ -64,6 +64,13 @@ NEW_VALUES: tuple[dict[str, Any], ...] = (
     {"order_expires_in": -1},
 )
 """Of an AMEND; prices and trails are factors of the present price."""
+EXITS: tuple[dict[str, str], ...] = (
+    {"stop_loss_pct": "0.02"},
+    {"stop_loss_pct": "0.005", "take_profit_pct": "0.003"},
+    {"trailing_stop_pct": "0.01"},
+    {},
+)
+"""Of a PROTECT."""
 DECISIONS = st.builds(
     lambda kind, symbol, portfolio: {"symbol": symbol, "portfolio": portfolio, **kind},
     st.sampled_from(KINDS[:6]) | st.sampled_from(KINDS),
@@ -120,6 +127,10 @@ class TradingMachine(RuleBasedStateMachine):
             target = str(order.order_id if order.is_exit else order.decision_id)
             own = self._at_present(new, order.instrument.symbol)
             self.world.add(decision="AMEND", target=target, symbol="*", confidence=1, portfolio=order.portfolio, **own)
+
+    @rule(symbol=st.sampled_from(TRADED), portfolio=st.sampled_from(NAMES), exits=st.sampled_from(EXITS))
+    def protect(self, symbol: str, portfolio: str, exits: dict[str, str]) -> None:
+        self.world.add(decision="PROTECT", symbol=symbol, portfolio=portfolio, **exits)
 
     @rule(number=NUMBERS, which=st.sampled_from([None, None, "symbol", "all"]))
     def cancel_order(self, number: int, which: str | None) -> None:

@@ -156,6 +156,16 @@ def _amend(world: World, draw: random.Random) -> None:
     world.add(decision="AMEND", target=str(row.id), portfolio=of.portfolio, symbol="*", confidence=1, **new)
 
 
+def _protect(world: World, draw: random.Random) -> None:
+    """Send a PROTECT for a position that may be there, and may have exits already."""
+    exits: dict[str, Any] = {"stop_loss_pct": draw.choice(["0.005", "0.02", "0.2"])}
+    if draw.random() < 0.3:
+        exits = {"trailing_stop_pct": "0.01"}
+    if draw.random() < 0.5:
+        exits |= {"take_profit_pct": draw.choice(["0.003", "0.02", "0.2"])}
+    world.add(decision="PROTECT", symbol=draw.choice(TRADED), portfolio=draw.choice(NAMES[:2]), **exits)
+
+
 def _change_terms(world: World, draw: random.Random) -> None:
     rates = Costs(Decimal("0.0005"), Decimal(draw.choice(["0", "0.001", "0.0026"])), Decimal(draw.choice([0, 1, 3])))
     world.change_terms(
@@ -198,6 +208,7 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, draw: world.poison(draw.randrange(99), draw.choice(WORKERS[2:])): 2,
     lambda world, draw: world.refuse(draw.randrange(99)): 1,
     _amend: 6,
+    _protect: 6,
     lambda world, draw: world.cancel(draw.randrange(99)): 1,
     lambda world, draw: world.delete(draw.randrange(99)): 1,
     _change_terms: 2,

@@ -36,6 +36,7 @@ def test_every_command_answers(embedded_url: str, tmp_path: Path) -> None:
             "suspend": "Snapshotter", "resume-actor": "Snapshotter", "restart": "Snapshotter", "crash": "Snapshotter",
             "send": 'PriceTracker Subscribe {"symbol": "BTC/USDT"}', "halt": "just so", "resume": "all clear",
             "loglevel": "WARNING", "cancel": "all", "amend": "1 --quantity 1",
+            "protect": "BTC/USDT --stop-loss-pct 0.05",
         }  # fmt: skip
         for name in COMMAND_SPECS:
             if name not in {"exit", "repl"}:

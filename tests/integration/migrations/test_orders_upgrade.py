@@ -34,7 +34,7 @@ def test_a_table_that_was_adopted_takes_orders_and_cancels(embedded_url: str, ta
     assert [CancelTarget(decision_id=buy.id), CancelTarget()] == [by_id.target, everything.target]
     assert CancelTarget(flaw="no decision or order is '99999999999'") == unknown.target
     assert ("*", 1) == (by_id.symbol, by_id.confidence)
-    with pytest.raises(psycopg.errors.CheckViolation, match="limit_price is set exactly for limit"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="limit_price needs order_type limit"):
         psql(embedded_url, BUY.format("'market', 100"))
 
 

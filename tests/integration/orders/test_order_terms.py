@@ -23,26 +23,31 @@ EXPIRES = "2030-01-01T00:00:00Z"
 CANCEL = {"decision": "CANCEL", "target": "19"}
 TRAILING = {"order_type": "trailing_stop", "trail": "5"}
 AMEND = {"decision": "AMEND", "target": "19"}
+PROTECT = {"decision": "PROTECT"}
 
 TARGET = "a CANCEL or AMEND needs a target, and no other decision has one"
 TERMS = "only a BUY or SELL has terms such as order_type or limit_price"
-LIMIT_PRICE = "limit_price is set exactly for limit and stop_limit orders"
-STOP_PRICE = "stop_price is set exactly for stop and stop_limit orders"
+LIMIT_PRICE = "limit_price needs order_type limit or stop_limit"
+NO_LIMIT_PRICE = "order_type limit and stop_limit need a limit_price"
+STOP_PRICE = "stop_price needs order_type stop or stop_limit"
+NO_STOP_PRICE = "order_type stop and stop_limit need a stop_price"
 MARKET_FORCE = "a market order has no time_in_force"
 AT_ONCE = "time_in_force IOC and FOK are for limit orders"
-EXPIRY = "order_expires_at is set exactly with time_in_force GTD"
+EXPIRY = "order_expires_at needs time_in_force GTD"
+NO_EXPIRY = "time_in_force GTD needs an order_expires_at"
 POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
 REDUCE_ONLY = "reduce_only is for a SELL"
-EXITS = "stop_loss, take_profit and trailing_stop are for a BUY"
+EXITS = "stop_loss, take_profit, trailing_stop are for a BUY or PROTECT"
 SHARES = "the shares of take_profits add up to at most 1"
-ONE_TARGET = "a BUY has take_profit or take_profits, not both"
+ONE_TARGET = "only one of take_profit and take_profits may be set"
 TARGETS = "take_profits must be 1 to 10 of price or pct, each with a share"
-ONE_STOP = "a BUY has one stop_loss or one trailing_stop, not both"
+ONE_STOP = "only one of stop_loss and trailing_stop may be set"
 TRAIL = "a trailing_stop order, and no other, has a trail or a trail_pct"
 BOTH = "an exit has a price or a fraction, not both"
 NEW_VALUE = "an AMEND needs a quantity, price, trail or order_expires_at"
 ONLY_VALUES = "an AMEND sets only quantity, prices, trail and order_expires_at"
 ONE_TRAIL = "an AMEND has a trail or a trail_pct, not both"
+ONLY_EXITS = "a PROTECT sets only stop_loss, take_profit and trailing_stop"
 SYMBOL = "only a CANCEL or AMEND may have the symbol *"
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
@@ -53,18 +58,18 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (TERMS, {"decision": " hold ", "stop_loss": "90"}),
     (TERMS, {**CANCEL, **STOP}),
     (LIMIT_PRICE, {"limit_price": "100"}),
-    (LIMIT_PRICE, {"order_type": "limit"}),
+    (NO_LIMIT_PRICE, {"order_type": "limit"}),
     (LIMIT_PRICE, {**STOP, "limit_price": "100"}),
-    (LIMIT_PRICE, {"order_type": "stop_limit", "stop_price": "100"}),
+    (NO_LIMIT_PRICE, {"order_type": "stop_limit", "stop_price": "100"}),
     (STOP_PRICE, {"stop_price": "100"}),
-    (STOP_PRICE, {"order_type": "stop"}),
+    (NO_STOP_PRICE, {"order_type": "stop"}),
     (STOP_PRICE, {**LIMIT, "stop_price": "100"}),
-    (STOP_PRICE, {"order_type": "stop_limit", "limit_price": "100"}),
+    (NO_STOP_PRICE, {"order_type": "stop_limit", "limit_price": "100"}),
     (MARKET_FORCE, {"time_in_force": "GTC"}),
     (MARKET_FORCE, {"time_in_force": "IOC"}),
     (AT_ONCE, {**STOP, "time_in_force": "IOC"}),
     (AT_ONCE, {**STOP_LIMIT, "time_in_force": "FOK"}),
-    (EXPIRY, {**LIMIT, "time_in_force": "GTD"}),
+    (NO_EXPIRY, {**LIMIT, "time_in_force": "GTD"}),
     (EXPIRY, {**LIMIT, "order_expires_at": EXPIRES}),
     (EXPIRY, {**STOP, "time_in_force": "GTC", "order_expires_at": EXPIRES}),
     (POST_ONLY, {"post_only": "true"}),
@@ -107,6 +112,17 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (ONLY_VALUES, {**AMEND, **TRAILING}),
     (ONLY_VALUES, {**AMEND, "quantity": "1", "trailing_stop": "5"}),
     (ONE_TRAIL, {**AMEND, "trail": "5", "trail_pct": "0.1"}),
+    (SYMBOL, {**PROTECT, "symbol": "*", "stop_loss": "90"}),
+    (TARGET, {**PROTECT, "target": "19"}),
+    (ONLY_EXITS, {**PROTECT, "quantity": "1", "stop_loss": "90"}),
+    (ONLY_EXITS, {**PROTECT, **LIMIT}),
+    (ONLY_EXITS, {**PROTECT, **STOP}),
+    (ONLY_EXITS, {**PROTECT, **TRAILING}),
+    (ONLY_EXITS, {**PROTECT, "stop_loss": "90", "post_only": "true"}),
+    (ONLY_EXITS, {**PROTECT, "reduce_only": "true"}),
+    (BOTH, {**PROTECT, "stop_loss": "90", "stop_loss_pct": "0.1"}),
+    (ONE_STOP, {**PROTECT, "stop_loss": "90", "trailing_stop": "5"}),
+    (ONE_TARGET, {**PROTECT, "take_profit": "110", "take_profits": '[{"price": 110, "share": 1}]'}),
     # Where several hold, the first in alphabetical order.
     (MARKET_FORCE, {"time_in_force": "GTC", "limit_price": "100", "post_only": "true"}),
     (BOTH, {"decision": "SELL", "stop_loss": "90", "stop_loss_pct": "0.1"}),
@@ -163,6 +179,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {**AMEND, "stop_price": "100", "order_expires_at": EXPIRES, "decision": " amend ", "symbol": "*"},
     {"take_profits": '[{"price": 110, "share": 0.5}, {"pct": 0.1, "share": 0.5}]'},
     {"take_profits": '[{"pct": 0.125, "share": 0.1}]', "stop_loss": "90"},
+    {**PROTECT, "stop_loss_pct": "0.05"},
+    {**PROTECT, "confidence": None, "take_profits": '[{"price": 110, "share": 0.5}]', "trailing_stop": "5"},
+    {**PROTECT, "confidence": None, "decision": " protect "},
     CANCEL,
     {**CANCEL, "symbol": None, "confidence": None},
     {**CANCEL, "decision": " cancel ", "symbol": "*"},
@@ -231,7 +250,7 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
     [
         ("order_type is 'x', which is not market, limit, stop, stop_limit or trailing_stop", {"order_type": "x"}),
         ("time_in_force is 'DAY', which is not GTC, IOC, FOK or GTD", {"time_in_force": "DAY"}),
-        (LIMIT_PRICE, {"order_type": "limit"}),
+        (NO_LIMIT_PRICE, {"order_type": "limit"}),
         (TARGET, {"target": "19"}),
     ],
 )

@@ -61,9 +61,9 @@ def test_a_pending_decision_never_changes_and_the_books_have_one_writer(embedded
     ("dropped", "changes", "reason"),
     [
         (
-            "decision must be BUY, SELL, HOLD, CANCEL or AMEND",
+            "decision must be BUY, SELL, HOLD, CANCEL, AMEND or PROTECT",
             {"decision": "'MAYBE'"},
-            "decision is 'MAYBE', which is not BUY, SELL, HOLD, CANCEL or AMEND",
+            "decision is 'MAYBE', which is not BUY, SELL, HOLD, CANCEL, AMEND or PROTECT",
         ),
         (
             "confidence must be a number from 0 to 1",

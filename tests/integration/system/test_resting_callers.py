@@ -62,7 +62,7 @@ def test_execute_order_returns_an_order_that_rests(client: TradingClient) -> Non
     assert f"cancelled: 1 order of decision {order['decision_id']}" == cancel(client, order["decision_id"])
     with pytest.raises(OrderRejected, match="no fill at that price"):
         client.execute_order("BTC/USDT", "BUY", "0.01", order_type="limit", limit_price=95000, time_in_force="FOK")
-    with pytest.raises(InvalidDecision, match="limit_price is set exactly for limit and stop_limit orders"):
+    with pytest.raises(InvalidDecision, match="limit_price needs order_type limit or stop_limit"):
         client.execute_order("BTC/USDT", "BUY", "0.01", limit_price=95000)
     filled = client.execute_order("BTC/USDT", "BUY", "0.01", stop_loss=100_000, take_profit=120_000)
     assert "filled" == filled["status"]

@@ -59,6 +59,7 @@ def test_every_reason_has_a_place() -> None:
         Reason.ADOPTED,
         Reason.NOTHING_OPEN,
         Reason.NOTHING_TO_AMEND,
+        Reason.NOTHING_TO_PROTECT,
     }
     assert set(Reason) == before | AFTER_THRESHOLD | AFTER_SIZING
 

@@ -55,9 +55,9 @@ def test_wait_may_stand_alone(words: str, expected: str) -> None:
         ),
         ("CANCEL", "a CANCEL or AMEND needs a target, and no other decision has one"),
         ("BUY X --confidence 1 --target 7", "a CANCEL or AMEND needs a target, and no other decision has one"),
-        ("BUY X --confidence 1 --limit 5", "limit_price is set exactly for limit and stop_limit orders"),
-        ("BUY X --confidence 1 --order-type stop", "stop_price is set exactly for stop and stop_limit orders"),
-        ("SELL X --confidence 1 --stop-loss 5%", "stop_loss, take_profit and trailing_stop are for a BUY"),
+        ("BUY X --confidence 1 --limit 5", "limit_price needs order_type limit or stop_limit"),
+        ("BUY X --confidence 1 --order-type stop", "order_type stop and stop_limit need a stop_price"),
+        ("SELL X --confidence 1 --stop-loss 5%", "stop_loss, take_profit, trailing_stop are for a BUY or PROTECT"),
         ("BUY X --confidence 1 --stop-loss 120%", "stop_loss_pct = '1.2': must be below 1"),
         (
             "BUY X --confidence 1 --order-type iceberg",
@@ -65,7 +65,7 @@ def test_wait_may_stand_alone(words: str, expected: str) -> None:
         ),
         (
             "BUY X --confidence 1 --order-type limit --limit 5 --time-in-force GTD",
-            "order_expires_at is set exactly with time_in_force GTD",
+            "time_in_force GTD needs an order_expires_at",
         ),
     ],
 )  # fmt: skip

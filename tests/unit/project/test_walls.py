@@ -18,7 +18,10 @@ SQL = re.compile(
     r"|CREATE (?:TABLE|ROLE|INDEX)\b|ALTER \w|TRUNCATE\b|COPY \w|SET \w+ ?=)"
 )
 MOST_MODULES, MOST_LINES, MOST_PARAMETERS = 15, 400, 6
-LARGE_FOLDERS = {"console/commands": "one module a command"}
+LARGE_FOLDERS = {
+    "console/commands": "one module a command",
+    "persistence/migrations/versions": "one module a version of the schema",
+}
 """Folders that may hold more modules, each with the reason."""
 ACTORS = {
     "DecisionWatcher", "ExecutionSimulator", "PositionKeeper", "PriceTracker", "Sizer", "Snapshotter", "Supervisor"

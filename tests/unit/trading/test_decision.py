@@ -136,7 +136,7 @@ def test_case_of_a_decision_does_not_matter(expected: Action, action: str) -> No
 
 @pytest.mark.parametrize("action", ["LONG", "", None, 1, "BUY BUY"])
 def test_a_decision_is_one_of_the_actions(action: object) -> None:
-    assert f"decision = {action!r}: must be BUY, SELL, HOLD, CANCEL or AMEND" == sentence(decision=action)
+    assert f"decision = {action!r}: must be BUY, SELL, HOLD, CANCEL, AMEND or PROTECT" == sentence(decision=action)
 
 
 @pytest.mark.parametrize("field", ["symbol", "strategy", "portfolio", "idempotency_key"])
