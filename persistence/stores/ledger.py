@@ -105,7 +105,7 @@ FROM (
         WHERE created_at > (SELECT max(created_at) FROM paper_orders) - interval '1 minute'
         UNION
         SELECT e.order_id FROM paper_portfolio_state s JOIN paper_order_events e USING (portfolio)
-        WHERE e.version > s.version - 1000 AND e.kind = 'triggered'
+        WHERE e.version > s.version - 1000 AND e.kind IN ('triggered', 'amended')
     ) o
     -- OFFSET 0 keeps it a lookup for each order: without statistics a join would read the fills of all time.
     CROSS JOIN LATERAL (SELECT * FROM paper_fills WHERE order_id = o.order_id AND touch_size IS NOT NULL OFFSET 0) f

@@ -59,6 +59,16 @@ def test_a_limit_that_is_met_takes_at_once_in_the_same_commit(market: Market) ->
     assert Decimal(1) == market.state.positions[BTC].quantity
 
 
+def test_what_an_old_order_took_by_an_amend_is_gone_from_the_quote_after_a_restart_too(market: Market) -> None:
+    market.price("100", "99.9", "100.1")
+    entry = market.send("BUY", "5", order_type="limit", limit_price="99")
+    market.time(120)
+    market.price("100", "99.9", "100.1", "9")
+    market.send("BUY", "1")
+    market.send("AMEND", target=str(entry), limit_price="101")
+    assert Decimal(6) == market.state.taken[BTC].bought
+
+
 def test_an_amended_exit_keeps_its_price_where_its_entry_is_filled_further(market: Market) -> None:
     market.price("100", "99.9", "100.1", "2")
     market.send("BUY", "5", order_type="limit", limit_price="101", stop_loss_pct="0.05")
