@@ -32,6 +32,7 @@ from actors.runtime.routes import Routes
 from actors.settlement.driver import Downtime, RecoveryRules
 from actors.settlement.messages import HistoryFetched, RequestHistory, Settling
 from actors.supervision.messages import Rebuilt
+from domain.market_data.buffer import LostData
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
 from domain.trading.open_orders.open_order import TrailingMark
@@ -138,6 +139,7 @@ class ExecutionSimulator(PathBehaviour):
                 self._match(message.quotes, now)
             case KeptData() if self._awaits_data:
                 self._awaits_data = False
+                self._hold_for_lost(message.lost, now)
                 self._match(message.quotes, now)
                 self._watch_changes()
                 self._routes.supervisor.tell(Rebuilt("ExecutionSimulator", message.generation))
@@ -286,6 +288,17 @@ class ExecutionSimulator(PathBehaviour):
         events = tuple(result.event for result in moment.results)
         self._routes.sizer.tell(Happened(self.generation, before.name, moment.results, None))
         self._routes.position_keeper.tell(Record(self.generation, events, progress, recovered=True))
+
+    def _hold_for_lost(self, lost: Mapping[Symbol, LostData], now: Instant) -> None:
+        """Settle the portfolios whose data the PriceTracker could not keep until they were committed."""
+        assert self.generation is not None
+        if names := self._downtime.add_lost(lost, self._sequencer.states, now):
+            self._sequencer.hold(names)
+            settling = Settling(self.generation, frozenset(self._downtime.waiting))
+            self._routes.snapshotter.tell(settling)
+            self._routes.sizer.tell(settling)
+            request = RequestHistory(self.generation, self._downtime.since, self._recovery.timeout)
+            self._routes.price_tracker.tell(request)
 
     def _watch_changes(self) -> None:
         """Tell the PriceTracker which symbols have open orders, if these are others than before."""

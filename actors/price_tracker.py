@@ -210,7 +210,9 @@ class PriceTracker(Behaviour):
         if message.begins is not None:
             data = self._buffer.since(message.symbols, message.symbols)
             self._buffer.keep_only(data)
-            self._routes.execution_simulator.tell(KeptData(message.begins, tuple(data)))
+            self._routes.execution_simulator.tell(
+                KeptData(message.begins, tuple(data), self._buffer.lost(message.symbols))
+            )
         elif data := self._buffer.since(message.symbols, message.new):
             self._routes.execution_simulator.tell(DataSeen(tuple(data)))
 
@@ -225,8 +227,9 @@ class PriceTracker(Behaviour):
             self._source.watch_closely(self._buffer.watched)
 
     def _request_history(self, request: RequestHistory) -> None:
-        """Have the source tell what happened while no process ran, in a thread of its own."""
-        reach = Reach(self._clock.now(), self._buffer.last_number)
+        """Have the source tell what this process has not seen, or keeps no more, in a thread of its own."""
+        first_no, data_no = self._buffer.numbers_for_fetched(request.since.keys())
+        reach = Reach(self._clock.now(), data_no, first_no)
         fetch = HistoryFetch(self._source, request, reach, self._records.stored)
         self._run_beside("price history", lambda: fetch.run(self._routes.execution_simulator.tell))
 

@@ -129,7 +129,7 @@ class Wiring:
         self._states: dict[PortfolioName, PortfolioState] = {}
         self._disconnecting: set[str] = set()
         self._halts = HaltMonitor(self.notifier.notify)
-        self.market_data = MarketDataBuffer(start.epoch)
+        self.market_data = MarketDataBuffer(start.epoch, runtime.limits)
         self._end_reported = False
         timeout = timedelta(seconds=settings.recovery_timeout)
         recovery = RecoveryRules(first_number(start.epoch), ports.source.name, timeout)

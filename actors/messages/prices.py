@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 
 from actors.messages.base import Latest, Message, PathMessage
+from domain.market_data.buffer import LostData
 from domain.trading.instruments import InstrumentCatalog
 from domain.trading.quotes import MarketData, PricePoint, Quote
 from domain.types import Generation, Symbol
@@ -45,9 +47,14 @@ class Watch(Message):
 
 
 class KeptData(PathMessage):
-    """PriceTracker to ExecutionSimulator: what is matched again as a generation begins, before any other data."""
+    """PriceTracker to ExecutionSimulator: what is matched again as a generation begins, before any other data.
+
+    Attributes:
+        lost: by symbol, what else would be matched, and is not kept any more.
+    """
 
     quotes: tuple[MarketData, ...]
+    lost: Mapping[Symbol, LostData] = field(default_factory=dict)
 
 
 class Release(Latest):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from actors.runtime.database_retry import DatabaseRetry
 from actors.runtime.host import ActorHost
 from actors.runtime.timer import Timer
+from domain.market_data.buffer import USUAL_LIMITS, BufferLimits
 from domain.types import Clock
 from domain.worker_thread import WorkerThread
 
@@ -27,6 +28,7 @@ class Runtime:
         host: the class of an actor's host.
         retry: the class that repeats an actor's calls to the database.
         run_beside: runs a named action that may wait beside the actors; returns at once.
+        limits: how much market data wait for a commit.
     """
 
     clock: Clock
@@ -34,3 +36,4 @@ class Runtime:
     host: type[ActorHost] = ActorHost
     retry: type[DatabaseRetry] = DatabaseRetry
     run_beside: Callable[[str, Callable[[], None]], None] = run_in_thread
+    limits: BufferLimits = USUAL_LIMITS

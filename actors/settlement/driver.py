@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 from actors.settlement.messages import HistoryFetched
-from domain.market_data.buffer import NUMBERS_OF_A_PROCESS
+from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, LostData
 from domain.trading.open_orders.settlement import (
     SettledSpan,
     Settlement,
@@ -64,7 +64,8 @@ class Downtime:
         self._frozen = frozen
         self._begun = now
         self._histories: dict[Symbol, History] = {}
-        self._until, self._data_no = now.time, rules.first_no
+        self._until, self._data_no, self._first_no = now.time, rules.first_no, 0
+        self._lost_no = 0  # the number of the last data that were dropped before they were committed
         for state in states:
             if state.progress.settled_no >= rules.first_no or not len(state.open_orders):
                 continue
@@ -73,10 +74,43 @@ class Downtime:
                     "portfolio {} has open orders whose prices come from {}; they rest unfilled while the price source "
                     "is {}", state.name, ", ".join(sorted(others)), rules.source,
                 )  # fmt: skip
-            if symbols := symbols_to_settle(state, rules.source):
-                self.waiting[state.name] = frozenset(symbols)
-                for symbol, since in symbols.items():
-                    self.since[symbol] = min(since, self.since.get(symbol, since))
+            self._wait_for(state)
+
+    def _wait_for(self, state: PortfolioState) -> None:
+        if symbols := symbols_to_settle(state, self._rules.source):
+            self.waiting[state.name] = frozenset(symbols)
+            for symbol, since in symbols.items():
+                self.since[symbol] = min(since, self.since.get(symbol, since))
+
+    def add_lost(
+        self, lost: Mapping[Symbol, LostData], states: Iterable[PortfolioState], now: Instant
+    ) -> frozenset[PortfolioName]:
+        """Add the portfolios that must be settled because data were dropped before they were committed.
+
+        The price source is then asked once more for all that wait. Data after the lost ones that are kept are matched
+        if it does not answer.
+        """
+        before = frozenset(self.waiting)
+        for state in states:
+            concerned = [
+                one.order.instrument.symbol
+                for one in state.open_orders
+                if (data := lost.get(one.order.instrument.symbol)) is not None
+                and data.concern(one.since)
+                and state.progress.settled_no < data.last_no
+            ]
+            if concerned and state.name not in before:
+                self._wait_for(state)
+                logger.warning(
+                    "portfolio {}: market data of {} were dropped, because too many waited for the database; its open "
+                    "orders are settled", state.name, ", ".join(sorted(set(concerned))),
+                )  # fmt: skip
+        added = self.waiting.keys() - before
+        if added:
+            self._begun, self._until = now, now.time
+            self._lost_no = max(data.last_no for data in lost.values())
+            self._data_no = max(self._data_no, self._lost_no)
+        return frozenset(added)
 
     @property
     def symbols(self) -> frozenset[Symbol]:
@@ -85,8 +119,12 @@ class Downtime:
 
     def take(self, message: HistoryFetched) -> None:
         """Take what the price source answered about a symbol."""
+        if message.data_no < self._data_no:
+            return  # of a request before the last one
+        if message.data_no > self._data_no:
+            self._histories.clear()
         self._histories[message.symbol] = message.history
-        self._until, self._data_no = message.until, message.data_no
+        self._until, self._data_no, self._first_no = message.until, message.data_no, message.first_no
 
     def remove(self, present: Iterable[PortfolioName]) -> None:
         """Forget the portfolios that are not present any more."""
@@ -104,7 +142,7 @@ class Downtime:
         matched = [
             max(one.sees_after, state.open_orders.matched(one.order.instrument.symbol)) for one in state.open_orders
         ]
-        first_no = max(self._rules.first_no - NUMBERS_OF_A_PROCESS // 2, *matched) + 1
+        first_no = self._first_no or max(self._rules.first_no - NUMBERS_OF_A_PROCESS // 2, *matched) + 1
         return Settlement(state, histories, self._until, first_no, now, self._frozen)
 
     def end(self, before: PortfolioState) -> tuple[Progress, list[SettledSpan]]:
@@ -129,7 +167,9 @@ class Downtime:
                 )  # fmt: skip
         # Frozen orders have not seen these data.
         data_at = before.progress.data_at if frozen_sources(before, self._rules.source) else self._until
-        return Progress(data_at, self._data_no), spans
+        # Where nothing is known of dropped data, at least those after them are kept, and matched next.
+        only_kept = self._lost_no and all(span.gap is not None for span in spans)
+        return Progress(data_at, self._lost_no if only_kept else self._data_no), spans
 
     def _of(self, state: PortfolioState) -> Mapping[Symbol, History]:
         symbols = symbols_to_settle(state, self._rules.source)

@@ -21,10 +21,12 @@ class Reach(NamedTuple):
     Attributes:
         until: the time of the request.
         data_no: the number of the last data that were received by then.
+        first_no: see `HistoryFetched.first_no`.
     """
 
     until: datetime
     data_no: int
+    first_no: int = 0
 
 
 class HistoryFetch:

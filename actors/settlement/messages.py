@@ -27,7 +27,7 @@ class Settling(PathMessage):
 
 
 class RequestHistory(PathMessage):
-    """ExecutionSimulator to PriceTracker: find out what the market did while no process saw it.
+    """ExecutionSimulator to PriceTracker: find out what the market did while no process saw it, or kept it.
 
     Attributes:
         since: for each symbol, the market's time up to which it is known.
@@ -44,9 +44,11 @@ class HistoryFetched(PathMessage):
     Attributes:
         until: the time of the request.
         data_no: the number of the last data that were received by then; later ones are not in the history.
+        first_no: the number for the first piece of a history; 0 for one below those that this process receives.
     """
 
     symbol: Symbol
     history: History
     until: datetime
     data_no: int
+    first_no: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from domain.market_data.folding import fold
 from domain.trading.quotes import MarketData, Quote
@@ -17,6 +18,31 @@ MAX_WAITING_PIECES = 10_000
 NUMBERS_OF_A_PROCESS = 2**36
 """More than a process gives in two years at 1 000 a second, so numbers grow from process to process. They fit into
 bigint for 134 million epochs; each restore of a backup takes a million of them."""
+
+
+RESERVED_NUMBERS = 2**24
+"""Numbers for data that are fetched in place of lost ones: more than a price source tells at once."""
+
+
+class LostData(NamedTuple):
+    """Which data of a symbol are not kept any more, although nothing that rests on them was committed.
+
+    Attributes:
+        last_no: the number of the last of them.
+        fetched_from: the lowest number that was given to data fetched in their place; 0 where none were.
+        fetched_to: the highest one.
+    """
+
+    last_no: int
+    fetched_from: int = 0
+    fetched_to: int = 0
+
+    def concern(self, since: int) -> bool:
+        """Return whether they may concern an order that sees data after this number.
+
+        One that fetched data have made may stand before others of these that were not settled.
+        """
+        return since < self.last_no or self.fetched_from <= since <= self.fetched_to
 
 
 def first_number(epoch: Epoch) -> int:
@@ -37,6 +63,9 @@ class BufferLimits:
     waiting: int = MAX_WAITING_PIECES
 
 
+USUAL_LIMITS = BufferLimits()
+
+
 class MarketDataBuffer:
     """Numbers market data, and keeps those of watched symbols. It outlives restarts of the PriceTracker.
 
@@ -49,16 +78,17 @@ class MarketDataBuffer:
         dropped: pieces that were dropped because too many were kept.
     """
 
-    def __init__(self, epoch: Epoch, limits: BufferLimits | None = None) -> None:
+    def __init__(self, epoch: Epoch, limits: BufferLimits = USUAL_LIMITS) -> None:
         self.watched: frozenset[Symbol] = frozenset()
         self.dropped = 0
-        self._limits = limits or BufferLimits()
+        self._limits = limits
         self._last_number = first_number(epoch)
         self._kept: deque[MarketData] = deque()
         self._waiting: Counter[Symbol] = Counter()
         self._newest: dict[Symbol, Quote] = {}
         self._last_kept: dict[Symbol, int] = {}
         self._released: dict[Symbol, int] = {}
+        self._lost: dict[Symbol, LostData] = {}
         self._leaving: frozenset[Symbol] = frozenset()
         # The quotes of the last call, each with its numbered one.
         self._last_batch: list[tuple[Quote, Quote]] = []
@@ -100,8 +130,35 @@ class MarketDataBuffer:
         if self._waiting[quote.symbol] > self._limits.waiting:
             self._fold(quote.symbol)
         if len(self._kept) > self._limits.kept:
-            self._drop_first()
-            self.dropped += 1
+            self._lose(self._drop_first())
+
+    def _lose(self, piece: MarketData) -> None:
+        self.dropped += 1
+        if piece.data_no > self._released.get(piece.symbol, 0):
+            before = self._lost.get(piece.symbol) or LostData(0)
+            self._lost[piece.symbol] = before._replace(last_no=piece.data_no)
+
+    def lost(self, symbols: Iterable[Symbol]) -> dict[Symbol, LostData]:
+        """Return what was dropped of some symbols and is not committed."""
+        return {
+            symbol: lost
+            for symbol in symbols
+            if (lost := self._lost.get(symbol)) is not None and lost.last_no > self._released.get(symbol, 0)
+        }
+
+    def numbers_for_fetched(self, symbols: Collection[Symbol]) -> tuple[int, int]:
+        """Return the first number for data that are fetched now, and the number of the last data before any later ones.
+
+        The first number is 0 where nothing was lost: what no process has seen is numbered below what this one receives.
+        """
+        if not (lost := self.lost(symbols)):
+            return 0, self._last_number
+        first_no = self._last_number + 1
+        self._last_number += RESERVED_NUMBERS
+        for symbol, one in lost.items():
+            fetched_from = one.fetched_from or first_no
+            self._lost[symbol] = one._replace(fetched_from=fetched_from, fetched_to=self._last_number)
+        return first_no, self._last_number
 
     def _fold(self, symbol: Symbol) -> None:
         """Fold what waits of a symbol into one piece; what is committed of it does not wait."""

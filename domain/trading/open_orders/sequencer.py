@@ -108,6 +108,12 @@ class Sequencer:
             if state.name not in self._held:
                 self._add(state)
 
+    def hold(self, portfolios: Collection[PortfolioName]) -> None:
+        """Match nothing of more portfolios, and take no order of them, before `release`."""
+        self._held.update(portfolios)
+        for open_order in (one for name in portfolios for one in self._states[name].open_orders):
+            self._levels.remove(open_order)
+
     def release(self, state: PortfolioState) -> None:
         """Go on with a portfolio that was held: with this state, by its newest rules."""
         self._held.discard(state.name)

@@ -19,6 +19,7 @@ from actors.runtime.pykka_adapter import Envelope
 from actors.runtime.runtime import Runtime
 from actors.runtime.timer import Timer
 from domain.errors import DatabaseUnavailable
+from domain.market_data.buffer import BufferLimits
 
 T = TypeVar("T")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -194,6 +195,6 @@ class SteppedTimer(Timer):
             receiver.tell(message)
 
 
-def stepped_runtime(clock: StepClock, timer: SteppedTimer) -> Runtime:
+def stepped_runtime(clock: StepClock, timer: SteppedTimer, limits: BufferLimits) -> Runtime:
     """Return a runtime in one thread."""
-    return Runtime(clock, timer, SteppedHost, Impatient, lambda _, action: action())
+    return Runtime(clock, timer, SteppedHost, Impatient, lambda _, action: action(), limits)

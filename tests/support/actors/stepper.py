@@ -23,6 +23,7 @@ from actors.supervision.messages import Begin
 from actors.supervisor import StartingPoint
 from actors.wiring import Ports, Wiring
 from domain.alarms import Alarm
+from domain.market_data.buffer import USUAL_LIMITS, BufferLimits
 from domain.trading.instruments import Instrument, InstrumentCatalog
 from domain.trading.quotes import PriceListener, Quote
 from domain.types import Instant, Symbol
@@ -67,6 +68,7 @@ class Stepper:
         trace: a trace that several processes share.
         delays: deliver delayed messages when the clock reaches their time (`pass_by`), not at once.
         source: a price source that several processes share.
+        limits: how much market data wait for a commit; those of the program without them.
         settings: settings that differ from `SETTINGS`.
 
     Attributes:
@@ -86,6 +88,7 @@ class Stepper:
         trace: list[str] | None = None,
         delays: bool = False,
         source: PassiveSource | None = None,
+        limits: BufferLimits = USUAL_LIMITS,
         **settings: Any,
     ) -> None:
         self.database = database
@@ -101,7 +104,7 @@ class Stepper:
             Settings.isolated(seed=seed, **(SETTINGS | settings)),
             Ports(session, session, session, session, session, session, self.source, alarms=self),
             StartingPoint(database.generation, session.epoch),
-            stepped_runtime(self.clock, self._timer),
+            stepped_runtime(self.clock, self._timer, limits),
             self._end_process,
         )
         self._listener = TrackerListener(self.wiring.address("PriceTracker"), self.wiring.market_data)

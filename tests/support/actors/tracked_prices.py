@@ -21,7 +21,7 @@ from actors.runtime.routes import Routes
 from actors.supervision.alarms import AlarmNotifier
 from domain.alarms import Alarm, AlarmKind
 from domain.errors import DatabaseUnavailable
-from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, BufferLimits, MarketDataBuffer
+from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, USUAL_LIMITS, BufferLimits, MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
 from domain.trading.instruments import Instrument
 from domain.trading.quotes import Bar, PricePoint, Quote
@@ -65,7 +65,7 @@ class Mail(list[Message]):
 class Tracked:
     """A PriceTracker with all that it touches."""
 
-    def __init__(self, limits: BufferLimits | None = None) -> None:
+    def __init__(self, limits: BufferLimits = USUAL_LIMITS) -> None:
         self.source = PassiveSource(TRADED, "kraken", real=True)
         self.records, self.sizer, self.clock = Records(), Mail(), StepClock()
         self.alarms: list[Alarm] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from actors.messages import Tick
 from actors.price_listener import TrackerListener
@@ -103,7 +104,7 @@ class Served:
         self._seed = seed
         self._played = 0
 
-    def start(self, **settings: object) -> Stepper:
+    def start(self, **settings: Any) -> Stepper:
         """Start a process, and run it until it rests."""
         self._seed += 1
         self.stepper = Stepper(

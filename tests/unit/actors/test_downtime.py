@@ -11,6 +11,7 @@ import pytest
 
 from actors.messages import Tick
 from actors.settlement.history import HistoryFetch
+from domain.market_data.buffer import USUAL_LIMITS, BufferLimits
 from domain.trading.decision import Decision
 from domain.types import OutcomeStatus
 from tests.faults.parts.gaps import play_seed
@@ -27,14 +28,14 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def served(*prices: tuple[float, str], **market: object) -> Served:
+def served(*prices: tuple[float, str], limits: BufferLimits = USUAL_LIMITS, **market: object) -> Served:
     """Return a market of trades, each with its second after noon, and its first process."""
     database = MemoryDatabase()
     database.open_portfolio(rules(costs=free(), execution=BY_QUOTE, max_position_size=1))
     trades = [trade(BTC, price, at(second), "50") for second, price in prices]
     recorded = RecordedMarket([instrument(BTC), instrument(ETH)], trades, **market)  # type: ignore[arg-type]
     one = Served(recorded, database, StepClock(), seed=1)
-    one.start()
+    one.start(limits=limits)
     return one
 
 
@@ -256,3 +257,75 @@ def test_kills_with_gaps_change_no_fill_or_mark_it(seed: int) -> None:
     counted = play_seed(seed, kills=6)
     assert 12 == counted.faults["death"]
     assert counted.decisions >= 6
+
+
+FEW = BufferLimits(kept=3)
+
+
+def overflowing(*after: tuple[float, str], last: str = "98", **market: object) -> Served:
+    """Return a bracket of which more data waited for the database than are kept: those of the minute 1 are lost."""
+    one = served((1, "100"), (60, "94"), (61, "96"), (62, "97"), (63, last), *after, limits=FEW, **market)
+    one.pass_to(at(1))
+    put(one, quantity="1", stop_loss="95", take_profit="110")
+    one.pass_to(at(2))
+    one.tick()
+    one.database.away = True
+    one.pass_to(at(64))
+    assert one.stepper is not None
+    assert (1, 3) == (one.stepper.wiring.market_data.dropped, len(one.stepper.wiring.market_data))
+    return one
+
+
+def back(one: Served) -> list[str]:
+    """Let the database answer again; return what happened since."""
+    before = len(events_as_text(one.database))
+    one.database.away = False
+    assert one.stepper is not None
+    one.stepper.settle()
+    return events_as_text(one.database)[before:]
+
+
+LOST = ["05 12:01:00 recovered default 2 Filled SELL 1 at 94", "05 12:01:00 recovered default 2 OrderTriggered"]
+
+
+def test_what_was_dropped_before_it_was_committed_is_settled() -> None:
+    one = overflowing((70, "120"), (80, "96"))
+    assert LOST == back(one)
+    assert [(BTC, at(1), at(64))] == one.market.requests
+    (span,) = one.database.spans
+    assert (at(1), at(64), 4, None) == (span.since, span.until, span.trades, span.gap)
+    put(one, 2, quantity="1", order_type="limit", limit_price="97")  # the portfolio goes on, with new data
+    one.pass_to(at(80))
+    one.tick()
+    assert "05 12:01:20 default 1 Filled BUY 1 at 97" in events_as_text(one.database)
+    assert 1 == len(one.market.requests)
+    assert one.stepper is not None
+    one.stepper.crash("Sizer")
+    one.stepper.settle()
+    assert 1 == len(one.market.requests)  # it is settled once
+    one.kill()
+    one.pass_to(at(90))
+    one.start()
+    assert 0 == len(one.database.portfolios[NAME].open_orders)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_where_nobody_knows_what_was_dropped_the_kept_data_are_matched(
+    answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = overflowing(last="94.5", unknown="it has no past")
+    if not answered:
+        monkeypatch.setattr(HistoryFetch, "run", lambda *_: None)
+        assert [] == back(one) + one.database.spans
+        one.clock.pass_by(61)
+        one.tick()
+        stopped = ["05 12:02:05 default 2 Filled SELL 1 at 94.5", "05 12:02:05 default 2 OrderTriggered"]
+    else:
+        back(one)
+        stopped = ["05 12:01:04 default 2 Filled SELL 1 at 94.5", "05 12:01:04 default 2 OrderTriggered"]
+    assert stopped == events_as_text(one.database)[-2:]  # not at 94, which nobody knows
+    (span,) = one.database.spans
+    assert ("it has no past" if answered else "the price source did not answer in time") == span.gap
+    assert answered == bool(one.market.requests)
+    one.tick()
+    assert 1 == len(one.database.spans)
