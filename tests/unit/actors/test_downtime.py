@@ -259,12 +259,12 @@ def test_kills_with_gaps_change_no_fill_or_mark_it(seed: int) -> None:
     assert counted.decisions >= 6
 
 
-FEW = BufferLimits(kept=3)
+THREE_PIECES = BufferLimits(kept=3)
 
 
 def overflowing(*after: tuple[float, str], last: str = "98", **market: object) -> Served:
     """Return a bracket of which more data waited for the database than are kept: those of the minute 1 are lost."""
-    one = served((1, "100"), (60, "94"), (61, "96"), (62, "97"), (63, last), *after, limits=FEW, **market)
+    one = served((1, "100"), (60, "94"), (61, "96"), (62, "97"), (63, last), *after, limits=THREE_PIECES, **market)
     one.pass_to(at(1))
     put(one, quantity="1", stop_loss="95", take_profit="110")
     one.pass_to(at(2))
