@@ -15,15 +15,17 @@ from persistence.rows import one_row
 
 # The fence and the end of the decisions are one statement. FOR SHARE waits for a transaction that raises the epoch or
 # the generation, and sees the new value. An array may be empty, so that nothing is sent for it: without a status a
-# decision is executed, and without an order it keeps what its row has. Status open is no end: the order of a pending
-# decision rests from now on. Only the writer of orders ends a decision that is open.
+# decision is executed, and without an order one that is open keeps its own. A pending one has none, whatever its sender
+# wrote into the row. Status open is no end: the order of a pending decision rests from now on. Only the writer of
+# orders ends a decision that is open.
 END_DECISIONS = """
 WITH fence AS MATERIALIZED (
     SELECT FROM paper_lease l CROSS JOIN paper_generation g
     WHERE l.epoch = %(epoch)s AND g.generation = %(generation)s FOR SHARE OF l, g
 ), ended AS (
     UPDATE trading_decisions d
-    SET status = coalesce(o.status, 'executed'), outcome_reason = o.reason, order_id = coalesce(o.order_id, d.order_id),
+    SET status = coalesce(o.status, 'executed'), outcome_reason = o.reason,
+        order_id = coalesce(o.order_id, CASE d.status WHEN 'open' THEN d.order_id END),
         processed_at = CASE WHEN o.status = 'open' THEN NULL ELSE clock_timestamp() END
     FROM unnest(%(ids)s::{id_type}[], %(statuses)s::text[], %(reasons)s::text[], %(order_ids)s::uuid[])
          AS o(id, status, reason, order_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from actors import Decision, TradingSystem
 from domain.errors import DatabaseBusy
 from tests.support.database.servers import Server
-from tests.support.system.running_system import running_system, until_all_ended
+from tests.support.system.running_system import running_system, until, until_all_ended
 
 GOOD = {"symbol": "BTC/USDT", "decision": "BUY", "confidence": "0.75"}
 
@@ -103,6 +104,26 @@ def test_one_outcome_with_its_reason(system: TradingSystem, changes: dict[str, A
     assert status == row["status"]
     assert row["outcome_reason"].startswith(reason)
     assert system.ledger_reader.ledger_differences() == []
+
+
+def test_an_order_that_a_sender_names_does_not_stay(system: TradingSystem) -> None:
+    """It would show the fills of another order, and the ledger check would miss an order that does not exist."""
+    named = {"order_id": uuid4()}
+    terms = {"order_type": "limit", "quantity": "0.001", "limit_price": "1", "portfolio": "names"}
+    with psycopg.connect(system.database_url) as connection:
+        connection.execute(
+            "INSERT INTO paper_trading_config (portfolio, currency, initial_capital, min_notional)"
+            " VALUES ('names', 'USDT', 10000, 0)"
+        )
+    open_ids = [put(system, {**terms, **named}) for _ in range(2)]
+    refused = put(system, {"symbol": "NOPE/USDT", **named})
+    decision = system.ledger_reader.decision
+    until(lambda: ["open"] * 2 == [decision(id_)["status"] for id_ in open_ids])
+    cancel = put(system, {"decision": "CANCEL", "target": "all", "portfolio": "names", **named})
+    until(lambda: None not in [decision(id_)["processed_at"] for id_ in (cancel, refused)])
+    ended = [(row["status"], row["order_id"]) for row in map(decision, (cancel, refused))]
+    assert [("executed", None), ("rejected", None)] == ended
+    assert [] == system.ledger_reader.ledger_differences()
 
 
 def psql(system: TradingSystem, statement: str, *values: Any) -> None:
