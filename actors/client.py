@@ -106,7 +106,7 @@ class TradingClient(ABC):
             order_type: market, limit, stop, stop_limit or trailing_stop.
             limit_price: the worst price of a limit or stop_limit order.
             stop_price: the mark that triggers a stop or stop_limit order.
-            time_in_force: GTC, IOC, FOK or GTD; default: GTC where the order may rest.
+            time_in_force: GTC, IOC, FOK, GTD or DAY; default: GTC where the order may rest.
             order_expires_at: end of an order with GTD; aware.
             post_only: reject a limit order that would take at once.
             reduce_only: of a SELL: it works in a halted portfolio, too.

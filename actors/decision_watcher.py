@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from loguru import logger
@@ -19,7 +18,7 @@ from actors.runtime.routes import PathServices, Routes
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
 from domain.errors import DatabaseUnavailable, DecisionGone, Fenced, PaperTradingError, SubmissionInDoubt
 from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
-from domain.trading.sizing import expire_if_stale
+from domain.trading.sessions.decision_age import NO_AGE_LIMIT, AgeLimit, expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
 from domain.wording import counted
 
@@ -38,7 +37,7 @@ class DecisionWatcher(PathBehaviour):
         routes: the addresses of the actors.
         services: database retries, wake-ups and counters.
         clock: the time at which decisions are received.
-        max_decision_age: a decision that is older when it is taken in, as after a downtime, expires; None: no limit.
+        age_limit: a decision that is older when it is taken in, as after a downtime, expires.
     """
 
     group_limit: ClassVar[int] = 500
@@ -50,7 +49,7 @@ class DecisionWatcher(PathBehaviour):
         routes: Routes,
         services: PathServices,
         clock: Clock,
-        max_decision_age: timedelta | None = None,
+        age_limit: AgeLimit = NO_AGE_LIMIT,
     ) -> None:
         self._decisions = decisions
         self._callers = callers
@@ -59,7 +58,7 @@ class DecisionWatcher(PathBehaviour):
         self._wake_later = services.wake_later
         self._counters = services.counters
         self._clock = clock
-        self._max_decision_age = max_decision_age
+        self._age_limit = age_limit
         self._under_way: set[DecisionId] = set()
         self._quarantined: set[DecisionId] = set()
         self._waiting: set[DecisionId] = set()
@@ -176,16 +175,16 @@ class DecisionWatcher(PathBehaviour):
             received = self._pending(capacity)
             self._more = len(received) == capacity
             refusals = [
-                row if isinstance(row, Refusal) else expire_if_stale(row, row.received, self._max_decision_age)
+                row if isinstance(row, Refusal) else expire_if_stale(row, row.received, self._age_limit)
                 for row in received
             ]
             stale += self._refuse([refusal for refusal in refusals if refusal is not None])
             self._send(row for row, refusal in zip(received, refusals, strict=True) if refusal is None)
             if not self._more or not any(refusals):
                 break
-        if stale and self._max_decision_age is not None:
+        if stale and self._age_limit.max_age is not None:
             self._counters.expired_at_intake += stale
-            limit = f"max_decision_age = {self._max_decision_age.total_seconds():g} s"
+            limit = f"max_decision_age = {self._age_limit.max_age.total_seconds():g} s"
             number = counted(stale, "decision")
             logger.warning("{} expired: older than {} when this process could take them", number, limit)
 

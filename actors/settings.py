@@ -36,6 +36,7 @@ from actors.configuration.settings_types import (
     AlertCommand,
     AlertUrl,
     Amount,
+    CalendarTable,
     Count,
     DatabaseUrl,
     Factor,
@@ -57,8 +58,8 @@ from domain.wording import CURRENCY, EXCHANGE
 URL = r"[a-z0-9+]+://[^\s'\"]+"
 RECORDED_SETTINGS = (
     "prices", "exchange", "exchange_options", "symbols", "seed", "price_interval", "price_speed", "price_spread",
-    "same_currency", "check_interval", "snapshot_interval", "price_grace", "max_price_age", "max_decision_age",
-    "recovery_timeout", "hang_timeout", "audit_interval", "max_restarts", "restart_window",
+    "same_currency", "calendars", "check_interval", "snapshot_interval", "price_grace", "max_price_age",
+    "max_decision_age", "recovery_timeout", "hang_timeout", "audit_interval", "max_restarts", "restart_window",
 )  # fmt: skip
 """Settings that can change the outcome of a decision, or what validation measures: the age limit of a price, the time
 until an actor counts as hung, the permitted restarts, and the intervals of checks. A new setting belongs here, in
@@ -131,6 +132,12 @@ class Settings(BaseSettings):
         ("USD", "USDT", "USDC"),
         description="Currencies that count as equal in value, 1:1.",
         examples=["USD, USDT, USDC, DAI"],
+    )
+    calendars: CalendarTable = Field(
+        default_factory=dict,
+        description="Exchanges whose trading sessions symbols have, for `time_in_force = 'DAY'`. A symbol that is not "
+        "named has none.",
+        examples=[{"AAPL": "XNYS"}],
     )
 
     initial_capital: Annotated[Number, Field(gt=0, lt=Decimal("1e20")), Unit("money")] = Field(

@@ -45,8 +45,10 @@ from domain.errors import LeaseHeld, PaperTradingError, RestartLimitReached
 from domain.failures import Failure
 from domain.market_data.buffer import MarketDataBuffer, first_number
 from domain.trading.decision_queue import SizingRules
+from domain.trading.instruments import Calendars
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PriceSource
+from domain.trading.sessions.decision_age import AgeLimit
 from domain.types import PortfolioName
 
 DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
@@ -315,14 +317,14 @@ class Wiring:
             max_price_age=timedelta(seconds=self._settings.max_price_age),
             max_decision_age=self._max_decision_age,
             same_currency=frozenset(self._settings.same_currency),
+            calendars=Calendars(self._settings.calendars),
         )
         return Sizer(self._routes, rules, self._clock)
 
     def _decision_watcher(self, activity: Activity) -> Behaviour:
         services = self._services("DecisionWatcher", activity)
-        return DecisionWatcher(
-            self._ports.decisions, self._callers, self._routes, services, self._clock, self._max_decision_age
-        )
+        limit = AgeLimit(self._max_decision_age, Calendars(self._settings.calendars))
+        return DecisionWatcher(self._ports.decisions, self._callers, self._routes, services, self._clock, limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class TimeInForce(StrEnum):
     GTD = "GTD"
     """Until ``order_expires_at``."""
     DAY = "DAY"
-    """Until the end of the session."""
+    """Until the close of the session of its exchange."""
 
 
 class OrderStatus(StrEnum):

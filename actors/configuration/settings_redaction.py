@@ -35,7 +35,7 @@ passwords have the same digits, so that the digits do not reveal which one it is
 
 
 def stored(value: object) -> object:
-    """Return a setting in a form that JSON can hold: a Decimal as plain text, a sequence as a list, others as text."""
+    """Return a setting as JSON can hold it: a Decimal as plain text, a list and a table as such, others as text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Decimal):
@@ -44,6 +44,8 @@ def stored(value: object) -> object:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, tuple | list):
         return [stored(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): stored(item) for name, item in value.items()}
     return _text(value)
 
 

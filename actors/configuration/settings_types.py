@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from actors.configuration.settings_reference import Form, Unit
 from domain.trading.decision import Number
+from domain.trading.sessions.calendar import CALENDARS
 from domain.types import PriceRule
 from domain.wording import SCHEMA
 
@@ -27,13 +28,25 @@ def _split_list(value: object) -> object:
 
 
 def _parse_table(value: object) -> object:
+    return _table(value, '{"timeout": 5000}')
+
+
+def _parse_calendars(value: object) -> object:
+    table = _table(value, '{"AAPL": "XNYS"}')
+    if any(calendar not in CALENDARS for calendar in table.values()):
+        msg = f"must name one of these exchanges for each symbol: {', '.join(CALENDARS)}"
+        raise ValueError(msg)
+    return table
+
+
+def _table(value: object, example: str) -> dict[str, object]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict):
-        msg = 'must be a table, as a variable in JSON: {"timeout": 5000}'
+        msg = f"must be a table, as a variable in JSON: {example}"
         raise ValueError(msg)
     return value
 
@@ -124,6 +137,12 @@ Amount = Annotated[Number, Field(ge=0, lt=Decimal("1e20")), Unit("money")]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list), Form("list, or text with commas")]
 Table = Annotated[dict[str, Any], NoDecode, BeforeValidator(_parse_table), Form("table; in a variable, JSON")]
+CalendarTable = Annotated[
+    dict[str, str],
+    NoDecode,
+    BeforeValidator(_parse_calendars),
+    Form(f"table of symbols, each with one of {', '.join(CALENDARS)}; in a variable, JSON"),
+]
 Folder = Annotated[Path, AfterValidator(_absolute_folder), Form("folder")]
 SchemaName = Annotated[str, Field(pattern=SCHEMA), AfterValidator(_own_schema)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("URL of PostgreSQL")]

@@ -37,7 +37,7 @@ ORDER_OPTIONS = {
     ],
     "time_in_force": Annotated[
         str | None,
-        typer.Option("--time-in-force", metavar="GTC|IOC|FOK|GTD", help="How long the order may rest [GTC]."),
+        typer.Option("--time-in-force", metavar="GTC|IOC|FOK|GTD|DAY", help="How long the order may rest [GTC]."),
     ],
     "order_expires_at": Annotated[
         str | None, typer.Option("--order-expires-at", metavar="TIME", help="The end of an order with GTD.")

@@ -24,11 +24,12 @@ GIVES_WAY = (
 
 
 def stop_of(row: Mapping[str, Any]) -> str:
-    """Return the stop price of a position, with the quantity that the stops close where that is less than all."""
+    """Return the stop price of a position, the quantity of its stops if that is not all, and the end of the first."""
     if row["stop_price"] is None:
         return "no stop"
     part = f" for {number(row['stop_quantity'])}" if row["stop_quantity"] < row["quantity"] else ""
-    return f"{price(row['stop_price'])}{part}"
+    until = f" until {moment(row['stop_expires_at'])}" if row["stop_expires_at"] is not None else ""
+    return f"{price(row['stop_price'])}{part}{until}"
 
 
 POSITIONS: Cells = {

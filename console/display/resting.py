@@ -49,7 +49,8 @@ def facts(part: Row) -> Iterator[tuple[str, str]]:
     if order["status"] == OPEN:
         yield OPEN, f"{filled}{_held_back(order, part['currency'] or '')}"
         if order["order_expires_at"] is not None:
-            yield "expires", f"{moment(order['order_expires_at'])} UTC"
+            close = f", the close of {order['calendar']}" if order["calendar"] is not None else ""
+            yield "expires", f"{moment(order['order_expires_at'])} UTC{close}"
     else:
         yield "filled", filled
     if seen is not None:

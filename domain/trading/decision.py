@@ -108,7 +108,7 @@ class Decision(BaseModel):
         order_type: market, limit, stop, stop_limit or trailing_stop.
         limit_price: the worst price of a limit or stop_limit order.
         stop_price: the mark at which a stop or stop_limit order is triggered.
-        time_in_force: GTC, IOC, FOK or GTD; None counts as GTC where an order may rest.
+        time_in_force: GTC, IOC, FOK, GTD or DAY; None counts as GTC where an order may rest.
         order_expires_at: end of an order with GTD; aware.
         post_only: the order is rejected where it would take at once.
         reduce_only: of a SELL: it works in a halted portfolio too, since it only reduces what is held.
@@ -259,6 +259,7 @@ class PendingDecision:
         received: when this process read it; after a rebuild, the last time.
         waited: how long it had waited by then, by the clock of `created_at`: the database's, since the clock of this
             process may differ. Negative where the sender set a time in the future.
+        sent: when it was sent, where that no longer follows from `received` and `waited`.
     """
 
     id: DecisionId
@@ -277,6 +278,12 @@ class PendingDecision:
     waited: timedelta = timedelta(0)
     terms: OrderTerms = MARKET
     target: CancelTarget | None = None
+    sent: datetime | None = None
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was sent, by the clock of this process; one dated in the future counts as sent when it was read."""
+        return self.sent or self.received.time - max(self.waited, timedelta(0))
 
     def age(self, now: Instant) -> timedelta:
         """Return how long it has waited; one dated in the future counts from the time at which it was read."""
@@ -284,7 +291,7 @@ class PendingDecision:
 
     def received_again(self, now: Instant) -> PendingDecision:
         """Return it as if it had been made and received just now: it could not be sized before."""
-        return replace(self, received=now, waited=timedelta(0))
+        return replace(self, received=now, waited=timedelta(0), sent=self.sent_at)
 
     @property
     def expiry(self) -> str:

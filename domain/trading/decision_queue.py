@@ -16,14 +16,15 @@ from typing import Any
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
 from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, Sized, SizedRefusal, Step
-from domain.trading.instruments import Instrument, InstrumentCatalog, Unresolved
+from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders
 from domain.trading.open_orders.protection import protect
 from domain.trading.portfolio import Marks, PortfolioRules, PortfolioState, PositionValues, to_dict
 from domain.trading.prices import mark
 from domain.trading.quotes import PricePoint, Quote
-from domain.trading.sizing import expire_if_stale, pre_trade_check, removed_portfolio, size
+from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale, waited
+from domain.trading.sizing import pre_trade_check, removed_portfolio, size
 from domain.types import Action, DecisionId, Instant, PortfolioName, PriceRule, Symbol
 
 
@@ -36,12 +37,14 @@ class SizingRules:
         max_price_age: a decision without a price for longer than this is rejected.
         max_decision_age: a decision that is older when it would be sized expires; None: no limit.
         same_currency: currencies that count 1:1.
+        calendars: of the symbols that have sessions.
     """
 
     price_grace: timedelta
     max_price_age: timedelta
     max_decision_age: timedelta | None
     same_currency: frozenset[str]
+    calendars: Calendars = NO_CALENDARS
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class DecisionQueue:
         self.about: DecisionId | None = None
         self.draining = False
         self._rules = rules
+        self._age_limit = AgeLimit(rules.max_decision_age, rules.calendars)
         self._accounts: dict[PortfolioName, _Account] = {}
         self._catalog: InstrumentCatalog | None = None
         self._quotes: dict[Symbol, Quote] = {}
@@ -163,7 +167,7 @@ class DecisionQueue:
 
     def on_instruments(self, catalog: InstrumentCatalog, now: Instant) -> list[Step]:
         """Take the instruments, and admit the decisions that waited for them."""
-        self._catalog = catalog
+        self._catalog = catalog.with_calendars(self._rules.calendars)
         return list(self._retry_waiting({None}, now))
 
     def on_time(self, now: Instant) -> list[Step]:
@@ -274,7 +278,7 @@ class DecisionQueue:
             # Check again: the portfolio's rules may have changed while the decision waited.
             step = (
                 pre_trade_check(decision, account.state.rules, instrument, self._rules.same_currency)
-                or expire_if_stale(decision, now, self._rules.max_decision_age)
+                or expire_if_stale(decision, now, self._age_limit)
                 or self._size(decision, account, instrument, now)
             )
             account.in_flight = (decision, instrument) if isinstance(step, Sized) else None
@@ -350,9 +354,10 @@ class DecisionQueue:
         account = self._accounts.get(decision.portfolio)
         if account is not None and account.settling:
             return None
-        if (refusal := expire_if_stale(decision, now, self._rules.max_decision_age)) is not None:
+        if (refusal := expire_if_stale(decision, now, self._age_limit)) is not None:
             return refusal
-        if now.since(decision.received) > self._rules.max_price_age:
+        calendar, since = self._rules.calendars.of(decision.symbol), now.since(decision.received)
+        if waited(decision, now, calendar, since) > self._rules.max_price_age:
             limit = f"{self._rules.max_price_age.total_seconds():g} s"
             return refuse(decision, Reason.NO_PRICE, f"none of {decision.symbol} was seen within {limit}")
         return None

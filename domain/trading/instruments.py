@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from domain.trading.arithmetic import PRICE_QUANTUM, QUANTITY_STEP, ZERO
@@ -27,6 +27,7 @@ class Instrument:
             kraken``); None where it can.
         maker_fee: the venue's commission rate for makers, a fraction; None where it states none.
         taker_fee: the same for takers.
+        calendar: code of the exchange whose sessions it has; None where it has none.
     """
 
     symbol: Symbol
@@ -40,6 +41,8 @@ class Instrument:
     # An order keeps the rates that it pays with its costs, so its instrument is the same without them.
     maker_fee: Decimal | None = field(default=None, compare=False)
     taker_fee: Decimal | None = field(default=None, compare=False)
+    # An order with a session keeps its calendar itself.
+    calendar: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,27 @@ class Unresolved:
 
     reason: str
 
+
+@dataclass(frozen=True, slots=True)
+class Calendars:
+    """The exchanges whose sessions symbols have.
+
+    Attributes:
+        by_symbol: code of the exchange by symbol, in any usual spelling.
+    """
+
+    by_symbol: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, symbol: str) -> str | None:
+        """Return the calendar of a symbol in any usual spelling; None where it has no sessions."""
+        if not self.by_symbol:
+            return None
+        typed = _letters(symbol)
+        return next((calendar for name, calendar in self.by_symbol.items() if _letters(name) == typed), None)
+
+
+NO_CALENDARS = Calendars()
+"""No symbol has sessions."""
 
 FULL_COMPARISON_LIMIT = 500
 """A misspelled symbol is compared with every symbol of a catalogue of at most this size."""
@@ -75,6 +99,12 @@ class InstrumentCatalog:
     def instruments(self) -> Mapping[str, Instrument]:
         """All instruments, by the venue's symbol."""
         return self._by_symbol
+
+    def with_calendars(self, calendars: Calendars) -> InstrumentCatalog:
+        """Return the same instruments with their calendars."""
+        if not calendars.by_symbol:
+            return self
+        return InstrumentCatalog(replace(one, calendar=calendars.of(one.symbol)) for one in self._by_symbol.values())
 
     def resolve(self, typed: str) -> Instrument | Unresolved:
         """Return the instrument that ``typed`` stands for, or the reason why there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
@@ -172,12 +172,13 @@ class Order:
         limit_price: the worst price allowed; None for orders without a limit.
         stop_price: the mark at which a stop order is triggered; of a trailing stop the first one.
         time_in_force: None for a market order.
-        expires_at: with `TimeInForce.GTD`; it sees no market data of this time or later.
+        expires_at: with `TimeInForce.GTD` and `TimeInForce.DAY`; it sees no market data of this time or later.
         post_only: it is rejected where it would take liquidity at once.
         reduce_only: it works in a halted portfolio too.
         exits: of an entry order: the exits that its fills open.
         parent: of an exit: the entry order. The exits of a PROTECT have no entry: theirs is the id that one would have.
         trail: of a trailing stop.
+        calendar: with `TimeInForce.DAY`: the exchange at whose close it expires.
         price_source: name of the source whose prices it was sized from; no other one's data fill it. None: of any.
         rules_revision: of the portfolio's row in ``paper_trading_config`` from which costs and execution come.
         amended: an AMEND has set its values: an exit then keeps its prices where its entry is filled further.
@@ -209,6 +210,15 @@ class Order:
     rules_revision: int = 1
     amended: bool = False
     price_source: str | None = None
+    calendar: str | None = None
+
+    @property
+    def end(self) -> str:
+        """When it expires, as a clause that follows *expired:*; empty where it does not."""
+        if self.expires_at is None:
+            return ""
+        at = f"{self.expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"at {at}" if self.calendar is None else f"the session of {self.calendar} ended at {at}"
 
     @property
     def own_price(self) -> Decimal | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from domain.trading.arithmetic import ONE, ZERO, affordable, divide, floor_to, money, multiply, plain, subtract
@@ -12,12 +12,14 @@ from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import SizedOrder, SizingEvidence
 from domain.trading.instruments import Instrument, Unresolved
 from domain.trading.open_orders.pricing import Pricing, misplaced_exit, no_price, price_order, with_terms
-from domain.trading.open_orders.terms import MARKET, WITHOUT_ENTRY
+from domain.trading.open_orders.terms import MARKET
 from domain.trading.orders import Order, order_id
 from domain.trading.portfolio import PortfolioRules, PortfolioState, Position
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
-from domain.types import Action, DecisionId, Instant, OutcomeStatus, PortfolioName, Side, Symbol
+from domain.trading.sessions.calendar import NoSession
+from domain.trading.sessions.decision_age import day_session
+from domain.types import Action, DecisionId, OutcomeStatus, PortfolioName, Side, Symbol
 
 REFERENCE_CONFIDENCE = Decimal("0.80")
 """At this confidence, and without risk, a BUY may use all of ``max_position_size``."""
@@ -68,6 +70,8 @@ def _order_check(
         return refuse(
             decision, Reason.OTHER_CURRENCY, f"{instrument.symbol} trades in {quote}, the portfolio holds {own}"
         )
+    if isinstance(session := day_session(decision, instrument), NoSession):
+        return refuse(decision, Reason.INVALID, session.reason)
     return None
 
 
@@ -80,14 +84,6 @@ def removed_portfolio(decision_id: DecisionId, portfolio: PortfolioName) -> Refu
     """Refuse a decision whose portfolio was removed while it was on its way."""
     detail = f"portfolio {portfolio!r} was removed"
     return Refusal(decision_id, portfolio, OutcomeStatus.REJECTED, Reason.UNKNOWN_PORTFOLIO, detail)
-
-
-def expire_if_stale(decision: PendingDecision, now: Instant, max_age: timedelta | None) -> Refusal | None:
-    """Refuse a decision that has waited longer than ``max_age``, for example during a downtime. None: no limit."""
-    if max_age is None or decision.action in WITHOUT_ENTRY or decision.age(now) <= max_age:
-        return None  # for what rests, and for protection, it is never too late
-    limit = f"max_decision_age = {max_age.total_seconds():g} s"
-    return refuse(decision, Reason.EXPIRED, f"it waited since {decision.created_at:%Y-%m-%d %H:%M:%S} UTC, {limit}")
 
 
 def size(
@@ -151,6 +147,10 @@ def size(
     )
     if decision.terms is not MARKET:
         order = replace(with_terms(order, decision.terms, pricing, quote), price_source=quote.source)
+        session = day_session(decision, instrument)
+        assert not isinstance(session, NoSession)  # `pre_trade_check` has refused it
+        if session is not None:
+            order = replace(order, expires_at=session.closes, calendar=session.calendar)
     if side is Side.BUY:
         if order.exits is None and (defaults := rules.default_exits) is not None:
             order = replace(order, exits=defaults, price_source=quote.source)

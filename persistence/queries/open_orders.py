@@ -9,7 +9,8 @@ from persistence.queries.row_lists import LedgerReader
 
 OPEN_ORDERS = """
 SELECT order_id, decision_id, leg, parent, portfolio, symbol, side, order_type, quantity, filled_quantity, limit_price,
-       paper_stop_price(o) AS stop_price, trail, trail_pct, trail_mark, time_in_force, order_expires_at, post_only,
+       paper_stop_price(o) AS stop_price, trail, trail_pct, trail_mark, time_in_force, order_expires_at, calendar,
+       post_only,
        reserved, created_at, triggered_at, strategy
 FROM paper_orders o
 WHERE status = 'open' AND (CAST(:portfolio AS text) IS NULL OR portfolio = :portfolio) ORDER BY portfolio, seq

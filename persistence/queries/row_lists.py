@@ -52,18 +52,19 @@ UNLISTED = {
 
 STOP_OF_POSITION = """
 SELECT CASE p.side WHEN 'LONG' THEN max(paper_stop_price(o)) ELSE min(paper_stop_price(o)) END AS stop_price,
-       sum(o.quantity - o.filled_quantity) AS stop_quantity
+       sum(o.quantity - o.filled_quantity) AS stop_quantity, min(o.order_expires_at) AS stop_expires_at
 FROM paper_orders o
 WHERE o.status = 'open' AND o.portfolio = p.portfolio AND o.symbol = p.symbol AND o.triggered_at IS NULL
   AND o.stop_price IS NOT NULL AND o.side = CASE p.side WHEN 'LONG' THEN 'SELL' ELSE 'BUY' END
 """
-"""Of a position ``p``: the stop that the market meets first, and the quantity that all its stops close together."""
+"""Of a position ``p``: the stop that the market meets first, the quantity that all its stops close together, and when
+the first of them expires."""
 
 # As the index of pending decisions has it.
 WAITING = "SELECT count(*) AS number FROM trading_decisions WHERE processed_at IS NULL AND status = 'pending'"
 
 POSITIONS = f"""
-SELECT p.*, s.stop_price, s.stop_quantity
+SELECT p.*, s.stop_price, s.stop_quantity, s.stop_expires_at
 FROM v_paper_open_positions p CROSS JOIN LATERAL ({STOP_OF_POSITION}) s
 WHERE (CAST(:portfolio AS text) IS NULL OR p.portfolio = :portfolio) ORDER BY p.portfolio, p.symbol
 """
@@ -178,7 +179,7 @@ class LedgerReader:
         return [{name: value for name, value in row.items() if name not in UNLISTED[table]} for row in rows]
 
     def positions(self, portfolio: str | None = None) -> list[dict[str, Any]]:
-        """Return the open positions, valued at the last market prices, with ``stop_price`` and ``stop_quantity``."""
+        """Return the open positions, valued at the last market prices; columns ``stop_…`` are about their stops."""
         return self.rows(POSITIONS, portfolio=portfolio)
 
     def portfolios(self) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ CASTS = dict.fromkeys(STORED_NUMBERS, "d.{}::numeric") | {
     **dict.fromkeys(("created_at", "expires_at", "order_expires_at"), "d.{}::timestamptz"), "now": "clock_timestamp()",
 }  # fmt: skip
 """An adopted table may have floats, and times without zone; those are UTC, the session's zone."""
-OWN = columns_of(PendingDecision, ("action", "received", "waited", "terms", "target"))
+OWN = columns_of(PendingDecision, ("action", "received", "waited", "sent", "terms", "target"))
 """Columns that are fields of a `PendingDecision` as they are."""
 READ = (*OWN, "decision", "target", *TERMS, "now")
 """Columns that the DecisionWatcher reads, and the database's time."""

@@ -194,7 +194,7 @@ def _with_new_prices(
         priced = replace(priced, trail=trail, stop_price=stop)
     if terms.expires_at is None:
         return priced
-    return replace(priced, time_in_force=TimeInForce.GTD, expires_at=terms.expires_at)
+    return replace(priced, time_in_force=TimeInForce.GTD, expires_at=terms.expires_at, calendar=None)
 
 
 def _mark_with(before: OpenOrder, quote: Quote) -> Decimal:

@@ -258,7 +258,7 @@ def unplaced(open_order: OpenOrder, take: Fill | NotFilled, quote: Quote, at: da
     """Return why an order with these terms is not placed, given what it could take at once."""
     order, force = open_order.order, open_order.order.time_in_force
     if order.expires_at is not None and at >= order.expires_at:
-        detail = f"at {order.expires_at:%Y-%m-%d %H:%M:%S} UTC, before it could rest"
+        detail = f"{order.end}, before it could rest"
         return refused(order, OutcomeStatus.EXPIRED, Reason.EXPIRED, detail)
     if order.post_only and (touched := would_take(open_order, quote)) is not None:
         detail = f"at {plain(touched)} it would take, its limit is {plain(order.limit_price or ZERO)}"

@@ -66,8 +66,7 @@ class StepOfPortfolio:
 
     def expire(self, open_order: OpenOrder, ends: tuple[DecisionEnd, ...] = ()) -> None:
         """End an order whose time has come."""
-        detail = f"at {open_order.order.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        self.end(open_order, OrderStatus.EXPIRED, Reason.EXPIRED, detail, ends)
+        self.end(open_order, OrderStatus.EXPIRED, Reason.EXPIRED, open_order.order.end, ends)
 
     def fill(self, order: Order, fill: Fill, filled: Filled | None = None) -> None:
         """Fill an order; then open or enlarge the exits of an entry, or end the rest of an exit's entry.
@@ -227,7 +226,7 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
         limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
-        reduce_only=False, note="", amended=False, leg=2 + (fill.fill_no - 1) * _slots(plan),
+        reduce_only=False, note="", amended=False, calendar=None, leg=2 + (fill.fill_no - 1) * _slots(plan),
     )  # fmt: skip
     before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
     after = target_quantities(plan.take_profits, bought, step)

@@ -10,12 +10,12 @@ from domain.trading.arithmetic import ONE, total
 from domain.trading.orders import ExitPlan, Level, Target, Trail
 from domain.types import Action, OrderType, TimeInForce
 
-RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
+RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY})
 """With these an order may rest."""
 
 ORDER_TYPES = tuple(OrderType)
 """The types that a decision may have."""
-FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD)
+FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD, TimeInForce.DAY)
 """The times in force that a decision may have."""
 
 
@@ -133,7 +133,7 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
     exits, trails = terms.exits or NO_EXITS, [terms.trail, terms.trail_pct].count(None)
     wrong = {
         "order_type: market, limit, stop, stop_limit or trailing_stop": kind not in ORDER_TYPES,
-        "time_in_force must be GTC, IOC, FOK or GTD": force not in {None, *FORCES},
+        "time_in_force must be GTC, IOC, FOK, GTD or DAY": force not in {None, *FORCES},
         "a CANCEL or AMEND needs a target, and no other decision has one": (target is None) is (action in TARGETED),
         "an AMEND needs a quantity, price, trail or order_expires_at": amends and values == (None,) * 6,
         "an AMEND sets only quantity, prices, trail and order_expires_at": amends
@@ -160,7 +160,7 @@ def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decima
             not amends and terms.expires_at is not None and force is not TimeInForce.GTD
         ),
         "time_in_force GTD needs an order_expires_at": terms.expires_at is None and force is TimeInForce.GTD,
-        "post_only is for limit orders with time_in_force GTC or GTD": (
+        "post_only is for limit orders that may rest: GTC, GTD or DAY": (
             terms.post_only and (kind is not OrderType.LIMIT or force not in {None, *RESTING})
         ),
         "reduce_only is for a SELL": terms.reduce_only and action is not Action.SELL,

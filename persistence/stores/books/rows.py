@@ -179,7 +179,7 @@ def changed_columns(change: OrderChange) -> dict[str, object]:
     return {
         "quantity": change.quantity, "limit_price": order.limit_price, "stop_price": order.stop_price,
         "seq": order.seq, "time_in_force": order.time_in_force.value if order.time_in_force is not None else None,
-        "order_expires_at": order.expires_at, "amended": order.amended,
+        "order_expires_at": order.expires_at, "calendar": order.calendar, "amended": order.amended,
         **_amount_and_fraction("trail", order.trail),
         "note": order.note or None, "status": change.status.value, "filled_quantity": open_order.filled,
         "average_fill_price": CONTEXT.quantize(average, STORED_QUANTUM) if average is not None else None,

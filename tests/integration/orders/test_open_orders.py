@@ -36,8 +36,9 @@ Ended = Result | Refusal
 class Market:
     """An engine over stores: each call is one commit, after which memory and database must be the same."""
 
-    def __init__(self, stores: Any) -> None:
+    def __init__(self, stores: Any, sizing: SizingRules = SIZING) -> None:
         self.stores = stores
+        self._sizing = sizing
         self.seconds = 0
         self.number = 0
         self.data_no = 0
@@ -57,7 +58,7 @@ class Market:
 
     def restart(self) -> None:
         """Begin anew from what is stored, as after a kill."""
-        self.engine = Engine(self.stores.ledger.load(), SIZING)
+        self.engine = Engine(self.stores.ledger.load(), self._sizing)
         self.engine.on_instruments(CATALOG, instant(self.now))
         # Numbers of market data rise over restarts, and what was matched is not matched again.
         self.engine._data_no = self.data_no

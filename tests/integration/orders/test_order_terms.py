@@ -35,7 +35,7 @@ MARKET_FORCE = "a market order has no time_in_force"
 AT_ONCE = "time_in_force IOC and FOK are for limit orders"
 EXPIRY = "order_expires_at needs time_in_force GTD"
 NO_EXPIRY = "time_in_force GTD needs an order_expires_at"
-POST_ONLY = "post_only is for limit orders with time_in_force GTC or GTD"
+POST_ONLY = "post_only is for limit orders that may rest: GTC, GTD or DAY"
 REDUCE_ONLY = "reduce_only is for a SELL"
 EXITS = "stop_loss, take_profit, trailing_stop are for a BUY or PROTECT"
 SHARES = "the shares of take_profits add up to at most 1"
@@ -72,6 +72,9 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (NO_EXPIRY, {**LIMIT, "time_in_force": "GTD"}),
     (EXPIRY, {**LIMIT, "order_expires_at": EXPIRES}),
     (EXPIRY, {**STOP, "time_in_force": "GTC", "order_expires_at": EXPIRES}),
+    (EXPIRY, {**LIMIT, "time_in_force": "DAY", "order_expires_at": EXPIRES}),
+    (MARKET_FORCE, {"time_in_force": "DAY"}),
+    (MARKET_FORCE, {**AMEND, "quantity": "1", "time_in_force": "DAY"}),
     (POST_ONLY, {"post_only": "true"}),
     (POST_ONLY, {**STOP, "post_only": "true"}),
     (POST_ONLY, {**LIMIT, "time_in_force": "IOC", "post_only": "true"}),
@@ -139,7 +142,7 @@ NO_TARGETS = (
 VALUES = [
     ("order_type: market, limit, stop, stop_limit or trailing_stop", {"order_type": "iceberg"}),
     ("order_type: market, limit, stop, stop_limit or trailing_stop", {"order_type": ""}),
-    ("time_in_force must be GTC, IOC, FOK or GTD", {**LIMIT, "time_in_force": "DAY"}),
+    ("time_in_force must be GTC, IOC, FOK, GTD or DAY", {**LIMIT, "time_in_force": "GTX"}),
     ("limit_price must be a number above 0", {"order_type": "limit", "limit_price": "NaN"}),
     ("limit_price must be a number above 0", {"order_type": "limit", "limit_price": "0"}),
     ("stop_price must be a number above 0", {"order_type": "stop", "stop_price": "-1"}),
@@ -164,6 +167,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {"stop_loss": "90", "take_profit_pct": "0.5"},
     LIMIT,
     {**LIMIT, "time_in_force": "FOK"},
+    {**LIMIT, "time_in_force": "DAY", "post_only": "true"},
+    {**STOP, "time_in_force": "DAY"},
+    {**STOP_LIMIT, "time_in_force": "DAY"},
+    {**TRAILING, "time_in_force": "DAY"},
     {**LIMIT, "time_in_force": "GTD", "order_expires_at": EXPIRES, "post_only": "true"},
     {**STOP, "time_in_force": "GTC", "stop_loss_pct": "0.05", "take_profit": "120"},
     {**STOP_LIMIT, "decision": "SELL"},
@@ -249,7 +256,7 @@ def test_terms_that_fit_are_accepted_and_read_as_they_were_sent(url: str, change
     ("sentence", "changes"),
     [
         ("order_type is 'x', which is not market, limit, stop, stop_limit or trailing_stop", {"order_type": "x"}),
-        ("time_in_force is 'DAY', which is not GTC, IOC, FOK or GTD", {"time_in_force": "DAY"}),
+        ("time_in_force is 'GTX', which is not GTC, IOC, FOK, GTD or DAY", {"time_in_force": "GTX"}),
         (NO_LIMIT_PRICE, {"order_type": "limit"}),
         (TARGET, {"target": "19"}),
     ],

@@ -1,0 +1,1 @@
+"""Trading sessions of exchanges: when a market opens and closes, by date."""
