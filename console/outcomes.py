@@ -9,8 +9,8 @@ import typer
 from console.display.format import answer
 from console.errors import FAILURE
 from console.sending import send, wait_for_outcome
-from domain.trading.decision import ANY_SYMBOL, Decision, reason_code
-from domain.trading.open_orders.terms import TARGETED
+from domain.trading.decision import Decision, reason_code
+from domain.trading.open_orders.terms import ANY_SYMBOL, TARGETED
 from domain.types import Action, OutcomeStatus
 from persistence.queries.open_orders import open_orders
 from persistence.queries.row_lists import LedgerReader

@@ -19,8 +19,9 @@ from console.options import AsJson, grouped, with_settings
 from console.sending import QueuedUntil, is_open, queued_until, send, wait_for_outcome
 from domain.errors import DecisionGone, NotRunning
 from domain.trading.arithmetic import divide, exact_number, plain
-from domain.trading.decision import ANY_SYMBOL, Accepted, Decision, reason_code
+from domain.trading.decision import Accepted, Decision, reason_code
 from domain.trading.open_orders.targets import parse_targets
+from domain.trading.open_orders.terms import ANY_SYMBOL
 from domain.types import DEFAULT_PORTFOLIO, Action, OrderType, OutcomeStatus
 from persistence.queries.row_lists import LedgerReader
 

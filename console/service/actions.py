@@ -23,8 +23,7 @@ from console import logs
 from console.service.queries import ServiceQueries
 from console.service.requests import Arguments, Command, optional_text, required_text
 from domain.errors import DatabaseError, DecisionGone, InvalidRequest
-from domain.trading.decision import ANY_SYMBOL
-from domain.trading.open_orders.terms import AMENDABLE, EXIT_FIELDS
+from domain.trading.open_orders.terms import AMENDABLE, ANY_SYMBOL, EXIT_FIELDS
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.references import portfolio_of_target
 from persistence.stores import halts, retries

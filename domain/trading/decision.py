@@ -25,7 +25,7 @@ from pydantic import (
 from domain.errors import InvalidDecision
 from domain.trading.arithmetic import exact_number
 from domain.trading.open_orders.targets import parse_targets
-from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, TARGETED, OrderTerms, flaw
+from domain.trading.open_orders.terms import ANY_SYMBOL, FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction
 from domain.trading.orders import Target
 from domain.types import (
     DEFAULT_PORTFOLIO,
@@ -39,9 +39,6 @@ from domain.types import (
     TimeInForce,
 )
 from domain.wording import FREE_TEXT, NAME, alternatives, quoted, requirement
-
-ANY_SYMBOL = "*"
-"""The symbol of a CANCEL or AMEND that names none."""
 
 MAX_AMOUNT = Decimal("1e20")
 """Prices and quantities must be below it: they are stored as NUMERIC(38,18)."""
@@ -208,15 +205,6 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     Action.PROTECT: {"confidence": 1},
 }
 """What these decisions may leave out; a trigger in ``sql/`` fills in the same."""
-
-
-def contradiction(
-    action: Action, symbol: object, terms: OrderTerms, target: str | None, quantity: Decimal | None
-) -> str | None:
-    """Return why the fields of a decision do not fit together; None if they do."""
-    if symbol == ANY_SYMBOL and action not in TARGETED:
-        return f"only a CANCEL or AMEND may have the symbol {ANY_SYMBOL}"
-    return flaw(action, terms, target, quantity)
 
 
 def _refusal(error: ValidationError) -> tuple[str, str]:

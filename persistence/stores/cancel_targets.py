@@ -8,7 +8,8 @@ from uuid import UUID
 
 import psycopg
 
-from domain.trading.decision import ANY_SYMBOL, CancelTarget
+from domain.trading.decision import CancelTarget
+from domain.trading.open_orders.terms import ANY_SYMBOL
 from domain.types import Action, DecisionId, OrderId
 from persistence.rows import uuid_in
 

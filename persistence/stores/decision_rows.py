@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from domain.trading.decision import MAX_AMOUNT, contradiction
+from domain.trading.decision import MAX_AMOUNT
 from domain.trading.open_orders.targets import parse_targets
-from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, OrderTerms
+from domain.trading.open_orders.terms import FORCES, MARKET, ORDER_TYPES, OrderTerms, contradiction
 from domain.trading.orders import Target
 from domain.types import Action, OrderType, TimeInForce
 from domain.wording import alternatives

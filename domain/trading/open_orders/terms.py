@@ -13,6 +13,9 @@ from domain.types import Action, OrderType, TimeInForce
 RESTING = frozenset({TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY})
 """With these an order may rest."""
 
+ANY_SYMBOL = "*"
+"""The symbol of a CANCEL or AMEND that names none."""
+
 ORDER_TYPES = tuple(OrderType)
 """The types that a decision may have."""
 FORCES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD, TimeInForce.DAY)
@@ -111,6 +114,15 @@ WITHOUT_ENTRY = TARGETED | {Action.PROTECT}
 WITH_EXITS = frozenset({Action.BUY, Action.PROTECT})
 LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+
+
+def contradiction(
+    action: Action, symbol: object, terms: OrderTerms, target: str | None, quantity: Decimal | None
+) -> str | None:
+    """Return why the fields of a decision do not fit together; None if they do."""
+    if symbol == ANY_SYMBOL and action not in TARGETED:
+        return f"only a CANCEL or AMEND may have the symbol {ANY_SYMBOL}"
+    return flaw(action, terms, target, quantity)
 
 
 def flaw(action: Action, terms: OrderTerms, target: str | None, quantity: Decimal | None = None) -> str | None:

@@ -26,7 +26,6 @@ from domain.errors import (
 from domain.failures import Failure
 from domain.trading.bookkeeping import Result, Trade
 from domain.trading.decision import (
-    ANY_SYMBOL,
     Accepted,
     CancelTarget,
     Decision,
@@ -37,6 +36,7 @@ from domain.trading.decision import (
 from domain.trading.events import Filled, OrderEnded
 from domain.trading.open_orders.protection import halts_after
 from domain.trading.open_orders.settlement import Advance, SettledSpan
+from domain.trading.open_orders.terms import ANY_SYMBOL
 from domain.trading.portfolio import PortfolioRules, PortfolioState
 from domain.trading.snapshot import Snapshot
 from domain.types import (
