@@ -10,13 +10,15 @@ from decimal import Decimal
 import pytest
 
 from actors.messages import Tick
+from actors.runtime.address import CURRENT
 from actors.settlement.history import HistoryFetch
+from domain import failpoints
 from domain.market_data.buffer import USUAL_LIMITS, BufferLimits
 from domain.trading.decision import Decision
 from domain.types import OutcomeStatus
 from tests.faults.parts.gaps import play_seed
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.actors.stepped_runtime import NOON, StepClock
+from tests.support.actors.stepped_runtime import NOON, StepClock, SteppedCell
 from tests.support.settlement.recorded_market import RecordedMarket, Served, events_as_text, trade
 from tests.support.values.builders import BTC, BY_QUOTE, ETH, free, instrument, rules, uid
 
@@ -329,3 +331,54 @@ def test_where_nobody_knows_what_was_dropped_the_kept_data_are_matched(
     assert answered == bool(one.market.requests)
     one.tick()
     assert 1 == len(one.database.spans)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_settlement_of_what_was_dropped_goes_on_where_it_stopped(
+    killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = [(1, "100"), (60, "106"), (61, "111"), (62, "99"), (63, "98"), (64, "97")]
+    one = served(*prices, limits=THREE_PIECES)
+    one.pass_to(at(1))
+    put(one, quantity="1", stop_loss="95", take_profits="105:0.5,110:0.5")
+    one.pass_to(at(2))
+    one.tick()
+    one.database.away = True
+    one.pass_to(at(64))
+    stepper = one.stepper
+    assert stepper is not None
+    sent: list[int] = []
+
+    def hook(moment: str, subject: str) -> None:
+        within = isinstance(CURRENT.sender, SteppedCell) and CURRENT.sender.name == "ExecutionSimulator"
+        if within and (moment, subject) == ("sends", "Record") and len(sent) < 2:
+            sent.append(len(sales(one)))
+            if len(sent) == 2:  # the first part of the settlement is sent, the second one is not
+                before, CURRENT.sender = CURRENT.sender, None
+                while not sales(one):
+                    assert stepper.step()
+                CURRENT.sender = before
+                raise RuntimeError("injected")
+
+    monkeypatch.setattr(failpoints, "hook", hook)
+    one.database.away = False
+    if killed:
+        while len(sent) < 2:
+            stepper.step()
+        assert 1 == len(sales(one))
+        one.kill()
+        one.start(limits=THREE_PIECES)
+    else:
+        stepper.settle()
+    assert [0, 0] == sent
+    assert [
+        "05 12:01:00 recovered default 3 Filled SELL 0.5 at 105",
+        "05 12:01:01 recovered default 4 Filled SELL 0.5 at 110",
+    ] == sales(one)
+    assert 0 == len(one.database.portfolios[NAME].open_orders)
+    assert (0 if killed else 1) == len(stepper.wiring.log.failures)
+
+
+def sales(one: Served) -> list[str]:
+    """Return the fills of exits as they are stored."""
+    return [text for text in events_as_text(one.database) if "Filled SELL" in text]
