@@ -40,6 +40,7 @@ from actors.configuration.settings_types import (
     Count,
     DatabaseUrl,
     Factor,
+    FeeRuleName,
     Folder,
     Fraction,
     LogLevel,
@@ -148,6 +149,11 @@ class Settings(BaseSettings):
     )
     commission_pct: Annotated[Number, Field(ge=0, le=Decimal("0.1")), Unit("fraction")] = Field(
         Decimal("0.001"), description="Commission, as a fraction of the order's value.", examples=[Decimal("0.0026")]
+    )
+    fees: FeeRuleName = Field(
+        "own",
+        description="`own`: `commission_pct`. `venue`: the venue's rates, where it states them.",
+        examples=["venue"],
     )
     min_commission: Amount = Field(Decimal(1), description="Smallest commission of an order.", examples=[0])
     slippage_pct: Annotated[Number, Field(ge=0, le=Decimal("0.05")), Unit("fraction")] = Field(
@@ -348,7 +354,7 @@ class Settings(BaseSettings):
     def portfolio_values(self) -> Mapping[str, object]:
         """Return the values of a new ``default`` portfolio."""
         names = (
-            "initial_capital", "currency", "commission_pct", "min_commission", "slippage_pct", "price_rule",
+            "initial_capital", "currency", "commission_pct", "fees", "min_commission", "slippage_pct", "price_rule",
             "max_touch_share", "max_position_size", "decision_confidence_threshold", "min_notional",
             "default_risk_score",
         )  # fmt: skip

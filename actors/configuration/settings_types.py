@@ -17,7 +17,7 @@ from pydantic_settings import NoDecode
 from actors.configuration.settings_reference import Form, Unit
 from domain.trading.decision import Number
 from domain.trading.sessions.calendar import CALENDARS
-from domain.types import PriceRule
+from domain.types import FeeRule, PriceRule
 from domain.wording import SCHEMA
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
@@ -129,6 +129,13 @@ def _price_rule(name: str) -> str:
     return name
 
 
+def _fee_rule(name: str) -> str:
+    if name not in set(FeeRule):
+        msg = "must be own or venue"
+        raise ValueError(msg)
+    return name
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), Unit("s")]
 SecondsOrZero = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Unit("s")]
 Factor = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), Unit("factor")]
@@ -149,4 +156,5 @@ DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_database_url), Form("U
 AlertCommand = Annotated[SecretStr | None, AfterValidator(_alert_command), Form("program and arguments")]
 AlertUrl = Annotated[SecretStr | None, AfterValidator(_alert_url), Form("http or https URL")]
 LogLevel = Annotated[str, AfterValidator(_log_level), Form("TRACE, DEBUG, INFO, WARNING or ERROR")]
+FeeRuleName = Annotated[str, AfterValidator(_fee_rule), Form("own or venue")]
 PriceRuleName = Annotated[str, AfterValidator(_price_rule), Form("quote or last")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -13,14 +14,17 @@ from actors.settings import Settings
 from actors.system import price_source
 from console.alerts.channels import channels
 from console.database import connected, database_label
-from console.display.format import answer, print_fact, terminal
+from console.display.format import answer, number, print_fact, terminal
 from console.display.table import full_table
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, quiet_settings
 from domain.errors import SettingsError
 from domain.program import command_name
+from domain.trading.instruments import InstrumentCatalog
+from domain.types import DEFAULT_PORTFOLIO, FeeRule
 from domain.wording import did_you_mean, one_line
 from persistence import schema
 from persistence.connections import probe
+from persistence.queries.row_lists import LedgerReader
 
 
 def check(
@@ -65,12 +69,36 @@ def check(
         database = {
             "where": database_label(settings, url), "server": server, "schema_current": schema.is_current(url)
         }  # fmt: skip
+        fees = {"portfolios": _fees(settings, url), "notes": venue_notes(source.catalog)}
     document = {
         "settings": {name: {"value": value, "from": origins[name]} for name, value in values.items()},
         "prices": {"source": source.name, "notes": list(source.notes)},
         "database": database,
+        "fees": fees,
     }
-    answer(as_json, document, lambda: _print_database(database))
+    answer(as_json, document, lambda: _print_database(database, fees))
+
+
+def _fees(settings: Settings, url: str) -> dict[str, dict[str, Any]]:
+    """Return whose rates each portfolio pays; before the first start that of the settings, for the default one."""
+    if not schema.is_current(url):
+        return {DEFAULT_PORTFOLIO: {"fees": settings.fees, "commission_pct": settings.commission_pct}}
+    with closing(LedgerReader(url)) as reader:
+        rows = reader.portfolios()
+    return {row["portfolio"]: {name: row[name] for name in ("fees", "commission_pct")} for row in rows}
+
+
+def venue_notes(catalog: InstrumentCatalog | None) -> list[str]:
+    """Return where the rates of the venue are not known, as sentences."""
+    if catalog is None:
+        return ["the venue's rates are known after the first start, which loads its markets"]
+    traded = [one for one in catalog.instruments.values() if one.not_traded is None]
+    without = sorted(one.symbol for one in traded if one.maker_fee is None or one.taker_fee is None)
+    if not without:
+        return []
+    of = "all" if len(without) == len(traded) else f"{len(without)} of {len(traded)}"
+    more = f", such as {without[0]}" if len(without) < len(traded) else ""
+    return [f"the venue's maker and taker rates are not both known for {of} markets{more}: commission_pct counts there"]
 
 
 def _explain(name: str, as_json: bool) -> None:
@@ -98,8 +126,15 @@ def _print_reference(reference: SettingReference) -> None:
             print_fact(out, heading, text)
 
 
-def _print_database(database: dict[str, Any]) -> None:
+def _print_database(database: dict[str, Any], fees: dict[str, Any]) -> None:
     state = "schema up to date" if database["schema_current"] else "schema is created or upgraded by the next start"
     out = terminal()
     out.print()
     print_fact(out, "database", f"{database['where']}; {database['server']}; {state}")
+    for portfolio, rule in fees["portfolios"].items():
+        own = f"commission_pct {number(rule['commission_pct'])}"
+        of_venue = rule["fees"] == FeeRule.VENUE
+        print_fact(out, "fees", f"{portfolio}: {f'the venue, else {own}' if of_venue else own}")
+    if any(rule["fees"] == FeeRule.VENUE for rule in fees["portfolios"].values()):
+        for note in fees["notes"]:
+            print_fact(out, "fees", note)

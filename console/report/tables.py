@@ -186,9 +186,9 @@ def _sum(metric: MetricDefinition, members: Sequence[TradeStats]) -> Performance
 
 
 def costs(results: TradeStats) -> list[CostRow]:
-    """Return commission, slippage and their sum."""
-    commission, slippage, traded = results.total_commission, results.total_slippage, results.traded
-    before = add(results.gross_pnl, slippage)
+    """Return commission, slippage, spread and their sum."""
+    commission, slippage, spread = results.total_commission, results.total_slippage, results.total_spread
+    before, traded = gross_before_costs(results), results.traded
 
     def cost(label: str, amount: Decimal, *, is_sum: bool = False) -> CostRow:
         of_gross = defined(divide(amount, before)) if before > ZERO else undefined("no gross profit before costs")
@@ -198,8 +198,14 @@ def costs(results: TradeStats) -> list[CostRow]:
     return [
         cost(METRICS["total_commission"].label, commission),
         cost(METRICS["total_slippage"].label, slippage),
-        cost("Total", add(commission, slippage), is_sum=True),
+        cost(METRICS["total_spread"].label, spread),
+        cost("Total", total([commission, slippage, spread]), is_sum=True),
     ]
+
+
+def gross_before_costs(results: TradeStats) -> Decimal:
+    """Return the gross result without the slippage and the spread in its prices."""
+    return total([results.gross_pnl, results.total_slippage, results.total_spread])
 
 
 def funnel_stages(funnel: Funnel) -> Iterator[FunnelStage]:

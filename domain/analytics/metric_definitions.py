@@ -199,8 +199,15 @@ METRICS_BY_GROUP = {
         ),
         MetricDefinition(
             "total_slippage", "Slippage", Unit.MONEY,
-            "Difference between the prices of all fills and the prices before slippage; the gross result includes it.",
+            "From the prices that all fills met, the ask or the bid, to those that they got: base rate, surcharge for "
+            "size, random part and tick. Without the spread; the gross result includes it.",
             "Σ quantity × |price − base price| of all executions",
+        ),
+        MetricDefinition(
+            "total_spread", "Spread", Unit.MONEY,
+            "From the marks to the prices that all fills met; negative for a resting order, which gets a better one. "
+            "0 where bid and ask are not both known, and in fills of version 0.1.0. The gross result includes it.",
+            "Σ quantity × (base price − mark) of all BUYs, × (mark − base price) of all SELLs",
         ),
     ),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.trading.arithmetic import subtract, total
+from domain.trading.arithmetic import ZERO, subtract, total
 from domain.trading.bookkeeping import Trade
 from domain.types import PositionId, PositionSide, Symbol
 
@@ -26,6 +26,7 @@ class Execution:
         notional: quantity × price.
         slippage: quantity × |price − base price|; a cost is positive.
         at: time of the fill.
+        spread: quantity × the distance between base price and mark, in money; a cost is positive.
     """
 
     position_id: PositionId
@@ -37,6 +38,7 @@ class Execution:
     commission: Decimal
     slippage: Decimal
     at: datetime
+    spread: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class TradeStats:
     net_pnl: Decimal
     total_commission: Decimal
     total_slippage: Decimal
+    total_spread: Decimal
     traded: Decimal
     time_in_market: PerformanceMetric
 
@@ -280,6 +281,7 @@ def _trade_stats(group: Group, spans: Iterable[Span], window: Span) -> TradeStat
         net_pnl=subtract(gross, total([closing.commission for closing in closings])),
         total_commission=total([execution.commission for execution in executions]),
         total_slippage=total([execution.slippage for execution in executions]),
+        total_spread=total([execution.spread for execution in executions]),
         traded=total([execution.notional for execution in executions]),
         time_in_market=_time_in_market(spans, window),
     )

@@ -45,7 +45,8 @@ EXECUTIONS = """
 SELECT f.position_id, f.symbol, f.asset_class,
        first_value(CASE f.side WHEN 'BUY' THEN 'LONG' ELSE 'SHORT' END) OVER held,
        first_value(o.strategy) OVER held,
-       f.notional, f.commission, CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END, f.filled_at
+       f.notional, f.commission, CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END, f.filled_at,
+       coalesce(f.spread_cost, 0)
 FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = %(portfolio)s
 WINDOW held AS (PARTITION BY f.position_id ORDER BY coalesce(f.version, o.seq))
 ORDER BY coalesce(f.version, o.seq)

@@ -20,7 +20,6 @@ from domain.analytics.metric_definitions import METRICS
 from domain.analytics.report import OpenPosition, Report
 from domain.analytics.trade_stats import Dimension, TradeStats
 from domain.program import command_name
-from domain.trading.arithmetic import add
 from domain.wording import escape_control, one_line
 
 GAP_COLUMNS, MAX_METRIC_COLUMNS = 4, 46
@@ -99,7 +98,7 @@ def _table(columns: Sequence[Column], width: int) -> list[Text]:
 
 
 def cost_table(results: TradeStats, width: int) -> list[Text]:
-    """Return commission and slippage as amounts, and as shares of the traded value and of the gross result."""
+    """Return commission, slippage and spread as amounts, and as shares of the traded value and of the gross result."""
     cost_rows = tables.costs(results)
     columns = [
         Column("", [cost.label for cost in cost_rows], least=12),
@@ -107,7 +106,7 @@ def cost_table(results: TradeStats, width: int) -> list[Text]:
         Column("of traded value", [percent(cost.of_traded.value, 4, sign=False) for cost in cost_rows], right=True),
         Column("of gross", [percent(cost.of_gross.value, sign=False) for cost in cost_rows], right=True),
     ]
-    before = add(results.gross_pnl, results.total_slippage)
+    before = tables.gross_before_costs(results)
     return [line("Gross before costs  ", (signed(before), gain(before))), *_table(columns, width)]
 
 

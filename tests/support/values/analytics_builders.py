@@ -101,6 +101,7 @@ def execution_of(applied: Result) -> Execution:
         fill.commission,
         fill.slippage,
         fill.filled_at,
+        fill.costs.spread,
     )
 
 

@@ -42,6 +42,7 @@ def test_the_documented_defaults() -> None:
         "initial_capital": Decimal(10_000),
         "currency": "USDT",
         "commission_pct": Decimal("0.001"),
+        "fees": "own",
         "min_commission": Decimal(1),
         "slippage_pct": Decimal("0.0005"),
         "price_rule": "quote",

@@ -65,6 +65,7 @@ def test_results_known_by_hand() -> None:
         net_pnl=Decimal("22.8985"),
         total_commission=Decimal("9.1015"),
         total_slippage=Decimal(0),
+        total_spread=Decimal(0),
         traded=Decimal("6181.5"),
         # 0 to 1, 2 to 6 in two positions, and the open one from 36 to 48.
         time_in_market=number("0.354166666667"),

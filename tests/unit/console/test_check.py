@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ import pytest
 from actors.configuration.settings_reference import SettingReference, setting_references
 from actors.settings import Settings
 from console.cli import main
+from console.commands.check import venue_notes
+from domain.trading.instruments import InstrumentCatalog
+from tests.support.values.builders import ETH, instrument
 
 REFERENCES = setting_references(Settings.model_fields)
 
@@ -41,6 +46,17 @@ def test_a_number_has_its_bounds_and_unit_and_a_large_one_is_a_power_of_ten() ->
     capital, port = by_name["initial_capital"], by_name["metrics_port"]
     assert ("money", "10000", "number, above 0, below 1e20") == (capital.unit, capital.default, capital.allowed)
     assert ("", None, "whole number, at least 1, at most 65535") == (port.unit, port.default, port.allowed)
+
+
+def test_the_notes_say_for_which_markets_the_rates_of_the_venue_are_not_known() -> None:
+    with_rates = replace(instrument(), maker_fee=Decimal("0.0016"), taker_fee=Decimal("0.0026"))
+    half = replace(instrument(ETH), maker_fee=Decimal("0.0016"))
+    assert ["the venue's rates are known after the first start, which loads its markets"] == venue_notes(None)
+    assert [] == venue_notes(InstrumentCatalog([with_rates]))
+    assert [] == venue_notes(InstrumentCatalog([with_rates, replace(half, not_traded="delisted")]))
+    unknown = "the venue's maker and taker rates are not both known for {} markets{}: commission_pct counts there"
+    assert [unknown.format("1 of 2", ", such as ETH/USDT")] == venue_notes(InstrumentCatalog([with_rates, half]))
+    assert [unknown.format("all", "")] == venue_notes(InstrumentCatalog([half]))
 
 
 def test_explain_prints_the_reference_and_makes_no_database(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ from domain.analytics.period_returns import PeriodReturn
 from domain.analytics.report import Report, report
 from domain.analytics.returns import Valuation
 from domain.analytics.trade_stats import Dimension, TradeStats
+from domain.trading.arithmetic import plain
 
 pytestmark = pytest.mark.clock
 
@@ -162,13 +163,14 @@ def test_bars_begin_at_zero_and_many_lines_are_summed_up_without_losing_anything
 def test_costs_are_shares_of_what_was_won_before_them() -> None:
     results: TradeStats = replace(
         REPORTS[0].trade_stats, gross_pnl=Decimal(80), total_commission=Decimal(10), total_slippage=Decimal(20),
-        traded=Decimal(1000),
+        total_spread=Decimal(25), traded=Decimal(1000),
     )  # fmt: skip
-    commission, slippage, both = tables.costs(results)
-    assert (defined(Decimal("0.1")), defined(Decimal("0.2")), defined(Decimal("0.3"))) == (
-        commission.of_gross, slippage.of_gross, both.of_gross,
-    )  # fmt: skip
-    assert (Decimal(30), defined(Decimal("0.03"))) == (both.amount, both.of_traded)
+    rows = tables.costs(results)
+    # 80 + 20 + 25 = 125 were won before slippage and spread
+    assert [("Commission", "0.08"), ("Slippage", "0.16"), ("Spread", "0.2"), ("Total", "0.44")] == [
+        (row.label, plain(row.of_gross.value or Decimal(0))) for row in rows
+    ]
+    assert (Decimal(55), defined(Decimal("0.055"))) == (rows[-1].amount, rows[-1].of_traded)
     lost = tables.costs(replace(results, gross_pnl=Decimal(-80)))
     assert {undefined("no gross profit before costs")} == {cost.of_gross for cost in lost}
 
