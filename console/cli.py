@@ -53,6 +53,7 @@ COMMANDS = {
     "orders": ("console.commands.orders:orders", "List the last orders, or with --open those that rest."),
     "cancel": ("console.commands.cancel:cancel", "Cancel an open order, those of a market, or all."),
     "amend": ("console.commands.amend:amend", "Give an open order new values, such as a price."),
+    "protect": ("console.commands.protect:protect", "Give positions that are held a stop and targets."),
     "flatten": ("console.commands.flatten:flatten", "Close positions at market, and cancel their open orders."),
     "trades": ("console.commands.list_rows:trades", "List the last trades with their results."),
     "decisions": ("console.commands.list_rows:decisions", "List the last decisions with their outcomes."),

@@ -23,6 +23,10 @@ class Refused(PaperTradingError):
     """The service refused a request; the message is the service's own."""
 
 
+class UnknownSymbol(PaperTradingError):
+    """A command names a symbol of which no order, position or price is known."""
+
+
 class AlertFailed(PaperTradingError):
     """An alert could not be sent.
 

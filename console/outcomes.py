@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import typer
 
 from console.display.format import answer
-from console.errors import FAILURE
+from console.errors import FAILURE, UnknownSymbol
 from console.sending import send, wait_for_outcome
 from domain.trading.decision import Decision, reason_code
 from domain.trading.open_orders.terms import ANY_SYMBOL, TARGETED
 from domain.types import Action, OutcomeStatus
-from persistence.queries.open_orders import open_orders
+from persistence.queries.open_orders import open_orders, symbol_is_known
 from persistence.queries.row_lists import LedgerReader
 
 STRATEGY = "manual"
@@ -72,13 +73,47 @@ class Sender:
         }
 
 
+def not_sent(action: Action, position: dict[str, Any], code: str, reason: str) -> dict[str, Any]:
+    """Return the result for a position for which nothing is sent."""
+    return {
+        "decision_id": None,
+        "decision": action,
+        "symbol": position["symbol"],
+        "portfolio": position["portfolio"],
+        "target": None,
+        "outcome": OutcomeStatus.REJECTED,
+        "code": code,
+        "reason": reason,
+        "order_id": None,
+    }
+
+
+def nothing_in(reader: LedgerReader, what: str, symbol: str, symbols: Iterable[str]) -> str:
+    """Return the sentence that nothing is open in a symbol.
+
+    Args:
+        reader: of the ledger.
+        what: is not open: order or position.
+        symbol: as it was typed.
+        symbols: of all that are open.
+
+    Raises:
+        UnknownSymbol: no order, position or price of the symbol is known, so it may be mistyped.
+    """
+    names = ", ".join(sorted(set(symbols)))
+    others = f"{what}s are open in {names}" if names else f"no {what} is open in any symbol"
+    if not symbol_is_known(reader, symbol):
+        raise UnknownSymbol(f"no order, position or price of {symbol!r} is known; {others}")
+    return f"No {what} is open in {symbol}; {others}."
+
+
 def print_outcomes(as_json: bool, results: list[dict[str, Any]], none: str) -> None:
     """Print the outcomes; end with a failure if one was not executed."""
 
     def print_results() -> None:
         for result in results:
             targeted = result["decision"] in TARGETED
-            what = result["decision"].lower() if targeted else f"SELL {result['symbol']}"
+            what = result["decision"].lower() if targeted else f"{result['decision']} {result['symbol']}"
             reason = str(result["reason"] or "").removeprefix(f"{result['outcome']}: ")
             name = f"decision {result['decision_id']}, {what}: {result['outcome']}"
             if result["decision_id"] is None:

@@ -11,9 +11,9 @@ from actors.settings import Settings
 from console.cli import wrong_usage
 from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
-from console.outcomes import Sender, print_outcomes
+from console.outcomes import Sender, nothing_in, print_outcomes
 from domain.types import DEFAULT_PORTFOLIO
-from persistence.queries.open_orders import portfolios_with_orders
+from persistence.queries.open_orders import open_orders, portfolios_with_orders
 from persistence.queries.references import portfolio_of_target
 from persistence.queries.row_lists import LedgerReader
 
@@ -55,4 +55,7 @@ def cancel(
             portfolios = portfolios_with_orders(reader, symbol)
         sender = Sender(url, reader, settings.max_decision_age)
         results = [sender.cancel(name, target or "all", symbol) for name in portfolios]
-    print_outcomes(as_json, results, "No order is open.")
+        none = "No order is open."
+        if symbol is not None and not results:
+            none = nothing_in(reader, "order", symbol, (row["symbol"] for row in open_orders(reader, portfolio)))
+    print_outcomes(as_json, results, none)

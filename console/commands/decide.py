@@ -51,14 +51,16 @@ ORDER_OPTIONS = {
     ],
     "stop_loss": Annotated[
         str | None,
-        typer.Option("--stop-loss", metavar="P|N%", help="Of a BUY: sell at this price, or N % below the entry."),
+        typer.Option(
+            "--stop-loss", metavar="P|N%", help="Of a BUY or PROTECT: sell at this price, or N % below the entry."
+        ),
     ],
     "take_profit": Annotated[
         list[str] | None,
         typer.Option(
             "--take-profit",
             metavar="P|N%[:SHARE]",
-            help="Of a BUY: sell at this price, or N % above the entry. Several with shares, such as 5%:0.5.",
+            help="Of a BUY or PROTECT: sell at this price, or N % above the entry. Several with shares: 5%:0.5.",
         ),
     ],
     "trail": Annotated[
@@ -67,7 +69,7 @@ ORDER_OPTIONS = {
     ],
     "trailing_stop": Annotated[
         str | None,
-        typer.Option("--trailing-stop", metavar="D|N%", help="Of a BUY: a stop that follows the market at a distance."),
+        typer.Option("--trailing-stop", metavar="D|N%", help="Of a BUY or PROTECT: a stop that follows the market."),
     ],
     "target": Annotated[
         str | None,
@@ -124,7 +126,7 @@ def decide(
     settings: Settings,
     terms: dict[str, Any],
     decision: Annotated[
-        str, typer.Argument(metavar="BUY|SELL|HOLD|CANCEL|AMEND", help="The decision; case does not matter.")
+        str, typer.Argument(metavar="BUY|SELL|HOLD|CANCEL|AMEND|PROTECT", help="The decision; case does not matter.")
     ],
     symbol: Annotated[
         str | None,
@@ -133,7 +135,7 @@ def decide(
     confidence: Annotated[
         str | None,
         typer.Option(
-            "--confidence", metavar="0..1", help="Confidence; a higher one buys more. Not for a CANCEL or AMEND."
+            "--confidence", metavar="0..1", help="Confidence; a higher one buys more. Only for a BUY, SELL or HOLD."
         ),
     ] = None,
     risk_score: Annotated[
@@ -187,15 +189,16 @@ def decide(
       run.py decide BUY BTC/USDT --confidence 0.8 --take-profit 5%:0.5 --take-profit 10%:0.5 --trailing-stop 3%
       run.py decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit 95000 --wait
       run.py decide SELL BTC/USDT --confidence 1 --order-type trailing_stop --trail 2%
+      run.py decide PROTECT BTC/USDT --stop-loss 5%
       run.py decide CANCEL --target 17
     """
     if wait not in {None, DEFAULT_WAIT, *WAITS}:
         raise wrong_usage(f"--wait is {', '.join(WAITS[:-1])} or {WAITS[-1]}, or stands alone", "decide")
-    if decision.strip().upper() in {Action.BUY, Action.SELL, Action.HOLD}:
-        if symbol is None:
-            raise wrong_usage("Missing argument 'SYMBOL'", "decide")
-        if confidence is None:
-            raise wrong_usage("Missing option '--confidence'", "decide")
+    action = decision.strip().upper()
+    if symbol is None and action in {Action.BUY, Action.SELL, Action.HOLD, Action.PROTECT}:
+        raise wrong_usage("Missing argument 'SYMBOL'", "decide")
+    if confidence is None and action in {Action.BUY, Action.SELL, Action.HOLD}:
+        raise wrong_usage("Missing option '--confidence'", "decide")
     values = {
         "decision": decision, "symbol": symbol, "confidence": confidence, "risk_score": risk_score,
         "reasoning": reasoning, "quantity": quantity, "portfolio": portfolio, "strategy": strategy,

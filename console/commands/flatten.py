@@ -12,10 +12,10 @@ from actors.settings import Settings
 from console.database import opened
 from console.display.format import number
 from console.options import AsJson, Portfolio, with_settings
-from console.outcomes import Sender, print_outcomes
+from console.outcomes import Sender, not_sent, nothing_in, print_outcomes
 from domain.errors import InvalidRequest, NotRunning
 from domain.trading.portfolio import AUDIT_HALT
-from domain.types import Action, OutcomeStatus
+from domain.types import Action
 from domain.wording import counted
 from persistence.queries.open_orders import flat_symbol
 from persistence.queries.row_lists import LedgerReader, not_running_message
@@ -44,7 +44,11 @@ def flatten(
         if portfolio is not None:
             reader.require_portfolio(portfolio)
         wanted = None if symbol is None else flat_symbol(symbol)
-        positions = [row for row in reader.positions(portfolio) if wanted in {None, flat_symbol(row["symbol"])}]
+        held = reader.positions(portfolio)
+        positions = [row for row in held if wanted in {None, flat_symbol(row["symbol"])}]
+        none = "No position is open."
+        if symbol is not None and not positions:
+            none = nothing_in(reader, "position", symbol, (row["symbol"] for row in held))
         if positions and not (served := reader.served())["running"]:
             raise NotRunning(f"{not_running_message(served)}; nothing was sent")
         if positions:
@@ -55,10 +59,10 @@ def flatten(
         for row in positions:
             if row["portfolio"] in halted:
                 # Its SELL would be rejected after the CANCEL, and the position would have lost its stop.
-                results.append(_not_sent(row, f"halted: {halted[row['portfolio']]}"))
+                results.append(not_sent(Action.SELL, row, "halted", f"halted: {halted[row['portfolio']]}"))
             else:
                 results += sender.close(row["portfolio"], row["symbol"])
-    print_outcomes(as_json, results, "No position is open.")
+    print_outcomes(as_json, results, none)
 
 
 def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None:
@@ -70,18 +74,3 @@ def _require_confirmation(positions: list[dict[str, Any]], *, yes: bool) -> None
         raise InvalidRequest(f"{question}; confirm it with --yes")
     if not typer.confirm(f"{question}. Really?", err=True):
         raise InvalidRequest("nothing was done")
-
-
-def _not_sent(position: dict[str, Any], reason: str) -> dict[str, Any]:
-    """Return the result for a position that cannot be closed now."""
-    return {
-        "decision_id": None,
-        "decision": Action.SELL,
-        "symbol": position["symbol"],
-        "portfolio": position["portfolio"],
-        "target": None,
-        "outcome": OutcomeStatus.REJECTED,
-        "code": "halted",
-        "reason": reason,
-        "order_id": None,
-    }

@@ -78,7 +78,7 @@ class Session:
             return
         if self.confirm is None:
             raise InvalidRequest(f"{request.command_line!r} changes something; confirm it with --yes")
-        if not self.confirm(f"{request.command_line}: {request.spec.summary}. Really?"):
+        if not self.confirm(f"{request.question}. Really?"):
             raise InvalidRequest("nothing was done")
 
     def _ps(self, request: Request) -> None:

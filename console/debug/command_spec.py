@@ -14,10 +14,13 @@ from typing import Any
 from actors.introspection.inspection import nearest
 from domain.errors import InvalidRequest
 from domain.trading.open_orders.terms import AMENDABLE, EXIT_FIELDS
+from domain.types import DEFAULT_PORTFOLIO
 
 ACTOR, SYMBOL, DECISION, PORTFOLIO, LEVEL, ANY = "actor", "symbol", "decision", "portfolio", "level", "any"
 """Kinds of arguments; the prompt completes a value by its kind."""
 COMMON = ("json", "yes")
+SHORT_NAMES = {"limit_price": "limit", "stop_price": "stop"}
+"""Fields whose options have a shorter name, as in ``run.py decide``; the field's own name is understood, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class Argument:
     required: bool = True
     option: bool = False
     rest: bool = False
+
+    @property
+    def typed(self) -> str:
+        """The name of an option on the line, which is that of the command line: ``limit`` for ``limit_price``."""
+        return SHORT_NAMES.get(self.name, self.name).replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class CommandSpec:
         """Return the syntax: ``trace [OF] [--max N]``."""
         parts = [self.name]
         for argument in self.arguments:
-            syntax = f"--{argument.name} {argument.kind.upper()}" if argument.option else argument.name.upper()
+            syntax = f"--{argument.typed} {argument.kind.upper()}" if argument.option else argument.name.upper()
             parts.append(syntax if argument.required else f"[{syntax}]")
         return " ".join([*parts, "[--json]", *(["[--yes]"] if self.changes else [])])
 
@@ -132,7 +140,7 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
                 ),
             ),
             changes=True,
-            example="decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit-price 95000",
+            example="decide BUY BTC/USDT --confidence 0.8 --order-type limit --limit 95000",
         ),
         CommandSpec(
             "cancel",
@@ -154,7 +162,7 @@ COMMAND_SPECS: Mapping[str, CommandSpec] = {
                 _PORTFOLIO,
             ),
             changes=True,
-            example="amend 17 --limit-price 95500",
+            example="amend 17 --limit 95500",
         ),
         CommandSpec(
             "protect",
@@ -214,12 +222,26 @@ class Request:
     yes: bool = False
 
     @property
+    def question(self) -> str:
+        """Return what the line will do, for a person who confirms it."""
+        given = self.arguments
+        portfolio = f"portfolio {given.get('portfolio') or DEFAULT_PORTFOLIO}"
+        target = str(given.get("target"))
+        if self.spec.name == "cancel" and "symbol" in given:
+            return f"cancel all open orders of {given['symbol']} in {portfolio}, stops and targets too"
+        if self.spec.name == "cancel" and target.lower() == "all":
+            return f"cancel all open orders of {portfolio}, stops and targets too"
+        if self.spec.name == "cancel":
+            return f"cancel the order of decision {target}" if target.isdigit() else f"cancel order {target}"
+        return f"{self.command_line}: {self.spec.summary}"
+
+    @property
     def command_line(self) -> str:
         """Return the line with all names in full: ``decide BUY SOL/USDT --confidence 0.7``."""
         parts = [self.spec.name]
         for argument in sorted(self.spec.arguments, key=lambda argument: argument.option):
             if argument.name in self.arguments:
-                option = f"--{argument.name.replace('_', '-')} " if argument.option else ""
+                option = f"--{argument.typed} " if argument.option else ""
                 parts.append(f"{option}{self.arguments[argument.name]}")
         return " ".join(parts)
 
@@ -266,7 +288,8 @@ def _split_before_brace(line: str) -> list[str]:
 
 def _split_options(spec: CommandSpec, tokens: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Return the options by name, and the positional tokens."""
-    option_names = {argument.name.replace("_", "-"): argument.name for argument in spec.arguments if argument.option}
+    option_names = {argument.typed: argument.name for argument in spec.arguments if argument.option}
+    full_names = {argument.name.replace("_", "-"): argument.typed for argument in spec.arguments if argument.option}
     options: dict[str, Any] = {}
     positionals: list[str] = []
     rest = iter(tokens)
@@ -278,6 +301,7 @@ def _split_options(spec: CommandSpec, tokens: Sequence[str]) -> tuple[dict[str, 
         if name in COMMON and not equals:
             options[name] = True
             continue
+        name = full_names.get(name, name)
         name = nearest(name, option_names, f"option of {spec.name}") if option_names else name
         if name not in option_names:
             raise InvalidRequest(f"{spec.name} has no option --{name}; usage: {spec.usage}")

@@ -19,6 +19,7 @@ from console.debug.command_spec import ACTOR, COMMAND_SPECS, COMMON, DECISION, L
 from console.debug.protocol import ConsoleConnection, socket_path
 from console.display.format import terminal
 from domain.errors import PaperTradingError
+from domain.types import Action
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -46,7 +47,7 @@ class CommandCompleter(Completer):
             return
         options = [argument for argument in spec.arguments if argument.option]
         if before[-1].startswith("--"):
-            kinds = [argument.kind for argument in options if before[-1] == f"--{argument.name.replace('_', '-')}"]
+            kinds = [argument.kind for argument in options if before[-1] == f"--{argument.typed}"]
             yield from self._of_kind(kinds[0] if kinds else "")
             return
         positionals = [argument for argument in spec.arguments if not argument.option]
@@ -56,10 +57,10 @@ class CommandCompleter(Completer):
             if spec.name == "help":
                 yield from ((spec.name, spec.summary) for spec in COMMAND_SPECS.values())
             elif spec.name == "decide" and argument.name == "decision":
-                yield from (("BUY", ""), ("SELL", ""), ("HOLD", ""))
+                yield from ((action.value, "") for action in Action)
             else:
                 yield from self._of_kind(ACTOR if spec.name == "trace" else argument.kind)
-        yield from ((f"--{argument.name.replace('_', '-')}", "") for argument in options)
+        yield from ((f"--{argument.typed}", "") for argument in options)
         yield from ((f"--{name}", "") for name in COMMON if name != "yes" or spec.changes)
 
     def _of_kind(self, kind: str) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,14 @@ GIVES_WAY = (
     "commission", "kind", "message",
 )  # fmt: skip
 """Columns that a narrow terminal leaves out, in this order."""
+GIVES_WAY_OF: Mapping[str, Sequence[str]] = {
+    # What a person looks for are the levels and what they hold back.
+    "open-orders": (
+        "order_expires_at", "created_at", "filled_quantity", "portfolio", "leg", "order_type", "side", "limit_price",
+        "reserved", "stop_price",
+    ),
+}  # fmt: skip
+"""The same for single lists, in place of `GIVES_WAY`."""
 MAX_BRANCHES = 100
 
 
@@ -51,19 +59,21 @@ def render(name: str, result: Any, out: Console) -> None:
     if renderer is not None:
         renderer(result, out)
     elif isinstance(result, list):
-        print_rows(result, out, COLUMNS.get(name, ()))
+        print_rows(result, out, COLUMNS.get(name, ()), GIVES_WAY_OF.get(name, GIVES_WAY))
     else:
         _print_pairs(result, out)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], out: Console, columns: Sequence[str] = ()) -> None:
-    """Print rows as a table, of ``columns`` or of all columns."""
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], out: Console, columns: Sequence[str] = (), gives_way: Sequence[str] = GIVES_WAY
+) -> None:
+    """Print rows as a table, of ``columns`` or of all columns; those of ``gives_way`` may be left out."""
     if not rows:
         out.print("nothing")
         return
     names = list(columns or rows[0])
     cells = [[cell(row.get(name)) for name in names] for row in rows]
-    out.print(full_table(out, names, cells, gives_way=[name for name in GIVES_WAY if name in names]))
+    out.print(full_table(out, names, cells, gives_way=[name for name in gives_way if name in names]))
 
 
 def cell(value: Any) -> str:

@@ -37,6 +37,13 @@ ORDER BY 1
 """
 
 
+SYMBOL_IS_KNOWN = f"""
+SELECT EXISTS (SELECT FROM market_prices WHERE symbol = :exact)
+    OR EXISTS (SELECT FROM paper_positions WHERE {FLAT_SYMBOL} = :symbol)
+    OR EXISTS (SELECT FROM paper_orders WHERE {FLAT_SYMBOL} = :symbol) AS known
+"""
+
+
 def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> list[dict[str, Any]]:
     """Return the open orders of a portfolio, or of all, in the order of their acceptance."""
     return ledger_reader.rows(OPEN_ORDERS, portfolio=portfolio)
@@ -56,6 +63,12 @@ def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = Non
     """
     flat = None if symbol is None else flat_symbol(symbol)
     return [row["portfolio"] for row in ledger_reader.rows(PORTFOLIOS, symbol=flat)]
+
+
+def symbol_is_known(ledger_reader: LedgerReader, symbol: str) -> bool:
+    """Return whether there is an order, a position or a price of a market; it may read all orders."""
+    (row,) = ledger_reader.rows(SYMBOL_IS_KNOWN, symbol=flat_symbol(symbol), exact=symbol.strip().upper())
+    return bool(row["known"])
 
 
 def flat_symbol(symbol: str) -> str:
