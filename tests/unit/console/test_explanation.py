@@ -271,7 +271,8 @@ def resting(seen: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any
         "order_type": "limit", "side": "BUY", "quantity": Decimal(5), "filled_quantity": Decimal(3),
         "symbol": "BTC/USDT", "limit_price": Decimal(100), "stop_price": None, "time_in_force": "GTC",
         "post_only": False, "status": "open", "reserved": Decimal("200.2"), "parent": None, "triggered_at": None,
-        "order_expires_at": None, "price_rule": "quote", "trail": None, "trail_pct": None, "trail_mark": None,
+        "order_expires_at": None, "calendar": None, "price_rule": "quote", "trail": None, "trail_pct": None,
+        "trail_mark": None,
         **changes,
     }  # fmt: skip
     return {"order": order, "events": [{}], "seen": SEEN if seen is None else seen, "currency": "USDT"}
@@ -327,6 +328,14 @@ STOP = {"order_type": "stop", "side": "SELL", "limit_price": None, "stop_price":
                 ("open", "3 of 5 is filled; it holds back 200.2 USDT"),
                 ("expires", "2026-01-05 13:00:00 UTC"),
                 ("waits", "limit 100; lowest price since it was placed: 99.5, of 12 stored prices"),
+            ],
+        ),
+        (
+            {"time_in_force": "DAY", "calendar": "XLON", "order_expires_at": NOON + timedelta(hours=4.5)},
+            [
+                ("open", "3 of 5 is filled; it holds back 200.2 USDT"),
+                ("expires", "2026-01-05 16:30:00 UTC, the close of XLON"),
+                ("waits", "limit 100; lowest ask since it was placed: 100.02, of 12 stored prices"),
             ],
         ),
         (
