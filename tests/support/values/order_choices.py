@@ -137,9 +137,15 @@ def drawn_terms(action: Action, choices: Choices, price: Decimal, now: datetime)
 
 
 def drawn_values(choices: Choices, of: OpenOrder, price: Decimal, now: datetime) -> tuple[Decimal | None, OrderTerms]:
-    """Return new values of an open order, of which at least one is set: its quantity, prices near a price, its end."""
+    """Return new values of an open order, of which at least one is set: its quantity, prices, trail, end."""
     limit, stop = (round_to(multiply(price, choices.of(OFFSETS)), Decimal("0.001")) for _ in "12")
     which = choices.of(["quantity", "less", "limit", "limit", "stop", "expiry", "both"])
+    if of.trails and choices.of([True, True, False]):
+        trail = choices.of(TRAILS)
+        distance = round_to(multiply(price, trail), Decimal("0.001"))
+        if distance and choices.of([True, False]):
+            return None, OrderTerms(trail=distance)
+        return None, OrderTerms(trail_pct=trail)
     quantity = None
     if which in {"quantity", "both"}:
         quantity = max(round_to(multiply(of.order.quantity, choices.of(AMOUNTS)), Decimal("0.0001")), Decimal("0.0001"))

@@ -33,22 +33,24 @@ SPLITS: list[tuple[dict[str, Any], list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fill", "parts", "whole"), SPLITS)
+@pytest.mark.parametrize(("fill", "parts", "total_cost"), SPLITS)
 def test_the_parts_of_a_cost_add_up_to_the_whole_difference(
-    monkeypatch: pytest.MonkeyPatch, fill: dict[str, Any], parts: list[str], whole: str
+    monkeypatch: pytest.MonkeyPatch, fill: dict[str, Any], parts: list[str], total_cost: str
 ) -> None:
     monkeypatch.setattr(execution, "slippage_draw", lambda _: DRAW)
     evidence = met_evidence(met(**fill))
     row = evidence.fill
     names = ("spread_cost", "slippage_cost", "size_cost", "random_cost", "commission")
     assert parts == [plain(row[name]) for name in names]
-    assert Decimal(whole) == sum(row[name] for name in names)
+    assert Decimal(total_cost) == sum(row[name] for name in names)
     at_mark = Decimal(fill["quantity"]) * Decimal(fill["last"])  # the last trade lies within the book
-    assert Decimal(whole) == (-row["cash_delta"] - at_mark if fill["side"] == "BUY" else at_mark - row["cash_delta"])
+    assert Decimal(total_cost) == (
+        -row["cash_delta"] - at_mark if fill["side"] == "BUY" else at_mark - row["cash_delta"]
+    )
     # The order's slippage is without the spread and the fee.
     assert sum(map(Decimal, parts[1:4])) == evidence.order["slippage"]
     of_fill = {"kind": "fill", "fill_no": 1, "decision": None, "waiting": None}
     rested = {"currency": "USDT", "events": [], "exits": [], "settlements": [], "seen": None}
     order = {"order": evidence.order, "fills": [row], "rules": evidence.rules, **rested}
     (explained_order,) = explained({**of_fill, "orders": [order]})["orders"]
-    assert whole == plain(explained_order["fills"][0]["costs"]["total"])
+    assert total_cost == plain(explained_order["fills"][0]["costs"]["total"])
