@@ -153,7 +153,7 @@ class Bench:
 def measured(pairs: int, folder: Path, url: str) -> list[tuple[Side, Side]]:
     """Return pairs of measurements, without the orders and with them; which comes first changes each time."""
     prepare(url, list(PORTFOLIOS))
-    found = []
+    sides = []
     interval = len(SYMBOLS) / PRICES_A_SECOND
     with served(url, interval, folder, SYMBOLS) as system, connect(url) as connection:
         bench = Bench(url, system, connection)
@@ -161,12 +161,12 @@ def measured(pairs: int, folder: Path, url: str) -> list[tuple[Side, Side]]:
         bench.measure(with_orders=True)
         for number in range(pairs):
             orders_first = number % 2 == 0
-            first, second = (bench.measure(with_orders=each) for each in (orders_first, not orders_first))
-            found.append((second, first) if orders_first else (first, second))
+            first, second = (bench.measure(with_orders=rests) for rests in (orders_first, not orders_first))
+            sides.append((second, first) if orders_first else (first, second))
         differences = connection.execute("SELECT difference FROM v_paper_ledger_check LIMIT 5").fetchall()
     if differences:
         raise RuntimeError(f"LEDGER: {differences}")
-    return found
+    return sides
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from domain.errors import DecisionsEnded, Fenced, LeaseHeld, WriteRefused
+from domain.market_data.price_second import PriceSecond
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import Decision, Outcome, PendingDecision, Reason, Refusal
 from domain.trading.events import SizedOrder
@@ -314,7 +315,7 @@ def test_a_new_epoch_shuts_the_old_process_out(real: Stores) -> None:
     with pytest.raises(Fenced):
         real.snapshots.save([take_snapshot(before, {}, Decimal(10_000), NOON)])
     with pytest.raises(Fenced):
-        real.prices.record([quote("100")])
+        real.prices.record([PriceSecond.of(quote("100"))])
     replacement.release()
 
 
@@ -326,7 +327,8 @@ def test_prices_come_back_as_marks_of_what_is_held_and_old_ones_go(real: Stores)
     real.ledger.commit(FIRST, [filled(before, received)])
     now = datetime.now(UTC)
     old = now - timedelta(days=31)
-    real.prices.record([quote("100", at=old), quote("101", at=now), quote("7", symbol="ETH/USDT", at=now)])
+    seen = [quote("100", at=old), quote("101", at=now), quote("7", symbol="ETH/USDT", at=now)]
+    real.prices.record([PriceSecond.of(one) for one in seen])
     assert real.prices.last_prices() == {BTC: PricePoint(Decimal(101))}
     assert real.prices.forget(timedelta(days=30)) == 1
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from domain.market_data.price_second import PriceSecond
 from domain.trading.bookkeeping import Result, apply
 from domain.trading.decision import PendingDecision
 from domain.trading.events import SizedOrder
@@ -154,7 +155,7 @@ def test_positions_are_valued_at_the_mark_of_their_portfolios_rule(real: Stores)
     (received,) = taken(real, a_decision())
     (before,) = real.ledger.load()
     real.ledger.commit(FIRST, [bought(before, received)])
-    real.prices.record([quote("50", bid="90", ask="92")])
+    real.prices.record([PriceSecond.of(quote("50", bid="90", ask="92"))])
     values = (
         "SELECT current_price, position_value, calculate_position_pnl(position_id) + cost, get_portfolio_value() - cash"
         " FROM v_paper_open_positions JOIN v_paper_portfolio_overview USING (portfolio)"
