@@ -69,7 +69,7 @@ KEPT = {
     "processes": "SELECT epoch, holder, version, settings, started_at FROM paper_processes WHERE epoch = 1",
 }
 """What no later version may change, by columns that each later schema has."""
-FILES = "SELECT name, pg_relation_filenode(name) FROM unnest(ARRAY['trading_decisions', 'paper_orders']) name"
+FILES = "SELECT name, pg_relation_filenode(name) FROM unnest(ARRAY['trading_decisions', 'paper_trading_config']) name"
 JUDGED = (
     "SELECT DISTINCT f.real_prices, s.price_source, s.real_prices FROM paper_fills f JOIN v_paper_fill_sources s"
     " USING (order_id, fill_no)"
@@ -181,7 +181,7 @@ def test_the_present_program_continues_a_database_that_0_1_0_left(
     assert schema.newest_version() == schema.upgrade(database_url)
     assert schema.is_current(database_url)
     assert before == kept_rows(database_url)
-    # The new columns rewrote no decision and no order, and the old fills stay marked.
+    # The new columns rewrote no decision and no portfolio, and the old fills stay marked.
     assert files == psql(database_url, FILES)
     assert [(None, "simulated", False)] == psql(database_url, JUDGED)
     assert [] == psql(database_url, "SELECT * FROM v_paper_ledger_check")

@@ -172,9 +172,8 @@ def test_an_earlier_portfolio_keeps_the_last_trade_and_no_row_is_written(embedde
     upgrade_to(embedded_url, "0010_price_rule")
     assert before == psql(embedded_url, ROW_VERSIONS)
     schema.upgrade(embedded_url)
-    # The schema of open orders writes the fills anew, and nothing else.
-    written = psql(embedded_url, ROW_VERSIONS)
-    assert [row for row in before if row[0] != "fills"] == [row for row in written if row[0] != "fills"]
+    # The schema of open orders writes orders and fills anew, because leg and fill_no become integers; portfolios stay.
+    assert before[-2:] == psql(embedded_url, ROW_VERSIONS)[-2:]
     assert [(None, 1, None, True, None)] == psql(
         embedded_url, "SELECT DISTINCT price_rule, rules_version, tick, marks IS NOT NULL, marks_no FROM paper_orders"
     )
