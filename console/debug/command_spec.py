@@ -232,7 +232,7 @@ class Request:
         if self.spec.name == "cancel" and target.lower() == "all":
             return f"cancel all open orders of {portfolio}, stops and targets too"
         if self.spec.name == "cancel":
-            return f"cancel the order of decision {target}" if target.isdigit() else f"cancel order {target}"
+            return f"cancel the order of decision {target}" if target.isdigit() else f"cancel the order {target!r}"
         return f"{self.command_line}: {self.spec.summary}"
 
     @property

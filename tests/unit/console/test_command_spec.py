@@ -42,6 +42,30 @@ def test_a_line_is_split_as_a_shell_splits_it(line: str, name: str, arguments: d
     assert (False, False) == (request.as_json, request.yes)
 
 
+@pytest.mark.parametrize("option", ["--limit", "--limit-price", "--LIMIT"])
+def test_a_price_is_an_option_as_on_the_command_line(option: str) -> None:
+    assert {"target": "17", "limit_price": "5"} == parse(f"amend 17 {option} 5").arguments
+    assert "amend TARGET [--quantity ANY] [--limit ANY] [--stop ANY]" in COMMAND_SPECS["amend"].usage
+    assert "amend 17 --limit 5" == parse(f"amend 17 {option} 5").command_line
+
+
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        ("cancel 6", "cancel the order of decision 6"),
+        ("cancel my-key", "cancel the order 'my-key'"),
+        ("cancel all --portfolio second", "cancel all open orders of portfolio second, stops and targets too"),
+        (
+            "cancel --symbol BTC/USDT",
+            "cancel all open orders of BTC/USDT in portfolio default, stops and targets too",
+        ),
+        ("crash Sizer", "crash Sizer: make an actor crash at its next message"),
+    ],
+)
+def test_a_person_confirms_what_the_line_will_do(line: str, question: str) -> None:
+    assert question == parse(line).question
+
+
 def test_json_and_yes_may_stand_anywhere() -> None:
     assert parse("ps --json").as_json
     request = parse("crash --yes Sizer --json")

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from console.debug.render import render
 from console.display.table import full_table
 
 NAMES = ["id", "symbol", "commission", "net", "reason"]
@@ -47,3 +48,16 @@ def test_a_narrow_terminal_wraps_sentences_and_leaves_out_columns_in_order(width
 
 def test_control_characters_are_written_as_escapes() -> None:
     assert r"BTC\x1b[31m" in printed(Screen(), 120, ["#7", "BTC\x1b[31m", "", "", ""])
+
+
+def test_the_debug_console_keeps_the_levels_of_open_orders_at_80_columns() -> None:
+    row = {
+        "decision_id": 123, "leg": 2, "portfolio": "default", "symbol": "BTC/USDT", "side": "SELL",
+        "order_type": "trailing_stop", "quantity": "0.01442492", "filled_quantity": "0", "limit_price": None,
+        "stop_price": "104961.55", "reserved": "951.000000001", "created_at": "2026-01-05T12:00:00+00:00",
+        "order_expires_at": None,
+    }  # fmt: skip
+    screen = Screen()
+    render("open-orders", [row], Console(file=screen, width=80, color_system=None, highlight=False, markup=False))
+    names = ["decision_id", "symbol", "side", "quantity", "limit_price", "stop_price", "reserved"]
+    assert names == screen.getvalue().splitlines()[0].split()

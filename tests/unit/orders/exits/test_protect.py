@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from domain.trading.sizing import expire_if_stale, pre_trade_check
+from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale
+from domain.trading.sizing import pre_trade_check
 from domain.types import Action
 from tests.support.values.builders import (
     BTC,
@@ -205,7 +206,7 @@ def test_a_halt_by_hand_lets_it_through_and_one_by_the_audit_does_not() -> None:
 def test_neither_the_threshold_nor_the_age_counts() -> None:
     decision = replace(received("PROTECT", confidence=0), waited=timedelta(days=1))
     assert pre_trade_check(decision, rules(), instrument(), frozenset()) is None
-    assert expire_if_stale(decision, instant(), timedelta(minutes=5)) is None
+    assert expire_if_stale(decision, instant(), AgeLimit(timedelta(minutes=5))) is None
     assert pre_trade_check(replace(decision, action=Action.SELL), rules(), instrument(), frozenset()) is not None
 
 
