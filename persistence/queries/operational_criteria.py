@@ -9,8 +9,10 @@ import psycopg
 
 from domain.failures import FailureKind
 from domain.trading.decision import Reason
+from domain.trading.sessions.calendar import LONGEST_PAUSE
 from domain.validation.criteria import MAX_EVIDENCE_ITEMS
 from domain.validation.operational import RESTARTS, UPTIME_END_TOLERANCE, AuditFinding, Incident, Operations
+from persistence.queries.open_orders import FLAT_SYMBOL
 from persistence.rows import one_row
 
 COUNTED_FAILURES = sorted({*RESTARTS, FailureKind.GAVE_UP, FailureKind.QUARANTINE})
@@ -39,11 +41,18 @@ WHERE portfolio = %(portfolio)s AND created_at >= %(since)s AND created_at < %(u
 
 # A decision is late after its deadline and the grace. It counts in the period in which that time lies, and in each one
 # at whose end it has no outcome. A sender may insert any created_at, which must not overflow here. A decision whose
-# order may rest is in time if that order was accepted in time, however long it rests.
-LATE = """
-WITH asked AS (
+# order may rest is in time if that order was accepted in time, however long it rests. Where its symbol has trading
+# sessions, it may wait for the next one.
+LATE = f"""
+WITH with_sessions AS (
+    SELECT {FLAT_SYMBOL} AS symbol
+    FROM (SELECT settings -> 'calendars' AS calendars FROM paper_processes ORDER BY epoch DESC LIMIT 1) p
+    CROSS JOIN LATERAL jsonb_object_keys(p.calendars) symbol
+), asked AS (
     SELECT d.id, coalesce(o.created_at, d.processed_at) AS processed_at,
-           least(coalesce(d.expires_at, least(d.created_at, '9999-12-30'::timestamptz) + %(age)s * interval '1 second'),
+           least(coalesce(d.expires_at, least(d.created_at, '9999-12-20'::timestamptz) + %(age)s * interval '1 second'
+                         + CASE WHEN d.order_type <> 'market' AND {FLAT_SYMBOL.replace("symbol", "d.symbol")}
+                                     IN (SELECT s.symbol FROM with_sessions s) THEN %(pause)s ELSE interval '0' END),
                  '9999-12-31'::timestamptz) + %(grace)s * interval '1 second' AS due
     FROM trading_decisions d
     LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.decision_id = d.id AND o.order_type <> 'market'
@@ -100,6 +109,7 @@ def read_operations(
         "tolerated": UPTIME_END_TOLERANCE,
         "age": max_price_age,
         "grace": grace,
+        "pause": LONGEST_PAUSE,
         "kinds": COUNTED_FAILURES,
         "reason": f"{Reason.NO_PRICE}%",
         "most": MAX_EVIDENCE_ITEMS,

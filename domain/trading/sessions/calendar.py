@@ -14,6 +14,8 @@ from domain.trading.sessions import table
 CALENDARS = tuple(sorted(table.HOURS))
 """The calendars that there are, by the market identifier codes of ISO 10383."""
 ONE_DAY = timedelta(days=1)
+LONGEST_PAUSE = timedelta(days=6)
+"""More than between any two sessions of the table."""
 SATURDAY = 5
 
 _Hours: TypeAlias = tuple[time, time]

@@ -279,6 +279,21 @@ def test_a_decision_whose_order_rests_is_in_time_where_the_order_was_accepted_in
     assert [late] == [text.split(",")[0].split()[1] for text in outcomes.evidence]
 
 
+def test_an_order_of_a_symbol_with_sessions_may_wait_for_the_next_one(url: str) -> None:
+    begun_at(url, NOW - timedelta(days=10))
+    execute(url, """UPDATE paper_processes SET settings = settings || '{"calendars": {"AAPL/USD": "XNYS"}}'""",
+            writer="Supervisor")  # fmt: skip
+    terms = {"order_type": "limit", "limit_price": 90, "time_in_force": "DAY", "symbol": "aapl-usd"}
+    decide(url, created_at=NOW - timedelta(days=6), **terms)
+    market = decide(url, created_at=NOW - timedelta(days=6), symbol="AAPL/USD")
+    too_late = decide(url, created_at=NOW - timedelta(days=6, minutes=6), **terms)
+    without = decide(url, created_at=NOW - timedelta(days=6), **(terms | {"symbol": "BTC/USDT"}))
+    with as_of(NOW):
+        outcomes = criterion(verdicts(url)["default"], "outcomes")
+    assert "4 decisions, 3 too late" == outcomes.seen
+    assert {market, too_late, without} == {text.split(",")[0].split()[1] for text in outcomes.evidence}
+
+
 AUDIT = "INSERT INTO paper_audits (epoch, portfolios, differences) VALUES (100, 2, %s)"
 
 

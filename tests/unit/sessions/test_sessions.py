@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from types import ModuleType
 
 import pytest
 
 from domain.trading.instruments import Calendars
 from domain.trading.sessions import table
-from domain.trading.sessions.calendar import CALENDARS, NoSession, Session, session_of, session_on
+from domain.trading.sessions.calendar import CALENDARS, LONGEST_PAUSE, NoSession, Session, session_of, session_on
 
 pytestmark = pytest.mark.clock
 
@@ -100,6 +101,12 @@ def test_a_symbol_has_its_calendar_in_any_usual_spelling() -> None:
     assert ["XNAS", "XNAS", "XLON", None, None] == [
         calendars.of(symbol) for symbol in ("aapl-usd", "AAPL/USD", "vod", "AAPL", "BTC/USDT")
     ]
+
+
+@pytest.mark.parametrize("calendar", CALENDARS)
+def test_no_pause_between_two_sessions_is_longer_than_the_longest(calendar: str) -> None:
+    sessions = [session for day in days() if (session := session_on(calendar, day)) is not None]
+    assert LONGEST_PAUSE > max(later.opens - earlier.closes for earlier, later in pairwise(sessions))
 
 
 @pytest.fixture(scope="module")
