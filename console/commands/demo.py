@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -32,6 +33,7 @@ from domain.trading.arithmetic import total
 from domain.types import OutcomeStatus
 from persistence.embedded.server import EmbeddedServer, running
 from persistence.listener import Listener
+from persistence.queries.open_orders import filled_exits
 from persistence.stores import portfolios
 
 DECISION_INTERVAL_S = 0.4
@@ -107,6 +109,7 @@ class _Tour:
         self._screen = screen
         self._pending: set[int] = set()
         self._resting: set[int] = set()
+        self._exits: set[UUID] = set()
         self._sent = 0
         self._begin = time.monotonic()
         self._equity_shown_at = 0.0
@@ -154,6 +157,9 @@ class _Tour:
             if rests:
                 self._resting.add(row["id"])
             self._screen.ended(elapsed, row)
+        for row in filled_exits(self._ledger_reader, self._exits):
+            self._exits.add(row["order_id"])
+            self._screen.exit_filled(elapsed, row)
         if elapsed - self._equity_shown_at >= EQUITY_INTERVAL_S:
             self._equity_shown_at = elapsed
             self._screen.equity(elapsed, self._ledger_reader.portfolios())

@@ -13,15 +13,15 @@ from typing import Any, Self
 from rich.text import Text
 
 from actors.system import TradingSystem
-from console.demo.screen import Screen
-from console.display.format import document
+from console.demo.screen import Screen, exit_name
+from console.display.format import document, signed
 from console.live.layout import frame
 from console.live.poller import ViewPoller
 from console.live.state import ViewReader, ViewState
 from console.live.terminal import Terminal, can_show
 from console.signals import Stop
 
-BAR_COLUMNS = 20
+BAR_COLUMNS = 10
 """Width of the progress bar."""
 INTERVAL_S = 0.5
 """Time between two readings of the state."""
@@ -46,6 +46,7 @@ class LiveScreen(Screen):
         self._terminal: Terminal | None = None
         self._painted: tuple[ViewState, str, object] | None = None
         self._note = ""
+        self._last_exit = ""
 
     def heading(self, system: TradingSystem) -> None:
         """Keep the system whose state the view shows."""
@@ -69,6 +70,10 @@ class LiveScreen(Screen):
 
     def ended(self, elapsed: float, row: Mapping[str, Any]) -> None:
         """Do nothing: the view reads the decisions itself."""
+
+    def exit_filled(self, elapsed: float, row: Mapping[str, Any]) -> None:  # noqa: ARG002 - of the base class
+        """Keep the last stop or target that was filled for the bottom of the view, which lists decisions alone."""
+        self._last_exit = f"#{row['id']} {exit_name(row)} net {signed(row['net_pnl'])}"
 
     def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
         """Do nothing: the view draws the curve itself."""
@@ -103,5 +108,6 @@ class LiveScreen(Screen):
     def _foot(self, elapsed: float, sent: str) -> str:
         share = min(elapsed / self._seconds, 1.0) if self._seconds > 0 else 1.0
         bar = "━" * round(share * BAR_COLUMNS) + "─" * (BAR_COLUMNS - round(share * BAR_COLUMNS))
-        note = self._note or "q ends the demo early"
-        return f"{bar} {min(elapsed, self._seconds):.0f} of {self._seconds:.0f} s · {sent} · {note}"
+        parts = f"{min(elapsed, self._seconds):.0f} of {self._seconds:.0f} s", sent
+        notes = [self._note] if self._note else ["q ends the demo early", *filter(None, [self._last_exit])]
+        return f"{bar} {' · '.join([*parts, *notes])}"

@@ -10,11 +10,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from actors.system import TradingSystem
-from console.display.format import NO_PROOF, amount, fill, percent, signed, terminal
+from console.display.format import NO_PROOF, amount, fill, percent, price, signed, terminal
 from console.display.style import STATUS_COLOURS
 from console.display.table import full_table
 from domain.program import command_name
-from domain.types import OutcomeStatus
+from domain.types import OrderStatus, OrderType, OutcomeStatus
 
 _LINE = "{:>5} {:>4} {:<9} {:<4} {:<9} {:>10} {:<8} "
 
@@ -70,6 +70,12 @@ class Screen:
         begin = head.rindex(status)
         text.stylize(STATUS_COLOURS.get(status, ""), begin, begin + len(status))
         self._print(text)
+
+    def exit_filled(self, elapsed: float, row: Mapping[str, Any]) -> None:
+        """Print a stop or a target that was filled; it belongs to the decision whose BUY it protected."""
+        facts = row["portfolio"], row["side"], row["symbol"], exit_name(row), OrderStatus.FILLED
+        head = _LINE.format(f"{elapsed:.1f}", f"#{row['id']}", *facts)
+        self._print(Text(head + self._fitting(_fill_texts(row), len(head))))
 
     def equity(self, elapsed: float, rows: Sequence[Mapping[str, Any]]) -> None:
         """Print the current value of each portfolio."""
@@ -127,13 +133,22 @@ class Screen:
         self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
 
 
+def exit_name(row: Mapping[str, Any]) -> str:
+    """Return what an exit is: ``stop`` or ``target``."""
+    return "target" if row["order_type"] == OrderType.LIMIT else "stop"
+
+
 def _texts(row: Mapping[str, Any]) -> list[str]:
     """Return what became of a decision as text, and as a shorter text."""
     reason = row["outcome_reason"] or ""
     if row["status"] == OutcomeStatus.OPEN:
         order = reason.removeprefix("open: ")
         return [order, order.rpartition(", ")[2]]  # the shorter one is its price
-    return _fill_texts(row) if row["side"] is not None else [reason]
+    if row["side"] is None:
+        return [reason]
+    exits = [f"{name} {price(row[name])}" for name in ("stop", "target") if row[name] is not None]
+    texts = _fill_texts(row)
+    return [", ".join([texts[0], *exits]), *texts]
 
 
 def _fill_texts(row: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from persistence.queries.row_lists import LedgerReader
 
@@ -24,6 +26,14 @@ WHERE o.status = 'open' AND o.price_source <> p.price_source
 GROUP BY 1, 2 ORDER BY 1
 """
 """Open orders that are not filled because their price source is not the one of the last process."""
+
+FILLED_EXITS = """
+SELECT o.order_id, o.decision_id AS id, o.portfolio, o.symbol, o.side, o.order_type, o.filled_quantity AS quantity,
+       o.average_fill_price AS price,
+       (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
+FROM paper_orders o
+WHERE o.parent IS NOT NULL AND o.status = 'filled' AND NOT o.order_id = ANY(CAST(:known AS uuid[])) ORDER BY o.seq
+"""
 
 FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
 PORTFOLIOS = f"""
@@ -52,6 +62,11 @@ def open_orders(ledger_reader: LedgerReader, portfolio: str | None = None) -> li
 def frozen_orders(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
     """Return how many open orders wait for another price source than the present one, by source."""
     return ledger_reader.rows(FROZEN_ORDERS)
+
+
+def filled_exits(ledger_reader: LedgerReader, known: Iterable[UUID]) -> list[dict[str, Any]]:
+    """Return the stops and targets that were filled, without the orders of ``known``, each with its result."""
+    return ledger_reader.rows(FILLED_EXITS, known=list(known))
 
 
 def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = None) -> list[str]:

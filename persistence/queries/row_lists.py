@@ -83,10 +83,12 @@ FROM paper_lease l, paper_lease_renewal r, paper_generation g, (SELECT ({LOCKED_
 ENDED_DECISIONS = """
 SELECT d.id, d.portfolio, d.symbol, d.decision, d.confidence, d.status, d.outcome_reason,
        o.side, o.filled_quantity AS quantity, o.average_fill_price AS price,
-       (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
+       (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl, e.stop, e.target
 FROM trading_decisions d
 LEFT JOIN paper_orders o ON o.order_id = d.order_id AND o.filled_quantity > 0
                         AND upper(btrim(d.decision)) NOT IN ('CANCEL', 'AMEND', 'PROTECT')
+LEFT JOIN LATERAL (SELECT max(paper_stop_price(x)) AS stop, min(x.limit_price) AS target
+                   FROM paper_orders x WHERE x.parent = o.order_id) e ON true
 WHERE d.id = ANY(:ids) AND (d.processed_at IS NOT NULL OR d.status = 'open') ORDER BY d.processed_at, d.id
 """
 
@@ -154,7 +156,7 @@ class LedgerReader:
         return id_
 
     def ended_decisions(self, ids: Iterable[int]) -> list[dict[str, Any]]:
-        """Return the decisions of ``ids`` that have ended or are open, each with its fills and trades together."""
+        """Return the decisions of ``ids`` that have ended or are open, each with its fills, trades and exits."""
         return self.rows(ENDED_DECISIONS, ids=list(ids))
 
     def execution_counts(self) -> tuple[int, int]:

@@ -41,10 +41,13 @@ def test_ctrl_c_ends_it_with_a_summary_and_a_second_demo_is_refused(tmp_path: Pa
         second = run("demo", env=env)
         assert second.code == 3
         assert "a demo already runs in" in second.err
+        demo.wait_for(" filled ", "out")  # a stop or a target
         demo.send(signal.SIGINT)
         ended = demo.stop(signal.SIGINT)
     assert ended.code == 0, ended.err
     assert demo.seconds_to_stop < 5
+    bought = next(line for line in ended.out.splitlines() if "#1 " in line)
+    assert [" stop 1", " target 1"] == [name for name in (" stop 1", " target 1") if name in bought]
     assert "Ledger check: the books balance" in ended.out
     assert "Traceback" not in ended.err
     assert not running(tmp_path / "demo")
