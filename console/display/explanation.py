@@ -10,7 +10,7 @@ from typing import Any
 
 from console.display import resting, settled
 from console.display.format import number
-from console.display.resting import HUNDRED, order_terms, trail_of
+from console.display.resting import HUNDRED, order_terms, requested_terms, trail_of
 from domain.trading.arithmetic import absolute, add, multiply, subtract
 from domain.trading.open_orders.terms import EXIT_FIELDS
 from domain.wording import format_duration, one_line
@@ -97,10 +97,9 @@ def _asked(decision: Row) -> str:
         exits = [f"{name} {_exit(decision[name], name)}" for name in EXIT_FIELDS if decision[name] is not None]
         what = ", ".join(exits) or "the exits of the portfolio"
         return one_line(f"PROTECT {decision['symbol']}: {what}, portfolio {decision['portfolio']}")
-    return one_line(
-        f"{action} {quantity}{decision['symbol']}, confidence {number(decision['confidence'])},"
-        f" portfolio {decision['portfolio']}"
-    )
+    terms = requested_terms(decision) if action in {"BUY", "SELL"} else []
+    facts = [*terms, f"confidence {number(decision['confidence'])}", f"portfolio {decision['portfolio']}"]
+    return one_line(", ".join([f"{action} {quantity}{decision['symbol']}", *facts]))
 
 
 def _exit(value: object, field: str) -> str:

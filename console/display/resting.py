@@ -8,6 +8,7 @@ from typing import Any
 
 from console.display.format import moment, number
 from domain.trading.arithmetic import multiply, subtract
+from domain.trading.open_orders.targets import parse_targets, targets_text
 
 Row = Mapping[str, Any]
 OPEN = "open"
@@ -29,11 +30,36 @@ def order_terms(order: Row) -> str:
     return ", ".join(parts)
 
 
+def requested_terms(decision: Row) -> list[str]:
+    """Return what a BUY or SELL asked for beside its quantity: ``limit 100``, ``IOC``, ``stop-loss 5 %``.
+
+    Args:
+        decision: the row of ``trading_decisions``.
+    """
+    parts = [f"stop {number(decision['stop_price'])}"] if decision["stop_price"] is not None else []
+    parts += [f"trail {trail}"] if (trail := trail_of(decision)) else []
+    parts += [f"limit {number(decision['limit_price'])}"] if decision["limit_price"] is not None else []
+    parts += [decision["time_in_force"]] if decision["time_in_force"] is not None else []
+    if decision["order_expires_at"] is not None:
+        parts.append(f"until {moment(decision['order_expires_at'])} UTC")
+    parts += [flag.replace("_", "-") for flag in ("post_only", "reduce_only") if decision[flag]]
+    for name in ("stop_loss", "trailing_stop", "take_profit"):
+        distance = _distance(decision[name], decision[f"{name}_pct"])
+        parts += [f"{name.replace('_', '-')} {distance}"] if distance else []
+    if decision["take_profits"] is not None:
+        parts.append(f"take-profits {targets_text(parse_targets(decision['take_profits']))}")
+    return parts
+
+
 def trail_of(order: Row) -> str:
     """Return the distance of a trailing stop from its mark: ``500`` or ``2 %``; empty for any other order."""
-    if order["trail_pct"] is not None:
-        return f"{number(multiply(order['trail_pct'], HUNDRED))} %"
-    return number(order["trail"]) if order["trail"] is not None else ""
+    return _distance(order["trail"], order["trail_pct"])
+
+
+def _distance(amount: Decimal | None, fraction: Decimal | None) -> str:
+    if fraction is not None:
+        return f"{number(multiply(fraction, HUNDRED))} %"
+    return number(amount) if amount is not None else ""
 
 
 def facts(part: Row) -> Iterator[tuple[str, str]]:
