@@ -147,7 +147,11 @@ def _id(value: object) -> str:
 def _reason_or_fill(row: Mapping[str, Any]) -> str:
     if row["side"] is None:
         reason = one_line(row["outcome_reason"] or "")
-        return reason.removeprefix(f"{row['status']}: ") if row["status"] == OutcomeStatus.OPEN else reason
+        if row["status"] != OutcomeStatus.OPEN:
+            return reason
+        # Side and symbol have columns of their own, and on a narrow screen the price would be cut off.
+        order = reason.removeprefix("open: ").removeprefix(f"{row['decision']} ")
+        return order.replace(f" {row['symbol']},", ",", 1)
     text = fill(row["quantity"], row["price"])
     return text if row["net_pnl"] is None else f"{text} net {signed(row['net_pnl'])}"
 

@@ -256,4 +256,4 @@ def test_open_orders_are_counted_and_an_open_decision_shows_its_order() -> None:
     rows = [decision(7, "BUY", "BTC/USDT", "open", "open: BUY 0.01 BTC/USDT, limit 95000")]
     text = frame_text(view_state(database=database_view(portfolios=resting, decisions=rows)))
     assert "12.3 decisions/s · 5 waiting · 3 open orders · books balance, checked 8 s ago" in text
-    assert "#7        default    BUY   BTC/USDT   open       BUY 0.01 BTC/USDT, limit 95000" in text
+    assert "#7        default    BUY   BTC/USDT   open       0.01, limit 95000" in text
