@@ -6,14 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from actors.runtime.callers import Callers
 from actors.runtime.pykka_adapter import ThreadingFuture
-from domain.errors import DatabaseBusy, DatabaseUnavailable, DecisionGone, OrderRejected, PaperTradingError
+from domain.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    DecisionGone,
+    InvalidRequest,
+    OrderRejected,
+    PaperTradingError,
+)
 from domain.retry_policy import RetryPolicy
 from domain.trading.decision import Decision, Outcome
 from domain.types import DEFAULT_PORTFOLIO, OrderType, OutcomeStatus
+from domain.wording import alternatives, quoted
 from domain.worker_thread import WorkerThread
 from persistence.connections import engine_for, transaction
 from persistence.listener import Listener
@@ -33,7 +41,13 @@ Wait: TypeAlias = Literal["open", "ended"]
 
 
 def waits_until_open(decision: Decision, wait: Wait | None) -> bool:
-    """Return whether a caller waits only until the order of a decision rests; None: unless it is a market order."""
+    """Return whether a caller waits only until the order of a decision rests; None: unless it is a market order.
+
+    Raises:
+        InvalidRequest: ``wait`` is no word that is known here.
+    """
+    if wait is not None and wait not in get_args(Wait):
+        raise InvalidRequest(f"wait = {quoted(wait)}: must be {alternatives(get_args(Wait))}")
     if not isinstance(decision, Decision):
         return False  # it is refused with a sentence where it would be stored
     return wait == "open" or (wait is None and decision.order_type is not OrderType.MARKET)
@@ -63,6 +77,7 @@ class TradingClient(ABC):
                 order, ``open`` for the others.
 
         Raises:
+            InvalidRequest: ``wait`` is neither of these.
             DatabaseUnavailable: the database is unavailable; the decision was not accepted.
             SubmissionInDoubt: the answer to COMMIT was lost; submitting the same object again is safe.
         """

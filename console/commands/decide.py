@@ -96,6 +96,8 @@ def order_terms(**options: Any) -> dict[str, Any]:
     if len(targets) == 1 and ":" not in targets[0]:
         options["take_profit"] = targets[0]
     elif targets:
+        if not all(":" in target for target in targets):
+            raise wrong_usage("several --take-profit need shares, such as 5%:0.5", "decide")
         options["take_profits"] = ",".join(targets)
     for option, value in options.items():
         if value is None:

@@ -67,7 +67,7 @@ def _target(one: object) -> Target:
     if not isinstance(level, Decimal) or not isinstance(share, Decimal):
         raise ValueError(REQUIREMENT)
     if not (_fits(level) and level < LARGEST_LEVEL and _fits(share) and share <= ONE):
-        raise ValueError(f"{REQUIREMENT}, above 0 and with at most 18 decimals")
+        raise ValueError(f"{REQUIREMENT} of at most 1; numbers are above 0, with at most 18 decimals")
     return Target(Level(level, is_fraction), share)
 
 

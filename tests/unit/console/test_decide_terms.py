@@ -7,7 +7,12 @@ import pytest
 from actors.client import waits_until_open
 from console.cli import _with_wait_values, main
 from console.commands.decide import order_terms
+from domain.errors import InvalidRequest
 from domain.trading.decision import Decision
+
+SHARE_TOO_LARGE = (
+    "must be 1 to 10 of price or pct, each with a share of at most 1; numbers are above 0, with at most 18 decimals"
+)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,11 @@ def test_wait_may_stand_alone(words: str, expected: str) -> None:
         ("BUY X --confidence 1 --limit 5", "limit_price needs order_type limit or stop_limit"),
         ("BUY X --confidence 1 --order-type stop", "order_type stop and stop_limit need a stop_price"),
         ("SELL X --confidence 1 --stop-loss 5%", "stop_loss, take_profit, trailing_stop are for a BUY or PROTECT"),
+        ("BUY X --confidence 1 --take-profit 5%:2", f"take_profits = '5%:2': {SHARE_TOO_LARGE}"),
+        (
+            "BUY X --confidence 1 --take-profit 5% --take-profit 110",
+            "several --take-profit need shares, such as 5%:0.5; see run.py decide --help",
+        ),
         ("BUY X --confidence 1 --stop-loss 120%", "stop_loss_pct = '1.2': must be below 1"),
         (
             "BUY X --confidence 1 --order-type iceberg",
@@ -89,3 +99,11 @@ def test_a_caller_waits_for_the_end_of_a_market_order_and_until_others_rest(
     limit = {"limit_price": 100} if order_type == "limit" else {}
     decision = Decision(symbol="X", decision="BUY", confidence=1, order_type=order_type, **limit)
     assert expected is waits_until_open(decision, wait)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wait", ["accepted", "", 5])
+def test_an_unknown_wait_is_refused(wait: object) -> None:
+    decision = Decision(symbol="X", decision="BUY", confidence=1)
+    with pytest.raises(InvalidRequest) as raised:
+        waits_until_open(decision, wait)  # type: ignore[arg-type]
+    assert f"wait = {wait!r}: must be open or ended" == str(raised.value)
