@@ -19,6 +19,13 @@ from domain.types import OrderId, PriceRule
 from persistence.stores.books.rows import accepted_row, event_row, fill_row, order_changes, order_row
 from tests.support.values.builders import NOON, Number, costs, instant, instrument, market_order, rules
 
+TERMS = (
+    "limit_price", "stop_price", "trail", "trail_pct", "time_in_force", "order_expires_at", "post_only", "reduce_only",
+    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "take_profits", "trailing_stop",
+    "trailing_stop_pct",
+)  # fmt: skip
+"""Columns of a decision that say how its order is executed; all are empty in an adopted table."""
+
 MONEY = {
     "notional", "commission", "cash_delta", "slippage", "min_commission", "spread_cost", "slippage_cost", "size_cost",
     "random_cost",

@@ -15,17 +15,9 @@ from console.service.explanation import explained
 from domain.trading import execution
 from domain.types import PriceRule
 from tests.support.values.builders import NOON, instrument
-from tests.support.values.evidence import Evidence, met, met_evidence
+from tests.support.values.evidence import TERMS, Evidence, met, met_evidence
 
 ORDER = "48f7999a-5f9f-5144-ae7d-1ffc9d69469f"
-
-
-TERMS = (
-    "limit_price", "stop_price", "trail", "trail_pct", "time_in_force", "order_expires_at", "post_only", "reduce_only",
-    "stop_loss", "stop_loss_pct", "take_profit", "take_profit_pct", "take_profits", "trailing_stop",
-    "trailing_stop_pct",
-)  # fmt: skip
-"""Columns of a decision that say how its order is executed; all are empty in an adopted table."""
 
 
 @pytest.fixture(autouse=True)
@@ -389,32 +381,7 @@ def test_no_stored_price_is_said() -> None:
     assert ("waits", "limit 100; no price is stored since it was placed") == list(facts(resting(empty)))[-1]
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"limit_price": Decimal(90_000), "time_in_force": "IOC"}, "BUY BTC/USDT, limit 90,000, IOC"),
-        (
-            {"stop_price": Decimal(95), "limit_price": Decimal(94), "time_in_force": "GTD", "order_expires_at": NOON},
-            "BUY BTC/USDT, stop 95, limit 94, GTD, until 2026-01-05 12:00:00 UTC",
-        ),
-        ({"limit_price": Decimal(90), "post_only": True}, "BUY BTC/USDT, limit 90, post-only"),
-        (
-            {"decision": "sell", "trail_pct": Decimal("0.02"), "reduce_only": True},
-            "SELL BTC/USDT, trail 2 %, reduce-only",
-        ),
-        (
-            {"stop_loss_pct": Decimal("0.05"), "take_profit": Decimal(110)},
-            "BUY BTC/USDT, stop-loss 5 %, take-profit 110",
-        ),
-        (
-            {"trailing_stop": Decimal(7), "take_profits": [{"pct": Decimal("0.1"), "share": Decimal("0.5")}]},
-            "BUY BTC/USDT, trailing-stop 7, take-profits 10%:0.5",
-        ),
-        ({"decision": "hold", "post_only": False}, "HOLD BTC/USDT"),
-    ],
-)
-def test_what_was_asked_names_the_terms_of_the_order(changes: dict[str, Any], expected: str) -> None:
-    """Also where there is no order, because the market was beyond the limit."""
-    ended = decision(**changes, status="cancelled", outcome_reason="no fill at that price")
-    text = " ".join(line.strip() for line in explained(rows(decision=ended))["lines"])
-    assert text.startswith(f"Decision 19: {expected}, confidence 0.8, portfolio default created ")
+def test_a_decision_without_an_order_names_what_it_asked_for() -> None:
+    ended = decision(limit_price=Decimal(90), time_in_force="IOC", status="cancelled", outcome_reason="no fill")
+    heading = "Decision 19: BUY BTC/USDT, limit 90, IOC, confidence 0.8, portfolio default"
+    assert heading == explained(rows(decision=ended))["lines"][0]
