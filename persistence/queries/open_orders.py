@@ -32,7 +32,7 @@ SELECT o.order_id, o.decision_id AS id, o.portfolio, o.symbol, o.side, o.order_t
        o.average_fill_price AS price,
        (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
 FROM paper_orders o
-WHERE o.parent IS NOT NULL AND o.status = 'filled' AND NOT o.order_id = ANY(CAST(:known AS uuid[])) ORDER BY o.seq
+WHERE o.parent IS NOT NULL AND o.status = 'filled' AND NOT o.order_id = ANY(CAST(:shown_orders AS uuid[])) ORDER BY o.seq
 """
 
 FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
@@ -64,9 +64,9 @@ def frozen_orders(ledger_reader: LedgerReader) -> list[dict[str, Any]]:
     return ledger_reader.rows(FROZEN_ORDERS)
 
 
-def filled_exits(ledger_reader: LedgerReader, known: Iterable[UUID]) -> list[dict[str, Any]]:
-    """Return the stops and targets that were filled, without the orders of ``known``, each with its result."""
-    return ledger_reader.rows(FILLED_EXITS, known=list(known))
+def filled_exits(ledger_reader: LedgerReader, shown_orders: Iterable[UUID]) -> list[dict[str, Any]]:
+    """Return the stops and targets that were filled, without ``shown_orders``, each with its result."""
+    return ledger_reader.rows(FILLED_EXITS, shown_orders=list(shown_orders))
 
 
 def portfolios_with_orders(ledger_reader: LedgerReader, symbol: str | None = None) -> list[str]:
