@@ -32,7 +32,8 @@ SELECT o.order_id, o.decision_id AS id, o.portfolio, o.symbol, o.side, o.order_t
        o.average_fill_price AS price,
        (SELECT sum(t.net_pnl) FROM paper_trades t WHERE t.order_id = o.order_id) AS net_pnl
 FROM paper_orders o
-WHERE o.parent IS NOT NULL AND o.status = 'filled' AND NOT o.order_id = ANY(CAST(:shown_orders AS uuid[])) ORDER BY o.seq
+WHERE o.parent IS NOT NULL AND o.status = 'filled' AND NOT o.order_id = ANY(CAST(:shown_orders AS uuid[]))
+ORDER BY o.seq
 """
 
 FLAT_SYMBOL = "regexp_replace(upper(symbol), '[^A-Z0-9]', '', 'g')"
