@@ -87,7 +87,7 @@ def test_json_and_yes_may_stand_anywhere() -> None:
         ("chain 'half", "cannot parse this line: no closing quotation"),
         ("decide BUY BTC/USDT", "decide needs confidence; usage: decide DECISION SYMBOL --confidence ANY"),
         ("halt", "halt needs reason; usage: halt"),
-        ("amend", "amend needs target; usage: amend TARGET [--quantity ANY] [--limit-price ANY] "),
+        ("amend", "amend needs target; usage: amend TARGET [--quantity ANY] [--limit ANY] [--stop ANY]"),
     ],
 )
 def test_an_error_in_a_line_is_one_helpful_sentence(line: str, sentence: str) -> None:
