@@ -224,11 +224,11 @@ class Request:
     @property
     def question(self) -> str:
         """Return what the line will do, for a person who confirms it."""
-        given = self.arguments
-        portfolio = f"portfolio {given.get('portfolio') or DEFAULT_PORTFOLIO}"
-        target = str(given.get("target"))
-        if self.spec.name == "cancel" and "symbol" in given:
-            return f"cancel all open orders of {given['symbol']} in {portfolio}, stops and targets too"
+        arguments = self.arguments
+        portfolio = f"portfolio {arguments.get('portfolio') or DEFAULT_PORTFOLIO}"
+        target = str(arguments.get("target"))
+        if self.spec.name == "cancel" and "symbol" in arguments:
+            return f"cancel all open orders of {arguments['symbol']} in {portfolio}, stops and targets too"
         if self.spec.name == "cancel" and target.lower() == "all":
             return f"cancel all open orders of {portfolio}, stops and targets too"
         if self.spec.name == "cancel":
