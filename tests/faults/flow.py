@@ -104,22 +104,24 @@ class MovingPriceSource(FixedPriceSource):
 
 def drawn(draw: random.Random, count: int) -> list[Row]:
     """Decisions of every kind: with and without quantity, partial closes, and all that is refused."""
-    rows = [a_decision(draw) for _ in range(count - 5)]
+    rows = [a_decision(draw) for _ in range(count - 3)]
     for symbol, action, quantity, portfolio in (
         ("DEAD/USDT", "BUY", "1", draw.choice(PORTFOLIOS)),
         ("BTC/USDT", "BUY", "0.01", "nobody"),
         ("BTC/USDT", "HOLD", None, draw.choice(PORTFOLIOS)),
     ):
         rows.insert(draw.randrange(len(rows)), (_uid(draw), symbol, action, "1", quantity, portfolio, *NO_TERMS))
-    portfolio = draw.choice(PORTFOLIOS)
-    rows += [  # what it buys has no exits yet
-        (_uid(draw), "SOL/USDT", "BUY", "1", "7", portfolio, *NO_TERMS),
-        _protect(draw, "SOL/USDT", portfolio),
-    ]
     for place, row in reversed(list(enumerate(rows))):
         if row[6] != "market" and draw.random() < 0.3:
             rows.insert(place + 1, _amend(draw, row))
     return rows
+
+
+def protected_afterwards(draw: random.Random) -> list[Row]:
+    """A BUY without exits, and a PROTECT of what it buys."""
+    portfolio = draw.choice(PORTFOLIOS)
+    buy = (_uid(draw), "SOL/USDT", "BUY", "1", "7", portfolio, *NO_TERMS)
+    return [buy, _protect(draw, "SOL/USDT", portfolio)]
 
 
 def a_decision(draw: random.Random) -> Row:
