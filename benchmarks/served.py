@@ -21,6 +21,7 @@ from actors.runtime.timer import SystemClock
 from actors.settings import Settings
 from actors.system import TradingSystem
 from console.debug.server import ConsoleServer
+from console.heap import leave_start_uncollected
 from console.service.queries import ServiceQueries
 from domain.types import Symbol
 from market.simulated import SimulatedMarket, simulated_instruments
@@ -121,6 +122,7 @@ def main(database_url: str, interval: str, log: str, *symbols: str) -> None:
         TradingSystem.start(settings, source=market) as system,
         ConsoleServer(Path(log).parent / "console.sock", ServiceQueries(system).commands),
     ):
+        leave_start_uncollected()
         print("ready", flush=True)
         for _ in sys.stdin:
             print(market.ticks, time.perf_counter(), flush=True)

@@ -21,6 +21,7 @@ from console.debug.protocol import ConsoleConnection, socket_path
 from console.debug.server import ConsoleServer
 from console.display.format import NO_PROOF, amount, document, number
 from console.errors import exit_code_of
+from console.heap import leave_start_uncollected
 from console.metrics.collector import MetricsCollector
 from console.metrics.endpoint import MetricsEndpoint
 from console.options import AsJson, DatabaseUrl, Home, LogLevel, Prices, settings_from
@@ -107,6 +108,7 @@ def start(
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
             print(document(facts), flush=True)  # noqa: T201
+        leave_start_uncollected()
         notify_manager(READY)
         try:
             failure = system.wait()

@@ -30,6 +30,7 @@ LARGE_NOTIONAL = Decimal(100_000)
 MAX_SIZE_SURCHARGE = Decimal(4)
 MIN_SLIPPAGE_DRAW = Decimal("0.5")
 MAX_SLIPPAGE_DRAW = Decimal("1.5")
+DRAWS = Decimal(2**64)
 
 
 class SlippageFactors(NamedTuple):
@@ -56,7 +57,7 @@ class SlippageFactors(NamedTuple):
 def slippage_draw(order_id: OrderId) -> Decimal:
     """Return U of an order, in [0.5, 1.5): 0.5 + (first 8 bytes of SHA-256 of its id) / 2⁶⁴."""
     digest = hashlib.sha256(str(order_id).encode()).digest()
-    return add(MIN_SLIPPAGE_DRAW, divide(Decimal(int.from_bytes(digest[:8])), Decimal(2**64)))
+    return add(MIN_SLIPPAGE_DRAW, divide(Decimal(int.from_bytes(digest[:8])), DRAWS))
 
 
 def slippage_rate(surcharged: Decimal, slippage_pct: Decimal, order_type: OrderType, u: Decimal) -> Decimal:

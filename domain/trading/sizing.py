@@ -116,7 +116,8 @@ def size(
     present = mark(rules.execution.price_rule, *quote.point)
     base = base_price(quote, side, rules.execution, taken)
     pricing = price_order(decision.terms, side, instrument, rules, base, present)
-    if (detail := no_price(decision.terms, pricing, instrument.tick, present)) is not None:
+    detail = None if decision.terms is MARKET else no_price(decision.terms, pricing, instrument.tick, present)
+    if detail is not None:
         return refuse(decision, Reason.INVALID, detail)
     held = state.positions.get(instrument.symbol)
     if side is Side.SELL:

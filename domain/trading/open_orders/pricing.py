@@ -11,7 +11,7 @@ from domain.trading.arithmetic import add, ceil_to, floor_to, money, multiply, p
 from domain.trading.execution import commission_due, worst_cost
 from domain.trading.instruments import Instrument
 from domain.trading.open_orders.open_order import rounding_spare
-from domain.trading.open_orders.terms import OrderTerms
+from domain.trading.open_orders.terms import MARKET, OrderTerms
 from domain.trading.orders import Costs, ExitPlan, Order, Trail
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.prices import BasePrice, mark
@@ -53,6 +53,8 @@ def price_order(
         present: the mark, from which a trailing stop begins.
     """
     costs, rule, tick = rules.costs_of(instrument), rules.execution.price_rule, instrument.tick
+    if terms is MARKET:
+        return Pricing(base.price, partial(worst_cost, base=base, tick=tick, costs=costs, rule=rule))
     stop = round_to(terms.stop_price, tick) if terms.stop_price is not None else None
     if (trail := terms.distance) is not None:
         stop = trail.stop_price(present, side, tick)

@@ -238,7 +238,8 @@ def sizing_of(result: Result) -> SizingEvidence | None:
 
 def fill_row(result: Result) -> dict[str, object]:
     """Return the row of ``paper_fills``."""
-    order, fill, quote, costs = result.order, result.fill, result.fill.quote, result.fill.costs
+    order, fill = result.order, result.fill
+    quote, costs = fill.quote, fill.costs
     return {
         "order_id": order.order_id, "fill_no": fill.fill_no, "position_id": result.position_id,
         "portfolio": order.portfolio, "asset_class": order.instrument.asset_class, "symbol": order.instrument.symbol,
