@@ -140,6 +140,18 @@ def embedded_url(embedded_server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
+def empty_url(server: Server) -> Iterator[str]:
+    """An empty database on `server`, where `database_url` has the newest schema: `tests.support.database.upgraded`."""
+    yield from fresh_database(server)
+
+
+@pytest.fixture
+def empty_embedded_url(embedded_server: Server) -> Iterator[str]:
+    """An empty database on `embedded_server`, likewise."""
+    yield from fresh_database(embedded_server)
+
+
+@pytest.fixture
 def timescale_url(pool: ServerPool) -> Iterator[str]:
     """A fresh database on TimescaleDB alone."""
     yield from fresh_database(running(pool, TIMESCALEDB))

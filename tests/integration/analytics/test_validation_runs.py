@@ -16,6 +16,7 @@ from domain.validation.criteria import Criteria
 from persistence import schema
 from persistence.connections import transaction
 from persistence.stores import portfolios, validation_runs
+from tests.support.database.upgraded import embedded_url
 from tests.support.system.histories import NOW, as_of
 from tests.support.system.validation_runs import (
     KEEPER,
@@ -29,6 +30,7 @@ from tests.support.system.validation_runs import (
     verdicts,
 )
 
+__all__ = ["embedded_url"]  # a fixture
 pytestmark = pytest.mark.clock
 
 

@@ -26,8 +26,11 @@ from persistence.stores import portfolios
 from persistence.stores.ledger import LedgerStore
 from persistence.stores.uptime import MAX_RENEWAL_GAP, Uptime
 from persistence.version import version
+from tests.support.database.upgraded import embedded_url
 from tests.support.system.running_system import isolated_settings, next_line, running_system, until
 from tests.support.values.builders import NOON
+
+__all__ = ["embedded_url"]  # a fixture
 
 IGNORE_ALARMS: Notify = lambda *_, **__: None  # noqa: E731 - other tests check the alarms
 SPANS = "SELECT epoch, since, until FROM paper_uptime ORDER BY epoch, since"

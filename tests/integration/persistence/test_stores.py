@@ -30,8 +30,11 @@ from persistence.stores.ledger import LedgerStore
 from persistence.stores.prices import PriceStore
 from persistence.stores.snapshots import SnapshotStore
 from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.database.upgraded import database_url, embedded_url
 from tests.support.values.builders import BTC, BY_QUOTE, NOON, instant, market_order, quote, rules, uid
 from tests.support.values.builders import filled as event_of
+
+__all__ = ["database_url", "embedded_url"]  # fixtures
 
 FIRST = Generation(1)
 

@@ -165,23 +165,24 @@ def test_positions_are_valued_at_the_mark_of_their_portfolios_rule(real: Stores)
     assert [(50, 150, 150, 150)] == psql(real.url, values)
 
 
-def test_an_earlier_portfolio_keeps_the_last_trade_and_no_row_is_written(embedded_url: str) -> None:
-    dumps.restore(embedded_url, "0.1.0")
-    before = psql(embedded_url, ROW_VERSIONS)
+def test_an_earlier_portfolio_keeps_the_last_trade_and_no_row_is_written(empty_embedded_url: str) -> None:
+    dumps.restore(empty_embedded_url, "0.1.0")
+    before = psql(empty_embedded_url, ROW_VERSIONS)
     assert ["fills"] * 5 + ["orders"] * 5 + ["portfolios"] * 2 == [row[0] for row in before]
-    upgrade_to(embedded_url, "0010_price_rule")
-    assert before == psql(embedded_url, ROW_VERSIONS)
-    schema.upgrade(embedded_url)
+    upgrade_to(empty_embedded_url, "0010_price_rule")
+    assert before == psql(empty_embedded_url, ROW_VERSIONS)
+    schema.upgrade(empty_embedded_url)
     # The schema of open orders writes orders and fills anew, because leg and fill_no become integers; portfolios stay.
-    assert before[-2:] == psql(embedded_url, ROW_VERSIONS)[-2:]
+    assert before[-2:] == psql(empty_embedded_url, ROW_VERSIONS)[-2:]
     assert [(None, 1, None, True, None)] == psql(
-        embedded_url, "SELECT DISTINCT price_rule, rules_version, tick, marks IS NOT NULL, marks_no FROM paper_orders"
+        empty_embedded_url,
+        "SELECT DISTINCT price_rule, rules_version, tick, marks IS NOT NULL, marks_no FROM paper_orders",
     )
-    assert [("unknown", None)] == psql(embedded_url, "SELECT DISTINCT liquidity, touch_size FROM paper_fills")
+    assert [("unknown", None)] == psql(empty_embedded_url, "SELECT DISTINCT liquidity, touch_size FROM paper_fills")
     default = ("default", 1, Decimal("0.0005"), "last", Decimal(1))
-    assert [default, SPRING] == psql(embedded_url, RULES)
-    portfolios.create(embedded_url, "new", {"initial_capital": 1})
-    assert [default, ("new", 1, Decimal("0.0005"), "quote", Decimal(1)), SPRING] == psql(embedded_url, RULES)
+    assert [default, SPRING] == psql(empty_embedded_url, RULES)
+    portfolios.create(empty_embedded_url, "new", {"initial_capital": 1})
+    assert [default, ("new", 1, Decimal("0.0005"), "quote", Decimal(1)), SPRING] == psql(empty_embedded_url, RULES)
 
 
 @pytest.mark.parametrize("path", ["", "hidden, public", "pg_catalog"])

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,8 +100,11 @@ class Server(ABC):
     """
 
     may_stop: ClassVar[bool] = True
+    may_copy: ClassVar[bool] = False
+    """Whether it copies databases, and faster than they are made."""
 
     def __init__(self, name: str) -> None:
+        self._prepared: dict[Callable[[str], object], str] = {}
         self.name = name
         self.running = False
         self._password: str | None = None
@@ -160,8 +163,11 @@ class Server(ABC):
         chosen = {} if database is None else {"dbname": database}
         return psycopg.connect(self.admin_url, autocommit=True, connect_timeout=10, **chosen)
 
-    def create_database(self) -> str:
-        """Make an empty database that belongs to the plain role.
+    def create_database(self, template: str = "template0") -> str:
+        """Make a database that belongs to the plain role.
+
+        Args:
+            template: the database that is copied; by default it is the empty one.
 
         Returns:
             The database's URL for that role.
@@ -170,15 +176,28 @@ class Server(ABC):
         with self.connect() as admin:
             if self._role is None:
                 self._role = self._create_role(admin)
-            admin.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
-                    sql.Identifier(name), sql.Identifier(self._role)
-                )
-            )
+            statement = "CREATE DATABASE {} OWNER {} TEMPLATE {}" + (" STRATEGY file_copy" if self.may_copy else "")
+            names = (name, self._role, template)
+            admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
         params = conninfo_to_dict(self.admin_url) | {"user": self._role, "dbname": name}
         if self._password is not None:
             params["password"] = self._password
         return url_of(params)
+
+    def prepared_database(self, prepare: Callable[[str], object]) -> str:
+        """Make a database as `prepare` leaves an empty one, once for all where this server copies databases.
+
+        Returns:
+            The database's URL for the plain role.
+        """
+        if prepare in self._prepared:
+            return self.create_database(str(conninfo_to_dict(self._prepared[prepare])["dbname"]))
+        url = self.create_database()
+        prepare(url)
+        if not self.may_copy:
+            return url
+        self._prepared[prepare] = url
+        return self.prepared_database(prepare)
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `create_database` made, and end all of its sessions.

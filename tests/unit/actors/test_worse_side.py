@@ -13,13 +13,20 @@ import pytest
 
 from domain.trading.bookkeeping import Result
 from domain.trading.events import Filled, OrderEnded, OrderTriggered
+from domain.trading.quotes import Quote
 from domain.types import Liquidity, OrderStatus, OrderType
 from tests.support.actors.memory_stores import MemoryDatabase
-from tests.support.settlement.twins import play, trades
+from tests.support.actors.stepped_runtime import NOON
+from tests.support.settlement.twins import EVERY_S, play, trades
 from tests.support.settlement.worse_side import WorseSide
 
 SEED, KILLS = 5, 10
-MARKET = trades(SEED, KILLS)
+BEGIN = NOON + timedelta(seconds=EVERY_S)
+
+
+@pytest.fixture(scope="module")
+def market() -> list[Quote]:
+    return trades(SEED, KILLS)
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +57,17 @@ def is_target(one: Result) -> bool:
 
 
 def test_a_settlement_by_bars_differs_and_takes_the_worse_side(
-    undisturbed: MemoryDatabase, settled: MemoryDatabase
+    market: list[Quote], undisturbed: MemoryDatabase, settled: MemoryDatabase
 ) -> None:
-    judge = WorseSide(MARKET, undisturbed, settled)
+    judge = WorseSide(market, undisturbed, settled)
     assert 13 == len(judge.differing())
     assert [] == judge.violations()
     kinds = (is_stop, is_maker, is_target)
     assert [True] * 3 == [any(one.recovered and is_kind(one) for one in settled.fills) for is_kind in kinds]
 
 
-def test_a_program_that_ran_on_differs_in_nothing(undisturbed: MemoryDatabase) -> None:
-    judge = WorseSide(MARKET, undisturbed, undisturbed)
+def test_a_program_that_ran_on_differs_in_nothing(market: list[Quote], undisturbed: MemoryDatabase) -> None:
+    judge = WorseSide(market, undisturbed, undisturbed)
     assert ({}, []) == (judge.differing(), judge.violations())
 
 
@@ -69,7 +76,7 @@ def test_a_program_that_ran_on_differs_in_nothing(undisturbed: MemoryDatabase) -
     [
         ("nothing marks it", is_maker, lambda one: replace(one, recovered=False)),
         ("is a maker, and got", is_maker, lambda one: changed(one, price=one.fill.price + Decimal("0.01"))),
-        ("beyond which nobody traded", is_maker, lambda one: changed(one, filled_at=MARKET[0].price_time)),
+        ("beyond which nobody traded", is_maker, lambda one: changed(one, filled_at=BEGIN)),
         ("its stop is", is_stop, lambda one: changed(one, price=one.fill.price + Decimal("0.01"))),
         ("its stop is", is_stop, lambda one: changed(one, price=one.fill.price - Decimal("0.01"))),
     ],
@@ -78,25 +85,28 @@ def test_a_fill_that_is_unmarked_or_too_good_is_found(
     expected: str,
     concerns: Callable[[Result], bool],
     change: Callable[[Result], Result],
+    market: list[Quote],
     undisturbed: MemoryDatabase,
     settled: MemoryDatabase,
 ) -> None:
     database = copy.copy(settled)
     database.fills = [change(one) if one.recovered and concerns(one) else one for one in settled.fills]
-    violations = WorseSide(MARKET, undisturbed, database).violations()
+    violations = WorseSide(market, undisturbed, database).violations()
     assert any(expected in violation for violation in violations), violations
 
 
-def test_a_stop_that_is_missed_is_found(undisturbed: MemoryDatabase, settled: MemoryDatabase) -> None:
+def test_a_stop_that_is_missed_is_found(
+    market: list[Quote], undisturbed: MemoryDatabase, settled: MemoryDatabase
+) -> None:
     database = copy.copy(settled)
     database.fills = [one for one in settled.fills if not is_stop(one)]
     database.events = [one for one in settled.events if not isinstance(one.event, OrderTriggered)]
-    violations = WorseSide(MARKET, undisturbed, database).violations()
+    violations = WorseSide(market, undisturbed, database).violations()
     assert any("its position is held after the bar" in violation for violation in violations), violations
 
 
 def test_a_target_that_is_filled_by_a_bar_with_its_stop_is_found(
-    undisturbed: MemoryDatabase, settled: MemoryDatabase
+    market: list[Quote], undisturbed: MemoryDatabase, settled: MemoryDatabase
 ) -> None:
     database = copy.copy(settled)
     stops = {one.order.decision_id: one.event.at for one in settled.fills if is_stop(one) and one.recovered}
@@ -105,11 +115,13 @@ def test_a_target_that_is_filled_by_a_bar_with_its_stop_is_found(
     order = replace(target.order, decision_id=id_, created_at=at - timedelta(days=1))
     moved = replace(target, event=replace(target.event, order=order, fill=replace(target.fill, filled_at=at)))
     database.fills = [*settled.fills, replace(moved, recovered=True)]  # type: ignore[arg-type]
-    violations = WorseSide(MARKET, undisturbed, database).violations()
+    violations = WorseSide(market, undisturbed, database).violations()
     assert any("was filled by a bar that reached its stop" in violation for violation in violations), violations
 
 
-def test_an_expiry_at_another_time_is_found(undisturbed: MemoryDatabase, settled: MemoryDatabase) -> None:
+def test_an_expiry_at_another_time_is_found(
+    market: list[Quote], undisturbed: MemoryDatabase, settled: MemoryDatabase
+) -> None:
     def later(one: Result) -> Result:
         event = one.event
         if not isinstance(event, OrderEnded) or event.status is not OrderStatus.EXPIRED:
@@ -118,5 +130,5 @@ def test_an_expiry_at_another_time_is_found(undisturbed: MemoryDatabase, settled
 
     database = copy.copy(settled)
     database.events = [later(one) for one in settled.events]
-    violations = WorseSide(MARKET, undisturbed, database).violations()
+    violations = WorseSide(market, undisturbed, database).violations()
     assert any(" expired at " in violation for violation in violations), violations

@@ -33,6 +33,8 @@ class Library:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith(("_", "pytest")):  # pytest asks each value of a module for its marks
+            raise AttributeError(attribute)
         return getattr(
             pytest.importorskip(self._name, reason=f"{self._name} is missing; make test installs it"), attribute
         )
