@@ -22,22 +22,24 @@ def check(url: str, home: Path, capsys: pytest.CaptureFixture[str], *words: str)
 
 
 def test_a_new_default_portfolio_has_the_fees_of_the_setting_and_check_says_so(
-    embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    empty_embedded_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PAPER_FEES", "venue")
     unknown = "the venue's maker and taker rates are not both known for all markets: commission_pct counts there"
-    before = json.loads(check(embedded_url, tmp_path, capsys, "--json"))["fees"]
+    before = json.loads(check(empty_embedded_url, tmp_path, capsys, "--json"))["fees"]
     assert {"portfolios": {"default": {"fees": "venue", "commission_pct": "0.001"}}, "notes": [unknown]} == before
-    with running_system(embedded_url, fees="venue"):
+    with running_system(empty_embedded_url, fees="venue"):
         pass
-    reader = LedgerReader(embedded_url)
+    reader = LedgerReader(empty_embedded_url)
     assert FeeRule.VENUE == reader.portfolio("default")["fees"]
     reader.close()
-    own = {**isolated_settings(embedded_url).portfolio_values(), "commission_pct": "0.002"}
+    own = {**isolated_settings(empty_embedded_url).portfolio_values(), "commission_pct": "0.002"}
     assert "own" == own["fees"]
-    portfolios.create(embedded_url, "other", own)
-    facts = [line.strip() for line in check(embedded_url, tmp_path, capsys).splitlines() if line.startswith("fees")]
+    portfolios.create(empty_embedded_url, "other", own)
+    facts = [
+        line.strip() for line in check(empty_embedded_url, tmp_path, capsys).splitlines() if line.startswith("fees")
+    ]
     assert [
         "fees       default: the venue, else commission_pct 0.001",
         "fees       other: commission_pct 0.002",

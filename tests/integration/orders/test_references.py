@@ -17,16 +17,16 @@ from tests.support.database import dumps
 UID = UUID("11111111-2222-3333-4444-555555555555")
 
 
-def test_each_reference_leads_to_the_portfolio(embedded_url: str) -> None:
-    dumps.restore(embedded_url, "0.1.0")
-    schema.upgrade(embedded_url)
+def test_each_reference_leads_to_the_portfolio(empty_embedded_url: str) -> None:
+    dumps.restore(empty_embedded_url, "0.1.0")
+    schema.upgrade(empty_embedded_url)
     ((id_,),) = psql(
-        embedded_url,
+        empty_embedded_url,
         "INSERT INTO trading_decisions (uid, portfolio, symbol, decision, confidence, idempotency_key)"
         f" VALUES ('{UID}', 'spring', 'A', 'BUY', 1, 'my key') RETURNING id",
     )
-    ((order_id,),) = psql(embedded_url, "SELECT order_id FROM paper_orders WHERE portfolio = 'spring' LIMIT 1")
-    reader = LedgerReader(embedded_url)
+    ((order_id,),) = psql(empty_embedded_url, "SELECT order_id FROM paper_orders WHERE portfolio = 'spring' LIMIT 1")
+    reader = LedgerReader(empty_embedded_url)
     for reference in (str(id_), f"00{id_}", str(UID), str(UID).replace("-", ""), "my key", str(order_id)):
         assert "spring" == portfolio_of_target(reader, reference)
     for nothing in ("99999999999", "9" * 30, "all", "BTC/USDT", str(UID)[:-1] + "6", ""):
