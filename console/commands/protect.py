@@ -57,9 +57,10 @@ def protect(
       run.py protect BTC/USDT --trailing-stop 3% --portfolio default
       run.py protect --all-unprotected
 
-    It sends a decision PROTECT of strategy manual. The exits close what no other exit of the position closes. With
-    --all-unprotected they are default_stop_loss and default_take_profit of the portfolio; a position of a portfolio
-    without default_stop_loss is named. Exit 1 if a position is not protected.
+    It sends a decision PROTECT of strategy manual. What no exit closes gets these exits; a take-profit that has no stop
+    gets the stop, and a stop that has no take-profit gets that. With --all-unprotected they are default_stop_loss and
+    default_take_profit of the portfolio; a position of a portfolio without default_stop_loss is named. Exit 1 if a
+    position is not protected.
     """
     exits = order_terms(stop_loss=stop_loss, take_profit=take_profit, trailing_stop=trailing_stop)
     if all_unprotected and (symbol is not None or exits):

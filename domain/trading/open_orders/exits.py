@@ -71,15 +71,20 @@ def reduce_exits(
 
 def _groups(exits: Iterable[OpenOrder]) -> list[tuple[list[OpenOrder], Decimal]]:
     """Return the exits by their entry, the oldest first, each with the quantity that the group closes."""
+    return [(group, max(_sizes(group))) for group in _by_entry(exits).values()]
+
+
+def _by_entry(exits: Iterable[OpenOrder]) -> dict[OrderId | None, list[OpenOrder]]:
     by_entry: dict[OrderId | None, list[OpenOrder]] = {}
     for one in exits:
         by_entry.setdefault(one.order.parent, []).append(one)
-    return [(group, _size(group)) for group in by_entry.values()]
+    return by_entry
 
 
-def _size(group: Sequence[OpenOrder]) -> Decimal:
+def _sizes(group: Sequence[OpenOrder]) -> tuple[Decimal, Decimal]:
+    """Return what the stops of a group close, and what its targets do."""
     stops = total(one.remaining for one in group if one.order.order_type in STOPS)
-    return max(stops, total(one.remaining for one in group if one.order.order_type not in STOPS))
+    return stops, total(one.remaining for one in group if one.order.order_type not in STOPS)
 
 
 def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quantity: Decimal) -> None:
@@ -92,9 +97,34 @@ def _reduce(exits: dict[OrderId, OpenOrder], orders: Sequence[OpenOrder], quanti
         exits[one.order.order_id] = replace(one, order=replace(one.order, quantity=subtract(one.order.quantity, cut)))
 
 
-def covered(open_orders: OpenOrders, symbol: Symbol) -> Decimal:
-    """Return the quantity of a position that its exits close together."""
-    return total(size for _, size in _groups(open_orders.exits(symbol)))
+@dataclass(frozen=True, slots=True)
+class ExitGroup:
+    """The open exits of one entry, or of one PROTECT.
+
+    Attributes:
+        parent: what its exits have in common.
+        stops: the quantity that its stop closes.
+        targets: the quantity that its targets close together.
+    """
+
+    parent: OrderId
+    stops: Decimal
+    targets: Decimal
+
+    @property
+    def size(self) -> Decimal:
+        """The quantity that the group closes."""
+        return max(self.stops, self.targets)
+
+
+def exit_groups(open_orders: OpenOrders, symbol: Symbol) -> list[ExitGroup]:
+    """Return the groups of open exits of a symbol, the oldest first."""
+    groups = []
+    for group in _by_entry(open_orders.exits(symbol)).values():
+        parent = group[0].order.parent
+        assert parent is not None  # they are exits
+        groups.append(ExitGroup(parent, *_sizes(group)))
+    return groups
 
 
 def room_of_exit(open_orders: OpenOrders, exit_order: OpenOrder, held: Decimal) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,11 +12,12 @@ from domain.trading.bookkeeping import Result, describe
 from domain.trading.decision import PendingDecision, Reason, Refusal, refuse
 from domain.trading.events import DecisionEnd, OrderAccepted, OrderEnded
 from domain.trading.instruments import Instrument
-from domain.trading.open_orders.exits import covered
+from domain.trading.open_orders.exits import exit_groups
 from domain.trading.open_orders.open_order import STOPS
 from domain.trading.open_orders.pricing import misplaced
-from domain.trading.open_orders.step import StepOfPortfolio, first_mark, planned_exits
+from domain.trading.open_orders.step import StepOfPortfolio, first_mark, planned_exits, slots
 from domain.trading.open_orders.targets import target_quantities
+from domain.trading.open_orders.terms import NO_EXITS
 from domain.trading.orders import ExitPlan, Order, order_id
 from domain.trading.portfolio import PortfolioState, Position
 from domain.trading.prices import mark
@@ -24,6 +25,7 @@ from domain.trading.quotes import Quote
 from domain.trading.sizing import LEG
 from domain.types import (
     DecisionId,
+    OrderId,
     OrderType,
     OutcomeStatus,
     PortfolioName,
@@ -94,7 +96,10 @@ class SizedProtection:
 def protect(
     decision: PendingDecision, state: PortfolioState, instrument: Instrument, quote: Quote, now: datetime
 ) -> SizedProtection | Refusal:
-    """Return the exits for what no exit of a position closes yet; those of the portfolio where the decision has none.
+    """Return the exits that a position lacks; those of the portfolio where the decision names none.
+
+    What no exit closes gets a group of its own. A group of exits without a stop gets the stop, and one without targets
+    the targets, as large as it is.
 
     Args:
         decision: the PROTECT.
@@ -112,17 +117,46 @@ def protect(
     if plan is None:
         detail = f"it names no exit, and portfolio {state.name} has no default_stop_loss and no default_take_profit"
         return refuse(decision, Reason.INVALID, detail)
-    before = covered(state.open_orders, instrument.symbol)
-    quantity = subtract(position.quantity, before)
-    if quantity <= ZERO:
+    shortfalls = _shortfalls(state, position, plan, order_id(decision.uid, LEG))
+    if not shortfalls:
         return refuse(decision, Reason.NOTHING_TO_PROTECT, _all_covered(state, position))
-    exits = _exits(decision, state, instrument, plan, quantity, quote, now)
+    exits = _exits(decision, state, instrument, shortfalls, quote, now)
     if isinstance(exits, Refusal):
         return exits
+    before = total(group.size for group in exit_groups(state.open_orders, instrument.symbol))
     note = f"bought at {plain(money(position.entry_price))} on average"
     note += f"; {plain(before)} of {plain(position.quantity)} had exits before" if before else ""
     listed = "; ".join(describe(order) for order in exits)
     return SizedProtection(decision.id, exits, quote, state.version, f"protected: {listed} ({note})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortfall:
+    """The exits that a part of a position lacks."""
+
+    parent: OrderId
+    quantity: Decimal
+    plan: ExitPlan
+
+
+def _shortfalls(state: PortfolioState, position: Position, plan: ExitPlan, own: OrderId) -> list[_Shortfall]:
+    """Return which exits of a plan the groups of a position lack, and what has no exit at all.
+
+    Args:
+        state: of the portfolio.
+        position: the position.
+        plan: the exits that are wanted.
+        own: what the exits of what has none have in common.
+    """
+    only_stop, only_targets = replace(plan, take_profits=()), ExitPlan(take_profits=plan.take_profits)
+    shortfalls, rest = [], position.quantity
+    for group in exit_groups(state.open_orders, position.symbol):
+        rest = subtract(rest, group.size)
+        if not group.stops and only_stop != NO_EXITS:
+            shortfalls.append(_Shortfall(group.parent, group.size, only_stop))
+        if not group.targets and only_targets != NO_EXITS:
+            shortfalls.append(_Shortfall(group.parent, group.size, only_targets))
+    return [*shortfalls, _Shortfall(own, rest, plan)] if rest > ZERO else shortfalls
 
 
 def _all_covered(state: PortfolioState, position: Position) -> str:
@@ -136,18 +170,19 @@ def _exits(
     decision: PendingDecision,
     state: PortfolioState,
     instrument: Instrument,
-    plan: ExitPlan,
-    quantity: Decimal,
+    shortfalls: Sequence[_Shortfall],
     quote: Quote,
     now: datetime,
 ) -> tuple[Order, ...] | Refusal:
-    """Return the orders of a plan for a quantity of a position, or the refusal where one of them cannot be."""
+    """Return the orders that end the shortfalls of a position, or the refusal where one of them cannot be."""
     rules, position = state.rules, state.positions[instrument.symbol]
     present = mark(rules.execution.price_rule, *quote.point)
-    if (flaw := misplaced(plan, position.entry_price, present, instrument.tick, "the present")) is not None:
-        return refuse(decision, Reason.INVALID, flaw)
+    for lack in shortfalls:
+        if (flaw := misplaced(lack.plan, position.entry_price, present, instrument.tick, "the present")) is not None:
+            return refuse(decision, Reason.INVALID, flaw)
+    own = order_id(decision.uid, LEG)
     base = Order(
-        order_id=order_id(decision.uid, LEG),
+        order_id=own,
         decision_id=decision.id,
         portfolio=state.name,
         leg=LEG + 1,
@@ -155,24 +190,31 @@ def _exits(
         instrument=replace(instrument, asset_class=position.asset_class),
         side=Side.SELL,
         order_type=OrderType.STOP,
-        quantity=quantity,
+        quantity=ZERO,
         costs=rules.costs_of(instrument),
         execution=rules.execution,
         created_at=now,
         strategy=decision.strategy,
         time_in_force=TimeInForce.GTC,
-        # The id that an entry of the decision would have: what the exits of one group have in common.
-        parent=order_id(decision.uid, LEG),
+        parent=own,  # the id that an entry of the decision would have
         price_source=quote.source,
         rules_revision=rules.revision,
     )
-    quantities = target_quantities(plan.take_profits, quantity, instrument.step)
-    planned = planned_exits(base, plan, position.entry_price, present, quantities)
-    exits = tuple(order for order in planned if order.quantity)
+    exits: list[Order] = []
+    leg = base.leg
+    for lack in shortfalls:
+        quantities = target_quantities(lack.plan.take_profits, lack.quantity, instrument.step)
+        part = replace(base, leg=leg, quantity=lack.quantity)
+        planned = planned_exits(part, lack.plan, position.entry_price, present, quantities)
+        # Their ids are of this decision, also where they join a group that is there already.
+        exits += [replace(order, parent=lack.parent) for order in planned if order.quantity]
+        leg += slots(lack.plan)
     if exits:
-        return exits
-    detail = f"the shares of {plain(quantity)} are less than one step of {plain(instrument.step)}"
-    return refuse(decision, Reason.TOO_SMALL, detail)
+        return tuple(exits)
+    amounts = " and ".join(plain(lack.quantity) for lack in shortfalls)
+    return refuse(
+        decision, Reason.TOO_SMALL, f"the shares of {amounts} are less than one step of {plain(instrument.step)}"
+    )
 
 
 def protect_in(step: StepOfPortfolio, request: SizedProtection) -> None:

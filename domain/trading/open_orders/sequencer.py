@@ -221,7 +221,7 @@ class Sequencer:
         """Give an open order the new values of an AMEND decision."""
         order = request.order
         state = self._states.get(order.portfolio)
-        if state is None or state.version != request.version:
+        if state is None or state.version != request.version or state.name in self._held:
             return Returned(order.portfolio)
         if order.decision_id in self._frozen:
             return request.left_alone()

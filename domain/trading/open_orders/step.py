@@ -204,10 +204,11 @@ def joined_notes(*notes: str) -> str:
 
 def slot(plan: ExitPlan, leg: int) -> int:
     """Return which exit of its entry an order is: 0 is the stop, 1 the first target."""
-    return (leg - 2) % _slots(plan)
+    return (leg - 2) % slots(plan)
 
 
-def _slots(plan: ExitPlan) -> int:
+def slots(plan: ExitPlan) -> int:
+    """Return how many legs a group of exits takes up."""
     return 1 + max(len(plan.take_profits), 1)
 
 
@@ -226,7 +227,7 @@ def exit_orders(entry: Order, result: Result, now: Instant) -> Iterator[Order]:
     base = replace(
         entry, side=Side.SELL, quantity=fill.quantity, created_at=now.time, parent=entry.order_id, exits=None,
         limit_price=None, stop_price=None, trail=None, time_in_force=TimeInForce.GTC, expires_at=None, post_only=False,
-        reduce_only=False, note="", amended=False, calendar=None, leg=2 + (fill.fill_no - 1) * _slots(plan),
+        reduce_only=False, note="", amended=False, calendar=None, leg=2 + (fill.fill_no - 1) * slots(plan),
     )  # fmt: skip
     before = target_quantities(plan.take_profits, subtract(bought, fill.quantity), step)
     after = target_quantities(plan.take_profits, bought, step)

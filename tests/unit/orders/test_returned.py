@@ -248,3 +248,20 @@ def test_a_cancel_that_waits_ends_with_its_portfolio() -> None:
     refusals = [one for one in parts.queue.on_rules([]) if isinstance(one, Refusal)]
     sentence = "unknown portfolio: portfolio 'default' was removed"
     assert [(2, sentence), (3, sentence)] == [(one.decision_id, one.sentence) for one in refusals]
+
+
+def test_an_amend_waits_until_its_portfolio_is_settled() -> None:
+    parts = Parts()
+    parts.rest(50, 95)
+    amend = replace(
+        received("AMEND", number=2), target=CancelTarget(decision_id=1), terms=OrderTerms(limit_price=Decimal(96))
+    )
+    sized = parts.decide(amend)
+    assert isinstance(sized, SizedAmend)
+    parts.sequencer.hold([DEFAULT.portfolio])
+    assert Returned(DEFAULT.portfolio) == parts.sequencer.on_amend(sized, NOW)
+    state = parts.sequencer.state(DEFAULT.portfolio)
+    assert state is not None
+    parts.sequencer.release(state)
+    (result,) = _results(parts.sequencer.on_amend(sized, NOW))
+    assert Decimal(96) == result.order.limit_price

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from domain.trading.decision import CancelTarget
 from domain.trading.sessions.decision_age import AgeLimit, expire_if_stale
 from domain.trading.sizing import pre_trade_check
 from domain.types import Action
@@ -141,6 +142,45 @@ def test_what_the_exits_of_entries_do_not_cover_is_protected() -> None:
     # the higher stop first, then that of the entry
     assert ["[2] triggered: SELL 1 BTC/USDT, stop 95.63", "[2] SELL 1 at 94 taker"] == trade.see("95 94/96")
     assert ["stop 2", "limit 2"] == trade.rests()
+
+
+def test_a_stop_joins_the_targets_of_an_entry_that_has_none() -> None:
+    trade = Trade(held="1")
+    trade.see("100")
+    trade.send("BUY 4 take_profits 110:0.5,120:0.5")
+    assert ["limit 2", "limit 2"] == trade.rests()
+    # 4 belong to the targets, and the 1 that was held before has no exit at all
+    assert ["[2] open: SELL 4 BTC/USDT, stop 95", "[4] open: SELL 1 BTC/USDT, stop 95"] == trade.send(
+        "PROTECT stop_loss 95"
+    )
+    assert ["limit 2", "limit 2", "stop 4", "stop 1"] == trade.rests()
+    # what a target sells is taken off the stop that has joined it
+    trade.see("111")
+    assert ["limit 2", "stop 2", "stop 1"] == trade.rests()
+    trade.see("94")
+    assert [] == trade.rests()
+    assert "cash 10002 reserved 0 free 0 of 0" == trade.figures  # 10 000 - 5 x 100 + 2 x 110 + 3 x 94
+
+
+def test_a_target_joins_the_stop_of_an_entry() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 4 stop_loss 90")
+    assert ["[3] open: SELL 4 BTC/USDT, limit 120"] == trade.send("PROTECT stop_loss 95 take_profit 120")
+    assert ["stop 4", "limit 4"] == trade.rests()
+    assert trade.send("PROTECT take_profit 130")[0].startswith("rejected: nothing to protect: ")
+
+
+def test_a_stop_takes_the_place_of_one_that_was_cancelled() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.send("BUY 4 stop_loss 90 take_profit 120")
+    first, _ = (one.order.order_id for one in trade.state.open_orders)
+    trade.cancel(CancelTarget(order_id=first))
+    assert ["limit 4"] == trade.rests()
+    assert ["[2] open: SELL 4 BTC/USDT, stop 95"] == trade.send("PROTECT stop_loss 95")
+    assert str(first) not in trade.order_ids()
+    assert ["limit 4", "stop 4"] == trade.rests()
 
 
 def test_the_defaults_of_the_portfolio_count_where_it_names_no_exit() -> None:
