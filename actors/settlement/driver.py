@@ -107,6 +107,7 @@ class Downtime:
                 )  # fmt: skip
         added = self.waiting.keys() - before
         if added:
+            self._histories.clear()  # of the request before
             self._begun, self._until = now, now.time
             self._lost_no = max(data.last_no for data in lost.values())
             self._data_no = max(self._data_no, self._lost_no)
@@ -116,6 +117,11 @@ class Downtime:
     def symbols(self) -> frozenset[Symbol]:
         """The symbols of the portfolios that are not settled yet."""
         return frozenset().union(*self.waiting.values())
+
+    @property
+    def kept(self) -> int:
+        """The number of symbols whose history is in memory."""
+        return len(self._histories)
 
     def take(self, message: HistoryFetched) -> None:
         """Take what the price source answered about a symbol."""
@@ -129,6 +135,7 @@ class Downtime:
     def remove(self, present: Iterable[PortfolioName]) -> None:
         """Forget the portfolios that are not present any more."""
         self.waiting = {name: symbols for name, symbols in self.waiting.items() if name in set(present)}
+        self._forget_histories()
 
     def ready(self, now: Instant) -> list[PortfolioName]:
         """Return the portfolios whose data have all arrived, or are not waited for any longer."""
@@ -169,7 +176,13 @@ class Downtime:
         data_at = before.progress.data_at if frozen_sources(before, self._rules.source) else self._until
         # Where nothing is known of dropped data, at least those after them are kept, and matched next.
         only_kept = self._lost_no and all(span.gap is not None for span in spans)
+        self._forget_histories()
         return Progress(data_at, self._lost_no if only_kept else self._data_no), spans
+
+    def _forget_histories(self) -> None:
+        """Forget the histories when nothing waits any more: they are up to 20 000 trades of each symbol."""
+        if not self.waiting:
+            self._histories.clear()
 
     def _of(self, state: PortfolioState) -> Mapping[Symbol, History]:
         symbols = symbols_to_settle(state, self._rules.source)
