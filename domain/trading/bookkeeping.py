@@ -221,7 +221,14 @@ def apply(state: PortfolioState, event: Event) -> Result:
             after = replace(before, order=event.order, triggered_at=event.at, mark=event.mark)
         else:
             present = before.mark if event.mark is None else event.mark
-            after = replace(before, order=event.order, reserved=event.reserved, since=event.since, mark=present)
+            after = replace(
+                before,
+                order=event.order,
+                reserved=event.reserved,
+                since=event.since,
+                mark=present,
+                since_at=event.since_at or before.since_at,
+            )
     open_orders = state.open_orders.updated(after)
     if isinstance(event, OrderTriggered):
         symbol, quote = event.order.instrument.symbol, event.quote

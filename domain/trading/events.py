@@ -136,6 +136,7 @@ class OrderAmended:
         since: number of the market data after which it can be matched.
         mark: of a trailing stop whose ``since`` becomes later: the present one, which that data have made.
         ends: the AMEND decision that ends with it.
+        since_at: see `OpenOrder.since_at`; None where that stays.
     """
 
     version: int
@@ -146,6 +147,7 @@ class OrderAmended:
     reason: str
     mark: Decimal | None = None
     ends: tuple[DecisionEnd, ...] = ()
+    since_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

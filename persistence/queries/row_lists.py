@@ -41,6 +41,7 @@ UNLISTED = {
         "rules_version",
         "tick",
         "since",
+        "since_at",
         "step",
         "min_quantity",
         "min_notional",

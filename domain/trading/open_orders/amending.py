@@ -343,11 +343,13 @@ def amend_in(step: StepOfPortfolio, request: SizedAmend) -> Refusal | None:
         step.end(before, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {number}", ends)
         return None
     # Without a new trail the mark goes on, also by data that are on their way here.
-    since, at = before.since if before.trails and not trails_anew else step.last_data, step.now.time
+    goes_on, at = before.trails and not trails_anew, step.now.time
+    since, since_at = (before.since, None) if goes_on else (step.last_data, at)
     present = _mark_with(before, request.quote) if trails_anew else None
     reserved = replace(before, order=order).cash_needed()
     reason = f"by decision {number}: {changes}"
-    after = step.add(OrderAmended(step.version, order, reserved, since, at, reason, present, ends)).open_order
+    event = OrderAmended(step.version, order, reserved, since, at, reason, present, ends, since_at)
+    after = step.add(event).open_order
     assert after is not None
     halted = step.state.rules.stops(reduces=order.reduces)
     if order.seq == before.order.seq or order.limit_price is None or after.waits_for_trigger or halted:

@@ -70,14 +70,14 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
 
 
 def sees(open_order: OpenOrder, data: MarketData) -> bool:
-    """Return whether market data are for this order: of its source, and not older than it.
+    """Return whether market data are for this order: of its source, and not older than it, or than its last AMEND.
 
     Data that were fetched after a downtime have numbers of their own, so their time tells whether they are older.
     """
     order = open_order.order
     if open_order.sees_after >= data.data_no or order.price_source not in {None, data.source}:
         return False
-    return not data.recovered or order.created_at < data.market_time
+    return not data.recovered or open_order.placed_at < data.market_time
 
 
 def began_before(data: MarketData, open_order: OpenOrder, state: PortfolioState) -> bool:
@@ -93,7 +93,7 @@ def began_before(data: MarketData, open_order: OpenOrder, state: PortfolioState)
     if not data.recovered:
         return False
     seen_at = state.progress.data_at
-    return data.begin < open_order.order.created_at or (seen_at is not None and data.begin < seen_at)
+    return data.begin < open_order.placed_at or (seen_at is not None and data.begin < seen_at)
 
 
 def is_folded(data: MarketData) -> bool:

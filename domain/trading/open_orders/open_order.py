@@ -47,6 +47,7 @@ class OpenOrder:
         mark: of a trailing stop: the highest mark since its acceptance, for a BUY the lowest. It moves without an
             event, so memory may be ahead of the database.
         mark_no: number of the last data that moved the mark: it has been tested against all data up to there.
+        since_at: when it got its present values, where it sees only data after that; None: when it was made.
     """
 
     order: Order
@@ -61,6 +62,12 @@ class OpenOrder:
     triggered_at: datetime | None = None
     mark: Decimal | None = field(default=None, compare=False)
     mark_no: int = field(default=0, compare=False)
+    since_at: datetime | None = None
+
+    @property
+    def placed_at(self) -> datetime:
+        """The time after which market data are for it, with its present values."""
+        return self.since_at or self.order.created_at
 
     @property
     def stop_price(self) -> Decimal | None:

@@ -93,13 +93,13 @@ def joined(advances: Iterable[Advance], present: Container[PortfolioName]) -> Ad
 def symbols_to_settle(state: PortfolioState, source: str) -> dict[Symbol, datetime]:
     """Return the symbols of the open orders that a source can settle, each with the time since which it is asked.
 
-    Nothing that happened before an order was made, or before the symbol's last fill, can touch the order.
+    Nothing that happened before an order was made or amended, or before the symbol's last fill, can touch the order.
     """
     since: dict[Symbol, datetime] = {}
     for one in state.open_orders:
         order, symbol = one.order, one.order.instrument.symbol
         if order.price_source in {None, source}:
-            times = [order.created_at, state.progress.data_at, state.open_orders.matched_at(symbol)]
+            times = [one.placed_at, state.progress.data_at, state.open_orders.matched_at(symbol)]
             seen_to = max(time for time in times if time is not None)
             since[symbol] = min(seen_to, since.get(symbol, seen_to))
     return since

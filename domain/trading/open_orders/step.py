@@ -22,7 +22,7 @@ from domain.trading.portfolio import PortfolioState
 from domain.trading.prices import base_price, mark
 from domain.trading.quotes import Quote
 from domain.trading.sizing import largest_covered
-from domain.types import Instant, OrderStatus, OrderType, Side, TimeInForce
+from domain.types import Instant, Liquidity, OrderStatus, OrderType, Side, TimeInForce
 
 
 class StepOfPortfolio:
@@ -112,18 +112,21 @@ class StepOfPortfolio:
             elif add(one.remaining, quantity) <= ZERO:
                 self.end(one, OrderStatus.CANCELLED, Reason.CANCELLED, "its share is in the other targets")
             else:
-                self._enlarge(one, wanted, quantity)
+                self._enlarge(one, wanted, quantity, fill)
 
-    def _enlarge(self, present: OpenOrder, wanted: Order, quantity: Decimal) -> None:
+    def _enlarge(self, present: OpenOrder, wanted: Order, quantity: Decimal, fill: Fill) -> None:
         since = self.last_data
+        # Where market data filled the entry, the symbol's last fill tells which data are older.
+        since_at = self.now.time if fill.liquidity is Liquidity.TAKER else None
         larger = replace(present.order, quantity=add(present.order.quantity, quantity))
         if present.order.trail is not None:  # its mark goes on
-            since = present.since
+            since, since_at = present.since, None
         elif not larger.amended:  # a price that a decision has set stays
             larger = replace(larger, stop_price=wanted.stop_price, limit_price=wanted.limit_price)
         if larger != present.order:
             reason = "its entry was filled further"
-            self.add(OrderAmended(self.version, larger, ZERO, since, self.now.time, reason))
+            event = OrderAmended(self.version, larger, ZERO, since, self.now.time, reason, since_at=since_at)
+            self.add(event)
 
     def _make_room(self, exit_order: Order, quantity: Decimal) -> None:
         """Reduce the open SELL orders of decisions to what is left after a fill of an exit, the youngest first."""

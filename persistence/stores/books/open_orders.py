@@ -30,7 +30,7 @@ SELECT o.order_id, o.decision_id, o.portfolio, o.leg, o.seq, o.symbol, o.quote_c
        o.limit_price, o.stop_price, o.time_in_force, o.order_expires_at, o.post_only, o.reduce_only, o.parent,
        o.amended, o.config_revision, o.stop_loss, o.stop_loss_pct, o.take_profit, o.take_profit_pct,
        o.take_profits::text, o.trailing_stop, o.trailing_stop_pct, o.trail, o.trail_pct, o.trail_mark,
-       o.trail_data_no, o.slippage, o.since, o.reserved, o.triggered_at, o.price_source, o.calendar,
+       o.trail_data_no, o.slippage, o.since, o.since_at, o.reserved, o.triggered_at, o.price_source, o.calendar,
        {", ".join(f"r.{name}" for name in (*columns_of(Costs, VENUE_FEES), *columns_of(ExecutionRules)))},
        o.maker_fee, o.taker_fee, {", ".join(f"f.{name}" for name in OF_FILLS)}, f.charged
 FROM paper_orders o
@@ -84,6 +84,7 @@ def _open_order(row: Mapping[str, Any]) -> OpenOrder:
         triggered_at=row["triggered_at"],
         mark=row["trail_mark"],
         mark_no=row["trail_data_no"] or 0,
+        since_at=row["since_at"],
         **{name: row[name] for name in OF_FILLS},
     )
 

@@ -184,6 +184,7 @@ def changed_columns(change: OrderChange) -> dict[str, object]:
         "note": order.note or None, "status": change.status.value, "filled_quantity": open_order.filled,
         "average_fill_price": CONTEXT.quantize(average, STORED_QUANTUM) if average is not None else None,
         "commission": open_order.paid, "slippage": open_order.slippage, "since": open_order.since,
+        "since_at": open_order.since_at,
         "reserved": open_order.reserved if change.status is OrderStatus.OPEN else ZERO,
         "triggered_at": open_order.triggered_at, "filled_at": change.filled_at, "ended_at": change.ended_at,
         "end_reason": change.end_reason,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -170,3 +171,53 @@ def test_descriptions_are_those_of_live_events() -> None:
     trade = bracket()
     (moment,) = settled(stopped_at(trade.state, 2), {BTC: history([(3, "print 94")])})
     assert trade.see("print 94") == [described(result) for result in moment.results]
+
+
+AMENDED_LATER = [
+    ("BUY 1 limit 90", "limit 95", "print 94", "BUY 1 at 95 maker"),
+    ("BUY 1 limit 90", "quantity 0.5", "print 89", "BUY 0.5 at 90 maker"),
+    ("SELL 1 stop 80", "stop 95", "print 94", "SELL 1 at 94 taker"),
+    ("SELL 1 trail 20", "trail 5", "print 94", "SELL 1 at 94 taker"),
+]
+
+
+@pytest.mark.parametrize(("order", "new", "piece", "expected"), AMENDED_LATER)
+def test_an_amended_order_sees_fetched_data_only_after_its_amend(
+    order: str, new: str, piece: str, expected: str
+) -> None:
+    trade = Trade(held="1")
+    trade.see("100")
+    trade.send(order)
+    trade.wait(10)
+    trade.see("100")
+    trade.amend(1, new)  # at second 12; what was stored last is of second 2
+    state = stopped_at(trade.state, 2)
+    assert {BTC: NOON + timedelta(seconds=12)} == symbols_to_settle(state, "test")
+    assert [] == as_text(settled(state, {BTC: history([(5, piece), (12, piece)])}))
+    assert f"13: {expected}" == as_text(settled(state, {BTC: history([(5, piece), (13, piece)])}))[-1]
+    before = history([(60, f"bar 100 100 {piece.split()[1]} 100 x100")])  # it began at second 0
+    assert ["limit" not in order] == [bool(settled(state, {BTC: before}))]
+
+
+def test_an_exit_that_an_amend_of_its_entry_made_larger_sees_fetched_data_only_after_that() -> None:
+    trade = Trade()
+    trade.see("100 99/101 9x1")
+    trade.send("BUY 3 limit 101 stop_loss 95")
+    trade.wait(10)
+    trade.see("100 99/102 9x2")
+    trade.amend(1, "limit 102")
+    assert ["stop 3"] == trade.rests()
+    state = stopped_at(trade.state, 2)
+    assert [] == as_text(settled(state, {BTC: history([(5, "print 94"), (12, "print 94")])}))
+    assert "13: [2] SELL 3 at 94 taker" == as_text(settled(state, {BTC: history([(13, "print 94")])}))[-1]
+
+
+def test_a_trailing_stop_that_keeps_its_trail_sees_data_of_before_its_amend() -> None:
+    trade = Trade(held="2")
+    trade.see("100")
+    trade.send("SELL 2 trail 5")
+    trade.wait(10)
+    trade.see("100")
+    trade.amend(1, "quantity 1")
+    state = stopped_at(trade.state, 2)
+    assert "5: SELL 1 at 94 taker" == as_text(settled(state, {BTC: history([(5, "print 94")])}))[-1]
