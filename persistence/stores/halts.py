@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from domain.errors import WriteRefused
+from domain.trading.portfolio import AUDIT_HALT
 from persistence.connections import session
 from persistence.queries.row_lists import LedgerReader
 from persistence.rows import insert_rows
@@ -21,8 +23,10 @@ def insert(database_url: str, portfolio: str | None, reason: str, by_whom: str, 
 
     Raises:
         UnknownPortfolio: there is none of that name.
-        WriteRefused: a text is empty or too long.
+        WriteRefused: a text is empty or too long, or the halt looks like one by the audit, which stops even exits.
     """
+    if halted and reason.startswith(AUDIT_HALT):
+        raise WriteRefused(f"a reason that begins with {AUDIT_HALT.strip()} is for halts by the audit")
     if portfolio is not None:
         with closing(LedgerReader(database_url)) as ledger_reader:
             ledger_reader.require_portfolio(portfolio)

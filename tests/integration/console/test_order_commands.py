@@ -17,6 +17,7 @@ from tests.support.system.console_sessions import console_session
 from tests.support.system.running_system import running_system, until
 
 Run = Callable[..., tuple[int, str, str]]
+HALT = "INSERT INTO paper_halts (halted, reason, by_whom) VALUES (true, 'audit: cash differs', %s)"
 LIMIT = ("--order-type", "limit", "--limit", "95000")
 
 
@@ -128,9 +129,15 @@ def test_cancel_all_and_by_symbol(run: Run) -> None:
     assert [(2, "", message)] * 2 == [run("cancel"), run("cancel", "1", "--all")]
 
 
-def test_flatten_works_in_a_halted_portfolio_unless_the_audit_halted_it(run: Run) -> None:
+def test_flatten_works_in_a_halted_portfolio_unless_the_audit_halted_it(run: Run, embedded_url: str) -> None:
     decide(run, "BUY", "BTC/USDT", "--quantity", "0.01", "--stop-loss", "5%")
-    assert 0 == run("halt", "--reason", "audit: cash differs")[0]
+    rejected = "a reason that begins with audit: is for halts by the audit"
+    code, out, error = run("halt", "--reason", "audit: cash differs")
+    assert (1, "", f"run.py: {rejected}\n") == (code, out, error)
+    with psycopg.connect(embedded_url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.CheckViolation, match=rejected):
+            connection.execute(HALT, ["a person"])
+        connection.execute(HALT, ["audit"])
     assert (1, "SELL BTC/USDT of default: not sent: halted: audit: cash differs\n", "") == run("flatten", "--yes")
     assert ["stop"] == [order["order_type"] for order in open_orders(run)]
     assert 0 == run("halt", "--reason", "too many losses")[0]
