@@ -37,7 +37,7 @@ from domain.errors import DatabaseError, DatabaseUnavailable, DecisionsEnded, Fe
 from domain.trading.bookkeeping import Result, apply_all
 from domain.trading.decision import Outcome, Refusal
 from domain.trading.events import Filled
-from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, unprotected
+from domain.trading.open_orders.protection import halt_for_frozen, halts_after, held, lost_stops, unprotected
 from domain.trading.open_orders.settlement import NO_ADVANCE, joined
 from domain.trading.portfolio import PortfolioState, to_dict
 from domain.types import DecisionId, OutcomeStatus, PortfolioName
@@ -240,7 +240,14 @@ class PositionKeeper(PathBehaviour):
             self._routes.decision_watcher.tell(message)
 
     def _report_halts(self, group: Sequence[Result]) -> bool:
-        """Send an alarm for each portfolio that was halted with the group; return whether there is one."""
+        """Send an alarm for each portfolio that was halted with the group, and for each stop that the program ended.
+
+        Returns:
+            Whether a portfolio was halted.
+        """
+        for sentence in lost_stops(group, self._committed):
+            logger.critical("{}", sentence)
+            self._notify(AlarmKind.UNPROTECTED, sentence)
         halted = halts_after(group)
         for name, reason in halted.items():
             self._report_unprotected(self._committed[name], reason)

@@ -32,25 +32,34 @@ class CancelOrders:
     symbol: Symbol | None = None
     before_sizing: tuple[DecisionId, ...] = ()
 
-    def without_orders(self) -> Refusal:
-        """Return the end of the decision where it names no open order; the targets that were not sized end with it."""
+    def without_orders(self, left_alone: Sequence[OpenOrder] = ()) -> Refusal:
+        """Return the end of the decision where it cancels no open order; the targets that were not sized end with it.
+
+        Args:
+            left_alone: the open orders that it names, and that the program can neither fill nor end.
+        """
         if self.before_sizing:
             names = ", ".join(map(str, self.before_sizing))
             detail = f"decision {names}, before it was sized"
+            if left_alone:
+                detail = f"{detail}; {_frozen_detail(left_alone)}"
             status, reason = OutcomeStatus.EXECUTED, Reason.CANCELLED
         else:
-            detail, status, reason = f"no order of {self._name} is open", OutcomeStatus.REJECTED, Reason.NOTHING_OPEN
+            detail = _frozen_detail(left_alone) if left_alone else f"no order of {self._name} is open"
+            status, reason = OutcomeStatus.REJECTED, Reason.NOTHING_OPEN
         ended = tuple(
             Refusal(id_, self.portfolio, OutcomeStatus.CANCELLED, Reason.CANCELLED, self._detail)
             for id_ in self.before_sizing
         )
         return Refusal(self.decision_id, self.portfolio, status, reason, detail, ended)
 
-    def ends(self, cancelled: Sequence[OpenOrder]) -> tuple[DecisionEnd, ...]:
+    def ends(self, cancelled: Sequence[OpenOrder], left_alone: Sequence[OpenOrder] = ()) -> tuple[DecisionEnd, ...]:
         """Return the ends of its targets that were not sized, and its own: they end with the last order it cancels."""
         number = counted(len(cancelled) + len(self.before_sizing), "order")
         only = cancelled[0].order.order_id if len(cancelled) == 1 else None
         reason = f"{Reason.CANCELLED}: {number} of {self._name}"
+        if left_alone:
+            reason = f"{reason}; {_frozen_detail(left_alone)}"
         ended = (
             DecisionEnd(id_, OutcomeStatus.CANCELLED, f"{Reason.CANCELLED}: {self._detail}")
             for id_ in self.before_sizing
@@ -68,6 +77,11 @@ class CancelOrders:
         if self.order_id is not None:
             return f"order {self.order_id}"
         return self.symbol if self.symbol is not None else f"portfolio {self.portfolio}"
+
+
+def _frozen_detail(orders: Sequence[OpenOrder]) -> str:
+    names = ", ".join(str(one.order.order_id) for one in orders)
+    return f"order {names} is left alone after an internal error"
 
 
 def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:

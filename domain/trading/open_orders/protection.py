@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +26,7 @@ from domain.trading.sizing import LEG
 from domain.types import (
     DecisionId,
     OrderId,
+    OrderStatus,
     OrderType,
     OutcomeStatus,
     PortfolioName,
@@ -49,6 +50,27 @@ def halts_after(group: Iterable[Result]) -> dict[PortfolioName, str]:
             text = f"order {event.order.order_id} ended by an internal error, so a position may have lost its stop"
             reasons.setdefault(state.name, text)
     return reasons
+
+
+def lost_stops(group: Iterable[Result], states: Mapping[PortfolioName, PortfolioState]) -> Iterator[str]:
+    """Yield a sentence for each position that is not protected any more because the program itself ended an order.
+
+    An internal error is not among these: its portfolio is halted, see `halts_after`.
+
+    Args:
+        group: what has happened.
+        states: the portfolios after it.
+    """
+    for result in group:
+        event, order = result.event, result.order
+        if not isinstance(event, OrderEnded) or event.status is not OrderStatus.REJECTED or order.side is Side.BUY:
+            continue
+        state, symbol = states[order.portfolio], order.instrument.symbol
+        if event.reason is Reason.INTERNAL_ERROR or symbol not in state.positions or order.order_type not in STOPS:
+            continue
+        if positions := _described(state, {symbol: _stopped(state, symbol)}):
+            detail = f"order {order.order_id} ended rejected: {event.reason}: {event.detail}"
+            yield f"portfolio {state.name}: no stop closes {positions}; {detail}"
 
 
 def halt_for_frozen(state: PortfolioState, frozen: Collection[DecisionId]) -> str | None:
@@ -238,7 +260,8 @@ def _stopped(state: PortfolioState, symbol: Symbol) -> Decimal:
 
 def _described(state: PortfolioState, stopped: Mapping[Symbol, Decimal]) -> str:
     parts = []
-    for symbol, position in sorted(state.positions.items()):
+    for symbol in sorted(stopped):
+        position = state.positions[symbol]
         rest = subtract(position.quantity, stopped[symbol])
         if rest > ZERO:
             of = f" of {plain(position.quantity)}" if rest < position.quantity else ""

@@ -209,11 +209,12 @@ class Sequencer:
         state = self._states.get(request.portfolio)
         named = targets(request, state.open_orders) if state is not None else []
         cancelled = [one for one in named if one.order.decision_id not in self._frozen]
+        left_alone = [one for one in named if one.order.decision_id in self._frozen]
         if state is None or not cancelled:
-            return request.without_orders()
+            return request.without_orders(left_alone)
         step = StepOfPortfolio(state, now)
         for open_order in cancelled:
-            ends = request.ends(cancelled) if open_order is cancelled[-1] else ()
+            ends = request.ends(cancelled, left_alone) if open_order is cancelled[-1] else ()
             step.end(open_order, OrderStatus.CANCELLED, Reason.CANCELLED, f"by decision {request.decision_id}", ends)
         return self._done(step)
 

@@ -21,12 +21,13 @@ from domain.market_data.buffer import MarketDataBuffer
 from domain.trading.events import Filled, OrderTriggered
 from domain.trading.open_orders import sequencer
 from domain.trading.open_orders.open_order import OpenOrder
-from domain.types import DecisionId, Epoch, Generation, OrderType, OutcomeStatus, PortfolioName, Symbol
+from domain.trading.orders import ExecutionRules
+from domain.types import DecisionId, Epoch, Generation, OrderType, OutcomeStatus, PortfolioName, PriceRule, Symbol
 from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, status, submit
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import SteppedCell
 from tests.support.actors.stepper import Stepper
-from tests.support.values.builders import quote, rules
+from tests.support.values.builders import instrument, quote, rules
 
 BTC, ETH, DEFAULT = Symbol("BTC/USDT"), Symbol("ETH/USDT"), PortfolioName("default")
 
@@ -268,6 +269,24 @@ def test_an_entry_that_makes_an_actor_crash_twice_ends_its_decision(
     assert [] == [alarm for alarm in stepper.alarms if alarm.kind is AlarmKind.UNPROTECTED]  # it holds nothing
 
 
+def test_a_stop_that_the_program_ends_unfilled_is_an_alarm() -> None:
+    database = MemoryDatabase()
+    database.open_portfolio(rules(execution=ExecutionRules(price_rule=PriceRule.LAST)))
+    coarse = Stepper(database, [instrument("BTC/USDT", tick=40)], seed=1)
+    coarse.run()
+    coarse.quote({"BTC/USDT": "120"})
+    coarse.run()
+    bracket(coarse, stop_loss="80", take_profit="200")
+    stop = next(iter(database.portfolios[DEFAULT].open_orders)).order.order_id
+    coarse.quote({"BTC/USDT": "15"})  # 0, to the nearest tick
+    coarse.settle()
+    assert [OrderType.LIMIT] == open_types(coarse)
+    (alarm,) = coarse.alarms
+    reason = "no fill at that price: slippage takes the price 15 to 0"
+    sentence = f"portfolio default: no stop closes 1 BTC/USDT; order {stop} ended rejected: {reason}"
+    assert (AlarmKind.UNPROTECTED, sentence) == (alarm.kind, alarm.text)
+
+
 def test_an_order_that_cannot_even_be_ended_is_left_alone_and_all_others_go_on(
     stepper: Stepper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +315,9 @@ def test_an_order_that_cannot_even_be_ended_is_left_alone_and_all_others_go_on(
     assert OutcomeStatus.EXECUTED == stepper.database.rows[other].outcome.status  # type: ignore[union-attr]
     cancel = put(stepper, 3, decision="CANCEL", symbol="*", confidence=1, target=str(stuck))
     stepper.settle()
-    assert ("rejected", f"nothing to cancel: no order of decision {stuck} is open") == status(stepper, cancel)
+    (open_order,) = stepper.database.portfolios[DEFAULT].open_orders
+    reason = f"nothing to cancel: order {open_order.order.order_id} is left alone after an internal error"
+    assert ("rejected", reason) == status(stepper, cancel)
     monkeypatch.setattr(failpoints, "hook", None)
     again = Stepper(stepper.database, INSTRUMENTS, seed=2)  # after the cause was found, and a restart
     again.run()

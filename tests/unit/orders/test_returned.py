@@ -18,8 +18,20 @@ from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
 from domain.trading.open_orders.terms import OrderTerms
 from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import Quote
-from domain.types import OrderType, TimeInForce
-from tests.support.values.builders import BTC, BY_QUOTE, ETH, NOON, free, instant, instrument, quote, received, rules
+from domain.types import OrderId, OrderType, TimeInForce
+from tests.support.values.builders import (
+    BTC,
+    BY_QUOTE,
+    ETH,
+    NOON,
+    free,
+    instant,
+    instrument,
+    quote,
+    received,
+    rules,
+    uid,
+)
 from tests.support.values.order_engine import SIZING
 
 DEFAULT = rules(costs=free(), execution=BY_QUOTE, max_position_size=1)
@@ -191,6 +203,31 @@ def test_an_amend_leaves_an_order_alone_that_can_be_neither_filled_nor_ended() -
     assert isinstance(refusal, Refusal)
     sentence = f"nothing to amend: order {sized.order.order_id} is left alone after an internal error"
     assert (2, sentence) == (refusal.decision_id, refusal.sentence)
+
+
+def test_a_cancel_says_which_orders_it_leaves_alone() -> None:
+    parts = Parts()
+    parts.rest(1, 95)
+    state = parts.sequencer.state(DEFAULT.portfolio)
+    assert state is not None
+    (stuck,) = state.open_orders
+    alone = f"order {stuck.order.order_id} is left alone after an internal error"
+    parts.sequencer.begin([state], frozen=frozenset({1}))
+    cancel = CancelOrders(2, DEFAULT.portfolio)
+    refusal = parts.sequencer.on_cancel(cancel, NOW)
+    assert isinstance(refusal, Refusal)
+    assert ("rejected", f"nothing to cancel: {alone}") == (refusal.status, refusal.sentence)
+    refusal = parts.sequencer.on_cancel(replace(cancel, before_sizing=(3,)), NOW)
+    assert isinstance(refusal, Refusal)
+    assert f"cancelled: decision 3, before it was sized; {alone}" == refusal.sentence
+    other = replace(stuck, order=replace(stuck.order, order_id=OrderId(uid(9)), decision_id=4, price_source="other"))
+    state = replace(state, open_orders=state.open_orders.updated(other))
+    parts.sequencer.begin([state], frozen=frozenset({1}))
+    (result,) = _results(parts.sequencer.on_cancel(cancel, NOW))  # that of another price source is cancelled
+    assert [
+        (4, "cancelled: by decision 2"),
+        (2, f"cancelled: 1 order of portfolio default; {alone}"),
+    ] == [(end.decision_id, end.reason) for end in result.ends]
 
 
 def test_an_amend_of_the_decision_in_flight_has_its_turn_after_it() -> None:
