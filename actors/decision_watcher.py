@@ -18,6 +18,7 @@ from actors.runtime.routes import PathServices, Routes
 from actors.supervision.messages import Drained, RaiseGeneration, Rebuilt
 from domain.errors import DatabaseUnavailable, DecisionGone, Fenced, PaperTradingError, SubmissionInDoubt
 from domain.trading.decision import Accepted, Outcome, PendingDecision, Reason, Refusal
+from domain.trading.open_orders.cancelling import cancel_unread
 from domain.trading.sessions.decision_age import NO_AGE_LIMIT, AgeLimit, expire_if_stale
 from domain.types import DEFAULT_PORTFOLIO, Clock, DecisionId, Instant, OutcomeStatus
 from domain.wording import counted
@@ -174,19 +175,29 @@ class DecisionWatcher(PathBehaviour):
         ):
             received = self._pending(capacity)
             self._more = len(received) == capacity
-            refusals = [
-                row if isinstance(row, Refusal) else expire_if_stale(row, row.received, self._age_limit)
+            checked = [
+                row if isinstance(row, Refusal) else expire_if_stale(row, row.received, self._age_limit) or row
                 for row in received
             ]
-            stale += self._refuse([refusal for refusal in refusals if refusal is not None])
-            self._send(row for row, refusal in zip(received, refusals, strict=True) if refusal is None)
-            if not self._more or not any(refusals):
+            refusals = [row for row in checked if isinstance(row, Refusal)]
+            decisions = [row for row in checked if isinstance(row, PendingDecision)]
+            refusals += self._cancel_unread(decisions, {refusal.decision_id for refusal in refusals})
+            stale += self._refuse(refusals)
+            ended = {refusal.decision_id for refusal in refusals}
+            self._send(decision for decision in decisions if decision.id not in ended)
+            if not self._more or not refusals:
                 break
         if stale and self._age_limit.max_age is not None:
             self._counters.expired_at_intake += stale
             limit = f"max_decision_age = {self._age_limit.max_age.total_seconds():g} s"
             number = counted(stale, "decision")
             logger.warning("{} expired: older than {} when this process could take them", number, limit)
+
+    def _cancel_unread(self, decisions: Sequence[PendingDecision], refused: set[DecisionId]) -> list[Refusal]:
+        cancelled = cancel_unread(decisions, self._under_way | self._quarantined | refused)
+        for refusal in cancelled:
+            self._counters.count_received(refusal.decision_id, refusal.portfolio)
+        return cancelled
 
     def _pending(self, limit: int) -> list[PendingDecision | Refusal]:
         """Return pending decisions that are not under way; none while the database is unavailable."""
@@ -213,11 +224,10 @@ class DecisionWatcher(PathBehaviour):
                 ended = self._end(refusals)
         return sum(refusal.reason is Reason.EXPIRED for refusal in refusals if refusal.decision_id in ended)
 
-    def _send(self, decisions: Iterable[PendingDecision | Refusal]) -> None:
+    def _send(self, decisions: Iterable[PendingDecision]) -> None:
         for decision in decisions:
             if self.generation is None:
                 return
-            assert isinstance(decision, PendingDecision)
             self.about = decision.id
             self._under_way.add(decision.id)
             logger.bind(decision=decision.id).debug("received {} {}", decision.action, decision.symbol)

@@ -229,12 +229,14 @@ class CancelTarget:
         order_id: this order.
         symbol: all orders of this symbol, in any usual spelling.
         flaw: why there is nothing to cancel or to amend: no such decision, or it has ended.
+        pending: of a decision: nothing has come of it when the row of the CANCEL or AMEND was read.
     """
 
     decision_id: DecisionId | None = None
     order_id: OrderId | None = None
     symbol: str | None = None
     flaw: str | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

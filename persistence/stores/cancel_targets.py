@@ -67,7 +67,9 @@ def _find(cursor: psycopg.Cursor, own_id: DecisionId, portfolio: str, target: st
     if status not in {"pending", "open"}:
         detail = reason.removeprefix(f"{status}: ") if reason else ""  # many reasons begin with the status
         return CancelTarget(flaw=f"already {status}{f': {detail}' if detail else ''}")
-    return CancelTarget(decision_id=decision_id) if order_id is None else CancelTarget(order_id=OrderId(order_id))
+    if order_id is not None:
+        return CancelTarget(order_id=OrderId(order_id))
+    return CancelTarget(decision_id=decision_id, pending=status == "pending")
 
 
 def _number(text: str) -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from domain.trading.decision import Reason, Refusal
+from domain.trading.decision import PendingDecision, Reason, Refusal
 from domain.trading.events import DecisionEnd
 from domain.trading.open_orders.open_order import OpenOrder, OpenOrders
-from domain.types import DecisionId, OrderId, OutcomeStatus, PortfolioName, Symbol
+from domain.types import Action, DecisionId, OrderId, OutcomeStatus, PortfolioName, Symbol
 from domain.wording import counted
 
 
@@ -94,3 +94,26 @@ def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
     of = request.target_id
     cancelled = [one for one in open_orders if of is None or (one.order.decision_id == of and not one.order.is_exit)]
     return sorted(cancelled, key=lambda one: one.order.seq)
+
+
+def cancel_unread(decisions: Sequence[PendingDecision], known: Collection[DecisionId]) -> list[Refusal]:
+    """Return the ends of the CANCEL decisions whose targets nobody has read before them, and of these targets.
+
+    A row whose ``created_at`` is later than that of its CANCEL is read after it.
+
+    Args:
+        decisions: rows in the order in which they were read.
+        known: decisions that were read before, or that end otherwise.
+    """
+    places = {decision.id: place for place, decision in enumerate(decisions)}
+    ended: dict[DecisionId, Refusal] = {}
+    for place, cancel in enumerate(decisions):
+        target = cancel.target
+        if cancel.action is not Action.CANCEL or cancel.id in ended or target is None or not target.pending:
+            continue
+        id_ = target.decision_id
+        if id_ is None or id_ in known or id_ in ended or places.get(id_, len(places)) <= place:
+            continue
+        refusal = CancelOrders(cancel.id, cancel.portfolio, id_, before_sizing=(id_,)).without_orders()
+        ended |= {one.decision_id: one for one in refusal.together}
+    return list(ended.values())

@@ -31,7 +31,7 @@ def test_a_table_that_was_adopted_takes_orders_and_cancels(embedded_url: str, ta
     psql(embedded_url, CANCEL.format(id_), CANCEL.format("all"), CANCEL.format("99999999999"))
     buy, by_id, everything, unknown = read(embedded_url)
     assert ("limit", 100) == (buy.terms.order_type, buy.terms.limit_price)
-    assert [CancelTarget(decision_id=buy.id), CancelTarget()] == [by_id.target, everything.target]
+    assert [CancelTarget(decision_id=buy.id, pending=True), CancelTarget()] == [by_id.target, everything.target]
     assert CancelTarget(flaw="no decision or order is '99999999999'") == unknown.target
     assert ("*", 1) == (by_id.symbol, by_id.confidence)
     with pytest.raises(psycopg.errors.CheckViolation, match="limit_price needs order_type limit"):

@@ -292,7 +292,7 @@ class MemoryDatabase(MemoryPrices):
             if target in {str(row.id), str(row.decision.uid), row.decision.idempotency_key}:
                 status = row.outcome.status.value if row.outcome is not None else None
                 reason = row.outcome.reason if row.outcome is not None else None
-                named = CancelTarget(decision_id=row.id)
+                named = CancelTarget(decision_id=row.id, pending=row.outcome is None and row.opened is None)
                 return present_target(
                     named, target, row.decision.portfolio == owner, row.decision.portfolio, status, reason
                 )
