@@ -96,14 +96,14 @@ def targets(request: CancelOrders, open_orders: OpenOrders) -> list[OpenOrder]:
     return sorted(cancelled, key=lambda one: one.order.seq)
 
 
-def cancel_unread(decisions: Sequence[PendingDecision], known: Collection[DecisionId]) -> list[Refusal]:
+def cancel_unread(decisions: Sequence[PendingDecision], elsewhere: Collection[DecisionId]) -> list[Refusal]:
     """Return the ends of the CANCEL decisions whose targets nobody has read before them, and of these targets.
 
     A row whose ``created_at`` is later than that of its CANCEL is read after it.
 
     Args:
         decisions: rows in the order in which they were read.
-        known: decisions that were read before, or that end otherwise.
+        elsewhere: decisions that were read before, or that end otherwise.
     """
     places = {decision.id: place for place, decision in enumerate(decisions)}
     ended: dict[DecisionId, Refusal] = {}
@@ -112,7 +112,7 @@ def cancel_unread(decisions: Sequence[PendingDecision], known: Collection[Decisi
         if cancel.action is not Action.CANCEL or cancel.id in ended or target is None or not target.pending:
             continue
         id_ = target.decision_id
-        if id_ is None or id_ in known or id_ in ended or places.get(id_, len(places)) <= place:
+        if id_ is None or id_ in elsewhere or id_ in ended or places.get(id_, len(places)) <= place:
             continue
         refusal = CancelOrders(cancel.id, cancel.portfolio, id_, before_sizing=(id_,)).without_orders()
         ended |= {one.decision_id: one for one in refusal.together}
