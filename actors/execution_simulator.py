@@ -37,8 +37,8 @@ from domain.trading.bookkeeping import Result
 from domain.trading.decision import Refusal
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.sequencer import Returned, Sequenced, Sequencer
-from domain.trading.open_orders.settlement import NO_ADVANCE, Advance, Moment, SettledSpan, frozen_sources
-from domain.trading.portfolio import PortfolioState, Progress, open_orders_to_dict
+from domain.trading.open_orders.settlement import NO_ADVANCE, Advance, Moment, SettledSpan, frozen_sources, progress_of
+from domain.trading.portfolio import NO_PROGRESS, PortfolioState, Progress, open_orders_to_dict
 from domain.trading.quotes import MarketData
 from domain.types import Clock, DecisionId, Instant, PortfolioName, Symbol
 
@@ -60,8 +60,9 @@ class ExecutionSimulator(PathBehaviour):
         self._clock = clock
         self._recovery = recovery
         self._downtime = Downtime(recovery, (), Instant.of(clock))
-        # The market's time up to which everything that this process received is matched, and when that was reported.
-        self._data_at: datetime | None = None
+        # Of each symbol, the market's time up to which everything that this process received is matched; and when that
+        # was reported.
+        self._seen_to: dict[Symbol, datetime] = {}
         self._progress_at: Instant | None = None
         self._sequencer = Sequencer()
         self._request = Watch({})
@@ -199,8 +200,8 @@ class ExecutionSimulator(PathBehaviour):
             self._report_steps(self._sequencer.on_data(quote, now))
             self._matched[quote.symbol] = quote.data_no
             self._unreported = True
-        times = [quote.market_time for quote in quotes] + ([] if self._data_at is None else [self._data_at])
-        self._data_at = max(times, default=None)
+        for quote in quotes:
+            self._seen_to[quote.symbol] = max(quote.market_time, self._seen_to.get(quote.symbol, quote.market_time))
 
     def _handle_tick(self, now: Instant) -> None:
         """End orders whose time has come, and report what is matched."""
@@ -246,7 +247,8 @@ class ExecutionSimulator(PathBehaviour):
         for state in self._sequencer.states:
             if len(state.open_orders) and state.name not in self._downtime.waiting:
                 frozen = frozen_sources(state, self._recovery.source)  # these have not seen it
-                progress[state.name] = Progress(None if frozen else self._data_at, self._first_seen(state))
+                present = NO_PROGRESS if frozen else progress_of(state, self._seen_to)
+                progress[state.name] = present._replace(settled_no=self._first_seen(state))
         return progress
 
     def _settle(self, now: Instant) -> None:
@@ -284,7 +286,8 @@ class ExecutionSimulator(PathBehaviour):
     def _record_moment(self, before: PortfolioState, moment: Moment) -> None:
         assert self.generation is not None
         frozen = frozen_sources(before, self._recovery.source)
-        progress = Progress(None if frozen else moment.seen_to, before.progress.settled_no, moment.marks)
+        progress = NO_PROGRESS if moment.seen_to is None or frozen else before.progress.moved_to(moment.seen_to)
+        progress = progress._replace(settled_no=before.progress.settled_no, marks=moment.marks)
         events = tuple(result.event for result in moment.results)
         self._routes.sizer.tell(Happened(self.generation, before.name, moment.results, None))
         self._routes.position_keeper.tell(Record(self.generation, events, progress, recovered=True))

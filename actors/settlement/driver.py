@@ -173,11 +173,12 @@ class Downtime:
                     "and {} bars", span.portfolio, span.symbol, span.since, span.until, span.trades, span.bars,
                 )  # fmt: skip
         # Frozen orders have not seen these data.
-        data_at = before.progress.data_at if frozen_sources(before, self._rules.source) else self._until
+        frozen = frozen_sources(before, self._rules.source)
+        after = before.progress._replace(marks=()) if frozen else Progress(self._until)
         # Where nothing is known of dropped data, at least those after them are kept, and matched next.
         only_kept = self._lost_no and all(span.gap is not None for span in spans)
         self._forget_histories()
-        return Progress(data_at, self._lost_no if only_kept else self._data_no), spans
+        return after._replace(settled_no=self._lost_no if only_kept else self._data_no), spans
 
     def _forget_histories(self) -> None:
         """Forget the histories when nothing waits any more: they are up to 20 000 trades of each symbol."""

@@ -140,11 +140,28 @@ class Progress(NamedTuple):
         settled_no: number of the market data after which they see what a process receives; what was before these has
             been settled, when that process started.
         marks: those of trailing orders that have moved by then, where they are to be stored with it.
+        behind: symbols whose last data are older than ``data_at``, each with the time of these.
     """
 
     data_at: datetime | None = None
     settled_no: int = 0
     marks: tuple[TrailingMark, ...] = ()
+    behind: Mapping[Symbol, datetime] = MappingProxyType({})
+
+    def seen_to(self, symbol: Symbol) -> datetime | None:
+        """Return the market's time up to which they have seen everything of a symbol; None where it is not known."""
+        return self.behind.get(symbol, self.data_at)
+
+    @property
+    def all_seen_to(self) -> datetime | None:
+        """The market's time up to which they have seen everything of all symbols; None where it is not known."""
+        return min(self.behind.values(), default=self.data_at)
+
+    def moved_to(self, time: datetime) -> Progress:
+        """Return it when everything of all symbols has been seen up to a time."""
+        data_at = time if self.data_at is None else max(self.data_at, time)
+        behind = {symbol: max(seen_to, time) for symbol, seen_to in self.behind.items() if time < data_at}
+        return self._replace(data_at=data_at, behind=behind)
 
 
 NO_PROGRESS = Progress()

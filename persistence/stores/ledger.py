@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import psycopg
 
@@ -119,14 +120,15 @@ SAVE_STATES = """
 WITH state AS MATERIALIZED (
     SELECT * FROM unnest(%(portfolios)s::text[], %(cash)s::numeric[], %(created_at)s::timestamptz[],
                          %(versions)s::bigint[], %(data_nos)s::bigint[], %(data_at)s::timestamptz[],
-                         %(settled_nos)s::bigint[])
-         AS s(portfolio, cash, created_at, version, data_no, data_at, settled_no)
+                         %(settled_nos)s::bigint[], %(behind)s::jsonb[])
+         AS s(portfolio, cash, created_at, version, data_no, data_at, settled_no, behind)
 ), numbered AS (
-    INSERT INTO paper_portfolio_state AS p (portfolio, version, data_no, data_at, settled_no)
-    SELECT portfolio, version, data_no, data_at, settled_no FROM state
+    INSERT INTO paper_portfolio_state AS p (portfolio, version, data_no, data_at, settled_no, behind)
+    SELECT portfolio, version, data_no, data_at, settled_no, behind FROM state
     ON CONFLICT (portfolio) DO UPDATE
     SET version = excluded.version, data_no = greatest(p.data_no, excluded.data_no),
-        data_at = coalesce(excluded.data_at, p.data_at), settled_no = greatest(p.settled_no, excluded.settled_no)
+        data_at = coalesce(excluded.data_at, p.data_at), settled_no = greatest(p.settled_no, excluded.settled_no),
+        behind = CASE WHEN excluded.data_at IS NULL THEN p.behind ELSE excluded.behind END
 )
 UPDATE paper_trading_config c SET current_capital = s.cash
 FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.created_at, c.created_at)
@@ -134,11 +136,12 @@ FROM state s WHERE c.portfolio = s.portfolio AND c.created_at = coalesce(s.creat
 
 SAVE_PROGRESS = """
 UPDATE paper_portfolio_state p
-SET data_at = coalesce(s.data_at, p.data_at), settled_no = greatest(p.settled_no, s.settled_no)
-FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[]) AS s(portfolio, data_at, settled_no)
+SET data_at = coalesce(s.data_at, p.data_at), settled_no = greatest(p.settled_no, s.settled_no),
+    behind = CASE WHEN s.data_at IS NULL THEN p.behind ELSE s.behind END
+FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[], %s::jsonb[]) AS s(portfolio, data_at, settled_no, behind)
 WHERE p.portfolio = s.portfolio
 """
-READ_PROGRESS = "SELECT portfolio, data_at, settled_no FROM paper_portfolio_state"
+READ_PROGRESS = "SELECT portfolio, data_at, settled_no, behind FROM paper_portfolio_state"
 
 
 class LedgerStore(Store):
@@ -174,7 +177,7 @@ class LedgerStore(Store):
             open_orders = read_open_orders(cursor)
             rows = named_rows(cursor, READ_POSITIONS)
             taken_rows = named_rows(cursor, READ_TAKEN)
-            progress = {name: Progress(at, no) for name, at, no in cursor.execute(READ_PROGRESS).fetchall()}
+            progress = {name: _progress(*columns) for name, *columns in cursor.execute(READ_PROGRESS).fetchall()}
         versions = {name: version or 0 for name, version in last}
         positions: dict[str, dict[Symbol, Position]] = defaultdict(dict)
         for row in rows:
@@ -278,6 +281,7 @@ class LedgerStore(Store):
                 list(advance.progress),
                 [progress.data_at for progress in advance.progress.values()],
                 [progress.settled_no for progress in advance.progress.values()],
+                [_behind(progress) for progress in advance.progress.values()],
             ]
             cursor.execute(SAVE_PROGRESS, columns)
             insert_rows(cursor, "paper_settlements", [row_from(span) for span in advance.spans], KEEP_EXISTING)
@@ -353,10 +357,21 @@ def _save_states(cursor: psycopg.Cursor, group: Sequence[Result]) -> None:
         "data_nos": [numbers[name] for name in last],
         "data_at": [state.progress.data_at for state in last.values()],
         "settled_nos": [state.progress.settled_no for state in last.values()],
+        "behind": [_behind(state.progress) for state in last.values()],
     }
     if cursor.execute(SAVE_STATES, states).rowcount != len(last):
         # The cash in memory is that of the deleted portfolio.
         raise Fenced("a portfolio was deleted and created again under the same name")
+
+
+def _behind(progress: Progress) -> str | None:
+    """Return the symbols that are behind as the column has them: NULL where there are none."""
+    return json.dumps({symbol: at.isoformat() for symbol, at in progress.behind.items()}) if progress.behind else None
+
+
+def _progress(data_at: datetime | None, settled_no: int, behind: Mapping[str, str] | None) -> Progress:
+    times = {Symbol(symbol): datetime.fromisoformat(at) for symbol, at in (behind or {}).items()}
+    return Progress(data_at, settled_no, behind=times)
 
 
 def save_positions(cursor: psycopg.Cursor, rows: Sequence[Row]) -> None:

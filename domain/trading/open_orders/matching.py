@@ -92,7 +92,7 @@ def began_before(data: MarketData, open_order: OpenOrder, state: PortfolioState)
         return data.first_no <= max(open_order.sees_after, matched, state.progress.settled_no)
     if not data.recovered:
         return False
-    seen_at = state.progress.data_at
+    seen_at = state.progress.seen_to(data.symbol)
     return data.begin < open_order.placed_at or (seen_at is not None and data.begin < seen_at)
 
 

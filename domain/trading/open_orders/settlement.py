@@ -20,7 +20,7 @@ from typing import NamedTuple
 from domain.trading.bookkeeping import Result
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.sequencer import Sequencer
-from domain.trading.portfolio import PortfolioState, Progress
+from domain.trading.portfolio import NO_PROGRESS, PortfolioState, Progress
 from domain.trading.quotes import Bar, History, MarketData
 from domain.types import DecisionId, Instant, OrderId, PortfolioName, Symbol
 
@@ -99,10 +99,35 @@ def symbols_to_settle(state: PortfolioState, source: str) -> dict[Symbol, dateti
     for one in state.open_orders:
         order, symbol = one.order, one.order.instrument.symbol
         if order.price_source in {None, source}:
-            times = [one.placed_at, state.progress.data_at, state.open_orders.matched_at(symbol)]
+            times = [one.placed_at, state.progress.seen_to(symbol), state.open_orders.matched_at(symbol)]
             seen_to = max(time for time in times if time is not None)
             since[symbol] = min(seen_to, since.get(symbol, seen_to))
     return since
+
+
+def progress_of(state: PortfolioState, seen_to: Mapping[Symbol, datetime]) -> Progress:
+    """Return how far the open orders of a portfolio have seen the market.
+
+    Data of one symbol may come later than those of others, so each symbol has its own time: what lies between the two
+    is asked for after a downtime. A symbol of which nothing was seen is known up to when its orders were placed.
+
+    Args:
+        state: the portfolio.
+        seen_to: of each symbol, the market's time up to which this process has matched everything.
+    """
+    times: dict[Symbol, datetime] = {}
+    placed: dict[Symbol, datetime] = {}
+    for one in state.open_orders:
+        symbol = one.order.instrument.symbol
+        ends = [time for time in (seen_to.get(symbol), state.progress.seen_to(symbol)) if time is not None]
+        if ends:
+            times[symbol] = max(ends)
+        else:
+            placed[symbol] = min(one.placed_at, placed.get(symbol, one.placed_at))
+    data_at = max(times.values(), default=None)
+    if data_at is None:
+        return NO_PROGRESS
+    return Progress(data_at, behind={symbol: time for symbol, time in (placed | times).items() if time < data_at})
 
 
 def frozen_sources(state: PortfolioState, source: str) -> set[str]:
@@ -153,7 +178,7 @@ class Settlement:
     def moments(self) -> Iterator[Moment]:
         """Yield what happened, in the order of the market's times."""
         self.sequencer.begin([self._before], self._frozen)
-        seen_to = self._before.progress.data_at
+        seen_to = self._before.progress.all_seen_to
         for time, pieces in groupby(self._data, key=lambda data: data.market_time):
             yield from self._expire(time, seen_to)
             results = [
@@ -196,7 +221,7 @@ def merged(state: PortfolioState, histories: Mapping[Symbol, History], until: da
     """
     pieces: list[MarketData] = []
     for symbol in sorted(histories):
-        seen = [state.progress.data_at, state.open_orders.matched_at(symbol)]
+        seen = [state.progress.seen_to(symbol), state.open_orders.matched_at(symbol)]
         seen_to = max((time for time in seen if time is not None), default=None)
         pieces += [
             data

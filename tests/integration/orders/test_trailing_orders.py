@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +15,12 @@ from domain.trading.bookkeeping import apply
 from domain.trading.events import OrderAmended
 from domain.trading.open_orders.open_order import TrailingMark
 from domain.trading.open_orders.settlement import Advance
-from domain.types import Generation, OrderId
+from domain.trading.portfolio import Progress
+from domain.types import Generation, OrderId, Symbol
 from persistence.queries.open_orders import open_orders
 from tests.integration.orders.test_open_orders import Market, market
 from tests.integration.persistence.test_stores import FIRST, InMemory, Stores, real, stores
-from tests.support.values.builders import BTC, BY_QUOTE, NOON, rules, uid
+from tests.support.values.builders import BTC, BY_QUOTE, ETH, NOON, rules, uid
 
 __all__ = ["market", "real", "stores"]  # fixtures
 
@@ -92,3 +94,23 @@ def test_marks_of_a_generation_that_is_over_are_fenced_and_those_of_ended_orders
     stores.ledger.commit(FIRST, [apply(state, later)])
     (one,) = market.state.open_orders
     assert (Decimal(109), 20) == (one.mark, one.sees_after)
+
+
+def test_how_far_each_symbol_was_seen_is_stored_and_stays_where_an_event_does_not_say_it(stores: Any) -> None:
+    if isinstance(stores, InMemory):
+        stores.ledger.open_portfolio(replace(rules(execution=BY_QUOTE), created_at=NOON))
+    market = Market(stores)
+    market.price("100", "99.9", "100.1")
+    market.send("BUY", "4", stop_loss="90")
+    behind = {Symbol(ETH): NOON + timedelta(seconds=3)}
+    stored = Progress(NOON + timedelta(seconds=9), 7, behind=behind)
+    stores.ledger.save_advance(FIRST, Advance(progress={market.state.name: stored}))
+    assert stored == market.state.progress
+    (one,) = market.state.open_orders
+    state = replace(market.state, progress=Progress(settled_no=7))
+    later = OrderAmended(state.version + 1, one.order, one.reserved, 20, NOON, "a test", since_at=NOON)
+    stores.ledger.commit(FIRST, [apply(state, later)])
+    assert (stored, [NOON]) == (market.state.progress, [one.since_at for one in market.state.open_orders])
+    moved = stored.moved_to(NOON + timedelta(seconds=9))
+    stores.ledger.save_advance(FIRST, Advance(progress={market.state.name: moved}))
+    assert (moved, {}) == (market.state.progress, market.state.progress.behind)

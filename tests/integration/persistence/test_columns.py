@@ -47,7 +47,7 @@ WRITTEN: dict[str, Collection[str]] = {
     "paper_portfolio_rules": {"portfolio", "revision", "at", *portfolios.CHANGEABLE},
     "paper_orders": {*rows.order_row(SALE), *rows.accepted_row(RESTING), "marks"},  # of earlier versions
     "paper_order_events": rows.event_row(ACCEPTED),
-    "paper_portfolio_state": {"portfolio", "version", "data_no", "data_at", "settled_no"},
+    "paper_portfolio_state": {"portfolio", "version", "data_no", "data_at", "settled_no", "behind"},
     "paper_settlements": names(SettledSpan),
     "paper_marks": rows.shared_marks([OTHER])[0][0],
     "paper_fills": rows.fill_row(SALE),

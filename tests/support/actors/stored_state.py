@@ -57,7 +57,8 @@ def with_progress(stored: PortfolioState, progress: Progress) -> PortfolioState:
     """Return a stored portfolio with its new progress: what that does not state stays."""
     before = stored.progress
     data_at, settled_no = progress.data_at or before.data_at, max(progress.settled_no, before.settled_no)
-    return replace(stored, progress=Progress(data_at, settled_no))
+    behind = before.behind if progress.data_at is None else progress.behind
+    return replace(stored, progress=Progress(data_at, settled_no, behind=behind))
 
 
 def _stored_orders(open_orders: OpenOrders) -> OpenOrders:

@@ -14,7 +14,9 @@ from domain.trading.open_orders.settlement import (
     settled_spans,
     symbols_to_settle,
 )
+from domain.trading.portfolio import Progress
 from domain.trading.quotes import History, Quote
+from domain.types import Symbol
 from tests.support.settlement.settled import FIRST_NO, as_text, history, seconds, settled, stopped_at
 from tests.support.values.builders import BTC, ETH, NOON
 from tests.support.values.order_engine import Trade, described
@@ -171,6 +173,34 @@ def test_descriptions_are_those_of_live_events() -> None:
     trade = bracket()
     (moment,) = settled(stopped_at(trade.state, 2), {BTC: history([(3, "print 94")])})
     assert trade.see("print 94") == [described(result) for result in moment.results]
+
+
+def test_a_moment_of_a_symbol_that_was_behind_does_not_move_the_others_back() -> None:
+    trade = Trade()
+    trade.see("100")
+    trade.see("10", symbol=ETH)
+    trade.send("BUY 1 limit 90")
+    trade.send("BUY 30 limit 9 GTD 7", symbol=ETH)
+    progress = Progress(NOON + timedelta(seconds=20), behind={Symbol(ETH): NOON + timedelta(seconds=4)})
+    state = replace(trade.state, progress=progress)
+    histories = {
+        BTC: history([(10, "print 80"), (21, "print 80")]),
+        ETH: history([(6, "print 8 x1"), (8, "print 8")], ETH),
+    }
+    moments = settled(state, histories)
+    assert [
+        "6: BUY 1 at 9 maker",
+        "7: expired: bought 1 ETH/USDT at 9; 1 of 30 filled, the rest expired at 2026-01-05 12:00:07 UTC",
+        "21: BUY 1 at 90 maker",
+    ] == as_text(moments)
+    after = [progress.moved_to(moment.seen_to) for moment in moments if moment.seen_to is not None]
+    assert [(20, {ETH: 6}), (20, {ETH: 6}), (21, {})] == [
+        (seconds(one.data_at), {symbol: seconds(at) for symbol, at in one.behind.items()})
+        for one in after
+        if one.data_at
+    ]
+    expired = settled(state, {BTC: histories[BTC], ETH: History()})[0]
+    assert expired.seen_to == NOON + timedelta(seconds=4)  # not of second 20: nothing of ETH/USDT is known after 4
 
 
 AMENDED_LATER = [
