@@ -63,9 +63,9 @@ def _by_quote(piece: MarketData) -> QuoteRange:
     """Return what orders with price rule *quote* see of a piece; `see` in `open_orders.matching` tells the same."""
     if isinstance(piece, Bar):
         return piece.by_quote or QuoteRange(piece.open, piece.high, piece.low, piece.low, piece.high)
-    if piece.is_trade:
-        return QuoteRange(*[piece.price] * 5)
     present = mark(PriceRule.QUOTE, *piece.point)
+    if piece.is_trade:
+        return QuoteRange(present, present, present, piece.price, piece.price)
     ask, bid = _book(piece)
     return QuoteRange(present, present, present, ask, bid)
 

@@ -62,9 +62,9 @@ def see(data: MarketData, rules: ExecutionRules) -> Seen:
         if data.by_quote is not None and rules.price_rule is PriceRule.QUOTE:
             return Seen(*data.by_quote[1:], volume)
         return Seen(data.high, data.low, data.low, data.high, volume)
-    if data.is_trade:
-        return Seen(data.price, data.price, data.price, data.price, data.last_size)
     present = mark(rules.price_rule, *data.point)
+    if data.is_trade:  # it triggers and moves what its mark reaches, and fills what its own price reaches
+        return Seen(present, present, data.price, data.price, data.last_size)
     ask, bid = (base_price(data, side, rules).price for side in (Side.BUY, Side.SELL))
     return Seen(present, present, ask, bid, None)
 

@@ -1,7 +1,8 @@
 """An engine with one portfolio whose market, orders and events are written as short texts, for tables of cases.
 
 Market data: ``100`` is a last trade; ``100 99/101`` has bid and ask; ``100 99/101 3x2`` has their sizes, too;
-``print 100 x2`` is one trade of the market; ``bar 100 105 95 101 x40`` has open, high, low, close and volume.
+``print 100 x2`` is one trade of the market, ``print 100 99/101 x2`` one with the book that was known then;
+``bar 100 105 95 101 x40`` has open, high, low, close and volume.
 
 Orders: ``BUY 5 limit 101 IOC``, ``SELL 2 stop 95 limit 94``, ``BUY 1 stop_loss 90 take_profit_pct 0.1``,
 ``SELL trail 5``.
@@ -47,8 +48,9 @@ def market_data(text: str, at: datetime, symbol: str = BTC) -> MarketData:
             end=at, seen=instant(at), source="test", real=True, volume=volume,
         )  # fmt: skip
     if kind == "print":
-        size = Decimal(rest[1].removeprefix("x")) if rest[1:] else None
-        return replace(quote(rest[0], symbol, at), is_trade=True, last_size=size)
+        size = next((Decimal(text[1:]) for text in rest if text.startswith("x")), None)
+        bid, ask = next((text.split("/") for text in rest if "/" in text), (None, None))
+        return replace(quote(rest[0], symbol, at, bid=bid, ask=ask), is_trade=True, last_size=size)
     bid, ask = rest[0].split("/") if rest else (None, None)
     bid_size, ask_size = rest[1].split("x") if rest[1:] else (None, None)
     return quote(
