@@ -1,13 +1,13 @@
-"""Runs ``sql/0022_behind.sql``."""
+"""Runs ``sql/0023_behind.sql``."""
 
 from __future__ import annotations
 
 from persistence.migrations.runner import run_file
 
-revision = "0022_behind"
-down_revision = "0021_since_at"
+revision = "0023_behind"
+down_revision = "0022_audit_halts"
 
 
 def upgrade() -> None:
     """Go forward."""
-    run_file("0022_behind.sql")
+    run_file("0023_behind.sql")
