@@ -195,9 +195,19 @@ class MarketDataBuffer:
                 self._keep(newest)
 
     def since(self, numbers: Mapping[Symbol, int], symbols: Collection[Symbol]) -> list[MarketData]:
-        """Return the kept pieces of some symbols, each after the number of its symbol, in their order."""
-        kept = [piece for piece in self._kept if piece.symbol in symbols and piece.data_no > numbers[piece.symbol]]
-        return sorted(kept, key=lambda piece: piece.data_no)
+        """Return the kept pieces of some symbols, each after the number of its symbol, in their order.
+
+        It reads no further back than to the first piece of these symbols; of new ones that is among the last.
+        """
+        left = sum(self._waiting[symbol] for symbol in symbols)
+        newest, pieces = reversed(self._kept), []
+        while left:
+            piece = next(newest)
+            if piece.symbol in symbols:
+                left -= 1
+                if piece.data_no > numbers[piece.symbol]:
+                    pieces.append(piece)
+        return sorted(pieces, key=lambda piece: piece.data_no)
 
     def keep_only(self, pieces: Iterable[MarketData]) -> None:
         """Drop all kept pieces but these: a generation begins that needs no others."""

@@ -37,17 +37,21 @@ class _OfSymbol:
         orders: each with its levels, the data after which it can be matched, and its expiry.
         down: the levels that a falling market reaches, in rising order.
         up: the levels that a rising market reaches, in rising order.
+        first: the lowest number after which one of them can be matched; None: it must be looked for.
     """
 
     orders: dict[OrderId, tuple[tuple[tuple[_Level, bool], ...], int, datetime | None]] = field(default_factory=dict)
     down: list[_Level] = field(default_factory=list)
     up: list[_Level] = field(default_factory=list)
+    first: int | None = None
 
     def take_out(self, order_id: OrderId) -> bool:
         """Remove an order; return whether it was here."""
         present = self.orders.pop(order_id, None)
         if present is None:
             return False
+        if present[1] == self.first:
+            self.first = None
         for level, falling in present[0]:
             levels = self.down if falling else self.up
             del levels[bisect_left(levels, level)]
@@ -57,9 +61,19 @@ class _OfSymbol:
         self, order_id: OrderId, levels: tuple[tuple[_Level, bool], ...], since: int, expires_at: datetime | None
     ) -> None:
         """Add an order with its levels, each with whether a falling market reaches it."""
+        if not self.orders:
+            self.first = since
+        elif self.first is not None:
+            self.first = min(self.first, since)
         self.orders[order_id] = levels, since, expires_at
         for level, falling in levels:
             insort(self.down if falling else self.up, level)
+
+    def since(self) -> int:
+        """Return the number of the data after which one of the orders can be matched."""
+        if self.first is None:
+            self.first = min(since for _, since, _ in self.orders.values())
+        return self.first
 
     def expiry(self, order_id: OrderId) -> datetime | None:
         """Return the expiry of an order; None where it has none, or is not here."""
@@ -87,10 +101,7 @@ class Levels:
     @property
     def watched(self) -> dict[Symbol, int]:
         """The symbols with open orders, each with the number of the data after which one of them can be matched."""
-        return {
-            symbol: min(since for _, since, _ in of_symbol.orders.values())
-            for symbol, of_symbol in self._by_symbol.items()
-        }
+        return {symbol: of_symbol.since() for symbol, of_symbol in self._by_symbol.items()}
 
     def update(self, portfolio: PortfolioName, open_order: OpenOrder) -> None:
         """Add an open order, or take its new state."""

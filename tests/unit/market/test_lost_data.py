@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
 from domain.market_data.buffer import RESERVED_NUMBERS, BufferLimits, LostData, MarketDataBuffer
 from domain.types import Epoch, Symbol
 from tests.support.values.builders import BTC, ETH, quote
@@ -52,3 +56,34 @@ def test_what_is_fetched_in_its_place_is_numbered_before_all_that_comes_later() 
     buffer.release({SYMBOL: later.data_no, OTHER: 2}, {SYMBOL, OTHER})
     assert {} == buffer.lost([SYMBOL, OTHER])
     assert (0, later.data_no) == buffer.numbers_for_fetched({SYMBOL})
+
+
+class CountedPieces(deque[Any]):
+    """Kept pieces that count how many of them are read."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._counted(super().__iter__())
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self._counted(super().__reversed__())
+
+    def _counted(self, pieces: Iterator[Any]) -> Iterator[Any]:
+        for piece in pieces:
+            self.read += 1
+            yield piece
+
+
+def test_kept_pieces_are_read_no_further_back_than_new_symbols_need() -> None:
+    buffer = MarketDataBuffer(Epoch(0))
+    buffer.watch({SYMBOL: 0}, begins=True)
+    buffer.number([quote("10", ETH), *(quote("100") for _ in range(50))])
+    buffer._kept = pieces = CountedPieces(buffer._kept)
+    assert [] == buffer.since({SYMBOL: 0}, frozenset())
+    assert 0 == pieces.read
+    buffer.watch({SYMBOL: 0, OTHER: 0}, begins=False)  # its newest piece has an older number, and is kept from now on
+    assert [1] == [piece.data_no for piece in buffer.since({SYMBOL: 0, OTHER: 0}, {OTHER})]
+    assert 1 == pieces.read
+    everything = buffer.since({SYMBOL: 40, OTHER: 0}, {SYMBOL, OTHER})
+    assert [1, *range(41, 52)] == [piece.data_no for piece in everything]

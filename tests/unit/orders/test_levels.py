@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from domain.trading.open_orders.levels import Levels
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.sequencer import Sequencer
-from domain.types import OrderType, PortfolioName
+from domain.types import OrderType, PortfolioName, Symbol
 from tests.support.values.builders import BTC, NOON, instant, market_order
 from tests.support.values.order_engine import Trade, market_data
 
@@ -121,3 +123,38 @@ def test_the_orders_of_a_removed_portfolio_are_watched_no_more() -> None:
     sequencer.on_rules([])
     assert {} == sequencer.watched
     assert [] == sequencer.on_data(replace(market_data("90", NOON), data_no=9), instant())
+
+
+class CountedOrders(dict[Any, Any]):
+    """The orders of a symbol, which count how often all of them are read."""
+
+    reads = 0
+
+    def values(self) -> Any:
+        self.reads += 1
+        return super().values()
+
+
+def test_the_first_number_of_a_symbol_follows_its_orders_and_is_looked_for_only_when_the_first_one_left() -> None:
+    draw, levels, present = random.Random(1), Levels(), dict[int, OpenOrder]()
+    for _ in range(500):
+        seq = draw.randint(1, 20)
+        one = resting(seq, "BUY", limit="95", since=draw.randint(1, 9))
+        if seq in present and draw.random() < 0.5:
+            levels.remove(present.pop(seq))
+        else:
+            levels.update(NAME, one)
+            present[seq] = one
+        expected = {BTC: min(one.since for one in present.values())} if present else {}
+        assert expected == levels.watched
+    levels = Levels()
+    levels.update(NAME, resting(1, "BUY", limit="95", since=1))
+    of_symbol = levels._by_symbol[Symbol(BTC)]
+    of_symbol.orders = counted = CountedOrders(of_symbol.orders)
+    for seq in range(2, 100):
+        levels.update(NAME, resting(seq, "BUY", limit="95", since=seq))
+        assert {BTC: 1} == levels.watched
+    assert 0 == counted.reads
+    levels.remove(resting(1, "BUY", limit="95"))
+    assert [{BTC: 2}] * 2 == [levels.watched, levels.watched]
+    assert 1 == counted.reads
