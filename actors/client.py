@@ -19,7 +19,7 @@ from domain.errors import (
     PaperTradingError,
 )
 from domain.retry_policy import RetryPolicy
-from domain.trading.decision import Decision, Outcome
+from domain.trading.decision import Accepted, Decision, Outcome
 from domain.types import DEFAULT_PORTFOLIO, OrderType, OutcomeStatus
 from domain.wording import alternatives, quoted
 from domain.worker_thread import WorkerThread
@@ -36,21 +36,30 @@ POLL_INTERVAL_S = 1.0
 """Seconds between two polls for outcomes; a notification that arrives earlier triggers one at once."""
 
 Amount: TypeAlias = Decimal | str | int
-Wait: TypeAlias = Literal["open", "ended"]
-"""Until when a caller waits: until its order rests in the market, if it does, or until the decision ends."""
+Wait: TypeAlias = Literal["accepted", "open", "ended"]
+"""Until when a caller waits: until the decision is committed, until its order rests, if it does, or until it ends."""
 
 
-def waits_until_open(decision: Decision, wait: Wait | None) -> bool:
-    """Return whether a caller waits only until the order of a decision rests; None: unless it is a market order.
+def wait_of(decision: Decision, wait: Wait | None) -> Wait:
+    """Return until when a caller waits; None: until a market order ends, and until any other rests.
 
     Raises:
         InvalidRequest: ``wait`` is no word that is known here.
     """
     if wait is not None and wait not in get_args(Wait):
         raise InvalidRequest(f"wait = {quoted(wait)}: must be {alternatives(get_args(Wait))}")
-    if not isinstance(decision, Decision):
-        return False  # it is refused with a sentence where it would be stored
-    return wait == "open" or (wait is None and decision.order_type is not OrderType.MARKET)
+    if wait is not None:
+        return wait
+    # What is no decision is refused with a sentence where it would be stored.
+    is_market = not isinstance(decision, Decision) or decision.order_type is OrderType.MARKET
+    return "ended" if is_market else "open"
+
+
+def present_outcome(accepted: Accepted) -> Outcome:
+    """Return the outcome of a decision that was just committed: ``pending``, unless it was sent before."""
+    if accepted.outcome is not None:
+        return accepted.outcome
+    return Outcome(accepted.decision_id, OutcomeStatus.PENDING, "accepted: the decision is committed")
 
 
 class TradingClient(ABC):
@@ -72,12 +81,12 @@ class TradingClient(ABC):
 
         Args:
             decision: the decision.
-            wait: ``open``: the future answers with the status ``open`` as soon as the order rests; ``ended``: only
-                when the decision has ended, which for a resting order may take days. Default: ``ended`` for a market
-                order, ``open`` for the others.
+            wait: ``accepted``: the future answers at once, with the status ``pending``; ``open``: with the status
+                ``open`` as soon as the order rests; ``ended``: only when the decision has ended, which for a resting
+                order may take days. Default: ``ended`` for a market order, ``open`` for the others.
 
         Raises:
-            InvalidRequest: ``wait`` is neither of these.
+            InvalidRequest: ``wait`` is none of these.
             DatabaseUnavailable: the database is unavailable; the decision was not accepted.
             SubmissionInDoubt: the answer to COMMIT was lost; submitting the same object again is safe.
         """
@@ -106,10 +115,11 @@ class TradingClient(ABC):
         trail_pct: Amount | None = None,
         trailing_stop: Amount | None = None,
         trailing_stop_pct: Amount | None = None,
+        wait: Wait | None = None,
     ) -> dict[str, Any]:
         """Buy or sell a quantity by a decision of strategy ``manual``, and wait for the fill.
 
-        An order that rests is returned as soon as it does, with ``status`` ``open``; cancel it
+        An order that rests is returned as soon as it does, with ``status`` ``open``, unless ``wait`` differs; cancel it
         with ``Decision(decision="CANCEL", target=order["decision_id"])``.
 
         Args:
@@ -134,11 +144,14 @@ class TradingClient(ABC):
             trail_pct: the same as a fraction of that mark.
             trailing_stop: of a BUY: distance of a trailing stop that protects what it bought.
             trailing_stop_pct: the same as a fraction of the best mark.
+            wait: see `submit`.
 
         Returns:
-            The order's row: ``order_id``, ``status``, ``quantity``, ``average_fill_price``, ``commission``, …
+            The order's row: ``order_id``, ``status``, ``quantity``, ``average_fill_price``, ``commission``, … With
+            ``wait="accepted"`` there is no order yet: ``decision_id``, ``order_id`` None, ``status`` ``pending``.
 
         Raises:
+            InvalidRequest: ``wait`` is none of its words.
             InvalidDecision: the arguments do not fit together; the message is one sentence.
             OrderRejected: the order was not executed; the message is the reason.
             pykka.Timeout: there is no outcome after ``timeout`` seconds; the decision remains in force.
@@ -169,7 +182,9 @@ class TradingClient(ABC):
             trailing_stop=trailing_stop,
             trailing_stop_pct=trailing_stop_pct,
         )
-        outcome = self.submit(decision).get(timeout=timeout)
+        outcome = self.submit(decision, wait=wait).get(timeout=timeout)
+        if outcome.status is OutcomeStatus.PENDING:
+            return {"decision_id": outcome.decision_id, "order_id": None, "status": outcome.status.value}
         if outcome.status not in {OutcomeStatus.EXECUTED, OutcomeStatus.OPEN}:
             raise OrderRejected(outcome.reason)
         return self._row_of(outcome)
@@ -221,7 +236,7 @@ class AttachedSystem(TradingClient):
 
     def submit(self, decision: Decision, *, wait: Wait | None = None) -> ThreadingFuture[Outcome]:
         """Commit a decision; see `TradingClient.submit`."""
-        until_open = waits_until_open(decision, wait)
+        until = wait_of(decision, wait)
         try:
             with transaction(self._engine) as cursor:
                 accepted = insert_decisions(cursor, [decision])[0]
@@ -231,10 +246,10 @@ class AttachedSystem(TradingClient):
             accepted = look_up(self._engine, decision, self._watcher.stopping)
         future: ThreadingFuture[Outcome] = ThreadingFuture()
         rests = accepted.outcome is not None and accepted.outcome.status is OutcomeStatus.OPEN
-        if accepted.outcome is not None and (until_open or not rests):
-            future.set(accepted.outcome)
+        if until == "accepted" or (accepted.outcome is not None and (until == "open" or not rests)):
+            future.set(present_outcome(accepted))
         else:
-            self._callers.add(accepted.decision_id, future, until_open=until_open)
+            self._callers.add(accepted.decision_id, future, until_open=until == "open")
             self._watcher.wake()
         return future
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 
-from actors.client import AttachedSystem, TradingClient, Wait, waits_until_open
+from actors.client import AttachedSystem, TradingClient, Wait, present_outcome, wait_of
 from actors.introspection.counters import Counts
 from actors.introspection.inspection import Inspector
 from actors.introspection.status import SystemStatus, state_of, status_of
@@ -224,18 +224,23 @@ class TradingSystem(TradingClient):
     def submit(self, decision: Decision, *, wait: Wait | None = None) -> ThreadingFuture[Outcome]:
         """Commit a decision; see `TradingClient.submit`."""
         self._require_running()
-        message = Submit(decision, ThreadingFuture(), ThreadingFuture(), waits_until_open(decision, wait))
+        until = wait_of(decision, wait)
+        message = Submit(decision, ThreadingFuture(), ThreadingFuture(), until != "ended")
         self._wiring.address("DecisionWatcher").tell(message)
         deadline = time.monotonic() + SUBMIT_TIMEOUT_S
         while True:
             try:
-                message.accepted.get(timeout=SUBMIT_CHECK_INTERVAL_S)
+                accepted = message.accepted.get(timeout=SUBMIT_CHECK_INTERVAL_S)
             except Timeout:
                 self._require_running()
                 if time.monotonic() > deadline:
                     raise SubmissionInDoubt(decision.uid) from None
             else:
-                return message.outcome
+                if until != "accepted":
+                    return message.outcome
+                future: ThreadingFuture[Outcome] = ThreadingFuture()
+                future.set(present_outcome(accepted))
+                return future
 
     def _require_running(self) -> None:
         if self._parts.end.reason is not None:

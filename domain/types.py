@@ -108,8 +108,9 @@ class PositionSide(StrEnum):
 
 
 class OutcomeStatus(StrEnum):
-    """The status of a decision that has ended, or whose order rests."""
+    """The status of a decision; `PENDING`, and `OPEN` while its order rests, come before its end."""
 
+    PENDING = "pending"
     OPEN = "open"
     EXECUTED = "executed"
     REJECTED = "rejected"

@@ -114,7 +114,12 @@ class Counters:
     _in_progress: dict[DecisionId, _InProgress] = field(default_factory=dict)
     _outcomes: Counter[OutcomeKey] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOME_KEYS, 0)))
     _durations: dict[tuple[OutcomeStatus, bool], Durations] = field(
-        default_factory=lambda: {(status, waited): Durations() for status in OutcomeStatus for waited in (False, True)}
+        default_factory=lambda: {
+            (status, waited): Durations()
+            for status in OutcomeStatus
+            if status is not OutcomeStatus.PENDING
+            for waited in (False, True)
+        }
     )
     _fills: Counter[PortfolioName] = field(default_factory=Counter)
     _fills_found_later: Counter[PortfolioName] = field(default_factory=Counter)

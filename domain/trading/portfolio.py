@@ -243,7 +243,7 @@ def open_orders_to_dict(state: PortfolioState) -> list[dict[str, Any]]:
 
 
 def to_dict(state: PortfolioState) -> dict[str, Any]:
-    """Return a portfolio as a dict for consoles: cash, number of the last event (``seq``), positions."""
+    """Return a portfolio as a dict for consoles: cash, version (the number of the last event), positions."""
     positions = {
         symbol: {
             "side": position.side.value,
@@ -257,7 +257,7 @@ def to_dict(state: PortfolioState) -> dict[str, Any]:
     }
     return {
         "cash": state.cash,
-        "seq": state.version,
+        "version": state.version,
         "revision": state.rules.revision,
         "currency": state.rules.currency,
         "positions": positions,

@@ -10,7 +10,7 @@ import pytest
 from actors import Decision, TradingSystem
 from actors.client import AttachedSystem, TradingClient
 from actors.runtime.pykka_adapter import Timeout
-from domain.errors import InvalidDecision, OrderRejected
+from domain.errors import InvalidDecision, InvalidRequest, OrderRejected
 from tests.support.system.running_system import running_system
 
 
@@ -45,6 +45,26 @@ def test_a_caller_gets_the_open_order_or_waits_for_its_end(client: TradingClient
         ended.get(timeout=0.3)
     assert "cancelled: 2 orders of portfolio default" == cancel(client, "all")
     assert ("cancelled", "cancelled: by decision 3") == (ended.get(timeout=10).status, ended.get(timeout=10).reason)
+
+
+def test_a_caller_that_waits_for_nothing_but_the_commit(client: TradingClient) -> None:
+    decision = limit(idempotency_key="signal")
+    accepted = client.submit(decision, wait="accepted").get(timeout=0)
+    assert ("pending", "accepted: the decision is committed", None) == (
+        accepted.status, accepted.reason, accepted.order_id,
+    )  # fmt: skip
+    assert accepted.decision_id == client.ledger_reader.decision(accepted.decision_id)["id"]
+    assert "open" == client.submit(decision).get(timeout=10).status
+    assert "open" == client.submit(decision, wait="accepted").get(timeout=0).status
+    terms = {"order_type": "limit", "limit_price": 95_000}
+    order = client.execute_order("BTC/USDT", "BUY", "0.01", wait="accepted", **terms)
+    assert accepted.decision_id < order.pop("decision_id")
+    assert {"order_id": None, "status": "pending"} == order
+    assert "cancelled: 2 orders of portfolio default" == cancel(client, "all")
+    bought = client.execute_order("BTC/USDT", "BUY", "0.01", wait="open")
+    assert "filled" == bought["status"]
+    with pytest.raises(InvalidRequest, match="must be accepted, open or ended"):
+        client.execute_order("BTC/USDT", "BUY", "0.01", wait="filled")  # type: ignore[arg-type]
 
 
 def test_a_decision_that_is_sent_again_answers_while_its_order_rests(client: TradingClient) -> None:

@@ -310,7 +310,7 @@ def test_each_actor_describes_its_memory(stepper: Stepper) -> None:
     for name, cell in stepper.cells.items():
         cell.receive(Describe(lambda state, name=name: states.update({name: state})))
     held = states["PositionKeeper"]["portfolios"]["default"]
-    assert (Decimal(1), 1) == (held["positions"]["BTC/USDT"]["quantity"], held["seq"])
+    assert (Decimal(1), 1) == (held["positions"]["BTC/USDT"]["quantity"], held["version"])
     assert held == {k: v for k, v in states["Sizer"]["projections"]["default"].items() if k in held}
     assert {"DEAD/USDT": [2]} == states["Sizer"]["waiting_for_price"]
     assert ([], [2]) == (states["DecisionWatcher"]["under_way"], states["DecisionWatcher"]["waiting_for_price"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.client import waits_until_open
+from actors.client import wait_of
 from console.cli import _with_wait_values, main
 from console.commands.decide import order_terms
 from domain.errors import InvalidRequest
@@ -89,21 +89,21 @@ def test_terms_that_do_not_fit_are_refused_before_any_database_is_opened(
 @pytest.mark.parametrize(
     ("order_type", "wait", "expected"),
     [
-        ("market", None, False), ("market", "open", True), ("market", "ended", False),
-        ("limit", None, True), ("limit", "open", True), ("limit", "ended", False),
+        ("market", None, "ended"), ("market", "accepted", "accepted"), ("market", "open", "open"),
+        ("limit", None, "open"), ("limit", "accepted", "accepted"), ("limit", "ended", "ended"),
     ],
 )  # fmt: skip
 def test_a_caller_waits_for_the_end_of_a_market_order_and_until_others_rest(
-    order_type: str, wait: str | None, expected: bool
+    order_type: str, wait: str | None, expected: str
 ) -> None:
     limit = {"limit_price": 100} if order_type == "limit" else {}
     decision = Decision(symbol="X", decision="BUY", confidence=1, order_type=order_type, **limit)
-    assert expected is waits_until_open(decision, wait)  # type: ignore[arg-type]
+    assert expected == wait_of(decision, wait)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wait", ["accepted", "", 5])
+@pytest.mark.parametrize("wait", ["filled", "", 5])
 def test_an_unknown_wait_is_refused(wait: object) -> None:
     decision = Decision(symbol="X", decision="BUY", confidence=1)
     with pytest.raises(InvalidRequest) as raised:
-        waits_until_open(decision, wait)  # type: ignore[arg-type]
-    assert f"wait = {wait!r}: must be open or ended" == str(raised.value)
+        wait_of(decision, wait)  # type: ignore[arg-type]
+    assert f"wait = {wait!r}: must be accepted, open or ended" == str(raised.value)
