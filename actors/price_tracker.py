@@ -35,7 +35,7 @@ from domain.log_once import LogOnce
 from domain.market_data.buffer import MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
 from domain.price_filter import MAX_PRICE_RATIO, PriceFilter
-from domain.trading.instruments import Instrument, InstrumentCatalog
+from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog
 from domain.trading.quotes import PricePoint, PriceSource, Quote, WatchesClosely
 from domain.types import Clock, Instant, Symbol
 
@@ -53,11 +53,13 @@ class PriceRules:
         retention: how long stored prices are kept.
         silent_after: a source, or a symbol that is needed, without a price for longer than this is reported.
         always: symbols that the source watches from the start, as people type them.
+        calendars: of the symbols that have sessions.
     """
 
     retention: timedelta
     silent_after: timedelta
     always: tuple[str, ...] = ()
+    calendars: Calendars = NO_CALENDARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class PriceTracker(Behaviour):
         self._routes = routes
         self._rules = rules
         self._clock = clock
-        self._silence = SilenceMonitor(source.name, rules.silent_after, services.notify)
+        self._silence = SilenceMonitor(source.name, rules.silent_after, services.notify, rules.calendars)
         self._filter = PriceFilter()
         self._set_aside_log = LogOnce.to(logger)
         self._catalog: InstrumentCatalog | None = None

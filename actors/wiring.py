@@ -291,6 +291,7 @@ class Wiring:
             retention=timedelta(days=self._settings.price_retention_days),
             silent_after=timedelta(seconds=self._settings.max_price_age),
             always=tuple(self._settings.symbols or ()),
+            calendars=Calendars(self._settings.calendars),
         )
         services = PriceServices(
             self._ports.source,

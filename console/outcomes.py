@@ -12,6 +12,7 @@ from console.errors import FAILURE, UnknownSymbol
 from console.sending import send, wait_for_outcome
 from domain.trading.decision import Decision, reason_code
 from domain.trading.open_orders.terms import ANY_SYMBOL, TARGETED
+from domain.trading.sessions.decision_age import AgeLimit
 from domain.types import Action, OutcomeStatus
 from persistence.queries.open_orders import open_orders, symbol_is_known
 from persistence.queries.row_lists import LedgerReader
@@ -26,13 +27,13 @@ class Sender:
     Args:
         url: of the database.
         reader: of its ledger.
-        age: `max_decision_age` of the command.
+        own: the age limit of the command.
     """
 
-    def __init__(self, url: str, reader: LedgerReader, age: float) -> None:
+    def __init__(self, url: str, reader: LedgerReader, own: AgeLimit) -> None:
         self._url = url
         self._reader = reader
-        self._age = age
+        self._own = own
 
     def cancel(self, portfolio: str, target: str, symbol: str | None) -> dict[str, Any]:
         """Cancel what a target or a symbol names in a portfolio; return the outcome."""
@@ -59,7 +60,7 @@ class Sender:
     def send(self, decision: Decision) -> dict[str, Any]:
         """Send a decision; return its outcome."""
         sent = send(self._url, decision)
-        row = wait_for_outcome(self._url, self._reader, sent.decision_id, self._age)
+        row = wait_for_outcome(self._url, self._reader, sent.decision_id, self._own)
         return {
             "decision_id": row["id"],
             "decision": decision.decision,

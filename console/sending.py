@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from actors.settings import Settings
 from domain.errors import DatabaseUnavailable, InvalidDecision, NotRunning, SubmissionInDoubt, WriteRefused
 from domain.trading.decision import Accepted, Decision
-from domain.types import DecisionId, OutcomeStatus
+from domain.trading.instruments import Calendars
+from domain.trading.open_orders.terms import WITHOUT_ENTRY
+from domain.trading.sessions.calendar import NoSession, Session, session_of
+from domain.trading.sessions.decision_age import AgeLimit
+from domain.types import Action, DecisionId, OrderType, OutcomeStatus, TimeInForce
 from persistence.connections import Engine, pool, transaction
 from persistence.lease import RENEWAL_INTERVAL_S
 from persistence.listener import wake_ups
@@ -33,20 +38,24 @@ class QueuedUntil:
     message: str
 
 
-def queued_until(ledger_reader: LedgerReader, row: dict[str, Any], own_age: float) -> QueuedUntil:
+def own_limit(settings: Settings) -> AgeLimit:
+    """Return the age limit, and the calendars, by the settings of a command."""
+    age = settings.max_decision_age
+    return AgeLimit(timedelta(seconds=age) if age > 0 else None, Calendars(settings.calendars))
+
+
+def queued_until(ledger_reader: LedgerReader, row: Mapping[str, Any], own: AgeLimit) -> QueuedUntil:
     """Return until when a decision waits for the service to start.
 
     Args:
         ledger_reader: of the database.
         row: of the decision.
-        own_age: `max_decision_age` of this command. The value of the last process takes precedence: the next process
+        own: by the settings of this command. `max_decision_age` of the last process takes precedence: the next process
             most likely has the same, while this command may have other settings than the service.
     """
-    now, age = ledger_reader.last_decision_age()
-    age = own_age if age is None else age
-    limits = [(row["expires_at"], "its expires_at")] if row["expires_at"] is not None else []
-    if age > 0:
-        limits.append((row["created_at"] + timedelta(seconds=age), f"max_decision_age = {age:g} s"))
+    now, stored_age = ledger_reader.last_decision_age()
+    own_age = own.max_age.total_seconds() if own.max_age is not None else 0
+    limits = list(_limits(row, own_age if stored_age is None else stored_age, own.calendars))
     if not limits:
         return QueuedUntil(None, f"decision {row['id']} waits until the service starts")
     until, rule = min(limits)
@@ -54,6 +63,26 @@ def queued_until(ledger_reader: LedgerReader, row: dict[str, Any], own_age: floa
         return QueuedUntil(until, f"decision {row['id']} expires at the next start ({rule})")
     moment = f"{until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return QueuedUntil(until, f"decision {row['id']} expires unless the service starts before {moment} ({rule})")
+
+
+def _limits(row: Mapping[str, Any], age: float, calendars: Calendars) -> Iterator[tuple[datetime, str]]:
+    """Yield the times from which on a decision expires at the next start, each with the rule."""
+    if row["expires_at"] is not None:
+        yield row["expires_at"], "its expires_at"
+    if Action(row["decision"].strip().upper()) in WITHOUT_ENTRY:
+        return  # their age does not count, and the terms of an AMEND are those of its target
+    if row["order_expires_at"] is not None:
+        yield row["order_expires_at"], "its order_expires_at"
+    sent, rule = row["created_at"], f"max_decision_age = {age:g} s"
+    calendar = calendars.of(row["symbol"])
+    session = session_of(calendar, sent) if calendar is not None else NoSession("the symbol has no calendar")
+    if isinstance(session, Session):
+        if row["time_in_force"] == TimeInForce.DAY:
+            yield session.closes, f"the close of {session.calendar}"
+        if session.opens > sent and row["order_type"] != OrderType.MARKET:
+            sent, rule = session.opens, f"{rule} after the opening of {session.calendar}"
+    if age > 0:
+        yield sent + timedelta(seconds=age), rule
 
 
 def send(url: str, decision: Decision) -> Accepted:
@@ -92,7 +121,7 @@ def is_open(row: Mapping[str, Any]) -> bool:
 
 
 def wait_for_outcome(
-    url: str, ledger_reader: LedgerReader, id_: DecisionId, age: float, *, until_open: bool = False
+    url: str, ledger_reader: LedgerReader, id_: DecisionId, own: AgeLimit, *, until_open: bool = False
 ) -> dict[str, Any]:
     """Wait for a decision's outcome; return its row.
 
@@ -100,7 +129,7 @@ def wait_for_outcome(
         url: of the database.
         ledger_reader: of the database.
         id_: of the decision.
-        age: `max_decision_age` of this command.
+        own: see `queued_until`.
         until_open: wait only until its order rests, if it does.
 
     Raises:
@@ -118,13 +147,13 @@ def wait_for_outcome(
                 seconds=RENEWAL_INTERVAL_S
             )
             if not served["running"] and not recently_renewed:
-                raise NotRunning(_not_running(ledger_reader, row, age))
+                raise NotRunning(_not_running(ledger_reader, row, own))
             wait(SERVICE_CHECK_INTERVAL_S)
 
 
-def _not_running(ledger_reader: LedgerReader, row: dict[str, Any], age: float) -> str:
+def _not_running(ledger_reader: LedgerReader, row: dict[str, Any], own: AgeLimit) -> str:
     """Return why there is no outcome to wait for while no service runs."""
     if is_open(row):
         return f"decision {row['id']} is open, but the service is not running: its order rests until the next start"
-    queue = queued_until(ledger_reader, row, age)
+    queue = queued_until(ledger_reader, row, own)
     return f"decision {row['id']} is queued, but the service is not running: no outcome to wait for; {queue.message}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import attrgetter
 
@@ -13,8 +13,10 @@ from actors.ports import Alarms
 from actors.runtime.host import ActorHost
 from domain.alarms import Alarm, AlarmKind, Notify, alarm_text
 from domain.log_once import LogOnce
+from domain.trading.instruments import NO_CALENDARS, Calendars
 from domain.trading.portfolio import PortfolioRules
 from domain.trading.quotes import Quote
+from domain.trading.sessions.calendar import NoSession, session_of
 from domain.types import Clock, Instant, PortfolioName, Symbol
 
 
@@ -115,13 +117,15 @@ class SilenceMonitor:
         source: the name of the source.
         after: how long a symbol may be without a price.
         notify: sends the alarm.
+        calendars: of the symbols that have sessions; outside these no price is expected.
 
     Attributes:
         ended: the source has reported its end.
     """
 
-    def __init__(self, source: str, after: timedelta, notify: Notify) -> None:
+    def __init__(self, source: str, after: timedelta, notify: Notify, calendars: Calendars = NO_CALENDARS) -> None:
         self.ended = False
+        self._calendars = calendars
         self._notify = notify
         self._source = source
         self._after = after
@@ -179,18 +183,27 @@ class SilenceMonitor:
             return
         for symbol, since in needed.items():
             self._last_seen.setdefault(symbol, since)
-        silent = {symbol for symbol in needed if now.since(self._last_seen[symbol]) > self._after}
+        expected = {symbol for symbol in needed if self._in_session(symbol, now.time)}
+        silent = {symbol for symbol in expected if now.since(self._last_seen[symbol]) > self._after}
         newly_silent = silent - self._silent
         self._silent |= newly_silent
         if not newly_silent:
             return
         since_text = _since(max((self._last_seen[symbol] for symbol in silent), key=attrgetter("monotonic")))
-        if len(silent) > 1 and silent == needed.keys():
+        if len(silent) > 1 and silent == expected:
             self._all_silent = True
             self._report(f"price source {self._source} has been silent {since_text}")
         else:
             for symbol in sorted(newly_silent):
                 self._report(f"price source {self._source} has sent no price of {symbol} {since_text}")
+
+    def _in_session(self, symbol: Symbol, at: datetime) -> bool:
+        """Return whether a symbol has been traded for as long as it may be without a price."""
+        if (calendar := self._calendars.of(symbol)) is None:
+            return True
+        begin = at - self._after
+        session = session_of(calendar, begin)
+        return isinstance(session, NoSession) or (session.opens <= begin and at < session.closes)
 
     def _report(self, text: str, *, over: bool = False) -> None:
         logger.log("INFO" if over else "WARNING", "{}", text)

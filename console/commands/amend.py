@@ -13,6 +13,7 @@ from console.commands.decide import order_terms
 from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import Sender, print_outcomes
+from console.sending import own_limit
 from domain.trading.decision import Decision
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.references import portfolio_of_target
@@ -64,5 +65,5 @@ def amend(
         if portfolio is not None:
             reader.require_portfolio(portfolio)
         owner = portfolio or portfolio_of_target(reader, target) or DEFAULT_PORTFOLIO
-        result = Sender(url, reader, settings.max_decision_age).send(decision.model_copy(update={"portfolio": owner}))
+        result = Sender(url, reader, own_limit(settings)).send(decision.model_copy(update={"portfolio": owner}))
     print_outcomes(as_json, [result], "No order is open.")

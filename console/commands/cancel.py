@@ -12,6 +12,7 @@ from console.cli import wrong_usage
 from console.database import opened
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import Sender, nothing_in, print_outcomes
+from console.sending import own_limit
 from domain.types import DEFAULT_PORTFOLIO
 from persistence.queries.open_orders import open_orders, portfolios_with_orders
 from persistence.queries.references import portfolio_of_target
@@ -53,7 +54,7 @@ def cancel(
             portfolios = [portfolio_of_target(reader, target) or DEFAULT_PORTFOLIO]
         else:
             portfolios = portfolios_with_orders(reader, symbol)
-        sender = Sender(url, reader, settings.max_decision_age)
+        sender = Sender(url, reader, own_limit(settings))
         results = [sender.cancel(name, target or "all", symbol) for name in portfolios]
         none = "No order is open."
         if symbol is not None and not results:

@@ -16,7 +16,7 @@ from console.cli import DEFAULT_WAIT, WAITS, print_error, wrong_usage
 from console.database import opened
 from console.display.format import answer
 from console.options import AsJson, grouped, with_settings
-from console.sending import QueuedUntil, is_open, queued_until, send, wait_for_outcome
+from console.sending import QueuedUntil, is_open, own_limit, queued_until, send, wait_for_outcome
 from domain.errors import DecisionGone, NotRunning
 from domain.trading.arithmetic import divide, exact_number, plain
 from domain.trading.decision import Accepted, Decision, reason_code
@@ -217,15 +217,15 @@ def decide(
             if requested.portfolio != DEFAULT_PORTFOLIO:  # the first start creates it
                 ledger_reader.require_portfolio(requested.portfolio)
             sent = send(url, requested)
-            age = settings.max_decision_age
+            own = own_limit(settings)
             until_open = wait == "open" or (wait == DEFAULT_WAIT and requested.order_type is not OrderType.MARKET)
             row = (
-                wait_for_outcome(url, ledger_reader, sent.decision_id, age, until_open=until_open)
+                wait_for_outcome(url, ledger_reader, sent.decision_id, own, until_open=until_open)
                 if waits
                 else ledger_reader.decision(sent.decision_id)
             )
             running = bool(ledger_reader.served()["running"])
-            queue = None if running or _has_state(row) else queued_until(ledger_reader, row, age)
+            queue = None if running or _has_state(row) else queued_until(ledger_reader, row, own)
             result = _to_dict(row, requested, running=running, queue=queue)
     except (NotRunning, DecisionGone):
         raise

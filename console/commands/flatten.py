@@ -13,6 +13,7 @@ from console.database import opened
 from console.display.format import number
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import Sender, not_sent, nothing_in, print_outcomes
+from console.sending import own_limit
 from domain.errors import InvalidRequest, NotRunning
 from domain.trading.portfolio import AUDIT_HALT
 from domain.types import Action
@@ -53,7 +54,7 @@ def flatten(
             raise NotRunning(f"{not_running_message(served)}; nothing was sent")
         if positions:
             _require_confirmation(positions, yes=yes)
-        sender = Sender(url, reader, settings.max_decision_age)
+        sender = Sender(url, reader, own_limit(settings))
         halted = {row["portfolio"]: row["reason"] for row in reader.halted() if row["reason"].startswith(AUDIT_HALT)}
         results = []
         for row in positions:

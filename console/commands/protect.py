@@ -14,6 +14,7 @@ from console.database import opened
 from console.display.format import number
 from console.options import AsJson, Portfolio, with_settings
 from console.outcomes import STRATEGY, Sender, not_sent, print_outcomes
+from console.sending import own_limit
 from domain.errors import NotRunning
 from domain.program import command_name
 from domain.trading.decision import Decision
@@ -74,7 +75,7 @@ def protect(
     with opened(settings) as url, closing(LedgerReader(url)) as reader:
         if portfolio is not None:
             reader.require_portfolio(portfolio)
-        sender = Sender(url, reader, settings.max_decision_age)
+        sender = Sender(url, reader, own_limit(settings))
         if not all_unprotected:
             results = [sender.send(decision.model_copy(update={"portfolio": portfolio or DEFAULT_PORTFOLIO}))]
         else:

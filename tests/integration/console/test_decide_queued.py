@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ import psycopg
 import pytest
 
 from console.cli import main
+from console.sending import queued_until
+from domain.trading.instruments import Calendars
+from domain.trading.sessions.decision_age import AgeLimit
 from persistence import schema
 from persistence.lease import Lease
+from persistence.queries.row_lists import LedgerReader
 
 Decide = Callable[..., tuple[int, str, str]]
 
@@ -110,3 +115,32 @@ def test_a_resubmitted_decision_that_is_too_old_expires_at_the_next_start(decide
         connection.execute("UPDATE trading_decisions SET created_at = now() - interval '1 hour'")
         connection.execute("ALTER TABLE trading_decisions ENABLE TRIGGER USER")
     assert "decision 1 expires at the next start (max_decision_age = 300 s)" in decide("--idempotency-key", "k")[2]
+
+
+LIMIT = {"order_type": "limit", "symbol": "AAPL"}
+DAY = {**LIMIT, "time_in_force": "DAY"}
+GOOD_TILL = {**LIMIT, "order_expires_at": datetime(2035, 6, 6, 13, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("age", "changes", "expected"),
+    [
+        (300, {"symbol": "AAPL"}, "before 2035-06-05 22:05:00 UTC (max_decision_age = 300 s)"),
+        (300, LIMIT, "before 2035-06-06 13:35:00 UTC (max_decision_age = 300 s after the opening of XNYS)"),
+        (300, {**LIMIT, "symbol": "BTC/USDT"}, "before 2035-06-05 22:05:00 UTC (max_decision_age = 300 s)"),
+        (300, DAY, "before 2035-06-06 13:35:00 UTC (max_decision_age = 300 s after the opening of XNYS)"),
+        (None, DAY, "before 2035-06-06 20:00:00 UTC (the close of XNYS)"),
+        (300, GOOD_TILL, "before 2035-06-06 13:00:00 UTC (its order_expires_at)"),
+        (300, {"decision": "CANCEL"}, "decision 1 waits until the service starts"),
+        (300, {**GOOD_TILL, "decision": "AMEND"}, "decision 1 waits until the service starts"),
+        (300, {"decision": "PROTECT"}, "decision 1 waits until the service starts"),
+    ],
+)  # fmt: skip
+def test_the_sessions_of_a_symbol_and_the_end_of_its_order_count(
+    decide: Decide, embedded_url: str, age: float | None, changes: dict[str, Any], expected: str
+) -> None:
+    decide()
+    own = AgeLimit(timedelta(seconds=age) if age is not None else None, Calendars({"AAPL": "XNYS"}))
+    with closing(LedgerReader(embedded_url)) as reader:
+        row = {**reader.decision(1), "created_at": datetime(2035, 6, 5, 22, tzinfo=UTC), **changes}
+        assert expected in queued_until(reader, row, own).message

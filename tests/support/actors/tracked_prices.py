@@ -23,7 +23,7 @@ from domain.alarms import Alarm, AlarmKind
 from domain.errors import DatabaseUnavailable
 from domain.market_data.buffer import NUMBERS_OF_A_PROCESS, USUAL_LIMITS, BufferLimits, MarketDataBuffer
 from domain.market_data.price_second import PriceSecond
-from domain.trading.instruments import Instrument
+from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument
 from domain.trading.quotes import Bar, PricePoint, Quote
 from domain.types import Epoch, Instant, Symbol
 from tests.support.actors.stepped_runtime import StepClock
@@ -65,7 +65,7 @@ class Mail(list[Message]):
 class Tracked:
     """A PriceTracker with all that it touches."""
 
-    def __init__(self, limits: BufferLimits = USUAL_LIMITS) -> None:
+    def __init__(self, limits: BufferLimits = USUAL_LIMITS, calendars: Calendars = NO_CALENDARS) -> None:
         self.source = PassiveSource(TRADED, "kraken", real=True)
         self.records, self.sizer, self.clock = Records(), Mail(), StepClock()
         self.alarms: list[Alarm] = []
@@ -80,7 +80,7 @@ class Tracked:
                 lambda _, action: action(),
             ),
             Routes(**{**others, "sizer": self.sizer, "execution_simulator": self.exchange, "price_tracker": self}),
-            PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30)),
+            PriceRules(retention=timedelta(days=30), silent_after=timedelta(seconds=30), calendars=calendars),
             self.clock,
         )
 

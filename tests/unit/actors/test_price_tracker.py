@@ -16,6 +16,7 @@ from actors.messages import (
     Subscribe,
 )
 from actors.price_tracker import SUBSCRIPTION_LIFETIME
+from domain.trading.instruments import Calendars
 from domain.trading.quotes import PricePoint, Quote
 from domain.types import Instant
 from tests.support.actors.tracked_prices import BTC, ETH, SOL, Tracked
@@ -152,6 +153,27 @@ def test_a_wall_clock_that_is_set_makes_no_symbol_silent_and_hides_none(tracked:
     tracked.after(0.001)
     assert [
         "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO
+    ] == tracked.sent_alarms()
+
+
+def test_a_symbol_with_sessions_is_silent_in_these_only() -> None:
+    tracked = Tracked(calendars=Calendars({"btc-usdt": "XNYS"}))
+    tracked.records.held = {BTC: None}
+    tracked.tracker.started()
+    alarms = []
+    for seconds in (0, 600, 8_400, 29, 2, 23_369, 1, 3_600, 60_000):  # from 12:00; the session is 14:30 to 21:00
+        tracked.after(seconds)
+        alarms.append((f"{tracked.clock.now():%H:%M:%S}", len(tracked.sent_alarms())))
+        if len(alarms) == 6:
+            tracked.quote(BTC="100")
+    assert [
+        ("12:00:00", 0), ("12:10:00", 0), ("14:30:00", 0), ("14:30:29", 0), ("14:30:31", 1), ("21:00:00", 1),
+        ("21:00:01", 2), ("22:00:01", 2), ("14:40:01", 3),
+    ] == alarms  # fmt: skip
+    assert [
+        "WARNING price source kraken has sent no price of BTC/USDT since 12:00:00 UTC; " + SO,
+        "INFO price source kraken sends prices of BTC/USDT again",
+        "WARNING price source kraken has sent no price of BTC/USDT since 21:00:00 UTC; " + SO,
     ] == tracked.sent_alarms()
 
 
