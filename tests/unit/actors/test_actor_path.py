@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from actors import decision_watcher
 from actors.messages import Describe, Drain, Tick, Wake
 from domain.errors import DatabaseUnavailable, DecisionGone, RestartLimitReached
-from domain.trading.decision import Outcome
+from domain.trading.decision import Decision, Outcome
 from domain.types import OutcomeStatus
 from tests.support.actors.decision_path import INSTRUMENTS, begun, opened, put, status, submit
 from tests.support.actors.memory_stores import MemoryDatabase
@@ -317,3 +318,22 @@ def test_each_actor_describes_its_memory(stepper: Stepper) -> None:
     assert held == states["Snapshotter"]["portfolios"]["default"]
     assert "test" == states["PriceTracker"]["source"]
     assert (1, 1_000) == (states["Supervisor"]["generation"], states["Supervisor"]["restarts_left"]["tree"])
+
+
+@pytest.mark.parametrize("read_at_once", [1, 1_000])
+def test_a_cancel_ends_a_target_that_is_read_after_it(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch, read_at_once: int
+) -> None:
+    monkeypatch.setattr(decision_watcher, "MAX_UNDER_WAY", read_at_once)
+    later = stepper.clock.now() + timedelta(hours=1)
+    buy = stepper.database.add(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity=1), later)
+    cancel = put(stepper, 2, decision="CANCEL", symbol="*", confidence=1, target=str(buy))
+    second = put(stepper, 3, decision="CANCEL", symbol="*", confidence=1, target=str(buy))
+    itself = put(stepper, 4, decision="CANCEL", symbol="*", confidence=1, target="me", idempotency_key="me")
+    stepper.settle()
+    assert ("cancelled", f"cancelled: by decision {cancel}, before it was sized") == status(stepper, buy)
+    assert ("executed", f"cancelled: decision {buy}, before it was sized") == status(stepper, cancel)
+    ended = f"no order of decision {buy} is open", f"already cancelled: by decision {cancel}, before it was sized"
+    assert ("rejected", f"nothing to cancel: {ended[read_at_once == 1]}") == status(stepper, second)
+    assert ("rejected", f"nothing to cancel: no order of decision {itself} is open") == status(stepper, itself)
+    assert [] == stepper.database.fills

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from actors import decision_watcher
 from actors.execution_simulator import ExecutionSimulator
 from actors.messages import Audit, DataSeen, Flush, KeptData, MatchedUpTo, Rebuild, SizeAgain, Tick, Wake, Watch
 from actors.runtime.address import CURRENT
@@ -19,7 +18,6 @@ from actors.supervision.messages import Rebuilt
 from domain import failpoints
 from domain.alarms import AlarmKind
 from domain.market_data.buffer import MarketDataBuffer
-from domain.trading.decision import Decision
 from domain.trading.events import Filled, OrderTriggered
 from domain.trading.open_orders import sequencer
 from domain.trading.open_orders.open_order import OpenOrder
@@ -388,22 +386,3 @@ def test_an_ordered_stop_leaves_open_orders_as_they_are(stepper: Stepper) -> Non
     again.quote({"BTC/USDT": "93"})
     again.run()
     assert [(OrderType.STOP, 93)] == sold(again)
-
-
-@pytest.mark.parametrize("read_at_once", [1, 1_000])
-def test_a_cancel_ends_a_target_that_is_read_after_it(
-    stepper: Stepper, monkeypatch: pytest.MonkeyPatch, read_at_once: int
-) -> None:
-    monkeypatch.setattr(decision_watcher, "MAX_UNDER_WAY", read_at_once)
-    later = stepper.clock.now() + timedelta(hours=1)
-    buy = stepper.database.add(Decision(symbol="BTC/USDT", decision="BUY", confidence=1, quantity=1), later)
-    cancel = put(stepper, 2, decision="CANCEL", symbol="*", confidence=1, target=str(buy))
-    second = put(stepper, 3, decision="CANCEL", symbol="*", confidence=1, target=str(buy))
-    itself = put(stepper, 4, decision="CANCEL", symbol="*", confidence=1, target="me", idempotency_key="me")
-    stepper.settle()
-    assert ("cancelled", f"cancelled: by decision {cancel}, before it was sized") == status(stepper, buy)
-    assert ("executed", f"cancelled: decision {buy}, before it was sized") == status(stepper, cancel)
-    ended = f"no order of decision {buy} is open", f"already cancelled: by decision {cancel}, before it was sized"
-    assert ("rejected", f"nothing to cancel: {ended[read_at_once == 1]}") == status(stepper, second)
-    assert ("rejected", f"nothing to cancel: no order of decision {itself} is open") == status(stepper, itself)
-    assert [] == stepper.database.fills
