@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors import Decision, TradingSystem
-from tests.integration.console.test_order_commands import Run, decide, open_orders, run, system
+from tests.integration.commands.test_order_commands import Run, decide, open_orders, run, system
 from tests.support.system.console_sessions import console_session
 
 __all__ = ["run", "system"]  # fixtures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.console.test_order_commands import Run, decide, open_orders, run, system
+from tests.integration.commands.test_order_commands import Run, decide, open_orders, run, system
 
 __all__ = ["run", "system"]  # fixtures
 
