@@ -38,7 +38,7 @@ from actors.settlement.messages import Settling
 from actors.supervision.messages import Rebuilt
 from domain.trading.decision import PendingDecision, Refusal
 from domain.trading.decision_queue import DecisionQueue, SizingRules
-from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, SizedRefusal, Step
+from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, AwaitsSettlement, SizedRefusal, Step
 from domain.trading.events import SizedOrder
 from domain.trading.open_orders.amending import SizedAmend
 from domain.trading.open_orders.cancelling import CancelOrders
@@ -148,6 +148,8 @@ class Sizer(PathBehaviour):
                 case AwaitsPrice():
                     if step.symbol is not None:
                         self._routes.price_tracker.tell(Subscribe(step.symbol))
+                    self._routes.decision_watcher.tell(Waits(self.generation, step.decision_id))
+                case AwaitsSettlement():
                     self._routes.decision_watcher.tell(Waits(self.generation, step.decision_id))
 
     def _size_again(self, message: SizeAgain, now: Instant) -> None:

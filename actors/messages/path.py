@@ -63,7 +63,7 @@ class Decide(PathMessage):
 
 
 class Waits(PathMessage):
-    """Sizer to DecisionWatcher: this decision waits for a price and does not count against the limit."""
+    """Sizer to DecisionWatcher: a decision waits for a price or a settlement, and does not count against the limit."""
 
     decision_id: DecisionId
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from domain.trading.bookkeeping import Result
 from domain.trading.decision import CancelTarget, PendingDecision, Reason, Refusal, refuse
-from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, Sized, SizedRefusal, Step
+from domain.trading.decision_steps import AwaitsPortfolio, AwaitsPrice, AwaitsSettlement, Sized, SizedRefusal, Step
 from domain.trading.instruments import NO_CALENDARS, Calendars, Instrument, InstrumentCatalog, Unresolved
 from domain.trading.open_orders.amending import amend, amended_instrument
 from domain.trading.open_orders.cancelling import CancelOrders
@@ -197,6 +197,9 @@ class DecisionQueue:
         steps: list[Step] = []
         for name, account in self._accounts.items():
             before, account.settling = account.settling, name in portfolios
+            if account.settling and not before:
+                steps += [AwaitsSettlement(decision.id) for decision, _ in account.ready]
+                steps += [AwaitsSettlement(request.decision_id) for request in account.cancels]
             if not before or account.settling:
                 continue
             for symbol, waiting in self._waiting.items():
@@ -243,6 +246,8 @@ class DecisionQueue:
             yield self._wait_for_price(decision, instrument.symbol)
             return
         account.ready.append((decision, instrument))
+        if account.settling:
+            yield AwaitsSettlement(decision.id)
         yield from self._size_next(account, now)
 
     def _instrument(self, decision: PendingDecision, account: _Account) -> Instrument | Unresolved | Refusal:
@@ -327,6 +332,8 @@ class DecisionQueue:
         in_flight = account.in_flight
         if account.settling or (in_flight is not None and named(in_flight[0], in_flight[1].symbol)):
             account.cancels.append(request)
+            if account.settling:
+                yield AwaitsSettlement(decision.id)
         else:
             yield request
 

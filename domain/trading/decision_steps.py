@@ -26,6 +26,13 @@ class AwaitsPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitsSettlement:
+    """A decision waits until its portfolio is settled."""
+
+    decision_id: DecisionId
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitsPortfolio:
     """A decision names an unknown portfolio, which may have just been created. The queue does not keep it."""
 
@@ -52,5 +59,5 @@ class SizedRefusal:
 
 Sized: TypeAlias = SizedOrder | SizedAmend | SizedProtection | SizedRefusal
 """What sizing makes of a decision; the market answers it."""
-Step: TypeAlias = Sized | CancelOrders | Refusal | AwaitsPrice | AwaitsPortfolio
+Step: TypeAlias = Sized | CancelOrders | Refusal | AwaitsPrice | AwaitsSettlement | AwaitsPortfolio
 """The next step of a decision."""

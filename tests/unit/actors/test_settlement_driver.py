@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
+
+from actors import decision_watcher
 from actors.settlement.driver import Downtime, RecoveryRules
+from actors.settlement.history import HistoryFetch
 from actors.settlement.messages import HistoryFetched
 from domain.market_data.buffer import LostData
 from domain.trading.decision import Decision
@@ -124,3 +128,42 @@ def test_a_symbol_whose_data_were_late_loses_nothing_at_a_kill() -> None:
     assert ["05 12:00:05 recovered default 1 Filled BUY 10 at 9"] == filled
     progress = one.database.portfolios[NAME].progress
     assert (at(60), {}) == (progress.data_at, progress.behind)
+
+
+def test_decisions_of_a_portfolio_that_is_settled_do_not_hold_up_those_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decision_watcher, "MAX_UNDER_WAY", 2)
+    monkeypatch.setattr(decision_watcher, "READ_BELOW", 1)
+    one = lagging()
+    other = rules(costs=free(), execution=BY_QUOTE, max_position_size=1, portfolio="other")
+    one.database.open_portfolio(other)
+    monkeypatch.setattr(HistoryFetch, "run", lambda *_: None)  # the price source does not answer
+    one.start(recovery_timeout=60)
+    waiting = [decide(one, number, "default", "BUY") for number in (3, 4, 5)]
+    waiting.append(decide(one, 6, "default", "CANCEL"))
+    bought = decide(one, 7, "other", "BUY")
+    outcome = one.database.rows[bought].outcome
+    assert outcome is not None
+    assert "bought 1 BTC/USDT at 94" == outcome.reason
+    assert [None] * 4 == [one.database.rows[id_].outcome for id_ in waiting]
+    one.clock.pass_by(61)
+    one.tick()
+    one.ticker()
+    one.tick()
+    assert [False] * 4 == [one.database.rows[id_].outcome is None for id_ in waiting]
+
+
+def decide(one: Served, number: int, portfolio: str, action: str) -> int:
+    """Send a decision to a portfolio, and let the process do what it can."""
+    values = {"quantity": 1} if action == "BUY" else {"target": "all"}
+    symbol = BTC if action == "BUY" else "*"
+    decision = Decision(
+        symbol=symbol, decision=action, confidence=1, uid=uid(number), portfolio=portfolio, **values  # type: ignore[arg-type]
+    )  # fmt: skip
+    one.ticker()
+    id_ = one.database.add(decision, one.clock.now())
+    assert one.stepper is not None
+    one.stepper.settle()
+    assert isinstance(id_, int)
+    return id_
