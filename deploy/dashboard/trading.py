@@ -41,7 +41,7 @@ WITH closings AS (
     FROM closings GROUP BY position_id, symbol, strategy HAVING bool_or(closes)
 ), executions AS (
     SELECT f.symbol, f.filled_at, f.notional, f.commission,
-           CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END AS slippage,
+           CASE f.fill_no WHEN 1 THEN o.slippage ELSE 0 END AS slippage, coalesce(f.spread_cost, 0) AS spread,
            {STRATEGY_OR_NONE.format("first_value(o.strategy) OVER held")} AS strategy
     FROM paper_fills f JOIN paper_orders o USING (order_id) WHERE f.portfolio = '$portfolio'
     WINDOW held AS (PARTITION BY f.position_id ORDER BY o.seq, f.fill_no)
@@ -252,12 +252,13 @@ def grouped(by: str) -> str:
     SELECT {by}, sum(realized_pnl) AS gross, sum(net_pnl) AS net
     FROM closings WHERE $__timeFilter(exit_time) AND {SYMBOL} AND {STRATEGY} GROUP BY {by}
 ), paid AS (
-    SELECT {by}, sum(commission) AS commission, sum(slippage) AS slippage, sum(notional) AS traded
+    SELECT {by}, sum(commission) AS commission, sum(spread) AS spread, sum(slippage) AS slippage,
+           sum(notional) AS traded
     FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY} GROUP BY {by}
 )
 SELECT {by}, coalesce(trips, 0) AS "round trips", wins::numeric / trips AS "win rate",
        coalesce(won, 0) / lost AS "profit factor", coalesce(gross, 0) AS gross, coalesce(net, 0) AS net,
-       commission, slippage, traded
+       commission, spread, slippage, traded
 FROM paid LEFT JOIN closed USING ({by}) LEFT JOIN ended USING ({by}) ORDER BY net DESC, {by}
 """)
 
@@ -270,7 +271,8 @@ IN_GROUPS = {
 }
 GROUPS = (
     "In the time range: round trips that ended in it; gross and net of its closings, including partial ones; "
-    "commission and slippage of its executions, including entries. Net = gross − both commissions of the closed part. "
+    "commission, spread and slippage of its executions, including entries. Net = gross − both commissions of the "
+    "closed part. "
 )
 
 BY_SYMBOL = table(
@@ -295,12 +297,12 @@ BY_STRATEGY = table(
 
 COSTS = stat(
     "Costs in the time range ($currency)",
-    "Of all executions, including entries of open positions. Slippage is part of the prices, so gross results already "
-    "include it.",
+    "Of all executions, including entries of open positions. Spread and slippage are part of the prices, so gross "
+    "results already include them.",
     trade_history_query(f"""
-SELECT coalesce(sum(commission), 0) AS "commission", coalesce(sum(slippage), 0) AS "slippage",
-       coalesce(sum(commission + slippage), 0) AS "total",
-       sum(commission + slippage) / nullif(sum(notional), 0) AS "of traded value"
+SELECT coalesce(sum(commission), 0) AS "commission", coalesce(sum(spread), 0) AS "spread",
+       coalesce(sum(slippage), 0) AS "slippage", coalesce(sum(commission + spread + slippage), 0) AS "total",
+       sum(commission + spread + slippage) / nullif(sum(notional), 0) AS "of traded value"
 FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY}
 """),
     8,
@@ -311,15 +313,17 @@ FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY}
 
 COSTS_BY_DAY = bars(
     "Costs over time ($currency)",
-    "Commission and slippage of the executions of each UTC day, or of longer steps where the time range is long.",
+    "Commission, spread and slippage of the executions of each UTC day, or of longer steps where the time range is "
+    "long.",
     trade_history_query(f"""
-SELECT {BIN.format("filled_at")} AS time, sum(commission) AS "commission", sum(slippage) AS "slippage"
+SELECT {BIN.format("filled_at")} AS time, sum(commission) AS "commission", sum(spread) AS "spread",
+       sum(slippage) AS "slippage"
 FROM executions WHERE $__timeFilter(filled_at) AND {SYMBOL} AND {STRATEGY} GROUP BY 1 ORDER BY 1
 """),
     16,
     stacked=True,
     defaults=MONEY,
-    fields={"commission": coloured(ORANGE), "slippage": coloured(GREY)},
+    fields={"commission": coloured(ORANGE), "spread": coloured(BLUE), "slippage": coloured(GREY)},
     finest="1d",
 )
 

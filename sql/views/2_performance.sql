@@ -16,7 +16,7 @@ WITH round_trips AS (
 ), closings AS (
     SELECT portfolio, sum(net_pnl) AS net_pnl, sum(realized_pnl) AS gross_pnl FROM paper_trades GROUP BY portfolio
 ), costs AS (
-    SELECT portfolio, sum(commission) AS total_commission, bool_or(asset_class = 'crypto') AS crypto,
+    SELECT portfolio, sum(commission) AS total_commission, sum(spread_cost) AS total_spread, bool_or(asset_class = 'crypto') AS crypto,
            string_agg(DISTINCT price_source, ', ') AS price_sources
     FROM paper_fills GROUP BY portfolio
 ), slippage AS (
@@ -52,7 +52,8 @@ SELECT c.portfolio, v.total_value AS portfolio_value, v.total_pnl, v.total_pnl_p
             THEN round(s.mean / s.deviation * sqrt(CASE WHEN k.crypto THEN 365::numeric ELSE 252::numeric END), 12) END AS sharpe_ratio,
        CASE WHEN coalesce(s.days, 0) < 10 THEN format('%s of at least 10 daily returns', coalesce(s.days, 0))
             WHEN s.deviation = 0 THEN 'the daily returns do not differ' END AS sharpe_reason,
-       coalesce(d.max_drawdown, 0) AS max_drawdown, k.price_sources
+       coalesce(d.max_drawdown, 0) AS max_drawdown, k.price_sources,
+       coalesce(k.total_spread, 0) AS total_spread
 FROM paper_trading_config c
 JOIN v_paper_portfolio_overview v USING (portfolio)
 LEFT JOIN figures f USING (portfolio)

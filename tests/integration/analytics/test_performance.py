@@ -58,7 +58,7 @@ def test_view_and_module_agree(url: str, histories: dict[str, History], name: st
     # Midnight may have passed since the history was read.
     mine = as_view(performance(replace(histories[name], until=row["until"])))
     shared = mine.keys() & row.keys()
-    assert 17 == len(shared)
+    assert 18 == len(shared)
     assert {key: row[key] for key in shared - {"sharpe_ratio"}} == {key: mine[key] for key in shared - {"sharpe_ratio"}}
     # PostgreSQL divides to some 20 digits, this program to 60.
     assert (row["sharpe_ratio"] is None) == (mine["sharpe_ratio"] is None)

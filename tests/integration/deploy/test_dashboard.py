@@ -218,6 +218,7 @@ def as_row(stats: TradeStats) -> Row:
         "gross": stats.gross_pnl,
         "net": stats.net_pnl,
         "commission": stats.total_commission,
+        "spread": stats.total_spread,
         "slippage": stats.total_slippage,
         "traded": stats.traded,
     }
@@ -264,7 +265,9 @@ def test_choosing_a_symbol_or_a_strategy_leaves_out_the_others(data: DashboardDa
         row.pop("symbol", row.pop("strategy", None))
         assert_same(as_row(group), row)
         (costs,) = data.rows("Costs in the time range ($currency)", selection)
-        assert (group.total_commission, group.total_slippage) == (costs["commission"], costs["slippage"])
+        assert (group.total_commission, group.total_spread, group.total_slippage) == (
+            costs["commission"], costs["spread"], costs["slippage"],
+        )  # fmt: skip
         bins = data.rows("Distribution of results ($currency)", selection)
         assert group.losing_trades == sum(row["lost"] or 0 for row in bins)
         assert group.total_trades == sum((row["lost"] or 0) + (row["won or even"] or 0) for row in bins)
@@ -276,10 +279,12 @@ def test_costs_distribution_and_marks_add_up(data: DashboardData, name: str) -> 
     selection = data.select(name)
     (costs,) = data.rows("Costs in the time range ($currency)", selection)
     days = data.rows("Costs over time ($currency)", selection)
-    assert [stats.total_commission, stats.total_slippage] == [costs["commission"], costs["slippage"]]
-    assert [stats.total_commission, stats.total_slippage] == [
-        sum(day[kind] for day in days) for kind in ("commission", "slippage")
-    ]
+    kinds, totals = ("commission", "spread", "slippage"), [
+        stats.total_commission, stats.total_spread, stats.total_slippage,
+    ]  # fmt: skip
+    assert totals == [costs[kind] for kind in kinds]
+    assert totals == [sum(day[kind] for day in days) for kind in kinds]
+    assert sum(totals) == costs["total"]
     assert {day["time"].hour for day in days} == {0}
     bins = data.rows("Distribution of results ($currency)", selection)
     assert stats.total_trades == sum((row["lost"] or 0) + (row["won or even"] or 0) for row in bins)

@@ -87,3 +87,9 @@ def test_a_round_trip_pays_the_spread(
         assert_sound(ledger, 2)
         (portfolio,) = ledger.rows("SELECT current_capital, price_rule FROM paper_trading_config")
         assert {"current_capital": Decimal(cash), "price_rule": "quote"} == portfolio
+        (summary,) = ledger.rows(
+            "SELECT total_commission, total_spread, total_slippage FROM v_paper_performance_metrics"
+        )
+        costs = {"0.92": ("2", "30", "0"), "1.20": ("2.20", "410", "0")}[ask]
+        names = ("total_commission", "total_spread", "total_slippage")
+        assert dict(zip(names, map(Decimal, costs), strict=True)) == summary
