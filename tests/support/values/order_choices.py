@@ -96,7 +96,9 @@ def drawn_data(kind: str, choices: Choices, newest: Mapping[Symbol, Quote], now:
             begin=now, end=now, seen=instant(now), source="test", real=True, volume=choices.of(SIZES),
         )  # fmt: skip
     if kind == "print":
-        return replace(quote(price, what.symbol, now), is_trade=True, last_size=choices.of(SIZES))
+        last = newest[what.symbol]  # its book is the one that was known with it, as the buffer of market data adds it
+        trade = quote(price, what.symbol, now, bid=last.bid, ask=last.ask)
+        return replace(trade, is_trade=True, last_size=choices.of(SIZES))
     book = choices.of(BOOKS)
     bid, ask = (round_to(multiply(price, Decimal(x)), what.tick) for x in book) if book else (None, None)
     sizes = {"bid_size": choices.of(SIZES), "ask_size": choices.of(SIZES)}
