@@ -40,6 +40,11 @@ class Signals:
         """Ignore further signals: the stop has begun."""
         self._stopping = True
 
+    def check(self) -> None:
+        """Raise the `Stop` of a signal that came while a finalizer ran: there Python only prints an exception."""
+        if self.requested:
+            raise Stop
+
     def handle(self, number: int, _frame: object) -> None:
         """Handle a signal."""
         if number == signal.SIGHUP:

@@ -108,9 +108,10 @@ def start(
         logger.bind(file_only=True).info("serving: {}", document(facts))
         if as_json:
             print(document(facts), flush=True)  # noqa: T201
-        leave_start_uncollected()
-        notify_manager(READY)
         try:
+            notify_manager(READY)
+            leave_start_uncollected()
+            signals.check()
             failure = system.wait()
         finally:
             notify_manager(STOPPING)

@@ -18,6 +18,25 @@ os.kill(os.getpid(), signal.SIGINT)
 print("the summary")
 """
 
+IN_A_FINALIZER = """
+import gc, os, signal, sys
+from console.signals import stoppable
+
+class Stopping:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+sys.unraisablehook = lambda lost: print("lost:", lost.exc_type.__name__)
+with stoppable() as signals:
+    one = Stopping()
+    one.itself = one
+    del one
+    gc.collect()
+    print("still running")
+    signals.check()
+    print("not reached")
+"""
+
 
 def test_a_second_interrupt_after_the_stop_does_not_interrupt_the_summary() -> None:
     done = subprocess.run(
@@ -25,6 +44,14 @@ def test_a_second_interrupt_after_the_stop_does_not_interrupt_the_summary() -> N
         cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (0, "the summary\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_stop_that_comes_within_a_finalizer_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FINALIZER],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (0, "lost: Stop\nstill running\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_a_query_that_a_stop_cancelled_counts_as_a_stop() -> None:
