@@ -284,7 +284,8 @@ class Laws:
             if state.name in self._halted and not one.order.is_exit:
                 continue
             for data in self._kept:
-                if data.symbol != one.order.instrument.symbol or data.data_no <= one.since:
+                # Before its mark moved, a trailing order had another stop price than at present.
+                if data.symbol != one.order.instrument.symbol or data.data_no <= one.sees_after:
                     continue
                 seen = see(data, one.order.execution)
                 if one.waits_for_trigger and reaches_stop(one, seen):
