@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.trading.arithmetic import multiply, round_to
 from domain.trading.decision_queue import SizingRules
+from domain.trading.instruments import Calendars
 from domain.trading.open_orders.open_order import OpenOrder
 from domain.trading.open_orders.targets import parse_targets
 from domain.trading.open_orders.terms import MARKET, OrderTerms, flaw
@@ -37,7 +38,8 @@ PORTFOLIOS = (
     ),
     rules("last", max_position_size=1, costs=costs(0, "0.001", 20), execution=ExecutionRules(PriceRule.LAST)),
 )
-SIZING = SizingRules(timedelta(days=30), timedelta(seconds=30), None, frozenset({"USD", "USDT"}))
+CALENDARS = Calendars({BTC: "XETR", ETH: "XNYS"})
+SIZING = SizingRules(timedelta(days=30), timedelta(seconds=30), None, frozenset({"USD", "USDT"}), CALENDARS)
 """No price is too old, so that no decision waits, and nothing is lost by a restart."""
 
 MOVES = [Decimal(x) for x in ("1", "0.999", "1.001", "0.995", "1.005", "0.99", "1.01", "0.97", "1.03", "0.9", "1.1")]
@@ -49,7 +51,7 @@ OFFSETS = [Decimal(x) for x in ("1", "0.9993", "1.0007", "0.996", "1.004", "0.98
 QUANTITIES = [None, *(Decimal(x) for x in ("0.05", "0.2", "0.5", "0.9", "1.2"))]
 TYPES = [OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT, OrderType.LIMIT, OrderType.STOP,
          OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TRAILING_STOP]  # fmt: skip
-FORCES = [None, None, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK]
+FORCES = [None, *TimeInForce, TimeInForce.DAY]
 AMOUNTS = [Decimal(x) for x in ("0.3", "0.9", "1", "1.1", "2", "10")]
 STOP_LOSSES = [None, None, Decimal("0.02"), Decimal("0.005")]
 TARGETS = [
@@ -106,8 +108,10 @@ def drawn_data(kind: str, choices: Choices, newest: Mapping[Symbol, Quote], now:
 
 
 def drawn_terms(action: Action, choices: Choices, price: Decimal, now: datetime) -> OrderTerms:
-    """Return valid terms of an order near a price."""
+    """Return valid terms of an order near a price; only exits for a PROTECT."""
     kind, force = choices.of(TYPES), choices.of(FORCES)
+    if action is Action.PROTECT:
+        kind, force = OrderType.MARKET, None
     finest = Decimal("0.001") if price > 1 else Decimal("1e-13")
     limit, stop = (round_to(multiply(price, choices.of(OFFSETS)), finest) for _ in "12")
     terms = OrderTerms(

@@ -119,7 +119,7 @@ class OrderRun:
         elif kind == "halt":
             self._change_rules(choices)
         else:
-            self._second += choices.of([1, 5, 20])
+            self._second += choices.of([1, 20, 20_000])  # the last one is beyond the close of a session
             self._took(self._engine.on_time(instant(self._now)))
 
     def _see(self, data: MarketData) -> None:
@@ -137,10 +137,10 @@ class OrderRun:
         what = INSTRUMENTS[choices.of([BTC, BTC, ETH, DOGE])]
         row = PORTFOLIOS[choices.of([0, 0, 1, 2])]
         state, price = self.states[row.portfolio], self._newest[what.symbol].price
-        action = choices.of([Action.BUY, Action.BUY, Action.SELL])
+        action = choices.of([Action.BUY, Action.BUY, Action.BUY, Action.SELL, Action.SELL, Action.PROTECT])
         terms, share = drawn_terms(action, choices, price, self._now), choices.of(QUANTITIES)
         held, quantity = state.positions.get(what.symbol), None
-        if share is not None:
+        if share is not None and action is not Action.PROTECT:
             most = held.quantity if action is Action.SELL and held is not None else multiply(state.cash, 1 / price)
             quantity = max(floor_to(multiply(most, share), Decimal("1e-6")), Decimal("0.001"))
         self._send(replace(self._new(action, what.symbol, row.portfolio), quantity=quantity, terms=terms))

@@ -7,6 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.trading.events import OrderAccepted, OrderEnded
 from tests.support.values.order_choices import LARGEST
 from tests.support.values.order_run import drawn, played
 
@@ -31,12 +32,17 @@ def test_a_restart_changes_nothing(numbers: list[int], restarts: set[int]) -> No
 
 
 def test_longer_lives_keep_the_laws_and_the_same_again_gives_the_identical_events() -> None:
-    fills = 0
+    fills = days = protections = 0
     for seed in range(SEEDS):
         numbers = list(drawn(random.Random(seed), STEPS))
         run = played(numbers, restarts=range(0, STEPS, 40))
         again = played(numbers, check=False)
         assert run.happened == again.happened
         fills += run.fills["maker"]
+        days += sum(isinstance(one, OrderEnded) and one.order.calendar is not None for one in run.happened)
+        placed = [one for one in run.happened if isinstance(one, OrderAccepted) and one.ends]
+        protections += len(placed)  # only the last exit of a PROTECT ends its decision by resting
         run.finish()
     assert fills > SEEDS * 10
+    assert days > SEEDS / 3
+    assert protections > SEEDS
