@@ -175,10 +175,11 @@ class Downtime:
         # Frozen orders have not seen these data.
         frozen = frozen_sources(before, self._rules.source)
         after = before.progress._replace(marks=()) if frozen else Progress(self._until)
-        # Where nothing is known of dropped data, at least those after them are kept, and matched next.
-        only_kept = self._lost_no and all(span.gap is not None for span in spans)
+        # Where nothing is known, what this process has received after dropped data is kept, and matched next.
+        only_kept = all(span.gap is not None for span in spans)
+        kept_after = self._lost_no or self._rules.first_no
         self._forget_histories()
-        return after._replace(settled_no=self._lost_no if only_kept else self._data_no), spans
+        return after._replace(settled_no=kept_after if only_kept else self._data_no), spans
 
     def _forget_histories(self) -> None:
         """Forget the histories when nothing waits any more: they are up to 20 000 trades of each symbol."""

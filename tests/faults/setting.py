@@ -12,6 +12,8 @@ INSTRUMENTS = [
     instrument("DEAD/USDT"),
     instrument("X/EUR", currency="EUR"),
 ]
+CALENDARS = {"BTC/USDT": "XETR", "ETH/USDT": "XETR"}
+"""A day begins at noon, and their exchange closes at 16:30."""
 PRICES = {"BTC/USDT": Decimal("110485.85"), "ETH/USDT": Decimal("3950.01")}
 """To begin with; nobody ever sees a price of ``DEAD/USDT``."""
 WORKERS = ("PriceTracker", "Snapshotter", "PositionKeeper", "ExecutionSimulator", "Sizer", "DecisionWatcher")

@@ -25,7 +25,7 @@ from domain.errors import DatabaseUnavailable
 from domain.trading.decision import Decision, Outcome, Reason
 from domain.types import OutcomeStatus, PortfolioName
 from tests.faults.laws import INJECTED, Broken, Caller, InjectedFault, Laws, at_rest, is_pending
-from tests.faults.setting import BY_QUOTE_NAME, INSTRUMENTS, NAMES, NO_FAULTS, OFFERED, PRICES
+from tests.faults.setting import BY_QUOTE_NAME, CALENDARS, INSTRUMENTS, NAMES, NO_FAULTS, OFFERED, PRICES
 from tests.support.actors.memory_stores import MemoryDatabase
 from tests.support.actors.stepped_runtime import StepClock, SteppedCell
 from tests.support.actors.stepper import Stepper
@@ -316,6 +316,7 @@ class World:
             clock=self.clock,
             trace=self.trace,
             delays=True,
+            calendars=CALENDARS,
         )
         self.laws.watch(stepper.wiring.market_data)
         return stepper

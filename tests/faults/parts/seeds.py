@@ -26,6 +26,8 @@ MOVES = ("0.93", "0.97", "0.99", "0.999", "1", "1.001", "1.01", "1.03", "1.07")
 """Of the market."""
 DECISIONS = 46
 """Of one seed, some of which are not taken in: 500 seeds have more than 20 000 in the table."""
+TO_THE_CLOSE_S = 17_000
+"""Seconds, from noon to beyond 16:30."""
 TRADED = ("BTC/USDT", "btc-usdt", "ETH/USDT", "ETHUSDT")
 MOMENTS = ("takes", "handled", "sends", "sent", "commits", "committed")
 ERRORS: tuple[type[BaseException], ...] = (InjectedFault, MemoryError, RecursionError, SystemExit, KeyboardInterrupt)
@@ -80,11 +82,11 @@ def _terms(draw: random.Random, action: str, price: Decimal) -> dict[str, Any]:
     if kind in {"stop", "stop_limit"}:
         terms["stop_price"] = near[1]
     if kind != "market":
-        forces = ["GTC", "GTC", "GTD", *(["IOC", "FOK"] if kind == "limit" else [])]
+        forces = ["GTC", "GTC", "GTD", "DAY", *(["IOC", "FOK"] if kind == "limit" else [])]
         terms["time_in_force"] = draw.choice(forces)
         if terms["time_in_force"] == "GTD":
             terms["order_expires_in"] = draw.choice([1, 4, 30])
-        terms["post_only"] = kind == "limit" and terms["time_in_force"] in {"GTC", "GTD"} and draw.random() < 0.2
+        terms["post_only"] = kind == "limit" and terms["time_in_force"] in {"GTC", "GTD", "DAY"} and draw.random() < 0.2
     if action == "BUY" and draw.random() < 0.6:
         terms["stop_loss_pct"] = draw.choice(["0.005", "0.02", "0.1"])
         terms |= {"take_profit_pct": draw.choice(["0.003", "0.02", "0.2"])} if draw.random() < 0.7 else {}
@@ -197,6 +199,7 @@ DEEDS: dict[Callable[[World, random.Random], None], int] = {
     lambda world, draw: world.cancel_order(draw.randrange(99), draw.choice([None, None, None, "symbol", "all"])): 5,
     lambda world, draw: world.halt(draw.randrange(9), halted=draw.random() < 0.12): 6,
     lambda world, draw: world.pass_by(draw.choice([0.05, 0.5, 1, 2, 5, 31])): 10,
+    lambda world, _: world.pass_by(TO_THE_CLOSE_S): 1,
     lambda world, draw: world.crash(draw.choice(WORKERS)): 4,
     _raise: 6,
     _hang: 4,

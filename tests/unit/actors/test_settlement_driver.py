@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -51,6 +52,20 @@ def test_no_history_is_kept_when_nothing_waits_any_more() -> None:
     _, spans = downtime.end(state)
     assert [1, 1] == [span.trades for span in spans]
     assert (0, False) == (downtime.kept, bool(downtime.waiting))
+
+
+def test_where_nothing_is_known_what_this_process_has_received_is_matched_next() -> None:
+    state = two_symbols()
+    numbers = []
+    for unknown in (True, False):
+        downtime = Downtime(RULES, [state], instant())
+        for symbol in (BTC, ETH):  # the request was sent again, after two pieces of data
+            message = fetched(symbol, FIRST_NO + 2)
+            answer = replace(message.history, unknown="it cannot tell") if unknown else message.history
+            downtime.take(replace(message, history=answer))
+        progress, spans = downtime.end(state)
+        numbers.append((progress.settled_no, [span.gap for span in spans]))
+    assert [(FIRST_NO, ["it cannot tell"] * 2), (FIRST_NO + 2, [None, None])] == numbers
 
 
 def test_lost_data_are_not_settled_by_the_answers_to_an_earlier_request() -> None:
