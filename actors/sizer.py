@@ -97,7 +97,7 @@ class Sizer(PathBehaviour):
                 self._size_again(message, now)
             case QuotesSeen():
                 self._send(self._queue.on_quotes(message.quotes.values(), now))
-            case Settling():
+            case Settling() if message.generation == self.generation:
                 self._send(self._queue.on_settling(message.portfolios, now))
             case RulesChanged():
                 self._change_rules(message, now)

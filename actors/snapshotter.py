@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,12 +25,27 @@ from domain.trading.snapshot import Snapshot, day_of, take_snapshot
 from domain.types import Clock, PortfolioName, PriceRule, Symbol
 
 
+@dataclass
+class KnownPortfolios:
+    """What a Snapshotter knows of the portfolios. It outlives a restart.
+
+    Attributes:
+        states: as they are committed.
+        settling: the portfolios whose downtime is being settled; they have no snapshots meanwhile.
+        left_out: whether the last snapshots lack some of them.
+    """
+
+    states: dict[PortfolioName, PortfolioState] = field(default_factory=dict)
+    settling: frozenset[PortfolioName] = frozenset()
+    left_out: bool = False
+
+
 class Snapshotter(Behaviour):
     """The writer of snapshots: the newest committed states at the newest marks.
 
     Args:
         snapshots: the table.
-        states: the committed states; this behaviour keeps them up to date for the one that follows a restart.
+        known: the portfolios; this behaviour keeps them up to date for the one that follows a restart.
         routes: the addresses of the actors.
         retry: for calls to the database.
         clock: the time.
@@ -39,27 +55,25 @@ class Snapshotter(Behaviour):
     def __init__(
         self,
         snapshots: Snapshots,
-        states: dict[PortfolioName, PortfolioState],
+        known: KnownPortfolios,
         routes: Routes,
         retry: DatabaseRetry,
         clock: Clock,
         interval: timedelta,
     ) -> None:
         self._snapshots = snapshots
-        self._states = states
+        self._known = known
         self._routes = routes
         self._retry = retry
         self._clock = clock
         self._interval = interval
         self._opening: tuple[datetime, Mapping[PortfolioName, Decimal]] | None = None
         self._stopping = False
-        self._settling: frozenset[PortfolioName] = frozenset()
-        self._left_out = False
 
     def describe(self) -> Mapping[str, Any]:
         """Return the states that the next snapshot values, and the opening values of the day."""
         return {
-            "portfolios": {name: to_dict(portfolio) for name, portfolio in self._states.items()},
+            "portfolios": {name: to_dict(portfolio) for name, portfolio in self._known.states.items()},
             "opening": None if self._opening is None else {"day": self._opening[0], "values": dict(self._opening[1])},
         }
 
@@ -68,12 +82,12 @@ class Snapshotter(Behaviour):
         match message:
             case Committed():
                 if message.complete:
-                    self._states.clear()
-                self._states.update(message.portfolios)
+                    self._known.states.clear()
+                self._known.states.update(message.portfolios)
             case Settling():
-                self._settling = message.portfolios
-                if self._left_out:  # now that their states are known
-                    self._left_out = False
+                self._known.settling = message.portfolios
+                if self._known.left_out:  # now that their states are known
+                    self._known.left_out = False
                     self._routes.price_tracker.tell(SendPrices(self._routes.snapshotter.tell))
             case Tick() | Flush():
                 self._stopping |= isinstance(message, Flush)
@@ -94,10 +108,10 @@ class Snapshotter(Behaviour):
             marks = {rule: {symbol: mark(rule, *point) for symbol, point in points.items()} for rule in PriceRule}
             taken = [
                 self._value(portfolio, marks[portfolio.rules.execution.price_rule], time)
-                for portfolio in self._states.values()
-                if portfolio.name not in self._settling
+                for portfolio in self._known.states.values()
+                if portfolio.name not in self._known.settling
             ]
-            self._left_out = len(taken) < len(self._states)
+            self._known.left_out = len(taken) < len(self._known.states)
             self._retry.once(lambda: self._snapshots.save(taken))
             if time == midnight:
                 self._opening = None  # the values just stored are the opening values of the day

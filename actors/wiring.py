@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -34,7 +34,7 @@ from actors.runtime.runtime import Runtime
 from actors.settings import Settings
 from actors.settlement.driver import RecoveryRules
 from actors.sizer import Sizer
-from actors.snapshotter import Snapshotter
+from actors.snapshotter import KnownPortfolios, Snapshotter
 from actors.supervision.alarms import AlarmNotifier, DatabaseWatch, HaltMonitor
 from actors.supervision.messages import Crashed, Disconnected, Recover
 from actors.supervision.recovery import PATH
@@ -46,10 +46,8 @@ from domain.failures import Failure
 from domain.market_data.buffer import MarketDataBuffer, first_number
 from domain.trading.decision_queue import SizingRules
 from domain.trading.instruments import Calendars
-from domain.trading.portfolio import PortfolioState
 from domain.trading.quotes import PriceSource
 from domain.trading.sessions.decision_age import AgeLimit
-from domain.types import PortfolioName
 
 DEADLINE_CHECK_INTERVAL = timedelta(milliseconds=100)
 """Between two checks for decisions that have waited too long for a price, and for orders that have expired."""
@@ -128,7 +126,7 @@ class Wiring:
         self._report_end = end_process
         self._hide = hide
         self._callers = Callers()
-        self._states: dict[PortfolioName, PortfolioState] = {}
+        self._known = KnownPortfolios()
         self._disconnecting: set[str] = set()
         self._halts = HaltMonitor(self.notifier.notify)
         self.market_data = MarketDataBuffer(start.epoch, runtime.limits)
@@ -303,10 +301,11 @@ class Wiring:
         return PriceTracker(services, self._routes, rules, self._clock)
 
     def _snapshotter(self, activity: Activity) -> Behaviour:
-        self._states = dict(self._states)  # the thread of an abandoned predecessor may still change its own
+        # The thread of an abandoned predecessor may still change its own.
+        self._known = replace(self._known, states=dict(self._known.states))
         retry = self._services("Snapshotter", activity).retry
         interval = timedelta(seconds=self._settings.snapshot_interval)
-        return Snapshotter(self._ports.snapshots, self._states, self._routes, retry, self._clock, interval)
+        return Snapshotter(self._ports.snapshots, self._known, self._routes, retry, self._clock, interval)
 
     def _position_keeper(self, activity: Activity) -> Behaviour:
         services = self._services("PositionKeeper", activity)

@@ -125,8 +125,8 @@ class Downtime:
 
     def take(self, message: HistoryFetched) -> None:
         """Take what the price source answered about a symbol."""
-        if message.data_no < self._data_no:
-            return  # of a request before the last one
+        if message.data_no < self._data_no or message.symbol not in self.symbols:
+            return  # of a request before the last one, or an answer that came twice
         if message.data_no > self._data_no:
             self._histories.clear()
         self._histories[message.symbol] = message.history

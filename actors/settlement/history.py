@@ -56,10 +56,17 @@ class HistoryFetch:
         timeout = self._request.timeout.total_seconds()
         deadline = time.monotonic() + timeout
         for symbol in sorted(self._request.since):
-            history = self._history(symbol, max(deadline - time.monotonic(), 0.0))
-            if history.unknown is not None:
-                history = replace(history, stored=self._read_stored(symbol))
-            reply_to(HistoryFetched(self._request.generation, symbol, history, *self._reach))
+            try:
+                self._answer(symbol, deadline, reply_to)
+            except Exception as error:  # noqa: BLE001 - without an answer orders wait, and then go on without the past
+                logger.opt(exception=error).warning("what {} did during the downtime is fetched once more", symbol)
+                self._answer(symbol, deadline, reply_to)
+
+    def _answer(self, symbol: Symbol, deadline: float, reply_to: Callable[[object], None]) -> None:
+        history = self._history(symbol, max(deadline - time.monotonic(), 0.0))
+        if history.unknown is not None:
+            history = replace(history, stored=self._read_stored(symbol))
+        reply_to(HistoryFetched(self._request.generation, symbol, history, *self._reach))
 
     def _read_stored(self, symbol: Symbol) -> tuple[Bar, ...]:
         try:

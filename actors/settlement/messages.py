@@ -12,28 +12,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from actors.messages.base import PathMessage
+from actors.messages.base import Message, PathMessage
 from domain.trading.quotes import History
-from domain.types import PortfolioName, Symbol
+from domain.types import Generation, PortfolioName, Symbol
 
 
-class Settling(PathMessage):
+class Settling(Message):
     """ExecutionSimulator to Sizer and Snapshotter: the portfolios whose downtime is being settled, all of them.
 
     Their decisions and snapshots wait. PositionKeeper passes it on to the Snapshotter when a settlement is committed.
+    It is no `PathMessage`: after a crash of the Snapshotter no generation begins that would bring another one.
     """
 
+    generation: Generation
     portfolios: frozenset[PortfolioName]
 
 
-class RequestHistory(PathMessage):
+class RequestHistory(Message):
     """ExecutionSimulator to PriceTracker: find out what the market did while no process saw it, or kept it.
+
+    It is no `PathMessage`: after a crash of the PriceTracker no generation begins that would bring another one.
 
     Attributes:
         since: for each symbol, the market's time up to which it is known.
         timeout: how long the ExecutionSimulator waits for the answers.
     """
 
+    generation: Generation
     since: Mapping[Symbol, datetime]
     timeout: timedelta
 

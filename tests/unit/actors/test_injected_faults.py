@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.messages import Drain, Restart, Submit, Tick, Wake
+from actors.runtime.address import CURRENT
 from actors.runtime.pykka_adapter import ThreadingFuture
 from domain import failpoints
 from domain.errors import DatabaseUnavailable, LeaseHeld, PaperTradingError, SubmissionInDoubt
@@ -15,9 +16,13 @@ from domain.failures import FailureKind
 from domain.trading.decision import Accepted, Decision
 from tests.faults.world import World
 from tests.support.actors.memory_stores import MemoryDatabase
+from tests.support.actors.stepped_runtime import SteppedCell
 from tests.support.actors.stepper import Stepper
+from tests.support.settlement.recorded_market import events_as_text
 from tests.support.values.builders import rules, uid
 from tests.unit.actors.test_actor_laws import INSTRUMENTS
+from tests.unit.actors.test_downtime import STOPPED, Held, bracket
+from tests.unit.actors.test_downtime import at as time_at
 
 
 @pytest.fixture
@@ -236,3 +241,45 @@ def test_a_restart_of_an_actor_off_the_path_disturbs_no_other() -> None:
     generation = world.database.generation
     world.settle()
     assert 1 == generation == world.database.generation
+
+
+# While a downtime is settled
+
+
+@pytest.mark.parametrize(
+    ("moment", "what"), [("takes", "RequestHistory"), ("sends", "HistoryFetched"), ("sent", "HistoryFetched")]
+)
+def test_a_request_for_the_past_is_answered_although_its_first_try_fails(
+    monkeypatch: pytest.MonkeyPatch, moment: str, what: str
+) -> None:
+    one = bracket((60, "99"), (120, "94"), (180, "120"))
+    one.pass_to(time_at(7200))
+    before = len(events_as_text(one.database))
+    at(monkeypatch, moment, what, crash)
+    one.start().settle()
+    assert STOPPED == events_as_text(one.database)[before:]
+    assert [None] == [span.gap for span in one.database.spans]
+
+
+def test_a_snapshotter_that_crashes_knows_what_is_being_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bracket((60, "94"))
+    held = Held(monkeypatch)
+    one.pass_to(time_at(7200))
+    stepper = one.start(recovery_timeout=60)
+    stepper.crash("Snapshotter")
+    stepper.run()
+    stepper.tell("Snapshotter", Tick())
+    stepper.run()
+    assert [] == one.database.snapshots
+
+    def hook(*point: str) -> None:
+        at_end = isinstance(CURRENT.sender, SteppedCell) and CURRENT.sender.name == "Snapshotter"
+        if at_end and point == ("takes", "Settling"):
+            monkeypatch.setattr(failpoints, "hook", None)
+            crash()
+
+    monkeypatch.setattr(failpoints, "hook", hook)
+    held.answer()
+    stepper.run()
+    assert 2 == len(stepper.wiring.log.failures)
+    assert [time_at(7200)] == [snapshot.time for snapshot in one.database.snapshots]

@@ -52,6 +52,8 @@ def test_no_history_is_kept_when_nothing_waits_any_more() -> None:
     _, spans = downtime.end(state)
     assert [1, 1] == [span.trades for span in spans]
     assert (0, False) == (downtime.kept, bool(downtime.waiting))
+    downtime.take(fetched(ETH, FIRST_NO))  # the PriceTracker crashed after it had asked
+    assert 0 == downtime.kept
 
 
 def test_where_nothing_is_known_what_this_process_has_received_is_matched_next() -> None:
